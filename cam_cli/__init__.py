@@ -1,0 +1,52 @@
+"""camx explains image classifiers: which part of a picture speaks for a class.
+
+>>> from cam_cli import Explainer, load_model
+>>> explainer = Explainer(load_model("resnet50"))
+>>> explanations = explainer.explain_images([image])
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .analysis.logger import FeatureLogger
+    from .analysis.sinks import FolderSink, WandbSink
+    from .cams.explainer import Explainer, ExplainOptions, Explanation
+    from .errors import CamxError
+    from .models.catalog import ModelSpec, Network, load_model
+
+__all__ = [
+    "CamxError",
+    "ExplainOptions",
+    "Explainer",
+    "Explanation",
+    "FeatureLogger",
+    "FolderSink",
+    "ModelSpec",
+    "Network",
+    "WandbSink",
+    "load_model",
+]
+
+_HOMES = {
+    "CamxError": "errors",
+    "ExplainOptions": "cams.explainer",
+    "Explainer": "cams.explainer",
+    "Explanation": "cams.explainer",
+    "FeatureLogger": "analysis.logger",
+    "FolderSink": "analysis.sinks",
+    "ModelSpec": "models.catalog",
+    "Network": "models.catalog",
+    "WandbSink": "analysis.sinks",
+    "load_model": "models.catalog",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """The public names, loaded when they are used: `import cam_cli` alone does not import torch."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,149 @@
+"""From the bytes of a file to upright 8-bit RGB pixels, or to the reason why not."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+from functools import cache
+
+import numpy as np
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+
+from ..errors import UnreadableImage
+
+#: Formats whose decoders run inside Pillow and its libraries; no interpreter, no external program.
+FORMATS = ("AVIF", "BMP", "DIB", "GIF", "ICO", "JPEG", "JPEG2000", "PNG", "PPM", "QOI", "TGA", "TIFF", "WEBP")
+
+#: Pictures with more pixels are refused at the header (Pillow's own warning threshold).
+MAX_PIXELS = 178_956_970
+MAX_BYTES = 1 << 30
+
+_SIGNATURES = (
+    (b"version https://git-lfs", "a Git LFS pointer, not the image itself; run `git lfs pull`"),
+    (b"%PDF", "a PDF; export its pages as PNG"),
+    (b"%!PS", "PostScript, which is never run; export it as PNG"),
+    (b"\xc5\xd0\xd3\xc6", "EPS, which is never run; export it as PNG"),
+    (b"8BPS", "a Photoshop file; export it as PNG"),
+    (b"<svg", "an SVG; export it as PNG"),
+    (b"<!doctype html", "an HTML page, not an image; download it again"),
+    (b"<html", "an HTML page, not an image; download it again"),
+    (b"<?xml", "an XML file (SVG?); export it as PNG"),
+)
+
+
+def allow_pixels(max_pixels: int) -> None:
+    """Lift Pillow's own limit, one for the whole process, where ours is set above it; never lower it."""
+    if Image.MAX_IMAGE_PIXELS is not None and max_pixels > Image.MAX_IMAGE_PIXELS:
+        Image.MAX_IMAGE_PIXELS = max_pixels
+
+
+def read(path: str) -> bytes:
+    """The bytes of a regular file. Raises `UnreadableImage`; never waits for a pipe or a device."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except (OSError, ValueError) as error:
+        raise UnreadableImage(getattr(error, "strerror", None) or str(error)) from error
+    try:
+        data = _content(descriptor)
+    except OSError as error:
+        raise UnreadableImage(error.strerror or str(error)) from error
+    finally:
+        os.close(descriptor)
+    if not data:
+        raise UnreadableImage("the file is empty")
+    return data
+
+
+def _content(descriptor: int) -> bytes:
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        raise UnreadableImage("not a regular file")
+    if status.st_size > MAX_BYTES:
+        raise UnreadableImage(f"{status.st_size:,} bytes are over the limit of {MAX_BYTES:,} for one file")
+    with open(descriptor, "rb", closefd=False) as file:
+        return file.read()
+
+
+def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """The first frame as a person sees it: EXIF-upright, 8-bit RGB, transparency over white.
+
+    16-bit, 32-bit and float pixels are scaled to 8 bits, not clipped. Raises `UnreadableImage`.
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=_formats()) as image:
+            width, height = image.size
+            if width * height > max_pixels:
+                raise UnreadableImage(f"{width}×{height} pixels are over the limit of {max_pixels:,} (--max-pixels)")
+            image.load()
+            return upright_rgb(image)
+    except UnreadableImage:
+        raise
+    except UnidentifiedImageError as error:
+        raise UnreadableImage(_what_it_is(data)) from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise UnreadableImage(f"more pixels than the limit of {max_pixels:,} (--max-pixels)") from error
+    except MemoryError as error:
+        raise UnreadableImage("not enough memory to decode it") from error
+    # Decoders raise nearly anything on broken input (struct.error, SyntaxError, KeyError …).
+    except Exception as error:
+        raise UnreadableImage(f"broken image: {str(error) or type(error).__name__}") from error
+
+
+def upright_rgb(image: Image.Image) -> Image.Image:
+    """A loaded picture of any mode as 8-bit RGB, turned as its EXIF data say, transparency over white."""
+    return _rgb(_upright(image))
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """Those of `FORMATS` that this build of Pillow has."""
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    # A broken EXIF block says nothing about the pixels: they are shown as stored.
+    except Exception:
+        return image
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image
+    if image.mode.startswith(("I", "F")):
+        return Image.fromarray(_eight_bit(np.asarray(image))).convert("RGB")
+    if image.mode == "LAB":
+        lab = ImageCms.createProfile("LAB")
+        converted = ImageCms.profileToProfile(image, lab, ImageCms.createProfile("sRGB"), outputMode="RGB")
+        return converted or image.convert("RGB")
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, "white")
+        return Image.alpha_composite(white, rgba).convert("RGB")
+    return image.convert("RGB")
+
+
+def _eight_bit(values: np.ndarray) -> np.ndarray:
+    """Grey levels of 16 bits, 32 bits or float as uint8: by the type's range where it is known, else min to max."""
+    if values.dtype.itemsize == 2:
+        return (values.astype(np.uint32) // 257).astype(np.uint8)
+    levels = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    low, high = float(levels.min()), float(levels.max())
+    if values.dtype.kind == "f" and low >= 0 and high <= 1:
+        low, high = 0.0, 1.0
+    elif values.dtype.kind != "f" and low >= 0 and high <= 65535:
+        low, high = 0.0, 65535.0
+    return np.rint((levels - low) * (255.0 / ((high - low) or 1.0))).astype(np.uint8)
+
+
+def _what_it_is(data: bytes) -> str:
+    start = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    for signature, what in _SIGNATURES:
+        if start.startswith(signature.lower()):
+            return f"not an image camx reads: {what}"
+    if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"mif1", b"msf1", b"hevc"):
+        return "a HEIC photo, which Pillow does not read; convert it to JPEG (`heif-convert in.heic out.jpg`)"
+    return f"not an image of a known format ({', '.join(FORMATS)})"

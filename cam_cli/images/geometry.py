@@ -1,0 +1,124 @@
+"""The way from the picture to the network's input and back: resize, crop or pad, and the frame that was seen.
+
+The arithmetic is that of `timm.data.create_transform` and of torchvision's classification presets, so that
+the pixels are theirs bit by bit; what those do not tell is the frame, which puts a heatmap back in place.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+CropMode = Literal["center", "squash", "border"]
+CROP_MODES: tuple[CropMode, ...] = ("center", "squash", "border")
+INTERPOLATIONS = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+    "box": Image.Resampling.BOX,
+    "hamming": Image.Resampling.HAMMING,
+}
+
+
+#: A picture whose resized form is more than this many times the input is resized only where the crop lies, so
+#: that 1×60,000 pixels cost no gigabytes. Pillow's rounding then differs by a level or two in some pixels.
+_FULL_RESIZE = 16
+
+
+class Frame(NamedTuple):
+    """The rectangle the network saw, in pixels of the upright picture; with padding it reaches outside."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    def scaled(self, x: float, y: float) -> Frame:
+        return Frame(self.left * x, self.top * y, self.right * x, self.bottom * y)
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a picture becomes the network's input: a model's own data configuration, resolved.
+
+    `input_size` and `resize` are (height, width) in pixels. `center`: the short side is resized to `resize`
+    and the middle cut out; `squash`: both sides to `resize`, proportions lost; `border`: the long side to
+    `resize`, padded with the mean colour. `mean` and `std` apply to values in [0, 1].
+    """
+
+    input_size: tuple[int, int]
+    resize: tuple[int, int]
+    crop_mode: CropMode
+    interpolation: str
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @property
+    def channels(self) -> int:
+        return len(self.mean)
+
+    def apply(self, picture: Image.Image) -> tuple[np.ndarray, Frame]:
+        """An upright RGB picture as uint8 H×W×C of `input_size`, and the frame of it in the picture."""
+        if self.channels == 1:
+            picture = picture.convert("L")
+        width, height = picture.size
+        new_width, new_height = self.resized(width, height)
+        in_height, in_width = self.input_size
+        left, top = _start(new_width, in_width), _start(new_height, in_height)
+        x, y = width / new_width, height / new_height
+        how = INTERPOLATIONS[self.interpolation]
+        box = (max(left, 0), max(top, 0), min(left + in_width, new_width), min(top + in_height, new_height))
+        if new_width * new_height <= _FULL_RESIZE * in_width * in_height:
+            whole = picture if picture.size == (new_width, new_height) else picture.resize((new_width, new_height), how)
+            kept = whole.crop(box)
+        else:
+            source = (box[0] * x, box[1] * y, min(box[2] * x, width), min(box[3] * y, height))
+            kept = picture.resize((box[2] - box[0], box[3] - box[1]), how, source)
+        seen = Frame(left, top, left + in_width, top + in_height).scaled(x, y)
+        return self._padded(kept, box[0] - left, box[1] - top), seen
+
+    def resized(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height of the whole picture at the scale at which the network sees it."""
+        to_height, to_width = self.resize
+        if self.crop_mode == "squash":
+            return to_width, to_height
+        if self.crop_mode == "center" and to_height == to_width:
+            if width <= height:
+                return to_width, max(1, int(to_width * height / width))
+            return max(1, int(to_width * width / height)), to_width
+        by = max if self.crop_mode == "border" else min
+        ratio = by(height / to_height, width / to_width)
+        return max(1, round(width / ratio)), max(1, round(height / ratio))
+
+    def _padded(self, picture: Image.Image, left: int, top: int) -> np.ndarray:
+        """The picture in a field of `input_size`; the rest is the mean colour for `border`, else black."""
+        pixels = np.asarray(picture).reshape(picture.height, picture.width, self.channels)
+        if pixels.shape[:2] == self.input_size:
+            return pixels
+        out = np.empty((*self.input_size, self.channels), np.uint8)
+        out[:] = [round(255 * v) for v in self.mean] if self.crop_mode == "border" else 0
+        out[top : top + picture.height, left : left + picture.width] = pixels
+        return out
+
+
+def _start(size: int, crop: int) -> int:
+    return round((size - crop) / 2.0) if size >= crop else -((crop - size) // 2)
+
+
+def scaled_for_crop(input_size: tuple[int, int], crop_pct: float) -> tuple[int, int]:
+    """The size to resize to so that the crop covers the share `crop_pct` of each side (timm's rule)."""
+    height, width = input_size
+    return math.floor(height / crop_pct), math.floor(width / crop_pct)
+
+
+def fitted(width: int, height: int, long_side: int | None) -> tuple[int, int]:
+    """Width and height within `long_side`, proportions kept, never enlarged; None keeps the size."""
+    if long_side is None or max(width, height) <= long_side:
+        return width, height
+    scale = long_side / max(width, height)
+    return max(1, round(width * scale)), max(1, round(height * scale))

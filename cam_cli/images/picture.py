@@ -1,0 +1,99 @@
+"""One image, ready for the network and for the page: what a decoding worker hands on."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from ..errors import UnreadableImage
+from .decode import MAX_PIXELS, decode, read
+from .geometry import Frame, Preprocessing, fitted
+from .sources import Source
+
+#: How large the picture under an overlay is: a long side in pixels, its own size, or as the network saw it.
+CanvasSize = int | Literal["original", "model"]
+
+
+class FileState(NamedTuple):
+    """Size in bytes and time of change in nanoseconds, by which a later run sees that the file is another one."""
+
+    size: int
+    mtime_ns: int
+
+
+NO_FILE = FileState(-1, -1)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An upright picture of a file in a `state`: its size, its share that the network sees, and a copy to draw on.
+
+    `input` is uint8 h×w×C as the network wants it, before normalisation; `canvas` is uint8 H×W×3 RGB, the
+    whole picture at the size of the overlay; `frame` is what `input` shows, in pixels of `width`×`height`.
+    """
+
+    source: Source
+    width: int
+    height: int
+    input: np.ndarray
+    frame: Frame
+    canvas: np.ndarray
+    state: FileState = NO_FILE
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """An image that cannot be explained, and why."""
+
+    source: Source
+    reason: str
+    state: FileState = NO_FILE
+
+
+def load(
+    source: Source, preprocessing: Preprocessing, canvas: CanvasSize = 512, max_pixels: int = MAX_PIXELS
+) -> Picture | Unreadable:
+    """Read, decode and prepare one image. Whatever is wrong with the file becomes an `Unreadable`."""
+    state = file_state(source.path)
+    try:
+        picture = prepare(decode(read(source.path), max_pixels=max_pixels), source, preprocessing, canvas)
+    except UnreadableImage as error:
+        return Unreadable(source, str(error), state)
+    # A picture that was decoded can still be too much for the resizing: its problem, not its neighbours'.
+    except (MemoryError, ValueError, OSError) as error:
+        return Unreadable(source, f"cannot be prepared: {str(error) or 'not enough memory'}", state)
+    return replace(picture, state=state)
+
+
+def file_state(path: str) -> FileState:
+    """The state of a file; `NO_FILE` if there is none."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return NO_FILE
+    return FileState(status.st_size, status.st_mtime_ns)
+
+
+def prepare(image: Image.Image, source: Source, preprocessing: Preprocessing, canvas: CanvasSize = 512) -> Picture:
+    """A decoded upright RGB picture as a `Picture`."""
+    pixels, frame = preprocessing.apply(image)
+    size = canvas_size(image.width, image.height, preprocessing, canvas)
+    # BOX and BICUBIC in one step would be slow for large photos; the gap of 2 keeps what an eye can see.
+    drawn = image if size == image.size else image.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
+    return Picture(source, image.width, image.height, pixels, frame, np.asarray(drawn))
+
+
+def canvas_size(width: int, height: int, preprocessing: Preprocessing, canvas: CanvasSize) -> tuple[int, int]:
+    """Width and height of the overlay of a picture; never larger than the picture."""
+    if canvas == "original":
+        return width, height
+    if canvas != "model":
+        return fitted(width, height, canvas)
+    new_width, new_height = preprocessing.resized(width, height)
+    if preprocessing.crop_mode == "squash":
+        return fitted(width, height, max(new_width, new_height))
+    return min(new_width, width), min(new_height, height)

@@ -1,0 +1,254 @@
+"""Which images: files, folders, globs, `@lists` and standard input become one ordered list of sources."""
+
+from __future__ import annotations
+
+import glob
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import PurePath
+from typing import NamedTuple
+
+from ..errors import CamxError
+from .tables import read_table
+
+#: Files of these extensions are taken from folders; `--include` replaces the rule.
+EXTENSIONS = frozenset(
+    [
+        ".avif",
+        ".bmp",
+        ".dib",
+        ".gif",
+        ".heic",
+        ".heif",
+        ".ico",
+        ".jfif",
+        ".j2k",
+        ".jp2",
+        ".jpe",
+        ".jpeg",
+        ".jpg",
+        ".mpo",
+        ".pgm",
+        ".png",
+        ".pnm",
+        ".ppm",
+        ".qoi",
+        ".tga",
+        ".tif",
+        ".tiff",
+        ".webp",
+    ]
+)
+
+#: Folders in which a run leaves pictures.
+RESULT_FOLDERS = frozenset({"overlays", "heatmaps", "arrays", "activations", "report", "parts"})
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One image of a run.
+
+    `key` is its name everywhere (CSV, journal, overlay path): the path relative to the deepest folder
+    that holds all sources, with `/`; never absolute, never `..`, unique in a run.
+    `folder_label` is the class folder it lies in; `label` what a list said of it, or "".
+    """
+
+    key: str
+    path: str
+    label: str = ""
+    folder_label: str = ""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The sources in input order; `base` is the absolute folder that their keys start in, `passed_over` how many
+    files of the folders were no images by their name."""
+
+    sources: tuple[Source, ...]
+    base: str
+    passed_over: int = 0
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Which files count: `include` replaces the rule of extensions in folders, `exclude` leaves images out."""
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+
+class _Entry(NamedTuple):
+    """A file found, the folder (absolute) that its key may start at, and what is known of its class."""
+
+    path: str
+    absolute: str
+    root: str
+    folder_label: str
+    label: str = ""
+    passed_over: bool = False
+
+
+def find(arguments: Sequence[str], filters: Filters = Filters(), *, limit: int | None = None) -> Inputs:
+    """All images that the arguments name, in the order given, folders sorted, each file once.
+
+    Raises `CamxError` for an argument that names no image, and when `exclude` leaves none.
+    """
+    found: dict[str, _Entry] = {}
+    passed_over = 0
+    for argument in arguments:
+        images = skipped = 0
+        for entry in _expand(argument, filters):
+            skipped += entry.passed_over
+            images += not entry.passed_over
+            if not entry.passed_over:
+                known = found.setdefault(entry.absolute, entry)
+                if entry.label and not known.label:
+                    found[entry.absolute] = known._replace(label=entry.label)
+        if not images:
+            raise CamxError(_nothing(argument, skipped))
+        passed_over += skipped
+    base = os.path.commonpath({entry.root for entry in found.values()})
+    start = len(base.rstrip(os.sep)) + 1
+    sources = [
+        Source(absolute[start:].replace(os.sep, "/"), entry.path, entry.label, entry.folder_label)
+        for absolute, entry in found.items()
+    ]
+    kept = [source for source in sources if not _matches(source.key, filters.exclude)] if filters.exclude else sources
+    if not kept:
+        raise CamxError(f"All {len(found)} images are excluded by {', '.join(filters.exclude)}. Loosen --exclude.")
+    return Inputs(tuple(kept[:limit]), base, passed_over)
+
+
+def _matches(key: str, patterns: Iterable[str]) -> bool:
+    name = key.rsplit("/", 1)[-1]
+    return any(fnmatch(key, p) or fnmatch(name, p) for p in patterns)
+
+
+def _expand(argument: str, filters: Filters) -> Iterator[_Entry]:
+    for applies, expand in SOURCES:
+        if applies(argument):
+            yield from expand(argument, filters)
+            return
+    raise CamxError(f"There is no file or folder {argument!r}. Check the path; a pattern needs one of * ? [.")
+
+
+def _stdin(_: str, filters: Filters) -> Iterator[_Entry]:
+    data = sys.stdin.buffer.read()
+    separator = b"\0" if b"\0" in data else b"\n"
+    for line in data.split(separator):
+        path = os.fsdecode(line.rstrip(b"\r") if separator == b"\n" else line)
+        if path:
+            yield _listed_entry(path, os.curdir)
+
+
+def _list_file(argument: str, filters: Filters) -> Iterator[_Entry]:
+    path = argument[1:]
+    folder = os.path.dirname(path) or os.curdir
+    try:
+        with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            if path.lower().endswith((".csv", ".tsv")):
+                rows = list(read_table(file, path, required="image"))
+            else:
+                rows = [{"image": line.rstrip("\r\n")} for line in file]
+    except OSError as error:
+        raise CamxError(
+            f"The list {path!r} cannot be read: {error.strerror}. Give @FILE with one path per line."
+        ) from error
+    for row in rows:
+        if row["image"]:
+            yield _listed_entry(row["image"], folder, row.get("label", ""))
+
+
+def _listed_entry(path: str, folder: str, label: str = "") -> _Entry:
+    """A path of a list: beside the list, or else in the working folder. It may be missing; its row says so."""
+    beside = os.path.join(folder, path)
+    if not os.path.lexists(beside) and os.path.lexists(path):
+        beside, folder = path, os.curdir
+    absolute, root = os.path.abspath(beside), os.path.abspath(folder)
+    parent = os.path.dirname(absolute)
+    inside = absolute.startswith(root.rstrip(os.sep) + os.sep)
+    return _Entry(os.path.normpath(beside), absolute, root if inside else parent, os.path.basename(parent), label)
+
+
+def _folder(argument: str, filters: Filters) -> Iterator[_Entry]:
+    root = os.path.abspath(argument)
+    for inside in _walk(argument, ""):
+        path = os.path.join(argument, inside)
+        named = _matches(inside.replace(os.sep, "/"), filters.include) if filters.include else _has_image_name(path)
+        first, below, _ = inside.partition(os.sep)
+        label = first if below else os.path.basename(root)
+        yield _Entry(path, os.path.join(root, inside), root, label, passed_over=not named)
+
+
+def _walk(folder: str, inside: str) -> Iterator[str]:
+    """Paths of regular files in a folder, sorted by their parts. Hidden entries, links to folders and the results
+    of earlier runs are left out."""
+    try:
+        with os.scandir(os.path.join(folder, inside)) as listing:
+            entries = sorted(listing, key=lambda entry: entry.name)
+    except OSError as error:
+        where = os.path.join(folder, inside)
+        raise CamxError(f"The folder {where!r} cannot be listed: {error.strerror}. Check its permissions.") from error
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        path = os.path.join(inside, entry.name)
+        if entry.is_dir(follow_symlinks=False):
+            if not holds_results(entry.path):
+                yield from _walk(folder, path)
+        elif entry.is_file():
+            yield path
+
+
+def holds_results(folder: str) -> bool:
+    """Whether a folder is a training's, or the overlays, heatmaps … of a run: no input, wherever it lies."""
+    parent, name = os.path.split(folder)
+    if name in RESULT_FOLDERS and os.path.isfile(os.path.join(parent, "manifest.jsonl")):
+        return True
+    return os.path.isfile(os.path.join(folder, "training-state.pt"))
+
+
+def _has_image_name(path: str) -> bool:
+    return os.path.splitext(path)[1].lower() in EXTENSIONS
+
+
+def _pattern(argument: str, filters: Filters) -> Iterator[_Entry]:
+    root = argument
+    while glob.has_magic(root):
+        root = os.path.dirname(root)
+    root = os.path.abspath(root or os.curdir)
+    for path in sorted(glob.iglob(argument, recursive=True)):
+        absolute = os.path.abspath(path)
+        if os.path.isdir(path):
+            if "**" not in argument:
+                yield from _folder(path, filters)
+        elif os.path.isfile(path) and not any(map(holds_results, map(str, PurePath(absolute).parents))):
+            yield _Entry(path, absolute, root, os.path.basename(os.path.dirname(absolute)))
+
+
+def _file(argument: str, filters: Filters) -> Iterator[_Entry]:
+    absolute = os.path.abspath(argument)
+    folder = os.path.dirname(absolute)
+    yield _Entry(argument, absolute, folder, os.path.basename(folder))
+
+
+#: What an argument can be, tried in order: (does it apply, how it becomes files).
+SOURCES: tuple[tuple[Callable[[str], bool], Callable[[str, Filters], Iterator[_Entry]]], ...] = (
+    (lambda argument: argument == "-", _stdin),
+    (os.path.isdir, _folder),
+    (os.path.lexists, _file),
+    (lambda argument: argument.startswith("@"), _list_file),
+    (glob.has_magic, _pattern),
+)
+
+
+def _nothing(argument: str, passed_over: int) -> str:
+    if passed_over:
+        return (
+            f"No images in {argument!r}: {passed_over} files have no image extension or do not match --include. "
+            "Take every file with --include '*'."
+        )
+    return f"No images in {argument!r}. Give image files, folders, patterns, @lists or - for paths on standard input."

@@ -1,0 +1,153 @@
+"""From bytes to upright 8-bit RGB: every mode right, every broken file its own reason."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cam_cli.errors import UnreadableImage
+from cam_cli.images.decode import decode, read
+
+from .conftest import picture
+
+
+def encoded(image: Image.Image, image_format: str = "PNG", **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, image_format, **options)
+    return buffer.getvalue()
+
+
+def pixel(data: bytes) -> tuple[int, ...]:
+    image = decode(data)
+    assert image.mode == "RGB"
+    return image.getpixel((0, 0))  # type: ignore[return-value]
+
+
+def test_sixteen_bits_are_scaled_not_clipped() -> None:
+    levels = np.array([[0, 257, 32896, 65535]], np.uint16)
+    grey = np.asarray(decode(encoded(Image.fromarray(levels))))
+    assert grey[0, :, 0].tolist() == [0, 1, 128, 255]
+
+
+@pytest.mark.parametrize(("low", "high", "expected"), [(0.0, 1.0, [0, 128, 255]), (-5.0, 5.0, [0, 128, 255])])
+def test_float_pixels_are_scaled(low: float, high: float, expected: list[int]) -> None:
+    levels = np.array([[low, (low + high) / 2, high]], np.float32)
+    grey = np.asarray(decode(encoded(Image.fromarray(levels), "TIFF")))
+    assert grey[0, :, 0].tolist() == expected
+
+
+def test_transparency_is_seen_over_white() -> None:
+    assert pixel(encoded(Image.new("RGBA", (4, 4), (0, 0, 0, 0)))) == (255, 255, 255)
+    assert pixel(encoded(Image.new("LA", (4, 4), (0, 0)))) == (255, 255, 255)
+    palette = Image.new("P", (4, 4), 0)
+    palette.putpalette([10, 20, 30] * 256)
+    assert pixel(encoded(palette, transparency=0)) == (255, 255, 255)
+    assert pixel(encoded(palette)) == (10, 20, 30)
+
+
+def test_cmyk_and_lab() -> None:
+    assert pixel(encoded(Image.new("CMYK", (4, 4), (0, 0, 0, 0)), "TIFF")) == (255, 255, 255)
+    assert min(pixel(encoded(Image.new("LAB", (4, 4), (255, 128, 128)), "TIFF"))) >= 254
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_undone(orientation: int) -> None:
+    upright = Image.new("RGB", (4, 2), "black")
+    upright.putpixel((0, 0), (255, 255, 255))
+    turn = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }
+    stored = upright.transpose(turn[orientation]) if orientation in turn else upright
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    shown = decode(encoded(stored, exif=exif))
+    assert shown.size == (4, 2)
+    assert np.array_equal(np.asarray(shown), np.asarray(upright))
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+def test_broken_exif_does_not_cost_the_picture() -> None:
+    data = encoded(picture(), "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff garbage")
+    assert decode(data).size == (64, 48)
+
+
+def test_the_first_frame_of_an_animation() -> None:
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    assert pixel(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])) == (255, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer"),
+        (b"<!DOCTYPE html><html>", "HTML page"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n", "PostScript"),
+        (b"%PDF-1.7", "PDF"),
+        (b"<svg xmlns='x'>", "SVG"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0", "HEIC"),
+        (b"just text", "known format"),
+        (encoded(picture(200, 200))[:3000], "broken image"),
+        (encoded(picture(), "JPEG")[:300], "broken image"),
+    ],
+)
+def test_files_that_are_no_image_say_what_they_are(data: bytes, reason: str) -> None:
+    with pytest.raises(UnreadableImage, match=reason):
+        decode(data)
+
+
+def test_too_many_pixels_are_refused_at_the_header() -> None:
+    data = encoded(picture(100, 100))
+    with pytest.raises(UnreadableImage, match="100×100 pixels are over the limit of 9,999"):
+        decode(data, max_pixels=9_999)
+    assert decode(data, max_pixels=10_000).size == (100, 100)
+
+
+def test_reading_never_waits_and_names_the_reason(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "empty").write_bytes(b"")
+    with open(tmp_path / "huge", "wb") as file:
+        file.truncate(1 << 40)
+    for name, reason in [
+        ("pipe", "not a regular file"),
+        (".", "[Dd]irectory|not a regular file"),
+        ("none", "No such file"),
+        ("empty", "empty"),
+        ("huge", "over the limit"),
+        ("nul\0", "null|embedded"),
+    ]:
+        with pytest.raises(UnreadableImage, match=reason):
+            read(os.path.join(tmp_path, name))
+    with pytest.raises(UnreadableImage, match="not a regular file"):
+        read("/dev/zero")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_corpus_of_broken_files(data: Path) -> None:
+    """Where camx reads the format, its verdict and size are Pillow's; what it does not read is refused by name."""
+    compared = 0
+    for line in (data / "badfiles" / "verdicts.jsonl").read_text().splitlines():
+        verdict = json.loads(line)
+        try:
+            image = decode(read(str(data / "badfiles" / verdict["file"])))
+        except UnreadableImage as error:
+            foreign = "not an image" in str(error)
+            assert verdict["pillow"] == "error" or foreign, (verdict, str(error))
+            compared += not foreign
+        else:
+            assert verdict["pillow"] == "ok", verdict
+            assert list(image.size) == verdict["upright_size"]
+            compared += 1
+    assert compared > 230
