@@ -1,0 +1,215 @@
+"""One call from what the user wrote after `--model` to a network that is ready to be explained."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..errors import CamxError
+from ..images.geometry import Preprocessing
+from .checkpoints import Checkpoint, matched, read_checkpoint
+from .classes import ClassNames, checked, read_class_names
+from .gap import GapDescription, GapNetwork
+from .libraries import Architecture
+from .names import DEMO, DEMO_FILE, find_architecture, is_name
+from .preprocessing import PreprocessingOptions, overridden
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Which network, as the user asks for it. `ema` None takes averaged weights where a checkpoint has them."""
+
+    name: str
+    checkpoint: str | None = None
+    pretrained: bool = True
+    args: Mapping[str, Any] = field(default_factory=dict)
+    class_names: str | None = None
+    ema: bool | None = None
+    preprocessing: PreprocessingOptions = PreprocessingOptions()
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network in evaluation mode with all that belongs to it.
+
+    `weights` says where they came from; `digest` is the SHA-256 of all parameters and buffers; `args` are those
+    that the architecture was built with.
+    """
+
+    module: nn.Module
+    name: str
+    preprocessing: Preprocessing
+    classes: ClassNames = ClassNames()
+    weights: str = ""
+    digest: str = ""
+    args: Mapping[str, Any] = field(default_factory=dict)
+
+
+def load_model(spec: ModelSpec | str) -> Network:
+    """The network that `spec` (or just a name: pretrained weights) describes, on the CPU.
+
+    Raises `CamxError` for unknown names, weights that cannot be had, and files that do not fit.
+    """
+    spec = ModelSpec(spec) if isinstance(spec, str) else spec
+    checkpoint = read_checkpoint(spec.checkpoint, ema=spec.ema) if spec.checkpoint else None
+    if checkpoint is not None and GapDescription.of(checkpoint.about, checkpoint.path):
+        raise CamxError(
+            f"The checkpoint {checkpoint.path!r} is a whole network of `camx train-gap`. Give it as --model, alone."
+        )
+    if spec.checkpoint and not is_name(spec.name) and (spec.name == DEMO or os.path.exists(spec.name)):
+        raise CamxError(
+            f"--model {spec.name!r} brings its own weights. Leave --checkpoint out, or name an architecture."
+        )
+    file = DEMO_FILE if spec.name == DEMO else spec.name
+    if checkpoint is None and not is_name(spec.name) and os.path.exists(file):
+        if not spec.pretrained:
+            raise CamxError(f"--no-pretrained: --model {spec.name!r} is weights itself. Leave one of them out.")
+        checkpoint = read_checkpoint(file, ema=spec.ema)
+        description = GapDescription.of(checkpoint.about, checkpoint.path)
+        if description is not None:
+            return _gap_network(description, spec, checkpoint)
+        architecture = find_architecture(_architecture_of(checkpoint))
+    else:
+        architecture = find_architecture(spec.name)
+    torch.manual_seed(spec.seed)
+    module, args, weights = _build(architecture, spec, checkpoint)
+    module.eval()
+    count = _class_count(module)
+    if count <= 0:
+        raise CamxError(f"{architecture} with these arguments has no classifier. camx explains classifiers.")
+    return Network(
+        module=module,
+        name=str(architecture),
+        preprocessing=architecture.preprocessing(module, spec.preprocessing, args),
+        classes=_class_names(architecture, module, spec, checkpoint, count),
+        weights=weights,
+        digest=digest(module),
+        args=args,
+    )
+
+
+def _gap_network(description: GapDescription, spec: ModelSpec, checkpoint: Checkpoint) -> Network:
+    """A network that `camx train-gap` made, rebuilt from its file alone."""
+    architecture = find_architecture(description.architecture)
+    args = {**description.model_args, **spec.args}
+    backbone = architecture.build(pretrained=False, num_classes=None, args=args)
+    module = GapNetwork(backbone, description.head, len(description.classes))
+    tensors, _ = matched(checkpoint, module.state_dict())
+    if wrong := _wrong_shapes(tensors, module):
+        raise CamxError(
+            f"The checkpoint {checkpoint.path!r} does not fit {architecture} any more: {wrong[0]!r} has another shape. "
+            "Leave --model-arg out."
+        )
+    module.load_state_dict(tensors, strict=False)
+    trained = description.preprocessing
+    own = overridden(trained, spec.preprocessing)
+    fixed = description.head.layer.layout.kind not in ("NCHW", "NHWC") or architecture.resized_args(backbone, 0)
+    if own.input_size != trained.input_size and fixed:
+        raise CamxError(
+            f"{checkpoint.path!r} takes pictures of {trained.input_size[0]} pixels only. Leave --image-size out."
+        )
+    names = ClassNames(description.classes)
+    if spec.class_names:
+        names = checked(read_class_names(spec.class_names), module.num_classes, f"--class-names {spec.class_names!r}")
+    name, weights = (f"{architecture} + GAP", checkpoint.path) if spec.name != DEMO else (DEMO, "ships with camx")
+    return Network(module.eval(), name, own, names, weights, digest(module), args)
+
+
+def digest(module: nn.Module) -> str:
+    """SHA-256 over names, types, shapes and values of all parameters and buffers."""
+    sha = hashlib.sha256()
+    for name, tensor in module.state_dict().items():
+        sha.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        sha.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return sha.hexdigest()
+
+
+def _architecture_of(checkpoint: Checkpoint) -> str:
+    about = checkpoint.about
+    args = about.get("args")
+    trained_as = getattr(args, "model", None) if isinstance(args, argparse.Namespace) else None
+    name = about.get("architecture") or about.get("arch") or trained_as
+    if not isinstance(name, str):
+        raise CamxError(
+            f"The checkpoint {checkpoint.path!r} does not say which architecture it belongs to. "
+            f"Give both: --model NAME --checkpoint {checkpoint.path}."
+        )
+    return name
+
+
+def _build(
+    architecture: Architecture, spec: ModelSpec, checkpoint: Checkpoint | None
+) -> tuple[nn.Module, Mapping[str, Any], str]:
+    """The module with its weights, the arguments it was built with, and where the weights came from."""
+    pretrained = spec.pretrained and checkpoint is None
+    args: Mapping[str, Any] = dict(spec.args)
+    module = architecture.build(pretrained=pretrained, num_classes=None, args=args)
+    if spec.preprocessing.image_size:
+        resized = architecture.resized_args(module, spec.preprocessing.image_size)
+        if resized and not set(resized) & set(args):
+            args = {**args, **resized}
+            module = architecture.build(pretrained=pretrained, num_classes=None, args=args)
+    if checkpoint is None:
+        return module, args, f"pretrained {architecture}" if pretrained else f"random, seed {spec.seed}"
+    module, prefix = _with_weights(architecture, module, checkpoint, args)
+    taken = [checkpoint.key] * bool(checkpoint.key) + [f"without {prefix}"] * bool(prefix)
+    return module, args, checkpoint.path + (f" [{', '.join(taken)}]" if taken else "")
+
+
+def _with_weights(
+    architecture: Architecture, module: nn.Module, checkpoint: Checkpoint, args: Mapping[str, Any]
+) -> tuple[nn.Module, str]:
+    """The module with the checkpoint's weights, its head as large as theirs, and the prefix of their names."""
+    tensors, prefix = matched(checkpoint, module.state_dict())
+    wrong = _wrong_shapes(tensors, module)
+    counts = {tensors[name].shape[0] if tensors[name].dim() else 0 for name in wrong}
+    if wrong and len(counts) == 1 and "num_classes" not in args:
+        try:
+            resized = architecture.build(pretrained=False, num_classes=counts.pop(), args=args)
+        except (CamxError, RuntimeError):
+            resized = module
+        if not _wrong_shapes(tensors, resized):
+            module, wrong = resized, []
+    if wrong:
+        name = wrong[0]
+        want, have = tuple(module.state_dict()[name].shape), tuple(tensors[name].shape)
+        raise CamxError(
+            f"The checkpoint {checkpoint.path!r} does not fit {architecture}: {name!r} is {have}, the model has {want}"
+            f"{f' (and {len(wrong) - 1} more)' if len(wrong) > 1 else ''}. "
+            "Give the --model and --model-arg it was trained as."
+        )
+    module.load_state_dict(tensors, strict=False)
+    return module, prefix
+
+
+def _wrong_shapes(tensors: Mapping[str, torch.Tensor], module: nn.Module) -> list[str]:
+    own = module.state_dict()
+    return [name for name, tensor in tensors.items() if name not in own or tensor.shape != own[name].shape]
+
+
+def _class_count(module: nn.Module) -> int:
+    """How many classes the network tells apart: what it says itself, or the size of its last weight."""
+    said = getattr(module, "num_classes", None)
+    if isinstance(said, int):
+        return said
+    sizes = [p.shape[0] for p in module.parameters() if p.dim() >= 2]
+    return sizes[-1] if sizes else 0
+
+
+def _class_names(
+    architecture: Architecture, module: nn.Module, spec: ModelSpec, checkpoint: Checkpoint | None, count: int
+) -> ClassNames:
+    if spec.class_names:
+        return checked(read_class_names(spec.class_names), count, f"--class-names {spec.class_names!r}")
+    stored = checkpoint.about.get("class_names") or checkpoint.about.get("classes") if checkpoint else None
+    if isinstance(stored, (list, tuple)) and all(isinstance(name, str) for name in stored):
+        return checked(ClassNames(tuple(stored)), count, f"The checkpoint {checkpoint.path!r}" if checkpoint else "")
+    return architecture.class_names(module, count)

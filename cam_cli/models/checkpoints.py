@@ -1,0 +1,259 @@
+"""Weights from a file, as data: recognised by content, nothing in it is ever executed, nothing silently left out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import pathlib
+import pickle
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+from ..errors import CamxError
+
+Tensors = dict[str, torch.Tensor]
+
+#: Where training scripts keep the weights; averaged ones first, the plain ones after.
+EMA_WRAPPERS = ("state_dict_ema", "model_ema", "ema_state_dict", "ema")
+WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "params", "module", "weights")
+
+#: Classes that honest training scripts store beside the weights and that do nothing when loaded.
+INERT: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
+    argparse.Namespace,
+    pathlib.PosixPath,
+    pathlib.PurePosixPath,
+    pathlib.WindowsPath,
+    pathlib.PureWindowsPath,
+]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The tensors of a file, where in it they were, and what it says of itself (architecture, class names …)."""
+
+    path: str
+    tensors: Tensors
+    key: str = ""
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+
+def read_checkpoint(path: str, *, ema: bool | None = None) -> Checkpoint:
+    """Weights from `.safetensors`, `.pt`, `.pth`, `.ckpt`, or a folder that holds one.
+
+    `ema=None` takes averaged weights where the file has them, True insists on them, False refuses them.
+    Raises `CamxError` that names what the file is instead, if it is none of these.
+    """
+    if os.path.isdir(path):
+        path = _weights_in(path)
+    start = _start_of(path)
+    if len(start) >= 9 and start[8:9] == b"{":
+        tensors, about = _safetensors(path)
+        if ema:
+            raise CamxError(f"--ema: {path!r} is a .safetensors file, which holds one set of weights. Leave --ema out.")
+        return Checkpoint(path, _finite(tensors, path), "", about)
+    content = _torch_file(path, start)
+    tensors, key = _unwrapped(content, path, ema)
+    about = {k: v for k, v in content.items() if isinstance(v, (str, int, float, argparse.Namespace, list, tuple))}
+    return Checkpoint(path, _finite(tensors, path), key, about)
+
+
+def _weights_in(folder: str) -> str:
+    for name in ("model.safetensors", "pytorch_model.bin", "model.pth", "model.pt"):
+        if os.path.isfile(os.path.join(folder, name)):
+            return os.path.join(folder, name)
+    raise CamxError(f"The folder {folder!r} holds no model.safetensors. Give the checkpoint file itself.")
+
+
+def _start_of(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            start = file.read(512)
+    except OSError as error:
+        raise CamxError(f"The checkpoint {path!r} cannot be read: {error.strerror}. Check the path.") from error
+    text = start.lstrip().lower()
+    if not start:
+        raise CamxError(f"The checkpoint {path!r} is empty. Download or save it again.")
+    if text.startswith(b"version https://git-lfs"):
+        raise CamxError(f"The checkpoint {path!r} is a Git LFS pointer, not the weights. Run `git lfs pull`.")
+    if text.startswith((b"<!doctype", b"<html", b"<?xml")):
+        raise CamxError(f"The checkpoint {path!r} is a web page, not weights. Download the file behind the link.")
+    return start
+
+
+def _safetensors(path: str) -> tuple[Tensors, dict[str, Any]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            about: dict[str, Any] = dict(file.metadata() or {})
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CamxError(f"The checkpoint {path!r} is broken: {error}. Download or save it again.") from error
+    if "camx" in about:
+        try:
+            about.update(json.loads(about.pop("camx")))
+        except (ValueError, TypeError) as error:
+            raise CamxError(f"The checkpoint {path!r} has broken metadata: {error}. Save it again.") from error
+    return tensors, about
+
+
+def _torch_file(path: str, start: bytes) -> dict[str, Any]:
+    if start.startswith(b"PK"):
+        _check_archive(path)
+    elif start[:1] != b"\x80":
+        raise CamxError(f"The checkpoint {path!r} is no .safetensors and no torch file (it starts with {start[:8]!r}).")
+    try:
+        with torch.serialization.safe_globals(INERT):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CamxError(_refused(path, str(error))) from error
+    # Whatever torch raises on a damaged file (IndexError, AttributeError …): it is damaged.
+    except Exception as error:
+        raise CamxError(
+            f"The checkpoint {path!r} is broken: {_first_line(error)}. Download or save it again."
+        ) from error
+    if not isinstance(content, Mapping):
+        raise CamxError(
+            f"The checkpoint {path!r} holds a {type(content).__name__}, not weights by name. Save model.state_dict()."
+        )
+    return dict(content)
+
+
+def _check_archive(path: str) -> None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
+                raise CamxError(
+                    f"The checkpoint {path!r} is a compressed zip, which torch never writes. Unpack it first."
+                )
+            if any(name.endswith(("/constants.pkl", "/archive_version")) or "/code/" in name for name in names):
+                raise CamxError(
+                    f"The checkpoint {path!r} is a TorchScript or exported program. Save model.state_dict() instead."
+                )
+            broken = archive.testzip()
+    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+        raise CamxError(
+            f"The checkpoint {path!r} is broken or cut short: {error}. Download or save it again."
+        ) from error
+    if broken:
+        raise CamxError(f"The checkpoint {path!r} is damaged (bad checksum in {broken}). Download or save it again.")
+
+
+def _refused(path: str, message: str) -> str:
+    _, _, named = message.partition("GLOBAL ")
+    what = named.split(" ", 1)[0] if named else "a Python object"
+    return (
+        f"The checkpoint {path!r} holds {what}, which would run code when loaded; camx never does. "
+        "Save `model.state_dict()` (or .safetensors) where you trust the file, and give that."
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
+
+
+def _unwrapped(content: dict[str, Any], path: str, ema: bool | None) -> tuple[Tensors, str]:
+    averaged = [k for k in EMA_WRAPPERS if _weights_of(content.get(k))]
+    if ema and not averaged:
+        raise CamxError(f"--ema: {path!r} holds no averaged weights (its keys: {_keys(content)}). Leave --ema out.")
+    for key in (averaged if ema is not False else []) + list(WRAPPERS):
+        if tensors := _weights_of(content.get(key)):
+            return tensors, key
+    tensors = _only_tensors(content)
+    if not tensors:
+        raise CamxError(
+            f"The checkpoint {path!r} holds no weights (its keys: {_keys(content)}). Save model.state_dict()."
+        )
+    return tensors, ""
+
+
+def _weights_of(value: object) -> Tensors:
+    """The tensors of a mapping, or of the mapping that is wrapped once more in it."""
+    if not isinstance(value, Mapping):
+        return {}
+    return _only_tensors(value) or next((t for k in WRAPPERS if (t := _weights_of(value.get(k)))), {})
+
+
+def _only_tensors(mapping: Mapping[Any, Any]) -> Tensors:
+    return {k: v.detach() for k, v in mapping.items() if isinstance(k, str) and isinstance(v, torch.Tensor)}
+
+
+def _keys(content: Mapping[str, Any]) -> str:
+    return ", ".join(list(map(str, content))[:5]) or "none"
+
+
+def _finite(tensors: Tensors, path: str) -> Tensors:
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise CamxError(
+                f"The checkpoint {path!r} has NaN or infinite values in {name!r}: "
+                "the training had diverged. Use an earlier one."
+            )
+    return tensors
+
+
+def matched(checkpoint: Checkpoint, expected: Mapping[str, torch.Tensor]) -> tuple[Tensors, str]:
+    """The checkpoint's tensors under the names of a network's `state_dict()`, and the prefix that was taken off.
+
+    Tensors under another prefix than the network's (a loss, a metric) are no part of it and are left.
+    Shapes are not compared here. Raises `CamxError` naming the tensors that are missing or too many.
+    """
+    tensors, prefix = _without_prefix(checkpoint, expected)
+    optional = {name for name in expected if name.endswith("num_batches_tracked")}
+    missing = [n for n in expected if n not in tensors and n not in optional]
+    extra = [n for n in tensors if n not in expected and n != "n_averaged"]
+    if missing or extra:
+        raise CamxError(_mismatch(checkpoint, missing, extra, len(missing) == len(expected) - len(optional)))
+    return {n: t for n, t in tensors.items() if n in expected}, prefix
+
+
+def _without_prefix(checkpoint: Checkpoint, expected: Mapping[str, torch.Tensor]) -> tuple[Tensors, str]:
+    """The tensors below the prefix (`module.`, `model.`, `backbone.` …) that makes most of them fit.
+
+    Raises `CamxError` where two prefixes fit as well: two networks in one file.
+    """
+    tensors = checkpoint.tensors
+    fitting: dict[str, Tensors] = {"": tensors}
+    most = sum(name in expected for name in tensors)
+    for prefix in _prefixes(tensors, expected):
+        stripped = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+        hits = sum(name in expected for name in stripped)
+        if hits > most:
+            fitting, most = {}, hits
+        if hits == most and most:
+            fitting[prefix] = stripped
+    if len(fitting) > 1 and most:
+        raise CamxError(
+            f"The checkpoint {checkpoint.path!r} holds several networks ({', '.join(map(repr, fitting))}). "
+            "Save the one to be explained on its own."
+        )
+    return next((t, p) for p, t in fitting.items())
+
+
+def _prefixes(tensors: Tensors, expected: Mapping[str, torch.Tensor]) -> list[str]:
+    """What stands before the network's first and last names in the checkpoint."""
+    names = list(expected)
+    found = (n.removesuffix(w) for w in {*names[:2], *names[-2:]} for n in tensors if n.endswith(f".{w}"))
+    return sorted(set(found))
+
+
+def _mismatch(checkpoint: Checkpoint, missing: list[str], extra: list[str], all_missing: bool) -> str:
+    if all_missing:
+        return (
+            f"The checkpoint {checkpoint.path!r} belongs to another architecture: none of its tensors "
+            f"({_few(extra)}) is in this model, which wants {_few(missing)}. Give the --model it was trained as."
+        )
+    parts = [f"misses {_few(missing)}"] * bool(missing) + [f"has {_few(extra)} too many"] * bool(extra)
+    return (
+        f"The checkpoint {checkpoint.path!r} {' and '.join(parts)}. "
+        "Give the --model (and --model-arg) it was trained as."
+    )
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -1,0 +1,80 @@
+"""Is the hub there? Asked by ourselves, in seconds, before a library retries for minutes."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+
+from ..errors import CamxError
+
+TIMEOUT = 5.0
+_WAYS_OUT = (
+    "Give --checkpoint FILE, fetch the weights where there is a network and bring its cache "
+    "(HF_HOME or TORCH_HOME), or try with random weights: --no-pretrained."
+)
+
+
+def cached_on_hub(repository: str, *filenames: str) -> bool:
+    """Whether any of the files of a Hugging Face repository lies in the local cache."""
+    from huggingface_hub import try_to_load_from_cache
+
+    repo, _, revision = repository.partition("@")
+    return any(isinstance(try_to_load_from_cache(repo, name, revision=revision or None), str) for name in filenames)
+
+
+def hub_url(repository: str, filename: str) -> str:
+    from huggingface_hub import hf_hub_url
+
+    repo, _, revision = repository.partition("@")
+    return hf_hub_url(repo, filename, revision=revision or None)
+
+
+@contextlib.contextmanager
+def no_network() -> Iterator[None]:
+    """Files that are in the cache are taken from it, without asking the hub whether they are still current."""
+    from huggingface_hub import constants
+
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
+
+
+def require_reachable(url: str, what: str) -> None:
+    """Return if `url` answers within `TIMEOUT` seconds in all; else raise `CamxError` saying why and what to do."""
+    answer: list[str | None] = []
+    thread = threading.Thread(target=lambda: answer.append(_probe(url)), daemon=True)
+    thread.start()
+    thread.join(TIMEOUT)
+    problem = answer[0] if answer else f"gives no answer within {TIMEOUT:.0f} s"
+    if problem:
+        host = urllib.parse.urlsplit(url).netloc
+        raise CamxError(f"The weights of {what} are not on this machine, and {host} {problem}. {_WAYS_OUT}")
+
+
+def _probe(url: str) -> str | None:
+    request = urllib.request.Request(url, method="HEAD", headers={"User-Agent": "camx", **_credentials(url)})
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT):
+            return None
+    except urllib.error.HTTPError as error:
+        if error.code in (401, 403):
+            return f"refuses access to them ({error.code}; log in with `hf auth login` if they are yours)"
+        if error.code == 404:
+            return "does not have them (404)"
+        return f"answers {error.code}" if error.code >= 400 else None
+    except (OSError, ValueError) as error:
+        return f"cannot be reached ({getattr(error, 'reason', error)})"
+
+
+def _credentials(url: str) -> dict[str, str]:
+    from huggingface_hub import constants, get_token
+
+    token = get_token() if url.startswith(constants.ENDPOINT) else None
+    return {"Authorization": f"Bearer {token}"} if token else {}

@@ -1,0 +1,113 @@
+"""How a tensor inside a network is a picture: NCHW, NHWC, or a sequence of tokens with some prefix tokens."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+Kind = Literal["NCHW", "NHWC", "NLC", "LNC", "NCL"]
+#: Where a tensor stands in a nested output: indices and keys from the outside in; () for a bare tensor.
+Path = tuple[Any, ...]
+
+
+class Layout(NamedTuple):
+    """Axes of a feature map: `kind`, grid of `height`×`width`, `prefix` tokens before it, `channels`."""
+
+    kind: Kind
+    height: int
+    width: int
+    channels: int
+    prefix: int = 0
+
+    def to_nchw(self, tensor: Tensor) -> Tensor:
+        """The map as N×C×h×w, a view where the layout allows it."""
+        if self.kind == "NCHW":
+            return tensor
+        if self.kind == "NHWC":
+            return tensor.permute(0, 3, 1, 2)
+        if self.kind == "NLC":
+            tokens = tensor[:, self.prefix :].transpose(1, 2)
+        elif self.kind == "LNC":
+            tokens = tensor[self.prefix :].permute(1, 2, 0)
+        else:
+            tokens = tensor[:, :, self.prefix :]
+        return tokens.reshape(tokens.shape[0], self.channels, self.height, self.width)
+
+    def __str__(self) -> str:
+        prefix = f" after {self.prefix} prefix token{'s' * (self.prefix > 1)}" if self.prefix else ""
+        return f"{self.height}×{self.width}, {self.channels} channels, {self.kind}{prefix}"
+
+
+def possible_layouts(
+    shape: torch.Size, batch: int, input_size: tuple[int, int], prefixes: Sequence[int]
+) -> list[Layout]:
+    """Every way a tensor of this shape can be a feature map of `batch` pictures of `input_size` (h, w)."""
+    if len(shape) == 4 and shape[0] == batch:
+        _, a, b, c = shape
+        nchw = [Layout("NCHW", b, c, a)] if _is_grid(b, c, input_size) else []
+        nhwc = [Layout("NHWC", a, b, c)] if _is_grid(a, b, input_size) else []
+        return nchw + nhwc
+    if len(shape) == 3 and shape[0] == batch:
+        return [
+            *_tokens("NLC", shape[1], shape[2], input_size, prefixes),
+            *_tokens("NCL", shape[2], shape[1], input_size, prefixes),
+        ]
+    if len(shape) == 3 and shape[1] == batch:
+        return list(_tokens("LNC", shape[0], shape[2], input_size, prefixes))
+    return []
+
+
+def _tokens(
+    kind: Kind, length: int, channels: int, input_size: tuple[int, int], prefixes: Sequence[int]
+) -> Iterator[Layout]:
+    for prefix in prefixes:
+        count = length - prefix
+        if count < 4:
+            continue
+        guess = round(math.sqrt(count * input_size[0] / input_size[1]))
+        for height in (guess, guess - 1, guess + 1):
+            if height > 1 and count % height == 0 and _is_grid(height, count // height, input_size):
+                yield Layout(kind, height, count // height, channels, prefix)
+                break
+
+
+def _is_grid(height: int, width: int, input_size: tuple[int, int]) -> bool:
+    """Whether one stride explains both sides, up to rounding, with more than one position per side."""
+    full_height, full_width = input_size
+    if height < 2 or width < 2 or height > full_height or width > full_width:
+        return False
+    if abs(full_height - full_width) <= 2:
+        return height == width
+    smallest = max(full_height / (height + 1), full_width / (width + 1))
+    largest = min(full_height / (height - 1), full_width / (width - 1))
+    return smallest < largest
+
+
+def tensors_in(output: Any, path: Path = ()) -> Iterator[tuple[Path, Tensor]]:
+    """All tensors of a (nested) module output with their places."""
+    if isinstance(output, Tensor):
+        yield path, output
+    elif isinstance(output, (list, tuple)):
+        for index, item in enumerate(output):
+            yield from tensors_in(item, (*path, index))
+    elif isinstance(output, dict):
+        for key, item in output.items():
+            yield from tensors_in(item, (*path, key))
+
+
+def replaced(output: Any, path: Path, new: Tensor) -> Any:
+    """A copy of a nested output with the tensor at `path` exchanged."""
+    if not path:
+        return new
+    key, *rest = path
+    if isinstance(output, dict):
+        return type(output)({**output, key: replaced(output[key], tuple(rest), new)})
+    items = list(output)
+    items[key] = replaced(items[key], tuple(rest), new)
+    if isinstance(output, tuple):
+        return type(output)(*items) if hasattr(output, "_fields") else tuple(items)
+    return items
