@@ -1,0 +1,97 @@
+"""From a raw map on the network's grid to a heatmap in its place on the picture, and what can be measured there."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..images.geometry import Frame, fitted
+
+#: Long side of the raster on which a map is measured; independent of the size of the overlay.
+_RASTER = 256
+#: Width of the border strip, as a share of each side.
+BORDER = 0.1
+
+
+def normalised(values: np.ndarray) -> np.ndarray | None:
+    """The positive part of a raw map h×w divided by its peak: float32 in [0, 1], zero staying zero.
+
+    None for a map that is not finite or nowhere positive: there is nothing to show.
+    """
+    if not np.isfinite(values).all():
+        return None
+    peak = float(values.max())
+    return np.maximum(values, 0.0).astype(np.float32) / np.float32(peak) if peak > 0 else None
+
+
+def placed(heat: np.ndarray, frame: Frame, width: int, height: int) -> np.ndarray:
+    """A heatmap h×w in [0, 1] enlarged onto a picture of `width`×`height`, where it belongs: float32 in [0, 1].
+
+    `frame` is the part of the picture (in its pixels) that the map covers; outside it the result is 0.
+    Cubic interpolation (Keys 1981, a = −1/2) between the centres of the grid cells.
+    """
+    rows = _interpolation(heat.shape[0], frame.top, frame.bottom, height)
+    columns = _interpolation(heat.shape[1], frame.left, frame.right, width)
+    enlarged: np.ndarray = np.clip(rows @ heat @ columns.T, 0.0, 1.0)
+    return enlarged
+
+
+def seen(frame: Frame, width: int, height: int) -> tuple[slice, slice]:
+    """Rows and columns of the pixels whose centres lie within the frame."""
+    rows = slice(max(0, math.ceil(frame.top - 0.5)), min(height, math.ceil(frame.bottom - 0.5)))
+    columns = slice(max(0, math.ceil(frame.left - 0.5)), min(width, math.ceil(frame.right - 0.5)))
+    return rows, columns
+
+
+def _interpolation(cells: int, start: float, stop: float, pixels: int) -> np.ndarray:
+    """The pixels×cells matrix that reads grid cells spanning start…stop at every pixel centre; 0 outside."""
+    centres = np.arange(pixels, dtype=np.float32) + np.float32(0.5)
+    positions = (centres - start) * np.float32(cells / (stop - start)) - np.float32(0.5)
+    padded = _cubic(positions[:, None] - np.arange(-2, cells + 2, dtype=np.float32))
+    matrix = padded[:, 2:-2].copy()
+    matrix[:, 0] += padded[:, :2].sum(1)
+    matrix[:, -1] += padded[:, -2:].sum(1)
+    matrix[(centres < start) | (centres >= stop)] = 0.0
+    return matrix
+
+
+def _cubic(distance: np.ndarray) -> np.ndarray:
+    x = np.abs(distance)
+    return np.where(x <= 1, 1.5 * x**3 - 2.5 * x**2 + 1, np.where(x < 2, -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2, 0.0))
+
+
+@dataclass(frozen=True)
+class Measures:
+    """A heatmap in numbers, over the whole upright picture (what the network did not see counts as 0).
+
+    area: share of the picture at or above half the peak. center_x, center_y: centre of mass in [0, 1] of the
+    width and height. border: share of the mass in the outer 10 % on each side. entropy: of the mass over the
+    picture, divided by that of an even spread: 0 for one point, 1 for no preference at all.
+    """
+
+    area: float
+    center_x: float
+    center_y: float
+    border: float
+    entropy: float
+
+
+def measured(heat: np.ndarray, frame: Frame, width: int, height: int) -> Measures:
+    """The measures of a normalised heatmap (h×w in [0, 1]) on an upright picture of `width`×`height` pixels."""
+    columns, rows = fitted(width, height, _RASTER)
+    mass = placed(heat, frame.scaled(columns / width, rows / height), columns, rows)
+    total = float(mass.sum(dtype=np.float64))
+    if total <= 0:
+        return Measures(0.0, 0.5, 0.5, 0.0, 0.0)
+    edge_y, edge_x = round(rows * BORDER), round(columns * BORDER)
+    inner = float(mass[edge_y : rows - edge_y, edge_x : columns - edge_x].sum(dtype=np.float64))
+    share = mass[mass > 0].astype(np.float64) / total
+    return Measures(
+        area=float((mass >= 0.5).mean()),
+        center_x=float(mass.sum(0, dtype=np.float64) @ (np.arange(columns) + 0.5)) / columns / total,
+        center_y=float(mass.sum(1, dtype=np.float64) @ (np.arange(rows) + 0.5)) / rows / total,
+        border=max(0.0, 1.0 - inner / total),
+        entropy=float(-(share * np.log(share)).sum() / math.log(max(2, mass.size))),
+    )

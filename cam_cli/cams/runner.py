@@ -1,0 +1,109 @@
+"""A network on its device: pictures to normalised batches, in the precision asked for, as large as memory allows."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import CamxError
+from ..images.picture import Picture
+from ..models.catalog import Network
+
+R = TypeVar("R")
+
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Runner:
+    """Moves the network to the device. Raises `CamxError` for a device that is not there."""
+
+    def __init__(self, network: Network, device: str = "auto", precision: str = "auto") -> None:
+        self.device = find_device(device)
+        self.precision = _precision(precision, self.device)
+        self.module = network.module.to(self.device)
+        preprocessing = network.preprocessing
+        self._mean = torch.tensor(preprocessing.mean, device=self.device).view(1, -1, 1, 1)
+        self._std = torch.tensor(preprocessing.std, device=self.device).view(1, -1, 1, 1)
+        self._largest_batch: int | None = None
+
+    def inputs(self, pictures: Sequence[Picture]) -> Tensor:
+        """B×C×H×W float32, normalised, channels last in memory."""
+        stacked = torch.from_numpy(np.stack([picture.input for picture in pictures]))
+        pixels = stacked.to(self.device, non_blocking=True).permute(0, 3, 1, 2)
+        return (pixels.float() / 255 - self._mean) / self._std
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """The context in which the network runs in the precision asked for."""
+        if self.precision == "fp32":
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, PRECISIONS[self.precision])
+
+    def in_batches(
+        self,
+        pictures: Sequence[Picture],
+        work: Callable[[Sequence[Picture]], Sequence[R]],
+        refused: Callable[[Picture, str], R],
+    ) -> list[R]:
+        """`work` on all pictures at once, or on smaller batches where the memory does not hold them.
+
+        The size that fits is remembered. A picture that does not even fit alone is `refused` with the reason.
+        """
+        done: list[R] = []
+        while len(done) < len(pictures):
+            size = min(self._largest_batch or len(pictures), len(pictures) - len(done))
+            try:
+                done += work(pictures[len(done) : len(done) + size])
+                continue
+            except RuntimeError as error:
+                if not _is_out_of_memory(error):
+                    raise
+            # Outside the handler: its traceback keeps the tensors of the failed try alive.
+            if size == 1:
+                done.append(refused(pictures[len(done)], f"not enough memory on {self.device} for one picture"))
+            self._largest_batch = max(1, size // 2)
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+        return done
+
+
+def check_precision(precision: str) -> None:
+    """Raises `CamxError` for a precision that does not exist."""
+    if precision != "auto" and precision not in PRECISIONS:
+        raise CamxError(f"Unknown precision {precision!r}. Give auto, {', '.join(PRECISIONS)}.")
+
+
+def find_device(wanted: str) -> torch.device:
+    """`auto` takes the first CUDA device, then Apple's, then the CPU. Raises `CamxError` for one that is not there."""
+    if wanted == "auto":
+        wanted = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(wanted)
+    except RuntimeError:
+        raise CamxError(f"Unknown device {wanted!r}. Give auto, cpu, cuda, cuda:1 or mps.") from None
+    count = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}.get(device.type, 1)
+    if device.type not in ("cpu", "cuda", "mps") or (device.index or 0) >= count:
+        raise CamxError(
+            f"The device {wanted!r} is not there (this machine has {_devices()}). Leave --device out to take the best."
+        )
+    return device
+
+
+def _devices() -> str:
+    return ", ".join(["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))])
+
+
+def _precision(wanted: str, device: torch.device) -> str:
+    if wanted == "auto":
+        return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
+    return wanted
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    """CUDA has a class of its own; the CPU allocator raises a plain RuntimeError."""
+    return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
