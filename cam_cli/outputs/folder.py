@@ -1,0 +1,247 @@
+"""The output folder: one run at a time, one fingerprint, nothing of others touched, everything written whole."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import socket
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from ..errors import CamxError, UnreadableImage
+from ..images.sources import RESULT_FOLDERS
+from . import files
+from .journal import Journal, Row
+
+JOURNAL, TABLE, RECORD, LOCK = "manifest.jsonl", "predictions.csv", "run.json", ".camx.lock"
+ACTIVATIONS_TABLE, SHEETS = "activations.csv", "activations"
+_OURS = (JOURNAL, TABLE, ACTIVATIONS_TABLE, RECORD, *sorted(RESULT_FOLDERS))
+
+
+@dataclass
+class OutputFolder:
+    """A folder that this process holds. Made by `claimed`; `begin` opens the journal for a fingerprint."""
+
+    path: str
+    _journal: Journal | None = None
+
+    @property
+    def journal(self) -> Journal:
+        assert self._journal is not None, "begin() opens the journal"
+        return self._journal
+
+    def check(self, fingerprint: Mapping[str, Any], *, overwrite: bool = False) -> None:
+        """Raise `CamxError` if the folder holds results of another fingerprint, or files of others; change nothing.
+
+        With `overwrite` only files of others are refused.
+        """
+        before = self._record()
+        if before is None:
+            if present := [name for name in _OURS if os.path.lexists(self.file(name))]:
+                raise CamxError(
+                    f"{self.path!r} holds {present[0]!r}, which camx did not write there. Choose another --output."
+                )
+        elif before["fingerprint"].get("command") != fingerprint.get("command"):
+            other = before["fingerprint"].get("command", "another command")
+            raise CamxError(f"{self.path!r} holds results of `camx {other}`. Choose another --output.")
+        elif not overwrite and (different := _differences(before["fingerprint"], fingerprint)):
+            raise CamxError(
+                f"{self.path!r} holds results of another run; different are {', '.join(different)}. "
+                "Choose another --output, or replace them with --overwrite."
+            )
+
+    def begin(self, fingerprint: Mapping[str, Any], *, overwrite: bool = False) -> None:
+        """Open the journal. `overwrite` removes the results of another fingerprint, or of a finished run, first."""
+        self.check(fingerprint, overwrite=overwrite)
+        with explained_errors(self.path):
+            before = self._record()
+            if before is not None:
+                self._remove_parts()
+                unfinished = before.get("state") != "finished" and not _differences(before["fingerprint"], fingerprint)
+                if overwrite and not unfinished:
+                    self._clear()
+            self.record({"fingerprint": dict(fingerprint), "state": "running"})
+            self._journal = Journal.open(self.file(JOURNAL))
+
+    def file(self, relative: str) -> str:
+        return os.path.join(self.path, relative)
+
+    def write(self, relative: str, data: bytes) -> None:
+        """Write one result whole. Raises `CamxError` when the disk is full or the folder not writable, and
+        `UnreadableImage` when a result of another image lies where this one's folder should be, or the reverse."""
+        with explained_errors(self.path):
+            try:
+                files.write_file(self.file(relative), data)
+            except (NotADirectoryError, IsADirectoryError, FileExistsError) as error:
+                raise UnreadableImage(f"{relative!r} is taken by another image's result") from error
+
+    def append(self, rows: Sequence[Row]) -> None:
+        """Write rows, then remove the files that replaced rows of the same images named and the new ones do not."""
+        replaced = list(self.journal.rows(row["image"] for row in rows if row["image"] in self.journal))
+        with explained_errors(self.path):
+            self.journal.append(rows)
+            kept = {name for row in rows for name in _files_of(row)} if replaced else set()
+            for name in {name for row in replaced for name in _files_of(row)} - kept:
+                files.remove_if_there(self.file(name))
+
+    def record(self, record: Mapping[str, Any]) -> None:
+        """Write `run.json`."""
+        text = json.dumps(record, indent=2, ensure_ascii=False, default=str)
+        with explained_errors(self.path):
+            files.write_file(self.file(RECORD), text.encode("utf-8", "backslashreplace") + b"\n", durable=True)
+
+    def derive(self, name: str, keys: Iterable[str], render: Callable[[Iterable[Row]], Iterable[bytes]]) -> None:
+        """Write the file `name`, rendered from the journal's rows of these images."""
+        with explained_errors(self.path):
+            files.write_file(self.file(name), render(self.journal.rows(keys)), durable=True)
+
+    def is_whole(self, row: Row) -> bool:
+        """Whether every file that a row names is there."""
+        return all(os.path.exists(self.file(name)) for name in _files_of(row))
+
+    def _record(self) -> dict[str, Any] | None:
+        """`run.json`, if it is one of ours."""
+        try:
+            with open(self.file(RECORD), encoding="utf-8") as file:
+                content = json.load(file)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise CamxError(
+                f"{self.file(RECORD)!r} cannot be read: {error.strerror}. Choose another --output."
+            ) from error
+        except ValueError:
+            return None
+        return content if isinstance(content, dict) and isinstance(content.get("fingerprint"), dict) else None
+
+    def _clear(self) -> None:
+        """Remove what the old journal names, then the journal: files of others stay."""
+        if os.path.exists(self.file(JOURNAL)):
+            old = Journal.read(self.file(JOURNAL))
+            for row in old.rows(old):
+                for name in _files_of(row):
+                    files.remove_if_there(self.file(name))
+        for name in (TABLE, ACTIVATIONS_TABLE, JOURNAL, RECORD):
+            files.remove_if_there(self.file(name))
+
+    def _remove_parts(self) -> None:
+        """Remove the temporary files of a run that was killed."""
+        for result in ("", *RESULT_FOLDERS):
+            for folder, folders, names in os.walk(self.file(result)):
+                if not result:
+                    folders.clear()
+                for name in names:
+                    if name.endswith(files.PART):
+                        files.remove_if_there(os.path.join(folder, name))
+
+
+def _files_of(row: Row) -> list[str]:
+    """The files that a row names, relative to OUT; only such as lie in one of our folders, whatever a journal says."""
+    named = [shown.get(kind) for shown in row.get("maps", ()) for kind in ("overlay", "heatmap", "array", "sheet")]
+    return [n for n in named if n and n.split("/")[0] in RESULT_FOLDERS and ".." not in n.split("/")]
+
+
+@contextlib.contextmanager
+def claimed(path: str) -> Iterator[OutputFolder]:
+    """Hold an output folder for this process; made if needed, and left away again if nothing came of it.
+
+    Raises `CamxError` if it cannot be written to, or if another run holds it (by a kernel lock: a killed run
+    holds nothing).
+    """
+    made = not os.path.exists(path)
+    probe = os.path.join(path, f".probe{files.PART}")
+    with explained_errors(path):
+        files.write_file(probe, b"")
+        files.remove_if_there(probe)
+    lock_path = os.path.join(path, LOCK)
+    lock = FileLock(lock_path)
+    with explained_errors(path):
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise CamxError(
+                f"{path!r} is in use by another run{_holder(lock_path)}. Wait for it, or choose another --output."
+            ) from None
+    folder = OutputFolder(path)
+    try:
+        with contextlib.suppress(OSError), open(lock_path, "w", encoding="utf-8") as file:
+            file.write(f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}")
+        yield folder
+    finally:
+        if folder._journal is not None:
+            folder._journal.close()
+        with contextlib.suppress(OSError):
+            files.remove_if_there(lock_path)
+        lock.release()
+        if made and folder._journal is None:
+            with contextlib.suppress(OSError):
+                files.system.remove_folder(path)
+
+
+def check_writable(path: str) -> None:
+    """Raise `CamxError` if a folder could not be made or written to; changes nothing."""
+    existing = os.path.abspath(path)
+    while not os.path.lexists(existing):
+        existing = os.path.dirname(existing)
+    if not os.path.isdir(existing) or not os.access(existing, os.W_OK):
+        raise CamxError(f"The output folder {path!r} cannot be written. Choose another --output.")
+
+
+def _holder(lock_path: str) -> str:
+    try:
+        with open(lock_path, encoding="utf-8") as file:
+            text = file.read(200)
+    except OSError:
+        return ""
+    return f" ({text})" if text else ""
+
+
+@contextlib.contextmanager
+def explained_errors(path: str) -> Iterator[None]:
+    """Turn what the operating system says of a folder into a sentence."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise CamxError(
+            f"The output folder {path!r} cannot be written: {reason}. "
+            "Make room or choose another --output; the same command continues."
+        ) from error
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    plain, before = _flat(json.loads(json.dumps(dict(now), default=str))), _flat(before)
+    return [
+        f"{key} ({_short(before.get(key))} → {_short(plain.get(key))})"
+        for key in {**before, **plain}
+        if before.get(key) != plain.get(key)
+    ]
+
+
+def _flat(tree: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """A tree of keys as one level: {"a": {"b": 1}} → {"a.b": 1}."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat |= _flat(value, f"{above}{key}.") if isinstance(value, dict) else {f"{above}{key}": value}
+    return flat
+
+
+def _short(value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= 24 else text[:10] + "…"
+
+
+def output_name(folder: str, key: str, suffix: str) -> str:
+    """The path in OUT of a result of an image; names too long for a file system end in a digest instead."""
+    *parents, name = key.split("/")
+    if len(os.fsencode(name + suffix)) > 255:
+        digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:12]
+        kept = os.fsdecode(os.fsencode(name)[: 255 - len(os.fsencode(suffix)) - 13])
+        name = f"{kept}~{digest}"
+    return "/".join([folder, *parents, name + suffix])

@@ -1,0 +1,128 @@
+"""Overlays, heatmaps and arrays: what `--save` can write of one map."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from ..cams.heatmaps import placed, seen
+from ..errors import CamxError, nearest
+from ..images.geometry import Frame
+from ..images.picture import CanvasSize
+from .colormaps import COLORMAPS, palette
+
+#: Brightness of what the network did not see.
+_DIMMED = 0.4
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """How maps are shown. `size`: long side of the overlay, `original` or `model`; `alpha`: share of the colour.
+
+    Raises `CamxError` for values that do not exist.
+    """
+
+    save: tuple[str, ...] = ("overlay",)
+    size: CanvasSize = 512
+    colormap: str = "turbo"
+    alpha: float = 0.5
+    format: str = "png"
+
+    def __post_init__(self) -> None:
+        for kind in self.save:
+            _require("--save", kind, SAVERS)
+        _require("--colormap", self.colormap, COLORMAPS)
+        _require("--format", self.format, _PIL_NAMES)
+        if not 0 <= self.alpha <= 1:
+            raise CamxError(f"--alpha {self.alpha} is outside 0 … 1: the share of the colour over the picture.")
+        if isinstance(self.size, int) and self.size < 16:
+            raise CamxError(
+                f"--size {self.size} is too small to see anything. Give 16 pixels or more, `original` or `model`."
+            )
+
+
+def _require(flag: str, value: str, known: Collection[str]) -> None:
+    if value not in known:
+        raise CamxError(f"{flag} {value!r} is unknown.{nearest(value, known)} It is one of {', '.join(known)}.")
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """One map ready to be drawn: the picture H×W×3 uint8, the heat h×w in [0, 1], the raw map, and the frame
+    it covers in pixels of the picture."""
+
+    canvas: np.ndarray
+    heat: np.ndarray
+    raw: np.ndarray
+    frame: Frame
+
+
+@dataclass(frozen=True)
+class Saver:
+    """A kind of file: its folder in OUT, its extension, and how it is made."""
+
+    folder: str
+    extension: Callable[[Rendering], str]
+    encode: Callable[[Drawing, Rendering], bytes]
+
+
+def draw_overlay(drawing: Drawing, rendering: Rendering) -> Image.Image:
+    """The whole picture, coloured where the network looked and dimmed where it did not see."""
+    height, width = drawing.canvas.shape[:2]
+    rows, columns = seen(drawing.frame, width, height)
+    picture = Image.fromarray(drawing.canvas)
+    box = (columns.start, rows.start, columns.stop, rows.stop)
+    heat = Image.fromarray(_eight_bit(drawing, width, height)[rows, columns], "P")
+    heat.putpalette(palette(rendering.colormap).tobytes())
+    coloured = Image.blend(picture.crop(box), heat.convert("RGB"), rendering.alpha)
+    if box != (0, 0, width, height):
+        picture = picture.point([round(level * _DIMMED) for level in range(256)] * 3)
+    picture.paste(coloured, box)
+    return picture
+
+
+def encode_image(image: Image.Image, image_format: str) -> bytes:
+    """PNG (fast rather than small), JPEG or WebP at quality 90."""
+    buffer = io.BytesIO()
+    image.save(buffer, _PIL_NAMES[image_format], **_PIL_OPTIONS[image_format])
+    return buffer.getvalue()
+
+
+def _overlay(drawing: Drawing, rendering: Rendering) -> bytes:
+    return encode_image(draw_overlay(drawing, rendering), rendering.format)
+
+
+def _heatmap(drawing: Drawing, rendering: Rendering) -> bytes:
+    height, width = drawing.canvas.shape[:2]
+    return encode_image(Image.fromarray(_eight_bit(drawing, width, height)), "png")
+
+
+def _array(drawing: Drawing, rendering: Rendering) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, drawing.raw.astype(np.float32), allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _eight_bit(drawing: Drawing, width: int, height: int) -> np.ndarray:
+    levels: np.ndarray = np.rint(placed(drawing.heat, drawing.frame, width, height) * 255)
+    return levels.astype(np.uint8)
+
+
+_PIL_NAMES = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP"}
+_PIL_OPTIONS: dict[str, dict[str, int | bool]] = {
+    "png": {"compress_level": 1, "compress_type": 3},
+    "jpg": {"quality": 90},
+    "webp": {"quality": 90, "method": 2},
+}
+
+FORMATS = tuple(_PIL_NAMES)
+
+SAVERS: dict[str, Saver] = {
+    "overlay": Saver("overlays", lambda rendering: rendering.format, _overlay),
+    "heatmap": Saver("heatmaps", lambda rendering: "png", _heatmap),
+    "array": Saver("arrays", lambda rendering: "npy", _array),
+}

@@ -1,0 +1,78 @@
+"""One explanation becomes files and a row: what an encoding worker does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..cams.explainer import ClassMap, Explanation
+from ..cams.heatmaps import measured, normalised
+from ..images.picture import Picture, Unreadable
+from .folder import OutputFolder, output_name
+from .journal import BLANK, FAILED, OK, Row
+from .pictures import SAVERS, Drawing, Rendering
+
+
+@dataclass(frozen=True)
+class Results:
+    """Writes the files of explanations into a folder and tells their rows; safe to call from several threads."""
+
+    folder: OutputFolder
+    rendering: Rendering
+    indices: Mapping[str, int]
+
+    def of(self, explanation: Explanation) -> Row:
+        """Write the pictures of one explanation, whole, and return its row for the journal."""
+        picture = explanation.picture
+        row = first_row(picture, self.indices)
+        if explanation.problem:
+            return {**row, "error": explanation.problem}
+        row["top"] = [{"index": p.index, "name": p.name, "prob": p.probability} for p in explanation.ranking]
+        if explanation.label is not None:
+            row["correct"] = explanation.ranking[0].index == explanation.label
+        row["maps"] = [self._map(explanation, shown) for shown in explanation.maps]
+        blank = not row["maps"] or row["maps"][0]["area"] is None
+        return {**row, "status": BLANK if blank else OK, "error": "the map is zero or not finite" if blank else ""}
+
+    def failed(self, unreadable: Unreadable) -> Row:
+        return {**first_row(unreadable, self.indices), "error": unreadable.reason}
+
+    def _map(self, explanation: Explanation, shown: ClassMap) -> dict[str, Any]:
+        """The record of one map; a map with nothing to show has no measures and no files."""
+        target = shown.prediction
+        peak = float(shown.values.max())
+        record: dict[str, Any] = {
+            "method": shown.method,
+            "layer": shown.layer,
+            "target_index": target.index,
+            "target_name": target.name,
+            "target_prob": target.probability,
+            "peak": peak if np.isfinite(peak) else None,
+            "area": None,
+        }
+        heat = normalised(shown.values)
+        if heat is None:
+            return record
+        picture = explanation.picture
+        record |= measured(heat, picture.frame, picture.width, picture.height).__dict__
+        height, width = picture.canvas.shape[:2]
+        frame = picture.frame.scaled(width / picture.width, height / picture.height)
+        drawing = Drawing(picture.canvas, heat, shown.values, frame)
+        several = f".{shown.method}.{target.index}" if len(explanation.maps) > 1 else ""
+        for kind in self.rendering.save:
+            saver = SAVERS[kind]
+            name = output_name(saver.folder, picture.source.key, f"{several}.{saver.extension(self.rendering)}")
+            self.folder.write(name, saver.encode(drawing, self.rendering))
+            record[kind] = name
+        return record
+
+
+def first_row(image: Picture | Unreadable, indices: Mapping[str, int]) -> Row:
+    """What every row begins with, failed until more is known; `indices` are the positions in the input."""
+    source, state = image.source, image.state
+    row: Row = {"image": source.key, "index": indices[source.key], "status": FAILED, "error": "", "label": source.label}
+    row |= {"bytes": state.size, "mtime_ns": state.mtime_ns}
+    return row | ({"width": image.width, "height": image.height} if isinstance(image, Picture) else {})

@@ -1,0 +1,64 @@
+"""`predictions.csv`: the journal as a table, one row per image in input order, columns fixed by the top-k."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from .journal import Row
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def columns(top_k: int) -> list[str]:
+    """The header for `top_k` classes per image."""
+    top = [f"top{k}_{what}" for k in range(1, top_k + 1) for what in ("index", "name", "prob")]
+    return [
+        *("image", "status", "error", "width", "height", "label", "correct"),
+        *top,
+        *("method", "layer", "target_index", "target_name", "target_prob"),
+        *("cam_peak", "cam_area", "cam_center_x", "cam_center_y", "cam_border", "cam_entropy", "overlay"),
+    ]
+
+
+def table(rows: Iterable[Row], top_k: int) -> Iterator[bytes]:
+    """The table in pieces of UTF-8 (RFC 4180). Several maps of an image: the first one stands in the row."""
+    yield line(columns(top_k))
+    for row in rows:
+        yield line(_cells(row, top_k))
+
+
+def _cells(row: Row, top_k: int) -> list[Any]:
+    top: list[Any] = []
+    for prediction in row.get("top", [])[:top_k]:
+        top += [prediction["index"], text(prediction["name"]), number(prediction["prob"])]
+    top += [""] * (3 * top_k - len(top))
+    shown = (row.get("maps") or [{}])[0]
+    correct = row.get("correct")
+    return [
+        *(text(row["image"]), row["status"], text(row.get("error", ""))),
+        *(row.get("width", ""), row.get("height", ""), text(row.get("label", ""))),
+        "" if correct is None else "true" if correct else "false",
+        *top,
+        *(shown.get("method", ""), text(shown.get("layer", ""))),
+        *(shown.get("target_index", ""), text(shown.get("target_name", "")), number(shown.get("target_prob"))),
+        *(number(shown.get(name)) for name in ("peak", "area", "center_x", "center_y", "border", "entropy")),
+        text(shown.get("overlay", "")),
+    ]
+
+
+def text(value: str) -> str:
+    """A text that no spreadsheet runs as a formula."""
+    return f"'{value}" if value.startswith(_FORMULA) else value
+
+
+def number(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"
+
+
+def line(cells: list[Any]) -> bytes:
+    buffer = io.StringIO()
+    csv.writer(buffer).writerow(cells)
+    return buffer.getvalue().encode("utf-8", "backslashreplace")

@@ -1,0 +1,20 @@
+"""With which versions something was made: part of every record."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+
+_PACKAGES = ("camx", "torch", "torchvision", "timm", "pillow", "numpy")
+
+
+def versions() -> dict[str, str]:
+    """Python and the packages that results depend on."""
+    return {"python": platform.python_version(), **{package: _version(package) for package in _PACKAGES}}
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

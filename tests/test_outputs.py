@@ -1,0 +1,257 @@
+"""Files that cannot lie: journal, table, pictures and the folder that holds them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cam_cli.errors import CamxError
+from cam_cli.images.geometry import Frame
+from cam_cli.outputs import files
+from cam_cli.outputs.colormaps import COLORMAPS, palette
+from cam_cli.outputs.folder import claimed, output_name
+from cam_cli.outputs.journal import Journal
+from cam_cli.outputs.pictures import FORMATS, SAVERS, Drawing, Rendering, draw_overlay
+from cam_cli.outputs.table import columns, table
+
+
+def rows_of(journal: Journal) -> dict[str, Any]:
+    return {row["image"]: row for row in journal.rows(journal)}
+
+
+def test_the_last_line_of_an_image_counts(tmp_path: Path) -> None:
+    journal = Journal.open(str(tmp_path / "j"))
+    journal.append([{"image": "a", "n": 1}, {"image": "b", "n": 2}])
+    journal.append([{"image": "a", "n": 3}])
+    assert rows_of(journal) == {"a": {"image": "a", "n": 3}, "b": {"image": "b", "n": 2}}
+    journal.close()
+    assert [row["n"] for row in Journal.read(str(tmp_path / "j")).rows(["b", "none", "a"])] == [2, 3]
+
+
+@pytest.mark.parametrize("tail", [b'{"image":"c"', b"\x00\x00", b'{"image":"c","n":9}'])
+def test_a_torn_last_line_was_never_written(tmp_path: Path, tail: bytes) -> None:
+    path = tmp_path / "j"
+    path.write_bytes(b'{"image":"a","n":1}\nnot json\n{"image":"b","n":2}\n' + tail)
+    journal = Journal.open(str(path))
+    assert sorted(rows_of(journal)) == ["a", "b"]
+    journal.append([{"image": "c", "n": 3}])
+    journal.close()
+    assert sorted(rows_of(Journal.read(str(path)))) == ["a", "b", "c"]
+
+
+ROW = {
+    "image": "=cmd|x.jpg",
+    "status": "ok",
+    "error": "",
+    "width": 10,
+    "height": 20,
+    "label": "+1",
+    "correct": False,
+    "top": [{"index": 3, "name": 'say "a, b"', "prob": 0.123456789}],
+    "maps": [{"method": "gradcam", "layer": "l", "target_index": 3, "target_name": "@x", "target_prob": 0.5, "peak": 1e-9, "area": 0.25,
+              "center_x": 0.5, "center_y": 0.5, "border": 0.1, "entropy": 1.0, "overlay": "overlays/x.png"}],
+}  # fmt: skip
+
+
+def test_the_table_is_rfc_4180_and_no_cell_is_a_formula() -> None:
+    failed = {"image": "b\n\udcff.jpg", "status": "failed", "error": "broken, at last"}
+    data = b"".join(table([ROW, failed], 2))
+    assert data.count(b"\r\n") == 3
+    one, two = csv.DictReader(io.StringIO(data.decode(), newline=""))
+    assert list(one) == columns(2)
+    assert (one["image"], one["label"], one["target_name"]) == ("'=cmd|x.jpg", "'+1", "'@x")
+    assert (one["top1_name"], one["top1_prob"], one["top2_index"], one["correct"]) == (
+        'say "a, b"',
+        "0.123457",
+        "",
+        "false",
+    )
+    assert float(one["cam_peak"]) == 1e-9
+    assert (two["image"], two["status"], two["correct"], two["cam_peak"]) == ("b\n\\udcff.jpg", "failed", "", "")
+
+
+def drawing(frame: Frame = Frame(0, 0, 40, 30)) -> Drawing:
+    canvas = np.full((30, 40, 3), 200, np.uint8)
+    heat = np.array([[0, 1], [0, 0]], np.float32)
+    return Drawing(canvas, heat, heat * 3, frame)
+
+
+def test_an_overlay_colours_what_was_seen_and_dims_the_rest() -> None:
+    picture = np.asarray(draw_overlay(drawing(Frame(10, 0, 40, 30)), Rendering(colormap="gray", alpha=0.5)))
+    assert picture.shape == (30, 40, 3)
+    assert picture[5, 5].tolist() == [80, 80, 80], "not seen: dimmed"
+    assert picture[5, 35].tolist() == pytest.approx([227] * 3, abs=2), "half the picture, half the peak's white"
+    assert picture[25, 12].tolist() == pytest.approx([100] * 3, abs=2)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_formats(name: str) -> None:
+    rendering = Rendering(format=name)
+    data = SAVERS["overlay"].encode(drawing(), rendering)
+    assert Image.open(io.BytesIO(data)).size == (40, 30)
+    assert SAVERS["overlay"].extension(rendering) == name
+
+
+def test_heatmap_and_array() -> None:
+    heat = Image.open(io.BytesIO(SAVERS["heatmap"].encode(drawing(), Rendering())))
+    assert (heat.mode, heat.size, heat.getextrema()) == ("L", (40, 30), (0, 255))
+    raw = np.load(io.BytesIO(SAVERS["array"].encode(drawing(), Rendering())))
+    assert (raw.dtype, raw.tolist()) == (np.float32, [[0, 3], [0, 0]])
+
+
+def test_colour_maps() -> None:
+    assert palette("turbo").shape == (256, 3)
+    assert {name: palette(name).dtype for name in COLORMAPS} == dict.fromkeys(COLORMAPS, np.dtype(np.uint8))
+    assert palette("viridis")[[0, 255]].tolist() == [[68, 1, 84], [253, 231, 37]]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"save": ("overlay", "gif")}, "--save 'gif' is unknown"),
+        ({"colormap": "turb"}, "Did you mean turbo"),
+        ({"format": "tiff"}, "--format 'tiff'"),
+        ({"alpha": 1.5}, "--alpha 1.5"),
+        ({"size": 3}, "--size 3"),
+    ],
+)
+def test_impossible_renderings(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(CamxError, match=message):
+        Rendering(**values)
+
+
+def test_names_of_results() -> None:
+    assert output_name("overlays", "a/x.jpg", ".png") == "overlays/a/x.jpg.png"
+    assert output_name("overlays", "x.jpg", ".gradcam.3.png") == "overlays/x.jpg.gradcam.3.png"
+    long = [output_name("overlays", "é" * 126 + end, ".png") for end in (".jp", ".pn")]
+    assert all(len(os.fsencode(name.split("/")[-1])) <= 255 for name in long)
+    assert long[0] != long[1]
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(files.System):
+        def write(self, descriptor: int, data: bytes) -> int:
+            super().write(descriptor, data[: len(data) // 2])
+            raise OSError(28, "No space left on device")
+
+    files.write_file(str(tmp_path / "new" / "x"), b"old")
+    monkeypatch.setattr(files, "system", Full())
+    with pytest.raises(OSError, match="No space"):
+        files.write_file(str(tmp_path / "new" / "x"), b"changed")
+    assert (tmp_path / "new" / "x").read_bytes() == b"old"
+
+
+def test_a_folder_belongs_to_one_run_at_a_time(tmp_path: Path) -> None:
+    with (
+        claimed(str(tmp_path / "out")),
+        pytest.raises(CamxError, match=f"in use by another run .process {os.getpid()}"),
+        claimed(str(tmp_path / "out")),
+    ):
+        pass
+    assert not (tmp_path / "out").exists(), "nothing came of it"
+    with claimed(str(tmp_path / "out")) as folder:
+        folder.begin({"a": 1})
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["manifest.jsonl", "run.json"]
+
+
+def test_another_fingerprint_is_refused_with_what_differs(tmp_path: Path) -> None:
+    with claimed(str(tmp_path)) as folder:
+        folder.begin({"layer": "a", "size": (1, 2), "same": 0})
+    with claimed(str(tmp_path)) as folder:
+        folder.begin({"layer": "a", "size": (1, 2), "same": 0})
+    with claimed(str(tmp_path)) as folder, pytest.raises(CamxError, match=r"different are layer \(a → b\), size"):
+        folder.begin({"layer": "b", "size": (1, 3), "same": 0})
+
+
+def test_overwriting_removes_only_what_camx_wrote(tmp_path: Path) -> None:
+    with claimed(str(tmp_path)) as folder:
+        folder.begin({"a": 1})
+        folder.write("overlays/x.png", b"mine")
+        folder.append([{"image": "x", "maps": [{"overlay": "overlays/x.png"}]}])
+    (tmp_path / "overlays" / "foreign.png").write_bytes(b"yours")
+    with claimed(str(tmp_path)) as folder:
+        folder.begin({"a": 2}, overwrite=True)
+        assert list(folder.journal) == []
+    assert [p.name for p in (tmp_path / "overlays").iterdir()] == ["foreign.png"]
+
+
+def test_a_folder_of_others_is_not_touched(tmp_path: Path) -> None:
+    (tmp_path / "predictions.csv").write_text("yours")
+    with (
+        claimed(str(tmp_path)) as folder,
+        pytest.raises(CamxError, match=r"holds 'predictions.csv', which camx did not write"),
+    ):
+        folder.begin({"a": 1})
+    assert [p.name for p in tmp_path.iterdir()] == ["predictions.csv"]
+
+
+def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(CamxError, match="cannot be written: Not a directory|cannot be written: File exists"),
+        claimed(str(tmp_path / "file" / "out")),
+    ):
+        pass
+
+
+def test_the_record_is_json(tmp_path: Path) -> None:
+    with claimed(str(tmp_path)) as folder:
+        folder.record({"name": "\udcff", "path": Path("x")})
+    assert json.loads((tmp_path / "run.json").read_text())["path"] == "x"
+
+
+def test_nothing_outside_our_folders_is_ever_deleted(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("yours")
+    out = tmp_path / "out"
+    with claimed(str(out)) as folder:
+        folder.begin({"a": 1})
+        lies = [str(victim), "../victim", "overlays/../../victim", "predictions.csv"]
+        folder.append([{"image": str(i), "maps": [{"overlay": lie}]} for i, lie in enumerate(lies)])
+    (out / "run.json").write_text((out / "run.json").read_text().replace("running", "finished"))
+    with claimed(str(out)) as folder:
+        folder.begin({"a": 1}, overwrite=True)
+    assert victim.read_text() == "yours"
+
+
+def test_a_new_row_takes_the_files_of_the_old_one_with_it(tmp_path: Path) -> None:
+    with claimed(str(tmp_path)) as folder:
+        folder.begin({"a": 1})
+        for name in ("overlays/x.png", "heatmaps/x.png", "overlays/y.png"):
+            folder.write(name, b"-")
+        folder.append([{"image": "x", "maps": [{"overlay": "overlays/x.png", "heatmap": "heatmaps/x.png"}]}])
+        folder.append([{"image": "x", "maps": [{"overlay": "overlays/x.png"}]}])
+        assert sorted(p.name for p in (tmp_path / "heatmaps").iterdir()) == []
+        folder.append([{"image": "x", "status": "failed"}])
+        assert [p.name for p in (tmp_path / "overlays").iterdir()] == ["y.png"]
+
+
+def test_what_a_killed_run_left_half_written_is_removed(tmp_path: Path) -> None:
+    with claimed(str(tmp_path)) as folder:
+        folder.begin({"a": 1})
+        folder.write("overlays/deep/x.png", b"-")
+    (tmp_path / "overlays" / "deep" / f".1-2{files.PART}").write_bytes(b"half")
+    with claimed(str(tmp_path)) as folder:
+        folder.begin({"a": 1})
+    assert [p.name for p in (tmp_path / "overlays" / "deep").iterdir()] == ["x.png"]
+
+
+def test_overwriting_continues_what_was_interrupted(tmp_path: Path) -> None:
+    with claimed(str(tmp_path)) as folder:
+        folder.begin({"a": 1})
+        folder.append([{"image": "x"}])
+    with claimed(str(tmp_path)) as folder:
+        folder.begin({"a": 1}, overwrite=True)
+        assert list(folder.journal) == ["x"]
+        folder.record({"fingerprint": {"a": 1}, "state": "finished"})
+    with claimed(str(tmp_path)) as folder:
+        folder.begin({"a": 1}, overwrite=True)
+        assert list(folder.journal) == []
