@@ -1,0 +1,127 @@
+"""The feature maps of one picture at one layer: numbers per channel, and those maps that are shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import CamxError, nearest
+from ..images.geometry import fitted
+
+SORTS = ("energy", "index")
+#: Long side in pixels to which larger maps are reduced (by area) before they are drawn.
+LARGEST_MAP = 128
+#: Levels per sign: a map is drawn with −255 … 255.
+LEVELS = 255
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which channels are shown and in which order. energy: highest mean square first, ties by index.
+
+    `max_channels` counts from 1. Raises `CamxError` for values that do not exist.
+    """
+
+    sort: str = "energy"
+    max_channels: int = 64
+
+    def __post_init__(self) -> None:
+        if self.sort not in SORTS:
+            raise CamxError(
+                f"--sort {self.sort!r} is unknown.{nearest(self.sort, SORTS)} It is one of {', '.join(SORTS)}."
+            )
+        if self.max_channels < 1:
+            raise CamxError(f"--max-channels {self.max_channels}: at least one channel must be shown.")
+
+
+@dataclass(frozen=True)
+class Channels:
+    """Numbers of all C channels over the positions of one picture's maps, float64 arrays of length C.
+
+    energy: mean of the squares. dead: share of positions in [0, 1] whose value is zero or below: behind a
+    ReLU those that it has set to zero, before one those that it would. 1 is a channel that is never positive.
+    """
+
+    mean: np.ndarray
+    maximum: np.ndarray
+    energy: np.ndarray
+    dead: np.ndarray
+
+
+@dataclass(frozen=True)
+class FeatureMaps:
+    """What is known of one picture at a layer of C channels on a grid of `height`×`width`.
+
+    shown: the K channels that are drawn, in this order. peaks: K, the largest magnitude in each of them.
+    levels: K×h×w int16 in −255 … 255, each map divided by its own peak (0 stays 0) and, where its long side is over
+    `LARGEST_MAP`, reduced to that. finite: False if the layer gave NaN, infinity, or values whose squares overflow;
+    the numbers are then no numbers.
+    """
+
+    layer: str
+    height: int
+    width: int
+    channels: Channels
+    shown: np.ndarray
+    peaks: np.ndarray
+    levels: np.ndarray
+    finite: bool
+
+    @property
+    def blank(self) -> bool:
+        """Whether there is nothing to see: zero everywhere, or not finite."""
+        return not self.finite or not self.channels.energy.any()
+
+
+def feature_maps(maps: Tensor, layer: str, choice: Choice) -> list[FeatureMaps]:
+    """One `FeatureMaps` per picture from maps B×C×h×w of any sign and scale."""
+    height, width = maps.shape[2:]
+    maps = maps.float()
+    energy = maps.square().mean((2, 3))
+    numbers = {
+        "mean": maps.mean((2, 3)),
+        "maximum": maps.amax((2, 3)),
+        "energy": energy,
+        "dead": (maps <= 0).float().mean((2, 3)),
+    }
+    on_host = {name: values.cpu().double().numpy() for name, values in numbers.items()}
+    shown = _chosen(energy, choice)
+    drawn = maps.gather(1, shown[..., None, None].expand(-1, -1, height, width))
+    peaks = drawn.abs().amax((2, 3))
+    levels = _levels(drawn, peaks).cpu().numpy()
+    order, tops = shown.cpu().numpy(), peaks.cpu().numpy()
+    finite = torch.isfinite(energy).all(1).tolist()
+    return [
+        FeatureMaps(
+            layer=layer,
+            height=height,
+            width=width,
+            channels=Channels(**{name: values[i] for name, values in on_host.items()}),
+            shown=order[i],
+            peaks=tops[i],
+            levels=levels[i],
+            finite=finite[i],
+        )
+        for i in range(len(maps))
+    ]
+
+
+def _chosen(energy: Tensor, choice: Choice) -> Tensor:
+    """The shown channels of each picture, B×K, from energies B×C."""
+    if choice.sort == "energy":
+        order = energy.nan_to_num().sort(dim=1, descending=True, stable=True).indices
+    else:
+        order = torch.arange(energy.shape[1], device=energy.device).expand_as(energy)
+    return order[:, : choice.max_channels]
+
+
+def _levels(maps: Tensor, peaks: Tensor) -> Tensor:
+    """Maps B×K×h×w as int16 levels of their peaks B×K."""
+    scaled = torch.where(peaks > 0, 1 / peaks, 0.0)[..., None, None] * maps
+    width, height = fitted(maps.shape[3], maps.shape[2], LARGEST_MAP)
+    if (height, width) != tuple(maps.shape[2:]):
+        scaled = torch.nn.functional.interpolate(scaled, size=(height, width), mode="area")
+    return (scaled.nan_to_num().clamp(-1, 1) * LEVELS).round().to(torch.int16)

@@ -1,0 +1,60 @@
+"""Batches of pictures in, their feature maps out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..cams.layers import AUTO
+from ..cams.probe import probe_picture
+from ..cams.runner import Runner, check_precision
+from ..images.picture import Picture
+from ..models.catalog import Network
+from .layer import find_map_layer, maps_at
+from .maps import Choice, FeatureMaps, feature_maps
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """What to read and how to run. `layer` auto: the first convolution. Raises `CamxError` for an unknown precision."""
+
+    layer: str = AUTO
+    choice: Choice = Choice()
+    device: str = "auto"
+    precision: str = "auto"
+
+    def __post_init__(self) -> None:
+        check_precision(self.precision)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One picture and its maps; `maps` is None where there are none, and `problem` says why."""
+
+    picture: Picture
+    maps: FeatureMaps | None = None
+    problem: str = ""
+
+
+class FeatureReader:
+    """A network with the layer whose maps are read, ready for batches."""
+
+    def __init__(self, network: Network, options: ReadOptions = ReadOptions()) -> None:
+        """Moves the network to the device and finds the layer. Raises `CamxError` for what cannot be done."""
+        self.network = network
+        self.options = options
+        self._runner = Runner(network, options.device, options.precision)
+        self.device, self.precision = self._runner.device, self._runner.precision
+        preprocessing = network.preprocessing
+        picture = probe_picture(preprocessing.channels, preprocessing.input_size).to(self.device)
+        self.layer = find_map_layer(self._runner.module, picture, options.layer)
+
+    def read(self, pictures: Sequence[Picture]) -> list[Reading]:
+        """The maps of prepared pictures, as one batch or in smaller ones where the memory does not hold it."""
+        return self._runner.in_batches(pictures, self._batch, lambda one, why: Reading(one, problem=why))
+
+    def _batch(self, pictures: Sequence[Picture]) -> list[Reading]:
+        with self._runner.autocast():
+            maps = maps_at(self._runner.module, self._runner.inputs(pictures), self.layer)
+        read = feature_maps(maps, self.layer.name, self.options.choice)
+        return [Reading(picture, one) for picture, one in zip(pictures, read, strict=True)]
