@@ -1,0 +1,63 @@
+"""The task of `camx activations`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from ..analysis.reader import FeatureReader, Reading
+from ..analysis.results import Sheets, table
+from ..images.picture import load
+from ..images.sources import Inputs, Source, find
+from ..models.catalog import load_model
+from ..outputs.folder import ACTIVATIONS_TABLE, OutputFolder
+from ..outputs.journal import Row
+from .job import ActivationsJob, common_fingerprint
+from .loop import Work
+from .progress import Observer, Plan, Silent, Summary
+from .session import Task, carried_out, planned
+from .stop import Stop
+
+
+def plan_activations(job: ActivationsJob) -> Plan:
+    """What `run_activations` would do; writes nothing."""
+    return planned(_task(job), job)
+
+
+def run_activations(job: ActivationsJob, observer: Observer = Silent(), stop: Stop | None = None) -> Summary:
+    """A sheet of feature maps for every image of the job; see `session.carried_out`."""
+    return carried_out(_task(job), job, observer, stop or Stop())
+
+
+def _task(job: ActivationsJob) -> Task[FeatureReader, Reading]:
+    def gathered() -> Inputs:
+        return find(job.sources, job.filters, limit=job.limit)
+
+    def fingerprint(reader: FeatureReader, base: str) -> dict[str, Any]:
+        return {"command": "activations", **common_fingerprint(reader, base), **dataclasses.asdict(job.read.choice)}
+
+    def work(reader: FeatureReader, folder: OutputFolder, sources: Sequence[Source]) -> Work[Reading]:
+        sheets = Sheets(folder, {source.key: index for index, source in enumerate(sources)})
+        preprocessing = reader.network.preprocessing
+        return Work(
+            load=lambda source: load(source, preprocessing, "model", job.max_pixels),
+            batch=reader.read,
+            row=sheets.of,
+            failed=sheets.failed,
+        )
+
+    def relabelled(reader: FeatureReader, row: Row, source: Source) -> Row:
+        """Feature maps do not depend on labels: only the note of it changes."""
+        return {**row, "label": source.label}
+
+    return Task(
+        gather=gathered,
+        build=lambda: FeatureReader(load_model(job.model), job.read),
+        fingerprint=fingerprint,
+        work=work,
+        relabel=relabelled,
+        warnings=lambda reader, inputs: (),
+        table_name=ACTIVATIONS_TABLE,
+        table=table,
+    )

@@ -1,0 +1,87 @@
+"""The task of `camx explain`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+from ..cams.explainer import Explainer, Explanation
+from ..errors import CamxError
+from ..images.labels import labelled
+from ..images.picture import load
+from ..images.sources import Inputs, Source, find
+from ..models.catalog import load_model
+from ..outputs.folder import TABLE, OutputFolder
+from ..outputs.journal import Row
+from ..outputs.results import Results
+from ..outputs.table import table
+from .job import Job, fingerprint
+from .loop import Work
+from .progress import Observer, Plan, Silent, Summary
+from .session import Task, carried_out, planned
+from .stop import Stop
+
+
+def plan(job: Job) -> Plan:
+    """What `run` would do; writes nothing."""
+    return planned(_task(job), job)
+
+
+def run(job: Job, observer: Observer = Silent(), stop: Stop | None = None) -> Summary:
+    """Explain every image of the job into its output folder; see `session.carried_out`."""
+    return carried_out(_task(job), job, observer, stop or Stop())
+
+
+def _task(job: Job) -> Task[Explainer, Explanation]:
+    return Task(
+        gather=lambda: _gathered(job),
+        build=lambda: Explainer(load_model(job.model), job.explain),
+        fingerprint=partial(fingerprint, job),
+        work=partial(_work, job),
+        relabel=_relabelled,
+        warnings=_unknown_labels,
+        table_name=TABLE,
+        table=lambda rows: table(rows, job.explain.top_k),
+    )
+
+
+def _gathered(job: Job) -> Inputs:
+    """The images of a job with their labels."""
+    listed = any(source.startswith("@") for source in job.sources)
+    if job.explain.target.kind == "label" and not (job.labels or listed):
+        raise CamxError(
+            "--target label needs labels. Give --labels folder, --labels FILE.csv, or an @list.csv with them."
+        )
+    inputs = find(job.sources, job.filters, limit=job.limit)
+    return dataclasses.replace(inputs, sources=labelled(inputs.sources, job.labels)) if job.labels else inputs
+
+
+def _work(job: Job, explainer: Explainer, folder: OutputFolder, sources: Sequence[Source]) -> Work[Explanation]:
+    """What is done with each image; rows carry the position among all `sources`."""
+    results = Results(folder, job.rendering, {source.key: index for index, source in enumerate(sources)})
+    preprocessing, size = explainer.network.preprocessing, job.rendering.size
+    return Work(
+        load=lambda source: load(source, preprocessing, size, job.max_pixels),
+        batch=explainer.explain,
+        row=results.of,
+        failed=results.failed,
+    )
+
+
+def _relabelled(explainer: Explainer, row: Row, source: Source) -> Row | None:
+    """A row with the label that its source has now; None where the label chose the map."""
+    if explainer.options.target.kind == "label":
+        return None
+    label = explainer.label_of(source)
+    plain = {name: value for name, value in row.items() if name != "correct"}
+    known = {} if label is None else {"correct": row["top"][0]["index"] == label}
+    return {**plain, "label": source.label, **known}
+
+
+def _unknown_labels(explainer: Explainer, inputs: Inputs) -> Iterator[str]:
+    labels = {source.label: source for source in inputs.sources if source.label}
+    unknown = sorted(label for label, source in labels.items() if explainer.label_of(source) is None)
+    if unknown:
+        shown = ", ".join(unknown[:3]) + (" …" if len(unknown) > 3 else "")
+        yield f"{len(unknown)} labels are no class of the model ({shown}); `correct` stays empty for them."

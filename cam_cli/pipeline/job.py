@@ -1,0 +1,83 @@
+"""What is asked for, as one value that is passed once, and what the results depend on."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from ..analysis.reader import ReadOptions
+from ..cams.explainer import Explainer, ExplainOptions
+from ..images.decode import MAX_PIXELS
+from ..images.sources import Filters
+from ..models.catalog import ModelSpec
+from ..outputs.pictures import Rendering
+from .progress import Engine
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """What every command that works through images needs. `batch_size` and `workers` None: chosen for the device.
+
+    `command` is kept for the record only.
+    """
+
+    sources: tuple[str, ...]
+    model: ModelSpec
+    output: str
+    filters: Filters = Filters()
+    limit: int | None = None
+    overwrite: bool = False
+    batch_size: int | None = None
+    workers: int | None = None
+    max_pixels: int = MAX_PIXELS
+    fail_fast: bool = False
+    command: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job(RunOptions):
+    """Everything that `camx explain` does. `labels` is `folder`, a CSV file, or None."""
+
+    output: str = "camx-out"
+    explain: ExplainOptions = ExplainOptions()
+    rendering: Rendering = Rendering()
+    labels: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActivationsJob(RunOptions):
+    """Everything that `camx activations` does."""
+
+    output: str = "camx-activations"
+    read: ReadOptions = ReadOptions()
+
+
+def common_fingerprint(engine: Engine, base: str) -> dict[str, Any]:
+    """What the results of every command depend on: the images' folder, the network, its preprocessing, the layer."""
+    network = engine.network
+    return {
+        "inputs": base,
+        "model": network.name,
+        "model_args": dict(network.args),
+        "weights": network.digest,
+        "preprocessing": dataclasses.asdict(network.preprocessing),
+        "precision": engine.precision,
+        "layer": engine.layer.name,
+    }
+
+
+def fingerprint(job: Job, explainer: Explainer, base: str) -> dict[str, Any]:
+    """What the results depend on, key by key. A folder holds results of one fingerprint only."""
+    names = "\n".join(explainer.network.classes.names)
+    rendering = dataclasses.replace(job.rendering, save=tuple(sorted(job.rendering.save)))
+    return {
+        "command": "explain",
+        **common_fingerprint(explainer, base),
+        "class_names": hashlib.sha256(names.encode()).hexdigest()[:16],
+        "methods": list(job.explain.methods),
+        "target": dataclasses.asdict(job.explain.target),
+        "top_k": job.explain.top_k,
+        "rendering": dataclasses.asdict(rendering),
+    }

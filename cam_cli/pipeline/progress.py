@@ -1,0 +1,175 @@
+"""What a run tells while it goes and when it ends."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..outputs.journal import BLANK, FAILED, OK, Row
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..cams.cut import TargetLayer
+    from ..images.sources import Inputs
+    from ..models.catalog import Network
+
+
+class Engine(Protocol):
+    """What works on batches: an `Explainer`, a `FeatureReader`."""
+
+    @property
+    def network(self) -> Network: ...
+
+    @property
+    def layer(self) -> TargetLayer: ...
+
+    @property
+    def device(self) -> torch.device: ...
+
+    @property
+    def precision(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will do: known before the first image is decoded. `skipped` images are done already."""
+
+    images: int
+    skipped: int
+    passed_over: int
+    model: str
+    weights: str
+    layer: str
+    layer_reason: str
+    grid: str
+    device: str
+    precision: str
+    output: str
+
+    @classmethod
+    def of(cls, engine: Engine, inputs: Inputs, output: str, skipped: int = 0) -> Plan:
+        network, layer = engine.network, engine.layer
+        return cls(
+            images=len(inputs.sources),
+            skipped=skipped,
+            passed_over=inputs.passed_over,
+            model=network.name,
+            weights=network.weights,
+            layer=layer.name,
+            layer_reason=layer.reason,
+            grid=str(layer.layout),
+            device=str(engine.device),
+            precision=engine.precision,
+            output=output,
+        )
+
+
+@dataclass
+class Progress:
+    """Where a run stands. Seconds are of work, summed over workers; `waiting_*` those that the loop stood still."""
+
+    total: int
+    skipped: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+    labelled: int = 0
+    correct: int = 0
+    decode_seconds: float = 0.0
+    model_seconds: float = 0.0
+    encode_seconds: float = 0.0
+    waiting_for_decode: float = 0.0
+    waiting_for_encode: float = 0.0
+    started: float = field(default_factory=time.perf_counter)
+
+    @property
+    def done(self) -> int:
+        return sum(self.counts.values())
+
+    @property
+    def done_now(self) -> int:
+        """Images done in this run, not in an earlier one."""
+        return self.done - self.skipped
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self.started
+
+    @property
+    def rate(self) -> float:
+        """Images per second of this run."""
+        return self.done_now / max(1e-9, self.seconds)
+
+    @property
+    def limited_by(self) -> str:
+        """The stage that the others wait for: decode, model or encode."""
+        stages = {"decode": self.waiting_for_decode, "model": self.model_seconds, "encode": self.waiting_for_encode}
+        return max(stages, key=lambda stage: stages[stage])
+
+    def add(self, row: Row) -> None:
+        self.counts[row["status"]] += 1
+        if "correct" in row:
+            self.labelled += 1
+            self.correct += bool(row["correct"])
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How a run ended: `finished`, `interrupted` by a signal, `stopped` by --fail-fast, or `broken` off by an error.
+
+    `signal` is the number of the signal, or None.
+    """
+
+    plan: Plan
+    progress: Progress
+    seconds: float
+    state: str = "finished"
+    signal: int | None = None
+
+    @property
+    def failed(self) -> int:
+        return self.progress.counts[FAILED]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Counts, accuracy, and seconds and images per second of each stage; the object that `--json` prints."""
+        p, plan = self.progress, self.plan
+        stages = {"decode": p.decode_seconds, "model": p.model_seconds, "encode": p.encode_seconds}
+        return {
+            "state": self.state,
+            "images": plan.images,
+            **{status: p.counts[status] for status in (OK, FAILED, BLANK)},
+            "skipped": p.skipped,
+            "labelled": p.labelled,
+            "accuracy": round(p.correct / p.labelled, 6) if p.labelled else None,
+            "model": plan.model,
+            "layer": plan.layer,
+            "output": plan.output,
+            "seconds": round(self.seconds, 3),
+            "images_per_second": round(p.done_now / self.seconds, 3),
+            "stages": {
+                name: {"seconds": round(s, 3), "images_per_second": round(p.done_now / s, 2) if s else None}
+                for name, s in stages.items()
+            },
+            "limited_by": p.limited_by,
+        }
+
+
+class Observer(Protocol):
+    """Who is told how a run goes; the command line draws it."""
+
+    def planned(self, plan: Plan) -> None: ...
+
+    def advanced(self, progress: Progress) -> None: ...
+
+    def warned(self, message: str) -> None: ...
+
+
+class Silent:
+    """An observer that says nothing."""
+
+    def planned(self, plan: Plan) -> None: ...
+
+    def advanced(self, progress: Progress) -> None: ...
+
+    def warned(self, message: str) -> None: ...

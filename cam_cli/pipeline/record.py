@@ -1,0 +1,25 @@
+"""`run.json`: what was asked for, what became of it, and with which versions, so that it can be done again."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from ..outputs.versions import versions
+from .job import RunOptions
+from .progress import Summary
+
+
+def record(job: RunOptions, fingerprint: Mapping[str, Any], summary: Summary) -> dict[str, Any]:
+    """The content of `run.json` at the end of a run."""
+    return {
+        **summary.as_dict(),
+        "command": job.command,
+        "plan": dataclasses.asdict(summary.plan),
+        "job": dataclasses.asdict(job),
+        "fingerprint": dict(fingerprint),
+        "versions": versions(),
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }

@@ -1,0 +1,50 @@
+"""What an earlier run of the same fingerprint has done already, and what is left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from ..images.picture import NO_FILE, file_state
+from ..images.sources import Source
+from ..outputs.folder import OutputFolder
+from ..outputs.journal import BLANK, OK, Row
+from .progress import Progress
+
+#: Rows that are written at once.
+_CHUNK = 1000
+#: The row of an image whose label is another one now; None where it must be explained again.
+Relabel = Callable[[Row, Source], Row | None]
+
+
+def left_to_do(sources: Sequence[Source], folder: OutputFolder, progress: Progress, relabel: Relabel) -> list[Source]:
+    """The sources without a good row: failed, new, changed on disk, or with a result file missing.
+
+    Good rows are counted in `progress`; where only the label is another now, the row is written again with it.
+    """
+    done: set[str] = set()
+    renewed: list[Row] = []
+    for source, row in _pairs(sources, folder):
+        if not _still_true(source, row, folder):
+            continue
+        if row["label"] != source.label:
+            new = relabel(row, source)
+            if new is None:
+                continue
+            row = new
+            renewed.append(new)
+        done.add(source.key)
+        progress.skipped += 1
+        progress.add(row)
+    for start in range(0, len(renewed), _CHUNK):
+        folder.append(renewed[start : start + _CHUNK])
+    return [source for source in sources if source.key not in done]
+
+
+def _pairs(sources: Sequence[Source], folder: OutputFolder) -> Iterator[tuple[Source, Row]]:
+    known = [source for source in sources if source.key in folder.journal]
+    return zip(known, folder.journal.rows(source.key for source in known))
+
+
+def _still_true(source: Source, row: Row, folder: OutputFolder) -> bool:
+    unchanged = file_state(source.path) == (row.get("bytes"), row.get("mtime_ns")) != NO_FILE
+    return row.get("status") in (OK, BLANK) and "label" in row and unchanged and folder.is_whole(row)

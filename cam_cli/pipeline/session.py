@@ -1,0 +1,94 @@
+"""A run from the sources to the finished folder, whatever the command does with each image."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from ..errors import CamxError
+from ..images.decode import allow_pixels
+from ..images.sources import Inputs, Source
+from ..outputs.folder import OutputFolder, check_writable, claimed
+from ..outputs.journal import FAILED, Row
+from .job import RunOptions
+from .loop import Loop, OfPicture, Pace, Work
+from .progress import Engine, Observer, Plan, Progress, Summary
+from .record import record
+from .resume import left_to_do
+from .stop import Stop
+
+E = TypeVar("E", bound=Engine)
+R = TypeVar("R", bound=OfPicture)
+
+
+@dataclass(frozen=True)
+class Task(Generic[E, R]):
+    """What makes a command: how it finds its images and builds its engine, what its results depend on, what is done
+    with every image, and the table that is derived at the end.
+
+    relabel: a row whose image has another label now, or None where it must be done again. warnings: what the
+    user should know before the first image.
+    """
+
+    gather: Callable[[], Inputs]
+    build: Callable[[], E]
+    fingerprint: Callable[[E, str], dict[str, Any]]
+    work: Callable[[E, OutputFolder, Sequence[Source]], Work[R]]
+    relabel: Callable[[E, Row, Source], Row | None]
+    warnings: Callable[[E, Inputs], Iterable[str]]
+    table_name: str
+    table: Callable[[Iterable[Row]], Iterator[bytes]]
+
+
+def planned(task: Task[E, R], options: RunOptions) -> Plan:
+    """Find the images, build the engine, look at the output folder, and tell what a run would do; writes nothing."""
+    inputs = task.gather()
+    check_writable(options.output)
+    engine = task.build()
+    OutputFolder(options.output).check(task.fingerprint(engine, inputs.base), overwrite=options.overwrite)
+    return Plan.of(engine, inputs, options.output)
+
+
+def carried_out(task: Task[E, R], options: RunOptions, observer: Observer, stop: Stop) -> Summary:
+    """Do the task for every image and leave the folder complete, also where the run is ended early.
+
+    Continues what an earlier run of the same fingerprint has left. Raises `CamxError` when it cannot start,
+    or cannot go on (output full); the journal then holds all that was done. A signal that comes before the
+    first image raises `Dropped`; later ones end the run with a summary.
+    """
+    allow_pixels(options.max_pixels)
+    with stop.droppable():
+        inputs = task.gather()
+    with claimed(options.output) as folder:
+        with stop.droppable():
+            engine = task.build()
+        fingerprint = task.fingerprint(engine, inputs.base)
+        folder.begin(fingerprint, overwrite=options.overwrite)
+        progress = Progress(total=len(inputs.sources))
+        todo = left_to_do(inputs.sources, folder, progress, lambda row, source: task.relabel(engine, row, source))
+        plan = Plan.of(engine, inputs, options.output, progress.skipped)
+        observer.planned(plan)
+        for warning in task.warnings(engine, inputs):
+            observer.warned(warning)
+        progress.started = time.perf_counter()
+        pace = Pace.of(options.batch_size, options.workers, engine.device.type, fail_fast=options.fail_fast)
+        loop = Loop(task.work(engine, folder, inputs.sources), pace, folder, progress, observer, stop)
+
+        def finish(state: str) -> Summary:
+            summary = Summary(plan, progress, progress.seconds, state, stop.signal)
+            folder.derive(task.table_name, (source.key for source in inputs.sources), task.table)
+            folder.record(record(options, fingerprint, summary))
+            return summary
+
+        try:
+            loop.run(todo)
+        except BaseException:
+            # What went wrong is what the user must hear of, not that the table could not be written either.
+            with contextlib.suppress(CamxError):
+                finish("broken")
+            raise
+        stopped = options.fail_fast and progress.counts[FAILED] and progress.done < progress.total
+        return finish("interrupted" if stop.signal else "stopped" if stopped else "finished")

@@ -1,0 +1,50 @@
+"""Ending a run early without losing what is done: signals are noticed between images."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+
+class Dropped(BaseException):
+    """Raised out of work that was broken off by a signal; nothing of that work has been written."""
+
+
+class Stop:
+    """`with Stop() as stop:` the first SIGINT or SIGTERM sets `signal`; a second one ends the process at once."""
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+        self._droppable = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Stop:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._received)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _received(self, number: int, _frame: FrameType | None) -> None:
+        if self.signal is not None:
+            os._exit(128 + number)
+        self.signal = number
+        if self._droppable:
+            raise Dropped
+
+    @contextmanager
+    def droppable(self) -> Iterator[None]:
+        """Work that a signal may break off in the middle."""
+        self._droppable = True
+        try:
+            if self.signal is not None:
+                raise Dropped
+            yield
+        finally:
+            self._droppable = False
