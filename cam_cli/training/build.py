@@ -1,0 +1,95 @@
+"""From a backbone to a network that ends in global average pooling, and what its own head would have scored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ..cams.cut import scores_of
+from ..cams.layers import choose_layer
+from ..cams.probe import probe_picture
+from ..errors import CamxError
+from ..images.picture import Unreadable
+from ..models.catalog import Network, load_model
+from ..models.gap import GapDescription, GapHead, GapNetwork, idle_behind
+from .cache import Tick
+from .data import Sample
+from .job import TrainJob
+from .pictures import Pictures
+
+
+def load_backbone(job: TrainJob) -> Network:
+    """The network whose head is to be replaced. Raises `CamxError` for one that camx has made itself."""
+    network = load_model(job.model)
+    if isinstance(network.module, GapNetwork):
+        raise CamxError(
+            f"{job.model.name!r} ends in global average pooling already. Use it with `camx explain --method cam`."
+        )
+    return network
+
+
+def designed(network: Network, job: TrainJob, classes: tuple[str, ...]) -> GapDescription:
+    """Where the network will be cut and what replaces its head; nothing is changed yet."""
+    preprocessing = network.preprocessing
+    module = network.module.eval()
+    layer = choose_layer(module, preprocessing.input_size, preprocessing.channels, job.layer)
+    picture = probe_picture(preprocessing.channels, preprocessing.input_size).to(next(module.parameters()).device)
+    head = GapHead(layer, job.gap_channels, idle_behind(module, layer, picture))
+    architecture, args = _offline_architecture(network)
+    return GapDescription(architecture, args, classes, head, preprocessing)
+
+
+def built(network: Network, description: GapDescription, seed: int) -> GapNetwork:
+    """The network as designed, its head fresh from `seed`, on the device of the backbone, channels last.
+
+    Takes `network.module` over.
+    """
+    device = next(network.module.parameters()).device
+    with torch.random.fork_rng([]):
+        torch.manual_seed(seed)
+        module = GapNetwork(network.module, description.head, len(description.classes))
+    return module.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload, no-any-return]
+
+
+def _offline_architecture(network: Network) -> tuple[str, dict[str, object]]:
+    """Name and arguments that build the architecture without the network, also for one found on the hub."""
+    if not network.name.startswith("hf-hub:"):
+        return network.name, dict(network.args)
+    from timm.models import load_model_config_from_hf
+
+    _, name, args = load_model_config_from_hf(network.name.removeprefix("hf-hub:"))
+    return f"timm/{name}", {**(args or {}), **network.args}
+
+
+def classes_in(network: Network, classes: Sequence[str]) -> list[int] | None:
+    """Where each class stands among those of the network's own head; None if it does not know them all."""
+    known = network.classes
+    if not known.names:
+        return None
+    try:
+        found = [known.index(name, len(known.names)) for name in classes]
+    except CamxError:
+        return None
+    # A folder "3" is no index into somebody else's classes.
+    numbered = any(name.isdecimal() for name in classes) and len(known.names) != len(classes)
+    return None if numbered or len(set(found)) != len(found) else found
+
+
+@torch.no_grad()
+def original_accuracy(
+    module: nn.Module, pictures: Pictures, samples: Sequence[Sample], columns: Sequence[int], tick: Tick
+) -> float | None:
+    """Share of the readable samples that a network's own head tells apart among the classes at `columns`."""
+    correct = count = 0
+    for start in range(0, len(samples), 32):
+        part = samples[start : start + 32]
+        seen = [(p, s.label) for p, s in zip(pictures.load(part), part) if not isinstance(p, Unreadable)]
+        if seen:
+            inputs = pictures.normalised([pixels for pixels, _ in seen])
+            scores: Tensor = scores_of(module(inputs))[:, list(columns)]
+            correct += int((scores.argmax(1).cpu() == torch.tensor([label for _, label in seen])).sum())
+            count += len(seen)
+        tick(len(part))
+    return correct / count if count else None

@@ -1,0 +1,148 @@
+"""Which images train and which validate: class folders become a dataset, and what is wrong is said before training."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..errors import CamxError
+from ..images.picture import Unreadable
+from ..images.sources import Source, find, holds_results
+
+TRAIN, VAL = "train", "val"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """An image and the index of its class."""
+
+    source: Source
+    label: int
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Class names in sorted order, samples sorted by class and path, and the images that cannot be read."""
+
+    classes: tuple[str, ...]
+    train: tuple[Sample, ...]
+    val: tuple[Sample, ...]
+    unreadable: tuple[Unreadable, ...] = ()
+
+    def without(self, unreadable: Iterable[Unreadable]) -> Dataset:
+        """The dataset with these images left out. Raises `CamxError` if a class has no other image."""
+        new = tuple(unreadable)
+        gone = {one.source.path for one in new}
+        left = replace(
+            self,
+            train=tuple(s for s in self.train if s.source.path not in gone),
+            val=tuple(s for s in self.val if s.source.path not in gone),
+            unreadable=(*self.unreadable, *new),
+        )
+        for part, samples in ((TRAIN, left.train), (VAL, left.val)):
+            present = {s.label for s in samples}
+            for index, name in enumerate(self.classes):
+                if index not in present:
+                    example = next(
+                        (f" ({one.source.path}: {one.reason})" for one in new if _class_of(one.source) == name), ""
+                    )
+                    raise CamxError(
+                        f"No image of the class {name!r} in the {part} part can be read{example}. Replace the files."
+                    )
+        return left
+
+    @property
+    def counts(self) -> list[int]:
+        """Training images per class."""
+        found = Counter(sample.label for sample in self.train)
+        return [found[index] for index in range(len(self.classes))]
+
+    @property
+    def class_weights(self) -> list[float]:
+        """Factors for the loss with which every class counts the same; their mean over the training images is 1."""
+        return [len(self.train) / (len(self.classes) * count) for count in self.counts]
+
+
+def find_dataset(folder: str, val_fraction: float, seed: int) -> Dataset:
+    """The dataset in `folder`: `train/` and `val/` of class folders, or class folders that are split.
+
+    The split takes `val_fraction` of each class (at least one image, never all), drawn with `seed`.
+    Raises `CamxError` for a folder, a class or a part that is missing or empty.
+    """
+    if not os.path.isdir(folder):
+        raise CamxError(
+            f"There is no folder {folder!r}. Give one with train/ and val/, or one with a folder per class."
+        )
+    parts = {name: os.path.isdir(os.path.join(folder, name)) for name in (TRAIN, VAL)}
+    if not any(parts.values()):
+        return _split(folder, val_fraction, seed)
+    for name, other in ((TRAIN, VAL), (VAL, TRAIN)):
+        if not parts[name]:
+            raise CamxError(
+                f"{folder!r} has {other}/ but no {name}/. Add it with the same class folders"
+                + (f", or give {os.path.join(folder, TRAIN)!r} to split it." if name == VAL else ".")
+            )
+    train, val = (_by_class(os.path.join(folder, name)) for name in (TRAIN, VAL))
+    if set(train) != set(val):
+        raise CamxError(_differing(sorted(set(train) - set(val)), sorted(set(val) - set(train))))
+    classes = tuple(sorted(train))
+    return Dataset(classes, _samples(classes, train), _samples(classes, val))
+
+
+def _by_class(folder: str) -> dict[str, list[Source]]:
+    """The images of each class folder, at least one in each of at least two."""
+    with os.scandir(folder) as listing:
+        folders = [e for e in listing if e.is_dir(follow_symlinks=False) and not e.name.startswith(".")]
+        names = sorted(entry.name for entry in folders if not holds_results(entry.path))
+    if not names:
+        raise CamxError(f"{folder!r} has no class folders. Put the images of each class into a folder of its name.")
+    if len(names) == 1:
+        raise CamxError(f"{folder!r} has one class only ({names[0]!r}). A classifier needs two or more class folders.")
+    found: dict[str, list[Source]] = defaultdict(list)
+    for source in find((folder,)).sources:
+        if "/" in source.key:
+            found[_class_of(source)].append(source)
+    if empty := [name for name in names if name not in found]:
+        raise CamxError(f"No images in the class folder{'s' * (len(empty) > 1)} {_few(empty, folder)}. Fill or remove.")
+    return dict(found)
+
+
+def _split(folder: str, val_fraction: float, seed: int) -> Dataset:
+    found = _by_class(folder)
+    classes = tuple(sorted(found))
+    train: dict[str, list[Source]] = {}
+    val: dict[str, list[Source]] = {}
+    for index, name in enumerate(classes):
+        sources = found[name]
+        if len(sources) < 2:
+            raise CamxError(
+                f"The class {name!r} has one image only, which cannot be both for training and validation. Add some."
+            )
+        count = min(len(sources) - 1, max(1, round(len(sources) * val_fraction)))
+        held_out = set(np.random.default_rng((seed, index)).permutation(len(sources))[:count].tolist())
+        train[name] = [source for i, source in enumerate(sources) if i not in held_out]
+        val[name] = [source for i, source in enumerate(sources) if i in held_out]
+    return Dataset(classes, _samples(classes, train), _samples(classes, val))
+
+
+def _samples(classes: Sequence[str], found: dict[str, list[Source]]) -> tuple[Sample, ...]:
+    return tuple(Sample(replace(s, label=name), index) for index, name in enumerate(classes) for s in found[name])
+
+
+def _class_of(source: Source) -> str:
+    return source.key.split("/", 1)[0]
+
+
+def _differing(only_train: list[str], only_val: list[str]) -> str:
+    said = [f"{_few(only_train)} {'is' if len(only_train) == 1 else 'are'} only in train/"] * bool(only_train)
+    said += [f"{_few(only_val)} {'is' if len(only_val) == 1 else 'are'} only in val/"] * bool(only_val)
+    return f"train/ and val/ have different classes: {'; '.join(said)}. Both need the same class folders."
+
+
+def _few(names: list[str], folder: str = "") -> str:
+    shown = ", ".join(repr(os.path.join(folder, name)) for name in names[:5])
+    return shown + (f" and {len(names) - 5} more" if len(names) > 5 else "")

@@ -1,0 +1,64 @@
+"""Figures of a training: per epoch for the table, and what the best network gets right and wrong."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Mean cross-entropy over images, and how often an image of class i was taken for class j."""
+
+    loss: float
+    confusion: np.ndarray
+
+    @property
+    def accuracy(self) -> float:
+        return float(np.trace(self.confusion) / max(1, self.confusion.sum()))
+
+    @property
+    def per_class(self) -> list[float]:
+        """Share of each class's images that were recognised."""
+        return [float(row[i] / row.sum()) if row.sum() else 0.0 for i, row in enumerate(self.confusion)]
+
+
+@dataclass(frozen=True)
+class EpochMetrics:
+    """One row of metrics.csv. `epoch` counts from 1; `lr` is that of its last step; `best` so far."""
+
+    epoch: int
+    lr: float
+    train_loss: float
+    train_accuracy: float
+    val_loss: float
+    val_accuracy: float
+    seconds: float
+    best: bool
+
+    @property
+    def rank(self) -> tuple[float, float]:
+        """Larger is better: the accuracy first, then the loss."""
+        return self.val_accuracy, -self.val_loss
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> EpochMetrics:
+        return cls(**stored)
+
+
+def metrics_csv(history: Sequence[EpochMetrics]) -> bytes:
+    """The table of all epochs so far."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\r\n")
+    names = [field.name for field in dataclasses.fields(EpochMetrics)]
+    writer.writerow(names)
+    for row in history:
+        values = [getattr(row, name) for name in names]
+        writer.writerow([f"{value:.6g}" if isinstance(value, float) else int(value) for value in values])
+    return text.getvalue().encode()

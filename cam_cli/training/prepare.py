@@ -1,0 +1,141 @@
+"""The two ways to train, made ready: a head on cached features, or the whole network on pictures."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..images.picture import Unreadable
+from ..models.gap import GapNetwork
+from .batches import Batches, FeatureBatches, Order, PictureBatches
+from .cache import FeatureStore, Tick
+from .data import Dataset, Sample
+from .head import FeatureHead
+from .job import TrainJob
+from .pictures import Pictures
+from .settings import Settings
+
+#: Opens a stage of the work (its name, how many images) and gives what counts them.
+Stage = Callable[[str, int], AbstractContextManager[Tick]]
+#: The standardisation of features is measured on at most so many images.
+_MEASURED = 4096
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What trains, on what. `data` without the images that cannot be read; `cached` images in `cache_bytes`."""
+
+    data: Dataset
+    batches: Batches
+    module: nn.Module
+    cached: int = 0
+    cache_bytes: int = 0
+
+    def network(self, result: nn.Module, frozen: GapNetwork) -> GapNetwork:
+        """The network with what was learned: `result` itself, or the frozen one with `result` as its head."""
+        if isinstance(result, FeatureHead):
+            result.write_into(frozen)
+            return frozen
+        assert isinstance(result, GapNetwork)
+        return result
+
+
+@contextlib.contextmanager
+def prepared(
+    job: TrainJob, network: GapNetwork, data: Dataset, pictures: Pictures, settings: Settings, folder: str, stage: Stage
+) -> Iterator[Prepared]:
+    """Read every image once, and cache its features where the backbone is frozen; the cache lives as long as the
+    context.
+
+    Raises `CamxError` if a class has no image that can be read.
+    """
+    if job.freeze == "none":
+        yield _whole(job, network, data, pictures, settings, stage)
+        return
+    with ExitStack() as stack:
+        yield _frozen(job, network, data, pictures, settings, folder, stage, stack)
+
+
+def _whole(
+    job: TrainJob, network: GapNetwork, data: Dataset, pictures: Pictures, settings: Settings, stage: Stage
+) -> Prepared:
+    everything = (*data.train, *data.val)
+    unreadable = []
+    with stage("images", len(everything)) as tick:
+        for loaded in pictures.load(everything):
+            unreadable += [loaded] if isinstance(loaded, Unreadable) else []
+            tick(1)
+    data = data.without(unreadable)
+    batches = PictureBatches(
+        pictures, data.train, data.val, _order(job, data.train, settings), job.augment == "basic", settings.forward_size
+    )
+    return Prepared(data, batches, network.requires_grad_(True))
+
+
+def _frozen(
+    job: TrainJob, network: GapNetwork, data: Dataset, pictures: Pictures, settings: Settings,
+    folder: str, stage: Stage, stack: ExitStack,
+) -> Prepared:  # fmt: skip
+    head = FeatureHead(network)
+    extract = _extractor(network.requires_grad_(False), settings, pooled=head.block is None)
+    grid = network.design.layer.layout
+    shape = (grid.channels,) if head.block is None else (grid.channels, grid.height, grid.width)
+    stores: dict[str, FeatureStore] = {}
+    left = job.cache_limit
+    for name, samples, flips in (("val", data.val, False), ("train", data.train, job.augment == "basic")):
+        store = FeatureStore(samples, pictures, extract, shape, flips=flips, limit=left, folder=folder)
+        stores[name] = stack.enter_context(store)
+        left -= store.bytes
+    with stage("features", len(data.train) + len(data.val)) as tick:
+        unreadable = [one for store in stores.values() for one in store.fill(settings.forward_size, tick)]
+    gone = {one.source.path for one in unreadable}
+    clean = data.without(unreadable)
+    train_kept, val_kept = (_kept(samples, gone) for samples in (data.train, data.val))
+    order = _order(job, clean.train, settings)
+    if head.block is None:
+        head.standardise(*_statistics(stores["train"], train_kept, settings.forward_size))
+    return Prepared(
+        data=clean,
+        batches=FeatureBatches(stores["train"], stores["val"], train_kept, val_kept, order, settings.device),
+        module=head,
+        cached=sum(store.cached for store in stores.values()),
+        cache_bytes=sum(store.bytes for store in stores.values()),
+    )
+
+
+def _extractor(network: GapNetwork, settings: Settings, *, pooled: bool) -> Callable[[Tensor], Tensor]:
+    """Features of a batch in evaluation mode; pooled where nothing but the pooling comes before the linear layer."""
+    types = {"bf16": torch.bfloat16, "fp16": torch.float16}
+    kind = types.get(settings.precision)
+
+    @torch.no_grad()
+    def extract(inputs: Tensor) -> Tensor:
+        with torch.autocast(settings.device.type, kind) if kind else contextlib.nullcontext():
+            features = network.features(inputs)
+        features = features.float()
+        return features.mean((2, 3)) if pooled else features
+
+    return extract
+
+
+def _kept(samples: Sequence[Sample], gone: set[str]) -> np.ndarray:
+    return np.array([i for i, sample in enumerate(samples) if sample.source.path not in gone])
+
+
+def _order(job: TrainJob, samples: Sequence[Sample], settings: Settings) -> Order:
+    labels = np.array([sample.label for sample in samples])
+    return Order(labels, settings.batch_size, job.seed, balanced=job.balance == "sampler")
+
+
+def _statistics(store: FeatureStore, kept: np.ndarray, size: int) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation per channel of the features of a sample of the images, evenly drawn."""
+    drawn = kept[:: -(-len(kept) // _MEASURED)]
+    parts = [store.batch(part, np.zeros(len(part), int)) for part in np.array_split(drawn, -(-len(drawn) // size))]
+    features = torch.cat(parts).double()
+    return features.mean(0).float(), features.std(0, correction=0).float()

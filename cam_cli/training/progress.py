@@ -1,0 +1,152 @@
+"""What a training tells while it goes and when it ends."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from ..images.picture import Unreadable
+from .metrics import EpochMetrics, Scores
+
+
+@dataclass(frozen=True)
+class TrainPlan:
+    """What a training will do, known before the first image is decoded; `first_epoch` counts from 1."""
+
+    model: str
+    weights: str
+    layer: str
+    layer_reason: str
+    grid: str
+    classes: tuple[str, ...]
+    train_images: int
+    val_images: int
+    freeze: str
+    epochs: int
+    first_epoch: int
+    lr: float
+    batch_size: int
+    device: str
+    precision: str
+    output: str
+
+
+@dataclass
+class TrainProgress:
+    """Where a stage stands, in images. The stage is `images` (reading them), `features`, `original head` or
+    `training`."""
+
+    stage: str
+    total: int
+    done: int = 0
+    epoch: int = 0
+    last: EpochMetrics | None = None
+    started: float = field(default_factory=time.perf_counter)
+
+    @property
+    def rate(self) -> float:
+        """Images per second."""
+        return self.done / max(1e-9, time.perf_counter() - self.started)
+
+
+class Observer(Protocol):
+    """Who is told how a training goes; the command line draws it."""
+
+    def planned(self, plan: TrainPlan) -> None: ...
+
+    def advanced(self, progress: TrainProgress) -> None: ...
+
+    def finished_epoch(self, metrics: EpochMetrics) -> None: ...
+
+    def warned(self, message: str) -> None: ...
+
+
+class Silent:
+    """An observer that says nothing."""
+
+    def planned(self, plan: TrainPlan) -> None: ...
+
+    def advanced(self, progress: TrainProgress) -> None: ...
+
+    def finished_epoch(self, metrics: EpochMetrics) -> None: ...
+
+    def warned(self, message: str) -> None: ...
+
+
+class Stopping(Protocol):
+    """Tells that a signal has come: its number, or None."""
+
+    signal: int | None
+
+
+@dataclass
+class NeverStopped:
+    """For callers without signals."""
+
+    signal: int | None = None
+
+
+class Interrupted(Exception):
+    """Raised where a signal was noticed; what is written so far is whole."""
+
+
+@dataclass(frozen=True)
+class TrainSummary:
+    """How a training ended. `best` are the scores of model.safetensors; None if no epoch was finished.
+
+    `original_accuracy` is that of the network's own head on the same images and classes, where it knows them.
+    `seconds` by stage; `cached` images had their features in the cache of `cache_bytes`.
+    """
+
+    plan: TrainPlan
+    history: Sequence[EpochMetrics]
+    best: Scores | None
+    original_accuracy: float | None
+    unreadable: Sequence[Unreadable]
+    seconds: dict[str, float]
+    cached: int = 0
+    cache_bytes: int = 0
+    signal: int | None = None
+
+    @property
+    def best_epoch(self) -> EpochMetrics | None:
+        return next((row for row in reversed(self.history) if row.best), None)
+
+    @property
+    def price(self) -> float | None:
+        """What CAM costs: accuracy of the original head minus that of the new one."""
+        if self.best is None or self.original_accuracy is None:
+            return None
+        return self.original_accuracy - self.best.accuracy
+
+    def as_dict(self) -> dict[str, Any]:
+        """The object that `--json` prints and run.json begins with."""
+        plan, best, epoch = self.plan, self.best, self.best_epoch
+        return {
+            "state": "interrupted" if self.signal else "finished",
+            "model": plan.model,
+            "layer": plan.layer,
+            "classes": list(plan.classes),
+            "train_images": plan.train_images,
+            "val_images": plan.val_images,
+            "unreadable": len(self.unreadable),
+            "unreadable_images": [{"image": one.source.path, "error": one.reason} for one in self.unreadable],
+            "epochs": len(self.history),
+            "best_epoch": epoch.epoch if epoch else None,
+            "val_accuracy": round(best.accuracy, 6) if best else None,
+            "val_loss": round(best.loss, 6) if best else None,
+            "original_accuracy": _rounded(self.original_accuracy),
+            "price_of_cam": _rounded(self.price),
+            "per_class_accuracy": dict(zip(plan.classes, map(_rounded, best.per_class))) if best else None,
+            "confusion": best.confusion.tolist() if best else None,
+            "cached_images": self.cached,
+            "cache_bytes": self.cache_bytes,
+            "seconds": {stage: round(value, 3) for stage, value in self.seconds.items()},
+            "output": plan.output,
+        }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 6)

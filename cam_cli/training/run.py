@@ -1,0 +1,262 @@
+"""The training from its folder of images to the files it leaves: find, load, cut, prepare, learn, record."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from ..errors import CamxError
+from ..models.catalog import Network
+from ..models.gap import GapDescription, GapNetwork
+from ..outputs.folder import OutputFolder, claimed
+from ..outputs.versions import versions
+from .build import built, classes_in, designed, load_backbone, original_accuracy
+from .cache import Tick
+from .curves import draw_curves
+from .data import Dataset, find_dataset
+from .job import TrainJob, fingerprint
+from .loop import Learner, Recipe
+from .metrics import EpochMetrics, Scores, metrics_csv
+from .pictures import Pictures
+from .prepare import Prepared, prepared
+from .previews import CamLog
+from .progress import Interrupted, NeverStopped, Observer, Silent, Stopping, TrainPlan, TrainProgress, TrainSummary
+from .settings import Settings, settings_of
+from .state import (
+    BEST,
+    CURVES,
+    LAST,
+    METRICS,
+    STATE,
+    TrainingState,
+    check_same,
+    earlier_state,
+    network_bytes,
+    remove_earlier,
+)
+
+#: Seconds between two drawings of the curves: heads on cached features have several epochs per second.
+_BETWEEN_DRAWINGS = 3.0
+
+
+def train(job: TrainJob, observer: Observer = Silent(), stop: Stopping | None = None) -> TrainSummary:
+    """Train as the job says and leave the network, its figures and the state to go on from in its folder.
+
+    Raises `CamxError` when it cannot start, or cannot go on. A signal ends it early with a summary; the best
+    network and the one after the last whole epoch are then there, and `resume` goes on to the same result.
+    """
+    data = find_dataset(job.data, job.val_fraction, job.seed)
+    settings = settings_of(job, len(data.train))
+    with claimed(job.output) as folder:
+        earlier = earlier_state(folder, resume=job.resume, overwrite=job.overwrite)
+        if job.resume and earlier is None:
+            observer.warned(f"{job.output!r} holds no training to resume; this one starts from the beginning.")
+        network = load_backbone(job)
+        depends_on = fingerprint(job, network, data)
+        if earlier is not None:
+            check_same(earlier.fingerprint, depends_on, job.output)
+        network.module.to(settings.device)
+        description = designed(network, job, data.classes)
+        if job.overwrite:
+            remove_earlier(folder)
+        training = _Training(job, observer, stop or NeverStopped(), folder, settings, description, depends_on)
+        try:
+            return training.run(network, data, earlier)
+        except torch.OutOfMemoryError as error:
+            raise CamxError(
+                f"Not enough memory on {settings.device} for batches of {settings.batch_size}. "
+                "Give a smaller --batch-size or --image-size."
+            ) from error
+
+
+class _Training:
+    """One training: its surroundings, and what is known so far."""
+
+    def __init__(
+        self, job: TrainJob, observer: Observer, stop: Stopping, folder: OutputFolder,
+        settings: Settings, description: GapDescription, depends_on: dict[str, Any],
+    ) -> None:  # fmt: skip
+        self._job, self._observer, self._stop, self._folder = job, observer, stop, folder
+        self._settings, self._description, self._depends_on = settings, description, depends_on
+        self._history: list[EpochMetrics] = []
+        self._best: Scores | None = None
+        self._seconds: dict[str, float] = {}
+        self._drawn = time.perf_counter()
+
+    def run(self, network: Network, data: Dataset, earlier: TrainingState | None) -> TrainSummary:
+        if earlier is not None:
+            self._history, self._best = list(earlier.history), earlier.best
+        plan = self._planned(network, data)
+        self._observer.planned(plan)
+        original: float | None = None
+        ready: Prepared | None = None
+        try:
+            settings = self._settings
+            with Pictures(network.preprocessing, settings.workers, settings.device, self._job.train_size) as pictures:
+                original = self._original(network, pictures, data)
+                gap = built(network, self._description, self._job.seed)
+                with prepared(self._job, gap, data, pictures, self._settings, self._folder.path, self._stage) as ready:
+                    self._warn(ready.data)
+                    self._learn(ready, gap, earlier)
+        except Interrupted:
+            pass
+        summary = TrainSummary(
+            plan=plan if ready is None else self._planned(network, ready.data),
+            history=self._history,
+            best=self._best,
+            original_accuracy=original,
+            unreadable=ready.data.unreadable if ready else (),
+            seconds=self._seconds,
+            cached=ready.cached if ready else 0,
+            cache_bytes=ready.cache_bytes if ready else 0,
+            signal=self._stop.signal,
+        )
+        if self._history:
+            self._folder.record(self._record(summary))
+        return summary
+
+    def _original(self, network: Network, pictures: Pictures, data: Dataset) -> float | None:
+        """The accuracy of the network's own head, where it knows the classes."""
+        columns = classes_in(network, data.classes)
+        if columns is None:
+            return None
+        with self._stage("original head", len(data.val)) as tick:
+            return original_accuracy(network.module, pictures, data.val, columns, tick)
+
+    def _learn(self, ready: Prepared, gap: GapNetwork, earlier: TrainingState | None) -> None:
+        """All epochs that are left; `last.safetensors` is of the last whole one, also if a signal comes."""
+        job, batches = self._job, ready.batches
+        learner = Learner(ready.module, self._recipe(ready.data), self._settings.device, batches.train_batches)
+        if earlier is not None:
+            learner.load_state_dict(earlier.learner)
+        cams = CamLog(ready.data.val, job.log_cams, self._description.preprocessing, ready.data.classes, self._folder)
+        first = len(self._history)
+        try:
+            with self._stage("training", (job.epochs - first) * batches.train_count) as tick:
+                for epoch in range(first, job.epochs):
+                    self._epoch(epoch, learner, ready, gap, tick)
+                    if job.log_cams:
+                        cams.write(ready.network(learner.result, gap), epoch + 1, self._settings.precision)
+        except Interrupted:
+            if self._history:
+                learner.load_state_dict(TrainingState.read(self._folder.file(STATE)).learner)
+                self._keep_last(ready.network(learner.result, gap))
+            raise
+        self._keep_last(ready.network(learner.result, gap))
+
+    def _draw(self) -> None:
+        title = f"{self._description.architecture} + GAP"
+        self._folder.write(CURVES, draw_curves(self._history, self._job.epochs, title))
+        self._drawn = time.perf_counter()
+
+    def _keep_last(self, network: GapNetwork) -> None:
+        self._draw()
+        self._folder.write(LAST, network_bytes(network, self._description, self._trained(self._history[-1])))
+
+    def _epoch(self, epoch: int, learner: Learner, ready: Prepared, gap: GapNetwork, tick: Tick) -> None:
+        """One epoch and its files. The state is written when all else that cannot be made again is."""
+        began = time.perf_counter()
+        train_loss, train_accuracy = learner.train_epoch(epoch, ready.batches, tick)
+        scores = learner.evaluate(ready.batches, tick)
+        row = EpochMetrics(
+            epoch + 1,
+            learner.lr,
+            train_loss,
+            train_accuracy,
+            scores.loss,
+            scores.accuracy,
+            time.perf_counter() - began,
+            False,
+        )
+        if all(row.rank > before.rank for before in self._history if before.best):
+            row, self._best = dataclasses.replace(row, best=True), scores
+            network = ready.network(learner.result, gap)
+            self._folder.write(BEST, network_bytes(network, self._description, self._trained(row)))
+        self._history.append(row)
+        assert self._best is not None
+        state = TrainingState(self._depends_on, tuple(self._history), self._best, learner.state_dict())
+        self._folder.write(STATE, state.to_bytes())
+        self._folder.write(METRICS, metrics_csv(self._history))
+        if time.perf_counter() - self._drawn > _BETWEEN_DRAWINGS:
+            self._draw()
+        self._observer.finished_epoch(row)
+
+    @contextmanager
+    def _stage(self, name: str, total: int) -> Iterator[Tick]:
+        """Count images of a part of the work, time it, and notice signals in it."""
+        progress = TrainProgress(name, total)
+
+        def tick(images: int) -> None:
+            progress.done += images
+            progress.last = self._history[-1] if self._history else None
+            progress.epoch = min(len(self._history) + 1, self._job.epochs)
+            self._observer.advanced(progress)
+            if self._stop.signal is not None:
+                raise Interrupted
+
+        try:
+            yield tick
+        finally:
+            self._seconds[name] = time.perf_counter() - progress.started
+
+    def _recipe(self, data: Dataset) -> Recipe:
+        settings, job = self._settings, self._job
+        weights = torch.tensor(data.class_weights, device=settings.device) if job.balance == "loss" else None
+        return Recipe(
+            job.epochs,
+            settings.lr,
+            settings.backbone_lr,
+            settings.precision,
+            job.ema,
+            weights,
+            job.seed,
+            job.label_smoothing,
+        )
+
+    def _planned(self, network: Network, data: Dataset) -> TrainPlan:
+        layer, settings = self._description.head.layer, self._settings
+        return TrainPlan(
+            model=network.name,
+            weights=network.weights,
+            layer=layer.name,
+            layer_reason=layer.reason,
+            grid=str(layer.layout),
+            classes=data.classes,
+            train_images=len(data.train),
+            val_images=len(data.val),
+            freeze=self._job.freeze,
+            epochs=self._job.epochs,
+            first_epoch=len(self._history) + 1,
+            lr=settings.lr,
+            batch_size=settings.batch_size,
+            device=str(settings.device),
+            precision=settings.precision,
+            output=self._job.output,
+        )
+
+    def _warn(self, data: Dataset) -> None:
+        if data.unreadable:
+            self._observer.warned(f"images that cannot be read and are left out: {len(data.unreadable)}")
+            for one in data.unreadable[:10]:
+                self._observer.warned(f"  {one.source.path}: {one.reason}")
+            if len(data.unreadable) > 10:
+                self._observer.warned(f"  … and {len(data.unreadable) - 10} more, all in run.json")
+
+    def _trained(self, row: EpochMetrics) -> dict[str, Any]:
+        return {"epoch": row.epoch, "val_accuracy": round(row.val_accuracy, 6), "freeze": self._job.freeze}
+
+    def _record(self, summary: TrainSummary) -> dict[str, Any]:
+        return {
+            **summary.as_dict(),
+            "command": self._job.command,
+            "plan": dataclasses.asdict(summary.plan),
+            "job": dataclasses.asdict(self._job),
+            "fingerprint": self._depends_on,
+            "versions": versions(),
+            "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        }

@@ -1,0 +1,67 @@
+"""What the job leaves to choose: device, precision, batch size and learning rates."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import torch
+
+from ..cams.runner import find_device
+from .job import TrainJob
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The choices of one training. `forward_size` is the batch of forwards without gradients."""
+
+    device: torch.device
+    precision: str
+    workers: int
+    batch_size: int
+    forward_size: int
+    lr: float
+    backbone_lr: float
+
+
+def settings_of(job: TrainJob, images: int) -> Settings:
+    """The job's values where it has them, else by device and number of training images."""
+    device = find_device(job.device)
+    on_gpu = device.type == "cuda"
+    pretrained = job.model.pretrained or job.model.checkpoint is not None
+    lr = job.lr or _learning_rate(job, pretrained)
+    largest = (128 if on_gpu else 32) if job.freeze == "none" else 256
+    return Settings(
+        device=device,
+        precision=_precision(job.precision, device),
+        workers=job.workers or min(8, _cpus()),
+        batch_size=job.batch_size or _batch_size(images, largest),
+        forward_size=128 if on_gpu else 16,
+        lr=lr,
+        backbone_lr=lr / 10 if pretrained else lr,
+    )
+
+
+def _learning_rate(job: TrainJob, pretrained: bool) -> float:
+    """For AdamW: linear heads on standardised features take large steps, convolutions smaller ones."""
+    if job.freeze == "backbone":
+        return 1e-3 if job.gap_channels else 3e-3
+    return 1e-3 if pretrained else 2e-3
+
+
+def _batch_size(images: int, largest: int) -> int:
+    """A power of two from 8 to `largest` that leaves at least 16 steps per epoch."""
+    size = 8
+    while size * 2 <= min(largest, images // 16):
+        size *= 2
+    return size
+
+
+def _precision(wanted: str, device: torch.device) -> str:
+    if wanted == "auto":
+        return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
+    return wanted
+
+
+def _cpus() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

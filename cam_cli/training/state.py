@@ -1,0 +1,131 @@
+"""The files of a training: networks that `explain --model` takes, and the state from which it goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import pickle
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save
+
+from ..errors import CamxError
+from ..models.gap import GapDescription, GapNetwork
+from ..outputs.folder import JOURNAL, RECORD, OutputFolder, explained_errors
+from .metrics import EpochMetrics, Scores
+
+BEST, LAST, STATE, METRICS, CURVES, CAMS = (
+    "model.safetensors",
+    "last.safetensors",
+    "training-state.pt",
+    "metrics.csv",
+    "curves.png",
+    "cams",
+)
+_OURS = (BEST, LAST, STATE, METRICS, CURVES, CAMS, RECORD)
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """Where a training stands after its last whole epoch. `best` are the scores of the best network so far."""
+
+    fingerprint: Mapping[str, Any]
+    history: tuple[EpochMetrics, ...]
+    best: Scores
+    learner: dict[str, Any]
+
+    def to_bytes(self) -> bytes:
+        content = {
+            "fingerprint": json.dumps(dict(self.fingerprint)),
+            "history": [asdict(row) for row in self.history],
+            "best_loss": self.best.loss,
+            "best_confusion": torch.from_numpy(self.best.confusion),
+            "learner": self.learner,
+        }
+        buffer = io.BytesIO()
+        torch.save(content, buffer)
+        return buffer.getvalue()
+
+    @classmethod
+    def read(cls, path: str) -> TrainingState:
+        """Raises `CamxError` for a file that `to_bytes` did not make."""
+        try:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+            return cls(
+                fingerprint=json.loads(content["fingerprint"]),
+                history=tuple(map(EpochMetrics.from_dict, content["history"])),
+                best=Scores(content["best_loss"], np.asarray(content["best_confusion"])),
+                learner=content["learner"],
+            )
+        except (RuntimeError, EOFError, ValueError, KeyError, TypeError, OSError, pickle.UnpicklingError) as error:
+            raise CamxError(
+                f"The training state {path!r} cannot be read ({error!r}). Start again with --overwrite."
+            ) from error
+
+
+def earlier_state(folder: OutputFolder, *, resume: bool, overwrite: bool) -> TrainingState | None:
+    """What an earlier training has left in the folder, if it is to be continued.
+
+    Raises `CamxError` for a folder that holds a run and may neither be continued nor replaced.
+    """
+    present = [name for name in _OURS if os.path.lexists(folder.file(name))]
+    if os.path.lexists(folder.file(JOURNAL)):
+        raise CamxError(f"{folder.path!r} holds results of `camx explain`. Choose another --output.")
+    if present and STATE not in present:
+        raise CamxError(
+            f"{folder.path!r} holds {present[0]!r}, which camx did not write there. Choose another --output."
+        )
+    if resume:
+        return TrainingState.read(folder.file(STATE)) if present else None
+    if present and not overwrite:
+        raise CamxError(
+            f"{folder.path!r} holds a training already ({present[0]}). "
+            "Continue it with --resume, replace it with --overwrite, or choose another --output."
+        )
+    return None
+
+
+def remove_earlier(folder: OutputFolder) -> None:
+    """Remove what an earlier training has left; files of others stay. The state goes last: it says whose they are."""
+    for name in sorted(_OURS, key=STATE.__eq__):
+        if os.path.lexists(folder.file(name)):
+            _removed(folder.file(name))
+
+
+def check_same(before: Mapping[str, Any], now: Mapping[str, Any], folder: str) -> None:
+    """Raise `CamxError` naming the settings in which a training to be continued differs."""
+    plain = json.loads(json.dumps(dict(now)))
+    different = [key for key in {**before, **plain} if before.get(key) != plain.get(key)]
+    if different:
+        raise CamxError(
+            f"{folder!r} holds a training with another {', '.join(different)}, so it cannot be continued. "
+            "Give the same again, or replace it with --overwrite."
+        )
+
+
+def network_bytes(network: GapNetwork, description: GapDescription, trained: Mapping[str, Any]) -> bytes:
+    """A safetensors file of the network with all that is needed to build it again in its metadata."""
+    tensors = {
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, tensor in network.state_dict().items()
+    }
+    return save(tensors, {"camx": json.dumps({**description.as_dict(), "trained": dict(trained)})})
+
+
+def _removed(path: str) -> None:
+    with explained_errors(os.path.dirname(path)):
+        if not os.path.isdir(path) or os.path.islink(path):
+            os.unlink(path)
+            return
+        for name in os.listdir(path):
+            if name.startswith("epoch-"):
+                shutil.rmtree(os.path.join(path, name))
+        with contextlib.suppress(OSError):
+            os.rmdir(path)
