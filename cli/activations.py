@@ -1,0 +1,98 @@
+"""`camx activations`: flags to one `ActivationsJob`, a run, and its exit code."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+
+from . import flags
+from .console import Reporter
+from .options import allowed_failures, auto_or_number, key_value, numbers
+from .running import Words, run_to_end, show_plan
+
+WORDS = Words(
+    done="read",
+    layer="layer",
+    table="activations.csv",
+    advice={"encode": "encoding limits: fewer --max-channels, or more --workers"},
+)
+
+
+def activations(
+    sources: flags.Sources,
+    model: flags.Model,
+    include: flags.Include = None,
+    exclude: flags.Exclude = None,
+    limit: flags.Limit = None,
+    checkpoint: flags.Checkpoint = None,
+    no_pretrained: flags.NoPretrained = False,
+    model_arg: flags.ModelArg = None,
+    image_size: flags.ImageSize = None,
+    mean: flags.Mean = None,
+    std: flags.Std = None,
+    crop_pct: flags.CropPct = None,
+    crop_mode: flags.CropMode = None,
+    interpolation: flags.Interpolation = None,
+    ema: flags.Ema = None,
+    layer: flags.MapLayer = "auto",
+    seed: flags.Seed = 0,
+    sort: flags.Sort = "energy",
+    max_channels: flags.MaxChannels = 64,
+    output: flags.Output = "camx-activations",
+    overwrite: flags.Overwrite = False,
+    device: flags.Device = "auto",
+    precision: flags.Precision = "auto",
+    batch_size: flags.BatchSize = "auto",
+    workers: flags.Workers = "auto",
+    config: flags.Config = None,
+    max_failures: flags.MaxFailures = "0",
+    fail_fast: flags.FailFast = False,
+    max_pixels: flags.MaxPixels = 178_956_970,
+    dry_run: flags.DryRun = False,
+    as_json: flags.AsJson = False,
+    quiet: flags.Quiet = False,
+    verbose: flags.Verbose = False,
+    no_color: flags.NoColor = False,
+) -> int:
+    """Look at the feature maps of a layer: one sheet per image, and numbers per channel in a table."""
+    allowed_failures(max_failures, 1)
+    from cam_cli.analysis.maps import Choice
+    from cam_cli.analysis.reader import ReadOptions
+    from cam_cli.images.sources import Filters
+    from cam_cli.models.catalog import ModelSpec
+    from cam_cli.models.preprocessing import PreprocessingOptions
+    from cam_cli.pipeline import ActivationsJob, plan_activations, run_activations
+
+    job = ActivationsJob(
+        sources=tuple(sources),
+        model=ModelSpec(
+            name=model,
+            checkpoint=checkpoint,
+            pretrained=not no_pretrained,
+            args=dict(map(key_value, model_arg or [])),
+            ema=ema,
+            preprocessing=PreprocessingOptions(
+                image_size=image_size,
+                mean=numbers("--mean", mean),
+                std=numbers("--std", std),
+                crop_pct=crop_pct,
+                crop_mode=crop_mode,
+                interpolation=interpolation,
+            ),
+            seed=seed,
+        ),
+        output=output,
+        read=ReadOptions(layer, Choice(sort, max_channels), device, precision),
+        filters=Filters(tuple(include or ()), tuple(exclude or ())),
+        limit=limit,
+        overwrite=overwrite,
+        batch_size=auto_or_number("--batch-size", batch_size),
+        workers=auto_or_number("--workers", workers),
+        max_pixels=max_pixels,
+        fail_fast=fail_fast,
+        command=shlex.join(["camx", *sys.argv[1:]]),
+    )
+    reporter = Reporter(quiet=quiet, verbose=verbose, color=not no_color, layer=WORDS.layer)
+    if dry_run:
+        return show_plan(plan_activations(job), WORDS, as_json=as_json, quiet=quiet)
+    return run_to_end(job, run_activations, reporter, WORDS, as_json=as_json, max_failures=max_failures)

@@ -1,0 +1,117 @@
+"""What a person sees: words and progress on stderr, data on stdout, errors as one sentence."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+
+    from cam_cli.pipeline import Plan, Progress
+
+#: Seconds between two lines of progress where there is no terminal.
+_INTERVAL = 10.0
+
+
+class Reporter:
+    """Tells on stderr how a run goes: a bar on a terminal, a line every 10 s elsewhere, nothing when quiet."""
+
+    def __init__(self, *, quiet: bool, verbose: bool, color: bool, layer: str = "target layer") -> None:
+        """`layer` is what the layer of the plan is called."""
+        self.quiet, self.verbose, self.layer = quiet, verbose, layer
+        self.console = Console(stderr=True, no_color=not color or None, highlight=False, soft_wrap=True)
+        self._bar: Bar | None = None
+        self._last = time.monotonic()
+
+    def planned(self, plan: Plan) -> None:
+        if self.quiet:
+            return
+        self._last = time.monotonic()
+        done = f", {plan.skipped} of them done already" if plan.skipped else ""
+        self._say(f"{plan.images} images{done} · {plan.model} ({plan.weights}) · {plan.device}, {plan.precision}")
+        self._say(f"{self.layer} {plan.layer} ({plan.grid}): {plan.layer_reason}")
+        if plan.passed_over and self.verbose:
+            self._say(f"{plan.passed_over} files without an image extension passed over; --include '*' takes them")
+        if self.console.is_terminal:
+            self._start_bar(plan)
+
+    def advanced(self, progress: Progress) -> None:
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], completed=progress.done, **_figures(progress))
+        elif not self.quiet and time.monotonic() - self._last >= _INTERVAL:
+            self._last = time.monotonic()
+            figures = _figures(progress)
+            left = f"{(progress.total - progress.done) / progress.rate:.0f} s left" if progress.done_now else "starting"
+            self._say(
+                f"{progress.done}/{progress.total} images, {figures['rate']}, {left}, "
+                f"{figures['failed']} failed, limited by {figures['stage']}"
+            )
+
+    def warned(self, message: str) -> None:
+        if self.quiet:
+            return
+        self.console.print(f"[yellow]warning:[/] {escape(message)}")
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def _say(self, text: str) -> None:
+        self.console.print(escape(text))
+
+    def _start_bar(self, plan: Plan) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        columns = (
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[failed]} failed · {task.fields[stage]} limits"),
+        )
+        self._bar = Bar(*columns, console=self.console, transient=True)
+        self._bar.add_task("", total=plan.images, completed=plan.skipped, rate="", failed=0, stage="…")
+        self._bar.start()
+
+
+def _figures(progress: Progress) -> dict[str, Any]:
+    return {"rate": f"{progress.rate:.1f} img/s", "failed": progress.counts["failed"], "stage": progress.limited_by}
+
+
+def fail(message: str) -> None:
+    """An error as one line on stderr."""
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print(f"[bold red]error:[/] {escape(printable(message))}")
+
+
+def printable(text: str) -> str:
+    """Text without control characters and without bytes that no terminal can show: file names are hostile."""
+    shown = "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+    return shown.encode("utf-8", "backslashreplace").decode()
+
+
+def out(text: str) -> None:
+    """A line of data on stdout; a reader that went away is no error."""
+    try:
+        sys.stdout.write(printable(text) + "\n")
+        sys.stdout.flush()
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):
+            fail(f"Standard output cannot be written: {error.strerror}. The results are in their files.")
+        # Python flushes stdout once more at exit; there it must not fail either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def out_json(content: Mapping[str, Any] | list[Any]) -> None:
+    """One JSON value on stdout."""
+    out(json.dumps(content, ensure_ascii=True, indent=2, default=str))

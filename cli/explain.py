@@ -1,0 +1,112 @@
+"""`camx explain`: flags to one `Job`, a run, and its exit code."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+
+from . import flags
+from .console import Reporter
+from .options import allowed_failures, auto_or_number, canvas, key_value, numbers, words
+from .running import Words, run_to_end, show_plan
+
+WORDS = Words(done="explained", layer="target layer", table="predictions.csv")
+
+
+def explain(
+    sources: flags.Sources,
+    model: flags.Model,
+    labels: flags.Labels = None,
+    include: flags.Include = None,
+    exclude: flags.Exclude = None,
+    limit: flags.Limit = None,
+    checkpoint: flags.Checkpoint = None,
+    no_pretrained: flags.NoPretrained = False,
+    model_arg: flags.ModelArg = None,
+    class_names: flags.ClassNamesFile = None,
+    image_size: flags.ImageSize = None,
+    mean: flags.Mean = None,
+    std: flags.Std = None,
+    crop_pct: flags.CropPct = None,
+    crop_mode: flags.CropMode = None,
+    interpolation: flags.Interpolation = None,
+    ema: flags.Ema = None,
+    layer: flags.TargetLayer = "auto",
+    method: flags.Method = None,
+    target: flags.Target = "predicted",
+    top_k: flags.TopK = 5,
+    seed: flags.Seed = 0,
+    save: flags.Save = "overlay",
+    size: flags.Size = "512",
+    colormap: flags.Colormap = "turbo",
+    alpha: flags.Alpha = 0.5,
+    image_format: flags.Format = "png",
+    output: flags.Output = "camx-out",
+    overwrite: flags.Overwrite = False,
+    device: flags.Device = "auto",
+    precision: flags.Precision = "auto",
+    batch_size: flags.BatchSize = "auto",
+    workers: flags.Workers = "auto",
+    config: flags.Config = None,
+    max_failures: flags.MaxFailures = "0",
+    fail_fast: flags.FailFast = False,
+    max_pixels: flags.MaxPixels = 178_956_970,
+    dry_run: flags.DryRun = False,
+    as_json: flags.AsJson = False,
+    quiet: flags.Quiet = False,
+    verbose: flags.Verbose = False,
+    no_color: flags.NoColor = False,
+) -> int:
+    """Explain images: overlays, a table of top classes, and a journal that a second run continues from."""
+    allowed_failures(max_failures, 1)
+    from cam_cli.cams.explainer import ExplainOptions
+    from cam_cli.cams.targets import Target
+    from cam_cli.images.sources import Filters
+    from cam_cli.models.catalog import ModelSpec
+    from cam_cli.models.preprocessing import PreprocessingOptions
+    from cam_cli.outputs.pictures import Rendering
+    from cam_cli.pipeline import Job, plan, run
+
+    job = Job(
+        sources=tuple(sources),
+        model=ModelSpec(
+            name=model,
+            checkpoint=checkpoint,
+            pretrained=not no_pretrained,
+            args=dict(map(key_value, model_arg or [])),
+            class_names=class_names,
+            ema=ema,
+            preprocessing=PreprocessingOptions(
+                image_size=image_size,
+                mean=numbers("--mean", mean),
+                std=numbers("--std", std),
+                crop_pct=crop_pct,
+                crop_mode=crop_mode,
+                interpolation=interpolation,
+            ),
+            seed=seed,
+        ),
+        output=output,
+        explain=ExplainOptions(
+            methods=tuple(dict.fromkeys(method or ["gradcam"])),
+            target=Target.parse(target),
+            layer=layer,
+            top_k=top_k,
+            device=device,
+            precision=precision,
+        ),
+        rendering=Rendering(words("--save", save), canvas(size), colormap, alpha, image_format),
+        filters=Filters(tuple(include or ()), tuple(exclude or ())),
+        limit=limit,
+        labels=labels,
+        overwrite=overwrite,
+        batch_size=auto_or_number("--batch-size", batch_size),
+        workers=auto_or_number("--workers", workers),
+        max_pixels=max_pixels,
+        fail_fast=fail_fast,
+        command=shlex.join(["camx", *sys.argv[1:]]),
+    )
+    reporter = Reporter(quiet=quiet, verbose=verbose, color=not no_color)
+    if dry_run:
+        return show_plan(plan(job), WORDS, as_json=as_json, quiet=quiet)
+    return run_to_end(job, run, reporter, WORDS, as_json=as_json, max_failures=max_failures)

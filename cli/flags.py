@@ -1,0 +1,106 @@
+"""Every flag, declared once: its type, its help panel, its words. Commands name them in their signatures."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cam_cli.cams.methods import METHODS
+from cam_cli.outputs.colormaps import COLORMAPS
+
+from .options import BEHAVIOUR, EXPLANATION, INPUT, MODEL, OUTPUT, PICTURE, SPEED, apply_config, option
+
+# Input
+_SOURCES_HELP = "Images, folders, globs, @list.txt, @list.csv (column image, optional label), or - for paths on stdin."
+Sources = Annotated[list[str], typer.Argument(help=_SOURCES_HELP)]
+Labels = Annotated[
+    str | None, option(INPUT, "--labels", help="Ground truth: `folder` (class folders) or a CSV with image,label.")
+]
+_INCLUDE_HELP = "Take these files from folders, instead of those with image extensions. Repeatable."
+Include = Annotated[list[str] | None, option(INPUT, "--include", help=_INCLUDE_HELP)]
+Exclude = Annotated[list[str] | None, option(INPUT, "--exclude", help="Leave these images out. Repeatable.")]
+Limit = Annotated[int | None, option(INPUT, "--limit", help="Only the first N images.", min=1)]
+
+# Model
+_MODEL_HELP = (
+    "demo, resnet50, timm/NAME[.TAG], torchvision/NAME, hf-hub:REPO, or a checkpoint that names its architecture. "
+    "`camx models` lists them."
+)
+Model = Annotated[str, option(MODEL, "--model", "-m", help=_MODEL_HELP)]
+Checkpoint = Annotated[str | None, option(MODEL, "--checkpoint", help="Weights for that architecture.")]
+NoPretrained = Annotated[bool, option(MODEL, "--no-pretrained", help="Random weights, for trials.")]
+ModelArg = Annotated[
+    list[str] | None, option(MODEL, "--model-arg", help="Argument for building the model, KEY=VALUE. Repeatable.")
+]
+ClassNamesFile = Annotated[
+    str | None, option(MODEL, "--class-names", help="Names of the classes: text, one per line, or JSON.")
+]
+ImageSize = Annotated[
+    int | None, option(MODEL, "--image-size", help="Input size in pixels, over the model's own.", min=16)
+]
+Mean = Annotated[str | None, option(MODEL, "--mean", help="Mean per channel in [0, 1], over the model's own.")]
+Std = Annotated[str | None, option(MODEL, "--std", help="Standard deviation per channel, over the model's own.")]
+CropPct = Annotated[
+    float | None, option(MODEL, "--crop-pct", help="Share of each side that the crop keeps.", min=0.01, max=1.0)
+]
+CropMode = Annotated[str | None, option(MODEL, "--crop-mode", help="center, squash or border (pad).")]
+Interpolation = Annotated[
+    str | None, option(MODEL, "--interpolation", help="bilinear, bicubic, nearest, lanczos, box, hamming.")
+]
+_EMA_HELP = "Take or refuse averaged weights; they are taken where a checkpoint has them."
+Ema = Annotated[bool | None, option(MODEL, "--ema/--no-ema", help=_EMA_HELP)]
+TargetLayer = Annotated[
+    str, option(MODEL, "--layer", help="Target layer: auto, or a name that `camx layers MODEL` lists.")
+]
+MapLayer = Annotated[
+    str, option(MODEL, "--layer", help="The layer to look at: auto (the first convolution that runs), or a name.")
+]
+
+# Explanation
+Method = Annotated[
+    list[str] | None,
+    option(EXPLANATION, "--method", help=f"{', '.join(METHODS)}. Repeatable. [default: gradcam]"),
+]
+Target = Annotated[str, option(EXPLANATION, "--target", help="predicted, label, top:K, or a class by index or name.")]
+TopK = Annotated[int, option(EXPLANATION, "--top-k", help="Classes per image in the table.", min=1)]
+Seed = Annotated[int, option(EXPLANATION, "--seed", help="Seed of all that is random.", min=0, max=2**63 - 1)]
+
+# Picture
+Save = Annotated[str, option(PICTURE, "--save", help="What to write: overlay, heatmap, array; several with commas.")]
+_SIZE_HELP = "Long side of the overlay in pixels (never enlarged), `original` or `model`."
+Size = Annotated[str, option(PICTURE, "--size", help=_SIZE_HELP)]
+Colormap = Annotated[str, option(PICTURE, "--colormap", help=f"{', '.join(COLORMAPS)}.")]
+Alpha = Annotated[float, option(PICTURE, "--alpha", help="Share of the colour over the picture, 0 to 1.")]
+Format = Annotated[str, option(PICTURE, "--format", help="png, jpg or webp.")]
+Sort = Annotated[
+    str, option(PICTURE, "--sort", help="Order of the channels: energy (highest mean square first) or index.")
+]
+MaxChannels = Annotated[
+    int, option(PICTURE, "--max-channels", help="Channels on a sheet; the table has all of them.", min=1)
+]
+
+# Output
+Output = Annotated[str, option(OUTPUT, "--output", "-o", help="Folder for the results.")]
+Overwrite = Annotated[bool, option(OUTPUT, "--overwrite", help="Replace the results of another run in that folder.")]
+
+# Speed
+Device = Annotated[str, option(SPEED, "--device", help="auto, cpu, cuda, cuda:1, mps.")]
+Precision = Annotated[str, option(SPEED, "--precision", help="auto, fp32, bf16, fp16.")]
+BatchSize = Annotated[str, option(SPEED, "--batch-size", "-b", help="Images per batch, or auto.")]
+Workers = Annotated[
+    str, option(SPEED, "--workers", "-j", help="Threads that decode, and as many that encode, or auto.")
+]
+
+# Behaviour
+_CONFIG_HELP = "TOML or YAML file of options, named as the flags are."
+Config = Annotated[str | None, option(BEHAVIOUR, "--config", help=_CONFIG_HELP, is_eager=True, callback=apply_config)]
+_FAILURES_HELP = "Images that may fail before the exit code is 1: N or P%."
+MaxFailures = Annotated[str, option(BEHAVIOUR, "--max-failures", help=_FAILURES_HELP)]
+FailFast = Annotated[bool, option(BEHAVIOUR, "--fail-fast", help="Stop after the first failed image.")]
+MaxPixels = Annotated[int, option(BEHAVIOUR, "--max-pixels", help="Refuse larger pictures at their header.", min=1)]
+DryRun = Annotated[bool, option(BEHAVIOUR, "--dry-run", "-n", help="Check everything, write nothing.")]
+AsJson = Annotated[bool, option(BEHAVIOUR, "--json", help="Print one summary object on stdout.")]
+Quiet = Annotated[bool, option(BEHAVIOUR, "--quiet", "-q", help="No words; errors only.")]
+Verbose = Annotated[bool, option(BEHAVIOUR, "--verbose", "-v", help="Tell more, with advice on speed.")]
+NoColor = Annotated[bool, option(BEHAVIOUR, "--no-color", help="No colours.")]

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from cli.main import run
+
+# The networks of the tests are tiny: a second thread only waits for the first.
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No option of the tests comes from the caller's environment, and no test waits for a network."""
+    for name in list(os.environ):
+        if name.startswith("CAMX_") and name != "CAMX_TEST_DATA":
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """Real weights and photos, for the tests that need them."""
+    folder = os.environ.get("CAMX_TEST_DATA")
+    if not folder:
+        pytest.skip("CAMX_TEST_DATA is not set")
+    return Path(folder)
+
+
+def picture(width: int = 64, height: int = 48, seed: int = 0) -> Image.Image:
+    """A smooth coloured picture, another one for each seed."""
+    small = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), dtype=np.uint8)
+    return Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC)
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """A folder with seven pictures in two class folders."""
+    folder = tmp_path / "images"
+    for index in range(7):
+        path = folder / ("cat" if index < 4 else "dog") / f"{index}.{'png' if index % 2 else 'jpg'}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture(60 + 10 * index, 50, seed=index).save(path)
+    return folder
+
+
+@pytest.fixture
+def camx(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """`camx` in this process, in an empty working folder; returns the exit code."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*argv: object) -> int:
+        return run([str(word) for word in argv])
+
+    return call
+
+
+#: A tiny network of random weights, for runs whose classes do not matter.
+TINY = ("--model", "test_resnet", "--no-pretrained", "--device", "cpu")

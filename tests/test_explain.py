@@ -1,0 +1,459 @@
+"""`camx explain` as a user calls it: what it leaves, what it prints, how it ends, and that it goes on where it was."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import timm
+import torch
+from PIL import Image
+
+from .conftest import TINY, picture
+
+Camx = Callable[..., int]
+
+
+def table(out: Path = Path("camx-out")) -> list[dict[str, str]]:
+    with open(out / "predictions.csv", newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def journal(out: Path = Path("camx-out")) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (out / "manifest.jsonl").read_text().splitlines()]
+
+
+def test_a_folder_is_explained(camx: Camx, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (images / "notes.txt").write_text("no image")
+    assert camx("explain", images, *TINY) == 0
+    printed = capsys.readouterr()
+    assert printed.out.startswith("7 of 7 images explained, 0 failed, 0 blank\n")
+    assert "target layer layer4" in printed.err
+    rows = table()
+    assert [row["image"] for row in rows] == [f"cat/{n}" for n in ("0.jpg", "1.png", "2.jpg", "3.png")] + [
+        "dog/4.jpg",
+        "dog/5.png",
+        "dog/6.jpg",
+    ]
+    for row in rows:
+        assert (row["status"], row["method"], row["layer"], row["label"], row["correct"]) == (
+            "ok",
+            "gradcam",
+            "layer4",
+            "",
+            "",
+        )
+        assert row["overlay"] == f"overlays/{row['image']}.png"
+        with Image.open(Path("camx-out") / row["overlay"]) as overlay:
+            assert overlay.size == (int(row["width"]), int(row["height"]))
+        assert float(row["top1_prob"]) >= float(row["top5_prob"]) > 0
+        assert row["target_index"] == row["top1_index"]
+        assert 0 <= float(row["cam_center_x"]) <= 1
+    record = json.loads(Path("camx-out/run.json").read_text())
+    assert (record["state"], record["ok"], record["plan"]["layer"]) == ("finished", 7, "layer4")
+    assert record["versions"]["timm"] == timm.__version__
+    assert set(record["stages"]) == {"decode", "model", "encode"}
+    assert sorted(p.name for p in Path("camx-out").iterdir()) == [
+        "manifest.jsonl",
+        "overlays",
+        "predictions.csv",
+        "run.json",
+    ]
+
+
+def test_top_five_and_probabilities_are_those_of_timm(camx: Camx, images: Path) -> None:
+    torch.manual_seed(0)
+    module = timm.create_model("test_efficientnet").eval()
+    transform = timm.data.create_transform(**timm.data.resolve_model_data_config(module))
+    assert camx("explain", images, "--model", "test_efficientnet", "--no-pretrained", "--device", "cpu") == 0
+    for row in table():
+        with torch.no_grad(), Image.open(images / row["image"]) as image:
+            expected = module(transform(image.convert("RGB"))[None]).softmax(1)[0].topk(5)
+        assert [int(row[f"top{k}_index"]) for k in range(1, 6)] == expected.indices.tolist()
+        assert np.allclose([float(row[f"top{k}_prob"]) for k in range(1, 6)], expected.values.tolist(), atol=1e-4)
+
+
+def test_several_methods_and_classes_share_one_row(camx: Camx, images: Path) -> None:
+    argv = [
+        "--method",
+        "gradcam",
+        "--method",
+        "cam",
+        "--target",
+        "top:2",
+        "--top-k",
+        2,
+        "--save",
+        "overlay,heatmap,array",
+        "--format",
+        "jpg",
+    ]
+    assert camx("explain", images / "cat" / "0.jpg", *TINY, *argv) == 0
+    (row,) = journal()
+    top = [p["index"] for p in row["top"]]
+    assert [(m["method"], m["target_index"]) for m in row["maps"]] == [("gradcam", c) for c in top] + [
+        ("cam", c) for c in top
+    ]
+    for shown in row["maps"]:
+        assert shown["overlay"] == f"overlays/0.jpg.{shown['method']}.{shown['target_index']}.jpg"
+        with Image.open(Path("camx-out") / shown["heatmap"]) as heatmap:
+            assert heatmap.mode == "L"
+    gradcam, cam = (np.load(Path("camx-out") / row["maps"][i]["array"]) for i in (0, 2))
+    assert np.allclose(gradcam * gradcam.size, cam, atol=1e-4)
+    assert "top2_prob" in table()[0]
+    assert "top3_prob" not in table()[0]
+
+
+def test_labels_and_accuracy(camx: Camx, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = images.parent / "names.txt"
+    names.write_text("\n".join(["cat", "dog", *map(str, range(2, 1000))]))
+    argv = [images, *TINY, "--labels", "folder", "--class-names", names]
+    assert camx("explain", *argv, "--target", "label", "--json") == 0
+    summary = json.loads(capsys.readouterr().out)
+    rows = table()
+    assert [row["label"] for row in rows] == ["cat"] * 4 + ["dog"] * 3
+    assert [row["target_name"] for row in rows] == [row["label"] for row in rows]
+    assert summary["labelled"] == 7
+    assert summary["accuracy"] == pytest.approx(sum(row["correct"] == "true" for row in rows) / 7, abs=1e-6)
+    assert all((row["correct"] == "true") == (row["top1_name"] == row["label"]) for row in rows)
+
+
+def test_a_new_label_is_noted_without_explaining_again(
+    camx: Camx, images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert camx("explain", images, *TINY) == 0
+    labels = images.parent / "labels.csv"
+    labels.write_text("image,label\n" + "".join(f"{row['image']},{row['top1_index']}\n" for row in table()))
+    capsys.readouterr()
+    assert camx("explain", images, *TINY, "--labels", labels, "--json") == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert (summary["skipped"], summary["accuracy"]) == (7, 1.0)
+    assert all(row["correct"] == "true" for row in table())
+
+
+def test_unreadable_files_get_their_own_rows_and_code_1(
+    camx: Camx, images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (images / "cat" / "1.png").write_bytes(b"<!DOCTYPE html>")
+    (images / "dog" / "5.png").write_bytes(b"")
+    assert camx("explain", images, *TINY) == 1
+    rows = {row["image"]: row for row in table()}
+    assert len(rows) == 7
+    assert rows["cat/1.png"]["status"] == rows["dog/5.png"]["status"] == "failed"
+    assert "HTML page" in rows["cat/1.png"]["error"]
+    assert rows["cat/1.png"]["overlay"] == ""
+    assert sum(row["status"] == "ok" for row in rows.values()) == 5
+    assert camx("explain", images, *TINY, "--max-failures", "2") == 0
+    assert camx("explain", images, *TINY, "--max-failures", "20%") == 1
+    assert camx("explain", images, *TINY, "--max-failures", "30%") == 0
+    assert "2 failed" in capsys.readouterr().out
+
+
+def test_fail_fast_stops(camx: Camx, images: Path) -> None:
+    (images / "cat" / "0.jpg").write_bytes(b"")
+    assert camx("explain", images, *TINY, "--fail-fast", "-b", 1, "-j", 1, "--max-failures", 5) == 1
+    assert len(table()) < 7
+    assert json.loads(Path("camx-out/run.json").read_text())["state"] == "stopped"
+
+
+def test_a_zero_map_is_blank_and_has_no_overlay(camx: Camx, tmp_path: Path) -> None:
+    module = timm.create_model("test_resnet", num_classes=3)
+    with torch.no_grad():
+        module.fc.weight.fill_(-1.0)
+    torch.save(module.state_dict(), tmp_path / "w.pth")
+    picture().save(tmp_path / "a.png")
+    assert camx("explain", tmp_path / "a.png", "--model", "test_resnet", "--checkpoint", tmp_path / "w.pth") == 0
+    (row,) = table()
+    assert (row["status"], row["overlay"], row["cam_area"]) == ("blank", "", "")
+    assert not Path("camx-out/overlays").exists()
+
+
+def test_the_same_command_again_continues(camx: Camx, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert camx("explain", images, *TINY) == 0
+    first = table()
+    shutil.copy("camx-out/predictions.csv", "first.csv")
+    (Path("camx-out") / first[2]["overlay"]).unlink()
+    picture(90, 50, 99).save(images / "dog" / "4.jpg")
+    (images / "dog" / "6.jpg").unlink()
+    picture(90, 50, 98).save(images / "dog" / "7.jpg")
+    capsys.readouterr()
+    assert camx("explain", images, *TINY, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["skipped"] == 4
+    again = table()
+    assert [row["image"] for row in again] == [row["image"] for row in first[:-1]] + ["dog/7.jpg"]
+    assert again[2] == first[2]
+    assert again[4]["top1_prob"] != first[4]["top1_prob"], "a changed picture is explained again"
+    assert (Path("camx-out") / first[2]["overlay"]).exists()
+
+
+def test_another_run_in_the_same_folder(camx: Camx, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert camx("explain", images, *TINY) == 0
+    assert camx("explain", images, *TINY, "--alpha", 0.3, "--seed", 1) == 2
+    error = capsys.readouterr().err
+    assert "different are weights" in error
+    assert "rendering.alpha (0.5 → 0.3)" in error
+    assert camx("explain", images, *TINY, "--alpha", 0.3, "--overwrite", "--format", "jpg") == 0
+    assert {p.suffix for p in Path("camx-out/overlays").rglob("*.*")} == {".jpg"}
+
+
+def test_a_dry_run_writes_nothing(camx: Camx, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert camx("explain", images, *TINY, "--dry-run", "--json") == 0
+    planned = json.loads(capsys.readouterr().out)
+    assert (planned["images"], planned["layer"]) == (7, "layer4")
+    assert camx("explain", images, *TINY, "-n") == 0
+    assert "7 images would be explained" in capsys.readouterr().out
+    assert not Path("camx-out").exists()
+
+
+def test_quiet_is_quiet(camx: Camx, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert camx("explain", images, *TINY, "-q") == 0
+    assert capsys.readouterr() == ("", "")
+
+
+WRONG = [
+    (["explain", "IMAGES", "--model", "resnet5O"], "Unknown model 'resnet5O'. Did you mean"),
+    (["explain", "IMAGES"], "Missing option"),
+    (["explain", *TINY], "Missing argument"),
+    (["explain", "nowhere", *TINY], "no file or folder 'nowhere'"),
+    (["explain", "IMAGES", *TINY, "--layer", "layer5"], "no layer 'layer5'. Did you mean"),
+    (["explain", "IMAGES", *TINY, "--method", "grad"], "Unknown method 'grad'. Did you mean gradcam"),
+    (["explain", "IMAGES", *TINY, "--target", "top:0"], "K in top:K"),
+    (["explain", "IMAGES", *TINY, "--target", "tabby catt"], "no class 'tabby catt'. Did you mean"),
+    (["explain", "IMAGES", *TINY, "--target", "label"], "--target label needs labels"),
+    (["explain", "IMAGES", *TINY, "--labels", "none.csv"], "'none.csv' cannot be read"),
+    (["explain", "IMAGES", *TINY, "--checkpoint", "none.pth"], "'none.pth' cannot be read"),
+    (["explain", "IMAGES", *TINY, "--top-k", "0"], "--top-k"),
+    (["explain", "IMAGES", *TINY, "--alpha", "2"], "--alpha 2"),
+    (["explain", "IMAGES", *TINY, "--size", "big"], "--size 'big'"),
+    (["explain", "IMAGES", *TINY, "--save", "gif"], "--save 'gif'"),
+    (["explain", "IMAGES", *TINY, "--batch-size", "many"], "--batch-size 'many'"),
+    (["explain", "IMAGES", *TINY, "--workers", "0"], "--workers '0'"),
+    (["explain", "IMAGES", *TINY, "--max-failures", "lots"], "--max-failures 'lots'"),
+    (["explain", "IMAGES", *TINY, "--device", "tpu0"], "device"),
+    (["explain", "IMAGES", *TINY, "--device", "cuda:7"], "'cuda:7' is not there"),
+    (["explain", "IMAGES", *TINY, "--precision", "fp8"], "Unknown precision 'fp8'"),
+    (["explain", "IMAGES", *TINY, "--mean", "0.5,0.5"], "--mean '0.5,0.5'"),
+    (["explain", "IMAGES", *TINY, "--model-arg", "pad_type"], "give KEY=VALUE"),
+    (["explain", "IMAGES", *TINY, "-o", "/proc/nothing/out"], "cannot be written"),
+    (["explain", "IMAGES", *TINY, "--interpolation", "foo"], "--interpolation 'foo'"),
+    (["explain", "IMAGES", *TINY, "--std", "0"], "--std"),
+    (["explain", "IMAGES", *TINY, "--mean", "nan"], "--mean"),
+    (["explain", "IMAGES", *TINY, "--max-failures", "nan%"], "--max-failures 'nan%'"),
+    (["explain", "IMAGES", *TINY, "--save", ""], "--save '' names nothing"),
+    (["explain", "IMAGES", *TINY, "--target=--5"], "no class '--5'"),
+    (["explain", "IMAGES", *TINY, "--model-arg", "num_classes=0"], "no classifier"),
+    (["explain", "IMAGES", "--model", "test_vit", "--no-pretrained", "--image-size", "100"], "100"),
+    (["explain", "IMAGES", "--model", "torchvision/vit_b_32", "--no-pretrained", "--image-size", "100"], "100"),
+    (["explain", "IMAGES", *TINY, "--colour"], "No such option"),
+    (["explode"], "No such command 'explode'"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("argv", "message"), WRONG)
+def test_a_users_mistake_is_one_sentence_and_code_2(
+    camx: Camx, images: Path, capsys: pytest.CaptureFixture[str], argv: list[str], message: str
+) -> None:
+    assert camx(*[images if word == "IMAGES" else word for word in argv]) == 2
+    printed = capsys.readouterr()
+    assert message in printed.err
+    assert printed.out == ""
+    assert "Traceback" not in printed.err
+    assert len(printed.err.splitlines()) == 1
+    assert not Path("camx-out").exists()
+
+
+def test_the_output_folder_is_tried_before_the_model_is_loaded(
+    camx: Camx, images: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cam_cli.pipeline.explain.load_model", lambda _: pytest.fail("loaded"))
+    assert camx("explain", images, *TINY, "-o", "/proc/nothing/out") == 2
+
+
+def test_rows_do_not_depend_on_batches_workers_or_neighbours(camx: Camx, images: Path) -> None:
+    (images / "dog" / "broken.jpg").write_bytes(b"\xff\xd8\xff")
+    assert camx("explain", images, *TINY, "-o", "one", "-b", 1, "-j", 1) == 1
+    assert camx("explain", images, *TINY, "-o", "two", "-b", 5, "-j", 3) == 1
+    for one, two in zip(table(Path("one")), table(Path("two"))):
+        assert {k: v for k, v in one.items() if not k.endswith("prob") and not k.startswith("cam_")} == {
+            k: v for k, v in two.items() if not k.endswith("prob") and not k.startswith("cam_")
+        }
+        assert all(abs(float(one[k]) - float(two[k])) < 1e-5 for k in one if k.endswith("prob") and one[k])
+
+
+def test_a_full_disk_ends_the_run_and_the_next_one_continues(
+    camx: Camx, images: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cam_cli.outputs import files
+
+    class Full(files.System):
+        written = 0
+
+        def write(self, descriptor: int, data: bytes) -> int:
+            Full.written += 1
+            if Full.written > 8:
+                raise OSError(28, "No space left on device")
+            return super().write(descriptor, data)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "system", Full())
+        assert camx("explain", images, *TINY, "-b", 1, "-j", 1) == 2
+        assert "No space left on device" in capsys.readouterr().err
+    assert camx("explain", images, *TINY) == 0
+    assert [row["status"] for row in table()] == ["ok"] * 7
+
+
+def start(images: Path, cwd: Path, *more: str) -> subprocess.Popen[str]:
+    argv = [sys.executable, "-m", "cli.main", "explain", str(images), *TINY, "-b", "1", "-j", "1", *more]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    return subprocess.Popen(argv, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_run_with_all_that_is_done(
+    camx: Camx, tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    many = tmp_path / "many"
+    many.mkdir()
+    picture(400, 300).save(many / "0000.png")
+    for index in range(1, 600):
+        os.link(many / "0000.png", many / f"{index:04}.png")
+    process = start(many, tmp_path)
+    manifest = tmp_path / "camx-out" / "manifest.jsonl"
+    deadline = time.monotonic() + 90
+    while not (manifest.exists() and manifest.stat().st_size) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(number)
+    printed, _ = process.communicate(timeout=30)
+    assert process.returncode == code
+    assert "interrupted: the same command continues" in printed
+    rows = table(tmp_path / "camx-out")
+    assert 0 < len(rows) < 600
+    assert len(rows) == len(journal(tmp_path / "camx-out"))
+    assert all((tmp_path / "camx-out" / row["overlay"]).exists() for row in rows)
+    assert not list((tmp_path / "camx-out").rglob("*.part"))
+
+
+def test_a_reader_that_goes_away_does_not_stop_the_run(camx: Camx, images: Path, tmp_path: Path) -> None:
+    with start(images, tmp_path, "--json") as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.wait(timeout=90) == 0
+    assert len(table(tmp_path / "camx-out")) == 7
+
+
+def test_names_that_hurt(camx: Camx, tmp_path: Path) -> None:
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    names = [
+        b"-rf.png",
+        b"a b.png",
+        b"new\nline.png",
+        b"\xff.png",
+        b"=1+1.png",
+        b"\x1b[31mred.png",
+        "…‮gnp.png".encode(),
+        b"x" * 251 + b".png",
+    ]
+    for name in names:
+        picture().save(os.fsencode(folder) + b"/" + name)
+    assert camx("explain", folder, *TINY) == 0
+    assert {os.fsencode(row["image"]) for row in journal()} == set(names)
+    assert len(table()) == len(names)
+    assert len(list(Path("camx-out/overlays").iterdir())) == len(names)
+
+
+def test_two_folders_with_equal_names_inside(camx: Camx, tmp_path: Path) -> None:
+    for name in ("a/x.png", "b/x.png", "a/x.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        picture().save(tmp_path / name)
+    assert camx("explain", "a", "b", *TINY) == 0
+    assert [row["overlay"] for row in table()] == [
+        "overlays/a/x.jpg.png",
+        "overlays/a/x.png.png",
+        "overlays/b/x.png.png",
+    ]
+    assert camx("explain", ".", *TINY, "-o", "camx-out") == 0
+    assert len(table()) == 3, "the output inside the input is not an input"
+
+
+def test_a_picture_that_breaks_the_encoder_is_its_own_failure(camx: Camx, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    picture(16_500, 20).save(tmp_path / "in" / "wide.png")
+    picture().save(tmp_path / "in" / "fine.png")
+    assert camx("explain", "in", *TINY, "--size", "original", "--format", "webp") == 1
+    assert [(row["image"], row["status"]) for row in table()] == [("fine.png", "ok"), ("wide.png", "failed")]
+    assert "cannot be written" in table()[1]["error"]
+
+
+def test_a_picture_that_broke_loses_its_old_overlay(camx: Camx, images: Path) -> None:
+    assert camx("explain", images, *TINY) == 0
+    (images / "cat" / "0.jpg").write_bytes(b"garbage")
+    assert camx("explain", images, *TINY) == 1
+    assert not Path("camx-out/overlays/cat/0.jpg.png").exists()
+
+
+def test_other_images_or_arguments_of_the_model_are_another_run(
+    camx: Camx, images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert camx("explain", images, *TINY) == 0
+    shutil.copytree(images, "copy")
+    assert camx("explain", "copy", *TINY) == 2
+    assert "different are inputs" in capsys.readouterr().err
+    assert camx("explain", images, *TINY, "--model-arg", "act_layer=gelu") == 2
+    assert "model_args.act_layer" in capsys.readouterr().err
+    assert camx("explain", images, *TINY, "-n", "--alpha", 0.1) == 2, "a dry run tells it too"
+    assert camx("explain", images, *TINY, "--save", "heatmap,overlay", "-o", "two") == 0
+    assert camx("explain", images, *TINY, "--save", "overlay,heatmap", "-o", "two") == 0
+
+
+def test_cam_in_bf16(camx: Camx, images: Path) -> None:
+    assert camx("explain", images, *TINY, "--method", "cam", "--precision", "bf16") == 0
+    assert {row["status"] for row in table()} == {"ok"}
+
+
+def test_a_folder_in_a_list_is_a_row(camx: Camx, images: Path) -> None:
+    (images / "list.txt").write_text("cat/0.jpg\ncat\nnone.jpg\n")
+    assert camx("explain", f"@{images / 'list.txt'}", *TINY) == 1
+    assert [(row["image"], row["error"]) for row in table()] == [
+        ("cat/0.jpg", ""),
+        ("cat", "not a regular file"),
+        ("none.jpg", "No such file or directory"),
+    ]
+
+
+def test_images_done_before_the_disk_is_full_are_in_the_journal(
+    camx: Camx, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cam_cli.outputs import files
+
+    class Full(files.System):
+        overlays = 0
+
+        def replace(self, source: str, target: str) -> None:
+            Full.overlays += "overlays" in target
+            if Full.overlays == 5:
+                raise OSError(28, "No space left on device")
+            super().replace(source, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "system", Full())
+        assert camx("explain", images, *TINY, "-b", 7, "-j", 1) == 2
+    assert [row["status"] for row in journal()] == ["ok"] * 4
+    assert json.loads(Path("camx-out/run.json").read_text())["state"] == "broken"
+
+
+def test_a_label_of_a_list_is_kept_for_a_file_that_was_named_before(camx: Camx, images: Path) -> None:
+    (images / "l.csv").write_text("image,label\ncat/0.jpg,7\n")
+    assert camx("explain", images / "cat" / "0.jpg", f"@{images / 'l.csv'}", *TINY, "--target", "label") == 0
+    assert [(row["label"], row["target_index"]) for row in table()] == [("7", "7")]

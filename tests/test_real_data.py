@@ -1,0 +1,76 @@
+"""Real ImageNet weights on real photos, where `CAMX_TEST_DATA` names the folder that holds them."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+MOBILENET = (
+    *("--model", "mobilenetv2_100", "--model-arg", "pad_type=same"),
+    *("--mean", "0.5", "--std", "0.5", "--interpolation", "bilinear", "--crop-pct", "0.875"),
+)
+SQUEEZENET = ("--model", "torchvision/squeezenet1_0")
+
+
+@pytest.mark.parametrize(
+    ("argv", "weights", "accuracy"),
+    [(MOBILENET, "mobilenetv2_100.safetensors", 0.85), (SQUEEZENET, "squeezenet1_0.pth", 0.47)],
+)
+def test_accuracy_on_photos(
+    camx: Callable[..., int],
+    data: Path,
+    capsys: pytest.CaptureFixture[str],
+    argv: tuple[str, ...],
+    weights: str,
+    accuracy: float,
+) -> None:
+    photos = data / "photos"
+    checkpoint = data / "weights" / weights
+    assert camx("explain", photos, *argv, "--checkpoint", checkpoint, "--labels", photos / "labels.csv", "--json") == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert (summary["ok"], summary["labelled"]) == (40, 40)
+    assert summary["accuracy"] >= accuracy
+
+
+def test_top_five_are_those_of_torchvision_on_photos(camx: Callable[..., int], data: Path) -> None:
+    from torchvision.models import SqueezeNet1_0_Weights, squeezenet1_0
+
+    checkpoint = data / "weights" / "squeezenet1_0.pth"
+    module = squeezenet1_0().eval()
+    module.load_state_dict(torch.load(checkpoint, weights_only=True))
+    transform = SqueezeNet1_0_Weights.DEFAULT.transforms()
+    assert camx("explain", data / "photos", *SQUEEZENET, "--checkpoint", checkpoint, "--limit", 12) == 0
+    with open("camx-out/predictions.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 12
+    for row in rows:
+        with torch.no_grad(), Image.open(data / "photos" / row["image"]) as image:
+            expected = module(transform(image.convert("RGB"))[None]).softmax(1)[0].topk(5)
+        assert [int(row[f"top{k}_index"]) for k in range(1, 6)] == expected.indices.tolist()
+        assert np.allclose([float(row[f"top{k}_prob"]) for k in range(1, 6)], expected.values.tolist(), atol=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_every_broken_file_has_its_own_row(camx: Callable[..., int], data: Path) -> None:
+    """318 odd and broken files, taken whatever they are called: a row each, and none touches its neighbours."""
+    files = data / "badfiles"
+    argv = ("--model", "test_resnet", "--no-pretrained", "--include", "*", "--exclude", "verdicts.jsonl")
+    assert camx("explain", files, *argv, "-q") == 1
+    with open("camx-out/predictions.csv", newline="", encoding="utf-8") as file:
+        rows = {row["image"]: row for row in csv.DictReader(file)}
+    verdicts = [json.loads(line) for line in (files / "verdicts.jsonl").read_text().splitlines()]
+    assert set(rows) == {verdict["file"] for verdict in verdicts}
+    for verdict in verdicts:
+        row = rows[verdict["file"]]
+        foreign = "not an image" in row["error"]
+        assert (row["status"] == "failed") == (verdict["pillow"] == "error" or foreign), verdict
+        assert bool(row["error"]) == (row["status"] != "ok")
+        if row["status"] == "ok":
+            assert [int(row["width"]), int(row["height"])] == verdict["upright_size"]
