@@ -1,0 +1,101 @@
+"""The demo model and the pictures it was made of."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cam_cli import Explainer, ExplainOptions, load_model
+from cam_cli.cams.heatmaps import normalised, placed
+from cam_cli.cams.targets import Target
+from cam_cli.demo import CLASSES, render, write_dataset
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_a_seed_is_a_picture() -> None:
+    one, again, other = (render(seed, (96, 72), ("cat", "dog")) for seed in (5, 5, 6))
+    assert one.image.size == (96, 72)
+    assert [drawn.name for drawn in one.objects] == ["cat", "dog"]
+    assert np.array_equal(np.asarray(one.image), np.asarray(again.image))
+    assert not np.array_equal(np.asarray(one.image), np.asarray(other.image))
+    masks = [drawn.mask for drawn in one.objects]
+    assert all(mask.shape == (72, 96) and mask.any() for mask in masks)
+    assert not (masks[0] & masks[1]).any(), "a pixel shows one object"
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_every_class_is_drawn(name: str) -> None:
+    (drawn,) = render(11, (80, 80), (name,)).objects
+    assert (drawn.name, drawn.index) == (name, CLASSES.index(name))
+    assert 0.02 < drawn.mask.mean() < 0.6
+
+
+def test_a_data_set_depends_on_its_seed_alone(tmp_path: Path) -> None:
+    def written(folder: Path, processes: int) -> dict[str, str]:
+        write_dataset(folder, per_class=3, seed=1, size=(32, 32), val_share=0.34, processes=processes)
+        files = sorted(folder.rglob("*.jpg"))
+        return {str(f.relative_to(folder)): hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
+
+    one, two = written(tmp_path / "one", 1), written(tmp_path / "two", 2)
+    assert one == two
+    assert len(one) == 3 * len(CLASSES)
+    assert {name.split("/")[0] for name in one} == {"train", "val"}
+
+
+def test_the_model_is_small_works_offline_and_knows_its_classes() -> None:
+    network = load_model("demo")
+    assert network.name == "demo"
+    assert network.classes.names == CLASSES
+    assert (ROOT / "cam_cli" / "demo" / "demo.safetensors").stat().st_size < 3_000_000
+
+
+def test_cam_is_exact() -> None:
+    explainer = Explainer(load_model("demo"), ExplainOptions(methods=("gradcam", "cam"), device="cpu"))
+    assert explainer.layer.name == "maps"
+    for explanation in explainer.explain_images([render(seed, (160, 160), ("fish",)).image for seed in range(4)]):
+        gradcam, cam = (shown.values for shown in explanation.maps)
+        assert np.abs(gradcam * gradcam.size - cam).max() < 1e-5 * max(1.0, float(np.abs(cam).max()))
+
+
+def test_it_finds_the_objects() -> None:
+    """A small sample of what `benchmarks/demo.py` measures; the figures are in docs/demo.md."""
+    explainer = Explainer(load_model("demo"), ExplainOptions(methods=("cam",), target=Target("top", 12), device="cpu"))
+    scenes = [render(5_000_000 + n, (160, 160), (CLASSES[n % 12],)) for n in range(48)]
+    pairs = [render(6_000_000 + n, (160, 160), (CLASSES[n % 12], CLASSES[(n + 5) % 12])) for n in range(24)]
+    right = inside = inside_pairs = 0
+    for explanation, scene in zip(explainer.explain_images([s.image for s in scenes + pairs]), scenes + pairs):
+        for drawn in scene.objects:
+            heat = normalised(next(m.values for m in explanation.maps if m.prediction.index == drawn.index))
+            assert heat is not None
+            large = placed(heat, explanation.picture.frame, 160, 160)
+            hit = bool(drawn.mask[np.unravel_index(large.argmax(), large.shape)])
+            if len(scene.objects) == 1:
+                right += explanation.ranking[0].index == drawn.index
+                inside += hit
+            else:
+                inside_pairs += hit
+    assert right >= 0.9 * 48
+    assert inside >= 0.75 * 48
+    assert inside_pairs >= 0.75 * 48
+
+
+def test_the_sample_images(camx: Callable[..., int]) -> None:
+    assert camx("explain", ROOT / "sample_images", "--model", "demo", "--device", "cpu") == 0
+    with open("camx-out/predictions.csv", newline="", encoding="utf-8") as file:
+        rows = {row["image"]: row for row in csv.DictReader(file)}
+    assert 12 <= len(rows) <= 24
+    for image, row in rows.items():
+        shown = Path(image).stem.split("-and-")
+        assert row["top1_name"] in shown, image
+        if len(shown) == 2:
+            assert {row["top1_name"], row["top2_name"]} == set(shown)
+        with Image.open(Path("camx-out") / row["overlay"]) as overlay:
+            assert max(overlay.size) == 512
+    assert (rows["rabbit.jpg"]["width"], rows["rabbit.jpg"]["height"]) == ("480", "640"), "upright"
