@@ -9,8 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import torch
 
 from cam_cli.pipeline.loop import _ahead
+from cam_cli.pipeline.threads import CoreShare, share
 
 from .conftest import TINY, picture
 
@@ -24,9 +26,9 @@ def test_results_come_in_order_and_few_are_under_way() -> None:
         return item * item
 
     with ThreadPoolExecutor(4) as pool:
-        for position, (result, seconds) in enumerate(_ahead(pool, work, range(200), limit=10)):
+        for position, (result, seconds, spent) in enumerate(_ahead(pool, work, range(200), limit=10)):
             assert result == position * position
-            assert seconds >= 0
+            assert seconds >= spent >= 0 or spent - seconds < 0.01
             assert len(started) <= position + 1 + 10
     assert len(started) == 200
 
@@ -69,3 +71,21 @@ def test_decoding_explaining_and_encoding_run_at_the_same_time(
     assert camx("explain", folder, *TINY, "-b", 4, "-j", 2, "-q") == 0
     assert during["decode"] > 4
     assert during["encode"] > 4
+
+
+@pytest.mark.parametrize(
+    ("model", "workers", "cores", "threads"),
+    [(130, 21, 2, 2), (25, 21, 2, 1), (5, 40, 2, 1), (50, 50, 16, 8), (0, 0, 4, 1)],
+)
+def test_the_network_gets_its_share_of_the_cores(model: float, workers: float, cores: int, threads: int) -> None:
+    assert share(model, workers, cores) == threads
+
+
+def test_the_number_of_threads_is_restored(camx: Callable[..., int], tmp_path: Path) -> None:
+    picture().save(tmp_path / "a.png")
+    before = torch.get_num_threads()
+    assert camx("explain", "a.png", *TINY) == 0
+    assert torch.get_num_threads() == before
+    with CoreShare(torch.device("cpu")) as cores:
+        cores.spent(1.0, 0.1)
+    assert torch.get_num_threads() == before

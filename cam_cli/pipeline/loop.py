@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,6 +16,7 @@ from ..outputs.folder import OutputFolder
 from ..outputs.journal import FAILED, Row
 from .progress import Observer, Progress
 from .stop import Dropped, Stop
+from .threads import CoreShare, cpus
 
 
 class OfPicture(Protocol):
@@ -29,8 +29,8 @@ class OfPicture(Protocol):
 T = TypeVar("T")
 S = TypeVar("S")
 R = TypeVar("R", bound=OfPicture)
-#: A result and the seconds of work that went into it.
-Timed = tuple[S, float]
+#: A result, the seconds that it took, and the processor seconds of its thread.
+Timed = tuple[S, float, float]
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Pace:
     @classmethod
     def of(cls, batch_size: int | None, workers: int | None, device: str, *, fail_fast: bool) -> Pace:
         """None is filled in for the type of the device."""
-        return cls(batch_size or (64 if device == "cuda" else 16), workers or min(8, _cpus()), fail_fast)
+        return cls(batch_size or (64 if device == "cuda" else 16), workers or min(8, cpus()), fail_fast)
 
 
 @dataclass
@@ -71,6 +71,8 @@ class Loop(Generic[R]):
     progress: Progress
     observer: Observer
     stop: Stop
+    cores: CoreShare
+    _worked: float = 0.0
 
     def run(self, todo: Sequence[Source]) -> None:
         """Do the work on `todo`; ends early after a signal, or with `fail_fast` after a failed image."""
@@ -100,12 +102,15 @@ class Loop(Generic[R]):
         progress = self.progress
         with self.stop.droppable():
             began = time.perf_counter()
-            pictures, unreadable, seconds = _next_batch(loaded, self.pace.batch_size)
+            pictures, unreadable, seconds, worked = _next_batch(loaded, self.pace.batch_size)
             decoded = time.perf_counter()
             results = self.work.batch(pictures)
+            took = time.perf_counter() - decoded
             progress.decode_seconds += seconds
             progress.waiting_for_decode += decoded - began
-            progress.model_seconds += time.perf_counter() - decoded
+            progress.model_seconds += took
+        self.cores.spent(took, self._worked + worked)
+        self._worked = 0.0
         return unreadable, results
 
     def _row(self, result: R) -> Row:
@@ -128,8 +133,9 @@ class Loop(Generic[R]):
             while writing and (len(writing) > keep or writing[0].done()):
                 future = writing.popleft()
                 if not future.cancelled():
-                    row, seconds = future.result()
+                    row, seconds, worked = future.result()
                     self.progress.encode_seconds += seconds
+                    self._worked += worked
                     rows.append(row)
         finally:
             # Also where one could not be written: the images before it are done.
@@ -144,20 +150,21 @@ class Loop(Generic[R]):
 
 def _next_batch(
     loaded: Iterator[Timed[Picture | Unreadable]], size: int
-) -> tuple[list[Picture], list[Unreadable], float]:
-    """Up to `size` readable pictures, the unreadable ones met on the way, and the seconds of their decoding."""
+) -> tuple[list[Picture], list[Unreadable], float, float]:
+    """Up to `size` readable pictures, the unreadable ones met on the way, the seconds and processor seconds of them."""
     pictures: list[Picture] = []
     unreadable: list[Unreadable] = []
-    seconds = 0.0
-    for item, took in loaded:
+    seconds = worked = 0.0
+    for item, took, spent in loaded:
         seconds += took
+        worked += spent
         if isinstance(item, Picture):
             pictures.append(item)
         else:
             unreadable.append(item)
         if len(pictures) == size or len(unreadable) == size:
             break
-    return pictures, unreadable, seconds
+    return pictures, unreadable, seconds, worked
 
 
 def _ahead(pool: ThreadPoolExecutor, work: Callable[[T], S], items: Iterable[T], *, limit: int) -> Iterator[Timed[S]]:
@@ -172,9 +179,6 @@ def _ahead(pool: ThreadPoolExecutor, work: Callable[[T], S], items: Iterable[T],
 
 
 def _timed(work: Callable[[T], S], item: T) -> Timed[S]:
-    began = time.perf_counter()
-    return work(item), time.perf_counter() - began
-
-
-def _cpus() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    began, spent = time.perf_counter(), time.thread_time()
+    result = work(item)
+    return result, time.perf_counter() - began, time.thread_time() - spent

@@ -19,6 +19,7 @@ from .progress import Engine, Observer, Plan, Progress, Summary
 from .record import record
 from .resume import left_to_do
 from .stop import Stop
+from .threads import CoreShare
 
 E = TypeVar("E", bound=Engine)
 R = TypeVar("R", bound=OfPicture)
@@ -75,7 +76,8 @@ def carried_out(task: Task[E, R], options: RunOptions, observer: Observer, stop:
             observer.warned(warning)
         progress.started = time.perf_counter()
         pace = Pace.of(options.batch_size, options.workers, engine.device.type, fail_fast=options.fail_fast)
-        loop = Loop(task.work(engine, folder, inputs.sources), pace, folder, progress, observer, stop)
+        cores = CoreShare(engine.device)
+        loop = Loop(task.work(engine, folder, inputs.sources), pace, folder, progress, observer, stop, cores)
 
         def finish(state: str) -> Summary:
             summary = Summary(plan, progress, progress.seconds, state, stop.signal)
@@ -84,7 +86,8 @@ def carried_out(task: Task[E, R], options: RunOptions, observer: Observer, stop:
             return summary
 
         try:
-            loop.run(todo)
+            with cores:
+                loop.run(todo)
         except BaseException:
             # What went wrong is what the user must hear of, not that the table could not be written either.
             with contextlib.suppress(CamxError):
