@@ -223,6 +223,25 @@ def test_the_next_operation_may_work_in_place() -> None:
     assert np.allclose(_maps(module)[:, 0].numpy(), slow, atol=1e-6)
 
 
+def test_features_are_kept_when_their_memory_is_used_again() -> None:
+    """The target returns its input itself, which the network overwrites later on."""
+
+    class Reuses(InPlaceNet):
+        def __init__(self) -> None:
+            super().__init__()
+            self.maps = nn.Identity()
+
+        def forward(self, pictures: Tensor) -> Tensor:
+            features = self.features(pictures)
+            pooled = self.maps(features).mean((2, 3))
+            features.zero_()
+            return self.fc(pooled)
+
+    module = seeded(Reuses)
+    traced = trace(module, batch(1), TargetLayer("maps", Layout("NCHW", 8, 8, 12)))
+    assert traced.features.any()
+
+
 def state(module: nn.Module) -> dict[str, Any]:
     return {
         "hooks": [len(m._forward_hooks) for m in module.modules()],
