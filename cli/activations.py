@@ -7,7 +7,7 @@ import sys
 
 from . import flags
 from .console import Reporter
-from .options import allowed_failures, auto_or_number, key_value, numbers
+from .options import allowed_failures, auto_or_number, model_spec
 from .running import Words, run_to_end, show_plan
 
 WORDS = Words(
@@ -59,27 +59,23 @@ def activations(
     from cam_cli.analysis.maps import Choice
     from cam_cli.analysis.reader import ReadOptions
     from cam_cli.images.sources import Filters
-    from cam_cli.models.catalog import ModelSpec
-    from cam_cli.models.preprocessing import PreprocessingOptions
     from cam_cli.pipeline import ActivationsJob, plan_activations, run_activations
 
     job = ActivationsJob(
         sources=tuple(sources),
-        model=ModelSpec(
-            name=model,
+        model=model_spec(
+            model,
             checkpoint=checkpoint,
-            pretrained=not no_pretrained,
-            args=dict(map(key_value, model_arg or [])),
-            ema=ema,
-            preprocessing=PreprocessingOptions(
-                image_size=image_size,
-                mean=numbers("--mean", mean),
-                std=numbers("--std", std),
-                crop_pct=crop_pct,
-                crop_mode=crop_mode,
-                interpolation=interpolation,
-            ),
+            no_pretrained=no_pretrained,
+            model_arg=model_arg,
+            image_size=image_size,
+            mean=mean,
+            std=std,
+            crop_pct=crop_pct,
+            crop_mode=crop_mode,
+            interpolation=interpolation,
             seed=seed,
+            ema=ema,
         ),
         output=output,
         read=ReadOptions(layer, Choice(sort, max_channels), device, precision),

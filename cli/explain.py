@@ -7,7 +7,7 @@ import sys
 
 from . import flags
 from .console import Reporter
-from .options import allowed_failures, auto_or_number, canvas, key_value, numbers, words
+from .options import allowed_failures, auto_or_number, canvas, model_spec, words
 from .running import Words, run_to_end, show_plan
 
 WORDS = Words(done="explained", layer="target layer", table="predictions.csv")
@@ -62,29 +62,25 @@ def explain(
     from cam_cli.cams.explainer import ExplainOptions
     from cam_cli.cams.targets import Target
     from cam_cli.images.sources import Filters
-    from cam_cli.models.catalog import ModelSpec
-    from cam_cli.models.preprocessing import PreprocessingOptions
     from cam_cli.outputs.pictures import Rendering
     from cam_cli.pipeline import Job, plan, run
 
     job = Job(
         sources=tuple(sources),
-        model=ModelSpec(
-            name=model,
+        model=model_spec(
+            model,
             checkpoint=checkpoint,
-            pretrained=not no_pretrained,
-            args=dict(map(key_value, model_arg or [])),
+            no_pretrained=no_pretrained,
+            model_arg=model_arg,
+            image_size=image_size,
+            mean=mean,
+            std=std,
+            crop_pct=crop_pct,
+            crop_mode=crop_mode,
+            interpolation=interpolation,
+            seed=seed,
             class_names=class_names,
             ema=ema,
-            preprocessing=PreprocessingOptions(
-                image_size=image_size,
-                mean=numbers("--mean", mean),
-                std=numbers("--std", std),
-                crop_pct=crop_pct,
-                crop_mode=crop_mode,
-                interpolation=interpolation,
-            ),
-            seed=seed,
         ),
         output=output,
         explain=ExplainOptions(

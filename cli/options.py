@@ -5,11 +5,14 @@ from __future__ import annotations
 import ast
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from cam_cli.errors import CamxError, nearest
+
+if TYPE_CHECKING:
+    from cam_cli.models.catalog import ModelSpec
 
 INPUT, MODEL, EXPLANATION, PICTURE, OUTPUT, SPEED, BEHAVIOUR = (
     "Input",
@@ -132,6 +135,33 @@ def numbers(flag: str, text: str | None) -> tuple[float, ...] | None:
     if len(values) not in (1, 3):
         raise CamxError(f"{flag} {text!r}: give one number, or three separated by commas (0.485,0.456,0.406).")
     return values
+
+
+def model_spec(
+    name: str,
+    *,
+    checkpoint: str | None,
+    no_pretrained: bool,
+    model_arg: list[str] | None,
+    image_size: int | None,
+    mean: str | None,
+    std: str | None,
+    crop_pct: float | None,
+    crop_mode: str | None,
+    interpolation: str | None,
+    seed: int,
+    class_names: str | None = None,
+    ema: bool | None = None,
+) -> ModelSpec:
+    """The flags of the model panel as the engine takes them."""
+    from cam_cli.models.catalog import ModelSpec
+    from cam_cli.models.preprocessing import PreprocessingOptions
+
+    preprocessing = PreprocessingOptions(
+        image_size, numbers("--mean", mean), numbers("--std", std), crop_pct, crop_mode, interpolation
+    )
+    args = dict(map(key_value, model_arg or []))
+    return ModelSpec(name, checkpoint, not no_pretrained, args, class_names, ema, preprocessing, seed)
 
 
 def auto_or_number(flag: str, text: str) -> int | None:

@@ -12,7 +12,7 @@ import typer
 from cam_cli.errors import CamxError
 
 from .console import out, out_json
-from .options import BEHAVIOUR, MODEL, OUTPUT, SPEED, apply_config, auto_or_number, key_value, numbers, option
+from .options import BEHAVIOUR, MODEL, OUTPUT, SPEED, apply_config, auto_or_number, model_spec, option
 from .training_console import TrainReporter
 
 if TYPE_CHECKING:
@@ -148,25 +148,21 @@ def train_gap(
 ) -> int:
     """Give a backbone a global average pooling head, for which CAM is exact, and train it on class folders."""
     rate, limit = learning_rate(lr), byte_count("--cache-limit", cache_limit)
-    from cam_cli.models.catalog import ModelSpec
-    from cam_cli.models.preprocessing import PreprocessingOptions
     from cam_cli.training.job import TrainJob
 
     job = TrainJob(
         data=data,
-        model=ModelSpec(
-            name=model,
+        model=model_spec(
+            model,
             checkpoint=checkpoint,
-            pretrained=not no_pretrained,
-            args=dict(map(key_value, model_arg or [])),
-            preprocessing=PreprocessingOptions(
-                image_size=image_size,
-                mean=numbers("--mean", mean),
-                std=numbers("--std", std),
-                crop_pct=crop_pct,
-                crop_mode=crop_mode,
-                interpolation=interpolation,
-            ),
+            no_pretrained=no_pretrained,
+            model_arg=model_arg,
+            image_size=image_size,
+            mean=mean,
+            std=std,
+            crop_pct=crop_pct,
+            crop_mode=crop_mode,
+            interpolation=interpolation,
             seed=seed,
         ),
         output=output,

@@ -25,7 +25,7 @@ class Runner:
 
     def __init__(self, network: Network, device: str = "auto", precision: str = "auto") -> None:
         self.device = find_device(device)
-        self.precision = _precision(precision, self.device)
+        self.precision = chosen_precision(precision, self.device)
         self.module = network.module.to(self.device)
         preprocessing = network.preprocessing
         self._mean = torch.tensor(preprocessing.mean, device=self.device).view(1, -1, 1, 1)
@@ -98,7 +98,8 @@ def _devices() -> str:
     return ", ".join(["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))])
 
 
-def _precision(wanted: str, device: torch.device) -> str:
+def chosen_precision(wanted: str, device: torch.device) -> str:
+    """`auto` is bf16 on GPUs that have it, else fp32."""
     if wanted == "auto":
         return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
     return wanted

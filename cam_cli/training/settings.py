@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 import torch
 
-from ..cams.runner import find_device
+from ..cams.runner import chosen_precision, find_device
+from ..pipeline.threads import cpus
 from .job import TrainJob
 
 
@@ -33,8 +33,8 @@ def settings_of(job: TrainJob, images: int) -> Settings:
     largest = (128 if on_gpu else 32) if job.freeze == "none" else 256
     return Settings(
         device=device,
-        precision=_precision(job.precision, device),
-        workers=job.workers or min(8, _cpus()),
+        precision=chosen_precision(job.precision, device),
+        workers=job.workers or min(8, cpus()),
         batch_size=job.batch_size or _batch_size(images, largest),
         forward_size=128 if on_gpu else 16,
         lr=lr,
@@ -55,13 +55,3 @@ def _batch_size(images: int, largest: int) -> int:
     while size * 2 <= min(largest, images // 16):
         size *= 2
     return size
-
-
-def _precision(wanted: str, device: torch.device) -> str:
-    if wanted == "auto":
-        return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
-    return wanted
-
-
-def _cpus() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
