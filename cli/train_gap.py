@@ -11,8 +11,9 @@ import typer
 
 from cam_cli.errors import CamxError
 
+from . import flags
 from .console import out, out_json
-from .options import BEHAVIOUR, MODEL, OUTPUT, SPEED, apply_config, auto_or_number, model_spec, option
+from .options import BEHAVIOUR, MODEL, OUTPUT, SPEED, auto_or_number, model_spec, option
 from .training_console import TrainReporter
 
 if TYPE_CHECKING:
@@ -30,29 +31,17 @@ def train_gap(
     model: Annotated[
         str, option(MODEL, "--model", "-m", help="Backbone: any name that --model of `camx explain` takes.")
     ] = "resnet18",
-    checkpoint: Annotated[str | None, option(MODEL, "--checkpoint", help="Weights for that architecture.")] = None,
+    checkpoint: flags.Checkpoint = None,
     no_pretrained: Annotated[
         bool, option(MODEL, "--no-pretrained", help="Random weights: train from nothing, with --freeze none.")
     ] = False,
-    model_arg: Annotated[
-        list[str] | None, option(MODEL, "--model-arg", help="Argument for building the model, KEY=VALUE. Repeatable.")
-    ] = None,
-    image_size: Annotated[
-        int | None, option(MODEL, "--image-size", help="Input size in pixels, over the model's own.", min=16)
-    ] = None,
-    mean: Annotated[
-        str | None, option(MODEL, "--mean", help="Mean per channel in [0, 1], over the model's own.")
-    ] = None,
-    std: Annotated[
-        str | None, option(MODEL, "--std", help="Standard deviation per channel, over the model's own.")
-    ] = None,
-    crop_pct: Annotated[
-        float | None, option(MODEL, "--crop-pct", help="Share of each side that the crop keeps.", min=0.01, max=1.0)
-    ] = None,
-    crop_mode: Annotated[str | None, option(MODEL, "--crop-mode", help="center, squash or border (pad).")] = None,
-    interpolation: Annotated[
-        str | None, option(MODEL, "--interpolation", help="bilinear, bicubic, nearest, lanczos, box, hamming.")
-    ] = None,
+    model_arg: flags.ModelArg = None,
+    image_size: flags.ImageSize = None,
+    mean: flags.Mean = None,
+    std: flags.Std = None,
+    crop_pct: flags.CropPct = None,
+    crop_mode: flags.CropMode = None,
+    interpolation: flags.Interpolation = None,
     layer: Annotated[
         str, option(MODEL, "--layer", help="Where to cut: auto, or a name that `camx layers MODEL` lists.")
     ] = "auto",
@@ -118,8 +107,8 @@ def train_gap(
     resume: Annotated[
         bool, option(OUTPUT, "--resume", help="Continue the training in that folder, to the result it would have had.")
     ] = False,
-    device: Annotated[str, option(SPEED, "--device", help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
-    precision: Annotated[str, option(SPEED, "--precision", help="auto, fp32, bf16, fp16.")] = "auto",
+    device: flags.Device = "auto",
+    precision: flags.Precision = "auto",
     workers: Annotated[str, option(SPEED, "--workers", "-j", help="Threads that decode, or auto.")] = "auto",
     cache_limit: Annotated[
         str,
@@ -129,22 +118,13 @@ def train_gap(
             help="Room on the disk for features, such as 500MB; what does not fit is computed every epoch.",
         ),
     ] = "4GB",
-    config: Annotated[
-        str | None,
-        option(
-            BEHAVIOUR,
-            "--config",
-            help="TOML or YAML file of options, named as the flags are.",
-            is_eager=True,
-            callback=apply_config,
-        ),
-    ] = None,
-    as_json: Annotated[bool, option(BEHAVIOUR, "--json", help="Print one summary object on stdout.")] = False,
-    quiet: Annotated[bool, option(BEHAVIOUR, "--quiet", "-q", help="No words; errors only.")] = False,
+    config: flags.Config = None,
+    as_json: flags.AsJson = False,
+    quiet: flags.Quiet = False,
     verbose: Annotated[
         bool, option(BEHAVIOUR, "--verbose", "-v", help="Tell every epoch and the confusion of classes.")
     ] = False,
-    no_color: Annotated[bool, option(BEHAVIOUR, "--no-color", help="No colours.")] = False,
+    no_color: flags.NoColor = False,
 ) -> int:
     """Give a backbone a global average pooling head, for which CAM is exact, and train it on class folders."""
     rate, limit = learning_rate(lr), byte_count("--cache-limit", cache_limit)
