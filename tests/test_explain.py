@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import json
 import os
@@ -106,6 +107,12 @@ def test_several_methods_and_classes_share_one_row(camx: Camx, images: Path) -> 
         ("cam", c) for c in top
     ]
     for shown in row["maps"]:
+        left, upper, right, lower = shown["box"]
+        assert 0 <= left < right <= 1
+        assert 0 <= upper < lower <= 1
+        sketch = shown["sketch"]
+        assert max(sketch["width"], sketch["height"]) == 24
+        assert len(base64.b64decode(sketch["values"])) == sketch["width"] * sketch["height"]
         assert shown["overlay"] == f"overlays/0.jpg.{shown['method']}.{shown['target_index']}.jpg"
         with Image.open(Path("camx-out") / shown["heatmap"]) as heatmap:
             assert heatmap.mode == "L"

@@ -13,7 +13,7 @@ from timm.data import create_transform
 from torchvision.models import get_model_weights
 
 from cam_cli.cams.explainer import Explainer
-from cam_cli.cams.heatmaps import measured, normalised, placed, seen
+from cam_cli.cams.heatmaps import measured, normalised, on_raster, placed, seen, sketched
 from cam_cli.images.decode import decode
 from cam_cli.images.geometry import CropMode, Frame, Preprocessing, fitted, scaled_for_crop
 from cam_cli.images.picture import CanvasSize, Picture, canvas_size, load, prepare
@@ -148,16 +148,32 @@ def test_outside_the_frame_there_is_no_heat() -> None:
 def test_measures_with_a_pencil() -> None:
     heat = np.zeros((2, 2), np.float32)
     heat[0, 1] = 1
-    corner = measured(heat, Frame(0, 0, 100, 50), 100, 50)
+    corner = measured(on_raster(heat, Frame(0, 0, 100, 50), 100, 50))
     assert corner.center_x > 0.6
     assert corner.center_y < 0.4
-    even = measured(np.ones((2, 2), np.float32), Frame(0, 0, 100, 50), 100, 50)
+    even = measured(on_raster(np.ones((2, 2), np.float32), Frame(0, 0, 100, 50), 100, 50))
     assert (even.area, even.center_x, even.center_y) == pytest.approx((1, 0.5, 0.5))
     assert even.border == pytest.approx(1 - 0.8 * 0.8)
     assert even.entropy == pytest.approx(1)
-    half = measured(np.ones((2, 2), np.float32), Frame(25, 0, 75, 50), 100, 50)
+    half = measured(on_raster(np.ones((2, 2), np.float32), Frame(25, 0, 75, 50), 100, 50))
     assert half.area == pytest.approx(0.5), "what the network did not see counts as part of the picture"
     assert half.border == pytest.approx(0.2)
+    assert half.box == pytest.approx((0.25, 0, 0.75, 1))
+    assert even.box == (0, 0, 1, 1)
+    assert corner.box[0] > 0.45
+    assert corner.box[3] < 0.55
+
+
+def test_a_sketch_keeps_the_mean_and_the_place() -> None:
+    heat = np.zeros((8, 8), np.float32)
+    heat[2, 6] = 1
+    mass = on_raster(heat, Frame(20, 0, 70, 50), 100, 50)
+    sketch = sketched(mass)
+    assert (sketch.dtype, sketch.shape) == (np.uint8, (12, 24))
+    assert sketch.mean() / 255 == pytest.approx(mass.mean(), abs=1 / 510)
+    y, x = np.unravel_index(sketch.argmax(), sketch.shape)
+    assert ((x + 0.5) / 24, (y + 0.5) / 12) == pytest.approx(((20 + 50 * 6.5 / 8) / 100, 2.5 / 8), abs=0.05)
+    assert not sketch[:, :4].any(), "what the network did not see is empty"
 
 
 def test_nothing_to_show() -> None:

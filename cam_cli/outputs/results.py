@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..cams.explainer import ClassMap, Explanation
-from ..cams.heatmaps import measured, normalised
+from ..cams.heatmaps import measured, normalised, on_raster, sketched
 from ..images.picture import Picture, Unreadable
 from .folder import OutputFolder, output_name
 from .journal import BLANK, FAILED, OK, Row
@@ -57,7 +58,8 @@ class Results:
         if heat is None:
             return record
         picture = explanation.picture
-        record |= measured(heat, picture.frame, picture.width, picture.height).__dict__
+        mass = on_raster(heat, picture.frame, picture.width, picture.height)
+        record |= measured(mass).__dict__ | {"sketch": _packed(sketched(mass))}
         height, width = picture.canvas.shape[:2]
         frame = picture.frame.scaled(width / picture.width, height / picture.height)
         drawing = Drawing(picture.canvas, heat, shown.values, frame)
@@ -68,6 +70,12 @@ class Results:
             self.folder.write(name, saver.encode(drawing, self.rendering))
             record[kind] = name
         return record
+
+
+def _packed(sketch: np.ndarray) -> dict[str, Any]:
+    """A sketch h×w of bytes as JSON: its size, and its rows one after the other in base64."""
+    height, width = sketch.shape
+    return {"width": width, "height": height, "values": base64.b64encode(sketch.tobytes()).decode("ascii")}
 
 
 def first_row(image: Picture | Unreadable, indices: Mapping[str, int]) -> Row:
