@@ -14,6 +14,7 @@ from ..errors import CamxError, nearest
 from ..images.geometry import Frame
 from ..images.picture import CanvasSize
 from .colormaps import COLORMAPS, palette
+from .png import encode_png
 
 #: Brightness of what the network did not see.
 _DIMMED = 0.4
@@ -36,7 +37,7 @@ class Rendering:
         for kind in self.save:
             _require("--save", kind, SAVERS)
         _require("--colormap", self.colormap, COLORMAPS)
-        _require("--format", self.format, _PIL_NAMES)
+        _require("--format", self.format, FORMATS)
         if not 0 <= self.alpha <= 1:
             raise CamxError(f"--alpha {self.alpha} is outside 0 … 1: the share of the colour over the picture.")
         if isinstance(self.size, int) and self.size < 16:
@@ -87,6 +88,8 @@ def draw_overlay(drawing: Drawing, rendering: Rendering) -> Image.Image:
 
 def encode_image(image: Image.Image, image_format: str) -> bytes:
     """PNG (fast rather than small), JPEG or WebP at quality 90."""
+    if image_format == "png":
+        return encode_png(image)
     buffer = io.BytesIO()
     image.save(buffer, _PIL_NAMES[image_format], **_PIL_OPTIONS[image_format])
     return buffer.getvalue()
@@ -112,14 +115,13 @@ def _eight_bit(drawing: Drawing, width: int, height: int) -> np.ndarray:
     return levels.astype(np.uint8)
 
 
-_PIL_NAMES = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP"}
-_PIL_OPTIONS: dict[str, dict[str, int | bool]] = {
-    "png": {"compress_level": 1, "compress_type": 3},
+_PIL_NAMES = {"jpg": "JPEG", "webp": "WEBP"}
+_PIL_OPTIONS = {
     "jpg": {"quality": 90},
     "webp": {"quality": 90, "method": 2},
 }
 
-FORMATS = tuple(_PIL_NAMES)
+FORMATS = ("png", *_PIL_NAMES)
 
 SAVERS: dict[str, Saver] = {
     "overlay": Saver("overlays", lambda rendering: rendering.format, _overlay),
