@@ -48,6 +48,7 @@ def activations(
     max_failures: flags.MaxFailures = "0",
     fail_fast: flags.FailFast = False,
     max_pixels: flags.MaxPixels = 178_956_970,
+    image_timeout: flags.ImageTimeout = 30.0,
     dry_run: flags.DryRun = False,
     as_json: flags.AsJson = False,
     quiet: flags.Quiet = False,
@@ -85,6 +86,7 @@ def activations(
         batch_size=auto_or_number("--batch-size", batch_size),
         workers=auto_or_number("--workers", workers),
         max_pixels=max_pixels,
+        image_timeout=image_timeout,
         fail_fast=fail_fast,
         command=shlex.join(["camx", *sys.argv[1:]]),
     )

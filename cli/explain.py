@@ -51,6 +51,7 @@ def explain(
     max_failures: flags.MaxFailures = "0",
     fail_fast: flags.FailFast = False,
     max_pixels: flags.MaxPixels = 178_956_970,
+    image_timeout: flags.ImageTimeout = 30.0,
     dry_run: flags.DryRun = False,
     as_json: flags.AsJson = False,
     quiet: flags.Quiet = False,
@@ -99,6 +100,7 @@ def explain(
         batch_size=auto_or_number("--batch-size", batch_size),
         workers=auto_or_number("--workers", workers),
         max_pixels=max_pixels,
+        image_timeout=image_timeout,
         fail_fast=fail_fast,
         command=shlex.join(["camx", *sys.argv[1:]]),
     )

@@ -89,7 +89,7 @@ Device = Annotated[str, option(SPEED, "--device", help="auto, cpu, cuda, cuda:1,
 Precision = Annotated[str, option(SPEED, "--precision", help="auto, fp32, bf16, fp16.")]
 BatchSize = Annotated[str, option(SPEED, "--batch-size", "-b", help="Images per batch, or auto.")]
 Workers = Annotated[
-    str, option(SPEED, "--workers", "-j", help="Threads that decode, and as many that encode, or auto.")
+    str, option(SPEED, "--workers", "-j", help="Processes that decode, and as many threads that encode, or auto.")
 ]
 
 # Behaviour
@@ -99,6 +99,8 @@ _FAILURES_HELP = "Images that may fail before the exit code is 1: N or P%."
 MaxFailures = Annotated[str, option(BEHAVIOUR, "--max-failures", help=_FAILURES_HELP)]
 FailFast = Annotated[bool, option(BEHAVIOUR, "--fail-fast", help="Stop after the first failed image.")]
 MaxPixels = Annotated[int, option(BEHAVIOUR, "--max-pixels", help="Refuse larger pictures at their header.", min=1)]
+_TIMEOUT_HELP = "Seconds for decoding one image, 0 for no limit: what takes longer is a failed row."
+ImageTimeout = Annotated[float, option(BEHAVIOUR, "--image-timeout", help=_TIMEOUT_HELP, min=0)]
 DryRun = Annotated[bool, option(BEHAVIOUR, "--dry-run", "-n", help="Check everything, write nothing.")]
 AsJson = Annotated[bool, option(BEHAVIOUR, "--json", help="Print one summary object on stdout.")]
 Quiet = Annotated[bool, option(BEHAVIOUR, "--quiet", "-q", help="No words; errors only.")]

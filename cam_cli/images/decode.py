@@ -19,6 +19,9 @@ FORMATS = ("AVIF", "BMP", "DIB", "GIF", "ICO", "JPEG", "JPEG2000", "PNG", "PPM",
 MAX_PIXELS = 178_956_970
 MAX_BYTES = 1 << 30
 
+#: What decoding takes at most: the picture in its mode, turned upright, over white, as RGB; four bytes each.
+_BYTES_PER_PIXEL = 16
+
 _SIGNATURES = (
     (b"version https://git-lfs", "a Git LFS pointer, not the image itself; run `git lfs pull`"),
     (b"%PDF", "a PDF; export its pages as PNG"),
@@ -30,6 +33,19 @@ _SIGNATURES = (
     (b"<html", "an HTML page, not an image; download it again"),
     (b"<?xml", "an XML file (SVG?); export it as PNG"),
 )
+
+
+class NeedsMemory(Exception):
+    """Decoding this picture would take so many `bytes`, more than was allowed."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"{size} bytes")
+        self.bytes = size
+
+
+def memory_limit(max_pixels: int) -> int:
+    """Bytes that no decoding of a picture within `max_pixels` needs; what asks for more is broken, or an attack."""
+    return MAX_BYTES + 2 * _BYTES_PER_PIXEL * max_pixels
 
 
 def allow_pixels(max_pixels: int) -> None:
@@ -65,19 +81,23 @@ def _content(descriptor: int) -> bytes:
         return file.read()
 
 
-def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+def decode(data: bytes, *, max_pixels: int = MAX_PIXELS, unasked: int | None = None) -> Image.Image:
     """The first frame as a person sees it: EXIF-upright, 8-bit RGB, transparency over white.
 
-    16-bit, 32-bit and float pixels are scaled to 8 bits, not clipped. Raises `UnreadableImage`.
+    16-bit, 32-bit and float pixels are scaled to 8 bits, not clipped. Raises `UnreadableImage`, and `NeedsMemory`
+    at the header of a picture that takes more than `unasked` bytes to decode.
     """
     try:
         with Image.open(io.BytesIO(data), formats=_formats()) as image:
             width, height = image.size
             if width * height > max_pixels:
                 raise UnreadableImage(f"{width}×{height} pixels are over the limit of {max_pixels:,} (--max-pixels)")
+            need = width * height * _BYTES_PER_PIXEL
+            if unasked is not None and need > unasked:
+                raise NeedsMemory(need)
             image.load()
             return upright_rgb(image)
-    except UnreadableImage:
+    except (UnreadableImage, NeedsMemory):
         raise
     except UnidentifiedImageError as error:
         raise UnreadableImage(_what_it_is(data)) from error

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from ..errors import UnreadableImage
-from .decode import MAX_PIXELS, decode, read
+from .decode import MAX_PIXELS, NeedsMemory, allow_pixels, decode, read
 from .geometry import Frame, Preprocessing, fitted
 from .sources import Source
 
@@ -44,6 +44,11 @@ class Picture:
     canvas: np.ndarray
     state: FileState = NO_FILE
 
+    @property
+    def nbytes(self) -> int:
+        """The memory of its pixels."""
+        return self.input.nbytes + self.canvas.nbytes
+
 
 @dataclass(frozen=True)
 class Unreadable:
@@ -52,15 +57,34 @@ class Unreadable:
     source: Source
     reason: str
     state: FileState = NO_FILE
+    nbytes: ClassVar[int] = 0
+
+
+class Large(NamedTuple):
+    """A picture that has not been decoded: it would take so many bytes."""
+
+    bytes: int
 
 
 def load(
-    source: Source, preprocessing: Preprocessing, canvas: CanvasSize = 512, max_pixels: int = MAX_PIXELS
-) -> Picture | Unreadable:
-    """Read, decode and prepare one image. Whatever is wrong with the file becomes an `Unreadable`."""
+    source: Source,
+    preprocessing: Preprocessing,
+    canvas: CanvasSize = 512,
+    max_pixels: int = MAX_PIXELS,
+    *,
+    unasked: int | None = None,
+) -> Picture | Unreadable | Large:
+    """Read, decode and prepare one image. Whatever is wrong with the file becomes an `Unreadable`.
+
+    `Large` only where `unasked` is given and decoding takes more bytes than that.
+    """
     state = file_state(source.path)
+    allow_pixels(max_pixels)
     try:
-        picture = prepare(decode(read(source.path), max_pixels=max_pixels), source, preprocessing, canvas)
+        image = decode(read(source.path), max_pixels=max_pixels, unasked=unasked)
+        picture = prepare(image, source, preprocessing, canvas)
+    except NeedsMemory as error:
+        return Large(error.bytes)
     except UnreadableImage as error:
         return Unreadable(source, str(error), state)
     # A picture that was decoded can still be too much for the resizing: its problem, not its neighbours'.

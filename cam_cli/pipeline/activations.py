@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from ..analysis.reader import FeatureReader, Reading
@@ -41,7 +42,7 @@ def _task(job: ActivationsJob) -> Task[FeatureReader, Reading]:
         sheets = Sheets(folder, {source.key: index for index, source in enumerate(sources)})
         preprocessing = reader.network.preprocessing
         return Work(
-            load=lambda source: load(source, preprocessing, "model", job.max_pixels),
+            load=partial(load, preprocessing=preprocessing, canvas="model", max_pixels=job.max_pixels),
             batch=reader.read,
             row=sheets.of,
             failed=sheets.failed,

@@ -62,7 +62,7 @@ def _work(job: Job, explainer: Explainer, folder: OutputFolder, sources: Sequenc
     results = Results(folder, job.rendering, {source.key: index for index, source in enumerate(sources)})
     preprocessing, size = explainer.network.preprocessing, job.rendering.size
     return Work(
-        load=lambda source: load(source, preprocessing, size, job.max_pixels),
+        load=partial(load, preprocessing=preprocessing, canvas=size, max_pixels=job.max_pixels),
         batch=explainer.explain,
         row=results.of,
         failed=results.failed,

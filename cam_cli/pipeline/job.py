@@ -20,7 +20,7 @@ from .progress import Engine
 class RunOptions:
     """What every command that works through images needs. `batch_size` and `workers` None: chosen for the device.
 
-    `command` is kept for the record only.
+    `image_timeout`: seconds for decoding one image, 0 for no limit. `command` is kept for the record only.
     """
 
     sources: tuple[str, ...]
@@ -32,6 +32,7 @@ class RunOptions:
     batch_size: int | None = None
     workers: int | None = None
     max_pixels: int = MAX_PIXELS
+    image_timeout: float = 30.0
     fail_fast: bool = False
     command: str = ""
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from dataclasses import dataclass, field
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from ..errors import CamxError
-from ..images.picture import Picture, Unreadable
+from ..images.picture import Large, Picture, Unreadable
 from ..images.sources import Source
+from ..images.workers import Workers
 from ..outputs.folder import OutputFolder
 from ..outputs.journal import FAILED, Row
+from .ahead import Decoder, Loaded, ahead
+from .memory import Allowance, Room, for_pictures
 from .progress import Observer, Progress
 from .stop import Dropped, Stop
 from .threads import CoreShare, cpus
@@ -26,25 +29,36 @@ class OfPicture(Protocol):
     def picture(self) -> Picture: ...
 
 
-T = TypeVar("T")
-S = TypeVar("S")
 R = TypeVar("R", bound=OfPicture)
-#: A result, the seconds that it took, and the processor seconds of its thread.
-Timed = tuple[S, float, float]
+
+
+class Written(NamedTuple):
+    """The row of one result, the seconds that its files took, the processor seconds, and the memory of its picture."""
+
+    row: Row
+    seconds: float
+    worked: float
+    nbytes: int
 
 
 @dataclass(frozen=True)
 class Work(Generic[R]):
     """What is done with every image, in the order of the fields.
 
-    load: decode one, in a worker. batch: one result per picture, on the device. row: write the files of one
-    result and tell its row, in a worker. failed: the row of an image that cannot be read.
+    load: decode one, in a worker process (so it can be pickled; see `Decoder`). batch: one result per picture, on
+    the device. row: write the files of one result and tell its row, in a thread. failed: the row of an image that
+    cannot be read.
     """
 
-    load: Callable[[Source], Picture | Unreadable]
+    load: Callable[..., Picture | Unreadable | Large]
     batch: Callable[[Sequence[Picture]], Sequence[R]]
     row: Callable[[R], Row]
     failed: Callable[[Unreadable], Row]
+
+
+def worker_count(wanted: int | None) -> int:
+    """As many workers as were asked for, or one per processor up to eight."""
+    return wanted or min(8, cpus())
 
 
 @dataclass(frozen=True)
@@ -58,7 +72,7 @@ class Pace:
     @classmethod
     def of(cls, batch_size: int | None, workers: int | None, device: str, *, fail_fast: bool) -> Pace:
         """None is filled in for the type of the device."""
-        return cls(batch_size or (64 if device == "cuda" else 16), workers or min(8, cpus()), fail_fast)
+        return cls(batch_size or (64 if device == "cuda" else 16), worker_count(workers), fail_fast)
 
 
 @dataclass
@@ -72,37 +86,41 @@ class Loop(Generic[R]):
     observer: Observer
     stop: Stop
     cores: CoreShare
+    workers: Workers
+    room: Room = field(default_factory=lambda: Room(for_pictures()))
     _worked: float = 0.0
 
     def run(self, todo: Sequence[Source]) -> None:
         """Do the work on `todo`; ends early after a signal, or with `fail_fast` after a failed image."""
         pace, size = self.pace, self.pace.batch_size
         decoders, encoders = ThreadPoolExecutor(pace.workers, "decode"), ThreadPoolExecutor(pace.workers, "encode")
-        loaded = _ahead(decoders, self.work.load, todo, limit=size + 2 * pace.workers)
-        writing: deque[Future[Timed[Row]]] = deque()
+        decode = Decoder(self.workers, self.work.load, Allowance(for_pictures()))
+        loaded = ahead(decoders, decode, todo, limit=size + 2 * pace.workers, room=self.room)
+        writing: deque[Future[Written]] = deque()
         try:
             while self.stop.signal is None and not (pace.fail_fast and self.progress.counts[FAILED]):
                 unreadable, results = self._batch(loaded)
                 if not unreadable and not results:
                     break
                 self._journal([self.work.failed(one) for one in unreadable])
-                writing.extend(encoders.submit(_timed, self._row, one) for one in results)
+                writing.extend(encoders.submit(self._written, one) for one in results)
                 self._collect(writing, keep=size)
                 self.observer.advanced(self.progress)
         except Dropped:
             pass
         finally:
+            self.room.close()
             decoders.shutdown(wait=False, cancel_futures=True)
             encoders.shutdown(wait=True, cancel_futures=self.stop.signal is not None)
         self._collect(writing, keep=0)
         self.observer.advanced(self.progress)
 
-    def _batch(self, loaded: Iterator[Timed[Picture | Unreadable]]) -> tuple[list[Unreadable], Sequence[R]]:
+    def _batch(self, loaded: Iterator[Loaded]) -> tuple[list[Unreadable], Sequence[R]]:
         """The results of one batch of pictures, and the unreadable images met on the way to it."""
         progress = self.progress
         with self.stop.droppable():
             began = time.perf_counter()
-            pictures, unreadable, seconds, worked = _next_batch(loaded, self.pace.batch_size)
+            pictures, unreadable, seconds, worked = self._next_batch(loaded)
             decoded = time.perf_counter()
             results = self.work.batch(pictures)
             took = time.perf_counter() - decoded
@@ -112,6 +130,22 @@ class Loop(Generic[R]):
         self.cores.spent(took, self._worked + worked)
         self._worked = 0.0
         return unreadable, results
+
+    def _next_batch(self, loaded: Iterator[Loaded]) -> tuple[list[Picture], list[Unreadable], float, float]:
+        """The readable pictures of a batch, as many as the memory for them allows, the unreadable ones met on the way,
+        the seconds and processor seconds of them."""
+        pictures: list[Picture] = []
+        unreadable: list[Unreadable] = []
+        size, seconds, worked, nbytes = self.pace.batch_size, 0.0, 0.0, 0
+        for item, took, spent in loaded:
+            seconds, worked, nbytes = seconds + took, worked + spent, nbytes + item.nbytes
+            if isinstance(item, Picture):
+                pictures.append(item)
+            else:
+                unreadable.append(item)
+            if len(pictures) == size or len(unreadable) == size or nbytes > self.room.total // 4:
+                break
+        return pictures, unreadable, seconds, worked
 
     def _row(self, result: R) -> Row:
         """The row of one result; what goes wrong with its files alone is its own failure, not the run's."""
@@ -125,18 +159,25 @@ class Loop(Generic[R]):
                 Unreadable(picture.source, f"its results cannot be written: {error}", picture.state)
             )
 
-    def _collect(self, writing: deque[Future[Timed[Row]]], *, keep: int) -> None:
+    def _written(self, result: R) -> Written:
+        began, spent = time.perf_counter(), time.thread_time()
+        row = self._row(result)
+        seconds, worked = time.perf_counter() - began, time.thread_time() - spent
+        return Written(row, seconds, worked, result.picture.nbytes)
+
+    def _collect(self, writing: deque[Future[Written]], *, keep: int) -> None:
         """Journal the images whose files are written; wait until at most `keep` are still being written."""
         began = time.perf_counter()
         rows = []
         try:
-            while writing and (len(writing) > keep or writing[0].done()):
+            while writing and (len(writing) > keep or self.room.full or writing[0].done()):
                 future = writing.popleft()
                 if not future.cancelled():
-                    row, seconds, worked = future.result()
-                    self.progress.encode_seconds += seconds
-                    self._worked += worked
-                    rows.append(row)
+                    written = future.result()
+                    self.room.give_back(written.nbytes)
+                    self.progress.encode_seconds += written.seconds
+                    self._worked += written.worked
+                    rows.append(written.row)
         finally:
             # Also where one could not be written: the images before it are done.
             self.progress.waiting_for_encode += time.perf_counter() - began
@@ -146,39 +187,3 @@ class Loop(Generic[R]):
         self.folder.append(rows)
         for row in rows:
             self.progress.add(row)
-
-
-def _next_batch(
-    loaded: Iterator[Timed[Picture | Unreadable]], size: int
-) -> tuple[list[Picture], list[Unreadable], float, float]:
-    """Up to `size` readable pictures, the unreadable ones met on the way, the seconds and processor seconds of them."""
-    pictures: list[Picture] = []
-    unreadable: list[Unreadable] = []
-    seconds = worked = 0.0
-    for item, took, spent in loaded:
-        seconds += took
-        worked += spent
-        if isinstance(item, Picture):
-            pictures.append(item)
-        else:
-            unreadable.append(item)
-        if len(pictures) == size or len(unreadable) == size:
-            break
-    return pictures, unreadable, seconds, worked
-
-
-def _ahead(pool: ThreadPoolExecutor, work: Callable[[T], S], items: Iterable[T], *, limit: int) -> Iterator[Timed[S]]:
-    """Results in the order of the items, with at most `limit` of them being made or waiting."""
-    running: deque[Future[Timed[S]]] = deque()
-    for item in items:
-        running.append(pool.submit(_timed, work, item))
-        if len(running) >= limit:
-            yield running.popleft().result()
-    while running:
-        yield running.popleft().result()
-
-
-def _timed(work: Callable[[T], S], item: T) -> Timed[S]:
-    began, spent = time.perf_counter(), time.thread_time()
-    result = work(item)
-    return result, time.perf_counter() - began, time.thread_time() - spent

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from ..errors import CamxError
-from ..images.decode import allow_pixels
+from ..images.decode import memory_limit
 from ..images.sources import Inputs, Source
+from ..images.workers import Workers
 from ..outputs.folder import OutputFolder, check_writable, claimed
 from ..outputs.journal import FAILED, Row
 from .job import RunOptions
-from .loop import Loop, OfPicture, Pace, Work
+from .loop import Loop, OfPicture, Pace, Work, worker_count
 from .progress import Engine, Observer, Plan, Progress, Summary
 from .record import record
 from .resume import left_to_do
@@ -60,10 +61,10 @@ def carried_out(task: Task[E, R], options: RunOptions, observer: Observer, stop:
     or cannot go on (output full); the journal then holds all that was done. A signal that comes before the
     first image raises `Dropped`; later ones end the run with a summary.
     """
-    allow_pixels(options.max_pixels)
     with stop.droppable():
         inputs = task.gather()
-    with claimed(options.output) as folder:
+    # The workers begin while the engine is built.
+    with _workers(options, len(inputs.sources)) as workers, claimed(options.output) as folder:
         with stop.droppable():
             engine = task.build()
         fingerprint = task.fingerprint(engine, inputs.base)
@@ -77,7 +78,7 @@ def carried_out(task: Task[E, R], options: RunOptions, observer: Observer, stop:
         progress.started = time.perf_counter()
         pace = Pace.of(options.batch_size, options.workers, engine.device.type, fail_fast=options.fail_fast)
         cores = CoreShare(engine.device)
-        loop = Loop(task.work(engine, folder, inputs.sources), pace, folder, progress, observer, stop, cores)
+        loop = Loop(task.work(engine, folder, inputs.sources), pace, folder, progress, observer, stop, cores, workers)
 
         def finish(state: str) -> Summary:
             summary = Summary(plan, progress, progress.seconds, state, stop.signal)
@@ -95,3 +96,9 @@ def carried_out(task: Task[E, R], options: RunOptions, observer: Observer, stop:
             raise
         stopped = options.fail_fast and progress.counts[FAILED] and progress.done < progress.total
         return finish("interrupted" if stop.signal else "stopped" if stopped else "finished")
+
+
+def _workers(options: RunOptions, images: int) -> Workers:
+    """Worker processes for a run, no more than it has images."""
+    count = min(worker_count(options.workers), images)
+    return Workers(count, timeout=options.image_timeout, memory=memory_limit(options.max_pixels))

@@ -1,0 +1,252 @@
+"""Processes that decode: one that crashes, hangs or takes too much memory costs one image, not the run.
+
+Each worker has a pipe of its own and does one thing at a time, so that whatever ends it can only be the image that
+it was given. Workers import no torch, begin in a tenth of a second, and end with the process that started them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import queue
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from math import inf
+from multiprocessing.connection import wait
+from typing import IO, Any, TypeVar
+
+import numpy as np
+
+from ..errors import CamxError
+
+T = TypeVar("T")
+
+#: The pipes hold a picture, so that a worker needs not wait for its reader (Linux; elsewhere they stay as they are).
+_PIPE = 1 << 20
+#: Seconds from the end of a pipe to the end of its process.
+_LAST_MOMENTS = 2.0
+#: Threads of a BLAS library would take the cores from the network. And glibc would give the memory of every picture
+#: back to the system and ask for it again, a quarter of the processor time of small pictures.
+_ENVIRONMENT = {
+    **dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(64 << 20),
+}
+#: `-I`: neither the working folder nor the environment adds modules; the path is that of the parent.
+_BEGIN = f"import sys; sys.path[:] = sys.argv[2:]; from {__name__} import serve; serve(int(sys.argv[1]))"
+
+
+class WorkerFailed(Exception):
+    """A worker did not do what it was given: it died, took too long, or could not say what came out."""
+
+
+class Workers:
+    """A context of `count` worker processes. `call` may come from as many threads at once."""
+
+    def __init__(self, count: int, *, timeout: float = 0.0, memory: int = 0) -> None:
+        """`timeout`: seconds for one call; `memory`: bytes that a worker may allocate; 0: no limit."""
+        self._timeout, self._memory = timeout, memory
+        self._closed = False
+        self._workers = [_Worker(memory) for _ in range(count)]
+        self._idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
+        for worker in self._workers:
+            self._idle.put(worker)
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End all workers, whatever they are doing: their callers get `WorkerFailed`."""
+        self._closed = True
+        for worker in self._workers:
+            worker.end()
+        # Their callers give them back as soon as they see that end.
+        for worker in [self._idle.get() for _ in self._workers]:
+            worker.close()
+            self._idle.put(worker)
+
+    def call(self, work: Callable[[Any], T], item: object) -> tuple[T, float]:
+        """What `work(item)` returns in a worker (all three can be pickled), and the processor seconds of it.
+
+        Raises `WorkerFailed`; the next call finds a new worker. Raises `CamxError` if no worker can be started.
+        """
+        worker = self._idle.get()
+        try:
+            if self._closed:
+                raise WorkerFailed("the run is over")
+            if worker.ended:
+                worker.close()
+                worker = self._replaced(worker)
+            return worker.call(work, item, self._timeout)
+        finally:
+            self._idle.put(worker)
+
+    def _replaced(self, old: _Worker) -> _Worker:
+        new = _Worker(self._memory)
+        self._workers[self._workers.index(old)] = new
+        if self._closed:
+            new.end()
+        return new
+
+
+class _Worker:
+    """One process and its two pipes."""
+
+    def __init__(self, memory: int) -> None:
+        # A session of its own: Ctrl-C at the terminal is for the run, which ends its workers itself.
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-c", _BEGIN, str(memory), *sys.path],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, **_ENVIRONMENT},
+            start_new_session=True,
+        )
+        self._ready = False
+        self.ended = False
+        for pipe in (self._requests, self._replies):
+            _widen(pipe)
+
+    @property
+    def _requests(self) -> IO[bytes]:
+        assert self._process.stdin is not None
+        return self._process.stdin
+
+    @property
+    def _replies(self) -> IO[bytes]:
+        assert self._process.stdout is not None
+        return self._process.stdout
+
+    def call(self, work: Callable[[Any], T], item: object, timeout: float) -> tuple[T, float]:
+        try:
+            if not self._ready:
+                self._await_start()
+            _send((work, item), self._requests)
+            # Windows cannot wait for a pipe: there the limit does not hold.
+            if 0 < timeout < inf and os.name != "nt" and not wait([self._replies.fileno()], timeout):
+                self.end()
+                raise WorkerFailed(f"decoding took more than {timeout:g} s (--image-timeout)")
+            done, result, spent = _receive(self._replies)
+        except (EOFError, OSError, pickle.UnpicklingError) as error:
+            raise WorkerFailed(f"its decoder {self._ending()}") from error
+        if not done:
+            raise WorkerFailed(result)
+        return result, spent
+
+    def end(self) -> int:
+        """Kill the process if it still runs, and return how it ended."""
+        self.ended = True
+        self._process.kill()
+        return self._process.wait()
+
+    def close(self) -> None:
+        """Close the pipes of an ended process."""
+        for pipe in (self._requests, self._replies):
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
+
+    def _ending(self) -> str:
+        """How the process ended, whose pipe has."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_LAST_MOMENTS)
+        return _in_words(self.end())
+
+    def _await_start(self) -> None:
+        try:
+            _receive(self._replies)
+        except EOFError as error:
+            raise CamxError(
+                f"A process for decoding images could not be started: it {self._ending()}. "
+                "Try `camx --version` from another folder, or install camx again."
+            ) from error
+        self._ready = True
+
+
+def _send(message: object, pipe: IO[bytes]) -> None:
+    """Pickle a message into a pipe; the memory of its arrays goes there as it is, without a copy."""
+    buffers: list[pickle.PickleBuffer] = []
+    head = pickle.dumps(message, pickle.HIGHEST_PROTOCOL, buffer_callback=buffers.append)
+    arrays = [buffer.raw() for buffer in buffers]
+    pickle.dump((head, [array.nbytes for array in arrays]), pipe)
+    for array in arrays:
+        pipe.write(array)
+    pipe.flush()
+
+
+def _receive(pipe: IO[bytes]) -> Any:
+    """The next message of `_send`. Raises `EOFError` at the end of the pipe, also in the middle of a message."""
+    head, sizes = pickle.load(pipe)
+    arrays = [np.empty(size, np.uint8) for size in sizes]
+    for array in arrays:
+        if pipe.readinto(array) < array.nbytes:  # type: ignore[attr-defined]
+            raise EOFError
+    return pickle.loads(head, buffers=arrays)
+
+
+def _in_words(code: int) -> str:
+    """How a process ended."""
+    if code >= 0:
+        return f"ended with code {code}"
+    with contextlib.suppress(ValueError):
+        return f"was ended by {signal.Signals(-code).name}"
+    return f"was ended by signal {-code}"
+
+
+def _widen(pipe: IO[bytes]) -> None:
+    with contextlib.suppress(ImportError, AttributeError, OSError):
+        import fcntl
+
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE)
+
+
+def serve(memory: int) -> None:
+    """The life of a worker process: answer requests on its standard input until that is closed."""
+    _die_with_parent()
+    _limit_memory(memory)
+    requests, replies = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    # The decoders' libraries are imported now, so that the first image does not wait for them.
+    from . import picture as picture
+
+    # The end of the parent, or of its interest.
+    with contextlib.suppress(EOFError, BrokenPipeError):
+        _send("ready", replies)
+        # What libraries print (libtiff does) is neither a reply nor for the user's terminal.
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 1)
+        os.dup2(null, 2)
+        while True:
+            work, item = _receive(requests)
+            _send(_reply(work, item), replies)
+
+
+def _reply(work: Callable[[Any], Any], item: object) -> tuple[bool, Any, float]:
+    began = time.process_time()
+    try:
+        done, result = True, work(item)
+    except MemoryError:
+        done, result = False, "not enough memory to decode it"
+    # Whatever a decoder raises is the image's own failure.
+    except Exception as error:
+        done, result = False, f"broken image: {type(error).__name__}: {error}"
+    return done, result, time.process_time() - began
+
+
+def _die_with_parent() -> None:
+    """Also in the middle of a decoder that never looks at its pipe (Linux)."""
+    if sys.platform == "linux":
+        import ctypes
+
+        set_death_signal = 1
+        ctypes.CDLL(None).prctl(set_death_signal, signal.SIGKILL)
+
+
+def _limit_memory(limit: int) -> None:
+    """More is refused by the system, as a `MemoryError`, before it takes the memory of others."""
+    if limit:
+        with contextlib.suppress(ImportError, ValueError, OSError):
+            import resource
+
+            resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))

@@ -1,0 +1,92 @@
+"""Bytes instead of counts: how much memory pictures under way may take, whatever their size."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator
+
+_LEAST = 1 << 30
+
+
+class Allowance:
+    """Bytes given out to who asks. Who asks for more than there is waits until all the others are back."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._taken = 0
+        self._changed = threading.Condition()
+
+    @contextlib.contextmanager
+    def reserve(self, size: int) -> Iterator[None]:
+        """Hold `size` bytes, as soon as they are there."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._taken or self._taken + size <= self._total)
+            self._taken += size
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._taken -= size
+                self._changed.notify_all()
+
+
+class Room:
+    """The memory of decoded pictures, from the worker that decodes one to the line in the journal.
+
+    Where it is full, nobody begins another picture, but for the one that the loop waits for: it is over by one
+    picture per worker at most.
+    """
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self._held = 0
+        self._turn = 0
+        self._closed = False
+        self._changed = threading.Condition()
+
+    @property
+    def full(self) -> bool:
+        return self._held >= self.total
+
+    def wait(self, turn: int) -> None:
+        """Return when there is room, or when it is this one's turn."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self.full or turn <= self._turn or self._closed)
+
+    def await_turn(self, turn: int) -> None:
+        """Tell that the loop waits for this one now."""
+        with self._changed:
+            self._turn = turn
+            self._changed.notify_all()
+
+    def take(self, size: int) -> None:
+        with self._changed:
+            self._held += size
+            self._changed.notify_all()
+
+    def give_back(self, size: int) -> None:
+        self.take(-size)
+
+    def close(self) -> None:
+        """Nobody waits any more."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+
+def for_pictures() -> int:
+    """An eighth of the memory that this process may use, but a gigabyte where that is less."""
+    return max(_LEAST, _memory() // 8)
+
+
+def _memory() -> int:
+    """Bytes of the machine, or of the container that this process runs in."""
+    try:
+        size = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return 0
+    with contextlib.suppress(OSError, ValueError), open("/sys/fs/cgroup/memory.max", encoding="ascii") as file:
+        size = min(size, int(file.read()))
+    return size

@@ -1,0 +1,75 @@
+"""What can go wrong in a worker process, as functions that it can import without torch."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from cam_cli.images.picture import load
+from cam_cli.images.sources import Source
+
+
+def double(number: int) -> int:
+    return 2 * number
+
+
+def crash(_: object) -> None:
+    """As a decoder that writes where it must not."""
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def leave(code: int) -> None:
+    os._exit(code)
+
+
+def hang(_: object) -> None:
+    """In C and with the interpreter locked, where no Python of that process can end it."""
+    ctypes.PyDLL(None).sleep(1000)
+
+
+def swallow(size: int) -> int:
+    return len(bytearray(size))
+
+
+def fail(_: object) -> None:
+    raise KeyError("ihdr")
+
+
+def chatter(_: object) -> str:
+    """As libtiff does, on both streams."""
+    os.write(1, b"TIFFReadDirectory: Warning, Unknown field")
+    os.write(2, b"TIFFReadDirectory: Warning, Unknown field")
+    return "said"
+
+
+def where(_: object) -> int:
+    return os.getpid()
+
+
+def unpicklable(_: object) -> Any:
+    return lambda: None
+
+
+#: By the name of an image, what happens instead of decoding it.
+FAULTS = {"crash": crash, "hang": hang, "fail": fail, "huge": partial(swallow, 1 << 45)}
+
+
+def faulty_load(source: Source, *arguments: Any, **options: Any) -> Any:
+    """`load`, with a fault for images whose name begins with one."""
+    for name, fault in FAULTS.items():
+        if Path(source.path).name.startswith(name):
+            return fault(source) if name != "huge" else fault()  # type: ignore[operator]
+    return load(source, *arguments, **options)
+
+
+def slow_load(source: Source, *arguments: Any, **options: Any) -> Any:
+    """`load` that takes a while and leaves a note of when it ended, beside the images."""
+    time.sleep(0.01)
+    loaded = load(source, *arguments, **options)
+    Path(f"{source.path}.decoded").touch()
+    return loaded

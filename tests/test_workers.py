@@ -1,0 +1,142 @@
+"""Worker processes: whatever ends one costs the thing it was doing, and none survives."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from cam_cli.images.workers import WorkerFailed, Workers
+from cam_cli.pipeline import explain as task
+
+from . import faults
+from .conftest import TINY, picture
+
+
+def alive(process: int) -> bool:
+    """Whether a process exists and is more than an entry that nobody has waited for."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def gone(process: int, within: float = 10.0) -> bool:
+    deadline = time.monotonic() + within
+    while alive(process) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return not alive(process)
+
+
+@pytest.mark.parametrize(
+    ("fault", "item", "reason"),
+    [
+        (faults.crash, 0, "ended by SIGSEGV"),
+        (faults.leave, 3, "ended with code 3"),
+        (faults.leave, 0, "ended with code 0"),
+        (faults.hang, 0, r"more than 0.5 s \(--image-timeout\)"),
+        (faults.swallow, 4 << 30, "not enough memory"),
+        (faults.fail, 0, "broken image: KeyError: 'ihdr'"),
+        (faults.unpicklable, 0, "ended with code 1"),
+    ],
+)
+def test_what_ends_a_worker_costs_its_own_call(fault: Callable[[int], object], item: int, reason: str) -> None:
+    with Workers(1, timeout=0.5, memory=2 << 30) as workers:
+        assert workers.call(faults.double, 4)[0] == 8
+        with pytest.raises(WorkerFailed, match=reason):
+            workers.call(fault, item)
+        assert workers.call(faults.double, 5)[0] == 10
+
+
+def test_many_threads_get_their_own_answers() -> None:
+    with Workers(3) as workers, ThreadPoolExecutor(3) as pool:
+        results = list(pool.map(lambda n: workers.call(faults.double, n)[0], range(300)))
+        assert results == [2 * n for n in range(300)]
+        assert len(set(pool.map(lambda n: workers.call(faults.where, n)[0], range(50)))) <= 3
+
+
+def test_what_libraries_print_is_neither_an_answer_nor_seen(capfd: pytest.CaptureFixture[str]) -> None:
+    with Workers(1) as workers:
+        assert workers.call(faults.chatter, 0)[0] == "said"
+    assert capfd.readouterr() == ("", "")
+
+
+def test_workers_are_ended_with_their_context_even_if_they_hang() -> None:
+    with ThreadPoolExecutor(1) as pool:
+        with Workers(2) as workers:
+            processes = [worker._process.pid for worker in workers._workers]
+            workers.call(faults.double, 1)
+            hanging = pool.submit(workers.call, faults.hang, 0)
+            time.sleep(0.1)
+            assert all(map(alive, processes))
+        with pytest.raises(WorkerFailed):
+            hanging.result(10)
+    assert not any(map(alive, processes))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's signal at the parent's death is Linux's")
+@pytest.mark.parametrize("fault", ["double", "hang"])
+def test_workers_do_not_survive_a_parent_that_is_killed(fault: str) -> None:
+    """Idle ones see the end of their pipe; those that never look at it are ended by the kernel."""
+    script = f"""
+import threading, time
+from cam_cli.images.workers import Workers
+from tests import faults
+workers = Workers(1)
+workers.call(faults.double, 1)
+print(workers._workers[0]._process.pid, flush=True)
+threading.Thread(target=workers.call, args=(faults.{fault}, 1)).start()
+time.sleep(100)
+"""
+    root = str(Path(__file__).parents[1])
+    parent = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=root, env={**os.environ, "PYTHONPATH": root}
+    )
+    with parent:
+        assert parent.stdout is not None
+        process = int(parent.stdout.readline())
+        time.sleep(0.1)
+        assert alive(process)
+        parent.send_signal(signal.SIGKILL)
+    assert gone(process)
+
+
+def test_the_working_folder_adds_no_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder of images may hold a `pickle.py` or `numpy.py`: it is never imported."""
+    for name in ("pickle", "numpy", "PIL", "sitecustomize"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'imported')!r}, 'w')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [folder for folder in sys.path if folder])
+    with Workers(1) as workers:
+        assert workers.call(faults.double, 1)[0] == 2
+    assert not (tmp_path / "imported").exists()
+
+
+def test_a_run_goes_on_where_decoders_crash_hang_and_swallow(
+    camx: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(task, "load", faults.faulty_load)
+    folder = tmp_path / "images"
+    folder.mkdir()
+    names = ["a.png", "crash.png", "b.png", "hang.png", "c.png", "fail.png", "huge.png", "d.png"]
+    for index, name in enumerate(names):
+        picture(seed=index).save(folder / name)
+    assert camx("explain", folder, *TINY, "-j", 2, "-b", 2, "--image-timeout", 1, "--max-failures", 4) == 0
+    with open("camx-out/predictions.csv", newline="", encoding="utf-8") as file:
+        rows = {row["image"]: row for row in csv.DictReader(file)}
+    assert {name for name, row in rows.items() if row["status"] == "ok"} == {"a.png", "b.png", "c.png", "d.png"}
+    assert rows["crash.png"]["error"] == "its decoder was ended by SIGSEGV"
+    assert rows["hang.png"]["error"] == "decoding took more than 1 s (--image-timeout)"
+    assert rows["fail.png"]["error"] == "broken image: KeyError: 'ihdr'"
+    assert rows["huge.png"]["error"] == "not enough memory to decode it"
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    assert camx("explain", folder, *TINY) == 0, "the next run tries the failed ones again"
