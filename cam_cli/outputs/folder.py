@@ -174,8 +174,10 @@ def claimed(path: str) -> Iterator[OutputFolder]:
             file.write(f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}")
         yield folder
     finally:
-        if folder._journal is not None:
-            folder._journal.close()
+        # Every line is on the disk already: neither of these can lose anything.
+        with contextlib.suppress(OSError):
+            if folder._journal is not None:
+                folder._journal.close()
         with contextlib.suppress(OSError):
             files.remove_if_there(lock_path)
         lock.release()

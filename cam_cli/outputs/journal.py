@@ -88,8 +88,8 @@ class Journal:
 
     def close(self) -> None:
         if self._descriptor is not None:
-            files.system.close(self._descriptor)
-            self._descriptor = None
+            descriptor, self._descriptor = self._descriptor, None
+            files.system.close(descriptor)
 
 
 def _key_of(line: bytes) -> str | None:

@@ -1,0 +1,158 @@
+"""Every single operation on the disk fails once, in every way: then the same command again must set all right."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cam_cli.errors import CamxError
+from cam_cli.outputs import files
+
+from .stub import content, run_stub
+
+IMAGES = [f"{index:02}.jpg" for index in range(16)] + ["17bad.jpg"]
+
+
+class Faulty(files.System):
+    """A disk whose `at`-th operation fails: by `kill`, after which nothing more is done, or with an error, once or
+    from then on. What is being written is torn in the middle."""
+
+    def __init__(self, at: int = 0, mode: str = "") -> None:
+        self.at, self.mode, self.count = at, mode, 0
+        self.open_files: set[int] = set()
+
+    def _operation(self, torn: tuple[int, bytes] | None = None) -> None:
+        self.count += 1
+        kind, _, how = self.mode.partition(" ")
+        lasting = kind == "kill" or how == "for good"
+        if not self.at or self.count < self.at or (self.count > self.at and not lasting):
+            return
+        if torn is not None and self.count == self.at:
+            os.write(torn[0], torn[1][: len(torn[1]) // 2])
+        raise OSError(errno.EIO if kind == "kill" else getattr(errno, kind), kind)
+
+    def open(self, path: str, flags: int) -> int:
+        self._operation()
+        descriptor = super().open(path, flags)
+        self.open_files.add(descriptor)
+        return descriptor
+
+    def write(self, descriptor: int, data: bytes) -> int:
+        self._operation((descriptor, data))
+        return super().write(descriptor, data)
+
+    def sync(self, descriptor: int) -> None:
+        self._operation()
+
+    def close(self, descriptor: int) -> None:
+        self.open_files.discard(descriptor)
+        super().close(descriptor)
+        self._operation()
+
+    def replace(self, source: str, target: str) -> None:
+        self._operation()
+        super().replace(source, target)
+
+    def truncate(self, descriptor: int, length: int) -> None:
+        self._operation()
+        super().truncate(descriptor, length)
+
+    def make_folder(self, path: str) -> None:
+        if not os.path.isdir(path):
+            self._operation()
+            super().make_folder(path)
+
+    def remove_folder(self, path: str) -> None:
+        self._operation()
+        super().remove_folder(path)
+
+    def remove(self, path: str) -> None:
+        if os.path.lexists(path):
+            self._operation()
+        super().remove(path)
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for name in IMAGES:
+        (folder / name).write_bytes(b"-")
+    return folder
+
+
+def run_on(disk: Faulty, images: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """How a run on this disk ends."""
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "system", disk)
+        try:
+            return run_stub(images, out).state
+        except CamxError:
+            return "error"
+        finally:
+            for descriptor in disk.open_files:
+                os.close(descriptor)
+
+
+def tree(out: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(out)): path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()}
+
+
+def half_written(out: Path) -> list[str]:
+    """Results that whoever looks would take for whole."""
+    shown = [(kind, path) for kind in ("overlay", "heatmap") for path in (out / f"{kind}s").rglob("*.png")]
+    return [path.name for kind, path in shown if path.read_bytes() != content(path.name.removesuffix(".png"), kind)]
+
+
+def rows_without_files(out: Path) -> list[str]:
+    """Whole lines of the journal that name a file which is not there, or not whole."""
+    journal = out / "manifest.jsonl"
+    lines = journal.read_bytes().splitlines(keepends=True) if journal.exists() else []
+    rows: list[dict[str, Any]] = [json.loads(line) for line in lines if line.endswith(b"\n")]
+    named = [name for row in rows for shown in row.get("maps", ()) for name in (shown["overlay"], shown["heatmap"])]
+    return [name for name in named if not (out / name).is_file()]
+
+
+def volatile_parts(files_of_run: dict[str, bytes]) -> dict[str, bytes]:
+    """The files of a run without what the time of day changes: `run.json`, and the journal, whose order may differ."""
+    kept = {name: data for name, data in files_of_run.items() if name not in ("run.json", "manifest.jsonl")}
+    last = {json.loads(line)["image"]: line for line in files_of_run["manifest.jsonl"].splitlines()}
+    return kept | {f"row of {image}": line for image, line in last.items()}
+
+
+def check_loop(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int) -> int:
+    clean, out = Faulty(), tmp_path / "out"
+    assert run_on(clean, images, tmp_path / "undisturbed", monkeypatch) == "finished"
+    expected = volatile_parts(tree(tmp_path / "undisturbed"))
+    modes = ["kill", "ENOSPC", "EIO", "EACCES", "ENOSPC for good"]
+    cases = [(mode, at) for mode in modes for at in range(1, clean.count + 1)][::step]
+    for case in cases:
+        mode, at = case
+        shutil.rmtree(out, ignore_errors=True)
+        state = run_on(Faulty(at, mode), images, out, monkeypatch)
+        assert not half_written(out), case
+        assert not rows_without_files(out), case
+        if state == "finished":
+            # The note of who holds the folder may be left: the lock itself is the kernel's.
+            told = {name: data for name, data in tree(out).items() if name != ".camx.lock"}
+            assert volatile_parts(told) == expected, ("said to be finished", case)
+        assert run_on(Faulty(), images, out, monkeypatch) == "finished", case
+        assert volatile_parts(tree(out)) == expected, case
+        assert json.loads((out / "run.json").read_text())["state"] == "finished", case
+    return len(cases)
+
+
+def test_any_operation_may_fail(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sample of the cases of the test below."""
+    assert check_loop(images, tmp_path, monkeypatch, step=11) > 70
+
+
+@pytest.mark.slow
+def test_every_operation_may_fail(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert check_loop(images, tmp_path, monkeypatch, step=1) >= 800
