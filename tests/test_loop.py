@@ -35,7 +35,7 @@ def test_results_come_in_order_and_few_are_under_way() -> None:
         return Loaded(Held(item * item), 0.0, 0.0)  # type: ignore[arg-type]
 
     with ThreadPoolExecutor(4) as pool:
-        loaded = ahead(pool, decode, range(200), limit=10, room=Room(1))
+        loaded = ahead(pool, decode, range(200), limit=lambda: 10, room=Room(1))
         for position, (result, _, _) in enumerate(loaded):
             assert result.value == position * position  # type: ignore[union-attr]
             assert len(started) <= position + 1 + 10
@@ -59,7 +59,7 @@ def test_pictures_under_way_are_bounded_by_bytes(batch: int) -> None:
     room = Room(40)
     with ThreadPoolExecutor(3) as pool:
         taken: list[int] = []
-        for result, _, _ in ahead(pool, decode, range(60), limit=20, room=room):
+        for result, _, _ in ahead(pool, decode, range(60), limit=lambda: 20, room=room):
             taken.append(result.value)  # type: ignore[union-attr]
             if len(taken) % batch == 0:
                 with lock:

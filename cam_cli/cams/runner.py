@@ -52,24 +52,47 @@ class Runner:
     ) -> list[R]:
         """`work` on all pictures at once, or on smaller batches where the memory does not hold them.
 
-        The size that fits is remembered. A picture that does not even fit alone is `refused` with the reason.
+        The size that fits is remembered; a picture that does not even fit alone is `refused` with the reason. Where
+        the network fails on a batch in another way, its pictures are done one by one and the culprits `refused`.
+        Raises `DeviceFailed` when the device is lost, and `CamxError` of the work itself.
         """
         done: list[R] = []
+        alone = 0
         while len(done) < len(pictures):
-            size = min(self._largest_batch or len(pictures), len(pictures) - len(done))
+            size = 1 if len(done) < alone else min(self._largest_batch or len(pictures), len(pictures) - len(done))
             try:
                 done += work(pictures[len(done) : len(done) + size])
                 continue
-            except RuntimeError as error:
-                if not _is_out_of_memory(error):
-                    raise
+            except CamxError:
+                raise
+            except Exception as error:
+                too_large, reason = _is_out_of_memory(error), self._reason(error)
             # Outside the handler: its traceback keeps the tensors of the failed try alive.
             if size == 1:
-                done.append(refused(pictures[len(done)], f"not enough memory on {self.device} for one picture"))
-            self._largest_batch = max(1, size // 2)
-            if self.device.type == "cuda":
-                torch.cuda.empty_cache()
+                done.append(refused(pictures[len(done)], reason))
+            elif not too_large:
+                alone = len(done) + size
+            if too_large:
+                self._largest_batch = max(1, size // 2)
+                if self.device.type == "cuda":
+                    torch.cuda.empty_cache()
         return done
+
+    def _reason(self, error: Exception) -> str:
+        """Why one picture could not be explained. Raises `DeviceFailed` if nothing more can be."""
+        if _is_out_of_memory(error):
+            return f"not enough memory on {self.device} for one picture"
+        first_line = str(error).partition("\n")[0]
+        if not _answers(self.device):
+            raise DeviceFailed(
+                f"The device {self.device} has failed ({first_line}). The images in flight are marked failed; "
+                "the same command continues, if need be with another --device."
+            ) from error
+        return f"the network failed on it: {type(error).__name__}: {first_line}"
+
+
+class DeviceFailed(CamxError):
+    """The device answers nothing more in this process."""
 
 
 def check_precision(precision: str) -> None:
@@ -105,6 +128,17 @@ def chosen_precision(wanted: str, device: torch.device) -> str:
     return wanted
 
 
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    """CUDA has a class of its own; the CPU allocator raises a plain RuntimeError."""
-    return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
+def _is_out_of_memory(error: Exception) -> bool:
+    """CUDA has a class of its own, and its libraries a status; the CPU allocator raises a plain RuntimeError."""
+    said = ("allocate memory", "out of memory", "ALLOC_FAILED")
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
+        isinstance(error, RuntimeError) and any(words in str(error) for words in said)
+    )
+
+
+def _answers(device: torch.device) -> bool:
+    """Whether a device still computes. After a failed assertion or an illegal access every later call fails too."""
+    try:
+        return device.type == "cpu" or torch.ones(1, device=device).item() == 1
+    except RuntimeError:
+        return False

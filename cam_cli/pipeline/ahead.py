@@ -59,9 +59,9 @@ class Decoder:
 
 
 def ahead(
-    pool: ThreadPoolExecutor, decode: Callable[[T], Loaded], items: Iterable[T], *, limit: int, room: Room
+    pool: ThreadPoolExecutor, decode: Callable[[T], Loaded], items: Iterable[T], *, limit: Callable[[], int], room: Room
 ) -> Iterator[Loaded]:
-    """Results in the order of the items, with at most `limit` of them under way or waiting.
+    """Results in the order of the items, with at most `limit()` of them under way or waiting.
 
     Each picture takes its place in the `room`, which whoever is done with it gives back.
     """
@@ -80,7 +80,7 @@ def ahead(
 
     for turn, item in enumerate(items):
         running.append((turn, pool.submit(one, turn, item)))
-        if len(running) >= limit:
+        while len(running) >= limit():
             yield first()
     while running:
         yield first()

@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
+from ..cams.runner import DeviceFailed
 from ..errors import CamxError
 from ..images.picture import Large, Picture, Unreadable
 from ..images.sources import Source
@@ -16,6 +17,7 @@ from ..images.workers import Workers
 from ..outputs.folder import OutputFolder
 from ..outputs.journal import FAILED, Row
 from .ahead import Decoder, Loaded, ahead
+from .batchsize import BatchSize
 from .memory import Allowance, Room, for_pictures
 from .progress import Observer, Progress
 from .stop import Dropped, Stop
@@ -63,16 +65,11 @@ def worker_count(wanted: int | None) -> int:
 
 @dataclass(frozen=True)
 class Pace:
-    """How many pictures make a batch, how many workers decode (and as many encode), and whether a failure ends it."""
+    """The size of the batches, how many workers decode (and as many encode), and whether a failure ends it."""
 
-    batch_size: int
+    batch: BatchSize
     workers: int
     fail_fast: bool = False
-
-    @classmethod
-    def of(cls, batch_size: int | None, workers: int | None, device: str, *, fail_fast: bool) -> Pace:
-        """None is filled in for the type of the device."""
-        return cls(batch_size or (64 if device == "cuda" else 16), worker_count(workers), fail_fast)
 
 
 @dataclass
@@ -92,10 +89,10 @@ class Loop(Generic[R]):
 
     def run(self, todo: Sequence[Source]) -> None:
         """Do the work on `todo`; ends early after a signal, or with `fail_fast` after a failed image."""
-        pace, size = self.pace, self.pace.batch_size
+        pace = self.pace
         decoders, encoders = ThreadPoolExecutor(pace.workers, "decode"), ThreadPoolExecutor(pace.workers, "encode")
         decode = Decoder(self.workers, self.work.load, Allowance(for_pictures()))
-        loaded = ahead(decoders, decode, todo, limit=size + 2 * pace.workers, room=self.room)
+        loaded = ahead(decoders, decode, todo, limit=lambda: self._size + 2 * pace.workers, room=self.room)
         writing: deque[Future[Written]] = deque()
         try:
             while self.stop.signal is None and not (pace.fail_fast and self.progress.counts[FAILED]):
@@ -104,16 +101,24 @@ class Loop(Generic[R]):
                     break
                 self._journal([self.work.failed(one) for one in unreadable])
                 writing.extend(encoders.submit(self._written, one) for one in results)
-                self._collect(writing, keep=size)
+                self._collect(writing, keep=self._size)
                 self.observer.advanced(self.progress)
         except Dropped:
             pass
+        except DeviceFailed:
+            # What has left the device before is whole.
+            self._collect(writing, keep=0)
+            raise
         finally:
             self.room.close()
             decoders.shutdown(wait=False, cancel_futures=True)
             encoders.shutdown(wait=True, cancel_futures=self.stop.signal is not None)
         self._collect(writing, keep=0)
         self.observer.advanced(self.progress)
+
+    @property
+    def _size(self) -> int:
+        return self.pace.batch.current
 
     def _batch(self, loaded: Iterator[Loaded]) -> tuple[list[Unreadable], Sequence[R]]:
         """The results of one batch of pictures, and the unreadable images met on the way to it."""
@@ -122,21 +127,31 @@ class Loop(Generic[R]):
             began = time.perf_counter()
             pictures, unreadable, seconds, worked = self._next_batch(loaded)
             decoded = time.perf_counter()
-            results = self.work.batch(pictures)
+            results = self._explained(pictures, unreadable)
             took = time.perf_counter() - decoded
             progress.decode_seconds += seconds
             progress.waiting_for_decode += decoded - began
             progress.model_seconds += took
+        self.pace.batch.spent(len(pictures), took)
         self.cores.spent(took, self._worked + worked)
         self._worked = 0.0
         return unreadable, results
+
+    def _explained(self, pictures: Sequence[Picture], unreadable: Sequence[Unreadable]) -> Sequence[R]:
+        """The results of a batch. Where the device is lost, the images of the batch are marked failed first."""
+        try:
+            return self.work.batch(pictures)
+        except DeviceFailed as error:
+            lost = [Unreadable(picture.source, str(error), picture.state) for picture in pictures]
+            self._journal([self.work.failed(one) for one in (*unreadable, *lost)])
+            raise
 
     def _next_batch(self, loaded: Iterator[Loaded]) -> tuple[list[Picture], list[Unreadable], float, float]:
         """The readable pictures of a batch, as many as the memory for them allows, the unreadable ones met on the way,
         the seconds and processor seconds of them."""
         pictures: list[Picture] = []
         unreadable: list[Unreadable] = []
-        size, seconds, worked, nbytes = self.pace.batch_size, 0.0, 0.0, 0
+        size, seconds, worked, nbytes = self._size, 0.0, 0.0, 0
         for item, took, spent in loaded:
             seconds, worked, nbytes = seconds + took, worked + spent, nbytes + item.nbytes
             if isinstance(item, Picture):

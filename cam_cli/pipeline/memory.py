@@ -78,10 +78,10 @@ class Room:
 
 def for_pictures() -> int:
     """An eighth of the memory that this process may use, but a gigabyte where that is less."""
-    return max(_LEAST, _memory() // 8)
+    return max(_LEAST, memory_of_machine() // 8)
 
 
-def _memory() -> int:
+def memory_of_machine() -> int:
     """Bytes of the machine, or of the container that this process runs in."""
     try:
         size = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -124,6 +124,7 @@ class Summary:
     plan: Plan
     progress: Progress
     seconds: float
+    batch_size: int
     state: str = "finished"
     signal: int | None = None
 
@@ -152,6 +153,7 @@ class Summary:
                 for name, s in stages.items()
             },
             "limited_by": p.limited_by,
+            "batch_size": self.batch_size,
         }
 
 

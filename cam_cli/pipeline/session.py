@@ -14,6 +14,7 @@ from ..images.sources import Inputs, Source
 from ..images.workers import Workers
 from ..outputs.folder import OutputFolder, check_writable, claimed
 from ..outputs.journal import FAILED, Row
+from .batchsize import BatchSize
 from .job import RunOptions
 from .loop import Loop, OfPicture, Pace, Work, worker_count
 from .progress import Engine, Observer, Plan, Progress, Summary
@@ -76,12 +77,13 @@ def carried_out(task: Task[E, R], options: RunOptions, observer: Observer, stop:
         for warning in task.warnings(engine, inputs):
             observer.warned(warning)
         progress.started = time.perf_counter()
-        pace = Pace.of(options.batch_size, options.workers, engine.device.type, fail_fast=options.fail_fast)
+        batch = BatchSize(options.batch_size, engine.device)
+        pace = Pace(batch, worker_count(options.workers), options.fail_fast)
         cores = CoreShare(engine.device)
         loop = Loop(task.work(engine, folder, inputs.sources), pace, folder, progress, observer, stop, cores, workers)
 
         def finish(state: str) -> Summary:
-            summary = Summary(plan, progress, progress.seconds, state, stop.signal)
+            summary = Summary(plan, progress, progress.seconds, batch.current, state, stop.signal)
             folder.derive(task.table_name, (source.key for source in inputs.sources), task.table)
             folder.record(record(options, fingerprint, summary))
             return summary

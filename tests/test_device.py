@@ -1,0 +1,162 @@
+"""Memory that does not suffice, a network that fails, a device that is lost; and the size of the batches."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from cam_cli.cams.runner import DeviceFailed, Runner
+from cam_cli.errors import CamxError
+from cam_cli.images.geometry import Frame
+from cam_cli.images.picture import Picture
+from cam_cli.images.sources import Source
+from cam_cli.pipeline import batchsize
+from cam_cli.pipeline.batchsize import BatchSize
+
+from .conftest import TINY, picture
+from .networks import network
+
+CPU = torch.device("cpu")
+NO_MEMORY = RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory")
+
+
+def pictures(count: int) -> list[Picture]:
+    pixels = np.zeros((2, 2, 3), np.uint8)
+    return [Picture(Source(str(index), ""), 2, 2, pixels, Frame(0, 0, 2, 2), pixels) for index in range(count)]
+
+
+class Recorder:
+    """Work that fails where it is told to, and remembers the sizes of the batches it was given."""
+
+    def __init__(self, fails: Callable[[list[int]], Exception | None]) -> None:
+        self.fails, self.sizes = fails, list[int]()
+
+    def __call__(self, batch: Sequence[Picture]) -> list[str]:
+        keys = [int(one.source.key) for one in batch]
+        self.sizes.append(len(keys))
+        if error := self.fails(keys):
+            raise error
+        return [f"{key} done" for key in keys]
+
+
+def in_batches(work: Recorder, *counts: int) -> list[list[str]]:
+    runner = Runner(network(nn.Identity()), "cpu")
+    return [runner.in_batches(pictures(count), work, lambda one, why: f"{one.source.key} {why}") for count in counts]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        NO_MEMORY,
+        torch.OutOfMemoryError("CUDA out of memory"),
+        MemoryError(),
+        RuntimeError("CUBLAS_STATUS_ALLOC_FAILED"),
+    ],
+)
+def test_a_batch_that_does_not_fit_is_halved_and_done_again(error: Exception) -> None:
+    work = Recorder(lambda keys: error if len(keys) > 3 else None)
+    first, second = in_batches(work, 13, 5)
+    assert first == [f"{index} done" for index in range(13)], "nothing lost, nothing doubled, in order"
+    assert second == [f"{index} done" for index in range(5)]
+    assert work.sizes == [13, 6, 3, 3, 3, 3, 1, 3, 2], "the size is remembered"
+
+
+def test_one_picture_that_does_not_fit_is_told_in_its_row() -> None:
+    work = Recorder(lambda keys: NO_MEMORY if 2 in keys else None)
+    (results,) = in_batches(work, 4)
+    assert results == ["0 done", "1 done", "2 not enough memory on cpu for one picture", "3 done"]
+
+
+def test_a_failure_of_the_network_is_that_of_the_picture_that_causes_it() -> None:
+    work = Recorder(lambda keys: ValueError("odd\nmore") if 2 in keys else None)
+    first, second = in_batches(work, 5, 1)
+    assert first == ["0 done", "1 done", "2 the network failed on it: ValueError: odd", "3 done", "4 done"]
+    assert second == ["0 done"]
+    assert work.sizes == [5, 1, 1, 1, 1, 1, 1]
+
+
+def test_what_the_user_must_mend_is_no_failure_of_a_picture() -> None:
+    with pytest.raises(CamxError, match="no such layer"):
+        in_batches(Recorder(lambda keys: CamxError("no such layer")), 3)
+
+
+def test_a_lost_device_ends_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cam_cli.cams.runner._answers", lambda device: False)
+    with pytest.raises(DeviceFailed, match=r"cpu has failed \(CUDA error: device-side assert triggered\)"):
+        in_batches(Recorder(lambda keys: RuntimeError("CUDA error: device-side assert triggered\nCompile with")), 3)
+
+
+def test_a_lost_device_marks_the_images_in_flight_and_the_run_continues(
+    camx: Callable[..., int], images: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from cam_cli.cams import explainer
+
+    real, calls = explainer.trace, 0
+
+    def lost(*arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls > 3:
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
+        return real(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("cam_cli.cams.runner._answers", lambda device: False)
+        patched.setattr(explainer, "trace", lost)
+        assert camx("explain", images, *TINY, "-b", 2, "-j", 1) == 2
+    assert "The device cpu has failed (CUDA error: an illegal memory access" in capsys.readouterr().err
+    rows = [json.loads(line) for line in Path("camx-out/manifest.jsonl").read_text().splitlines()]
+    by_index = {row["index"]: row["status"] for row in rows}
+    assert by_index == {0: "ok", 1: "ok", 2: "ok", 3: "ok", 4: "failed", 5: "failed"}
+    assert json.loads(Path("camx-out/run.json").read_text())["state"] == "broken"
+    assert camx("explain", images, *TINY, "--json") == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert (summary["ok"], summary["skipped"]) == (7, 4)
+
+
+@pytest.mark.parametrize(
+    ("fixed", "gain", "largest"),
+    [(0.0, 1e-3, 4), (0.02, 1e-3, 64), (0.005, 1e-3, 64), (0.0005, 1e-3, 8)],
+)
+def test_the_batch_grows_while_that_is_faster(fixed: float, gain: float, largest: int) -> None:
+    """A batch of n takes fixed + n·gain seconds: the more is fixed, the more a large one pays."""
+    size, sizes = BatchSize(None, CPU), []
+    for _ in range(40):
+        sizes.append(size.current)
+        size.spent(size.current, fixed + gain * size.current)
+        size.spent(1, 99.0)
+    assert size.settled
+    assert size.current == largest
+    assert sizes[:4] == [4, 4, 4, 8]
+
+
+def test_the_batch_does_not_grow_beyond_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    peak = 100
+    monkeypatch.setattr(batchsize, "_gauge", lambda device: (lambda: peak, 1000.0))
+    size = BatchSize(None, CPU)
+    for _ in range(40):
+        peak = 100 + 30 * size.current
+        size.spent(size.current, 1.0)
+    assert size.current == 16, "32 would need 1060"
+
+
+def test_a_size_that_was_asked_for_stays() -> None:
+    size = BatchSize(3, CPU)
+    for _ in range(10):
+        size.spent(3, 0.1)
+    assert size.current == 3
+
+
+def test_the_size_found_is_told(camx: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "in").mkdir()
+    for index in range(30):
+        picture(seed=index).save(tmp_path / "in" / f"{index:02}.png")
+    assert camx("explain", "in", *TINY, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["batch_size"] in (4, 8, 16)
