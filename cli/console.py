@@ -58,7 +58,7 @@ class Reporter:
     def warned(self, message: str) -> None:
         if self.quiet:
             return
-        self.console.print(f"[yellow]warning:[/] {escape(message)}")
+        self.console.print(f"[yellow]warning:[/] {escape(printable(message))}")
 
     def close(self) -> None:
         if self._bar is not None:
@@ -66,7 +66,7 @@ class Reporter:
             self._bar = None
 
     def _say(self, text: str) -> None:
-        self.console.print(escape(text))
+        self.console.print(escape(printable(text)))
 
     def _start_bar(self, plan: Plan) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn

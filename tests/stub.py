@@ -25,6 +25,8 @@ from cam_cli.pipeline.job import Job
 from cam_cli.pipeline.loop import Work
 from cam_cli.pipeline.progress import Silent
 
+#: That of the overlays.
+EXTENSION = "png"
 PIXELS = np.zeros((2, 2, 3), np.uint8)
 
 
@@ -61,7 +63,7 @@ def work(engine: Any, folder: OutputFolder, sources: Sequence[Source]) -> Work[R
 
     def row(result: Result) -> Row:
         key = result.picture.source.key
-        shown = {"method": "stub", "overlay": f"overlays/{key}.png", "heatmap": f"heatmaps/{key}.png"}
+        shown = {"method": "stub", "overlay": f"overlays/{key}.{EXTENSION}", "heatmap": f"heatmaps/{key}.png"}
         for kind in ("overlay", "heatmap"):
             folder.write(shown[kind], content(key, kind))
         top = [{"index": len(key), "name": key, "prob": 0.5}]
@@ -105,9 +107,18 @@ def inline_workers() -> Iterator[None]:
         session._workers = real
 
 
-def run_stub(images: Path, out: Path, stop: Stop | None = None, *, batch_size: int = 4, **changed: Any) -> Summary:
+def run_stub(
+    images: Path, out: Path, stop: Stop | None = None, *, batch_size: int = 4, overwrite: bool = False, **changed: Any
+) -> Summary:
     """Run over a folder of images, with one worker so that the order of all operations is always the same."""
-    options = Job(sources=(str(images),), model=ModelSpec("stub"), output=str(out), batch_size=batch_size, workers=1)
+    options = Job(
+        sources=(str(images),),
+        model=ModelSpec("stub"),
+        output=str(out),
+        batch_size=batch_size,
+        workers=1,
+        overwrite=overwrite,
+    )
     with inline_workers():
         task = stub_task(lambda: find([str(images)]), **changed)
         return session.carried_out(task, options, Silent(), stop or Stop())

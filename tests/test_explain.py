@@ -287,17 +287,6 @@ def test_the_output_folder_is_tried_before_the_model_is_loaded(
     assert camx("explain", images, *TINY, "-o", "/proc/nothing/out") == 2
 
 
-def test_rows_do_not_depend_on_batches_workers_or_neighbours(camx: Camx, images: Path) -> None:
-    (images / "dog" / "broken.jpg").write_bytes(b"\xff\xd8\xff")
-    assert camx("explain", images, *TINY, "-o", "one", "-b", 1, "-j", 1) == 1
-    assert camx("explain", images, *TINY, "-o", "two", "-b", 5, "-j", 3) == 1
-    for one, two in zip(table(Path("one")), table(Path("two"))):
-        assert {k: v for k, v in one.items() if not k.endswith("prob") and not k.startswith("cam_")} == {
-            k: v for k, v in two.items() if not k.endswith("prob") and not k.startswith("cam_")
-        }
-        assert all(abs(float(one[k]) - float(two[k])) < 1e-5 for k in one if k.endswith("prob") and one[k])
-
-
 def test_a_full_disk_ends_the_run_and_the_next_one_continues(
     camx: Camx, images: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -357,27 +346,6 @@ def test_a_reader_that_goes_away_does_not_stop_the_run(camx: Camx, images: Path,
         process.stdout.close()
         assert process.wait(timeout=90) == 0
     assert len(table(tmp_path / "camx-out")) == 7
-
-
-def test_names_that_hurt(camx: Camx, tmp_path: Path) -> None:
-    folder = tmp_path / "odd"
-    folder.mkdir()
-    names = [
-        b"-rf.png",
-        b"a b.png",
-        b"new\nline.png",
-        b"\xff.png",
-        b"=1+1.png",
-        b"\x1b[31mred.png",
-        "…‮gnp.png".encode(),
-        b"x" * 251 + b".png",
-    ]
-    for name in names:
-        picture().save(os.fsencode(folder) + b"/" + name)
-    assert camx("explain", folder, *TINY) == 0
-    assert {os.fsencode(row["image"]) for row in journal()} == set(names)
-    assert len(table()) == len(names)
-    assert len(list(Path("camx-out/overlays").iterdir())) == len(names)
 
 
 def test_two_folders_with_equal_names_inside(camx: Camx, tmp_path: Path) -> None:

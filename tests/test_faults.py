@@ -87,12 +87,12 @@ def images(tmp_path: Path) -> Path:
     return folder
 
 
-def run_on(disk: Faulty, images: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def run_on(disk: Faulty, images: Path, out: Path, monkeypatch: pytest.MonkeyPatch, **changed: Any) -> str:
     """How a run on this disk ends."""
     with monkeypatch.context() as patched:
         patched.setattr(files, "system", disk)
         try:
-            return run_stub(images, out).state
+            return run_stub(images, out, **changed).state
         except CamxError:
             return "error"
         finally:
@@ -156,3 +156,27 @@ def test_any_operation_may_fail(images: Path, tmp_path: Path, monkeypatch: pytes
 @pytest.mark.slow
 def test_every_operation_may_fail(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert check_loop(images, tmp_path, monkeypatch, step=1) >= 800
+
+
+def test_replacing_a_folder_may_fail_anywhere(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--overwrite` in a folder of another run, broken off anywhere: the same command again leaves nothing of the old
+    one, and never finds the folder to be somebody else's."""
+    old, new = tmp_path / "old", {"fingerprint": lambda engine, base: {"command": "explain", "new": 1}}
+    for name in IMAGES[3:]:
+        (images / name).unlink()
+    with monkeypatch.context() as patched:
+        # Killed after all is written and before the last lines of the journal: files that no line names.
+        patched.setattr("tests.stub.EXTENSION", "webp")
+        assert run_on(Faulty(20, "kill"), images, old, patched) == "error"
+    assert [path.name for path in (old / "overlays").iterdir()]
+    clean = Faulty()
+    assert run_on(clean, images, tmp_path / "undisturbed", monkeypatch, **new) == "finished"
+    expected = volatile_parts(tree(tmp_path / "undisturbed"))
+    for mode in ("kill", "EIO"):
+        for at in range(1, clean.count + 20, 2):
+            out = tmp_path / "out"
+            shutil.rmtree(out, ignore_errors=True)
+            shutil.copytree(old, out)
+            run_on(Faulty(at, mode), images, out, monkeypatch, **new, overwrite=True)
+            assert run_on(Faulty(), images, out, monkeypatch, **new, overwrite=True) == "finished", (mode, at)
+            assert volatile_parts(tree(out)) == expected, (mode, at)

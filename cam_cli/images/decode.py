@@ -78,7 +78,11 @@ def _content(descriptor: int) -> bytes:
     if status.st_size > MAX_BYTES:
         raise UnreadableImage(f"{status.st_size:,} bytes are over the limit of {MAX_BYTES:,} for one file")
     with open(descriptor, "rb", closefd=False) as file:
-        return file.read()
+        data = file.read()
+    now = os.fstat(descriptor)
+    if (now.st_size, now.st_mtime_ns) != (status.st_size, status.st_mtime_ns):
+        raise UnreadableImage("the file changed while it was read; run again when it is whole")
+    return data
 
 
 def decode(data: bytes, *, max_pixels: int = MAX_PIXELS, unasked: int | None = None) -> Image.Image:

@@ -65,11 +65,12 @@ class Source:
 @dataclass(frozen=True)
 class Inputs:
     """The sources in input order; `base` is the absolute folder that their keys start in, `passed_over` how many
-    files of the folders were no images by their name."""
+    files of the folders were no images by their name, `linked` the links to folders, which are not followed."""
 
     sources: tuple[Source, ...]
     base: str
     passed_over: int = 0
+    linked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,7 @@ class _Entry(NamedTuple):
     folder_label: str
     label: str = ""
     passed_over: bool = False
+    linked: bool = False
 
 
 def find(arguments: Sequence[str], filters: Filters = Filters(), *, limit: int | None = None) -> Inputs:
@@ -97,18 +99,22 @@ def find(arguments: Sequence[str], filters: Filters = Filters(), *, limit: int |
     Raises `CamxError` for an argument that names no image, and when `exclude` leaves none.
     """
     found: dict[str, _Entry] = {}
-    passed_over = 0
+    passed_over, linked = 0, list[str]()
     for argument in arguments:
         images = skipped = 0
+        links = len(linked)
         for entry in _expand(argument, filters):
-            skipped += entry.passed_over
-            images += not entry.passed_over
-            if not entry.passed_over:
+            if entry.linked:
+                linked.append(entry.path)
+            elif entry.passed_over:
+                skipped += 1
+            else:
+                images += 1
                 known = found.setdefault(entry.absolute, entry)
                 if entry.label and not known.label:
                     found[entry.absolute] = known._replace(label=entry.label)
         if not images:
-            raise CamxError(_nothing(argument, skipped))
+            raise CamxError(_nothing(argument, skipped, linked[links:]))
         passed_over += skipped
     base = os.path.commonpath({entry.root for entry in found.values()})
     start = len(base.rstrip(os.sep)) + 1
@@ -119,7 +125,7 @@ def find(arguments: Sequence[str], filters: Filters = Filters(), *, limit: int |
     kept = [source for source in sources if not _matches(source.key, filters.exclude)] if filters.exclude else sources
     if not kept:
         raise CamxError(f"All {len(found)} images are excluded by {', '.join(filters.exclude)}. Loosen --exclude.")
-    return Inputs(tuple(kept[:limit]), base, passed_over)
+    return Inputs(tuple(kept[:limit]), base, passed_over, tuple(linked))
 
 
 def _matches(key: str, patterns: Iterable[str]) -> bool:
@@ -175,17 +181,20 @@ def _listed_entry(path: str, folder: str, label: str = "") -> _Entry:
 
 def _folder(argument: str, filters: Filters) -> Iterator[_Entry]:
     root = os.path.abspath(argument)
-    for inside in _walk(argument, ""):
+    for inside, linked in _walk(argument, ""):
         path = os.path.join(argument, inside)
+        if linked:
+            yield _Entry(path, os.path.join(root, inside), root, "", linked=True)
+            continue
         named = _matches(inside.replace(os.sep, "/"), filters.include) if filters.include else _has_image_name(path)
         first, below, _ = inside.partition(os.sep)
         label = first if below else os.path.basename(root)
         yield _Entry(path, os.path.join(root, inside), root, label, passed_over=not named)
 
 
-def _walk(folder: str, inside: str) -> Iterator[str]:
-    """Paths of regular files in a folder, sorted by their parts. Hidden entries, links to folders and the results
-    of earlier runs are left out."""
+def _walk(folder: str, inside: str) -> Iterator[tuple[str, bool]]:
+    """Paths of regular files, and of links to folders (True), in a folder, sorted by their parts. Hidden entries
+    and the results of earlier runs are left out."""
     try:
         with os.scandir(os.path.join(folder, inside)) as listing:
             entries = sorted(listing, key=lambda entry: entry.name)
@@ -200,7 +209,9 @@ def _walk(folder: str, inside: str) -> Iterator[str]:
             if not holds_results(entry.path):
                 yield from _walk(folder, path)
         elif entry.is_file():
-            yield path
+            yield path, False
+        elif entry.is_dir():
+            yield path, True
 
 
 def holds_results(folder: str) -> bool:
@@ -245,7 +256,12 @@ SOURCES: tuple[tuple[Callable[[str], bool], Callable[[str, Filters], Iterator[_E
 )
 
 
-def _nothing(argument: str, passed_over: int) -> str:
+def _nothing(argument: str, passed_over: int, linked: Sequence[str]) -> str:
+    if linked:
+        return (
+            f"No images in {argument!r}, only links to folders, which are not followed. "
+            f"Give the folders themselves, such as {os.path.realpath(linked[0])!r}."
+        )
     if passed_over:
         return (
             f"No images in {argument!r}: {passed_over} files have no image extension or do not match --include. "

@@ -6,9 +6,10 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,8 @@ from .journal import Journal, Row
 
 JOURNAL, TABLE, RECORD, LOCK = "manifest.jsonl", "predictions.csv", "run.json", ".camx.lock"
 ACTIVATIONS_TABLE, SHEETS = "activations.csv", "activations"
+#: What the name of a result adds to that of its image.
+_ENDING = re.compile(r"(\.[\w+-]+\.\d+)?\.(png|jpg|webp|npy)$")
 _OURS = (JOURNAL, TABLE, ACTIVATIONS_TABLE, RECORD, *sorted(RESULT_FOLDERS))
 
 
@@ -56,8 +59,11 @@ class OutputFolder:
                 "Choose another --output, or replace them with --overwrite."
             )
 
-    def begin(self, fingerprint: Mapping[str, Any], *, overwrite: bool = False) -> None:
-        """Open the journal. `overwrite` removes the results of another fingerprint, or of a finished run, first."""
+    def begin(self, fingerprint: Mapping[str, Any], keys: Iterable[str] = (), *, overwrite: bool = False) -> None:
+        """Open the journal. `overwrite` removes the results of another fingerprint, or of a finished run, first.
+
+        `keys` are the images of this run: what a killed run has left of them without a line in the journal goes too.
+        """
         self.check(fingerprint, overwrite=overwrite)
         with explained_errors(self.path):
             before = self._record()
@@ -65,7 +71,7 @@ class OutputFolder:
                 self._remove_parts()
                 unfinished = before.get("state") != "finished" and not _differences(before["fingerprint"], fingerprint)
                 if overwrite and not unfinished:
-                    self._clear()
+                    self._clear(frozenset(keys))
             self.record({"fingerprint": dict(fingerprint), "state": "running"})
             self._journal = Journal.open(self.file(JOURNAL))
 
@@ -120,25 +126,38 @@ class OutputFolder:
             return None
         return content if isinstance(content, dict) and isinstance(content.get("fingerprint"), dict) else None
 
-    def _clear(self) -> None:
-        """Remove what the old journal names, then the journal: files of others stay."""
+    def _clear(self, keys: Set[str]) -> None:
+        """Remove what the old journal names and what belongs to `keys`, then the journal: files of others stay.
+
+        The record stays until it is replaced, so that the folder is ours at every instant.
+        """
         if os.path.exists(self.file(JOURNAL)):
             old = Journal.read(self.file(JOURNAL))
             for row in old.rows(old):
                 for name in _files_of(row):
                     files.remove_if_there(self.file(name))
-        for name in (TABLE, ACTIVATIONS_TABLE, JOURNAL, RECORD):
+        for path, inside in self._results():
+            if _ENDING.sub("", inside) in keys:
+                files.remove_if_there(path)
+        for name in (TABLE, ACTIVATIONS_TABLE, JOURNAL):
             files.remove_if_there(self.file(name))
 
     def _remove_parts(self) -> None:
         """Remove the temporary files of a run that was killed."""
-        for result in ("", *RESULT_FOLDERS):
-            for folder, folders, names in os.walk(self.file(result)):
-                if not result:
-                    folders.clear()
+        with os.scandir(self.path) as listing:
+            here = [entry.path for entry in listing]
+        for path in (*here, *(path for path, _ in self._results())):
+            if path.endswith(files.PART):
+                files.remove_if_there(path)
+
+    def _results(self) -> Iterator[tuple[str, str]]:
+        """All files in the folders of results: their paths, and their names within, with `/`."""
+        for result in RESULT_FOLDERS:
+            start = self.file(result)
+            for folder, _, names in os.walk(start):
                 for name in names:
-                    if name.endswith(files.PART):
-                        files.remove_if_there(os.path.join(folder, name))
+                    path = os.path.join(folder, name)
+                    yield path, os.path.relpath(path, start).replace(os.sep, "/")
 
 
 def _files_of(row: Row) -> list[str]:

@@ -19,30 +19,34 @@ Relabel = Callable[[Row, Source], Row | None]
 def left_to_do(sources: Sequence[Source], folder: OutputFolder, progress: Progress, relabel: Relabel) -> list[Source]:
     """The sources without a good row: failed, new, changed on disk, or with a result file missing.
 
-    Good rows are counted in `progress`; where only the label is another now, the row is written again with it.
+    Good rows are counted in `progress`; where only the label or the position is another now, the row is written again.
     """
     done: set[str] = set()
     renewed: list[Row] = []
-    for source, row in _pairs(sources, folder):
+    for index, source, row in _known(sources, folder):
         if not _still_true(source, row, folder):
             continue
-        if row["label"] != source.label:
-            new = relabel(row, source)
-            if new is None:
-                continue
-            row = new
-            renewed.append(new)
+        now = {**row, "index": index}
+        current = now if row["label"] == source.label else relabel(now, source)
+        if current is None:
+            continue
+        if current != row:
+            renewed.append(current)
+        if len(renewed) == _CHUNK:
+            folder.append(renewed)
+            renewed.clear()
         done.add(source.key)
         progress.skipped += 1
-        progress.add(row)
-    for start in range(0, len(renewed), _CHUNK):
-        folder.append(renewed[start : start + _CHUNK])
+        progress.add(current)
+    folder.append(renewed)
     return [source for source in sources if source.key not in done]
 
 
-def _pairs(sources: Sequence[Source], folder: OutputFolder) -> Iterator[tuple[Source, Row]]:
-    known = [source for source in sources if source.key in folder.journal]
-    return zip(known, folder.journal.rows(source.key for source in known))
+def _known(sources: Sequence[Source], folder: OutputFolder) -> Iterator[tuple[int, Source, Row]]:
+    """The sources that have a row: their positions, they, and the rows."""
+    known = [(index, source) for index, source in enumerate(sources) if source.key in folder.journal]
+    rows = folder.journal.rows(source.key for _, source in known)
+    return ((index, source, row) for (index, source), row in zip(known, rows))
 
 
 def _still_true(source: Source, row: Row, folder: OutputFolder) -> bool:

@@ -69,12 +69,12 @@ def carried_out(task: Task[E, R], options: RunOptions, observer: Observer, stop:
         with stop.droppable():
             engine = task.build()
         fingerprint = task.fingerprint(engine, inputs.base)
-        folder.begin(fingerprint, overwrite=options.overwrite)
+        folder.begin(fingerprint, (source.key for source in inputs.sources), overwrite=options.overwrite)
         progress = Progress(total=len(inputs.sources))
         todo = left_to_do(inputs.sources, folder, progress, lambda row, source: task.relabel(engine, row, source))
         plan = Plan.of(engine, inputs, options.output, progress.skipped)
         observer.planned(plan)
-        for warning in task.warnings(engine, inputs):
+        for warning in (*_links(inputs), *task.warnings(engine, inputs)):
             observer.warned(warning)
         progress.started = time.perf_counter()
         batch = BatchSize(options.batch_size, engine.device)
@@ -98,6 +98,15 @@ def carried_out(task: Task[E, R], options: RunOptions, observer: Observer, stop:
             raise
         stopped = options.fail_fast and progress.counts[FAILED] and progress.done < progress.total
         return finish("interrupted" if stop.signal else "stopped" if stopped else "finished")
+
+
+def _links(inputs: Inputs) -> Iterator[str]:
+    if inputs.linked:
+        shown = ", ".join(inputs.linked[:3]) + (" …" if len(inputs.linked) > 3 else "")
+        yield (
+            f"{len(inputs.linked)} links to folders are not followed ({shown}); "
+            "name the folders themselves if their images are wanted."
+        )
 
 
 def _workers(options: RunOptions, images: int) -> Workers:
