@@ -1,0 +1,160 @@
+"""Signals and kills: what is done stays, nothing survives, and the same command continues."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from .conftest import TINY, picture
+from .test_workers import gone
+
+ROOT = str(Path(__file__).parents[1])
+#: A run whose decoders hang on images that are called so.
+FAULTY = "from cam_cli.pipeline import explain; from tests.faults import faulty_load; explain.load = faulty_load"
+
+
+@contextlib.contextmanager
+def start(images: Path, cwd: Path, *argv: str, before: str = "pass") -> Iterator[subprocess.Popen[str]]:
+    """`camx explain` in a process of its own, which does not outlive the block."""
+    script = f"{before}\nimport sys\nfrom cli.main import run\nsys.exit(run(sys.argv[1:]))"
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, "explain", str(images), *argv],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": ROOT},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def children(process: int) -> list[int]:
+    text = Path(f"/proc/{process}/task/{process}/children").read_text()
+    return [int(word) for word in text.split()]
+
+
+def wait_for(what: Callable[[], object], seconds: float = 90) -> None:
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def lines(out: Path) -> list[bytes]:
+    """The whole lines of the journal."""
+    journal = out / "manifest.jsonl"
+    data = journal.read_bytes() if journal.exists() else b""
+    return [line for line in data.splitlines(keepends=True) if line.endswith(b"\n")]
+
+
+@pytest.fixture
+def hanging(tmp_path: Path) -> Path:
+    """Three pictures, and then two on which a decoder hangs for ever."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name in ("a.png", "b.png", "c.png", "hang1.png", "hang2.png"):
+        picture().save(folder / name)
+    return folder
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for children in /proc")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143)])
+def test_a_signal_ends_a_run_whose_decoders_hang(
+    hanging: Path, tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    argv = (*TINY, "-b", "1", "-j", "2", "--image-timeout", "0")
+    with start(hanging, tmp_path, *argv, before=FAULTY) as process:
+        wait_for(lambda: len(list(tmp_path.glob("camx-out/overlays/*.png"))) == 3)
+        workers = children(process.pid)
+        assert len(workers) == 2
+        began = time.monotonic()
+        process.send_signal(number)
+        printed, _ = process.communicate(timeout=30)
+    assert process.returncode == code
+    assert time.monotonic() - began < 25, "on a machine that does nothing else it takes a tenth of a second"
+    assert "interrupted: the same command continues" in printed
+    assert all(map(gone, workers))
+    with open(tmp_path / "camx-out" / "predictions.csv", newline="") as file:
+        assert [row["status"] for row in csv.DictReader(file)] == ["ok"] * 3
+    assert json.loads((tmp_path / "camx-out" / "run.json").read_text())["state"] == "interrupted"
+
+
+#: A run whose files take for ever to encode: the first signal waits for those that are being written.
+STUCK = """
+import time
+from cam_cli.outputs.results import Results
+Results.of = lambda self, explanation: time.sleep(1000)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for children in /proc")
+def test_a_second_signal_is_immediate(hanging: Path, tmp_path: Path) -> None:
+    with start(hanging / "a.png", tmp_path, *TINY, before=STUCK) as process:
+        wait_for(lambda: (tmp_path / "camx-out" / "manifest.jsonl").exists())
+        workers = children(process.pid)
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.5)
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=10)
+    assert process.returncode == 130
+    assert all(map(gone, workers))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for children in /proc")
+def test_twenty_kills_at_any_time(tmp_path: Path) -> None:
+    """`kill -9` at random times, twenty times, each time continued: in the end everything is as if undisturbed."""
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    for index in range(400):
+        picture(200 + index % 50, 150, index).save(folder / f"{index:03}.jpg")
+    (folder / "150.jpg").write_bytes(b"\xff\xd8\xff broken")
+    argv = ("--model", "demo", "--save", "overlay,heatmap", "-j", "2", "-b", "4")
+    chance, kills, while_at_work, survivors = random.Random(0), 0, 0, list[int]()
+    while kills < 20:
+        done = len(lines(out))
+        with start(folder, tmp_path, *argv, "-o", str(out)) as process:
+            # Half of the kills come at any time, also before the first image; the others in the middle of the work.
+            while kills % 2 and process.poll() is None and len(lines(out)) == done:
+                time.sleep(0.02)
+            time.sleep(chance.uniform(0, 0.3 if kills % 2 else 4))
+            if process.poll() is None:
+                survivors += children(process.pid)
+                kills += 1
+        while_at_work += len(lines(out)) > done
+        assert not unfinished(out)
+        if process.returncode in (0, 1):
+            (out / "overlays" / f"{chance.randrange(140):03}.jpg.png").unlink()
+    assert all(map(gone, survivors))
+    assert while_at_work >= 5
+    with start(folder, tmp_path, *argv, "-o", str(out)) as last:
+        last.communicate()
+    with start(folder, tmp_path, *argv, "-o", str(tmp_path / "undisturbed")) as other:
+        other.communicate()
+    assert last.returncode == other.returncode == 1, "one image is broken"
+    assert (out / "predictions.csv").read_bytes() == (tmp_path / "undisturbed" / "predictions.csv").read_bytes()
+    for path in (tmp_path / "undisturbed").rglob("*.png"):
+        assert (out / path.relative_to(tmp_path / "undisturbed")).read_bytes() == path.read_bytes()
+    assert len(list(out.rglob("*.*"))) == len(list((tmp_path / "undisturbed").rglob("*.*")))
+
+
+def unfinished(out: Path) -> list[str]:
+    """Pictures whose last bytes are missing."""
+    return [path.name for path in out.rglob("*.png") if not path.read_bytes().endswith(b"IEND\xaeB`\x82")]
