@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from cam_cli import Explainer, ExplainOptions, load_model
-from cam_cli.cams.explainer import Explanation
+from cam_cli.cams.explanation import Explanation
 from cam_cli.cams.heatmaps import normalised, placed
 from cam_cli.cams.targets import Target
 from cam_cli.demo import CLASSES, DrawnObject, Scene, render
@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1_000_000)
     parser.add_argument("--method", default="cam")
     options = parser.parse_args()
-    every = ExplainOptions(methods=(options.method,), target=Target("top", len(CLASSES)), top_k=2, device="cpu")
+    every = ExplainOptions(methods=(options.method,), targets=(Target("top", len(CLASSES)),), top_k=2, device="cpu")
     explainer = Explainer(load_model(options.model), every)
     seeds = range(options.seed, options.seed + options.scenes)
     chance = np.random.default_rng(options.seed)

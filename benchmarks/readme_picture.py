@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from cam_cli import Explainer, ExplainOptions, load_model
-from cam_cli.cams.explainer import Explanation
+from cam_cli.cams.explanation import Explanation
 from cam_cli.cams.heatmaps import normalised
 from cam_cli.cams.targets import Target
 from cam_cli.outputs.pictures import Drawing, Rendering, draw_overlay
@@ -33,7 +33,7 @@ def tiles(explanation: Explanation) -> list[tuple[str, Image.Image]]:
 
 def main(target: str) -> None:
     folder = Path(__file__).parents[1] / "sample_images"
-    options = ExplainOptions(methods=("cam",), target=Target("top", 2), device="cpu")
+    options = ExplainOptions(methods=("cam",), targets=(Target("top", 2),), device="cpu")
     explainer = Explainer(load_model("demo"), options)
     size = (6 * (WIDTH + GAP) - GAP + 2 * GAP, len(ROWS) * (HEIGHT + TEXT + GAP) - GAP)
     sheet = Image.new("RGB", size, "white")

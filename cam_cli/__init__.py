@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .analysis.logger import FeatureLogger
     from .analysis.sinks import FolderSink, WandbSink
-    from .cams.explainer import Explainer, ExplainOptions, Explanation
+    from .cams.explainer import Explainer, ExplainOptions
+    from .cams.explanation import Explanation
     from .errors import CamxError
     from .models.catalog import ModelSpec, Network, load_model
 
@@ -33,7 +34,7 @@ _HOMES = {
     "CamxError": "errors",
     "ExplainOptions": "cams.explainer",
     "Explainer": "cams.explainer",
-    "Explanation": "cams.explainer",
+    "Explanation": "cams.explanation",
     "FeatureLogger": "analysis.logger",
     "FolderSink": "analysis.sinks",
     "ModelSpec": "models.catalog",

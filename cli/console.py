@@ -85,7 +85,13 @@ class Reporter:
 
 
 def _figures(progress: Progress) -> dict[str, Any]:
-    return {"rate": f"{progress.rate:.1f} img/s", "failed": progress.counts["failed"], "stage": progress.limited_by}
+    rate = f"{progress.rate:.1f} img/s{_steps(progress)}"
+    return {"rate": rate, "failed": progress.counts["failed"], "stage": progress.limited_by}
+
+
+def _steps(progress: Progress) -> str:
+    """How far a method is with its present image, where it takes long."""
+    return f", forward {progress.steps[0]} of {progress.steps[1]}" if progress.steps else ""
 
 
 def fail(message: str) -> None:

@@ -50,9 +50,10 @@ Interpolation = Annotated[
 ]
 _EMA_HELP = "Take or refuse averaged weights; they are taken where a checkpoint has them."
 Ema = Annotated[bool | None, option(MODEL, "--ema/--no-ema", help=_EMA_HELP)]
-TargetLayer = Annotated[
-    str, option(MODEL, "--layer", help="Target layer: auto, or a name that `camx layers MODEL` lists.")
-]
+_LAYER_HELP = (
+    "Target layer: auto, or a name that `camx layers MODEL` lists. Repeatable: the maps of several layers become one."
+)
+TargetLayer = Annotated[list[str] | None, option(MODEL, "--layer", help=_LAYER_HELP)]
 MapLayer = Annotated[
     str, option(MODEL, "--layer", help="The layer to look at: auto (the first convolution that runs), or a name.")
 ]
@@ -62,7 +63,18 @@ Method = Annotated[
     list[str] | None,
     option(EXPLANATION, "--method", help=f"{', '.join(METHODS)}. Repeatable. [default: gradcam]"),
 ]
-Target = Annotated[str, option(EXPLANATION, "--target", help="predicted, label, top:K, or a class by index or name.")]
+_TARGET_HELP = "predicted, label, top:K, or a class by index or name. Repeatable. [default: predicted]"
+Target = Annotated[list[str] | None, option(EXPLANATION, "--target", help=_TARGET_HELP)]
+_EVIDENCE_HELP = "What speaks for the class, against it, or both in one map of two colours."
+Evidence = Annotated[str, option(EXPLANATION, "--evidence", help=_EVIDENCE_HELP)]
+_SMOOTH_HELP = "Average over the mirror image (flip), and also over contrasts (aug), or none."
+Smooth = Annotated[str, option(EXPLANATION, "--smooth", help=_SMOOTH_HELP)]
+_MULTI_LABEL_HELP = "A picture can have several classes: all that reach --threshold are predicted."
+MultiLabel = Annotated[bool, option(EXPLANATION, "--multi-label", help=_MULTI_LABEL_HELP)]
+Threshold = Annotated[
+    float,
+    option(EXPLANATION, "--threshold", help="Probability from which on a class is predicted, with --multi-label."),
+]
 TopK = Annotated[int, option(EXPLANATION, "--top-k", help="Classes per image in the table.", min=1)]
 Seed = Annotated[int, option(EXPLANATION, "--seed", help="Seed of all that is random.", min=0, max=2**63 - 1)]
 

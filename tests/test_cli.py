@@ -60,7 +60,10 @@ R50 = ModelSpec("resnet50")
     [
         ("-m resnet50", {}),
         ("-m a --checkpoint w.pth --no-ema", {"model": ModelSpec("a", checkpoint="w.pth", ema=False)}),
-        ("-m a --no-pretrained --seed 3", {"model": ModelSpec("a", pretrained=False, seed=3)}),
+        (
+            "-m a --no-pretrained --seed 3",
+            {"model": ModelSpec("a", pretrained=False, seed=3), "explain": ExplainOptions(seed=3)},
+        ),
         (
             "-m a --model-arg pad_type=same --model-arg n=3 --model-arg x=true",
             {"model": ModelSpec("a", args={"pad_type": "same", "n": 3, "x": True})},
@@ -78,11 +81,11 @@ R50 = ModelSpec("resnet50")
             "--target top:3 --layer layer3 --top-k 2 --device cpu --precision bf16",
             {
                 "explain": ExplainOptions(
-                    target=Target("top", 3), layer="layer3", top_k=2, device="cpu", precision="bf16"
+                    targets=(Target("top", 3),), layers=("layer3",), top_k=2, device="cpu", precision="bf16"
                 )
             },
         ),
-        ("--target 281", {"explain": ExplainOptions(target=Target("class", name="281"))}),
+        ("--target 281", {"explain": ExplainOptions(targets=(Target("class", name="281"),))}),
         (
             "--save overlay,array --size original --colormap viridis --alpha 0.3 --format webp",
             {"rendering": Rendering(("overlay", "array"), "original", "viridis", 0.3, "webp")},
@@ -130,7 +133,7 @@ def test_a_config_may_be_yaml_and_arguments_of_the_model_a_table(job: Callable[.
     config.write_text("model: a\nmodel_arg:\n  pad_type: same\nlayer: layer3\n")
     given = job("--config", config)
     assert given.model == ModelSpec("a", args={"pad_type": "same"})
-    assert given.explain.layer == "layer3"
+    assert given.explain.layers == ("layer3",)
 
 
 @pytest.mark.parametrize(

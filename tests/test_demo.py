@@ -66,7 +66,9 @@ def test_cam_is_exact() -> None:
 
 def test_it_finds_the_objects() -> None:
     """A small sample of what `benchmarks/demo.py` measures; the figures are in docs/demo.md."""
-    explainer = Explainer(load_model("demo"), ExplainOptions(methods=("cam",), target=Target("top", 12), device="cpu"))
+    explainer = Explainer(
+        load_model("demo"), ExplainOptions(methods=("cam",), targets=(Target("top", 12),), device="cpu")
+    )
     scenes = [render(5_000_000 + n, (160, 160), (CLASSES[n % 12],)) for n in range(48)]
     pairs = [render(6_000_000 + n, (160, 160), (CLASSES[n % 12], CLASSES[(n + 5) % 12])) for n in range(24)]
     right = inside = inside_pairs = 0

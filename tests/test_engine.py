@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from cam_cli.cams.classifier import find_classifier
-from cam_cli.cams.cut import TargetLayer, Trace, trace
+from cam_cli.cams.cut import TargetLayer, Trace, trace, traces
 from cam_cli.cams.explainer import Explainer, ExplainOptions
 from cam_cli.cams.layers import choose_layer
 from cam_cli.cams.methods import METHODS
@@ -137,7 +137,7 @@ def shown(count: int) -> list[Picture]:
 
 
 def test_an_image_is_explained_the_same_alone_and_among_others() -> None:
-    explainer = Explainer(network(seeded(InPlaceNet)), ExplainOptions(target=Target("top", 3)))
+    explainer = Explainer(network(seeded(InPlaceNet)), ExplainOptions(targets=(Target("top", 3),)))
     pictures = shown(6)
     together, reverse = explainer.explain(pictures), explainer.explain(pictures[::-1])[::-1]
     for one, two, alone in zip(together, reverse, (explainer.explain([p])[0] for p in pictures)):
@@ -153,13 +153,13 @@ def test_the_target_is_label_top_or_class() -> None:
         prepare(picture(seed=s), Source(str(s), "", label), _plain()) for s, label in enumerate(["b", "4", "x", ""])
     ]
     model = network(seeded(InPlaceNet), names=names)
-    by_label = Explainer(model, ExplainOptions(target=Target("label"))).explain(labelled)
+    by_label = Explainer(model, ExplainOptions(targets=(Target("label"),))).explain(labelled)
     assert [e.maps[0].prediction.index for e in by_label[:2]] == [1, 4]
     assert [bool(e.problem) for e in by_label] == [False, False, True, True]
     assert "'x' is no class" in by_label[2].problem
-    by_class = Explainer(model, ExplainOptions(target=Target("class", name="D"))).explain(labelled)
+    by_class = Explainer(model, ExplainOptions(targets=(Target("class", name="D"),))).explain(labelled)
     assert {e.maps[0].prediction.name for e in by_class} == {"d"}
-    top = Explainer(model, ExplainOptions(target=Target("top", 9), top_k=2)).explain(labelled[:1])[0]
+    top = Explainer(model, ExplainOptions(targets=(Target("top", 9),), top_k=2)).explain(labelled[:1])[0]
     assert len(top.maps) == 5
     assert [m.prediction for m in top.maps[:2]] == list(top.ranking)
 
@@ -302,10 +302,12 @@ def test_a_network_made_under_inference_mode_is_refused_with_the_reason() -> Non
 def test_bf16_forward_keeps_fp32_maps() -> None:
     explainer = Explainer(network(seeded(InPlaceNet)), ExplainOptions(precision="bf16", device="cpu"))
     exact = Explainer(
-        network(seeded(InPlaceNet)), ExplainOptions(precision="fp32", device="cpu", target=Target("class", name="1"))
+        network(seeded(InPlaceNet)),
+        ExplainOptions(precision="fp32", device="cpu", targets=(Target("class", name="1"),)),
     )
     rough = Explainer(
-        network(seeded(InPlaceNet)), ExplainOptions(precision="bf16", device="cpu", target=Target("class", name="1"))
+        network(seeded(InPlaceNet)),
+        ExplainOptions(precision="bf16", device="cpu", targets=(Target("class", name="1"),)),
     )
     assert explainer.precision == "bf16"
     for one, two in zip(exact.explain(shown(3)), rough.explain(shown(3))):
@@ -327,13 +329,13 @@ def test_a_batch_that_does_not_fit_is_done_in_smaller_ones(monkeypatch: pytest.M
     expected = explainer.explain(shown(7))
     sizes: list[int] = []
 
-    def small_memory(module: nn.Module, inputs: Tensor, *rest: Any) -> Trace:
+    def small_memory(module: nn.Module, inputs: Tensor, *rest: Any, **more: Any) -> list[Trace]:
         sizes.append(len(inputs))
         if len(inputs) > 2:
             raise RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory")
-        return trace(module, inputs, *rest)
+        return traces(module, inputs, *rest, **more)
 
-    monkeypatch.setattr("cam_cli.cams.explainer.trace", small_memory)
+    monkeypatch.setattr("cam_cli.cams.explainer.traces", small_memory)
     found = explainer.explain(shown(7))
     assert sizes == [7, 3, 1, 1, 1, 1, 1, 1, 1]
     assert [e.picture.source.key for e in found] == [e.picture.source.key for e in expected]
@@ -343,8 +345,8 @@ def test_a_batch_that_does_not_fit_is_done_in_smaller_ones(monkeypatch: pytest.M
 def test_one_picture_that_does_not_fit_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     explainer = Explainer(network(seeded(InPlaceNet)))
 
-    def no_memory(*_: Any) -> Trace:
+    def no_memory(*_: Any, **_more: Any) -> list[Trace]:
         raise RuntimeError("can't allocate memory")
 
-    monkeypatch.setattr("cam_cli.cams.explainer.trace", no_memory)
+    monkeypatch.setattr("cam_cli.cams.explainer.traces", no_memory)
     assert ["not enough memory" in e.problem for e in explainer.explain(shown(2))] == [True, True]

@@ -234,7 +234,7 @@ WRONG = [
     (["explain", *TINY], "Missing argument"),
     (["explain", "nowhere", *TINY], "no file or folder 'nowhere'"),
     (["explain", "IMAGES", *TINY, "--layer", "layer5"], "no layer 'layer5'. Did you mean"),
-    (["explain", "IMAGES", *TINY, "--method", "grad"], "Unknown method 'grad'. Did you mean gradcam"),
+    (["explain", "IMAGES", *TINY, "--method", "gradcm"], "Unknown method 'gradcm'. Did you mean gradcam"),
     (["explain", "IMAGES", *TINY, "--target", "top:0"], "K in top:K"),
     (["explain", "IMAGES", *TINY, "--target", "tabby catt"], "no class 'tabby catt'. Did you mean"),
     (["explain", "IMAGES", *TINY, "--target", "label"], "--target label needs labels"),

@@ -32,13 +32,20 @@ def test_no_file_spells_the_installed_name_of_the_command_line() -> None:
             assert "cam_cli" + ".cli" not in path.read_text(), path
 
 
-def test_the_readme_names_every_method_and_flag(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_table_of_methods_is_the_registry() -> None:
+    document = (ROOT / "docs" / "methods.md").read_text()
+    for name, method in METHODS.items():
+        forwards = "1" if method.forwards == "0" else f"1 + {method.forwards}"
+        equation = method.equation.replace("|", "\\|")
+        gradients = "yes" if method.gradients else "no"
+        cells = (f"`{name}`", method.summary, method.paper, equation, gradients, forwards, method.works)
+        assert f"| {' | '.join(cells)} |\n" in document, name
+    assert len(re.findall(r"^\| `[a-z]", document, re.MULTILINE)) == len(METHODS)
+
+
+def test_the_documents_name_every_flag(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    readme = (ROOT / "README.md").read_text()
-    for name in METHODS:
-        assert f"`{name}`" in readme
+    readme = (ROOT / "README.md").read_text() + (ROOT / "docs" / "methods.md").read_text()
     run(["explain", "--help"])
     for flag in set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", capsys.readouterr().out)) - {"--help"}:
         assert f"`{flag}" in readme or f" {flag}" in readme, flag

@@ -74,3 +74,38 @@ def test_every_broken_file_has_its_own_row(camx: Callable[..., int], data: Path)
         assert bool(row["error"]) == (row["status"] != "ok")
         if row["status"] == "ok":
             assert [int(row["width"]), int(row["height"])] == verdict["upright_size"]
+
+
+@pytest.mark.parametrize("precision", ["bf16", pytest.param("fp16", marks=pytest.mark.slow)])
+def test_rough_arithmetic_of_the_network_hardly_moves_a_map(data: Path, precision: str) -> None:
+    """Correlation above 0.99 with fp32, for the class of fp32, on real photos; finercam is left out, for which rounded
+    scores can choose other similar classes."""
+    from cam_cli import Explainer, ExplainOptions, ModelSpec, load_model
+    from cam_cli.images.decode import upright_rgb
+    from cam_cli.images.picture import prepare
+    from cam_cli.images.sources import Source
+
+    methods = (
+        "gradcam",
+        "cam",
+        "gradcam++",
+        "xgradcam",
+        "hirescam",
+        "layercam",
+        "elementwise",
+        "eigencam",
+        "shapleycam",
+    )
+    network = load_model(ModelSpec("torchvision/squeezenet1_0", checkpoint=str(data / "weights" / "squeezenet1_0.pth")))
+    photos = []
+    for path in sorted((data / "photos").glob("*.png"))[:3]:
+        with Image.open(path) as image:
+            photos.append(prepare(upright_rgb(image), Source("", ""), network.preprocessing))
+    exact, rough = (Explainer(network, ExplainOptions(methods, precision=p, device="cpu")) for p in ("fp32", precision))
+    inputs = exact._runner.inputs(photos)
+    traced, wanted = exact.explain_tensor(inputs)
+    _, found = rough.explain_tensor(inputs, traced.logits.argmax(1, keepdim=True))
+    for name in methods:
+        assert found[name].dtype == torch.float32
+        for one, two in zip(wanted[name].flatten(1), found[name].flatten(1)):
+            assert np.corrcoef(one.clamp_min(0), two.clamp_min(0))[0, 1] > 0.99, name

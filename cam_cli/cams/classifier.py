@@ -44,14 +44,16 @@ def find_classifier(module: nn.Module, features: Tensor, logits: Tensor) -> Clas
     Proved by arithmetic, not by names: only a weight that reproduces the logits is taken.
     Raises `CamxError` if the network has other layers between the target layer and its scores.
     """
-    shape = (logits.shape[1], features.shape[1])
+    channels = features.shape[1]
     for layer in reversed(list(module.modules())):
-        if not isinstance(layer, (nn.Linear, nn.Conv2d)) or tuple(layer.weight.shape[:2]) != shape:
+        if not isinstance(layer, (nn.Linear, nn.Conv2d)) or layer.weight.shape[1] != channels:
             continue
-        if layer.weight.numel() != shape[0] * shape[1]:
+        if layer.weight.numel() != layer.weight.shape[0] * channels:
             continue
-        weight = layer.weight.detach().float().reshape(shape)
-        bias = None if layer.bias is None else layer.bias.detach().float()
+        weight = _two_sided(layer.weight.detach().float().reshape(-1, channels))
+        bias = None if layer.bias is None else _two_sided(layer.bias.detach().float())
+        if len(weight) != logits.shape[1]:
+            continue
         for rectified in (False, True):
             candidate = Classifier(weight, bias, rectified)
             if torch.allclose(candidate.logits(features), logits, rtol=1e-3, atol=1e-3 * float(logits.abs().max())):
@@ -60,3 +62,8 @@ def find_classifier(module: nn.Module, features: Tensor, logits: Tensor) -> Clas
         "The method cam needs global average pooling and one linear layer after the target layer, which this network "
         "does not have there. Use --method gradcam, or give it such a head with `camx train-gap`."
     )
+
+
+def _two_sided(rows: Tensor) -> Tensor:
+    """The rows per class; that of a single logit as those of its two classes (see `Trace.logits`)."""
+    return torch.cat([-rows / 2, rows / 2]) if len(rows) == 1 else rows

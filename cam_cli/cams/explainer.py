@@ -2,83 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from ..errors import CamxError, nearest
+from ..errors import CamxError
 from ..images.decode import upright_rgb
-from ..images.geometry import Preprocessing
 from ..images.picture import Picture, prepare
 from ..images.sources import Source
 from ..models.catalog import Network
 from ..models.classes import checked
 from .classifier import Classifier, find_classifier
-from .cut import TargetLayer, Trace, trace
+from .combine import SMOOTH, Maps, averaged, check_methods, maps_of
+from .cut import TargetLayer, Trace, trace, traces
+from .explanation import ClassMap, Explanation, Prediction
 from .layers import AUTO, choose_layer
-from .methods import METHODS
+from .methods import METHODS, Method
 from .probe import probe_picture
+from .replay import Replay, Told
 from .runner import Runner, check_precision
-from .targets import Target
+from .targets import Scores, Target, as_columns, chosen
 
-
-@dataclass(frozen=True)
-class Prediction:
-    """One class of an image's ranking: `probability` is the softmax of the scores, in [0, 1]."""
-
-    index: int
-    name: str
-    probability: float
-
-
-@dataclass(frozen=True)
-class ClassMap:
-    """The raw map of one method for one class: float32 h×w on the grid of the layer, any sign and scale."""
-
-    method: str
-    layer: str
-    prediction: Prediction
-    values: np.ndarray
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """All that is known of one picture: its best classes, best first, and its maps, in the order asked for.
-
-    `label` is its true class, if known to the model. `problem` says why there is nothing to show, or is "".
-    """
-
-    picture: Picture
-    ranking: tuple[Prediction, ...] = ()
-    maps: tuple[ClassMap, ...] = ()
-    label: int | None = None
-    problem: str = ""
+#: What the map of a method that reads no layer is called in its place.
+_PLACES = {"pixels": "input", "patches": "attention"}
 
 
 @dataclass(frozen=True)
 class ExplainOptions:
     """What to explain and how to run. `precision` auto: bf16 on GPUs that have it, else fp32.
 
+    layers: one, or several whose maps become one. evidence: `for` a class, `against` it, or `both` in one map.
+    smooth: averages over the mirror image (`flip`), and also over contrasts (`aug`). multi_label: every class from
+    `threshold` on is predicted. seed: of methods that draw random numbers.
     Raises `CamxError` for values that do not exist.
     """
 
     methods: tuple[str, ...] = ("gradcam",)
-    target: Target = Target()
-    layer: str = AUTO
+    targets: tuple[Target, ...] = (Target(),)
+    layers: tuple[str, ...] = (AUTO,)
     top_k: int = 5
+    evidence: str = "for"
+    smooth: str = "none"
+    multi_label: bool = False
+    threshold: float = 0.5
+    seed: int = 0
     device: str = "auto"
     precision: str = "auto"
 
     def __post_init__(self) -> None:
-        for name in self.methods:
-            if name not in METHODS:
-                raise CamxError(f"Unknown method {name!r}.{nearest(name, METHODS)} Methods: {', '.join(METHODS)}.")
+        check_methods(self.methods, self.evidence, self.smooth)
         if self.top_k < 1:
             raise CamxError(f"--top-k {self.top_k}: at least one class is needed.")
+        if not 0 < self.threshold < 1:
+            raise CamxError(f"--threshold {self.threshold} is outside 0 … 1: it is a probability.")
         check_precision(self.precision)
 
 
@@ -88,22 +68,36 @@ class Explainer:
     >>> network = load_model("resnet50")
     >>> explainer = Explainer(network)
     >>> explanations = explainer.explain_images([Image.open("dog.jpg")])
+
+    `layers` are those that were asked for, `layer` the first of them. `told` may be set: it is called with
+    (steps done, steps in all) by methods that take many forwards.
     """
+
+    told: Told | None = None
 
     @torch.inference_mode(False)
     def __init__(self, network: Network, options: ExplainOptions = ExplainOptions()) -> None:
-        """Moves the network to the device and finds the layer. Raises `CamxError` for what cannot be done."""
+        """Moves the network to the device and finds the layer. Raises `CamxError` for what cannot be done, and for
+        methods that do not work with this network."""
         self.network = network
         self.options = options
         self._runner = Runner(network, options.device, options.precision)
         self.device, self.precision = self._runner.device, self._runner.precision
         preprocessing = network.preprocessing
-        self.layer: TargetLayer = choose_layer(
-            self._runner.module, preprocessing.input_size, preprocessing.channels, options.layer
+        self.layers: tuple[TargetLayer, ...] = tuple(
+            choose_layer(self._runner.module, preprocessing.input_size, preprocessing.channels, name)
+            for name in dict.fromkeys(options.layers)
         )
-        self.class_count, self._classifier = self._examined(preprocessing)
-        checked(network.classes, self.class_count, "The list of class names")
-        self._target = options.target.resolved(network.classes, self.class_count)
+        self.layer = self.layers[0]
+        self._classifier: Classifier | None = None
+        self._several_labels = options.multi_label
+        probed = self._probed()
+        self.class_count = probed.logits.shape[1]
+        #: A head with one logit has two classes; its own share of probability is the softmax of both.
+        self._several_labels = options.multi_label and not probed.one_logit
+        self.classes = network.classes.two_sided() if probed.one_logit else network.classes
+        checked(self.classes, self.class_count, "The list of class names")
+        self._targets = [target.resolved(self.classes, self.class_count) for target in options.targets]
 
     def explain_images(self, images: Sequence[Image.Image]) -> list[Explanation]:
         """Explain pictures in memory (any mode, turned as their EXIF data say), one explanation each, in order."""
@@ -118,63 +112,144 @@ class Explainer:
         return self._runner.in_batches(pictures, self._batch, lambda one, why: Explanation(one, problem=why))
 
     def explain_tensor(self, inputs: Tensor, classes: Tensor | None = None) -> tuple[Trace, dict[str, Tensor]]:
-        """The engine alone: a normalised batch B×C×H×W on the device → its trace, and B×T×h×w maps per method.
+        """The engine alone: a normalised batch B×C×H×W on the device → its trace, and raw maps B×T×h×w per method.
 
-        `classes` B×T; None for the predicted one.
+        `classes` B×T; None for the predicted one. A method without a class gives one map per image, `dff` its concepts.
         """
+        traced = self._traced(inputs)
+        wanted = traced[0].logits.argmax(1, keepdim=True) if classes is None else classes
+        return traced[0], {name: maps.values for name, maps in self._maps(traced, wanted).items()}
+
+    def _traced(self, inputs: Tensor) -> list[Trace]:
+        """One forward: its traces at all layers, with the network to be asked again."""
+        replay = Replay(
+            self._runner.module,
+            inputs,
+            self.layers,
+            self._runner.normalised_black,
+            self.options.seed,
+            self._several_labels,
+            self._runner.autocast,
+            self.told,
+        )
+        twice = any(METHODS[name].twice for name in self.options.methods)
         with self._runner.autocast():
-            traced = trace(self._runner.module, inputs, self.layer, self._classifier)
-        # Outside autocast: the arithmetic of the maps is float32 whatever the network ran in.
-        chosen = traced.logits.argmax(1, keepdim=True) if classes is None else classes
-        return traced, {name: METHODS[name].maps(traced, chosen) for name in self.options.methods}
+            found = traces(self._runner.module, inputs, self.layers, self._classifier, twice=twice)
+        return [dataclasses.replace(trace, replay=replay) for trace in found]
+
+    def _maps(self, traced: Sequence[Trace], classes: Tensor) -> dict[str, Maps]:
+        """The maps of every method for B×T classes, averaged over the views of `--smooth`.
+
+        Outside autocast: the arithmetic of the maps is float32 whatever the network ran in.
+        """
+        views = SMOOTH[self.options.smooth]
+        inputs = traced[0].again.inputs
+        seen = [traced, *(self._traced(view.apply(inputs)) for view in views)]
+        backs = [lambda maps: maps, *(view.back for view in views)]
+        return {
+            name: averaged([maps_of(METHODS[name], one, classes, self.options.evidence) for one in seen], backs)
+            for name in self.options.methods
+        }
 
     def _batch(self, pictures: Sequence[Picture]) -> list[Explanation]:
         labels = [self.label_of(picture.source) for picture in pictures]
-        with self._runner.autocast():
-            traced = trace(self._runner.module, self._runner.inputs(pictures), self.layer, self._classifier)
-        classes = self._target.classes(traced.logits.nan_to_num(), labels)
-        maps = {name: METHODS[name].maps(traced, classes).cpu().numpy() for name in self.options.methods}
-        probabilities = traced.logits.softmax(1)
-        top = probabilities.topk(min(self.options.top_k, self.class_count), dim=1)
-        wanted = probabilities.gather(1, classes).tolist()
-        rankings = zip(top.indices.tolist(), top.values.tolist())
-        finite = torch.isfinite(traced.logits).all(1).tolist()
+        traced = self._traced(self._runner.inputs(pictures))
+        logits = traced[0].logits
+        scores = self._scores(logits)
+        classes = chosen(self._targets, scores, labels)
+        maps = self._maps(traced, as_columns(classes, scores.ranking))
+        finite = torch.isfinite(logits).all(1).tolist()
+        needs_label = any(target.kind == "label" for target in self._targets)
         explanations = []
-        for i, (picture, (indices, values)) in enumerate(zip(pictures, rankings)):
+        for i, picture in enumerate(pictures):
             if not finite[i]:
                 explanations.append(Explanation(picture, problem="the network returned NaN or infinite scores"))
-            elif self._target.kind == "label" and labels[i] is None:
+            elif needs_label and labels[i] is None:
                 explanations.append(Explanation(picture, problem=self._no_label(picture.source)))
             else:
-                ranking = tuple(self._prediction(c, p) for c, p in zip(indices, values))
-                targets = [self._prediction(c, p) for c, p in zip(classes[i].tolist(), wanted[i])]
-                shown = tuple(
-                    ClassMap(m, self.layer.name, target, maps[m][i, t])
-                    for m in maps
-                    for t, target in enumerate(targets)
-                )
-                explanations.append(Explanation(picture, ranking, shown, labels[i]))
+                chances = scores.probabilities[i].tolist()
+                ranking = [self._prediction(c, chances) for c in scores.ranking[i, : self.options.top_k].tolist()]
+                wanted = [self._prediction(c, chances) for c in classes[i]]
+                shown = [one for name in maps for one in self._class_maps(name, maps[name], i, wanted)]
+                correct = None if labels[i] is None else labels[i] in scores.predicted(i)
+                explanations.append(Explanation(picture, tuple(ranking), tuple(shown), labels[i], correct))
         return explanations
+
+    def _class_maps(self, name: str, maps: Maps, image: int, wanted: Sequence[Prediction]) -> Iterator[ClassMap]:
+        """The maps of one method for one image: of its classes, of the first one only, or of its concepts."""
+        method = METHODS[name]
+        layers = [layer.name for layer in self.layers] if method.grid == "layer" else [_PLACES[method.grid]]
+        values = maps.values[image].cpu().numpy()
+        for index, one in enumerate(values):
+            concept: tuple[Prediction, ...] = ()
+            if maps.scores is not None:
+                concept = self._ranking(maps.scores[image, index])
+            elif index >= len(wanted):
+                return
+            yield ClassMap(
+                method=name,
+                layer="+".join(layers),
+                prediction=concept[0] if concept else wanted[index],
+                values=one,
+                energies=tuple(zip(layers, maps.energies[image, index].tolist())) if len(layers) > 1 else (),
+                two_sided=self.options.evidence == "both",
+                fine=method.grid == "pixels",
+                concept=index + 1 if concept else None,
+                concept_classes=concept,
+            )
 
     def label_of(self, source: Source) -> int | None:
         """The class that a source's label means to this model; None without a label or if the model lacks it."""
         if not source.label:
             return None
         try:
-            return self.network.classes.index(source.label, self.class_count)
+            return self.classes.index(source.label, self.class_count)
         except CamxError:
             return None
 
     def _no_label(self, source: Source) -> str:
         return f"its label {source.label!r} is no class of the model" if source.label else "it has no label to explain"
 
-    def _prediction(self, index: int, probability: float) -> Prediction:
-        return Prediction(index, self.network.classes[index], probability)
+    def _ranking(self, logits: Tensor) -> tuple[Prediction, ...]:
+        """The best classes of one vector of scores."""
+        scores = self._scores(logits[None])
+        chances = scores.probabilities[0].tolist()
+        return tuple(self._prediction(c, chances) for c in scores.ranking[0, : self.options.top_k].tolist())
 
-    def _examined(self, preprocessing: Preprocessing) -> tuple[int, Classifier | None]:
-        """The number of classes and, where a method needs it, the proven linear head."""
+    def _scores(self, logits: Tensor) -> Scores:
+        threshold = self.options.threshold if self.options.multi_label else None
+        return Scores.of(logits, threshold, several_labels=self._several_labels)
+
+    def _prediction(self, index: int, probabilities: Sequence[float]) -> Prediction:
+        return Prediction(index, self.classes[index], probabilities[index])
+
+    def _probed(self) -> Trace:
+        """The trace of the probe picture; raises `CamxError` for a method that does not work with this network."""
+        preprocessing = self.network.preprocessing
         picture = probe_picture(preprocessing.channels, preprocessing.input_size).to(self.device)
-        traced = trace(self._runner.module, picture, self.layer)
-        needed = any(METHODS[name].needs_classifier for name in self.options.methods)
-        head = find_classifier(self._runner.module, traced.features, traced.logits) if needed else None
-        return traced.logits.shape[1], head
+        traced = self._traced(picture)
+        for name in self.options.methods:
+            method = METHODS[name]
+            if method.needs_classifier:
+                if len(self.layers) > 1:
+                    raise CamxError(f"--method {name} reads one layer, the last one; {len(self.layers)} are given.")
+                # In full precision: a rough forward would prove nothing.
+                exact = trace(self._runner.module, picture, self.layer)
+                self._classifier = find_classifier(self._runner.module, exact.features, exact.logits)
+            if method.check is not None:
+                method.check(traced[0])
+            if method.twice:
+                _check_twice(name, method, traced)
+        return traced[0]
+
+
+def _check_twice(name: str, method: Method, traced: Sequence[Trace]) -> None:
+    """Raise `CamxError` where an operation of the head has no second derivative."""
+    try:
+        maps_of(method, traced, traced[0].logits.argmax(1, keepdim=True))
+    except (RuntimeError, NotImplementedError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
+        raise CamxError(
+            f"--method {name} differentiates what lies behind the layer twice, which this network does not allow: "
+            f"{reason}. Use --method gradcam."
+        ) from error

@@ -18,19 +18,31 @@ SKETCH = 24
 BORDER = 0.1
 
 
-def normalised(values: np.ndarray) -> np.ndarray | None:
+#: Maps on the pixels are shown up to this percentile: a few pixels would hide all others (Smilkov et al. 2017).
+_FINE_PEAK = 99.0
+
+
+def normalised(values: np.ndarray, *, two_sided: bool = False, fine: bool = False) -> np.ndarray | None:
     """The positive part of a raw map h×w divided by its peak: float32 in [0, 1], zero staying zero.
 
-    None for a map that is not finite or nowhere positive: there is nothing to show.
+    two_sided: both signs, divided by the largest absolute value, in [−1, 1]. fine: a map on the pixels, whose
+    99th percentile is its peak. None for a map that is not finite or has nothing to show.
     """
     if not np.isfinite(values).all():
         return None
-    peak = float(values.max())
-    return np.maximum(values, 0.0).astype(np.float32) / np.float32(peak) if peak > 0 else None
+    shown = values.astype(np.float32) if two_sided else np.maximum(values, 0.0).astype(np.float32)
+    size = np.abs(shown)
+    largest = float(size.max())
+    if largest <= 0:
+        return None
+    peak = (float(np.percentile(size, _FINE_PEAK)) if fine else largest) or largest
+    # In two steps: the inverse of a tiny peak would not be finite.
+    heat: np.ndarray = np.clip((shown / np.float32(largest)) / np.float32(peak / largest), -1.0, 1.0)
+    return heat
 
 
 def placed(heat: np.ndarray, frame: Frame, width: int, height: int) -> np.ndarray:
-    """A heatmap h×w in [0, 1] enlarged onto a picture of `width`×`height`, where it belongs: float32 in [0, 1].
+    """A heatmap h×w in [0, 1] (or [−1, 1]) enlarged onto a picture of `width`×`height`, where it belongs: float32.
 
     `frame` is the part of the picture (in its pixels) that the map covers; outside it the result is 0.
     Cubic interpolation (Keys 1981, a = −1/2) between the centres of the grid cells.
@@ -40,7 +52,8 @@ def placed(heat: np.ndarray, frame: Frame, width: int, height: int) -> np.ndarra
     # Not `@`: the threads of a BLAS library cost more than they give here, and take the cores from the network.
     across = np.ascontiguousarray(columns.T)
     enlarged: np.ndarray = np.einsum("ri,ic->rc", np.einsum("ri,ij->rj", rows, heat), across)
-    return np.clip(enlarged, 0.0, 1.0, out=enlarged)
+    # Cubic interpolation overshoots.
+    return np.clip(enlarged, -1.0 if heat.min() < 0 else 0.0, 1.0, out=enlarged)
 
 
 def seen(frame: Frame, width: int, height: int) -> tuple[slice, slice]:

@@ -38,6 +38,11 @@ class Runner:
         pixels = stacked.to(self.device, non_blocking=True).permute(0, 3, 1, 2)
         return (pixels.float() / 255 - self._mean) / self._std
 
+    @property
+    def normalised_black(self) -> Tensor:
+        """A black picture as the network sees it, 1×C×1×1."""
+        return -self._mean / self._std
+
     def autocast(self) -> AbstractContextManager[object]:
         """The context in which the network runs in the precision asked for."""
         if self.precision == "fp32":
@@ -66,7 +71,7 @@ class Runner:
             except CamxError:
                 raise
             except Exception as error:
-                too_large, reason = _is_out_of_memory(error), self._reason(error)
+                too_large, reason = is_out_of_memory(error), self._reason(error)
             # Outside the handler: its traceback keeps the tensors of the failed try alive.
             if size == 1:
                 done.append(refused(pictures[len(done)], reason))
@@ -80,7 +85,7 @@ class Runner:
 
     def _reason(self, error: Exception) -> str:
         """Why one picture could not be explained. Raises `DeviceFailed` if nothing more can be."""
-        if _is_out_of_memory(error):
+        if is_out_of_memory(error):
             return f"not enough memory on {self.device} for one picture"
         first_line = str(error).partition("\n")[0]
         if not _answers(self.device):
@@ -128,7 +133,7 @@ def chosen_precision(wanted: str, device: torch.device) -> str:
     return wanted
 
 
-def _is_out_of_memory(error: Exception) -> bool:
+def is_out_of_memory(error: Exception) -> bool:
     """CUDA has a class of its own, and its libraries a status; the CPU allocator raises a plain RuntimeError."""
     said = ("allocate memory", "out of memory", "ALLOC_FAILED")
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (

@@ -1,7 +1,8 @@
-"""For which classes an image is explained: the predicted one, its label, the best K, or one that the user names."""
+"""For which classes an image is explained: the predicted one, its label, the best K, or those that the user names."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -39,14 +40,56 @@ class Target:
             return Target("class", name=str(names.index(self.name, count)))
         return Target("top", top=min(self.top, count)) if self.kind == "top" else self
 
-    def classes(self, logits: Tensor, labels: list[int | None]) -> Tensor:
-        """Class indices B×T for scores B×K; an image without a label gets its predicted class."""
-        if self.kind == "top":
-            return logits.topk(self.top, dim=1).indices
-        predicted = logits.argmax(1, keepdim=True)
-        if self.kind == "predicted":
-            return predicted
-        if self.kind == "class":
-            return predicted.new_full(predicted.shape, int(self.name))
-        chosen = [int(p) if label is None else label for p, label in zip(predicted.flatten().tolist(), labels)]
-        return predicted.new_tensor(chosen)[:, None]
+
+@dataclass(frozen=True)
+class Scores:
+    """What a model says of a batch. ranking: class indices B×K, best first; probabilities: B×K by class.
+
+    threshold: with several labels, the probability from which on a class counts as predicted; None for one label.
+    """
+
+    ranking: Tensor
+    probabilities: Tensor
+    threshold: float | None = None
+
+    @classmethod
+    def of(cls, logits: Tensor, threshold: float | None = None, *, several_labels: bool = False) -> Scores:
+        """From logits B×K: probabilities that share 1 (softmax), or with several labels one of each (sigmoid)."""
+        finite = logits.nan_to_num()
+        probabilities = logits.sigmoid() if several_labels else logits.softmax(1)
+        return cls(finite.argsort(dim=1, descending=True, stable=True), probabilities, threshold)
+
+    def predicted(self, image: int) -> list[int]:
+        """The best class, or all from the threshold on, best first; never none."""
+        best: list[int] = self.ranking[image, :1].tolist()
+        if self.threshold is None:
+            return best
+        ranked = self.ranking[image]
+        found: list[int] = ranked[self.probabilities[image, ranked] >= self.threshold].tolist()
+        return found or best
+
+
+def chosen(targets: Sequence[Target], scores: Scores, labels: Sequence[int | None]) -> list[list[int]]:
+    """The classes that each image is explained for, in the order of the targets, none twice.
+
+    An image without a label gets its predicted class in place of it.
+    """
+    found = []
+    for image, label in enumerate(labels):
+        classes: dict[int, None] = {}
+        for target in targets:
+            if target.kind == "top":
+                wanted = scores.ranking[image, : target.top].tolist()
+            elif target.kind == "class":
+                wanted = [int(target.name)]
+            else:
+                wanted = [label] if target.kind == "label" and label is not None else scores.predicted(image)
+            classes |= dict.fromkeys(wanted)
+        found.append(list(classes))
+    return found
+
+
+def as_columns(classes: Sequence[Sequence[int]], like: Tensor) -> Tensor:
+    """Class indices B×T on the device of `like`; an image with fewer classes repeats its first one."""
+    width = max(map(len, classes))
+    return like.new_tensor([[*row, *[row[0]] * (width - len(row))] for row in classes])

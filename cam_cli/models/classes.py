@@ -33,6 +33,10 @@ class ClassNames:
     def __getitem__(self, index: int) -> str:
         return self.names[index] if index < len(self.names) else str(index)
 
+    def two_sided(self) -> ClassNames:
+        """The names of the two classes of a head with one score: that of class 1 may be given alone."""
+        return ClassNames((f"not {self.names[0]}", self.names[0])) if len(self.names) == 1 else self
+
     def index(self, wanted: str, count: int) -> int:
         """The class that a user means by an index or a name; `count` is the number of classes.
 
@@ -95,7 +99,8 @@ def _name(value: object) -> str:
 
 def checked(names: ClassNames, count: int, origin: str) -> ClassNames:
     """The names if they are as many as the network has classes; raises `CamxError` otherwise."""
-    if names.names and len(names.names) != count:
+    one_score = count == 1 and len(names.names) == 2  # the head of two classes
+    if names.names and len(names.names) != count and not one_score:
         raise CamxError(
             f"{origin} names {len(names.names)} classes, but the model has {count}. Give one name per class, in order."
         )

@@ -54,6 +54,22 @@ def hooked(modules: Mapping[str, nn.Module], seen: Seen) -> Iterator[None]:
             handle.remove()
 
 
+@contextlib.contextmanager
+def answering(answers: Mapping[nn.Module, Callable[..., Any]]) -> Iterator[None]:
+    """Let other functions answer for modules while the context is open, so that those do not run."""
+    before = {module: vars(module).get("forward") for module in answers}
+    try:
+        for module, answer in answers.items():
+            module.forward = answer
+        yield
+    finally:
+        for module, own in before.items():
+            if own is not None:
+                module.forward = own
+            else:
+                vars(module).pop("forward", None)
+
+
 class _Reached(Exception):
     """Carries the features out of a forward that has come as far as it should."""
 

@@ -37,6 +37,23 @@ class Layout(NamedTuple):
             tokens = tensor[:, :, self.prefix :]
         return tokens.reshape(tokens.shape[0], self.channels, self.height, self.width)
 
+    def put(self, tensor: Tensor, maps: Tensor) -> Tensor:
+        """A copy of `tensor` (of one image) for each of the `maps` N×C×h×w, with the map in its place.
+
+        Prefix tokens stay as they are in `tensor`.
+        """
+        count = len(maps)
+        if self.kind == "NCHW":
+            return maps
+        if self.kind == "NHWC":
+            return maps.permute(0, 2, 3, 1)
+        tokens = maps.flatten(2)
+        if self.kind == "NLC":
+            return torch.cat([tensor[:, : self.prefix].expand(count, -1, -1), tokens.transpose(1, 2)], dim=1)
+        if self.kind == "LNC":
+            return torch.cat([tensor[: self.prefix].expand(-1, count, -1), tokens.permute(2, 0, 1)])
+        return torch.cat([tensor[:, :, : self.prefix].expand(count, -1, -1), tokens], dim=2)
+
     def __str__(self) -> str:
         prefix = f" after {self.prefix} prefix token{'s' * (self.prefix > 1)}" if self.prefix else ""
         return f"{self.height}×{self.width}, {self.channels} channels, {self.kind}{prefix}"

@@ -40,6 +40,10 @@ COLORMAPS: dict[str, str] = {
 }
 
 
+#: The map for evidence of both signs: blue against, red for, and nothing between them.
+TWO_SIDED = "two-sided"
+_DIVERGING = "08306b 08519c 2171b5 4292c6 9ecae1 f7f7f7 fcae91 fb6a4a ef3b2c cb181d 99000d"
+
 #: Ramps from black at 0, for values of one sign each.
 RAMPS: dict[str, str] = {
     "fire": "000000 521410 982211 d23f10 f0701c fba634 ffd870 fff8de",
@@ -49,7 +53,7 @@ RAMPS: dict[str, str] = {
 
 def palette(name: str) -> np.ndarray:
     """The colour map as 256×3 uint8 RGB."""
-    return _levels(COLORMAPS[name])
+    return _levels(_DIVERGING if name == TWO_SIDED else COLORMAPS[name])
 
 
 def ramp(name: str) -> np.ndarray:

@@ -13,7 +13,7 @@ from ..cams.heatmaps import placed, seen
 from ..errors import CamxError, nearest
 from ..images.geometry import Frame
 from ..images.picture import CanvasSize
-from .colormaps import COLORMAPS, palette
+from .colormaps import COLORMAPS, TWO_SIDED, palette
 from .png import encode_png
 
 #: Brightness of what the network did not see.
@@ -54,12 +54,13 @@ def _require(flag: str, value: str, known: Collection[str]) -> None:
 @dataclass(frozen=True)
 class Drawing:
     """One map ready to be drawn: the picture H×W×3 uint8, the heat h×w in [0, 1], the raw map, and the frame
-    it covers in pixels of the picture."""
+    it covers in pixels of the picture. A two-sided map has its heat in [−1, 1]."""
 
     canvas: np.ndarray
     heat: np.ndarray
     raw: np.ndarray
     frame: Frame
+    two_sided: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,15 @@ def draw_overlay(drawing: Drawing, rendering: Rendering) -> Image.Image:
     rows, columns = seen(drawing.frame, width, height)
     picture = Image.fromarray(drawing.canvas)
     box = (columns.start, rows.start, columns.stop, rows.stop)
-    heat = Image.fromarray(_eight_bit(drawing, width, height)[rows, columns], "P")
-    heat.putpalette(palette(rendering.colormap).tobytes())
-    coloured = Image.blend(picture.crop(box), heat.convert("RGB"), rendering.alpha)
+    levels = _eight_bit(drawing, width, height)[rows, columns]
+    heat = Image.fromarray(levels, "P")
+    heat.putpalette(palette(TWO_SIDED if drawing.two_sided else rendering.colormap).tobytes())
+    if drawing.two_sided:
+        # Where nothing speaks for or against the class the picture stays as it is.
+        strength = np.abs(levels.astype(np.float32) - 127.5) * (2 * rendering.alpha)
+        coloured = Image.composite(heat.convert("RGB"), picture.crop(box), Image.fromarray(strength.astype(np.uint8)))
+    else:
+        coloured = Image.blend(picture.crop(box), heat.convert("RGB"), rendering.alpha)
     if box != (0, 0, width, height):
         picture = picture.point([round(level * _DIMMED) for level in range(256)] * 3)
     picture.paste(coloured, box)
@@ -111,7 +118,9 @@ def _array(drawing: Drawing, rendering: Rendering) -> bytes:
 
 
 def _eight_bit(drawing: Drawing, width: int, height: int) -> np.ndarray:
-    levels: np.ndarray = np.rint(placed(drawing.heat, drawing.frame, width, height) * 255)
+    """The heat in the place of the picture, 0 to 255; of a two-sided map 0 is −1, and 128 nothing."""
+    heat = placed(drawing.heat, drawing.frame, width, height)
+    levels: np.ndarray = np.rint(heat * 127 + 128 if drawing.two_sided else heat * 255)
     return levels.astype(np.uint8)
 
 

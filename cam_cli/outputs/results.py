@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..cams.explainer import ClassMap, Explanation
+from ..cams.explanation import ClassMap, Explanation
 from ..cams.heatmaps import measured, normalised, on_raster, sketched
 from ..images.picture import Picture, Unreadable
 from .folder import OutputFolder, output_name
@@ -32,8 +32,8 @@ class Results:
         if explanation.problem:
             return {**row, "error": explanation.problem}
         row["top"] = [{"index": p.index, "name": p.name, "prob": p.probability} for p in explanation.ranking]
-        if explanation.label is not None:
-            row["correct"] = explanation.ranking[0].index == explanation.label
+        if explanation.correct is not None:
+            row["correct"] = explanation.correct
         row["maps"] = [self._map(explanation, shown) for shown in explanation.maps]
         blank = not row["maps"] or row["maps"][0]["area"] is None
         return {**row, "status": BLANK if blank else OK, "error": "the map is zero or not finite" if blank else ""}
@@ -44,7 +44,7 @@ class Results:
     def _map(self, explanation: Explanation, shown: ClassMap) -> dict[str, Any]:
         """The record of one map; a map with nothing to show has no measures and no files."""
         target = shown.prediction
-        peak = float(shown.values.max())
+        peak = _peak(shown)
         record: dict[str, Any] = {
             "method": shown.method,
             "layer": shown.layer,
@@ -54,22 +54,35 @@ class Results:
             "peak": peak if np.isfinite(peak) else None,
             "area": None,
         }
-        heat = normalised(shown.values)
+        if shown.energies:
+            record["energies"] = {layer: energy if np.isfinite(energy) else None for layer, energy in shown.energies}
+        if shown.concept is not None:
+            classes = [{"index": p.index, "name": p.name, "prob": p.probability} for p in shown.concept_classes]
+            record |= {"concept": shown.concept, "concept_classes": classes}
+        heat = normalised(shown.values, two_sided=shown.two_sided, fine=shown.fine)
         if heat is None:
             return record
         picture = explanation.picture
-        mass = on_raster(heat, picture.frame, picture.width, picture.height)
+        # A two-sided map is measured by its strength, whatever its sign.
+        mass = on_raster(np.abs(heat), picture.frame, picture.width, picture.height)
         record |= measured(mass).__dict__ | {"sketch": _packed(sketched(mass))}
         height, width = picture.canvas.shape[:2]
         frame = picture.frame.scaled(width / picture.width, height / picture.height)
-        drawing = Drawing(picture.canvas, heat, shown.values, frame)
-        several = f".{shown.method}.{target.index}" if len(explanation.maps) > 1 else ""
+        drawing = Drawing(picture.canvas, heat, shown.values, frame, shown.two_sided)
+        method = shown.method if shown.concept is None else f"{shown.method}-{shown.concept}"
+        several = f".{method}.{target.index}" if len(explanation.maps) > 1 else ""
         for kind in self.rendering.save:
             saver = SAVERS[kind]
             name = output_name(saver.folder, picture.source.key, f"{several}.{saver.extension(self.rendering)}")
             self.folder.write(name, saver.encode(drawing, self.rendering))
             record[kind] = name
         return record
+
+
+def _peak(shown: ClassMap) -> float:
+    """The largest raw value; of a two-sided map the one that is furthest from zero, with its sign."""
+    low, high = float(shown.values.min()), float(shown.values.max())
+    return low if shown.two_sided and -low > high else high
 
 
 def _packed(sketch: np.ndarray) -> dict[str, Any]:

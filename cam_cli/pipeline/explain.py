@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
-from ..cams.explainer import Explainer, Explanation
+from ..cams.explainer import Explainer
+from ..cams.explanation import Explanation
 from ..errors import CamxError
 from ..images.labels import labelled
 from ..images.picture import load
@@ -43,13 +44,18 @@ def _task(job: Job) -> Task[Explainer, Explanation]:
         warnings=_unknown_labels,
         table_name=TABLE,
         table=lambda rows: table(rows, job.explain.top_k),
+        listen=_listen,
     )
+
+
+def _listen(explainer: Explainer, told: Callable[[int, int], None]) -> None:
+    explainer.told = told
 
 
 def _gathered(job: Job) -> Inputs:
     """The images of a job with their labels."""
     listed = any(source.startswith("@") for source in job.sources)
-    if job.explain.target.kind == "label" and not (job.labels or listed):
+    if any(target.kind == "label" for target in job.explain.targets) and not (job.labels or listed):
         raise CamxError(
             "--target label needs labels. Give --labels folder, --labels FILE.csv, or an @list.csv with them."
         )
@@ -71,7 +77,7 @@ def _work(job: Job, explainer: Explainer, folder: OutputFolder, sources: Sequenc
 
 def _relabelled(explainer: Explainer, row: Row, source: Source) -> Row | None:
     """A row with the label that its source has now; None where the label chose the map."""
-    if explainer.options.target.kind == "label":
+    if any(target.kind == "label" for target in explainer.options.targets):
         return None
     label = explainer.label_of(source)
     plain = {name: value for name, value in row.items() if name != "correct"}

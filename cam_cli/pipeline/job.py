@@ -78,7 +78,12 @@ def fingerprint(job: Job, explainer: Explainer, base: str) -> dict[str, Any]:
         **common_fingerprint(explainer, base),
         "class_names": hashlib.sha256(names.encode()).hexdigest()[:16],
         "methods": list(job.explain.methods),
-        "target": dataclasses.asdict(job.explain.target),
+        "targets": [dataclasses.asdict(target) for target in job.explain.targets],
+        "layers": [layer.name for layer in explainer.layers],
+        "evidence": job.explain.evidence,
+        "smooth": job.explain.smooth,
+        "threshold": job.explain.threshold if job.explain.multi_label else None,
+        "seed": job.explain.seed,
         "top_k": job.explain.top_k,
         "rendering": dataclasses.asdict(rendering),
     }

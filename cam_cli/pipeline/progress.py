@@ -69,7 +69,10 @@ class Plan:
 
 @dataclass
 class Progress:
-    """Where a run stands. Seconds are of work, summed over workers; `waiting_*` those that the loop stood still."""
+    """Where a run stands. Seconds are of work, summed over workers; `waiting_*` those that the loop stood still.
+
+    `steps` are those done, and those in all, of a method that takes many forwards for one image.
+    """
 
     total: int
     skipped: int = 0
@@ -81,6 +84,7 @@ class Progress:
     encode_seconds: float = 0.0
     waiting_for_decode: float = 0.0
     waiting_for_encode: float = 0.0
+    steps: tuple[int, int] | None = None
     started: float = field(default_factory=time.perf_counter)
 
     @property

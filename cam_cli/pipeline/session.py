@@ -33,7 +33,7 @@ class Task(Generic[E, R]):
     with every image, and the table that is derived at the end.
 
     relabel: a row whose image has another label now, or None where it must be done again. warnings: what the
-    user should know before the first image.
+    user should know before the first image. listen: have the engine tell how far it is with one image.
     """
 
     gather: Callable[[], Inputs]
@@ -44,6 +44,7 @@ class Task(Generic[E, R]):
     warnings: Callable[[E, Inputs], Iterable[str]]
     table_name: str
     table: Callable[[Iterable[Row]], Iterator[bytes]]
+    listen: Callable[[E, Callable[[int, int], None]], None] = lambda engine, told: None
 
 
 def planned(task: Task[E, R], options: RunOptions) -> Plan:
@@ -81,6 +82,12 @@ def carried_out(task: Task[E, R], options: RunOptions, observer: Observer, stop:
         pace = Pace(batch, worker_count(options.workers), options.fail_fast)
         cores = CoreShare(engine.device)
         loop = Loop(task.work(engine, folder, inputs.sources), pace, folder, progress, observer, stop, cores, workers)
+
+        def told(done: int, total: int) -> None:
+            progress.steps = (done, total) if done < total else None
+            observer.advanced(progress)
+
+        task.listen(engine, told)
 
         def finish(state: str) -> Summary:
             summary = Summary(plan, progress, progress.seconds, batch.current, state, stop.signal)

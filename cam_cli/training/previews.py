@@ -8,7 +8,8 @@ from itertools import chain, zip_longest
 
 from PIL import Image
 
-from ..cams.explainer import Explainer, ExplainOptions, Explanation
+from ..cams.explainer import Explainer, ExplainOptions
+from ..cams.explanation import Explanation
 from ..cams.heatmaps import normalised
 from ..cams.targets import Target
 from ..images.geometry import Preprocessing
@@ -41,7 +42,7 @@ class CamLog:
         """Explain the images with the network as it is after `epoch` (from 1)."""
         named = Network(network, "", self._preprocessing, ClassNames(self._classes))
         device = str(next(network.parameters()).device)
-        options = ExplainOptions(methods=("cam",), target=Target("label"), device=device, precision=precision)
+        options = ExplainOptions(methods=("cam",), targets=(Target("label"),), device=device, precision=precision)
         explainer = Explainer(named, options)
         for start in range(0, len(self._pictures), 16):
             for explanation in explainer.explain(self._pictures[start : start + 16]):

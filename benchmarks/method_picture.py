@@ -1,0 +1,77 @@
+"""Make the picture of docs/methods.md, every method on one sample.
+
+`python benchmarks/method_picture.py docs/methods.jpg`
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+from cam_cli import CamxError, Explainer, ExplainOptions, load_model
+from cam_cli.cams.explanation import ClassMap, Explanation
+from cam_cli.cams.heatmaps import normalised
+from cam_cli.cams.methods import METHODS
+from cam_cli.cams.targets import Target
+from cam_cli.models.catalog import Network
+from cam_cli.outputs.pictures import Drawing, Rendering, draw_overlay
+
+SAMPLE = Path(__file__).parents[1] / "sample_images" / "cat-and-dog.jpg"
+CLASS, COLUMNS, SIDE, GAP, TEXT = "cat", 7, 200, 6, 22
+
+
+def usable(network: Network) -> tuple[str, ...]:
+    """The methods that work with a network."""
+    found = []
+    for name in METHODS:
+        try:
+            Explainer(network, ExplainOptions(methods=(name,), device="cpu"))
+        except CamxError:
+            continue
+        found.append(name)
+    return tuple(found)
+
+
+def tile(explanation: Explanation, one: ClassMap) -> Image.Image:
+    picture = explanation.picture
+    heat = normalised(one.values, two_sided=one.two_sided, fine=one.fine)
+    if heat is None:
+        return Image.fromarray(picture.canvas)
+    height, width = picture.canvas.shape[:2]
+    frame = picture.frame.scaled(width / picture.width, height / picture.height)
+    return draw_overlay(Drawing(picture.canvas, heat, one.values, frame, one.two_sided), Rendering())
+
+
+def tiles(network: Network) -> list[tuple[str, Image.Image]]:
+    """The picture, the map of every method, and one of evidence for and against."""
+    image = Image.open(SAMPLE)
+    target = (Target("class", name=CLASS),)
+    explainer = Explainer(network, ExplainOptions(usable(network), target, device="cpu"))
+    (explanation,) = explainer.explain_images([image])
+    shown = [(SAMPLE.name, Image.fromarray(explanation.picture.canvas))]
+    for one in explanation.maps:
+        what = f" {one.concept}: {one.prediction.name}" if one.concept else ""
+        shown.append((one.method + what, tile(explanation, one)))
+    both = Explainer(network, ExplainOptions(("cam",), target, evidence="both", device="cpu"))
+    (explanation,) = both.explain_images([image])
+    shown.append(("cam, --evidence both", tile(explanation, explanation.maps[0])))
+    return shown
+
+
+def main(target: str) -> None:
+    shown = tiles(load_model("demo"))
+    rows = -(-len(shown) // COLUMNS)
+    height = round(SIDE * shown[0][1].height / shown[0][1].width)
+    sheet = Image.new("RGB", (COLUMNS * (SIDE + GAP) - GAP, rows * (height + TEXT + GAP) - GAP), "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(14)
+    for index, (text, image) in enumerate(shown):
+        left, top = index % COLUMNS * (SIDE + GAP), index // COLUMNS * (height + TEXT + GAP)
+        sheet.paste(image.resize((SIDE, height), Image.Resampling.LANCZOS), (left, top))
+        draw.text((left + 2, top + height + 3), text, fill="black", font=font)
+    sheet.save(target, quality=85, optimize=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

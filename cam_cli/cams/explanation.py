@@ -1,0 +1,56 @@
+"""What is known of a picture once it is explained: one record, from which every output is drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..images.picture import Picture
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One class of an image's ranking: `probability` in [0, 1] is the softmax of the scores, or with several labels the
+    sigmoid of its own."""
+
+    index: int
+    name: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class ClassMap:
+    """The raw map of one method for one class: float32 h×w, any sign and scale, over what the network saw.
+
+    layer: what it was read from; several layers are joined by +, `input` are the pixels, `attention` all layers of it.
+    energies: of several layers, the root mean square of each one's own map. two_sided: negative values speak
+    against the class, and are shown. fine: it lies on the pixels of the input, not on a grid. concept: its number
+    from 1, and in `concept_classes` the best classes for it, where the map is of a concept instead of a class.
+    """
+
+    method: str
+    layer: str
+    prediction: Prediction
+    values: np.ndarray
+    energies: tuple[tuple[str, float], ...] = ()
+    two_sided: bool = False
+    fine: bool = False
+    concept: int | None = None
+    concept_classes: tuple[Prediction, ...] = ()
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """All that is known of one picture: its best classes, best first, and its maps, in the order asked for.
+
+    `label` is its true class, if known to the model; `correct` whether it was predicted. `problem` says why there
+    is nothing to show, or is "".
+    """
+
+    picture: Picture
+    ranking: tuple[Prediction, ...] = ()
+    maps: tuple[ClassMap, ...] = ()
+    label: int | None = None
+    correct: bool | None = None
+    problem: str = ""

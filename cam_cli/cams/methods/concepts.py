@@ -1,0 +1,66 @@
+"""What a picture is made of to the network, without a class asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..cut import Trace
+
+#: Concepts per picture, and updates until their factors stand still.
+CONCEPTS, UPDATES = 4, 200
+
+
+class Concepts(NamedTuple):
+    """maps: B×K×h×w, where each concept is; scores: B×K×classes, what the head says of a picture full of it."""
+
+    maps: Tensor
+    scores: Tensor
+
+
+def deep_feature_factorization(trace: Trace, _classes: Tensor) -> Concepts:
+    """ReLU(A) ≈ V·W with V (h·w×K) and W (K×C) non-negative: V are maps of K concepts (Collins et al. 2018).
+
+    Multiplicative updates (Lee and Seung 1999) from the singular vectors, so nothing is random. The scores of a
+    concept are those of its activations W_k at every position, as strong as the picture's own.
+    """
+    import torch
+
+    matrix = trace.features.flatten(2).transpose(1, 2).nan_to_num(0.0, 0.0, 0.0).clamp_min(0)
+    scale = matrix.amax(dim=(1, 2), keepdim=True).clamp_min(1e-30)
+    places, parts = _factors(matrix / scale, CONCEPTS)
+    order = (places.sum(dim=1) * parts.sum(dim=2)).argsort(dim=1, descending=True)
+    places = places.gather(2, order[:, None].expand_as(places))
+    parts = parts.gather(1, order[..., None].expand_as(parts))
+    # The largest value of a concept's map says how strong it is anywhere: there the activations are peak × W_k.
+    tokens = parts * places.amax(dim=1)[..., None] * scale
+    height, width = trace.features.shape[2:]
+    scores = []
+    for image, concepts in enumerate(tokens):
+        full = concepts[..., None, None].expand(-1, -1, height, width)
+        scores.append(trace.again.head_scores(trace, image, CONCEPTS, lambda part, full=full: full[part]))  # type: ignore[misc]
+    return Concepts(places.transpose(1, 2).reshape(len(places), CONCEPTS, height, width), torch.stack(scores))
+
+
+def _factors(matrix: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Non-negative B×P×K and B×K×C whose product is near the non-negative B×P×C `matrix`."""
+    import torch
+
+    left, values, right = torch.linalg.svd(matrix, full_matrices=False)
+    missing = max(0, count - values.shape[1])
+    left = torch.nn.functional.pad(left, (0, missing))[..., :count]
+    right = torch.nn.functional.pad(right, (0, 0, 0, missing))[:, :count]
+    values = torch.nn.functional.pad(values, (0, missing))[:, :count]
+    # The sign in which a pair of singular vectors has its larger part (Boutsidis and Gallopoulos 2008).
+    positive = left.clamp_min(0).norm(dim=1) * right.clamp_min(0).norm(dim=2)
+    negative = left.clamp_max(0).norm(dim=1) * right.clamp_max(0).norm(dim=2)
+    sign = torch.where(positive >= negative, 1.0, -1.0)
+    floor = 1e-6 + matrix.mean(dim=(1, 2), keepdim=True) * 1e-2
+    places = (left * sign[:, None]).clamp_min(0) * values.sqrt()[:, None] + floor
+    parts = (right * sign[..., None]).clamp_min(0) * values.sqrt()[..., None] + floor
+    for _ in range(UPDATES):
+        places = places * (matrix @ parts.mT) / (places @ (parts @ parts.mT)).clamp_min(1e-12)
+        parts = parts * (places.mT @ matrix) / ((places.mT @ places) @ parts).clamp_min(1e-12)
+    return places, parts

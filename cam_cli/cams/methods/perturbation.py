@@ -1,0 +1,147 @@
+"""Maps without gradients: what happens to the score of a class when a part of the picture, or of the activations,
+is taken away. One picture after the other, in as many forwards as the memory budget asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..cut import Trace
+
+#: RISE: how many masks, cells of a mask per side, and the share of a picture that is kept.
+MASKS, CELLS, KEPT = 1000, 7, 0.5
+
+
+def scorecam(trace: Trace, classes: Tensor) -> Tensor:
+    """Σ_k α_k A_k, α the softmax over channels k of the score of X ⊙ U(A_k) (Wang et al. 2020, algorithm 1).
+
+    U enlarges a channel to the picture (between cell centres) and brings it to [0, 1].
+    """
+    from torch.nn.functional import interpolate
+
+    def weights(image: int) -> Tensor:
+        picture, channels = trace.again.inputs[image : image + 1], trace.features[image]
+        size = (picture.shape[2], picture.shape[3])
+
+        def masked(part: slice) -> Tensor:
+            masks = interpolate(channels[part, None], size, mode="bilinear", align_corners=False)
+            low, high = masks.amin(dim=(2, 3), keepdim=True), masks.amax(dim=(2, 3), keepdim=True)
+            return picture * ((masks - low) / (high - low).clamp_min(1e-30))
+
+        scores = trace.again.scores(len(channels), masked)
+        return (trace.sign * scores[:, classes[image]]).softmax(dim=0).T
+
+    return _channels(trace, weights)
+
+
+def ablationcam(trace: Trace, classes: Tensor) -> Tensor:
+    """Σ_k w_k A_k, w_k = y_c − y_c(A_k = 0), the drop of the score without channel k (Desai and Ramaswamy 2020).
+
+    The paper divides all w_k by y_c. That changes no map where y_c is positive, and turns it over where it is not.
+    """
+    import torch
+
+    def weights(image: int) -> Tensor:
+        features = trace.features[image : image + 1]
+        count = features.shape[1]
+
+        def without(part: slice) -> Tensor:
+            channels = torch.arange(part.start, part.stop, device=features.device)
+            rows = torch.arange(len(channels), device=features.device)
+            ablated = features.repeat(len(channels), 1, 1, 1)
+            ablated[rows, channels] = 0
+            return ablated
+
+        scores = trace.again.head_scores(trace, image, count, without)[:, classes[image]]
+        whole = trace.again.head_scores(trace, image, 1, lambda part: features)[:, classes[image]]
+        return (trace.sign * (whole - scores)).T
+
+    return _channels(trace, weights)
+
+
+def reciprocam(trace: Trace, classes: Tensor) -> Tensor:
+    """The probability of a class when only the surroundings of one position are left (Byun and Lee 2024).
+
+    For each position the activations times a 3×3 Gaussian there; the map less its minimum, as in the paper.
+    """
+    import torch
+
+    height, width = trace.features.shape[2:]
+    masks = _gaussians(height, width).to(trace.features)
+
+    def one(image: int) -> Tensor:
+        features = trace.features[image : image + 1]
+        scores = trace.again.head_scores(trace, image, len(masks), lambda part: features * masks[part, None])
+        found = trace.again.probabilities(scores)[:, classes[image]].T.reshape(-1, height, width)
+        return trace.sign * found
+
+    maps = torch.stack(_each(trace, one))
+    return maps - maps.amin(dim=(2, 3), keepdim=True)
+
+
+def rise(trace: Trace, classes: Tensor) -> Tensor:
+    """How the probability of a class goes with what random masks leave of the picture (Petsiuk et al. 2018).
+
+    Σ_n (p_n − p̄)(M_n − E M) / (N·var M): the paper's Σ p_n M_n / (N·E M) less its constant part, so that zero
+    means "does not matter". The mean colour is what masks put in place of the picture.
+    """
+    import torch
+
+    again = trace.again
+    size = (again.inputs.shape[2], again.inputs.shape[3])
+    draw = again.generator()
+    cells = (torch.rand(MASKS, 1, CELLS + 1, CELLS + 1, generator=draw) < KEPT).float()
+    shifts = torch.rand(MASKS, 2, generator=draw)
+
+    def masks(part: slice) -> Tensor:
+        return _shifted(cells[part], shifts[part], size).to(again.inputs)
+
+    def one(image: int) -> Tensor:
+        picture = again.inputs[image : image + 1]
+        scores = again.scores(MASKS, lambda part: picture * masks(part))
+        found = again.probabilities(scores)[:, classes[image]]
+        deviation = (found - found.mean(dim=0)) / (MASKS * KEPT * (1 - KEPT))
+        parts = [slice(start, min(MASKS, start + 50)) for start in range(0, MASKS, 50)]
+        total = [torch.einsum("nt,nhw->thw", deviation[part], masks(part)[:, 0] - KEPT) for part in parts]
+        return trace.sign * torch.stack(total).sum(dim=0)
+
+    return torch.stack(_each(trace, one))
+
+
+def _each(trace: Trace, one: Callable[[int], Tensor]) -> list[Tensor]:
+    """What `one` gives for every image of the batch, one after the other."""
+    return [one(image) for image in range(len(trace.features))]
+
+
+def _channels(trace: Trace, weights: Callable[[int], Tensor]) -> Tensor:
+    """B×T×h×w: the activations summed with the weights T×C of every image."""
+    import torch
+
+    return torch.einsum("btc,bchw->bthw", torch.stack(_each(trace, weights)), trace.features)
+
+
+def _gaussians(height: int, width: int) -> Tensor:
+    """A mask (h·w)×h×w for each position: the 3×3 binomial kernel around it."""
+    import torch
+    from torch.nn.functional import conv2d
+
+    positions = torch.eye(height * width).view(-1, 1, height, width)
+    edge = torch.tensor([1.0, 2.0, 1.0])
+    return conv2d(positions, (edge[:, None] * edge / 16)[None, None], padding=1)[:, 0]
+
+
+def _shifted(cells: Tensor, shifts: Tensor, size: tuple[int, int]) -> Tensor:
+    """Masks n×1×H×W in [0, 1]: cells n×1×8×8 enlarged by one cell more than the picture, then cut at random shifts."""
+    import math
+
+    import torch
+    from torch.nn.functional import interpolate
+
+    cell = [math.ceil(side / CELLS) for side in size]
+    large = interpolate(cells, [(CELLS + 1) * side for side in cell], mode="bilinear", align_corners=False)
+    tops, lefts = (shifts * torch.tensor(cell)).long().unbind(1)
+    cut = [m[:, t : t + size[0], s : s + size[1]] for m, t, s in zip(large, tops.tolist(), lefts.tolist())]
+    return torch.stack(cut)

@@ -1,0 +1,94 @@
+"""Maps on the pixels themselves, from gradients of the score to the input: B×T×H×W of the network's input."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..cut import Trace
+    from ..rules import Rule
+
+#: SmoothGrad: noisy copies of a picture, and their noise as a share of its range of values.
+SAMPLES, NOISE = 16, 0.15
+#: Integrated gradients: points on the way from black to the picture.
+STEPS = 32
+
+
+def saliency(trace: Trace, classes: Tensor) -> Tensor:
+    """max over colours of |∂y_c/∂x| (Simonyan et al. 2014, section 3.1)."""
+    return _strongest(trace.again.gradients(trace.again.inputs, classes))
+
+
+def smoothgrad(trace: Trace, classes: Tensor) -> Tensor:
+    """Saliency of the gradient averaged over noisy copies of the picture (Smilkov et al. 2017)."""
+    import torch
+
+    again = trace.again
+    low, high = (ends(again.inputs, dim=(1, 2, 3), keepdim=True) for ends in (torch.amin, torch.amax))
+    noise = torch.randn(SAMPLES, *again.inputs.shape[1:], generator=again.generator()).to(again.inputs)
+    total = torch.zeros((), device=again.inputs.device)
+    for step, one in enumerate(noise, start=1):
+        total = total + again.gradients(again.inputs + NOISE * (high - low) * one, classes) / SAMPLES
+        again.step(step, SAMPLES)
+    return _strongest(total)
+
+
+def integrated_gradients(trace: Trace, classes: Tensor) -> Tensor:
+    """Σ over colours of (x − x′)·∫ ∂y_c/∂x along the straight way from a black picture x′ (Sundararajan et al. 2017).
+
+    The integral is the mean at the middles of equal steps. The map sums to y_c(x) − y_c(x′).
+    """
+    import torch
+
+    again = trace.again
+    difference = again.inputs - again.black
+    total = torch.zeros((), device=again.inputs.device)
+    for step in range(STEPS):
+        on_the_way = again.black + difference * ((step + 0.5) / STEPS)
+        total = total + again.gradients(on_the_way, classes, trace.sign) / STEPS
+        again.step(step + 1, STEPS)
+    return (total * difference[:, None]).sum(dim=2)
+
+
+def guided_backprop(trace: Trace, classes: Tensor) -> Tensor:
+    """max over colours of |gradient|, every ReLU passing back what is positive in both directions."""
+    from ..rules import guided
+
+    return _strongest(_ruled(trace, classes, guided))
+
+
+def deconvnet(trace: Trace, classes: Tensor) -> Tensor:
+    """max over colours of |gradient|, every ReLU passing back what is positive from above."""
+    from ..rules import deconvolved
+
+    return _strongest(_ruled(trace, classes, deconvolved))
+
+
+def guided_gradcam(trace: Trace, classes: Tensor) -> Tensor:
+    """Guided backpropagation times Grad-CAM after its ReLU, enlarged to the picture (Selvaraju et al. 2017, 3.1)."""
+    from torch.nn.functional import interpolate
+
+    from .gradients import gradcam
+
+    fine = guided_backprop(trace, classes)
+    coarse = gradcam(trace, classes).clamp_min(0)
+    return fine * interpolate(coarse, fine.shape[2:], mode="bilinear", align_corners=False)
+
+
+def needs_relu(trace: Trace) -> None:
+    """Raise `CamxError` for a network without ReLU."""
+    from ..rules import require_relu
+
+    require_relu(trace.again.module, lambda: trace.again.scores(1, lambda _: trace.again.inputs[:1]))
+
+
+def _ruled(trace: Trace, classes: Tensor, rule: Rule) -> Tensor:
+    from ..rules import ReluRule
+
+    return trace.again.gradients(trace.again.inputs, classes, trace.sign, lambda: ReluRule(rule))
+
+
+def _strongest(gradients: Tensor) -> Tensor:
+    return gradients.abs().amax(dim=2)

@@ -1,0 +1,387 @@
+"""The methods as their papers write them: one image, one class, the whole graph, float64, loops where the paper has sums.
+
+Slow and obvious on purpose. `A` are the activations C×h×w, `g` the gradients of the class score to them.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from cam_cli.cams.cut import TargetLayer
+
+
+class Slow:
+    """One network in float64 with one picture C×H×W and one class."""
+
+    def __init__(self, module: nn.Module, picture: Tensor, layer: TargetLayer, wanted: int) -> None:
+        self.module = copy.deepcopy(module).double().eval()
+        self.x, self.layer, self.c = picture.double(), layer, wanted
+        self.A, self.g = (one.numpy() for one in self.features_and_gradient(self.x, lambda scores: scores[wanted]))
+        self.y = self.scores(self.x)
+
+    def scores(self, picture: Tensor) -> np.ndarray:
+        with torch.no_grad():
+            found: np.ndarray = self.module(picture[None])[0].numpy()
+        return found
+
+    def p(self, scores: np.ndarray) -> float:
+        shifted = np.exp(scores - scores.max())
+        return float(shifted[self.c] / shifted.sum())
+
+    def features_and_gradient(self, picture: Tensor, value: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
+        kept: list[Tensor] = []
+
+        def keep(_module: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
+            output.retain_grad()
+            kept.append(output)
+            return output.clone()
+
+        handle = self.module.get_submodule(self.layer.name).register_forward_hook(keep)
+        value(self.module(picture[None].requires_grad_())[0]).backward()
+        handle.remove()
+        assert kept[0].grad is not None
+        to_nchw = self.layer.layout.to_nchw
+        return to_nchw(kept[0].detach())[0], to_nchw(kept[0].grad)[0]
+
+    def scores_with(self, activations: np.ndarray) -> np.ndarray:
+        """The scores with other activations at the layer; maps only, no tokens."""
+
+        def put(_module: nn.Module, _inputs: Any, _output: Tensor) -> Tensor:
+            return torch.from_numpy(activations)[None].clone()
+
+        handle = self.module.get_submodule(self.layer.name).register_forward_hook(put)
+        found = self.scores(self.x)
+        handle.remove()
+        return found
+
+    def pixel_gradient(self, picture: Tensor) -> np.ndarray:
+        leaf = picture.clone().requires_grad_()
+        (gradient,) = torch.autograd.grad(self.module(leaf[None])[0, self.c], leaf)
+        return gradient.numpy()
+
+
+def relu(values: np.ndarray) -> np.ndarray:
+    return np.maximum(values, 0)
+
+
+def weighted(weights: list[Any], A: np.ndarray) -> np.ndarray:
+    total = np.zeros(A.shape[1:])
+    for w, channel in zip(weights, A):
+        total += w * channel
+    return total
+
+
+def gradcam(s: Slow) -> np.ndarray:
+    return weighted([g.mean() for g in s.g], s.A)
+
+
+def cam(s: Slow) -> np.ndarray:
+    w = s.module.get_parameter("fc.weight").detach().numpy()
+    return weighted(list(w[s.c]), s.A)
+
+
+def gradcampp(s: Slow) -> np.ndarray:
+    weights = []
+    for A, g in zip(s.A, s.g):
+        alpha = np.zeros_like(g)
+        for ij in np.ndindex(g.shape):
+            if g[ij] != 0:
+                alpha[ij] = g[ij] ** 2 / (2 * g[ij] ** 2 + A.sum() * g[ij] ** 3)
+        weights.append((alpha * relu(g)).sum())
+    return weighted(weights, s.A)
+
+
+def smooth_gradcampp(s: Slow) -> np.ndarray:
+    noise = torch.randn(8, *s.x.shape, generator=torch.Generator().manual_seed(0)).double()
+    spread = s.x.max() - s.x.min()
+    copies = [
+        s.features_and_gradient(s.x + 0.15 * spread * one, lambda scores: scores[s.c])[1].numpy() for one in noise
+    ]
+    d1, d2, d3 = (np.mean([g**power for g in copies], axis=0) for power in (1, 2, 3))
+    weights = []
+    for A, one, two, three in zip(s.A, d1, d2, d3):
+        below = 2 * two + A.sum() * three
+        alpha = np.divide(two, below, out=np.zeros_like(two), where=below != 0)
+        weights.append((alpha * relu(one)).sum())
+    return weighted(weights, s.A)
+
+
+def xgradcam(s: Slow) -> np.ndarray:
+    return weighted([sum(A[ij] / A.sum() * g[ij] for ij in np.ndindex(A.shape)) for A, g in zip(s.A, s.g)], s.A)
+
+
+def hirescam(s: Slow) -> np.ndarray:
+    return weighted(list(s.g), s.A)
+
+
+def layercam(s: Slow) -> np.ndarray:
+    return weighted([relu(g) for g in s.g], s.A)
+
+
+def elementwise(s: Slow) -> np.ndarray:
+    return np.sum([relu(g * A) for A, g in zip(s.A, s.g)], axis=0)
+
+
+def finercam(s: Slow) -> np.ndarray:
+    others = sorted((k for k in range(len(s.y)) if k != s.c), key=lambda k: abs(s.y[k] - s.y[s.c]))[:3]
+    shares = np.exp(s.y[others]) / np.exp(s.y[others]).sum()
+
+    def value(scores: Tensor) -> Tensor:
+        return sum(float(share) * (scores[s.c] - scores[d]) for share, d in zip(shares, others))  # type: ignore[return-value]
+
+    A, g = s.features_and_gradient(s.x, value)
+    return weighted([one.mean() for one in g.numpy()], A.numpy())
+
+
+def shapleycam(s: Slow) -> np.ndarray:
+    """H·A by central differences of the gradient of u along A."""
+
+    def gradient(step: float) -> np.ndarray:
+        kept: list[Tensor] = []
+
+        def put(_module: nn.Module, _inputs: Any, _output: Tensor) -> Tensor:
+            kept.append(torch.from_numpy(s.A * (1 + step)).clone().requires_grad_())
+            return kept[0][None].clone()
+
+        handle = s.module.get_submodule(s.layer.name).register_forward_hook(put)
+        scores = s.module(s.x[None])[0]
+        handle.remove()
+        (scores[s.c] + scores.log_softmax(0)[s.c]).backward()
+        assert kept[0].grad is not None
+        return kept[0].grad.numpy()
+
+    curve = (gradient(1e-5) - gradient(-1e-5)) / 2e-5
+    return weighted([one.mean() for one in gradient(0.0) - curve / 2], s.A)
+
+
+def _first_component(M: np.ndarray) -> np.ndarray:
+    positions = M.reshape(len(M), -1).T
+    _, _, right = np.linalg.svd(positions)
+    found = positions @ right[0]
+    return (found if found @ positions.sum(1) >= 0 else -found).reshape(M.shape[1:])
+
+
+def eigencam(s: Slow) -> np.ndarray:
+    return _first_component(s.A)
+
+
+def eigengradcam(s: Slow) -> np.ndarray:
+    return _first_component(s.g * s.A)
+
+
+def fem(s: Slow) -> np.ndarray:
+    return np.sum([A.mean() * (A.mean() + 2 * A.std() < A) for A in s.A], axis=0)
+
+
+def bilinear(values: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Enlarged between the centres of the cells, edges held."""
+
+    def at(cells: int, pixels: int) -> tuple[np.ndarray, np.ndarray]:
+        return np.arange(cells) + 0.5, (np.arange(pixels) + 0.5) * cells / pixels
+
+    (y, wanted_y), (x, wanted_x) = at(values.shape[0], height), at(values.shape[1], width)
+    rows = np.stack([np.interp(wanted_x, x, row) for row in values])
+    return np.stack([np.interp(wanted_y, y, column) for column in rows.T]).T
+
+
+def scorecam(s: Slow) -> np.ndarray:
+    scores = []
+    for A in s.A:
+        mask = bilinear(A, *s.x.shape[1:])
+        mask = (mask - mask.min()) / (mask.max() - mask.min())
+        scores.append(s.scores(s.x * torch.from_numpy(mask))[s.c])
+    weights = np.exp(np.array(scores) - max(scores))
+    return weighted(list(weights / weights.sum()), s.A)
+
+
+def ablationcam(s: Slow) -> np.ndarray:
+    weights = []
+    for k in range(len(s.A)):
+        without = s.A.copy()
+        without[k] = 0
+        weights.append(s.y[s.c] - s.scores_with(without)[s.c])
+    return weighted(weights, s.A)
+
+
+def reciprocam(s: Slow) -> np.ndarray:
+    found = np.zeros(s.A.shape[1:])
+    for i, j in np.ndindex(found.shape):
+        mask = np.zeros(found.shape)
+        for di, dj in np.ndindex(3, 3):
+            y, x = i + di - 1, j + dj - 1
+            if 0 <= y < mask.shape[0] and 0 <= x < mask.shape[1]:
+                mask[y, x] = (1, 2, 1)[di] * (1, 2, 1)[dj] / 16
+        found[i, j] = s.p(s.scores_with(s.A * mask))
+    return found - found.min()
+
+
+def rise(s: Slow, count: int = 40) -> np.ndarray:
+    draw = torch.Generator().manual_seed(0)
+    cells = (torch.rand(count, 1, 8, 8, generator=draw) < 0.5).double().numpy()[:, 0]
+    shifts = torch.rand(count, 2, generator=draw).numpy()
+    height, width = s.x.shape[1:]
+    cell_y, cell_x = -(-height // 7), -(-width // 7)
+    masks, chances = [], []
+    for one, (down, right) in zip(cells, shifts):
+        large = bilinear(one, 8 * cell_y, 8 * cell_x)
+        top, left = int(down * cell_y), int(right * cell_x)
+        masks.append(large[top : top + height, left : left + width])
+        chances.append(s.p(s.scores(s.x * torch.from_numpy(masks[-1]))))
+    return np.sum([(p - np.mean(chances)) * (m - 0.5) for p, m in zip(chances, masks)], axis=0) / (count * 0.25)
+
+
+def saliency(s: Slow) -> np.ndarray:
+    found: np.ndarray = np.abs(s.pixel_gradient(s.x)).max(0)
+    return found
+
+
+def smoothgrad(s: Slow) -> np.ndarray:
+    noise = torch.randn(16, *s.x.shape, generator=torch.Generator().manual_seed(0)).double()
+    copies = [s.pixel_gradient(s.x + 0.15 * (s.x.max() - s.x.min()) * one) for one in noise]
+    found: np.ndarray = np.abs(np.mean(copies, axis=0)).max(0)
+    return found
+
+
+def integrated_gradients(s: Slow) -> np.ndarray:
+    black = torch.full_like(s.x, -1.0)  # mean and deviation are 0.5
+    total = np.zeros(s.x.shape)
+    for step in range(32):
+        total += s.pixel_gradient(black + (step + 0.5) / 32 * (s.x - black)) / 32
+    found: np.ndarray = (total * (s.x - black).numpy()).sum(0)
+    return found
+
+
+def _through_relus(s: Slow, rule: Callable[[Tensor, Tensor], Tensor]) -> np.ndarray:
+    """The gradient with another rule at every `nn.ReLU`, by hooks on the way back."""
+    opened: list[Tensor] = []
+    handles = []
+    for module in s.module.modules():
+        if isinstance(module, nn.ReLU):
+            module.inplace = False
+            handles.append(module.register_forward_hook(lambda _m, inputs, _o: opened.append(inputs[0] > 0)))
+            handles.append(module.register_full_backward_hook(lambda _m, _down, above: (rule(above[0], opened.pop()),)))
+    gradient = s.pixel_gradient(s.x)
+    for handle in handles:
+        handle.remove()
+    found: np.ndarray = np.abs(gradient).max(0)
+    return found
+
+
+def guided_backprop(s: Slow) -> np.ndarray:
+    return _through_relus(s, lambda above, is_open: above * (above > 0) * is_open)
+
+
+def deconvnet(s: Slow) -> np.ndarray:
+    return _through_relus(s, lambda above, is_open: above * (above > 0))
+
+
+def guided_gradcam(s: Slow) -> np.ndarray:
+    return guided_backprop(s) * bilinear(relu(gradcam(s)), *s.x.shape[1:])
+
+
+#: Of the methods for maps of a convolutional network.
+DEFINITIONS: dict[str, Callable[[Slow], np.ndarray]] = {
+    "gradcam": gradcam,
+    "cam": cam,
+    "gradcam++": gradcampp,
+    "smooth-gradcam++": smooth_gradcampp,
+    "xgradcam": xgradcam,
+    "hirescam": hirescam,
+    "layercam": layercam,
+    "elementwise": elementwise,
+    "finercam": finercam,
+    "shapleycam": shapleycam,
+    "eigencam": eigencam,
+    "eigengradcam": eigengradcam,
+    "fem": fem,
+    "scorecam": scorecam,
+    "ablationcam": ablationcam,
+    "reciprocam": reciprocam,
+    "rise": rise,
+    "saliency": saliency,
+    "smoothgrad": smoothgrad,
+    "integrated-gradients": integrated_gradients,
+    "guided-backprop": guided_backprop,
+    "deconvnet": deconvnet,
+    "guided-gradcam": guided_gradcam,
+}
+
+
+class SlowAttention:
+    """A timm ViT in float64, block by block as its paper writes it, with its attention matrices kept."""
+
+    def __init__(self, module: nn.Module, picture: Tensor, wanted: int) -> None:
+        self.module: Any = copy.deepcopy(module).double().eval()
+        self.c = wanted
+        m = self.module
+        tokens = m.norm_pre(m.patch_drop(m._pos_embed(m.patch_embed(picture.double()[None]))))
+        self.attention: list[Tensor] = []
+        self.outputs: list[Tensor] = []
+        for block in m.blocks:
+            tokens = self._block(block, tokens)
+            self.outputs.append(tokens)
+        self.score = self.head(tokens)
+
+    def _block(self, block: Any, tokens: Tensor) -> Tensor:
+        inner = block.attn
+        normed = block.norm1(tokens)
+        batch, count, width = normed.shape
+        q, k, v = inner.qkv(normed).reshape(batch, count, 3, inner.num_heads, -1).permute(2, 0, 3, 1, 4)
+        q, k = inner.q_norm(q), inner.k_norm(k)
+        attention = (q @ k.transpose(-2, -1) * inner.scale).softmax(-1)
+        self.attention.append(attention)
+        mixed = (attention @ v).transpose(1, 2).reshape(batch, count, width)
+        tokens = tokens + block.ls1(inner.proj(inner.norm(mixed)))
+        return tokens + block.ls2(block.mlp(block.norm2(tokens)))
+
+    def head(self, tokens: Tensor) -> Tensor:
+        return self.module.forward_head(self.module.norm(tokens))[0, self.c]
+
+    def gradient(self, score: Tensor, layer: int) -> np.ndarray:
+        (found,) = torch.autograd.grad(score, self.attention[layer], retain_graph=True)
+        return found[0].numpy()
+
+    def A(self, layer: int) -> np.ndarray:  # noqa: N802
+        return self.attention[layer][0].detach().numpy()
+
+    def grid(self, row: np.ndarray) -> np.ndarray:
+        prefix = self.module.num_prefix_tokens
+        side = round((len(row) - prefix) ** 0.5)
+        return row[prefix:].reshape(side, side)
+
+    def read(self, matrix: np.ndarray) -> np.ndarray:
+        return self.grid(matrix[0] if self.module.num_prefix_tokens else matrix.mean(0))
+
+
+def attention_rollout(s: SlowAttention) -> np.ndarray:
+    total = np.eye(s.A(0).shape[-1])
+    for layer in range(len(s.attention)):
+        total = (0.5 * np.eye(len(total)) + 0.5 * s.A(layer).mean(0)) @ total
+    return s.read(total)
+
+
+def attention_gradient(s: SlowAttention) -> np.ndarray:
+    relevance = np.eye(s.A(0).shape[-1])
+    for layer in range(len(s.attention)):
+        relevance = relevance + relu(s.gradient(s.score, layer) * s.A(layer)).mean(0) @ relevance
+    return s.read(relevance)
+
+
+def legrad(s: SlowAttention) -> np.ndarray:
+    maps = [s.grid(relu(s.gradient(s.head(z), layer)).mean((0, 1))) for layer, z in enumerate(s.outputs)]
+    found = np.mean(maps, axis=0)
+    return found - found.min()
+
+
+#: Of the methods for transformers.
+ATTENTION: dict[str, Callable[[SlowAttention], np.ndarray]] = {
+    "attention-rollout": attention_rollout,
+    "attention-gradient": attention_gradient,
+    "legrad": legrad,
+}

@@ -1,0 +1,122 @@
+"""The same maps as pytorch-grad-cam and torch-cam, where those are right (docs/methods.md says where they are not).
+
+They are not needed to use or test camx: `pip install '.[parity]'`.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from cam_cli.cams.explainer import Explainer
+
+from .test_engine import batch
+from .test_methods import Small, explainer, small
+
+CLASSES = [1, 4, 2]
+SIDE = 24
+
+
+def ours(name: str, layers: tuple[str, ...] = ("first",)) -> np.ndarray:
+    engine: Explainer = explainer(parity_net(), name, layers=layers)
+    maps = engine.explain_tensor(batch(3, side=SIDE), torch.tensor(CLASSES)[:, None])[1][name]
+    return maps[:, 0].numpy()
+
+
+def parity_net() -> nn.Module:
+    """Scores as large as those of a trained network: both libraries add constants to small numbers."""
+
+    class Large(Small):
+        def forward(self, pictures: Tensor) -> Tensor:
+            return super().forward(pictures) * 50
+
+    return small(Large)
+
+
+def by_range(maps: np.ndarray) -> np.ndarray:
+    """ReLU, then each map between 0 and 1 as both libraries do it."""
+    shown = np.maximum(maps, 0)
+    low, high = (ends(axis=(1, 2), keepdims=True) for ends in (shown.min, shown.max))
+    found: np.ndarray = (shown - low) / np.maximum(high - low, 1e-12)
+    return found
+
+
+GRAD_CAM = {
+    "gradcam": "GradCAM",
+    "gradcam++": "GradCAMPlusPlus",
+    "xgradcam": "XGradCAM",
+    "hirescam": "HiResCAM",
+    "layercam": "LayerCAM",
+    "elementwise": "GradCAMElementWise",
+}
+
+
+@pytest.mark.parametrize("name", [*GRAD_CAM, "ablationcam", "shapleycam"])
+@pytest.mark.filterwarnings("ignore")
+def test_maps_are_those_of_pytorch_grad_cam(name: str) -> None:
+    library = pytest.importorskip("pytorch_grad_cam")
+    targets = pytest.importorskip("pytorch_grad_cam.utils.model_targets")
+    module = parity_net()
+    if name == "ablationcam":
+        method = library.AblationCAM(module, [module.first])
+    elif name == "shapleycam":
+        method = library.ShapleyCAM(module, [module.first])
+    else:
+        method = getattr(library, GRAD_CAM[name])(module, [module.first])
+    target = targets.ClassifierOutputReST if name == "shapleycam" else targets.ClassifierOutputTarget
+    inputs, found = batch(3, side=SIDE), []
+    for picture, wanted in zip(inputs, CLASSES):
+        raw = captured(method, lambda p=picture, w=wanted: method(p[None], [target(w)]))
+        sign = 1.0
+        if name == "ablationcam":  # it divides by the score
+            sign = float(torch.sign(module(picture[None])[0, wanted].detach()))
+        found.append(sign * raw)
+    assert np.abs(by_range(np.stack(found)) - by_range(ours(name))).max() < 1e-4
+
+
+def captured(method: Any, run: Any) -> np.ndarray:
+    """The library's map on the grid, before it enlarges it."""
+    kept: list[np.ndarray] = []
+    original = method.get_cam_image
+
+    def keep(*args: Any, **more: Any) -> np.ndarray:
+        kept.append(original(*args, **more))
+        return kept[-1]
+
+    method.get_cam_image = keep
+    run()
+    return np.asarray(kept[0][0])
+
+
+TORCH_CAM = {"gradcam": "GradCAM", "xgradcam": "XGradCAM", "layercam": "LayerCAM"}
+
+
+@pytest.mark.parametrize("name", TORCH_CAM)
+@pytest.mark.filterwarnings("ignore")
+def test_maps_are_those_of_torch_cam(name: str) -> None:
+    library = pytest.importorskip("torchcam.methods")
+    module, found = parity_net(), []
+    for picture, wanted in zip(batch(3, side=SIDE), CLASSES):
+        with (
+            warnings.catch_warnings(),
+            getattr(library, TORCH_CAM[name])(module, "first", input_shape=(3, SIDE, SIDE)) as method,
+        ):
+            warnings.simplefilter("ignore")
+            scores = module(picture[None].requires_grad_())
+            found.append(method(wanted, scores, normalized=False)[0][0].detach().numpy())
+    assert np.abs(by_range(np.stack(found)) - by_range(ours(name))).max() < 1e-4
+
+
+def test_where_torch_cam_is_wrong_we_do_not_follow() -> None:
+    """Its Grad-CAM++ never divides by the denominator: α is g², and the map that of Σ ReLU(g)³."""
+    library = pytest.importorskip("torchcam.methods")
+    module, picture = parity_net(), batch(3, side=SIDE)[0]
+    with warnings.catch_warnings(), library.GradCAMpp(module, "first", input_shape=(3, SIDE, SIDE)) as method:
+        warnings.simplefilter("ignore")
+        theirs = method(CLASSES[0], module(picture[None].requires_grad_()), normalized=False)[0].detach().numpy()
+    assert np.abs(by_range(theirs) - by_range(ours("gradcam++")[:1])).max() > 1e-3
