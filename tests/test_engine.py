@@ -35,6 +35,14 @@ def net(name: str) -> nn.Module:
     return timm.create_model(name, num_classes=7).eval()
 
 
+class OutOfPlaceNet(InPlaceNet):
+    """The target layer comes after its ReLU, so that CAM is exact."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.act = nn.ReLU()
+
+
 def batch(count: int = 3, side: int = 64, seed: int = 1) -> Tensor:
     return torch.randn(count, 3, side, side, generator=torch.Generator().manual_seed(seed))
 
@@ -191,6 +199,19 @@ def test_it_works_whatever_the_caller_has_set(caller: Callable[[], Any], frozen:
 def _maps(module: nn.Module) -> Tensor:
     layer = TargetLayer("features.3", Layout("NCHW", 8, 8, 12))
     return METHODS["gradcam"].maps(trace(module, batch(2), layer), torch.tensor([[1], [2]]))
+
+
+@pytest.mark.parametrize("caller", [torch.no_grad, torch.inference_mode])
+def test_every_method_works_for_any_caller(caller: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cam_cli.cams.methods.perturbation.MASKS", 20)
+    names = tuple(n for n, m in METHODS.items() if m.works != "ViT")
+    explainer = Explainer(network(seeded(OutOfPlaceNet)), ExplainOptions(names, device="cpu", smooth="none"))
+    expected = explainer.explain(shown(1))[0].maps
+    with caller():
+        found = explainer.explain(shown(1))[0].maps
+    assert len(found) == len(names) + 3
+    for one, two in zip(expected, found):
+        assert np.allclose(one.values, two.values, atol=1e-6 * np.abs(one.values).max()), one.method
 
 
 @pytest.mark.parametrize("caller", [torch.no_grad, torch.inference_mode])

@@ -48,6 +48,7 @@ class FeatureReader:
         preprocessing = network.preprocessing
         picture = probe_picture(preprocessing.channels, preprocessing.input_size).to(self.device)
         self.layer = find_map_layer(self._runner.module, picture, options.layer)
+        self.layers = (self.layer,)
 
     def read(self, pictures: Sequence[Picture]) -> list[Reading]:
         """The maps of prepared pictures, as one batch or in smaller ones where the memory does not hold it."""

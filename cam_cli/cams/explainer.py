@@ -18,7 +18,7 @@ from ..models.catalog import Network
 from ..models.classes import checked
 from .classifier import Classifier, find_classifier
 from .combine import SMOOTH, Maps, averaged, check_methods, maps_of
-from .cut import TargetLayer, Trace, trace, traces
+from .cut import Trace, trace, traces
 from .explanation import ClassMap, Explanation, Prediction
 from .layers import AUTO, choose_layer
 from .methods import METHODS, Method
@@ -84,10 +84,12 @@ class Explainer:
         self._runner = Runner(network, options.device, options.precision)
         self.device, self.precision = self._runner.device, self._runner.precision
         preprocessing = network.preprocessing
-        self.layers: tuple[TargetLayer, ...] = tuple(
+        found = [
             choose_layer(self._runner.module, preprocessing.input_size, preprocessing.channels, name)
-            for name in dict.fromkeys(options.layers)
-        )
+            for name in options.layers
+        ]
+        # The automatic choice may be one of those that are named.
+        self.layers = tuple({(layer.name, layer.path, layer.call): layer for layer in found}.values())
         self.layer = self.layers[0]
         self._classifier: Classifier | None = None
         self._several_labels = options.multi_label
@@ -104,6 +106,8 @@ class Explainer:
         named = [(Source(f"image-{i}", ""), upright_rgb(image)) for i, image in enumerate(images)]
         return self.explain([prepare(image, source, self.network.preprocessing) for source, image in named])
 
+    @torch.inference_mode(False)
+    @torch.enable_grad()
     def explain(self, pictures: Sequence[Picture]) -> list[Explanation]:
         """Explain prepared pictures as one batch, in smaller ones where the memory does not hold it.
 
@@ -111,13 +115,15 @@ class Explainer:
         """
         return self._runner.in_batches(pictures, self._batch, lambda one, why: Explanation(one, problem=why))
 
+    @torch.inference_mode(False)
+    @torch.enable_grad()
     def explain_tensor(self, inputs: Tensor, classes: Tensor | None = None) -> tuple[Trace, dict[str, Tensor]]:
         """The engine alone: a normalised batch B×C×H×W on the device → its trace, and raw maps B×T×h×w per method.
 
         `classes` B×T; None for the predicted one. A method without a class gives one map per image, `dff` its concepts.
         """
         traced = self._traced(inputs)
-        wanted = traced[0].logits.argmax(1, keepdim=True) if classes is None else classes
+        wanted = traced[0].logits.argmax(1, keepdim=True) if classes is None else classes.clone()
         return traced[0], {name: maps.values for name, maps in self._maps(traced, wanted).items()}
 
     def _traced(self, inputs: Tensor) -> list[Trace]:

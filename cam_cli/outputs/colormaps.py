@@ -42,7 +42,7 @@ COLORMAPS: dict[str, str] = {
 
 #: The map for evidence of both signs: blue against, red for, and nothing between them.
 TWO_SIDED = "two-sided"
-_DIVERGING = "08306b 08519c 2171b5 4292c6 9ecae1 f7f7f7 fcae91 fb6a4a ef3b2c cb181d 99000d"
+_DIVERGING = "0040ff 0060ff 2080ff 60a0ff f0f0f0 ffa060 ff8020 ff4000 ff0000"
 
 #: Ramps from black at 0, for values of one sign each.
 RAMPS: dict[str, str] = {

@@ -82,15 +82,20 @@ def draw_overlay(drawing: Drawing, rendering: Rendering) -> Image.Image:
     heat = Image.fromarray(levels, "P")
     heat.putpalette(palette(TWO_SIDED if drawing.two_sided else rendering.colormap).tobytes())
     if drawing.two_sided:
-        # Where nothing speaks for or against the class the picture stays as it is.
-        strength = np.abs(levels.astype(np.float32) - 127.5) * (2 * rendering.alpha)
-        coloured = Image.composite(heat.convert("RGB"), picture.crop(box), Image.fromarray(strength.astype(np.uint8)))
+        coloured = _two_coloured(picture.crop(box), heat, levels, rendering.alpha)
     else:
         coloured = Image.blend(picture.crop(box), heat.convert("RGB"), rendering.alpha)
     if box != (0, 0, width, height):
         picture = picture.point([round(level * _DIMMED) for level in range(256)] * 3)
     picture.paste(coloured, box)
     return picture
+
+
+def _two_coloured(picture: Image.Image, heat: Image.Image, levels: np.ndarray, alpha: float) -> Image.Image:
+    """The picture in grey, so that only what speaks for or against the class has a colour: the stronger, the more."""
+    strength = np.clip(np.abs(levels.astype(np.float32) - 128) * (3 * alpha), 0, 255)
+    grey = picture.convert("L").convert("RGB")
+    return Image.composite(heat.convert("RGB"), grey, Image.fromarray(strength.astype(np.uint8)))
 
 
 def encode_image(image: Image.Image, image_format: str) -> bytes:

@@ -77,7 +77,8 @@ def _work(job: Job, explainer: Explainer, folder: OutputFolder, sources: Sequenc
 
 def _relabelled(explainer: Explainer, row: Row, source: Source) -> Row | None:
     """A row with the label that its source has now; None where the label chose the map."""
-    if any(target.kind == "label" for target in explainer.options.targets):
+    options = explainer.options
+    if options.multi_label or any(target.kind == "label" for target in options.targets):
         return None
     label = explainer.label_of(source)
     plain = {name: value for name, value in row.items() if name != "correct"}

@@ -27,6 +27,9 @@ class Engine(Protocol):
     def layer(self) -> TargetLayer: ...
 
     @property
+    def layers(self) -> tuple[TargetLayer, ...]: ...
+
+    @property
     def device(self) -> torch.device: ...
 
     @property
@@ -51,16 +54,16 @@ class Plan:
 
     @classmethod
     def of(cls, engine: Engine, inputs: Inputs, output: str, skipped: int = 0) -> Plan:
-        network, layer = engine.network, engine.layer
+        network, layers = engine.network, engine.layers
         return cls(
             images=len(inputs.sources),
             skipped=skipped,
             passed_over=inputs.passed_over,
             model=network.name,
             weights=network.weights,
-            layer=layer.name,
-            layer_reason=layer.reason,
-            grid=str(layer.layout),
+            layer="+".join(layer.name for layer in layers),
+            layer_reason="; ".join(dict.fromkeys(layer.reason for layer in layers)),
+            grid="; ".join(str(layer.layout) for layer in layers),
             device=str(engine.device),
             precision=engine.precision,
             output=output,

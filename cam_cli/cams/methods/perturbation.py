@@ -97,7 +97,7 @@ def rise(trace: Trace, classes: Tensor) -> Tensor:
     shifts = torch.rand(MASKS, 2, generator=draw)
 
     def masks(part: slice) -> Tensor:
-        return _shifted(cells[part], shifts[part], size).to(again.inputs)
+        return _shifted(cells[part].to(again.inputs), shifts[part], size)
 
     def one(image: int) -> Tensor:
         picture = again.inputs[image : image + 1]
