@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import os
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from ..errors import CamxError
 from ..images.geometry import Preprocessing
 from .checkpoints import Checkpoint, matched, read_checkpoint
 from .classes import ClassNames, checked, read_class_names
+from .descriptions import architecture_of, class_names_of
 from .gap import GapDescription, GapNetwork
 from .libraries import Architecture
 from .names import DEMO, DEMO_FILE, find_architecture, is_name
@@ -76,7 +76,7 @@ def load_model(spec: ModelSpec | str) -> Network:
         description = GapDescription.of(checkpoint.about, checkpoint.path)
         if description is not None:
             return _gap_network(description, spec, checkpoint)
-        architecture = find_architecture(_architecture_of(checkpoint))
+        architecture = architecture_of(checkpoint, file)
     else:
         architecture = find_architecture(spec.name)
     torch.manual_seed(spec.seed)
@@ -130,19 +130,6 @@ def digest(module: nn.Module) -> str:
         sha.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         sha.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return sha.hexdigest()
-
-
-def _architecture_of(checkpoint: Checkpoint) -> str:
-    about = checkpoint.about
-    args = about.get("args")
-    trained_as = getattr(args, "model", None) if isinstance(args, argparse.Namespace) else None
-    name = about.get("architecture") or about.get("arch") or trained_as
-    if not isinstance(name, str):
-        raise CamxError(
-            f"The checkpoint {checkpoint.path!r} does not say which architecture it belongs to. "
-            f"Give both: --model NAME --checkpoint {checkpoint.path}."
-        )
-    return name
 
 
 def _build(
@@ -209,7 +196,6 @@ def _class_names(
 ) -> ClassNames:
     if spec.class_names:
         return checked(read_class_names(spec.class_names), count, f"--class-names {spec.class_names!r}")
-    stored = checkpoint.about.get("class_names") or checkpoint.about.get("classes") if checkpoint else None
-    if isinstance(stored, (list, tuple)) and all(isinstance(name, str) for name in stored):
-        return checked(ClassNames(tuple(stored)), count, f"The checkpoint {checkpoint.path!r}" if checkpoint else "")
+    if checkpoint is not None and (stored := class_names_of(checkpoint)):
+        return checked(ClassNames(stored), count, f"The checkpoint {checkpoint.path!r}")
     return architecture.class_names(module, count)

@@ -1,36 +1,26 @@
-"""Weights from a file, as data: recognised by content, nothing in it is ever executed, nothing silently left out."""
+"""Checkpoints: the weights in what a training script saved, under the names of the network."""
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
-import pathlib
-import pickle
-import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 
 from ..errors import CamxError
-
-Tensors = dict[str, torch.Tensor]
+from .inert import plain
+from .weights import Tensors, read_weights, weights_in
 
 #: Where training scripts keep the weights; averaged ones first, the plain ones after.
 EMA_WRAPPERS = ("state_dict_ema", "model_ema", "ema_state_dict", "ema")
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "params", "module", "weights")
-
-#: Classes that honest training scripts store beside the weights and that do nothing when loaded.
-INERT: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
-    argparse.Namespace,
-    pathlib.PosixPath,
-    pathlib.PurePosixPath,
-    pathlib.WindowsPath,
-    pathlib.PureWindowsPath,
-]
+#: What a file says of itself.
+_ABOUT = (
+    *("arch", "architecture", "args", "hyper_parameters", "hparams", "config", "cfg"),
+    *("class_names", "classes", "class_to_idx", "idx_to_class", "label_names"),
+)
 
 
 @dataclass(frozen=True)
@@ -50,111 +40,15 @@ def read_checkpoint(path: str, *, ema: bool | None = None) -> Checkpoint:
     Raises `CamxError` that names what the file is instead, if it is none of these.
     """
     if os.path.isdir(path):
-        path = _weights_in(path)
-    start = _start_of(path)
-    if len(start) >= 9 and start[8:9] == b"{":
-        tensors, about = _safetensors(path)
+        path = weights_in(path)
+    content, metadata = read_weights(path)
+    if metadata is not None:
         if ema:
             raise CamxError(f"--ema: {path!r} is a .safetensors file, which holds one set of weights. Leave --ema out.")
-        return Checkpoint(path, _finite(tensors, path), "", about)
-    content = _torch_file(path, start)
+        return Checkpoint(path, _finite(content, path), "", metadata)
     tensors, key = _unwrapped(content, path, ema)
-    about = {k: v for k, v in content.items() if isinstance(v, (str, int, float, argparse.Namespace, list, tuple))}
+    about = {name: plain(content[name]) for name in _ABOUT if name in content}
     return Checkpoint(path, _finite(tensors, path), key, about)
-
-
-def _weights_in(folder: str) -> str:
-    for name in ("model.safetensors", "pytorch_model.bin", "model.pth", "model.pt"):
-        if os.path.isfile(os.path.join(folder, name)):
-            return os.path.join(folder, name)
-    raise CamxError(f"The folder {folder!r} holds no model.safetensors. Give the checkpoint file itself.")
-
-
-def _start_of(path: str) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            start = file.read(512)
-    except OSError as error:
-        raise CamxError(f"The checkpoint {path!r} cannot be read: {error.strerror}. Check the path.") from error
-    text = start.lstrip().lower()
-    if not start:
-        raise CamxError(f"The checkpoint {path!r} is empty. Download or save it again.")
-    if text.startswith(b"version https://git-lfs"):
-        raise CamxError(f"The checkpoint {path!r} is a Git LFS pointer, not the weights. Run `git lfs pull`.")
-    if text.startswith((b"<!doctype", b"<html", b"<?xml")):
-        raise CamxError(f"The checkpoint {path!r} is a web page, not weights. Download the file behind the link.")
-    return start
-
-
-def _safetensors(path: str) -> tuple[Tensors, dict[str, Any]]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            about: dict[str, Any] = dict(file.metadata() or {})
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-    except (SafetensorError, OSError, ValueError) as error:
-        raise CamxError(f"The checkpoint {path!r} is broken: {error}. Download or save it again.") from error
-    if "camx" in about:
-        try:
-            about.update(json.loads(about.pop("camx")))
-        except (ValueError, TypeError) as error:
-            raise CamxError(f"The checkpoint {path!r} has broken metadata: {error}. Save it again.") from error
-    return tensors, about
-
-
-def _torch_file(path: str, start: bytes) -> dict[str, Any]:
-    if start.startswith(b"PK"):
-        _check_archive(path)
-    elif start[:1] != b"\x80":
-        raise CamxError(f"The checkpoint {path!r} is no .safetensors and no torch file (it starts with {start[:8]!r}).")
-    try:
-        with torch.serialization.safe_globals(INERT):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise CamxError(_refused(path, str(error))) from error
-    # Whatever torch raises on a damaged file (IndexError, AttributeError …): it is damaged.
-    except Exception as error:
-        raise CamxError(
-            f"The checkpoint {path!r} is broken: {_first_line(error)}. Download or save it again."
-        ) from error
-    if not isinstance(content, Mapping):
-        raise CamxError(
-            f"The checkpoint {path!r} holds a {type(content).__name__}, not weights by name. Save model.state_dict()."
-        )
-    return dict(content)
-
-
-def _check_archive(path: str) -> None:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-            if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
-                raise CamxError(
-                    f"The checkpoint {path!r} is a compressed zip, which torch never writes. Unpack it first."
-                )
-            if any(name.endswith(("/constants.pkl", "/archive_version")) or "/code/" in name for name in names):
-                raise CamxError(
-                    f"The checkpoint {path!r} is a TorchScript or exported program. Save model.state_dict() instead."
-                )
-            broken = archive.testzip()
-    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
-        raise CamxError(
-            f"The checkpoint {path!r} is broken or cut short: {error}. Download or save it again."
-        ) from error
-    if broken:
-        raise CamxError(f"The checkpoint {path!r} is damaged (bad checksum in {broken}). Download or save it again.")
-
-
-def _refused(path: str, message: str) -> str:
-    _, _, named = message.partition("GLOBAL ")
-    what = named.split(" ", 1)[0] if named else "a Python object"
-    return (
-        f"The checkpoint {path!r} holds {what}, which would run code when loaded; camx never does. "
-        "Save `model.state_dict()` (or .safetensors) where you trust the file, and give that."
-    )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
 
 
 def _unwrapped(content: dict[str, Any], path: str, ema: bool | None) -> tuple[Tensors, str]:
