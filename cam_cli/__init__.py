@@ -2,7 +2,7 @@
 
 >>> from cam_cli import Explainer, load_model
 >>> explainer = Explainer(load_model("resnet50"))
->>> explanations = explainer.explain_images([image])
+>>> explanations = explainer([image])
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from .analysis.sinks import FolderSink, WandbSink
     from .cams.explainer import Explainer, ExplainOptions
     from .cams.explanation import Explanation
+    from .cams.targets import Target
     from .errors import CamxError
     from .models.catalog import ModelSpec, Network, load_model
+    from .outputs.pictures import overlay
 
 __all__ = [
     "CamxError",
@@ -26,8 +28,10 @@ __all__ = [
     "FolderSink",
     "ModelSpec",
     "Network",
+    "Target",
     "WandbSink",
     "load_model",
+    "overlay",
 ]
 
 _HOMES = {
@@ -39,8 +43,10 @@ _HOMES = {
     "FolderSink": "analysis.sinks",
     "ModelSpec": "models.catalog",
     "Network": "models.catalog",
+    "Target": "cams.targets",
     "WandbSink": "analysis.sinks",
     "load_model": "models.catalog",
+    "overlay": "outputs.pictures",
 }
 
 

@@ -20,6 +20,7 @@ from .classifier import Classifier, find_classifier
 from .combine import SMOOTH, Maps, averaged, check_methods, maps_of
 from .cut import Trace, trace, traces
 from .explanation import ClassMap, Explanation, Prediction
+from .inputs import as_pictures
 from .layers import AUTO, choose_layer
 from .methods import METHODS, Method
 from .probe import probe_picture
@@ -67,7 +68,7 @@ class Explainer:
 
     >>> network = load_model("resnet50")
     >>> explainer = Explainer(network)
-    >>> explanations = explainer.explain_images([Image.open("dog.jpg")])
+    >>> explanations = explainer([Image.open("dog.jpg")])
 
     `layers` are those that were asked for, `layer` the first of them. `told` may be set: it is called with
     (steps done, steps in all) by methods that take many forwards.
@@ -100,6 +101,13 @@ class Explainer:
         self.classes = network.classes.two_sided() if probed.one_logit else network.classes
         checked(self.classes, self.class_count, "The list of class names")
         self._targets = [target.resolved(self.classes, self.class_count) for target in options.targets]
+
+    def __call__(self, inputs: Tensor | Image.Image | Sequence[Image.Image]) -> list[Explanation]:
+        """Explain PIL images, or a normalised batch B×C×H×W: one explanation each, in order.
+
+        Raises `CamxError` for a batch of another size than the network was prepared for.
+        """
+        return self.explain(as_pictures(inputs, self.network.preprocessing))
 
     def explain_images(self, images: Sequence[Image.Image]) -> list[Explanation]:
         """Explain pictures in memory (any mode, turned as their EXIF data say), one explanation each, in order."""

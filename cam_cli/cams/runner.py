@@ -33,10 +33,10 @@ class Runner:
         self._largest_batch: int | None = None
 
     def inputs(self, pictures: Sequence[Picture]) -> Tensor:
-        """B×C×H×W float32, normalised, channels last in memory."""
+        """B×C×H×W float32, normalised, channels last in memory; an input that is float32 already is normalised."""
         stacked = torch.from_numpy(np.stack([picture.input for picture in pictures]))
         pixels = stacked.to(self.device, non_blocking=True).permute(0, 3, 1, 2)
-        return (pixels.float() / 255 - self._mean) / self._std
+        return pixels if pixels.is_floating_point() else (pixels.float() / 255 - self._mean) / self._std
 
     @property
     def normalised_black(self) -> Tensor:

@@ -32,8 +32,9 @@ NO_FILE = FileState(-1, -1)
 class Picture:
     """An upright picture of a file in a `state`: its size, its share that the network sees, and a copy to draw on.
 
-    `input` is uint8 h×w×C as the network wants it, before normalisation; `canvas` is uint8 H×W×3 RGB, the
-    whole picture at the size of the overlay; `frame` is what `input` shows, in pixels of `width`×`height`.
+    `input` is uint8 h×w×C as the network wants it, before normalisation, or float32 after it; `canvas` is uint8
+    H×W×3 RGB, the whole picture at the size of the overlay; `frame` is what `input` shows, in pixels of
+    `width`×`height`.
     """
 
     source: Source

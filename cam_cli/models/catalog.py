@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,6 +51,31 @@ class Network:
     weights: str = ""
     digest: str = ""
     args: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        module: nn.Module,
+        *,
+        image_size: int | tuple[int, int],
+        mean: Sequence[float],
+        std: Sequence[float],
+        class_names: Sequence[str] = (),
+    ) -> Network:
+        """A network of your own that is in no registry, for pictures of `image_size` (h, w).
+
+        `mean` and `std` apply to values in [0, 1], one per channel. A picture's short side is resized to the input and
+        the middle cut out; for anything else give `preprocessing` to `Network` itself. `class_names` in order of the
+        scores. Raises `CamxError` for values that cannot be.
+        """
+        size = (image_size, image_size) if isinstance(image_size, int) else image_size
+        PreprocessingOptions(mean=tuple(mean), std=tuple(std))  # checks the values
+        if len(mean) != len(std) or len(mean) not in (1, 3):
+            raise CamxError(
+                f"mean has {len(mean)} values and std {len(std)}: give one per channel, 3 (colour) or 1 (grey)."
+            )
+        preprocessing = Preprocessing(size, size, "center", "bicubic", tuple(mean), tuple(std))
+        return cls(module, type(module).__name__, preprocessing, ClassNames(tuple(class_names)))
 
 
 def load_model(spec: ModelSpec | str) -> Network:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
-from ..cams.heatmaps import placed, seen
+from ..cams.heatmaps import normalised, placed, seen
 from ..errors import CamxError, nearest
 from ..images.geometry import Frame
-from ..images.picture import CanvasSize
+from ..images.picture import CanvasSize, Picture
 from .colormaps import COLORMAPS, TWO_SIDED, palette
 from .png import encode_png
+
+if TYPE_CHECKING:
+    from ..cams.explanation import ClassMap, Explanation
 
 #: Brightness of what the network did not see.
 _DIMMED = 0.4
@@ -61,6 +65,16 @@ class Drawing:
     raw: np.ndarray
     frame: Frame
     two_sided: bool = False
+
+
+def drawing_of(picture: Picture, shown: ClassMap) -> Drawing | None:
+    """A map over its picture; None for one that is not finite or has nothing to show."""
+    heat = normalised(shown.values, two_sided=shown.two_sided, fine=shown.fine)
+    if heat is None:
+        return None
+    height, width = picture.canvas.shape[:2]
+    frame = picture.frame.scaled(width / picture.width, height / picture.height)
+    return Drawing(picture.canvas, heat, shown.values, frame, shown.two_sided)
 
 
 @dataclass(frozen=True)
@@ -142,3 +156,16 @@ SAVERS: dict[str, Saver] = {
     "heatmap": Saver("heatmaps", lambda rendering: "png", _heatmap),
     "array": Saver("arrays", lambda rendering: "npy", _array),
 }
+
+
+def overlay(explanation: Explanation, number: int = 0, rendering: Rendering = Rendering()) -> Image.Image:
+    """The picture of an explanation under its map `number`, as `camx explain` draws it; `rendering.size` aside.
+
+    Raises `CamxError` if there is nothing to show.
+    """
+    drawing = None
+    if not explanation.problem:
+        drawing = drawing_of(explanation.picture, explanation.maps[number])
+    if drawing is None:
+        raise CamxError(f"Nothing to show: {explanation.problem or 'the map is zero or not finite'}.")
+    return draw_overlay(drawing, rendering)

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from ..cams.explanation import ClassMap, Explanation
-from ..cams.heatmaps import measured, normalised, on_raster, sketched
+from ..cams.heatmaps import measured, on_raster, sketched
 from ..images.picture import Picture, Unreadable
 from .folder import OutputFolder, output_name
 from .journal import BLANK, FAILED, OK, Row
-from .pictures import SAVERS, Drawing, Rendering
+from .pictures import SAVERS, Rendering, drawing_of
 
 
 @dataclass(frozen=True)
@@ -59,16 +59,13 @@ class Results:
         if shown.concept is not None:
             classes = [{"index": p.index, "name": p.name, "prob": p.probability} for p in shown.concept_classes]
             record |= {"concept": shown.concept, "concept_classes": classes}
-        heat = normalised(shown.values, two_sided=shown.two_sided, fine=shown.fine)
-        if heat is None:
-            return record
         picture = explanation.picture
+        drawing = drawing_of(picture, shown)
+        if drawing is None:
+            return record
         # A two-sided map is measured by its strength, whatever its sign.
-        mass = on_raster(np.abs(heat), picture.frame, picture.width, picture.height)
+        mass = on_raster(np.abs(drawing.heat), picture.frame, picture.width, picture.height)
         record |= measured(mass).__dict__ | {"sketch": _packed(sketched(mass))}
-        height, width = picture.canvas.shape[:2]
-        frame = picture.frame.scaled(width / picture.width, height / picture.height)
-        drawing = Drawing(picture.canvas, heat, shown.values, frame, shown.two_sided)
         method = shown.method if shown.concept is None else f"{shown.method}-{shown.concept}"
         several = f".{method}.{target.index}" if len(explanation.maps) > 1 else ""
         for kind in self.rendering.save:
