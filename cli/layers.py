@@ -42,12 +42,14 @@ def layers(
     if as_json:
         out_json({"model": network.name, "layers": [dataclasses.asdict(report) for report in found]})
         return 0
-    width = max(len(report.name) for report in found) if found else 0
+    rows = [("", "LAYER", "TYPE", "OUTPUT", "GRID", "CHANNELS", "GRADIENT", "")]
     for report in found:
         mark = "→" if report.chosen else " " if report.usable else "×"
         shape = "×".join(map(str, report.shape[1:]))
         grid = f"{report.grid[0]}×{report.grid[1]}"
-        line = f"{mark} {report.name:{width}}  {report.type:22} {shape:14} grid {grid:7} "
-        line += f"gradient {report.gradient:4.0%}  {report.reason}"
-        out(line.rstrip())
+        gradient = f"{report.gradient:.0%}"
+        rows.append((mark, report.name, report.type, shape, grid, str(report.channels), gradient, report.reason))
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    for row in rows:
+        out("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
     return 0

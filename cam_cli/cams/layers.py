@@ -26,13 +26,18 @@ _TRANSPARENT = re.compile(r"identity|drop|stochasticdepth|flatten", re.IGNORECAS
 
 @dataclass(frozen=True)
 class LayerReport:
-    """One line of `camx layers`: a module whose output could be a feature map, and whether it can be the target."""
+    """One line of `camx layers`: a module whose output could be a feature map, and whether it can be the target.
+
+    `gradient`: the share of positions that the gradient of the scores reaches.
+    """
 
     name: str
     type: str
     shape: tuple[int, ...]
+    layout: str
     grid: tuple[int, int]
     channels: int
+    prefix_tokens: int
     gradient: float
     usable: bool
     reason: str
@@ -68,6 +73,8 @@ def list_layers(module: nn.Module, input_size: tuple[int, int], channels: int = 
 def _automatic(module: nn.Module, picture: Tensor, found: Probe | None = None) -> TargetLayer:
     found = found or probe(module, picture)
     for candidate, reason in preferred(found, module):
+        if found.shrunk:
+            reason += f"; later ones have a single position at {picture.shape[2]}×{picture.shape[3]} pixels"
         layer = _as_target(found, candidate, reason)
         if _works(module, picture, layer, found.indirect):
             return layer
@@ -91,16 +98,20 @@ def _named(module: nn.Module, picture: Tensor, wanted: str) -> TargetLayer:
         if report.usable and candidate.energy:
             return TargetLayer(wanted, candidate.energy.layout, output.path, output.call, "named by the user")
     raise CamxError(
-        f"The layer {wanted!r} cannot be the target: {_why_not(found, wanted, reports)}. "
+        f"The layer {wanted!r} cannot be the target: {_why_not(found, wanted, reports, picture)}. "
         "`camx layers MODEL` lists those that can."
     )
 
 
-def _why_not(found: Probe, wanted: str, reports: Sequence[tuple[Candidate, Output, LayerReport]]) -> str:
+def _why_not(
+    found: Probe, wanted: str, reports: Sequence[tuple[Candidate, Output, LayerReport]], picture: Tensor
+) -> str:
     if wanted not in found.calls:
         return "it does not run in a forward"
     if found.calls[wanted] > 1:
         return f"it runs {found.calls[wanted]} times in one forward"
+    if wanted in found.single and not reports:
+        return f"its output has a single position at {picture.shape[2]}×{picture.shape[3]} pixels"
     return reports[0][2].reason if reports else "its output is not a map with several positions"
 
 
@@ -152,8 +163,10 @@ def _report(found: Probe, candidate: Candidate, output: Output, chosen: TargetLa
         name=output.name,
         type=type(output.module).__name__,
         shape=tuple(candidate.shape),
+        layout=layout.kind,
         grid=(layout.height, layout.width),
         channels=layout.channels,
+        prefix_tokens=layout.prefix,
         gradient=energy.positions,
         usable=usable,
         reason=chosen.reason if is_chosen and chosen else reason,

@@ -15,6 +15,8 @@ _POOLING = re.compile(r"pool", re.IGNORECASE)
 #: A layer is alive if its gradient reaches this share of positions, and some of its elements (a ReLU or a maximum
 #: behind it may silence most); partly alive if it reaches a third.
 _ALIVE, _PARTLY, _ELEMENTS = 0.95, 0.3, 0.02
+#: Nor is one on which the best class alone depends at a few positions only: behind a maximum over the tokens.
+_OF_ONE = 0.1
 #: Shares of elements with a gradient that count as dense: for a map of one branch, for a normalisation.
 _DENSE, _DENSE_NORM = 0.9, 0.98
 #: A dominator with more than this share of the graph behind it is too early to explain the score.
@@ -77,7 +79,9 @@ def measure_all(found: Probe) -> None:
 
 def _alive(candidate: Candidate) -> bool:
     energy = candidate.energy
-    return energy is not None and energy.finite and energy.positions >= _ALIVE and energy.elements >= _ELEMENTS
+    if energy is None or not energy.finite:
+        return False
+    return energy.positions >= _ALIVE and energy.of_one >= _OF_ONE and energy.elements >= _ELEMENTS
 
 
 def partly_alive(candidate: Candidate) -> bool:
