@@ -94,6 +94,8 @@ MaxChannels = Annotated[
 
 # Output
 Output = Annotated[str, option(OUTPUT, "--output", "-o", help="Folder for the results.")]
+_REPORT_HELP = "Write report/index.html, with thumbnails of the pictures."
+Report = Annotated[bool, option(OUTPUT, "--report/--no-report", help=_REPORT_HELP)]
 Overwrite = Annotated[bool, option(OUTPUT, "--overwrite", help="Replace the results of another run in that folder.")]
 
 # Speed

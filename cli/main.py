@@ -10,7 +10,7 @@ import typer
 
 from cam_cli.errors import CamxError
 
-from . import activations, explain, layers, models, train_gap
+from . import activations, explain, layers, models, report, train_gap
 from .console import fail
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app.command("activations")(activations.activations)
 app.command("train-gap")(train_gap.train_gap)
 app.command("layers")(layers.layers)
 app.command("models")(models.models)
+app.command("report")(report.report)
 
 
 def _show_version(wanted: bool) -> None:

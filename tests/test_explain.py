@@ -69,6 +69,7 @@ def test_a_folder_is_explained(camx: Camx, images: Path, capsys: pytest.CaptureF
         "manifest.jsonl",
         "overlays",
         "predictions.csv",
+        "report",
         "run.json",
     ]
 

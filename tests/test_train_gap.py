@@ -24,9 +24,9 @@ from cam_cli.models.gap import GapHead, GapNetwork, idle_behind
 from cam_cli.models.hooks import features_at
 from cam_cli.models.layouts import Layout
 from cam_cli.models.preprocessing import PreprocessingOptions
+from cam_cli.outputs.ticks import epoch_ticks, value_ticks
 from cam_cli.training.batches import Order
 from cam_cli.training.cache import FeatureStore
-from cam_cli.training.curves import epoch_ticks, value_ticks
 from cam_cli.training.data import find_dataset
 from cam_cli.training.head import FeatureHead
 from cam_cli.training.job import TrainJob

@@ -24,6 +24,9 @@ JOURNAL, TABLE, RECORD, LOCK = "manifest.jsonl", "predictions.csv", "run.json", 
 ACTIVATIONS_TABLE, SHEETS = "activations.csv", "activations"
 #: What the name of a result adds to that of its image.
 _ENDING = re.compile(r"(\.[\w+-]+\.\d+)?\.(png|jpg|webp|npy)$")
+REPORT, REPORT_DATA, THUMBNAILS = "report/index.html", "report/data", "report/thumbs"
+#: The names of data files of a report: the build they belong to, what they hold, their number.
+REPORT_PART = re.compile(r"[0-9a-f]{12}-[a-z]+(-\d+)?\.js")
 _OURS = (JOURNAL, TABLE, ACTIVATIONS_TABLE, RECORD, *sorted(RESULT_FOLDERS))
 
 
@@ -136,11 +139,24 @@ class OutputFolder:
             for row in old.rows(old):
                 for name in _files_of(row):
                     files.remove_if_there(self.file(name))
+        self.remove_report()
         for path, inside in self._results():
             if _ENDING.sub("", inside) in keys:
                 files.remove_if_there(path)
         for name in (TABLE, ACTIVATIONS_TABLE, JOURNAL):
             files.remove_if_there(self.file(name))
+
+    def remove_report(self) -> None:
+        """Remove the page and its data files; thumbnails belong to the journal."""
+        files.remove_if_there(self.file(REPORT))
+        self.remove_report_data(but="")
+
+    def remove_report_data(self, *, but: str) -> None:
+        """Remove the data files of earlier pages; those whose names start with `but` are of the present one."""
+        data = self.file(REPORT_DATA)
+        for name in os.listdir(data) if os.path.isdir(data) else ():
+            if REPORT_PART.fullmatch(name) and not (but and name.startswith(but)):
+                files.remove_if_there(os.path.join(data, name))
 
     def _remove_parts(self) -> None:
         """Remove the temporary files of a run that was killed."""
@@ -152,7 +168,7 @@ class OutputFolder:
 
     def _results(self) -> Iterator[tuple[str, str]]:
         """All files in the folders of results: their paths, and their names within, with `/`."""
-        for result in RESULT_FOLDERS:
+        for result in (*RESULT_FOLDERS, THUMBNAILS):
             start = self.file(result)
             for folder, _, names in os.walk(start):
                 for name in names:
@@ -163,6 +179,7 @@ class OutputFolder:
 def _files_of(row: Row) -> list[str]:
     """The files that a row names, relative to OUT; only such as lie in one of our folders, whatever a journal says."""
     named = [shown.get(kind) for shown in row.get("maps", ()) for kind in ("overlay", "heatmap", "array", "sheet")]
+    named.append(row.get("thumb"))
     return [n for n in named if n and n.split("/")[0] in RESULT_FOLDERS and ".." not in n.split("/")]
 
 

@@ -121,6 +121,15 @@ def encode_image(image: Image.Image, image_format: str) -> bytes:
     return buffer.getvalue()
 
 
+def encode_thumbnail(canvas: np.ndarray, side: int) -> bytes:
+    """A picture H×W×3 uint8 as a JPEG with a long side of at most `side` pixels."""
+    image = Image.fromarray(canvas)
+    image.thumbnail((side, side), Image.Resampling.BICUBIC, reducing_gap=2.0)
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=82)
+    return buffer.getvalue()
+
+
 def _overlay(drawing: Drawing, rendering: Rendering) -> bytes:
     return encode_image(draw_overlay(drawing, rendering), rendering.format)
 

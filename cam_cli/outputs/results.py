@@ -12,18 +12,22 @@ import numpy as np
 from ..cams.explanation import ClassMap, Explanation
 from ..cams.heatmaps import measured, on_raster, sketched
 from ..images.picture import Picture, Unreadable
-from .folder import OutputFolder, output_name
+from .folder import THUMBNAILS, OutputFolder, output_name
 from .journal import BLANK, FAILED, OK, Row
-from .pictures import SAVERS, Rendering, drawing_of
+from .pictures import SAVERS, Rendering, drawing_of, encode_thumbnail
 
 
 @dataclass(frozen=True)
 class Results:
-    """Writes the files of explanations into a folder and tells their rows; safe to call from several threads."""
+    """Writes the files of explanations into a folder and tells their rows; safe to call from several threads.
+
+    `thumbnail`: long side in pixels of the bare picture that the report shows; 0 for none.
+    """
 
     folder: OutputFolder
     rendering: Rendering
     indices: Mapping[str, int]
+    thumbnail: int = 0
 
     def of(self, explanation: Explanation) -> Row:
         """Write the pictures of one explanation, whole, and return its row for the journal."""
@@ -34,6 +38,10 @@ class Results:
         row["top"] = [{"index": p.index, "name": p.name, "prob": p.probability} for p in explanation.ranking]
         if explanation.correct is not None:
             row["correct"] = explanation.correct
+        row["seen"] = _seen(picture)
+        if self.thumbnail:
+            row["thumb"] = output_name(THUMBNAILS, picture.source.key, ".jpg")
+            self.folder.write(row["thumb"], encode_thumbnail(picture.canvas, self.thumbnail))
         row["maps"] = [self._map(explanation, shown) for shown in explanation.maps]
         blank = not row["maps"] or row["maps"][0]["area"] is None
         return {**row, "status": BLANK if blank else OK, "error": "the map is zero or not finite" if blank else ""}
@@ -80,6 +88,14 @@ def _peak(shown: ClassMap) -> float:
     """The largest raw value; of a two-sided map the one that is furthest from zero, with its sign."""
     low, high = float(shown.values.min()), float(shown.values.max())
     return low if shown.two_sided and -low > high else high
+
+
+def _seen(picture: Picture) -> list[float]:
+    """The part of the picture that the network saw: left, top, right, bottom in [0, 1] of its width and height."""
+    frame = picture.frame
+    across = [min(1.0, max(0.0, x / picture.width)) for x in (frame.left, frame.right)]
+    down = [min(1.0, max(0.0, y / picture.height)) for y in (frame.top, frame.bottom)]
+    return [round(share, 5) for share in (across[0], down[0], across[1], down[1])]
 
 
 def _packed(sketch: np.ndarray) -> dict[str, Any]:

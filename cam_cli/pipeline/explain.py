@@ -17,6 +17,7 @@ from ..outputs.folder import TABLE, OutputFolder
 from ..outputs.journal import Row
 from ..outputs.results import Results
 from ..outputs.table import table
+from ..report import thumbnail_side
 from .job import Job, fingerprint
 from .loop import Work
 from .progress import Observer, Plan, Silent, Summary
@@ -65,7 +66,8 @@ def _gathered(job: Job) -> Inputs:
 
 def _work(job: Job, explainer: Explainer, folder: OutputFolder, sources: Sequence[Source]) -> Work[Explanation]:
     """What is done with each image; rows carry the position among all `sources`."""
-    results = Results(folder, job.rendering, {source.key: index for index, source in enumerate(sources)})
+    indices = {source.key: index for index, source in enumerate(sources)}
+    results = Results(folder, job.rendering, indices, thumbnail_side(len(sources)) if job.report else 0)
     preprocessing, size = explainer.network.preprocessing, job.rendering.size
     return Work(
         load=partial(load, preprocessing=preprocessing, canvas=size, max_pixels=job.max_pixels),

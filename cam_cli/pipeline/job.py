@@ -20,7 +20,8 @@ from .progress import Engine
 class RunOptions:
     """What every command that works through images needs. `batch_size` and `workers` None: chosen for the device.
 
-    `image_timeout`: seconds for decoding one image, 0 for no limit. `command` is kept for the record only.
+    `image_timeout`: seconds for decoding one image, 0 for no limit. `report`: write the page at the end. `command` is
+    kept for the record only.
     """
 
     sources: tuple[str, ...]
@@ -34,6 +35,7 @@ class RunOptions:
     max_pixels: int = MAX_PIXELS
     image_timeout: float = 30.0
     fail_fast: bool = False
+    report: bool = False
     command: str = ""
 
 
@@ -45,6 +47,7 @@ class Job(RunOptions):
     explain: ExplainOptions = ExplainOptions()
     rendering: Rendering = Rendering()
     labels: str | None = None
+    report: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from ..images.sources import Inputs, Source
 from ..images.workers import Workers
 from ..outputs.folder import OutputFolder, check_writable, claimed
 from ..outputs.journal import FAILED, Row
+from ..report import build_report
 from .batchsize import BatchSize
 from .job import RunOptions
 from .loop import Loop, OfPicture, Pace, Work, worker_count
@@ -93,6 +94,8 @@ def carried_out(task: Task[E, R], options: RunOptions, observer: Observer, stop:
             summary = Summary(plan, progress, progress.seconds, batch.current, state, stop.signal)
             folder.derive(task.table_name, (source.key for source in inputs.sources), task.table)
             folder.record(record(options, fingerprint, summary))
+            if options.report:
+                _reported(folder, [source.key for source in inputs.sources], observer)
             return summary
 
         try:
@@ -120,3 +123,11 @@ def _workers(options: RunOptions, images: int) -> Workers:
     """Worker processes for a run, no more than it has images."""
     count = min(worker_count(options.workers), images)
     return Workers(count, timeout=options.image_timeout, memory=memory_limit(options.max_pixels))
+
+
+def _reported(folder: OutputFolder, keys: Sequence[str], observer: Observer) -> None:
+    """Write the report; the results stand without it, so that what goes wrong with it is a warning."""
+    try:
+        build_report(folder.path, keys)
+    except Exception as error:
+        observer.warned(f"The report could not be written: {error} `camx report {folder.path}` tries again.")

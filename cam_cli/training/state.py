@@ -94,6 +94,7 @@ def earlier_state(folder: OutputFolder, *, resume: bool, overwrite: bool) -> Tra
 
 def remove_earlier(folder: OutputFolder) -> None:
     """Remove what an earlier training has left; files of others stay. The state goes last: it says whose they are."""
+    folder.remove_report()
     for name in sorted(_OURS, key=STATE.__eq__):
         if os.path.lexists(folder.file(name)):
             _removed(folder.file(name))

@@ -1,0 +1,110 @@
+"""Classes as numbers, whatever a label calls them, and the mean map of each."""
+
+from __future__ import annotations
+
+import base64
+from collections import Counter, defaultdict
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from ..outputs.journal import Row
+
+#: Cells of a mean map, along both sides: positions relative to the picture, whatever its shape.
+CELLS = 24
+ALL, RIGHT, WRONG = range(3)
+
+
+class Classes:
+    """The classes met so far. Predictions have an index; what a label means is only known when all rows are seen."""
+
+    def __init__(self) -> None:
+        self._places: dict[int, int] = {}
+        self._names: list[str] = []
+        self._labels: dict[str, int] = {}
+        self._learned: dict[int, int] = {}
+
+    def place(self, index: int, name: str) -> int:
+        """The number of a predicted class."""
+        place = self._places.setdefault(index, len(self._names))
+        if place == len(self._names):
+            self._names.append(name or str(index))
+        return place
+
+    def label(self, row: Row) -> int:
+        """The number of the row's label among the labels; −1 without one."""
+        if not row.get("label"):
+            return -1
+        number = self._labels.setdefault(row["label"], len(self._labels))
+        if row.get("correct") and row.get("top"):
+            self._learned[number] = self.place(row["top"][0]["index"], row["top"][0]["name"])
+        return number
+
+    def tables(self) -> dict[str, Any]:
+        """`classes`: their names, with the index where two have the same; `labels`: for every label its class."""
+        names, indices = list(self._names), [*self._places]
+        meanings: list[int] = []
+        for text, number in self._labels.items():
+            meaning = self._learned.get(number, self._meaning(text))
+            if meaning is None:
+                meaning = len(names)
+                names.append(text)
+            meanings.append(meaning)
+        shared = {name for name, count in Counter(names).items() if count > 1}
+        told_apart = [f"{name} ({index})" if name in shared else name for name, index in zip(names, indices)]
+        return {"classes": told_apart + names[len(indices) :], "labels": meanings}
+
+    def _meaning(self, text: str) -> int | None:
+        wanted = text.strip().casefold()
+        for place, name in enumerate(self._names):
+            if wanted in {name.casefold(), *(part.strip().casefold() for part in name.split(","))}:
+                return place
+        return self._places.get(int(wanted)) if wanted.isdecimal() else None
+
+
+class MeanMaps:
+    """Sums of sketches by method and class: of all images, of the right and of the wrong ones."""
+
+    def __init__(self) -> None:
+        self._sums: dict[tuple[str, int], np.ndarray] = defaultdict(lambda: np.zeros((3, CELLS, CELLS), np.float32))
+        self._counts: dict[tuple[str, int], list[int]] = defaultdict(lambda: [0, 0, 0])
+
+    def add(self, shown: dict[str, Any], target: int, correct: bool | None) -> None:
+        """Take a map in, if it has a sketch; each one counts the same, whatever its peak."""
+        sketch = shown.get("sketch")
+        if not sketch:
+            return
+        values = np.frombuffer(base64.b64decode(sketch["values"]), np.uint8)
+        cells = values.reshape(sketch["height"], sketch["width"]).astype(np.float32)
+        placed = _areas(sketch["height"]) @ cells @ _areas(sketch["width"]).T
+        for key in ((shown["method"], target), (shown["method"], -1)):
+            for group in (ALL,) if correct is None else (ALL, RIGHT if correct else WRONG):
+                self._sums[key][group] += placed
+                self._counts[key][group] += 1
+
+    def as_part(self) -> dict[str, dict[str, list[Any]]]:
+        """By method, then class (−1 for all): for each of the three groups null or [images, peak in [0, 1], 24×24
+        bytes in base64, 255 for the peak]."""
+        part: dict[str, dict[str, list[Any]]] = {}
+        for (method, target), sums in self._sums.items():
+            groups = zip(sums, self._counts[method, target])
+            part.setdefault(method, {})[str(target)] = [_packed(total, count) for total, count in groups]
+        return part
+
+
+def _packed(total: np.ndarray, count: int) -> list[Any] | None:
+    if not count:
+        return None
+    peak = float(total.max())
+    levels = np.rint(total * (255 / peak)) if peak else total
+    return [count, round(peak / count / 255, 4), base64.b64encode(levels.astype(np.uint8).tobytes()).decode("ascii")]
+
+
+@cache
+def _areas(cells: int) -> np.ndarray:
+    """The CELLS×cells matrix that averages `cells` equal cells of a line over CELLS equal ones."""
+    fine, coarse = np.arange(CELLS)[:, None] / CELLS, np.arange(cells)[None] / cells
+    overlap = np.minimum(fine + 1 / CELLS, coarse + 1 / cells) - np.maximum(fine, coarse)
+    matrix: np.ndarray = (np.maximum(0.0, overlap) * CELLS).astype(np.float32)
+    return matrix

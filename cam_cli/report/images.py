@@ -1,0 +1,123 @@
+"""Rows of a journal as the data of a page: columns to filter and sort by, and what is shown of each image.
+
+The columns of 10,000 rows make a part, the details of 100 rows another; a page of 100,000 images loads all of the
+first (some 10 MB) and of the second those that come into sight.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..outputs.journal import BLANK, FAILED, OK, Row
+from .classes import Classes, MeanMaps
+from .failures import Failures
+from .parts import Parts
+from .pictures import link, picture_of
+from .run import Run
+
+CHUNK, GROUP = 10_000, 100
+_STATUS = (OK, FAILED, BLANK)
+_MEASURES = ("area", "border", "entropy", "center_x", "center_y")
+_SHOWN = ("method", "layer", "target_prob", "peak", *_MEASURES, "box", "sketch", "evidence")
+_FILES = ("overlay", "heatmap", "array", "sheet")
+
+
+@dataclass
+class Images:
+    """Collects rows; `addresses` are those of embedded pictures, None where pictures are linked."""
+
+    run: Run
+    parts: Parts
+    addresses: Mapping[str, str] | None
+    classes: Classes = field(default_factory=Classes)
+    means: MeanMaps = field(default_factory=MeanMaps)
+    failures: Failures = field(default_factory=Failures)
+    counts: Counter[str] = field(default_factory=Counter)
+    methods: dict[str, None] = field(default_factory=dict)
+
+    def put(self, rows: Iterable[Row]) -> dict[str, Any]:
+        """Put all rows into the parts and return what the page must know of them at once."""
+        total = 0
+        for number, chunk in enumerate(_chunks(rows, CHUNK)):
+            self.parts.put(f"rows-{number}", self._columns(chunk))
+            for start in range(0, len(chunk), GROUP):
+                details = [self._details(row) for row in chunk[start : start + GROUP]]
+                self.parts.put(f"more-{(number * CHUNK + start) // GROUP}", details)
+            total += len(chunk)
+        self.parts.put("means", self.means.as_part())
+        known = {"rows": total, "chunk": CHUNK, "group": GROUP, "methods": [*self.methods]}
+        return {**known, **self.classes.tables()}
+
+    def _columns(self, rows: list[Row]) -> dict[str, Any]:
+        """What is filtered and sorted by: of the first class and the first map of each image."""
+        columns: dict[str, list[Any]] = {name: [] for name in ("image", "status", "label", "correct", "class", "prob")}
+        columns |= {name: [] for name in ("target", "peak", *_MEASURES)}
+        errors: dict[int, str] = {}
+        for place, row in enumerate(rows):
+            correct = row.get("correct")
+            self.counts[row["status"]] += 1
+            if correct is not None:
+                self.counts["right" if correct else "wrong"] += 1
+            if row["status"] != OK:
+                self.failures.add(row.get("error") or row["status"], row["image"])
+            columns["image"].append(row["image"])
+            columns["status"].append(_STATUS.index(row["status"]))
+            columns["label"].append(self.classes.label(row))
+            columns["correct"].append(-1 if correct is None else int(correct))
+            first = (row.get("top") or [None])[0]
+            columns["class"].append(self.classes.place(first["index"], first["name"]) if first else -1)
+            columns["prob"].append(_short(first["prob"]) if first else None)
+            shown = (row.get("maps") or [{}])[0]
+            columns["target"].append(self._target(shown))
+            for name in ("peak", *_MEASURES):
+                columns[name].append(_short(shown.get(name)))
+            if row.get("error"):
+                errors[place] = row["error"]
+        return {**columns, "errors": errors}
+
+    def _details(self, row: Row) -> dict[str, Any]:
+        name, kind = picture_of(row)
+        details: dict[str, Any] = {"picture": self._address(name), "kind": kind if name else ""}
+        details |= {name: row[name] for name in ("width", "height", "seen") if name in row}
+        details["top"] = [[self.classes.place(p["index"], p["name"]), _short(p["prob"])] for p in row.get("top", ())]
+        details["maps"] = [self._map(shown, row) for shown in row.get("maps") or ()]
+        return details
+
+    def _map(self, shown: dict[str, Any], row: Row) -> dict[str, Any]:
+        target = self._target(shown)
+        if "method" in shown:
+            self.methods[shown["method"]] = None
+            self.means.add(shown, target, row.get("correct"))
+        known = {name: shown[name] for name in _SHOWN if shown.get(name) is not None}
+        for name in ("target_prob", "peak", *_MEASURES):
+            if name in known:
+                known[name] = _short(known[name])
+        return {**known, "target": target, "files": {kind: link(shown[kind]) for kind in _FILES if shown.get(kind)}}
+
+    def _target(self, shown: dict[str, Any]) -> int:
+        return self.classes.place(shown["target_index"], shown["target_name"]) if "target_index" in shown else -1
+
+    def _address(self, name: str) -> str:
+        if self.addresses is not None:
+            return self.addresses.get(name, "")
+        return link(name) if name and os.path.isfile(self.run.file(name)) else ""
+
+
+def _chunks(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
+    chunk: list[Row] = []
+    for row in rows:
+        chunk.append(row)
+        if len(chunk) == size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def _short(value: float | None) -> float | None:
+    """Four digits: what can be seen or sorted by."""
+    return None if value is None else float(f"{value:.4g}")

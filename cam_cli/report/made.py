@@ -1,0 +1,92 @@
+"""How a run was made, as terms and values to read: from its record, so that it can be made again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+Section = tuple[str, list[tuple[str, str]]]
+
+_PLAN = {
+    "model": "model",
+    "weights": "weights",
+    "layer": "target layer",
+    "layer_reason": "why this layer",
+    "grid": "grid of the map",
+    "device": "device",
+    "precision": "precision",
+    "train_images": "training images",
+    "val_images": "validation images",
+    "freeze": "frozen",
+    "epochs": "epochs",
+    "lr": "learning rate",
+    "batch_size": "batch size",
+}
+_SETTINGS = {
+    "model_args": "model arguments",
+    "methods": "methods",
+    "target": "target",
+    "top_k": "classes per image",
+    "gap_channels": "GAP channels",
+    "augment": "augmentation",
+    "balance": "balance",
+    "ema": "EMA decay",
+    "label_smoothing": "label smoothing",
+    "seed": "seed",
+    "sort": "order of channels",
+    "max_channels": "channels on a sheet",
+}
+_RUN = {
+    "state": "ended",
+    "finished": "at",
+    "seconds": "seconds",
+    "images_per_second": "images per second",
+    "limited_by": "limited by",
+}
+
+
+def made(record: Mapping[str, Any]) -> list[Section]:
+    """Sections of terms and values; what the record does not hold is left out."""
+    fingerprint = record.get("fingerprint") or {}
+    sections = [
+        ("Model", _picked(record.get("plan") or {}, _PLAN)),
+        ("Preprocessing", _all(fingerprint.get("preprocessing") or {})),
+        ("Explanation" if "methods" in fingerprint else "Settings", _picked(fingerprint, _SETTINGS)),
+        ("Picture", _all(fingerprint.get("rendering") or {})),
+        ("Run", [*_picked(record, _RUN), *_stages(record.get("stages") or {})]),
+        ("Versions", _all(record.get("versions") or {})),
+    ]
+    return [(title, terms) for title, terms in sections if terms]
+
+
+def again(record: Mapping[str, Any]) -> list[str]:
+    """The commands that make it again: the packages in their versions, and the run."""
+    versions = dict(record.get("versions") or {})
+    versions.pop("python", None)
+    pinned = " ".join(f"{name}=={version}" for name, version in versions.items() if version != "not installed")
+    return [line for line in (f"pip install {pinned}" if pinned else "", record.get("command") or "") if line]
+
+
+def _picked(content: Mapping[str, Any], terms: Mapping[str, str]) -> list[tuple[str, str]]:
+    return [(term, text(content[key])) for key, term in terms.items() if content.get(key) not in (None, "", {}, [])]
+
+
+def _all(content: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [(key.replace("_", " "), text(value)) for key, value in content.items() if value not in (None, "")]
+
+
+def _stages(stages: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    for name, stage in stages.items():
+        yield name, f"{text(stage.get('seconds'))} s of work, {text(stage.get('images_per_second'))} images per second"
+
+
+def text(value: object) -> str:
+    """A value of the record as words."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {text(one)}" for key, one in value.items() if one not in (None, ""))
+    if isinstance(value, list):
+        numbers = value and all(isinstance(one, int) for one in value)
+        return (" × " if numbers and len(value) == 2 else ", ").join(map(text, value))
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value)

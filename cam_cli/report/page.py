@@ -1,0 +1,120 @@
+"""The page around the data: one HTML file with its script and style inside, and a policy that lets nothing else run."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import jinja2
+from markupsafe import Markup
+
+from .chart import HEIGHT, WIDTH, Chart
+from .failures import LISTED, Failures
+from .made import again, made
+from .parts import Parts, script_safe
+from .run import Run
+
+_FOLDER = Path(__file__).with_name("page")
+_WORDS = {
+    "explain": "Explained images",
+    "activations": "Feature maps",
+    "train-gap": "Training",
+}
+
+
+class Fact(NamedTuple):
+    """A figure of the head of the page: `value` and its words, and the part of the address that shows its images."""
+
+    value: str
+    words: str
+    address: str = ""
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a page shows: `data` and `parts` for the script, all else for the template."""
+
+    data: Mapping[str, Any]
+    parts: Parts
+    facts: Sequence[Fact]
+    failures: Failures
+    charts: Sequence[Chart] = ()
+    metrics: Sequence[Mapping[str, float]] = ()
+
+
+def page(run: Run, content: Content) -> bytes:
+    """The page in UTF-8. Texts of the run reach it escaped by the template, or as JSON that is only ever data."""
+    style, script, parts = _style(), _script(), content.parts
+    data = {**content.data, "kind": run.kind, "base": parts.base, "parts": parts.inside}
+    model = (run.record.get("plan") or {}).get("model") or run.record.get("model") or ""
+    html = _template().render(
+        title=" · ".join(part for part in (_WORDS[run.kind], model) if part),
+        heading=_WORDS[run.kind],
+        model=model,
+        policy=policy(script, style, inside=not parts.base),
+        style=Markup(style),
+        script=Markup(script),
+        data=Markup(script_safe(data)),
+        content=content,
+        best=content.data.get("bestEpoch"),
+        state=run.record.get("state") or "interrupted",
+        table={"explain": "predictions.csv", "activations": "activations.csv"}.get(run.kind, "metrics.csv"),
+        made=made(run.record),
+        again=again(run.record),
+    )
+    return html.encode("utf-8", "replace")
+
+
+def policy(script: str, style: str, *, inside: bool) -> str:
+    """The Content-Security-Policy of a page: this script and this style, pictures, and nothing else.
+
+    A page that loads its data as scripts trusts what its own script loads ('strict-dynamic'); no address would do,
+    since 'self' means nothing to a page opened from a disk. One that holds all its data never makes markup from text.
+    """
+    trusted = f"'{_digest(script)}'"
+    rules = {
+        "default-src": "'none'",
+        "script-src": trusted if inside else f"{trusted} 'strict-dynamic'",
+        "style-src": f"'{_digest(style)}'",
+        "img-src": "data:" if inside else "data: 'self' file:",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+    }
+    if inside:
+        rules |= {"require-trusted-types-for": "'script'", "trusted-types": "'none'"}
+    return "; ".join(f"{name} {value}" for name, value in rules.items())
+
+
+def _digest(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
+
+
+@cache
+def _script() -> str:
+    """The script without the spaces and comments that only people need."""
+    text = (_FOLDER / "report.js").read_text("utf-8")
+    return re.sub(r"\n\s*", "\n", re.sub(r" // .*|/\* .* \*/", "", text)).replace(" => ", "=>")
+
+
+@cache
+def _style() -> str:
+    """The style without the spaces that only people need."""
+    return re.sub(r"\s*([{}:;,])\s*", r"\1", (_FOLDER / "report.css").read_text("utf-8"))
+
+
+@cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_FOLDER), autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    environment.globals |= {"chart_width": WIDTH, "chart_height": HEIGHT, "listed": LISTED}
+    environment.filters["quoted"] = lambda text: quote(text.encode("utf-8", "replace"), safe="")
+    return environment.get_template("page.html.j2")
