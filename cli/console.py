@@ -60,6 +60,11 @@ class Reporter:
             return
         self.console.print(f"[yellow]warning:[/] {escape(printable(message))}")
 
+    def said(self, message: str) -> None:
+        """A word that is no warning."""
+        if not self.quiet:
+            self._say(message)
+
     def close(self) -> None:
         if self._bar is not None:
             self._bar.stop()

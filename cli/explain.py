@@ -9,6 +9,7 @@ from . import flags
 from .console import Reporter
 from .options import allowed_failures, auto_or_number, canvas, model_spec, words
 from .running import Words, run_to_end, show_plan
+from .tracking import TrackingFlags
 
 WORDS = Words(done="explained", layer="target layer", table="predictions.csv")
 
@@ -52,6 +53,15 @@ def explain(
     precision: flags.Precision = "auto",
     batch_size: flags.BatchSize = "auto",
     workers: flags.Workers = "auto",
+    wandb: flags.Wandb = False,
+    wandb_project: flags.WandbProject = None,
+    wandb_entity: flags.WandbEntity = None,
+    wandb_name: flags.WandbName = None,
+    wandb_group: flags.WandbGroup = None,
+    wandb_tags: flags.WandbTags = None,
+    wandb_mode: flags.WandbMode = "auto",
+    wandb_max_images: flags.WandbMaxImages = 500,
+    tensorboard: flags.TensorBoard = False,
     config: flags.Config = None,
     max_failures: flags.MaxFailures = "0",
     fail_fast: flags.FailFast = False,
@@ -115,7 +125,18 @@ def explain(
         fail_fast=fail_fast,
         command=shlex.join(["camx", *sys.argv[1:]]),
     )
+    tracking = TrackingFlags(
+        wandb,
+        wandb_project,
+        wandb_entity,
+        wandb_name,
+        wandb_group,
+        wandb_tags,
+        wandb_mode,
+        wandb_max_images,
+        tensorboard,
+    )
     reporter = Reporter(quiet=quiet, verbose=verbose, color=not no_color)
     if dry_run:
         return show_plan(plan(job), WORDS, as_json=as_json, quiet=quiet)
-    return run_to_end(job, run, reporter, WORDS, as_json=as_json, max_failures=max_failures)
+    return run_to_end(job, run, reporter, WORDS, tracking=tracking, as_json=as_json, max_failures=max_failures)

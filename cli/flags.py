@@ -9,7 +9,7 @@ import typer
 from cam_cli.cams.methods import METHODS
 from cam_cli.outputs.colormaps import COLORMAPS
 
-from .options import BEHAVIOUR, EXPLANATION, INPUT, MODEL, OUTPUT, PICTURE, SPEED, apply_config, option
+from .options import BEHAVIOUR, EXPLANATION, INPUT, MODEL, OUTPUT, PICTURE, SPEED, TRACKING, apply_config, option
 
 # Input
 _SOURCES_HELP = "Images, folders, globs, @list.txt, @list.csv (column image, optional label), or - for paths on stdin."
@@ -105,6 +105,19 @@ BatchSize = Annotated[str, option(SPEED, "--batch-size", "-b", help="Images per 
 Workers = Annotated[
     str, option(SPEED, "--workers", "-j", help="Processes that decode, and as many threads that encode, or auto.")
 ]
+
+# Tracking
+Wandb = Annotated[bool, option(TRACKING, "--wandb", help="Log the run to Weights & Biases.")]
+WandbProject = Annotated[str | None, option(TRACKING, "--wandb-project", help="W&B project. [default: camx]")]
+WandbEntity = Annotated[str | None, option(TRACKING, "--wandb-entity", help="W&B team or user.")]
+WandbName = Annotated[str | None, option(TRACKING, "--wandb-name", help="Name of the W&B run.")]
+WandbGroup = Annotated[str | None, option(TRACKING, "--wandb-group", help="Group of the W&B run.")]
+WandbTags = Annotated[str | None, option(TRACKING, "--wandb-tags", help="Tags of the W&B run, with commas.")]
+_WANDB_MODE_HELP = "auto (offline where there is no key or no server), online (insist) or offline."
+WandbMode = Annotated[str, option(TRACKING, "--wandb-mode", help=_WANDB_MODE_HELP)]
+_MAX_IMAGES_HELP = "Rows of a table with pictures: wrong ones first, then blank, doubtful, and some of each class."
+WandbMaxImages = Annotated[int, option(TRACKING, "--wandb-max-images", help=_MAX_IMAGES_HELP, min=0)]
+TensorBoard = Annotated[bool, option(TRACKING, "--tensorboard", help="Log the run to OUT/tensorboard.")]
 
 # Behaviour
 _CONFIG_HELP = "TOML or YAML file of options, named as the flags are."

@@ -10,7 +10,7 @@ import typer
 
 from cam_cli.errors import CamxError
 
-from . import activations, explain, layers, models, report, train_gap
+from . import activations, explain, layers, models, push, report, train_gap
 from .console import fail
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app = typer.Typer(
 app.command("explain")(explain.explain)
 app.command("activations")(activations.activations)
 app.command("train-gap")(train_gap.train_gap)
+app.command("push")(push.push)
 app.command("layers")(layers.layers)
 app.command("models")(models.models)
 app.command("report")(report.report)

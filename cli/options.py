@@ -14,13 +14,14 @@ from cam_cli.errors import CamxError, nearest
 if TYPE_CHECKING:
     from cam_cli.models.catalog import ModelSpec
 
-INPUT, MODEL, EXPLANATION, PICTURE, OUTPUT, SPEED, BEHAVIOUR = (
+INPUT, MODEL, EXPLANATION, PICTURE, OUTPUT, SPEED, TRACKING, BEHAVIOUR = (
     "Input",
     "Model",
     "Explanation",
     "Picture",
     "Output",
     "Speed",
+    "Tracking",
     "Behaviour",
 )
 

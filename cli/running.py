@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 from .console import Reporter, out, out_json
 from .options import allowed_failures
+from .tracking import TrackingFlags, follow_run
 
 if TYPE_CHECKING:
-    from cam_cli.pipeline import Plan, Stop, Summary
+    from cam_cli.pipeline import Observer, Plan, Stop, Summary
+    from cam_cli.pipeline.job import RunOptions
 
-J = TypeVar("J")
+J = TypeVar("J", bound="RunOptions")
 
 _ADVICE = {
     "decode": "decoding limits: more --workers, or smaller files",
@@ -47,21 +49,39 @@ def show_plan(plan: Plan, words: Words, *, as_json: bool, quiet: bool) -> int:
 
 def run_to_end(
     job: J,
-    run: Callable[[J, Reporter, Stop], Summary],
+    run: Callable[[J, Observer, Stop], Summary],
+    reporter: Reporter,
+    words: Words,
+    *,
+    tracking: TrackingFlags,
+    as_json: bool,
+    max_failures: str,
+) -> int:
+    """Run with signals caught, tell the end, and return the exit code; trackers are told as well."""
+
+    def go(observer: Observer) -> int:
+        return _to_end(job, run, observer, reporter, words, as_json=as_json, max_failures=max_failures)
+
+    return follow_run(tracking, job, reporter, go)
+
+
+def _to_end(
+    job: J,
+    run: Callable[[J, Observer, Stop], Summary],
+    observer: Observer,
     reporter: Reporter,
     words: Words,
     *,
     as_json: bool,
     max_failures: str,
 ) -> int:
-    """Run with signals caught, tell the end, and return the exit code."""
     from cam_cli.pipeline import Dropped, Stop
 
     with Stop() as stop, warnings.catch_warnings():
         # Odd image files make Pillow talk; their rows say what matters.
         warnings.filterwarnings("ignore", module=r"PIL\.")
         try:
-            summary = run(job, reporter, stop)
+            summary = run(job, observer, stop)
         except Dropped:
             return 128 + (stop.signal or 0)
         finally:

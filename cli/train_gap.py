@@ -14,11 +14,12 @@ from cam_cli.errors import CamxError
 from . import flags
 from .console import out, out_json
 from .options import BEHAVIOUR, MODEL, OUTPUT, SPEED, auto_or_number, model_spec, option
+from .tracking import TrackingFlags, follow_training
 from .training_console import TrainReporter
 
 if TYPE_CHECKING:
     from cam_cli.training.job import TrainJob
-    from cam_cli.training.progress import TrainSummary
+    from cam_cli.training.progress import Observer, TrainSummary
 
 TRAINING = "Training"
 
@@ -118,6 +119,15 @@ def train_gap(
             help="Room on the disk for features, such as 500MB; what does not fit is computed every epoch.",
         ),
     ] = "4GB",
+    wandb: flags.Wandb = False,
+    wandb_project: flags.WandbProject = None,
+    wandb_entity: flags.WandbEntity = None,
+    wandb_name: flags.WandbName = None,
+    wandb_group: flags.WandbGroup = None,
+    wandb_tags: flags.WandbTags = None,
+    wandb_mode: flags.WandbMode = "auto",
+    wandb_max_images: flags.WandbMaxImages = 500,
+    tensorboard: flags.TensorBoard = False,
     config: flags.Config = None,
     as_json: flags.AsJson = False,
     quiet: flags.Quiet = False,
@@ -168,7 +178,19 @@ def train_gap(
         overwrite=overwrite,
         command=shlex.join(["camx", *sys.argv[1:]]),
     )
-    return _run(job, TrainReporter(quiet=quiet, verbose=verbose, color=not no_color), as_json=as_json)
+    tracking = TrackingFlags(
+        wandb,
+        wandb_project,
+        wandb_entity,
+        wandb_name,
+        wandb_group,
+        wandb_tags,
+        wandb_mode,
+        wandb_max_images,
+        tensorboard,
+    )
+    reporter = TrainReporter(quiet=quiet, verbose=verbose, color=not no_color)
+    return follow_training(tracking, job, reporter, lambda observer: _run(job, observer, reporter, as_json=as_json))
 
 
 def learning_rate(text: str) -> float | None:
@@ -188,13 +210,13 @@ def byte_count(flag: str, text: str) -> int:
     return int(float(number) * (1024 if binary else 1000) ** " KMGT".index(unit.upper() or " "))
 
 
-def _run(job: TrainJob, reporter: TrainReporter, *, as_json: bool) -> int:
+def _run(job: TrainJob, observer: Observer, reporter: TrainReporter, *, as_json: bool) -> int:
     from cam_cli.pipeline import Stop
     from cam_cli.training.run import train
 
     with Stop() as stop:
         try:
-            summary = train(job, reporter, stop)
+            summary = train(job, observer, stop)
         finally:
             reporter.close()
     if as_json:

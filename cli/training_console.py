@@ -70,6 +70,10 @@ class TrainReporter:
     def warned(self, message: str) -> None:
         self.console.print(f"[yellow]warning:[/] {escape(printable(message))}")
 
+    def said(self, message: str) -> None:
+        """A word that is no warning."""
+        self._say(message)
+
     def close(self) -> None:
         if self._bar is not None:
             self._bar.stop()

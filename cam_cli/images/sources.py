@@ -45,6 +45,8 @@ EXTENSIONS = frozenset(
 
 #: Folders in which a run leaves pictures.
 RESULT_FOLDERS = frozenset({"overlays", "heatmaps", "arrays", "activations", "report", "parts"})
+#: Folders in which trackers keep theirs; several programs share them.
+TRACKER_FOLDERS = frozenset({"wandb", "tensorboard"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +219,7 @@ def _walk(folder: str, inside: str) -> Iterator[tuple[str, bool]]:
 def holds_results(folder: str) -> bool:
     """Whether a folder is a training's, or the overlays, heatmaps … of a run: no input, wherever it lies."""
     parent, name = os.path.split(folder)
-    if name in RESULT_FOLDERS and os.path.isfile(os.path.join(parent, "manifest.jsonl")):
+    if name in RESULT_FOLDERS | TRACKER_FOLDERS and os.path.isfile(os.path.join(parent, "manifest.jsonl")):
         return True
     return os.path.isfile(os.path.join(folder, "training-state.pt"))
 

@@ -37,7 +37,7 @@ class Results:
             return {**row, "error": explanation.problem}
         row["top"] = [{"index": p.index, "name": p.name, "prob": p.probability} for p in explanation.ranking]
         if explanation.correct is not None:
-            row["correct"] = explanation.correct
+            row |= {"correct": explanation.correct, "label_index": explanation.label}
         row["seen"] = _seen(picture)
         if self.thumbnail:
             row["thumb"] = output_name(THUMBNAILS, picture.source.key, ".jpg")

@@ -83,8 +83,8 @@ def _relabelled(explainer: Explainer, row: Row, source: Source) -> Row | None:
     if options.multi_label or any(target.kind == "label" for target in options.targets):
         return None
     label = explainer.label_of(source)
-    plain = {name: value for name, value in row.items() if name != "correct"}
-    known = {} if label is None else {"correct": row["top"][0]["index"] == label}
+    plain = {name: value for name, value in row.items() if name not in ("correct", "label_index")}
+    known = {} if label is None else {"correct": row["top"][0]["index"] == label, "label_index": label}
     return {**plain, "label": source.label, **known}
 
 

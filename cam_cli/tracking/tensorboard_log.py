@@ -1,0 +1,95 @@
+"""TensorBoard: event files in `OUT/tensorboard`."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+from ..errors import CamxError
+from .pictures import opened
+from .tracker import About, At, Confusion, Files, Scalar, Shown, Table, Value
+
+FOLDER = "tensorboard"
+_SIDE = 512
+#: Rows of a table without pictures that are shown as text.
+_ROWS = 200
+
+
+def require_tensorboard() -> None:
+    """Raise `CamxError` where the package is missing."""
+    if find_spec("tensorboard") is None:
+        raise CamxError("--tensorboard needs the package tensorboard. Install it: pip install 'camx[tensorboard]'.")
+
+
+class TensorBoardTracker:
+    """Numbers as scalars, pictures of tables as images, everything else as text."""
+
+    def __init__(self) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._make: Any = SummaryWriter
+        self._writer: Any = None
+
+    def begin(self, about: About) -> None:
+        self._writer = self._make(os.path.join(about.output, FOLDER))
+        self._text("config", _fenced(json.dumps(about.config, indent=2, ensure_ascii=False)), 0)
+
+    def log(self, values: Mapping[str, Value], at: At | None = None) -> None:
+        step = at.value if at is not None else 0
+        for name, value in values.items():
+            if isinstance(value, Table):
+                self._table(name, value, step)
+            elif isinstance(value, Confusion):
+                rows = [[*pair, count] for pair, count in value.counts.items() if count]
+                self._text(name, _markdown(("class", "taken for", "images"), rows), step)
+            elif isinstance(value, Files):
+                self._text(name, "\n".join(f"* `{path}`" for path in value.paths.values()), step)
+            else:
+                self._scalar(name, value, step)
+        self._writer.flush()
+
+    def finish(self, summary: Mapping[str, Scalar], exit_code: int) -> None:
+        self._text("summary", _fenced(json.dumps({**summary, "exit_code": exit_code}, indent=2)), 0)
+        for name, value in summary.items():
+            self._scalar(f"summary/{name}", value, 0)
+        self._writer.close()
+
+    def _scalar(self, name: str, value: Scalar, step: int) -> None:
+        if isinstance(value, str):
+            self._text(name, value, step)
+        elif value is not None:
+            self._writer.add_scalar(name, value, step)
+
+    def _text(self, name: str, text: str, step: int) -> None:
+        self._writer.add_text(name, text, step)
+
+    def _table(self, name: str, table: Table, step: int) -> None:
+        """The last picture of each row (an overlay says more than the plain one), and the rest of the rows as text."""
+        plain = [i for i, column in enumerate(table.columns) if not any(isinstance(r[i], Shown) for r in table.rows)]
+        rows = [[row[i] for i in plain] for row in table.rows]
+        self._text(name, _markdown([table.columns[i] for i in plain], rows), step)
+        for number, row in enumerate(table.rows):
+            pictures = [cell for cell in row if isinstance(cell, Shown)]
+            if pictures:
+                pixels = np.asarray(opened(pictures[-1].path, _SIDE))
+                self._writer.add_image(f"{name}/{number:04} {row[-1]}", pixels, step, dataformats="HWC")
+
+
+def _markdown(columns: Any, rows: list[list[Any]]) -> str:
+    lines = [list(columns), ["---"] * len(columns), *rows[:_ROWS]]
+    text = "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
+    return text + (f"\n\n{len(rows) - _ROWS} more rows" if len(rows) > _ROWS else "")
+
+
+def _cell(value: Any) -> str:
+    text = "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _fenced(text: str) -> str:
+    return "\n".join(f"    {line}" for line in text.splitlines())

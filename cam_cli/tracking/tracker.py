@@ -1,0 +1,99 @@
+"""What a tracker is told: who a run is, numbers as they come, tables with pictures, files, and how it ended."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+Scalar = float | int | str | bool | None
+
+
+@dataclass(frozen=True)
+class About:
+    """Who a run is. `command` is the kind (`explain`); `output` the folder of the results; `name` what a person
+    would call it; `config` what it depends on, as plain values; `identity` is the same for runs that continue each
+    other."""
+
+    command: str
+    output: str
+    name: str
+    config: Mapping[str, Any]
+    identity: str
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle of a picture: left, top, right, bottom in [0, 1], and what is in it."""
+
+    position: tuple[float, float, float, float]
+    caption: str
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A picture in a cell: its file, and at most `side` pixels of it (None: as it is). `masks` are grids h×w of
+    uint8, each cell a number from `names`, by the name of what they show; they cover the whole picture."""
+
+    path: str
+    side: int | None = None
+    masks: Mapping[str, np.ndarray] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
+    boxes: Sequence[Box] = ()
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of cells. A column holds pictures (None where there is none) or scalars."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Scalar | Shown]]
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """How often an image of the first class was taken for the second one."""
+
+    counts: Mapping[tuple[str, str], int]
+
+
+@dataclass(frozen=True)
+class Files:
+    """Files that belong together, by their names in the tracker; `kind` such as `model`."""
+
+    kind: str
+    paths: Mapping[str, str]
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+Value = Scalar | Table | Confusion | Files
+
+
+@dataclass(frozen=True)
+class At:
+    """Where on an axis of its own a value stands: epoch 3, image 1200."""
+
+    axis: str
+    value: int
+
+
+class Tracker(Protocol):
+    """Takes one run: `begin`, then `log` as often as there is something, then `finish`. Any of them may raise."""
+
+    def begin(self, about: About) -> None:
+        """Start the run, or continue the one of the same output and identity."""
+
+    def log(self, values: Mapping[str, Value], at: At | None = None) -> None:
+        """Take values by their names."""
+
+    def finish(self, summary: Mapping[str, Scalar], exit_code: int) -> None:
+        """Take what the run comes down to, and hand on all that is still held."""
+
+
+def identity(of: Mapping[str, Any]) -> str:
+    """Sixteen hexadecimal digits of what a run depends on."""
+    return hashlib.sha256(json.dumps(of, sort_keys=True, default=str).encode()).hexdigest()[:16]

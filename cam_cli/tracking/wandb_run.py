@@ -1,0 +1,233 @@
+"""Weights & Biases: a run online, or offline in `OUT/wandb` where there is no server, to be sent later."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import CamxError, nearest
+from ..outputs import files
+from ..outputs.folder import explained_errors
+from .background import Patience
+from .pictures import opened
+from .tracker import About, At, Box, Confusion, Files, Scalar, Shown, Table, Value
+
+MODES = ("auto", "online", "offline")
+#: In OUT: which W&B run its results belong to.
+RUN_FILE = ".wandb-run"
+_DATA_DIR = "WANDB_DATA_DIR"
+#: Pictures that are made ready at once.
+_WORKERS = 4
+
+
+@dataclass(frozen=True)
+class WandbOptions:
+    """Where a run goes. `mode` auto: online if there is a key and a server that answers, else offline. None: what
+    W&B's own settings say; `project` camx, `name` as the run calls itself. Raises `CamxError` for an unknown mode."""
+
+    project: str | None = None
+    entity: str | None = None
+    name: str | None = None
+    group: str | None = None
+    tags: tuple[str, ...] = ()
+    mode: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            known = ", ".join(MODES)
+            raise CamxError(f"--wandb-mode {self.mode!r} is unknown.{nearest(self.mode, MODES)} It is one of {known}.")
+
+
+class WandbTracker:
+    """One W&B run. Making it imports wandb and, unless offline, finds out whether a server can be used.
+
+    `say` is told where the run is, `warn` that it is offline and the command that sends it later. Raises
+    `CamxError` where mode online cannot be had.
+    """
+
+    def __init__(
+        self, options: WandbOptions, say: Callable[[str], None], warn: Callable[[str], None],
+        patience: Patience = Patience(),
+    ) -> None:  # fmt: skip
+        import wandb
+
+        self._wandb: Any = wandb
+        self._options, self._say, self._warn, self._patience = options, say, warn, patience
+        self._run: Any = None
+        self._axes: set[str] = set()
+        self._data_dir = os.environ.get(_DATA_DIR)
+        # First of all: what is set up without it talks to the terminal.
+        wandb.setup(wandb.Settings(silent=True))
+        self._why_offline = self._obstacle()
+        if self._why_offline and options.mode == "online":
+            raise CamxError(self._why_offline)
+
+    def begin(self, about: About) -> None:
+        files.system.make_folder(about.output)
+        if self._data_dir is None:  # Pictures of tables go here, not into the home folder.
+            os.environ[_DATA_DIR] = os.path.abspath(os.path.join(about.output, "wandb"))
+        if self._why_offline is None:
+            try:
+                self._run = self._started(about, "online")
+            except self._wandb.Error as error:
+                if self._options.mode == "online":
+                    raise
+                self._why_offline = " ".join(str(error).split())
+                # The id is taken until the failed run is gone.
+                self._wandb.teardown()
+        if self._run is None:
+            self._run = self._started(about, "offline")
+        if self._why_offline is None:
+            self._say(f"W&B run: {self._run.url}")
+
+    def log(self, values: Mapping[str, Value], at: At | None = None) -> None:
+        if at is not None:
+            for name in values:
+                self._on_axis(name, at.axis)
+        logged = {name: self._as_wandb(value) for name, value in values.items() if not isinstance(value, Files)}
+        if logged:
+            self._run.log(logged if at is None else {at.axis: at.value, **logged})
+        for name, value in values.items():
+            if isinstance(value, Files):
+                self._log_files(name, value)
+
+    def finish(self, summary: Mapping[str, Scalar], exit_code: int) -> None:
+        self._run.summary.update({name: value for name, value in summary.items() if value is not None})
+        folder = os.path.dirname(self._run.dir)
+        self._run.finish(exit_code)
+        if self._data_dir is None:
+            os.environ.pop(_DATA_DIR, None)
+        if self._why_offline is not None:
+            told = self._say if self._options.mode == "offline" else self._warn
+            told(f"W&B run kept offline ({self._why_offline}). Send it with: wandb sync {folder}")
+
+    def _obstacle(self) -> str | None:
+        """Why a run cannot be online, or None."""
+        if "offline" in (self._options.mode, os.environ.get("WANDB_MODE")):
+            return "as asked for"
+        try:
+            if not self._wandb.login(prompt=False, verify=False):
+                return "no API key: `wandb login` or WANDB_API_KEY"
+        except self._wandb.Error as error:
+            return " ".join(str(error).split())
+        server = self._wandb.setup().settings.base_url
+        return None if _answers(server, self._patience.answer) else f"{server} does not answer"
+
+    def _started(self, about: About, mode: str) -> Any:
+        options = self._options
+        settings = self._wandb.Settings(
+            console="off",
+            silent=True,
+            init_timeout=self._patience.start,
+            finish_timeout=self._patience.finish,
+            # Neither code nor the address of a repository, which may hold a password.
+            disable_git=True,
+            disable_code=True,
+            save_code=False,
+            disable_job_creation=True,
+        )
+        return self._wandb.init(
+            mode=mode,
+            dir=about.output,
+            project=options.project or os.environ.get("WANDB_PROJECT") or "camx",
+            entity=options.entity,
+            name=options.name or about.name,
+            group=options.group,
+            tags=list(options.tags) or None,
+            job_type=about.command,
+            config=dict(about.config),
+            allow_val_change=True,
+            id=run_id(about.output, about.identity),
+            resume="allow",
+            reinit="create_new",
+            settings=settings,
+        )
+
+    def _on_axis(self, name: str, axis: str) -> None:
+        if name not in self._axes:
+            self._run.define_metric(axis, hidden=True)
+            self._run.define_metric(name, step_metric=axis)
+            self._axes.add(name)
+
+    def _as_wandb(self, value: Value) -> Any:
+        if isinstance(value, Table):
+            return self._table(value)
+        if isinstance(value, Confusion):
+            return self._confusion(value)
+        return value
+
+    def _table(self, table: Table) -> Any:
+        """Made in several threads: decoding and encoding of pictures is most of it."""
+        made = self._wandb.Table(columns=list(table.columns), allow_mixed_types=True)
+        with ThreadPoolExecutor(_WORKERS) as pool:
+            for row in pool.map(lambda cells: [self._cell(cell) for cell in cells], table.rows):
+                made.add_data(*row)
+        return made
+
+    def _cell(self, cell: Scalar | Shown) -> Any:
+        if not isinstance(cell, Shown):
+            return cell
+        # A path is copied as it is; uint8 pixels are encoded. Floats would be taken for 0 … 255.
+        picture = cell.path if cell.side is None else opened(cell.path, cell.side)
+        names = dict(enumerate(cell.names))
+        # Boxes and masks share one list of classes.
+        boxes = [{"position": _as_sides(b), "class_id": len(names), "box_caption": b.caption} for b in cell.boxes]
+        of_boxes = {"half of the peak": {"box_data": boxes, "class_labels": {len(names): "half of the peak"}}}
+        return self._wandb.Image(
+            picture,
+            file_type=None if cell.side is None else "jpg",
+            masks={name: {"mask_data": grid, "class_labels": names} for name, grid in cell.masks.items()} or None,
+            boxes=of_boxes if boxes else None,
+        )
+
+    def _confusion(self, confusion: Confusion) -> Any:
+        """W&B's own panel for confusion matrices, on counts."""
+        rows = [[actual, predicted, count] for (actual, predicted), count in confusion.counts.items()]
+        columns = ["Actual", "Predicted", "nPredictions"]
+        table = self._wandb.Table(columns=columns, data=rows)
+        return self._wandb.plot_table(
+            "wandb/confusion_matrix/v1", table, {name: name for name in columns}, {"title": "Confusion matrix"}
+        )
+
+    def _log_files(self, name: str, value: Files) -> None:
+        metadata = {key: entry for key, entry in value.metadata.items() if entry is not None}
+        artifact = self._wandb.Artifact(f"{name}-{self._run.id}", value.kind, metadata=metadata)
+        for inside, path in value.paths.items():
+            artifact.add_file(os.path.abspath(path), inside, policy="immutable")  # read where it lies, not copied
+        self._run.log_artifact(artifact)
+
+
+def run_id(output: str, identity: str) -> str:
+    """The id of the W&B run for results of this identity in a folder: a new one, or that of the run before."""
+    path = os.path.join(output, RUN_FILE)
+    with contextlib.suppress(OSError, ValueError), open(path, encoding="utf-8") as file:
+        before = json.load(file)
+        if isinstance(before, dict) and before.get("identity") == identity and isinstance(before.get("id"), str):
+            return str(before["id"])
+    new = secrets.token_hex(4)
+    with explained_errors(output):
+        files.write_file(path, json.dumps({"id": new, "identity": identity}).encode() + b"\n")
+    return new
+
+
+def _answers(url: str, seconds: float) -> bool:
+    """Whether there is a server that says anything at all; proxies of the environment are used."""
+    try:
+        with urllib.request.urlopen(url, timeout=seconds):
+            return True
+    except urllib.error.HTTPError:
+        return True
+    except (OSError, ValueError):
+        return False
+
+
+def _as_sides(box: Box) -> dict[str, float]:
+    return dict(zip(("minX", "minY", "maxX", "maxY"), box.position))
