@@ -88,6 +88,8 @@ def follow_training(
 def _to_end(
     followed: FollowedRun | FollowedTraining, reporter: Reporter | TrainReporter, go: Callable[[Any], int]
 ) -> int:
+    from cam_cli.tracking.background import AGAIN
+
     code = 2
     try:
         code = go(followed)
@@ -95,5 +97,5 @@ def _to_end(
         try:
             followed.ended(code, reporter.warned)
         except KeyboardInterrupt:
-            reporter.warned("Tracking is left behind. The results are whole; `camx push` logs them again.")
+            reporter.warned(f"Tracking is left behind. {AGAIN}")
     return code

@@ -2,9 +2,14 @@ from __future__ import annotations
 
 import base64
 import csv
+import http.server
 import json
+import os
 import shutil
+import signal
 import socket
+import subprocess
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -19,14 +24,14 @@ from PIL import Image
 from cam_cli.errors import CamxError
 from cam_cli.images.sources import find
 from cam_cli.tracking import tensorboard_log, wandb_run
-from cam_cli.tracking.background import Background, Patience
+from cam_cli.tracking.background import AGAIN, Background, Patience
 from cam_cli.tracking.choice import Choice
 from cam_cli.tracking.tracker import About, At, Files, Scalar, Shown, Value
 from cli import push as cli_push
 from cli import tracking as cli_tracking
 from cli.main import run
 
-from .conftest import TINY
+from .conftest import TINY, picture
 from .wandb_reader import LoggedRun, read_run
 
 Camx = Callable[..., int]
@@ -112,16 +117,16 @@ def test_the_table_shows_the_rows_worth_looking_at(tracked: Tracked) -> None:
 
 def test_pictures_masks_and_boxes_are_those_of_the_row(tracked: Tracked) -> None:
     table, journal = tracked.logged.table("explanations"), tracked.journal
-    for picture, overlay, name in zip(*(table.column(c) for c in ("image", "overlay", "path")), strict=True):
+    for shown_picture, overlay, name in zip(*(table.column(c) for c in ("image", "overlay", "path")), strict=True):
         written = journal[name]
         shown = written["maps"][0]
-        with Image.open(tracked.images / name) as original, Image.open(picture["file"]) as logged:
+        with Image.open(tracked.images / name) as original, Image.open(shown_picture["file"]) as logged:
             assert max(logged.size) == min(512, max(original.size))
             small = original.resize(logged.size, Image.Resampling.BICUBIC)
             difference = np.abs(np.asarray(small, dtype=float) - np.asarray(logged, dtype=float))
             assert difference.mean() < 6 < np.asarray(logged).mean()
         assert Path(overlay["file"]).read_bytes() == (tracked.out / shown["overlay"]).read_bytes()
-        ((mask_name, mask),) = picture["masks"].items()
+        ((mask_name, mask),) = shown_picture["masks"].items()
         assert mask_name == f"gradcam {shown['target_name']}"
         with Image.open(mask["file"]) as grid:
             levels = np.asarray(grid)
@@ -135,7 +140,7 @@ def test_pictures_masks_and_boxes_are_those_of_the_row(tracked: Tracked) -> None
         nearest = cells[rows.astype(int)][:, columns.astype(int)] // 64
         assert np.abs(nearest.astype(int) - levels).mean() < 0.12
         assert (levels == nearest).mean() > 0.85
-        ((_, (box,)),) = picture["boxes"].items()
+        ((_, (box,)),) = shown_picture["boxes"].items()
         assert [box["position"][side] for side in ("minX", "minY", "maxX", "maxY")] == shown["box"]
         assert box["box_caption"].startswith(shown["target_name"])
 
@@ -322,9 +327,7 @@ def test_a_tracker_that_hangs_is_left_behind() -> None:
         tracker.log({"n": number})
     tracker.finish({}, 0)
     release.set()
-    assert said == [
-        "W&B did not take everything within 0 s and is left behind. The results are whole; `camx push` logs them again."
-    ]
+    assert said == [f"W&B did not take everything within 0 s and is left behind. {AGAIN}"]
 
 
 @pytest.mark.parametrize("method", ["begin", "log", "finish"])
@@ -341,7 +344,7 @@ def test_a_tracker_that_fails_is_switched_off_with_one_warning(method: str) -> N
     tracker.log({"n": 1})
     tracker.log({"n": 2})
     tracker.finish({}, 0)
-    assert said == ["W&B is switched off: no space left. The run goes on."]
+    assert said == [f"W&B is switched off: no space left. {AGAIN}"]
 
 
 def test_whoever_insists_hears_of_it_at_once() -> None:
@@ -371,6 +374,130 @@ def no_server() -> str:
 def test_a_server_that_refuses_or_is_silent_does_not_answer(silent_server: str, no_server: str) -> None:
     assert not wandb_run._answers(no_server, 0.2)
     assert not wandb_run._answers(silent_server, 0.2)
+
+
+@pytest.fixture
+def mute_server() -> Iterator[str]:
+    """The address of a server that answers a look at its page, and nothing that is sent to it."""
+    release = threading.Event()
+
+    class Mute(http.server.BaseHTTPRequestHandler):
+        def log_message(self, *_: object) -> None: ...
+
+        def do_GET(self) -> None:
+            self.send_error(404)
+
+        def do_POST(self) -> None:
+            release.wait(60)
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Mute) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        release.set()
+        server.shutdown()
+        thread.join()
+
+
+SCRIPT = """
+import os, signal, sys
+from cam_cli.tracking.background import Background, Patience
+from cam_cli.tracking.tracker import About, At, Shown, Table
+from cam_cli.tracking.wandb_run import WandbOptions, WandbTracker
+mode, start, picture, how = sys.argv[1:]
+patience = Patience(answer=1, start=float(start), finish=30)
+def tell(text): print(text, flush=True)
+tracker = Background(lambda: WandbTracker(WandbOptions(mode=mode), tell, tell, patience), "W&B", tell, patience=patience)
+tracker.begin(About("explain", "out", "a run", {"layer": "layer4"}, "0"))
+tracker.log({"speed": 3.5}, At("images", 10))
+tracker.log({"table": Table(("picture",), [[Shown(picture, 64)]])})
+if how == "killed":
+    import glob, time
+    # W&B writes every 15 s or so.
+    while not any(os.path.getsize(path) > 100 for path in glob.glob("out/wandb/offline-run-*/*.wandb")):
+        time.sleep(0.1)
+    os.kill(os.getpid(), signal.SIGKILL)
+tracker.finish({"images": 1}, 0)
+"""
+
+
+def script(tmp_path: Path, *argv: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A run with numbers and a picture in a process of its own."""
+    picture(80, 60).save(tmp_path / "picture.png")
+    command = [sys.executable, "-c", SCRIPT, *argv[:2], str(tmp_path / "picture.png"), *argv[2:]]
+    settings = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), **environment}
+    return subprocess.run(command, cwd=tmp_path, env=settings, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.parametrize("server", ["no_server", "silent_server", "mute_server"])
+@pytest.mark.slow
+def test_without_a_server_a_run_is_offline_with_one_warning(
+    server: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    url = request.getfixturevalue(server)
+    ended = script(tmp_path, "auto", "2", "to the end", WANDB_BASE_URL=url, WANDB_API_KEY="0" * 40)
+    (folder,) = (tmp_path / "out" / "wandb").glob("offline-run-*")
+    (line,) = ended.stdout.splitlines()
+    assert line.startswith("W&B run kept offline (")
+    assert line.endswith(f"Send it with: wandb sync out/wandb/{folder.name}")
+    assert ended.returncode == 0
+    logged = read_run(folder)
+    assert (logged.config["layer"], logged.summary["images"], logged.exit_code) == ("layer4", 1, 0)
+    (shown,) = logged.table("table").column("picture")
+    with Image.open(shown["file"]) as image:
+        assert image.size == (64, 48)
+    # Nothing of the key is anywhere.
+    for path in (tmp_path / "out").rglob("*"):
+        assert not path.is_file() or b"0" * 40 not in path.read_bytes(), path
+
+
+@pytest.mark.slow
+def test_a_killed_run_can_be_read(tmp_path: Path) -> None:
+    assert script(tmp_path, "offline", "2", "killed").returncode == -signal.SIGKILL
+    (folder,) = (tmp_path / "out" / "wandb").glob("offline-run-*")
+    logged = read_run(folder)
+    assert logged.config["layer"] == "layer4"
+    assert logged.history[0]["speed"] == 3.5
+    assert logged.history[0]["images"] == 10
+    assert logged.summary.get("images") != 1
+
+
+@pytest.mark.slow
+def test_wandb_is_imported_only_when_asked_for(tmp_path: Path) -> None:
+    code = (
+        "import sys; from cli.main import run; "
+        f"assert run(['explain', {str(SAMPLES / 'cat.jpg')!r}, '--model', 'demo', '-q']) == 0; "
+        "assert not [name for name in ('wandb', 'tensorboard') if name in sys.modules]"
+    )
+    settings = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=settings, check=True, timeout=120)
+
+
+@pytest.mark.slow
+def test_more_pictures_than_wandb_takes_at_once_survive(camx: Camx, tmp_path: Path) -> None:
+    """W&B drops what is over 108 pictures of one name and step; tables do not."""
+    for index in range(130):
+        picture(40, 30, seed=index).save(tmp_path / f"{index:03}.png")
+    assert camx("explain", *sorted(tmp_path.glob("*.png")), *TINY, *FLAGS, "-o", "out") == 0
+    (folder,) = Path("out/wandb").glob("offline-run-*")
+    table = read_run(folder).table("explanations")
+    for name, shown in zip(table.column("path"), table.column("image"), strict=True):
+        with Image.open(tmp_path / name) as original, Image.open(shown["file"]) as logged:
+            difference = np.abs(np.asarray(original, dtype=float) - np.asarray(logged, dtype=float))
+            assert difference.mean() < 6
+    assert len(table.rows) == 130
+
+
+@pytest.mark.slow
+def test_the_same_command_again_continues_the_wandb_run(camx: Camx, images: Path) -> None:
+    assert camx("explain", images, *TINY, *FLAGS, "--limit", 3, "-o", "out") == 0
+    assert camx("explain", images, *TINY, *FLAGS, "-o", "out") == 0
+    assert camx("explain", images, *TINY, *FLAGS, "-o", "out", "--size", 64, "--overwrite") == 0
+    runs = [read_run(folder) for folder in sorted(Path("out/wandb").glob("offline-run-*"))]
+    first, second, other = (logged.run.run_id for logged in runs)
+    assert first == second != other
+    assert [logged.summary["images"] for logged in runs] == [3, 7, 7]
 
 
 def test_online_insists_before_anything_is_done(

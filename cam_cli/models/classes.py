@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import CamxError, nearest
+from .timm_import import import_timm
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,5 @@ def checked(names: ClassNames, count: int, origin: str) -> ClassNames:
 
 def imagenet(subset: str) -> ClassNames:
     """Words and WordNet ids of an ImageNet class set that timm knows (`imagenet-1k`, `imagenet-22k` …)."""
-    from timm.data import ImageNetInfo
-
-    info = ImageNetInfo(subset)
+    info = import_timm().data.ImageNetInfo(subset)
     return ClassNames(tuple(info.label_descriptions()), tuple(info.label_names()))

@@ -16,6 +16,7 @@ from ..images.geometry import Preprocessing
 from . import hub
 from .classes import ClassNames, imagenet
 from .preprocessing import PreprocessingOptions, overridden, per_channel, resolved
+from .timm_import import import_timm
 
 
 class Architecture(Protocol):
@@ -43,8 +44,7 @@ class TimmModel:
         return self.name if ":" in self.name else f"timm/{self.name}"
 
     def build(self, *, pretrained: bool, num_classes: int | None, args: Mapping[str, Any]) -> nn.Module:
-        import timm
-
+        timm = import_timm()
         given = dict(args) if num_classes is None else {**args, "num_classes": num_classes}
         if self.name.startswith("hf-hub:"):
             return self._from_cache_or_hub(given, self.name.removeprefix("hf-hub:"), pretrained, "config.json")
@@ -171,8 +171,7 @@ _WEIGHTS = ("model.safetensors", "pytorch_model.bin", "open_clip_model.safetenso
 
 @lru_cache(maxsize=1)
 def timm_names() -> tuple[str, ...]:
-    import timm
-
+    timm = import_timm()
     return tuple(timm.list_models())
 
 
@@ -185,8 +184,7 @@ def torchvision_names() -> tuple[str, ...]:
 
 
 def _created(name: str, pretrained: bool, args: Mapping[str, Any]) -> nn.Module:
-    import timm
-
+    timm = import_timm()
     try:
         built: nn.Module = timm.create_model(name, pretrained=pretrained, **args)
         return built

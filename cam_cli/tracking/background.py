@@ -13,6 +13,8 @@ from .tracker import About, At, Scalar, Tracker, Value
 
 #: What may wait for the tracker; numbers that come when so much is waiting are left out.
 _WAITING = 1000
+#: What remains to be done where not everything was logged.
+AGAIN = "The results are whole; `camx push` logs them again."
 
 
 @dataclass(frozen=True)
@@ -57,12 +59,16 @@ class Background:
             tracker.begin(about)
             self._began.set()
 
-        self._steps.put(step)
+        self._put(step)
         if self._insist:
             self._require(self._began)
 
     def log(self, values: Mapping[str, Value], at: At | None = None) -> None:
-        self._put(lambda tracker: tracker.log(values, at))
+        def step(tracker: Tracker) -> None:
+            if self._error is None:
+                tracker.log(values, at)
+
+        self._put(step)
 
     def finish(self, summary: Mapping[str, Scalar], exit_code: int) -> None:
         """Waits until all is handed over, or as long as the patience lasts."""
@@ -72,16 +78,15 @@ class Background:
         self._put(None, until)
         self._thread.join(max(0.0, until - time.monotonic()))
         if self._begun and self._thread.is_alive():
-            self._warn(
-                f"{self._name} did not take everything within {self._patience.finish:.0f} s and is left behind. "
-                "The results are whole; `camx push` logs them again."
-            )
+            self._error = TimeoutError()  # nothing that it still says is of interest
+            waited = f"{self._patience.finish:.0f} s"
+            self._warn(f"{self._name} did not take everything within {waited} and is left behind. {AGAIN}")
 
     def _put(self, step: Callable[[Tracker], None] | None, until: float | None = None) -> None:
         try:
             if until is None:
                 self._steps.put_nowait(step)
-            else:
+            elif self._thread.is_alive():
                 self._steps.put(step, timeout=max(0.0, until - time.monotonic()))
         except queue.Full:
             pass
@@ -97,15 +102,28 @@ class Background:
         try:
             tracker = self._open()
             self._opened.set()
-            while (step := self._steps.get()) is not None:
-                step(tracker)
+        except Exception as error:
+            self._failed(error)
+            return
+        while (step := self._steps.get()) is not None and self._done(step, tracker):
+            pass
+
+    def _done(self, step: Callable[[Tracker], None], tracker: Tracker) -> bool:
+        """Whether to go on: a tracker that has begun is finished whatever happens, that it may hand on what it has."""
+        began = self._began.is_set()
+        try:
+            step(tracker)
         # Whatever a tracker, its library or its server comes up with, the run is not its business.
         except Exception as error:
-            raised = self._insist and not self._began.is_set()
-            self._error = error
-            self._opened.set()
-            self._began.set()
-            if not raised:
-                self._warn(f"{self._name} is switched off: {error}. The run goes on.")
-            while self._steps.get() is not None:
-                pass
+            self._failed(error)
+            return began
+        return True
+
+    def _failed(self, error: Exception) -> None:
+        first, raised = self._error is None, self._insist and not self._began.is_set()
+        self._error = self._error or error
+        if first and not raised:
+            self._warn(f"{self._name} is switched off: {error}. {AGAIN}")
+        # Whoever waits for one of these looks for an error first.
+        self._opened.set()
+        self._began.set()

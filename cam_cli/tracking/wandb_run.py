@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import CamxError, nearest
+from ..models.timm_import import WANDB_HIDDEN
 from ..outputs import files
 from ..outputs.folder import explained_errors
 from .background import Patience
@@ -24,6 +25,8 @@ MODES = ("auto", "online", "offline")
 #: In OUT: which W&B run its results belong to.
 RUN_FILE = ".wandb-run"
 _DATA_DIR = "WANDB_DATA_DIR"
+#: The share of the patience at the end after which W&B gives up by itself and says so.
+_OF_FINISH = 0.8
 #: Pictures that are made ready at once.
 _WORKERS = 4
 
@@ -57,11 +60,15 @@ class WandbTracker:
         self, options: WandbOptions, say: Callable[[str], None], warn: Callable[[str], None],
         patience: Patience = Patience(),
     ) -> None:  # fmt: skip
-        import wandb
+        # W&B's reports on itself would hold up the end of the process where the server is silent.
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+        with WANDB_HIDDEN:
+            import wandb
 
         self._wandb: Any = wandb
         self._options, self._say, self._warn, self._patience = options, say, warn, patience
         self._run: Any = None
+        self._output = ""
         self._axes: set[str] = set()
         self._data_dir = os.environ.get(_DATA_DIR)
         # First of all: what is set up without it talks to the terminal.
@@ -71,6 +78,7 @@ class WandbTracker:
             raise CamxError(self._why_offline)
 
     def begin(self, about: About) -> None:
+        self._output = about.output
         files.system.make_folder(about.output)
         if self._data_dir is None:  # Pictures of tables go here, not into the home folder.
             os.environ[_DATA_DIR] = os.path.abspath(os.path.join(about.output, "wandb"))
@@ -101,8 +109,11 @@ class WandbTracker:
 
     def finish(self, summary: Mapping[str, Scalar], exit_code: int) -> None:
         self._run.summary.update({name: value for name, value in summary.items() if value is not None})
-        folder = os.path.dirname(self._run.dir)
-        self._run.finish(exit_code)
+        folder = os.path.join(self._output, "wandb", os.path.basename(os.path.dirname(self._run.dir)))
+        try:
+            self._run.finish(exit_code)
+        except TimeoutError:
+            self._warn(f"W&B has not taken everything yet. Send the rest with: wandb sync {folder}")
         if self._data_dir is None:
             os.environ.pop(_DATA_DIR, None)
         if self._why_offline is not None:
@@ -127,7 +138,8 @@ class WandbTracker:
             console="off",
             silent=True,
             init_timeout=self._patience.start,
-            finish_timeout=self._patience.finish,
+            finish_timeout=_OF_FINISH * self._patience.finish,
+            finish_timeout_raises=True,
             # Neither code nor the address of a repository, which may hold a password.
             disable_git=True,
             disable_code=True,
@@ -136,7 +148,7 @@ class WandbTracker:
         )
         return self._wandb.init(
             mode=mode,
-            dir=about.output,
+            dir=os.path.abspath(about.output),  # the process that writes may have another working folder
             project=options.project or os.environ.get("WANDB_PROJECT") or "camx",
             entity=options.entity,
             name=options.name or about.name,
