@@ -47,5 +47,11 @@ def push(
 
     results = ResultsFolder.read(output)
     reporter = Reporter(quiet=quiet, verbose=False, color=not no_color)
-    pushed(results, Several(trackers(tracking, reporter, wait=True)), wandb_max_images, reporter.said)
+    try:
+        pushed(results, Several(trackers(tracking, reporter, wait=True)), wandb_max_images, reporter.said)
+    except CamxError:
+        raise
+    # A tracker's library has errors of many kinds; all of them mean the same here.
+    except Exception as error:
+        raise CamxError(f"{output!r} could not be logged: {error}. Nothing of it is lost; try again.") from error
     return 0

@@ -37,7 +37,17 @@ from .wandb_reader import LoggedRun, read_run
 Camx = Callable[..., int]
 SAMPLES = Path(__file__).parents[1] / "sample_images"
 FLAGS = ("--wandb", "--wandb-mode", "offline", "--wandb-project", "animals", "--wandb-group", "g1")
-MORE = ("--wandb-tags", "one, two", "--wandb-name", "a name", "--wandb-max-images", 4, "--tensorboard")
+MORE = (
+    "--wandb-entity",
+    "zoo",
+    "--wandb-tags",
+    "one, two",
+    "--wandb-name",
+    "a name",
+    "--wandb-max-images",
+    4,
+    "--tensorboard",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -87,7 +97,7 @@ def test_a_run_says_who_it_is(tracked: Tracked) -> None:
     assert tracked.code == logged.exit_code == 1  # one image failed
     who = logged.run
     assert (who.project, who.run_group, list(who.tags)) == ("animals", "g1", ["one", "two"])
-    assert (who.display_name, who.job_type) == ("a name", "explain")
+    assert (who.entity, who.display_name, who.job_type) == ("zoo", "a name", "explain")
     config, record = logged.config, json.loads((tracked.out / "run.json").read_text())
     assert (config["command"], config["model"], config["layer"]) == ("explain", "demo", "maps")
     assert config["model_digest"] == record["fingerprint"]["weights"]
@@ -487,6 +497,31 @@ def test_more_pictures_than_wandb_takes_at_once_survive(camx: Camx, tmp_path: Pa
             difference = np.abs(np.asarray(original, dtype=float) - np.asarray(logged, dtype=float))
             assert difference.mean() < 6
     assert len(table.rows) == 130
+
+
+@pytest.mark.slow
+def test_trainings_and_sheets_reach_wandb(camx: Camx, images: Path) -> None:
+    argv = ["train-gap", images, *TINY, "--freeze", "none", "--epochs", 2, "--log-cams", 2, "--image-size", 32]
+    assert camx(*argv, *FLAGS, "-o", "gap") == 0
+    assert camx("activations", images, *TINY, *FLAGS, "-o", "sheets") == 0
+    (gap,), (sheets,) = (list(Path(out, "wandb").glob("offline-run-*")) for out in ("gap", "sheets"))
+    logged = read_run(gap)
+    assert (logged.run.job_type, logged.metrics["train/loss"]) == ("train-gap", "epoch")
+    assert [row["epoch"] for row in logged.history if "train/loss" in row] == [1, 2]
+    for epoch, table in enumerate(logged.tables("cams"), 1):
+        for path, shown in zip(table.column("path"), table.column("picture"), strict=True):
+            assert Path(shown["file"]).read_bytes() == Path(f"gap/cams/epoch-{epoch:03}", path).read_bytes()
+    assert len(logged.tables("cams")) == 2
+    assert logged.files("model") == {"model.safetensors": Path("gap/model.safetensors").absolute()}
+    (model,) = (artifact for artifact in logged.artifacts.values() if artifact.type == "model")
+    record = json.loads(Path("gap/run.json").read_text())
+    assert json.loads(model.metadata)["val_accuracy"] == record["val_accuracy"] == logged.summary["val_accuracy"]
+    assert logged.table("confusion_table").columns == ["Actual", "Predicted", "nPredictions"]
+    logged = read_run(sheets)
+    table = logged.table("activations")
+    assert len(table.rows) == logged.summary["images"] == 7
+    for path, shown in zip(table.column("path"), table.column("sheet"), strict=True):
+        assert Path(shown["file"]).read_bytes() == Path("sheets/activations", f"{path}.png").read_bytes()
 
 
 @pytest.mark.slow

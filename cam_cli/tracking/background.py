@@ -94,9 +94,10 @@ class Background:
     def _require(self, reached: threading.Event) -> None:
         # Twice the patience: what is waited for has limits of its own, which tell more.
         reached.wait(2 * (self._patience.answer + self._patience.start))
+        if isinstance(self._error, CamxError):
+            raise self._error
         if self._error is not None or not reached.is_set():
-            why = self._error or "it does not answer"
-            raise CamxError(f"{self._name} cannot be reached: {why}. Try again, or give another --wandb-mode.")
+            raise CamxError(f"{self._name} cannot be reached: {self._error or 'it does not answer'}. Try again later.")
 
     def _work(self) -> None:
         try:

@@ -9,7 +9,6 @@ import secrets
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,8 +17,8 @@ from ..models.timm_import import WANDB_HIDDEN
 from ..outputs import files
 from ..outputs.folder import explained_errors
 from .background import Patience
-from .pictures import opened
-from .tracker import About, At, Box, Confusion, Files, Scalar, Shown, Table, Value
+from .tracker import About, At, Files, Scalar, Value
+from .wandb_values import artifact, as_wandb
 
 MODES = ("auto", "online", "offline")
 #: In OUT: which W&B run its results belong to.
@@ -27,8 +26,6 @@ RUN_FILE = ".wandb-run"
 _DATA_DIR = "WANDB_DATA_DIR"
 #: The share of the patience at the end after which W&B gives up by itself and says so.
 _OF_FINISH = 0.8
-#: Pictures that are made ready at once.
-_WORKERS = 4
 
 
 @dataclass(frozen=True)
@@ -75,7 +72,7 @@ class WandbTracker:
         wandb.setup(wandb.Settings(silent=True))
         self._why_offline = self._obstacle()
         if self._why_offline and options.mode == "online":
-            raise CamxError(self._why_offline)
+            raise _unreachable(self._why_offline)
 
     def begin(self, about: About) -> None:
         self._output = about.output
@@ -86,9 +83,9 @@ class WandbTracker:
             try:
                 self._run = self._started(about, "online")
             except self._wandb.Error as error:
+                self._why_offline = _in_a_line(error)
                 if self._options.mode == "online":
-                    raise
-                self._why_offline = " ".join(str(error).split())
+                    raise _unreachable(self._why_offline) from error
                 # The id is taken until the failed run is gone.
                 self._wandb.teardown()
         if self._run is None:
@@ -100,12 +97,12 @@ class WandbTracker:
         if at is not None:
             for name in values:
                 self._on_axis(name, at.axis)
-        logged = {name: self._as_wandb(value) for name, value in values.items() if not isinstance(value, Files)}
+        logged = {name: as_wandb(value) for name, value in values.items() if not isinstance(value, Files)}
         if logged:
             self._run.log(logged if at is None else {at.axis: at.value, **logged})
         for name, value in values.items():
             if isinstance(value, Files):
-                self._log_files(name, value)
+                self._run.log_artifact(artifact(f"{name}-{self._run.id}", value))
 
     def finish(self, summary: Mapping[str, Scalar], exit_code: int) -> None:
         self._run.summary.update({name: value for name, value in summary.items() if value is not None})
@@ -128,7 +125,7 @@ class WandbTracker:
             if not self._wandb.login(prompt=False, verify=False):
                 return "no API key: `wandb login` or WANDB_API_KEY"
         except self._wandb.Error as error:
-            return " ".join(str(error).split())
+            return _in_a_line(error)
         server = self._wandb.setup().settings.base_url
         return None if _answers(server, self._patience.answer) else f"{server} does not answer"
 
@@ -169,53 +166,6 @@ class WandbTracker:
             self._run.define_metric(name, step_metric=axis)
             self._axes.add(name)
 
-    def _as_wandb(self, value: Value) -> Any:
-        if isinstance(value, Table):
-            return self._table(value)
-        if isinstance(value, Confusion):
-            return self._confusion(value)
-        return value
-
-    def _table(self, table: Table) -> Any:
-        """Made in several threads: decoding and encoding of pictures is most of it."""
-        made = self._wandb.Table(columns=list(table.columns), allow_mixed_types=True)
-        with ThreadPoolExecutor(_WORKERS) as pool:
-            for row in pool.map(lambda cells: [self._cell(cell) for cell in cells], table.rows):
-                made.add_data(*row)
-        return made
-
-    def _cell(self, cell: Scalar | Shown) -> Any:
-        if not isinstance(cell, Shown):
-            return cell
-        # A path is copied as it is; uint8 pixels are encoded. Floats would be taken for 0 … 255.
-        picture = cell.path if cell.side is None else opened(cell.path, cell.side)
-        names = dict(enumerate(cell.names))
-        # Boxes and masks share one list of classes.
-        boxes = [{"position": _as_sides(b), "class_id": len(names), "box_caption": b.caption} for b in cell.boxes]
-        of_boxes = {"half of the peak": {"box_data": boxes, "class_labels": {len(names): "half of the peak"}}}
-        return self._wandb.Image(
-            picture,
-            file_type=None if cell.side is None else "jpg",
-            masks={name: {"mask_data": grid, "class_labels": names} for name, grid in cell.masks.items()} or None,
-            boxes=of_boxes if boxes else None,
-        )
-
-    def _confusion(self, confusion: Confusion) -> Any:
-        """W&B's own panel for confusion matrices, on counts."""
-        rows = [[actual, predicted, count] for (actual, predicted), count in confusion.counts.items()]
-        columns = ["Actual", "Predicted", "nPredictions"]
-        table = self._wandb.Table(columns=columns, data=rows)
-        return self._wandb.plot_table(
-            "wandb/confusion_matrix/v1", table, {name: name for name in columns}, {"title": "Confusion matrix"}
-        )
-
-    def _log_files(self, name: str, value: Files) -> None:
-        metadata = {key: entry for key, entry in value.metadata.items() if entry is not None}
-        artifact = self._wandb.Artifact(f"{name}-{self._run.id}", value.kind, metadata=metadata)
-        for inside, path in value.paths.items():
-            artifact.add_file(os.path.abspath(path), inside, policy="immutable")  # read where it lies, not copied
-        self._run.log_artifact(artifact)
-
 
 def run_id(output: str, identity: str) -> str:
     """The id of the W&B run for results of this identity in a folder: a new one, or that of the run before."""
@@ -241,5 +191,9 @@ def _answers(url: str, seconds: float) -> bool:
         return False
 
 
-def _as_sides(box: Box) -> dict[str, float]:
-    return dict(zip(("minX", "minY", "maxX", "maxY"), box.position))
+def _unreachable(why: str) -> CamxError:
+    return CamxError(f"W&B cannot be reached: {why}. Try again, or leave out --wandb-mode online.")
+
+
+def _in_a_line(error: Exception) -> str:
+    return " ".join(str(error).split()).rstrip(".")

@@ -1,0 +1,81 @@
+"""Values as W&B has them: tables with pictures, masks and boxes, panels, artifacts."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from .pictures import opened
+from .tracker import Box, Confusion, Files, Scalar, Shown, Table, Value
+
+#: Pictures that are made ready at once.
+_WORKERS = 4
+
+
+def as_wandb(value: Value) -> Any:
+    """A table or a matrix as W&B's own, a scalar as it is."""
+    if isinstance(value, Table):
+        return _table(value)
+    return _matrix(value) if isinstance(value, Confusion) else value
+
+
+def artifact(name: str, value: Files) -> Any:
+    """Files as an artifact; they are read where they lie, not copied."""
+    import wandb
+
+    metadata = {key: entry for key, entry in value.metadata.items() if entry is not None}
+    made = wandb.Artifact(name, value.kind, metadata=metadata)
+    for inside, path in value.paths.items():
+        made.add_file(os.path.abspath(path), inside, policy="immutable")
+    return made
+
+
+def _table(table: Table) -> Any:
+    """Made in several threads: decoding and encoding of pictures is most of it."""
+    import wandb
+
+    made = wandb.Table(columns=list(table.columns), allow_mixed_types=True)
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        for row in pool.map(lambda cells: [_cell(cell) for cell in cells], table.rows):
+            made.add_data(*row)
+    return made
+
+
+def _cell(cell: Scalar | Shown) -> Any:
+    """A picture with its masks and boxes. One that has become unreadable leaves its cell empty."""
+    if not isinstance(cell, Shown):
+        return cell
+    import wandb
+
+    # A path is copied as it is; uint8 pixels are encoded. Floats would be taken for 0 … 255.
+    try:
+        picture: Any = cell.path if cell.side is None else opened(cell.path, cell.side)
+    # A decoder may raise nearly anything.
+    except Exception:
+        return None
+    names = dict(enumerate(cell.names))
+    # Boxes and masks share one list of classes.
+    boxes = [{"position": _sides(box), "class_id": len(names), "box_caption": box.caption} for box in cell.boxes]
+    of_boxes = {"half of the peak": {"box_data": boxes, "class_labels": {len(names): "half of the peak"}}}
+    return wandb.Image(
+        picture,
+        file_type=None if cell.side is None else "jpg",
+        masks={name: {"mask_data": grid, "class_labels": names} for name, grid in cell.masks.items()} or None,
+        boxes=of_boxes if boxes else None,
+    )
+
+
+def _sides(box: Box) -> dict[str, float]:
+    return dict(zip(("minX", "minY", "maxX", "maxY"), box.position))
+
+
+def _matrix(confusion: Confusion) -> Any:
+    """W&B's own panel for confusion matrices, on counts."""
+    import wandb
+
+    columns = ["Actual", "Predicted", "nPredictions"]
+    rows = [[actual, predicted, count] for (actual, predicted), count in confusion.counts.items()]
+    table = wandb.Table(columns=[*columns], data=[*rows])
+    fields = {name: name for name in columns}
+    return wandb.plot_table("wandb/confusion_matrix/v1", table, fields, {"title": "Confusion matrix"})
