@@ -137,7 +137,7 @@ def test_pictures_masks_and_boxes_are_those_of_the_row(tracked: Tracked) -> None
             assert difference.mean() < 6 < np.asarray(logged).mean()
         assert Path(overlay["file"]).read_bytes() == (tracked.out / shown["overlay"]).read_bytes()
         ((mask_name, mask),) = shown_picture["masks"].items()
-        assert mask_name == f"gradcam {shown['target_name']}"
+        assert mask_name == "gradcam"
         with Image.open(mask["file"]) as grid:
             levels = np.asarray(grid)
         assert max(levels.shape) == 112
@@ -153,6 +153,27 @@ def test_pictures_masks_and_boxes_are_those_of_the_row(tracked: Tracked) -> None
         ((_, (box,)),) = shown_picture["boxes"].items()
         assert [box["position"][side] for side in ("minX", "minY", "maxX", "maxY")] == shown["box"]
         assert box["box_caption"].startswith(shown["target_name"])
+
+
+def test_columns_have_types(tracked: Tracked) -> None:
+    """What W&B sorts, groups and draws by; a column of mixed types would be none."""
+    types = tracked.logged.table("explanations").types
+    assert not [name for name, column in types.items() if column["wb_type"] == "any"]
+    kinds = {name: {one["wb_type"] for one in types[name]["params"]["allowed_types"]} for name in types}
+    assert kinds["probability"] == {"none", "number"}
+    assert kinds["correct"] == {"none", "boolean"}
+    assert kinds["image"] == {"none", "image-file"}
+    (image,) = (one for one in types["image"]["params"]["allowed_types"] if one["wb_type"] == "image-file")
+    assert image["params"]["mask_layers"]["params"]["val"].keys() == {"gradcam"}
+
+
+def test_several_methods_and_classes_are_several_masks(camx: Camx, images: Path, recorder: Recorder) -> None:
+    methods = ("--method", "gradcam", "--method", "cam")
+    assert camx("explain", images, *TINY, *methods, "--target", "top:2", "--wandb") == 0
+    (table,) = recorder.values("explanations")
+    for cells in table.rows:
+        assert set(cells[0].masks) <= {"gradcam", "gradcam 2", "cam", "cam 2"}
+    assert any(len(cells[0].masks) == 4 for cells in table.rows)
 
 
 def test_levels_and_box_have_names(tracked: Tracked) -> None:

@@ -20,6 +20,7 @@ class LoggedTable:
 
     columns: list[str]
     rows: list[list[Any]]
+    types: dict[str, Any]
 
     def column(self, name: str) -> list[Any]:
         return [row[self.columns.index(name)] for row in self.rows]
@@ -85,7 +86,7 @@ def _table(files: dict[str, str], name: str) -> LoggedTable:
         cell["file"] = files[cell["path"]]
         for mask in (cell.get("masks") or {}).values():
             mask["file"] = files[mask["path"]]
-    return LoggedTable(content["columns"], content["data"])
+    return LoggedTable(content["columns"], content["data"], content["column_types"]["params"]["type_map"])
 
 
 def _items(items: Any) -> dict[str, Any]:

@@ -140,16 +140,22 @@ def _cells(row: Row, why: str, top_k: int, results: ResultsFolder, originals: _O
 
 
 def _picture(row: Row, originals: _Originals) -> Shown | None:
-    """The plain picture under the levels of its maps, with the box of the first one."""
+    """The plain picture under the levels of its maps, with the box of the first one.
+
+    Masks have the same names in all rows, so that one switch of the table shows one kind of map.
+    """
     path = originals.of(row)
     if path is None:
         return None
     masks: dict[str, np.ndarray] = {}
     boxes: list[Box] = []
+    places = Counter[str]()
     for shown in (row.get("maps") or [])[:_MASKS]:
+        method = shown["method"]
+        places[method] += 1
         grid = levels_of(shown, row["width"], row["height"])
         if grid is not None:
-            masks[f"{shown['method']} {shown['target_name']}"] = grid
+            masks[method if places[method] == 1 else f"{method} {places[method]}"] = grid
             if not boxes and shown.get("box"):
                 boxes.append(Box(tuple(shown["box"]), f"{shown['target_name']} {shown['target_prob']:.2f}"))
     return Shown(path, _SIDE, masks, LEVELS, boxes)

@@ -35,7 +35,7 @@ def _table(table: Table) -> Any:
     """Made in several threads: decoding and encoding of pictures is most of it."""
     import wandb
 
-    made = wandb.Table(columns=list(table.columns), allow_mixed_types=True)
+    made = wandb.Table(columns=[*table.columns])
     with ThreadPoolExecutor(_WORKERS) as pool:
         for row in pool.map(lambda cells: [_cell(cell) for cell in cells], table.rows):
             made.add_data(*row)
