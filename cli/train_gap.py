@@ -104,6 +104,16 @@ def train_gap(
     log_cams: Annotated[
         int, option(OUTPUT, "--log-cams", help="Explain the same N validation images after every epoch.", min=0)
     ] = 0,
+    log_activations: Annotated[
+        int,
+        option(
+            OUTPUT,
+            "--log-activations",
+            help="Draw what the first convolution gives for N validation images after every epoch "
+            "(once, where the backbone is frozen).",
+            min=0,
+        ),
+    ] = 0,
     overwrite: Annotated[bool, option(OUTPUT, "--overwrite", help="Replace the training in that folder.")] = False,
     resume: Annotated[
         bool, option(OUTPUT, "--resume", help="Continue the training in that folder, to the result it would have had.")
@@ -174,6 +184,7 @@ def train_gap(
         cache_limit=limit,
         seed=seed,
         log_cams=log_cams,
+        log_activations=log_activations,
         resume=resume,
         overwrite=overwrite,
         command=shlex.join(["camx", *sys.argv[1:]]),

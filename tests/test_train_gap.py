@@ -16,9 +16,13 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
 
+from cam_cli.analysis.maps import Choice
+from cam_cli.analysis.reader import FeatureReader, ReadOptions
+from cam_cli.analysis.sheet import draw_sheet
 from cam_cli.cams.cut import TargetLayer
 from cam_cli.cams.explainer import Explainer, ExplainOptions
 from cam_cli.errors import CamxError
+from cam_cli.images.picture import Picture, load
 from cam_cli.models.catalog import ModelSpec, load_model
 from cam_cli.models.gap import GapHead, GapNetwork, idle_behind
 from cam_cli.models.hooks import features_at
@@ -95,6 +99,16 @@ class StopsAfter(Silent):
         self.stages.append(progress.stage)
         if progress.stage == "training" and progress.epoch == self.epoch and progress.done % 24:
             self.signal = 2
+
+
+@dataclass
+class Warned(Silent):
+    """An observer that keeps what it is warned of."""
+
+    warnings: list[str] = field(default_factory=list)
+
+    def warned(self, message: str) -> None:
+        self.warnings.append(message)
 
 
 def assert_exact(folder: str, image: str) -> None:
@@ -436,6 +450,41 @@ def test_cams_of_the_same_images_after_every_epoch(job: TrainJob) -> None:
         assert names == ["blue/00.png.png", "blue/01.png.png", "red/00.png.png"]
         with Image.open(Path(job.output, "cams", epoch, "red/00.png.png")) as shown:
             assert shown.size == (96, 72)
+
+
+def sheets(folder: str) -> dict[str, bytes]:
+    """The files of all feature map sheets of a training, by name."""
+    root = Path(folder, "activations")
+    return {p.relative_to(root).as_posix(): p.read_bytes() for p in sorted(root.rglob("*.png"))}
+
+
+def test_feature_maps_of_the_same_images_after_every_epoch(job: TrainJob) -> None:
+    whole = replace(job, freeze="none", log_activations=3, epochs=2)
+    stopped = StopsAfter(2)
+    train(whole, stopped, stopped)
+    assert set(sheets(job.output)) == {f"epoch-001/{n}.png.png" for n in ("blue/00", "blue/01", "red/00")}
+    train(replace(whole, resume=True))
+    resumed = sheets(job.output)
+    assert {name.split("/")[0] for name in resumed} == {"epoch-001", "epoch-002"}
+    assert resumed["epoch-001/red/00.png.png"] != resumed["epoch-002/red/00.png.png"], "the filters have moved"
+    train(replace(whole, overwrite=True))
+    assert sheets(job.output) == resumed
+    train(replace(whole, overwrite=True, log_activations=0))
+    assert not Path(job.output, "activations").exists()
+
+
+def test_feature_maps_of_a_frozen_convolution_are_drawn_once(job: TrainJob) -> None:
+    observer = Warned()
+    train(replace(job, log_activations=1, epochs=3), observer)
+    assert list(sheets(job.output)) == ["epoch-001/blue/00.png.png"]
+    assert "drawn once" in observer.warnings[0]
+    reader = FeatureReader(load_model(job.output), ReadOptions(choice=Choice("index"), device="cpu"))
+    picture = load(find_dataset(job.data, 0.2, 0).val[0].source, reader.network.preprocessing)
+    assert isinstance(picture, Picture)
+    (reading,) = reader.read([picture])
+    assert reading.maps is not None
+    with Image.open(Path(job.output, "activations/epoch-001/blue/00.png.png")) as drawn:
+        assert np.array_equal(np.asarray(drawn), np.asarray(draw_sheet(reading.maps, picture.input)))
 
 
 def test_command_line_and_explain_on_the_result(data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

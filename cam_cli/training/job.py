@@ -22,9 +22,9 @@ class TrainJob:
     """Everything that `camx train-gap` does. `lr`, `batch_size` and `workers` None: chosen for the task.
 
     `cache_limit` in bytes; `ema` is the decay of averaged weights, 0 for none; `log_cams` validation images are
-    explained after every epoch; `train_size` is the side of the random crops, None for that of the input (objects
-    look larger in a crop than in the whole picture: smaller crops make up for it); `command` is kept for the record
-    only. Raises `CamxError` for values that do not exist.
+    explained after every epoch, and of `log_activations` of them the feature maps are drawn; `train_size` is the side
+    of the random crops, None for that of the input (objects look larger in a crop than in the whole picture: smaller
+    crops make up for it); `command` is kept for the record only. Raises `CamxError` for values that do not exist.
     """
 
     data: str
@@ -48,6 +48,7 @@ class TrainJob:
     cache_limit: int = 4_000_000_000
     seed: int = 0
     log_cams: int = 0
+    log_activations: int = 0
     resume: bool = False
     overwrite: bool = False
     command: str = ""
@@ -70,8 +71,10 @@ class TrainJob:
             raise CamxError(f"--label-smoothing {self.label_smoothing} is outside 0 … 1. Give 0 for none, or 0.1.")
         if self.train_size is not None and self.freeze == "backbone":
             raise CamxError("--train-size is for random crops, which only --freeze none makes. Add it.")
-        if self.epochs < 1 or self.gap_channels < 0 or self.log_cams < 0 or self.cache_limit < 0:
-            raise CamxError("--epochs starts at 1; --gap-channels, --log-cams and --cache-limit start at 0.")
+        if self.epochs < 1 or min(self.gap_channels, self.log_cams, self.log_activations, self.cache_limit) < 0:
+            raise CamxError(
+                "--epochs starts at 1; --gap-channels, --log-cams, --log-activations and --cache-limit start at 0."
+            )
         if self.resume and self.overwrite:
             raise CamxError("--resume continues a run, --overwrite replaces it. Give one of them.")
 

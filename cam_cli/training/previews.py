@@ -1,13 +1,16 @@
-"""The same few validation images explained after every epoch: one sees the attention form."""
+"""The same few validation images after every epoch: their maps of the class, and what the first convolution gives."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain, zip_longest
 
 from PIL import Image
 
+from ..analysis.maps import Choice
+from ..analysis.reader import FeatureReader, ReadOptions
+from ..analysis.sheet import draw_sheet
 from ..cams.explainer import Explainer, ExplainOptions
 from ..cams.explanation import Explanation
 from ..cams.heatmaps import normalised
@@ -19,8 +22,32 @@ from ..models.classes import ClassNames
 from ..models.gap import GapNetwork
 from ..outputs.folder import OutputFolder, output_name
 from ..outputs.pictures import Drawing, Rendering, draw_overlay, encode_image
-from .data import Sample
-from .state import CAMS
+from .data import Dataset, Sample
+from .job import TrainJob
+from .state import ACTIVATIONS, CAMS
+
+
+class Previews:
+    """The files of `--log-cams` and `--log-activations`; nothing where the job asks for neither.
+
+    A frozen first convolution gives the same maps after every epoch: they are drawn after `first_epoch` alone, the
+    first of this run.
+    """
+
+    def __init__(
+        self, job: TrainJob, preprocessing: Preprocessing, data: Dataset, folder: OutputFolder,
+        precision: str, first_epoch: int,
+    ) -> None:  # fmt: skip
+        self._cams = CamLog(data.val, job.log_cams, preprocessing, data.classes, folder)
+        self._activations = ActivationLog(data.val, job.log_activations, preprocessing, folder)
+        self._precision = precision
+        self._last_drawn = first_epoch if job.freeze == "backbone" else job.epochs
+
+    def write(self, network: GapNetwork, epoch: int) -> None:
+        """Draw the images with the network as it is after `epoch` (from 1)."""
+        self._cams.write(network, epoch, self._precision)
+        if epoch <= self._last_drawn:
+            self._activations.write(network, epoch, self._precision)
 
 
 class CamLog:
@@ -35,19 +62,61 @@ class CamLog:
         folder: OutputFolder,
     ) -> None:
         self._preprocessing, self._classes, self._folder = preprocessing, classes, folder
-        loaded = [load(sample.source, preprocessing) for sample in of_all_classes(samples, count)]
-        self._pictures = [picture for picture in loaded if isinstance(picture, Picture)]
+        self._pictures = _loaded(samples, count, preprocessing)
 
     def write(self, network: GapNetwork, epoch: int, precision: str) -> None:
         """Explain the images with the network as it is after `epoch` (from 1)."""
+        if not self._pictures:
+            return
         named = Network(network, "", self._preprocessing, ClassNames(self._classes))
-        device = str(next(network.parameters()).device)
-        options = ExplainOptions(methods=("cam",), targets=(Target("label"),), device=device, precision=precision)
+        targets = (Target("label"),)
+        options = ExplainOptions(methods=("cam",), targets=targets, device=_device(network), precision=precision)
         explainer = Explainer(named, options)
-        for start in range(0, len(self._pictures), 16):
-            for explanation in explainer.explain(self._pictures[start : start + 16]):
+        for part in _in_batches(self._pictures):
+            for explanation in explainer.explain(part):
                 name = output_name(f"{CAMS}/epoch-{epoch:03}", explanation.picture.source.key, ".png")
                 self._folder.write(name, encode_image(_drawn(explanation), "png"))
+
+
+class ActivationLog:
+    """Writes `activations/epoch-003/<image>.png`: each image's feature maps of the first convolution that runs.
+
+    The sheets are those of `camx activations`, the channels in the network's order, so that each stays in its place.
+    """
+
+    def __init__(
+        self, samples: Sequence[Sample], count: int, preprocessing: Preprocessing, folder: OutputFolder
+    ) -> None:
+        self._preprocessing, self._folder = preprocessing, folder
+        self._pictures = _loaded(samples, count, preprocessing)
+
+    def write(self, network: GapNetwork, epoch: int, precision: str) -> None:
+        """Draw the maps of the network as it is after `epoch` (from 1). Raises `CamxError` if it has none."""
+        if not self._pictures:
+            return
+        named = Network(network, "", self._preprocessing, ClassNames(()))
+        options = ReadOptions(choice=Choice("index"), device=_device(network), precision=precision)
+        reader = FeatureReader(named, options)
+        for part in _in_batches(self._pictures):
+            for reading in reader.read(part):
+                if reading.maps is not None:
+                    name = output_name(f"{ACTIVATIONS}/epoch-{epoch:03}", reading.picture.source.key, ".png")
+                    sheet = draw_sheet(reading.maps, reading.picture.input)
+                    self._folder.write(name, encode_image(sheet, "png"))
+
+
+def _loaded(samples: Sequence[Sample], count: int, preprocessing: Preprocessing) -> list[Picture]:
+    loaded = [load(sample.source, preprocessing) for sample in of_all_classes(samples, count)]
+    return [picture for picture in loaded if isinstance(picture, Picture)]
+
+
+def _in_batches(pictures: Sequence[Picture]) -> Iterator[Sequence[Picture]]:
+    for start in range(0, len(pictures), 16):
+        yield pictures[start : start + 16]
+
+
+def _device(network: GapNetwork) -> str:
+    return str(next(network.parameters()).device)
 
 
 def _drawn(explanation: Explanation) -> Image.Image:

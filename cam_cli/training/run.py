@@ -24,7 +24,7 @@ from .loop import Learner, Recipe
 from .metrics import EpochMetrics, Scores, metrics_csv
 from .pictures import Pictures
 from .prepare import Prepared, prepared
-from .previews import CamLog
+from .previews import Previews
 from .progress import Interrupted, NeverStopped, Observer, Silent, Stopping, TrainPlan, TrainProgress, TrainSummary
 from .settings import Settings, settings_of
 from .state import (
@@ -134,14 +134,13 @@ class _Training:
         learner = Learner(ready.module, self._recipe(ready.data), self._settings.device, batches.train_batches)
         if earlier is not None:
             learner.load_state_dict(earlier.learner)
-        cams = CamLog(ready.data.val, job.log_cams, self._description.preprocessing, ready.data.classes, self._folder)
         first = len(self._history)
+        settings, preprocessing = self._settings, self._description.preprocessing
+        previews = Previews(job, preprocessing, ready.data, self._folder, settings.precision, first + 1)
         try:
             with self._stage("training", (job.epochs - first) * batches.train_count) as tick:
                 for epoch in range(first, job.epochs):
-                    self._epoch(epoch, learner, ready, gap, tick)
-                    if job.log_cams:
-                        cams.write(ready.network(learner.result, gap), epoch + 1, self._settings.precision)
+                    self._epoch(epoch, learner, ready, gap, tick, previews)
         except Interrupted:
             if self._history:
                 learner.load_state_dict(TrainingState.read(self._folder.file(STATE)).learner)
@@ -158,7 +157,9 @@ class _Training:
         self._draw()
         self._folder.write(LAST, network_bytes(network, self._description, self._trained(self._history[-1])))
 
-    def _epoch(self, epoch: int, learner: Learner, ready: Prepared, gap: GapNetwork, tick: Tick) -> None:
+    def _epoch(
+        self, epoch: int, learner: Learner, ready: Prepared, gap: GapNetwork, tick: Tick, previews: Previews
+    ) -> None:
         """One epoch and its files. The state is written when all else that cannot be made again is."""
         began = time.perf_counter()
         train_loss, train_accuracy = learner.train_epoch(epoch, ready.batches, tick)
@@ -177,6 +178,7 @@ class _Training:
             row, self._best = dataclasses.replace(row, best=True), scores
             network = ready.network(learner.result, gap)
             self._folder.write(BEST, network_bytes(network, self._description, self._trained(row)))
+        previews.write(ready.network(learner.result, gap), epoch + 1)
         self._history.append(row)
         assert self._best is not None
         state = TrainingState(self._depends_on, tuple(self._history), self._best, learner.state_dict())
@@ -240,6 +242,8 @@ class _Training:
         )
 
     def _warn(self, data: Dataset) -> None:
+        if self._job.log_activations and self._job.freeze == "backbone":
+            self._observer.warned("The backbone is frozen, so its feature maps stay the same: they are drawn once.")
         if data.unreadable:
             self._observer.warned(f"images that cannot be read and are left out: {len(data.unreadable)}")
             for one in data.unreadable[:10]:

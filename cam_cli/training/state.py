@@ -21,15 +21,16 @@ from ..models.gap import GapDescription, GapNetwork
 from ..outputs.folder import JOURNAL, RECORD, OutputFolder, explained_errors
 from .metrics import EpochMetrics, Scores
 
-BEST, LAST, STATE, METRICS, CURVES, CAMS = (
+BEST, LAST, STATE, METRICS, CURVES, CAMS, ACTIVATIONS = (
     "model.safetensors",
     "last.safetensors",
     "training-state.pt",
     "metrics.csv",
     "curves.png",
     "cams",
+    "activations",
 )
-_OURS = (BEST, LAST, STATE, METRICS, CURVES, CAMS, RECORD)
+_OURS = (BEST, LAST, STATE, METRICS, CURVES, CAMS, ACTIVATIONS, RECORD)
 
 
 @dataclass(frozen=True)
