@@ -15,6 +15,7 @@ from cam_cli import Explainer, ExplainOptions, load_model
 from cam_cli.cams.heatmaps import normalised, placed
 from cam_cli.cams.targets import Target
 from cam_cli.demo import CLASSES, render, write_dataset
+from cam_cli.models.gap import GapNetwork
 
 ROOT = Path(__file__).parents[1]
 
@@ -56,6 +57,20 @@ def test_the_model_is_small_works_offline_and_knows_its_classes() -> None:
     assert (ROOT / "cam_cli" / "demo" / "demo.safetensors").stat().st_size < 3_000_000
 
 
+def test_the_recipe_is_that_of_the_model(camx: Callable[..., int], tmp_path: Path) -> None:
+    """`configs/demo.toml` runs, and leads to the network that ships: same architecture, layer and preprocessing."""
+    write_dataset(tmp_path / "pictures", per_class=3, size=(32, 32), val_share=0.34, processes=1)
+    recipe = ("--config", ROOT / "configs" / "demo.toml", "--epochs", 1, "--train-size", 32, "--device", "cpu")
+    assert camx("train-gap", tmp_path / "pictures", *recipe, "-o", tmp_path / "made") == 0
+    made, shipped = (load_model(name) for name in (str(tmp_path / "made"), "demo"))
+    assert made.preprocessing == shipped.preprocessing
+    assert isinstance(made.module, GapNetwork)
+    assert isinstance(shipped.module, GapNetwork)
+    assert made.module.design == shipped.module.design
+    shapes = [{name: p.shape for name, p in one.module.named_parameters()} for one in (made, shipped)]
+    assert shapes[0] == shapes[1]
+
+
 def test_cam_is_exact() -> None:
     explainer = Explainer(load_model("demo"), ExplainOptions(methods=("gradcam", "cam"), device="cpu"))
     assert explainer.layer.name == "maps"
@@ -84,7 +99,7 @@ def test_it_finds_the_objects() -> None:
             else:
                 inside_pairs += hit
     assert right >= 0.9 * 48
-    assert inside >= 0.75 * 48
+    assert inside >= 0.85 * 48
     assert inside_pairs >= 0.75 * 48
 
 

@@ -98,19 +98,19 @@ def rabbit_ear(rng: np.random.Generator, bent: bool) -> Points:
     top = rng.uniform(1.5, 1.95)
     lean = rng.uniform(0.5, 0.8) if bent else rng.uniform(-0.05, 0.12)
     way = [(0.0, 0.1), (0.02, -top * 0.45), (lean * 0.4, -top * 0.78), (lean, -top * (0.72 if bent else 1.0))]
-    return stroke(way, (0.36, 0.56, 0.54, 0.22))
+    return stroke(way, (0.46, 0.62, 0.56, 0.24))
 
 
 def rabbit_head(rng: np.random.Generator, p: Palette) -> list[Part]:
     """Egg-shaped face with very long ears, wide-set eyes and front teeth."""
     look = rng.uniform(-0.14, 0.14)
-    spread = rng.uniform(0.08, 0.35)
+    spread = rng.uniform(0.0, 0.24)
     parts = []
     for side in (-1.0, 1.0):
         ear = [Part(rabbit_ear(rng, rng.random() < 0.2), p.main, 0.5)]
         middle = ear[0].outline.mean(0)
         ear.append(Part((ear[0].outline - middle) * (0.5, 0.8) + middle, mix(p.main, (226, 150, 150), 0.62), 0, 0.4))
-        parts += placed(ear, side * 0.36, -0.55, 1.0, side * spread, flip=side < 0)
+        parts += placed(ear, side * 0.32, -0.55, 1.0, side * spread, flip=side < 0)
     face = symmetric([(0, -0.85), (0.46, -0.72), (0.74, -0.1), (0.86, 0.32), (0.56, 0.72), (0, 0.84)])
     parts.append(Part(face, p.main, 0.9))
     parts.append(

@@ -103,7 +103,7 @@ def mushroom(rng: np.random.Generator, p: Palette) -> list[Part]:
 
 def _conifer(rng: np.random.Generator, p: Palette, leaf: Colour) -> list[Part]:
     tiers = int(rng.integers(3, 5))
-    width = rng.uniform(0.6, 0.82)
+    width = rng.uniform(0.66, 0.88)
     parts = []
     for k in range(tiers):
         low = 0.62 - k * 1.3 / tiers
@@ -111,7 +111,7 @@ def _conifer(rng: np.random.Generator, p: Palette, leaf: Colour) -> list[Part]:
         tier = symmetric(
             [
                 (0, top),
-                (w * 0.32, low - 0.5 / tiers * 1.2),
+                (w * 0.42, low - 0.5 / tiers * 1.2),
                 (w, low - 0.02),
                 (w * 0.5, low + 0.04),
                 (0, low + 0.08),

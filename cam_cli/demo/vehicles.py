@@ -99,7 +99,7 @@ def _wheel(p: Palette, x: float, r: float) -> list[Part]:
 def _windows(roof: float, rear: float, front: float, sill: float, post: float) -> list[Part]:
     panes = [
         [(rear + 0.14, sill), (rear + 0.24, roof + 0.1), (post - 0.04, roof + 0.1), (post - 0.04, sill)],
-        [(post + 0.04, sill), (post + 0.04, roof + 0.1), (front - 0.26, roof + 0.1), (front - 0.05, sill)],
+        [(post + 0.04, sill), (post + 0.04, roof + 0.1), (front - 0.24, roof + 0.1), (front + 0.1, sill)],
     ]
     parts = [Part(corners(pane), _GLASS, 0, 0.25) for pane in panes]
     glint = corners(
@@ -132,11 +132,11 @@ def _shell(p: Palette, nose: float, post: float) -> list[Part]:
 def car(rng: np.random.Generator, p: Palette) -> list[Part]:
     """From the side: saloon, hatchback or van, with windows, wheels and lights."""
     r = rng.uniform(0.26, 0.32)
-    roof = rng.uniform(-0.3, -0.05)
-    rear, front = rng.choice([-0.78, -1.18, -1.3]), rng.uniform(0.5, 0.68)
-    sill, nose, post = 0.26, rng.uniform(0.3, 0.42), (rear + front) / 2 - 0.05
+    roof = rng.uniform(-0.34, -0.12)
+    rear, front = rng.choice([-0.98, -1.2, -1.3]), rng.uniform(0.5, 0.68)
+    sill, nose, post = 0.26, rng.uniform(0.28, 0.36), (rear + front) / 2 - 0.05
     cab = [(rear - 0.02, 0.5), (rear + 0.04, 0.18), (rear + 0.16, roof + 0.04), (rear + 0.45, roof)]
-    cab += [(front - 0.5, roof), (front - 0.25, roof + 0.05), (front + 0.1, 0.3), (front + 0.2, 0.5)]
+    cab += [(front - 0.5, roof), (front - 0.2, roof + 0.05), (front + 0.26, 0.26), (front + 0.4, 0.5)]
     parts = [Part(spline(cab, steps=5), mix(p.main, p.light, rng.choice([0.0, 0.6])), 0.6, 0.8)]
     parts += _windows(roof, rear, front, sill, post)
     parts += _shell(p, nose, post)
