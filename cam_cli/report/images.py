@@ -50,6 +50,7 @@ class Images:
             total += len(chunk)
         self.parts.put("means", self.means.as_part())
         known = {"rows": total, "chunk": CHUNK, "group": GROUP, "methods": [*self.methods]}
+        known["judged"] = self.counts["right"] + self.counts["wrong"]
         return {**known, **self.classes.tables()}
 
     def _columns(self, rows: list[Row]) -> dict[str, Any]:

@@ -52,7 +52,7 @@ for (const name of ['label', 'class', 'target']) C[name] = new Int32Array(n);
 for (const name of numbers) C[name] = new Float32Array(n);
 const errors = new Map();
 const classes = data.classes || [];
-const labelled = !!data.labels && data.labels.length > 0;
+const labelled = data.judged > 0;
 
 async function loadColumns() {
   const wanted = [];
@@ -385,13 +385,13 @@ const empty = () => chosen.length ? '' : h('p.note', n ? 'No image passes these 
 
 const TABLE = [['image', 'image'], ['label', 'label'], ['class', 'predicted'], ['prob', 'probability'], ['area', 'area'], ['border', 'border'], ['entropy', 'entropy']];
 function showTable(view) {
-  const shown = TABLE.filter(([name]) => name !== 'label' || labelled);
+  const shown = TABLE.filter(([name]) => name !== 'label' || data.labels.length);
   const head = h('div.head.row', { role: 'row' }, shown.map(([name, text]) => h('button', {
     role: 'columnheader', class: name, 'aria-sort': state.sort === name ? (state.desc ? 'descending' : 'ascending') : 'none',
     onclick: () => go({ sort: name, desc: (state.sort === name ? !state.desc : numbers.includes(name)) ? '1' : '' }),
   }, text, state.sort === name ? (state.desc ? ' ↓' : ' ↑') : '')));
   const host = h('div.rows', { role: 'rowgroup' });
-  view.append(h('div', { class: `table ${labelled ? '' : 'unlabelled'}`, role: 'table', 'aria-rowcount': chosen.length, 'aria-label': 'Images' }, head, host), empty());
+  view.append(h('div', { class: `table ${data.labels.length ? '' : 'unlabelled'}`, role: 'table', 'aria-rowcount': chosen.length, 'aria-label': 'Images' }, head, host), empty());
   const bar = (x) => no(x) ? '–' : [h('span.meter', { style: { '--x': x } }), percent(x)];
   list = virtual(host, () => [1, 34], (i, place) => {
     const cells = {
