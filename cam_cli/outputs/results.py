@@ -39,10 +39,10 @@ class Results:
         if explanation.correct is not None:
             row |= {"correct": explanation.correct, "label_index": explanation.label}
         row["seen"] = _seen(picture)
+        row["maps"] = [self._map(explanation, shown) for shown in explanation.maps]
         if self.thumbnail:
             row["thumb"] = output_name(THUMBNAILS, picture.source.key, ".jpg")
             self.folder.write(row["thumb"], encode_thumbnail(picture.canvas, self.thumbnail))
-        row["maps"] = [self._map(explanation, shown) for shown in explanation.maps]
         blank = not row["maps"] or row["maps"][0]["area"] is None
         return {**row, "status": BLANK if blank else OK, "error": "the map is zero or not finite" if blank else ""}
 
