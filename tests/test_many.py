@@ -1,0 +1,72 @@
+"""A hundred thousand images: memory does not grow with their number as the work on them does."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = """
+import json, resource, sys, time
+from pathlib import Path
+from cam_cli.outputs.journal import OK
+from cam_cli.outputs.results import first_row
+from cam_cli.pipeline.loop import Work
+from tests.stub import Result, load, run_stub
+
+def work(engine, folder, sources):
+    indices = {source.key: index for index, source in enumerate(sources)}
+    return Work(
+        load=load,
+        batch=lambda pictures: [Result(picture) for picture in pictures],
+        row=lambda result: {**first_row(result.picture, indices), "status": OK, "top": [], "maps": []},
+        failed=lambda one: {**first_row(one, indices), "error": one.reason},
+    )
+
+began = time.perf_counter()
+summary = run_stub(Path(sys.argv[1]), Path(sys.argv[2]), batch_size=64, work=work)
+print(json.dumps({
+    "images": summary.progress.counts["ok"],
+    "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    "seconds": time.perf_counter() - began,
+}))
+"""
+
+
+def peak(images: Path, out: Path, count: int) -> float:
+    """Megabytes that a run over so many images takes at its peak, and what it takes when all is done already."""
+    root = str(Path(__file__).parents[1])
+    figures = []
+    for _ in range(2):
+        printed = subprocess.run(
+            [sys.executable, "-c", SCRIPT, str(images), str(out)],
+            env={**os.environ, "PYTHONPATH": root},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        figures.append(json.loads(printed))
+        print(figures[-1])
+    assert figures[0]["images"] == figures[1]["images"] == count
+    with open(out / "predictions.csv", "rb") as table:
+        assert sum(1 for _ in table) == count + 1
+    return max(figure["peak_mb"] for figure in figures)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss in kilobytes")
+def test_memory_for_a_hundred_thousand_images(tmp_path: Path) -> None:
+    peaks = []
+    for count in (10_000, 100_000):
+        folder = tmp_path / str(count)
+        for index in range(count):
+            parent = folder / f"{index // 1000:03}"
+            if index % 1000 == 0:
+                parent.mkdir(parents=True)
+            (parent / f"image-{index:06}.jpg").write_bytes(b"-")
+        peaks.append(peak(folder, tmp_path / f"out-{count}", count))
+    assert peaks[1] - peaks[0] < 50
