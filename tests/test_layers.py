@@ -163,22 +163,6 @@ def test_patches_cut_out_before_the_first_convolution_are_a_grid() -> None:
     assert (layer.name, layer.layout.height, layer.layout.prefix) == ("blocks.1.norm_out", 6, 1)
 
 
-def test_a_map_that_only_a_maximum_reads_is_not_taken() -> None:
-    """One class depends on one of its positions, however many classes there are."""
-
-    class Maximum(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.early, self.late = nn.Conv2d(3, 8, 4, 4), nn.Conv2d(8, 400, 1)
-            self.fc = nn.Linear(8, 400)
-
-        def forward(self, pictures: Tensor) -> Tensor:
-            early = self.early(pictures).tanh()
-            return self.late(early).tanh().amax((2, 3)) + self.fc(early.mean((2, 3)))
-
-    assert choose_layer(seeded(Maximum), (32, 32)).name == "early"
-
-
 def test_where_later_maps_have_one_position_the_reason_says_so() -> None:
     module = load_model(ModelSpec("test_resnet", pretrained=False)).module
     layer = choose_layer(module, (32, 32))
