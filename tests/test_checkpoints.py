@@ -167,6 +167,25 @@ def test_a_hub_repository_in_a_folder(tmp_path: Path, safe: bool) -> None:
     assert network.preprocessing.input_size == (160, 160)
 
 
+def test_a_hub_repository_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`hf-hub:owner/repo` out of the local cache, without a network."""
+    from timm.models import save_for_hf
+
+    from cam_cli.models import hub
+
+    module, commit = trained(3), "0" * 40
+    repository = tmp_path / "models--owner--repo"
+    labels = {"num_classes": 3, "label_names": ["ant", "bee", "cow"]}
+    save_for_hf(module, str(repository / "snapshots" / commit), model_config=labels, safe_serialization=True)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(commit)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.file_download.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(hub, "require_reachable", lambda *_: pytest.fail("asked the hub"))
+    network = load_model("hf-hub:owner/repo")
+    assert (network.name, network.digest, network.classes[2]) == ("hf-hub:owner/repo", digest(module), "cow")
+
+
 def test_a_folder_of_another_library(tmp_path: Path) -> None:
     save_file(trained().state_dict(), tmp_path / "model.safetensors")
     (tmp_path / "config.json").write_text('{"architectures": ["ViTForImageClassification"], "model_type": "vit"}')

@@ -114,33 +114,31 @@ def _check_archive(path: str) -> None:
     """torch itself looks neither at checksums nor at how large a compressed entry becomes."""
     try:
         with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-            if any(
-                name.endswith(("archive_format", "/model.json", "serialized_exported_program.json")) for name in names
-            ):
-                raise CamxError(
-                    f"The checkpoint {path!r} is a program of torch.export (.pt2), which has no layers to look into. "
-                    "Save model.state_dict() instead."
-                )
-            if any(name.endswith("/constants.pkl") or "/code/" in name for name in names):
-                raise CamxError(
-                    f"The checkpoint {path!r} is a TorchScript program, which has no layers to look into. "
-                    "Save model.state_dict() instead."
-                )
-            if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
-                raise CamxError(
-                    f"The checkpoint {path!r} is a compressed zip, which torch never writes. Unpack it first."
-                )
-            if not any(name.endswith("data.pkl") for name in names):
-                raise CamxError(
-                    f"The checkpoint {path!r} is a zip file without weights of torch (it holds "
-                    f"{', '.join(names[:3]) or 'nothing'}). Unpack it, and give the file of weights in it."
-                )
-            broken = archive.testzip()
+            problem = _not_weights(archive.infolist())
+            if not problem and (broken := archive.testzip()):
+                problem = f"is damaged (bad checksum in {broken}). {_AGAIN}"
     except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
         raise CamxError(f"The checkpoint {path!r} is broken or cut short: {_first_line(error)}. {_AGAIN}") from error
-    if broken:
-        raise CamxError(f"The checkpoint {path!r} is damaged (bad checksum in {broken}). {_AGAIN}")
+    if problem:
+        raise CamxError(f"The checkpoint {path!r} {problem}")
+
+
+def _not_weights(entries: list[zipfile.ZipInfo]) -> str:
+    """What a zip file is, if it is no file of weights by torch; else ""."""
+    names = [entry.filename for entry in entries]
+    no_layers = "which has no layers to look into. Save model.state_dict() instead."
+    if any(name.endswith(("archive_format", "/model.json", "serialized_exported_program.json")) for name in names):
+        return f"is a program of torch.export (.pt2), {no_layers}"
+    if any(name.endswith("/constants.pkl") or "/code/" in name for name in names):
+        return f"is a TorchScript program, {no_layers}"
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+        return "is a compressed zip, which torch never writes. Unpack it first."
+    if not any(name.endswith("data.pkl") for name in names):
+        held = ", ".join(names[:3]) or "nothing"
+        return (
+            f"is a zip file without weights of torch (it holds {held}). Unpack it, and give the file of weights in it."
+        )
+    return ""
 
 
 def _refused(path: str, message: str) -> str:
