@@ -40,6 +40,7 @@ class _Overview:
     _names: dict[int, str] = field(default_factory=dict)
     _predicted: Counter[str] = field(default_factory=Counter)
     _taken: Counter[tuple[int | None, str, str]] = field(default_factory=Counter)
+    _right: Counter[tuple[int | None, str]] = field(default_factory=Counter)
 
     def add(self, row: Row) -> None:
         self.counts[row["status"]] += 1
@@ -61,28 +62,34 @@ class _Overview:
         self.labelled += 1
         self.correct += row["correct"]
         self._taken[index, row["label"], top[0]["name"]] += 1
+        self._right[index, row["label"]] += row["correct"]
         if index is not None:
             self.ranked += 1
             self.in_top_five += any(entry["index"] == index for entry in top[:5])
 
     def confusion(self) -> Counter[tuple[str, str]]:
-        """How often which class was taken for which. A label may be another word for its class: it gets its name."""
+        """How often which class was taken for which."""
         pairs: Counter[tuple[str, str]] = Counter()
         for (index, label, predicted), count in self._taken.items():
-            pairs[label if index is None else self._names.get(index, label), predicted] += count
+            pairs[self._named(index, label), predicted] += count
         return pairs
 
     def classes(self) -> list[list[Scalar | Shown]]:
         """Class, how often predicted, how often the label, of those correct, and their share; the largest first."""
         labelled, correct = Counter[str](), Counter[str]()
-        for (actual, predicted), count in self.confusion().items():
+        for (actual, _), count in self.confusion().items():
             labelled[actual] += count
-            correct[actual] += count * (actual == predicted)
+        for (index, label), count in self._right.items():
+            correct[self._named(index, label)] += count
         names = sorted({*self._predicted, *labelled}, key=lambda name: (-labelled[name], -self._predicted[name], name))
         return [
             [name, self._predicted[name], labelled[name], correct[name], _share(correct[name], labelled[name])]
             for name in names[:_MOST_ROWS]
         ]
+
+    def _named(self, index: int | None, label: str) -> str:
+        """A label may be another word for its class: it gets the class's name, where that has occurred."""
+        return label if index is None else self._names.get(index, label)
 
 
 def explained(results: ResultsFolder, cap: int) -> tuple[dict[str, Value], dict[str, Scalar], list[str]]:
@@ -157,7 +164,7 @@ def _picture(row: Row, originals: _Originals) -> Shown | None:
         if grid is not None:
             masks[method if places[method] == 1 else f"{method} {places[method]}"] = grid
             if not boxes and shown.get("box"):
-                boxes.append(Box(tuple(shown["box"]), f"{shown['target_name']} {shown['target_prob']:.2f}"))
+                boxes.append(Box(tuple(shown["box"]), str(shown["target_name"])))
     return Shown(path, _SIDE, masks, LEVELS, boxes)
 
 
