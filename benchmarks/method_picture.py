@@ -10,45 +10,28 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from cam_cli import CamxError, Explainer, ExplainOptions, load_model
+from cam_cli import Explainer, ExplainOptions, load_model
 from cam_cli.cams.explanation import ClassMap, Explanation
-from cam_cli.cams.heatmaps import normalised
 from cam_cli.cams.methods import METHODS
 from cam_cli.cams.targets import Target
 from cam_cli.models.catalog import Network
-from cam_cli.outputs.pictures import Drawing, Rendering, draw_overlay
+from cam_cli.outputs.pictures import Rendering, draw_overlay, drawing_of
 
 SAMPLE = Path(__file__).parents[1] / "sample_images" / "cat-and-dog.jpg"
 CLASS, COLUMNS, SIDE, GAP, TEXT = "cat", 7, 200, 6, 22
 
 
-def usable(network: Network) -> tuple[str, ...]:
-    """The methods that work with a network."""
-    found = []
-    for name in METHODS:
-        try:
-            Explainer(network, ExplainOptions(methods=(name,), device="cpu"))
-        except CamxError:
-            continue
-        found.append(name)
-    return tuple(found)
-
-
 def tile(explanation: Explanation, one: ClassMap) -> Image.Image:
-    picture = explanation.picture
-    heat = normalised(one.values, two_sided=one.two_sided, fine=one.fine)
-    if heat is None:
-        return Image.fromarray(picture.canvas)
-    height, width = picture.canvas.shape[:2]
-    frame = picture.frame.scaled(width / picture.width, height / picture.height)
-    return draw_overlay(Drawing(picture.canvas, heat, one.values, frame, one.two_sided), Rendering())
+    drawing = drawing_of(explanation.picture, one)
+    return draw_overlay(drawing, Rendering()) if drawing else Image.fromarray(explanation.picture.canvas)
 
 
 def tiles(network: Network) -> list[tuple[str, Image.Image]]:
     """The picture, the map of every method, and one of evidence for and against."""
     image = Image.open(SAMPLE)
     target = (Target("class", name=CLASS),)
-    explainer = Explainer(network, ExplainOptions(usable(network), target, device="cpu"))
+    names = tuple(name for name, method in METHODS.items() if method.works != "ViT")
+    explainer = Explainer(network, ExplainOptions(names, target, device="cpu"))
     (explanation,) = explainer.explain_images([image])
     shown = [(SAMPLE.name, Image.fromarray(explanation.picture.canvas))]
     for one in explanation.maps:
