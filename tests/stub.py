@@ -80,7 +80,7 @@ def work(engine: Any, folder: OutputFolder, sources: Sequence[Source]) -> Work[R
 def engine() -> Any:
     network = SimpleNamespace(name="stub", weights="none")
     layer = SimpleNamespace(name="layer", reason="", layout="1×1")
-    return SimpleNamespace(network=network, layer=layer, device=torch.device("cpu"), precision="fp32")
+    return SimpleNamespace(network=network, layers=(layer,), device=torch.device("cpu"), precision="fp32")
 
 
 def stub_task(inputs: Callable[[], Inputs], **changed: Any) -> session.Task[Any, Any]:

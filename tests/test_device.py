@@ -96,20 +96,18 @@ def test_a_lost_device_ends_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_lost_device_marks_the_images_in_flight_and_the_run_continues(
     camx: Callable[..., int], images: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from cam_cli.cams import explainer
+    real, calls = Runner.inputs, 0
 
-    real, calls = explainer.trace, 0
-
-    def lost(*arguments: Any) -> Any:
+    def lost(self: Runner, batch: Sequence[Picture]) -> Any:
         nonlocal calls
         calls += 1
-        if calls > 3:
+        if calls > 2:
             raise RuntimeError("CUDA error: an illegal memory access was encountered")
-        return real(*arguments)
+        return real(self, batch)
 
     with monkeypatch.context() as patched:
         patched.setattr("cam_cli.cams.runner._answers", lambda device: False)
-        patched.setattr(explainer, "trace", lost)
+        patched.setattr(Runner, "inputs", lost)
         assert camx("explain", images, *TINY, "-b", 2, "-j", 1) == 2
     assert "The device cpu has failed (CUDA error: an illegal memory access" in capsys.readouterr().err
     rows = [json.loads(line) for line in Path("camx-out/manifest.jsonl").read_text().splitlines()]
