@@ -244,7 +244,7 @@ def test_classes_and_what_labels_mean() -> None:
         classes.place(7, "crane"),
         classes.place(2, "tabby, tabby cat"),
     ] == [0, 1, 0, 2]
-    right = row("a", label="Vogel", correct=True, top=[{"index": 9, "name": "crane", "prob": 1.0}])
+    right = row("a", label="Vogel", correct=False, label_index=9)
     labels = ["", "tabby cat", "7", "unknown", "tabby cat"]
     assert [classes.label(row("x", label=text)) for text in labels] + [classes.label(right)] == [-1, 0, 1, 2, 0, 3]
     tables = classes.tables()

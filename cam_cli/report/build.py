@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..outputs import files
-from ..outputs.colormaps import COLORMAPS, RAMPS, palette, ramp
+from ..outputs.colormaps import COLORMAPS, palette
 from ..outputs.folder import JOURNAL, REPORT, OutputFolder, explained_errors
 from ..outputs.journal import Row
 from .chart import charts
@@ -67,7 +67,8 @@ def _of_images(run: Run, keys: Sequence[str] | None) -> Content:
     parts: Parts = Beside(run.path, _build(run)) if count > EMBEDDED else Inside()
     images = Images(run, parts, None if count > EMBEDDED else _pictures(run, rows))
     data = images.put(rows)
-    return Content({**data, **_colours(run)}, parts, image_facts(images.counts), images.failures)
+    evidence = (run.record.get("fingerprint") or {}).get("evidence", "for")
+    return Content({**data, **_colours(run), "evidence": evidence}, parts, image_facts(images.counts), images.failures)
 
 
 def _pictures(run: Run, rows: Iterable[Row]) -> dict[str, str]:
@@ -88,8 +89,7 @@ def _colours(run: Run) -> dict[str, Any]:
     chosen = rendering.get("colormap", "turbo")
     names = dict.fromkeys((chosen, *_OFFERED))
     colours = {name: _packed(palette(name)) for name in names if name in COLORMAPS}
-    ramps = {name: _packed(ramp(name)) for name in RAMPS}
-    return {"colormaps": colours, "ramps": ramps, "alpha": rendering.get("alpha", 0.5)}
+    return {"colormaps": colours, "alpha": rendering.get("alpha", 0.5)}
 
 
 def _packed(levels: np.ndarray) -> str:

@@ -23,7 +23,7 @@ class Classes:
         self._places: dict[int, int] = {}
         self._names: list[str] = []
         self._labels: dict[str, int] = {}
-        self._learned: dict[int, int] = {}
+        self._meant: dict[int, int] = {}
 
     def place(self, index: int, name: str) -> int:
         """The number of a predicted class."""
@@ -37,8 +37,8 @@ class Classes:
         if not row.get("label"):
             return -1
         number = self._labels.setdefault(row["label"], len(self._labels))
-        if row.get("correct") and row.get("top"):
-            self._learned[number] = self.place(row["top"][0]["index"], row["top"][0]["name"])
+        if row.get("label_index") is not None:
+            self._meant[number] = row["label_index"]
         return number
 
     def tables(self) -> dict[str, Any]:
@@ -46,7 +46,7 @@ class Classes:
         names, indices = list(self._names), [*self._places]
         meanings: list[int] = []
         for text, number in self._labels.items():
-            meaning = self._learned.get(number, self._meaning(text))
+            meaning = self._places.get(self._meant[number]) if number in self._meant else self._meaning(text)
             if meaning is None:
                 meaning = len(names)
                 names.append(text)

@@ -22,7 +22,7 @@ from .run import Run
 CHUNK, GROUP = 10_000, 100
 _STATUS = (OK, FAILED, BLANK)
 _MEASURES = ("area", "border", "entropy", "center_x", "center_y")
-_SHOWN = ("method", "layer", "target_prob", "peak", *_MEASURES, "box", "sketch", "evidence")
+_SHOWN = ("method", "layer", "target_prob", "peak", *_MEASURES, "box", "sketch", "concept")
 _FILES = ("overlay", "heatmap", "array", "sheet")
 
 

@@ -25,7 +25,11 @@ _PLAN = {
 _SETTINGS = {
     "model_args": "model arguments",
     "methods": "methods",
-    "target": "target",
+    "targets": "targets",
+    "layers": "layers",
+    "evidence": "evidence",
+    "smooth": "smoothing",
+    "threshold": "threshold of several labels",
     "top_k": "classes per image",
     "gap_channels": "GAP channels",
     "augment": "augmentation",

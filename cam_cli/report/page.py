@@ -101,7 +101,7 @@ def _digest(text: str) -> str:
 def _script() -> str:
     """The script without the spaces and comments that only people need."""
     text = (_FOLDER / "report.js").read_text("utf-8")
-    return re.sub(r"\n\s*", "\n", re.sub(r" // .*|/\* .* \*/", "", text)).replace(" => ", "=>")
+    return re.sub(r"\n\s*", "\n", re.sub(r" // .*|/\* .* \*/", "", text)).replace(" => ", "=>").replace(" = ", "=")
 
 
 @cache

@@ -202,13 +202,12 @@ function select() {
 const luts = new Map();
 function lut(name) { // 256 colours, ABGR as a canvas has them
   if (!luts.has(name)) {
-    const levels = bytes(data.colormaps[name] || data.ramps[name]);
+    const levels = bytes(data.colormaps[name]);
     luts.set(name, Uint32Array.from({ length: 256 }, (_, i) => 0xff000000 | levels[3 * i + 2] << 16 | levels[3 * i + 1] << 8 | levels[3 * i]));
   }
   return luts.get(name);
 }
 const css = (abgr) => `rgb(${abgr & 255} ${abgr >> 8 & 255} ${abgr >> 16 & 255})`;
-const coloursOf = (map) => lut(map.evidence === 'against' ? 'ice' : state.map);
 const bytes = (base64) => Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
 const sketchOf = (map) => map.sketch && (map.cells ||= { width: map.sketch.width, height: map.sketch.height, values: bytes(map.sketch.values) });
 
@@ -267,7 +266,7 @@ function stage(i, details, side) { // a picture with its map above it, in the sh
   if (details.picture && own) box.append(h('img', { src: details.picture, alt: words(i), loading: 'lazy', decoding: 'async' }));
   if (cells) {
     const canvas = h('canvas.heat', { role: details.picture && own ? null : 'img', 'aria-label': details.picture && own ? null : words(i) });
-    paint(canvas, cells, side, coloursOf(map));
+    paint(canvas, cells, side, lut(state.map));
     const [left, top, right, bottom] = details.seen || [0, 0, 1, 1];
     if (left > 0 || top > 0 || right < 1 || bottom < 1) {
       canvas.style.clipPath = `inset(${100 * top}% ${100 - 100 * right}% ${100 - 100 * bottom}% ${100 * left}%)`;
@@ -437,7 +436,7 @@ function largeOf(i, details) {
       details.top.length ? h('ol.top', details.top.map(([k, p]) => h('li', { style: { '--x': p }, class: k === C.label[i] ? 'is' : '' }, h('span', classes[k]), h('b', percent(p))))) : '',
       details.maps.length > 1 ? switches(i, details, map) : '',
       map && map.method ? [alphaControl('large'), legend(map.peak), facts([
-        ['map of', classes[map.target]], ['method', map.method], ['layer', map.layer],
+        ['map of', classes[map.target]], ['method', map.method], ['layer', map.layer], ['evidence', { for: '–', both: 'for and against; its strength is shown here' }[data.evidence] || data.evidence],
         ['area', percent(map.area ?? NaN), 'share of the picture at or above half the peak'],
         ['border', percent(map.border ?? NaN), 'share of the mass in the outer 10 % on each side'],
         ['entropy', figure(map.entropy), '0: one point, 1: no preference'],
@@ -454,9 +453,9 @@ function switches(i, details, map) { // every map of the image as a small pictur
   return h('div.switches', { role: 'group', 'aria-label': 'Maps' }, details.maps.map((one) => {
     const rank = (ranks.get(one.method) || 0) + 1, canvas = h('canvas');
     ranks.set(one.method, rank);
-    if (sketchOf(one)) paint(canvas, sketchOf(one), 64, coloursOf(one));
+    if (sketchOf(one)) paint(canvas, sketchOf(one), 64, lut(state.map));
     return h('button', { 'data-keep': `${one.method} ${rank}`, 'aria-pressed': String(one === map), onclick: () => go({ method: one.method, rank: String(rank) }) },
-      canvas, h('span', classes[one.target]), h('small', one.method));
+      canvas, h('span', classes[one.target]), h('small', one.method, one.concept === undefined ? '' : ` ${one.concept}`));
   }));
 }
 
