@@ -35,7 +35,7 @@ def peak_in_mask(explanation: Explanation, drawn: DrawnObject) -> tuple[bool, bo
 def explained(explainer: Explainer, scenes: list[Scene]) -> list[Explanation]:
     """Every class's map of every scene."""
     batches = [scenes[start : start + 50] for start in range(0, len(scenes), 50)]
-    return [e for batch in batches for e in explainer.explain_images([scene.image for scene in batch])]
+    return [e for batch in batches for e in explainer([scene.image for scene in batch])]
 
 
 def share(hits: list[bool]) -> float:

@@ -32,13 +32,13 @@ def tiles(network: Network) -> list[tuple[str, Image.Image]]:
     target = (Target("class", name=CLASS),)
     names = tuple(name for name, method in METHODS.items() if method.works != "ViT")
     explainer = Explainer(network, ExplainOptions(names, target, device="cpu"))
-    (explanation,) = explainer.explain_images([image])
+    (explanation,) = explainer([image])
     shown = [(SAMPLE.name, Image.fromarray(explanation.picture.canvas))]
     for one in explanation.maps:
         what = f" {one.concept}: {one.prediction.name}" if one.concept else ""
         shown.append((one.method + what, tile(explanation, one)))
     both = Explainer(network, ExplainOptions(("cam",), target, evidence="both", device="cpu"))
-    (explanation,) = both.explain_images([image])
+    (explanation,) = both([image])
     shown.append(("cam, --evidence both", tile(explanation, explanation.maps[0])))
     return shown
 

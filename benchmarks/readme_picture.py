@@ -40,7 +40,7 @@ def main(target: str) -> None:
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(14)
     for row, names in enumerate(ROWS):
-        explanations = explainer.explain_images([Image.open(folder / name) for name in names])
+        explanations = explainer([Image.open(folder / name) for name in names])
         for block, (name, explanation) in enumerate(zip(names, explanations)):
             for column, (text, image) in enumerate(tiles(explanation)):
                 x = (3 * block + column) * (WIDTH + GAP) + 2 * GAP * block

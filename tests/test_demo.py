@@ -74,7 +74,7 @@ def test_the_recipe_is_that_of_the_model(camx: Callable[..., int], tmp_path: Pat
 def test_cam_is_exact() -> None:
     explainer = Explainer(load_model("demo"), ExplainOptions(methods=("gradcam", "cam"), device="cpu"))
     assert explainer.layer.name == "maps"
-    for explanation in explainer.explain_images([render(seed, (160, 160), ("fish",)).image for seed in range(4)]):
+    for explanation in explainer([render(seed, (160, 160), ("fish",)).image for seed in range(4)]):
         gradcam, cam = (shown.values for shown in explanation.maps)
         assert np.abs(gradcam * gradcam.size - cam).max() < 1e-5 * max(1.0, float(np.abs(cam).max()))
 
@@ -87,7 +87,7 @@ def test_it_finds_the_objects() -> None:
     scenes = [render(5_000_000 + n, (160, 160), (CLASSES[n % 12],)) for n in range(48)]
     pairs = [render(6_000_000 + n, (160, 160), (CLASSES[n % 12], CLASSES[(n + 5) % 12])) for n in range(24)]
     right = inside = inside_pairs = 0
-    for explanation, scene in zip(explainer.explain_images([s.image for s in scenes + pairs]), scenes + pairs):
+    for explanation, scene in zip(explainer([s.image for s in scenes + pairs]), scenes + pairs):
         for drawn in scene.objects:
             heat = normalised(next(m.values for m in explanation.maps if m.prediction.index == drawn.index))
             assert heat is not None

@@ -230,7 +230,7 @@ def test_pictures_in_memory_are_seen_as_files_are() -> None:
     explainer = Explainer(network(RedDetector()))
     clear = picture().convert("RGBA")
     clear.putalpha(0)
-    white, transparent = explainer.explain_images([Image.new("RGB", clear.size, "white"), clear])
+    white, transparent = explainer([Image.new("RGB", clear.size, "white"), clear])
     assert [p.probability for p in white.ranking] == [p.probability for p in transparent.ranking]
 
 

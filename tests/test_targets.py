@@ -80,7 +80,7 @@ def test_one_logit_is_two_classes(*, multi_label: bool) -> None:
     module = OneLogit().eval()
     options = ExplainOptions(("gradcam", "cam"), (Target("top", 2),), multi_label=multi_label, device="cpu")
     explainer = Explainer(network(module, names=("red",)), options)
-    first, second = explainer.explain_images([red, blue])
+    first, second = explainer([red, blue])
     assert [p.name for p in first.ranking] == ["red", "not red"]
     assert [p.name for p in second.ranking] == ["not red", "red"]
     logit = module(torch.cat([trace_input(explainer, red), trace_input(explainer, blue)])).detach().sigmoid().flatten()
@@ -107,9 +107,7 @@ def test_the_one_row_of_a_classifier_is_that_of_two_classes() -> None:
 
 def test_two_names_or_one_fit_a_head_with_one_logit() -> None:
     for names, expected in ((("a", "b"), ["b", "a"]), (("b",), ["b", "not b"]), ((), ["1", "0"])):
-        explanation = Explainer(network(OneLogit().eval(), names=names)).explain_images(
-            [Image.new("RGB", (64, 64), "red")]
-        )
+        explanation = Explainer(network(OneLogit().eval(), names=names))([Image.new("RGB", (64, 64), "red")])
         assert [p.name for p in explanation[0].ranking] == expected
     with pytest.raises(CamxError, match="names 3 classes, but the model has 2"):
         Explainer(network(OneLogit().eval(), names=("a", "b", "c")))
@@ -147,27 +145,28 @@ def test_evidence_of_both_kinds_is_measured_by_its_strength(camx: Camx, images: 
     assert np.allclose(raw, plain, atol=1e-6), "Grad-CAM is odd in the score"
 
 
-def test_a_map_that_is_zero_is_blank_and_not_stretched(camx: Camx, images: Path) -> None:
-    """A black picture in a network without biases: the scores do not move with anything."""
+def test_a_map_that_is_zero_is_blank_and_not_stretched() -> None:
+    """Filters that sum to zero see nothing in an even picture: every feature is exactly zero behind its ReLU."""
 
-    class Dead(nn.Module):
+    class Edges(nn.Module):
         num_classes = 2
 
         def __init__(self) -> None:
             super().__init__()
-            self.maps = nn.Conv2d(3, 4, 8, 8, bias=False)
+            self.maps = nn.Conv2d(3, 4, 8, 8)
+            with torch.no_grad():
+                self.maps.weight -= self.maps.weight.mean((1, 2, 3), keepdim=True)
+                self.maps.bias.fill_(-0.01)
             self.fc = nn.Linear(4, 2)
 
         def forward(self, pictures: Tensor) -> Tensor:
             return self.fc(self.maps(pictures).relu().mean((2, 3)))
 
-    explainer = Explainer(network(seeded(Dead)), ExplainOptions(("gradcam", "layercam", "eigencam"), device="cpu"))
-    (explanation,) = explainer.explain_images([Image.fromarray(np.full((64, 64, 3), 127, dtype=np.uint8))])
-    grey = [m.values for m in explanation.maps]
-    assert all(np.abs(values).max() < 1 for values in grey)
-    assert normalised(np.zeros((7, 7), dtype=np.float32)) is None
-    assert normalised(np.full((7, 7), 1e-30, dtype=np.float32)) is not None
-    assert normalised(-np.ones((7, 7), dtype=np.float32)) is None
+    explainer = Explainer(network(seeded(Edges)), ExplainOptions(("gradcam", "layercam", "eigencam"), device="cpu"))
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    even, uneven = explainer([Image.fromarray(np.full((64, 64, 3), 127, np.uint8)), Image.fromarray(noise)])
+    assert [normalised(shown.values) for shown in even.maps] == [None] * 3
+    assert any(normalised(shown.values) is not None for shown in uneven.maps)
 
 
 def test_several_targets_layers_and_methods_stand_in_one_row(camx: Camx, images: Path) -> None:

@@ -115,7 +115,7 @@ def assert_exact(folder: str, image: str) -> None:
     """Grad-CAM·H·W == ReLU(CAM) on the network as it was saved (equality before the ReLU implies it after)."""
     explainer = Explainer(load_model(folder), ExplainOptions(methods=("gradcam", "cam"), device="cpu"))
     assert explainer.layer.name == "maps"
-    gradcam, cam = explainer.explain_images([Image.open(image)])[0].maps
+    gradcam, cam = explainer([Image.open(image)])[0].maps
     assert np.abs(cam.values).max() > 0
     np.testing.assert_allclose(gradcam.values.clip(0) * cam.values.size, cam.values.clip(0), rtol=0, atol=1e-5)
 
@@ -233,7 +233,7 @@ def measured(folder: str, data: str) -> float:
     right = []
     for index, name in enumerate(("blue", "red")):
         images = [Image.open(path) for path in sorted(Path(data, "val", name).iterdir())]
-        right += [e.ranking[0].index == index for e in explainer.explain_images(images)]
+        right += [e.ranking[0].index == index for e in explainer(images)]
     return sum(right) / len(right)
 
 
@@ -431,9 +431,7 @@ def test_the_price_of_cam_where_the_classes_agree(job: TrainJob, tmp_path: Path)
     right = []
     for name in ("blue", "red"):
         images = [Image.open(path) for path in sorted(Path(data, "val", name).iterdir())]
-        right += [
-            next(p.name for p in e.ranking if p.name != "green") == name for e in explainer.explain_images(images)
-        ]
+        right += [next(p.name for p in e.ranking if p.name != "green") == name for e in explainer(images)]
     assert summary.original_accuracy == pytest.approx(sum(right) / len(right))
     assert summary.best is not None
     assert summary.price == pytest.approx(summary.original_accuracy - summary.best.accuracy)

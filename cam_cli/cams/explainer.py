@@ -11,8 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..errors import CamxError
-from ..images.decode import upright_rgb
-from ..images.picture import Picture, prepare
+from ..images.picture import Picture
 from ..images.sources import Source
 from ..models.catalog import Network
 from ..models.classes import checked
@@ -108,11 +107,6 @@ class Explainer:
         Raises `CamxError` for a batch of another size than the network was prepared for.
         """
         return self.explain(as_pictures(inputs, self.network.preprocessing))
-
-    def explain_images(self, images: Sequence[Image.Image]) -> list[Explanation]:
-        """Explain pictures in memory (any mode, turned as their EXIF data say), one explanation each, in order."""
-        named = [(Source(f"image-{i}", ""), upright_rgb(image)) for i, image in enumerate(images)]
-        return self.explain([prepare(image, source, self.network.preprocessing) for source, image in named])
 
     @torch.inference_mode(False)
     @torch.enable_grad()

@@ -21,8 +21,8 @@ from .runner import is_out_of_memory
 
 #: Bytes that the activations of one chunk may take, as far as they can be guessed.
 BUDGET = 2**29
-#: Guesses of what a picture needs, in multiples of its own bytes: without a graph, and with one. A ResNet-50 at
-#: 224 pixels takes 16 and 180 of them.
+#: Guesses of what a picture needs, in multiples of its own bytes: without a graph, and with one. A wrong
+#: guess costs a smaller chunk, or a second try with half of it.
 _FORWARD, _GRAPH = 32, 256
 
 #: Told how far a method has come with an image, or with a batch: (steps done, steps in all).
