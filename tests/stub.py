@@ -108,7 +108,14 @@ def inline_workers() -> Iterator[None]:
 
 
 def run_stub(
-    images: Path, out: Path, stop: Stop | None = None, *, batch_size: int = 4, overwrite: bool = False, **changed: Any
+    images: Path,
+    out: Path,
+    stop: Stop | None = None,
+    *,
+    batch_size: int = 4,
+    overwrite: bool = False,
+    report: bool = True,
+    **changed: Any,
 ) -> Summary:
     """Run over a folder of images, with one worker so that the order of all operations is always the same."""
     options = Job(
@@ -118,6 +125,7 @@ def run_stub(
         batch_size=batch_size,
         workers=1,
         overwrite=overwrite,
+        report=report,
     )
     with inline_workers():
         task = stub_task(lambda: find([str(images)]), **changed)

@@ -28,7 +28,7 @@ def work(engine, folder, sources):
     )
 
 began = time.perf_counter()
-summary = run_stub(Path(sys.argv[1]), Path(sys.argv[2]), batch_size=64, work=work)
+summary = run_stub(Path(sys.argv[1]), Path(sys.argv[2]), batch_size=64, report=False, work=work)
 print(json.dumps({
     "images": summary.progress.counts["ok"],
     "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,

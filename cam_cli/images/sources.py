@@ -124,9 +124,10 @@ def find(arguments: Sequence[str], filters: Filters = Filters(), *, limit: int |
         Source(absolute[start:].replace(os.sep, "/"), entry.path, entry.label, entry.folder_label)
         for absolute, entry in found.items()
     ]
+    found.clear()
     kept = [source for source in sources if not _matches(source.key, filters.exclude)] if filters.exclude else sources
     if not kept:
-        raise CamxError(f"All {len(found)} images are excluded by {', '.join(filters.exclude)}. Loosen --exclude.")
+        raise CamxError(f"All {len(sources)} images are excluded by {', '.join(filters.exclude)}. Loosen --exclude.")
     return Inputs(tuple(kept[:limit]), base, passed_over, tuple(linked))
 
 
@@ -185,13 +186,15 @@ def _folder(argument: str, filters: Filters) -> Iterator[_Entry]:
     root = os.path.abspath(argument)
     for inside, linked in _walk(argument, ""):
         path = os.path.join(argument, inside)
+        # One string for both where it can be: there may be a million of them.
+        absolute = path if argument == root else os.path.join(root, inside)
         if linked:
-            yield _Entry(path, os.path.join(root, inside), root, "", linked=True)
+            yield _Entry(path, absolute, root, "", linked=True)
             continue
         named = _matches(inside.replace(os.sep, "/"), filters.include) if filters.include else _has_image_name(path)
         first, below, _ = inside.partition(os.sep)
-        label = first if below else os.path.basename(root)
-        yield _Entry(path, os.path.join(root, inside), root, label, passed_over=not named)
+        label = sys.intern(first if below else os.path.basename(root))
+        yield _Entry(path, absolute, root, label, passed_over=not named)
 
 
 def _walk(folder: str, inside: str) -> Iterator[tuple[str, bool]]:
