@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 
 from . import flags
 from .console import Reporter
-from .options import allowed_failures, auto_or_number, canvas, model_spec, words
+from .options import allowed_failures, auto_or_number, canvas, chosen_engine, model_spec, words
 from .running import Words, run_to_end, show_plan
 from .tracking import TrackingFlags
 
@@ -62,6 +63,9 @@ def explain(
     wandb_mode: flags.WandbMode = "auto",
     wandb_max_images: flags.WandbMaxImages = 500,
     tensorboard: flags.TensorBoard = False,
+    shard: flags.ShardOf = None,
+    engine: flags.Engine = "local",
+    ray_address: flags.RayAddress = None,
     config: flags.Config = None,
     max_failures: flags.MaxFailures = "0",
     fail_fast: flags.FailFast = False,
@@ -77,9 +81,11 @@ def explain(
     allowed_failures(max_failures, 1)
     from cam_cli.cams.explainer import ExplainOptions
     from cam_cli.cams.targets import Target
+    from cam_cli.distributed import plan, run
+    from cam_cli.distributed.scheduler import chosen_shard, device_of_rank
     from cam_cli.images.sources import Filters
     from cam_cli.outputs.pictures import Rendering
-    from cam_cli.pipeline import Job, plan, run
+    from cam_cli.pipeline import Job
 
     job = Job(
         sources=tuple(sources),
@@ -109,7 +115,7 @@ def explain(
             multi_label=multi_label,
             threshold=threshold,
             seed=seed,
-            device=device,
+            device=device_of_rank(device, os.environ) if (shard or "").startswith("auto") else device,
             precision=precision,
         ),
         rendering=Rendering(words("--save", save), canvas(size), colormap, alpha, image_format),
@@ -123,6 +129,9 @@ def explain(
         max_pixels=max_pixels,
         image_timeout=image_timeout,
         fail_fast=fail_fast,
+        shard=chosen_shard(shard, os.environ),
+        engine=chosen_engine(engine, ray_address, shard, tracked=wandb or tensorboard),
+        ray_address=ray_address,
         command=shlex.join(["camx", *sys.argv[1:]]),
     )
     tracking = TrackingFlags(

@@ -12,7 +12,10 @@ from cam_cli.outputs.colormaps import COLORMAPS
 from .options import BEHAVIOUR, EXPLANATION, INPUT, MODEL, OUTPUT, PICTURE, SPEED, TRACKING, apply_config, option
 
 # Input
-_SOURCES_HELP = "Images, folders, globs, @list.txt, @list.csv (column image, optional label), or - for paths on stdin."
+_SOURCES_HELP = (
+    "Images, folders, globs, tar files, s3:// gs:// hf:// http:// addresses, @list.txt, @list.csv (column image, "
+    "optional label), or - for paths on stdin."
+)
 Sources = Annotated[list[str], typer.Argument(help=_SOURCES_HELP)]
 Labels = Annotated[
     str | None, option(INPUT, "--labels", help="Ground truth: `folder` (class folders) or a CSV with image,label.")
@@ -99,12 +102,19 @@ Report = Annotated[bool, option(OUTPUT, "--report/--no-report", help=_REPORT_HEL
 Overwrite = Annotated[bool, option(OUTPUT, "--overwrite", help="Replace the results of another run in that folder.")]
 
 # Speed
-Device = Annotated[str, option(SPEED, "--device", help="auto, cpu, cuda, cuda:1, mps.")]
+_DEVICE_HELP = "auto, cpu, cuda, cuda:1, mps; for `explain` also several (cuda:0,cuda:1) or all."
+Device = Annotated[str, option(SPEED, "--device", help=_DEVICE_HELP)]
 Precision = Annotated[str, option(SPEED, "--precision", help="auto, fp32, bf16, fp16.")]
 BatchSize = Annotated[str, option(SPEED, "--batch-size", "-b", help="Images per batch, or auto.")]
 Workers = Annotated[
     str, option(SPEED, "--workers", "-j", help="Processes that decode, and as many threads that encode, or auto.")
 ]
+_SHARD_HELP = "Do one share of the images: i/n, or auto (auto/n) for what the scheduler says. `camx merge` joins them."
+ShardOf = Annotated[str | None, option(SPEED, "--shard", help=_SHARD_HELP)]
+_ENGINE_HELP = "local, or ray: an actor per GPU of a cluster (needs camx[ray])."
+Engine = Annotated[str, option(SPEED, "--engine", help=_ENGINE_HELP)]
+_ADDRESS_HELP = "The Ray cluster to use: auto, or HOST:PORT. Without it one is started on this machine."
+RayAddress = Annotated[str | None, option(SPEED, "--ray-address", help=_ADDRESS_HELP)]
 
 # Tracking
 Wandb = Annotated[bool, option(TRACKING, "--wandb", help="Log the run to Weights & Biases.")]

@@ -10,7 +10,7 @@ import typer
 
 from cam_cli.errors import CamxError
 
-from . import activations, explain, layers, models, push, report, train_gap
+from . import activations, explain, layers, merge, models, push, report, train_gap
 from .console import fail
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ app.command("push")(push.push)
 app.command("layers")(layers.layers)
 app.command("models")(models.models)
 app.command("report")(report.report)
+app.command("merge")(merge.merge)
 
 
 def _show_version(wanted: bool) -> None:

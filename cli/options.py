@@ -183,6 +183,19 @@ def canvas(text: str) -> int | Any:
     return text
 
 
+def chosen_engine(engine: str, address: str | None, shard: str | None, *, tracked: bool = False) -> str:
+    """`--engine`, with what cannot go with it, and with `--shard`."""
+    if shard is not None and tracked:
+        raise CamxError("--shard knows its part alone: leave trackers out, and log the merged folder with `camx push`.")
+    if engine not in ("local", "ray"):
+        raise CamxError(f"Unknown engine {engine!r}. Give local or ray.")
+    if engine == "local" and address is not None:
+        raise CamxError("--ray-address is for --engine ray. Give both, or neither.")
+    if engine == "ray" and shard is not None:
+        raise CamxError("--shard is for runs without a cluster: Ray divides the images itself. Leave it out.")
+    return engine
+
+
 def words(flag: str, text: str) -> tuple[str, ...]:
     """A list separated by commas, not empty."""
     found = tuple(word.strip() for word in text.split(",") if word.strip())

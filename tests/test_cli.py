@@ -15,6 +15,7 @@ import pytest
 from cam_cli.cams.explainer import ExplainOptions
 from cam_cli.cams.methods import METHODS
 from cam_cli.cams.targets import Target
+from cam_cli.images.shards import Shard
 from cam_cli.images.sources import Filters
 from cam_cli.models.catalog import ModelSpec
 from cam_cli.models.preprocessing import PreprocessingOptions
@@ -44,7 +45,7 @@ def job(camx: Camx, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Job]:
             jobs.append(given)
             raise Captured
 
-        monkeypatch.setattr("cam_cli.pipeline.run", capture)
+        monkeypatch.setattr("cam_cli.distributed.run", capture)
         with pytest.raises(Captured):
             camx("explain", "pictures", *argv)
         return jobs[0]
@@ -94,6 +95,7 @@ R50 = ModelSpec("resnet50")
         ("--labels folder -o out --overwrite", {"labels": "folder", "output": "out", "overwrite": True}),
         ("-b 7 -j 3 --fail-fast --max-pixels 99", {"batch_size": 7, "workers": 3, "fail_fast": True, "max_pixels": 99}),
         ("-b auto -j auto", {}),
+        ("--shard 2/8", {"shard": Shard(2, 8)}),
     ],
 )
 def test_argv_becomes_a_job(job: Callable[..., Job], argv: str, expected: dict[str, Any]) -> None:

@@ -54,14 +54,17 @@ def allow_pixels(max_pixels: int) -> None:
         Image.MAX_IMAGE_PIXELS = max_pixels
 
 
-def read(path: str) -> bytes:
-    """The bytes of a regular file. Raises `UnreadableImage`; never waits for a pipe or a device."""
+def read(path: str, span: tuple[int, int] | None = None) -> bytes:
+    """The bytes of a regular file, or of a span (offset, size) of it.
+
+    Raises `UnreadableImage`; never waits for a pipe or a device.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except (OSError, ValueError) as error:
         raise UnreadableImage(getattr(error, "strerror", None) or str(error)) from error
     try:
-        data = _content(descriptor)
+        data = _content(descriptor, span)
     except OSError as error:
         raise UnreadableImage(error.strerror or str(error)) from error
     finally:
@@ -71,14 +74,16 @@ def read(path: str) -> bytes:
     return data
 
 
-def _content(descriptor: int) -> bytes:
+def _content(descriptor: int, span: tuple[int, int] | None) -> bytes:
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         raise UnreadableImage("not a regular file")
-    if status.st_size > MAX_BYTES:
-        raise UnreadableImage(f"{status.st_size:,} bytes are over the limit of {MAX_BYTES:,} for one file")
+    offset, size = span or (0, status.st_size)
+    if size > MAX_BYTES:
+        raise UnreadableImage(f"{size:,} bytes are over the limit of {MAX_BYTES:,} for one file")
     with open(descriptor, "rb", closefd=False) as file:
-        data = file.read()
+        file.seek(offset)
+        data = file.read(size if span else -1)
     now = os.fstat(descriptor)
     if (now.st_size, now.st_mtime_ns) != (status.st_size, status.st_mtime_ns):
         raise UnreadableImage("the file changed while it was read; run again when it is whole")

@@ -67,8 +67,15 @@ class Large(NamedTuple):
     bytes: int
 
 
+class Fetched(NamedTuple):
+    """An image whose bytes are here already, since they come from elsewhere."""
+
+    source: Source
+    data: bytes
+
+
 def load(
-    source: Source,
+    image: Source | Fetched,
     preprocessing: Preprocessing,
     canvas: CanvasSize = 512,
     max_pixels: int = MAX_PIXELS,
@@ -79,11 +86,13 @@ def load(
 
     `Large` only where `unasked` is given and decoding takes more bytes than that.
     """
-    state = file_state(source.path)
+    source = image.source if isinstance(image, Fetched) else image
+    state = state_of(source)
     allow_pixels(max_pixels)
     try:
-        image = decode(read(source.path), max_pixels=max_pixels, unasked=unasked)
-        picture = prepare(image, source, preprocessing, canvas)
+        data = image.data if isinstance(image, Fetched) else read(source.path, source.span)
+        decoded = decode(data, max_pixels=max_pixels, unasked=unasked)
+        picture = prepare(decoded, source, preprocessing, canvas)
     except NeedsMemory as error:
         return Large(error.bytes)
     except UnreadableImage as error:
@@ -92,6 +101,11 @@ def load(
     except (MemoryError, ValueError, OSError) as error:
         return Unreadable(source, f"cannot be prepared: {str(error) or 'not enough memory'}", state)
     return replace(picture, state=state)
+
+
+def state_of(source: Source) -> FileState:
+    """The state of an image, as its listing has told it, or as the file system does."""
+    return file_state(source.path) if source.told is None else FileState(*source.told)
 
 
 def file_state(path: str) -> FileState:

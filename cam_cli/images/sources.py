@@ -1,9 +1,10 @@
-"""Which images: files, folders, globs, `@lists` and standard input become one ordered list of sources."""
+"""Which images: files, folders, globs, tar files, addresses, `@lists` and standard input become one ordered list."""
 
 from __future__ import annotations
 
 import glob
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,9 @@ from pathlib import PurePath
 from typing import NamedTuple
 
 from ..errors import CamxError
+from .remote import is_remote, listed
 from .tables import read_table
+from .tars import is_tar, members
 
 #: Files of these extensions are taken from folders; `--include` replaces the rule.
 EXTENSIONS = frozenset(
@@ -43,6 +46,11 @@ EXTENSIONS = frozenset(
     ]
 )
 
+#: What is known of an address that only a list names: a later run takes it for the same file.
+UNTOLD = (-1, 0)
+
+#: The journal of a run, beside its results.
+MANIFEST = "manifest.jsonl"
 #: Folders in which a run leaves pictures.
 RESULT_FOLDERS = frozenset({"overlays", "heatmaps", "arrays", "activations", "report", "parts"})
 #: Folders in which trackers keep theirs; several programs share them.
@@ -56,12 +64,16 @@ class Source:
     `key` is its name everywhere (CSV, journal, overlay path): the path relative to the deepest folder
     that holds all sources, with `/`; never absolute, never `..`, unique in a run.
     `folder_label` is the class folder it lies in; `label` what a list said of it, or "".
+    `span` is the offset and size of its bytes in the tar file at `path`. `told` is what a listing said of a file that
+    is not in the file system: its size and a number that changes with its content.
     """
 
     key: str
     path: str
     label: str = ""
     folder_label: str = ""
+    span: tuple[int, int] | None = None
+    told: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -93,6 +105,8 @@ class _Entry(NamedTuple):
     label: str = ""
     passed_over: bool = False
     linked: bool = False
+    span: tuple[int, int] | None = None
+    told: tuple[int, int] | None = None
 
 
 def find(arguments: Sequence[str], filters: Filters = Filters(), *, limit: int | None = None) -> Inputs:
@@ -105,7 +119,7 @@ def find(arguments: Sequence[str], filters: Filters = Filters(), *, limit: int |
     for argument in arguments:
         images = skipped = 0
         links = len(linked)
-        for entry in _expand(argument, filters):
+        for entry in _without_tars(_expand(argument, filters), filters):
             if entry.linked:
                 linked.append(entry.path)
             elif entry.passed_over:
@@ -118,10 +132,11 @@ def find(arguments: Sequence[str], filters: Filters = Filters(), *, limit: int |
         if not images:
             raise CamxError(_nothing(argument, skipped, linked[links:]))
         passed_over += skipped
-    base = os.path.commonpath({entry.root for entry in found.values()})
-    start = len(base.rstrip(os.sep)) + 1
+    base, start = _common({entry.root for entry in found.values()})
     sources = [
-        Source(absolute[start:].replace(os.sep, "/"), entry.path, entry.label, entry.folder_label)
+        Source(
+            absolute[start:].replace(os.sep, "/"), entry.path, entry.label, entry.folder_label, entry.span, entry.told
+        )
         for absolute, entry in found.items()
     ]
     found.clear()
@@ -129,6 +144,20 @@ def find(arguments: Sequence[str], filters: Filters = Filters(), *, limit: int |
     if not kept:
         raise CamxError(f"All {len(sources)} images are excluded by {', '.join(filters.exclude)}. Loosen --exclude.")
     return Inputs(tuple(kept[:limit]), base, passed_over, tuple(linked))
+
+
+def _common(roots: set[str]) -> tuple[str, int]:
+    """The deepest folder that holds all of these, and how many characters of a path lie before the key."""
+    places = {root.partition("://")[0] if is_remote(root) else "" for root in roots}
+    if len(places) > 1:
+        raise CamxError("The images lie in more than one place (files, s3://, …). Give sources of one place per run.")
+    place = places.pop()
+    if not place:
+        base = os.path.commonpath(roots)
+        return base, len(base.rstrip(os.sep)) + 1
+    head = f"{place}://"
+    inside = os.path.commonpath({"/" + root.removeprefix(head).strip("/") for root in roots}).strip("/")
+    return head + inside, len(head) + (len(inside) + 1 if inside else 0)
 
 
 def _matches(key: str, patterns: Iterable[str]) -> bool:
@@ -142,6 +171,44 @@ def _expand(argument: str, filters: Filters) -> Iterator[_Entry]:
             yield from expand(argument, filters)
             return
     raise CamxError(f"There is no file or folder {argument!r}. Check the path; a pattern needs one of * ? [.")
+
+
+def _without_tars(entries: Iterable[_Entry], filters: Filters) -> Iterator[_Entry]:
+    """The entries, with the images that it holds in the place of a tar file."""
+    for entry in entries:
+        if not is_tar(entry.path) or entry.passed_over:
+            yield entry
+            continue
+        version = entry.told[1] if entry.told else os.stat(entry.path).st_mtime_ns
+        for member in members(entry.path):
+            named = _matches(member.name, filters.include) if filters.include else _has_image_name(member.name)
+            yield entry._replace(
+                absolute=f"{entry.absolute}/{member.name}",
+                folder_label=os.path.basename(os.path.dirname(member.name)),
+                label=member.label or entry.label,
+                passed_over=not named,
+                span=(member.offset, member.size),
+                told=(member.size, version),
+            )
+
+
+def _remote(argument: str, filters: Filters) -> Iterator[_Entry]:
+    """What lies at an address: a file, whatever its name is, the images below a folder, or those of a pattern."""
+    files = listed(argument)
+    alone = [file.url for file in files] == [argument]
+    pattern = re.search(r"[*?\[]", argument) if not argument.startswith("http") else None
+    root = argument[: pattern.start()] if pattern else argument
+    root = root.rpartition("/")[0] if alone or pattern else root.rstrip("/")
+    results = {file.url.removesuffix(MANIFEST) for file in files if file.url.endswith(f"/{MANIFEST}")}
+    for file in files:
+        inside = file.url.removeprefix(root).strip("/")
+        if any(file.url.startswith(f"{out}{name}/") for out in results for name in RESULT_FOLDERS):
+            continue
+        named = _matches(inside, filters.include) if filters.include else alone or _has_image_name(file.url)
+        first, below, _ = inside.partition("/")
+        label = first if below else root.rpartition("/")[2]
+        passed_over = not named and not is_tar(file.url)
+        yield _Entry(file.url, file.url, root, label, passed_over=passed_over, told=(file.size, file.version))
 
 
 def _stdin(_: str, filters: Filters) -> Iterator[_Entry]:
@@ -173,6 +240,9 @@ def _list_file(argument: str, filters: Filters) -> Iterator[_Entry]:
 
 def _listed_entry(path: str, folder: str, label: str = "") -> _Entry:
     """A path of a list: beside the list, or else in the working folder. It may be missing; its row says so."""
+    if is_remote(path):
+        root = path.rpartition("/")[0]
+        return _Entry(path, path, root, root.rpartition("/")[2], label, told=UNTOLD)
     beside = os.path.join(folder, path)
     if not os.path.lexists(beside) and os.path.lexists(path):
         beside, folder = path, os.curdir
@@ -222,7 +292,7 @@ def _walk(folder: str, inside: str) -> Iterator[tuple[str, bool]]:
 def holds_results(folder: str) -> bool:
     """Whether a folder is a training's, or the overlays, heatmaps … of a run: no input, wherever it lies."""
     parent, name = os.path.split(folder)
-    if name in RESULT_FOLDERS | TRACKER_FOLDERS and os.path.isfile(os.path.join(parent, "manifest.jsonl")):
+    if name in RESULT_FOLDERS | TRACKER_FOLDERS and os.path.isfile(os.path.join(parent, MANIFEST)):
         return True
     return os.path.isfile(os.path.join(folder, "training-state.pt"))
 
@@ -254,6 +324,7 @@ def _file(argument: str, filters: Filters) -> Iterator[_Entry]:
 #: What an argument can be, tried in order: (does it apply, how it becomes files).
 SOURCES: tuple[tuple[Callable[[str], bool], Callable[[str, Filters], Iterator[_Entry]]], ...] = (
     (lambda argument: argument == "-", _stdin),
+    (is_remote, _remote),
     (os.path.isdir, _folder),
     (os.path.lexists, _file),
     (lambda argument: argument.startswith("@"), _list_file),

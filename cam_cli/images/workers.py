@@ -152,7 +152,7 @@ class _Worker:
         """How the process ended, whose pipe has."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_LAST_MOMENTS)
-        return _in_words(self.end())
+        return in_words(self.end())
 
     def _await_start(self) -> None:
         try:
@@ -186,7 +186,7 @@ def _receive(pipe: IO[bytes]) -> Any:
     return pickle.loads(head, buffers=arrays)
 
 
-def _in_words(code: int) -> str:
+def in_words(code: int) -> str:
     """How a process ended."""
     if code >= 0:
         return f"ended with code {code}"

@@ -27,7 +27,12 @@ _ENDING = re.compile(r"(\.[\w+-]+\.\d+)?\.(png|jpg|webp|npy)$")
 REPORT, REPORT_DATA, THUMBNAILS = "report/index.html", "report/data", "report/thumbs"
 #: The names of data files of a report: the build they belong to, what they hold, their number.
 REPORT_PART = re.compile(r"[0-9a-f]{12}-[a-z]+(-\d+)?\.js")
-_OURS = (JOURNAL, TABLE, ACTIVATIONS_TABLE, RECORD, *sorted(RESULT_FOLDERS))
+PARTS = "parts"
+_OURS = (JOURNAL, TABLE, ACTIVATIONS_TABLE, RECORD, *sorted(RESULT_FOLDERS - {PARTS}))
+
+
+class InUse(CamxError):
+    """Another run holds the folder."""
 
 
 @dataclass
@@ -47,7 +52,7 @@ class OutputFolder:
 
         With `overwrite` only files of others are refused.
         """
-        before = self._record()
+        before = self.run_record()
         if before is None:
             if present := [name for name in _OURS if os.path.lexists(self.file(name))]:
                 raise CamxError(
@@ -69,16 +74,28 @@ class OutputFolder:
         """
         self.check(fingerprint, overwrite=overwrite)
         with explained_errors(self.path):
-            before = self._record()
+            before = self.run_record()
             if before is not None:
                 self._remove_parts()
                 unfinished = before.get("state") != "finished" and not _differences(before["fingerprint"], fingerprint)
                 if overwrite and not unfinished:
                     self._clear(frozenset(keys))
             self.record({"fingerprint": dict(fingerprint), "state": "running"})
+            self.open_journal()
+
+    def open_journal(self) -> None:
+        """Open the journal as it is now."""
+        with explained_errors(self.path):
+            self.close()
             self._journal = Journal.open(self.file(JOURNAL))
 
+    def close(self) -> None:
+        """Close the journal; what is in it is on the disk already."""
+        if self._journal is not None:
+            self._journal.close()
+
     def file(self, relative: str) -> str:
+        """Where in the file system a file of the run lies."""
         return os.path.join(self.path, relative)
 
     def write(self, relative: str, data: bytes) -> None:
@@ -90,6 +107,13 @@ class OutputFolder:
             except (NotADirectoryError, IsADirectoryError, FileExistsError) as error:
                 raise UnreadableImage(f"{relative!r} is taken by another image's result") from error
 
+    def publish(self, relative: str) -> None:
+        """Show what lies below a folder of the run to those for whom it is: here it is in its place already."""
+
+    def remove(self, relative: str) -> None:
+        """Delete a file of the run; one that is gone already is fine."""
+        files.remove_if_there(self.file(relative))
+
     def append(self, rows: Sequence[Row]) -> None:
         """Write rows, then remove the files that replaced rows of the same images named and the new ones do not."""
         replaced = list(self.journal.rows(row["image"] for row in rows if row["image"] in self.journal))
@@ -97,7 +121,7 @@ class OutputFolder:
             self.journal.append(rows)
             kept = {name for row in rows for name in _files_of(row)} if replaced else set()
             for name in {name for row in replaced for name in _files_of(row)} - kept:
-                files.remove_if_there(self.file(name))
+                self.remove(name)
 
     def record(self, record: Mapping[str, Any]) -> None:
         """Write `run.json`."""
@@ -112,9 +136,13 @@ class OutputFolder:
 
     def is_whole(self, row: Row) -> bool:
         """Whether every file that a row names is there."""
-        return all(os.path.exists(self.file(name)) for name in _files_of(row))
+        return all(self.has(name) for name in _files_of(row))
 
-    def _record(self) -> dict[str, Any] | None:
+    def has(self, relative: str) -> bool:
+        """Whether a file of the run is there."""
+        return os.path.exists(self.file(relative))
+
+    def run_record(self) -> dict[str, Any] | None:
         """`run.json`, if it is one of ours."""
         try:
             with open(self.file(RECORD), encoding="utf-8") as file:
@@ -138,13 +166,13 @@ class OutputFolder:
             old = Journal.read(self.file(JOURNAL))
             for row in old.rows(old):
                 for name in _files_of(row):
-                    files.remove_if_there(self.file(name))
+                    self.remove(name)
         self.remove_report()
         for path, inside in self._results():
             if _ENDING.sub("", inside) in keys:
                 files.remove_if_there(path)
         for name in (TABLE, ACTIVATIONS_TABLE, JOURNAL):
-            files.remove_if_there(self.file(name))
+            self.remove(name)
 
     def remove_report(self) -> None:
         """Remove the page and its data files; thumbnails belong to the journal."""
@@ -184,11 +212,11 @@ def _files_of(row: Row) -> list[str]:
 
 
 @contextlib.contextmanager
-def claimed(path: str) -> Iterator[OutputFolder]:
+def claimed(path: str, *, patience: float = 0.0) -> Iterator[OutputFolder]:
     """Hold an output folder for this process; made if needed, and left away again if nothing came of it.
 
-    Raises `CamxError` if it cannot be written to, or if another run holds it (by a kernel lock: a killed run
-    holds nothing).
+    Raises `CamxError` if it cannot be written to, and `InUse` if another run holds it for `patience` seconds (by a
+    kernel lock: a killed run holds nothing).
     """
     made = not os.path.exists(path)
     probe = os.path.join(path, f".probe{files.PART}")
@@ -199,9 +227,9 @@ def claimed(path: str) -> Iterator[OutputFolder]:
     lock = FileLock(lock_path)
     with explained_errors(path):
         try:
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=patience)
         except Timeout:
-            raise CamxError(
+            raise InUse(
                 f"{path!r} is in use by another run{_holder(lock_path)}. Wait for it, or choose another --output."
             ) from None
     folder = OutputFolder(path)
@@ -212,8 +240,7 @@ def claimed(path: str) -> Iterator[OutputFolder]:
     finally:
         # Every line is on the disk already: neither of these can lose anything.
         with contextlib.suppress(OSError):
-            if folder._journal is not None:
-                folder._journal.close()
+            folder.close()
         with contextlib.suppress(OSError):
             files.remove_if_there(lock_path)
         lock.release()

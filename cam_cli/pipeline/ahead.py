@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple, TypeVar
 
-from ..images.picture import Large, Picture, Unreadable, file_state
+from ..errors import UnreadableImage
+from ..images.picture import Fetched, Large, Picture, Unreadable, state_of
+from ..images.remote import fetch, is_remote
 from ..images.sources import Source
 from ..images.workers import WorkerFailed, Workers
 from .memory import Allowance, Room
@@ -44,16 +46,18 @@ class Decoder:
         began = time.perf_counter()
         try:
             item, worked = self._load(source)
-        except WorkerFailed as error:
-            item, worked = Unreadable(source, str(error), file_state(source.path)), 0.0
+        except (WorkerFailed, UnreadableImage) as error:
+            item, worked = Unreadable(source, str(error), state_of(source)), 0.0
         return Loaded(item, time.perf_counter() - began, worked)
 
     def _load(self, source: Source) -> tuple[Picture | Unreadable, float]:
-        item, worked = self.workers.call(partial(self.load, unasked=_UNASKED), source)
+        # Waiting for a network is no work: a thread does it, and no worker needs to know how.
+        image = Fetched(source, fetch(source.path, source.span)) if is_remote(source.path) else source
+        item, worked = self.workers.call(partial(self.load, unasked=_UNASKED), image)
         if not isinstance(item, Large):
             return item, worked
         with self.memory.reserve(item.bytes):
-            whole, worked = self.workers.call(self.load, source)
+            whole, worked = self.workers.call(self.load, image)
         assert not isinstance(whole, Large)
         return whole, worked
 

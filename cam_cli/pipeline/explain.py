@@ -27,15 +27,16 @@ from .stop import Stop
 
 def plan(job: Job) -> Plan:
     """What `run` would do; writes nothing."""
-    return planned(_task(job), job)
+    return planned(task(job), job)
 
 
 def run(job: Job, observer: Observer = Silent(), stop: Stop | None = None) -> Summary:
     """Explain every image of the job into its output folder; see `session.carried_out`."""
-    return carried_out(_task(job), job, observer, stop or Stop())
+    return carried_out(task(job), job, observer, stop or Stop())
 
 
-def _task(job: Job) -> Task[Explainer, Explanation]:
+def task(job: Job) -> Task[Explainer, Explanation]:
+    """What `camx explain` is for a run."""
     return Task(
         gather=lambda: _gathered(job),
         build=lambda: Explainer(load_model(job.model), job.explain),

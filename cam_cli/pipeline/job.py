@@ -10,6 +10,7 @@ from typing import Any
 from ..analysis.reader import ReadOptions
 from ..cams.explainer import Explainer, ExplainOptions
 from ..images.decode import MAX_PIXELS
+from ..images.shards import Shard
 from ..images.sources import Filters
 from ..models.catalog import ModelSpec
 from ..outputs.pictures import Rendering
@@ -20,8 +21,9 @@ from .progress import Engine
 class RunOptions:
     """What every command that works through images needs. `batch_size` and `workers` None: chosen for the device.
 
-    `image_timeout`: seconds for decoding one image, 0 for no limit. `report`: write the page at the end. `command` is
-    kept for the record only.
+    `image_timeout`: seconds for decoding one image, 0 for no limit. `report`: write the page at the end. `shard`: these
+    images only, in a part of the output folder. `processes`: how many share the machine. `engine`: local, or ray, on
+    the cluster at `ray_address` or one of its own. `command` is kept for the record only.
     """
 
     sources: tuple[str, ...]
@@ -36,6 +38,10 @@ class RunOptions:
     image_timeout: float = 30.0
     fail_fast: bool = False
     report: bool = False
+    shard: Shard | None = None
+    processes: int = 1
+    engine: str = "local"
+    ray_address: str | None = None
     command: str = ""
 
 

@@ -12,6 +12,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 from ..cams.runner import DeviceFailed
 from ..errors import CamxError
 from ..images.picture import Large, Picture, Unreadable
+from ..images.remote import is_remote
 from ..images.sources import Source
 from ..images.workers import Workers
 from ..outputs.folder import OutputFolder
@@ -32,6 +33,9 @@ class OfPicture(Protocol):
 
 
 R = TypeVar("R", bound=OfPicture)
+
+#: Files that are read at once from a network: each waits for the other end most of its time.
+_READERS = 32
 
 
 class Written(NamedTuple):
@@ -58,9 +62,9 @@ class Work(Generic[R]):
     failed: Callable[[Unreadable], Row]
 
 
-def worker_count(wanted: int | None) -> int:
-    """As many workers as were asked for, or one per processor up to eight."""
-    return wanted or min(8, cpus())
+def worker_count(wanted: int | None, processes: int = 1) -> int:
+    """As many workers as were asked for, or one per processor up to eight, shared between this many processes."""
+    return max(1, (wanted or min(8 * processes, cpus())) // processes)
 
 
 @dataclass(frozen=True)
@@ -90,9 +94,10 @@ class Loop(Generic[R]):
     def run(self, todo: Sequence[Source]) -> None:
         """Do the work on `todo`; ends early after a signal, or with `fail_fast` after a failed image."""
         pace = self.pace
-        decoders, encoders = ThreadPoolExecutor(pace.workers, "decode"), ThreadPoolExecutor(pace.workers, "encode")
-        decode = Decoder(self.workers, self.work.load, Allowance(for_pictures()))
-        loaded = ahead(decoders, decode, todo, limit=lambda: self._size + 2 * pace.workers, room=self.room)
+        readers = max(pace.workers, _READERS) if todo and is_remote(todo[0].path) else pace.workers
+        decoders, encoders = ThreadPoolExecutor(readers, "decode"), ThreadPoolExecutor(pace.workers, "encode")
+        decode = Decoder(self.workers, self.work.load, Allowance(self.room.total))
+        loaded = ahead(decoders, decode, todo, limit=lambda: self._size + 2 * readers, room=self.room)
         writing: deque[Future[Written]] = deque()
         try:
             while self.stop.signal is None and not (pace.fail_fast and self.progress.counts[FAILED]):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from ..images.picture import NO_FILE, file_state
+from ..images.picture import NO_FILE, state_of
+from ..images.shards import Shard
 from ..images.sources import Source
 from ..outputs.folder import OutputFolder
 from ..outputs.journal import BLANK, OK, Row
@@ -16,14 +17,21 @@ _CHUNK = 1000
 Relabel = Callable[[Row, Source], Row | None]
 
 
-def left_to_do(sources: Sequence[Source], folder: OutputFolder, progress: Progress, relabel: Relabel) -> list[Source]:
-    """The sources without a good row: failed, new, changed on disk, or with a result file missing.
+def left_to_do(
+    sources: Sequence[Source],
+    folder: OutputFolder,
+    progress: Progress,
+    relabel: Relabel,
+    shard: Shard | None = None,
+) -> list[Source]:
+    """The sources without a good row, of the shard: failed, new, changed on disk, or with a result file missing.
 
     Good rows are counted in `progress`; where only the label or the position is another now, the row is written again.
     """
     done: set[str] = set()
     renewed: list[Row] = []
-    for index, source, row in _known(sources, folder):
+    own = [(index, source) for index, source in enumerate(sources) if shard is None or shard.holds(source.key)]
+    for index, source, row in _known(own, folder):
         if not _still_true(source, row, folder):
             continue
         now = {**row, "index": index}
@@ -39,16 +47,16 @@ def left_to_do(sources: Sequence[Source], folder: OutputFolder, progress: Progre
         progress.skipped += 1
         progress.add(current)
     folder.append(renewed)
-    return [source for source in sources if source.key not in done]
+    return [source for _, source in own if source.key not in done]
 
 
-def _known(sources: Sequence[Source], folder: OutputFolder) -> Iterator[tuple[int, Source, Row]]:
+def _known(sources: Sequence[tuple[int, Source]], folder: OutputFolder) -> Iterator[tuple[int, Source, Row]]:
     """The sources that have a row: their positions, they, and the rows."""
-    known = [(index, source) for index, source in enumerate(sources) if source.key in folder.journal]
+    known = [(index, source) for index, source in sources if source.key in folder.journal]
     rows = folder.journal.rows(source.key for _, source in known)
     return ((index, source, row) for (index, source), row in zip(known, rows))
 
 
 def _still_true(source: Source, row: Row, folder: OutputFolder) -> bool:
-    unchanged = file_state(source.path) == (row.get("bytes"), row.get("mtime_ns")) != NO_FILE
+    unchanged = state_of(source) == (row.get("bytes"), row.get("mtime_ns")) != NO_FILE
     return row.get("status") in (OK, BLANK) and "label" in row and unchanged and folder.is_whole(row)

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from ..errors import CamxError
 from ..images.decode import memory_limit
+from ..images.remote import is_remote
 from ..images.sources import Inputs, Source
 from ..images.workers import Workers
-from ..outputs.folder import OutputFolder, check_writable, claimed
+from ..outputs.folder import OutputFolder, check_writable
 from ..outputs.journal import FAILED, Row
+from ..outputs.parts import Claim, claimed_part, claimed_whole
+from ..outputs.remote import claimed_remote, staging
 from ..report import build_report
 from .batchsize import BatchSize
 from .job import RunOptions
 from .loop import Loop, OfPicture, Pace, Work, worker_count
+from .memory import Room, for_pictures
 from .progress import Engine, Observer, Plan, Progress, Summary
 from .record import record
 from .resume import left_to_do
@@ -51,14 +57,21 @@ class Task(Generic[E, R]):
 def planned(task: Task[E, R], options: RunOptions) -> Plan:
     """Find the images, build the engine, look at the output folder, and tell what a run would do; writes nothing."""
     inputs = task.gather()
-    check_writable(options.output)
+    remote = is_remote(options.output)
+    if not remote:
+        check_writable(options.output)
     engine = task.build()
-    OutputFolder(options.output).check(task.fingerprint(engine, inputs.base), overwrite=options.overwrite)
-    return Plan.of(engine, inputs, options.output)
+    OutputFolder(staging(options.output) if remote else options.output).check(
+        task.fingerprint(engine, inputs.base), overwrite=options.overwrite
+    )
+    return Plan.of(engine, _own(inputs, options), options.output)
 
 
-def carried_out(task: Task[E, R], options: RunOptions, observer: Observer, stop: Stop) -> Summary:
-    """Do the task for every image and leave the folder complete, also where the run is ended early.
+def carried_out(
+    task: Task[E, R], options: RunOptions, observer: Observer, stop: Stop, claim: Claim | None = None
+) -> Summary:
+    """Do the task for every image, or every one of the shard, and leave the folder complete, also where the run is
+    ended early. `claim` holds the output folder, or the part of it.
 
     Continues what an earlier run of the same fingerprint has left. Raises `CamxError` when it cannot start,
     or cannot go on (output full); the journal then holds all that was done. A signal that comes before the
@@ -66,23 +79,27 @@ def carried_out(task: Task[E, R], options: RunOptions, observer: Observer, stop:
     """
     with stop.droppable():
         inputs = task.gather()
+        own = _own(inputs, options)
     # The workers begin while the engine is built.
-    with _workers(options, len(inputs.sources)) as workers, claimed(options.output) as folder:
+    with _workers(options, len(own.sources)) as workers, (claim or _claimed(options))(options.output) as folder:
         with stop.droppable():
             engine = task.build()
         fingerprint = task.fingerprint(engine, inputs.base)
         folder.begin(fingerprint, (source.key for source in inputs.sources), overwrite=options.overwrite)
-        progress = Progress(total=len(inputs.sources))
-        todo = left_to_do(inputs.sources, folder, progress, lambda row, source: task.relabel(engine, row, source))
-        plan = Plan.of(engine, inputs, options.output, progress.skipped)
+        progress = Progress(total=len(own.sources))
+        todo = left_to_do(
+            inputs.sources, folder, progress, lambda row, source: task.relabel(engine, row, source), options.shard
+        )
+        plan = Plan.of(engine, own, options.output, progress.skipped)
         observer.planned(plan)
         for warning in (*_links(inputs), *task.warnings(engine, inputs)):
             observer.warned(warning)
         progress.started = time.perf_counter()
         batch = BatchSize(options.batch_size, engine.device)
-        pace = Pace(batch, worker_count(options.workers), options.fail_fast)
+        pace = Pace(batch, worker_count(options.workers, options.processes), options.fail_fast)
         cores = CoreShare(engine.device)
-        loop = Loop(task.work(engine, folder, inputs.sources), pace, folder, progress, observer, stop, cores, workers)
+        work, room = task.work(engine, folder, inputs.sources), Room(for_pictures() // options.processes)
+        loop = Loop(work, pace, folder, progress, observer, stop, cores, workers, room)
 
         def told(done: int, total: int) -> None:
             progress.steps = (done, total) if done < total else None
@@ -94,8 +111,8 @@ def carried_out(task: Task[E, R], options: RunOptions, observer: Observer, stop:
             summary = Summary(plan, progress, progress.seconds, batch.current, state, stop.signal)
             folder.derive(task.table_name, (source.key for source in inputs.sources), task.table)
             folder.record(record(options, fingerprint, summary))
-            if options.report:
-                _reported(folder, [source.key for source in inputs.sources], observer)
+            if options.report and not options.shard:
+                report(folder, [source.key for source in inputs.sources], observer)
             return summary
 
         try:
@@ -119,15 +136,32 @@ def _links(inputs: Inputs) -> Iterator[str]:
         )
 
 
+def _own(inputs: Inputs, options: RunOptions) -> Inputs:
+    """The inputs, or those of the shard."""
+    return dataclasses.replace(inputs, sources=options.shard.of(inputs.sources)) if options.shard else inputs
+
+
+def _claimed(options: RunOptions) -> Claim:
+    if is_remote(options.output):
+        if options.shard:
+            raise CamxError(
+                f"--shard needs an --output that all shards can write to as a folder, not {options.output!r}. "
+                "Give each an address of its own, or use --engine ray."
+            )
+        return claimed_remote
+    return partial(claimed_part, shard=options.shard) if options.shard else claimed_whole
+
+
 def _workers(options: RunOptions, images: int) -> Workers:
     """Worker processes for a run, no more than it has images."""
-    count = min(worker_count(options.workers), images)
+    count = min(worker_count(options.workers, options.processes), images)
     return Workers(count, timeout=options.image_timeout, memory=memory_limit(options.max_pixels))
 
 
-def _reported(folder: OutputFolder, keys: Sequence[str], observer: Observer) -> None:
+def report(folder: OutputFolder, keys: Sequence[str], observer: Observer) -> None:
     """Write the report; the results stand without it, so that what goes wrong with it is a warning."""
     try:
         build_report(folder.path, keys)
+        folder.publish("report")
     except Exception as error:
         observer.warned(f"The report could not be written: {error} `camx report {folder.path}` tries again.")

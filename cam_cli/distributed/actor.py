@@ -1,0 +1,190 @@
+"""What a cluster's processes do: the local loop, on a few images at a time, with rows as its result.
+
+Imported by the processes of Ray; needs Ray for nothing but the notes that `Attempts` keeps.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import CamxError
+from ..images.decode import memory_limit
+from ..images.picture import Unreadable, state_of
+from ..images.remote import is_remote
+from ..images.sources import Inputs, Source
+from ..images.workers import Workers
+from ..outputs.folder import OutputFolder
+from ..outputs.journal import Row
+from ..outputs.remote import RemoteFolder
+from ..pipeline import Job, Plan, Stop
+from ..pipeline.batchsize import BatchSize
+from ..pipeline.explain import task
+from ..pipeline.loop import Loop, Pace, worker_count
+from ..pipeline.memory import Room, for_pictures
+from ..pipeline.progress import Progress, Silent
+from ..pipeline.threads import CoreShare
+
+#: What an image may do to its process: end it among others, and once more alone.
+_ENDED = "the process that explained it ended twice"
+
+
+def packed(place: int, source: Source) -> str:
+    """An image and its place in the input, as text for a data set."""
+    return json.dumps([place, *dataclasses.astuple(source)])
+
+
+def unpacked(text: str) -> tuple[int, Source]:
+    place, key, path, label, folder_label, span, told = json.loads(text)
+    source = Source(key, path, label, folder_label, tuple(span) if span else None, tuple(told) if told else None)
+    return place, source
+
+
+@dataclass
+class _Rows(OutputFolder):
+    """Files go to OUT, rows to whoever asked for them; the one journal is written by the run."""
+
+    rows: list[Row] = field(default_factory=list)
+    target: OutputFolder = field(default_factory=lambda: OutputFolder(""))
+
+    def write(self, relative: str, data: bytes) -> None:
+        self.target.write(relative, data)
+
+    def append(self, rows: Sequence[Row]) -> None:
+        self.rows += rows
+
+
+class Attempts:
+    """How often each image was under way when a process ended, kept where no death of a process reaches.
+
+    Among others it is one of several suspects; alone it is the one. Who ends a process alone, having been a suspect or
+    alone before, is found: the others are suspects no more.
+    """
+
+    _FOUND, _KNOWN = 2, 3
+
+    def __init__(self) -> None:
+        self._begun: dict[str, int] = {}
+
+    def begin(self, keys: Sequence[str]) -> list[int]:
+        """Note that these are begun; how often each was under way at an end. All together only if none was."""
+        counts = {key: self._begun.get(key, 0) for key in keys}
+        if self._FOUND in counts.values():
+            cleared = {0: 0, 1: 0, self._FOUND: self._KNOWN, self._KNOWN: self._KNOWN}
+            self._begun |= {key: cleared[count] for key, count in counts.items()}
+        elif not any(counts.values()):
+            self._begun |= dict.fromkeys(keys, 1)
+            return [0] * len(keys)
+        return [self._begun[key] for key in keys]
+
+    def begin_alone(self, key: str) -> None:
+        self._begun[key] += 1
+
+    def end(self, keys: Sequence[str]) -> None:
+        for key in keys:
+            self._begun[key] = 0
+
+
+class Actor:
+    """A stateful function of `map_batches`: engine and workers are made once. Batches in are read-only."""
+
+    def __init__(self, job: Job, call: Callable[..., Any]) -> None:
+        """`call(name, argument)` calls a method of the `Attempts` of this run."""
+        self._job, self._call = job, call
+        self._task = task(job)
+        self._engine = self._task.build()
+        self._workers = Workers(
+            worker_count(job.workers, job.processes),
+            timeout=job.image_timeout,
+            memory=memory_limit(job.max_pixels),
+        )
+        self._batch = BatchSize(job.batch_size, self._engine.device)
+        remote = is_remote(job.output)
+        self._target = RemoteFolder("", url=job.output) if remote else OutputFolder(job.output)
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
+        """The column `image` of packed sources becomes `row`, one JSON object each, and `told`: in the first one what
+        the batch cost, or the error that ends the run."""
+        images = [unpacked(str(text)) for text in batch["image"]]
+        progress = Progress(len(images))
+        places = {source.key: place for place, source in images}
+        try:
+            rows = self._rows([source for _, source in images], progress)
+        except CamxError as error:
+            return {"row": [""], "told": [json.dumps({"error": str(error)})]}
+        for row in rows:
+            row["index"] = places[row["image"]]
+        rows.sort(key=lambda row: int(row["index"]))
+        spent = {name: getattr(progress, name) for name in SPENT}
+        told = [json.dumps({"spent": spent, "batch_size": self._batch.current}), *[""] * (len(rows) - 1)]
+        return {"row": [json.dumps(row, allow_nan=False) for row in rows], "told": told}
+
+    def _rows(self, sources: Sequence[Source], progress: Progress) -> list[Row]:
+        """The rows of these images. Where a process ended over them before, they are done one by one, and who ends
+        it again is left out of the third attempt."""
+        keys = [source.key for source in sources]
+        before = self._call("begin", keys)
+        if not any(before):
+            try:
+                rows = self.explained(sources, progress)
+                self._call("end", keys)
+                return rows
+            except CamxError:
+                raise
+            except Exception as error:
+                _leave_if_sick(error)
+        return [self._alone(source, count, progress) for source, count in zip(sources, before)]
+
+    def _alone(self, source: Source, begun: int, progress: Progress) -> Row:
+        if begun > 1:
+            return self._failed(source, _ENDED)
+        self._call("begin_alone", source.key)
+        try:
+            (row,) = self.explained([source], progress)
+        except CamxError:
+            raise
+        except Exception as error:
+            _leave_if_sick(error)
+            row = self._failed(source, f"cannot be explained: {type(error).__name__}: {error}")
+        self._call("end", [source.key])
+        return row
+
+    def explained(self, sources: Sequence[Source], progress: Progress) -> list[Row]:
+        """The rows of these images, by the same loop as on one machine."""
+        folder = _Rows("", target=self._target)
+        work = self._task.work(self._engine, folder, sources)
+        job, device = self._job, self._engine.device
+        pace = Pace(self._batch, worker_count(job.workers, job.processes))
+        room = Room(for_pictures() // job.processes)
+        with CoreShare(device) as cores:
+            Loop(work, pace, folder, progress, Silent(), Stop(), cores, self._workers, room).run(sources)
+        return folder.rows
+
+    def _failed(self, source: Source, reason: str) -> Row:
+        work = self._task.work(self._engine, _Rows("", target=self._target), [source])
+        return work.failed(Unreadable(source, reason, state_of(source)))
+
+
+#: What a batch costs, by the names of `Progress`.
+SPENT = ("decode_seconds", "model_seconds", "encode_seconds", "waiting_for_decode", "waiting_for_encode")
+
+
+def _leave_if_sick(error: Exception) -> None:
+    """A process whose device has failed explains nothing any more: another one takes its place."""
+    if "CUDA error" in str(error):
+        os._exit(70)
+
+
+def described(job: Job, inputs: Inputs) -> tuple[dict[str, Any], Plan, list[str]] | str:
+    """What the engine is where the job will run: its fingerprint, plan and warnings; or why it cannot be built."""
+    work = task(job)
+    try:
+        engine = work.build()
+    except CamxError as error:
+        return str(error)
+    plan = Plan.of(engine, inputs, job.output)
+    return work.fingerprint(engine, inputs.base), plan, list(work.warnings(engine, inputs))

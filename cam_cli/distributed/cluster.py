@@ -1,0 +1,250 @@
+"""A job on a Ray cluster. Ray schedules, restarts and moves; paths go out, journal rows come back, in order.
+
+Ray itself is imported here only: it is an extra, and takes seconds to begin.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+from ..errors import CamxError
+from ..images.remote import is_remote
+from ..images.sources import Inputs, Source
+from ..outputs.folder import OutputFolder
+from ..outputs.journal import FAILED, Row
+from ..outputs.parts import claimed_whole
+from ..outputs.remote import claimed_remote
+from ..pipeline import Dropped, Job, Observer, Plan, Stop, Summary
+from ..pipeline.explain import task
+from ..pipeline.progress import Progress
+from ..pipeline.record import record
+from ..pipeline.resume import left_to_do
+from ..pipeline.session import report
+from .actor import SPENT, Actor, Attempts, described, packed
+
+#: Batches of the network that one actor does at a time: what its pipeline needs to fill and empty is spread over them.
+_BATCHES = 4
+#: Processors of a cluster without GPUs that one actor has.
+_CPUS = 4
+
+
+def run_on_ray(job: Job, observer: Observer, stop: Stop, actor: type[Actor] = Actor) -> Summary:
+    """Carry out a job with an actor per GPU of the cluster; see `session.carried_out`.
+
+    Raises `CamxError` if Ray is not installed, or the cluster cannot be reached.
+    """
+    with stop.droppable():
+        inputs = task(job).gather()
+    claim = claimed_remote if is_remote(job.output) else claimed_whole
+    with claim(job.output) as folder, _cluster(job.ray_address) as ray:
+        pool = _Pool.of(ray, job)
+        with stop.droppable():
+            answer = ray.get(ray.remote(described).options(**pool.each).remote(pool.job, inputs))
+        if isinstance(answer, str):
+            raise CamxError(answer)
+        fingerprint, plan, warnings = answer
+        folder.begin(fingerprint, (source.key for source in inputs.sources), overwrite=job.overwrite)
+        run = _Run(job, inputs, folder, observer, stop, fingerprint, Progress(len(inputs.sources)))
+        # Labels are read again with the image: the engine that knows the classes is elsewhere.
+        todo = left_to_do(inputs.sources, folder, run.progress, lambda row, source: None)
+        run.plan = dataclasses.replace(plan, skipped=run.progress.skipped, device=pool.words, output=job.output)
+        observer.planned(run.plan)
+        for warning in warnings:
+            observer.warned(warning)
+        run.progress.started = time.perf_counter()
+        return run.to_end(_streamed(ray, pool, todo, inputs, actor))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Pool:
+    """The actors: how many, what each of them takes, and the job as it is for them."""
+
+    size: int
+    each: dict[str, float]
+    job: Job
+    words: str
+
+    @classmethod
+    def of(cls, ray: Any, job: Job) -> _Pool:
+        resources, nodes = ray.cluster_resources(), max(1, len(ray.nodes()))
+        names = job.explain.device.split(",")
+        gpus = 0 if names[0] == "cpu" else int(resources.get("GPU", 0))
+        kind = "cuda" if gpus else "cpu"
+        size = len(names) if len(names) > 1 else gpus or max(1, int(resources.get("CPU", 1)) // _CPUS)
+        each = {"num_cpus": 1.0, "num_gpus": 1.0 if gpus else 0.0}
+        placed = dataclasses.replace(
+            job,
+            output=job.output if is_remote(job.output) else os.path.abspath(job.output),
+            explain=dataclasses.replace(job.explain, device=kind),
+            processes=max(1, size // nodes),
+        )
+        return cls(size, each, placed, f"{size} × {kind} on {nodes} node{'s' * (nodes > 1)} of Ray")
+
+    @property
+    def batch_size(self) -> int:
+        return _BATCHES * (self.job.batch_size or (64 if self.each["num_gpus"] else 16))
+
+
+@dataclasses.dataclass
+class _Run:
+    """The one writer of the journal."""
+
+    job: Job
+    inputs: Inputs
+    folder: OutputFolder
+    observer: Observer
+    stop: Stop
+    fingerprint: dict[str, Any]
+    progress: Progress
+    plan: Plan = dataclasses.field(init=False)
+    batch_size: int = 0
+
+    def to_end(self, batches: Iterator[dict[str, Any]]) -> Summary:
+        """Journal the rows as they come; see `session.carried_out` for how a run ends."""
+        try:
+            with contextlib.suppress(Dropped):
+                while self.stop.signal is None and not self._failed_fast:
+                    with self.stop.droppable():
+                        batch = next(batches, None)
+                    if batch is None:
+                        break
+                    self._journal(batch)
+        except BaseException:
+            with contextlib.suppress(CamxError):
+                self._finish("broken")
+            raise
+        stopped = self._failed_fast and self.progress.done < self.progress.total
+        return self._finish("interrupted" if self.stop.signal else "stopped" if stopped else "finished")
+
+    @property
+    def _failed_fast(self) -> bool:
+        return self.job.fail_fast and bool(self.progress.counts[FAILED])
+
+    def _journal(self, batch: dict[str, Any]) -> None:
+        for told in filter(None, map(str, batch["told"])):
+            content = json.loads(told)
+            if "error" in content:
+                raise CamxError(content["error"])
+            self.batch_size = max(self.batch_size, content["batch_size"])
+            for name in SPENT:
+                setattr(self.progress, name, getattr(self.progress, name) + content["spent"][name])
+        rows: list[Row] = [json.loads(str(row)) for row in batch["row"]]
+        self.folder.append(rows)
+        for row in rows:
+            self.progress.add(row)
+        self.observer.advanced(self.progress)
+
+    def _finish(self, state: str) -> Summary:
+        summary = Summary(self.plan, self.progress, self.progress.seconds, self.batch_size, state, self.stop.signal)
+        work = task(self.job)
+        keys = [source.key for source in self.inputs.sources]
+        self.folder.derive(work.table_name, keys, work.table)
+        self.folder.record(record(self.job, self.fingerprint, summary))
+        if self.job.report:
+            report(self.folder, keys, self.observer)
+        return summary
+
+
+def _streamed(
+    ray: Any, pool: _Pool, todo: Sequence[Source], inputs: Inputs, actor: type[Actor]
+) -> Iterator[dict[str, Any]]:
+    """Batches of rows in the order of the images, as soon as they are there."""
+    if not todo:
+        return
+    import ray.data as data
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    # It tells every step on stderr, in its own words; our observer tells the user.
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    context = data.DataContext.get_current()
+    context.execution_options.preserve_order = True
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    wanted = {source.key for source in todo}
+    images = [
+        {"image": packed(place, _placed(source))} for place, source in enumerate(inputs.sources) if source.key in wanted
+    ]
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    attempts = ray.remote(Attempts).options(num_cpus=0, scheduling_strategy=here).remote()
+    rows = data.from_items(images, override_num_blocks=-(-len(images) // pool.batch_size)).map_batches(
+        actor,
+        batch_size=pool.batch_size,
+        batch_format="numpy",
+        compute=data.ActorPoolStrategy(size=min(pool.size, len(images))),
+        fn_constructor_args=(pool.job, partial(_called, attempts)),
+        **pool.each,
+    )
+    yield from rows.iter_batches(batch_size=None, batch_format="numpy")
+
+
+def _called(attempts: Any, name: str, argument: Any) -> Any:
+    import ray
+
+    return ray.get(getattr(attempts, name).remote(argument))
+
+
+@contextlib.contextmanager
+def _cluster(address: str | None) -> Iterator[Any]:
+    """Ray, connected to a cluster, or with one of its own on this machine; nothing is told to its makers."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+    except ImportError as error:
+        raise CamxError("--engine ray needs Ray. Install it with `pip install 'camx[ray]'`.") from error
+    with _own_signals(), _path_for_children():
+        try:
+            ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level="warning")
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise CamxError(
+                f"The Ray cluster {address or 'of this machine'!r} cannot be reached: {_first_line(error)} "
+                "Start one with `ray start --head`, or leave --ray-address out for one on this machine."
+            ) from error
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+@contextlib.contextmanager
+def _own_signals() -> Iterator[None]:
+    """Ray sets handlers of its own; ours end a run between two images."""
+    before: dict[int, Callable[..., Any] | int | None] = {}
+    if threading.current_thread() is threading.main_thread():
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _path_for_children() -> Iterator[None]:
+    """The processes of a cluster on this machine find what this one finds."""
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(path or os.getcwd() for path in sys.path)
+    try:
+        yield
+    finally:
+        del os.environ["PYTHONPATH"]
+        if before is not None:
+            os.environ["PYTHONPATH"] = before
+
+
+def _placed(source: Source) -> Source:
+    return source if is_remote(source.path) else dataclasses.replace(source, path=os.path.abspath(source.path))
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]

@@ -1,0 +1,190 @@
+"""Several devices of one machine: a process for each does one shard, this one tells how it goes and joins the parts."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from ..cams.runner import find_device
+from ..errors import CamxError
+from ..images.sources import Inputs
+from ..outputs.folder import OutputFolder
+from ..outputs.parts import absorb, claimed_whole, parts_in, remove_parts
+from ..pipeline import Dropped, Job, Observer, Plan, Stop, Summary
+from ..pipeline.explain import task
+from ..pipeline.progress import Progress
+from ..pipeline.record import record
+from ..pipeline.session import report
+from .processes import DeviceProcess, Ended, Failed, Fingerprint, Processes, Warned
+
+#: What the processes have each counted for themselves.
+_SUMMED = (
+    *("skipped", "labelled", "correct", "decode_seconds", "model_seconds", "encode_seconds"),
+    *("waiting_for_decode", "waiting_for_encode"),
+)
+
+
+def devices_of(wanted: str) -> tuple[str, ...]:
+    """`cuda:0,cuda:1` one by one; `all` are the CUDA devices, or the one that there is without them.
+
+    Raises `CamxError` for a device that is not there.
+    """
+    if wanted == "all":
+        import torch
+
+        return tuple(f"cuda:{index}" for index in range(torch.cuda.device_count())) or ("auto",)
+    names = tuple(name.strip() for name in wanted.split(","))
+    if len(names) > 1:
+        for name in names:
+            find_device(name)
+    return names
+
+
+def run_on_devices(job: Job, devices: Sequence[str], observer: Observer, stop: Stop) -> Summary:
+    """Carry out a job on all these devices; see `session.carried_out`.
+
+    Raises `CamxError` if the process of a device ends before its work; what all had done is kept.
+    """
+    with stop.droppable():
+        inputs = task(job).gather()
+    with claimed_whole(job.output) as folder:
+        jobs = [_job_of(job, device, len(devices)) for device in devices]
+        with Processes(jobs, inputs) as processes:
+            run = _Run(job, inputs, folder, processes, observer, stop)
+            run.agree()
+            return run.to_end()
+
+
+def _job_of(job: Job, device: str, count: int) -> Job:
+    return dataclasses.replace(
+        job, explain=dataclasses.replace(job.explain, device=device), overwrite=False, processes=count
+    )
+
+
+class _Run:
+    """What the processes have said so far."""
+
+    def __init__(
+        self,
+        job: Job,
+        inputs: Inputs,
+        folder: OutputFolder,
+        processes: Processes,
+        observer: Observer,
+        stop: Stop,
+    ) -> None:
+        self._job, self._inputs, self._folder = job, inputs, folder
+        self._processes, self._observer, self._stop = processes, observer, stop
+        self._fingerprints: dict[DeviceProcess, dict[str, Any]] = {}
+        self._plans: dict[DeviceProcess, Plan] = {}
+        self._progress: dict[DeviceProcess, Progress] = {}
+        self._summaries: dict[DeviceProcess, Summary] = {}
+        self._warnings: set[str] = set()
+        self._batch_size = 0
+        self._error = ""
+        self._started = time.perf_counter()
+
+    def agree(self) -> None:
+        """Open the folder for the fingerprint that all processes have, and let them begin."""
+        with self._stop.droppable():
+            while len(self._fingerprints) < len(self._processes.all) and not self._error:
+                self._hear()
+        if self._error:
+            raise CamxError(self._error)
+        first, *others = self._fingerprints.values()
+        for other in others:
+            for key in first:
+                if other[key] != first[key]:
+                    raise CamxError(
+                        f"The devices do not agree on {key} ({first[key]}, {other[key]}): their results would differ. "
+                        f"Set --{key.replace('_', '-')}, or give devices of one kind."
+                    )
+        self._folder.begin(first, (source.key for source in self._inputs.sources), overwrite=self._job.overwrite)
+        self._processes.begin()
+
+    def to_end(self) -> Summary:
+        """Hear of everything until no process runs, then join the parts, whatever has happened."""
+        while self._processes.running:
+            self._hear()
+            if self._stop.signal is not None:
+                self._processes.stop(self._stop.signal)
+            elif self._error or any(summary.state == "stopped" for summary in self._summaries.values()):
+                self._processes.stop()
+        if self._error:
+            with contextlib.suppress(CamxError, Dropped):
+                self._finish("broken")
+            raise CamxError(self._error)
+        stopped = any(summary.state == "stopped" for summary in self._summaries.values())
+        return self._finish("interrupted" if self._stop.signal else "stopped" if stopped else "finished")
+
+    def _hear(self) -> None:
+        heard = self._processes.next_message()
+        if heard is None:
+            return
+        process, message = heard
+        match message:
+            case Fingerprint(content):
+                self._fingerprints[process] = content
+            case Warned(text) if text not in self._warnings:
+                self._warnings.add(text)
+                self._observer.warned(text)
+            case Plan():
+                self._plans[process] = message
+                if len(self._plans) == len(self._processes.all):
+                    self._started = time.perf_counter()
+                    self._observer.planned(self._plan())
+            case Progress():
+                self._progress[process] = message
+                if len(self._plans) == len(self._processes.all):
+                    self._observer.advanced(self._total())
+            case Summary():
+                self._summaries[process] = message
+                self._batch_size = max(self._batch_size, message.batch_size)
+                self._progress[process] = message.progress
+            case Failed(text):
+                self._error = self._error or text
+            case Ended(words) if process not in self._summaries and not process.stopped:
+                # Its own words, if it had any, say more.
+                self._error = self._error or (
+                    f"The process for {process.device} {words}. What was done is kept; the same command continues."
+                )
+
+    def _plan(self) -> Plan:
+        plans = list(self._plans.values())
+        return dataclasses.replace(
+            plans[0],
+            images=len(self._inputs.sources),
+            skipped=sum(plan.skipped for plan in plans),
+            device=", ".join(process.device for process in self._processes.all),
+        )
+
+    def _total(self) -> Progress:
+        """The sum of all; seconds of work add up, as those of workers do."""
+        all_of_them = list(self._progress.values())
+        total = Progress(len(self._inputs.sources), started=self._started)
+        for name in _SUMMED:
+            setattr(total, name, sum(getattr(progress, name) for progress in all_of_them))
+        total.counts = sum((progress.counts for progress in all_of_them), Counter())
+        return total
+
+    def _finish(self, state: str) -> Summary:
+        path, keys = self._folder.path, [source.key for source in self._inputs.sources]
+        progress = self._total()
+        seconds = progress.seconds
+        parts = parts_in(path)
+        absorb(path, parts)
+        remove_parts(path, parts)
+        self._folder.open_journal()
+        if not self._plans:
+            raise Dropped
+        summary = Summary(self._plan(), progress, seconds, self._batch_size, state, self._stop.signal)
+        work = task(self._job)
+        self._folder.derive(work.table_name, keys, work.table)
+        self._folder.record(record(self._job, next(iter(self._fingerprints.values())), summary))
+        if self._job.report:
+            report(self._folder, keys, self._observer)
+        return summary

@@ -1,0 +1,137 @@
+"""Parts become one folder: rows into its journal, then the table and the totals that derive from it."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import CamxError
+from ..images.shards import Shard
+from ..outputs.folder import TABLE, OutputFolder
+from ..outputs.journal import BLANK, FAILED, OK, Row
+from ..outputs.parts import absorb, in_input_order, part_record, parts_in, remove_parts, waited
+from ..outputs.table import table
+from ..pipeline.progress import Progress
+from ..report import build_report
+
+FINISHED, INCOMPLETE = "finished", "incomplete"
+
+
+@dataclass(frozen=True)
+class Merged:
+    """The record of the whole run, and for each shard that is not finished how it stands."""
+
+    record: dict[str, Any]
+    unfinished: dict[Shard, str] = field(default_factory=dict)
+
+
+def merge(path: str) -> Merged:
+    """Join what the shards have done: journal, table, record. Where all are finished their parts are removed.
+
+    May be called while shards run and again afterwards; one that is whole already is left as it is. Raises
+    `CamxError` if the folder holds no run of camx, parts of another fingerprint, or is in use as a whole.
+    """
+    if OutputFolder(path).run_record() is None:
+        raise CamxError(f"{path!r} holds no results of camx. Give the --output of the shards.")
+    with waited(path) as folder:
+        record = folder.run_record() or {}
+        parts = parts_in(path)
+        if not parts:
+            return Merged(record)
+        records = {shard: part_record(path, shard) for shard in parts}
+        _check_one_run(path, parts)
+        running = absorb(path, parts)
+        begun = {shard: found for shard, found in records.items() if found is not None}
+        unfinished = _unfinished(parts[0].count, begun, running)
+        tally = derive(folder, list(begun), record["fingerprint"])
+        merged = _joined(begun, tally, INCOMPLETE if unfinished else FINISHED, record["fingerprint"])
+        folder.record(merged)
+        if merged.get("job", {}).get("report"):
+            build_report(path, list(in_input_order(path, list(begun))))
+        if not unfinished:
+            remove_parts(path, parts)
+        return Merged(merged, unfinished)
+
+
+def derive(folder: OutputFolder, parts: Sequence[Shard], fingerprint: dict[str, Any]) -> Progress:
+    """Write the table of the images of these parts, in input order, from the journal of the folder; what its rows
+    add up to."""
+    tally = Progress(total=0)
+
+    def counted(rows: Iterable[Row]) -> Iterator[Row]:
+        for row in rows:
+            tally.add(row)
+            yield row
+
+    folder.open_journal()
+    keys = in_input_order(folder.path, parts)
+    folder.derive(TABLE, keys, lambda rows: table(counted(rows), fingerprint["top_k"]))
+    return tally
+
+
+def _check_one_run(path: str, parts: Sequence[Shard]) -> None:
+    counts = sorted({shard.count for shard in parts})
+    if len(counts) > 1:
+        numbers = " and in ".join(map(str, counts))
+        raise CamxError(f"{path!r} has parts of runs in {numbers} shards. Keep those of one run, and merge again.")
+
+
+def _unfinished(count: int, begun: dict[Shard, dict[str, Any]], running: Sequence[Shard]) -> dict[Shard, str]:
+    """How each shard stands that is not finished."""
+    states = {}
+    for number in range(1, count + 1):
+        shard = Shard(number, count)
+        state = begun[shard].get("state") if shard in begun else "missing"
+        if shard in running:
+            states[shard] = "running"
+        elif state != FINISHED:
+            # A record that says "running" without a lock is that of a process that was killed.
+            states[shard] = "killed" if state == "running" else str(state)
+    return states
+
+
+def _joined(
+    begun: dict[Shard, dict[str, Any]], tally: Progress, state: str, fingerprint: dict[str, Any]
+) -> dict[str, Any]:
+    """One record from those of the parts. `seconds` is that of the longest, as if all had begun together."""
+    ended = {shard: record for shard, record in begun.items() if "images" in record}
+    if not ended:
+        return {"fingerprint": fingerprint, "state": "running"}
+    longest = max(ended.values(), key=lambda record: record["seconds"])
+    done_now = sum(_done_now(record) for record in ended.values())
+    images = sum(record["images"] for record in ended.values())
+    return {
+        **longest,
+        "state": state,
+        "images": images,
+        **{status: tally.counts[status] for status in (OK, FAILED, BLANK)},
+        "skipped": sum(record["skipped"] for record in ended.values()),
+        "labelled": tally.labelled,
+        "accuracy": round(tally.correct / tally.labelled, 6) if tally.labelled else None,
+        "images_per_second": round(done_now / longest["seconds"], 3) if longest["seconds"] else 0.0,
+        "stages": _stages(ended.values(), done_now),
+        "plan": {**longest["plan"], "images": images},
+        "job": {**longest["job"], "shard": None},
+        "shards": [
+            {"shard": str(shard), **{name: record[name] for name in ("state", "images", "seconds", "finished")}}
+            for shard, record in ended.items()
+        ],
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }
+
+
+def _done_now(record: dict[str, Any]) -> int:
+    return int(sum(record[status] for status in (OK, FAILED, BLANK)) - record["skipped"])
+
+
+def _stages(records: Iterable[dict[str, Any]], done: int) -> dict[str, dict[str, float | None]]:
+    seconds: Counter[str] = Counter()
+    for record in records:
+        for name, stage in record["stages"].items():
+            seconds[name] += stage["seconds"]
+    return {
+        n: {"seconds": round(s, 3), "images_per_second": round(done / s, 2) if s else None} for n, s in seconds.items()
+    }

@@ -1,0 +1,90 @@
+"""Which shard this process is, from the variables that schedulers set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ..errors import CamxError
+from ..images.shards import Shard
+
+
+@dataclass(frozen=True)
+class Scheduler:
+    """Its name, and the variables with the index of this process, the first index (or that index itself), how many
+    processes there are, and the distance between two; None for those that it does not set."""
+
+    name: str
+    index: str
+    first: str | int
+    count: str | None
+    step: str | None = None
+
+
+SCHEDULERS = (
+    Scheduler("torchrun", "RANK", 0, "WORLD_SIZE"),
+    Scheduler(
+        "a Slurm array",
+        "SLURM_ARRAY_TASK_ID",
+        "SLURM_ARRAY_TASK_MIN",
+        "SLURM_ARRAY_TASK_COUNT",
+        "SLURM_ARRAY_TASK_STEP",
+    ),
+    Scheduler("a Kubernetes indexed job", "JOB_COMPLETION_INDEX", 0, None),
+    Scheduler("GitLab CI", "CI_NODE_INDEX", 1, "CI_NODE_TOTAL"),
+)
+
+
+def chosen_shard(text: str | None, environment: Mapping[str, str]) -> Shard | None:
+    """`--shard`: `i/n`; `auto` for both numbers from the scheduler, `auto/n` for its index alone.
+
+    Raises `CamxError` where no scheduler, or more than one, says which shard this is.
+    """
+    if text is None:
+        return None
+    word, _, count = text.strip().partition("/")
+    if word != "auto":
+        return Shard.parse(text)
+    if count and not count.isdecimal():
+        raise CamxError(f"--shard {text!r}: give auto, or auto/n such as auto/8.")
+    found = [scheduler for scheduler in SCHEDULERS if environment.get(scheduler.index)]
+    if not found:
+        names = ", ".join(scheduler.index for scheduler in SCHEDULERS)
+        raise CamxError(f"--shard {text}: none of {names} is set. Give --shard i/n.")
+    shards = {scheduler.name: _read(scheduler, environment, int(count) if count else None) for scheduler in found}
+    if len(set(shards.values())) > 1:
+        said = ", ".join(f"{shard} by {name}" for name, shard in shards.items())
+        raise CamxError(f"--shard {text}: this process is shard {said}. Give --shard i/n.")
+    return next(iter(shards.values()))
+
+
+def _read(scheduler: Scheduler, environment: Mapping[str, str], count: int | None) -> Shard:
+    def number(variable: str) -> int:
+        value = environment.get(variable, "")
+        if not value.isdecimal():
+            raise CamxError(f"--shard auto: {variable} is {value!r} in {scheduler.name}. Give --shard i/n.")
+        return int(value)
+
+    if count is None and scheduler.count is None:
+        raise CamxError(f"--shard auto: {scheduler.name} does not tell how many there are. Give --shard auto/n.")
+    total = count or number(str(scheduler.count))
+    first = number(scheduler.first) if isinstance(scheduler.first, str) else scheduler.first
+    step = number(scheduler.step) if scheduler.step and scheduler.step in environment else 1
+    place, rest = divmod(number(scheduler.index) - first, max(1, step))
+    if rest or not 0 <= place < total:
+        raise CamxError(
+            f"--shard auto: {scheduler.index}={environment[scheduler.index]} is not one of {total} in a row. "
+            "Give --shard i/n."
+        )
+    return Shard(place + 1, total)
+
+
+def device_of_rank(device: str, environment: Mapping[str, str]) -> str:
+    """Under torchrun, `auto` is the CUDA device of this process among those of its machine."""
+    rank = environment.get("LOCAL_RANK", "")
+    if device != "auto" or not rank.isdecimal():
+        return device
+    import torch
+
+    count = torch.cuda.device_count()
+    return f"cuda:{int(rank) % count}" if count else device

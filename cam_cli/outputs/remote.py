@@ -1,0 +1,158 @@
+"""An output folder in an object store. Pictures go there at once; the journal grows in a folder of this machine.
+
+Object stores cannot append. The journal is copied there when it has grown by a quarter, and at the end: whoever
+loses the machine loses the rows since the last copy, and their images are explained again. Nor do they lock: the
+folder on this machine keeps a second run of this machine out, not one of another machine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import CamxError
+from ..images.remote import filesystem, tried
+from . import files
+from .folder import ACTIVATIONS_TABLE, JOURNAL, RECORD, TABLE, THUMBNAILS, OutputFolder, claimed
+from .journal import Row
+
+_GROWTH = 1.25
+#: Seconds between two copies of the journal, at least.
+_INTERVAL = 30.0
+_HERE = (JOURNAL, RECORD, TABLE, ACTIVATIONS_TABLE)
+
+
+@dataclass
+class RemoteFolder(OutputFolder):
+    """`path` is the folder on this machine that stands for the one at `url`."""
+
+    url: str = ""
+    _there: set[str] = field(default_factory=set)
+    _copied: int = 0
+    _copied_at: float = 0.0
+
+    def begin(self, fingerprint: Mapping[str, Any], keys: Iterable[str] = (), *, overwrite: bool = False) -> None:
+        super().begin(fingerprint, keys, overwrite=overwrite)
+        if next(iter(self.journal), None) is not None:
+            self._there = self._listed()
+
+    def write(self, relative: str, data: bytes) -> None:
+        self._put(relative, data)
+        if relative.startswith("report/") and self.path:
+            # The page is made of them, on this machine.
+            super().write(relative, data)
+        self._there.add(relative)
+
+    def publish(self, relative: str) -> None:
+        for folder, _, names in os.walk(self.file(relative)):
+            inside = os.path.relpath(folder, self.path).replace(os.sep, "/")
+            for name in sorted(f"{inside}/{name}" for name in names):
+                if not name.startswith(THUMBNAILS) or name not in self._there:
+                    self._copy(name)
+
+    def append(self, rows: Sequence[Row]) -> None:
+        super().append(rows)
+        size = os.path.getsize(self.file(JOURNAL))
+        if size > _GROWTH * self._copied and time.monotonic() - self._copied_at > _INTERVAL:
+            self._copy(JOURNAL)
+
+    def record(self, record: Mapping[str, Any]) -> None:
+        super().record(record)
+        if self._journal is not None:
+            self._copy(JOURNAL)
+        self._copy(RECORD)
+
+    def derive(self, name: str, keys: Iterable[str], render: Callable[[Iterable[Row]], Iterable[bytes]]) -> None:
+        super().derive(name, keys, render)
+        self._copy(name)
+
+    def remove(self, relative: str) -> None:
+        super().remove(relative)
+        self._there.discard(relative)
+        with self._explained(), contextlib.suppress(FileNotFoundError):
+            tried(lambda: filesystem(self.url).rm_file(self._at(relative)))
+
+    def has(self, relative: str) -> bool:
+        return relative in self._there
+
+    def fetch(self) -> None:
+        """Take over what is there already; a journal of this machine that goes on where that one ends is kept."""
+        for name in (RECORD, JOURNAL):
+            there = self._get(name)
+            if there is None:
+                files.remove_if_there(self.file(name))
+            elif name == RECORD or not self._goes_on(there):
+                files.write_file(self.file(name), there)
+
+    def _goes_on(self, there: bytes) -> bool:
+        try:
+            with open(self.file(JOURNAL), "rb") as file:
+                return file.read(len(there)) == there
+        except FileNotFoundError:
+            return False
+
+    def _at(self, relative: str) -> str:
+        return f"{self.url.rstrip('/')}/{relative}"
+
+    def _listed(self) -> set[str]:
+        there = filesystem(self.url)
+        root = there._strip_protocol(self.url).rstrip("/") + "/"
+        with self._explained():
+            there.invalidate_cache()
+            return {str(name).removeprefix(root) for name in tried(lambda: there.find(root))}
+
+    def _get(self, relative: str) -> bytes | None:
+        with self._explained():
+            try:
+                data: bytes = tried(lambda: filesystem(self.url).cat_file(self._at(relative)))
+            except FileNotFoundError:
+                return None
+            return data
+
+    def _put(self, relative: str, data: bytes) -> None:
+        with self._explained():
+            tried(lambda: filesystem(self.url).pipe_file(self._at(relative), data))
+
+    def _copy(self, name: str) -> None:
+        with self._explained():
+            tried(lambda: filesystem(self.url).put_file(self.file(name), self._at(name)))
+        if name == JOURNAL:
+            self._copied, self._copied_at = os.path.getsize(self.file(name)), time.monotonic()
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except CamxError:
+            raise
+        # Each file system has errors of its own.
+        except Exception as error:
+            raise CamxError(
+                f"The output folder {self.url!r} cannot be written: {type(error).__name__}: {str(error)[:200]}. "
+                "Check its address and your credentials; the same command continues."
+            ) from error
+
+
+@contextlib.contextmanager
+def claimed_remote(url: str) -> Iterator[OutputFolder]:
+    """Hold the folder of this machine that stands for an output folder elsewhere."""
+    with claimed(staging(url)) as held:
+        folder = RemoteFolder(held.path, url=url)
+        folder.fetch()
+        try:
+            yield folder
+        finally:
+            held._journal = folder._journal
+
+
+def staging(url: str) -> str:
+    """The folder of this machine for an output folder elsewhere: the same one for the same address."""
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    name = hashlib.sha256(url.rstrip("/").encode()).hexdigest()[:16]
+    return os.path.join(cache if os.access(os.path.dirname(cache), os.W_OK) else tempfile.gettempdir(), "camx", name)

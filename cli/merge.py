@@ -1,0 +1,47 @@
+"""`camx merge`: the parts of a sharded run become one folder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from . import flags
+from .console import fail, out, out_json
+
+if TYPE_CHECKING:
+    from cam_cli.distributed import Merged
+
+
+def merge(
+    output: Annotated[str, typer.Argument(metavar="OUT", help="The --output that the shards share.")],
+    as_json: flags.AsJson = False,
+    quiet: flags.Quiet = False,
+) -> int:
+    """Join the parts of a sharded run: table, report and totals. Exit code 1 while a shard is missing or unfinished."""
+    from cam_cli.distributed import merge as join
+
+    merged = join(output)
+    if as_json:
+        unfinished = {str(shard): state for shard, state in merged.unfinished.items()}
+        out_json({"output": output, "unfinished": unfinished, **merged.record})
+    elif not quiet:
+        out(_text(merged, output))
+    if merged.unfinished:
+        states = ", ".join(f"{shard} {state}" for shard, state in merged.unfinished.items())
+        fail(f"Not all shards are finished: {states}. Run these again with their --shard, then `camx merge {output}`.")
+    return int(bool(merged.unfinished))
+
+
+def _text(merged: Merged, output: str) -> str:
+    record = merged.record
+    if "images" not in record:
+        return f"no shard has ended yet\n{output}"
+    lines = [
+        f"{record['ok']} of {record['images']} images explained, {record['failed']} failed, {record['blank']} blank"
+    ]
+    if record.get("labelled"):
+        lines.append(f"top-1 accuracy {record['accuracy']:.1%} on {record['labelled']} labelled images")
+    if shards := record.get("shards"):
+        lines.append(f"{len(shards)} shards, the longest {record['seconds']:.1f} s")
+    return "\n".join([*lines, f"{output}/predictions.csv"])

@@ -1,0 +1,180 @@
+"""The engine on a Ray cluster: what its actors do, without Ray; and all of it, with Ray on this machine (slow)."""
+
+from __future__ import annotations
+
+import builtins
+import csv
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cam_cli.cams.explainer import ExplainOptions
+from cam_cli.distributed.actor import Actor, Attempts, packed, unpacked
+from cam_cli.distributed.cluster import run_on_ray
+from cam_cli.distributed.run import run
+from cam_cli.images.sources import Source
+from cam_cli.models.catalog import ModelSpec
+from cam_cli.outputs.journal import Row
+from cam_cli.pipeline import Job, Stop
+from cam_cli.pipeline.progress import Progress, Silent
+
+from .conftest import TINY, picture
+
+Camx = Callable[..., int]
+SPEC = ModelSpec("test_resnet", pretrained=False)
+
+
+def test_a_source_passes_through_a_data_set() -> None:
+    source = Source("a/\udcff.jpg", "s3://b/a", "x", "a", (3, 4), (5, 6))
+    assert unpacked(packed(7, source)) == (7, source)
+    assert unpacked(packed(0, Source("k", "p"))) == (0, Source("k", "p"))
+
+
+class Dies(Exception):
+    """Stands for the end of the process."""
+
+
+class Unsteady(Actor):
+    """An actor whose `explained` is a list of images that end it."""
+
+    deadly: tuple[str, ...] = ()
+    broken: tuple[str, ...] = ()
+
+    def explained(self, sources: Sequence[Source], progress: Progress) -> list[Row]:
+        for source in sources:
+            if source.key in self.deadly:
+                raise SystemExit(source.key)
+            if source.key in self.broken:
+                raise ArithmeticError("odd")
+        return [{"image": source.key, "status": "ok"} for source in sources]
+
+
+@pytest.fixture
+def unsteady(tmp_path: Path) -> Iterator[Unsteady]:
+    actor = Unsteady(Job(sources=(), model=SPEC, output=str(tmp_path), workers=1), called(Attempts()))
+    with actor._workers:
+        yield actor
+
+
+def called(attempts: Attempts) -> Callable[[str, Any], Any]:
+    return lambda name, argument: getattr(attempts, name)(argument)
+
+
+def batch(*keys: str) -> dict[str, Any]:
+    return {"image": np.array([packed(place, Source(key, key)) for place, key in enumerate(keys)], dtype=object)}
+
+
+def test_an_image_that_ends_its_process_twice_is_a_failed_row(unsteady: Unsteady) -> None:
+    actor = unsteady
+    actor.deadly = ("b",)
+    for _ in range(2):  # among the others, then alone
+        with pytest.raises(SystemExit):
+            actor(batch("a", "b", "c"))
+    out = actor(batch("a", "b", "c"))
+    rows = [json.loads(row) for row in out["row"]]
+    assert [(row["image"], row["status"]) for row in rows] == [("a", "ok"), ("b", "failed"), ("c", "ok")]
+    assert "ended twice" in rows[1]["error"]
+    assert [row["index"] for row in rows] == [0, 1, 2]
+    assert len(out["told"]) == 3
+    # What has nothing to do with it is not held against it.
+    assert json.loads(actor(batch("a", "c"))["row"][0])["status"] == "ok"
+
+
+def test_who_is_there_when_another_ends_the_process_is_not_blamed(unsteady: Unsteady) -> None:
+    unsteady.deadly = ("a",)
+    for _ in range(2):
+        with pytest.raises(SystemExit):
+            unsteady(batch("a", "b", "c"))
+    unsteady.deadly = ("a", "c")
+    with pytest.raises(SystemExit):
+        unsteady(batch("a", "b", "c"))
+    unsteady.deadly = ("a",)
+    rows = [json.loads(row) for row in unsteady(batch("a", "b", "c"))["row"]]
+    assert [row["status"] for row in rows] == ["failed", "ok", "ok"]
+    unsteady.deadly = ("d",)
+    for _ in range(2):
+        with pytest.raises(SystemExit):
+            unsteady(batch("c", "d"))
+    assert json.loads(unsteady(batch("c", "d"))["row"][1])["status"] == "failed"
+
+
+def test_an_exception_costs_its_image_alone(unsteady: Unsteady) -> None:
+    unsteady.broken = ("b",)
+    rows = [json.loads(row) for row in unsteady(batch("a", "b"))["row"]]
+    assert [row["status"] for row in rows] == ["ok", "failed"]
+    assert rows[1]["error"] == "cannot be explained: ArithmeticError: odd"
+
+
+def test_without_ray_the_extra_is_named(
+    camx: Camx, images: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = builtins.__import__
+
+    def missing(name: str, *more: Any) -> Any:
+        if name == "ray":
+            raise ImportError(name)
+        return real(name, *more)
+
+    monkeypatch.setattr(builtins, "__import__", missing)
+    assert camx("explain", images, *TINY, "--engine", "ray") == 2
+    assert "camx[ray]" in capsys.readouterr().err
+    assert not Path("camx-out").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--engine", "dask"), "Give local or ray"),
+        (("--ray-address", "auto"), "--engine ray"),
+        (("--engine", "ray", "--shard", "1/2"), "Leave it out"),
+    ],
+)
+def test_engines_that_cannot_be(
+    camx: Camx, capsys: pytest.CaptureFixture[str], words: Sequence[str], message: str
+) -> None:
+    assert camx("explain", "pictures", *TINY, *words) == 2
+    assert message in capsys.readouterr().err
+
+
+def table(out: str | Path) -> list[dict[str, str]]:
+    with open(Path(out) / "predictions.csv", newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::FutureWarning")
+def test_actors_that_are_killed_lose_no_image_and_one_that_kills_is_a_failed_row(tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    from . import ray_actors
+
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for index in range(20):
+        name = {7: "once7", 13: "always13"}.get(index, f"{index:02}")
+        picture(seed=index).save(folder / f"{name}.jpg")
+    (folder / "broken.jpg").write_bytes(b"nothing")
+    job = Job(
+        sources=(str(folder),),
+        model=SPEC,
+        output=str(tmp_path / "ray"),
+        explain=ExplainOptions(device="cpu,cpu"),
+        batch_size=1,
+    )
+    summary = run_on_ray(job, Silent(), Stop(), actor=ray_actors.Killed)
+    assert (summary.state, summary.progress.counts) == ("finished", Counter(ok=19, failed=2))
+    rows = {row["image"]: row for row in table(tmp_path / "ray")}
+    assert len(rows) == 21
+    assert rows["once7.jpg"]["status"] == "ok"
+    assert "ended twice" in rows["always13.jpg"]["error"]
+    assert (folder / "once7.jpg.killed").read_text().count("killed") == 1
+    assert (folder / "always13.jpg.killed").read_text().count("killed") == 2
+    journal = (tmp_path / "ray" / "manifest.jsonl").read_text().splitlines()
+    assert [json.loads(line)["image"] for line in journal] == list(rows)
+    # The next run, on this machine, does what has failed again, and nothing else.
+    again = run(job)
+    assert (again.progress.skipped, again.progress.counts["ok"]) == (19, 20)

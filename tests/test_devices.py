@@ -1,0 +1,159 @@
+"""A run on several devices: one process each, one result."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cam_cli.distributed import devices, run
+from cam_cli.distributed.devices import devices_of
+from cam_cli.distributed.processes import Processes
+from cam_cli.errors import CamxError
+from cam_cli.models.catalog import ModelSpec
+from cam_cli.pipeline import Job, Progress
+from cam_cli.pipeline.progress import Silent
+
+from .conftest import TINY, picture
+
+Camx = Callable[..., int]
+ROOT = Path(__file__).parents[1]
+
+
+def test_devices_by_name_or_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert devices_of("cpu, cpu") == ("cpu", "cpu")
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    assert devices_of("all") == ("cuda:0", "cuda:1")
+    assert devices_of("cuda:1,cpu") == ("cuda:1", "cpu")
+    with pytest.raises(CamxError, match="'cuda:2' is not there"):
+        devices_of("cuda:0,cuda:2")
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    assert devices_of("all") == ("auto",)
+
+
+def test_two_devices_leave_what_one_does(
+    camx: Camx, images: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (images / "broken.jpg").write_bytes(b"nothing")
+    words = ("explain", images, *TINY, "--labels", "folder", "--max-failures", "1")
+    assert camx(*words, "-o", "one") == 0
+    capfd.readouterr()
+    assert camx(*words, "--device", "cpu,cpu") == 0
+    told = capfd.readouterr()
+    assert told.out.startswith("7 of 8 images explained, 1 failed, 0 blank\n")
+    assert "Fatal" not in told.err  # of the processes
+    assert told.err.count("labels are no class") == 1
+    assert " · cpu, cpu, fp32" in told.err
+    assert Path("camx-out/predictions.csv").read_bytes() == Path("one/predictions.csv").read_bytes()
+    files = [{str(p.relative_to(name)) for p in Path(name).rglob("*")} for name in ("camx-out", "one")]
+    assert files[0] == files[1]
+    # It goes on as any other run.
+    before = Path("camx-out/manifest.jsonl").read_bytes()
+    assert camx(*words) == 0
+    assert "7 of them earlier" in capfd.readouterr().out
+    assert len(Path("camx-out/manifest.jsonl").read_bytes()) - len(before) < 1000
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Path:
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for index in range(120):
+        picture(seed=index % 7).save(folder / f"{index:03}.jpg")
+    return folder
+
+
+def test_a_device_that_dies_ends_the_run_and_loses_nothing_that_was_done(
+    many: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    begun: list[Processes] = []
+
+    class Watched(Processes):
+        def __enter__(self) -> Processes:
+            begun.append(self)
+            return super().__enter__()
+
+    class Killer(Silent):
+        def advanced(self, progress: Progress) -> None:
+            if progress.done:
+                begun[0].all[1].process.kill()
+
+    monkeypatch.setattr(devices, "Processes", Watched)
+    spec = ModelSpec("test_resnet", pretrained=False)
+    job = Job(sources=(str(many),), model=spec, output=str(tmp_path / "out"), batch_size=2)
+    job = devices._job_of(job, "cpu,cpu", 1)
+    with pytest.raises(CamxError, match="process for cpu was ended by SIGKILL"):
+        run(job, Killer())
+    record = json.loads((tmp_path / "out" / "run.json").read_text())
+    done = (tmp_path / "out" / "manifest.jsonl").read_text().splitlines()
+    assert (record["state"], len(done)) == ("broken", len({json.loads(line)["image"] for line in done}))
+    assert 0 < len(done) < 120
+    summary = run(job)
+    assert (summary.state, summary.progress.counts["ok"]) == ("finished", 120)
+    assert summary.progress.skipped == len(done)
+
+
+def test_a_process_that_cannot_work_says_why(camx: Camx, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    argv = ["explain", images, "--model", "test_resnet", "--no-pretrained", "--device", "cpu,cpu"]
+    assert camx(*argv, "--layer", "nowhere") == 2
+    assert "nowhere" in capsys.readouterr().err
+    assert not Path("camx-out").exists()
+    assert camx(*argv, "--shard", "1/2") == 2
+    assert "one shard per device" in capsys.readouterr().err
+
+
+def children(of: int) -> list[int]:
+    return [int(pid) for pid in Path(f"/proc/{of}/task/{of}/children").read_text().split()]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_no_process_outlives_the_run(many: Path, tmp_path: Path, number: int) -> None:
+    """However it ends; a signal that can be caught leaves everything complete."""
+    argv = ["explain", str(many), "--model", "test_resnet", "--no-pretrained", "--device", "cpu,cpu", "-b", "1"]
+    code = "import sys; from cli.main import main; main()"
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code, *argv, "-o", str(tmp_path / "out")],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
+    journals = [tmp_path / "out" / "parts" / f"{n}-of-2" / "manifest.jsonl" for n in (1, 2)]
+    _until(lambda: all(path.exists() and path.stat().st_size for path in journals))
+    below = children(parent.pid)
+    below += [pid for child in below for pid in children(child)]
+    assert len(below) >= 4
+    parent.send_signal(number)
+    parent.communicate()
+    _until(lambda: not any(Path(f"/proc/{pid}/stat").exists() and not _is_zombie(pid) for pid in below))
+    if number == signal.SIGINT:
+        assert parent.returncode == 130
+        rows = (tmp_path / "out" / "manifest.jsonl").read_text().splitlines()
+        assert 0 < len(rows) < 120
+        assert not (tmp_path / "out" / "parts").exists()
+        assert json.loads((tmp_path / "out" / "run.json").read_text())["state"] == "interrupted"
+
+
+def _is_zombie(pid: int) -> bool:
+    try:
+        return ") Z " in Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return True
+
+
+def _until(true: Callable[[], Any]) -> None:
+    for _ in range(1200):
+        if true():
+            return
+        time.sleep(0.05)
+    raise AssertionError(os.times())

@@ -1,0 +1,217 @@
+"""A run in shards: equal rows, parts that are merged, and nothing lost or doubled between the two."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cam_cli.distributed import merge
+from cam_cli.distributed.scheduler import chosen_shard, device_of_rank
+from cam_cli.errors import CamxError
+from cam_cli.images.shards import Shard
+from cam_cli.outputs.parts import absorb, claimed_part, parts_in
+
+from .conftest import TINY, picture
+
+Camx = Callable[..., int]
+
+SLURM = {"SLURM_ARRAY_TASK_MIN": "1", "SLURM_ARRAY_TASK_MAX": "7", "SLURM_ARRAY_TASK_COUNT": "4", "SLURM_ARRAY_TASK_STEP": "2"}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "environment", "expected"),
+    [
+        ("2/8", {"RANK": "0", "WORLD_SIZE": "3"}, Shard(2, 8)),
+        ("auto", {"RANK": "0", "WORLD_SIZE": "3"}, Shard(1, 3)),
+        ("auto", {**SLURM, "SLURM_ARRAY_TASK_ID": "5"}, Shard(3, 4)),
+        ("auto/6", {"JOB_COMPLETION_INDEX": "5"}, Shard(6, 6)),
+        ("auto", {"CI_NODE_INDEX": "1", "CI_NODE_TOTAL": "2"}, Shard(1, 2)),
+        ("auto", {"CI_NODE_INDEX": "2", "CI_NODE_TOTAL": "2", "RANK": "1", "WORLD_SIZE": "2"}, Shard(2, 2)),
+        (None, {"RANK": "0", "WORLD_SIZE": "3"}, None),
+    ],
+)
+def test_the_shard_is_given_or_taken_from_the_scheduler(
+    text: str | None, environment: dict[str, str], expected: Shard | None
+) -> None:
+    assert chosen_shard(text, environment) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "environment", "message"),
+    [
+        ("0/8", {}, "no shard 0/8"),
+        ("9/8", {}, "no shard 9/8"),
+        ("some", {}, "give i/n"),
+        ("auto/x", {}, "auto/8"),
+        ("auto", {}, "none of RANK"),
+        ("auto", {"RANK": "0"}, "WORLD_SIZE is ''"),
+        ("auto", {"JOB_COMPLETION_INDEX": "0"}, "auto/n"),
+        ("auto/3", {"JOB_COMPLETION_INDEX": "3"}, "not one of 3"),
+        ("auto", {**SLURM, "SLURM_ARRAY_TASK_ID": "4"}, "not one of 4"),
+        ("auto", {"RANK": "0", "WORLD_SIZE": "2", "CI_NODE_INDEX": "1", "CI_NODE_TOTAL": "3"}, "1/2 by torchrun, 1/3"),
+    ],
+)
+def test_a_shard_that_cannot_be_told_is_an_error(text: str, environment: dict[str, str], message: str) -> None:
+    with pytest.raises(CamxError, match=message):
+        chosen_shard(text, environment)
+
+
+def test_under_torchrun_each_process_takes_its_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
+    assert device_of_rank("auto", {"LOCAL_RANK": "5"}) == "cuda:1"
+    assert device_of_rank("cpu", {"LOCAL_RANK": "5"}) == "cpu"
+    assert device_of_rank("auto", {}) == "auto"
+
+
+def test_every_image_has_one_shard_that_no_other_image_moves() -> None:
+    keys = [f"a/{n}.jpg" for n in range(3000)] + ["\udcff.jpg"]
+    shards = [Shard(number, 3) for number in (1, 2, 3)]
+    held = Counter(str(shard) for key in keys for shard in shards if shard.holds(key))
+    assert held.total() == len(keys)
+    assert all(900 < count < 1100 for count in held.values())
+    # Written down once: a later version must not move images either.
+    assert [number for number in range(9) if Shard(1, 3).holds(f"a/{number}.jpg")] == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.fixture
+def sharded(camx: Camx, images: Path) -> Callable[..., int]:
+    """`camx explain` of the pictures in three shards."""
+
+    def call(number: int, *argv: object, count: int = 3) -> int:
+        return camx("explain", images, *TINY, "--labels", "folder", "--shard", f"{number}/{count}", *argv)
+
+    return call
+
+
+def lines(path: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in Path(path).read_text().splitlines()]
+
+
+def test_shards_merged_are_the_run_as_a_whole(sharded: Callable[..., int], camx: Camx, images: Path) -> None:
+    (images / "broken.jpg").write_bytes(b"nothing")
+    assert camx("explain", images, *TINY, "--labels", "folder", "-o", "whole") == 1
+    codes = [sharded(number) for number in (2, 3, 1)]
+    assert sorted(codes) == [0, 0, 1]
+    assert Path("camx-out/predictions.csv").read_bytes() == Path("whole/predictions.csv").read_bytes()
+    files = {name: {str(p.relative_to(name)) for p in Path(name).rglob("*")} for name in ("camx-out", "whole")}
+    assert files["camx-out"] == files["whole"]
+    totals = [json.loads(Path(name, "run.json").read_text()) for name in ("camx-out", "whole")]
+    for key in ("state", "images", "ok", "failed", "blank", "labelled", "accuracy", "fingerprint"):
+        assert totals[0][key] == totals[1][key], key
+    assert [shard["shard"] for shard in totals[0]["shards"]] == ["1/3", "2/3", "3/3"]
+    # Nothing is left to do, neither for a run as a whole nor for the merge.
+    before = Path("camx-out/manifest.jsonl").read_bytes()
+    assert camx("explain", images, *TINY, "--labels", "folder", "--max-failures", "1") == 0
+    assert camx("merge", "camx-out") == 0
+    assert Path("camx-out/manifest.jsonl").read_bytes().startswith(before)
+
+
+def test_a_missing_shard_is_named(
+    sharded: Callable[..., int], camx: Camx, capsys: pytest.CaptureFixture[str], images: Path
+) -> None:
+    assert sharded(1) == 0
+    assert sharded(3) == 0
+    assert camx("merge", "camx-out") == 1
+    assert "2/3 missing" in capsys.readouterr().err
+    rows = Path("camx-out/predictions.csv").read_text().splitlines()[1:]
+    assert 0 < len(rows) < 7
+    assert json.loads(Path("camx-out/run.json").read_text())["state"] == "incomplete"
+    assert sharded(2) == 0
+    assert len(Path("camx-out/predictions.csv").read_text().splitlines()[1:]) == 7
+    assert not Path("camx-out/parts").exists()
+
+
+def test_a_shard_goes_on_where_it_was(sharded: Callable[..., int], images: Path) -> None:
+    """Also behind a merge, when its rows lie in the journal of the whole."""
+    assert sharded(1) == 0
+    mine = lines("camx-out/parts/1-of-3/manifest.jsonl")
+    assert mine
+    assert sharded(1) == 0
+    assert lines("camx-out/parts/1-of-3/manifest.jsonl") == mine
+    merge("camx-out")
+    assert not Path("camx-out/parts/1-of-3/manifest.jsonl").exists()
+    assert sharded(1) == 0
+    assert lines("camx-out/parts/1-of-3/manifest.jsonl") == []
+    added = next(f"cat/new{n}.png" for n in range(99) if Shard(1, 3).holds(f"cat/new{n}.png"))
+    picture(seed=9).save(images / added)
+    assert sharded(1) == 0
+    # Those behind it in the input have moved by one place; nothing else is new.
+    written = [row["image"] for row in lines("camx-out/parts/1-of-3/manifest.jsonl")]
+    assert written[-1] == added
+    assert all(name > added for name in written[:-1])
+
+
+def test_a_run_as_a_whole_takes_over_what_shards_have_done(
+    sharded: Callable[..., int], camx: Camx, images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sharded(1) == 0
+    done = len(lines("camx-out/parts/1-of-3/manifest.jsonl"))
+    assert camx("explain", images, *TINY, "--labels", "folder") == 0
+    assert f"{done} of them earlier" in capsys.readouterr().out
+    assert len(lines("camx-out/manifest.jsonl")) == 7
+    assert not Path("camx-out/parts").exists()
+
+
+def test_the_same_rows_moved_twice_are_there_once(sharded: Callable[..., int]) -> None:
+    """As after a kill between the two steps of moving."""
+    assert sharded(1) == 0
+    shutil.copy("camx-out/parts/1-of-3/manifest.jsonl", "copy")
+    assert absorb("camx-out", parts_in("camx-out")) == []
+    before = lines("camx-out/manifest.jsonl")
+    shutil.copy("copy", "camx-out/parts/1-of-3/manifest.jsonl")
+    assert absorb("camx-out", parts_in("camx-out")) == []
+    assert lines("camx-out/manifest.jsonl") == before == lines("copy")
+
+
+def test_shards_of_another_kind_are_refused(
+    sharded: Callable[..., int], camx: Camx, images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sharded(1) == 0
+    for words, message in [
+        (("--top-k", "2"), "top_k (5 → 2)"),
+        (("--overwrite",), "--overwrite with --shard"),
+    ]:
+        assert sharded(2, *words) == 2
+        assert message in capsys.readouterr().err
+    assert sharded(1, count=4) == 2
+    assert "parts of a run in 3 shards, not 4" in capsys.readouterr().err
+    assert [str(shard) for shard in parts_in("camx-out")] == ["1/3"]
+    with claimed_part("camx-out", Shard(2, 3)):
+        assert sharded(2) == 2
+        assert "is in use by another run" in capsys.readouterr().err
+        assert camx("explain", images, *TINY, "--labels", "folder") == 2
+        assert "Shard 2/3" in capsys.readouterr().err
+        assert merge("camx-out").unfinished == {Shard(2, 3): "running", Shard(3, 3): "missing"}
+    assert camx("merge", images) == 2
+
+
+def test_parts_of_machines_without_a_shared_folder_are_put_together(
+    sharded: Callable[..., int], camx: Camx, images: Path
+) -> None:
+    assert camx("explain", images, *TINY, "--labels", "folder", "-o", "whole") == 0
+    for number in (1, 2):
+        assert sharded(number, "-o", f"machine{number}", count=2) == 0
+        shutil.copytree(f"machine{number}", "together", dirs_exist_ok=True)
+    assert camx("merge", "together") == 0
+    assert Path("together/predictions.csv").read_bytes() == Path("whole/predictions.csv").read_bytes()
+
+
+def test_a_new_shard_waits_for_who_holds_the_folder(sharded: Callable[..., int]) -> None:
+    from cam_cli.outputs.parts import claimed_whole
+
+    assert sharded(1) == 0
+    with claimed_whole("camx-out"), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cam_cli.outputs.parts._PATIENCE", 0.1)
+        assert sharded(2) == 2
+
+
+def test_results_in_the_input_are_no_input_while_shards_run(sharded: Callable[..., int], images: Path) -> None:
+    out = images / "out"
+    assert [sharded(number, "-o", out) for number in (1, 2, 3)] == [0, 0, 0]
+    assert len((out / "predictions.csv").read_text().splitlines()) == 8
