@@ -30,8 +30,8 @@ def left_to_do(
     """
     done: set[str] = set()
     renewed: list[Row] = []
-    own = [(index, source) for index, source in enumerate(sources) if shard is None or shard.holds(source.key)]
-    for index, source, row in _known(own, folder):
+    own = [source for source in sources if shard.holds(source.key)] if shard else sources
+    for index, source, row in _known(sources, folder, shard):
         if not _still_true(source, row, folder):
             continue
         now = {**row, "index": index}
@@ -47,14 +47,19 @@ def left_to_do(
         progress.skipped += 1
         progress.add(current)
     folder.append(renewed)
-    return [source for _, source in own if source.key not in done]
+    return [source for source in own if source.key not in done]
 
 
-def _known(sources: Sequence[tuple[int, Source]], folder: OutputFolder) -> Iterator[tuple[int, Source, Row]]:
-    """The sources that have a row: their positions, they, and the rows."""
-    known = [(index, source) for index, source in sources if source.key in folder.journal]
-    rows = folder.journal.rows(source.key for _, source in known)
-    return ((index, source, row) for (index, source), row in zip(known, rows))
+def _known(sources: Sequence[Source], folder: OutputFolder, shard: Shard | None) -> Iterator[tuple[int, Source, Row]]:
+    """The sources of the shard that have a row: their positions, they, and the rows."""
+
+    def known() -> Iterator[tuple[int, Source]]:
+        for index, source in enumerate(sources):
+            if source.key in folder.journal and (shard is None or shard.holds(source.key)):
+                yield index, source
+
+    rows = folder.journal.rows(source.key for _, source in known())
+    return ((index, source, row) for (index, source), row in zip(known(), rows))
 
 
 def _still_true(source: Source, row: Row, folder: OutputFolder) -> bool:
