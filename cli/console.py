@@ -49,11 +49,12 @@ class Reporter:
         elif not self.quiet and time.monotonic() - self._last >= _INTERVAL:
             self._last = time.monotonic()
             figures = _figures(progress)
-            left = f"{(progress.total - progress.done) / progress.rate:.0f} s left" if progress.done_now else "starting"
-            self._say(
-                f"{progress.done}/{progress.total} images, {figures['rate']}, {left}, "
-                f"{figures['failed']} failed, limited by {figures['stage']}"
-            )
+            if progress.done_now:
+                left = f"{(progress.total - progress.done) / progress.rate:.0f} s left"
+                how = f"{figures['rate']}, {left}, {figures['failed']} failed, limited by {figures['stage']}"
+            else:  # no image is through all stages yet: neither a rate nor the slowest one is known
+                how = f"starting{_steps(progress)}, {figures['failed']} failed"
+            self._say(f"{progress.done}/{progress.total} images, {how}")
 
     def warned(self, message: str) -> None:
         if self.quiet:
@@ -90,13 +91,18 @@ class Reporter:
 
 
 def _figures(progress: Progress) -> dict[str, Any]:
-    rate = f"{progress.rate:.1f} img/s{_steps(progress)}"
+    rate = f"{decimals(progress.rate)} img/s{_steps(progress)}"
     return {"rate": rate, "failed": progress.counts["failed"], "stage": progress.limited_by}
 
 
 def _steps(progress: Progress) -> str:
     """How far a method is with its present image, where it takes long."""
     return f", forward {progress.steps[0]} of {progress.steps[1]}" if progress.steps else ""
+
+
+def decimals(rate: float) -> str:
+    """A rate with one decimal; a slow one with two digits, so that it is not 0.0."""
+    return f"{rate:.1f}" if rate >= 1 else f"{rate:.2g}"
 
 
 def fail(message: str) -> None:

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from .console import Reporter, out, out_json
+from .console import Reporter, decimals, out, out_json
 from .options import allowed_failures
 from .tracking import TrackingFlags, follow_run
 
@@ -109,7 +109,7 @@ def _summary_text(summary: Summary, words: Words) -> str:
         lines.append(f"top-1 accuracy {accuracy:.1%} on {progress.labelled} labelled images")
     if progress.done_now:
         rate = progress.done_now / summary.seconds
-        lines.append(f"{summary.seconds:.1f} s, {rate:.1f} images per second, limited by {progress.limited_by}")
+        lines.append(f"{summary.seconds:.1f} s, {decimals(rate)} images per second, limited by {progress.limited_by}")
     if summary.state != "finished":
         lines.append(f"{summary.state}: the same command continues")
     lines.append(f"{planned.output}/{words.table}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import os
 import random
 import shutil
@@ -23,7 +24,8 @@ from cam_cli.errors import CamxError, UnreadableImage
 from cam_cli.images import decode as decoding
 from cam_cli.images.decode import decode, read
 from cam_cli.images.sources import find
-from cli.console import Reporter, printable
+from cam_cli.pipeline.progress import Progress
+from cli.console import Reporter, decimals, printable
 
 from .conftest import TINY, picture
 
@@ -360,3 +362,16 @@ def test_every_mode_is_shown(mode: str) -> None:
     shown = decode(buffer.getvalue())
     assert shown.mode == "RGB"
     assert min(shown.getpixel((1, 0))) >= 254  # type: ignore[type-var, arg-type]
+
+
+def test_progress_claims_no_rate_before_the_first_image(capsys: pytest.CaptureFixture[str]) -> None:
+    reporter = Reporter(quiet=False, verbose=False, color=False)
+    progress = Progress(total=2, steps=(405, 1000))
+    reporter._last = -math.inf
+    reporter.advanced(progress)
+    assert capsys.readouterr().err == "0/2 images, starting, forward 405 of 1000, 0 failed\n"
+    progress.add({"status": "ok"})
+    reporter._last = -math.inf
+    reporter.advanced(progress)
+    assert "limited by decode" in capsys.readouterr().err
+    assert [decimals(rate) for rate in (0.0274, 0.5, 1, 36.72)] == ["0.027", "0.5", "1.0", "36.7"]

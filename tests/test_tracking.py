@@ -289,6 +289,10 @@ def test_wrong_images_come_first_then_blank_then_doubtful_then_some_of_each_clas
         "b1": "spread over classes",
     }
     assert seen.said() == "9 of 58 images (2 wrong, 1 blank, 2 low confidence, 4 spread over classes)"
+    whole = Choice(9)
+    for one in rows[-4:]:
+        whole.add(one)
+    assert whole.said() == "4 of 4 images (1 low confidence)"
 
 
 @pytest.mark.parametrize("cap", [0, 1, 7, 40, 1000])
@@ -576,7 +580,9 @@ def test_modes_and_missing_packages_are_explained(
     assert camx("push", images) == 2
     assert "Give --wandb or --tensorboard" in capsys.readouterr().err
     assert camx("push", images, "--wandb") == 2
-    assert "holds no results of camx" in capsys.readouterr().err
+    assert "holds no results of camx: there is no run.json that camx wrote" in capsys.readouterr().err
+    assert camx("push", "nowhere", "--wandb") == 2
+    assert "There is no folder 'nowhere'" in capsys.readouterr().err
 
 
 def test_the_same_results_are_the_same_run(tmp_path: Path) -> None:

@@ -62,10 +62,13 @@ class Choice:
         return dict(every[: self.cap])
 
     def said(self) -> str:
-        """The choice in words."""
+        """The choice in words; where all images are in it, nothing had to be spread."""
         counts = Counter(self.chosen().values())
+        shown = counts.total()
+        if shown == self.seen:
+            del counts[SPREAD]
         parts = ", ".join(f"{count} {why}" for why, count in counts.items())
-        return f"{sum(counts.values())} of {self.seen} images" + (f" ({parts})" if parts else "")
+        return f"{shown} of {self.seen} images" + (f" ({parts})" if parts else "")
 
     def _keep(self, heap: list[_Ranked], ranked: _Ranked) -> None:
         if len(heap) < self.cap:
