@@ -25,15 +25,18 @@ def layers(
 ) -> int:
     """List every layer that could be the target: output, grid, and why or why not; the automatic choice is marked."""
     import dataclasses
+    import os
 
     from cam_cli.cams.layers import list_layers
     from cam_cli.models.catalog import ModelSpec, load_model
+    from cam_cli.models.names import DEMO, is_name
     from cam_cli.models.preprocessing import PreprocessingOptions
 
     spec = ModelSpec(
         model,
         checkpoint=checkpoint,
-        pretrained=False,
+        # Random weights serve for a name; what holds its network with its weights is read as it is.
+        pretrained=model == DEMO or (not is_name(model) and os.path.exists(model)),
         args=dict(map(key_value, model_arg or [])),
         preprocessing=PreprocessingOptions(image_size=image_size),
     )

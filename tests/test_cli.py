@@ -211,6 +211,8 @@ def test_layers(camx: Camx, capsys: pytest.CaptureFixture[str]) -> None:
     found = json.loads(capsys.readouterr().out)
     (chosen,) = [layer for layer in found["layers"] if layer["chosen"]]
     assert (chosen["name"], chosen["grid"], chosen["usable"]) == ("blocks.5.norm1", [10, 10], True)
+    assert camx("layers", "demo") == 0
+    assert "→  maps" in capsys.readouterr().out
     assert camx("layers", "test_resnett") == 2
 
 
