@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
@@ -113,6 +114,8 @@ def _summary_text(summary: Summary, words: Words) -> str:
     if summary.state != "finished":
         lines.append(f"{summary.state}: the same command continues")
     lines.append(f"{planned.output}/{words.table}")
+    if os.path.exists(page := os.path.join(planned.output, "report", "index.html")):
+        lines.append(page)
     return "\n".join(lines)
 
 

@@ -331,3 +331,20 @@ def test_trainings_and_feature_maps_have_reports(camx: Camx, images: Path) -> No
     details = content(Path("maps/report/index.html"))["parts"]["more-0"]
     assert {one["kind"] for one in details} == {"sheet"}
     assert details[0]["maps"][0]["files"] == {"sheet": "../activations/cat/0.jpg.png"}
+
+
+def test_a_page_that_is_no_longer_so_goes(camx: Camx, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    argv = ("explain", images, *TINY)
+    assert camx(*argv, "--limit", 3) == 0
+    page = Path("camx-out/report/index.html")
+    assert page.exists()
+    assert capsys.readouterr().out.splitlines()[-1] == str(page)
+    assert camx(*argv, "--limit", 5, "--no-report") == 0
+    assert not page.exists()
+    assert capsys.readouterr().out.splitlines()[-1] == "camx-out/predictions.csv"
+
+
+def test_a_file_is_no_output_folder(camx: Camx, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("taken").write_text("")
+    assert camx("explain", images, *TINY, "-o", "taken") == 2
+    assert "'taken' is not a folder. Choose another --output." in capsys.readouterr().err

@@ -176,8 +176,9 @@ class OutputFolder:
 
     def remove_report(self) -> None:
         """Remove the page and its data files; thumbnails belong to the journal."""
-        files.remove_if_there(self.file(REPORT))
-        self.remove_report_data(but="")
+        with explained_errors(self.path):
+            files.remove_if_there(self.file(REPORT))
+            self.remove_report_data(but="")
 
     def remove_report_data(self, *, but: str) -> None:
         """Remove the data files of earlier pages; those whose names start with `but` are of the present one."""
@@ -273,6 +274,8 @@ def explained_errors(path: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if os.path.lexists(path) and not os.path.isdir(path):
+            raise CamxError(f"{path!r} is not a folder. Choose another --output.") from error
         reason = error.strerror or str(error)
         raise CamxError(
             f"The output folder {path!r} cannot be written: {reason}. "

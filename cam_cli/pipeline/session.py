@@ -113,6 +113,9 @@ def carried_out(
             folder.record(record(options, fingerprint, summary))
             if options.report and not options.shard:
                 report(folder, [source.key for source in inputs.sources], observer)
+            elif not options.shard:
+                # A page of an earlier run would say what is no longer so.
+                folder.remove_report()
             return summary
 
         try:
