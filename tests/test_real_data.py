@@ -77,7 +77,16 @@ def test_every_broken_file_has_its_own_row(camx: Callable[..., int], data: Path)
 
 
 @pytest.mark.parametrize("precision", ["bf16", pytest.param("fp16", marks=pytest.mark.slow)])
-def test_rough_arithmetic_of_the_network_hardly_moves_a_map(data: Path, precision: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "weights", "args"),
+    [
+        ("torchvision/squeezenet1_0", "squeezenet1_0.pth", {}),
+        ("mobilenetv2_100", "mobilenetv2_100.safetensors", {"pad_type": "same"}),
+    ],
+)
+def test_rough_arithmetic_of_the_network_hardly_moves_a_map(
+    data: Path, name: str, weights: str, args: dict[str, str], precision: str
+) -> None:
     """Correlation above 0.99 with fp32, for the class of fp32, on real photos; finercam is left out, for which rounded
     scores can choose other similar classes."""
     from cam_cli import Explainer, ExplainOptions, ModelSpec, load_model
@@ -96,7 +105,7 @@ def test_rough_arithmetic_of_the_network_hardly_moves_a_map(data: Path, precisio
         "eigencam",
         "shapleycam",
     )
-    network = load_model(ModelSpec("torchvision/squeezenet1_0", checkpoint=str(data / "weights" / "squeezenet1_0.pth")))
+    network = load_model(ModelSpec(name, checkpoint=str(data / "weights" / weights), args=args))
     photos = []
     for path in sorted((data / "photos").glob("*.png"))[:3]:
         with Image.open(path) as image:
@@ -105,7 +114,7 @@ def test_rough_arithmetic_of_the_network_hardly_moves_a_map(data: Path, precisio
     inputs = exact._runner.inputs(photos)
     traced, wanted = exact.explain_tensor(inputs)
     _, found = rough.explain_tensor(inputs, traced.logits.argmax(1, keepdim=True))
-    for name in methods:
-        assert found[name].dtype == torch.float32
-        for one, two in zip(wanted[name].flatten(1), found[name].flatten(1)):
-            assert np.corrcoef(one.clamp_min(0), two.clamp_min(0))[0, 1] > 0.99, name
+    for method in methods:
+        assert found[method].dtype == torch.float32
+        for one, two in zip(wanted[method].flatten(1), found[method].flatten(1)):
+            assert np.corrcoef(one.clamp_min(0), two.clamp_min(0))[0, 1] > 0.99, method
