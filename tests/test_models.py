@@ -18,6 +18,7 @@ from cam_cli.errors import CamxError
 from cam_cli.models import hub
 from cam_cli.models.catalog import ModelSpec, digest, load_model
 from cam_cli.models.classes import ClassNames, read_class_names
+from cam_cli.models.libraries import TorchvisionModel
 from cam_cli.models.names import find_architecture, model_names
 from cam_cli.models.preprocessing import PreprocessingOptions
 
@@ -217,3 +218,14 @@ def test_combinations_that_contradict_themselves(
     torch.save(trained().state_dict(), tmp_path / "w.pth")
     with pytest.raises(CamxError, match=message):
         load_model(spec)
+
+
+def test_a_network_of_a_fixed_size_is_shown_that_size() -> None:
+    """torchvision's best weights of vit_h_14 are for 518 pixels; without weights it is built for 224."""
+    from torchvision.models import VisionTransformer
+
+    small = VisionTransformer(image_size=224, patch_size=32, num_layers=1, num_heads=1, hidden_dim=8, mlp_dim=8)
+    found = TorchvisionModel("vit_h_14").preprocessing(small, PreprocessingOptions(), {})
+    assert (found.input_size, found.resize) == ((224, 224), (224, 224))
+    found = TorchvisionModel("resnet50").preprocessing(torch.nn.Identity(), PreprocessingOptions(), {})
+    assert (found.input_size, found.resize) == ((224, 224), (232, 232))

@@ -145,6 +145,9 @@ class TorchvisionModel:
     ) -> Preprocessing:
         preset = self._weights().transforms()
         crop, resize = int(preset.crop_size[0]), int(preset.resize_size[0])
+        fixed = getattr(network, "image_size", crop)
+        # The weights may be for another size than the one that the network was built for without them.
+        resize, crop = round(resize * fixed / crop), fixed
         own = Preprocessing(
             input_size=(crop, crop),
             resize=(resize, resize),
