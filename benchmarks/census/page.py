@@ -16,6 +16,8 @@ COLUMNS = (
     *("library", "name", "family", "parameters", "how", "mended", "input_size", "layer", "layout", "height", "width"),
     *("channels", "prefix", "gradient", "placed", "verdict"),
 )
+#: What is said of a network that classifies nothing.
+_NO_CLASSIFIER = "not one score per image and class"
 HEADLESS = "the vision towers `eva02_*` without a head, `qwen3_vit_*`, `gemma4_vit_*`, `deepseek_vit_*` and alike"
 _INTRODUCTION = """# Coverage
 
@@ -86,10 +88,11 @@ def _totals(plan: Sequence[Specimen], rows: Sequence[Row]) -> str:
 
 
 def _wrong(rows: Sequence[Row]) -> str:
-    wrong = sorted((r for r in rows if r.verdict != "right"), key=lambda r: (r.library, r.name))
-    if not wrong:
-        return ""
-    return "\nNot right:\n\n" + "".join(f"* `{r.library}/{r.name}` ({r.how}): {r.verdict}\n" for r in wrong)
+    others = sorted((r for r in rows if r.verdict != "right"), key=lambda r: (r.library, r.name))
+    encoders = [f"`{r.library}/{r.name}`" for r in others if _NO_CLASSIFIER in r.verdict]
+    wrong = [f"* `{r.library}/{r.name}` ({r.how}): {r.verdict}\n" for r in others if _NO_CLASSIFIER not in r.verdict]
+    text = f"\nRefused, because they return maps or tokens and no scores: {', '.join(encoders)}.\n" if encoders else ""
+    return text + ("\nNot right:\n\n" + "".join(wrong) if wrong else "")
 
 
 def _rivals(rows: Sequence[Row]) -> str:
