@@ -38,7 +38,7 @@ _HOW = """
 
 ```bash
 python -m benchmarks.coverage --work FOLDER --limit-gmacs {limit} --limit-parameters 60e6     # again to continue
-python -m benchmarks.coverage --work FOLDER --rivals
+python -m benchmarks.coverage --work FOLDER --limit-gmacs {limit} --limit-parameters 60e6 --rivals
 python -m benchmarks.coverage --work FOLDER --page docs/coverage.md --table docs/coverage.csv
 ```
 
