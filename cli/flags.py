@@ -107,7 +107,7 @@ Device = Annotated[str, option(SPEED, "--device", help=_DEVICE_HELP)]
 Precision = Annotated[str, option(SPEED, "--precision", help="auto, fp32, bf16, fp16.")]
 BatchSize = Annotated[str, option(SPEED, "--batch-size", "-b", help="Images per batch, or auto.")]
 Workers = Annotated[
-    str, option(SPEED, "--workers", "-j", help="Processes that decode, and as many threads that encode, or auto.")
+    str, option(SPEED, "--workers", "-j", help="Processes that decode, and as many that draw, or auto.")
 ]
 _SHARD_HELP = "Do one share of the images: i/n, or auto (auto/n) for what the scheduler says. `camx merge` joins them."
 ShardOf = Annotated[str | None, option(SPEED, "--shard", help=_SHARD_HELP)]

@@ -16,9 +16,9 @@ from cam_cli.images.geometry import Frame
 from cam_cli.images.picture import Picture, Unreadable, file_state
 from cam_cli.images.sources import Inputs, Source, find
 from cam_cli.models.catalog import ModelSpec
-from cam_cli.outputs.folder import TABLE, OutputFolder
-from cam_cli.outputs.journal import OK, Row
-from cam_cli.outputs.results import first_row
+from cam_cli.outputs.folder import TABLE
+from cam_cli.outputs.journal import OK
+from cam_cli.outputs.results import Rendered, first_row
 from cam_cli.outputs.table import table
 from cam_cli.pipeline import Stop, Summary, session
 from cam_cli.pipeline.job import Job
@@ -43,8 +43,8 @@ class Inline:
 
     def __exit__(self, *_: object) -> None: ...
 
-    def call(self, work: Callable[[Any], Any], item: Any) -> tuple[Any, float]:
-        return work(item), 0.0
+    def call(self, work: Callable[[Any], Any], item: Any) -> Any:
+        return work(item)
 
 
 def load(source: Source, unasked: int = 0) -> Picture | Unreadable:
@@ -58,23 +58,16 @@ def content(key: str, kind: str) -> bytes:
     return f"{kind} of {key}; ".encode() * 20
 
 
-def work(engine: Any, folder: OutputFolder, sources: Sequence[Source]) -> Work[Result]:
-    indices = {source.key: index for index, source in enumerate(sources)}
+def rendered(result: Result) -> Rendered:
+    key = result.picture.source.key
+    shown = {"method": "stub", "overlay": f"overlays/{key}.{EXTENSION}", "heatmap": f"heatmaps/{key}.png"}
+    files = {shown[kind]: content(key, kind) for kind in ("overlay", "heatmap")}
+    top = [{"index": len(key), "name": key, "prob": 0.5}]
+    return Rendered({**first_row(result.picture), "status": OK, "top": top, "maps": [shown]}, files)
 
-    def row(result: Result) -> Row:
-        key = result.picture.source.key
-        shown = {"method": "stub", "overlay": f"overlays/{key}.{EXTENSION}", "heatmap": f"heatmaps/{key}.png"}
-        for kind in ("overlay", "heatmap"):
-            folder.write(shown[kind], content(key, kind))
-        top = [{"index": len(key), "name": key, "prob": 0.5}]
-        return {**first_row(result.picture, indices), "status": OK, "top": top, "maps": [shown]}
 
-    return Work(
-        load=load,
-        batch=lambda pictures: [Result(picture) for picture in pictures],
-        row=row,
-        failed=lambda one: {**first_row(one, indices), "error": one.reason},
-    )
+def work(engine: Any, sources: Sequence[Source]) -> Work[Result]:
+    return Work(load=load, render=rendered, indices={source.key: index for index, source in enumerate(sources)})
 
 
 def engine() -> Any:
@@ -88,6 +81,7 @@ def stub_task(inputs: Callable[[], Inputs], **changed: Any) -> session.Task[Any,
         "gather": inputs,
         "build": engine,
         "fingerprint": lambda engine, base: {"command": "explain", "inputs": base},
+        "batch": lambda engine, pictures: [Result(picture) for picture in pictures],
         "work": work,
         "relabel": lambda engine, row, source: row,
         "warnings": lambda engine, inputs: (),

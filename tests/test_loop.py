@@ -9,11 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-import torch
 
 from cam_cli.pipeline.ahead import Loaded, ahead
 from cam_cli.pipeline.memory import Allowance, Room
-from cam_cli.pipeline.threads import CoreShare, share
 
 from .conftest import TINY, picture
 from .faults import slow_load
@@ -32,11 +30,11 @@ def test_results_come_in_order_and_few_are_under_way() -> None:
     def decode(item: int) -> Loaded:
         started.append(item)
         time.sleep(0.001 * (item % 3))
-        return Loaded(Held(item * item), 0.0, 0.0)  # type: ignore[arg-type]
+        return Loaded(Held(item * item), 0.0)  # type: ignore[arg-type]
 
     with ThreadPoolExecutor(4) as pool:
         loaded = ahead(pool, decode, range(200), limit=lambda: 10, room=Room(1))
-        for position, (result, _, _) in enumerate(loaded):
+        for position, (result, _) in enumerate(loaded):
             assert result.value == position * position  # type: ignore[union-attr]
             assert len(started) <= position + 1 + 10
     assert len(started) == 200
@@ -54,12 +52,12 @@ def test_pictures_under_way_are_bounded_by_bytes(batch: int) -> None:
         with lock:
             held += 10
             most = max(most, held)
-        return Loaded(Held(item, 10), 0.0, 0.0)  # type: ignore[arg-type]
+        return Loaded(Held(item, 10), 0.0)  # type: ignore[arg-type]
 
     room = Room(40)
     with ThreadPoolExecutor(3) as pool:
         taken: list[int] = []
-        for result, _, _ in ahead(pool, decode, range(60), limit=lambda: 20, room=room):
+        for result, _ in ahead(pool, decode, range(60), limit=lambda: 20, room=room):
             taken.append(result.value)  # type: ignore[union-attr]
             if len(taken) % batch == 0:
                 with lock:
@@ -109,10 +107,10 @@ def test_large_pictures_ask_before_they_are_decoded(
 def test_decoding_explaining_and_encoding_run_at_the_same_time(
     camx: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While the network works on a batch, processes decode the next one and threads encode the last one."""
+    """While the network works on a batch, processes decode the next one and encode the last one."""
     from cam_cli.cams.explainer import Explainer
-    from cam_cli.outputs.results import Results
     from cam_cli.pipeline import explain as task
+    from cam_cli.pipeline.loop import Loop, Written
 
     folder = tmp_path / "many"
     folder.mkdir()
@@ -120,7 +118,7 @@ def test_decoding_explaining_and_encoding_run_at_the_same_time(
         picture(40, 40, index).save(folder / f"{index:02}.png")
     explaining = threading.Event()
     during: dict[str, int] = {"decode": 0, "encode": 0}
-    explain, encode = Explainer.explain, Results.of
+    explain, written = Explainer.explain, Loop._written
 
     def decoded() -> int:
         return len(list(folder.glob("*.decoded")))
@@ -133,32 +131,14 @@ def test_decoding_explaining_and_encoding_run_at_the_same_time(
         explaining.clear()
         return explain(self, pictures)
 
-    def watched_encode(self: Results, explanation: object) -> object:
+    def watched(self: Loop, result: object) -> Written:  # type: ignore[type-arg]
         time.sleep(0.01)
         during["encode"] += explaining.is_set()
-        return encode(self, explanation)  # type: ignore[arg-type]
+        return written(self, result)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Explainer, "explain", slow_explain)
     monkeypatch.setattr(task, "load", slow_load)
-    monkeypatch.setattr(Results, "of", watched_encode)
+    monkeypatch.setattr(Loop, "_written", watched)
     assert camx("explain", folder, *TINY, "-b", 4, "-j", 2, "-q") == 0
     assert during["decode"] > 4
     assert during["encode"] > 4
-
-
-@pytest.mark.parametrize(
-    ("model", "workers", "cores", "threads"),
-    [(130, 21, 2, 2), (25, 21, 2, 1), (5, 40, 2, 1), (50, 50, 16, 8), (0, 0, 4, 1)],
-)
-def test_the_network_gets_its_share_of_the_cores(model: float, workers: float, cores: int, threads: int) -> None:
-    assert share(model, workers, cores) == threads
-
-
-def test_the_number_of_threads_is_restored(camx: Callable[..., int], tmp_path: Path) -> None:
-    picture().save(tmp_path / "a.png")
-    before = torch.get_num_threads()
-    assert camx("explain", "a.png", *TINY) == 0
-    assert torch.get_num_threads() == before
-    with CoreShare(torch.device("cpu")) as cores:
-        cores.spent(1.0, 0.1)
-    assert torch.get_num_threads() == before

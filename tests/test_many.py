@@ -14,18 +14,15 @@ SCRIPT = """
 import json, re, sys, time
 from pathlib import Path
 from cam_cli.outputs.journal import OK
-from cam_cli.outputs.results import first_row
+from cam_cli.outputs.results import Rendered, first_row
 from cam_cli.pipeline.loop import Work
-from tests.stub import Result, load, run_stub
+from tests.stub import load, run_stub
 
-def work(engine, folder, sources):
-    indices = {source.key: index for index, source in enumerate(sources)}
-    return Work(
-        load=load,
-        batch=lambda pictures: [Result(picture) for picture in pictures],
-        row=lambda result: {**first_row(result.picture, indices), "status": OK, "top": [], "maps": []},
-        failed=lambda one: {**first_row(one, indices), "error": one.reason},
-    )
+def rendered(result):
+    return Rendered({**first_row(result.picture), "status": OK, "top": [], "maps": []}, {})
+
+def work(engine, sources):
+    return Work(load, rendered, {source.key: index for index, source in enumerate(sources)})
 
 began = time.perf_counter()
 summary = run_stub(Path(sys.argv[1]), Path(sys.argv[2]), batch_size=64, report=False, work=work)

@@ -83,7 +83,7 @@ def test_a_signal_ends_a_run_whose_decoders_hang(
     with start(hanging, tmp_path, *argv, before=FAULTY) as process:
         wait_for(lambda: len(list(tmp_path.glob("camx-out/overlays/*.png"))) == 3)
         workers = children(process.pid)
-        assert len(workers) == 2
+        assert len(workers) == 4, "two that decode, two that draw"
         began = time.monotonic()
         process.send_signal(number)
         printed, _ = process.communicate(timeout=30)
@@ -99,8 +99,8 @@ def test_a_signal_ends_a_run_whose_decoders_hang(
 #: A run whose files take for ever to encode: the first signal waits for those that are being written.
 STUCK = """
 import time
-from cam_cli.outputs.results import Results
-Results.of = lambda self, explanation: time.sleep(1000)
+from cam_cli.pipeline.loop import Loop
+Loop._written = lambda self, result: time.sleep(1000)
 """
 
 

@@ -50,22 +50,22 @@ def gone(process: int, within: float = 10.0) -> bool:
 )
 def test_what_ends_a_worker_costs_its_own_call(fault: Callable[[int], object], item: int, reason: str) -> None:
     with Workers(1, timeout=0.5, memory=2 << 30) as workers:
-        assert workers.call(faults.double, 4)[0] == 8
+        assert workers.call(faults.double, 4) == 8
         with pytest.raises(WorkerFailed, match=reason):
             workers.call(fault, item)
-        assert workers.call(faults.double, 5)[0] == 10
+        assert workers.call(faults.double, 5) == 10
 
 
 def test_many_threads_get_their_own_answers() -> None:
     with Workers(3) as workers, ThreadPoolExecutor(3) as pool:
-        results = list(pool.map(lambda n: workers.call(faults.double, n)[0], range(300)))
+        results = list(pool.map(lambda n: workers.call(faults.double, n), range(300)))
         assert results == [2 * n for n in range(300)]
-        assert len(set(pool.map(lambda n: workers.call(faults.where, n)[0], range(50)))) <= 3
+        assert len(set(pool.map(lambda n: workers.call(faults.where, n), range(50)))) <= 3
 
 
 def test_what_libraries_print_is_neither_an_answer_nor_seen(capfd: pytest.CaptureFixture[str]) -> None:
     with Workers(1) as workers:
-        assert workers.call(faults.chatter, 0)[0] == "said"
+        assert workers.call(faults.chatter, 0) == "said"
     assert capfd.readouterr() == ("", "")
 
 
@@ -116,7 +116,7 @@ def test_the_working_folder_adds_no_module(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [folder for folder in sys.path if folder])
     with Workers(1) as workers:
-        assert workers.call(faults.double, 1)[0] == 2
+        assert workers.call(faults.double, 1) == 2
     assert not (tmp_path / "imported").exists()
 
 

@@ -1,15 +1,21 @@
-"""The feature maps of one picture at one layer: numbers per channel, and those maps that are shown."""
+"""The feature maps of one picture at one layer: numbers per channel, and those maps that are shown.
+
+Imported without torch by the workers that draw.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from ..errors import CamxError, nearest
 from ..images.geometry import fitted
+from ..images.picture import Picture
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SORTS = ("energy", "index")
 #: Long side in pixels to which larger maps are reduced (by area) before they are drawn.
@@ -76,6 +82,15 @@ class FeatureMaps:
         return not self.finite or not self.channels.energy.any()
 
 
+@dataclass(frozen=True)
+class Reading:
+    """One picture and its maps; `maps` is None where there are none, and `problem` says why."""
+
+    picture: Picture
+    maps: FeatureMaps | None = None
+    problem: str = ""
+
+
 def feature_maps(maps: Tensor, layer: str, choice: Choice) -> list[FeatureMaps]:
     """One `FeatureMaps` per picture from maps B×C×h×w of any sign and scale."""
     height, width = maps.shape[2:]
@@ -93,7 +108,7 @@ def feature_maps(maps: Tensor, layer: str, choice: Choice) -> list[FeatureMaps]:
     peaks = drawn.abs().amax((2, 3))
     levels = _levels(drawn, peaks).cpu().numpy()
     order, tops = shown.cpu().numpy(), peaks.cpu().numpy()
-    finite = torch.isfinite(energy).all(1).tolist()
+    finite = energy.isfinite().all(1).tolist()
     return [
         FeatureMaps(
             layer=layer,
@@ -114,12 +129,16 @@ def _chosen(energy: Tensor, choice: Choice) -> Tensor:
     if choice.sort == "energy":
         order = energy.nan_to_num().sort(dim=1, descending=True, stable=True).indices
     else:
+        import torch
+
         order = torch.arange(energy.shape[1], device=energy.device).expand_as(energy)
     return order[:, : choice.max_channels]
 
 
 def _levels(maps: Tensor, peaks: Tensor) -> Tensor:
     """Maps B×K×h×w as int16 levels of their peaks B×K."""
+    import torch
+
     scaled = torch.where(peaks > 0, 1 / peaks, 0.0)[..., None, None] * maps
     width, height = fitted(maps.shape[3], maps.shape[2], LARGEST_MAP)
     if (height, width) != tuple(maps.shape[2:]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from ..cams.runner import Runner, check_precision
 from ..images.picture import Picture
 from ..models.catalog import Network
 from .layer import find_map_layer, maps_at
-from .maps import Choice, FeatureMaps, feature_maps
+from .maps import Choice, Reading, feature_maps
 
 
 @dataclass(frozen=True)
@@ -27,15 +28,6 @@ class ReadOptions:
         check_precision(self.precision)
 
 
-@dataclass(frozen=True)
-class Reading:
-    """One picture and its maps; `maps` is None where there are none, and `problem` says why."""
-
-    picture: Picture
-    maps: FeatureMaps | None = None
-    problem: str = ""
-
-
 class FeatureReader:
     """A network with the layer whose maps are read, ready for batches."""
 
@@ -49,6 +41,13 @@ class FeatureReader:
         picture = probe_picture(preprocessing.channels, preprocessing.input_size).to(self.device)
         self.layer = find_map_layer(self._runner.module, picture, options.layer)
         self.layers = (self.layer,)
+
+    def twin(self) -> FeatureReader:
+        """The same reader on modules of its own, with the same weights in memory: for another thread."""
+        other = copy.copy(self)
+        other._runner = self._runner.twin()
+        other.network = other._runner.network
+        return other
 
     def read(self, pictures: Sequence[Picture]) -> list[Reading]:
         """The maps of prepared pictures, as one batch or in smaller ones where the memory does not hold it."""

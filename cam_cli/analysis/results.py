@@ -2,54 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from ..images.picture import Unreadable
-from ..outputs.folder import SHEETS, OutputFolder, output_name
+from ..outputs.folder import SHEETS, output_name
 from ..outputs.journal import BLANK, OK, Row
 from ..outputs.pictures import encode_image
-from ..outputs.results import first_row
+from ..outputs.results import Rendered, first_row
 from ..outputs.table import line, number, text
-from .maps import Channels, FeatureMaps
-from .reader import Reading
+from .maps import Channels, Reading
 from .sheet import draw_sheet
 
 NUMBERS = ("mean", "maximum", "energy", "dead")
 COLUMNS = ("image", "status", "error", "layer", "channel", *NUMBERS, "tile", "sheet")
 
 
-@dataclass(frozen=True)
-class Sheets:
-    """Writes the sheets of readings into a folder and tells their rows; safe to call from several threads."""
-
-    folder: OutputFolder
-    indices: Mapping[str, int]
-
-    def of(self, reading: Reading) -> Row:
-        """Write the sheet of one reading, whole, and return its row for the journal."""
-        picture, maps = reading.picture, reading.maps
-        row = first_row(picture, self.indices)
-        if maps is None:
-            return {**row, "error": reading.problem}
-        record: dict[str, Any] = {"layer": maps.layer, "grid": [maps.height, maps.width]}
-        row |= {"status": OK, "maps": [record]}
-        if not maps.finite:
-            return {**row, "status": BLANK, "error": "the feature maps are not finite"}
-        record |= {"channels": _as_record(maps.channels), "shown": maps.shown.tolist()}
-        if maps.blank:
-            return {**row, "status": BLANK, "error": "the feature maps are zero"}
-        record["sheet"] = self._sheet(reading, maps)
-        return row
-
-    def failed(self, unreadable: Unreadable) -> Row:
-        return {**first_row(unreadable, self.indices), "error": unreadable.reason}
-
-    def _sheet(self, reading: Reading, maps: FeatureMaps) -> str:
-        name = output_name(SHEETS, reading.picture.source.key, ".png")
-        self.folder.write(name, encode_image(draw_sheet(maps, reading.picture.input), "png"))
-        return name
+def rendered(reading: Reading) -> Rendered:
+    """The sheet of one reading, and its row for the journal."""
+    picture, maps = reading.picture, reading.maps
+    row = first_row(picture)
+    if maps is None:
+        return Rendered({**row, "error": reading.problem}, {})
+    record: dict[str, Any] = {"layer": maps.layer, "grid": [maps.height, maps.width]}
+    row |= {"status": OK, "maps": [record]}
+    if not maps.finite:
+        return Rendered({**row, "status": BLANK, "error": "the feature maps are not finite"}, {})
+    record |= {"channels": _as_record(maps.channels), "shown": maps.shown.tolist()}
+    if maps.blank:
+        return Rendered({**row, "status": BLANK, "error": "the feature maps are zero"}, {})
+    record["sheet"] = output_name(SHEETS, picture.source.key, ".png")
+    return Rendered(row, {record["sheet"]: encode_image(draw_sheet(maps, picture.input), "png")})
 
 
 def table(rows: Iterable[Row]) -> Iterator[bytes]:

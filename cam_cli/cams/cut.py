@@ -182,9 +182,11 @@ def two_sided(scores: Tensor) -> Tensor:
 @contextlib.contextmanager
 def undisturbed(module: nn.Module) -> Iterator[None]:
     """Evaluation mode, no parameter gradients, autograd on; all of it as before on leaving."""
-    parameters = [p for p in module.parameters() if p.requires_grad]
-    training = [m for m in module.modules() if m.training]
-    if any(p.is_inference() for p in module.parameters()):
+    modules = list(module.modules())
+    training = [m for m in modules if m.training]
+    own = [p for m in modules for p in m.parameters(recurse=False)]
+    parameters = [p for p in own if p.requires_grad]
+    if any(p.is_inference() for p in own):
         raise CamxError(
             "The network was made under torch.inference_mode(), so no gradient can pass it. Build it outside."
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -100,6 +101,13 @@ class Explainer:
         self.classes = network.classes.two_sided() if probed.one_logit else network.classes
         checked(self.classes, self.class_count, "The list of class names")
         self._targets = [target.resolved(self.classes, self.class_count) for target in options.targets]
+
+    def twin(self) -> Explainer:
+        """The same explainer on modules of its own, with the same weights in memory: for another thread."""
+        other = copy.copy(self)
+        other._runner = self._runner.twin()
+        other.network = other._runner.network
+        return other
 
     def __call__(self, inputs: Tensor | Image.Image | Sequence[Image.Image]) -> list[Explanation]:
         """Explain PIL images, or a normalised batch B×C×H×W: one explanation each, in order.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import TypeVar
@@ -24,6 +25,7 @@ class Runner:
     """Moves the network to the device. Raises `CamxError` for a device that is not there."""
 
     def __init__(self, network: Network, device: str = "auto", precision: str = "auto") -> None:
+        self.network = network
         self.device = find_device(device)
         self.precision = chosen_precision(precision, self.device)
         self.module = network.module.to(self.device)
@@ -36,7 +38,14 @@ class Runner:
         """B×C×H×W float32, normalised, channels last in memory; an input that is float32 already is normalised."""
         stacked = torch.from_numpy(np.stack([picture.input for picture in pictures]))
         pixels = stacked.to(self.device, non_blocking=True).permute(0, 3, 1, 2)
-        return pixels if pixels.is_floating_point() else (pixels.float() / 255 - self._mean) / self._std
+        return pixels if pixels.is_floating_point() else pixels.float().div_(255).sub_(self._mean).div_(self._std)
+
+    def twin(self) -> Runner:
+        """The same on a `Network.twin`."""
+        other = copy.copy(self)
+        other.network = self.network.twin()
+        other.module = other.network.module
+        return other
 
     @property
     def normalised_black(self) -> Tensor:

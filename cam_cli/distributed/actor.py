@@ -21,13 +21,13 @@ from ..images.workers import Workers
 from ..outputs.folder import OutputFolder
 from ..outputs.journal import Row
 from ..outputs.remote import RemoteFolder
+from ..outputs.results import failed_row
 from ..pipeline import Job, Plan, Stop
 from ..pipeline.batchsize import BatchSize
 from ..pipeline.explain import task
 from ..pipeline.loop import Loop, Pace, worker_count
 from ..pipeline.memory import Room, for_pictures
 from ..pipeline.progress import Progress, Silent
-from ..pipeline.threads import CoreShare
 
 #: What an image may do to its process: end it among others, and once more alone.
 _ENDED = "the process that explained it ended twice"
@@ -97,11 +97,9 @@ class Actor:
         self._job, self._call = job, call
         self._task = task(job)
         self._engine = self._task.build()
-        self._workers = Workers(
-            worker_count(job.workers, job.processes),
-            timeout=job.image_timeout,
-            memory=memory_limit(job.max_pixels),
-        )
+        count, memory = worker_count(job.workers, job.processes), memory_limit(job.max_pixels)
+        self._decoders = Workers(count, timeout=job.image_timeout, memory=memory)
+        self._drawers = Workers(count, memory=memory)
         self._batch = BatchSize(job.batch_size, self._engine.device)
         remote = is_remote(job.output)
         self._target = RemoteFolder("", url=job.output) if remote else OutputFolder(job.output)
@@ -156,21 +154,23 @@ class Actor:
     def explained(self, sources: Sequence[Source], progress: Progress) -> list[Row]:
         """The rows of these images, by the same loop as on one machine."""
         folder = _Rows("", target=self._target)
-        work = self._task.work(self._engine, folder, sources)
-        job, device = self._job, self._engine.device
+        work = self._task.work(self._engine, sources)
+        job = self._job
         pace = Pace(self._batch, worker_count(job.workers, job.processes))
         room = Room(for_pictures() // job.processes)
-        with CoreShare(device) as cores:
-            Loop(work, pace, folder, progress, Silent(), Stop(), cores, self._workers, room).run(sources)
+        lanes = self._task.lanes(self._engine, len(sources), self._batch.current)
+        Loop(work, lanes, pace, folder, progress, Silent(), Stop(), self._decoders, self._drawers, room).run(sources)
         return folder.rows
 
     def _failed(self, source: Source, reason: str) -> Row:
-        work = self._task.work(self._engine, _Rows("", target=self._target), [source])
-        return work.failed(Unreadable(source, reason, state_of(source)))
+        return failed_row(Unreadable(source, reason, state_of(source)))
 
 
 #: What a batch costs, by the names of `Progress`.
-SPENT = ("decode_seconds", "model_seconds", "encode_seconds", "waiting_for_decode", "waiting_for_encode")
+SPENT = (
+    *("decode_seconds", "model_seconds", "encode_seconds"),
+    *("waiting_for_decode", "waiting_for_model", "waiting_for_encode"),
+)
 
 
 def _leave_if_sick(error: Exception) -> None:

@@ -24,7 +24,7 @@ from .processes import DeviceProcess, Ended, Failed, Fingerprint, Processes, War
 #: What the processes have each counted for themselves.
 _SUMMED = (
     *("skipped", "labelled", "correct", "decode_seconds", "model_seconds", "encode_seconds"),
-    *("waiting_for_decode", "waiting_for_encode"),
+    *("waiting_for_decode", "waiting_for_model", "waiting_for_encode"),
 )
 
 

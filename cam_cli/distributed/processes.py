@@ -29,9 +29,9 @@ from ..outputs.folder import OutputFolder
 from ..outputs.parts import Part, locked_part
 from ..pipeline import Dropped, Job, Plan, Stop, Summary
 from ..pipeline.explain import task
+from ..pipeline.lanes import cpus
 from ..pipeline.progress import Progress
 from ..pipeline.session import carried_out
-from ..pipeline.threads import cpus
 
 _BEGIN = f"import sys; sys.path[:] = sys.argv[1:]; from {__name__} import serve; serve()"
 #: Seconds after which the run looks for signals, where nobody says anything.

@@ -1,4 +1,4 @@
-"""Processes that decode: one that crashes, hangs or takes too much memory costs one image, not the run.
+"""Processes that decode and draw: one that crashes, hangs or takes too much memory costs one image, not the run.
 
 Each worker has a pipe of its own and does one thing at a time, so that whatever ends it can only be the image that
 it was given. Workers import no torch, begin in a tenth of a second, and end with the process that started them.
@@ -13,7 +13,6 @@ import queue
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from math import inf
 from multiprocessing.connection import wait
@@ -69,8 +68,8 @@ class Workers:
             worker.close()
             self._idle.put(worker)
 
-    def call(self, work: Callable[[Any], T], item: object) -> tuple[T, float]:
-        """What `work(item)` returns in a worker (all three can be pickled), and the processor seconds of it.
+    def call(self, work: Callable[[Any], T], item: object) -> T:
+        """What `work(item)` returns in a worker; all three can be pickled.
 
         Raises `WorkerFailed`; the next call finds a new worker. Raises `CamxError` if no worker can be started.
         """
@@ -120,7 +119,7 @@ class _Worker:
         assert self._process.stdout is not None
         return self._process.stdout
 
-    def call(self, work: Callable[[Any], T], item: object, timeout: float) -> tuple[T, float]:
+    def call(self, work: Callable[[Any], T], item: object, timeout: float) -> T:
         try:
             if not self._ready:
                 self._await_start()
@@ -129,12 +128,13 @@ class _Worker:
             if 0 < timeout < inf and os.name != "nt" and not wait([self._replies.fileno()], timeout):
                 self.end()
                 raise WorkerFailed(f"decoding took more than {timeout:g} s (--image-timeout)")
-            done, result, spent = _receive(self._replies)
+            done, result = _receive(self._replies)
         except (EOFError, OSError, pickle.UnpicklingError) as error:
             raise WorkerFailed(f"its decoder {self._ending()}") from error
         if not done:
             raise WorkerFailed(result)
-        return result, spent
+        answer: T = result
+        return answer
 
     def end(self) -> int:
         """Kill the process if it still runs, and return how it ended."""
@@ -222,16 +222,14 @@ def serve(memory: int) -> None:
             _send(_reply(work, item), replies)
 
 
-def _reply(work: Callable[[Any], Any], item: object) -> tuple[bool, Any, float]:
-    began = time.process_time()
+def _reply(work: Callable[[Any], Any], item: object) -> tuple[bool, Any]:
     try:
-        done, result = True, work(item)
+        return True, work(item)
     except MemoryError:
-        done, result = False, "not enough memory to decode it"
+        return False, "not enough memory to decode it"
     # Whatever a decoder raises is the image's own failure.
     except Exception as error:
-        done, result = False, f"broken image: {type(error).__name__}: {error}"
-    return done, result, time.process_time() - began
+        return False, f"broken image: {type(error).__name__}: {error}"
 
 
 def _die_with_parent() -> None:

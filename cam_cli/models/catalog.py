@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -51,6 +52,16 @@ class Network:
     weights: str = ""
     digest: str = ""
     args: Mapping[str, Any] = field(default_factory=dict)
+
+    def twin(self) -> Network:
+        """The same network on modules of its own, whose weights are the same memory: hooks on one are not on the other.
+
+        Raises what a module's own objects raise that cannot be copied.
+        """
+        shared: dict[int, Any] = {id(buffer): buffer for buffer in self.module.buffers()}
+        for parameter in self.module.parameters():
+            shared[id(parameter)] = nn.Parameter(parameter.detach(), requires_grad=parameter.requires_grad)
+        return replace(self, module=copy.deepcopy(self.module, shared))
 
     @classmethod
     def of(

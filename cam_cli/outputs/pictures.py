@@ -20,8 +20,8 @@ from .png import encode_png
 if TYPE_CHECKING:
     from ..cams.explanation import ClassMap, Explanation
 
-#: Brightness of what the network did not see.
-_DIMMED = 0.4
+#: Brightness of what the network did not see, as a table of levels for the three channels.
+_DIMMED = [round(level * 0.4) for level in range(256)] * 3
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def draw_overlay(drawing: Drawing, rendering: Rendering) -> Image.Image:
     else:
         coloured = Image.blend(picture.crop(box), heat.convert("RGB"), rendering.alpha)
     if box != (0, 0, width, height):
-        picture = picture.point([round(level * _DIMMED) for level in range(256)] * 3)
+        picture = picture.point(_DIMMED)
     picture.paste(coloured, box)
     return picture
 
@@ -124,7 +124,7 @@ def encode_image(image: Image.Image, image_format: str) -> bytes:
 def encode_thumbnail(canvas: np.ndarray, side: int) -> bytes:
     """A picture H×W×3 uint8 as a JPEG with a long side of at most `side` pixels."""
     image = Image.fromarray(canvas)
-    image.thumbnail((side, side), Image.Resampling.BICUBIC, reducing_gap=2.0)
+    image.thumbnail((side, side), Image.Resampling.BICUBIC, reducing_gap=1.0)
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=82)
     return buffer.getvalue()

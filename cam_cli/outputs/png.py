@@ -18,6 +18,7 @@ try:
     from isal import isal_zlib
 except ImportError:  # no build for this processor
     isal_zlib = None
+_crc32 = isal_zlib.crc32 if isal_zlib else zlib.crc32
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _UP = 2
@@ -42,7 +43,7 @@ def encode_png(image: Image.Image) -> bytes:
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
-    return b"".join((struct.pack(">I", len(data)), kind, data, struct.pack(">I", zlib.crc32(data, zlib.crc32(kind)))))
+    return b"".join((struct.pack(">I", len(data)), kind, data, struct.pack(">I", _crc32(data, _crc32(kind)))))
 
 
 def _by_pillow(image: Image.Image) -> bytes:

@@ -1,56 +1,58 @@
-"""One explanation becomes files and a row: what an encoding worker does."""
+"""One explanation becomes the bytes of files and a row: what a worker process does behind the network."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..cams.explanation import ClassMap, Explanation
 from ..cams.heatmaps import measured, on_raster, sketched
 from ..images.picture import Picture, Unreadable
-from .folder import THUMBNAILS, OutputFolder, output_name
+from .folder import THUMBNAILS, output_name
 from .journal import BLANK, FAILED, OK, Row
 from .pictures import SAVERS, Rendering, drawing_of, encode_thumbnail
 
 
+class Rendered(NamedTuple):
+    """What becomes of one result: its row for the journal, and the bytes of its files by their names in the folder."""
+
+    row: Row
+    files: dict[str, bytes]
+
+
 @dataclass(frozen=True)
 class Results:
-    """Writes the files of explanations into a folder and tells their rows; safe to call from several threads.
+    """How explanations are drawn; can be pickled, and needs no torch.
 
     `thumbnail`: long side in pixels of the bare picture that the report shows; 0 for none.
     """
 
-    folder: OutputFolder
     rendering: Rendering
-    indices: Mapping[str, int]
     thumbnail: int = 0
 
-    def of(self, explanation: Explanation) -> Row:
-        """Write the pictures of one explanation, whole, and return its row for the journal."""
-        picture = explanation.picture
-        row = first_row(picture, self.indices)
+    def of(self, explanation: Explanation) -> Rendered:
+        """The files and the row of one explanation."""
+        picture, files = explanation.picture, dict[str, bytes]()
+        row = first_row(picture)
         if explanation.problem:
-            return {**row, "error": explanation.problem}
+            return Rendered({**row, "error": explanation.problem}, files)
         row["top"] = [{"index": p.index, "name": p.name, "prob": p.probability} for p in explanation.ranking]
         if explanation.correct is not None:
             row |= {"correct": explanation.correct, "label_index": explanation.label}
         row["seen"] = _seen(picture)
-        row["maps"] = [self._map(explanation, shown) for shown in explanation.maps]
+        row["maps"] = [self._map(explanation, shown, files) for shown in explanation.maps]
         if self.thumbnail:
             row["thumb"] = output_name(THUMBNAILS, picture.source.key, ".jpg")
-            self.folder.write(row["thumb"], encode_thumbnail(picture.canvas, self.thumbnail))
+            files[row["thumb"]] = encode_thumbnail(picture.canvas, self.thumbnail)
         blank = not row["maps"] or row["maps"][0]["area"] is None
-        return {**row, "status": BLANK if blank else OK, "error": "the map is zero or not finite" if blank else ""}
+        status, error = (BLANK, "the map is zero or not finite") if blank else (OK, "")
+        return Rendered({**row, "status": status, "error": error}, files)
 
-    def failed(self, unreadable: Unreadable) -> Row:
-        return {**first_row(unreadable, self.indices), "error": unreadable.reason}
-
-    def _map(self, explanation: Explanation, shown: ClassMap) -> dict[str, Any]:
-        """The record of one map; a map with nothing to show has no measures and no files."""
+    def _map(self, explanation: Explanation, shown: ClassMap, files: dict[str, bytes]) -> dict[str, Any]:
+        """The record of one map, whose files join `files`; one with nothing to show has no measures and no files."""
         target = shown.prediction
         peak = _peak(shown)
         record: dict[str, Any] = {
@@ -79,7 +81,7 @@ class Results:
         for kind in self.rendering.save:
             saver = SAVERS[kind]
             name = output_name(saver.folder, picture.source.key, f"{several}.{saver.extension(self.rendering)}")
-            self.folder.write(name, saver.encode(drawing, self.rendering))
+            files[name] = saver.encode(drawing, self.rendering)
             record[kind] = name
         return record
 
@@ -104,9 +106,14 @@ def _packed(sketch: np.ndarray) -> dict[str, Any]:
     return {"width": width, "height": height, "values": base64.b64encode(sketch.tobytes()).decode("ascii")}
 
 
-def first_row(image: Picture | Unreadable, indices: Mapping[str, int]) -> Row:
-    """What every row begins with, failed until more is known; `indices` are the positions in the input."""
+def first_row(image: Picture | Unreadable) -> Row:
+    """What every row begins with, failed until more is known; its position in the input comes with the journal."""
     source, state = image.source, image.state
-    row: Row = {"image": source.key, "index": indices[source.key], "status": FAILED, "error": "", "label": source.label}
+    row: Row = {"image": source.key, "index": -1, "status": FAILED, "error": "", "label": source.label}
     row |= {"bytes": state.size, "mtime_ns": state.mtime_ns}
     return row | ({"width": image.width, "height": image.height} if isinstance(image, Picture) else {})
+
+
+def failed_row(unreadable: Unreadable) -> Row:
+    """The row of an image that cannot be explained."""
+    return {**first_row(unreadable), "error": unreadable.reason}

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from ..analysis.reader import FeatureReader, Reading
-from ..analysis.results import Sheets, table
+from ..analysis.maps import Reading
+from ..analysis.reader import FeatureReader
+from ..analysis.results import rendered, table
 from ..images.picture import load
 from ..images.sources import Inputs, Source, find
 from ..models.catalog import load_model
-from ..outputs.folder import ACTIVATIONS_TABLE, OutputFolder
+from ..outputs.folder import ACTIVATIONS_TABLE
 from ..outputs.journal import Row
 from .job import ActivationsJob, common_fingerprint
 from .loop import Work
@@ -38,14 +39,12 @@ def _task(job: ActivationsJob) -> Task[FeatureReader, Reading]:
     def fingerprint(reader: FeatureReader, base: str) -> dict[str, Any]:
         return {"command": "activations", **common_fingerprint(reader, base), **dataclasses.asdict(job.read.choice)}
 
-    def work(reader: FeatureReader, folder: OutputFolder, sources: Sequence[Source]) -> Work[Reading]:
-        sheets = Sheets(folder, {source.key: index for index, source in enumerate(sources)})
+    def work(reader: FeatureReader, sources: Sequence[Source]) -> Work[Reading]:
         preprocessing = reader.network.preprocessing
         return Work(
             load=partial(load, preprocessing=preprocessing, canvas="model", max_pixels=job.max_pixels),
-            batch=reader.read,
-            row=sheets.of,
-            failed=sheets.failed,
+            render=rendered,
+            indices={source.key: index for index, source in enumerate(sources)},
         )
 
     def relabelled(reader: FeatureReader, row: Row, source: Source) -> Row:
@@ -56,6 +55,7 @@ def _task(job: ActivationsJob) -> Task[FeatureReader, Reading]:
         gather=gathered,
         build=lambda: FeatureReader(load_model(job.model), job.read),
         fingerprint=fingerprint,
+        batch=FeatureReader.read,
         work=work,
         relabel=relabelled,
         warnings=lambda reader, inputs: (),

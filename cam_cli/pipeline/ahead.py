@@ -24,11 +24,10 @@ _UNASKED = 128 << 20
 
 
 class Loaded(NamedTuple):
-    """What became of one file, the seconds that it took, and the processor seconds."""
+    """What became of one file, and the seconds that it took."""
 
     item: Picture | Unreadable
     seconds: float
-    worked: float
 
 
 @dataclass(frozen=True)
@@ -45,21 +44,21 @@ class Decoder:
     def __call__(self, source: Source) -> Loaded:
         began = time.perf_counter()
         try:
-            item, worked = self._load(source)
+            item = self._load(source)
         except (WorkerFailed, UnreadableImage) as error:
-            item, worked = Unreadable(source, str(error), state_of(source)), 0.0
-        return Loaded(item, time.perf_counter() - began, worked)
+            item = Unreadable(source, str(error), state_of(source))
+        return Loaded(item, time.perf_counter() - began)
 
-    def _load(self, source: Source) -> tuple[Picture | Unreadable, float]:
+    def _load(self, source: Source) -> Picture | Unreadable:
         # Waiting for a network is no work: a thread does it, and no worker needs to know how.
         image = Fetched(source, fetch(source.path, source.span)) if is_remote(source.path) else source
-        item, worked = self.workers.call(partial(self.load, unasked=_UNASKED), image)
+        item = self.workers.call(partial(self.load, unasked=_UNASKED), image)
         if not isinstance(item, Large):
-            return item, worked
+            return item
         with self.memory.reserve(item.bytes):
-            whole, worked = self.workers.call(self.load, image)
+            whole = self.workers.call(self.load, image)
         assert not isinstance(whole, Large)
-        return whole, worked
+        return whole
 
 
 def ahead(

@@ -13,7 +13,7 @@ from ..images.labels import labelled
 from ..images.picture import load
 from ..images.sources import Inputs, Source, find
 from ..models.catalog import load_model
-from ..outputs.folder import TABLE, OutputFolder
+from ..outputs.folder import TABLE
 from ..outputs.journal import Row
 from ..outputs.results import Results
 from ..outputs.table import table
@@ -41,6 +41,7 @@ def task(job: Job) -> Task[Explainer, Explanation]:
         gather=lambda: _gathered(job),
         build=lambda: Explainer(load_model(job.model), job.explain),
         fingerprint=partial(fingerprint, job),
+        batch=Explainer.explain,
         work=partial(_work, job),
         relabel=_relabelled,
         warnings=_unknown_labels,
@@ -65,16 +66,13 @@ def _gathered(job: Job) -> Inputs:
     return dataclasses.replace(inputs, sources=labelled(inputs.sources, job.labels)) if job.labels else inputs
 
 
-def _work(job: Job, explainer: Explainer, folder: OutputFolder, sources: Sequence[Source]) -> Work[Explanation]:
+def _work(job: Job, explainer: Explainer, sources: Sequence[Source]) -> Work[Explanation]:
     """What is done with each image; rows carry the position among all `sources`."""
-    indices = {source.key: index for index, source in enumerate(sources)}
-    results = Results(folder, job.rendering, indices, thumbnail_side(len(sources)) if job.report else 0)
     preprocessing, size = explainer.network.preprocessing, job.rendering.size
     return Work(
         load=partial(load, preprocessing=preprocessing, canvas=size, max_pixels=job.max_pixels),
-        batch=explainer.explain,
-        row=results.of,
-        failed=results.failed,
+        render=Results(job.rendering, thumbnail_side(len(sources)) if job.report else 0).of,
+        indices={source.key: index for index, source in enumerate(sources)},
     )
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
@@ -17,12 +17,13 @@ from ..images.sources import Source
 from ..images.workers import Workers
 from ..outputs.folder import OutputFolder
 from ..outputs.journal import FAILED, Row
+from ..outputs.results import Rendered, failed_row
 from .ahead import Decoder, Loaded, ahead
 from .batchsize import BatchSize
+from .lanes import Done, Lanes, cpus
 from .memory import Allowance, Room, for_pictures
 from .progress import Observer, Progress
 from .stop import Dropped, Stop
-from .threads import CoreShare, cpus
 
 
 class OfPicture(Protocol):
@@ -36,40 +37,48 @@ R = TypeVar("R", bound=OfPicture)
 
 #: Files that are read at once from a network: each waits for the other end most of its time.
 _READERS = 32
+#: Worker processes of each kind where nobody says how many; one takes about 40 MB.
+_MOST_WORKERS = 32
+#: Seconds after which the observer hears of a batch that takes long.
+_TICK = 0.5
+
+
+class Batch(NamedTuple):
+    """The pictures of a batch, the unreadable images met on the way to it, and the seconds of decoding them all."""
+
+    pictures: list[Picture]
+    unreadable: list[Unreadable]
+    seconds: float
 
 
 class Written(NamedTuple):
-    """The row of one result, the seconds that its files took, the processor seconds, and the memory of its picture."""
+    """The row of one result, the seconds that its files took, and the memory of its picture."""
 
     row: Row
     seconds: float
-    worked: float
     nbytes: int
 
 
 @dataclass(frozen=True)
 class Work(Generic[R]):
-    """What is done with every image, in the order of the fields.
+    """What is done with every image beside the network, both in worker processes, so that it can be pickled.
 
-    load: decode one, in a worker process (so it can be pickled; see `Decoder`). batch: one result per picture, on
-    the device. row: write the files of one result and tell its row, in a thread. failed: the row of an image that
-    cannot be read.
+    load: decode one (see `Decoder`). render: draw one result. indices: the position of each image in the input.
     """
 
     load: Callable[..., Picture | Unreadable | Large]
-    batch: Callable[[Sequence[Picture]], Sequence[R]]
-    row: Callable[[R], Row]
-    failed: Callable[[Unreadable], Row]
+    render: Callable[[R], Rendered]
+    indices: Mapping[str, int]
 
 
 def worker_count(wanted: int | None, processes: int = 1) -> int:
-    """As many workers as were asked for, or one per processor up to eight, shared between this many processes."""
-    return max(1, (wanted or min(8 * processes, cpus())) // processes)
+    """As many workers as were asked for, or one per processor, shared between this many processes."""
+    return max(1, (wanted or min(_MOST_WORKERS * processes, cpus())) // processes)
 
 
 @dataclass(frozen=True)
 class Pace:
-    """The size of the batches, how many workers decode (and as many encode), and whether a failure ends it."""
+    """The size of the batches, how many workers decode (and as many draw), and whether a failure ends it."""
 
     batch: BatchSize
     workers: int
@@ -78,117 +87,136 @@ class Pace:
 
 @dataclass
 class Loop(Generic[R]):
-    """One run of the loop; the fields are its surroundings."""
+    """One run of the loop; the fields are its surroundings. `lanes` give one result per picture of a batch."""
 
     work: Work[R]
+    lanes: Lanes[Sequence[Picture], Sequence[R]]
     pace: Pace
     folder: OutputFolder
     progress: Progress
     observer: Observer
     stop: Stop
-    cores: CoreShare
-    workers: Workers
+    decoders: Workers
+    drawers: Workers
     room: Room = field(default_factory=lambda: Room(for_pictures()))
-    _worked: float = 0.0
+    #: Batches at the network, or waiting for it, and results whose files are being written; the oldest first.
+    _flying: deque[tuple[Batch, Future[Done[list[Future[Written]]]]]] = field(default_factory=deque)
+    _writing: deque[Future[Written]] = field(default_factory=deque)
 
     def run(self, todo: Sequence[Source]) -> None:
         """Do the work on `todo`; ends early after a signal, or with `fail_fast` after a failed image."""
         pace = self.pace
         readers = max(pace.workers, _READERS) if todo and is_remote(todo[0].path) else pace.workers
-        decoders, encoders = ThreadPoolExecutor(readers, "decode"), ThreadPoolExecutor(pace.workers, "encode")
-        decode = Decoder(self.workers, self.work.load, Allowance(self.room.total))
-        loaded = ahead(decoders, decode, todo, limit=lambda: self._size + 2 * readers, room=self.room)
-        writing: deque[Future[Written]] = deque()
+        readings, writings = ThreadPoolExecutor(readers, "decode"), ThreadPoolExecutor(pace.workers, "encode")
+        decode = Decoder(self.decoders, self.work.load, Allowance(self.room.total))
+        loaded = ahead(readings, decode, todo, limit=lambda: self._size + 2 * readers, room=self.room)
         try:
-            while self.stop.signal is None and not (pace.fail_fast and self.progress.counts[FAILED]):
-                unreadable, results = self._batch(loaded)
-                if not unreadable and not results:
-                    break
-                self._journal([self.work.failed(one) for one in unreadable])
-                writing.extend(encoders.submit(self._written, one) for one in results)
-                self._collect(writing, keep=self._size)
-                self.observer.advanced(self.progress)
+            with self.lanes:
+                self._fly(loaded, writings)
         except Dropped:
-            pass
+            self._salvage()
         except DeviceFailed:
-            # What has left the device before is whole.
-            self._collect(writing, keep=0)
+            self._salvage()
+            self._collect(keep=0)
             raise
         finally:
             self.room.close()
-            decoders.shutdown(wait=False, cancel_futures=True)
-            encoders.shutdown(wait=True, cancel_futures=self.stop.signal is not None)
-        self._collect(writing, keep=0)
+            readings.shutdown(wait=False, cancel_futures=True)
+            writings.shutdown(wait=True, cancel_futures=self.stop.signal is not None)
+        self._collect(keep=0)
         self.observer.advanced(self.progress)
+
+    def _fly(self, loaded: Iterator[Loaded], writings: ThreadPoolExecutor) -> None:
+        """Batches to the lanes and results from them, in order; one batch waits, so that no lane does.
+
+        Drawing begins where a batch leaves its lane, also while the loop waits for a decoder.
+        """
+
+        def write(results: Sequence[R]) -> list[Future[Written]]:
+            return [writings.submit(self._written, one) for one in results]
+
+        while batch := self._next_batch(loaded):
+            self._flying.append((batch, self.lanes.submit(batch.pictures, write)))
+            while len(self._flying) > len(self.lanes) + 1 or (self._flying and self.room.full):
+                self._land()
+            if self._ended():
+                return
+        while self._flying and not self._ended():
+            self._land()
+
+    def _ended(self) -> bool:
+        return self.stop.signal is not None or (self.pace.fail_fast and self.progress.counts[FAILED] > 0)
 
     @property
     def _size(self) -> int:
         return self.pace.batch.current
 
-    def _batch(self, loaded: Iterator[Loaded]) -> tuple[list[Unreadable], Sequence[R]]:
-        """The results of one batch of pictures, and the unreadable images met on the way to it."""
-        progress = self.progress
-        with self.stop.droppable():
-            began = time.perf_counter()
-            pictures, unreadable, seconds, worked = self._next_batch(loaded)
-            decoded = time.perf_counter()
-            results = self._explained(pictures, unreadable)
-            took = time.perf_counter() - decoded
-            progress.decode_seconds += seconds
-            progress.waiting_for_decode += decoded - began
-            progress.model_seconds += took
-        self.pace.batch.spent(len(pictures), took)
-        self.cores.spent(took, self._worked + worked)
-        self._worked = 0.0
-        return unreadable, results
-
-    def _explained(self, pictures: Sequence[Picture], unreadable: Sequence[Unreadable]) -> Sequence[R]:
-        """The results of a batch. Where the device is lost, the images of the batch are marked failed first."""
-        try:
-            return self.work.batch(pictures)
-        except DeviceFailed as error:
-            lost = [Unreadable(picture.source, str(error), picture.state) for picture in pictures]
-            self._journal([self.work.failed(one) for one in (*unreadable, *lost)])
-            raise
-
-    def _next_batch(self, loaded: Iterator[Loaded]) -> tuple[list[Picture], list[Unreadable], float, float]:
-        """The readable pictures of a batch, as many as the memory for them allows, the unreadable ones met on the way,
-        the seconds and processor seconds of them."""
+    def _next_batch(self, loaded: Iterator[Loaded]) -> Batch | None:
+        """As many pictures as make a batch, or as the memory for them allows; None at the end."""
         pictures: list[Picture] = []
         unreadable: list[Unreadable] = []
-        size, seconds, worked, nbytes = self._size, 0.0, 0.0, 0
-        for item, took, spent in loaded:
-            seconds, worked, nbytes = seconds + took, worked + spent, nbytes + item.nbytes
-            if isinstance(item, Picture):
-                pictures.append(item)
-            else:
-                unreadable.append(item)
-            if len(pictures) == size or len(unreadable) == size or nbytes > self.room.total // 4:
-                break
-        return pictures, unreadable, seconds, worked
+        size, seconds, nbytes, began = self._size, 0.0, 0, time.perf_counter()
+        with self.stop.droppable():
+            for item, took in loaded:
+                seconds, nbytes = seconds + took, nbytes + item.nbytes
+                if isinstance(item, Picture):
+                    pictures.append(item)
+                else:
+                    unreadable.append(item)
+                if len(pictures) == size or len(unreadable) == size or nbytes > self.room.total // 4:
+                    break
+        self.progress.waiting_for_decode += time.perf_counter() - began
+        return Batch(pictures, unreadable, seconds) if pictures or unreadable else None
 
-    def _row(self, result: R) -> Row:
-        """The row of one result; what goes wrong with its files alone is its own failure, not the run's."""
+    def _land(self) -> None:
+        """Wait for the oldest batch to leave its lane."""
+        batch, future = self._flying.popleft()
+        began = time.perf_counter()
+        with self.stop.droppable():
+            while not wait([future], _TICK).done:
+                self.observer.advanced(self.progress)
+            try:
+                done = future.result()
+            except DeviceFailed as error:
+                self._lose(batch, error)
+                raise
+        self.progress.waiting_for_model += time.perf_counter() - began
+        self.progress.decode_seconds += batch.seconds
+        self.progress.model_seconds += done.seconds
+        self.pace.batch.spent(len(batch.pictures), done.seconds)
+        self._journal([failed_row(one) for one in batch.unreadable])
+        self._writing.extend(done.result)
+        self._collect(keep=self._size)
+        self.observer.advanced(self.progress)
+
+    def _salvage(self) -> None:
+        """What has left the network is written to the end, although the run is not."""
+        for _, future in self._flying:
+            if future.done() and not future.cancelled() and future.exception() is None:
+                self._writing.extend(future.result().result)
+
+    def _lose(self, batch: Batch, error: DeviceFailed) -> None:
+        """Mark the images of a batch failed whose device is lost."""
+        lost = [Unreadable(picture.source, str(error), picture.state) for picture in batch.pictures]
+        self._journal([failed_row(one) for one in (*batch.unreadable, *lost)])
+
+    def _written(self, result: R) -> Written:
+        """Draw one result in a worker and write its files; what goes wrong with them alone is its own failure."""
+        began, picture = time.perf_counter(), result.picture
         try:
-            return self.work.row(result)
+            row, files = self.drawers.call(self.work.render, result)
+            for name, data in files.items():
+                self.folder.write(name, data)
         except CamxError:
             raise
         except Exception as error:
-            picture = result.picture
-            return self.work.failed(
-                Unreadable(picture.source, f"its results cannot be written: {error}", picture.state)
-            )
+            row = failed_row(Unreadable(picture.source, f"its results cannot be written: {error}", picture.state))
+        return Written(row, time.perf_counter() - began, picture.nbytes)
 
-    def _written(self, result: R) -> Written:
-        began, spent = time.perf_counter(), time.thread_time()
-        row = self._row(result)
-        seconds, worked = time.perf_counter() - began, time.thread_time() - spent
-        return Written(row, seconds, worked, result.picture.nbytes)
-
-    def _collect(self, writing: deque[Future[Written]], *, keep: int) -> None:
+    def _collect(self, *, keep: int) -> None:
         """Journal the images whose files are written; wait until at most `keep` are still being written."""
         began = time.perf_counter()
-        rows = []
+        writing, rows = self._writing, []
         try:
             while writing and (len(writing) > keep or self.room.full or writing[0].done()):
                 future = writing.popleft()
@@ -196,7 +224,6 @@ class Loop(Generic[R]):
                     written = future.result()
                     self.room.give_back(written.nbytes)
                     self.progress.encode_seconds += written.seconds
-                    self._worked += written.worked
                     rows.append(written.row)
         finally:
             # Also where one could not be written: the images before it are done.
@@ -204,6 +231,8 @@ class Loop(Generic[R]):
             self._journal(rows)
 
     def _journal(self, rows: Sequence[Row]) -> None:
+        for row in rows:
+            row["index"] = self.work.indices[row["image"]]
         self.folder.append(rows)
         for row in rows:
             self.progress.add(row)

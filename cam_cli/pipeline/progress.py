@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ..outputs.journal import BLANK, FAILED, OK, Row
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from ..cams.cut import TargetLayer
     from ..images.sources import Inputs
     from ..models.catalog import Network
+
+
+E = TypeVar("E", bound="Engine")
 
 
 class Engine(Protocol):
@@ -34,6 +37,10 @@ class Engine(Protocol):
 
     @property
     def precision(self) -> str: ...
+
+    def twin(self: E) -> E:
+        """The same engine on modules of its own, with the same weights in memory: for another thread."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -86,6 +93,7 @@ class Progress:
     model_seconds: float = 0.0
     encode_seconds: float = 0.0
     waiting_for_decode: float = 0.0
+    waiting_for_model: float = 0.0
     waiting_for_encode: float = 0.0
     steps: tuple[int, int] | None = None
     started: float = field(default_factory=time.perf_counter)
@@ -111,7 +119,11 @@ class Progress:
     @property
     def limited_by(self) -> str:
         """The stage that the others wait for: decode, model or encode."""
-        stages = {"decode": self.waiting_for_decode, "model": self.model_seconds, "encode": self.waiting_for_encode}
+        stages = {
+            "decode": self.waiting_for_decode,
+            "model": self.waiting_for_model,
+            "encode": self.waiting_for_encode,
+        }
         return max(stages, key=lambda stage: stages[stage])
 
     def add(self, row: Row) -> None:

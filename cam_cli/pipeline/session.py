@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any, Generic, TypeVar
 
 from ..errors import CamxError
 from ..images.decode import memory_limit
+from ..images.picture import Picture
 from ..images.remote import is_remote
 from ..images.sources import Inputs, Source
 from ..images.workers import Workers
@@ -22,13 +24,13 @@ from ..outputs.remote import claimed_remote, staging
 from ..report import build_report
 from .batchsize import BatchSize
 from .job import RunOptions
+from .lanes import Lanes, share
 from .loop import Loop, OfPicture, Pace, Work, worker_count
-from .memory import Room, for_pictures
+from .memory import Room, for_pictures, keep_freed, settled
 from .progress import Engine, Observer, Plan, Progress, Summary
 from .record import record
 from .resume import left_to_do
 from .stop import Stop
-from .threads import CoreShare
 
 E = TypeVar("E", bound=Engine)
 R = TypeVar("R", bound=OfPicture)
@@ -39,19 +41,35 @@ class Task(Generic[E, R]):
     """What makes a command: how it finds its images and builds its engine, what its results depend on, what is done
     with every image, and the table that is derived at the end.
 
-    relabel: a row whose image has another label now, or None where it must be done again. warnings: what the
-    user should know before the first image. listen: have the engine tell how far it is with one image.
+    batch: what an engine does with a batch: one result per picture. relabel: a row whose image has another label now,
+    or None where it must be done again. warnings: what the user should know before the first image. listen: have the
+    engine tell how far it is with one image.
     """
 
     gather: Callable[[], Inputs]
     build: Callable[[], E]
     fingerprint: Callable[[E, str], dict[str, Any]]
-    work: Callable[[E, OutputFolder, Sequence[Source]], Work[R]]
+    batch: Callable[[E, Sequence[Picture]], Sequence[R]]
+    work: Callable[[E, Sequence[Source]], Work[R]]
     relabel: Callable[[E, Row, Source], Row | None]
     warnings: Callable[[E, Inputs], Iterable[str]]
     table_name: str
     table: Callable[[Iterable[Row]], Iterator[bytes]]
     listen: Callable[[E, Callable[[int, int], None]], None] = lambda engine, told: None
+
+    def lanes(self, engine: E, images: int, batch_size: int) -> Lanes[Sequence[Picture], Sequence[R]]:
+        """As many lanes as the device has use for, the first of them with `engine` itself.
+
+        One where the network cannot be copied.
+        """
+        lanes, threads = share(engine.device, math.ceil(images / batch_size))
+        engines = [engine]
+        try:
+            engines += [engine.twin() for _ in range(1, lanes)]
+        # Whatever a network's own objects have against being copied.
+        except Exception:
+            engines, threads = [engine], threads * lanes
+        return Lanes([partial(self.batch, one) for one in engines], threads)
 
 
 def planned(task: Task[E, R], options: RunOptions) -> Plan:
@@ -77,11 +95,17 @@ def carried_out(
     or cannot go on (output full); the journal then holds all that was done. A signal that comes before the
     first image raises `Dropped`; later ones end the run with a summary.
     """
+    keep_freed()
     with stop.droppable():
         inputs = task.gather()
         own = _own(inputs, options)
     # The workers begin while the engine is built.
-    with _workers(options, len(own.sources)) as workers, (claim or _claimed(options))(options.output) as folder:
+    with (
+        _workers(options, len(own.sources)) as decoders,
+        # Others than those that decode: a decoder that hangs holds up no results.
+        _workers(options, len(own.sources)) as drawers,
+        (claim or _claimed(options))(options.output) as folder,
+    ):
         with stop.droppable():
             engine = task.build()
         fingerprint = task.fingerprint(engine, inputs.base)
@@ -97,15 +121,14 @@ def carried_out(
         progress.started = time.perf_counter()
         batch = BatchSize(options.batch_size, engine.device)
         pace = Pace(batch, worker_count(options.workers, options.processes), options.fail_fast)
-        cores = CoreShare(engine.device)
-        work, room = task.work(engine, folder, inputs.sources), Room(for_pictures() // options.processes)
-        loop = Loop(work, pace, folder, progress, observer, stop, cores, workers, room)
 
         def told(done: int, total: int) -> None:
             progress.steps = (done, total) if done < total else None
-            observer.advanced(progress)
 
         task.listen(engine, told)
+        lanes = task.lanes(engine, len(todo), batch.current)
+        work, room = task.work(engine, inputs.sources), Room(for_pictures() // options.processes)
+        loop = Loop(work, lanes, pace, folder, progress, observer, stop, decoders, drawers, room)
 
         def finish(state: str) -> Summary:
             summary = Summary(plan, progress, progress.seconds, batch.current, state, stop.signal)
@@ -119,7 +142,7 @@ def carried_out(
             return summary
 
         try:
-            with cores:
+            with settled():
                 loop.run(todo)
         except BaseException:
             # What went wrong is what the user must hear of, not that the table could not be written either.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from ..cams.runner import chosen_precision, find_device
-from ..pipeline.threads import cpus
+from ..pipeline.lanes import cpus
 from .job import TrainJob
 
 

@@ -1,0 +1,146 @@
+"""Several batches at the network at once: on a CPU a core each, on a GPU one batch's words beside another's work.
+
+Threads that share one forward wait for each other at every operation, and leave a core to nobody while the other
+stages could use it. Lanes with a batch and a core each never wait; what the cores do next is left to the system, which
+shares them between the lanes and the workers that decode and encode.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Generic, NamedTuple, TypeVar
+
+import torch
+
+from .stop import Dropped
+
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
+
+#: On a CPU a lane more holds the activations of a batch more; beyond this many, lanes get several cores each.
+_MOST = 16
+#: While one lane takes results off a GPU and makes Python objects of them, the other's kernels run.
+_ON_GPU = 2
+
+
+class Share(NamedTuple):
+    """How the processors are divided: `lanes`, and the `threads` of each."""
+
+    lanes: int
+    threads: int
+
+
+def share(device: torch.device, batches: int) -> Share:
+    """Lanes for so many batches on a device, with the threads that torch has been given."""
+    threads = max(1, min(torch.get_num_threads(), cpus()))
+    most = {"cpu": min(_MOST, threads), "cuda": _ON_GPU}.get(device.type, 1)
+    lanes = max(1, min(most, batches))
+    return Share(lanes, threads // lanes if device.type == "cpu" else threads)
+
+
+def cpus() -> int:
+    """The processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class Done(Generic[C]):
+    """What has become of a batch, and the seconds that the lane took for it."""
+
+    result: C
+    seconds: float
+
+
+class Lanes(Generic[A, B]):
+    """A context of threads, one for each of `works`, which do the same on networks of their own."""
+
+    def __init__(self, works: Sequence[Callable[[A], B]], threads: int) -> None:
+        """`threads`: those that torch may use within one lane."""
+        self._pool = ThreadPoolExecutor(len(works), "lane")
+        self._idle: queue.SimpleQueue[_Lane[A, B]] = queue.SimpleQueue()
+        self._lanes = [_Lane(work) for work in works]
+        self._threads, self._before = threads, torch.get_num_threads()
+
+    def __len__(self) -> int:
+        return len(self._lanes)
+
+    def __enter__(self) -> Lanes[A, B]:
+        torch.set_num_threads(self._threads)
+        for lane in self._lanes:
+            self._idle.put(lane)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Wait for what is under way; after an error break it off, between two operations of the network."""
+        if error is not None:
+            for lane in self._lanes:
+                lane.interrupt()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        torch.set_num_threads(self._before)
+
+    def submit(self, item: A, then: Callable[[B], C]) -> Future[Done[C]]:
+        """The work on `item` in the next lane that is free, and then what `then` makes of it in the same thread."""
+        return self._pool.submit(self._done, item, then)
+
+    def _done(self, item: A, then: Callable[[B], C]) -> Done[C]:
+        lane = self._idle.get()
+        try:
+            began = time.perf_counter()
+            result = lane(item)
+            seconds = time.perf_counter() - began
+        finally:
+            self._idle.put(lane)
+        return Done(then(result), seconds)
+
+
+class _Lane(Generic[A, B]):
+    """One network's work, which another thread can break off."""
+
+    def __init__(self, work: Callable[[A], B]) -> None:
+        self._work = work
+        self._lock = threading.Lock()
+        self._thread: int | None = None
+        self._closed = False
+
+    def __call__(self, item: A) -> B:
+        try:
+            self._enter()
+            try:
+                return self._work(item)
+            finally:
+                self._leave()
+        except Dropped:
+            # A copy without a traceback: that of the forward would keep its tensors.
+            raise Dropped from None
+
+    def interrupt(self) -> None:
+        """Raise `Dropped` in the thread that is at work here, as a signal does in the main one; none enters again."""
+        with self._lock:
+            self._closed = True
+            if self._thread is not None:
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._thread), ctypes.py_object(Dropped))
+
+    def _enter(self) -> None:
+        with self._lock:
+            if self._closed:
+                raise Dropped
+            self._thread = threading.get_ident()
+
+    def _leave(self) -> None:
+        with self._lock:
+            self._thread = None
+            closed = self._closed
+        # What was raised from outside arrives within this function, or has arrived already.
+        if closed:
+            time.sleep(0)
