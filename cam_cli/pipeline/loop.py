@@ -137,7 +137,7 @@ class Loop(Generic[R]):
 
         while batch := self._next_batch(loaded):
             self._flying.append((batch, self.lanes.submit(batch.pictures, write)))
-            while len(self._flying) > len(self.lanes) + 1 or (self._flying and self.room.full):
+            while len(self._flying) > 2 * len(self.lanes) or (self._flying and self.room.full):
                 self._land()
             if self._ended():
                 return

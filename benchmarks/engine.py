@@ -1,0 +1,128 @@
+"""The engine beside the plain network, pytorch-grad-cam and torch-cam, in one run on the same batch.
+
+    python -m benchmarks.engine --models resnet50 vit_base_patch16_224 --batch 16 --json engine.json
+
+A normalised batch lies on the device. In turn, round after round: the plain forward under `inference_mode`, the
+engine's maps of the predicted class, those of the five best classes, and the two libraries' Grad-CAM of the same layer,
+all in the same precision and memory format. A round gives ratios to its own plain forward; the medians are told.
+Weights are random.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cam_cli.cams.explainer import Explainer, ExplainOptions
+from cam_cli.models.catalog import ModelSpec, load_model
+from cam_cli.pipeline.memory import keep_freed
+
+from .machine import machine, synchronised
+
+_MODELS = ("resnet50", "convnext_base", "vit_base_patch16_224", "efficientnet_b0")
+
+
+def ways(explainer: Explainer, batch: Tensor, *, rivals: bool) -> Iterator[tuple[str, Callable[[], object]]]:
+    """What is timed, by name; the plain forward first."""
+    module, autocast = explainer.network.module, explainer._runner.autocast
+
+    @torch.inference_mode()
+    def plain() -> Tensor:
+        with autocast():
+            scores: Tensor = module(batch)
+        return scores
+
+    best = plain().float().topk(5).indices.clone()
+    yield "plain", plain
+    yield "predicted", lambda: explainer.explain_tensor(batch)
+    yield "top5", lambda: explainer.explain_tensor(batch, best)
+    if rivals:
+        yield from _rivals(explainer, batch, best[:, 0])
+
+
+def _rivals(explainer: Explainer, batch: Tensor, best: Tensor) -> Iterator[tuple[str, Callable[[], object]]]:
+    """The other libraries, told the layer; where a network is no CNN, how its tokens are a map."""
+    import pytorch_grad_cam
+    import torchcam.methods
+    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+
+    layer, layout = explainer.layer, explainer.layer.layout
+    module, autocast = explainer.network.module, explainer._runner.autocast
+    reshape = None if layout.kind == "NCHW" else layout.to_nchw
+    targets = [ClassifierOutputTarget(index) for index in best.tolist()]
+
+    def grad_cam() -> Any:
+        with pytorch_grad_cam.GradCAM(module, [module.get_submodule(layer.name)], reshape) as cam, autocast():
+            return cam(batch, targets)
+
+    def torch_cam() -> Any:
+        with torchcam.methods.GradCAM(module, layer.name) as cam, autocast():
+            return cam(best.tolist(), module(batch.clone().requires_grad_()))
+
+    yield "grad-cam", grad_cam
+    if layout.kind == "NCHW":  # it knows no other
+        yield "torch-cam", torch_cam
+
+
+def measured(explainer: Explainer, batch: Tensor, rounds: int, *, rivals: bool) -> dict[str, Any]:
+    """Images per second of the plain forward, and the rate of every other way in shares of it: medians, extremes."""
+    found = dict(ways(explainer, batch, rivals=rivals))
+    seconds: dict[str, list[float]] = {name: [] for name in found}
+    for number in range(rounds + 1):
+        for name, way in found.items():
+            synchronised(explainer.device)
+            began = time.perf_counter()
+            way()
+            synchronised(explainer.device)
+            if number:  # the first round warms up
+                seconds[name].append(time.perf_counter() - began)
+    plain = seconds["plain"]
+    rate = len(batch) / median(plain)
+    ratios = {name: [a / b for a, b in zip(plain, times)] for name, times in seconds.items() if name != "plain"}
+    told = {name: [round(f(values), 3) for f in (median, min, max)] for name, values in ratios.items()}
+    others = {
+        f"predicted against {name}": round(median(b / a for a, b in zip(seconds["predicted"], seconds[name])), 2)
+        for name in ("grad-cam", "torch-cam")
+        if name in seconds
+    }
+    return {"plain images per second": round(rate, 2), "ratios (median, least, most)": told, **others}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", nargs="+", default=_MODELS)
+    parser.add_argument("--batch", type=int, nargs="+", default=[16])
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--no-rivals", action="store_true", help="without pytorch-grad-cam and torch-cam")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    keep_freed()
+    rows: list[dict[str, Any]] = []
+    for name in options.models:
+        network = load_model(ModelSpec(name, pretrained=False))
+        explainer = Explainer(network, ExplainOptions(device=options.device, precision=options.precision))
+        height, width = network.preprocessing.input_size
+        for size in options.batch:
+            batch = torch.randn(size, network.preprocessing.channels, height, width, device=explainer.device)
+            batch = batch.to(memory_format=torch.channels_last)
+            row = measured(explainer, batch, options.rounds, rivals=not options.no_rivals)
+            rows.append({"model": name, "batch": size, "precision": explainer.precision, **row})
+            print(json.dumps(rows[-1]), flush=True)
+    if options.json:
+        options.json.write_text(json.dumps({"machine": machine(explainer.device), "rows": rows}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

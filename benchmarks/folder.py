@@ -1,0 +1,224 @@
+"""A folder of photos to overlays and a table, beside what its stages reach alone, and beside the loop people write.
+
+    python -m benchmarks.folder --model mobilenetv2_100 --images 600 --json folder.json
+
+Every round measures, one after the other: decoding alone, the plain network alone, encoding alone, each with the whole
+machine to itself and nothing between its items; `camx explain` on the folder; and `--loop`, one image after the other
+with pytorch-grad-cam and cv2. What a round gives are ratios; the median over the rounds is what is told.
+
+On a CPU the stages share the cores: a machine that does D, F and E images per second of each stage alone can do
+1 / (1/D + 1/F + 1/E) of all three. With a GPU the network has a device of its own: the ceiling is the smaller of F and
+1 / (1/D + 1/E). Weights are random; speed does not depend on them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+
+from cam_cli.cams.explainer import Explainer, ExplainOptions
+from cam_cli.cams.explanation import Explanation
+from cam_cli.images.picture import load
+from cam_cli.images.sources import Source, find
+from cam_cli.models.catalog import ModelSpec, load_model
+from cam_cli.outputs.folder import OutputFolder
+from cam_cli.outputs.pictures import Rendering
+from cam_cli.outputs.results import Results
+from cam_cli.pipeline.lanes import cpus, share
+from cam_cli.pipeline.memory import keep_freed
+
+from .machine import machine, synchronised
+from .photos import make
+
+_ROOT = Path(__file__).parents[1]
+#: Seconds for which a stage is measured alone.
+_SECONDS = 4.0
+
+
+class Bench:
+    """One network and one folder."""
+
+    def __init__(self, options: argparse.Namespace, folder: Path) -> None:
+        self.options, self.folder = options, folder
+        network = load_model(ModelSpec(options.model, pretrained=False))
+        self.explainer = Explainer(network, ExplainOptions(device=options.device, precision=options.precision))
+        self.sources = find([str(folder / "photos")]).sources
+        self.preprocessing = network.preprocessing
+        # As many as fill the caches with other things before one comes again.
+        pictures = [load(source, self.preprocessing) for source in self.sources[:64]]
+        self.explanations: list[Explanation] = []
+        for start in range(0, len(pictures), 8):
+            self.explanations += self.explainer.explain(pictures[start : start + 8])  # type: ignore[arg-type]
+
+    def decode(self) -> float:
+        """Images per second of all cores: read, decode, prepare."""
+        return _on_all_cores(lambda item: load(item, self.preprocessing), self.sources)
+
+    def encode(self) -> float:
+        """Images per second of all cores: draw, encode, measure and write."""
+        results = Results(Rendering(), 192)
+        with tempfile.TemporaryDirectory(dir=self.folder) as out:
+            target = OutputFolder(out)
+
+            def written(explanation: Explanation) -> None:
+                for name, data in results.of(explanation).files.items():
+                    target.write(name, data)
+
+            return _on_all_cores(written, self.explanations)
+
+    def forward(self) -> float:
+        """Images per second of the plain network, in the best of a few ways to run it."""
+        if self.explainer.device.type != "cpu":
+            ways = [(1, 1, size) for size in (64, 128, 256)]
+        else:
+            threads = {(1, torch.get_num_threads()), share(self.explainer.device, 1000)}
+            ways = [(*one, size) for one in sorted(threads) for size in (4, 8, 16)]
+        best = max(ways, key=lambda way: self._forwards(*way, _SECONDS / 8))
+        return self._forwards(*best, _SECONDS)
+
+    def _forwards(self, lanes: int, threads: int, size: int, seconds: float) -> float:
+        before = torch.get_num_threads()
+        torch.set_num_threads(threads)
+        explainers = [self.explainer, *(self.explainer.twin() for _ in range(1, lanes))]
+        height, width = self.preprocessing.input_size
+        inputs = torch.randn(size, self.preprocessing.channels, height, width, device=self.explainer.device)
+        inputs = inputs.to(memory_format=torch.channels_last)
+        counts: list[int] = []
+
+        def run(explainer: Explainer, until: float) -> None:
+            done = 0
+            with torch.inference_mode(), explainer._runner.autocast():
+                while time.perf_counter() < until:
+                    explainer.network.module(inputs)
+                    done += size
+                    if done % (8 * size) == 0:
+                        synchronised(explainer.device)
+                synchronised(explainer.device)
+            counts.append(done)
+
+        run(explainers[0], time.perf_counter())
+        began = time.perf_counter()
+        until = began + seconds
+        threads_of = [threading.Thread(target=run, args=(one, until)) for one in explainers]
+        for thread in threads_of:
+            thread.start()
+        for thread in threads_of:
+            thread.join()
+        rate = sum(counts) / (time.perf_counter() - began)
+        torch.set_num_threads(before)
+        return rate
+
+    def explain(self) -> float:
+        """Images per second of `camx explain`: what more images cost, without what one image costs already."""
+        one, all_of_them = self._process(1), self._process(len(self.sources))
+        return (len(self.sources) - 1) / (all_of_them - one)
+
+    def _process(self, images: int) -> float:
+        options = self.options
+        with tempfile.TemporaryDirectory(dir=self.folder) as out:
+            command = [sys.executable, "-m", "cli.main", "explain", str(self.folder / "photos"), "--limit", str(images),
+                       "-m", options.model, "--no-pretrained", "-q", "-o", f"{out}/out", "--device", options.device,
+                       "--precision", options.precision, *options.flags]  # fmt: skip
+            began = time.perf_counter()
+            subprocess.run(command, env={**os.environ, "PYTHONPATH": str(_ROOT)}, check=True)
+            return time.perf_counter() - began
+
+    def loop(self) -> float:
+        """Images per second of the loop people write, for a tenth of the images."""
+        from .written_loop import explained
+
+        sources = self.sources[: max(8, len(self.sources) // 10)]
+        module = self.explainer.network.module
+        layer = module.get_submodule(self.explainer.layer.name)
+        with tempfile.TemporaryDirectory(dir=self.folder) as out:
+            explained(module, layer, self.preprocessing, [sources[0].path], out)
+            began = time.perf_counter()
+            explained(module, layer, self.preprocessing, [source.path for source in sources], out)
+            return len(sources) / (time.perf_counter() - began)
+
+
+def _on_all_cores(work: Callable[[Any], Any], items: Sequence[Source] | Sequence[Explanation]) -> float:
+    """Items per second of as many processes as there are cores, which do nothing else."""
+    context = multiprocessing.get_context("fork")
+    barrier, counts = context.Barrier(cpus() + 1), context.Queue()
+
+    def run(first: int) -> None:
+        keep_freed()
+        done = 0
+        for item in items[:8]:
+            work(item)
+        barrier.wait()
+        until = time.perf_counter() + _SECONDS
+        while time.perf_counter() < until:
+            work(items[(first + done * cpus()) % len(items)])
+            done += 1
+        counts.put(done)
+
+    processes = [context.Process(target=run, args=(first,)) for first in range(cpus())]
+    for process in processes:
+        process.start()
+    barrier.wait()
+    began = time.perf_counter()
+    total = sum(counts.get() for _ in processes)
+    seconds = time.perf_counter() - began
+    for process in processes:
+        process.join()
+    return total / seconds
+
+
+def measured(bench: Bench) -> dict[str, float]:
+    """One round."""
+    found = {"decode": bench.decode(), "forward": bench.forward(), "encode": bench.encode(), "explain": bench.explain()}
+    both = 1 / (1 / found["decode"] + 1 / found["encode"])
+    on_cpu = bench.explainer.device.type == "cpu"
+    found["ceiling"] = 1 / (1 / both + 1 / found["forward"]) if on_cpu else min(both, found["forward"])
+    found["of the ceiling"] = found["explain"] / found["ceiling"]
+    if bench.options.loop:
+        found["loop"] = bench.loop()
+        found["of the loop"] = found["explain"] / found["loop"]
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="mobilenetv2_100")
+    parser.add_argument("--images", type=int, default=600)
+    parser.add_argument("--size", type=int, nargs=2, default=(500, 375), metavar=("WIDTH", "HEIGHT"))
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--loop", action="store_true", help="also the loop with pytorch-grad-cam and cv2")
+    parser.add_argument("--flags", nargs=argparse.REMAINDER, default=[], help="more flags for camx explain; the last")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    keep_freed()
+    with tempfile.TemporaryDirectory() as folder:
+        make(Path(folder) / "photos", options.images, tuple(options.size))
+        bench = Bench(options, Path(folder))
+        rounds = []
+        for number in range(options.rounds):
+            rounds.append(measured(bench))
+            print(f"round {number + 1}: " + ", ".join(f"{k} {v:.3g}" for k, v in rounds[-1].items()), flush=True)
+    medians = {key: round(median(one[key] for one in rounds), 3) for key in rounds[0]}
+    print("median: " + ", ".join(f"{k} {v:.3g}" for k, v in medians.items()))
+    if options.json:
+        asked = {"model": options.model, "images": options.images, "size": options.size, "flags": options.flags}
+        content = {"machine": machine(bench.explainer.device), **asked, "precision": bench.explainer.precision}
+        options.json.write_text(json.dumps({**content, "median": medians, "rounds": rounds}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
