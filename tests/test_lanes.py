@@ -56,7 +56,7 @@ def test_lanes_work_at_the_same_time() -> None:
         meeting.wait()
         return 10 * item
 
-    with Lanes([work, work], 1) as lanes:
+    with Lanes([work, work], 1, CPU) as lanes:
         assert [future.result().result for future in [lanes.submit(n, str) for n in range(6)]] == [
             "0",
             "10",
@@ -67,9 +67,18 @@ def test_lanes_work_at_the_same_time() -> None:
         ]
 
 
+def test_a_lane_with_a_processor_of_its_own_counts_the_seconds_of_that() -> None:
+    """What others took the processor away for says nothing about the size of a batch."""
+    with Lanes([time.sleep], 1, CPU) as alone, Lanes([time.sleep], 2, CPU) as shared:
+        for lanes, least, most in ((alone, 0.0, 0.05), (shared, 0.1, 9.9)):
+            done = lanes.submit(0.1, bool).result()
+            assert done.seconds >= 0.1
+            assert least <= done.cost <= most
+
+
 def test_the_number_of_threads_is_restored() -> None:
     before = torch.get_num_threads()
-    with Lanes([lambda item: torch.get_num_threads()], before + 1) as lanes:
+    with Lanes([lambda item: torch.get_num_threads()], before + 1, CPU) as lanes:
         assert lanes.submit(None, int).result().result == before + 1
     assert torch.get_num_threads() == before
 
@@ -100,7 +109,7 @@ def test_what_is_under_way_is_broken_off() -> None:
         finished.set()
 
     began = time.monotonic()
-    futures = dropped(Lanes([work, work], 1), 4, begun.wait)
+    futures = dropped(Lanes([work, work], 1, CPU), 4, begun.wait)
     assert time.monotonic() - began < 5
     assert not finished.is_set()
     for future in futures:
@@ -111,7 +120,7 @@ def test_an_interrupt_never_reaches_what_a_thread_does_next() -> None:
     """Lanes broken off at any moment, hundreds of times: each call is done, dropped or cancelled, no thread complains."""
     for number in range(300):
         works = [partial(_count, 20 * number), time.sleep]
-        for future in dropped(Lanes(works, 1), 3):
+        for future in dropped(Lanes(works, 1, CPU), 3):
             assert future.cancelled() or isinstance(future.exception(), Dropped) or future.result().seconds >= 0
 
 
@@ -133,7 +142,7 @@ def test_twins_explain_at_the_same_time_as_one_does_alone() -> None:
     def work(engine: Explainer) -> Callable[[list[Image.Image]], np.ndarray]:
         return lambda batch: engine(batch)[0].maps[0].values
 
-    with Lanes([work(explainer), work(explainer.twin()), work(explainer.twin())], 1) as lanes:
+    with Lanes([work(explainer), work(explainer.twin()), work(explainer.twin())], 1, CPU) as lanes:
         together = [lanes.submit(batch, np.copy) for batch in photos]
         for one, future in zip(alone, together, strict=True):
             np.testing.assert_allclose(future.result().result, one, rtol=1e-5, atol=1e-7)

@@ -54,17 +54,23 @@ def cpus() -> int:
 
 @dataclass(frozen=True)
 class Done(Generic[C]):
-    """What has become of a batch, and the seconds that the lane took for it."""
+    """What has become of a batch, and the seconds that the lane took for it.
+
+    cost: what batches are compared by: seconds of the processor where a lane has one, which do not count what others
+    took it away for; else those of the clock.
+    """
 
     result: C
     seconds: float
+    cost: float
 
 
 class Lanes(Generic[A, B]):
     """A context of threads, one for each of `works`, which do the same on networks of their own."""
 
-    def __init__(self, works: Sequence[Callable[[A], B]], threads: int) -> None:
+    def __init__(self, works: Sequence[Callable[[A], B]], threads: int, device: torch.device) -> None:
         """`threads`: those that torch may use within one lane."""
+        self._clock = time.thread_time if device.type == "cpu" and threads == 1 else time.perf_counter
         self._pool = ThreadPoolExecutor(len(works), "lane")
         self._idle: queue.SimpleQueue[_Lane[A, B]] = queue.SimpleQueue()
         self._lanes = [_Lane(work) for work in works]
@@ -96,12 +102,12 @@ class Lanes(Generic[A, B]):
     def _done(self, item: A, then: Callable[[B], C]) -> Done[C]:
         lane = self._idle.get()
         try:
-            began = time.perf_counter()
+            began, spent = time.perf_counter(), self._clock()
             result = lane(item)
-            seconds = time.perf_counter() - began
+            seconds, cost = time.perf_counter() - began, self._clock() - spent
         finally:
             self._idle.put(lane)
-        return Done(then(result), seconds)
+        return Done(then(result), seconds, cost)
 
 
 class _Lane(Generic[A, B]):

@@ -183,7 +183,7 @@ class Loop(Generic[R]):
         self.progress.waiting_for_model += time.perf_counter() - began
         self.progress.decode_seconds += batch.seconds
         self.progress.model_seconds += done.seconds
-        self.pace.batch.spent(len(batch.pictures), done.seconds)
+        self.pace.batch.spent(len(batch.pictures), done.cost)
         self._journal([failed_row(one) for one in batch.unreadable])
         self._writing.extend(done.result)
         self._collect(keep=self._size)

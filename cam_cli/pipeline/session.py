@@ -69,7 +69,7 @@ class Task(Generic[E, R]):
         # Whatever a network's own objects have against being copied.
         except Exception:
             engines, threads = [engine], threads * lanes
-        return Lanes([partial(self.batch, one) for one in engines], threads)
+        return Lanes([partial(self.batch, one) for one in engines], threads, engine.device)
 
 
 def planned(task: Task[E, R], options: RunOptions) -> Plan:
