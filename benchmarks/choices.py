@@ -1,0 +1,156 @@
+"""What three choices of the pipeline rest on, each way beside its alternative in one run on a CPU.
+
+python -m benchmarks.choices drawing     # overlays per second: threads against processes
+python -m benchmarks.choices lanes       # forwards: all cores on one batch against a batch and a core each
+python -m benchmarks.choices memory      # forwards: memory given back to the system against memory kept
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+
+from cam_cli.cams.explanation import ClassMap, Explanation, Prediction
+from cam_cli.images.geometry import Preprocessing
+from cam_cli.images.picture import Picture, load
+from cam_cli.images.sources import find
+from cam_cli.models.catalog import ModelSpec, load_model
+from cam_cli.outputs.pictures import Rendering
+from cam_cli.outputs.results import Results
+from cam_cli.pipeline.lanes import cpus
+from cam_cli.pipeline.memory import keep_freed
+
+from .photos import make
+
+_ROUNDS, _SECONDS = 5, 3.0
+_MODEL = "mobilenetv2_100"
+
+
+def drawing() -> None:
+    """Overlays of 500×375 per second, drawn and encoded but not written, by 1, 2 and 4 threads, and processes."""
+    keep_freed()
+    preprocessing = Preprocessing((224, 224), (256, 256), "center", "bicubic", (0.5,) * 3, (0.5,) * 3)
+    with tempfile.TemporaryDirectory() as folder:
+        make(Path(folder), 64)
+        pictures = [load(source, preprocessing) for source in find([folder]).sources]
+    best, random = Prediction(0, "class", 0.5), np.random.default_rng(0)
+    explanations = [
+        Explanation(
+            picture, (best,) * 5, (ClassMap("gradcam", "layer", best, random.normal(size=(7, 7)).astype(np.float32)),)
+        )
+        for picture in pictures
+        if isinstance(picture, Picture)
+    ]
+    draw = Results(Rendering(), 192).of
+
+    def threads(count: int) -> float:
+        with ThreadPoolExecutor(count) as pool:
+            began = time.perf_counter()
+            list(pool.map(draw, explanations * 4))
+            return 4 * len(explanations) / (time.perf_counter() - began)
+
+    def processes(count: int) -> float:
+        began, children = time.perf_counter(), []
+        for first in range(count):
+            child = os.fork()
+            if not child:
+                for one in (explanations * 4)[first::count]:
+                    draw(one)
+                os._exit(0)
+            children.append(child)
+        for child in children:
+            os.waitpid(child, 0)
+        return 4 * len(explanations) / (time.perf_counter() - began)
+
+    threads(1)
+    ways = {
+        f"{n} {name}": (way, n) for n in (1, 2, 4) for name, way in (("threads", threads), ("processes", processes))
+    }
+    rates: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(_ROUNDS):
+        for name, (way, count) in ways.items():
+            rates[name].append(way(count))
+    _tell(rates, "overlays per second")
+
+
+def lanes() -> None:
+    """Forwards of batches of 8: one network with all threads, and one per core with one thread."""
+    keep_freed()
+    network = load_model(ModelSpec(_MODEL, pretrained=False))
+    networks = [network, *(network.twin() for _ in range(1, cpus()))]
+    batch = torch.randn(8, 3, 224, 224).contiguous(memory_format=torch.channels_last)
+
+    def rate(count: int, threads: int) -> float:
+        torch.set_num_threads(threads)
+        done: list[int] = []
+
+        def run(module: Callable[[torch.Tensor], object]) -> None:
+            forwards, until = 0, time.perf_counter() + _SECONDS
+            with torch.inference_mode():
+                while time.perf_counter() < until:
+                    module(batch)
+                    forwards += 1
+            done.append(forwards)
+
+        workers = [threading.Thread(target=run, args=(one.module,)) for one in networks[:count]]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        return sum(done) * len(batch) / _SECONDS
+
+    together, apart = f"one lane, {cpus()} threads", f"{cpus()} lanes, one thread each"
+    rates: dict[str, list[float]] = {together: [], apart: []}
+    for _ in range(_ROUNDS):
+        rates[together].append(rate(1, cpus()))
+        rates[apart].append(rate(cpus(), 1))
+    _tell(rates, "images per second")
+
+
+_FORWARDS = """
+import json, os, sys, timm, torch
+from cam_cli.pipeline.memory import keep_freed
+if sys.argv[2] == "kept": keep_freed()
+torch.set_num_threads(1)
+module, batch = timm.create_model(sys.argv[1]).eval(), torch.randn(8, 3, 224, 224)
+with torch.inference_mode():
+    module(batch)
+    before = os.times()
+    for _ in range(25): module(batch)
+    after = os.times()
+print(json.dumps([1000 * (after.user - before.user) / 200, 1000 * (after.system - before.system) / 200]))
+"""
+
+
+def memory() -> None:
+    """Milliseconds of the processor per image, the system's part among them, of forwards of batches of 8."""
+    rates: dict[str, list[float]] = {}
+    for _ in range(_ROUNDS):
+        for way in ("given back", "kept"):
+            command = [sys.executable, "-c", _FORWARDS, _MODEL, way]
+            root = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+            user, system = json.loads(subprocess.run(command, env=root, check=True, capture_output=True).stdout)
+            rates.setdefault(f"{way}, in all", []).append(user + system)
+            rates.setdefault(f"{way}, the system's part", []).append(system)
+    _tell(rates, "ms per image")
+
+
+def _tell(values: dict[str, list[float]], unit: str) -> None:
+    for name, found in values.items():
+        print(f"{name}: {median(found):.1f} {unit} ({min(found):.1f} to {max(found):.1f})")
+
+
+if __name__ == "__main__":
+    {"drawing": drawing, "lanes": lanes, "memory": memory}[sys.argv[1]]()
