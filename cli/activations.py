@@ -45,6 +45,7 @@ def activations(
     precision: flags.Precision = "auto",
     batch_size: flags.BatchSize = "auto",
     workers: flags.Workers = "auto",
+    decode: flags.Decode = "exact",
     wandb: flags.Wandb = False,
     wandb_project: flags.WandbProject = None,
     wandb_entity: flags.WandbEntity = None,
@@ -97,6 +98,7 @@ def activations(
         workers=auto_or_number("--workers", workers),
         max_pixels=max_pixels,
         image_timeout=image_timeout,
+        decode=decode,
         fail_fast=fail_fast,
         command=shlex.join(["camx", *sys.argv[1:]]),
     )

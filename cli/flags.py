@@ -109,6 +109,8 @@ BatchSize = Annotated[str, option(SPEED, "--batch-size", "-b", help="Images per 
 Workers = Annotated[
     str, option(SPEED, "--workers", "-j", help="Processes that decode, and as many that draw, or auto.")
 ]
+_DECODE_HELP = "How JPEG files are decoded: exact, or draft (large ones at a scale that is enough)."
+Decode = Annotated[str, option(SPEED, "--decode", help=_DECODE_HELP)]
 _SHARD_HELP = "Do one share of the images: i/n, or auto (auto/n) for what the scheduler says. `camx merge` joins them."
 ShardOf = Annotated[str | None, option(SPEED, "--shard", help=_SHARD_HELP)]
 _ENGINE_HELP = "local, or ray: an actor per GPU of a cluster (needs camx[ray])."

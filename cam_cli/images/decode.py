@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 
 import numpy as np
@@ -96,16 +98,22 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS, unasked: int | None = N
     16-bit, 32-bit and float pixels are scaled to 8 bits, not clipped. Raises `UnreadableImage`, and `NeedsMemory`
     at the header of a picture that takes more than `unasked` bytes to decode.
     """
+    with opened(data, max_pixels=max_pixels) as image:
+        return loaded(image, unasked=unasked)
+
+
+@contextmanager
+def opened(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
+    """A picture of which the header is read and nothing decoded.
+
+    Whatever is wrong with it, also what comes out while it is open, is raised as `UnreadableImage`.
+    """
     try:
         with Image.open(io.BytesIO(data), formats=_formats()) as image:
             width, height = image.size
             if width * height > max_pixels:
                 raise UnreadableImage(f"{width}×{height} pixels are over the limit of {max_pixels:,} (--max-pixels)")
-            need = width * height * _BYTES_PER_PIXEL
-            if unasked is not None and need > unasked:
-                raise NeedsMemory(need)
-            image.load()
-            return upright_rgb(image)
+            yield image
     except (UnreadableImage, NeedsMemory):
         raise
     except UnidentifiedImageError as error:
@@ -117,6 +125,18 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS, unasked: int | None = N
     # Decoders raise nearly anything on broken input (struct.error, SyntaxError, KeyError …).
     except Exception as error:
         raise UnreadableImage(f"broken image: {str(error) or type(error).__name__}") from error
+
+
+def loaded(image: Image.Image, *, unasked: int | None = None, beside: int = 0) -> Image.Image:
+    """The pixels of an open picture as `decode` gives them; the decoder takes so many bytes `beside` them.
+
+    Raises `NeedsMemory` where that takes more than `unasked` bytes.
+    """
+    need = image.width * image.height * _BYTES_PER_PIXEL + beside
+    if unasked is not None and need > unasked:
+        raise NeedsMemory(need)
+    image.load()
+    return upright_rgb(image)
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:

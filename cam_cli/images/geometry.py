@@ -42,6 +42,35 @@ class Frame(NamedTuple):
         return Frame(self.left * x, self.top * y, self.right * x, self.bottom * y)
 
 
+class Extent(NamedTuple):
+    """What decoded pixels show: a picture of `width`×`height`, at its own scale or a smaller one, in `box` of them."""
+
+    width: int
+    height: int
+    box: Frame
+
+    @classmethod
+    def whole(cls, width: int, height: int) -> Extent:
+        """That of a picture at its own scale."""
+        return cls(width, height, Frame(0, 0, width, height))
+
+
+class Placement(NamedTuple):
+    """Where a picture lies in the network's input.
+
+    size: width and height of the whole picture at that scale. kept: left, top, right, bottom of what the crop keeps
+    of it. left, top: where that begins in the input; above 0 where there is padding. frame: all of the input, in pixels
+    of the picture. long: the whole picture at that scale is many times the input.
+    """
+
+    size: tuple[int, int]
+    kept: tuple[int, int, int, int]
+    left: int
+    top: int
+    frame: Frame
+    long: bool
+
+
 @dataclass(frozen=True)
 class Preprocessing:
     """How a picture becomes the network's input: a model's own data configuration, resolved.
@@ -62,25 +91,40 @@ class Preprocessing:
     def channels(self) -> int:
         return len(self.mean)
 
-    def apply(self, picture: Image.Image) -> tuple[np.ndarray, Frame]:
-        """An upright RGB picture as uint8 H×W×C of `input_size`, and the frame of it in the picture."""
+    def apply(self, picture: Image.Image, extent: Extent | None = None) -> tuple[np.ndarray, Frame]:
+        """An upright RGB picture as uint8 H×W×C of `input_size`, and the frame of it in the picture.
+
+        `extent`: what `picture` shows, where it was decoded at a smaller scale; the frame is in pixels of `extent`.
+        """
         if self.channels == 1:
             picture = picture.convert("L")
-        width, height = picture.size
+        width, height, box = extent or Extent.whole(*picture.size)
+        place = self.placed(width, height)
+        how, kept = INTERPOLATIONS[self.interpolation], place.kept
+        if not place.long:
+            whole = picture if picture.size == place.size else picture.resize(place.size, how, box)
+            part = whole.crop(kept)
+        else:
+            x, y = (box.right - box.left) / place.size[0], (box.bottom - box.top) / place.size[1]
+            right, bottom = min(box.left + kept[2] * x, box.right), min(box.top + kept[3] * y, box.bottom)
+            source = (box.left + kept[0] * x, box.top + kept[1] * y, right, bottom)
+            part = picture.resize((kept[2] - kept[0], kept[3] - kept[1]), how, source)
+        return self._padded(part, place), place.frame
+
+    def placed(self, width: int, height: int) -> Placement:
+        """Where a picture of this size lies in the input."""
         new_width, new_height = self.resized(width, height)
         in_height, in_width = self.input_size
         left, top = _start(new_width, in_width), _start(new_height, in_height)
-        x, y = width / new_width, height / new_height
-        how = INTERPOLATIONS[self.interpolation]
-        box = (max(left, 0), max(top, 0), min(left + in_width, new_width), min(top + in_height, new_height))
-        if new_width * new_height <= _FULL_RESIZE * in_width * in_height:
-            whole = picture if picture.size == (new_width, new_height) else picture.resize((new_width, new_height), how)
-            kept = whole.crop(box)
-        else:
-            source = (box[0] * x, box[1] * y, min(box[2] * x, width), min(box[3] * y, height))
-            kept = picture.resize((box[2] - box[0], box[3] - box[1]), how, source)
-        seen = Frame(left, top, left + in_width, top + in_height).scaled(x, y)
-        return self._padded(kept, box[0] - left, box[1] - top), seen
+        kept = (max(left, 0), max(top, 0), min(left + in_width, new_width), min(top + in_height, new_height))
+        frame = Frame(left, top, left + in_width, top + in_height).scaled(width / new_width, height / new_height)
+        long = new_width * new_height > _FULL_RESIZE * in_width * in_height
+        return Placement((new_width, new_height), kept, kept[0] - left, kept[1] - top, frame, long)
+
+    @property
+    def background(self) -> tuple[int, ...]:
+        """The levels of padding, one per channel: the mean colour for `border`, else black."""
+        return tuple(round(255 * v) if self.crop_mode == "border" else 0 for v in self.mean)
 
     def resized(self, width: int, height: int) -> tuple[int, int]:
         """Width and height of the whole picture at the scale at which the network sees it."""
@@ -95,14 +139,14 @@ class Preprocessing:
         ratio = by(height / to_height, width / to_width)
         return max(1, round(width / ratio)), max(1, round(height / ratio))
 
-    def _padded(self, picture: Image.Image, left: int, top: int) -> np.ndarray:
-        """The picture in a field of `input_size`; the rest is the mean colour for `border`, else black."""
+    def _padded(self, picture: Image.Image, place: Placement) -> np.ndarray:
+        """What the crop keeps, in a field of `input_size`."""
         pixels = np.asarray(picture).reshape(picture.height, picture.width, self.channels)
         if pixels.shape[:2] == self.input_size:
             return pixels
         out = np.empty((*self.input_size, self.channels), np.uint8)
-        out[:] = [round(255 * v) for v in self.mean] if self.crop_mode == "border" else 0
-        out[top : top + picture.height, left : left + picture.width] = pixels
+        out[:] = self.background
+        out[place.top : place.top + picture.height, place.left : place.left + picture.width] = pixels
         return out
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -11,11 +12,15 @@ from PIL import Image
 
 from ..errors import UnreadableImage
 from .decode import MAX_PIXELS, NeedsMemory, allow_pixels, decode, read
-from .geometry import Frame, Preprocessing, fitted
+from .draft import decode_draft
+from .geometry import Extent, Frame, Preprocessing, fitted
 from .sources import Source
 
 #: How large the picture under an overlay is: a long side in pixels, its own size, or as the network saw it.
 CanvasSize = int | Literal["original", "model"]
+
+#: How files are decoded: as they are, or large JPEG files at a smaller scale that is enough.
+DECODINGS = ("exact", "draft")
 
 
 class FileState(NamedTuple):
@@ -79,6 +84,7 @@ def load(
     preprocessing: Preprocessing,
     canvas: CanvasSize = 512,
     max_pixels: int = MAX_PIXELS,
+    decoding: str = "exact",
     *,
     unasked: int | None = None,
 ) -> Picture | Unreadable | Large:
@@ -91,8 +97,13 @@ def load(
     allow_pixels(max_pixels)
     try:
         data = image.data if isinstance(image, Fetched) else read(source.path, source.span)
-        decoded = decode(data, max_pixels=max_pixels, unasked=unasked)
-        picture = prepare(decoded, source, preprocessing, canvas)
+        extent: Extent | None = None
+        if decoding == "draft":
+            least = partial(_least, preprocessing, canvas)
+            decoded, extent = decode_draft(data, least, max_pixels=max_pixels, unasked=unasked)
+        else:
+            decoded = decode(data, max_pixels=max_pixels, unasked=unasked)
+        picture = prepare(decoded, source, preprocessing, canvas, extent)
     except NeedsMemory as error:
         return Large(error.bytes)
     except UnreadableImage as error:
@@ -117,13 +128,26 @@ def file_state(path: str) -> FileState:
     return FileState(status.st_size, status.st_mtime_ns)
 
 
-def prepare(image: Image.Image, source: Source, preprocessing: Preprocessing, canvas: CanvasSize = 512) -> Picture:
-    """A decoded upright RGB picture as a `Picture`."""
-    pixels, frame = preprocessing.apply(image)
-    size = canvas_size(image.width, image.height, preprocessing, canvas)
+def prepare(
+    image: Image.Image,
+    source: Source,
+    preprocessing: Preprocessing,
+    canvas: CanvasSize = 512,
+    extent: Extent | None = None,
+) -> Picture:
+    """A decoded upright RGB picture as a `Picture`; `extent`: what it shows, where that is not each of its pixels."""
+    pixels, frame = preprocessing.apply(image, extent)
+    width, height, box = extent or Extent.whole(*image.size)
+    size = canvas_size(width, height, preprocessing, canvas)
     # BOX and BICUBIC in one step would be slow for large photos; the gap of 2 keeps what an eye can see.
-    drawn = image if size == image.size else image.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
-    return Picture(source, image.width, image.height, pixels, frame, np.asarray(drawn))
+    drawn = image if size == image.size else image.resize(size, Image.Resampling.BICUBIC, box, reducing_gap=2.0)
+    return Picture(source, width, height, pixels, frame, np.asarray(drawn))
+
+
+def _least(preprocessing: Preprocessing, canvas: CanvasSize, width: int, height: int) -> tuple[int, int]:
+    """Width and height of the larger of what is made of a picture: the network's view of it, and the canvas."""
+    resized, drawn = preprocessing.resized(width, height), canvas_size(width, height, preprocessing, canvas)
+    return max(resized[0], drawn[0]), max(resized[1], drawn[1])
 
 
 def canvas_size(width: int, height: int, preprocessing: Preprocessing, canvas: CanvasSize) -> tuple[int, int]:

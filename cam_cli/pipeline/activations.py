@@ -37,12 +37,18 @@ def _task(job: ActivationsJob) -> Task[FeatureReader, Reading]:
         return find(job.sources, job.filters, limit=job.limit)
 
     def fingerprint(reader: FeatureReader, base: str) -> dict[str, Any]:
-        return {"command": "activations", **common_fingerprint(reader, base), **dataclasses.asdict(job.read.choice)}
+        return {
+            "command": "activations",
+            **common_fingerprint(job, reader, base),
+            **dataclasses.asdict(job.read.choice),
+        }
 
     def work(reader: FeatureReader, sources: Sequence[Source]) -> Work[Reading]:
         preprocessing = reader.network.preprocessing
         return Work(
-            load=partial(load, preprocessing=preprocessing, canvas="model", max_pixels=job.max_pixels),
+            load=partial(
+                load, preprocessing=preprocessing, canvas="model", max_pixels=job.max_pixels, decoding=job.decode
+            ),
             render=rendered,
             indices={source.key: index for index, source in enumerate(sources)},
         )

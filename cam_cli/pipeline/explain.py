@@ -70,7 +70,7 @@ def _work(job: Job, explainer: Explainer, sources: Sequence[Source]) -> Work[Exp
     """What is done with each image; rows carry the position among all `sources`."""
     preprocessing, size = explainer.network.preprocessing, job.rendering.size
     return Work(
-        load=partial(load, preprocessing=preprocessing, canvas=size, max_pixels=job.max_pixels),
+        load=partial(load, preprocessing=preprocessing, canvas=size, max_pixels=job.max_pixels, decoding=job.decode),
         render=Results(job.rendering, thumbnail_side(len(sources)) if job.report else 0).of,
         indices={source.key: index for index, source in enumerate(sources)},
     )

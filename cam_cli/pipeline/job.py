@@ -9,7 +9,9 @@ from typing import Any
 
 from ..analysis.reader import ReadOptions
 from ..cams.explainer import Explainer, ExplainOptions
+from ..errors import CamxError, nearest
 from ..images.decode import MAX_PIXELS
+from ..images.picture import DECODINGS
 from ..images.shards import Shard
 from ..images.sources import Filters
 from ..models.catalog import ModelSpec
@@ -23,7 +25,8 @@ class RunOptions:
 
     `image_timeout`: seconds for decoding one image, 0 for no limit. `report`: write the page at the end. `shard`: these
     images only, in a part of the output folder. `processes`: how many share the machine. `engine`: local, or ray, on
-    the cluster at `ray_address` or one of its own. `command` is kept for the record only.
+    the cluster at `ray_address` or one of its own. `decode`: how, see docs/decoding.md. `command` is kept for the
+    record only. Raises `CamxError` for a way of decoding that does not exist.
     """
 
     sources: tuple[str, ...]
@@ -42,7 +45,15 @@ class RunOptions:
     processes: int = 1
     engine: str = "local"
     ray_address: str | None = None
+    decode: str = "exact"
     command: str = ""
+
+    def __post_init__(self) -> None:
+        if self.decode not in DECODINGS:
+            known = ", ".join(DECODINGS)
+            raise CamxError(
+                f"--decode {self.decode!r} is unknown.{nearest(self.decode, DECODINGS)} It is one of {known}."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,8 +75,11 @@ class ActivationsJob(RunOptions):
     read: ReadOptions = ReadOptions()
 
 
-def common_fingerprint(engine: Engine, base: str) -> dict[str, Any]:
-    """What the results of every command depend on: the images' folder, the network, its preprocessing, the layer."""
+def common_fingerprint(job: RunOptions, engine: Engine, base: str) -> dict[str, Any]:
+    """What the results of every command depend on: the images' folder, the network, its preprocessing, the layer.
+
+    Exact decoding is not named: folders of runs that knew no other way go on.
+    """
     network = engine.network
     return {
         "inputs": base,
@@ -75,6 +89,7 @@ def common_fingerprint(engine: Engine, base: str) -> dict[str, Any]:
         "preprocessing": dataclasses.asdict(network.preprocessing),
         "precision": engine.precision,
         "layer": engine.layer.name,
+        **({} if job.decode == "exact" else {"decode": job.decode}),
     }
 
 
@@ -84,7 +99,7 @@ def fingerprint(job: Job, explainer: Explainer, base: str) -> dict[str, Any]:
     rendering = dataclasses.replace(job.rendering, save=tuple(sorted(job.rendering.save)))
     return {
         "command": "explain",
-        **common_fingerprint(explainer, base),
+        **common_fingerprint(job, explainer, base),
         "class_names": hashlib.sha256(names.encode()).hexdigest()[:16],
         "methods": list(job.explain.methods),
         "targets": [dataclasses.asdict(target) for target in job.explain.targets],

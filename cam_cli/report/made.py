@@ -39,6 +39,7 @@ _SETTINGS = {
     "seed": "seed",
     "sort": "order of channels",
     "max_channels": "channels on a sheet",
+    "decode": "decoding of JPEG files",
 }
 _RUN = {
     "state": "ended",

@@ -1,0 +1,60 @@
+"""How a camera held its picture: from the pixels as they are stored to the upright picture."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from PIL import Image
+
+from .geometry import Frame
+
+_ORIENTATION = 0x0112
+
+
+class Turn(NamedTuple):
+    """What makes a stored picture upright: first rows become columns, then left and right, top and bottom change."""
+
+    transposed: bool = False
+    mirrored: bool = False
+    flipped: bool = False
+
+    def size(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height upright."""
+        return (height, width) if self.transposed else (width, height)
+
+    def box(self, box: Frame, width: int, height: int) -> Frame:
+        """A rectangle of stored pixels, of which there are `width`×`height`, in the upright picture."""
+        left, top, right, bottom = box
+        if self.transposed:
+            left, top, right, bottom = top, left, bottom, right
+        width, height = self.size(width, height)
+        if self.mirrored:
+            left, right = width - right, width - left
+        if self.flipped:
+            top, bottom = height - bottom, height - top
+        return Frame(left, top, right, bottom)
+
+
+#: By the number in the EXIF data.
+_TURNS = {
+    2: Turn(mirrored=True),
+    3: Turn(mirrored=True, flipped=True),
+    4: Turn(flipped=True),
+    5: Turn(transposed=True),
+    6: Turn(transposed=True, mirrored=True),
+    7: Turn(transposed=True, mirrored=True, flipped=True),
+    8: Turn(transposed=True, flipped=True),
+}
+
+
+def turn_of(image: Image.Image) -> Turn:
+    """How `ImageOps.exif_transpose` turns a picture; not at all where its EXIF data are broken."""
+    try:
+        exif = image.getexif()
+        turn = _TURNS.get(exif.get(_ORIENTATION, 1), Turn())
+        # As it is there: data that cannot be written again turn nothing.
+        exif.tobytes()
+    # A broken block says nothing about the pixels.
+    except Exception:
+        return Turn()
+    return turn
