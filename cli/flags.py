@@ -109,7 +109,7 @@ BatchSize = Annotated[str, option(SPEED, "--batch-size", "-b", help="Images per 
 Workers = Annotated[
     str, option(SPEED, "--workers", "-j", help="Processes that decode, and as many that draw, or auto.")
 ]
-_DECODE_HELP = "How JPEG files are decoded: exact, or draft (large ones at a scale that is enough)."
+_DECODE_HELP = "JPEG files: exact, draft (large ones at a scale that is enough), or device (where the network runs)."
 Decode = Annotated[str, option(SPEED, "--decode", help=_DECODE_HELP)]
 _SHARD_HELP = "Do one share of the images: i/n, or auto (auto/n) for what the scheduler says. `camx merge` joins them."
 ShardOf = Annotated[str | None, option(SPEED, "--shard", help=_SHARD_HELP)]

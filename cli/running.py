@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 J = TypeVar("J", bound="RunOptions")
 
 _ADVICE = {
-    "decode": "decoding limits: more --workers, or smaller files",
+    "decode": "decoding limits: more --workers, smaller files, or --decode draft for large photos",
     "model": "the network limits: a GPU, --precision bf16, or a smaller --model",
     "encode": "encoding limits: --format jpg, a smaller --size, or more --workers",
 }

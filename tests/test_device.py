@@ -38,7 +38,8 @@ class Recorder:
     def __init__(self, fails: Callable[[list[int]], Exception | None]) -> None:
         self.fails, self.sizes = fails, list[int]()
 
-    def __call__(self, batch: Sequence[Picture]) -> list[str]:
+    def __call__(self, batch: Sequence[Picture], inputs: torch.Tensor) -> list[str]:
+        assert len(batch) == len(inputs)
         keys = [int(one.source.key) for one in batch]
         self.sizes.append(len(keys))
         if error := self.fails(keys):

@@ -131,10 +131,10 @@ def test_decoding_explaining_and_encoding_run_at_the_same_time(
         explaining.clear()
         return explain(self, pictures)
 
-    def watched(self: Loop, result: object) -> Written:  # type: ignore[type-arg]
+    def watched(self: Loop, *result: object) -> Written:  # type: ignore[type-arg]
         time.sleep(0.01)
         during["encode"] += explaining.is_set()
-        return written(self, result)  # type: ignore[arg-type]
+        return written(self, *result)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Explainer, "explain", slow_explain)
     monkeypatch.setattr(task, "load", slow_load)

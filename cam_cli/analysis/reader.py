@@ -6,10 +6,12 @@ import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from ..cams.layers import AUTO
 from ..cams.probe import probe_picture
 from ..cams.runner import Runner, check_precision
-from ..images.picture import Picture
+from ..images.picture import Picture, Readable
 from ..models.catalog import Network
 from .layer import find_map_layer, maps_at
 from .maps import Choice, Reading, feature_maps
@@ -49,12 +51,13 @@ class FeatureReader:
         other.network = other._runner.network
         return other
 
-    def read(self, pictures: Sequence[Picture]) -> list[Reading]:
-        """The maps of prepared pictures, as one batch or in smaller ones where the memory does not hold it."""
-        return self._runner.in_batches(pictures, self._batch, lambda one, why: Reading(one, problem=why))
+    def read(self, images: Sequence[Readable]) -> list[Reading]:
+        """The maps of prepared pictures and JPEG files, as one batch or in smaller ones where the memory does not
+        hold it."""
+        return self._runner.in_batches(images, self._batch, lambda one, why: Reading(one, problem=why))
 
-    def _batch(self, pictures: Sequence[Picture]) -> list[Reading]:
+    def _batch(self, pictures: Sequence[Picture], inputs: Tensor) -> list[Reading]:
         with self._runner.autocast():
-            maps = maps_at(self._runner.module, self._runner.inputs(pictures), self.layer)
+            maps = maps_at(self._runner.module, inputs, self.layer)
         read = feature_maps(maps, self.layer.name, self.options.choice)
         return [Reading(picture, one) for picture, one in zip(pictures, read, strict=True)]

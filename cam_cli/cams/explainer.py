@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..errors import CamxError
-from ..images.picture import Picture
+from ..images.picture import Picture, Readable
 from ..images.sources import Source
 from ..models.catalog import Network
 from ..models.classes import checked
@@ -118,12 +118,13 @@ class Explainer:
 
     @torch.inference_mode(False)
     @torch.enable_grad()
-    def explain(self, pictures: Sequence[Picture]) -> list[Explanation]:
-        """Explain prepared pictures as one batch, in smaller ones where the memory does not hold it.
+    def explain(self, images: Sequence[Readable]) -> list[Explanation]:
+        """Explain prepared pictures and JPEG files as one batch, in smaller ones where the memory does not hold it.
 
-        The size that fits is remembered. A picture that does not even fit alone is told so in its explanation.
+        The size that fits is remembered. A picture that does not even fit alone is told so in its explanation, and
+        a file that cannot be decoded as well.
         """
-        return self._runner.in_batches(pictures, self._batch, lambda one, why: Explanation(one, problem=why))
+        return self._runner.in_batches(images, self._batch, lambda one, why: Explanation(one, problem=why))
 
     @torch.inference_mode(False)
     @torch.enable_grad()
@@ -167,9 +168,9 @@ class Explainer:
             for name in self.options.methods
         }
 
-    def _batch(self, pictures: Sequence[Picture]) -> list[Explanation]:
+    def _batch(self, pictures: Sequence[Picture], inputs: Tensor) -> list[Explanation]:
         labels = [self.label_of(picture.source) for picture in pictures]
-        traced = self._traced(self._runner.inputs(pictures))
+        traced = self._traced(inputs)
         logits = traced[0].logits
         scores = self._scores(logits)
         classes = chosen(self._targets, scores, labels)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ..models.hooks import answering, hooked
 from ..models.layouts import replaced, tensors_in
 from .cut import TargetLayer, Trace, scores_of, traces, two_sided, undisturbed
-from .runner import is_out_of_memory
+from .memory import is_out_of_memory
 
 #: Bytes that the activations of one chunk may take, as far as they can be guessed.
 BUDGET = 2**29

@@ -13,8 +13,10 @@ import torch
 from torch import Tensor
 
 from ..errors import CamxError
-from ..images.picture import Picture
+from ..images.picture import Encoded, Picture, Readable, without_pixels
 from ..models.catalog import Network
+from .decoding import Decoded, JpegDecoder
+from .memory import is_out_of_memory
 
 R = TypeVar("R")
 
@@ -32,11 +34,14 @@ class Runner:
         preprocessing = network.preprocessing
         self._mean = torch.tensor(preprocessing.mean, device=self.device).view(1, -1, 1, 1)
         self._std = torch.tensor(preprocessing.std, device=self.device).view(1, -1, 1, 1)
+        self._decode = JpegDecoder(preprocessing, self.device)
         self._largest_batch: int | None = None
 
     def inputs(self, pictures: Sequence[Picture]) -> Tensor:
         """B×C×H×W float32, normalised, channels last in memory; an input that is float32 already is normalised."""
-        stacked = torch.from_numpy(np.stack([picture.input for picture in pictures]))
+        return self._normalised(torch.from_numpy(np.stack([picture.input for picture in pictures])))
+
+    def _normalised(self, stacked: Tensor) -> Tensor:
         pixels = stacked.to(self.device, non_blocking=True).permute(0, 3, 1, 2)
         return pixels if pixels.is_floating_point() else pixels.float().div_(255).sub_(self._mean).div_(self._std)
 
@@ -60,22 +65,23 @@ class Runner:
 
     def in_batches(
         self,
-        pictures: Sequence[Picture],
-        work: Callable[[Sequence[Picture]], Sequence[R]],
+        images: Sequence[Readable],
+        work: Callable[[Sequence[Picture], Tensor], Sequence[R]],
         refused: Callable[[Picture, str], R],
     ) -> list[R]:
-        """`work` on all pictures at once, or on smaller batches where the memory does not hold them.
+        """`work` on all pictures and their `inputs` at once, or on smaller batches where the memory does not hold them.
 
-        The size that fits is remembered; a picture that does not even fit alone is `refused` with the reason. Where
-        the network fails on a batch in another way, its pictures are done one by one and the culprits `refused`.
+        Files are decoded first; one that cannot be is `refused`, as a picture without pixels. The size that fits is
+        remembered; a picture that does not even fit alone is `refused` with the reason. Where the network fails on a
+        batch in another way, its pictures are done one by one and the culprits `refused`.
         Raises `DeviceFailed` when the device is lost, and `CamxError` of the work itself.
         """
         done: list[R] = []
         alone = 0
-        while len(done) < len(pictures):
-            size = 1 if len(done) < alone else min(self._largest_batch or len(pictures), len(pictures) - len(done))
+        while len(done) < len(images):
+            size = 1 if len(done) < alone else min(self._largest_batch or len(images), len(images) - len(done))
             try:
-                done += work(pictures[len(done) : len(done) + size])
+                done += self._done(images[len(done) : len(done) + size], work, refused)
                 continue
             except CamxError:
                 raise
@@ -83,7 +89,7 @@ class Runner:
                 too_large, reason = is_out_of_memory(error), self._reason(error)
             # Outside the handler: its traceback keeps the tensors of the failed try alive.
             if size == 1:
-                done.append(refused(pictures[len(done)], reason))
+                done.append(refused(without_pixels(images[len(done)]), reason))
             elif not too_large:
                 alone = len(done) + size
             if too_large:
@@ -91,6 +97,38 @@ class Runner:
                 if self.device.type == "cuda":
                     torch.cuda.empty_cache()
         return done
+
+    def _done(
+        self,
+        images: Sequence[Readable],
+        work: Callable[[Sequence[Picture], Tensor], Sequence[R]],
+        refused: Callable[[Picture, str], R],
+    ) -> list[R]:
+        ready = self._ready(images)
+        decoded = [one for one in ready if not isinstance(one, str)]
+        results = iter(work([_picture(one) for one in decoded], self._inputs(decoded)) if decoded else ())
+        return [
+            refused(without_pixels(image), one) if isinstance(one, str) else next(results)
+            for image, one in zip(images, ready, strict=True)
+        ]
+
+    def _ready(self, images: Sequence[Readable]) -> Sequence[Picture | Decoded | str]:
+        """The images with files decoded, or why one cannot be."""
+        files = [image for image in images if isinstance(image, Encoded)]
+        decoded = iter(self._decode(files))
+        ready = [next(decoded) if isinstance(image, Encoded) else image for image in images]
+        broken = next((one for one in ready if isinstance(one, str)), None)
+        if broken is not None and not _answers(self.device):
+            raise RuntimeError(broken)
+        return ready
+
+    def _inputs(self, ready: Sequence[Picture | Decoded]) -> Tensor:
+        """The `inputs` of pictures, some of which are on the device already."""
+        pictures = [one for one in ready if isinstance(one, Picture)]
+        if len(pictures) == len(ready):
+            return self.inputs(pictures)
+        pixels = [one.input if isinstance(one, Decoded) else torch.tensor(one.input) for one in ready]
+        return self._normalised(torch.stack([one.to(self.device, non_blocking=True) for one in pixels]))
 
     def _reason(self, error: Exception) -> str:
         """Why one picture could not be explained. Raises `DeviceFailed` if nothing more can be."""
@@ -103,6 +141,10 @@ class Runner:
                 "the same command continues, if need be with another --device."
             ) from error
         return f"the network failed on it: {type(error).__name__}: {first_line}"
+
+
+def _picture(one: Picture | Decoded) -> Picture:
+    return one.picture if isinstance(one, Decoded) else one
 
 
 class DeviceFailed(CamxError):
@@ -140,14 +182,6 @@ def chosen_precision(wanted: str, device: torch.device) -> str:
     if wanted == "auto":
         return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
     return wanted
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """CUDA has a class of its own, and its libraries a status; the CPU allocator raises a plain RuntimeError."""
-    said = ("allocate memory", "out of memory", "ALLOC_FAILED")
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
-        isinstance(error, RuntimeError) and any(words in str(error) for words in said)
-    )
 
 
 def _answers(device: torch.device) -> bool:

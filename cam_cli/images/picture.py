@@ -11,16 +11,23 @@ import numpy as np
 from PIL import Image
 
 from ..errors import UnreadableImage
-from .decode import MAX_PIXELS, NeedsMemory, allow_pixels, decode, read
+from .decode import MAX_PIXELS, NeedsMemory, allow_pixels, decode, opened, read
 from .draft import decode_draft
 from .geometry import Extent, Frame, Preprocessing, fitted
+from .jpeg import is_plain
 from .sources import Source
+from .turn import Turn, turn_of
 
 #: How large the picture under an overlay is: a long side in pixels, its own size, or as the network saw it.
 CanvasSize = int | Literal["original", "model"]
 
-#: How files are decoded: as they are, or large JPEG files at a smaller scale that is enough.
-DECODINGS = ("exact", "draft")
+#: How JPEG files are decoded: as they are, at a smaller scale that is enough, or where the network runs.
+DECODINGS = ("exact", "draft", "device")
+#: What a device resizes as Pillow does, and how large a picture may be there: its memory is not asked for, and where a
+#: side becomes much smaller, a kernel would need too much of it at once.
+_ON_DEVICE = ("bilinear", "bicubic")
+_MOST_ON_DEVICE = 64_000_000
+_MOST_REDUCED = 32
 
 
 class FileState(NamedTuple):
@@ -57,6 +64,33 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Encoded:
+    """A JPEG file that the device of the network decodes, and what its header says.
+
+    `width`×`height` is the size of the upright picture, `turn` what makes it upright; `data` are the bytes of the file,
+    uint8; `canvas` the width and height of the copy to draw on. `values`: how many the network's input has.
+    """
+
+    source: Source
+    width: int
+    height: int
+    data: np.ndarray
+    turn: Turn
+    canvas: tuple[int, int]
+    values: int
+    state: FileState = NO_FILE
+
+    @property
+    def nbytes(self) -> int:
+        """The memory of the file, and of the pixels of the `Picture` that it becomes."""
+        return self.data.nbytes + self.values + 3 * self.canvas[0] * self.canvas[1]
+
+
+#: What is handed to an engine.
+Readable = Picture | Encoded
+
+
+@dataclass(frozen=True)
 class Unreadable:
     """An image that cannot be explained, and why."""
 
@@ -87,16 +121,19 @@ def load(
     decoding: str = "exact",
     *,
     unasked: int | None = None,
-) -> Picture | Unreadable | Large:
+) -> Readable | Unreadable | Large:
     """Read, decode and prepare one image. Whatever is wrong with the file becomes an `Unreadable`.
 
-    `Large` only where `unasked` is given and decoding takes more bytes than that.
+    `Large` only where `unasked` is given and decoding takes more bytes than that. `Encoded` only where `decoding` is
+    `device` and the file a plain JPEG.
     """
     source = image.source if isinstance(image, Fetched) else image
     state = state_of(source)
     allow_pixels(max_pixels)
     try:
         data = image.data if isinstance(image, Fetched) else read(source.path, source.span)
+        if decoding == "device" and (encoded := _encoded(data, source, preprocessing, canvas, max_pixels)):
+            return replace(encoded, state=state)
         extent: Extent | None = None
         if decoding == "draft":
             least = partial(_least, preprocessing, canvas)
@@ -112,6 +149,29 @@ def load(
     except (MemoryError, ValueError, OSError) as error:
         return Unreadable(source, f"cannot be prepared: {str(error) or 'not enough memory'}", state)
     return replace(picture, state=state)
+
+
+def _encoded(
+    data: bytes, source: Source, preprocessing: Preprocessing, canvas: CanvasSize, max_pixels: int
+) -> Encoded | None:
+    """A file as it is, if a device makes of it what is made here; None for one that must be decoded here."""
+    with opened(data, max_pixels=max_pixels) as image:
+        turn = turn_of(image)
+        width, height = turn.size(*image.size)
+        if not is_plain(image, data) or width * height > _MOST_ON_DEVICE:
+            return None
+    place, drawn = preprocessing.placed(width, height), canvas_size(width, height, preprocessing, canvas)
+    reduced = max(whole / part for size in (place.size, drawn) for whole, part in zip((width, height), size))
+    if preprocessing.interpolation not in _ON_DEVICE or place.long or reduced > _MOST_REDUCED:
+        return None
+    values = preprocessing.input_size[0] * preprocessing.input_size[1] * preprocessing.channels
+    return Encoded(source, width, height, np.frombuffer(bytearray(data), np.uint8), turn, drawn, values)
+
+
+def without_pixels(image: Readable) -> Picture:
+    """What is told of an image that has no result: all but its pixels."""
+    none = np.empty((0, 0, 3), np.uint8)
+    return Picture(image.source, image.width, image.height, none, Frame(0, 0, 0, 0), none, image.state)
 
 
 def state_of(source: Source) -> FileState:

@@ -15,7 +15,7 @@ from ..images.sources import Inputs, Source, find
 from ..models.catalog import load_model
 from ..outputs.folder import ACTIVATIONS_TABLE
 from ..outputs.journal import Row
-from .job import ActivationsJob, common_fingerprint
+from .job import ActivationsJob, common_fingerprint, decoding_as
 from .loop import Work
 from .progress import Observer, Plan, Silent, Summary
 from .session import Task, carried_out, planned
@@ -59,7 +59,7 @@ def _task(job: ActivationsJob) -> Task[FeatureReader, Reading]:
 
     return Task(
         gather=gathered,
-        build=lambda: FeatureReader(load_model(job.model), job.read),
+        build=lambda: decoding_as(job, FeatureReader(load_model(job.model), job.read)),
         fingerprint=fingerprint,
         batch=FeatureReader.read,
         work=work,

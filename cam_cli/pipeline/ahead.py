@@ -11,7 +11,7 @@ from functools import partial
 from typing import NamedTuple, TypeVar
 
 from ..errors import UnreadableImage
-from ..images.picture import Fetched, Large, Picture, Unreadable, state_of
+from ..images.picture import Fetched, Large, Readable, Unreadable, state_of
 from ..images.remote import fetch, is_remote
 from ..images.sources import Source
 from ..images.workers import WorkerFailed, Workers
@@ -26,7 +26,7 @@ _UNASKED = 128 << 20
 class Loaded(NamedTuple):
     """What became of one file, and the seconds that it took."""
 
-    item: Picture | Unreadable
+    item: Readable | Unreadable
     seconds: float
 
 
@@ -38,7 +38,7 @@ class Decoder:
     """
 
     workers: Workers
-    load: Callable[..., Picture | Unreadable | Large]
+    load: Callable[..., Readable | Unreadable | Large]
     memory: Allowance
 
     def __call__(self, source: Source) -> Loaded:
@@ -49,7 +49,7 @@ class Decoder:
             item = Unreadable(source, str(error), state_of(source))
         return Loaded(item, time.perf_counter() - began)
 
-    def _load(self, source: Source) -> Picture | Unreadable:
+    def _load(self, source: Source) -> Readable | Unreadable:
         # Waiting for a network is no work: a thread does it, and no worker needs to know how.
         image = Fetched(source, fetch(source.path, source.span)) if is_remote(source.path) else source
         item = self.workers.call(partial(self.load, unasked=_UNASKED), image)

@@ -18,7 +18,7 @@ from ..outputs.journal import Row
 from ..outputs.results import Results
 from ..outputs.table import table
 from ..report import thumbnail_side
-from .job import Job, fingerprint
+from .job import Job, decoding_as, fingerprint
 from .loop import Work
 from .progress import Observer, Plan, Silent, Summary
 from .session import Task, carried_out, planned
@@ -39,7 +39,7 @@ def task(job: Job) -> Task[Explainer, Explanation]:
     """What `camx explain` is for a run."""
     return Task(
         gather=lambda: _gathered(job),
-        build=lambda: Explainer(load_model(job.model), job.explain),
+        build=lambda: decoding_as(job, Explainer(load_model(job.model), job.explain)),
         fingerprint=partial(fingerprint, job),
         batch=Explainer.explain,
         work=partial(_work, job),

@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from ..analysis.reader import ReadOptions
+from ..cams.decoding import check_decoder
 from ..cams.explainer import Explainer, ExplainOptions
 from ..errors import CamxError, nearest
 from ..images.decode import MAX_PIXELS
@@ -17,6 +18,8 @@ from ..images.sources import Filters
 from ..models.catalog import ModelSpec
 from ..outputs.pictures import Rendering
 from .progress import Engine
+
+E = TypeVar("E", bound=Engine)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +76,13 @@ class ActivationsJob(RunOptions):
 
     output: str = "camx-activations"
     read: ReadOptions = ReadOptions()
+
+
+def decoding_as(job: RunOptions, engine: E) -> E:
+    """The engine. Raises `CamxError` if it cannot decode as the job wants it to."""
+    if job.decode == "device":
+        check_decoder(engine.device)
+    return engine
 
 
 def common_fingerprint(job: RunOptions, engine: Engine, base: str) -> dict[str, Any]:

@@ -7,11 +7,12 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from ..cams.runner import DeviceFailed
 from ..errors import CamxError
-from ..images.picture import Large, Picture, Unreadable
+from ..images.picture import Large, Picture, Readable, Unreadable
 from ..images.remote import is_remote
 from ..images.sources import Source
 from ..images.workers import Workers
@@ -44,15 +45,15 @@ _TICK = 0.5
 
 
 class Batch(NamedTuple):
-    """The pictures of a batch, the unreadable images met on the way to it, and the seconds of decoding them all."""
+    """The images of a batch, the unreadable ones met on the way to it, and the seconds of decoding them all."""
 
-    pictures: list[Picture]
+    images: list[Readable]
     unreadable: list[Unreadable]
     seconds: float
 
 
 class Written(NamedTuple):
-    """The row of one result, the seconds that its files took, and the memory of its picture."""
+    """The row of one result, the seconds that its files took, and the memory that its image has held."""
 
     row: Row
     seconds: float
@@ -66,7 +67,7 @@ class Work(Generic[R]):
     load: decode one (see `Decoder`). render: draw one result. indices: the position of each image in the input.
     """
 
-    load: Callable[..., Picture | Unreadable | Large]
+    load: Callable[..., Readable | Unreadable | Large]
     render: Callable[[R], Rendered]
     indices: Mapping[str, int]
 
@@ -87,10 +88,10 @@ class Pace:
 
 @dataclass
 class Loop(Generic[R]):
-    """One run of the loop; the fields are its surroundings. `lanes` give one result per picture of a batch."""
+    """One run of the loop; the fields are its surroundings. `lanes` give one result per image of a batch."""
 
     work: Work[R]
-    lanes: Lanes[Sequence[Picture], Sequence[R]]
+    lanes: Lanes[Sequence[Readable], Sequence[R]]
     pace: Pace
     folder: OutputFolder
     progress: Progress
@@ -127,16 +128,16 @@ class Loop(Generic[R]):
         self.observer.advanced(self.progress)
 
     def _fly(self, loaded: Iterator[Loaded], writings: ThreadPoolExecutor) -> None:
-        """Batches to the lanes and results from them, in order; one batch waits, so that no lane does.
+        """Batches to the lanes and results from them, in order; a batch per lane waits, so that no lane does.
 
         Drawing begins where a batch leaves its lane, also while the loop waits for a decoder.
         """
 
-        def write(results: Sequence[R]) -> list[Future[Written]]:
-            return [writings.submit(self._written, one) for one in results]
+        def write(images: Sequence[Readable], results: Sequence[R]) -> list[Future[Written]]:
+            return [writings.submit(self._written, *one) for one in zip(results, images, strict=True)]
 
         while batch := self._next_batch(loaded):
-            self._flying.append((batch, self.lanes.submit(batch.pictures, write)))
+            self._flying.append((batch, self.lanes.submit(batch.images, partial(write, batch.images))))
             while len(self._flying) > 2 * len(self.lanes) or (self._flying and self.room.full):
                 self._land()
             if self._ended():
@@ -153,20 +154,20 @@ class Loop(Generic[R]):
 
     def _next_batch(self, loaded: Iterator[Loaded]) -> Batch | None:
         """As many pictures as make a batch, or as the memory for them allows; None at the end."""
-        pictures: list[Picture] = []
+        images: list[Readable] = []
         unreadable: list[Unreadable] = []
         size, seconds, nbytes, began = self._size, 0.0, 0, time.perf_counter()
         with self.stop.droppable():
             for item, took in loaded:
                 seconds, nbytes = seconds + took, nbytes + item.nbytes
-                if isinstance(item, Picture):
-                    pictures.append(item)
-                else:
+                if isinstance(item, Unreadable):
                     unreadable.append(item)
-                if len(pictures) == size or len(unreadable) == size or nbytes > self.room.total // 4:
+                else:
+                    images.append(item)
+                if len(images) == size or len(unreadable) == size or nbytes > self.room.total // 4:
                     break
         self.progress.waiting_for_decode += time.perf_counter() - began
-        return Batch(pictures, unreadable, seconds) if pictures or unreadable else None
+        return Batch(images, unreadable, seconds) if images or unreadable else None
 
     def _land(self) -> None:
         """Wait for the oldest batch to leave its lane."""
@@ -183,7 +184,7 @@ class Loop(Generic[R]):
         self.progress.waiting_for_model += time.perf_counter() - began
         self.progress.decode_seconds += batch.seconds
         self.progress.model_seconds += done.seconds
-        self.pace.batch.spent(len(batch.pictures), done.cost)
+        self.pace.batch.spent(len(batch.images), done.cost)
         self._journal([failed_row(one) for one in batch.unreadable])
         self._writing.extend(done.result)
         self._collect(keep=self._size)
@@ -197,11 +198,12 @@ class Loop(Generic[R]):
 
     def _lose(self, batch: Batch, error: DeviceFailed) -> None:
         """Mark the images of a batch failed whose device is lost."""
-        lost = [Unreadable(picture.source, str(error), picture.state) for picture in batch.pictures]
+        lost = [Unreadable(image.source, str(error), image.state) for image in batch.images]
         self._journal([failed_row(one) for one in (*batch.unreadable, *lost)])
 
-    def _written(self, result: R) -> Written:
-        """Draw one result in a worker and write its files; what goes wrong with them alone is its own failure."""
+    def _written(self, result: R, image: Readable) -> Written:
+        """Draw the result of an image in a worker and write its files; what goes wrong with them alone is its own
+        failure."""
         began, picture = time.perf_counter(), result.picture
         try:
             row, files = self.drawers.call(self.work.render, result)
@@ -211,7 +213,7 @@ class Loop(Generic[R]):
             raise
         except Exception as error:
             row = failed_row(Unreadable(picture.source, f"its results cannot be written: {error}", picture.state))
-        return Written(row, time.perf_counter() - began, picture.nbytes)
+        return Written(row, time.perf_counter() - began, image.nbytes)
 
     def _collect(self, *, keep: int) -> None:
         """Journal the images whose files are written; wait until at most `keep` are still being written."""

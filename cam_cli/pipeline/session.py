@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 
 from ..errors import CamxError
 from ..images.decode import memory_limit
-from ..images.picture import Picture
+from ..images.picture import Readable
 from ..images.remote import is_remote
 from ..images.sources import Inputs, Source
 from ..images.workers import Workers
@@ -41,7 +41,7 @@ class Task(Generic[E, R]):
     """What makes a command: how it finds its images and builds its engine, what its results depend on, what is done
     with every image, and the table that is derived at the end.
 
-    batch: what an engine does with a batch: one result per picture. relabel: a row whose image has another label now,
+    batch: what an engine does with a batch: one result per image. relabel: a row whose image has another label now,
     or None where it must be done again. warnings: what the user should know before the first image. listen: have the
     engine tell how far it is with one image.
     """
@@ -49,7 +49,7 @@ class Task(Generic[E, R]):
     gather: Callable[[], Inputs]
     build: Callable[[], E]
     fingerprint: Callable[[E, str], dict[str, Any]]
-    batch: Callable[[E, Sequence[Picture]], Sequence[R]]
+    batch: Callable[[E, Sequence[Readable]], Sequence[R]]
     work: Callable[[E, Sequence[Source]], Work[R]]
     relabel: Callable[[E, Row, Source], Row | None]
     warnings: Callable[[E, Inputs], Iterable[str]]
@@ -57,7 +57,7 @@ class Task(Generic[E, R]):
     table: Callable[[Iterable[Row]], Iterator[bytes]]
     listen: Callable[[E, Callable[[int, int], None]], None] = lambda engine, told: None
 
-    def lanes(self, engine: E, images: int, batch_size: int) -> Lanes[Sequence[Picture], Sequence[R]]:
+    def lanes(self, engine: E, images: int, batch_size: int) -> Lanes[Sequence[Readable], Sequence[R]]:
         """As many lanes as the device has use for, the first of them with `engine` itself.
 
         One where the network cannot be copied.
