@@ -83,6 +83,27 @@ def test_a_failure_of_the_network_is_that_of_the_picture_that_causes_it() -> Non
     assert work.sizes == [5, 1, 1, 1, 1, 1, 1]
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_on_a_gpu_pictures_are_copied_from_pinned_memory_and_all_is_channels_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    runner = Runner(network(nn.Conv2d(3, 8, 3)), "cuda")
+    pinned: list[bool] = []
+    normalised = Runner._normalised
+
+    def watched(self: Runner, stacked: torch.Tensor) -> torch.Tensor:
+        pinned.append(stacked.is_pinned())
+        return normalised(self, stacked)
+
+    monkeypatch.setattr(Runner, "_normalised", watched)
+    inputs = runner.inputs(pictures(4))
+    assert pinned == [True]
+    assert inputs.is_contiguous(memory_format=torch.channels_last)
+    assert runner.module.weight.is_contiguous(memory_format=torch.channels_last)  # type: ignore[operator, union-attr]
+    torch.testing.assert_close(inputs.cpu(), Runner(network(nn.Identity()), "cpu").inputs(pictures(4)))
+
+
 def test_what_the_user_must_mend_is_no_failure_of_a_picture() -> None:
     with pytest.raises(CamxError, match="no such layer"):
         in_batches(Recorder(lambda keys: CamxError("no such layer")), 3)
