@@ -288,14 +288,18 @@ def test_a_batch_of_files_that_does_not_fit_is_halved(monkeypatch: pytest.Monkey
     decode_jpeg = decoding._decode_jpeg
 
     def short(files: list[torch.Tensor], device: torch.device) -> list[torch.Tensor]:
-        if len(files) > 1:
+        if len(files) > most:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return decode_jpeg(files, device)
 
     monkeypatch.setattr(decoding, "_decode_jpeg", short)
     explainer = Explainer(load_model("demo"), ExplainOptions(device="cpu"))
     files = [loaded(jpeg(picture(300, 200, seed)), "device", explainer.network.preprocessing) for seed in range(3)]
+    most = 1
     assert not any(one.problem for one in explainer.explain(files))
+    most = 0
+    for one in explainer.explain(files):
+        assert one.problem == "not enough memory on cpu for one picture"
 
 
 def test_a_torchvision_without_a_decoder_is_refused_at_the_start(
