@@ -343,6 +343,36 @@ def test_what_a_draft_leaves_alone_is_exact(image_format: str, canvas: CanvasSiz
     assert same(loaded(data, "exact", canvas=canvas), loaded(data, "draft", canvas=canvas))
 
 
+@pytest.mark.parametrize("way", ["draft", "device"])
+def test_other_formats_are_not_asked_before_they_are_decoded(way: str) -> None:
+    """A PNG decodes itself to tell its EXIF data, and a TIFF has turned itself once it is decoded."""
+    png = jpeg(picture(300, 200), format="PNG")
+    assert loaded(png[: len(png) // 2], way).reason == loaded(png[: len(png) // 2], "exact").reason
+    turned = jpeg(picture(300, 200), 6, format="TIFF")
+    exact, other = loaded(turned, "exact"), loaded(turned, way)
+    assert (other.width, other.height) == (200, 300)
+    assert same(exact, other)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("way", ["draft", "device"])
+def test_odd_and_broken_files_are_what_they_are_to_the_exact_way(data: Path, way: str) -> None:
+    compared = 0
+    for path in sorted((data / "badfiles").iterdir()):
+        exact, other = loaded(path.read_bytes(), "exact"), loaded(path.read_bytes(), way)
+        if isinstance(other, Encoded):
+            (decoded,) = JpegDecoder(SMALL, torch.device("cpu"))([other])
+            assert isinstance(decoded, Decoded) == isinstance(exact, Picture), path.name
+            continue
+        assert type(exact) is type(other), path.name
+        if isinstance(exact, Unreadable):
+            assert exact.reason == other.reason, path.name
+        else:
+            assert (exact.width, exact.height, exact.frame) == (other.width, other.height, other.frame), path.name
+        compared += 1
+    assert compared > 250
+
+
 @pytest.mark.parametrize("options", [{"mode": "CMYK"}, {"mode": "L"}, {"progressive": True}, {"format": "MPO"}])
 def test_every_kind_of_jpeg_has_a_draft(options: dict[str, Any]) -> None:
     image = picture(801, 641).convert(options.pop("mode", "RGB"))

@@ -33,17 +33,20 @@ def decode_draft(
     `max_pixels` counts those of the file.
     """
     with opened(data, max_pixels=max_pixels) as image:
+        # Other formats may have to decode their pixels to tell how they are turned.
+        if not isinstance(image, JpegImageFile):
+            whole = loaded(image, unasked=unasked)
+            return whole, Extent.whole(*whole.size)
         turn, width, height = turn_of(image), image.width, image.height
         upright = turn.size(width, height)
         extent, beside = Extent.whole(*upright), 0
-        if isinstance(image, JpegImageFile):
-            scale = _scale(width, height, turn.size(*least(*upright)))
-            # Pillow takes the largest scale that leaves this size.
-            if scale > 1 and image.draft(image.mode, (width // scale, height // scale)):
-                beside = width * height * _PROGRESSIVE if image.info.get("progressive") else 0
-                # The last row and column of a side that is no multiple of the scale show less than a whole pixel.
-                box = Frame(0, 0, width / scale, height / scale)
-                extent = Extent(*upright, turn.box(box, *image.size))
+        scale = _scale(width, height, turn.size(*least(*upright)))
+        # Pillow takes the largest scale that leaves this size.
+        if scale > 1 and image.draft(image.mode, (width // scale, height // scale)):
+            beside = width * height * _PROGRESSIVE if image.info.get("progressive") else 0
+            # The last row and column of a side that is no multiple of the scale show less than a whole pixel.
+            box = Frame(0, 0, width / scale, height / scale)
+            extent = Extent(*upright, turn.box(box, *image.size))
         return loaded(image, unasked=unasked, beside=beside), extent
 
 

@@ -156,10 +156,10 @@ def _encoded(
 ) -> Encoded | None:
     """A file as it is, if a device makes of it what is made here; None for one that must be decoded here."""
     with opened(data, max_pixels=max_pixels) as image:
+        if not is_plain(image, data) or image.width * image.height > _MOST_ON_DEVICE:
+            return None
         turn = turn_of(image)
         width, height = turn.size(*image.size)
-        if not is_plain(image, data) or width * height > _MOST_ON_DEVICE:
-            return None
     place, drawn = preprocessing.placed(width, height), canvas_size(width, height, preprocessing, canvas)
     reduced = max(whole / part for size in (place.size, drawn) for whole, part in zip((width, height), size))
     if preprocessing.interpolation not in _ON_DEVICE or place.long or reduced > _MOST_REDUCED:

@@ -48,7 +48,7 @@ _TURNS = {
 
 
 def turn_of(image: Image.Image) -> Turn:
-    """How `ImageOps.exif_transpose` turns a picture; not at all where its EXIF data are broken."""
+    """How `ImageOps.exif_transpose` turns a JPEG picture, told by its header; broken EXIF data turn nothing."""
     try:
         exif = image.getexif()
         turn = _TURNS.get(exif.get(_ORIENTATION, 1), Turn())
