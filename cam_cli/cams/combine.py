@@ -29,6 +29,10 @@ class Maps:
     energies: Tensor
     scores: Tensor | None = None
 
+    def cpu(self) -> Maps:
+        """The same in main memory."""
+        return Maps(self.values.cpu(), self.energies.cpu(), None if self.scores is None else self.scores.cpu())
+
 
 def maps_of(method: Method, traces: Sequence[Trace], classes: Tensor, evidence: str = "for") -> Maps:
     """The maps of a method from the traces of one forward at one or several layers, for B×T classes.

@@ -19,6 +19,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from ..errors import CamxError
 from ..models.hooks import TargetLayer, hooked
 from ..models.layouts import replaced, tensors_in
+from .backward import lean, mean_over_grid, whole
 from .classifier import Classifier
 
 if TYPE_CHECKING:
@@ -36,24 +37,24 @@ class Tape:
     leaves: tuple[Tensor, ...]
     _known: dict[str, Any] = field(default_factory=dict)
 
-    def gradients(self, classes: Tensor) -> tuple[Tensor, ...]:
-        """For every layer ∂scores[b, classes[b, t]] / ∂leaf[b], stacked as T×(shape of the leaf).
+    def columns(self, classes: Tensor) -> list[tuple[Tensor, ...]]:
+        """For every column of `classes` ∂scores[b, classes[b, t]] / ∂leaf[b] of each layer, as `lean` leaves them.
 
         The batch is differentiated at once: no image reaches another's score, so one backward of the head
         per column of `classes` gives every image, and every layer, the gradient of its own class.
         """
         if "classes" in self._known and torch.equal(self._known["classes"], classes):
-            known: tuple[Tensor, ...] = self._known["gradients"]
+            known: list[tuple[Tensor, ...]] = self._known["columns"]
             return known
         columns = [self._column(column) for column in classes.unbind(1)]
-        gradients = tuple(torch.stack(layer) for layer in zip(*columns))
         if not self._known:
-            self._known.update(classes=classes, gradients=gradients)
-        return gradients
+            self._known.update(classes=classes, columns=columns)
+        return columns
 
     def _column(self, column: Tensor) -> tuple[Tensor, ...]:
         one_hot = torch.zeros_like(self.scores).scatter_(1, column[:, None], 1.0)
-        return torch.autograd.grad(self.scores, self.leaves, one_hot, retain_graph=True, materialize_grads=True)
+        with lean(self.scores):
+            return torch.autograd.grad(self.scores, self.leaves, one_hot, retain_graph=True, materialize_grads=True)
 
     def bent(self, utility: Callable[[Tensor], Tensor], layer: int) -> tuple[Tensor, Tensor]:
         """∂u/∂A and (∂²u/∂A²)·A of a `utility` u (B×K scores → B) for the activations A of one layer."""
@@ -90,8 +91,14 @@ class Trace:
 
     def gradients(self, classes: Tensor) -> Tensor:
         """`sign` × ∂logits[b, classes[b, t]] / ∂features[b] for B×T class indices: B×T×C×h×w float32."""
-        raw = self.tape.gradients(classes)[self.index]
-        return self.sign * torch.stack([self.layer.layout.to_nchw(one).float() for one in raw], dim=1)
+        columns = [whole(column[self.index]) for column in self.tape.columns(classes)]
+        return self.sign * torch.stack([self.layer.layout.to_nchw(one).float() for one in columns], dim=1)
+
+    def mean_gradients(self, classes: Tensor) -> Tensor:
+        """The means of `gradients` over positions, B×T×C×1×1: for a transformer much cheaper than those themselves."""
+        columns = [column[self.index] for column in self.tape.columns(classes)]
+        means = torch.stack([mean_over_grid(one, self.layer.layout) for one in columns], dim=1)
+        return self.sign * means[..., None, None]
 
     def bent(self, utility: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
         """`sign` × (gradient, Hessian · features) of a `utility` (B×K scores → B): B×C×h×w float32 each."""

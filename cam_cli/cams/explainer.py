@@ -174,7 +174,7 @@ class Explainer:
         logits = traced[0].logits
         scores = self._scores(logits)
         classes = chosen(self._targets, scores, labels)
-        maps = self._maps(traced, as_columns(classes, scores.ranking))
+        maps = {name: one.cpu() for name, one in self._maps(traced, as_columns(classes, logits)).items()}
         finite = torch.isfinite(logits).all(1).tolist()
         needs_label = any(target.kind == "label" for target in self._targets)
         explanations = []
@@ -184,23 +184,21 @@ class Explainer:
             elif needs_label and labels[i] is None:
                 explanations.append(Explanation(picture, problem=self._no_label(picture.source)))
             else:
-                chances = scores.probabilities[i].tolist()
-                ranking = [self._prediction(c, chances) for c in scores.ranking[i, : self.options.top_k].tolist()]
-                wanted = [self._prediction(c, chances) for c in classes[i]]
+                ranking = self._ranking(scores, i)
+                wanted = [self._prediction(c, scores.probabilities[i]) for c in classes[i]]
                 shown = [one for name in maps for one in self._class_maps(name, maps[name], i, wanted)]
                 correct = None if labels[i] is None else labels[i] in scores.predicted(i)
-                explanations.append(Explanation(picture, tuple(ranking), tuple(shown), labels[i], correct))
+                explanations.append(Explanation(picture, ranking, tuple(shown), labels[i], correct))
         return explanations
 
     def _class_maps(self, name: str, maps: Maps, image: int, wanted: Sequence[Prediction]) -> Iterator[ClassMap]:
         """The maps of one method for one image: of its classes, of the first one only, or of its concepts."""
         method = METHODS[name]
         layers = [layer.name for layer in self.layers] if method.grid == "layer" else [_PLACES[method.grid]]
-        values = maps.values[image].cpu().numpy()
-        for index, one in enumerate(values):
+        for index, one in enumerate(maps.values[image].numpy()):
             concept: tuple[Prediction, ...] = ()
             if maps.scores is not None:
-                concept = self._ranking(maps.scores[image, index])
+                concept = self._ranking(self._scores(maps.scores[image, index : index + 1]), 0)
             elif index >= len(wanted):
                 return
             yield ClassMap(
@@ -227,18 +225,17 @@ class Explainer:
     def _no_label(self, source: Source) -> str:
         return f"its label {source.label!r} is no class of the model" if source.label else "it has no label to explain"
 
-    def _ranking(self, logits: Tensor) -> tuple[Prediction, ...]:
-        """The best classes of one vector of scores."""
-        scores = self._scores(logits[None])
-        chances = scores.probabilities[0].tolist()
-        return tuple(self._prediction(c, chances) for c in scores.ranking[0, : self.options.top_k].tolist())
+    def _ranking(self, scores: Scores, image: int) -> tuple[Prediction, ...]:
+        """The best classes of one image."""
+        best = scores.ranking[image, : self.options.top_k].tolist()
+        return tuple(self._prediction(c, scores.probabilities[image]) for c in best)
 
     def _scores(self, logits: Tensor) -> Scores:
         threshold = self.options.threshold if self.options.multi_label else None
         return Scores.of(logits, threshold, several_labels=self._several_labels)
 
-    def _prediction(self, index: int, probabilities: Sequence[float]) -> Prediction:
-        return Prediction(index, self.classes[index], probabilities[index])
+    def _prediction(self, index: int, probabilities: Tensor) -> Prediction:
+        return Prediction(index, self.classes[index], float(probabilities[index]))
 
     def _probed(self) -> Trace:
         """The trace of the probe picture; raises `CamxError` for a method that does not work with this network."""

@@ -39,7 +39,7 @@ def dominators(root: Node, picture: Node) -> Dominators:
     In topological order, a node at which no other edge is open is crossed by all paths. Only edges from
     which the picture can be reached count.
     """
-    order = _topological(root)
+    order = topological(root)
     reaches: dict[int, bool] = {}
     for node in reversed(order):
         reaches[id(node)] = node is picture or any(reaches[id(n)] for n in _inputs(node))
@@ -62,7 +62,7 @@ def _inputs(node: Node) -> list[Node]:
     return [following for following, _ in node.next_functions if following is not None]
 
 
-def _topological(root: Node) -> list[Node]:
+def topological(root: Node) -> list[Node]:
     """All nodes, each before those it gets its gradient passed on to (the score first)."""
     order: list[Node] = []
     seen: set[int] = set()

@@ -43,7 +43,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Scores:
-    """What a model says of a batch. ranking: class indices B×K, best first; probabilities: B×K by class.
+    """What a model says of a batch, in main memory. ranking: class indices B×K, best first; probabilities B×K by class.
 
     threshold: with several labels, the probability from which on a class counts as predicted; None for one label.
     """
@@ -57,7 +57,8 @@ class Scores:
         """From logits B×K: probabilities that share 1 (softmax), or with several labels one of each (sigmoid)."""
         finite = logits.nan_to_num()
         probabilities = logits.sigmoid() if several_labels else logits.softmax(1)
-        return cls(finite.argsort(dim=1, descending=True, stable=True), probabilities, threshold)
+        # Moved once: whoever reads single values from a GPU waits for it each time.
+        return cls(finite.argsort(dim=1, descending=True, stable=True).cpu(), probabilities.cpu(), threshold)
 
     def predicted(self, image: int) -> list[int]:
         """The best class, or all from the threshold on, best first; never none."""
@@ -91,5 +92,7 @@ def chosen(targets: Sequence[Target], scores: Scores, labels: Sequence[int | Non
 
 def as_columns(classes: Sequence[Sequence[int]], like: Tensor) -> Tensor:
     """Class indices B×T on the device of `like`; an image with fewer classes repeats its first one."""
+    import torch
+
     width = max(map(len, classes))
-    return like.new_tensor([[*row, *[row[0]] * (width - len(row))] for row in classes])
+    return torch.tensor([[*row, *[row[0]] * (width - len(row))] for row in classes], device=like.device)

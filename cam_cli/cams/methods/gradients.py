@@ -30,8 +30,7 @@ def cam(trace: Trace, classes: Tensor) -> Tensor:
 
 def gradcam(trace: Trace, classes: Tensor) -> Tensor:
     """Σ_k α_k A_k with α_k the mean of g_k over positions (Selvaraju et al. 2017, eq. 1 and 2)."""
-    weights = trace.gradients(classes).mean(dim=(-2, -1), keepdim=True)
-    return _weighted(weights, trace)
+    return _weighted(trace.mean_gradients(classes), trace)
 
 
 def gradcampp(trace: Trace, classes: Tensor) -> Tensor:
@@ -97,9 +96,9 @@ def finercam(trace: Trace, classes: Tensor) -> Tensor:
     distance = (trace.logits[:, None] - own[..., None]).abs().scatter(2, classes[..., None], float("inf"))
     similar = distance.topk(count, dim=2, largest=False).indices
     shares = trace.logits[:, None].expand_as(distance).gather(2, similar).softmax(2)
-    weights = trace.gradients(classes).mean(dim=(-2, -1), keepdim=True)
+    weights = trace.mean_gradients(classes)
     for one, share in zip(similar.unbind(2), shares.unbind(2)):
-        rival = trace.gradients(one).mean(dim=(-2, -1), keepdim=True)
+        rival = trace.mean_gradients(one)
         weights = weights - CONTRAST * share[..., None, None, None] * rival
     return _weighted(weights, trace)
 
@@ -134,7 +133,11 @@ def fem(trace: Trace, classes: Tensor) -> Tensor:
 
 
 def _weighted(weights: Tensor, trace: Trace) -> Tensor:
-    return (weights * trace.features[:, None]).sum(dim=2)
+    """Σ_k w_k ⊙ A_k for weights B×T×C×h×w, or B×T×C×1×1: then a matrix product, with no B×T×C×h×w in memory."""
+    if weights.shape[3:] != (1, 1):
+        return (weights * trace.features[:, None]).sum(dim=2)
+    maps: Tensor = weights.flatten(2) @ trace.features.flatten(2)
+    return maps.view(*maps.shape[:2], *trace.features.shape[2:])
 
 
 def _total(trace: Trace) -> Tensor:
