@@ -243,6 +243,7 @@ def test_the_record_of_a_run_names_what_was_explained(camx: Camx, images: Path) 
 
 def test_progress_is_told_within_an_image(camx: Camx, images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from cam_cli.cams import replay
+    from cam_cli.pipeline import loop
     from cli.console import Reporter
 
     told: list[tuple[int, int]] = []
@@ -253,6 +254,7 @@ def test_progress_is_told_within_an_image(camx: Camx, images: Path, monkeypatch:
 
     monkeypatch.setattr(Reporter, "advanced", advanced)
     monkeypatch.setattr(replay, "BUDGET", 10 * 3 * 160 * 160 * 4 * 32)
+    monkeypatch.setattr(loop, "_TICK", 0.001)
     assert camx("explain", images / "cat" / "0.jpg", *TINY, "--method", "scorecam") == 0
     assert told
     assert all(done < total for done, total in told)
