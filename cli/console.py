@@ -36,7 +36,8 @@ class Reporter:
             return
         self._last = time.monotonic()
         done = f", {plan.skipped} of them done already" if plan.skipped else ""
-        self._say(f"{plan.images} images{done} · {plan.model} ({plan.weights}) · {plan.device}, {plan.precision}")
+        how = f"{plan.device}, {plan.precision}" + ", compiled" * plan.compiled
+        self._say(f"{plan.images} images{done} · {plan.model} ({plan.weights}) · {how}")
         self._say(f"{self.layer} {plan.layer} ({plan.grid}): {plan.layer_reason}")
         if plan.passed_over and self.verbose:
             self._say(f"{plan.passed_over} files without an image extension passed over; --include '*' takes them")

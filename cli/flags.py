@@ -106,6 +106,8 @@ _DEVICE_HELP = "auto, cpu, cuda, cuda:1, mps; for `explain` also several (cuda:0
 Device = Annotated[str, option(SPEED, "--device", help=_DEVICE_HELP)]
 Precision = Annotated[str, option(SPEED, "--precision", help="auto, fp32, bf16, fp16.")]
 BatchSize = Annotated[str, option(SPEED, "--batch-size", "-b", help="Images per batch, or auto.")]
+_COMPILE_HELP = "Compile what runs before the target layer: slow to start, faster for many images; needs a compiler."
+Compile = Annotated[bool, option(SPEED, "--compile", help=_COMPILE_HELP)]
 Workers = Annotated[
     str, option(SPEED, "--workers", "-j", help="Processes that decode, and as many that draw, or auto.")
 ]

@@ -43,7 +43,7 @@ def show_plan(plan: Plan, words: Words, *, as_json: bool, quiet: bool) -> int:
         out(
             f"{plan.images} images would be {words.done} with {plan.model} ({plan.weights})\n"
             f"{words.layer} {plan.layer} ({plan.grid}): {plan.layer_reason}\n"
-            f"on {plan.device} in {plan.precision}, into {plan.output}"
+            f"on {plan.device} in {plan.precision}{', compiled' * plan.compiled}, into {plan.output}"
         )
     return 0
 

@@ -73,7 +73,9 @@ def work(engine: Any, sources: Sequence[Source]) -> Work[Result]:
 def engine() -> Any:
     network = SimpleNamespace(name="stub", weights="none")
     layer = SimpleNamespace(name="layer", reason="", layout="1×1")
-    return SimpleNamespace(network=network, layers=(layer,), device=torch.device("cpu"), precision="fp32")
+    return SimpleNamespace(
+        network=network, layers=(layer,), device=torch.device("cpu"), precision="fp32", compiled=False
+    )
 
 
 def stub_task(inputs: Callable[[], Inputs], **changed: Any) -> session.Task[Any, Any]:

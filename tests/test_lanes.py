@@ -156,7 +156,7 @@ class Uncopyable(nn.Module):
 def test_a_network_that_cannot_be_copied_runs_in_one_lane(monkeypatch: pytest.MonkeyPatch) -> None:
     explainer = Explainer(load_model("demo"))
     explainer.network.module.extra = Uncopyable()
-    monkeypatch.setattr("cam_cli.pipeline.session.share", lambda device, batches: Share(2, 3))
+    monkeypatch.setattr("cam_cli.pipeline.session.share", lambda *_, **__: Share(2, 3))
     task = Task(*[print] * 9)  # type: ignore[arg-type]
     assert len(task.lanes(explainer, 100, 4)) == 1
 
@@ -178,7 +178,7 @@ def test_two_lanes_write_what_one_writes(
     monkeypatch.setattr("cam_cli.cams.explainer.traces", watched)
     for lanes in (1, 2):
         forwards.clear()
-        monkeypatch.setattr("cam_cli.pipeline.session.share", lambda device, batches, n=lanes: Share(n, 1))
+        monkeypatch.setattr("cam_cli.pipeline.session.share", lambda *_, n=lanes, **__: Share(n, 1))
         assert camx("explain", "in", *TINY, "-b", 3, "-o", f"out-{lanes}", "-q") == 0
         assert len({name for name in forwards if name.startswith("lane")}) <= lanes
         tables.append((tmp_path / f"out-{lanes}" / "predictions.csv").read_bytes())

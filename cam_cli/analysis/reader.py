@@ -33,6 +33,9 @@ class ReadOptions:
 class FeatureReader:
     """A network with the layer whose maps are read, ready for batches."""
 
+    #: It reads the first convolution, before which there is nothing to compile.
+    compiled = False
+
     def __init__(self, network: Network, options: ReadOptions = ReadOptions()) -> None:
         """Moves the network to the device and finds the layer. Raises `CamxError` for what cannot be done."""
         self.network = network

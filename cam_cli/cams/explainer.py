@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +20,7 @@ from ..models.catalog import Network
 from ..models.classes import checked
 from .classifier import Classifier, find_classifier
 from .combine import SMOOTH, Maps, averaged, check_methods, maps_of
+from .compiling import Compiled, compiled
 from .cut import Trace, trace, traces
 from .explanation import ClassMap, Explanation, Prediction
 from .inputs import as_pictures
@@ -38,7 +41,8 @@ class ExplainOptions:
 
     layers: one, or several whose maps become one. evidence: `for` a class, `against` it, or `both` in one map.
     smooth: averages over the mirror image (`flip`), and also over contrasts (`aug`). multi_label: every class from
-    `threshold` on is predicted. seed: of methods that draw random numbers.
+    `threshold` on is predicted. seed: of methods that draw random numbers. compile: run what lies before the target
+    layer through torch.compile, which takes a while at the start; values stay the same within rounding.
     Raises `CamxError` for values that do not exist.
     """
 
@@ -53,6 +57,7 @@ class ExplainOptions:
     seed: int = 0
     device: str = "auto"
     precision: str = "auto"
+    compile: bool = False
 
     def __post_init__(self) -> None:
         check_methods(self.methods, self.evidence, self.smooth)
@@ -92,6 +97,8 @@ class Explainer:
         # The automatic choice may be one of those that are named.
         self.layers = tuple({(layer.name, layer.path, layer.call): layer for layer in found}.values())
         self.layer = self.layers[0]
+        self._compiled = self._compile() if options.compile else None
+        self.compiled = options.compile
         self._classifier: Classifier | None = None
         self._several_labels = options.multi_label
         probed = self._probed()
@@ -107,6 +114,8 @@ class Explainer:
         other = copy.copy(self)
         other._runner = self._runner.twin()
         other.network = other._runner.network
+        if self._compiled is not None:
+            other._compiled = self._compiled.of(other._runner.module)
         return other
 
     def __call__(self, inputs: Tensor | Image.Image | Sequence[Image.Image]) -> list[Explanation]:
@@ -148,9 +157,10 @@ class Explainer:
             self._several_labels,
             self._runner.autocast,
             self.told,
+            self._fast,
         )
         twice = any(METHODS[name].twice for name in self.options.methods)
-        with self._runner.autocast():
+        with self._runner.autocast(), self._fast(inputs):
             found = traces(self._runner.module, inputs, self.layers, self._classifier, twice=twice)
         return [dataclasses.replace(trace, replay=replay) for trace in found]
 
@@ -237,10 +247,20 @@ class Explainer:
     def _prediction(self, index: int, probabilities: Tensor) -> Prediction:
         return Prediction(index, self.classes[index], float(probabilities[index]))
 
+    def _fast(self, batch: Tensor) -> AbstractContextManager[object]:
+        """The context in which the network runs on `batch`: compiled, where that was asked for."""
+        return contextlib.nullcontext() if self._compiled is None else self._compiled(batch)
+
+    def _compile(self) -> Compiled:
+        return compiled(self._runner.module, self.layers, self._probe_picture(), self._runner.autocast)
+
+    def _probe_picture(self) -> Tensor:
+        preprocessing = self.network.preprocessing
+        return probe_picture(preprocessing.channels, preprocessing.input_size).to(self.device)
+
     def _probed(self) -> Trace:
         """The trace of the probe picture; raises `CamxError` for a method that does not work with this network."""
-        preprocessing = self.network.preprocessing
-        picture = probe_picture(preprocessing.channels, preprocessing.input_size).to(self.device)
+        picture = self._probe_picture()
         traced = self._traced(picture)
         for name in self.options.methods:
             method = METHODS[name]

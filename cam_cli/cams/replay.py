@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ..models.hooks import answering, hooked
 from ..models.layouts import replaced, tensors_in
+from .before import Before
 from .cut import TargetLayer, Trace, scores_of, traces, two_sided, undisturbed
 from .memory import is_out_of_memory
 
@@ -36,6 +37,8 @@ class Replay:
     inputs: B×C×H×W normalised. black: a black picture 1×C×1×1, normalised. seed: of all that is random; the random
     numbers begin anew for every image, so that an image's map depends on nothing but itself.
     multi_label: each class has a probability of its own (sigmoid) instead of a share (softmax).
+    fast: a context in which the network runs on a batch, where no gradient is asked for before the layer and no module
+    before it is looked into.
     """
 
     module: nn.Module
@@ -46,6 +49,7 @@ class Replay:
     multi_label: bool = False
     autocast: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext
     told: Told | None = None
+    fast: Callable[[Tensor], AbstractContextManager[object]] = contextlib.nullcontext
     _tails: dict[tuple[int, str], Tail] = field(default_factory=dict, repr=False)
 
     def generator(self) -> torch.Generator:
@@ -106,7 +110,7 @@ class Replay:
 
     def trace_of(self, pictures: Tensor, index: int) -> Trace:
         """The trace of another batch B×C×H×W at the layer with this index."""
-        with self.autocast():
+        with self.autocast(), self.fast(pictures):
             return traces(self.module, pictures, self.layers)[index]
 
     def step(self, done: int, total: int) -> None:
@@ -115,7 +119,7 @@ class Replay:
             self.told(done, total)
 
     def _scores(self, pictures: Tensor) -> Tensor:
-        with undisturbed(self.module), torch.no_grad(), self.autocast():
+        with undisturbed(self.module), torch.no_grad(), self.autocast(), self.fast(pictures):
             return two_sided(scores_of(self.module(pictures))).float()
 
     def _chunked(self, count: int, bytes_of_one: int, work: Callable[[slice], Tensor]) -> Tensor:
@@ -146,10 +150,10 @@ class Tail:
 
     def __init__(self, module: nn.Module, layer: TargetLayer, picture: Tensor) -> None:
         self._module, self._layer, self._picture = module, layer, picture
-        self._before: dict[str, list[Any]] = {}
-        with undisturbed(module), torch.no_grad(), hooked(dict(module.named_modules()), self._seen):
+        self._before = Before([layer])
+        with undisturbed(module), torch.no_grad(), hooked(dict(module.named_modules()), self._before.seen):
             expected = scores_of(module(picture))
-        own = layer.layout.to_nchw(dict(tensors_in(self._output))[layer.path])
+        own = layer.layout.to_nchw(dict(tensors_in(self._before.output))[layer.path])
         self.short = True
         try:
             with undisturbed(module), torch.no_grad():
@@ -164,24 +168,11 @@ class Tail:
         with undisturbed(self._module), torch.no_grad():
             return two_sided(self._from_here(features) if self.short else self._whole(features))
 
-    def _seen(self, name: str, call: int, _inputs: tuple[Any, ...], output: Any) -> None:
-        """Keep the outputs of the outermost modules that end before the layer, and the layer's own."""
-        if hasattr(self, "_output") or not name:
-            return
-        if (name, call) == (self._layer.name, self._layer.call):
-            self._output = output
-            inside = [n for n in self._before if n.startswith(f"{name}.")]
-        else:
-            inside = [n for n in self._before if n.startswith(f"{name}.")]
-            self._before.setdefault(name, []).append(output)
-        for one in inside:
-            del self._before[one]
-
     def _placed(self, features: Tensor) -> Any:
-        own = dict(tensors_in(self._output))[self._layer.path]
+        own = dict(tensors_in(self._before.output))[self._layer.path]
         new = self._layer.layout.put(own, features.to(own.dtype))
-        output = self._output
-        for path, tensor in tensors_in(self._output):
+        output = self._before.output
+        for path, tensor in tensors_in(output):
             output = replaced(output, path, new if path == self._layer.path else _repeated(tensor, len(features)))
         return output
 
@@ -189,7 +180,7 @@ class Tail:
         count = len(features)
         answers = {
             self._module.get_submodule(name): _answer([_of(count, output) for output in outputs])
-            for name, outputs in self._before.items()
+            for name, outputs in self._before.outputs.items()
         }
         answers[self._module.get_submodule(self._layer.name)] = _answer([self._placed(features)])
         with answering(answers):

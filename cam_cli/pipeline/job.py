@@ -69,6 +69,12 @@ class Job(RunOptions):
     labels: str | None = None
     report: bool = True
 
+    def __post_init__(self) -> None:
+        if self.explain.compile and self.batch_size == 1:
+            raise CamxError(
+                "--compile works on batches of two and more pictures. Leave --compile or --batch-size 1 out."
+            )
+
 
 @dataclass(frozen=True, kw_only=True)
 class ActivationsJob(RunOptions):

@@ -39,8 +39,13 @@ class Share(NamedTuple):
     threads: int
 
 
-def share(device: torch.device, batches: int) -> Share:
-    """Lanes for so many batches on a device, with the threads that torch has been given."""
+def share(device: torch.device, batches: int, *, compiled: bool = False) -> Share:
+    """Lanes for so many batches on a device, with the threads that torch has been given.
+
+    What was compiled for a CPU was compiled for that number of threads, so it has one lane with all of them.
+    """
+    if compiled and device.type == "cpu":
+        return Share(1, torch.get_num_threads())
     threads = max(1, min(torch.get_num_threads(), cpus()))
     most = {"cpu": min(_MOST, threads), "cuda": _ON_GPU}.get(device.type, 1)
     lanes = max(1, min(most, batches))

@@ -38,6 +38,9 @@ class Engine(Protocol):
     @property
     def precision(self) -> str: ...
 
+    @property
+    def compiled(self) -> bool: ...
+
     def twin(self: E) -> E:
         """The same engine on modules of its own, with the same weights in memory: for another thread."""
         ...
@@ -58,6 +61,7 @@ class Plan:
     device: str
     precision: str
     output: str
+    compiled: bool = False
 
     @classmethod
     def of(cls, engine: Engine, inputs: Inputs, output: str, skipped: int = 0) -> Plan:
@@ -74,6 +78,7 @@ class Plan:
             device=str(engine.device),
             precision=engine.precision,
             output=output,
+            compiled=engine.compiled,
         )
 
 

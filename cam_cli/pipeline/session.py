@@ -62,7 +62,7 @@ class Task(Generic[E, R]):
 
         One where the network cannot be copied.
         """
-        lanes, threads = share(engine.device, math.ceil(images / batch_size))
+        lanes, threads = share(engine.device, math.ceil(images / batch_size), compiled=engine.compiled)
         engines = [engine]
         try:
             engines += [engine.twin() for _ in range(1, lanes)]

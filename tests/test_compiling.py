@@ -1,0 +1,287 @@
+"""`--compile`: which modules are compiled, that the values stay, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import timm
+import torch
+from torch import Tensor, nn
+
+from cam_cli import CamxError, Explainer, ExplainOptions
+from cam_cli.cams import compiling
+from cam_cli.cams.before import Before
+from cam_cli.cams.cut import hooked, undisturbed
+from cam_cli.cams.layers import choose_layer
+from cam_cli.images.geometry import Preprocessing
+from cam_cli.pipeline import Job
+from cam_cli.pipeline.lanes import Lanes, Share, share
+
+from .conftest import TINY
+from .networks import DeepHeadNet, InPlaceNet, network, seeded
+
+SMALL = Preprocessing((64, 64), (64, 64), "squash", "bilinear", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+OWN = Preprocessing((160, 160), (160, 160), "squash", "bilinear", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+#: Of what a map is worth at its highest: rounding, also that of a compiler which adds in another order.
+TOLERANCE = 1e-4
+
+
+class Block(nn.Module):
+    def __init__(self, stride: int = 1) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(4, 4, 3, stride, 1), nn.Tanh())
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return self.body(maps)
+
+
+class Blocks(nn.Module):
+    """A stem, a stage of unequal blocks, a stage of equal ones, and a block that runs before and behind the layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 3, 2, 1)
+        self.unequal = nn.Sequential(Block(2), Block())
+        self.equal = nn.Sequential(*[Block() for _ in range(4)])
+        self.shared = Block()
+        self.last = Block()
+        self.fc = nn.Linear(4, 3)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        maps = self.shared(self.equal(self.unequal(self.stem(pictures))))
+        return self.fc(self.shared(self.last(maps)).mean((2, 3)))
+
+
+class PerImage(Blocks):
+    """Work on one picture after the other: other code for every size of a batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.equal = _OneByOne()
+
+
+class _OneByOne(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.block = Block()
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return torch.cat([self.block(maps[i : i + 1]) for i in range(len(maps))])
+
+
+@pytest.fixture
+def wiring(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No code is made, all the rest is as it is: which functions are compiled, when, and for which sizes."""
+    torch._dynamo.reset()
+    monkeypatch.setattr(compiling, "BACKEND", "eager")
+
+
+def vit() -> nn.Module:
+    torch.manual_seed(0)
+    return timm.create_model("test_vit", num_classes=4).eval()
+
+
+def resnet() -> nn.Module:
+    torch.manual_seed(0)
+    return timm.create_model("test_resnet", num_classes=4).eval()
+
+
+@pytest.mark.parametrize(
+    ("make", "layer", "wanted"),
+    [
+        (lambda: seeded(Blocks), "last", "unequal equal.0 equal.1 equal.2 equal.3 last"),
+        (lambda: seeded(Blocks), "equal.2", "unequal equal.0 equal.1 equal.2"),
+        (lambda: seeded(Blocks), "equal.2.body", "unequal equal.0 equal.1 equal.2.body"),
+        (lambda: seeded(Blocks), "equal.2.body.0", "unequal equal.0 equal.1"),
+        (lambda: timm.create_model("resnet18"), "auto", "layer1 layer2 layer3 layer4"),
+        (
+            lambda: timm.create_model("vit_tiny_patch16_224"),
+            "auto",
+            "patch_embed " + " ".join(f"blocks.{i}" for i in range(11)),
+        ),
+    ],
+)
+def test_the_modules_that_are_compiled(make: Callable[[], nn.Module], layer: str, wanted: str) -> None:
+    module = make().eval()
+    before = Before([choose_layer(module, (224, 224), 3, layer)])
+    with undisturbed(module), torch.no_grad(), hooked(dict(module.named_modules()), before.seen):
+        module(torch.zeros(2, 3, 224, 224))
+    assert " ".join(compiling.parts(module, before)) == wanted
+
+
+def test_the_first_of_several_layers_is_where_compiling_ends(wiring: None) -> None:
+    options = ExplainOptions(layers=("last", "equal.1"), device="cpu", compile=True)
+    explainer = Explainer(network(seeded(Blocks)), options)
+    assert explainer._compiled is not None
+    assert explainer._compiled.names == ("unequal", "equal.0", "equal.1")
+
+
+def batch(count: int, size: int = 64) -> Tensor:
+    torch.manual_seed(1)
+    return torch.randn(count, 3, size, size)
+
+
+def maps(explainer: Explainer, inputs: Tensor) -> dict[str, np.ndarray]:
+    _, found = explainer.explain_tensor(inputs.contiguous(memory_format=torch.channels_last))
+    return {name: values.numpy() for name, values in found.items()}
+
+
+def assert_same(ours: dict[str, np.ndarray], wanted: dict[str, np.ndarray]) -> None:
+    assert list(ours) == list(wanted)
+    for name, values in wanted.items():
+        np.testing.assert_allclose(ours[name], values, rtol=0, atol=TOLERANCE * np.abs(values).max(), err_msg=name)
+
+
+#: One of every kind: of those that ask again, look inside, exchange functions or differentiate twice.
+OF_RESNET = (
+    "gradcam cam layercam scorecam ablationcam reciprocam rise smooth-gradcam++ shapleycam "
+    "saliency guided-backprop integrated-gradients"
+)
+OF_VIT = "gradcam scorecam ablationcam rise saliency attention-rollout legrad shapleycam dff"
+
+
+@pytest.mark.parametrize(("make", "size", "names"), [(resnet, 64, OF_RESNET), (vit, 160, OF_VIT)])
+def test_every_kind_of_method_gives_the_maps_that_it_gives_uncompiled(
+    make: Callable[[], nn.Module], size: int, names: str, wiring: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cam_cli.cams.methods.perturbation.MASKS", 20)
+    model = network(make(), SMALL if size == 64 else OWN)
+    eager, fast = (
+        Explainer(model, ExplainOptions(tuple(names.split()), device="cpu", compile=c)) for c in (False, True)
+    )
+    assert_same(maps(fast, batch(2, size)), maps(eager, batch(2, size)))
+
+
+def test_no_size_of_a_batch_compiles_anything_anew(wiring: None) -> None:
+    eager, fast = (Explainer(network(vit(), OWN), ExplainOptions(device="cpu", compile=c)) for c in (False, True))
+    with torch._dynamo.config.patch(error_on_recompile=True):
+        for count in (8, 8, 3, 2, 1):
+            assert_same(maps(fast, batch(count, 160)), maps(eager, batch(count, 160)))
+
+
+def test_the_compiled_functions_are_those_that_run(wiring: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    explainer = Explainer(network(vit(), OWN), ExplainOptions(device="cpu", compile=True))
+    ran = []
+
+    def replaced(self: Any, inputs: Tensor) -> Any:
+        ran.append(len(inputs))
+        return answering(self, inputs)
+
+    answering = compiling.Compiled.__call__
+    monkeypatch.setattr(compiling.Compiled, "__call__", replaced)
+    with torch.compiler.set_stance("fail_on_recompile"):
+        maps(explainer, batch(4, 160))
+    assert ran == [4]
+
+
+def test_the_network_stays_as_it_is(wiring: None) -> None:
+    module = vit()
+    before = {name: dict(vars(one)) for name, one in module.named_modules()}
+    explainer = Explainer(network(module, OWN), ExplainOptions(device="cpu", compile=True))
+    maps(explainer, batch(2, 160))
+    assert {name: dict(vars(one)) for name, one in module.named_modules()} == before
+
+
+def test_twins_use_what_was_compiled_at_the_same_time(wiring: None) -> None:
+    explainer = Explainer(network(vit(), OWN), ExplainOptions(device="cpu", compile=True))
+    photos = [batch(2 + index % 3, 160) for index in range(12)]
+    alone = [maps(explainer, one) for one in photos]
+
+    def work(engine: Explainer) -> Callable[[Tensor], dict[str, np.ndarray]]:
+        def explain(inputs: Tensor) -> dict[str, np.ndarray]:
+            # What is patched holds for a thread.
+            with torch._dynamo.config.patch(error_on_recompile=True):
+                return maps(engine, inputs)
+
+        return explain
+
+    with Lanes([work(explainer), work(explainer.twin()), work(explainer.twin())], torch.get_num_threads()) as lanes:
+        together = [lanes.submit(one, dict) for one in photos]
+        for one, future in zip(alone, together, strict=True):
+            assert_same(future.result().result, one)
+
+
+@pytest.mark.parametrize(("device", "lanes"), [("cpu", 1), ("cuda", 2)])
+def test_what_was_compiled_for_a_cpu_has_all_its_threads(
+    device: str, lanes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
+    monkeypatch.setattr("cam_cli.pipeline.lanes.cpus", lambda: 8)
+    assert share(torch.device(device), 100, compiled=True) == Share(lanes, 8)
+
+
+def test_a_run_writes_what_it_writes_uncompiled(
+    camx: Callable[..., int], images: Path, tmp_path: Path, wiring: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = ("explain", images, *TINY, "-b", 3, "--no-report")
+    assert camx(*common, "-o", "plain", "-q") == 0
+    assert camx(*common, "-o", "fast", "--compile") == 0
+    assert "cpu, fp32, compiled" in capsys.readouterr().err
+    tables = [(tmp_path / folder / "predictions.csv").read_text().splitlines() for folder in ("plain", "fast")]
+    assert [row.split(",")[:9] for row in tables[0]] == [row.split(",")[:9] for row in tables[1]]
+    # Either continues what the other has begun.
+    records = [json.loads((tmp_path / folder / "run.json").read_text()) for folder in ("plain", "fast")]
+    assert records[0]["fingerprint"] == records[1]["fingerprint"]
+
+
+def compiled(module: nn.Module, **options: Any) -> Explainer:
+    return Explainer(network(module), ExplainOptions(device="cpu", compile=True, **options))
+
+
+def broken(_graph: torch.fx.GraphModule, _examples: list[Tensor]) -> Callable[..., Any]:
+    raise RuntimeError("no kernel for this\nand more")
+
+
+def wrong(graph: torch.fx.GraphModule, _examples: list[Tensor]) -> Callable[..., Any]:
+    return lambda *inputs: [2 * value for value in graph(*inputs)]
+
+
+@pytest.mark.parametrize(
+    ("module", "backend", "sentence"),
+    [
+        (DeepHeadNet, "eager", "DeepHeadNet has no blocks before 'features.3', only single operations"),
+        (PerImage, "eager", "PerImage cannot be compiled on this machine: "),
+        (Blocks, broken, "Blocks cannot be compiled on this machine: .*no kernel for this"),
+        (Blocks, wrong, "Blocks gives other values when it is compiled"),
+    ],
+)
+def test_what_cannot_be_compiled(
+    module: type[nn.Module], backend: Any, sentence: str, wiring: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiling, "BACKEND", backend)
+    layers = ("features.3",) if module is DeepHeadNet else ("last",)
+    with pytest.raises(CamxError, match=f"{sentence}.*Leave --compile out"):
+        compiled(seeded(module), layers=layers)
+
+
+@pytest.mark.slow
+def test_no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch._dynamo.reset()
+    monkeypatch.setattr("torch._inductor.config.cpp.cxx", ("no-such-compiler",))
+    monkeypatch.setattr("torch._inductor.config.force_disable_caches", True)
+    with pytest.raises(CamxError, match="No working C\\+\\+ compiler found.*Leave --compile out"):
+        compiled(seeded(Blocks), layers=("last",))
+
+
+def test_pictures_one_by_one_have_nothing_to_compile() -> None:
+    with pytest.raises(CamxError, match="Leave --compile or --batch-size 1 out"):
+        Job(sources=(), model=None, batch_size=1, explain=ExplainOptions(compile=True))  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("make", "size"), [(resnet, 64), (vit, 160), (lambda: seeded(InPlaceNet), 64)])
+def test_the_compiler_itself(make: Callable[[], nn.Module], size: int) -> None:
+    torch._dynamo.reset()
+    module, preprocessing = make(), SMALL if size == 64 else OWN
+    names = ("gradcam", "layercam", "hirescam", "eigencam")
+    eager, fast = (
+        Explainer(network(module, preprocessing), ExplainOptions(names, device="cpu", compile=c)) for c in (False, True)
+    )
+    with torch._dynamo.config.patch(error_on_recompile=True):
+        for count in (5, 2, 1):
+            assert_same(maps(fast, batch(count, size)), maps(eager, batch(count, size)))
