@@ -200,7 +200,8 @@ def test_twins_use_what_was_compiled_at_the_same_time(wiring: None) -> None:
 
         return explain
 
-    with Lanes([work(explainer), work(explainer.twin()), work(explainer.twin())], torch.get_num_threads()) as lanes:
+    works = [work(explainer), work(explainer.twin()), work(explainer.twin())]
+    with Lanes(works, torch.get_num_threads(), torch.device("cpu")) as lanes:
         together = [lanes.submit(one, dict) for one in photos]
         for one, future in zip(alone, together, strict=True):
             assert_same(future.result().result, one)
