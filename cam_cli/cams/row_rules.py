@@ -103,7 +103,23 @@ def _added(_func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
 def _reshaped(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     rows = args[0]
     shape = func(torch.empty(rows.shape, device="meta"), *args[1:], **kwargs).shape
-    return Rows(rows.held, rows.start, rows.length, shape) if shape.numel() == rows.numel() else NotImplemented
+    return Rows(rows.held, rows.start, rows.length, shape)
+
+
+def _expanded(_func: Any, args: Sequence[Any], _kwargs: dict[str, Any]) -> Any:
+    rows, sizes, axis = args[0], list(args[1]), args[0].axis
+    if axis is None or len(sizes) != rows.dim() or sizes[axis] not in (-1, rows.length):
+        return NotImplemented
+    sizes[axis] = -1
+    return Rows.along(axis, rows.live(axis).expand(sizes), rows.start, rows.length)
+
+
+def _summed(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    """Over the channels of each position, as in the normalisations that have no kernel of their own."""
+    rows, dims, keeps = (*args, False)[:3]
+    if not keeps or not dims or rows.axis in [dim % rows.dim() for dim in dims]:
+        return NotImplemented
+    return _position_by_position(func, args, kwargs)
 
 
 def _kept(_func: Any, args: Sequence[Any], _kwargs: dict[str, Any]) -> Any:
@@ -170,52 +186,62 @@ def _attended(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     scale = given.get("scale") or 1 / math.sqrt(query.shape[-1])
     # As the fused kernels do, with more digits than half precision has.
     wide = torch.promote_types(query.dtype, torch.float32)
-    live, seen, output = (one.to(wide) for one in (rows.live(2), rows.cut(query, 2), rows.cut(given["out"], 2)))
-    keys, values = key.to(wide), value.to(wide)
+    live, seen, keys, values = (one.to(wide) for one in (rows.live(2), rows.cut(query, 2), key, value))
     logits = seen @ keys.transpose(-2, -1) * scale
     attention = aten._safe_softmax(logits if bias is None else logits + rows.cut(bias, 2), -1)
-    slope = attention * (live @ values.transpose(-2, -1) - (live * output).sum(-1, keepdim=True)) * scale
+    pull = live @ values.transpose(-2, -1)
+    slope = attention * (pull - (attention * pull).sum(-1, keepdim=True)) * scale
     to_query = Rows.along(2, (slope @ keys).to(query.dtype), rows.start, rows.length)
     to_key, to_value = slope.transpose(-2, -1) @ seen, attention.transpose(-2, -1) @ live
     return (to_query, to_key.to(key.dtype), to_value.to(value.dtype), None)[: len(func._schema.returns)]
 
 
 _Rule = Callable[[Any, Sequence[Any], dict[str, Any]], Any]
-_RULES: dict[Any, _Rule] = {
-    aten.select_backward.default: _selected,
-    aten.slice_backward.default: _sliced,
-    aten.add.Tensor: _added,
-    aten.mul.Tensor: _multiplied,
-    aten.mm.default: _through_matrix,
-    aten.bmm.default: _batched,
-    aten._to_copy.default: _cast,
-    aten._softmax_backward_data.default: _softmax,
-    aten.native_layer_norm_backward.default: _normalised,
-    aten._fused_rms_norm_backward.default: _normalised,
-    aten.gelu_backward.default: _position_by_position,
-    aten.silu_backward.default: _position_by_position,
-    aten.threshold_backward.default: _position_by_position,
-    aten.hardswish_backward.default: _position_by_position,
-    aten.tanh_backward.default: _position_by_position,
-    aten.sigmoid_backward.default: _position_by_position,
-    aten.mul.Scalar: _position_by_position,
-    aten.div.Tensor: _position_by_position,
-    aten.div.Scalar: _position_by_position,
-    aten.neg.default: _position_by_position,
-    aten.view.default: _reshaped,
-    aten._unsafe_view.default: _reshaped,
-    aten.unsqueeze.default: _reshaped,
-    aten.squeeze.dim: _reshaped,
-    aten.expand.default: _reshaped,
-    aten.transpose.int: _permuted,
-    aten.permute.default: _permuted,
-    aten.t.default: _permuted,
-    aten.detach.default: _kept,
-    aten.clone.default: _kept,
-    aten._scaled_dot_product_flash_attention_for_cpu_backward.default: _attended,
-    aten._scaled_dot_product_flash_attention_backward.default: _attended,
-    aten._scaled_dot_product_efficient_attention_backward.default: _attended,
-    aten._scaled_dot_product_cudnn_attention_backward.default: _attended,
+#: By the name of an operation; a version of torch may lack one.
+_BY_NAME: dict[str, _Rule] = {
+    "select_backward.default": _selected,
+    "slice_backward.default": _sliced,
+    "add.Tensor": _added,
+    "mul.Tensor": _multiplied,
+    "mm.default": _through_matrix,
+    "bmm.default": _batched,
+    "_to_copy.default": _cast,
+    "_softmax_backward_data.default": _softmax,
+    "native_layer_norm_backward.default": _normalised,
+    "_fused_rms_norm_backward.default": _normalised,
+    "gelu_backward.default": _position_by_position,
+    "silu_backward.default": _position_by_position,
+    "threshold_backward.default": _position_by_position,
+    "hardswish_backward.default": _position_by_position,
+    "tanh_backward.default": _position_by_position,
+    "sigmoid_backward.default": _position_by_position,
+    "mul.Scalar": _position_by_position,
+    "div.Tensor": _position_by_position,
+    "div.Scalar": _position_by_position,
+    "neg.default": _position_by_position,
+    "view.default": _reshaped,
+    "_unsafe_view.default": _reshaped,
+    "unsqueeze.default": _reshaped,
+    "squeeze.dim": _reshaped,
+    "expand.default": _expanded,
+    "sum.dim_IntList": _summed,
+    "transpose.int": _permuted,
+    "permute.default": _permuted,
+    "t.default": _permuted,
+    "detach.default": _kept,
+    "clone.default": _kept,
+    "_scaled_dot_product_flash_attention_for_cpu_backward.default": _attended,
+    "_scaled_dot_product_flash_attention_backward.default": _attended,
+    "_scaled_dot_product_efficient_attention_backward.default": _attended,
+    "_scaled_dot_product_cudnn_attention_backward.default": _attended,
 }
+
+
+def _operation(name: str) -> Any:
+    packet, overload = name.split(".")
+    return getattr(getattr(aten, packet, None), overload, None)
+
+
+_RULES: dict[Any, _Rule] = {found: rule for name, rule in _BY_NAME.items() if (found := _operation(name)) is not None}
 #: Where rows begin: the gradient of what was taken out of a longer tensor.
 _BEGINNINGS = (aten.select_backward.default, aten.slice_backward.default)
