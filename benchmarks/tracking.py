@@ -1,6 +1,7 @@
 """What `--wandb` costs a run: the same images explained with and without, in turn, offline, the cap at 500.
 
-    python benchmarks/tracking.py PICTURES --model resnet50 --no-pretrained --limit 2000
+    python -m benchmarks.photos PHOTOS --count 2000
+    ROUNDS=1 python benchmarks/tracking.py PHOTOS --model resnet50 --no-pretrained
 
 The time of the whole process counts, from its start to its exit. Ratios of runs of the same round are what is told: the
 speed of a machine drifts, two runs next to each other mostly share it.
@@ -17,7 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
-_ROUNDS = 3
+_ROUNDS = int(os.environ.get("ROUNDS", "3"))
 _ROOT = Path(__file__).parents[1]
 
 

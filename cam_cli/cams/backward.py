@@ -25,6 +25,8 @@ aten = torch.ops.aten
 
 #: Nodes that are made of operations which a mode sees. What a network brings along itself may read memory directly.
 _SEEN = re.compile(r"\w+Backward\d+|.*AccumulateGrad")
+#: Nodes at which rows begin; without one of them there is nothing to save.
+_BEGINS = re.compile(r"(Select|Slice)Backward\d+")
 
 
 class Product(Tensor):
@@ -85,11 +87,11 @@ def _kept(func: Any, product: Product, args: Sequence[Any], kwargs: dict[str, An
 def lean(scores: Tensor) -> AbstractContextManager[object]:
     """The context for differentiating `scores` once: gradients equal those without it up to rounding.
 
-    They may come as `Product`, for `whole` and `mean_over_grid` to read. A graph with functions of the network's own
-    is differentiated as it is.
+    They may come as `Product`, for `whole` and `mean_over_grid` to read. A graph that takes nothing out of a longer
+    tensor is differentiated as it is, and so is one with functions of the network's own.
     """
-    nodes = topological(scores.grad_fn)
-    if not all(_SEEN.fullmatch(node.name()) for node in nodes):
+    names = [node.name() for node in topological(scores.grad_fn)]
+    if not (all(map(_SEEN.fullmatch, names)) and any(map(_BEGINS.fullmatch, names))):
         return contextlib.nullcontext()
     mode: AbstractContextManager[object] = _Lean()  # type: ignore[no-untyped-call]
     return mode
