@@ -17,13 +17,16 @@ from cam_cli import CamxError, Explainer, ExplainOptions
 from cam_cli.cams import compiling
 from cam_cli.cams.before import Before
 from cam_cli.cams.cut import hooked, undisturbed
+from cam_cli.cams.inputs import as_pictures
 from cam_cli.cams.layers import choose_layer
 from cam_cli.images.geometry import Preprocessing
+from cam_cli.models.catalog import ModelSpec
 from cam_cli.pipeline import Job
-from cam_cli.pipeline.lanes import Lanes, Share, share
+from cam_cli.pipeline.explain import task
+from cam_cli.pipeline.lanes import Lanes
 
 from .conftest import TINY
-from .networks import DeepHeadNet, InPlaceNet, network, seeded
+from .networks import DeepHeadNet, network, seeded
 
 SMALL = Preprocessing((64, 64), (64, 64), "squash", "bilinear", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 OWN = Preprocessing((160, 160), (160, 160), "squash", "bilinear", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
@@ -127,7 +130,7 @@ def batch(count: int, size: int = 64) -> Tensor:
 
 
 def maps(explainer: Explainer, inputs: Tensor) -> dict[str, np.ndarray]:
-    _, found = explainer.explain_tensor(inputs.contiguous(memory_format=torch.channels_last))
+    _, found = explainer.explain_tensor(inputs)
     return {name: values.numpy() for name, values in found.items()}
 
 
@@ -168,12 +171,12 @@ def test_the_compiled_functions_are_those_that_run(wiring: None, monkeypatch: py
     explainer = Explainer(network(vit(), OWN), ExplainOptions(device="cpu", compile=True))
     ran = []
 
-    def replaced(self: Any, inputs: Tensor) -> Any:
+    def watched(self: Any, inputs: Tensor) -> Any:
         ran.append(len(inputs))
         return answering(self, inputs)
 
     answering = compiling.Compiled.__call__
-    monkeypatch.setattr(compiling.Compiled, "__call__", replaced)
+    monkeypatch.setattr(compiling.Compiled, "__call__", watched)
     with torch.compiler.set_stance("fail_on_recompile"):
         maps(explainer, batch(4, 160))
     assert ran == [4]
@@ -187,33 +190,48 @@ def test_the_network_stays_as_it_is(wiring: None) -> None:
     assert {name: dict(vars(one)) for name, one in module.named_modules()} == before
 
 
-def test_twins_use_what_was_compiled_at_the_same_time(wiring: None) -> None:
+def test_twins_use_what_was_compiled_at_the_same_time(wiring: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    graphs: list[torch.fx.GraphModule] = []
+    monkeypatch.setattr(compiling, "BACKEND", lambda graph, _examples: graphs.append(graph) or graph)
     explainer = Explainer(network(vit(), OWN), ExplainOptions(device="cpu", compile=True))
     photos = [batch(2 + index % 3, 160) for index in range(12)]
-    alone = [maps(explainer, one) for one in photos]
+    alone, made = [maps(explainer, one) for one in photos], len(graphs)
 
     def work(engine: Explainer) -> Callable[[Tensor], dict[str, np.ndarray]]:
-        def explain(inputs: Tensor) -> dict[str, np.ndarray]:
-            # What is patched holds for a thread.
-            with torch._dynamo.config.patch(error_on_recompile=True):
-                return maps(engine, inputs)
-
-        return explain
+        return lambda inputs: maps(engine, inputs)
 
     works = [work(explainer), work(explainer.twin()), work(explainer.twin())]
     with Lanes(works, torch.get_num_threads(), torch.device("cpu")) as lanes:
         together = [lanes.submit(one, dict) for one in photos]
         for one, future in zip(alone, together, strict=True):
             assert_same(future.result().result, one)
+    assert len(graphs) == made > 0
 
 
-@pytest.mark.parametrize(("device", "lanes"), [("cpu", 1), ("cuda", 2)])
-def test_what_was_compiled_for_a_cpu_has_all_its_threads(
-    device: str, lanes: int, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("batches", [1, 3, 100])
+def test_lanes_have_the_threads_that_the_network_was_compiled_for(
+    batches: int, wiring: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
-    monkeypatch.setattr("cam_cli.pipeline.lanes.cpus", lambda: 8)
-    assert share(torch.device(device), 100, compiled=True) == Share(lanes, 8)
+    monkeypatch.setattr("cam_cli.pipeline.lanes.cpus", lambda: 4)
+    monkeypatch.setattr("cam_cli.pipeline.explain.load_model", lambda spec: network(vit(), OWN))
+    graphs: list[torch.fx.GraphModule] = []
+    monkeypatch.setattr(compiling, "BACKEND", lambda graph, _examples: graphs.append(graph) or graph)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(4)
+        job = Job(sources=(), model=ModelSpec("-"), explain=ExplainOptions(device="cpu", compile=True))
+        work = task(job)
+        engine = work.build()
+        assert torch.get_num_threads() == 4
+        photos = as_pictures(batch(2, 160), engine.network.preprocessing)
+        made = len(graphs)
+        with work.lanes(engine, 2 * batches, 2) as lanes:
+            assert len(lanes) == min(batches, 4)
+            for future in [lanes.submit(photos, list) for _ in range(4)]:
+                future.result()
+        assert len(graphs) == made > 0
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_a_run_writes_what_it_writes_uncompiled(
@@ -261,11 +279,13 @@ def test_what_cannot_be_compiled(
 
 
 @pytest.mark.slow
-def test_no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from torch._inductor import config
+
     torch._dynamo.reset()
-    monkeypatch.setattr("torch._inductor.config.cpp.cxx", ("no-such-compiler",))
-    monkeypatch.setattr("torch._inductor.config.force_disable_caches", True)
-    with pytest.raises(CamxError, match="No working C\\+\\+ compiler found.*Leave --compile out"):
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    sentence = "No working C\\+\\+ compiler found.*Leave --compile out"
+    with config.patch({"cpp.cxx": ("no-such-compiler",)}), pytest.raises(CamxError, match=sentence):
         compiled(seeded(Blocks), layers=("last",))
 
 
@@ -275,11 +295,11 @@ def test_pictures_one_by_one_have_nothing_to_compile() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("make", "size"), [(resnet, 64), (vit, 160), (lambda: seeded(InPlaceNet), 64)])
+@pytest.mark.parametrize(("make", "size"), [(resnet, 64), (vit, 160), (lambda: seeded(Blocks), 64)])
 def test_the_compiler_itself(make: Callable[[], nn.Module], size: int) -> None:
     torch._dynamo.reset()
     module, preprocessing = make(), SMALL if size == 64 else OWN
-    names = ("gradcam", "layercam", "hirescam", "eigencam")
+    names = ("gradcam", "layercam", "hirescam", "rise")
     eager, fast = (
         Explainer(network(module, preprocessing), ExplainOptions(names, device="cpu", compile=c)) for c in (False, True)
     )

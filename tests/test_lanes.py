@@ -48,6 +48,13 @@ def test_how_the_processors_are_divided(
     assert share(device, batches) == wanted
 
 
+def test_few_batches_do_not_change_the_threads_that_code_was_compiled_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 64)
+    monkeypatch.setattr("cam_cli.pipeline.lanes.cpus", lambda: 64)
+    assert [share(CPU, n, compiled=True) for n in (1, 100)] == [Share(1, 4), Share(16, 4)]
+    assert share(CUDA, 1, compiled=True) == Share(1, 64)
+
+
 def test_lanes_work_at_the_same_time() -> None:
     """Each waits for the other: one after the other they would wait for ever."""
     meeting = threading.Barrier(2, timeout=10)

@@ -9,11 +9,11 @@ from .cut import TargetLayer
 
 
 class Before:
-    """For hooks on all modules of a network: keeps what the outermost modules that end before the first layer gave.
+    """For hooks on all modules of a network: `seen` keeps what the outermost modules that end before a layer gave.
 
-    outputs: by the name of such a module, one of each of its calls. layer: the first of `layers` to run, None before it
-    has. output: the output of its module. ended: the names of all modules that end before it. later: those that end
-    after it.
+    layer: the first of several layers to run, None before it has. output: that of its module. outputs: by the name of a
+    module that ends before it, one for each of its calls. ended: the names of all modules that end before it. later:
+    of those that end after it.
     """
 
     def __init__(self, layers: Sequence[TargetLayer]) -> None:

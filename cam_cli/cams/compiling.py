@@ -43,19 +43,20 @@ class Compiled:
         """The same for a twin of the network."""
         return Compiled(module, self.names)
 
-    def __call__(self, batch: Tensor) -> AbstractContextManager[None]:
-        """A context in which the network runs compiled on `batch`, without a gradient to it.
+    @contextlib.contextmanager
+    def __call__(self, batch: Tensor) -> Iterator[Tensor]:
+        """A context in which the network runs compiled, without a gradient to its input; gives the batch to run it on.
 
         A picture alone runs as ever: to the compiler a size of 1 is always another network.
         """
-        return self._answering() if len(batch) > 1 else contextlib.nullcontext()
-
-    @contextlib.contextmanager
-    def _answering(self) -> Iterator[None]:
+        if len(batch) == 1:
+            yield batch
+            return
         # Also in a run: some sizes have code of their own, such as small convolutions from 16 pictures on.
         limits = torch._dynamo.config.patch(recompile_limit=_MOST, accumulated_recompile_limit=_MOST)
         with answering(self._answers), limits:
-            yield
+            # Another layout would be other code.
+            yield batch.contiguous(memory_format=torch.channels_last)
 
 
 def _compiled(forward: Callable[..., Any]) -> Callable[..., Any]:
@@ -86,7 +87,7 @@ def compiled(
     """
     before = Before(layers)
     with autocast(), hooked(dict(module.named_modules()), before.seen):
-        expected = traces(module, _batch(picture, _LAST_SIZE), layers)
+        expected = traces(module, picture.repeat(_LAST_SIZE, 1, 1, 1), layers)
     found = Compiled(module, parts(module, before))
     name = type(module).__name__
     if not found.names:
@@ -96,8 +97,7 @@ def compiled(
         )
 
     def run(size: int) -> Tensor:
-        batch = _batch(picture, size)
-        with autocast(), found(batch):
+        with autocast(), found(picture.repeat(size, 1, 1, 1)) as batch:
             return traces(module, batch, layers)[0].features
 
     try:
@@ -118,11 +118,6 @@ def compiled(
     if not torch.allclose(values, reference, rtol=rough, atol=rough * float(reference.abs().max())):
         raise CamxError(f"{name} gives other values when it is compiled. Leave --compile out.")
     return found
-
-
-def _batch(picture: Tensor, size: int) -> Tensor:
-    """Copies of a picture, laid out in memory as the batches of a run are."""
-    return picture.repeat(size, 1, 1, 1).contiguous(memory_format=torch.channels_last)
 
 
 def _reason(error: Exception) -> str:

@@ -160,8 +160,8 @@ class Explainer:
             self._fast,
         )
         twice = any(METHODS[name].twice for name in self.options.methods)
-        with self._runner.autocast(), self._fast(inputs):
-            found = traces(self._runner.module, inputs, self.layers, self._classifier, twice=twice)
+        with self._runner.autocast(), self._fast(inputs) as batch:
+            found = traces(self._runner.module, batch, self.layers, self._classifier, twice=twice)
         return [dataclasses.replace(trace, replay=replay) for trace in found]
 
     def _maps(self, traced: Sequence[Trace], classes: Tensor) -> dict[str, Maps]:
@@ -247,9 +247,9 @@ class Explainer:
     def _prediction(self, index: int, probabilities: Tensor) -> Prediction:
         return Prediction(index, self.classes[index], float(probabilities[index]))
 
-    def _fast(self, batch: Tensor) -> AbstractContextManager[object]:
-        """The context in which the network runs on `batch`: compiled, where that was asked for."""
-        return contextlib.nullcontext() if self._compiled is None else self._compiled(batch)
+    def _fast(self, batch: Tensor) -> AbstractContextManager[Tensor]:
+        """The context in which the network runs on a batch, which it gives: compiled, where that was asked for."""
+        return contextlib.nullcontext(batch) if self._compiled is None else self._compiled(batch)
 
     def _compile(self) -> Compiled:
         return compiled(self._runner.module, self.layers, self._probe_picture(), self._runner.autocast)

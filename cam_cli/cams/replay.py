@@ -37,8 +37,8 @@ class Replay:
     inputs: B×C×H×W normalised. black: a black picture 1×C×1×1, normalised. seed: of all that is random; the random
     numbers begin anew for every image, so that an image's map depends on nothing but itself.
     multi_label: each class has a probability of its own (sigmoid) instead of a share (softmax).
-    fast: a context in which the network runs on a batch, where no gradient is asked for before the layer and no module
-    before it is looked into.
+    fast: a context that gives the batch to run the network on, where no gradient is asked for before the layer and no
+    module before it is looked into.
     """
 
     module: nn.Module
@@ -49,7 +49,7 @@ class Replay:
     multi_label: bool = False
     autocast: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext
     told: Told | None = None
-    fast: Callable[[Tensor], AbstractContextManager[object]] = contextlib.nullcontext
+    fast: Callable[[Tensor], AbstractContextManager[Tensor]] = contextlib.nullcontext
     _tails: dict[tuple[int, str], Tail] = field(default_factory=dict, repr=False)
 
     def generator(self) -> torch.Generator:
@@ -110,8 +110,8 @@ class Replay:
 
     def trace_of(self, pictures: Tensor, index: int) -> Trace:
         """The trace of another batch B×C×H×W at the layer with this index."""
-        with self.autocast(), self.fast(pictures):
-            return traces(self.module, pictures, self.layers)[index]
+        with self.autocast(), self.fast(pictures) as batch:
+            return traces(self.module, batch, self.layers)[index]
 
     def step(self, done: int, total: int) -> None:
         """Tell how far a method has come."""
@@ -119,8 +119,8 @@ class Replay:
             self.told(done, total)
 
     def _scores(self, pictures: Tensor) -> Tensor:
-        with undisturbed(self.module), torch.no_grad(), self.autocast(), self.fast(pictures):
-            return two_sided(scores_of(self.module(pictures))).float()
+        with undisturbed(self.module), torch.no_grad(), self.autocast(), self.fast(pictures) as batch:
+            return two_sided(scores_of(self.module(batch))).float()
 
     def _chunked(self, count: int, bytes_of_one: int, work: Callable[[slice], Tensor]) -> Tensor:
         """The results of `work` on slices of 0…count, joined; smaller slices where the guess was too large."""

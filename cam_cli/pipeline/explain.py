@@ -8,6 +8,7 @@ from functools import partial
 
 from ..cams.explainer import Explainer
 from ..cams.explanation import Explanation
+from ..cams.runner import find_device
 from ..errors import CamxError
 from ..images.labels import labelled
 from ..images.picture import load
@@ -19,6 +20,7 @@ from ..outputs.results import Results
 from ..outputs.table import table
 from ..report import thumbnail_side
 from .job import Job, decoding_as, fingerprint
+from .lanes import as_in_a_lane
 from .loop import Work
 from .progress import Observer, Plan, Silent, Summary
 from .session import Task, carried_out, planned
@@ -39,7 +41,7 @@ def task(job: Job) -> Task[Explainer, Explanation]:
     """What `camx explain` is for a run."""
     return Task(
         gather=lambda: _gathered(job),
-        build=lambda: decoding_as(job, Explainer(load_model(job.model), job.explain)),
+        build=lambda: decoding_as(job, _built(job)),
         fingerprint=partial(fingerprint, job),
         batch=Explainer.explain,
         work=partial(_work, job),
@@ -49,6 +51,14 @@ def task(job: Job) -> Task[Explainer, Explanation]:
         table=lambda rows: table(rows, job.explain.top_k),
         listen=_listen,
     )
+
+
+def _built(job: Job) -> Explainer:
+    network = load_model(job.model)
+    if not job.explain.compile:
+        return Explainer(network, job.explain)
+    with as_in_a_lane(find_device(job.explain.device)):
+        return Explainer(network, job.explain)
 
 
 def _listen(explainer: Explainer, told: Callable[[int, int], None]) -> None:

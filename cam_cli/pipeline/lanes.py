@@ -7,12 +7,13 @@ shares them between the lanes and the workers that decode and encode.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
@@ -42,14 +43,23 @@ class Share(NamedTuple):
 def share(device: torch.device, batches: int, *, compiled: bool = False) -> Share:
     """Lanes for so many batches on a device, with the threads that torch has been given.
 
-    What was compiled for a CPU was compiled for that number of threads, so it has one lane with all of them.
+    compiled: code is compiled for a number of threads, so that few batches do not make it larger.
     """
-    if compiled and device.type == "cpu":
-        return Share(1, torch.get_num_threads())
     threads = max(1, min(torch.get_num_threads(), cpus()))
     most = {"cpu": min(_MOST, threads), "cuda": _ON_GPU}.get(device.type, 1)
     lanes = max(1, min(most, batches))
-    return Share(lanes, threads // lanes if device.type == "cpu" else threads)
+    return Share(lanes, threads // (most if compiled else lanes) if device.type == "cpu" else threads)
+
+
+@contextlib.contextmanager
+def as_in_a_lane(device: torch.device) -> Iterator[None]:
+    """A context with the threads that a lane with compiled code will have, for the compiler to know."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(share(device, _MOST, compiled=True).threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def cpus() -> int:
