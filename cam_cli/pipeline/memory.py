@@ -106,7 +106,6 @@ def settled() -> Iterator[None]:
     The hundred thousands of objects of the libraries and the network live as long as the run; looking through them
     again and again takes some percent of its time.
     """
-    gc.collect()
     gc.freeze()
     try:
         yield
