@@ -70,6 +70,7 @@ class Job(RunOptions):
     report: bool = True
 
     def __post_init__(self) -> None:
+        RunOptions.__post_init__(self)
         if self.explain.compile and self.batch_size == 1:
             raise CamxError(
                 "--compile works on batches of two and more pictures. Leave --compile or --batch-size 1 out."
