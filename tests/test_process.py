@@ -100,7 +100,7 @@ def test_a_signal_ends_a_run_whose_decoders_hang(
 STUCK = """
 import time
 from cam_cli.pipeline.loop import Loop
-Loop._written = lambda self, result: time.sleep(1000)
+Loop._written = lambda self, *_: time.sleep(1000)
 """
 
 
