@@ -299,7 +299,7 @@ def test_pictures_one_by_one_have_nothing_to_compile() -> None:
 def test_the_compiler_itself(make: Callable[[], nn.Module], size: int) -> None:
     torch._dynamo.reset()
     module, preprocessing = make(), SMALL if size == 64 else OWN
-    names = ("gradcam", "layercam", "hirescam", "rise")
+    names = ("gradcam", "layercam", "hirescam")
     eager, fast = (
         Explainer(network(module, preprocessing), ExplainOptions(names, device="cpu", compile=c)) for c in (False, True)
     )
