@@ -89,7 +89,7 @@ def keep_freed() -> None:
     """Let this process keep what it frees for what it needs next (glibc; elsewhere nothing changes).
 
     A network frees and asks for the same megabytes in every layer. By default large ones go back to the system and come
-    again as pages to be cleared: a fifth of the processor time of a small network on a CPU. One arena for all
+    again as pages to be cleared: two fifths of the processor time of a small network on a CPU. One arena for all
     threads, so that each need not keep its own.
     """
     trim_threshold, mmap_threshold, arena_max = -1, -3, -8
