@@ -141,35 +141,63 @@ def test_a_lost_device_marks_the_images_in_flight_and_the_run_continues(
     assert (summary["ok"], summary["skipped"]) == (7, 4)
 
 
-@pytest.mark.parametrize(
-    ("fixed", "gain", "largest"),
-    [(0.0, 1e-3, 4), (0.02, 1e-3, 64), (0.005, 1e-3, 64), (0.0005, 1e-3, 8)],
-)
-def test_the_batch_grows_while_that_is_faster(fixed: float, gain: float, largest: int) -> None:
-    """A batch of n takes fixed + n·gain seconds: the more is fixed, the more a large one pays."""
-    size, sizes = BatchSize(None, CPU), []
-    for _ in range(40):
-        sizes.append(size.current)
-        size.spent(size.current, fixed + gain * size.current)
+def sizes_until_settled(cost: Callable[[int], float]) -> list[int]:
+    """The sizes of the batches until one is chosen, which is the last; batches end three after they began."""
+    size, sizes, flying = BatchSize(None, CPU), [], []
+    while not size.settled:
+        sizes.append(size.next())
+        flying.append(sizes[-1])
+        if len(flying) == 3:
+            ended = flying.pop(0)
+            size.spent(ended, cost(ended))
         size.spent(1, 99.0)
-    assert size.settled
-    assert size.current == largest
-    assert sizes[:4] == [4, 4, 4, 8]
+    return [*sizes, size.current]
+
+
+@pytest.mark.parametrize(
+    ("fixed", "gain", "chosen"),
+    [(0.0, 1e-3, 4), (0.02, 1e-3, 32), (0.0015, 1e-3, 16), (0.0005, 1e-3, 8)],
+)
+def test_the_batch_grows_while_that_is_faster(fixed: float, gain: float, chosen: int) -> None:
+    """A batch of n takes fixed + n·gain seconds: the more is fixed, the more a large one pays."""
+    sizes = sizes_until_settled(lambda size: fixed + gain * size)
+    assert sizes[-1] == chosen
+    assert sizes[:6] == [4, 8, 4, 8, 4, 8]
+
+
+def test_a_size_that_is_no_faster_does_not_end_the_search() -> None:
+    """As convolutions on a CPU are, which change their way at a size."""
+    seconds = {4: 0.020, 8: 0.0195, 16: 0.016, 32: 0.0158}
+    assert sizes_until_settled(lambda size: size * seconds[size])[-1] == 16
+
+
+def test_a_machine_that_becomes_slower_changes_nothing() -> None:
+    load = iter(range(1, 1000))
+    assert sizes_until_settled(lambda size: (1 + 0.05 * next(load)) * (0.02 + 1e-3 * size))[-1] == 32
+
+
+def test_a_batch_that_waited_for_something_does_not_count() -> None:
+    slow = iter([9.0] + [1.0] * 99)
+    assert sizes_until_settled(lambda size: next(slow) * (0.02 + 1e-3 * size))[-1] == 32
 
 
 def test_the_batch_does_not_grow_beyond_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     peak = 100
+
+    def cost(size: int) -> float:
+        nonlocal peak
+        peak = max(peak, 100 + 30 * size)
+        return 1.0
+
     monkeypatch.setattr(batchsize, "_gauge", lambda device: (lambda: peak, 1000.0))
-    size = BatchSize(None, CPU)
-    for _ in range(40):
-        peak = 100 + 30 * size.current
-        size.spent(size.current, 1.0)
-    assert size.current == 16, "32 would need 1060"
+    sizes = sizes_until_settled(cost)
+    assert (sizes[-1], max(sizes)) == (16, 16), "32 would need 1060"
 
 
 def test_a_size_that_was_asked_for_stays() -> None:
     size = BatchSize(3, CPU)
     for _ in range(10):
+        assert size.next() == 3
         size.spent(3, 0.1)
     assert size.current == 3
 

@@ -1,7 +1,7 @@
 """How many pictures make a batch: as asked for, or found by measuring while the run is already at work.
 
-The first batches are small and real, nothing is computed twice: the size is doubled for as long as that makes the
-network faster and the memory allows it. No result depends on the size.
+The first batches are small and real, nothing is computed twice. A size and a larger one take turns, so that what slows
+the machine for a while slows both; the larger one is taken where it is faster. No result depends on the size.
 """
 
 from __future__ import annotations
@@ -16,48 +16,80 @@ from .memory import memory_of_machine
 
 #: First and largest size on a GPU and elsewhere: beyond it nothing gets faster, and a signal waits for its batch.
 _SIZES = {"cuda": (16, 512)}
-_OTHER_SIZES = (4, 64)
+_OTHER_SIZES = (4, 32)
 #: A size is worth its memory if it is faster by this factor.
 _FASTER = 1.05
-#: Batches of a size that are measured; the fastest counts, because the others have waited for something.
-_MEASURED = 3
+#: Twice as many pictures are often no faster where four times as many are (convolutions on a CPU).
+_LARGER = (2, 4)
+#: Batches of a size that are measured; the fast ones count, since others have waited for something, or prepared kernels.
+_MEASURED = 6
 #: The share of the memory that batches may take.
 _SHARE = 0.6
 
 
 class BatchSize:
-    """The size of the next batch in `current`; tell it what each batch has cost."""
+    """The sizes of batches: ask `next()` for that of the next one, and tell `spent` what it has cost.
+
+    `current` is the best one so far.
+    """
 
     def __init__(self, wanted: int | None, device: torch.device) -> None:
         """`wanted` None: found by measuring."""
         first, self._largest = _SIZES.get(device.type, _OTHER_SIZES)
         self.current = wanted or first
-        self.settled = wanted is not None
         self._peak, self._limit = _gauge(device)
         self._before = self._peak()
-        self._best: tuple[float, int] = (0.0, self.current)
-        self._rates: list[float] = []
+        self._begun = 0
+        self._tried = 0
+        #: What is still to be compared with the current size, and the seconds per picture of both.
+        self._rivals: list[int] = []
+        self._costs: dict[int, list[float]] = {}
+        if wanted is None:
+            self._challenge()
+
+    @property
+    def settled(self) -> bool:
+        """Whether there is nothing left to compare."""
+        return not self._rivals
+
+    @property
+    def largest(self) -> int:
+        """The larger of the sizes that are in use now."""
+        return max([self.current, *self._rivals[:1]])
+
+    def next(self) -> int:
+        """The size for the next batch: the current one, and as long as there is a rival, that in turn."""
+        self._begun += 1
+        return self.current if self.settled or self._begun % 2 else self._rivals[0]
 
     def spent(self, pictures: int, seconds: float) -> None:
         """Take note of the seconds of a batch; those that were not full tell nothing."""
-        if self.settled or pictures != self.current:
+        if self.settled or pictures not in (self.current, self._rivals[0]):
             return
-        self._rates.append(pictures / max(seconds, 1e-9))
-        if len(self._rates) == _MEASURED:
-            self._decide(max(self._rates))
-            self._rates.clear()
+        self._tried = max(self._tried, pictures)
+        self._costs.setdefault(pictures, []).append(seconds / pictures)
+        now, then = (self._costs.get(size, []) for size in (self.current, self._rivals[0]))
+        if min(len(now), len(then)) < _MEASURED:
+            return
+        rival = self._rivals.pop(0)
+        del self._costs[rival]
+        if _typical(now) >= _typical(then) * _FASTER:
+            self.current = rival
+            self._challenge()
+        self._rivals = [size for size in self._rivals if self._fits(size)]
 
-    def _decide(self, rate: float) -> None:
-        best, size = self._best
-        if rate < best * _FASTER:
-            self.current, self.settled = size, True
-            return
-        self._best = (rate, self.current)
-        growth = self._peak() - self._before
-        if 2 * self.current > self._largest or self._before + 2 * growth > self._limit:
-            self.settled = True
-        else:
-            self.current *= 2
+    def _challenge(self) -> None:
+        self._costs.clear()
+        self._rivals = [size for size in (self.current * more for more in _LARGER) if size <= self._largest]
+
+    def _fits(self, size: int) -> bool:
+        """Whether the memory would hold such batches: what the largest so far has taken grows as they do."""
+        return self._before + (self._peak() - self._before) * size / self._tried <= self._limit
+
+
+def _typical(costs: list[float]) -> float:
+    """The first quartile."""
+    return sorted(costs)[len(costs) // 4]
 
 
 def _gauge(device: torch.device) -> tuple[Callable[[], int], float]:

@@ -110,7 +110,7 @@ class Loop(Generic[R]):
         readers = max(pace.workers, _READERS) if todo and is_remote(todo[0].path) else pace.workers
         readings, writings = ThreadPoolExecutor(readers, "decode"), ThreadPoolExecutor(pace.workers, "encode")
         decode = Decoder(self.decoders, self.work.load, Allowance(self.room.total))
-        loaded = ahead(readings, decode, todo, limit=lambda: self._size + 2 * readers, room=self.room)
+        loaded = ahead(readings, decode, todo, limit=lambda: pace.batch.largest + 2 * readers, room=self.room)
         try:
             with self.lanes:
                 self._fly(loaded, writings)
@@ -148,15 +148,11 @@ class Loop(Generic[R]):
     def _ended(self) -> bool:
         return self.stop.signal is not None or (self.pace.fail_fast and self.progress.counts[FAILED] > 0)
 
-    @property
-    def _size(self) -> int:
-        return self.pace.batch.current
-
     def _next_batch(self, loaded: Iterator[Loaded]) -> Batch | None:
         """As many pictures as make a batch, or as the memory for them allows; None at the end."""
         images: list[Readable] = []
         unreadable: list[Unreadable] = []
-        size, seconds, nbytes, began = self._size, 0.0, 0, time.perf_counter()
+        size, seconds, nbytes, began = self.pace.batch.next(), 0.0, 0, time.perf_counter()
         with self.stop.droppable():
             for item, took in loaded:
                 seconds, nbytes = seconds + took, nbytes + item.nbytes
@@ -187,7 +183,7 @@ class Loop(Generic[R]):
         self.pace.batch.spent(len(batch.images), done.cost)
         self._journal([failed_row(one) for one in batch.unreadable])
         self._writing.extend(done.result)
-        self._collect(keep=self._size)
+        self._collect(keep=self.pace.batch.largest)
         self.observer.advanced(self.progress)
 
     def _salvage(self) -> None:
