@@ -1,8 +1,9 @@
-"""What three choices of the pipeline rest on, each way beside its alternative in one run on a CPU.
+"""What four choices of the pipeline rest on, each way beside its alternative in one run on a CPU.
 
 python -m benchmarks.choices drawing     # overlays per second: threads against processes
 python -m benchmarks.choices lanes       # forwards: all cores on one batch against a batch and a core each
 python -m benchmarks.choices memory      # forwards: memory given back to the system against memory kept
+python -m benchmarks.choices channel     # pictures to and from workers: pipes against memory that both see
 """
 
 from __future__ import annotations
@@ -147,10 +148,39 @@ def memory() -> None:
     _tell(rates, "ms per image")
 
 
+_CALLS = """
+import os, sys
+import numpy as np
+from cam_cli.images import workers
+if sys.argv[1] == "pipe": workers.new_window = lambda: None
+picture = np.random.default_rng(0).integers(0, 256, (375, 500, 3), np.uint8)
+with workers.Workers(1) as pool:
+    for _ in range(int(sys.argv[2])): pool.call(np.asarray, picture)
+spent = os.times()
+print(sum(spent[:4]))
+"""
+
+
+def channel() -> None:
+    """Milliseconds of the processor, in both processes, for a picture of 500×375 to a worker and back."""
+    few, many = 100, 1100
+
+    def spent(way: str, calls: int) -> float:
+        command = [sys.executable, "-c", _CALLS, way, str(calls)]
+        root = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+        return float(subprocess.run(command, env=root, check=True, capture_output=True).stdout)
+
+    rates: dict[str, list[float]] = {"pipe": [], "memory": []}
+    for _ in range(_ROUNDS):
+        for way, found in rates.items():
+            found.append(1000 * (spent(way, many) - spent(way, few)) / (many - few))
+    _tell(rates, "ms per picture and back")
+
+
 def _tell(values: dict[str, list[float]], unit: str) -> None:
     for name, found in values.items():
-        print(f"{name}: {median(found):.1f} {unit} ({min(found):.1f} to {max(found):.1f})")
+        print(f"{name}: {median(found):.3g} {unit} ({min(found):.3g} to {max(found):.3g})")
 
 
 if __name__ == "__main__":
-    {"drawing": drawing, "lanes": lanes, "memory": memory}[sys.argv[1]]()
+    {"drawing": drawing, "lanes": lanes, "memory": memory, "channel": channel}[sys.argv[1]]()

@@ -16,16 +16,13 @@ import sys
 from collections.abc import Callable
 from math import inf
 from multiprocessing.connection import wait
-from typing import IO, Any, TypeVar
-
-import numpy as np
+from typing import Any, TypeVar
 
 from ..errors import CamxError
+from .channel import Channel, new_window
 
 T = TypeVar("T")
 
-#: The pipes hold a picture, so that a worker needs not wait for its reader (Linux; elsewhere they stay as they are).
-_PIPE = 1 << 20
 #: Seconds from the end of a pipe to the end of its process.
 _LAST_MOMENTS = 2.0
 #: Threads of a BLAS library would take the cores from the network. And glibc would give the memory of every picture
@@ -36,7 +33,9 @@ _ENVIRONMENT = {
     "MALLOC_TRIM_THRESHOLD_": str(64 << 20),
 }
 #: `-I`: neither the working folder nor the environment adds modules; the path is that of the parent.
-_BEGIN = f"import sys; sys.path[:] = sys.argv[2:]; from {__name__} import serve; serve(int(sys.argv[1]))"
+_BEGIN = f"import sys; sys.path[:] = sys.argv[3:]; from {__name__} import serve; serve(*map(int, sys.argv[1:3]))"
+#: In place of a descriptor.
+_NONE = -1
 
 
 class WorkerFailed(Exception):
@@ -93,42 +92,39 @@ class Workers:
 
 
 class _Worker:
-    """One process and its two pipes."""
+    """One process and the channel to it."""
 
     def __init__(self, memory: int) -> None:
+        window = new_window()
+        shared = () if window is None else (window,)
         # A session of its own: Ctrl-C at the terminal is for the run, which ends its workers itself.
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-c", _BEGIN, str(memory), *sys.path],
+            [sys.executable, "-I", "-c", _BEGIN, str(memory), str(_NONE if window is None else window), *sys.path],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, **_ENVIRONMENT},
             start_new_session=True,
+            pass_fds=shared,
         )
+        requests, replies = self._process.stdin, self._process.stdout
+        assert requests is not None
+        assert replies is not None
+        self._channel = Channel(replies, requests, window)
+        for descriptor in shared:
+            os.close(descriptor)
         self._ready = False
         self.ended = False
-        for pipe in (self._requests, self._replies):
-            _widen(pipe)
-
-    @property
-    def _requests(self) -> IO[bytes]:
-        assert self._process.stdin is not None
-        return self._process.stdin
-
-    @property
-    def _replies(self) -> IO[bytes]:
-        assert self._process.stdout is not None
-        return self._process.stdout
 
     def call(self, work: Callable[[Any], T], item: object, timeout: float) -> T:
         try:
             if not self._ready:
                 self._await_start()
-            _send((work, item), self._requests)
+            self._channel.send((work, item))
             # Windows cannot wait for a pipe: there the limit does not hold.
-            if 0 < timeout < inf and os.name != "nt" and not wait([self._replies.fileno()], timeout):
+            if 0 < timeout < inf and os.name != "nt" and not wait([self._channel.incoming.fileno()], timeout):
                 self.end()
                 raise WorkerFailed(f"decoding took more than {timeout:g} s (--image-timeout)")
-            done, result = _receive(self._replies)
+            done, result = self._channel.receive()
         except (EOFError, OSError, pickle.UnpicklingError) as error:
             raise WorkerFailed(f"its decoder {self._ending()}") from error
         if not done:
@@ -143,10 +139,8 @@ class _Worker:
         return self._process.wait()
 
     def close(self) -> None:
-        """Close the pipes of an ended process."""
-        for pipe in (self._requests, self._replies):
-            with contextlib.suppress(BrokenPipeError):
-                pipe.close()
+        """Close the channel to an ended process."""
+        self._channel.close()
 
     def _ending(self) -> str:
         """How the process ended, whose pipe has."""
@@ -156,34 +150,13 @@ class _Worker:
 
     def _await_start(self) -> None:
         try:
-            _receive(self._replies)
+            self._channel.receive()
         except EOFError as error:
             raise CamxError(
                 f"A process for decoding images could not be started: it {self._ending()}. "
                 "Try `camx --version` from another folder, or install camx again."
             ) from error
         self._ready = True
-
-
-def _send(message: object, pipe: IO[bytes]) -> None:
-    """Pickle a message into a pipe; the memory of its arrays goes there as it is, without a copy."""
-    buffers: list[pickle.PickleBuffer] = []
-    head = pickle.dumps(message, pickle.HIGHEST_PROTOCOL, buffer_callback=buffers.append)
-    arrays = [buffer.raw() for buffer in buffers]
-    pickle.dump((head, [array.nbytes for array in arrays]), pipe)
-    for array in arrays:
-        pipe.write(array)
-    pipe.flush()
-
-
-def _receive(pipe: IO[bytes]) -> Any:
-    """The next message of `_send`. Raises `EOFError` at the end of the pipe, also in the middle of a message."""
-    head, sizes = pickle.load(pipe)
-    arrays = [np.empty(size, np.uint8) for size in sizes]
-    for array in arrays:
-        if pipe.readinto(array) < array.nbytes:  # type: ignore[attr-defined]
-            raise EOFError
-    return pickle.loads(head, buffers=arrays)
 
 
 def in_words(code: int) -> str:
@@ -195,31 +168,24 @@ def in_words(code: int) -> str:
     return f"was ended by signal {-code}"
 
 
-def _widen(pipe: IO[bytes]) -> None:
-    with contextlib.suppress(ImportError, AttributeError, OSError):
-        import fcntl
-
-        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE)
-
-
-def serve(memory: int) -> None:
+def serve(memory: int, window: int) -> None:
     """The life of a worker process: answer requests on its standard input until that is closed."""
     _die_with_parent()
     _limit_memory(memory)
-    requests, replies = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    channel = Channel(sys.stdin.buffer, os.fdopen(os.dup(1), "wb"), None if window == _NONE else window)
     # The decoders' libraries are imported now, so that the first image does not wait for them.
     from . import picture as picture
 
     # The end of the parent, or of its interest.
     with contextlib.suppress(EOFError, BrokenPipeError):
-        _send("ready", replies)
+        channel.send("ready")
         # What libraries print (libtiff does) is neither a reply nor for the user's terminal.
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 1)
         os.dup2(null, 2)
         while True:
-            work, item = _receive(requests)
-            _send(_reply(work, item), replies)
+            work, item = channel.receive()
+            channel.send(_reply(work, item))
 
 
 def _reply(work: Callable[[Any], Any], item: object) -> tuple[bool, Any]:

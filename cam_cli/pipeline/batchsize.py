@@ -21,7 +21,7 @@ _OTHER_SIZES = (4, 32)
 _FASTER = 1.05
 #: Twice as many pictures are often no faster where four times as many are (convolutions on a CPU).
 _LARGER = (2, 4)
-#: Batches of a size that are measured; the fast ones count, since others have waited for something, or prepared kernels.
+#: Batches of a size that are measured; fast ones count, since others have waited for something or prepared kernels.
 _MEASURED = 6
 #: The share of the memory that batches may take.
 _SHARE = 0.6

@@ -1,0 +1,93 @@
+"""Messages between two processes: what is small goes through a pipe, pictures through memory that both see.
+
+A picture crosses a pipe in pieces, and each is copied into the system and out of it again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import pickle
+from collections.abc import Sequence
+from typing import IO, Any
+
+import numpy as np
+
+#: Bytes that both processes see: a picture of the usual size. Larger messages go through the pipe.
+_WINDOW = 2 << 20
+#: The pipes hold a picture, so that a worker needs not wait for its reader (Linux; elsewhere they stay as they are).
+_PIPE = 1 << 20
+
+
+class Channel:
+    """One end of a conversation in which the two sides take turns; only one of them speaks at a time."""
+
+    def __init__(self, incoming: IO[bytes], outgoing: IO[bytes], window: int | None) -> None:
+        """`window`: a descriptor of `new_window`, the same on both sides, or None for pipes alone."""
+        self.incoming, self._outgoing = incoming, outgoing
+        self._window = None if window is None else mmap.mmap(window, _WINDOW)
+        for pipe in (incoming, outgoing):
+            _widen(pipe)
+
+    def send(self, message: object) -> None:
+        """Send anything that can be pickled; the memory of its arrays is copied once, as it is."""
+        buffers: list[pickle.PickleBuffer] = []
+        head = pickle.dumps(message, pickle.HIGHEST_PROTOCOL, buffer_callback=buffers.append)
+        blocks = [memoryview(head), *(buffer.raw() for buffer in buffers)]
+        sizes = [block.nbytes for block in blocks]
+        fits = self._window is not None and sum(sizes) <= _WINDOW
+        if fits:
+            self._put(blocks)
+        pickle.dump((sizes, fits), self._outgoing)
+        for block in () if fits else blocks:
+            self._outgoing.write(block)
+        self._outgoing.flush()
+
+    def receive(self) -> Any:
+        """The next message. Raises `EOFError` at the end of the pipe, also in the middle of a message."""
+        sizes, fits = pickle.load(self.incoming)
+        head, *arrays = self._taken(sizes) if fits else [self._read(size) for size in sizes]
+        return pickle.loads(head.data, buffers=arrays)
+
+    def close(self) -> None:
+        """Close this end."""
+        for pipe in (self.incoming, self._outgoing):
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
+        if self._window is not None:
+            self._window.close()
+
+    def _put(self, blocks: Sequence[memoryview]) -> None:
+        assert self._window is not None
+        self._window.seek(0)
+        for block in blocks:
+            self._window.write(block)
+
+    def _taken(self, sizes: Sequence[int]) -> list[np.ndarray]:
+        """Copies of the blocks in the window, which the next message overwrites."""
+        assert self._window is not None
+        ends = np.cumsum(sizes)
+        return [part.copy() for part in np.split(np.frombuffer(self._window, np.uint8, ends[-1]), ends[:-1])]
+
+    def _read(self, size: int) -> np.ndarray:
+        block = np.empty(size, np.uint8)
+        if self.incoming.readinto(block) < size:  # type: ignore[attr-defined]
+            raise EOFError
+        return block
+
+
+def new_window() -> int | None:
+    """The descriptor of memory for both ends, which the other process inherits; None but on Linux."""
+    if not hasattr(os, "memfd_create"):
+        return None
+    descriptor = os.memfd_create("camx")
+    os.truncate(descriptor, _WINDOW)
+    return descriptor
+
+
+def _widen(pipe: IO[bytes]) -> None:
+    with contextlib.suppress(ImportError, AttributeError, OSError):
+        import fcntl
+
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE)

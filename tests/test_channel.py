@@ -1,0 +1,88 @@
+"""Messages between two processes: whole, whatever their size, and at an end the reader hears of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from cam_cli.images import channel
+from cam_cli.images.channel import Channel, new_window
+
+THROUGH_MEMORY = pytest.param(True, marks=pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="Linux's"))
+WINDOWS = pytest.mark.parametrize("shared", [THROUGH_MEMORY, False])
+
+
+@pytest.fixture
+def ends(shared: bool) -> Iterator[tuple[Channel, Channel]]:
+    """Both ends of a conversation."""
+    window = new_window() if shared else None
+    (read_a, write_b), (read_b, write_a) = os.pipe(), os.pipe()
+    one = Channel(os.fdopen(read_a, "rb"), os.fdopen(write_a, "wb"), window)
+    other = Channel(os.fdopen(read_b, "rb"), os.fdopen(write_b, "wb"), window)
+    yield one, other
+    one.close()
+    other.close()
+    if window is not None:
+        os.close(window)
+
+
+def received(ends: tuple[Channel, Channel], message: object) -> object:
+    """What the other side makes of a message; in a thread of its own, since a pipe may be full."""
+    with ThreadPoolExecutor(1) as pool:
+        sent = pool.submit(ends[0].send, message)
+        result = ends[1].receive()
+        sent.result()
+    return result
+
+
+@WINDOWS
+@pytest.mark.parametrize(
+    "shape", [(375, 500, 3), (0, 0, 3), (channel._WINDOW - 200,), (channel._WINDOW,), (3000, 1000, 3)]
+)
+def test_arrays_arrive_as_they_were(ends: tuple[Channel, Channel], shape: tuple[int, ...]) -> None:
+    one = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    other = np.random.default_rng(1).random((7, 7), np.float32)
+    first, second, text = received(ends, (one, other, "text"))
+    assert np.array_equal(first, one)
+    assert np.array_equal(second, other)
+    assert text == "text"
+    first[...] = 0
+
+
+@WINDOWS
+def test_what_was_received_stays_when_more_comes(ends: tuple[Channel, Channel]) -> None:
+    pictures = [np.full((375, 500, 3), value, np.uint8) for value in range(3)]
+    found = [received(ends, (picture, bytes([value]) * 300_000)) for value, picture in enumerate(pictures)]
+    for value, (picture, data) in enumerate(found):
+        assert (picture == value).all()
+        assert data == bytes([value]) * 300_000
+
+
+@WINDOWS
+def test_the_sender_keeps_its_own(ends: tuple[Channel, Channel]) -> None:
+    mine = np.zeros((100, 100, 3), np.uint8)
+    theirs = received(ends, mine)
+    theirs += 1
+    assert not mine.any()
+
+
+@WINDOWS
+def test_the_end_of_the_pipe_in_the_middle_of_a_message(ends: tuple[Channel, Channel]) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        heard = pool.submit(ends[1].receive)
+        ends[0]._outgoing.write(b"\x80")
+        ends[0].close()
+        with pytest.raises((EOFError, channel.pickle.UnpicklingError)):
+            heard.result(10)
+
+
+@pytest.mark.parametrize("shared", [THROUGH_MEMORY])
+def test_pictures_of_the_usual_size_do_not_cross_the_pipe(ends: tuple[Channel, Channel]) -> None:
+    """A copy to draw on and the network's input, or a drawn PNG file."""
+    for message in (np.zeros((512, 512, 3), np.uint8), np.zeros((448, 448, 3), np.uint8)), b"x" * 600_000:
+        ends[0].send(message)
+        assert len(os.read(ends[1].incoming.fileno(), 1 << 20)) < 200
