@@ -2,9 +2,10 @@
 
     python -m benchmarks.folder --model mobilenetv2_100 --images 600 --json folder.json
 
-Every round measures, one after the other: decoding alone, the plain network alone, encoding alone, each with the whole
-machine to itself and nothing between its items; `camx explain` on the folder; and `--loop`, one image after the other
-with pytorch-grad-cam and cv2. What a round gives are ratios; the median over the rounds is what is told.
+Every round measures `camx explain` on the folder, and before and after it decoding alone, the plain network alone and
+encoding alone, each with the whole machine to itself and nothing between its items; and with `--loop` one image after
+the other with pytorch-grad-cam and cv2. What a round gives are ratios, to the means of before and after, since a shared
+machine is not as fast all the time; the median over the rounds is what is told.
 
 On a CPU the stages share the cores: a machine that does D, F and E images per second of each stage alone can do
 1 / (1/D + 1/F + 1/E) of all three. With a GPU the network has a device of its own: the ceiling is the smaller of F and
@@ -24,7 +25,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 from typing import Any
 
 import torch
@@ -179,17 +180,24 @@ def _on_all_cores(work: Callable[[Any], Any], items: Sequence[Source] | Sequence
     return total / seconds
 
 
-def measured(bench: Bench) -> dict[str, float]:
-    """One round."""
-    found = {"decode": bench.decode(), "forward": bench.forward(), "encode": bench.encode(), "explain": bench.explain()}
+def stages(bench: Bench) -> dict[str, float]:
+    """Images per second of each stage alone."""
+    return {"decode": bench.decode(), "forward": bench.forward(), "encode": bench.encode()}
+
+
+def measured(bench: Bench, before: dict[str, float]) -> tuple[dict[str, float], dict[str, float]]:
+    """One round, and the stages after it."""
+    explain = bench.explain()
+    loop = {"loop": bench.loop()} if bench.options.loop else {}
+    after = stages(bench)
+    found = {name: mean([before[name], after[name]]) for name in before} | {"explain": explain} | loop
     both = 1 / (1 / found["decode"] + 1 / found["encode"])
     on_cpu = bench.explainer.device.type == "cpu"
     found["ceiling"] = 1 / (1 / both + 1 / found["forward"]) if on_cpu else min(both, found["forward"])
-    found["of the ceiling"] = found["explain"] / found["ceiling"]
-    if bench.options.loop:
-        found["loop"] = bench.loop()
-        found["of the loop"] = found["explain"] / found["loop"]
-    return found
+    found["of the ceiling"] = explain / found["ceiling"]
+    if loop:
+        found["of the loop"] = explain / found["loop"]
+    return found, after
 
 
 def main() -> None:
@@ -208,9 +216,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         make(Path(folder) / "photos", options.images, tuple(options.size))
         bench = Bench(options, Path(folder))
-        rounds = []
+        before, rounds = stages(bench), []
         for number in range(options.rounds):
-            rounds.append(measured(bench))
+            found, before = measured(bench, before)
+            rounds.append(found)
             print(f"round {number + 1}: " + ", ".join(f"{k} {v:.3g}" for k, v in rounds[-1].items()), flush=True)
     medians = {key: round(median(one[key] for one in rounds), 3) for key in rounds[0]}
     print("median: " + ", ".join(f"{k} {v:.3g}" for k, v in medians.items()))
