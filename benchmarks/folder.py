@@ -121,9 +121,10 @@ class Bench:
         return rate
 
     def explain(self) -> float:
-        """Images per second of `camx explain`: what more images cost, without what one image costs already."""
-        one, all_of_them = self._process(1), self._process(len(self.sources))
-        return (len(self.sources) - 1) / (all_of_them - one)
+        """Images per second of `camx explain`: what more images cost, without what a few cost already, for which all
+        its processes start."""
+        few, many = cpus(), len(self.sources)
+        return (many - few) / (-self._process(few) + self._process(many))
 
     def _process(self, images: int) -> float:
         options = self.options

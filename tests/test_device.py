@@ -141,9 +141,9 @@ def test_a_lost_device_marks_the_images_in_flight_and_the_run_continues(
     assert (summary["ok"], summary["skipped"]) == (7, 4)
 
 
-def sizes_until_settled(cost: Callable[[int], float]) -> list[int]:
+def sizes_until_settled(cost: Callable[[int], float], device: torch.device = CPU) -> list[int]:
     """The sizes of the batches until one is chosen, which is the last; batches end three after they began."""
-    size, sizes, flying = BatchSize(None, CPU), [], []
+    size, sizes, flying = BatchSize(None, device), [], []
     while not size.settled:
         sizes.append(size.next())
         flying.append(sizes[-1])
@@ -154,21 +154,26 @@ def sizes_until_settled(cost: Callable[[int], float]) -> list[int]:
     return [*sizes, size.current]
 
 
-@pytest.mark.parametrize(
-    ("fixed", "gain", "chosen"),
-    [(0.0, 1e-3, 4), (0.02, 1e-3, 32), (0.0015, 1e-3, 16), (0.0005, 1e-3, 8)],
-)
-def test_the_batch_grows_while_that_is_faster(fixed: float, gain: float, chosen: int) -> None:
-    """A batch of n takes fixed + n·gain seconds: the more is fixed, the more a large one pays."""
-    sizes = sizes_until_settled(lambda size: fixed + gain * size)
+@pytest.mark.parametrize(("fixed", "chosen"), [(0.0, 4), (0.0001, 4), (0.0005, 16), (0.002, 32)])
+def test_a_size_is_taken_where_it_is_faster(fixed: float, chosen: int) -> None:
+    """A batch of n takes fixed + n milliseconds: the more is fixed, the more a large one pays."""
+    sizes = sizes_until_settled(lambda size: fixed + 1e-3 * size)
     assert sizes[-1] == chosen
-    assert sizes[:6] == [4, 8, 4, 8, 4, 8]
+    assert sizes[:6] == [4, 16, 4, 16, 4, 16]
 
 
-def test_a_size_that_is_no_faster_does_not_end_the_search() -> None:
-    """As convolutions on a CPU are, which change their way at a size."""
-    seconds = {4: 0.020, 8: 0.0195, 16: 0.016, 32: 0.0158}
-    assert sizes_until_settled(lambda size: size * seconds[size])[-1] == 16
+@pytest.mark.parametrize(("fixed", "chosen"), [(0.0, 16), (0.0015, 64), (0.05, 512)])
+def test_on_a_gpu_sizes_are_doubled(fixed: float, chosen: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batchsize, "_gauge", lambda device: (lambda: 0, 1.0))
+    sizes = sizes_until_settled(lambda size: fixed + 1e-3 * size, torch.device("cuda"))
+    assert sizes[-1] == chosen
+    assert sizes[:4] == [32, 16, 32, 16]
+
+
+def test_a_size_that_is_no_faster_does_not_end_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batchsize, "_gauge", lambda device: (lambda: 0, 1.0))
+    seconds = {16: 0.020, 32: 0.0195, 64: 0.016, 128: 0.0158, 256: 0.0157}
+    assert sizes_until_settled(lambda size: size * seconds[size], torch.device("cuda"))[-1] == 64
 
 
 def test_a_machine_that_becomes_slower_changes_nothing() -> None:

@@ -1,7 +1,7 @@
 """How many pictures make a batch: as asked for, or found by measuring while the run is already at work.
 
-The first batches are small and real, nothing is computed twice. A size and a larger one take turns, so that what slows
-the machine for a while slows both; the larger one is taken where it is faster. No result depends on the size.
+Nothing is computed twice: the batches are real. A size and its rival take turns, so that what slows the machine for a
+while slows both; the larger one is taken where it is faster. No result depends on the size.
 """
 
 from __future__ import annotations
@@ -9,17 +9,27 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 
 from .memory import memory_of_machine
 
-#: First and largest size on a GPU and elsewhere: beyond it nothing gets faster, and a signal waits for its batch.
-_SIZES = {"cuda": (16, 512)}
-_OTHER_SIZES = (4, 32)
-#: A size is worth its memory if it is faster by this factor.
+
+class _Sizes(NamedTuple):
+    """The smallest size, the one to begin with, and the largest: beyond it nothing gets faster."""
+
+    smallest: int
+    first: int
+    largest: int
+
+
+#: On a CPU 16 suits most networks (convolutions change their way at a size), some transformers are faster with 4.
+_SIZES = {"cuda": _Sizes(16, 16, 512)}
+_OTHER_SIZES = _Sizes(4, 16, 32)
+#: A size is worth its memory if it is faster than a smaller one by this factor.
 _FASTER = 1.05
-#: Twice as many pictures are often no faster where four times as many are (convolutions on a CPU).
+#: Twice as many pictures are sometimes no faster where four times as many are.
 _LARGER = (2, 4)
 #: Batches of a size that are measured; fast ones count, since others have waited for something or prepared kernels.
 _MEASURED = 6
@@ -35,7 +45,7 @@ class BatchSize:
 
     def __init__(self, wanted: int | None, device: torch.device) -> None:
         """`wanted` None: found by measuring."""
-        first, self._largest = _SIZES.get(device.type, _OTHER_SIZES)
+        smallest, first, self._largest = _SIZES.get(device.type, _OTHER_SIZES)
         self.current = wanted or first
         self._peak, self._limit = _gauge(device)
         self._before = self._peak()
@@ -45,7 +55,7 @@ class BatchSize:
         self._rivals: list[int] = []
         self._costs: dict[int, list[float]] = {}
         if wanted is None:
-            self._challenge()
+            self._rivals = [smallest] * (smallest < first) + self._larger()
 
     @property
     def settled(self) -> bool:
@@ -58,9 +68,9 @@ class BatchSize:
         return max([self.current, *self._rivals[:1]])
 
     def next(self) -> int:
-        """The size for the next batch: the current one, and as long as there is a rival, that in turn."""
+        """The size for the next batch: that of the rival, as long as there is one, and the current one in turn."""
         self._begun += 1
-        return self.current if self.settled or self._begun % 2 else self._rivals[0]
+        return self.current if self.settled or self._begun % 2 == 0 else self._rivals[0]
 
     def spent(self, pictures: int, seconds: float) -> None:
         """Take note of the seconds of a batch; those that were not full tell nothing."""
@@ -68,19 +78,26 @@ class BatchSize:
             return
         self._tried = max(self._tried, pictures)
         self._costs.setdefault(pictures, []).append(seconds / pictures)
-        now, then = (self._costs.get(size, []) for size in (self.current, self._rivals[0]))
-        if min(len(now), len(then)) < _MEASURED:
+        rival = self._rivals[0]
+        costs = [self._costs.get(size, []) for size in sorted((self.current, rival))]
+        if min(map(len, costs)) < _MEASURED:
             return
-        rival = self._rivals.pop(0)
-        del self._costs[rival]
-        if _typical(now) >= _typical(then) * _FASTER:
-            self.current = rival
-            self._challenge()
-        self._rivals = [size for size in self._rivals if self._fits(size)]
+        smaller, larger = map(_typical, costs)
+        self._decide(rival, worth=smaller >= larger * _FASTER)
 
-    def _challenge(self) -> None:
+    def _decide(self, rival: int, *, worth: bool) -> None:
+        """`worth`: whether the larger of both is worth its memory."""
+        left = self._rivals[1:]
+        if worth == (rival > self.current):
+            # What is larger than a smaller one that was taken has lost already.
+            left, self.current = [], rival
+            if worth:
+                left = self._larger()
+        self._rivals = [size for size in left if self._fits(size)]
         self._costs.clear()
-        self._rivals = [size for size in (self.current * more for more in _LARGER) if size <= self._largest]
+
+    def _larger(self) -> list[int]:
+        return [size for size in (self.current * more for more in _LARGER) if size <= self._largest]
 
     def _fits(self, size: int) -> bool:
         """Whether the memory would hold such batches: what the largest so far has taken grows as they do."""
