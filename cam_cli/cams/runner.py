@@ -51,8 +51,13 @@ class Runner:
         return self._normalised(pinned)
 
     def _normalised(self, stacked: Tensor) -> Tensor:
-        pixels = stacked.to(self.device, non_blocking=True).permute(0, 3, 1, 2)
-        return pixels if pixels.is_floating_point() else pixels.float().div_(255).sub_(self._mean).div_(self._std)
+        pixels = stacked.to(self.device, non_blocking=True)
+        if not pixels.is_floating_point():
+            # Whole rows at once: three channels at a time are half as fast on a CPU.
+            mean, std = (one.flatten().repeat(pixels.shape[2]) for one in (self._mean, self._std))
+            pixels = pixels.float()
+            pixels.flatten(2).div_(255).sub_(mean).div_(std)
+        return pixels.permute(0, 3, 1, 2)
 
     def twin(self) -> Runner:
         """The same on a `Network.twin`."""
