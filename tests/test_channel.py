@@ -85,4 +85,14 @@ def test_pictures_of_the_usual_size_do_not_cross_the_pipe(ends: tuple[Channel, C
     """A copy to draw on and the network's input, or a drawn PNG file."""
     for message in (np.zeros((512, 512, 3), np.uint8), np.zeros((448, 448, 3), np.uint8)), b"x" * 600_000:
         ends[0].send(message)
-        assert len(os.read(ends[1].incoming.fileno(), 1 << 20)) < 200
+        assert len(os.read(ends[1]._incoming.fileno(), 1 << 20)) < 200
+
+
+@pytest.mark.parametrize("shared", [False])
+def test_waiting_for_a_message_and_for_the_end(ends: tuple[Channel, Channel]) -> None:
+    assert not ends[1].wait(0.05)
+    ends[0].send("text")
+    assert ends[1].wait(5)
+    assert ends[1].receive() == "text"
+    ends[0].close()
+    assert ends[1].wait(5)

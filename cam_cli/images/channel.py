@@ -9,6 +9,7 @@ import contextlib
 import mmap
 import os
 import pickle
+import select
 from collections.abc import Sequence
 from typing import IO, Any
 
@@ -25,7 +26,7 @@ class Channel:
 
     def __init__(self, incoming: IO[bytes], outgoing: IO[bytes], window: int | None) -> None:
         """`window`: a descriptor of `new_window`, the same on both sides, or None for pipes alone."""
-        self.incoming, self._outgoing = incoming, outgoing
+        self._incoming, self._outgoing = incoming, outgoing
         self._window = None if window is None else mmap.mmap(window, _WINDOW)
         for pipe in (incoming, outgoing):
             _widen(pipe)
@@ -46,13 +47,21 @@ class Channel:
 
     def receive(self) -> Any:
         """The next message. Raises `EOFError` at the end of the pipe, also in the middle of a message."""
-        sizes, fits = pickle.load(self.incoming)
+        sizes, fits = pickle.load(self._incoming)
         head, *arrays = self._taken(sizes) if fits else [self._read(size) for size in sizes]
         return pickle.loads(head.data, buffers=arrays)
 
+    def wait(self, seconds: float) -> bool:
+        """Whether a message comes, or the end, within so many seconds. Windows cannot wait for a pipe: True there."""
+        if not hasattr(select, "poll"):
+            return True
+        poll = select.poll()
+        poll.register(self._incoming, select.POLLIN)
+        return bool(poll.poll(1000 * seconds))
+
     def close(self) -> None:
         """Close this end."""
-        for pipe in (self.incoming, self._outgoing):
+        for pipe in (self._incoming, self._outgoing):
             with contextlib.suppress(BrokenPipeError):
                 pipe.close()
         if self._window is not None:
@@ -67,12 +76,15 @@ class Channel:
     def _taken(self, sizes: Sequence[int]) -> list[np.ndarray]:
         """Copies of the blocks in the window, which the next message overwrites."""
         assert self._window is not None
-        ends = np.cumsum(sizes)
-        return [part.copy() for part in np.split(np.frombuffer(self._window, np.uint8, ends[-1]), ends[:-1])]
+        seen, blocks, begin = np.frombuffer(self._window, np.uint8), [], 0
+        for size in sizes:
+            blocks.append(seen[begin : begin + size].copy())
+            begin += size
+        return blocks
 
     def _read(self, size: int) -> np.ndarray:
         block = np.empty(size, np.uint8)
-        if self.incoming.readinto(block) < size:  # type: ignore[attr-defined]
+        if self._incoming.readinto(block) < size:  # type: ignore[attr-defined]
             raise EOFError
         return block
 

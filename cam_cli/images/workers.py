@@ -15,7 +15,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from math import inf
-from multiprocessing.connection import wait
 from typing import Any, TypeVar
 
 from ..errors import CamxError
@@ -120,8 +119,7 @@ class _Worker:
             if not self._ready:
                 self._await_start()
             self._channel.send((work, item))
-            # Windows cannot wait for a pipe: there the limit does not hold.
-            if 0 < timeout < inf and os.name != "nt" and not wait([self._channel.incoming.fileno()], timeout):
+            if 0 < timeout < inf and not self._channel.wait(timeout):
                 self.end()
                 raise WorkerFailed(f"decoding took more than {timeout:g} s (--image-timeout)")
             done, result = self._channel.receive()
