@@ -16,6 +16,8 @@ _RASTER = 256
 SKETCH = 24
 #: Width of the border strip, as a share of each side.
 BORDER = 0.1
+#: Brightness of what the network did not see, where a map is drawn.
+UNSEEN = 0.4
 
 
 #: Maps on the pixels are shown up to this percentile: a few pixels would hide all others (Smilkov et al. 2017).
@@ -47,8 +49,8 @@ def placed(heat: np.ndarray, frame: Frame, width: int, height: int) -> np.ndarra
     `frame` is the part of the picture (in its pixels) that the map covers; outside it the result is 0.
     Cubic interpolation (Keys 1981, a = −1/2) between the centres of the grid cells.
     """
-    rows = _interpolation(heat.shape[0], frame.top, frame.bottom, height)
-    columns = _interpolation(heat.shape[1], frame.left, frame.right, width)
+    rows = interpolation(heat.shape[0], frame.top, frame.bottom, height)
+    columns = interpolation(heat.shape[1], frame.left, frame.right, width)
     # Not `@`: the threads of a BLAS library cost more than they give here, and take the cores from the network.
     across = np.ascontiguousarray(columns.T)
     enlarged: np.ndarray = np.einsum("ri,ic->rc", np.einsum("ri,ij->rj", rows, heat), across)
@@ -63,7 +65,7 @@ def seen(frame: Frame, width: int, height: int) -> tuple[slice, slice]:
     return rows, columns
 
 
-def _interpolation(cells: int, start: float, stop: float, pixels: int) -> np.ndarray:
+def interpolation(cells: int, start: float, stop: float, pixels: int) -> np.ndarray:
     """The pixels×cells matrix that reads grid cells spanning start…stop at every pixel centre; 0 outside."""
     centres = np.arange(pixels, dtype=np.float32) + np.float32(0.5)
     positions = (centres - start) * np.float32(cells / (stop - start)) - np.float32(0.5)

@@ -46,7 +46,7 @@ class Picture:
 
     `input` is uint8 h×w×C as the network wants it, before normalisation, or float32 after it; `canvas` is uint8
     H×W×3 RGB, the whole picture at the size of the overlay; `frame` is what `input` shows, in pixels of
-    `width`×`height`.
+    `width`×`height`. Where the device has drawn, `input` is empty, and `canvas` a thumbnail, or empty too.
     """
 
     source: Source
@@ -62,13 +62,18 @@ class Picture:
         """The memory of its pixels."""
         return self.input.nbytes + self.canvas.nbytes
 
+    def frame_on(self, width: int, height: int) -> Frame:
+        """What the network saw, in pixels of a copy of `width`×`height`."""
+        return self.frame.scaled(width / self.width, height / self.height)
+
 
 @dataclass(frozen=True)
 class Encoded:
     """A JPEG file that the device of the network decodes, and what its header says.
 
     `width`×`height` is the size of the upright picture, `turn` what makes it upright; `data` are the bytes of the file,
-    uint8; `canvas` the width and height of the copy to draw on. `values`: how many the network's input has.
+    uint8; `canvas` the width and height of the copy to draw on. `values`: how many the network's input has. `copies`:
+    how many pictures of the size of the canvas are made of it.
     """
 
     source: Source
@@ -79,11 +84,12 @@ class Encoded:
     canvas: tuple[int, int]
     values: int
     state: FileState = NO_FILE
+    copies: int = 1
 
     @property
     def nbytes(self) -> int:
-        """The memory of the file, and of the pixels of the `Picture` that it becomes."""
-        return self.data.nbytes + self.values + 3 * self.canvas[0] * self.canvas[1]
+        """The memory of the file, and of the pixels that it becomes, at most."""
+        return self.data.nbytes + self.values + self.copies * 3 * self.canvas[0] * self.canvas[1]
 
 
 #: What is handed to an engine.
@@ -120,12 +126,13 @@ def load(
     max_pixels: int = MAX_PIXELS,
     decoding: str = "exact",
     *,
+    copies: int = 1,
     unasked: int | None = None,
 ) -> Readable | Unreadable | Large:
     """Read, decode and prepare one image. Whatever is wrong with the file becomes an `Unreadable`.
 
-    `Large` only where `unasked` is given and decoding takes more bytes than that. `Encoded` only where `decoding` is
-    `device` and the file a plain JPEG.
+    `Large` only where `unasked` is given and decoding takes more bytes than that. `Encoded`, with `copies`, only where
+    `decoding` is `device` and the file a plain JPEG.
     """
     source = image.source if isinstance(image, Fetched) else image
     state = state_of(source)
@@ -133,7 +140,7 @@ def load(
     try:
         data = image.data if isinstance(image, Fetched) else read(source.path, source.span)
         if decoding == "device" and (encoded := _encoded(data, source, preprocessing, canvas, max_pixels)):
-            return replace(encoded, state=state)
+            return replace(encoded, state=state, copies=copies)
         extent: Extent | None = None
         if decoding == "draft":
             least = partial(_least, preprocessing, canvas)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from ..cams.heatmaps import normalised, placed, seen
+from ..cams.heatmaps import UNSEEN, normalised, placed, seen
 from ..errors import CamxError, nearest
 from ..images.geometry import Frame
 from ..images.picture import CanvasSize, Picture
@@ -20,8 +20,8 @@ from .png import encode_png
 if TYPE_CHECKING:
     from ..cams.explanation import ClassMap, Explanation
 
-#: Brightness of what the network did not see, as a table of levels for the three channels.
-_DIMMED = [round(level * 0.4) for level in range(256)] * 3
+#: What the network did not see, as a table of levels for the three channels.
+_DIMMED = [round(level * UNSEEN) for level in range(256)] * 3
 
 
 @dataclass(frozen=True)
@@ -58,13 +58,15 @@ def _require(flag: str, value: str, known: Collection[str]) -> None:
 @dataclass(frozen=True)
 class Drawing:
     """One map ready to be drawn: the picture H×W×3 uint8, the heat h×w in [0, 1], the raw map, and the frame
-    it covers in pixels of the picture. A two-sided map has its heat in [−1, 1]."""
+    it covers in pixels of the picture. A two-sided map has its heat in [−1, 1]. `overlay`: H×W×3 uint8, drawn
+    already; the picture is then a smaller one, or none."""
 
     canvas: np.ndarray
     heat: np.ndarray
     raw: np.ndarray
     frame: Frame
     two_sided: bool = False
+    overlay: np.ndarray | None = None
 
 
 def drawing_of(picture: Picture, shown: ClassMap) -> Drawing | None:
@@ -73,8 +75,8 @@ def drawing_of(picture: Picture, shown: ClassMap) -> Drawing | None:
     if heat is None:
         return None
     height, width = picture.canvas.shape[:2]
-    frame = picture.frame.scaled(width / picture.width, height / picture.height)
-    return Drawing(picture.canvas, heat, shown.values, frame, shown.two_sided)
+    frame = picture.frame_on(width, height)
+    return Drawing(picture.canvas, heat, shown.values, frame, shown.two_sided, shown.overlay)
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,8 @@ class Saver:
 
 def draw_overlay(drawing: Drawing, rendering: Rendering) -> Image.Image:
     """The whole picture, coloured where the network looked and dimmed where it did not see."""
+    if drawing.overlay is not None:
+        return Image.fromarray(drawing.overlay)
     height, width = drawing.canvas.shape[:2]
     rows, columns = seen(drawing.frame, width, height)
     picture = Image.fromarray(drawing.canvas)

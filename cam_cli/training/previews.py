@@ -127,7 +127,7 @@ def _drawn(explanation: Explanation) -> Image.Image:
     if heat is None or values is None:
         return Image.fromarray(picture.canvas)
     height, width = picture.canvas.shape[:2]
-    frame = picture.frame.scaled(width / picture.width, height / picture.height)
+    frame = picture.frame_on(width, height)
     return draw_overlay(Drawing(picture.canvas, heat, values, frame), Rendering())
 
 
