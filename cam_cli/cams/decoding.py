@@ -1,7 +1,7 @@
 """JPEG files to pictures on the device of the network: by nvJPEG on CUDA, elsewhere by libjpeg-turbo on the CPU.
 
 What Pillow does to decoded pixels in a worker is done in float32 where they are; what is drawn on goes to the host once
-per batch.
+per batch, or stays to be drawn on there.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +20,7 @@ from torch.nn.functional import interpolate
 
 from ..errors import CamxError
 from ..images.geometry import Preprocessing
-from ..images.picture import Encoded, Picture
+from ..images.picture import Encoded, Picture, without_pixels
 from ..images.turn import Turn
 from .memory import is_out_of_memory
 
@@ -32,10 +33,14 @@ _PLACE = re.compile(r"^\w+, \S+, ")
 
 
 class Decoded(NamedTuple):
-    """A picture, and its `input` on the device, uint8 h×w×C."""
+    """A picture, and its `input` on the device, uint8 h×w×C.
+
+    canvas: uint8 H×W×3, there as well, where the picture has no pixels in main memory.
+    """
 
     picture: Picture
     input: Tensor
+    canvas: Tensor | None = None
 
 
 class _Pixels(NamedTuple):
@@ -52,16 +57,17 @@ class JpegDecoder:
         self._preprocessing = preprocessing
         self._device = decoding_device(device)
 
-    def __call__(self, images: Sequence[Encoded]) -> list[Decoded | str]:
-        """A picture of each file, in order, or why there is none."""
+    def __call__(self, images: Sequence[Encoded], *, stay: bool = False) -> list[Decoded | str]:
+        """A picture of each file, in order, or why there is none; `stay`: its pixels are on the device only."""
         made = [one for group in _groups(images) for one in self._of_group(group)]
-        on_host = _on_host([pixels for one in made if not isinstance(one, str) for pixels in one])
+        arrays = on_host([pixels for one in made if not isinstance(one, str) for pixels in one] if not stay else [])
 
         def decoded(image: Encoded, one: _Pixels) -> Decoded:
-            seen, canvas = next(on_host), next(on_host)
             frame = self._preprocessing.placed(image.width, image.height).frame
-            picture = Picture(image.source, image.width, image.height, seen, frame, canvas, image.state)
-            return Decoded(picture, one.input)
+            picture = replace(without_pixels(image), frame=frame)
+            if stay:
+                return Decoded(picture, *one)
+            return Decoded(replace(picture, input=next(arrays), canvas=next(arrays)), one.input)
 
         return [one if isinstance(one, str) else decoded(image, one) for image, one in zip(images, made, strict=True)]
 
@@ -77,11 +83,11 @@ class JpegDecoder:
         place = how.placed(image.width, image.height)
         colours = pixels if how.channels == 3 else _grey(pixels)
         left, top, right, bottom = place.kept
-        kept = _resized(colours, place.size, image.turn, how.interpolation)[:, top:bottom, left:right]
+        kept = resized(colours, place.size, image.turn, how.interpolation)[:, top:bottom, left:right]
         seen = torch.tensor(how.background, dtype=torch.float32, device=self._device).view(-1, 1, 1)
         seen = seen.repeat(1, *how.input_size)
         seen[:, place.top : place.top + bottom - top, place.left : place.left + right - left] = kept
-        return _Pixels(_bytes(seen), _bytes(_resized(pixels, image.canvas, image.turn, "bicubic")))
+        return _Pixels(eight_bit(seen), eight_bit(resized(pixels, image.canvas, image.turn, "bicubic")))
 
 
 def decoding_device(device: torch.device) -> torch.device:
@@ -126,8 +132,8 @@ def _reason(error: Exception) -> str:
     return _PLACE.sub("", str(error).partition("\n")[0])
 
 
-def _on_host(pixels: Sequence[Tensor]) -> Iterator[np.ndarray]:
-    """Tensors as arrays, which come from the device all together."""
+def on_host(pixels: Sequence[Tensor]) -> Iterator[np.ndarray]:
+    """Tensors of bytes as arrays, which come from the device all together."""
     together = torch.cat([one.flatten() for one in pixels]).cpu().numpy() if pixels else np.empty(0, np.uint8)
     begin = 0
     for one in pixels:
@@ -150,7 +156,7 @@ def _groups(images: Sequence[Encoded]) -> Iterator[list[Encoded]]:
         yield group
 
 
-def _resized(stored: Tensor, size: tuple[int, int], turn: Turn, interpolation: str) -> Tensor:
+def resized(stored: Tensor, size: tuple[int, int], turn: Turn, interpolation: str) -> Tensor:
     """Stored pixels C×h×w as the upright picture of width and height `size`: float32, not yet rounded."""
     width, height = turn.size(*size)
     if stored.shape[1:] != (height, width):
@@ -164,6 +170,6 @@ def _grey(pixels: Tensor) -> Tensor:
     return (pixels * pixels.new_tensor(_GREY).view(3, 1, 1)).sum(0, keepdim=True).round()
 
 
-def _bytes(pixels: Tensor) -> Tensor:
+def eight_bit(pixels: Tensor) -> Tensor:
     """Levels C×h×w as uint8 h×w×C."""
     return pixels.permute(1, 2, 0).round().clamp(0, 255).to(torch.uint8).contiguous()

@@ -26,6 +26,8 @@ from .explanation import ClassMap, Explanation, Prediction
 from .inputs import as_pictures
 from .layers import AUTO, choose_layer
 from .methods import METHODS, Method
+from .methods.concepts import CONCEPTS
+from .painting import Painter
 from .probe import probe_picture
 from .replay import Replay, Told
 from .runner import Runner, check_precision
@@ -76,10 +78,12 @@ class Explainer:
     >>> explanations = explainer([Image.open("dog.jpg")])
 
     `layers` are those that were asked for, `layer` the first of them. `told` may be set: it is called with
-    (steps done, steps in all) by methods that take many forwards.
+    (steps done, steps in all) by methods that take many forwards. `painter` as well, before there are twins: it draws
+    the maps of JPEG files on the device, which have to be of one sign.
     """
 
     told: Told | None = None
+    painter: Painter | None = None
 
     @torch.inference_mode(False)
     def __init__(self, network: Network, options: ExplainOptions = ExplainOptions()) -> None:
@@ -133,7 +137,9 @@ class Explainer:
         The size that fits is remembered. A picture that does not even fit alone is told so in its explanation, and
         a file that cannot be decoded as well.
         """
-        return self._runner.in_batches(images, self._batch, lambda one, why: Explanation(one, problem=why))
+        return self._runner.in_batches(
+            images, self._batch, lambda one, why: Explanation(one, problem=why), self.painter
+        )
 
     @torch.inference_mode(False)
     @torch.enable_grad()
@@ -222,6 +228,14 @@ class Explainer:
                 concept=index + 1 if concept else None,
                 concept_classes=concept,
             )
+
+    @property
+    def most_maps(self) -> int | None:
+        """How many maps a picture has at most; None where its own scores decide."""
+        if self.options.multi_label:
+            return None
+        maps = {"class": sum(target.top for target in self._targets), "image": 1, "concept": CONCEPTS}
+        return sum(maps[METHODS[name].per] for name in self.options.methods)
 
     def label_of(self, source: Source) -> int | None:
         """The class that a source's label means to this model; None without a label or if the model lacks it."""

@@ -82,12 +82,15 @@ class Runner:
         images: Sequence[Readable],
         work: Callable[[Sequence[Picture], Tensor], Sequence[R]],
         refused: Callable[[Picture, str], R],
+        paint: Callable[[Sequence[R], Sequence[Tensor | None]], Sequence[R]] | None = None,
     ) -> list[R]:
         """`work` on all pictures and their `inputs` at once, or on smaller batches where the memory does not hold them.
 
-        Files are decoded first; one that cannot be is `refused`, as a picture without pixels. The size that fits is
-        remembered; a picture that does not even fit alone is `refused` with the reason. Where the network fails on a
-        batch in another way, its pictures are done one by one and the culprits `refused`.
+        Files are decoded first; one that cannot be is `refused`, as a picture without pixels. With `paint` the pixels
+        of files stay on the device, and it makes the results from those of the work and the canvas H×W×3 uint8 of each
+        picture, None for one whose pixels are in main memory. The size that fits is remembered; a picture that does not
+        even fit alone is `refused` with the reason. Where the network fails on a batch in another way, its pictures are
+        done one by one and the culprits `refused`.
         Raises `DeviceFailed` when the device is lost, and `CamxError` of the work itself.
         """
         done: list[R] = []
@@ -95,7 +98,7 @@ class Runner:
         while len(done) < len(images):
             size = 1 if len(done) < alone else min(self._largest_batch or len(images), len(images) - len(done))
             try:
-                done += self._done(images[len(done) : len(done) + size], work, refused)
+                done += self._done(images[len(done) : len(done) + size], work, refused, paint)
                 continue
             except CamxError:
                 raise
@@ -117,19 +120,23 @@ class Runner:
         images: Sequence[Readable],
         work: Callable[[Sequence[Picture], Tensor], Sequence[R]],
         refused: Callable[[Picture, str], R],
+        paint: Callable[[Sequence[R], Sequence[Tensor | None]], Sequence[R]] | None,
     ) -> list[R]:
-        ready = self._ready(images)
+        ready = self._ready(images, stay=paint is not None)
         decoded = [one for one in ready if not isinstance(one, str)]
-        results = iter(work([_picture(one) for one in decoded], self._inputs(decoded)) if decoded else ())
+        results = work([_picture(one) for one in decoded], self._inputs(decoded)) if decoded else ()
+        if paint is not None:
+            results = paint(results, [one.canvas if isinstance(one, Decoded) else None for one in decoded])
+        finished = iter(results)
         return [
-            refused(without_pixels(image), one) if isinstance(one, str) else next(results)
+            refused(without_pixels(image), one) if isinstance(one, str) else next(finished)
             for image, one in zip(images, ready, strict=True)
         ]
 
-    def _ready(self, images: Sequence[Readable]) -> Sequence[Picture | Decoded | str]:
-        """The images with files decoded, or why one cannot be."""
+    def _ready(self, images: Sequence[Readable], *, stay: bool) -> Sequence[Picture | Decoded | str]:
+        """The images with files decoded, or why one cannot be; `stay`: their pixels are on the device only."""
         files = [image for image in images if isinstance(image, Encoded)]
-        decoded = iter(self._decode(files))
+        decoded = iter(self._decode(files, stay=stay))
         ready = [next(decoded) if isinstance(image, Encoded) else image for image in images]
         broken = next((one for one in ready if isinstance(one, str)), None)
         if broken is not None and not _answers(self.device):

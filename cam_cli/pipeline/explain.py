@@ -8,12 +8,15 @@ from functools import partial
 
 from ..cams.explainer import Explainer
 from ..cams.explanation import Explanation
+from ..cams.methods import METHODS
+from ..cams.painting import Painter
 from ..cams.runner import find_device
 from ..errors import CamxError
 from ..images.labels import labelled
 from ..images.picture import load
 from ..images.sources import Inputs, Source, find
 from ..models.catalog import load_model
+from ..outputs.colormaps import palette
 from ..outputs.folder import TABLE
 from ..outputs.journal import Row
 from ..outputs.results import Results
@@ -77,13 +80,35 @@ def _gathered(job: Job) -> Inputs:
 
 
 def _work(job: Job, explainer: Explainer, sources: Sequence[Source]) -> Work[Explanation]:
-    """What is done with each image; rows carry the position among all `sources`."""
-    preprocessing, size = explainer.network.preprocessing, job.rendering.size
+    """What is done with each image; rows carry the position among all `sources`. The explainer gets its painter."""
+    rendering, thumbnail = job.rendering, thumbnail_side(len(sources)) if job.report else 0
+    overlays = _painted(job, explainer)
+    explainer.painter = Painter(palette(rendering.colormap), rendering.alpha, thumbnail) if overlays else None
     return Work(
-        load=partial(load, preprocessing=preprocessing, canvas=size, max_pixels=job.max_pixels, decoding=job.decode),
-        render=Results(job.rendering, thumbnail_side(len(sources)) if job.report else 0).of,
+        load=partial(
+            load,
+            preprocessing=explainer.network.preprocessing,
+            canvas=rendering.size,
+            max_pixels=job.max_pixels,
+            decoding=job.decode,
+            # A thumbnail is no larger than an overlay.
+            copies=overlays + bool(thumbnail) if overlays else 1,
+        ),
+        render=Results(rendering, thumbnail).of,
         indices={source.key: index for index, source in enumerate(sources)},
     )
+
+
+def _painted(job: Job, explainer: Explainer) -> int:
+    """How many overlays the device makes of a picture, at most; 0 where workers draw.
+
+    They do for maps of two signs or on the pixels of the input, where another file is made of the whole picture, and
+    where nobody knows how many overlays there will be.
+    """
+    files, options = set(job.rendering.save), job.explain
+    alone = "overlay" in files and files <= {"overlay", "array"}
+    ordinary = options.evidence != "both" and all(METHODS[name].grid != "pixels" for name in options.methods)
+    return explainer.most_maps or 0 if job.decode == "device" and alone and ordinary else 0
 
 
 def _relabelled(explainer: Explainer, row: Row, source: Source) -> Row | None:

@@ -126,8 +126,9 @@ def carried_out(
             progress.steps = (done, total) if done < total else None
 
         task.listen(engine, told)
-        lanes = task.lanes(engine, len(todo), batch.current)
+        # Before the lanes: their engines are copies of this one, with what the work has given it.
         work, room = task.work(engine, inputs.sources), Room(for_pictures() // options.processes)
+        lanes = task.lanes(engine, len(todo), batch.current)
         loop = Loop(work, lanes, pace, folder, progress, observer, stop, decoders, drawers, room)
 
         def finish(state: str) -> Summary:
