@@ -25,7 +25,7 @@ from cam_cli.outputs.colormaps import COLORMAPS, palette
 from cam_cli.outputs.journal import BLANK
 from cam_cli.outputs.pictures import Rendering, encode_thumbnail, overlay
 from cam_cli.outputs.results import Results
-from cam_cli.pipeline.lanes import Lanes
+from cam_cli.pipeline.lanes import Lanes, Share
 from cam_cli.pipeline.memory import Room
 
 from .conftest import TINY, picture
@@ -211,19 +211,19 @@ def pixels(path: str) -> np.ndarray:
 
 def in_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """From here on nothing is drawn on the device."""
-
-    def never(*_: object) -> None:
-        raise AssertionError("drawn on the device")
-
     monkeypatch.setattr("cam_cli.pipeline.explain._painted", lambda *_: 0)
     monkeypatch.setattr(Painter, "__call__", never)
+
+
+def never(*_: object) -> None:
+    raise AssertionError("drawn on the device")
 
 
 ARGV = (*TINY, "--decode", "device", "-q", "--max-failures", 1, "--size", 200)
 
 
 def mixed(folder: Path) -> Path:
-    """Photos of several orientations, of which one is broken, and a picture that a worker decodes."""
+    """Photos of several orientations, one of them broken, and a picture that a worker decodes."""
     large_photos(folder, 5)
     (folder / "3.jpg").write_bytes(hollow((folder / "3.jpg").read_bytes()))
     picture(260, 150, 7).save(folder / "9.png")
@@ -243,6 +243,7 @@ def test_a_run_leaves_what_workers_would_have_left(
     camx: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[object, ...]
 ) -> None:
     folder = mixed(tmp_path / "in")
+    monkeypatch.setattr("cam_cli.pipeline.session.share", lambda *_, **__: Share(2, 1))
     painted: list[int] = []
     paint = Painter.__call__
 
@@ -252,9 +253,9 @@ def test_a_run_leaves_what_workers_would_have_left(
         return found
 
     monkeypatch.setattr(Painter, "__call__", counted)
-    assert camx("explain", folder, *ARGV, *options, "-b", 3, "-o", "device") == 0
+    assert camx("explain", folder, *ARGV, *options, "-b", 2, "-o", "device") == 0
     in_workers(monkeypatch)
-    assert camx("explain", folder, *ARGV, *options, "-b", 3, "-o", "workers") == 0
+    assert camx("explain", folder, *ARGV, *options, "-b", 2, "-o", "workers") == 0
     found, expected = rows_of("device"), rows_of("workers")
     assert found == expected
     assert [row["status"] for _, row in sorted(found.items())] == ["ok"] * 3 + ["failed"] + ["ok"] * 2
@@ -287,9 +288,6 @@ def test_a_run_leaves_what_workers_would_have_left(
 def test_all_else_is_drawn_by_workers(
     camx: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[object, ...]
 ) -> None:
-    def never(*_: object) -> None:
-        raise AssertionError("drawn on the device")
-
     monkeypatch.setattr(Painter, "__call__", never)
     folder = mixed(tmp_path / "in")
     assert camx("explain", folder, *ARGV, *options) == 0
