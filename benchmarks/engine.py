@@ -5,7 +5,8 @@
 A normalised batch lies on the device. In turn, round after round: the plain forward under `inference_mode`, the
 engine's maps of the predicted class, those of the five best classes, and the two libraries' Grad-CAM of the same layer,
 all in the same precision and memory format. A round gives ratios to its own plain forward; the medians are told.
-Weights are random.
+Weights are random. `of the matrix product` is the plain forward's share of the multiplications per second of one large
+matrix product in the same precision on the same device: nothing that computes the same can be faster than one.
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from cam_cli.cams.explainer import Explainer, ExplainOptions
+from cam_cli.cams.runner import PRECISIONS
 from cam_cli.models.catalog import ModelSpec, load_model
 from cam_cli.pipeline.memory import keep_freed
 
@@ -73,6 +76,26 @@ def _rivals(explainer: Explainer, batch: Tensor, best: Tensor) -> Iterator[tuple
         yield "torch-cam", torch_cam
 
 
+def _flops_of_forward(explainer: Explainer, batch: Tensor) -> float:
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        explainer.network.module(batch[:1])
+    return float(counter.get_total_flops())
+
+
+def _flops_per_second(device: torch.device, precision: str, rounds: int = 9) -> float:
+    """Of the matrix product of two squares, the best of some rounds."""
+    side = 2048 if device.type == "cpu" else 8192
+    one, other = torch.randn(2, side, side, device=device, dtype=PRECISIONS[precision])
+    seconds = []
+    for _ in range(rounds):
+        synchronised(device)
+        began = time.perf_counter()
+        one @ other
+        synchronised(device)
+        seconds.append(time.perf_counter() - began)
+    return 2.0 * side**3 / min(seconds)
+
+
 def measured(explainer: Explainer, batch: Tensor, rounds: int, *, rivals: bool) -> dict[str, Any]:
     """Images per second of the plain forward, and the rate of every other way in shares of it: medians, extremes."""
     found = dict(ways(explainer, batch, rivals=rivals))
@@ -94,7 +117,9 @@ def measured(explainer: Explainer, batch: Tensor, rounds: int, *, rivals: bool) 
         for name in ("grad-cam", "torch-cam")
         if name in seconds
     }
-    return {"plain images per second": round(rate, 2), "ratios (median, least, most)": told, **others}
+    peak = _flops_per_second(explainer.device, explainer.precision)
+    share = {"of the matrix product": round(rate * _flops_of_forward(explainer, batch) / peak, 2)}
+    return {"plain images per second": round(rate, 2), **share, "ratios (median, least, most)": told, **others}
 
 
 def main() -> None:
