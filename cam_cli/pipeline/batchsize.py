@@ -9,28 +9,19 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable
-from typing import NamedTuple
 
 import torch
 
 from .memory import memory_of_machine
 
-
-class _Sizes(NamedTuple):
-    """The smallest size, the one to begin with, and the largest: beyond it nothing gets faster."""
-
-    smallest: int
-    first: int
-    largest: int
-
-
-#: On a CPU 16 suits most networks (convolutions change their way at a size), some transformers are faster with 4.
-_SIZES = {"cuda": _Sizes(16, 16, 512)}
-_OTHER_SIZES = _Sizes(4, 16, 32)
+#: The sizes that are tried, on a GPU and elsewhere. On a CPU convolutions change their way at 16, and most networks are
+#: faster then; some transformers are so with 4. Beyond the last size nothing gets faster.
+_SIZES = {"cuda": (16, 32, 64, 128, 256, 512)}
+_OTHER_SIZES = (4, 16, 32)
 #: A size is worth its memory if it is faster than a smaller one by this factor.
 _FASTER = 1.05
-#: Twice as many pictures are sometimes no faster where four times as many are.
-_LARGER = (2, 4)
+#: Where the next size is no faster, the one after it may be.
+_RIVALS = 2
 #: Batches of a size that are measured; fast ones count, since others have waited for something or prepared kernels.
 _MEASURED = 6
 #: The share of the memory that batches may take.
@@ -45,17 +36,15 @@ class BatchSize:
 
     def __init__(self, wanted: int | None, device: torch.device) -> None:
         """`wanted` None: found by measuring."""
-        smallest, first, self._largest = _SIZES.get(device.type, _OTHER_SIZES)
-        self.current = wanted or first
+        self._sizes = _SIZES.get(device.type, _OTHER_SIZES)
+        self.current = wanted or self._sizes[0]
         self._peak, self._limit = _gauge(device)
         self._before = self._peak()
         self._begun = 0
-        self._tried = 0
+        self._largest_ended = 0
         #: What is still to be compared with the current size, and the seconds per picture of both.
-        self._rivals: list[int] = []
+        self._rivals = [] if wanted else self._larger()
         self._costs: dict[int, list[float]] = {}
-        if wanted is None:
-            self._rivals = [smallest] * (smallest < first) + self._larger()
 
     @property
     def settled(self) -> bool:
@@ -68,40 +57,39 @@ class BatchSize:
         return max([self.current, *self._rivals[:1]])
 
     def next(self) -> int:
-        """The size for the next batch: that of the rival, as long as there is one, and the current one in turn."""
+        """The size for the next batch: the current one, and in turn its rival, once it is known what a batch takes."""
         self._begun += 1
-        return self.current if self.settled or self._begun % 2 == 0 else self._rivals[0]
+        alone = self.settled or not self._largest_ended or self._begun % 2
+        return self.current if alone else self._rivals[0]
 
     def spent(self, pictures: int, seconds: float) -> None:
         """Take note of the seconds of a batch; those that were not full tell nothing."""
         if self.settled or pictures not in (self.current, self._rivals[0]):
             return
-        self._tried = max(self._tried, pictures)
+        if pictures > self._largest_ended:
+            self._largest_ended = pictures
+            self._rivals = [size for size in self._rivals if self._fits(size)]
         self._costs.setdefault(pictures, []).append(seconds / pictures)
-        rival = self._rivals[0]
-        costs = [self._costs.get(size, []) for size in sorted((self.current, rival))]
-        if min(map(len, costs)) < _MEASURED:
-            return
-        smaller, larger = map(_typical, costs)
-        self._decide(rival, worth=smaller >= larger * _FASTER)
+        if self._rivals:
+            rival = self._rivals[0]
+            now, then = (self._costs.get(size, []) for size in (self.current, rival))
+            if min(len(now), len(then)) >= _MEASURED:
+                self._decide(rival, worth=_typical(now) >= _typical(then) * _FASTER)
 
     def _decide(self, rival: int, *, worth: bool) -> None:
-        """`worth`: whether the larger of both is worth its memory."""
-        left = self._rivals[1:]
-        if worth == (rival > self.current):
-            # What is larger than a smaller one that was taken has lost already.
-            left, self.current = [], rival
-            if worth:
-                left = self._larger()
-        self._rivals = [size for size in left if self._fits(size)]
+        """`worth`: whether the rival is worth its memory."""
         self._costs.clear()
+        if worth:
+            self.current = rival
+        rivals = self._larger() if worth else self._rivals[1:]
+        self._rivals = [size for size in rivals if self._fits(size)]
 
     def _larger(self) -> list[int]:
-        return [size for size in (self.current * more for more in _LARGER) if size <= self._largest]
+        return [size for size in self._sizes if size > self.current][:_RIVALS]
 
     def _fits(self, size: int) -> bool:
         """Whether the memory would hold such batches: what the largest so far has taken grows as they do."""
-        return self._before + (self._peak() - self._before) * size / self._tried <= self._limit
+        return self._before + (self._peak() - self._before) * size / self._largest_ended <= self._limit
 
 
 def _typical(costs: list[float]) -> float:
