@@ -83,7 +83,7 @@ def test_the_end_of_the_pipe_in_the_middle_of_a_message(ends: tuple[Channel, Cha
 @pytest.mark.parametrize("shared", [THROUGH_MEMORY])
 def test_pictures_of_the_usual_size_do_not_cross_the_pipe(ends: tuple[Channel, Channel]) -> None:
     """A copy to draw on and the network's input, or a drawn PNG file."""
-    for message in (np.zeros((512, 512, 3), np.uint8), np.zeros((448, 448, 3), np.uint8)), b"x" * 600_000:
+    for message in (np.zeros((375, 500, 3), np.uint8), np.zeros((224, 224, 3), np.uint8)), b"x" * 600_000:
         ends[0].send(message)
         assert len(os.read(ends[1]._incoming.fileno(), 1 << 20)) < 200
 
