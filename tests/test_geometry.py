@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from timm.data import create_transform
 from torchvision.models import get_model_weights
 
 from cam_cli.cams.explainer import Explainer
 from cam_cli.cams.heatmaps import measured, normalised, on_raster, placed, seen, sketched
+from cam_cli.cams.runner import Runner
 from cam_cli.images.decode import decode
 from cam_cli.images.geometry import CropMode, Frame, Preprocessing, fitted, scaled_for_crop
 from cam_cli.images.picture import CanvasSize, Picture, canvas_size, load, prepare
@@ -44,6 +46,17 @@ def test_pixels_are_those_of_timm(mode: CropMode, crop_pct: float, interpolation
         image = picture(width, height, seed)
         ours, _ = preprocessing(mode, size, crop_pct, interpolation).apply(image)
         assert np.array_equal(ours, np.asarray(theirs(image)).transpose(1, 2, 0)), (width, height)
+
+
+@pytest.mark.parametrize("size", [(64, 64), (96, 64)])
+def test_the_network_sees_what_timm_would_give_it(size: tuple[int, int]) -> None:
+    """Normalised as well, bit by bit, whatever pictures make the batch."""
+    own = preprocessing("center", size)
+    theirs = create_transform((3, *size), interpolation="bicubic", crop_pct=0.875, mean=own.mean, std=own.std)
+    images = [picture(width, height, seed) for seed, (width, height) in enumerate(SIZES)]
+    inputs = Runner(network(RedDetector(), own), "cpu").inputs([prepare(one, Source("", ""), own) for one in images])
+    assert torch.equal(inputs, torch.stack([theirs(one) for one in images]))
+    assert inputs.is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize("name", ["squeezenet1_0", "resnet50", "vit_b_16"])
