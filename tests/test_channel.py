@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,15 +20,13 @@ WINDOWS = pytest.mark.parametrize("shared", [THROUGH_MEMORY, False])
 @pytest.fixture
 def ends(shared: bool) -> Iterator[tuple[Channel, Channel]]:
     """Both ends of a conversation."""
-    window = new_window() if shared else None
     (read_a, write_b), (read_b, write_a) = os.pipe(), os.pipe()
-    one = Channel(os.fdopen(read_a, "rb"), os.fdopen(write_a, "wb"), window)
-    other = Channel(os.fdopen(read_b, "rb"), os.fdopen(write_b, "wb"), window)
+    with new_window() if shared else contextlib.nullcontext() as window:
+        one = Channel(os.fdopen(read_a, "rb"), os.fdopen(write_a, "wb"), window)
+        other = Channel(os.fdopen(read_b, "rb"), os.fdopen(write_b, "wb"), window)
     yield one, other
     one.close()
     other.close()
-    if window is not None:
-        os.close(window)
 
 
 def received(ends: tuple[Channel, Channel], message: object) -> object:
@@ -103,6 +102,7 @@ def test_waiting_for_a_message_and_for_the_end(ends: tuple[Channel, Channel]) ->
     assert not ends[1].wait(0.05)
     ends[0].send("text")
     assert ends[1].wait(5)
+    assert ends[1].wait(1e12), "longer than the system can wait"
     assert ends[1].receive() == "text"
     ends[0].close()
     assert ends[1].wait(5)

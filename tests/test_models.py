@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import http.server
 import threading
 import time
@@ -15,7 +16,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from cam_cli.errors import CamxError
-from cam_cli.models import hub
+from cam_cli.models import hub, timm_import
 from cam_cli.models.catalog import ModelSpec, digest, load_model
 from cam_cli.models.classes import ClassNames, read_class_names
 from cam_cli.models.libraries import TorchvisionModel
@@ -229,3 +230,19 @@ def test_a_network_of_a_fixed_size_is_shown_that_size() -> None:
     assert (found.input_size, found.resize) == ((224, 224), (224, 224))
     found = TorchvisionModel("resnet50").preprocessing(torch.nn.Identity(), PreprocessingOptions(), {})
     assert (found.input_size, found.resize) == ((224, 224), (232, 232))
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_timm_is_imported_without_collections_and_leaves_the_collector_as_it_was(
+    enabled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bool] = []
+    monkeypatch.setattr(timm_import.importlib, "import_module", lambda name: seen.append(gc.isenabled()))
+    before = gc.isenabled()
+    try:
+        (gc.enable if enabled else gc.disable)()
+        timm_import.import_timm()
+        assert gc.isenabled() == enabled
+    finally:
+        (gc.enable if before else gc.disable)()
+    assert seen == [False]

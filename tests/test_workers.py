@@ -63,6 +63,17 @@ def test_many_threads_get_their_own_answers() -> None:
         assert len(set(pool.map(lambda n: workers.call(faults.where, n), range(50)))) <= 3
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+def test_workers_leave_no_descriptor_open() -> None:
+    before = os.listdir("/proc/self/fd")
+    with Workers(2) as workers:
+        assert workers.call(faults.double, 1) == 2
+        with pytest.raises(WorkerFailed):
+            workers.call(faults.leave, 3)
+        assert workers.call(faults.double, 1) == 2
+    assert len(os.listdir("/proc/self/fd")) == len(before)
+
+
 def test_what_libraries_print_is_neither_an_answer_nor_seen(capfd: pytest.CaptureFixture[str]) -> None:
     with Workers(1) as workers:
         assert workers.call(faults.chatter, 0) == "said"

@@ -10,13 +10,15 @@ import mmap
 import os
 import pickle
 import select
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import IO, Any
 
 import numpy as np
 
 #: Bytes that both processes see: a picture of the usual size. Larger messages go through the pipe.
 _WINDOW = 2 << 20
+#: Milliseconds that the system can wait, about 24 days.
+_LONGEST = (1 << 31) - 1
 #: The pipes hold a picture, so that a worker needs not wait for its reader (Linux; elsewhere they stay as they are).
 _PIPE = 1 << 20
 
@@ -57,7 +59,7 @@ class Channel:
             return True
         poll = select.poll()
         poll.register(self._incoming, select.POLLIN)
-        return bool(poll.poll(1000 * seconds))
+        return bool(poll.poll(min(1000 * seconds, _LONGEST)))
 
     def close(self) -> None:
         """Close this end."""
@@ -84,18 +86,25 @@ class Channel:
 
     def _read(self, size: int) -> np.ndarray:
         block = np.empty(size, np.uint8)
+        # A buffered reader, of which the types know no more than that it is a file.
         if self._incoming.readinto(block) < size:  # type: ignore[attr-defined]
             raise EOFError
         return block
 
 
-def new_window() -> int | None:
-    """The descriptor of memory for both ends, which the other process inherits; None but on Linux."""
+@contextlib.contextmanager
+def new_window() -> Iterator[int | None]:
+    """A descriptor of memory for both ends, for the other process to inherit and this one to map while the context is
+    open; None but on Linux."""
     if not hasattr(os, "memfd_create"):
-        return None
+        yield None
+        return
     descriptor = os.memfd_create("camx")
-    os.truncate(descriptor, _WINDOW)
-    return descriptor
+    try:
+        os.truncate(descriptor, _WINDOW)
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def _widen(pipe: IO[bytes]) -> None:

@@ -94,23 +94,20 @@ class _Worker:
     """One process and the channel to it."""
 
     def __init__(self, memory: int) -> None:
-        window = new_window()
-        shared = () if window is None else (window,)
-        # A session of its own: Ctrl-C at the terminal is for the run, which ends its workers itself.
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", "-c", _BEGIN, str(memory), str(_NONE if window is None else window), *sys.path],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**os.environ, **_ENVIRONMENT},
-            start_new_session=True,
-            pass_fds=shared,
-        )
-        requests, replies = self._process.stdin, self._process.stdout
-        assert requests is not None
-        assert replies is not None
-        self._channel = Channel(replies, requests, window)
-        for descriptor in shared:
-            os.close(descriptor)
+        with new_window() as window:
+            # A session of its own: Ctrl-C at the terminal is for the run, which ends its workers itself.
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-c", _BEGIN, str(memory), str(_NONE if window is None else window), *sys.path],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env={**os.environ, **_ENVIRONMENT},
+                start_new_session=True,
+                pass_fds=() if window is None else (window,),
+            )
+            requests, replies = self._process.stdin, self._process.stdout
+            assert requests is not None
+            assert replies is not None
+            self._channel = Channel(replies, requests, window)
         self._ready = False
         self.ended = False
 

@@ -1,6 +1,6 @@
 """timm without wandb: timm imports it wherever it is installed, a second of every start that nobody asked for.
 
-And without the garbage collector: what is imported stays, and to look through it again and again is a quarter of it.
+And without the garbage collector: what is imported stays, and need not be looked through again and again.
 """
 
 from __future__ import annotations
