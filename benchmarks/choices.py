@@ -140,9 +140,7 @@ def memory() -> None:
     rates: dict[str, list[float]] = {}
     for _ in range(_ROUNDS):
         for way in ("given back", "kept"):
-            command = [sys.executable, "-c", _FORWARDS, _MODEL, way]
-            root = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
-            user, system = json.loads(subprocess.run(command, env=root, check=True, capture_output=True).stdout)
+            user, system = json.loads(_printed(_FORWARDS, _MODEL, way))
             rates.setdefault(f"{way}, in all", []).append(user + system)
             rates.setdefault(f"{way}, the system's part", []).append(system)
     _tell(rates, "ms per image")
@@ -166,15 +164,19 @@ def channel() -> None:
     few, many = 100, 1100
 
     def spent(way: str, calls: int) -> float:
-        command = [sys.executable, "-c", _CALLS, way, str(calls)]
-        root = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
-        return float(subprocess.run(command, env=root, check=True, capture_output=True).stdout)
+        return float(_printed(_CALLS, way, str(calls)))
 
     rates: dict[str, list[float]] = {"pipe": [], "memory": []}
     for _ in range(_ROUNDS):
         for way, found in rates.items():
             found.append(1000 * (spent(way, many) - spent(way, few)) / (many - few))
     _tell(rates, "ms per picture and back")
+
+
+def _printed(code: str, *arguments: str) -> bytes:
+    """What a process of its own prints."""
+    root = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    return subprocess.run([sys.executable, "-c", code, *arguments], env=root, check=True, capture_output=True).stdout
 
 
 def _tell(values: dict[str, list[float]], unit: str) -> None:
