@@ -23,13 +23,13 @@ from statistics import median
 import numpy as np
 import torch
 
-from cam_cli.cams.explanation import ClassMap, Explanation, Prediction
 from cam_cli.images.geometry import Preprocessing
+from cam_cli.images.listing import find
 from cam_cli.images.picture import Picture, load
-from cam_cli.images.sources import find
+from cam_cli.maps.explanation import ClassMap, Explanation, Prediction
 from cam_cli.models.catalog import ModelSpec, load_model
-from cam_cli.outputs.pictures import Rendering
-from cam_cli.outputs.results import Results
+from cam_cli.outputs.drawing import Rendering
+from cam_cli.outputs.renderer import ExplanationRenderer
 from cam_cli.pipeline.lanes import cpus
 from cam_cli.pipeline.memory import keep_freed
 
@@ -54,7 +54,7 @@ def drawing() -> None:
         for picture in pictures
         if isinstance(picture, Picture)
     ]
-    draw = Results(Rendering(), 192).of
+    draw = ExplanationRenderer(Rendering(), 192).of
 
     def threads(count: int) -> float:
         with ThreadPoolExecutor(count) as pool:
@@ -90,7 +90,7 @@ def lanes() -> None:
     """Forwards of batches of 8: one network with all threads, and one per core with one thread."""
     keep_freed()
     network = load_model(ModelSpec(_MODEL, pretrained=False))
-    networks = [network, *(network.twin() for _ in range(1, cpus()))]
+    networks = [network, *(network.replica() for _ in range(1, cpus()))]
     batch = torch.randn(8, 3, 224, 224).contiguous(memory_format=torch.channels_last)
 
     def rate(count: int, threads: int) -> float:

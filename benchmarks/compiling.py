@@ -35,8 +35,8 @@ def measured(name: str, batch_size: int, rounds: int, device: str) -> dict[str, 
     inputs = inputs.contiguous(memory_format=torch.channels_last)
     shared = share(plain.device, 1000)
     ways = {
-        "eager": partial(rate, [plain, *(plain.twin() for _ in range(1, shared.lanes))], shared, inputs),
-        "compiled": partial(rate, [fast, *(fast.twin() for _ in range(1, shared.lanes))], shared, inputs),
+        "eager": partial(rate, [plain, *(plain.replica() for _ in range(1, shared.lanes))], shared, inputs),
+        "compiled": partial(rate, [fast, *(fast.replica() for _ in range(1, shared.lanes))], shared, inputs),
     }
     rates: dict[str, list[float]] = {way: [] for way in ways}
     for _ in range(rounds):

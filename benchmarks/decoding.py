@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from PIL import Image
 
-from cam_cli.cams.decoding import Decoded, JpegDecoder
+from cam_cli.cams.engine.device_decoding import Decoded, JpegDecoder
 from cam_cli.images.geometry import Preprocessing, scaled_for_crop
+from cam_cli.images.listing import Source
 from cam_cli.images.picture import DECODINGS, CanvasSize, Encoded, Fetched, Picture, load
-from cam_cli.images.sources import Source
 
 SAMPLE = Path(__file__).parents[1] / "sample_images" / "cat-and-dog.jpg"
 #: As most networks of timm have it.

@@ -14,10 +14,10 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from cam_cli import Explainer, ExplainOptions, load_model
-from cam_cli.cams.explanation import Explanation
-from cam_cli.cams.heatmaps import normalised, placed
-from cam_cli.cams.targets import Target
+from cam_cli.cams.engine.targets import Target
 from cam_cli.demo import CLASSES, DrawnObject, Scene, render
+from cam_cli.maps.explanation import Explanation
+from cam_cli.maps.heatmap import normalised, placed
 
 
 def peak_in_mask(explanation: Explanation, drawn: DrawnObject) -> tuple[bool, bool]:

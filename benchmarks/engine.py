@@ -24,8 +24,8 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from cam_cli.cams.explainer import Explainer, ExplainOptions
-from cam_cli.cams.runner import PRECISIONS
+from cam_cli.cams.engine.batches import PRECISIONS
+from cam_cli.cams.engine.explainer import Explainer, ExplainOptions
 from cam_cli.models.catalog import ModelSpec, load_model
 from cam_cli.pipeline.memory import keep_freed
 

@@ -30,14 +30,14 @@ from typing import Any
 
 import torch
 
-from cam_cli.cams.explainer import Explainer, ExplainOptions
-from cam_cli.cams.explanation import Explanation
+from cam_cli.cams.engine.explainer import Explainer, ExplainOptions
+from cam_cli.images.listing import Source, find
 from cam_cli.images.picture import load
-from cam_cli.images.sources import Source, find
+from cam_cli.maps.explanation import Explanation
 from cam_cli.models.catalog import ModelSpec, load_model
+from cam_cli.outputs.drawing import Rendering
 from cam_cli.outputs.folder import OutputFolder
-from cam_cli.outputs.pictures import Rendering
-from cam_cli.outputs.results import Results
+from cam_cli.outputs.renderer import ExplanationRenderer
 from cam_cli.pipeline.lanes import cpus, share
 from cam_cli.pipeline.memory import keep_freed
 
@@ -70,7 +70,7 @@ class Bench:
 
     def encode(self) -> float:
         """Images per second of all cores: draw, encode, measure and write."""
-        results, target = Results(Rendering(), 192), OutputFolder(self._new_folder())
+        results, target = ExplanationRenderer(Rendering(), 192), OutputFolder(self._new_folder())
 
         def written(explanation: Explanation) -> None:
             for name, data in results.of(explanation).files.items():
@@ -91,7 +91,7 @@ class Bench:
     def _forwards(self, lanes: int, threads: int, size: int, seconds: float) -> float:
         before = torch.get_num_threads()
         torch.set_num_threads(threads)
-        explainers = [self.explainer, *(self.explainer.twin() for _ in range(1, lanes))]
+        explainers = [self.explainer, *(self.explainer.replica() for _ in range(1, lanes))]
         height, width = self.preprocessing.input_size
         inputs = torch.randn(size, self.preprocessing.channels, height, width, device=self.explainer.device)
         inputs = inputs.to(memory_format=torch.channels_last)

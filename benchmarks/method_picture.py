@@ -11,11 +11,11 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from cam_cli import Explainer, ExplainOptions, load_model
-from cam_cli.cams.explanation import ClassMap, Explanation
+from cam_cli.cams.engine.targets import Target
 from cam_cli.cams.methods import METHODS
-from cam_cli.cams.targets import Target
+from cam_cli.maps.explanation import ClassMap, Explanation
 from cam_cli.models.catalog import Network
-from cam_cli.outputs.pictures import Rendering, draw_overlay, drawing_of
+from cam_cli.outputs.drawing import Rendering, draw_overlay, drawing_of
 
 SAMPLE = Path(__file__).parents[1] / "sample_images" / "cat-and-dog.jpg"
 CLASS, COLUMNS, SIDE, GAP, TEXT = "cat", 7, 200, 6, 22

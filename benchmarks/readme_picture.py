@@ -8,10 +8,10 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from cam_cli import Explainer, ExplainOptions, load_model
-from cam_cli.cams.explanation import Explanation
-from cam_cli.cams.heatmaps import normalised
-from cam_cli.cams.targets import Target
-from cam_cli.outputs.pictures import Drawing, Rendering, draw_overlay
+from cam_cli.cams.engine.targets import Target
+from cam_cli.maps.explanation import Explanation
+from cam_cli.maps.heatmap import normalised
+from cam_cli.outputs.drawing import Drawing, Rendering, draw_overlay
 
 ROWS = (("cat-and-dog.jpg", "fish-and-boat.jpg"), ("car-and-house.jpg", "rabbit-and-mushroom.jpg"))
 WIDTH, HEIGHT, GAP, TEXT = 256, 192, 6, 24

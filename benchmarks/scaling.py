@@ -10,9 +10,9 @@ import time
 from pathlib import Path
 
 from cam_cli.distributed import merge
-from cam_cli.images.shards import Shard
-from cam_cli.images.sources import find
-from cam_cli.outputs.parts import claimed_part
+from cam_cli.images.listing import find
+from cam_cli.images.shard import Shard
+from cam_cli.outputs.shards import locked_shard_folder
 
 #: A row as `camx explain` writes it for one map with a sketch of 24 × 18 cells.
 ROW = {
@@ -43,7 +43,7 @@ def main(images: int) -> None:
         told(f"{SHARDS} × choosing the images of a shard", began, images, 0)
         out, size = str(Path(folder) / "out"), 0
         for shard in shards:
-            with claimed_part(out, shard) as part:
+            with locked_shard_folder(out, shard) as part:
                 part.begin({"command": "explain", "top_k": 5}, [one.key for one in sources])
                 rows = [{"image": one.key, "index": n, **ROW} for n, one in enumerate(sources) if shard.holds(one.key)]
                 for start in range(0, len(rows), 1000):

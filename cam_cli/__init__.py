@@ -10,14 +10,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .analysis.logger import FeatureLogger
-    from .analysis.sinks import FolderSink, WandbSink
-    from .cams.explainer import Explainer, ExplainOptions
-    from .cams.explanation import Explanation
-    from .cams.targets import Target
+    from .cams.engine.explainer import Explainer, ExplainOptions
+    from .cams.engine.targets import Target
     from .errors import CamxError
+    from .features.logger import FeatureLogger
+    from .features.sinks import FolderSink, WandbSink
+    from .maps.explanation import Explanation
     from .models.catalog import ModelSpec, Network, load_model
-    from .outputs.pictures import overlay
+    from .outputs.drawing import overlay
 
 __all__ = [
     "CamxError",
@@ -36,17 +36,17 @@ __all__ = [
 
 _HOMES = {
     "CamxError": "errors",
-    "ExplainOptions": "cams.explainer",
-    "Explainer": "cams.explainer",
-    "Explanation": "cams.explanation",
-    "FeatureLogger": "analysis.logger",
-    "FolderSink": "analysis.sinks",
+    "ExplainOptions": "cams.engine.explainer",
+    "Explainer": "cams.engine.explainer",
+    "Explanation": "maps.explanation",
+    "FeatureLogger": "features.logger",
+    "FolderSink": "features.sinks",
     "ModelSpec": "models.catalog",
     "Network": "models.catalog",
-    "Target": "cams.targets",
-    "WandbSink": "analysis.sinks",
+    "Target": "cams.engine.targets",
+    "WandbSink": "features.sinks",
     "load_model": "models.catalog",
-    "overlay": "outputs.pictures",
+    "overlay": "outputs.drawing",
 }
 
 

@@ -68,9 +68,9 @@ def activations(
 ) -> int:
     """Look at the feature maps of a layer: one sheet per image, and numbers per channel in a table."""
     allowed_failures(max_failures, 1)
-    from cam_cli.analysis.maps import Choice
-    from cam_cli.analysis.reader import ReadOptions
-    from cam_cli.images.sources import Filters
+    from cam_cli.features.maps import Choice
+    from cam_cli.features.reader import ReadOptions
+    from cam_cli.images.listing import Filters
     from cam_cli.pipeline import ActivationsJob, plan_activations, run_activations
 
     job = ActivationsJob(

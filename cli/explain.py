@@ -81,12 +81,12 @@ def explain(
 ) -> int:
     """Explain images: overlays, a table of top classes, and a journal that a second run continues from."""
     allowed_failures(max_failures, 1)
-    from cam_cli.cams.explainer import ExplainOptions
-    from cam_cli.cams.targets import Target
+    from cam_cli.cams.engine.explainer import ExplainOptions
+    from cam_cli.cams.engine.targets import Target
     from cam_cli.distributed import plan, run
     from cam_cli.distributed.scheduler import chosen_shard, device_of_rank
-    from cam_cli.images.sources import Filters
-    from cam_cli.outputs.pictures import Rendering
+    from cam_cli.images.listing import Filters
+    from cam_cli.outputs.drawing import Rendering
     from cam_cli.pipeline import Job
 
     job = Job(

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cam_cli.cams.methods import METHODS
-from cam_cli.outputs.colormaps import COLORMAPS
+from cam_cli.maps.colormaps import COLORMAPS
 
 from .options import BEHAVIOUR, EXPLANATION, INPUT, MODEL, OUTPUT, PICTURE, SPEED, TRACKING, apply_config, option
 

@@ -27,7 +27,7 @@ def layers(
     import dataclasses
     import os
 
-    from cam_cli.cams.layers import list_layers
+    from cam_cli.cams.target_layer.choose import list_layers
     from cam_cli.models.catalog import ModelSpec, load_model
     from cam_cli.models.names import DEMO, is_name
     from cam_cli.models.preprocessing import PreprocessingOptions

@@ -41,14 +41,14 @@ def push(
     )
     if not tracking.wanted:
         raise CamxError("`camx push` needs to know where to. Give --wandb or --tensorboard.")
-    from cam_cli.tracking.follow import Several
+    from cam_cli.tracking.follow import TrackerGroup
     from cam_cli.tracking.publish import push as pushed
     from cam_cli.tracking.results import ResultsFolder
 
     results = ResultsFolder.read(output)
     reporter = Reporter(quiet=quiet, verbose=False, color=not no_color)
     try:
-        pushed(results, Several(trackers(tracking, reporter, wait=True)), wandb_max_images, reporter.said)
+        pushed(results, TrackerGroup(trackers(tracking, reporter, wait=True)), wandb_max_images, reporter.said)
     except CamxError:
         raise
     # A tracker's library has errors of many kinds; all of them mean the same here.

@@ -67,9 +67,9 @@ def follow_run(flags: TrackingFlags, job: RunOptions, reporter: Reporter, go: Ca
     """`go` with an observer that also tells the trackers asked for; its exit code."""
     if not flags.wanted:
         return go(reporter)
-    from cam_cli.tracking.follow import FollowedRun, Several
+    from cam_cli.tracking.follow import FollowedRun, TrackerGroup
 
-    several = Several(trackers(flags, reporter))
+    several = TrackerGroup(trackers(flags, reporter))
     return _to_end(FollowedRun(job, reporter, several, flags.max_images, reporter.said), reporter, go)
 
 
@@ -79,9 +79,9 @@ def follow_training(
     """The same for a training."""
     if not flags.wanted:
         return go(reporter)
-    from cam_cli.tracking.follow import FollowedTraining, Several
+    from cam_cli.tracking.follow import FollowedTraining, TrackerGroup
 
-    several = Several(trackers(flags, reporter))
+    several = TrackerGroup(trackers(flags, reporter))
     return _to_end(FollowedTraining(job, reporter, several, flags.max_images, reporter.said), reporter, go)
 
 

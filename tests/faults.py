@@ -10,8 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from cam_cli.images.listing import Source
 from cam_cli.images.picture import load
-from cam_cli.images.sources import Source
 
 
 def double(number: int) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cam_cli.distributed.actor import Actor
-from cam_cli.images.sources import Source
+from cam_cli.images.listing import Source
 from cam_cli.outputs.journal import Row
 from cam_cli.pipeline.progress import Progress
 

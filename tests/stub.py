@@ -13,13 +13,13 @@ import numpy as np
 import torch
 
 from cam_cli.images.geometry import Frame
+from cam_cli.images.listing import Inputs, Source, find
 from cam_cli.images.picture import Picture, Unreadable, file_state
-from cam_cli.images.sources import Inputs, Source, find
 from cam_cli.models.catalog import ModelSpec
 from cam_cli.outputs.folder import TABLE
 from cam_cli.outputs.journal import OK
-from cam_cli.outputs.results import Rendered, first_row
-from cam_cli.outputs.table import table
+from cam_cli.outputs.renderer import Rendered, base_row
+from cam_cli.outputs.tables import table
 from cam_cli.pipeline import Stop, Summary, session
 from cam_cli.pipeline.job import Job
 from cam_cli.pipeline.loop import Work
@@ -63,7 +63,7 @@ def rendered(result: Result) -> Rendered:
     shown = {"method": "stub", "overlay": f"overlays/{key}.{EXTENSION}", "heatmap": f"heatmaps/{key}.png"}
     files = {shown[kind]: content(key, kind) for kind in ("overlay", "heatmap")}
     top = [{"index": len(key), "name": key, "prob": 0.5}]
-    return Rendered({**first_row(result.picture), "status": OK, "top": top, "maps": [shown]}, files)
+    return Rendered({**base_row(result.picture), "status": OK, "top": top, "maps": [shown]}, files)
 
 
 def work(engine: Any, sources: Sequence[Source]) -> Work[Result]:
@@ -125,4 +125,4 @@ def run_stub(
     )
     with inline_workers():
         task = stub_task(lambda: find([str(images)]), **changed)
-        return session.carried_out(task, options, Silent(), stop or Stop())
+        return session.run_task(task, options, Silent(), stop or Stop())

@@ -16,12 +16,12 @@ from PIL import Image
 from torch import Tensor, nn
 
 from cam_cli import CamxError, FeatureLogger, WandbSink, load_model
-from cam_cli.analysis.layer import find_map_layer, maps_at
-from cam_cli.analysis.maps import LARGEST_MAP, Choice, feature_maps
-from cam_cli.analysis.reader import FeatureReader, ReadOptions
-from cam_cli.analysis.sheet import draw_sheet
+from cam_cli.features.layer import find_map_layer, maps_at
+from cam_cli.features.maps import LARGEST_MAP, Choice, feature_maps
+from cam_cli.features.reader import FeatureReader, ReadOptions
+from cam_cli.features.sheet import draw_sheet
+from cam_cli.images.listing import Source
 from cam_cli.images.picture import Picture, load
-from cam_cli.images.sources import Source
 from cam_cli.models.catalog import ModelSpec, Network
 from cli.main import run
 

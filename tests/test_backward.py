@@ -15,11 +15,11 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode
 from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.flop_counter import FlopCounterMode
 
-from cam_cli.cams.backward import Product, mean_over_grid, whole
-from cam_cli.cams.cut import TargetLayer, Trace, trace, traces
-from cam_cli.cams.layers import choose_layer
-from cam_cli.cams.row_rules import by_rows
-from cam_cli.cams.rows import Rows
+from cam_cli.cams.target_layer.choose import choose_layer
+from cam_cli.cams.tracing.sparse_backward import LazyMatmul, mean_over_grid, whole
+from cam_cli.cams.tracing.sparse_rows import Rows
+from cam_cli.cams.tracing.sparse_rules import by_rows
+from cam_cli.cams.tracing.trace import TargetLayer, Trace, trace, traces
 from cam_cli.models.layouts import Layout
 
 from .test_engine import assert_same_state, batch, state
@@ -394,8 +394,8 @@ def test_a_mean_needs_no_product_at_every_position() -> None:
 def test_the_mean_behind_a_linear_layer(layout: Layout) -> None:
     shape = {"NLC": (5, 7), "LNC": (7, 5), "NHWC": (5, 3, 2)}[layout.kind]
     left, right = some(*shape, 6).float(), some(6, 4).float()
-    found = mean_over_grid(Product(left, right, torch.float32), layout)
+    found = mean_over_grid(LazyMatmul(left, right, torch.float32), layout)
     assert torch.allclose(found, layout.to_nchw(left @ right).mean((2, 3)), atol=1e-6)
     columns = Layout("NCL", 3, 2, 7, prefix=0)
-    product = Product(some(5, 7, 3).float(), some(3, 6).float(), torch.float32)
+    product = LazyMatmul(some(5, 7, 3).float(), some(3, 6).float(), torch.float32)
     assert torch.allclose(mean_over_grid(product, columns), columns.to_nchw(whole(product)).mean((2, 3)), atol=1e-6)

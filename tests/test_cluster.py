@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cam_cli.cams.explainer import ExplainOptions
+from cam_cli.cams.engine.explainer import ExplainOptions
 from cam_cli.distributed.actor import Actor, Attempts, packed, unpacked
 from cam_cli.distributed.cluster import run_on_ray
 from cam_cli.distributed.run import run
-from cam_cli.images.sources import Source
+from cam_cli.images.listing import Source
 from cam_cli.models.catalog import ModelSpec
 from cam_cli.outputs.journal import Row
 from cam_cli.pipeline import Job, Stop

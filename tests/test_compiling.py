@@ -14,11 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from cam_cli import CamxError, Explainer, ExplainOptions
-from cam_cli.cams import compiling
-from cam_cli.cams.before import Before
-from cam_cli.cams.cut import hooked, undisturbed
-from cam_cli.cams.inputs import as_pictures
-from cam_cli.cams.layers import choose_layer
+from cam_cli.cams.engine import backends
+from cam_cli.cams.engine.inputs import as_pictures
+from cam_cli.cams.target_layer.choose import choose_layer
+from cam_cli.cams.tracing.trace import hooked, undisturbed
+from cam_cli.cams.tracing.upstream import UpstreamModules
 from cam_cli.images.geometry import Preprocessing
 from cam_cli.models.catalog import ModelSpec
 from cam_cli.pipeline import Job
@@ -81,7 +81,7 @@ class _OneByOne(nn.Module):
 def wiring(monkeypatch: pytest.MonkeyPatch) -> None:
     """No code is made, all the rest is as it is: which functions are compiled, when, and for which sizes."""
     torch._dynamo.reset()
-    monkeypatch.setattr(compiling, "BACKEND", "eager")
+    monkeypatch.setattr(backends, "BACKEND", "eager")
 
 
 def vit() -> nn.Module:
@@ -111,10 +111,10 @@ def resnet() -> nn.Module:
 )
 def test_the_modules_that_are_compiled(make: Callable[[], nn.Module], layer: str, wanted: str) -> None:
     module = make().eval()
-    before = Before([choose_layer(module, (224, 224), 3, layer)])
+    before = UpstreamModules([choose_layer(module, (224, 224), 3, layer)])
     with undisturbed(module), torch.no_grad(), hooked(dict(module.named_modules()), before.seen):
         module(torch.zeros(2, 3, 224, 224))
-    assert " ".join(compiling.parts(module, before)) == wanted
+    assert " ".join(backends.parts(module, before)) == wanted
 
 
 def test_the_first_of_several_layers_is_where_compiling_ends(wiring: None) -> None:
@@ -175,8 +175,8 @@ def test_the_compiled_functions_are_those_that_run(wiring: None, monkeypatch: py
         ran.append(len(inputs))
         return answering(self, inputs)
 
-    answering = compiling.Compiled.__call__
-    monkeypatch.setattr(compiling.Compiled, "__call__", watched)
+    answering = backends.Compiled.__call__
+    monkeypatch.setattr(backends.Compiled, "__call__", watched)
     with torch.compiler.set_stance("fail_on_recompile"):
         maps(explainer, batch(4, 160))
     assert ran == [4]
@@ -192,7 +192,7 @@ def test_the_network_stays_as_it_is(wiring: None) -> None:
 
 def test_twins_use_what_was_compiled_at_the_same_time(wiring: None, monkeypatch: pytest.MonkeyPatch) -> None:
     graphs: list[torch.fx.GraphModule] = []
-    monkeypatch.setattr(compiling, "BACKEND", lambda graph, _examples: graphs.append(graph) or graph)
+    monkeypatch.setattr(backends, "BACKEND", lambda graph, _examples: graphs.append(graph) or graph)
     explainer = Explainer(network(vit(), OWN), ExplainOptions(device="cpu", compile=True))
     photos = [batch(2 + index % 3, 160) for index in range(12)]
     alone, made = [maps(explainer, one) for one in photos], len(graphs)
@@ -200,7 +200,7 @@ def test_twins_use_what_was_compiled_at_the_same_time(wiring: None, monkeypatch:
     def work(engine: Explainer) -> Callable[[Tensor], dict[str, np.ndarray]]:
         return lambda inputs: maps(engine, inputs)
 
-    works = [work(explainer), work(explainer.twin()), work(explainer.twin())]
+    works = [work(explainer), work(explainer.replica()), work(explainer.replica())]
     with Lanes(works, torch.get_num_threads(), torch.device("cpu")) as lanes:
         together = [lanes.submit(one, dict) for one in photos]
         for one, future in zip(alone, together, strict=True):
@@ -215,7 +215,7 @@ def test_lanes_have_the_threads_that_the_network_was_compiled_for(
     monkeypatch.setattr("cam_cli.pipeline.lanes.cpus", lambda: 4)
     monkeypatch.setattr("cam_cli.pipeline.explain.load_model", lambda spec: network(vit(), OWN))
     graphs: list[torch.fx.GraphModule] = []
-    monkeypatch.setattr(compiling, "BACKEND", lambda graph, _examples: graphs.append(graph) or graph)
+    monkeypatch.setattr(backends, "BACKEND", lambda graph, _examples: graphs.append(graph) or graph)
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(4)
@@ -272,7 +272,7 @@ def wrong(graph: torch.fx.GraphModule, _examples: list[Tensor]) -> Callable[...,
 def test_what_cannot_be_compiled(
     module: type[nn.Module], backend: Any, sentence: str, wiring: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compiling, "BACKEND", backend)
+    monkeypatch.setattr(backends, "BACKEND", backend)
     layers = ("features.3",) if module is DeepHeadNet else ("last",)
     with pytest.raises(CamxError, match=f"{sentence}.*Leave --compile out"):
         compiled(seeded(module), layers=layers)

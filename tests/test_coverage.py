@@ -15,7 +15,7 @@ from benchmarks.census.page import write_page, write_table
 from benchmarks.census.specimens import Specimen, in_order, ways_to_build
 from benchmarks.census.verdict import Built, Row, build, examine
 from benchmarks.coverage import census_row
-from cam_cli.cams.layers import choose_layer
+from cam_cli.cams.target_layer.choose import choose_layer
 from cam_cli.models.layouts import Layout
 
 TABLE = Path(__file__).parents[1] / "docs" / "coverage.csv"

@@ -16,15 +16,15 @@ import torch
 from PIL import Image
 
 from cam_cli import Explainer, ExplainOptions, ModelSpec, load_model
-from cam_cli.cams import decoding
-from cam_cli.cams.decoding import Decoded, JpegDecoder
+from cam_cli.cams.engine import device_decoding as decoding
+from cam_cli.cams.engine.device_decoding import Decoded, JpegDecoder
 from cam_cli.images.decode import decode
 from cam_cli.images.draft import decode_draft
 from cam_cli.images.geometry import CropMode, Preprocessing
-from cam_cli.images.picture import CanvasSize, Encoded, Fetched, Large, Picture, Unreadable, load
-from cam_cli.images.sources import Source
+from cam_cli.images.listing import Source
+from cam_cli.images.picture import CanvasSize, Encoded, Fetched, Picture, TooLarge, Unreadable, load
 from cam_cli.models.preprocessing import PreprocessingOptions
-from cam_cli.pipeline.memory import Room
+from cam_cli.pipeline.memory import InFlightMemory
 
 from .conftest import TINY, picture
 
@@ -263,8 +263,8 @@ def test_what_a_file_took_of_the_room_is_given_back(
     folder = large_photos(tmp_path / "in", 5)
     (folder / "3.jpg").write_bytes(hollow((folder / "3.jpg").read_bytes()))
     taken: list[int] = []
-    take = Room.take
-    monkeypatch.setattr(Room, "take", lambda self, size: (taken.append(size), take(self, size))[1])
+    take = InFlightMemory.take
+    monkeypatch.setattr(InFlightMemory, "take", lambda self, size: (taken.append(size), take(self, size))[1])
     argv = (command, folder, *TINY, "-b", 2, "--decode", "device", "-q", "--max-failures", 1)
     assert camx(*argv) == 0
     assert len(taken) == 10
@@ -393,10 +393,10 @@ def test_limits_are_those_of_the_file() -> None:
 
 def test_memory_is_asked_for_what_is_decoded() -> None:
     data = jpeg(picture(801, 641))
-    assert isinstance(loaded(data, "exact", unasked=1_000_000), Large)
+    assert isinstance(loaded(data, "exact", unasked=1_000_000), TooLarge)
     assert isinstance(loaded(data, "draft", unasked=1_000_000), Picture)
     asked = loaded(jpeg(picture(801, 641), progressive=True), "draft", unasked=1_000_000)
-    assert asked == Large(101 * 81 * 16 + 801 * 641 * 6)
+    assert asked == TooLarge(101 * 81 * 16 + 801 * 641 * 6)
 
 
 def large_photos(folder: Path, count: int = 3) -> Path:

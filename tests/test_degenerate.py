@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from cam_cli import Explainer
-from cam_cli.cams.heatmaps import normalised
 from cam_cli.errors import CamxError
+from cam_cli.maps.heatmap import normalised
 from cam_cli.pipeline import explain as task
 
 from .conftest import picture

@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from cam_cli import Explainer, ExplainOptions, load_model
-from cam_cli.cams.heatmaps import normalised, placed
-from cam_cli.cams.targets import Target
+from cam_cli.cams.engine.targets import Target
 from cam_cli.demo import CLASSES, render, write_dataset
+from cam_cli.maps.heatmap import normalised, placed
 from cam_cli.models.gap import GapNetwork
 
 ROOT = Path(__file__).parents[1]

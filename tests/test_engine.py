@@ -13,15 +13,15 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from cam_cli.cams.classifier import find_classifier
-from cam_cli.cams.cut import TargetLayer, Trace, trace, traces
-from cam_cli.cams.explainer import Explainer, ExplainOptions
-from cam_cli.cams.layers import choose_layer
+from cam_cli.cams.engine.explainer import Explainer, ExplainOptions
+from cam_cli.cams.engine.targets import Target
 from cam_cli.cams.methods import METHODS
-from cam_cli.cams.targets import Target
+from cam_cli.cams.target_layer.choose import choose_layer
+from cam_cli.cams.tracing.classifier import find_classifier
+from cam_cli.cams.tracing.trace import TargetLayer, Trace, trace, traces
 from cam_cli.errors import CamxError
+from cam_cli.images.listing import Source
 from cam_cli.images.picture import Picture, prepare
-from cam_cli.images.sources import Source
 from cam_cli.models.layouts import Layout
 
 from .conftest import picture
@@ -356,7 +356,7 @@ def test_a_batch_that_does_not_fit_is_done_in_smaller_ones(monkeypatch: pytest.M
             raise RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory")
         return traces(module, inputs, *rest, **more)
 
-    monkeypatch.setattr("cam_cli.cams.explainer.traces", small_memory)
+    monkeypatch.setattr("cam_cli.cams.engine.explainer.traces", small_memory)
     found = explainer.explain(shown(7))
     assert sizes == [7, 3, 1, 1, 1, 1, 1, 1, 1]
     assert [e.picture.source.key for e in found] == [e.picture.source.key for e in expected]
@@ -369,5 +369,5 @@ def test_one_picture_that_does_not_fit_is_told(monkeypatch: pytest.MonkeyPatch) 
     def no_memory(*_: Any, **_more: Any) -> list[Trace]:
         raise RuntimeError("can't allocate memory")
 
-    monkeypatch.setattr("cam_cli.cams.explainer.traces", no_memory)
+    monkeypatch.setattr("cam_cli.cams.engine.explainer.traces", no_memory)
     assert ["not enough memory" in e.problem for e in explainer.explain(shown(2))] == [True, True]

@@ -291,9 +291,9 @@ def test_the_output_folder_is_tried_before_the_model_is_loaded(
 def test_a_full_disk_ends_the_run_and_the_next_one_continues(
     camx: Camx, images: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from cam_cli.outputs import files
+    from cam_cli.outputs import store
 
-    class Full(files.System):
+    class Full(store.System):
         written = 0
 
         def write(self, descriptor: int, data: bytes) -> int:
@@ -303,7 +303,7 @@ def test_a_full_disk_ends_the_run_and_the_next_one_continues(
             return super().write(descriptor, data)
 
     with monkeypatch.context() as patched:
-        patched.setattr(files, "system", Full())
+        patched.setattr(store, "system", Full())
         assert camx("explain", images, *TINY, "-b", 1, "-j", 1) == 2
         assert "No space left on device" in capsys.readouterr().err
     assert camx("explain", images, *TINY) == 0
@@ -411,9 +411,9 @@ def test_a_folder_in_a_list_is_a_row(camx: Camx, images: Path) -> None:
 def test_images_done_before_the_disk_is_full_are_in_the_journal(
     camx: Camx, images: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from cam_cli.outputs import files
+    from cam_cli.outputs import store
 
-    class Full(files.System):
+    class Full(store.System):
         overlays = 0
 
         def replace(self, source: str, target: str) -> None:
@@ -423,7 +423,7 @@ def test_images_done_before_the_disk_is_full_are_in_the_journal(
             super().replace(source, target)
 
     with monkeypatch.context() as patched:
-        patched.setattr(files, "system", Full())
+        patched.setattr(store, "system", Full())
         assert camx("explain", images, *TINY, "-b", 7, "-j", 1) == 2
     assert [row["status"] for row in journal()] == ["ok"] * 4
     assert json.loads(Path("camx-out/run.json").read_text())["state"] == "broken"

@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 
 from cam_cli.errors import CamxError
-from cam_cli.outputs import files
+from cam_cli.outputs import store
 
 from .stub import content, run_stub
 
 IMAGES = [f"{index:02}.jpg" for index in range(16)] + ["17bad.jpg"]
 
 
-class Faulty(files.System):
+class Faulty(store.System):
     """A disk whose `at`-th operation fails: by `kill`, after which nothing more is done, or with an error, once or
     from then on. What is being written is torn in the middle."""
 
@@ -93,7 +93,7 @@ def images(tmp_path: Path) -> Path:
 def run_on(disk: Faulty, images: Path, out: Path, monkeypatch: pytest.MonkeyPatch, **changed: Any) -> str:
     """How a run on this disk ends."""
     with monkeypatch.context() as patched:
-        patched.setattr(files, "system", disk)
+        patched.setattr(store, "system", disk)
         try:
             return run_stub(images, out, **changed).state
         except CamxError:
@@ -150,7 +150,9 @@ def check_loop(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, st
         if state == "finished":
             # The note of who holds the folder may be left: the lock itself is the kernel's. And a page that cannot be
             # written is a warning; what is left of it goes with the next run.
-            told = {name: data for name, data in tree(out).items() if not name.endswith((".camx.lock", files.PART))}
+            told = {
+                name: data for name, data in tree(out).items() if not name.endswith((".camx.lock", store.TEMPORARY))
+            }
             page = {PAGE: expected[PAGE]} if report else {}
             assert volatile_parts(told) | page == expected, ("said to be finished", case)
         assert run_on(Faulty(), images, out, monkeypatch, report=report) == "finished", case

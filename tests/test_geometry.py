@@ -13,13 +13,15 @@ from PIL import Image
 from timm.data import create_transform
 from torchvision.models import get_model_weights
 
-from cam_cli.cams.explainer import Explainer
-from cam_cli.cams.heatmaps import measured, normalised, on_raster, placed, seen, sketched
-from cam_cli.cams.runner import Runner
+from cam_cli.cams.engine.batches import Runner
+from cam_cli.cams.engine.explainer import Explainer
 from cam_cli.images.decode import decode
 from cam_cli.images.geometry import CropMode, Frame, Preprocessing, fitted, scaled_for_crop
+from cam_cli.images.listing import Source
 from cam_cli.images.picture import CanvasSize, Picture, canvas_size, load, prepare
-from cam_cli.images.sources import Source
+from cam_cli.maps.heatmap import normalised, placed, seen
+from cam_cli.maps.measures import measured, on_raster
+from cam_cli.maps.sketch import sketched
 
 from .conftest import picture
 from .networks import RedDetector, network

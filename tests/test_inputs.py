@@ -23,7 +23,7 @@ from PIL import Image
 from cam_cli.errors import CamxError, UnreadableImage
 from cam_cli.images import decode as decoding
 from cam_cli.images.decode import decode, read
-from cam_cli.images.sources import find
+from cam_cli.images.listing import find
 from cam_cli.pipeline.progress import Progress
 from cli.console import Reporter, decimals, printable
 
@@ -182,7 +182,7 @@ def test_files_that_vanish_or_change_meanwhile(
 ) -> None:
     from cam_cli.pipeline import session
 
-    real = session.left_to_do
+    real = session.pending_sources
 
     def meanwhile(*arguments: Any) -> Any:
         (images / "cat" / "0.jpg").unlink()

@@ -17,7 +17,7 @@ from PIL import Image
 from torch import nn
 
 from cam_cli import Explainer, load_model
-from cam_cli.cams import cut
+from cam_cli.cams.tracing import trace
 from cam_cli.pipeline.lanes import Lanes, Share, share
 from cam_cli.pipeline.session import Task
 from cam_cli.pipeline.stop import Dropped
@@ -133,11 +133,11 @@ def test_an_interrupt_never_reaches_what_a_thread_does_next() -> None:
 
 def test_a_twin_has_the_same_weights_in_memory_and_modules_of_its_own() -> None:
     network = load_model("demo")
-    twin = network.twin()
-    for one, other in zip(network.module.state_dict().values(), twin.module.state_dict().values(), strict=True):
+    replica = network.replica()
+    for one, other in zip(network.module.state_dict().values(), replica.module.state_dict().values(), strict=True):
         assert one.data_ptr() == other.data_ptr()
-    assert not set(network.module.modules()) & set(twin.module.modules())
-    assert not {id(p) for p in network.module.parameters()} & {id(p) for p in twin.module.parameters()}
+    assert not set(network.module.modules()) & set(replica.module.modules())
+    assert not {id(p) for p in network.module.parameters()} & {id(p) for p in replica.module.parameters()}
 
 
 def test_twins_explain_at_the_same_time_as_one_does_alone() -> None:
@@ -149,7 +149,7 @@ def test_twins_explain_at_the_same_time_as_one_does_alone() -> None:
     def work(engine: Explainer) -> Callable[[list[Image.Image]], np.ndarray]:
         return lambda batch: engine(batch)[0].maps[0].values
 
-    with Lanes([work(explainer), work(explainer.twin()), work(explainer.twin())], 1, CPU) as lanes:
+    with Lanes([work(explainer), work(explainer.replica()), work(explainer.replica())], 1, CPU) as lanes:
         together = [lanes.submit(batch, np.copy) for batch in photos]
         for one, future in zip(alone, together, strict=True):
             np.testing.assert_allclose(future.result().result, one, rtol=1e-5, atol=1e-7)
@@ -176,13 +176,13 @@ def test_two_lanes_write_what_one_writes(
         picture(60 + index, 50, index).save(tmp_path / "in" / f"{index:02}.png")
     tables = []
     forwards: list[str] = []
-    traces = cut.traces
+    traces = trace.traces
 
     def watched(*arguments: Sequence[object], **options: object) -> object:
         forwards.append(threading.current_thread().name)
         return traces(*arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("cam_cli.cams.explainer.traces", watched)
+    monkeypatch.setattr("cam_cli.cams.engine.explainer.traces", watched)
     for lanes in (1, 2):
         forwards.clear()
         monkeypatch.setattr("cam_cli.pipeline.session.share", lambda *_, n=lanes, **__: Share(n, 1))

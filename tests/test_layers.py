@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cam_cli.cams.layers import choose_layer, list_layers
+from cam_cli.cams.target_layer.choose import choose_layer, list_layers
 from cam_cli.errors import CamxError
 from cam_cli.models.catalog import ModelSpec, load_model
 from cam_cli.models.preprocessing import PreprocessingOptions

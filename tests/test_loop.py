@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from cam_cli.pipeline.ahead import Loaded, ahead
-from cam_cli.pipeline.memory import Allowance, Room
+from cam_cli.pipeline.memory import InFlightMemory, MemoryReservation
+from cam_cli.pipeline.prefetch import Loaded, prefetch
 
 from .conftest import TINY, picture
 from .faults import slow_load
@@ -33,7 +33,7 @@ def test_results_come_in_order_and_few_are_under_way() -> None:
         return Loaded(Held(item * item), 0.0)  # type: ignore[arg-type]
 
     with ThreadPoolExecutor(4) as pool:
-        loaded = ahead(pool, decode, range(200), limit=lambda: 10, room=Room(1))
+        loaded = prefetch(pool, decode, range(200), limit=lambda: 10, room=InFlightMemory(1))
         for position, (result, _) in enumerate(loaded):
             assert result.value == position * position  # type: ignore[union-attr]
             assert len(started) <= position + 1 + 10
@@ -54,10 +54,10 @@ def test_pictures_under_way_are_bounded_by_bytes(batch: int) -> None:
             most = max(most, held)
         return Loaded(Held(item, 10), 0.0)  # type: ignore[arg-type]
 
-    room = Room(40)
+    room = InFlightMemory(40)
     with ThreadPoolExecutor(3) as pool:
         taken: list[int] = []
-        for result, _ in ahead(pool, decode, range(60), limit=lambda: 20, room=room):
+        for result, _ in prefetch(pool, decode, range(60), limit=lambda: 20, room=room):
             taken.append(result.value)  # type: ignore[union-attr]
             if len(taken) % batch == 0:
                 with lock:
@@ -68,7 +68,7 @@ def test_pictures_under_way_are_bounded_by_bytes(batch: int) -> None:
 
 
 def test_an_allowance_is_never_overdrawn_and_lets_the_largest_through() -> None:
-    allowance, taken, most = Allowance(100), 0, 0
+    allowance, taken, most = MemoryReservation(100), 0, 0
     lock = threading.Lock()
 
     def work(size: int) -> None:
@@ -90,13 +90,13 @@ def test_large_pictures_ask_before_they_are_decoded(
     camx: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    reserve = Allowance.reserve
+    reserve = MemoryReservation.reserve
 
-    def watched(self: Allowance, size: int) -> object:
+    def watched(self: MemoryReservation, size: int) -> object:
         asked.append(size)
         return reserve(self, size)
 
-    monkeypatch.setattr(Allowance, "reserve", watched)
+    monkeypatch.setattr(MemoryReservation, "reserve", watched)
     (tmp_path / "in").mkdir()
     for width in (100, 4000):
         picture(width, 3000).save(tmp_path / "in" / f"{width}.jpg")
@@ -108,7 +108,7 @@ def test_decoding_explaining_and_encoding_run_at_the_same_time(
     camx: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While the network works on a batch, processes decode the next one and encode the last one."""
-    from cam_cli.cams.explainer import Explainer
+    from cam_cli.cams.engine.explainer import Explainer
     from cam_cli.pipeline import explain as task
     from cam_cli.pipeline.loop import Loop, Written
 

@@ -14,7 +14,7 @@ SCRIPT = """
 import json, re, sys, time
 from pathlib import Path
 from cam_cli.outputs.journal import OK
-from cam_cli.outputs.results import Rendered, first_row
+from cam_cli.outputs.renderer import Rendered, first_row
 from cam_cli.pipeline.loop import Work
 from tests.stub import load, run_stub
 

@@ -12,10 +12,10 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from cam_cli.cams.combine import SMOOTH, fused
-from cam_cli.cams.explainer import Explainer, ExplainOptions
+from cam_cli.cams.engine.explainer import Explainer, ExplainOptions
+from cam_cli.cams.engine.targets import Target
 from cam_cli.cams.methods import METHODS, perturbation
-from cam_cli.cams.targets import Target
+from cam_cli.cams.methods.fusion import SMOOTH, fused
 from cam_cli.errors import CamxError
 
 from .definitions import ATTENTION, DEFINITIONS, Slow, SlowAttention
@@ -388,7 +388,7 @@ def test_a_concept_has_the_class_that_a_picture_full_of_it_has() -> None:
 @pytest.mark.usefixtures("few_masks")
 @pytest.mark.parametrize("name", ["scorecam", "ablationcam", "reciprocam", "rise"])
 def test_never_more_pictures_at_once_than_memory_allows(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from cam_cli.cams import replay
+    from cam_cli.cams.tracing import replay
 
     module = small()
     steps: list[tuple[int, int]] = []

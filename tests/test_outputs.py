@@ -15,12 +15,12 @@ from PIL import Image
 
 from cam_cli.errors import CamxError
 from cam_cli.images.geometry import Frame
-from cam_cli.outputs import files
-from cam_cli.outputs.colormaps import COLORMAPS, palette
-from cam_cli.outputs.folder import claimed, output_name
+from cam_cli.maps.colormaps import COLORMAPS, palette
+from cam_cli.outputs import store
+from cam_cli.outputs.drawing import FORMATS, SAVERS, Drawing, Rendering, draw_overlay
+from cam_cli.outputs.folder import locked_folder, output_name
 from cam_cli.outputs.journal import Journal
-from cam_cli.outputs.pictures import FORMATS, SAVERS, Drawing, Rendering, draw_overlay
-from cam_cli.outputs.table import columns, table
+from cam_cli.outputs.tables import columns, table
 
 
 def rows_of(journal: Journal) -> dict[str, Any]:
@@ -137,47 +137,47 @@ def test_names_of_results() -> None:
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Full(files.System):
+    class Full(store.System):
         def write(self, descriptor: int, data: bytes) -> int:
             super().write(descriptor, data[: len(data) // 2])
             raise OSError(28, "No space left on device")
 
-    files.write_file(str(tmp_path / "new" / "x"), b"old")
-    monkeypatch.setattr(files, "system", Full())
+    store.write_file(str(tmp_path / "new" / "x"), b"old")
+    monkeypatch.setattr(store, "system", Full())
     with pytest.raises(OSError, match="No space"):
-        files.write_file(str(tmp_path / "new" / "x"), b"changed")
+        store.write_file(str(tmp_path / "new" / "x"), b"changed")
     assert (tmp_path / "new" / "x").read_bytes() == b"old"
 
 
 def test_a_folder_belongs_to_one_run_at_a_time(tmp_path: Path) -> None:
     with (
-        claimed(str(tmp_path / "out")),
+        locked_folder(str(tmp_path / "out")),
         pytest.raises(CamxError, match=f"in use by another run .process {os.getpid()}"),
-        claimed(str(tmp_path / "out")),
+        locked_folder(str(tmp_path / "out")),
     ):
         pass
     assert not (tmp_path / "out").exists(), "nothing came of it"
-    with claimed(str(tmp_path / "out")) as folder:
+    with locked_folder(str(tmp_path / "out")) as folder:
         folder.begin({"a": 1})
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["manifest.jsonl", "run.json"]
 
 
 def test_another_fingerprint_is_refused_with_what_differs(tmp_path: Path) -> None:
-    with claimed(str(tmp_path)) as folder:
+    with locked_folder(str(tmp_path)) as folder:
         folder.begin({"layer": "a", "size": (1, 2), "same": 0})
-    with claimed(str(tmp_path)) as folder:
+    with locked_folder(str(tmp_path)) as folder:
         folder.begin({"layer": "a", "size": (1, 2), "same": 0})
-    with claimed(str(tmp_path)) as folder, pytest.raises(CamxError, match=r"different are layer \(a → b\), size"):
+    with locked_folder(str(tmp_path)) as folder, pytest.raises(CamxError, match=r"different are layer \(a → b\), size"):
         folder.begin({"layer": "b", "size": (1, 3), "same": 0})
 
 
 def test_overwriting_removes_only_what_camx_wrote(tmp_path: Path) -> None:
-    with claimed(str(tmp_path)) as folder:
+    with locked_folder(str(tmp_path)) as folder:
         folder.begin({"a": 1})
         folder.write("overlays/x.png", b"mine")
         folder.append([{"image": "x", "maps": [{"overlay": "overlays/x.png"}]}])
     (tmp_path / "overlays" / "foreign.png").write_bytes(b"yours")
-    with claimed(str(tmp_path)) as folder:
+    with locked_folder(str(tmp_path)) as folder:
         folder.begin({"a": 2}, overwrite=True)
         assert list(folder.journal) == []
     assert [p.name for p in (tmp_path / "overlays").iterdir()] == ["foreign.png"]
@@ -186,7 +186,7 @@ def test_overwriting_removes_only_what_camx_wrote(tmp_path: Path) -> None:
 def test_a_folder_of_others_is_not_touched(tmp_path: Path) -> None:
     (tmp_path / "predictions.csv").write_text("yours")
     with (
-        claimed(str(tmp_path)) as folder,
+        locked_folder(str(tmp_path)) as folder,
         pytest.raises(CamxError, match=r"holds 'predictions.csv', which camx did not write"),
     ):
         folder.begin({"a": 1})
@@ -197,13 +197,13 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with (
         pytest.raises(CamxError, match="cannot be written: Not a directory|cannot be written: File exists"),
-        claimed(str(tmp_path / "file" / "out")),
+        locked_folder(str(tmp_path / "file" / "out")),
     ):
         pass
 
 
 def test_the_record_is_json(tmp_path: Path) -> None:
-    with claimed(str(tmp_path)) as folder:
+    with locked_folder(str(tmp_path)) as folder:
         folder.record({"name": "\udcff", "path": Path("x")})
     assert json.loads((tmp_path / "run.json").read_text())["path"] == "x"
 
@@ -212,18 +212,18 @@ def test_nothing_outside_our_folders_is_ever_deleted(tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_text("yours")
     out = tmp_path / "out"
-    with claimed(str(out)) as folder:
+    with locked_folder(str(out)) as folder:
         folder.begin({"a": 1})
         lies = [str(victim), "../victim", "overlays/../../victim", "predictions.csv"]
         folder.append([{"image": str(i), "maps": [{"overlay": lie}]} for i, lie in enumerate(lies)])
     (out / "run.json").write_text((out / "run.json").read_text().replace("running", "finished"))
-    with claimed(str(out)) as folder:
+    with locked_folder(str(out)) as folder:
         folder.begin({"a": 1}, overwrite=True)
     assert victim.read_text() == "yours"
 
 
 def test_a_new_row_takes_the_files_of_the_old_one_with_it(tmp_path: Path) -> None:
-    with claimed(str(tmp_path)) as folder:
+    with locked_folder(str(tmp_path)) as folder:
         folder.begin({"a": 1})
         for name in ("overlays/x.png", "heatmaps/x.png", "overlays/y.png"):
             folder.write(name, b"-")
@@ -235,23 +235,23 @@ def test_a_new_row_takes_the_files_of_the_old_one_with_it(tmp_path: Path) -> Non
 
 
 def test_what_a_killed_run_left_half_written_is_removed(tmp_path: Path) -> None:
-    with claimed(str(tmp_path)) as folder:
+    with locked_folder(str(tmp_path)) as folder:
         folder.begin({"a": 1})
         folder.write("overlays/deep/x.png", b"-")
-    (tmp_path / "overlays" / "deep" / f".1-2{files.PART}").write_bytes(b"half")
-    with claimed(str(tmp_path)) as folder:
+    (tmp_path / "overlays" / "deep" / f".1-2{store.TEMPORARY}").write_bytes(b"half")
+    with locked_folder(str(tmp_path)) as folder:
         folder.begin({"a": 1})
     assert [p.name for p in (tmp_path / "overlays" / "deep").iterdir()] == ["x.png"]
 
 
 def test_overwriting_continues_what_was_interrupted(tmp_path: Path) -> None:
-    with claimed(str(tmp_path)) as folder:
+    with locked_folder(str(tmp_path)) as folder:
         folder.begin({"a": 1})
         folder.append([{"image": "x"}])
-    with claimed(str(tmp_path)) as folder:
+    with locked_folder(str(tmp_path)) as folder:
         folder.begin({"a": 1}, overwrite=True)
         assert list(folder.journal) == ["x"]
         folder.record({"fingerprint": {"a": 1}, "state": "finished"})
-    with claimed(str(tmp_path)) as folder:
+    with locked_folder(str(tmp_path)) as folder:
         folder.begin({"a": 1}, overwrite=True)
         assert list(folder.journal) == []

@@ -13,20 +13,20 @@ import torch
 from PIL import Image
 
 from cam_cli import Explainer, ExplainOptions, load_model
-from cam_cli.cams import painting
-from cam_cli.cams.decoding import Decoded, JpegDecoder
-from cam_cli.cams.explanation import ClassMap, Explanation, Prediction
-from cam_cli.cams.painting import Painter
-from cam_cli.cams.targets import Target
+from cam_cli.cams.engine import device_overlays
+from cam_cli.cams.engine.device_decoding import Decoded, JpegDecoder
+from cam_cli.cams.engine.device_overlays import OverlayRenderer
+from cam_cli.cams.engine.targets import Target
 from cam_cli.images.geometry import CropMode, Preprocessing
+from cam_cli.images.listing import Source
 from cam_cli.images.picture import Encoded, Fetched, Picture, load
-from cam_cli.images.sources import Source
-from cam_cli.outputs.colormaps import COLORMAPS, palette
+from cam_cli.maps.colormaps import COLORMAPS, palette
+from cam_cli.maps.explanation import ClassMap, Explanation, Prediction
+from cam_cli.outputs.drawing import Rendering, encode_thumbnail, overlay
 from cam_cli.outputs.journal import BLANK
-from cam_cli.outputs.pictures import Rendering, encode_thumbnail, overlay
-from cam_cli.outputs.results import Results
+from cam_cli.outputs.renderer import ExplanationRenderer
 from cam_cli.pipeline.lanes import Lanes, Share
-from cam_cli.pipeline.memory import Room
+from cam_cli.pipeline.memory import InFlightMemory
 
 from .conftest import TINY, picture
 from .test_decoding import SMALL, hollow, jpeg, large_photos, rows_of
@@ -56,8 +56,8 @@ def explained(shown: Picture, *maps: np.ndarray) -> Explanation:
     return Explanation(shown, (best,), tuple(ClassMap("gradcam", "layer", best, values) for values in maps))
 
 
-def painter(rendering: Rendering = Rendering(), thumbnail: int = 0) -> Painter:
-    return Painter(palette(rendering.colormap), rendering.alpha, thumbnail)
+def painter(rendering: Rendering = Rendering(), thumbnail: int = 0) -> OverlayRenderer:
+    return OverlayRenderer(palette(rendering.colormap), rendering.alpha, thumbnail)
 
 
 def check(drawn: Explanation, painted: Explanation, rendering: Rendering = Rendering()) -> None:
@@ -113,15 +113,15 @@ def test_each_picture_of_a_batch_has_its_own_maps(monkeypatch: pytest.MonkeyPatc
     explanations = [on_host, *(explained(kept.picture, *own) for (_, kept), own in zip(both, maps)), failed]
     canvases = [None, *(kept.canvas for _, kept in both), both[1][1].canvas]
     sizes_drawn: list[int] = []
-    draw = Painter._draw
+    draw = OverlayRenderer._draw
 
-    def counted(self: Painter, pictures: torch.Tensor, *rest: Any) -> None:
+    def counted(self: OverlayRenderer, pictures: torch.Tensor, *rest: Any) -> None:
         sizes_drawn.append(len(pictures))
         draw(self, pictures, *rest)
 
-    monkeypatch.setattr(Painter, "_draw", counted)
-    for at_once in (painting._AT_ONCE, 5 * 96 * 4, 1):
-        monkeypatch.setattr(painting, "_AT_ONCE", at_once)
+    monkeypatch.setattr(OverlayRenderer, "_draw", counted)
+    for at_once in (device_overlays._AT_ONCE, 5 * 96 * 4, 1):
+        monkeypatch.setattr(device_overlays, "_AT_ONCE", at_once)
         sizes_drawn.clear()
         first, *painted, last = painter(thumbnail=20)(explanations, canvases)
         assert sum(sizes_drawn) == 10
@@ -137,7 +137,7 @@ def test_a_map_with_nothing_to_show_gets_no_overlay() -> None:
     broken = random_map(1)
     broken[2, 3] = np.nan
     maps = [np.zeros((7, 7), np.float32), broken, -np.abs(random_map(2)), random_map(3)]
-    results = Results(Rendering(), 20)
+    results = ExplanationRenderer(Rendering(), 20)
     (painted,) = painter(thumbnail=20)([explained(kept.picture, *maps)], [kept.canvas])
     assert [one.overlay is None for one in painted.maps] == [True, True, True, False]
     expected, found = results.of(explained(whole, *maps)), results.of(painted)
@@ -180,14 +180,14 @@ def test_several_threads_may_use_one_painter() -> None:
 
 
 def test_a_batch_whose_overlays_do_not_fit_is_halved(monkeypatch: pytest.MonkeyPatch) -> None:
-    draw = Painter._draw
+    draw = OverlayRenderer._draw
 
-    def short(self: Painter, pictures: torch.Tensor, *rest: Any) -> None:
+    def short(self: OverlayRenderer, pictures: torch.Tensor, *rest: Any) -> None:
         if len(pictures) > most:
             raise torch.OutOfMemoryError("CUDA out of memory")
         draw(self, pictures, *rest)
 
-    monkeypatch.setattr(Painter, "_draw", short)
+    monkeypatch.setattr(OverlayRenderer, "_draw", short)
     explainer = Explainer(load_model("demo"), ExplainOptions(device="cpu"))
     explainer.painter = painter()
     how = explainer.network.preprocessing
@@ -212,7 +212,7 @@ def pixels(path: str) -> np.ndarray:
 def in_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """From here on nothing is drawn on the device."""
     monkeypatch.setattr("cam_cli.pipeline.explain._painted", lambda *_: 0)
-    monkeypatch.setattr(Painter, "__call__", never)
+    monkeypatch.setattr(OverlayRenderer, "__call__", never)
 
 
 def never(*_: object) -> None:
@@ -245,14 +245,16 @@ def test_a_run_leaves_what_workers_would_have_left(
     folder = mixed(tmp_path / "in")
     monkeypatch.setattr("cam_cli.pipeline.session.share", lambda *_, **__: Share(2, 1))
     painted: list[int] = []
-    paint = Painter.__call__
+    paint = OverlayRenderer.__call__
 
-    def counted(self: Painter, explanations: Sequence[Explanation], canvases: Sequence[Any]) -> list[Explanation]:
+    def counted(
+        self: OverlayRenderer, explanations: Sequence[Explanation], canvases: Sequence[Any]
+    ) -> list[Explanation]:
         found = paint(self, explanations, canvases)
         painted.extend(sum(shown.overlay is not None for shown in one.maps) for one in found)
         return found
 
-    monkeypatch.setattr(Painter, "__call__", counted)
+    monkeypatch.setattr(OverlayRenderer, "__call__", counted)
     assert camx("explain", folder, *ARGV, *options, "-b", 2, "-o", "device") == 0
     in_workers(monkeypatch)
     assert camx("explain", folder, *ARGV, *options, "-b", 2, "-o", "workers") == 0
@@ -288,7 +290,7 @@ def test_a_run_leaves_what_workers_would_have_left(
 def test_all_else_is_drawn_by_workers(
     camx: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[object, ...]
 ) -> None:
-    monkeypatch.setattr(Painter, "__call__", never)
+    monkeypatch.setattr(OverlayRenderer, "__call__", never)
     folder = mixed(tmp_path / "in")
     assert camx("explain", folder, *ARGV, *options) == 0
     for name, row in rows_of("camx-out").items():
@@ -305,7 +307,7 @@ def test_pixels_come_from_the_device_once_per_batch(
 ) -> None:
     large_photos(tmp_path / "in", 5)
     moved: list[list[tuple[int, ...]]] = []
-    on_host = painting.on_host
+    on_host = device_overlays.on_host
 
     def counted(found: Sequence[torch.Tensor]) -> Any:
         if found:
@@ -327,8 +329,8 @@ def test_overlays_take_their_place_in_the_room(
     """Three overlays and a thumbnail for each photo; what was taken is given back."""
     folder = large_photos(tmp_path / "in", 3)
     taken: list[int] = []
-    take = Room.take
-    monkeypatch.setattr(Room, "take", lambda self, size: (taken.append(size), take(self, size))[1])
+    take = InFlightMemory.take
+    monkeypatch.setattr(InFlightMemory, "take", lambda self, size: (taken.append(size), take(self, size))[1])
     assert camx("explain", folder, *ARGV, "--target", "top:3", "-b", 2) == 0
     canvas, values = 3 * 200 * 160, 3 * 160 * 160
     assert sorted(size for size in taken if size > 0) == sorted(

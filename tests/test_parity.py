@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cam_cli.cams.explainer import Explainer
+from cam_cli.cams.engine.explainer import Explainer
 
 from .test_engine import batch
 from .test_methods import Small, explainer, small
@@ -31,11 +31,11 @@ def ours(name: str, layers: tuple[str, ...] = ("first",)) -> np.ndarray:
 def parity_net() -> nn.Module:
     """Scores as large as those of a trained network: both libraries add constants to small numbers."""
 
-    class Large(Small):
+    class TooLarge(Small):
         def forward(self, pictures: Tensor) -> Tensor:
             return super().forward(pictures) * 50
 
-    return small(Large)
+    return small(TooLarge)
 
 
 def by_range(maps: np.ndarray) -> np.ndarray:

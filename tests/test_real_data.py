@@ -91,8 +91,8 @@ def test_rough_arithmetic_of_the_network_hardly_moves_a_map(
     scores can choose other similar classes."""
     from cam_cli import Explainer, ExplainOptions, ModelSpec, load_model
     from cam_cli.images.decode import upright_rgb
+    from cam_cli.images.listing import Source
     from cam_cli.images.picture import prepare
-    from cam_cli.images.sources import Source
 
     methods = (
         "gradcam",

@@ -17,7 +17,7 @@ import pytest
 
 from cam_cli.errors import CamxError
 from cam_cli.images import remote
-from cam_cli.images.sources import Filters, find
+from cam_cli.images.listing import Filters, find
 from cam_cli.images.tars import members
 
 from .conftest import TINY

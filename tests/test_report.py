@@ -19,13 +19,13 @@ import pytest
 from PIL import Image
 
 from cam_cli.errors import CamxError
-from cam_cli.outputs.folder import claimed
+from cam_cli.outputs.folder import locked_folder
 from cam_cli.report import build, build_report
 from cam_cli.report.chart import charts
+from cam_cli.report.chunks import script_safe
 from cam_cli.report.classes import CELLS, Classes, MeanMaps, _areas
 from cam_cli.report.failures import LISTED, Failures
 from cam_cli.report.page import policy
-from cam_cli.report.parts import script_safe
 from cam_cli.report.pictures import _BUDGET, embedded, link
 from cam_cli.report.run import Run
 
@@ -46,7 +46,7 @@ def content(page: Path = PAGE) -> dict[str, Any]:
 
 def written(folder: Path, rows: list[dict[str, Any]], command: str = "explain") -> Path:
     """A finished run with these rows."""
-    with claimed(str(folder)) as out:
+    with locked_folder(str(folder)) as out:
         out.begin({"command": command})
         out.append(rows)
     return folder

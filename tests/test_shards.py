@@ -14,8 +14,8 @@ import pytest
 from cam_cli.distributed import merge
 from cam_cli.distributed.scheduler import chosen_shard, device_of_rank
 from cam_cli.errors import CamxError
-from cam_cli.images.shards import Shard
-from cam_cli.outputs.parts import absorb, claimed_part, parts_in
+from cam_cli.images.shard import Shard
+from cam_cli.outputs.shards import locked_shard_folder, merge_rows, parts_in
 
 from .conftest import TINY, picture
 
@@ -162,10 +162,10 @@ def test_the_same_rows_moved_twice_are_there_once(sharded: Callable[..., int]) -
     """As after a kill between the two steps of moving."""
     assert sharded(1) == 0
     shutil.copy("camx-out/parts/1-of-3/manifest.jsonl", "copy")
-    assert absorb("camx-out", parts_in("camx-out")) == []
+    assert merge_rows("camx-out", parts_in("camx-out")) == []
     before = lines("camx-out/manifest.jsonl")
     shutil.copy("copy", "camx-out/parts/1-of-3/manifest.jsonl")
-    assert absorb("camx-out", parts_in("camx-out")) == []
+    assert merge_rows("camx-out", parts_in("camx-out")) == []
     assert lines("camx-out/manifest.jsonl") == before == lines("copy")
 
 
@@ -182,7 +182,7 @@ def test_shards_of_another_kind_are_refused(
     assert sharded(1, count=4) == 2
     assert "parts of a run in 3 shards, not 4" in capsys.readouterr().err
     assert [str(shard) for shard in parts_in("camx-out")] == ["1/3"]
-    with claimed_part("camx-out", Shard(2, 3)):
+    with locked_shard_folder("camx-out", Shard(2, 3)):
         assert sharded(2) == 2
         assert "is in use by another run" in capsys.readouterr().err
         assert camx("explain", images, *TINY, "--labels", "folder") == 2
@@ -203,11 +203,11 @@ def test_parts_of_machines_without_a_shared_folder_are_put_together(
 
 
 def test_a_new_shard_waits_for_who_holds_the_folder(sharded: Callable[..., int]) -> None:
-    from cam_cli.outputs.parts import claimed_whole
+    from cam_cli.outputs.shards import locked_whole_folder
 
     assert sharded(1) == 0
-    with claimed_whole("camx-out"), pytest.MonkeyPatch.context() as patch:
-        patch.setattr("cam_cli.outputs.parts._PATIENCE", 0.1)
+    with locked_whole_folder("camx-out"), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cam_cli.outputs.shards._PATIENCE", 0.1)
         assert sharded(2) == 2
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from cam_cli.errors import CamxError
 from cam_cli.images.labels import labelled
-from cam_cli.images.sources import Filters, find
+from cam_cli.images.listing import Filters, find
 
 
 @pytest.fixture

@@ -22,11 +22,11 @@ import pytest
 from PIL import Image
 
 from cam_cli.errors import CamxError
-from cam_cli.images.sources import find
+from cam_cli.images.listing import find
 from cam_cli.tracking import tensorboard_log, wandb_run
 from cam_cli.tracking.background import AGAIN, Background, Patience
-from cam_cli.tracking.choice import Choice
-from cam_cli.tracking.tracker import About, At, Files, Scalar, Shown, Value
+from cam_cli.tracking.table_sample import TableSample
+from cam_cli.tracking.tracker import Files, ImageCell, RunInfo, Scalar, Step, Value
 from cli import push as cli_push
 from cli import tracking as cli_tracking
 from cli.main import run
@@ -274,7 +274,7 @@ def test_wrong_images_come_first_then_blank_then_doubtful_then_some_of_each_clas
         *(row("doubt", prob=0.4, correct=True), row("more doubt", prob=0.2)),
         *(row(f"b{i}") for i in range(3)),
     ]
-    seen = Choice(9)
+    seen = TableSample(9)
     for one in rows:
         seen.add(one)
     assert seen.chosen() == {
@@ -289,7 +289,7 @@ def test_wrong_images_come_first_then_blank_then_doubtful_then_some_of_each_clas
         "b1": "spread over classes",
     }
     assert seen.said() == "9 of 58 images (2 wrong, 1 blank, 2 low confidence, 4 spread over classes)"
-    whole = Choice(9)
+    whole = TableSample(9)
     for one in rows[-4:]:
         whole.add(one)
     assert whole.said() == "4 of 4 images (1 low confidence)"
@@ -303,7 +303,7 @@ def test_the_choice_is_its_definition(cap: int) -> None:
             correct=bool(random.random() < 0.9), status=str(random.choice(["ok", "ok", "ok", "blank", "failed"])))
         for i in range(300)
     ]  # fmt: skip
-    seen = Choice(cap)
+    seen = TableSample(cap)
     for one in rows:
         seen.add(one)
     good = [one for one in rows if one["status"] != "failed"]
@@ -327,14 +327,14 @@ class Recorder:
     """A tracker that remembers."""
 
     def __init__(self) -> None:
-        self.about: About | None = None
-        self.logged: list[tuple[dict[str, Value], At | None]] = []
+        self.about: RunInfo | None = None
+        self.logged: list[tuple[dict[str, Value], Step | None]] = []
         self.finished: tuple[dict[str, Scalar], int] | None = None
 
-    def begin(self, about: About) -> None:
+    def begin(self, about: RunInfo) -> None:
         self.about = about
 
-    def log(self, values: Mapping[str, Value], at: At | None = None) -> None:
+    def log(self, values: Mapping[str, Value], at: Step | None = None) -> None:
         self.logged.append((dict(values), at))
 
     def finish(self, summary: Mapping[str, Scalar], exit_code: int) -> None:
@@ -344,7 +344,7 @@ class Recorder:
         return [values[name] for values, _ in self.logged if name in values]
 
 
-NOBODY = About("explain", "out", "a run", {}, "0")
+NOBODY = RunInfo("explain", "out", "a run", {}, "0")
 SHORT = Patience(answer=0.2, start=0.2, finish=0.2)
 
 
@@ -353,7 +353,7 @@ def test_a_tracker_that_hangs_is_left_behind() -> None:
     release = threading.Event()
 
     class Hanging(Recorder):
-        def begin(self, about: About) -> None:
+        def begin(self, about: RunInfo) -> None:
             release.wait()
 
     tracker = Background(Hanging, "W&B", said.append, patience=SHORT)
@@ -657,7 +657,7 @@ def test_activations_log_their_sheets(camx: Camx, images: Path, recorder: Record
     (table,), (failures,), (files,) = map(recorder.values, ("activations", "failures", "results"))
     assert [r[-1] for r in table.rows] == ["cat/1.png", "cat/2.jpg", "cat/3.png", "dog/4.jpg", "dog/5.png"]
     for cells in table.rows:
-        assert cells[0] == Shown(f"out/activations/{cells[-1]}.png")
+        assert cells[0] == ImageCell(f"out/activations/{cells[-1]}.png")
     assert [r[0] for r in failures.rows] == ["cat/0.jpg"]
     assert set(files.paths) == {"activations.csv", "manifest.jsonl", "run.json"}
     summary, code = recorder.finished or ({}, None)
@@ -699,7 +699,7 @@ def test_a_training_logs_every_epoch_and_its_best_network(camx: Camx, images: Pa
 
 
 def test_feature_maps_of_epochs_are_logged_beside_the_cams(tmp_path: Path) -> None:
-    from cam_cli.tracking.trained import epoch_pictures
+    from cam_cli.tracking.training_log import epoch_pictures
 
     for kind in ("cams", "activations"):
         path = tmp_path / kind / "epoch-002" / "cat" / "0.png"

@@ -16,12 +16,12 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
 
-from cam_cli.analysis.maps import Choice
-from cam_cli.analysis.reader import FeatureReader, ReadOptions
-from cam_cli.analysis.sheet import draw_sheet
-from cam_cli.cams.cut import TargetLayer
-from cam_cli.cams.explainer import Explainer, ExplainOptions
+from cam_cli.cams.engine.explainer import Explainer, ExplainOptions
+from cam_cli.cams.tracing.trace import TargetLayer
 from cam_cli.errors import CamxError
+from cam_cli.features.maps import Choice
+from cam_cli.features.reader import FeatureReader, ReadOptions
+from cam_cli.features.sheet import draw_sheet
 from cam_cli.images.picture import Picture, load
 from cam_cli.models.catalog import ModelSpec, load_model
 from cam_cli.models.gap import GapHead, GapNetwork, idle_behind

@@ -7,9 +7,9 @@ import importlib.util
 import numpy as np
 import torch
 
-from cam_cli.cams.cut import TargetLayer, trace
-from cam_cli.cams.layers import choose_layer
 from cam_cli.cams.methods import METHODS
+from cam_cli.cams.target_layer.choose import choose_layer
+from cam_cli.cams.tracing.trace import TargetLayer, trace
 from cam_cli.errors import CamxError
 
 from .verdict import EVERYWHERE, Built

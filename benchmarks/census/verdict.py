@@ -14,9 +14,9 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from cam_cli.cams.cut import TargetLayer, Trace, trace
-from cam_cli.cams.layers import choose_layer
 from cam_cli.cams.methods import METHODS
+from cam_cli.cams.target_layer.choose import choose_layer
+from cam_cli.cams.tracing.trace import TargetLayer, Trace, trace
 from cam_cli.errors import CamxError
 from cam_cli.images.geometry import Preprocessing
 from cam_cli.models.preprocessing import PreprocessingOptions

@@ -14,19 +14,19 @@ from typing import Any
 
 from ..errors import CamxError
 from ..images.decode import memory_limit
+from ..images.listing import Inputs, Source
 from ..images.picture import Unreadable, state_of
 from ..images.remote import is_remote
-from ..images.sources import Inputs, Source
 from ..images.workers import Workers
 from ..outputs.folder import OutputFolder
 from ..outputs.journal import Row
 from ..outputs.remote import RemoteFolder
-from ..outputs.results import failed_row
+from ..outputs.renderer import failed_row
 from ..pipeline import Job, Plan, Stop
 from ..pipeline.batchsize import BatchSize
 from ..pipeline.explain import task
 from ..pipeline.loop import Loop, Pace, worker_count
-from ..pipeline.memory import Room, for_pictures
+from ..pipeline.memory import InFlightMemory, for_pictures
 from ..pipeline.progress import Progress, Silent
 
 #: What an image may do to its process: end it among others, and once more alone.
@@ -157,7 +157,7 @@ class Actor:
         work = self._task.work(self._engine, sources)
         job = self._job
         pace = Pace(self._batch, worker_count(job.workers, job.processes))
-        room = Room(for_pictures() // job.processes)
+        room = InFlightMemory(for_pictures() // job.processes)
         lanes = self._task.lanes(self._engine, len(sources), self._batch.current)
         Loop(work, lanes, pace, folder, progress, Silent(), Stop(), self._decoders, self._drawers, room).run(sources)
         return folder.rows

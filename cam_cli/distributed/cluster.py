@@ -19,17 +19,17 @@ from functools import partial
 from typing import Any
 
 from ..errors import CamxError
+from ..images.listing import Inputs, Source
 from ..images.remote import is_remote
-from ..images.sources import Inputs, Source
 from ..outputs.folder import OutputFolder
 from ..outputs.journal import FAILED, Row
-from ..outputs.parts import claimed_whole
-from ..outputs.remote import claimed_remote
+from ..outputs.remote import locked_remote_folder
+from ..outputs.shards import locked_whole_folder
 from ..pipeline import Dropped, Job, Observer, Plan, Stop, Summary
 from ..pipeline.explain import task
 from ..pipeline.progress import Progress
 from ..pipeline.record import record
-from ..pipeline.resume import left_to_do
+from ..pipeline.resume import pending_sources
 from ..pipeline.session import report
 from .actor import SPENT, Actor, Attempts, described, packed
 
@@ -46,7 +46,7 @@ def run_on_ray(job: Job, observer: Observer, stop: Stop, actor: type[Actor] = Ac
     """
     with stop.droppable():
         inputs = task(job).gather()
-    claim = claimed_remote if is_remote(job.output) else claimed_whole
+    claim = locked_remote_folder if is_remote(job.output) else locked_whole_folder
     with claim(job.output) as folder, _cluster(job.ray_address) as ray:
         pool = _Pool.of(ray, job)
         with stop.droppable():
@@ -57,7 +57,7 @@ def run_on_ray(job: Job, observer: Observer, stop: Stop, actor: type[Actor] = Ac
         folder.begin(fingerprint, (source.key for source in inputs.sources), overwrite=job.overwrite)
         run = _Run(job, inputs, folder, observer, stop, fingerprint, Progress(len(inputs.sources)))
         # Labels are read again with the image: the engine that knows the classes is elsewhere.
-        todo = left_to_do(inputs.sources, folder, run.progress, lambda row, source: None)
+        todo = pending_sources(inputs.sources, folder, run.progress, lambda row, source: None)
         run.plan = dataclasses.replace(plan, skipped=run.progress.skipped, device=pool.words, output=job.output)
         observer.planned(run.plan)
         for warning in warnings:

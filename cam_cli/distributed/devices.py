@@ -9,11 +9,11 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from ..cams.runner import find_device
+from ..cams.engine.batches import find_device
 from ..errors import CamxError
-from ..images.sources import Inputs
+from ..images.listing import Inputs
 from ..outputs.folder import OutputFolder
-from ..outputs.parts import absorb, claimed_whole, parts_in, remove_parts
+from ..outputs.shards import locked_whole_folder, merge_rows, parts_in, remove_parts
 from ..pipeline import Dropped, Job, Observer, Plan, Stop, Summary
 from ..pipeline.explain import task
 from ..pipeline.progress import Progress
@@ -51,7 +51,7 @@ def run_on_devices(job: Job, devices: Sequence[str], observer: Observer, stop: S
     """
     with stop.droppable():
         inputs = task(job).gather()
-    with claimed_whole(job.output) as folder:
+    with locked_whole_folder(job.output) as folder:
         jobs = [_job_of(job, device, len(devices)) for device in devices]
         with Processes(jobs, inputs) as processes:
             run = _Run(job, inputs, folder, processes, observer, stop)
@@ -176,7 +176,7 @@ class _Run:
         progress = self._total()
         seconds = progress.seconds
         parts = parts_in(path)
-        absorb(path, parts)
+        merge_rows(path, parts)
         remove_parts(path, parts)
         self._folder.open_journal()
         if not self._plans:

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import CamxError
-from ..images.shards import Shard
+from ..images.shard import Shard
 from ..outputs.folder import TABLE, OutputFolder
 from ..outputs.journal import BLANK, FAILED, OK, Row
-from ..outputs.parts import absorb, in_input_order, part_record, parts_in, remove_parts, waited
-from ..outputs.table import table
+from ..outputs.shards import in_input_order, lock_when_free, merge_rows, part_record, parts_in, remove_parts
+from ..outputs.tables import table
 from ..pipeline.progress import Progress
 from ..report import build_report
 
@@ -36,14 +36,14 @@ def merge(path: str) -> Merged:
     """
     if OutputFolder(path).run_record() is None:
         raise CamxError(f"{path!r} holds no results of camx. Give the --output of the shards.")
-    with waited(path) as folder:
+    with lock_when_free(path) as folder:
         record = folder.run_record() or {}
         parts = parts_in(path)
         if not parts:
             return Merged(record)
         records = {shard: part_record(path, shard) for shard in parts}
         _check_one_run(path, parts)
-        running = absorb(path, parts)
+        running = merge_rows(path, parts)
         begun = {shard: found for shard, found in records.items() if found is not None}
         unfinished = _unfinished(parts[0].count, begun, running)
         tally = derive(folder, list(begun), record["fingerprint"])

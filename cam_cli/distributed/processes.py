@@ -22,16 +22,16 @@ from functools import partial
 from typing import IO, Any, NamedTuple
 
 from ..errors import CamxError
-from ..images.shards import Shard
-from ..images.sources import Inputs
+from ..images.listing import Inputs
+from ..images.shard import Shard
 from ..images.workers import in_words
 from ..outputs.folder import OutputFolder
-from ..outputs.parts import Part, locked_part
+from ..outputs.shards import Part, locked_part
 from ..pipeline import Dropped, Job, Plan, Stop, Summary
 from ..pipeline.explain import task
 from ..pipeline.lanes import cpus
 from ..pipeline.progress import Progress
-from ..pipeline.session import carried_out
+from ..pipeline.session import run_task
 
 _BEGIN = f"import sys; sys.path[:] = sys.argv[1:]; from {__name__} import serve; serve()"
 #: Seconds after which the run looks for signals, where nobody says anything.
@@ -164,7 +164,7 @@ class _AgreedPart(Part):
 
     def begin(self, fingerprint: Mapping[str, Any], keys: Iterable[str] = (), *, overwrite: bool = False) -> None:
         self.agree(Fingerprint(dict(fingerprint)))
-        self.held.enter_context(locked_part(self.path, self.shard, self.gate))
+        self.held.enter_context(locked_part(self.path, self.shard, self.parent_lock))
         super().begin(fingerprint, keys, overwrite=overwrite)
 
     def close(self) -> None:
@@ -226,7 +226,7 @@ def _work() -> None:
         channel = _Channel(requests, replies, stop)
         work = replace(task(job), gather=lambda: inputs)
         try:
-            channel.send(carried_out(work, job, channel, stop, partial(_claimed, job.shard, channel)))
+            channel.send(run_task(work, job, channel, stop, partial(_claimed, job.shard, channel)))
         except CamxError as error:
             channel.send(Failed(str(error)))
         except Dropped:
@@ -234,7 +234,7 @@ def _work() -> None:
 
 
 def _claimed(shard: Shard, channel: _Channel, path: str) -> AbstractContextManager[OutputFolder]:
-    def gate(_: str) -> AbstractContextManager[OutputFolder]:
+    def parent_lock(_: str) -> AbstractContextManager[OutputFolder]:
         return contextlib.nullcontext(OutputFolder(path))
 
-    return contextlib.closing(_AgreedPart(path, shard=shard, gate=gate, agree=channel.agree))
+    return contextlib.closing(_AgreedPart(path, shard=shard, parent_lock=parent_lock, agree=channel.agree))

@@ -7,7 +7,7 @@ import dataclasses
 from .. import pipeline
 from ..errors import CamxError
 from ..images.remote import is_remote
-from ..outputs.parts import part_record, parts_in
+from ..outputs.shards import part_record, parts_in
 from ..pipeline import Job, Observer, Plan, Stop, Summary
 from ..pipeline.progress import Silent
 from .cluster import run_on_ray

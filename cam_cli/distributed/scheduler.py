@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..errors import CamxError
-from ..images.shards import Shard
+from ..images.shard import Shard
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from .decode import MAX_PIXELS, loaded, opened
 from .geometry import Extent, Frame
-from .turn import turn_of
+from .orientation import orientation_of
 
 _SCALES = (8, 4, 2)
 #: Decoded pixels per side, at least, for one of what is made of them.
@@ -37,7 +37,7 @@ def decode_draft(
         if not isinstance(image, JpegImageFile):
             whole = loaded(image, unasked=unasked)
             return whole, Extent.whole(*whole.size)
-        turn, width, height = turn_of(image), image.width, image.height
+        turn, width, height = orientation_of(image), image.width, image.height
         upright = turn.size(width, height)
         extent, beside = Extent.whole(*upright), 0
         scale = _scale(width, height, turn.size(*least(*upright)))

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import PurePath
 
 from ..errors import CamxError
-from .sources import Source
+from .listing import Source
 from .tables import read_table
 
 FOLDER = "folder"

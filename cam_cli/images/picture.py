@@ -15,8 +15,8 @@ from .decode import MAX_PIXELS, NeedsMemory, allow_pixels, decode, opened, read
 from .draft import decode_draft
 from .geometry import Extent, Frame, Preprocessing, fitted
 from .jpeg import is_plain
-from .sources import Source
-from .turn import Turn, turn_of
+from .listing import Source
+from .orientation import Orientation, orientation_of
 
 #: How large the picture under an overlay is: a long side in pixels, its own size, or as the network saw it.
 CanvasSize = int | Literal["original", "model"]
@@ -80,7 +80,7 @@ class Encoded:
     width: int
     height: int
     data: np.ndarray
-    turn: Turn
+    turn: Orientation
     canvas: tuple[int, int]
     values: int
     state: FileState = NO_FILE
@@ -93,7 +93,7 @@ class Encoded:
 
 
 #: What is handed to an engine.
-Readable = Picture | Encoded
+Decodable = Picture | Encoded
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class Unreadable:
     nbytes: ClassVar[int] = 0
 
 
-class Large(NamedTuple):
+class TooLarge(NamedTuple):
     """A picture that has not been decoded: it would take so many bytes."""
 
     bytes: int
@@ -128,11 +128,11 @@ def load(
     *,
     copies: int = 1,
     unasked: int | None = None,
-) -> Readable | Unreadable | Large:
+) -> Decodable | Unreadable | TooLarge:
     """Read, decode and prepare one image. Whatever is wrong with the file becomes an `Unreadable`.
 
-    `Large` only where `unasked` is given and decoding takes more bytes than that. `Encoded`, with `copies`, only where
-    `decoding` is `device` and the file a plain JPEG.
+    `TooLarge` only where `unasked` is given and decoding takes more bytes than that. `Encoded`, with `copies`, only
+    where `decoding` is `device` and the file a plain JPEG.
     """
     source = image.source if isinstance(image, Fetched) else image
     state = state_of(source)
@@ -149,7 +149,7 @@ def load(
             decoded = decode(data, max_pixels=max_pixels, unasked=unasked)
         picture = prepare(decoded, source, preprocessing, canvas, extent)
     except NeedsMemory as error:
-        return Large(error.bytes)
+        return TooLarge(error.bytes)
     except UnreadableImage as error:
         return Unreadable(source, str(error), state)
     # A picture that was decoded can still be too much for the resizing: its problem, not its neighbours'.
@@ -165,7 +165,7 @@ def _encoded(
     with opened(data, max_pixels=max_pixels) as image:
         if not is_plain(image, data) or image.width * image.height > _MOST_ON_DEVICE:
             return None
-        turn = turn_of(image)
+        turn = orientation_of(image)
         width, height = turn.size(*image.size)
     place, drawn = preprocessing.placed(width, height), canvas_size(width, height, preprocessing, canvas)
     reduced = max(whole / part for size in (place.size, drawn) for whole, part in zip((width, height), size))
@@ -175,7 +175,7 @@ def _encoded(
     return Encoded(source, width, height, np.frombuffer(bytearray(data), np.uint8), turn, drawn, values)
 
 
-def without_pixels(image: Readable) -> Picture:
+def placeholder_picture(image: Decodable) -> Picture:
     """What is told of an image that has no result: all but its pixels."""
     none = np.empty((0, 0, 3), np.uint8)
     return Picture(image.source, image.width, image.height, none, Frame(0, 0, 0, 0), none, image.state)

@@ -14,9 +14,9 @@ from torch import nn
 
 from ..errors import CamxError
 from ..images.geometry import Preprocessing
+from .checkpoint_metadata import architecture_of, class_names_of
 from .checkpoints import Checkpoint, matched, read_checkpoint
 from .classes import ClassNames, checked, read_class_names
-from .descriptions import architecture_of, class_names_of
 from .gap import GapDescription, GapNetwork
 from .libraries import Architecture
 from .names import DEMO, DEMO_FILE, find_architecture, is_name
@@ -53,7 +53,7 @@ class Network:
     digest: str = ""
     args: Mapping[str, Any] = field(default_factory=dict)
 
-    def twin(self) -> Network:
+    def replica(self) -> Network:
         """The same network on modules of its own, whose weights are the same memory: hooks on one are not on the other.
 
         Raises what a module's own objects raise that cannot be copied.

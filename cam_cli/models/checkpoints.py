@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from ..errors import CamxError
-from .inert import plain
+from .placeholders import plain
 from .weights import Tensors, read_weights, weights_in
 
 #: Where training scripts keep the weights; averaged ones first, the plain ones after.

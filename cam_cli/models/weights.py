@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from ..errors import CamxError
-from .inert import STAND_INS
+from .placeholders import STAND_INS
 
 Tensors = dict[str, torch.Tensor]
 

@@ -16,8 +16,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from ..errors import CamxError, UnreadableImage
-from ..images.sources import RESULT_FOLDERS
-from . import files
+from ..images.listing import RESULT_FOLDERS
+from . import store
 from .journal import Journal, Row
 
 JOURNAL, TABLE, RECORD, LOCK = "manifest.jsonl", "predictions.csv", "run.json", ".camx.lock"
@@ -37,7 +37,7 @@ class InUse(CamxError):
 
 @dataclass
 class OutputFolder:
-    """A folder that this process holds. Made by `claimed`; `begin` opens the journal for a fingerprint."""
+    """A folder that this process holds. Made by `locked_folder`; `begin` opens the journal for a fingerprint."""
 
     path: str
     _journal: Journal | None = None
@@ -103,7 +103,7 @@ class OutputFolder:
         `UnreadableImage` when a result of another image lies where this one's folder should be, or the reverse."""
         with explained_errors(self.path):
             try:
-                files.write_file(self.file(relative), data)
+                store.write_file(self.file(relative), data)
             except (NotADirectoryError, IsADirectoryError, FileExistsError) as error:
                 raise UnreadableImage(f"{relative!r} is taken by another image's result") from error
 
@@ -112,7 +112,7 @@ class OutputFolder:
 
     def remove(self, relative: str) -> None:
         """Delete a file of the run; one that is gone already is fine."""
-        files.remove_if_there(self.file(relative))
+        store.remove_if_there(self.file(relative))
 
     def append(self, rows: Sequence[Row]) -> None:
         """Write rows, then remove the files that replaced rows of the same images named and the new ones do not."""
@@ -127,12 +127,12 @@ class OutputFolder:
         """Write `run.json`."""
         text = json.dumps(record, indent=2, ensure_ascii=False, default=str)
         with explained_errors(self.path):
-            files.write_file(self.file(RECORD), text.encode("utf-8", "backslashreplace") + b"\n", durable=True)
+            store.write_file(self.file(RECORD), text.encode("utf-8", "backslashreplace") + b"\n", durable=True)
 
     def derive(self, name: str, keys: Iterable[str], render: Callable[[Iterable[Row]], Iterable[bytes]]) -> None:
         """Write the file `name`, rendered from the journal's rows of these images."""
         with explained_errors(self.path):
-            files.write_file(self.file(name), render(self.journal.rows(keys)), durable=True)
+            store.write_file(self.file(name), render(self.journal.rows(keys)), durable=True)
 
     def is_whole(self, row: Row) -> bool:
         """Whether every file that a row names is there."""
@@ -170,14 +170,14 @@ class OutputFolder:
         self.remove_report()
         for path, inside in self._results():
             if _ENDING.sub("", inside) in keys:
-                files.remove_if_there(path)
+                store.remove_if_there(path)
         for name in (TABLE, ACTIVATIONS_TABLE, JOURNAL):
             self.remove(name)
 
     def remove_report(self) -> None:
         """Remove the page and its data files; thumbnails belong to the journal."""
         with explained_errors(self.path):
-            files.remove_if_there(self.file(REPORT))
+            store.remove_if_there(self.file(REPORT))
             self.remove_report_data(but="")
 
     def remove_report_data(self, *, but: str) -> None:
@@ -185,15 +185,15 @@ class OutputFolder:
         data = self.file(REPORT_DATA)
         for name in os.listdir(data) if os.path.isdir(data) else ():
             if REPORT_PART.fullmatch(name) and not (but and name.startswith(but)):
-                files.remove_if_there(os.path.join(data, name))
+                store.remove_if_there(os.path.join(data, name))
 
     def _remove_parts(self) -> None:
         """Remove the temporary files of a run that was killed."""
         with os.scandir(self.path) as listing:
             here = [entry.path for entry in listing]
         for path in (*here, *(path for path, _ in self._results())):
-            if path.endswith(files.PART):
-                files.remove_if_there(path)
+            if path.endswith(store.TEMPORARY):
+                store.remove_if_there(path)
 
     def _results(self) -> Iterator[tuple[str, str]]:
         """All files in the folders of results: their paths, and their names within, with `/`."""
@@ -213,17 +213,17 @@ def _files_of(row: Row) -> list[str]:
 
 
 @contextlib.contextmanager
-def claimed(path: str, *, patience: float = 0.0) -> Iterator[OutputFolder]:
+def locked_folder(path: str, *, patience: float = 0.0) -> Iterator[OutputFolder]:
     """Hold an output folder for this process; made if needed, and left away again if nothing came of it.
 
     Raises `CamxError` if it cannot be written to, and `InUse` if another run holds it for `patience` seconds (by a
     kernel lock: a killed run holds nothing).
     """
     made = not os.path.exists(path)
-    probe = os.path.join(path, f".probe{files.PART}")
+    probe = os.path.join(path, f".probe{store.TEMPORARY}")
     with explained_errors(path):
-        files.write_file(probe, b"")
-        files.remove_if_there(probe)
+        store.write_file(probe, b"")
+        store.remove_if_there(probe)
     lock_path = os.path.join(path, LOCK)
     lock = FileLock(lock_path)
     with explained_errors(path):
@@ -243,11 +243,11 @@ def claimed(path: str, *, patience: float = 0.0) -> Iterator[OutputFolder]:
         with contextlib.suppress(OSError):
             folder.close()
         with contextlib.suppress(OSError):
-            files.remove_if_there(lock_path)
+            store.remove_if_there(lock_path)
         lock.release()
         if made and folder._journal is None:
             with contextlib.suppress(OSError):
-                files.system.remove_folder(path)
+                store.system.remove_folder(path)
 
 
 def check_writable(path: str) -> None:

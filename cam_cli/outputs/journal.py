@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import files
+from . import store
 
 Row = dict[str, Any]
 
@@ -31,9 +31,9 @@ class Journal:
     @classmethod
     def open(cls, path: str) -> Journal:
         journal = cls(path)
-        journal._descriptor = files.system.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
+        journal._descriptor = store.system.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
         journal._size = sum(journal._scanned())
-        files.system.truncate(journal._descriptor, journal._size)
+        store.system.truncate(journal._descriptor, journal._size)
         return journal
 
     @classmethod
@@ -80,8 +80,8 @@ class Journal:
             offsets[row["image"]] = self._size + len(data)
             data += json.dumps(row, allow_nan=False, separators=(",", ":")).encode("ascii") + b"\n"
         if data:
-            files.write_all(self._descriptor, data)
-            files.system.sync(self._descriptor)
+            store.write_all(self._descriptor, data)
+            store.system.sync(self._descriptor)
             # Only now: a write that failed left a torn tail, which the next opening cuts off.
             self._offsets |= offsets
             self._size += len(data)
@@ -89,7 +89,7 @@ class Journal:
     def close(self) -> None:
         if self._descriptor is not None:
             descriptor, self._descriptor = self._descriptor, None
-            files.system.close(descriptor)
+            store.system.close(descriptor)
 
 
 def _key_of(line: bytes) -> str | None:

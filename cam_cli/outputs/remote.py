@@ -18,8 +18,8 @@ from typing import Any
 
 from ..errors import CamxError
 from ..images.remote import filesystem, tried
-from . import files
-from .folder import ACTIVATIONS_TABLE, JOURNAL, RECORD, TABLE, THUMBNAILS, OutputFolder, claimed
+from . import store
+from .folder import ACTIVATIONS_TABLE, JOURNAL, RECORD, TABLE, THUMBNAILS, OutputFolder, locked_folder
 from .journal import Row
 
 _GROWTH = 1.25
@@ -86,9 +86,9 @@ class RemoteFolder(OutputFolder):
         for name in (RECORD, JOURNAL):
             there = self._get(name)
             if there is None:
-                files.remove_if_there(self.file(name))
+                store.remove_if_there(self.file(name))
             elif name == RECORD or not self._goes_on(there):
-                files.write_file(self.file(name), there)
+                store.write_file(self.file(name), there)
 
     def _goes_on(self, there: bytes) -> bool:
         try:
@@ -140,9 +140,9 @@ class RemoteFolder(OutputFolder):
 
 
 @contextlib.contextmanager
-def claimed_remote(url: str) -> Iterator[OutputFolder]:
+def locked_remote_folder(url: str) -> Iterator[OutputFolder]:
     """Hold the folder of this machine that stands for an output folder elsewhere."""
-    with claimed(staging(url)) as held:
+    with locked_folder(staging(url)) as held:
         folder = RemoteFolder(held.path, url=url)
         folder.fetch()
         try:

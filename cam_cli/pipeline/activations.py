@@ -7,29 +7,29 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from ..analysis.maps import Reading
-from ..analysis.reader import FeatureReader
-from ..analysis.results import rendered, table
+from ..features.maps import Reading
+from ..features.reader import FeatureReader
+from ..features.results import rendered, table
+from ..images.listing import Inputs, Source, find
 from ..images.picture import load
-from ..images.sources import Inputs, Source, find
 from ..models.catalog import load_model
 from ..outputs.folder import ACTIVATIONS_TABLE
 from ..outputs.journal import Row
 from .job import ActivationsJob, common_fingerprint, decoding_as
 from .loop import Work
 from .progress import Observer, Plan, Silent, Summary
-from .session import Task, carried_out, planned
+from .session import Task, plan_task, run_task
 from .stop import Stop
 
 
 def plan_activations(job: ActivationsJob) -> Plan:
     """What `run_activations` would do; writes nothing."""
-    return planned(_task(job), job)
+    return plan_task(_task(job), job)
 
 
 def run_activations(job: ActivationsJob, observer: Observer = Silent(), stop: Stop | None = None) -> Summary:
     """A sheet of feature maps for every image of the job; see `session.carried_out`."""
-    return carried_out(_task(job), job, observer, stop or Stop())
+    return run_task(_task(job), job, observer, stop or Stop())
 
 
 def _task(job: ActivationsJob) -> Task[FeatureReader, Reading]:

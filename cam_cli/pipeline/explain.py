@@ -6,38 +6,38 @@ import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
-from ..cams.explainer import Explainer
-from ..cams.explanation import Explanation
+from ..cams.engine.batches import find_device
+from ..cams.engine.device_overlays import OverlayRenderer
+from ..cams.engine.explainer import Explainer
 from ..cams.methods import METHODS
-from ..cams.painting import Painter
-from ..cams.runner import find_device
 from ..errors import CamxError
 from ..images.labels import labelled
+from ..images.listing import Inputs, Source, find
 from ..images.picture import load
-from ..images.sources import Inputs, Source, find
+from ..maps.colormaps import palette
+from ..maps.explanation import Explanation
 from ..models.catalog import load_model
-from ..outputs.colormaps import palette
 from ..outputs.folder import TABLE
 from ..outputs.journal import Row
-from ..outputs.results import Results
-from ..outputs.table import table
+from ..outputs.renderer import ExplanationRenderer
+from ..outputs.tables import table
 from ..report import thumbnail_side
 from .job import Job, decoding_as, fingerprint
 from .lanes import as_in_a_lane
 from .loop import Work
 from .progress import Observer, Plan, Silent, Summary
-from .session import Task, carried_out, planned
+from .session import Task, plan_task, run_task
 from .stop import Stop
 
 
 def plan(job: Job) -> Plan:
     """What `run` would do; writes nothing."""
-    return planned(task(job), job)
+    return plan_task(task(job), job)
 
 
 def run(job: Job, observer: Observer = Silent(), stop: Stop | None = None) -> Summary:
     """Explain every image of the job into its output folder; see `session.carried_out`."""
-    return carried_out(task(job), job, observer, stop or Stop())
+    return run_task(task(job), job, observer, stop or Stop())
 
 
 def task(job: Job) -> Task[Explainer, Explanation]:
@@ -83,7 +83,7 @@ def _work(job: Job, explainer: Explainer, sources: Sequence[Source]) -> Work[Exp
     """What is done with each image; rows carry the position among all `sources`. The explainer gets its painter."""
     rendering, thumbnail = job.rendering, thumbnail_side(len(sources)) if job.report else 0
     overlays = _painted(job, explainer)
-    explainer.painter = Painter(palette(rendering.colormap), rendering.alpha, thumbnail) if overlays else None
+    explainer.painter = OverlayRenderer(palette(rendering.colormap), rendering.alpha, thumbnail) if overlays else None
     return Work(
         load=partial(
             load,
@@ -94,7 +94,7 @@ def _work(job: Job, explainer: Explainer, sources: Sequence[Source]) -> Work[Exp
             # A thumbnail is no larger than an overlay.
             copies=overlays + bool(thumbnail) if overlays else 1,
         ),
-        render=Results(rendering, thumbnail).of,
+        render=ExplanationRenderer(rendering, thumbnail).of,
         indices={source.key: index for index, source in enumerate(sources)},
     )
 

@@ -7,16 +7,16 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from ..analysis.reader import ReadOptions
-from ..cams.decoding import check_decoder
-from ..cams.explainer import Explainer, ExplainOptions
+from ..cams.engine.device_decoding import check_decoder
+from ..cams.engine.explainer import Explainer, ExplainOptions
 from ..errors import CamxError, nearest
+from ..features.reader import ReadOptions
 from ..images.decode import MAX_PIXELS
+from ..images.listing import Filters
 from ..images.picture import DECODINGS
-from ..images.shards import Shard
-from ..images.sources import Filters
+from ..images.shard import Shard
 from ..models.catalog import ModelSpec
-from ..outputs.pictures import Rendering
+from ..outputs.drawing import Rendering
 from .progress import Engine
 
 E = TypeVar("E", bound=Engine)

@@ -10,19 +10,19 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from ..cams.runner import DeviceFailed
+from ..cams.engine.batches import DeviceFailed
 from ..errors import CamxError
-from ..images.picture import Large, Picture, Readable, Unreadable
+from ..images.listing import Source
+from ..images.picture import Decodable, Picture, TooLarge, Unreadable
 from ..images.remote import is_remote
-from ..images.sources import Source
 from ..images.workers import Workers
 from ..outputs.folder import OutputFolder
 from ..outputs.journal import FAILED, Row
-from ..outputs.results import Rendered, failed_row
-from .ahead import Decoder, Loaded, ahead
+from ..outputs.renderer import Rendered, failed_row
 from .batchsize import BatchSize
 from .lanes import Done, Lanes, cpus
-from .memory import Allowance, Room, for_pictures
+from .memory import InFlightMemory, MemoryReservation, for_pictures
+from .prefetch import Decoder, Loaded, prefetch
 from .progress import Observer, Progress
 from .stop import Dropped, Stop
 
@@ -47,7 +47,7 @@ _TICK = 0.5
 class Batch(NamedTuple):
     """The images of a batch, the unreadable ones met on the way to it, and the seconds of decoding them all."""
 
-    images: list[Readable]
+    images: list[Decodable]
     unreadable: list[Unreadable]
     seconds: float
 
@@ -67,7 +67,7 @@ class Work(Generic[R]):
     load: decode one (see `Decoder`). render: draw one result. indices: the position of each image in the input.
     """
 
-    load: Callable[..., Readable | Unreadable | Large]
+    load: Callable[..., Decodable | Unreadable | TooLarge]
     render: Callable[[R], Rendered]
     indices: Mapping[str, int]
 
@@ -91,7 +91,7 @@ class Loop(Generic[R]):
     """One run of the loop; the fields are its surroundings. `lanes` give one result per image of a batch."""
 
     work: Work[R]
-    lanes: Lanes[Sequence[Readable], Sequence[R]]
+    lanes: Lanes[Sequence[Decodable], Sequence[R]]
     pace: Pace
     folder: OutputFolder
     progress: Progress
@@ -99,9 +99,9 @@ class Loop(Generic[R]):
     stop: Stop
     decoders: Workers
     drawers: Workers
-    room: Room = field(default_factory=lambda: Room(for_pictures()))
+    room: InFlightMemory = field(default_factory=lambda: InFlightMemory(for_pictures()))
     #: Batches at the network, or waiting for it, and results whose files are being written; the oldest first.
-    _flying: deque[tuple[Batch, Future[Done[list[Future[Written]]]]]] = field(default_factory=deque)
+    _submitted: deque[tuple[Batch, Future[Done[list[Future[Written]]]]]] = field(default_factory=deque)
     _writing: deque[Future[Written]] = field(default_factory=deque)
 
     def run(self, todo: Sequence[Source]) -> None:
@@ -109,15 +109,15 @@ class Loop(Generic[R]):
         pace = self.pace
         readers = max(pace.workers, _READERS) if todo and is_remote(todo[0].path) else pace.workers
         readings, writings = ThreadPoolExecutor(readers, "decode"), ThreadPoolExecutor(pace.workers, "encode")
-        decode = Decoder(self.decoders, self.work.load, Allowance(self.room.total))
-        loaded = ahead(readings, decode, todo, limit=lambda: pace.batch.largest + 2 * readers, room=self.room)
+        decode = Decoder(self.decoders, self.work.load, MemoryReservation(self.room.total))
+        loaded = prefetch(readings, decode, todo, limit=lambda: pace.batch.largest + 2 * readers, room=self.room)
         try:
             with self.lanes:
-                self._fly(loaded, writings)
+                self._submit(loaded, writings)
         except Dropped:
-            self._salvage()
+            self._keep_finished()
         except DeviceFailed:
-            self._salvage()
+            self._keep_finished()
             self._collect(keep=0)
             raise
         finally:
@@ -127,30 +127,30 @@ class Loop(Generic[R]):
         self._collect(keep=0)
         self.observer.advanced(self.progress)
 
-    def _fly(self, loaded: Iterator[Loaded], writings: ThreadPoolExecutor) -> None:
+    def _submit(self, loaded: Iterator[Loaded], writings: ThreadPoolExecutor) -> None:
         """Batches to the lanes and results from them, in order; a batch per lane waits, so that no lane does.
 
         Drawing begins where a batch leaves its lane, also while the loop waits for a decoder.
         """
 
-        def write(images: Sequence[Readable], results: Sequence[R]) -> list[Future[Written]]:
+        def write(images: Sequence[Decodable], results: Sequence[R]) -> list[Future[Written]]:
             return [writings.submit(self._written, *one) for one in zip(results, images, strict=True)]
 
         while batch := self._next_batch(loaded):
-            self._flying.append((batch, self.lanes.submit(batch.images, partial(write, batch.images))))
-            while len(self._flying) > 2 * len(self.lanes) or (self._flying and self.room.full):
-                self._land()
+            self._submitted.append((batch, self.lanes.submit(batch.images, partial(write, batch.images))))
+            while len(self._submitted) > 2 * len(self.lanes) or (self._submitted and self.room.full):
+                self._finish_oldest()
             if self._ended():
                 return
-        while self._flying and not self._ended():
-            self._land()
+        while self._submitted and not self._ended():
+            self._finish_oldest()
 
     def _ended(self) -> bool:
         return self.stop.signal is not None or (self.pace.fail_fast and self.progress.counts[FAILED] > 0)
 
     def _next_batch(self, loaded: Iterator[Loaded]) -> Batch | None:
         """As many pictures as make a batch, or as the memory for them allows; None at the end."""
-        images: list[Readable] = []
+        images: list[Decodable] = []
         unreadable: list[Unreadable] = []
         size, seconds, nbytes, began = self.pace.batch.next(), 0.0, 0, time.perf_counter()
         with self.stop.droppable():
@@ -165,9 +165,9 @@ class Loop(Generic[R]):
         self.progress.waiting_for_decode += time.perf_counter() - began
         return Batch(images, unreadable, seconds) if images or unreadable else None
 
-    def _land(self) -> None:
+    def _finish_oldest(self) -> None:
         """Wait for the oldest batch to leave its lane."""
-        batch, future = self._flying.popleft()
+        batch, future = self._submitted.popleft()
         began = time.perf_counter()
         with self.stop.droppable():
             while not wait([future], _TICK).done:
@@ -175,7 +175,7 @@ class Loop(Generic[R]):
             try:
                 done = future.result()
             except DeviceFailed as error:
-                self._lose(batch, error)
+                self._fail_batch(batch, error)
                 raise
         self.progress.waiting_for_model += time.perf_counter() - began
         self.progress.decode_seconds += batch.seconds
@@ -186,18 +186,18 @@ class Loop(Generic[R]):
         self._collect(keep=self.pace.batch.largest)
         self.observer.advanced(self.progress)
 
-    def _salvage(self) -> None:
+    def _keep_finished(self) -> None:
         """What has left the network is written to the end, although the run is not."""
-        for _, future in self._flying:
+        for _, future in self._submitted:
             if future.done() and not future.cancelled() and future.exception() is None:
                 self._writing.extend(future.result().result)
 
-    def _lose(self, batch: Batch, error: DeviceFailed) -> None:
+    def _fail_batch(self, batch: Batch, error: DeviceFailed) -> None:
         """Mark the images of a batch failed whose device is lost."""
         lost = [Unreadable(image.source, str(error), image.state) for image in batch.images]
         self._journal([failed_row(one) for one in (*batch.unreadable, *lost)])
 
-    def _written(self, result: R, image: Readable) -> Written:
+    def _written(self, result: R, image: Decodable) -> Written:
         """Draw the result of an image in a worker and write its files; what goes wrong with them alone is its own
         failure."""
         began, picture = time.perf_counter(), result.picture

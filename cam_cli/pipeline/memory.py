@@ -14,7 +14,7 @@ _LEAST = 1 << 30
 _KEPT = 1 << 30
 
 
-class Allowance:
+class MemoryReservation:
     """Bytes given out to who asks. Who asks for more than there is waits until all the others are back."""
 
     def __init__(self, total: int) -> None:
@@ -36,7 +36,7 @@ class Allowance:
                 self._changed.notify_all()
 
 
-class Room:
+class InFlightMemory:
     """The memory of decoded pictures, from the worker that decodes one to the line in the journal.
 
     Where it is full, nobody begins another picture, but for the one that the loop waits for: it is over by one
@@ -100,7 +100,7 @@ def keep_freed() -> None:
 
 
 @contextlib.contextmanager
-def settled() -> Iterator[None]:
+def gc_frozen() -> Iterator[None]:
     """While it is open, the garbage collector leaves alone what is there already.
 
     The hundred thousands of objects of the libraries and the network live as long as the run; looking through them

@@ -12,8 +12,8 @@ from ..outputs.journal import BLANK, FAILED, OK, Row
 if TYPE_CHECKING:
     import torch
 
-    from ..cams.cut import TargetLayer
-    from ..images.sources import Inputs
+    from ..cams.tracing.trace import TargetLayer
+    from ..images.listing import Inputs
     from ..models.catalog import Network
 
 
@@ -41,7 +41,7 @@ class Engine(Protocol):
     @property
     def compiled(self) -> bool: ...
 
-    def twin(self: E) -> E:
+    def replica(self: E) -> E:
         """The same engine on modules of its own, with the same weights in memory: for another thread."""
         ...
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+from ..images.listing import Source
 from ..images.picture import NO_FILE, state_of
-from ..images.shards import Shard
-from ..images.sources import Source
+from ..images.shard import Shard
 from ..outputs.folder import OutputFolder
 from ..outputs.journal import BLANK, OK, Row
 from .progress import Progress
@@ -17,7 +17,7 @@ _CHUNK = 1000
 Relabel = Callable[[Row, Source], Row | None]
 
 
-def left_to_do(
+def pending_sources(
     sources: Sequence[Source],
     folder: OutputFolder,
     progress: Progress,

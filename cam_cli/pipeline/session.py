@@ -13,23 +13,23 @@ from typing import Any, Generic, TypeVar
 
 from ..errors import CamxError
 from ..images.decode import memory_limit
-from ..images.picture import Readable
+from ..images.listing import Inputs, Source
+from ..images.picture import Decodable
 from ..images.remote import is_remote
-from ..images.sources import Inputs, Source
 from ..images.workers import Workers
 from ..outputs.folder import OutputFolder, check_writable
 from ..outputs.journal import FAILED, Row
-from ..outputs.parts import Claim, claimed_part, claimed_whole
-from ..outputs.remote import claimed_remote, staging
+from ..outputs.remote import locked_remote_folder, staging
+from ..outputs.shards import Claim, locked_shard_folder, locked_whole_folder
 from ..report import build_report
 from .batchsize import BatchSize
 from .job import RunOptions
 from .lanes import Lanes, share
 from .loop import Loop, OfPicture, Pace, Work, worker_count
-from .memory import Room, for_pictures, keep_freed, settled
+from .memory import InFlightMemory, for_pictures, gc_frozen, keep_freed
 from .progress import Engine, Observer, Plan, Progress, Summary
 from .record import record
-from .resume import left_to_do
+from .resume import pending_sources
 from .stop import Stop
 
 E = TypeVar("E", bound=Engine)
@@ -49,7 +49,7 @@ class Task(Generic[E, R]):
     gather: Callable[[], Inputs]
     build: Callable[[], E]
     fingerprint: Callable[[E, str], dict[str, Any]]
-    batch: Callable[[E, Sequence[Readable]], Sequence[R]]
+    batch: Callable[[E, Sequence[Decodable]], Sequence[R]]
     work: Callable[[E, Sequence[Source]], Work[R]]
     relabel: Callable[[E, Row, Source], Row | None]
     warnings: Callable[[E, Inputs], Iterable[str]]
@@ -57,7 +57,7 @@ class Task(Generic[E, R]):
     table: Callable[[Iterable[Row]], Iterator[bytes]]
     listen: Callable[[E, Callable[[int, int], None]], None] = lambda engine, told: None
 
-    def lanes(self, engine: E, images: int, batch_size: int) -> Lanes[Sequence[Readable], Sequence[R]]:
+    def lanes(self, engine: E, images: int, batch_size: int) -> Lanes[Sequence[Decodable], Sequence[R]]:
         """As many lanes as the device has use for, the first of them with `engine` itself.
 
         One where the network cannot be copied.
@@ -65,14 +65,14 @@ class Task(Generic[E, R]):
         lanes, threads = share(engine.device, math.ceil(images / batch_size), compiled=engine.compiled)
         engines = [engine]
         try:
-            engines += [engine.twin() for _ in range(1, lanes)]
+            engines += [engine.replica() for _ in range(1, lanes)]
         # Whatever a network's own objects have against being copied.
         except Exception:
             engines, threads = [engine], threads * lanes
         return Lanes([partial(self.batch, one) for one in engines], threads, engine.device)
 
 
-def planned(task: Task[E, R], options: RunOptions) -> Plan:
+def plan_task(task: Task[E, R], options: RunOptions) -> Plan:
     """Find the images, build the engine, look at the output folder, and tell what a run would do; writes nothing."""
     inputs = task.gather()
     remote = is_remote(options.output)
@@ -85,7 +85,7 @@ def planned(task: Task[E, R], options: RunOptions) -> Plan:
     return Plan.of(engine, _own(inputs, options), options.output)
 
 
-def carried_out(
+def run_task(
     task: Task[E, R], options: RunOptions, observer: Observer, stop: Stop, claim: Claim | None = None
 ) -> Summary:
     """Do the task for every image, or every one of the shard, and leave the folder complete, also where the run is
@@ -111,7 +111,7 @@ def carried_out(
         fingerprint = task.fingerprint(engine, inputs.base)
         folder.begin(fingerprint, (source.key for source in inputs.sources), overwrite=options.overwrite)
         progress = Progress(total=len(own.sources))
-        todo = left_to_do(
+        todo = pending_sources(
             inputs.sources, folder, progress, lambda row, source: task.relabel(engine, row, source), options.shard
         )
         plan = Plan.of(engine, own, options.output, progress.skipped)
@@ -127,7 +127,7 @@ def carried_out(
 
         task.listen(engine, told)
         # Before the lanes: their engines are copies of this one, with what the work has given it.
-        work, room = task.work(engine, inputs.sources), Room(for_pictures() // options.processes)
+        work, room = task.work(engine, inputs.sources), InFlightMemory(for_pictures() // options.processes)
         lanes = task.lanes(engine, len(todo), batch.current)
         loop = Loop(work, lanes, pace, folder, progress, observer, stop, decoders, drawers, room)
 
@@ -143,7 +143,7 @@ def carried_out(
             return summary
 
         try:
-            with settled():
+            with gc_frozen():
                 loop.run(todo)
         except BaseException:
             # What went wrong is what the user must hear of, not that the table could not be written either.
@@ -175,8 +175,8 @@ def _claimed(options: RunOptions) -> Claim:
                 f"--shard needs an --output that all shards can write to as a folder, not {options.output!r}. "
                 "Give each an address of its own, or use --engine ray."
             )
-        return claimed_remote
-    return partial(claimed_part, shard=options.shard) if options.shard else claimed_whole
+        return locked_remote_folder
+    return partial(locked_shard_folder, shard=options.shard) if options.shard else locked_whole_folder
 
 
 def _workers(options: RunOptions, images: int) -> Workers:

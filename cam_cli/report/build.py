@@ -10,16 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from ..outputs import files
-from ..outputs.colormaps import COLORMAPS, palette
+from ..maps.colormaps import COLORMAPS, palette
+from ..outputs import store
 from ..outputs.folder import JOURNAL, REPORT, OutputFolder, explained_errors
 from ..outputs.journal import Row
 from .chart import charts
-from .facts import image_facts, training_facts
+from .chunks import Beside, Chunks, Inside
 from .failures import Failures
+from .headline import image_facts, training_facts
 from .images import Images
 from .page import Content, page
-from .parts import Beside, Inside, Parts
 from .pictures import EMBEDDED, embedded, picture_of
 from .run import TRAIN_GAP, Run
 from .training import metrics_of, samples_of
@@ -38,7 +38,7 @@ def build_report(path: str, keys: Sequence[str] | None = None) -> str:
     run = Run.read(path)
     with explained_errors(path):
         content = _of_training(run) if run.kind == TRAIN_GAP else _of_images(run, keys)
-        files.write_file(run.file(REPORT), page(run, content))
+        store.write_file(run.file(REPORT), page(run, content))
         OutputFolder(path).remove_report_data(but=content.parts.base.removeprefix("data/"))
     return run.file(REPORT)
 
@@ -64,7 +64,7 @@ def _of_training(run: Run) -> Content:
 def _of_images(run: Run, keys: Sequence[str] | None) -> Content:
     count, found = run.rows(keys)
     rows: Iterable[Row] = found if count > EMBEDDED else list(found)
-    parts: Parts = Beside(run.path, _build(run)) if count > EMBEDDED else Inside()
+    parts: Chunks = Beside(run.path, _build(run)) if count > EMBEDDED else Inside()
     images = Images(run, parts, None if count > EMBEDDED else _pictures(run, rows))
     data = images.put(rows)
     evidence = (run.record.get("fingerprint") or {}).get("evidence", "for")

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..maps.sketch import decode
 from ..outputs.journal import Row
 
 #: Cells of a mean map, along both sides: positions relative to the picture, whatever its shape.
@@ -75,9 +76,8 @@ class MeanMaps:
         sketch = shown.get("sketch")
         if not sketch:
             return
-        values = np.frombuffer(base64.b64decode(sketch["values"]), np.uint8)
-        cells = values.reshape(sketch["height"], sketch["width"]).astype(np.float32)
-        placed = _areas(sketch["height"]) @ cells @ _areas(sketch["width"]).T
+        cells = decode(sketch).astype(np.float32)
+        placed = _areas(cells.shape[0]) @ cells @ _areas(cells.shape[1]).T
         for key in ((shown["method"], target), (shown["method"], -1)):
             for group in (ALL,) if correct is None else (ALL, RIGHT if correct else WRONG):
                 self._sums[key][group] += placed

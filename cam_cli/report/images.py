@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..outputs.journal import BLANK, FAILED, OK, Row
+from .chunks import Chunks
 from .classes import Classes, MeanMaps
 from .failures import Failures
-from .parts import Parts
 from .pictures import link, picture_of
 from .run import Run
 
@@ -31,7 +31,7 @@ class Images:
     """Collects rows; `addresses` are those of embedded pictures, None where pictures are linked."""
 
     run: Run
-    parts: Parts
+    parts: Chunks
     addresses: Mapping[str, str] | None
     classes: Classes = field(default_factory=Classes)
     means: MeanMaps = field(default_factory=MeanMaps)

@@ -16,9 +16,9 @@ import jinja2
 from markupsafe import Markup
 
 from .chart import HEIGHT, WIDTH, Chart
+from .chunks import Chunks, script_safe
 from .failures import LISTED, Failures
-from .made import again, made
-from .parts import Parts, script_safe
+from .provenance import again, made
 from .run import Run
 
 _FOLDER = Path(__file__).with_name("page")
@@ -43,7 +43,7 @@ class Content:
     """What a page shows: `data` and `parts` for the script, all else for the template."""
 
     data: Mapping[str, Any]
-    parts: Parts
+    parts: Chunks
     facts: Sequence[Fact]
     failures: Failures
     charts: Sequence[Chart] = ()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ..errors import CamxError
-from .tracker import About, At, Scalar, Tracker, Value
+from .tracker import RunInfo, Scalar, Step, Tracker, Value
 
 #: What may wait for the tracker; numbers that come when so much is waiting are left out.
 _WAITING = 1000
@@ -52,7 +52,7 @@ class Background:
         if insist:
             self._require(self._opened)
 
-    def begin(self, about: About) -> None:
+    def begin(self, about: RunInfo) -> None:
         self._begun = True
 
         def step(tracker: Tracker) -> None:
@@ -63,7 +63,7 @@ class Background:
         if self._insist:
             self._require(self._began)
 
-    def log(self, values: Mapping[str, Value], at: At | None = None) -> None:
+    def log(self, values: Mapping[str, Value], at: Step | None = None) -> None:
         def step(tracker: Tracker) -> None:
             if self._error is None:
                 tracker.log(values, at)

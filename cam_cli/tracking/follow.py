@@ -18,25 +18,25 @@ from ..training.progress import Observer as TrainObserver
 from ..training.progress import TrainPlan, TrainProgress
 from .publish import log_results
 from .results import ResultsFolder, about
-from .tracker import About, At, Scalar, Tracker, Value
-from .trained import epoch_pictures, epoch_values
+from .tracker import RunInfo, Scalar, Step, Tracker, Value
+from .training_log import epoch_pictures, epoch_values
 
 _AXIS = "throughput/images"
 #: Seconds between two notes of the throughput.
 _INTERVAL = 5.0
 
 
-class Several:
+class TrackerGroup:
     """Some trackers as one."""
 
     def __init__(self, trackers: Sequence[Tracker]) -> None:
         self._trackers = trackers
 
-    def begin(self, about: About) -> None:
+    def begin(self, about: RunInfo) -> None:
         for tracker in self._trackers:
             tracker.begin(about)
 
-    def log(self, values: Mapping[str, Value], at: At | None = None) -> None:
+    def log(self, values: Mapping[str, Value], at: Step | None = None) -> None:
         for tracker in self._trackers:
             tracker.log(values, at)
 
@@ -99,7 +99,7 @@ class FollowedRun(_Followed):
                 "throughput/failed": progress.counts["failed"],
                 "throughput/limited_by": progress.limited_by,
             }
-            self._tracker.log(values, At(_AXIS, progress.done))
+            self._tracker.log(values, Step(_AXIS, progress.done))
 
     def warned(self, message: str) -> None:
         self._observer.warned(message)
@@ -141,5 +141,5 @@ class FollowedTraining(_Followed):
         for epoch in range(self._pictures, before):
             tables = epoch_pictures(self._output, epoch)
             if tables:
-                self._tracker.log(tables, At("epoch", epoch))
+                self._tracker.log(tables, Step("epoch", epoch))
         self._pictures = max(self._pictures, before)

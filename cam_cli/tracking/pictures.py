@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from typing import Any
 
@@ -11,6 +10,7 @@ from PIL import Image
 
 from ..images.decode import FORMATS, read, upright_rgb
 from ..images.geometry import fitted
+from ..maps.sketch import decode
 
 #: Long side of the grid of a mask.
 GRID = 112
@@ -39,7 +39,7 @@ def levels_of(shown: dict[str, Any], width: int, height: int) -> np.ndarray | No
     sketch = shown.get("sketch")
     if not sketch:
         return None
-    cells = np.frombuffer(base64.b64decode(sketch["values"]), np.uint8).reshape(sketch["height"], sketch["width"])
+    cells = decode(sketch)
     grid = np.asarray(Image.fromarray(cells).resize(fitted(width, height, GRID), Image.Resampling.BICUBIC))
     levels: np.ndarray = grid // 64
     return levels

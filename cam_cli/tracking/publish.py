@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..outputs.folder import ACTIVATIONS_TABLE, JOURNAL, RECORD, TABLE
-from .explained import explained
+from .activations_log import sheets
+from .explain_log import explained
 from .results import ResultsFolder
-from .sheets import sheets
 from .tracker import Scalar, Tracker, Value
-from .trained import epochs, trained
+from .training_log import epochs, trained
 
 
 def push(results: ResultsFolder, tracker: Tracker, cap: int, say: Callable[[str], None]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from ..errors import CamxError
 from ..outputs.folder import JOURNAL, RECORD
 from ..outputs.journal import Journal, Row
-from .tracker import About, Files, Shown, identity
+from .tracker import Files, ImageCell, RunInfo, identity
 
 #: What of a plan is worth a column of its own in a table of runs.
 _OF_PLAN = ("model", "weights", "layer", "layer_reason", "grid", "device", "precision")
@@ -57,11 +57,11 @@ class ResultsFolder:
     def file(self, name: str) -> str:
         return os.path.join(self.path, name)
 
-    def picture(self, name: str | None) -> Shown | None:
+    def picture(self, name: str | None) -> ImageCell | None:
         """A picture file of the results, as it is; None where there is none."""
         if not name or os.path.isabs(name) or ".." in name.split("/") or not os.path.isfile(self.file(name)):
             return None
-        return Shown(self.file(name))
+        return ImageCell(self.file(name))
 
     def rows(self, names: Iterable[str] | None = None) -> Iterator[Row]:
         """The rows of these images, or of all."""
@@ -86,11 +86,11 @@ class ResultsFolder:
         path = self.file(JOURNAL)
         return Journal.read(path) if os.path.isfile(path) else Journal(path)
 
-    def about(self) -> About:
+    def about(self) -> RunInfo:
         return about(self.path, self.record)
 
 
-def about(output: str, record: dict[str, Any]) -> About:
+def about(output: str, record: dict[str, Any]) -> RunInfo:
     """Who a run is, by its `run.json` or what will stand in it.
 
     Runs with the same fingerprint are one; of a training it is not known when it begins, so its plan stands for it.
@@ -107,4 +107,4 @@ def about(output: str, record: dict[str, Any]) -> About:
         "job": {key: value for key, value in (record.get("job") or {}).items() if key != "command"},
     }
     plain = json.loads(json.dumps(config, default=str))
-    return About(command, output, f"{command} {plan.get('model', '')}".strip(), plain, identity(same))
+    return RunInfo(command, output, f"{command} {plan.get('model', '')}".strip(), plain, identity(same))

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import CamxError
 from .pictures import opened
-from .tracker import About, At, Confusion, Files, Scalar, Shown, Table, Value
+from .tracker import Confusion, Files, ImageCell, RunInfo, Scalar, Step, Table, Value
 
 FOLDER = "tensorboard"
 _SIDE = 512
@@ -35,11 +35,11 @@ class TensorBoardTracker:
         self._make: Any = SummaryWriter
         self._writer: Any = None
 
-    def begin(self, about: About) -> None:
+    def begin(self, about: RunInfo) -> None:
         self._writer = self._make(os.path.join(about.output, FOLDER))
         self._text("config", _fenced(json.dumps(about.config, indent=2, ensure_ascii=False)), 0)
 
-    def log(self, values: Mapping[str, Value], at: At | None = None) -> None:
+    def log(self, values: Mapping[str, Value], at: Step | None = None) -> None:
         step = at.value if at is not None else 0
         for name, value in values.items():
             if isinstance(value, Table):
@@ -70,11 +70,13 @@ class TensorBoardTracker:
 
     def _table(self, name: str, table: Table, step: int) -> None:
         """The last picture of each row (an overlay says more than the plain one), and the rest of the rows as text."""
-        plain = [i for i, column in enumerate(table.columns) if not any(isinstance(r[i], Shown) for r in table.rows)]
+        plain = [
+            i for i, column in enumerate(table.columns) if not any(isinstance(r[i], ImageCell) for r in table.rows)
+        ]
         rows = [[row[i] for i in plain] for row in table.rows]
         self._text(name, _markdown([table.columns[i] for i in plain], rows), step)
         for number, row in enumerate(table.rows):
-            pictures = [cell for cell in row if isinstance(cell, Shown)]
+            pictures = [cell for cell in row if isinstance(cell, ImageCell)]
             if pictures:
                 pixels = np.asarray(opened(pictures[-1].path, _SIDE))
                 self._writer.add_image(f"{name}/{number:04} {row[-1]}", pixels, step, dataformats="HWC")

@@ -14,7 +14,7 @@ Scalar = float | int | str | bool | None
 
 
 @dataclass(frozen=True)
-class About:
+class RunInfo:
     """Who a run is. `command` is the kind (`explain`); `output` the folder of the results; `name` what a person
     would call it; `config` what it depends on, as plain values; `identity` is the same for runs that continue each
     other."""
@@ -35,7 +35,7 @@ class Box:
 
 
 @dataclass(frozen=True)
-class Shown:
+class ImageCell:
     """A picture in a cell: its file, and at most `side` pixels of it (None: as it is). `masks` are grids h×w of
     uint8, each cell a number from `names`, by the name of what they show; they cover the whole picture."""
 
@@ -51,7 +51,7 @@ class Table:
     """Rows of cells. A column holds pictures (None where there is none) or scalars."""
 
     columns: Sequence[str]
-    rows: Sequence[Sequence[Scalar | Shown]]
+    rows: Sequence[Sequence[Scalar | ImageCell]]
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ Value = Scalar | Table | Confusion | Files
 
 
 @dataclass(frozen=True)
-class At:
+class Step:
     """Where on an axis of its own a value stands: epoch 3, image 1200."""
 
     axis: str
@@ -84,10 +84,10 @@ class At:
 class Tracker(Protocol):
     """Takes one run: `begin`, then `log` as often as there is something, then `finish`. Any of them may raise."""
 
-    def begin(self, about: About) -> None:
+    def begin(self, about: RunInfo) -> None:
         """Start the run, or continue the one of the same output and identity."""
 
-    def log(self, values: Mapping[str, Value], at: At | None = None) -> None:
+    def log(self, values: Mapping[str, Value], at: Step | None = None) -> None:
         """Take values by their names."""
 
     def finish(self, summary: Mapping[str, Scalar], exit_code: int) -> None:

@@ -14,10 +14,10 @@ from typing import Any
 
 from ..errors import CamxError, nearest
 from ..models.timm_import import WANDB_HIDDEN
-from ..outputs import files
+from ..outputs import store
 from ..outputs.folder import explained_errors
 from .background import Patience
-from .tracker import About, At, Files, Scalar, Value
+from .tracker import Files, RunInfo, Scalar, Step, Value
 from .wandb_values import artifact, as_wandb
 
 MODES = ("auto", "online", "offline")
@@ -74,9 +74,9 @@ class WandbTracker:
         if self._why_offline and options.mode == "online":
             raise _unreachable(self._why_offline)
 
-    def begin(self, about: About) -> None:
+    def begin(self, about: RunInfo) -> None:
         self._output = about.output
-        files.system.make_folder(about.output)
+        store.system.make_folder(about.output)
         if self._data_dir is None:  # Pictures of tables go here, not into the home folder.
             os.environ[_DATA_DIR] = os.path.abspath(os.path.join(about.output, "wandb"))
         if self._why_offline is None:
@@ -93,7 +93,7 @@ class WandbTracker:
         if self._why_offline is None:
             self._say(f"W&B run: {self._run.url}")
 
-    def log(self, values: Mapping[str, Value], at: At | None = None) -> None:
+    def log(self, values: Mapping[str, Value], at: Step | None = None) -> None:
         if at is not None:
             for name in values:
                 self._on_axis(name, at.axis)
@@ -129,7 +129,7 @@ class WandbTracker:
         server = self._wandb.setup().settings.base_url
         return None if _answers(server, self._patience.answer) else f"{server} does not answer"
 
-    def _started(self, about: About, mode: str) -> Any:
+    def _started(self, about: RunInfo, mode: str) -> Any:
         options = self._options
         settings = self._wandb.Settings(
             console="off",
@@ -176,7 +176,7 @@ def run_id(output: str, identity: str) -> str:
             return str(before["id"])
     new = secrets.token_hex(4)
     with explained_errors(output):
-        files.write_file(path, json.dumps({"id": new, "identity": identity}).encode() + b"\n")
+        store.write_file(path, json.dumps({"id": new, "identity": identity}).encode() + b"\n")
     return new
 
 

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from .pictures import opened
-from .tracker import Box, Confusion, Files, Scalar, Shown, Table, Value
+from .tracker import Box, Confusion, Files, ImageCell, Scalar, Table, Value
 
 #: Pictures that are made ready at once.
 _WORKERS = 4
@@ -42,9 +42,9 @@ def _table(table: Table) -> Any:
     return made
 
 
-def _cell(cell: Scalar | Shown) -> Any:
+def _cell(cell: Scalar | ImageCell) -> Any:
     """A picture with its masks and boxes. One that has become unreadable leaves its cell empty."""
-    if not isinstance(cell, Shown):
+    if not isinstance(cell, ImageCell):
         return cell
     import wandb
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ..cams.cut import scores_of
-from ..cams.layers import choose_layer
-from ..cams.probe import probe_picture
+from ..cams.target_layer.choose import choose_layer
+from ..cams.target_layer.probe import probe_picture
+from ..cams.tracing.trace import scores_of
 from ..errors import CamxError
 from ..images.picture import Unreadable
 from ..models.catalog import Network, load_model
@@ -30,7 +30,7 @@ def load_backbone(job: TrainJob) -> Network:
     return network
 
 
-def designed(network: Network, job: TrainJob, classes: tuple[str, ...]) -> GapDescription:
+def describe_head(network: Network, job: TrainJob, classes: tuple[str, ...]) -> GapDescription:
     """Where the network will be cut and what replaces its head; nothing is changed yet."""
     preprocessing = network.preprocessing
     module = network.module.eval()

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..errors import CamxError
+from ..images.listing import Source, find, holds_results
 from ..images.picture import Unreadable
-from ..images.sources import Source, find, holds_results
 
 TRAIN, VAL = "train", "val"
 

@@ -27,7 +27,7 @@ _TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TrainingConfig:
     """How to train. `lr` is the highest rate of the new layers, `backbone_lr` that of the pretrained ones.
 
     `class_weights` K or None; `ema` is the decay of the averaged weights, 0 for none.
@@ -43,10 +43,10 @@ class Recipe:
     label_smoothing: float = 0.0
 
 
-class Learner:
+class Trainer:
     """A module in training. All chance of an epoch comes from the seed and the epoch's number, none from before."""
 
-    def __init__(self, module: nn.Module, recipe: Recipe, device: torch.device, steps_per_epoch: int) -> None:
+    def __init__(self, module: nn.Module, recipe: TrainingConfig, device: torch.device, steps_per_epoch: int) -> None:
         self.module = module.to(device)
         self.recipe = recipe
         self._device = device
@@ -152,7 +152,7 @@ class Learner:
         return torch.autocast(self._device.type, _TYPES[self.recipe.precision])
 
 
-def _groups(module: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
+def _groups(module: nn.Module, recipe: TrainingConfig) -> list[dict[str, Any]]:
     """Parameter groups: the backbone at its own rate; no decay for biases and normalisations."""
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in module.named_parameters():

@@ -8,20 +8,20 @@ from itertools import chain, zip_longest
 
 from PIL import Image
 
-from ..analysis.maps import Choice
-from ..analysis.reader import FeatureReader, ReadOptions
-from ..analysis.sheet import draw_sheet
-from ..cams.explainer import Explainer, ExplainOptions
-from ..cams.explanation import Explanation
-from ..cams.heatmaps import normalised
-from ..cams.targets import Target
+from ..cams.engine.explainer import Explainer, ExplainOptions
+from ..cams.engine.targets import Target
+from ..features.maps import Choice
+from ..features.reader import FeatureReader, ReadOptions
+from ..features.sheet import draw_sheet
 from ..images.geometry import Preprocessing
 from ..images.picture import Picture, load
+from ..maps.explanation import Explanation
+from ..maps.heatmap import normalised
 from ..models.catalog import Network
 from ..models.classes import ClassNames
 from ..models.gap import GapNetwork
+from ..outputs.drawing import Drawing, Rendering, draw_overlay, encode_image
 from ..outputs.folder import OutputFolder, output_name
-from ..outputs.pictures import Drawing, Rendering, draw_overlay, encode_image
 from .data import Dataset, Sample
 from .job import TrainJob
 from .state import ACTIVATIONS, CAMS

@@ -13,14 +13,14 @@ import torch
 from ..errors import CamxError
 from ..models.catalog import Network
 from ..models.gap import GapDescription, GapNetwork
-from ..outputs.folder import OutputFolder, claimed
+from ..outputs.folder import OutputFolder, locked_folder
 from ..outputs.versions import versions
-from .build import built, classes_in, designed, load_backbone, original_accuracy
+from .build import built, classes_in, describe_head, load_backbone, original_accuracy
 from .cache import Tick
 from .curves import draw_curves
 from .data import Dataset, find_dataset
 from .job import TrainJob, fingerprint
-from .loop import Learner, Recipe
+from .loop import Trainer, TrainingConfig
 from .metrics import EpochMetrics, Scores, metrics_csv
 from .pictures import Pictures
 from .prepare import Prepared, prepared
@@ -52,7 +52,7 @@ def train(job: TrainJob, observer: Observer = Silent(), stop: Stopping | None = 
     """
     data = find_dataset(job.data, job.val_fraction, job.seed)
     settings = settings_of(job, len(data.train))
-    with claimed(job.output) as folder:
+    with locked_folder(job.output) as folder:
         earlier = earlier_state(folder, resume=job.resume, overwrite=job.overwrite)
         if job.resume and earlier is None:
             observer.warned(f"{job.output!r} holds no training to resume; this one starts from the beginning.")
@@ -61,7 +61,7 @@ def train(job: TrainJob, observer: Observer = Silent(), stop: Stopping | None = 
         if earlier is not None:
             check_same(earlier.fingerprint, depends_on, job.output)
         network.module.to(settings.device)
-        description = designed(network, job, data.classes)
+        description = describe_head(network, job, data.classes)
         if job.overwrite:
             remove_earlier(folder)
         training = _Training(job, observer, stop or NeverStopped(), folder, settings, description, depends_on)
@@ -131,7 +131,7 @@ class _Training:
     def _learn(self, ready: Prepared, gap: GapNetwork, earlier: TrainingState | None) -> None:
         """All epochs that are left; `last.safetensors` is of the last whole one, also if a signal comes."""
         job, batches = self._job, ready.batches
-        learner = Learner(ready.module, self._recipe(ready.data), self._settings.device, batches.train_batches)
+        learner = Trainer(ready.module, self._recipe(ready.data), self._settings.device, batches.train_batches)
         if earlier is not None:
             learner.load_state_dict(earlier.learner)
         first = len(self._history)
@@ -158,7 +158,7 @@ class _Training:
         self._folder.write(LAST, network_bytes(network, self._description, self._trained(self._history[-1])))
 
     def _epoch(
-        self, epoch: int, learner: Learner, ready: Prepared, gap: GapNetwork, tick: Tick, previews: Previews
+        self, epoch: int, learner: Trainer, ready: Prepared, gap: GapNetwork, tick: Tick, previews: Previews
     ) -> None:
         """One epoch and its files. The state is written when all else that cannot be made again is."""
         began = time.perf_counter()
@@ -206,10 +206,10 @@ class _Training:
         finally:
             self._seconds[name] = time.perf_counter() - progress.started
 
-    def _recipe(self, data: Dataset) -> Recipe:
+    def _recipe(self, data: Dataset) -> TrainingConfig:
         settings, job = self._settings, self._job
         weights = torch.tensor(data.class_weights, device=settings.device) if job.balance == "loss" else None
-        return Recipe(
+        return TrainingConfig(
             job.epochs,
             settings.lr,
             settings.backbone_lr,

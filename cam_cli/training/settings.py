@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ..cams.runner import chosen_precision, find_device
+from ..cams.engine.batches import chosen_precision, find_device
 from ..pipeline.lanes import cpus
 from .job import TrainJob
 

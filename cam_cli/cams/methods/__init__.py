@@ -14,7 +14,7 @@ from . import attention, concepts, gradients, perturbation, pixels
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..cut import Trace
+    from ..tracing.trace import Trace
     from .concepts import Concepts
 
 __all__ = ["METHODS", "Method"]

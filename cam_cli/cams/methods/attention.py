@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..attention import Attention
-    from ..cut import Trace
+    from ..tracing.attention import Attention
+    from ..tracing.trace import Trace
 
 
 def rollout(trace: Trace, classes: Tensor) -> Tensor:
@@ -48,7 +48,7 @@ def legrad(trace: Trace, classes: Tensor) -> Tensor:
     """
     import torch
 
-    from ..attention import scores_after
+    from ..tracing.attention import scores_after
 
     attention = _attention(trace)
     maps = torch.zeros((), device=classes.device)
@@ -80,7 +80,7 @@ def needs_blocks(trace: Trace) -> None:
 
 
 def _attention(trace: Trace) -> Attention:
-    from ..attention import attention_of
+    from ..tracing.attention import attention_of
 
     with trace.again.autocast():
         return attention_of(trace.again.module, trace.again.inputs, trace.layer.layout)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..cut import Trace
+    from ..tracing.trace import Trace
 
 #: Concepts per picture, and updates until their factors stand still.
 CONCEPTS, UPDATES = 4, 200

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..cut import Trace
+    from ..tracing.trace import Trace
 
 #: Finer-CAM: how many similar classes a class is contrasted with, and how strongly (γ).
 SIMILAR, CONTRAST = 3, 1.0
@@ -107,7 +107,7 @@ def shapleycam(trace: Trace, classes: Tensor) -> Tensor:
     """Σ_k w_k A_k, w the mean over positions of ∇u − ½ H·A, u = y_c + ln p_c (Cai 2025)."""
     maps = []
     for column in classes.unbind(1):
-        slope, curve = trace.bent(lambda scores, c=column: _utility(scores, c))  # type: ignore[misc]
+        slope, curve = trace.gradient_and_hvp(lambda scores, c=column: _utility(scores, c))  # type: ignore[misc]
         weights = (slope - curve / 2).mean(dim=(-2, -1), keepdim=True)
         maps.append((weights * trace.features).sum(dim=1))
     return _stacked(maps)

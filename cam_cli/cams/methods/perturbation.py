@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..cut import Trace
+    from ..tracing.trace import Trace
 
 #: RISE: how many masks, cells of a mask per side, and the share of a picture that is kept.
 MASKS, CELLS, KEPT = 1000, 7, 0.5

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..cut import Trace
-    from ..rules import Rule
+    from ..tracing.relu_rules import Rule
+    from ..tracing.trace import Trace
 
 #: SmoothGrad: noisy copies of a picture, and their noise as a share of its range of values.
 SAMPLES, NOISE = 16, 0.15
@@ -54,14 +54,14 @@ def integrated_gradients(trace: Trace, classes: Tensor) -> Tensor:
 
 def guided_backprop(trace: Trace, classes: Tensor) -> Tensor:
     """max over colours of |gradient|, every ReLU passing back what is positive in both directions."""
-    from ..rules import guided
+    from ..tracing.relu_rules import guided
 
     return _strongest(_ruled(trace, classes, guided))
 
 
 def deconvnet(trace: Trace, classes: Tensor) -> Tensor:
     """max over colours of |gradient|, every ReLU passing back what is positive from above."""
-    from ..rules import deconvolved
+    from ..tracing.relu_rules import deconvolved
 
     return _strongest(_ruled(trace, classes, deconvolved))
 
@@ -79,13 +79,13 @@ def guided_gradcam(trace: Trace, classes: Tensor) -> Tensor:
 
 def needs_relu(trace: Trace) -> None:
     """Raise `CamxError` for a network without ReLU."""
-    from ..rules import require_relu
+    from ..tracing.relu_rules import require_relu
 
     require_relu(trace.again.module, lambda: trace.again.scores(1, lambda _: trace.again.inputs[:1]))
 
 
 def _ruled(trace: Trace, classes: Tensor, rule: Rule) -> Tensor:
-    from ..rules import ReluRule
+    from ..tracing.relu_rules import ReluRule
 
     return trace.again.gradients(trace.again.inputs, classes, trace.sign, lambda: ReluRule(rule))
 

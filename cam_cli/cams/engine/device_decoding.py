@@ -1,0 +1,175 @@
+"""JPEG files to pictures on the device of the network: by nvJPEG on CUDA, elsewhere by libjpeg-turbo on the CPU.
+
+What Pillow does to decoded pixels in a worker is done in float32 where they are; what is drawn on goes to the host once
+per batch, or stays to be drawn on there.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from ...errors import CamxError
+from ...images.geometry import Preprocessing
+from ...images.orientation import Orientation
+from ...images.picture import Encoded, Picture, placeholder_picture
+from ..tracing.out_of_memory import is_out_of_memory
+
+#: Bytes of whole pictures that are there at once.
+_AT_ONCE = 256 << 20
+#: The shares of red, green and blue in Pillow's grey.
+_GREY = (0.299, 0.587, 0.114)
+#: The function and the line of torchvision's source, before what happened.
+_PLACE = re.compile(r"^\w+, \S+, ")
+
+
+class Decoded(NamedTuple):
+    """A picture, and its `input` on the device, uint8 h×w×C.
+
+    canvas: uint8 H×W×3, there as well, where the picture has no pixels in main memory.
+    """
+
+    picture: Picture
+    input: Tensor
+    canvas: Tensor | None = None
+
+
+class _Pixels(NamedTuple):
+    """What is made of one file, on the device: uint8 h×w×C and H×W×3."""
+
+    input: Tensor
+    canvas: Tensor
+
+
+class JpegDecoder:
+    """Makes pictures of files; may be called by several threads."""
+
+    def __init__(self, preprocessing: Preprocessing, device: torch.device) -> None:
+        self._preprocessing = preprocessing
+        self._device = decoding_device(device)
+
+    def __call__(self, images: Sequence[Encoded], *, stay: bool = False) -> list[Decoded | str]:
+        """A picture of each file, in order, or why there is none; `stay`: its pixels are on the device only."""
+        made = [one for group in _groups(images) for one in self._of_group(group)]
+        arrays = on_host([pixels for one in made if not isinstance(one, str) for pixels in one] if not stay else [])
+
+        def decoded(image: Encoded, one: _Pixels) -> Decoded:
+            frame = self._preprocessing.placed(image.width, image.height).frame
+            picture = replace(placeholder_picture(image), frame=frame)
+            if stay:
+                return Decoded(picture, *one)
+            return Decoded(replace(picture, input=next(arrays), canvas=next(arrays)), one.input)
+
+        return [one if isinstance(one, str) else decoded(image, one) for image, one in zip(images, made, strict=True)]
+
+    def _of_group(self, images: Sequence[Encoded]) -> list[_Pixels | str]:
+        whole = _whole([torch.from_numpy(image.data) for image in images], self._device)
+        return [one if isinstance(one, str) else self._of_whole(one, image) for image, one in zip(images, whole)]
+
+    def _of_whole(self, stored: Tensor, image: Encoded) -> _Pixels | str:
+        """What `prepare` makes of a picture, here of stored pixels 3×h×w: they are turned when they are few."""
+        if image.turn.size(stored.shape[2], stored.shape[1]) != (image.width, image.height):
+            return "broken image: its pixels are not as many as its header says"
+        how, pixels = self._preprocessing, stored.float()
+        place = how.placed(image.width, image.height)
+        colours = pixels if how.channels == 3 else _grey(pixels)
+        left, top, right, bottom = place.kept
+        kept = resized(colours, place.size, image.turn, how.interpolation)[:, top:bottom, left:right]
+        seen = torch.tensor(how.background, dtype=torch.float32, device=self._device).view(-1, 1, 1)
+        seen = seen.repeat(1, *how.input_size)
+        seen[:, place.top : place.top + bottom - top, place.left : place.left + right - left] = kept
+        return _Pixels(eight_bit(seen), eight_bit(resized(pixels, image.canvas, image.turn, "bicubic")))
+
+
+def decoding_device(device: torch.device) -> torch.device:
+    """Where files are decoded for a network on `device`: torchvision has decoders for CUDA and the CPU."""
+    return device if device.type == "cuda" else torch.device("cpu")
+
+
+def check_decoder(device: torch.device) -> None:
+    """Raises `CamxError` where torchvision cannot decode JPEG files for a network on this device."""
+    file = io.BytesIO()
+    Image.new("RGB", (16, 16)).save(file, "JPEG")
+    try:
+        _decode_jpeg([torch.frombuffer(bytearray(file.getvalue()), dtype=torch.uint8)], decoding_device(device))
+    except (ImportError, AttributeError, RuntimeError) as error:
+        raise CamxError(
+            f"--decode device needs a torchvision that decodes JPEG files on {decoding_device(device)}: "
+            f"{_reason(error)}. Use --decode draft, or exact."
+        ) from error
+
+
+def _decode_jpeg(files: list[Tensor], device: torch.device) -> list[Tensor]:
+    # Here, because torchvision has announced that it will go; all else works without.
+    from torchvision.io import ImageReadMode, decode_jpeg
+
+    decoded: list[Tensor] = decode_jpeg(files, mode=ImageReadMode.RGB, device=device)
+    return decoded
+
+
+def _whole(files: list[Tensor], device: torch.device) -> list[Tensor | str]:
+    """The pixels 3×h×w of each file, or why there are none: one that is broken is no other's problem."""
+    try:
+        return [*_decode_jpeg(files, device)]
+    except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise
+        if len(files) == 1:
+            return [f"broken image: {_reason(error)}"]
+    return [one for file in files for one in _whole([file], device)]
+
+
+def _reason(error: Exception) -> str:
+    return _PLACE.sub("", str(error).partition("\n")[0])
+
+
+def on_host(pixels: Sequence[Tensor]) -> Iterator[np.ndarray]:
+    """Tensors of bytes as arrays, which come from the device all together."""
+    together = torch.cat([one.flatten() for one in pixels]).cpu().numpy() if pixels else np.empty(0, np.uint8)
+    begin = 0
+    for one in pixels:
+        yield together[begin : begin + one.numel()].reshape(one.shape)
+        begin += one.numel()
+
+
+def _groups(images: Sequence[Encoded]) -> Iterator[list[Encoded]]:
+    """The files in order, as many at once as the memory for whole pictures allows."""
+    group: list[Encoded] = []
+    size = 0
+    for image in images:
+        need = 3 * image.width * image.height
+        if group and size + need > _AT_ONCE:
+            yield group
+            group, size = [], 0
+        group.append(image)
+        size += need
+    if group:
+        yield group
+
+
+def resized(stored: Tensor, size: tuple[int, int], turn: Orientation, interpolation: str) -> Tensor:
+    """Stored pixels C×h×w as the upright picture of width and height `size`: float32, not yet rounded."""
+    width, height = turn.size(*size)
+    if stored.shape[1:] != (height, width):
+        stored = interpolate(stored[None], size=(height, width), mode=interpolation, antialias=True)[0]
+    upright = stored.transpose(1, 2) if turn.transposed else stored
+    return upright.flip([axis for axis, changes in ((1, turn.flipped), (2, turn.mirrored)) if changes])
+
+
+def _grey(pixels: Tensor) -> Tensor:
+    """Pixels 3×h×w as whole grey levels 1×h×w."""
+    return (pixels * pixels.new_tensor(_GREY).view(3, 1, 1)).sum(0, keepdim=True).round()
+
+
+def eight_bit(pixels: Tensor) -> Tensor:
+    """Levels C×h×w as uint8 h×w×C."""
+    return pixels.permute(1, 2, 0).round().clamp(0, 255).to(torch.uint8).contiguous()

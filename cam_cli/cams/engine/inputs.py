@@ -1,0 +1,57 @@
+"""What a program may hand to an `Explainer`: pictures in memory, or a batch that is already normalised."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from ...errors import CamxError
+from ...images.decode import upright_rgb
+from ...images.geometry import Frame, Preprocessing
+from ...images.listing import Source
+from ...images.picture import Picture, prepare
+
+
+def as_pictures(inputs: Tensor | Image.Image | Sequence[Image.Image], preprocessing: Preprocessing) -> list[Picture]:
+    """Pictures for `Explainer.explain`, in order.
+
+    Images of any mode are turned as their EXIF data say, and prepared. A tensor B×C×H×W is taken as it is: normalised,
+    of the network's input size; what is drawn on is the same with mean and std undone. Raises `CamxError` for others.
+    """
+    if isinstance(inputs, Tensor):
+        return [
+            _of_tensor(pixels, f"image-{i}", preprocessing) for i, pixels in enumerate(_checked(inputs, preprocessing))
+        ]
+    images = [inputs] if isinstance(inputs, Image.Image) else list(inputs)
+    for image in images:
+        if not isinstance(image, Image.Image):
+            raise CamxError(
+                f"A {type(image).__name__} cannot be explained. Give PIL images, or one normalised tensor B×C×H×W."
+            )
+    return [prepare(upright_rgb(image), Source(f"image-{i}", ""), preprocessing) for i, image in enumerate(images)]
+
+
+def _checked(batch: Tensor, preprocessing: Preprocessing) -> Tensor:
+    height, width = preprocessing.input_size
+    wanted = (preprocessing.channels, height, width)
+    if batch.dim() != 4 or tuple(batch.shape[1:]) != wanted:
+        raise CamxError(
+            f"A tensor of shape {tuple(batch.shape)} cannot be explained: the network was prepared for B×"
+            f"{'×'.join(map(str, wanted))}. Resize the batch, or set image_size where the network is loaded."
+        )
+    if not batch.is_floating_point():
+        raise CamxError(f"A tensor of {batch.dtype} cannot be explained: normalised floating-point values are needed.")
+    return batch.detach().float().cpu()
+
+
+def _of_tensor(pixels: Tensor, key: str, preprocessing: Preprocessing) -> Picture:
+    values = pixels.permute(1, 2, 0).numpy()
+    height, width = preprocessing.input_size
+    shown = (values * np.array(preprocessing.std) + np.array(preprocessing.mean)) * 255
+    canvas = np.nan_to_num(shown).clip(0, 255).round().astype(np.uint8)
+    if canvas.shape[2] == 1:
+        canvas = canvas.repeat(3, axis=2)
+    return Picture(Source(key, ""), width, height, values, Frame(0, 0, width, height), canvas)

@@ -1,0 +1,114 @@
+"""In which order the candidates of a probe are tried as the target layer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+
+from torch import nn
+
+from .probe import Candidate, Output, Probe
+
+_ATTENTION = re.compile(r"attn|attention|mhsa|\bmha\b", re.IGNORECASE)
+_CONTAINER = re.compile(r"block|layer|stage", re.IGNORECASE)
+_POOLING = re.compile(r"pool", re.IGNORECASE)
+#: A layer is alive if its gradient reaches this share of positions, and some of its elements (a ReLU or a maximum
+#: behind it may silence most); partly alive if it reaches a third.
+_ALIVE, _PARTLY, _ELEMENTS = 0.95, 0.3, 0.02
+#: Nor is one on which the best class alone depends at a few positions only: behind a maximum over the tokens.
+_OF_ONE = 0.1
+#: Shares of elements with a gradient that count as dense: for a map of one branch, for a normalisation.
+_DENSE, _DENSE_NORM = 0.9, 0.98
+#: A dominator with more than this share of the graph behind it is too early to explain the score.
+_LATE = 0.6
+#: How many candidates are differentiated at once on the way from the last one back.
+_CHUNK = 12
+
+
+def rank_candidates(found: Probe, module: nn.Module) -> Iterator[tuple[Candidate, str]]:
+    """Candidates in the order in which they are tried, with the reason that a user reads."""
+    attention = _attention_modules(module)
+    pool = [c for c in found.candidates if not all(_inside(o.name, attention) for o in c.outputs)]
+    spatial = [c for c in pool if not all(is_bare_pooling(o) for o in c.outputs) and not found.is_class_map(c)]
+    dominator = _last(found, spatial, lambda c: c.dominator and _alive(c))
+    why = "the last feature map that every path to the score crosses, with gradient at every position"
+    if dominator is None:
+        dominator = _last(found, spatial, lambda c: c.dominator and partly_alive(c))
+        why = "the last feature map that every path to the score crosses; a ReLU behind it silences some positions"
+    if dominator is not None and found.graph.share_after(dominator.node) <= _LATE:
+        reading = _normalisation_after(found, pool, dominator)
+        if reading is not None:
+            yield reading, "the normalisation that reads the last feature map which every path crosses"
+        yield dominator, why
+    dense = _last(found, spatial, lambda c: _alive(c) and _elements(c) >= _DENSE)
+    if dense is not None:
+        yield dense, "the last feature map with gradient at every position (several branches lead to the score)"
+    if dominator is not None:
+        yield dominator, why
+    partly = _last(found, pool, partly_alive)
+    if partly is not None:
+        yield partly, "the last feature map with gradient at many positions"
+
+
+def _normalisation_after(found: Probe, candidates: Sequence[Candidate], dominator: Candidate) -> Candidate | None:
+    """The first normalisation behind the dominator with its shape, if the gradient there is dense."""
+    after = candidates[candidates.index(dominator) + 1 :]
+    norm = next((c for c in after if c.shape == dominator.shape and _is_normalisation(c)), None)
+    if norm is None:
+        return None
+    found.measure([norm])
+    return norm if _alive(norm) and _elements(norm) >= _DENSE_NORM else None
+
+
+def _last(found: Probe, candidates: Sequence[Candidate], wanted: Callable[[Candidate], bool]) -> Candidate | None:
+    """The last candidate that fits, differentiating a few at a time from the score backwards."""
+    backwards = list(reversed(candidates))
+    for start in range(0, len(backwards), _CHUNK):
+        chunk = backwards[start : start + _CHUNK]
+        found.measure(chunk)
+        for candidate in chunk:
+            if wanted(candidate):
+                return candidate
+    return None
+
+
+def measure_all(found: Probe) -> None:
+    for start in range(0, len(found.candidates), _CHUNK):
+        found.measure(found.candidates[start : start + _CHUNK])
+
+
+def _alive(candidate: Candidate) -> bool:
+    energy = candidate.energy
+    if energy is None or not energy.finite:
+        return False
+    return energy.positions >= _ALIVE and energy.top1_positions >= _OF_ONE and energy.elements >= _ELEMENTS
+
+
+def partly_alive(candidate: Candidate) -> bool:
+    energy = candidate.energy
+    return energy is not None and energy.finite and energy.positions >= _PARTLY and energy.elements >= _ELEMENTS
+
+
+def _elements(candidate: Candidate) -> float:
+    return candidate.energy.elements if candidate.energy else 0.0
+
+
+def _attention_modules(module: nn.Module) -> set[str]:
+    return {
+        name
+        for name, m in module.named_modules()
+        if name and _ATTENTION.search(type(m).__name__) and not _CONTAINER.search(type(m).__name__)
+    }
+
+
+def _inside(name: str, prefixes: set[str]) -> bool:
+    parts = name.split(".")
+    return any(".".join(parts[:i]) in prefixes for i in range(1, len(parts) + 1))
+
+
+def is_bare_pooling(output: Output) -> bool:
+    return bool(_POOLING.search(type(output.module).__name__)) and not list(output.module.parameters())
+
+
+def _is_normalisation(candidate: Candidate) -> bool:
+    return any("norm" in type(o.module).__name__.lower() and not list(o.module.children()) for o in candidate.outputs)

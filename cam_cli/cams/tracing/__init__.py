@@ -1,0 +1,1 @@
+"""One forward of a network and the graph of its head."""

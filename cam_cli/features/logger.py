@@ -1,0 +1,158 @@
+"""Feature maps while a network is trained, in anyone's own loop."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..cams.target_layer.choose import AUTO
+from ..cams.tracing.trace import hooked, undisturbed
+from ..errors import CamxError
+from ..models.layouts import Path, tensors_in
+from .layer import as_map, find_map_layer, maps_at, no_map, prefix_counts, watched
+from .maps import Choice, feature_maps
+from .sheet import draw_sheet
+from .sinks import Sink, as_sink
+
+#: The name of the network itself among its modules.
+_ROOT = ""
+
+
+class FeatureLogger:
+    """Writes sheets of a layer's feature maps to a folder or a sink, as a context manager or as a callback.
+
+    While the context is open, every `every`-th forward of the network (the first one included) is looked at as it
+    happens, nothing is run twice, and in between a forward costs no more than a count:
+
+    >>> with FeatureLogger(model, every=100, to="activations"):
+    ...     for images, labels in loader:
+    ...         loss(model(images), labels).backward()
+
+    As a callback it runs the same pictures after every `every`-th epoch, in evaluation mode and without gradients:
+
+    >>> logger = FeatureLogger(model, to=WandbSink())
+    >>> logger.log(images, step=epoch)
+
+    layer: `auto` (the first convolution that runs) or the name of a module. images: how many pictures of a batch.
+    sort, max_channels: which channels, as in `Choice`; `index` keeps a channel in its place from step to step.
+    mean, std: how the pictures were normalised, one number per channel; without them the tile of the picture
+    goes from its lowest value (black) to its highest (white).
+    Hooks are on the network only while the context is open, and gone when it is left in whatever way.
+    Raises `CamxError` for a layer that does not exist, does not run, or gives no map.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        layer: str = AUTO,
+        every: int = 1,
+        to: Sink | str | os.PathLike[str] = "activations",
+        images: int = 4,
+        sort: str = "index",
+        max_channels: int = 64,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+    ) -> None:
+        if every < 1 or images < 1:
+            raise CamxError(f"FeatureLogger(every={every}, images={images}): both count from 1.")
+        if (mean is None) != (std is None):
+            raise CamxError("FeatureLogger takes mean and std together, or neither.")
+        self.model, self.layer, self.every, self.images = model, layer, every, images
+        self.sink, self.choice = as_sink(to), Choice(sort, max_channels)
+        self._modules = {**watched(model, layer), _ROOT: model}
+        self._normalisation = (tuple(mean), tuple(std)) if mean is not None and std is not None else None
+        self._step = 0
+        self._taken: tuple[str, list[tuple[Path, Tensor]]] | None = None
+        self._hooks: contextlib.AbstractContextManager[None] | None = None
+        self._busy = False
+
+    def __enter__(self) -> FeatureLogger:
+        if self._hooks is not None:
+            raise CamxError("This FeatureLogger is open already. Use one `with` at a time.")
+        self._hooks = hooked(self._modules, self._seen)
+        self._hooks.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        hooks, self._hooks, self._taken = self._hooks, None, None
+        if hooks is not None:
+            # The error is the loop's: shown to the hooks' context, it would come back as if it were ours.
+            hooks.__exit__(None, None, None)
+
+    def log(self, images: Tensor, step: int) -> None:
+        """Write the sheets of normalised pictures B×C×H×W, if `step` is a multiple of `every`.
+
+        The network's mode, gradients and statistics are as before.
+        """
+        if step % self.every:
+            return
+        pictures = images[: self.images]
+        device = next((p.device for p in self.model.parameters()), pictures.device)
+        self._busy = True
+        try:
+            with undisturbed(self.model):
+                layer = find_map_layer(self.model, pictures.to(device), self.layer)
+                self._write(maps_at(self.model, pictures.to(device), layer), layer.name, pictures, step)
+        finally:
+            self._busy = False
+
+    def _seen(self, name: str, _call: int, inputs: tuple[Any, ...], output: Any) -> None:
+        """The hook: keeps what the layer gives, and writes it when the whole forward has ended."""
+        if self._busy:
+            return
+        if name == _ROOT:
+            taken, self._taken = self._taken, None
+            step, self._step = self._step, self._step + 1
+            if step % self.every == 0:
+                self._write_taken(taken, inputs, step)
+        # A forward that broke off leaves its catch behind: the same layer of the next one replaces it.
+        elif self._step % self.every == 0 and (self._taken is None or self._taken[0] == name):
+            found = list(tensors_in(output))
+            if self.layer != AUTO or any(min(tensor.shape[2:], default=0) > 1 for _, tensor in found):
+                # Copies: the next operation may work in place.
+                self._taken = name, [(path, tensor.detach().clone()) for path, tensor in found]
+
+    def _write_taken(
+        self, taken: tuple[str, list[tuple[Path, Tensor]]] | None, inputs: tuple[Any, ...], step: int
+    ) -> None:
+        pictures = inputs[0] if inputs else None
+        if not isinstance(pictures, Tensor) or pictures.dim() != 4:
+            raise CamxError("FeatureLogger needs a network that is called with the images B×C×H×W as first argument.")
+        tensors = dict(taken[1]) if taken else {}
+        size = (pictures.shape[2], pictures.shape[3])
+        for tensor in tensors.values():
+            place = as_map(tensor, len(pictures), size, prefix_counts(self.model))
+            if place is not None and taken:
+                with torch.no_grad():
+                    maps = place[1].to_nchw(tensor)[: self.images].float()
+                    self._write(maps, taken[0], pictures, step)
+                return
+        raise no_map(self.model, self.layer)
+
+    def _write(self, maps: Tensor, layer: str, pictures: Tensor, step: int) -> None:
+        read = feature_maps(maps, layer, self.choice)
+        self.sink.write([draw_sheet(one, self._shown(x)) for one, x in zip(read, pictures, strict=False)], step)
+
+    def _shown(self, picture: Tensor) -> np.ndarray | None:
+        """A normalised picture C×H×W as uint8 H×W×C; None where it has neither one nor three channels."""
+        values = picture.detach().float().cpu()
+        if values.shape[0] not in (1, 3):
+            return None
+        if self._normalisation is not None:
+            mean, std = (torch.tensor(numbers).view(-1, 1, 1) for numbers in self._normalisation)
+            values = values * std + mean
+        else:
+            low, high = values.min(), values.max()
+            values = (values - low) / (high - low).clamp_min(1e-12)
+        pixels: np.ndarray = (values.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+        return pixels

@@ -1,0 +1,66 @@
+"""Batches of pictures in, their feature maps out."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from ..cams.engine.batches import Runner, check_precision
+from ..cams.target_layer.choose import AUTO
+from ..cams.target_layer.probe import probe_picture
+from ..images.picture import Decodable, Picture
+from ..models.catalog import Network
+from .layer import find_map_layer, maps_at
+from .maps import Choice, Reading, feature_maps
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """What to read and how to run. `layer` auto: the first convolution. Raises `CamxError` for an unknown precision."""
+
+    layer: str = AUTO
+    choice: Choice = Choice()
+    device: str = "auto"
+    precision: str = "auto"
+
+    def __post_init__(self) -> None:
+        check_precision(self.precision)
+
+
+class FeatureReader:
+    """A network with the layer whose maps are read, ready for batches."""
+
+    #: It reads the first convolution, before which there is nothing to compile.
+    compiled = False
+
+    def __init__(self, network: Network, options: ReadOptions = ReadOptions()) -> None:
+        """Moves the network to the device and finds the layer. Raises `CamxError` for what cannot be done."""
+        self.network = network
+        self.options = options
+        self._runner = Runner(network, options.device, options.precision)
+        self.device, self.precision = self._runner.device, self._runner.precision
+        preprocessing = network.preprocessing
+        picture = probe_picture(preprocessing.channels, preprocessing.input_size).to(self.device)
+        self.layer = find_map_layer(self._runner.module, picture, options.layer)
+        self.layers = (self.layer,)
+
+    def replica(self) -> FeatureReader:
+        """The same reader on modules of its own, with the same weights in memory: for another thread."""
+        other = copy.copy(self)
+        other._runner = self._runner.replica()
+        other.network = other._runner.network
+        return other
+
+    def read(self, images: Sequence[Decodable]) -> list[Reading]:
+        """The maps of prepared pictures and JPEG files, as one batch or in smaller ones where the memory does not
+        hold it."""
+        return self._runner.in_batches(images, self._batch, lambda one, why: Reading(one, problem=why))
+
+    def _batch(self, pictures: Sequence[Picture], inputs: Tensor) -> list[Reading]:
+        with self._runner.autocast():
+            maps = maps_at(self._runner.module, inputs, self.layer)
+        read = feature_maps(maps, self.layer.name, self.options.choice)
+        return [Reading(picture, one) for picture, one in zip(pictures, read, strict=True)]

@@ -1,0 +1,63 @@
+"""One reading becomes a sheet, a row of the journal, and lines of `activations.csv`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from ..outputs.drawing import encode_image
+from ..outputs.folder import SHEETS, output_name
+from ..outputs.journal import BLANK, OK, Row
+from ..outputs.renderer import Rendered, base_row
+from ..outputs.tables import line, number, text
+from .maps import Channels, Reading
+from .sheet import draw_sheet
+
+NUMBERS = ("mean", "maximum", "energy", "dead")
+COLUMNS = ("image", "status", "error", "layer", "channel", *NUMBERS, "tile", "sheet")
+
+
+def rendered(reading: Reading) -> Rendered:
+    """The sheet of one reading, and its row for the journal."""
+    picture, maps = reading.picture, reading.maps
+    row = base_row(picture)
+    if maps is None:
+        return Rendered({**row, "error": reading.problem}, {})
+    record: dict[str, Any] = {"layer": maps.layer, "grid": [maps.height, maps.width]}
+    row |= {"status": OK, "maps": [record]}
+    if not maps.finite:
+        return Rendered({**row, "status": BLANK, "error": "the feature maps are not finite"}, {})
+    record |= {"channels": _as_record(maps.channels), "shown": maps.shown.tolist()}
+    if maps.blank:
+        return Rendered({**row, "status": BLANK, "error": "the feature maps are zero"}, {})
+    record["sheet"] = output_name(SHEETS, picture.source.key, ".png")
+    return Rendered(row, {record["sheet"]: encode_image(draw_sheet(maps, picture.input), "png")})
+
+
+def table(rows: Iterable[Row]) -> Iterator[bytes]:
+    """`activations.csv` in pieces of UTF-8 (RFC 4180): one line per image and channel, in the order of the channels.
+
+    An image without numbers (failed, not finite) has one line. `tile` is the place on the sheet from 1, by
+    `--sort`; empty for a channel that is not shown.
+    """
+    yield line([*COLUMNS])
+    for row in rows:
+        yield b"".join(map(line, _lines(row)))
+
+
+def _lines(row: Row) -> Iterator[list[Any]]:
+    shown = (row.get("maps") or [{}])[0]
+    start = [text(row["image"]), row["status"], text(row.get("error", "")), text(shown.get("layer", ""))]
+    channels = shown.get("channels")
+    if channels is None:
+        yield [*start, *[""] * (len(COLUMNS) - len(start))]
+        return
+    sheet = text(shown.get("sheet", ""))
+    tiles = {channel: place for place, channel in enumerate(shown["shown"], 1)} if sheet else {}
+    for channel, values in enumerate(zip(*(channels[name] for name in NUMBERS), strict=True)):
+        yield [*start, channel, *map(number, values), tiles.get(channel, ""), sheet]
+
+
+def _as_record(channels: Channels) -> dict[str, list[float]]:
+    """The numbers as the journal keeps them: to nine digits, all that a float32 has."""
+    return {name: [float(f"{value:.9g}") for value in getattr(channels, name)] for name in NUMBERS}

@@ -1,0 +1,64 @@
+"""Where a `FeatureLogger` puts its sheets."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from PIL import Image
+
+from ..errors import CamxError
+from ..outputs import store
+from ..outputs.drawing import encode_image
+from ..outputs.folder import explained_errors
+
+
+class Sink(Protocol):
+    """Takes the sheets of one step: one RGB image per picture, in the order of the batch."""
+
+    def write(self, sheets: Sequence[Image.Image], step: int) -> None: ...
+
+
+class FolderSink:
+    """PNG files `PATH/step-000100/0.png`, one per picture; the folders are made when they are needed.
+
+    `prefix` is the word before the number. Raises `CamxError` when the disk is full or the folder not writable.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], prefix: str = "step-") -> None:
+        self.path, self.prefix = os.fspath(path), prefix
+
+    def write(self, sheets: Sequence[Image.Image], step: int) -> None:
+        with explained_errors(self.path):
+            for index, sheet in enumerate(sheets):
+                name = os.path.join(self.path, f"{self.prefix}{step:06d}", f"{index}.png")
+                store.write_file(name, encode_image(sheet, "png"))
+
+
+class WandbSink:
+    """Images of a Weights & Biases run, under `key`, with the number of the step in the caption.
+
+    `run` None takes the active one. They travel with the loop's own next `run.log` and leave its count of steps
+    alone; `commit` logs them at once, for a loop that logs nothing else. Raises `CamxError` without `wandb` or a run.
+    """
+
+    def __init__(self, run: Any = None, *, key: str = "activations", commit: bool = False) -> None:
+        try:
+            import wandb
+        except ImportError as error:
+            raise CamxError("Logging to W&B needs the package wandb. Install it: pip install wandb.") from error
+        active: Any = wandb.run if run is None else run
+        if active is None:
+            raise CamxError("There is no W&B run to log to. Call wandb.init() first, or give WandbSink(run).")
+        self._run, self._image, self.key, self.commit = active, wandb.Image, key, commit
+
+    def write(self, sheets: Sequence[Image.Image], step: int) -> None:
+        images = [self._image(sheet, caption=f"step {step}, picture {i}") for i, sheet in enumerate(sheets)]
+        self._run.log({self.key: images}, commit=self.commit)
+
+
+def as_sink(to: Sink | str | os.PathLike[str]) -> Sink:
+    """A path as a `FolderSink`, a sink as it is."""
+    return FolderSink(Path(to)) if isinstance(to, (str, os.PathLike)) else to

@@ -1,0 +1,60 @@
+"""How a camera held its picture: from the pixels as they are stored to the upright picture."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from PIL import Image
+
+from .geometry import Frame
+
+_ORIENTATION = 0x0112
+
+
+class Orientation(NamedTuple):
+    """What makes a stored picture upright: first rows become columns, then left and right, top and bottom change."""
+
+    transposed: bool = False
+    mirrored: bool = False
+    flipped: bool = False
+
+    def size(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height upright."""
+        return (height, width) if self.transposed else (width, height)
+
+    def box(self, box: Frame, width: int, height: int) -> Frame:
+        """A rectangle of stored pixels, of which there are `width`×`height`, in the upright picture."""
+        left, top, right, bottom = box
+        if self.transposed:
+            left, top, right, bottom = top, left, bottom, right
+        width, height = self.size(width, height)
+        if self.mirrored:
+            left, right = width - right, width - left
+        if self.flipped:
+            top, bottom = height - bottom, height - top
+        return Frame(left, top, right, bottom)
+
+
+#: By the number in the EXIF data.
+_TURNS = {
+    2: Orientation(mirrored=True),
+    3: Orientation(mirrored=True, flipped=True),
+    4: Orientation(flipped=True),
+    5: Orientation(transposed=True),
+    6: Orientation(transposed=True, mirrored=True),
+    7: Orientation(transposed=True, mirrored=True, flipped=True),
+    8: Orientation(transposed=True, flipped=True),
+}
+
+
+def orientation_of(image: Image.Image) -> Orientation:
+    """How `ImageOps.exif_transpose` turns a JPEG picture, told by its header; broken EXIF data turn nothing."""
+    try:
+        exif = image.getexif()
+        turn = _TURNS.get(exif.get(_ORIENTATION, 1), Orientation())
+        # As it is there: data that cannot be written again turn nothing.
+        exif.tobytes()
+    # A broken block says nothing about the pixels.
+    except Exception:
+        return Orientation()
+    return turn

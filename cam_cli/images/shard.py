@@ -1,0 +1,46 @@
+"""Which images a machine does when several share a run: by a hash of the image's name alone."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ..errors import CamxError
+from .listing import Source
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Share `number` (from 1) of `count`. The share of an image does not change when others are added or removed."""
+
+    number: int
+    count: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.number <= self.count:
+            raise CamxError(
+                f"There is no shard {self.number}/{self.count}. "
+                f"Give i/n with i from 1 to n, such as 1/{max(1, self.count)}."
+            )
+
+    @classmethod
+    def parse(cls, text: str) -> Shard:
+        """`2/8` as the second of eight."""
+        found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text.strip())
+        if found is None:
+            raise CamxError(f"--shard {text!r}: give i/n such as 2/8, or auto to take it from the scheduler.")
+        return cls(int(found[1]), int(found[2]))
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.count}"
+
+    def holds(self, key: str) -> bool:
+        """Whether the image of this name is one of this shard."""
+        digest = hashlib.blake2b(key.encode("utf-8", "surrogateescape"), digest_size=8).digest()
+        return int.from_bytes(digest, "big") % self.count == self.number - 1
+
+    def of(self, sources: Iterable[Source]) -> tuple[Source, ...]:
+        """Those of the sources that are its own, in their order."""
+        return tuple(source for source in sources if self.holds(source.key))

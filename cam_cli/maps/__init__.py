@@ -1,0 +1,1 @@
+"""Class activation maps as arrays: normalised, placed, measured, coloured. numpy only."""

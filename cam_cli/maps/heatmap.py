@@ -1,0 +1,74 @@
+"""Turns a raw map on the network's grid into a heatmap in its place on the image."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ..images.geometry import Frame
+
+#: Brightness of what the network did not see, where a map is drawn.
+UNSEEN = 0.4
+
+
+#: Maps on the pixels are shown up to this percentile: a few pixels would hide all others (Smilkov et al. 2017).
+_FINE_PEAK = 99.0
+
+
+def normalised(values: np.ndarray, *, two_sided: bool = False, fine: bool = False) -> np.ndarray | None:
+    """The positive part of a raw map h×w divided by its peak: float32 in [0, 1], zero staying zero.
+
+    two_sided: both signs, divided by the largest absolute value, in [−1, 1]. fine: a map on the pixels, whose
+    99th percentile is its peak. None for a map that is not finite or has nothing to show.
+    """
+    if not np.isfinite(values).all():
+        return None
+    shown = values.astype(np.float32) if two_sided else np.maximum(values, 0.0).astype(np.float32)
+    size = np.abs(shown)
+    largest = float(size.max())
+    if largest <= 0:
+        return None
+    peak = (float(np.percentile(size, _FINE_PEAK)) if fine else largest) or largest
+    # In two steps: the inverse of a tiny peak would not be finite.
+    heat: np.ndarray = np.clip((shown / np.float32(largest)) / np.float32(peak / largest), -1.0, 1.0)
+    return heat
+
+
+def placed(heat: np.ndarray, frame: Frame, width: int, height: int) -> np.ndarray:
+    """A heatmap h×w in [0, 1] (or [−1, 1]) enlarged onto a picture of `width`×`height`, where it belongs: float32.
+
+    `frame` is the part of the picture (in its pixels) that the map covers; outside it the result is 0.
+    Cubic interpolation (Keys 1981, a = −1/2) between the centres of the grid cells.
+    """
+    rows = interpolation(heat.shape[0], frame.top, frame.bottom, height)
+    columns = interpolation(heat.shape[1], frame.left, frame.right, width)
+    # Not `@`: the threads of a BLAS library cost more than they give here, and take the cores from the network.
+    across = np.ascontiguousarray(columns.T)
+    enlarged: np.ndarray = np.einsum("ri,ic->rc", np.einsum("ri,ij->rj", rows, heat), across)
+    # Cubic interpolation overshoots.
+    return np.clip(enlarged, -1.0 if heat.min() < 0 else 0.0, 1.0, out=enlarged)
+
+
+def seen(frame: Frame, width: int, height: int) -> tuple[slice, slice]:
+    """Rows and columns of the pixels whose centres lie within the frame."""
+    rows = slice(max(0, math.ceil(frame.top - 0.5)), min(height, math.ceil(frame.bottom - 0.5)))
+    columns = slice(max(0, math.ceil(frame.left - 0.5)), min(width, math.ceil(frame.right - 0.5)))
+    return rows, columns
+
+
+def interpolation(cells: int, start: float, stop: float, pixels: int) -> np.ndarray:
+    """The pixels×cells matrix that reads grid cells spanning start…stop at every pixel centre; 0 outside."""
+    centres = np.arange(pixels, dtype=np.float32) + np.float32(0.5)
+    positions = (centres - start) * np.float32(cells / (stop - start)) - np.float32(0.5)
+    padded = _cubic(positions[:, None] - np.arange(-2, cells + 2, dtype=np.float32))
+    matrix = padded[:, 2:-2].copy()
+    matrix[:, 0] += padded[:, :2].sum(1)
+    matrix[:, -1] += padded[:, -2:].sum(1)
+    matrix[(centres < start) | (centres >= stop)] = 0.0
+    return matrix
+
+
+def _cubic(distance: np.ndarray) -> np.ndarray:
+    x = np.abs(distance)
+    return np.where(x <= 1, 1.5 * x**3 - 2.5 * x**2 + 1, np.where(x < 2, -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2, 0.0))

@@ -1,0 +1,40 @@
+"""A heatmap as a few hundred cells that stand in the journal: made, encoded and decoded here only."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ..images.geometry import fitted
+
+#: Long side of a sketch, in cells.
+SKETCH = 24
+
+
+def sketched(mass: np.ndarray) -> np.ndarray:
+    """A heatmap on its raster (`measures.on_raster`) as h×w cells: uint8, 255 for 1, long side at most 24.
+
+    Each cell is the average of what it covers. Small enough for the journal, so that maps can be compared and averaged
+    without the image files.
+    """
+    rows, columns = mass.shape
+    small = fitted(columns, rows, SKETCH)
+    levels = np.asarray(Image.fromarray(mass).resize(small, Image.Resampling.BOX))
+    sketch: np.ndarray = np.rint(np.clip(levels, 0, 1) * 255)
+    return sketch.astype(np.uint8)
+
+
+def encode(sketch: np.ndarray) -> dict[str, Any]:
+    """A sketch h×w of uint8 as JSON: its size, and its rows one after the other in base64."""
+    height, width = sketch.shape
+    return {"width": width, "height": height, "values": base64.b64encode(sketch.tobytes()).decode("ascii")}
+
+
+def decode(record: Mapping[str, Any]) -> np.ndarray:
+    """The cells h×w, uint8, of an encoded sketch. Raises `ValueError` for a record of another shape."""
+    cells = np.frombuffer(base64.b64decode(record["values"]), np.uint8)
+    return cells.reshape(record["height"], record["width"])

@@ -1,0 +1,184 @@
+"""Overlays, heatmaps and arrays: what `--save` can write of one map."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from ..errors import CamxError, nearest
+from ..images.geometry import Frame
+from ..images.picture import CanvasSize, Picture
+from ..maps.colormaps import COLORMAPS, TWO_SIDED, palette
+from ..maps.heatmap import UNSEEN, normalised, placed, seen
+from .png import encode_png
+
+if TYPE_CHECKING:
+    from ..maps.explanation import ClassMap, Explanation
+
+#: What the network did not see, as a table of levels for the three channels.
+_DIMMED = [round(level * UNSEEN) for level in range(256)] * 3
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """How maps are shown. `size`: long side of the overlay, `original` or `model`; `alpha`: share of the colour.
+
+    Raises `CamxError` for values that do not exist.
+    """
+
+    save: tuple[str, ...] = ("overlay",)
+    size: CanvasSize = 512
+    colormap: str = "turbo"
+    alpha: float = 0.5
+    format: str = "png"
+
+    def __post_init__(self) -> None:
+        for kind in self.save:
+            _require("--save", kind, SAVERS)
+        _require("--colormap", self.colormap, COLORMAPS)
+        _require("--format", self.format, FORMATS)
+        if not 0 <= self.alpha <= 1:
+            raise CamxError(f"--alpha {self.alpha} is outside 0 … 1: the share of the colour over the picture.")
+        if isinstance(self.size, int) and self.size < 16:
+            raise CamxError(
+                f"--size {self.size} is too small to see anything. Give 16 pixels or more, `original` or `model`."
+            )
+
+
+def _require(flag: str, value: str, known: Collection[str]) -> None:
+    if value not in known:
+        raise CamxError(f"{flag} {value!r} is unknown.{nearest(value, known)} It is one of {', '.join(known)}.")
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """One map ready to be drawn: the picture H×W×3 uint8, the heat h×w in [0, 1], the raw map, and the frame
+    it covers in pixels of the picture. A two-sided map has its heat in [−1, 1]. `overlay`: H×W×3 uint8, drawn
+    already; the picture is then a smaller one, or none."""
+
+    canvas: np.ndarray
+    heat: np.ndarray
+    raw: np.ndarray
+    frame: Frame
+    two_sided: bool = False
+    overlay: np.ndarray | None = None
+
+
+def drawing_of(picture: Picture, shown: ClassMap) -> Drawing | None:
+    """A map over its picture; None for one that is not finite or has nothing to show."""
+    heat = normalised(shown.values, two_sided=shown.two_sided, fine=shown.fine)
+    if heat is None:
+        return None
+    height, width = picture.canvas.shape[:2]
+    frame = picture.frame_on(width, height)
+    return Drawing(picture.canvas, heat, shown.values, frame, shown.two_sided, shown.overlay)
+
+
+@dataclass(frozen=True)
+class Saver:
+    """A kind of file: its folder in OUT, its extension, and how it is made."""
+
+    folder: str
+    extension: Callable[[Rendering], str]
+    encode: Callable[[Drawing, Rendering], bytes]
+
+
+def draw_overlay(drawing: Drawing, rendering: Rendering) -> Image.Image:
+    """The whole picture, coloured where the network looked and dimmed where it did not see."""
+    if drawing.overlay is not None:
+        return Image.fromarray(drawing.overlay)
+    height, width = drawing.canvas.shape[:2]
+    rows, columns = seen(drawing.frame, width, height)
+    picture = Image.fromarray(drawing.canvas)
+    box = (columns.start, rows.start, columns.stop, rows.stop)
+    levels = _eight_bit(drawing, width, height)[rows, columns]
+    heat = Image.fromarray(levels, "P")
+    heat.putpalette(palette(TWO_SIDED if drawing.two_sided else rendering.colormap).tobytes())
+    if drawing.two_sided:
+        coloured = _two_coloured(picture.crop(box), heat, levels, rendering.alpha)
+    else:
+        coloured = Image.blend(picture.crop(box), heat.convert("RGB"), rendering.alpha)
+    if box != (0, 0, width, height):
+        picture = picture.point(_DIMMED)
+    picture.paste(coloured, box)
+    return picture
+
+
+def _two_coloured(picture: Image.Image, heat: Image.Image, levels: np.ndarray, alpha: float) -> Image.Image:
+    """The picture in grey, so that only what speaks for or against the class has a colour: the stronger, the more."""
+    strength = np.clip(np.abs(levels.astype(np.float32) - 128) * (3 * alpha), 0, 255)
+    grey = picture.convert("L").convert("RGB")
+    return Image.composite(heat.convert("RGB"), grey, Image.fromarray(strength.astype(np.uint8)))
+
+
+def encode_image(image: Image.Image, image_format: str) -> bytes:
+    """PNG (fast rather than small), JPEG or WebP at quality 90."""
+    if image_format == "png":
+        return encode_png(image)
+    buffer = io.BytesIO()
+    image.save(buffer, _PIL_NAMES[image_format], **_PIL_OPTIONS[image_format])
+    return buffer.getvalue()
+
+
+def encode_thumbnail(canvas: np.ndarray, side: int) -> bytes:
+    """A picture H×W×3 uint8 as a JPEG with a long side of at most `side` pixels."""
+    image = Image.fromarray(canvas)
+    image.thumbnail((side, side), Image.Resampling.BICUBIC, reducing_gap=1.0)
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=82)
+    return buffer.getvalue()
+
+
+def _overlay(drawing: Drawing, rendering: Rendering) -> bytes:
+    return encode_image(draw_overlay(drawing, rendering), rendering.format)
+
+
+def _heatmap(drawing: Drawing, rendering: Rendering) -> bytes:
+    height, width = drawing.canvas.shape[:2]
+    return encode_image(Image.fromarray(_eight_bit(drawing, width, height)), "png")
+
+
+def _array(drawing: Drawing, rendering: Rendering) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, drawing.raw.astype(np.float32), allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _eight_bit(drawing: Drawing, width: int, height: int) -> np.ndarray:
+    """The heat in the place of the picture, 0 to 255; of a two-sided map 0 is −1, and 128 nothing."""
+    heat = placed(drawing.heat, drawing.frame, width, height)
+    levels: np.ndarray = np.rint(heat * 127 + 128 if drawing.two_sided else heat * 255)
+    return levels.astype(np.uint8)
+
+
+_PIL_NAMES = {"jpg": "JPEG", "webp": "WEBP"}
+_PIL_OPTIONS = {
+    "jpg": {"quality": 90},
+    "webp": {"quality": 90, "method": 2},
+}
+
+FORMATS = ("png", *_PIL_NAMES)
+
+SAVERS: dict[str, Saver] = {
+    "overlay": Saver("overlays", lambda rendering: rendering.format, _overlay),
+    "heatmap": Saver("heatmaps", lambda rendering: "png", _heatmap),
+    "array": Saver("arrays", lambda rendering: "npy", _array),
+}
+
+
+def overlay(explanation: Explanation, number: int = 0, rendering: Rendering = Rendering()) -> Image.Image:
+    """The picture of an explanation under its map `number`, as `camx explain` draws it; `rendering.size` aside.
+
+    Raises `CamxError` if there is nothing to show.
+    """
+    drawing = None
+    if not explanation.problem:
+        drawing = drawing_of(explanation.picture, explanation.maps[number])
+    if drawing is None:
+        raise CamxError(f"Nothing to show: {explanation.problem or 'the map is zero or not finite'}.")
+    return draw_overlay(drawing, rendering)

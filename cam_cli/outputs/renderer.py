@@ -1,0 +1,113 @@
+"""One explanation becomes the bytes of files and a row: what a worker process does behind the network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..images.picture import Picture, Unreadable
+from ..maps import sketch
+from ..maps.explanation import ClassMap, Explanation
+from ..maps.measures import measured, on_raster
+from .drawing import SAVERS, Rendering, drawing_of, encode_thumbnail
+from .folder import THUMBNAILS, output_name
+from .journal import BLANK, FAILED, OK, Row
+
+
+class Rendered(NamedTuple):
+    """What becomes of one result: its row for the journal, and the bytes of its files by their names in the folder."""
+
+    row: Row
+    files: dict[str, bytes]
+
+
+@dataclass(frozen=True)
+class ExplanationRenderer:
+    """How explanations are drawn; can be pickled, and needs no torch.
+
+    `thumbnail`: long side in pixels of the bare picture that the report shows; 0 for none.
+    """
+
+    rendering: Rendering
+    thumbnail: int = 0
+
+    def of(self, explanation: Explanation) -> Rendered:
+        """The files and the row of one explanation."""
+        picture, files = explanation.picture, dict[str, bytes]()
+        row = base_row(picture)
+        if explanation.problem:
+            return Rendered({**row, "error": explanation.problem}, files)
+        row["top"] = [{"index": p.index, "name": p.name, "prob": p.probability} for p in explanation.ranking]
+        if explanation.correct is not None:
+            row |= {"correct": explanation.correct, "label_index": explanation.label}
+        row["seen"] = _seen(picture)
+        row["maps"] = [self._map(explanation, shown, files) for shown in explanation.maps]
+        if self.thumbnail:
+            row["thumb"] = output_name(THUMBNAILS, picture.source.key, ".jpg")
+            files[row["thumb"]] = encode_thumbnail(picture.canvas, self.thumbnail)
+        blank = not row["maps"] or row["maps"][0]["area"] is None
+        status, error = (BLANK, "the map is zero or not finite") if blank else (OK, "")
+        return Rendered({**row, "status": status, "error": error}, files)
+
+    def _map(self, explanation: Explanation, shown: ClassMap, files: dict[str, bytes]) -> dict[str, Any]:
+        """The record of one map, whose files join `files`; one with nothing to show has no measures and no files."""
+        target = shown.prediction
+        peak = _peak(shown)
+        record: dict[str, Any] = {
+            "method": shown.method,
+            "layer": shown.layer,
+            "target_index": target.index,
+            "target_name": target.name,
+            "target_prob": target.probability,
+            "peak": peak if np.isfinite(peak) else None,
+            "area": None,
+        }
+        if shown.energies:
+            record["energies"] = {layer: energy if np.isfinite(energy) else None for layer, energy in shown.energies}
+        if shown.concept is not None:
+            classes = [{"index": p.index, "name": p.name, "prob": p.probability} for p in shown.concept_classes]
+            record |= {"concept": shown.concept, "concept_classes": classes}
+        picture = explanation.picture
+        drawing = drawing_of(picture, shown)
+        if drawing is None:
+            return record
+        # A two-sided map is measured by its strength, whatever its sign.
+        mass = on_raster(np.abs(drawing.heat), picture.frame, picture.width, picture.height)
+        record |= measured(mass).__dict__ | {"sketch": sketch.encode(sketch.sketched(mass))}
+        method = shown.method if shown.concept is None else f"{shown.method}-{shown.concept}"
+        several = f".{method}.{target.index}" if len(explanation.maps) > 1 else ""
+        for kind in self.rendering.save:
+            saver = SAVERS[kind]
+            name = output_name(saver.folder, picture.source.key, f"{several}.{saver.extension(self.rendering)}")
+            files[name] = saver.encode(drawing, self.rendering)
+            record[kind] = name
+        return record
+
+
+def _peak(shown: ClassMap) -> float:
+    """The largest raw value; of a two-sided map the one that is furthest from zero, with its sign."""
+    low, high = float(shown.values.min()), float(shown.values.max())
+    return low if shown.two_sided and -low > high else high
+
+
+def _seen(picture: Picture) -> list[float]:
+    """The part of the picture that the network saw: left, top, right, bottom in [0, 1] of its width and height."""
+    frame = picture.frame
+    across = [min(1.0, max(0.0, x / picture.width)) for x in (frame.left, frame.right)]
+    down = [min(1.0, max(0.0, y / picture.height)) for y in (frame.top, frame.bottom)]
+    return [round(share, 5) for share in (across[0], down[0], across[1], down[1])]
+
+
+def base_row(image: Picture | Unreadable) -> Row:
+    """What every row begins with, failed until more is known; its position in the input comes with the journal."""
+    source, state = image.source, image.state
+    row: Row = {"image": source.key, "index": -1, "status": FAILED, "error": "", "label": source.label}
+    row |= {"bytes": state.size, "mtime_ns": state.mtime_ns}
+    return row | ({"width": image.width, "height": image.height} if isinstance(image, Picture) else {})
+
+
+def failed_row(unreadable: Unreadable) -> Row:
+    """The row of an image that cannot be explained."""
+    return {**base_row(unreadable), "error": unreadable.reason}

@@ -1,0 +1,231 @@
+"""Several runs that fill one folder: each keeps a journal of its own under `parts/`, and a merge joins them.
+
+Pictures go straight to their place in OUT, since no two shards have the same image. The journal of OUT and those of the
+parts are one: the row of an image is the last one in its part, or else the last one in OUT. Nothing is counted
+or elected between the runs; all that keeps them apart are kernel locks, one per part, and that of OUT itself, which
+a part holds while it begins and a merge while it joins.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import json
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from itertools import groupby, islice
+from typing import Any
+
+from ..errors import CamxError
+from ..images.shard import Shard
+from . import store
+from .folder import JOURNAL, PARTS, RECORD, InUse, OutputFolder, explained_errors, locked_folder
+from .journal import Journal, Row
+
+#: The images of a part as lines `[position in the input, name]`: what a merge needs for the order of the table.
+INPUTS = "inputs.jsonl"
+#: Seconds that a part waits for others that begin at the same moment, or for a merge.
+_PATIENCE = 30.0
+_CHUNK = 1000
+
+Claim = Callable[[str], AbstractContextManager[OutputFolder]]
+
+
+def part_name(shard: Shard) -> str:
+    return f"{PARTS}/{shard.number}-of-{shard.count}"
+
+
+class _Layered(Journal):
+    """A part's own journal over that of OUT, which is only read."""
+
+    below: Journal
+
+    def __contains__(self, key: str) -> bool:
+        return super().__contains__(key) or key in self.below
+
+    def rows(self, keys: Iterable[str]) -> Iterator[Row]:
+        for own, some in groupby(keys, super().__contains__):
+            yield from (super().rows if own else self.below.rows)(some)
+
+
+@dataclass
+class Part(OutputFolder):
+    """The share of one shard: journal and record of its own, pictures in OUT. It derives nothing: a merge does."""
+
+    shard: Shard = Shard(1, 1)
+    parent_lock: Claim = locked_folder
+
+    def file(self, relative: str) -> str:
+        own = part_name(self.shard) if relative in (JOURNAL, RECORD, INPUTS) else ""
+        return os.path.join(self.path, own, relative)
+
+    def begin(self, fingerprint: Mapping[str, Any], keys: Iterable[str] = (), *, overwrite: bool = False) -> None:
+        """Open the part's journal, over what OUT has already; note which of `keys` are its own, and their order.
+
+        Raises `CamxError` if OUT or another part of it holds results of another fingerprint.
+        """
+        if overwrite:
+            raise CamxError(
+                f"--overwrite with --shard: every shard would remove what others wrote. Remove {self.path!r} first."
+            )
+        with self.parent_lock(self.path) as whole:
+            # The first one to begin says for all what OUT holds.
+            whole.check(fingerprint)
+            OutputFolder(os.path.join(self.path, part_name(self.shard))).check(fingerprint)
+            whole.record({"fingerprint": dict(fingerprint), "state": "running"})
+            below = whole.file(JOURNAL)
+            Journal.open(below).close()
+            self.record({"fingerprint": dict(fingerprint), "state": "running"})
+            own = (f"{json.dumps([place, key])}\n".encode() for place, key in enumerate(keys) if self.shard.holds(key))
+            with explained_errors(self.path):
+                store.write_file(self.file(INPUTS), own, durable=True)
+            journal = _Layered.open(self.file(JOURNAL))
+            assert isinstance(journal, _Layered)
+            journal.below = Journal.read(below)
+            self._journal = journal
+
+    def derive(self, name: str, keys: Iterable[str], render: Callable[[Iterable[Row]], Iterable[bytes]]) -> None:
+        """Nothing: what one shard knows is no table of the run."""
+
+
+@contextlib.contextmanager
+def locked_shard_folder(path: str, shard: Shard) -> Iterator[Part]:
+    """Hold the part of a shard for this process; see `locked_part`."""
+    with (
+        locked_part(path, shard, lock_when_free),
+        contextlib.closing(Part(path, shard=shard, parent_lock=lock_when_free)) as part,
+    ):
+        yield part
+
+
+@contextlib.contextmanager
+def locked_part(path: str, shard: Shard, parent_lock: Claim) -> Iterator[None]:
+    """Keep others out of a part; `parent_lock` holds OUT while it begins.
+
+    Raises `CamxError` if the part is in use, if a run holds all of OUT, or if OUT has parts of another number of
+    shards.
+    """
+    with ExitStack() as held:
+        with parent_lock(path):
+            others = {part.count for part in parts_in(path)} - {shard.count}
+            if others:
+                raise CamxError(
+                    f"{path!r} has parts of a run in {min(others)} shards, not {shard.count}. Give --shard "
+                    f"i/{min(others)}, or join them with `camx merge {path}` and remove {path}/{PARTS}."
+                )
+            held.enter_context(locked_folder(os.path.join(path, part_name(shard))))
+        yield
+
+
+def lock_when_free(path: str) -> AbstractContextManager[OutputFolder]:
+    """Hold OUT as soon as others that hold it for a moment are done."""
+    return locked_folder(path, patience=_PATIENCE)
+
+
+@contextlib.contextmanager
+def locked_whole_folder(path: str) -> Iterator[OutputFolder]:
+    """Hold all of an output folder; the rows of parts that are there move into its journal at `begin`."""
+    with locked_folder(path) as folder:
+        whole = _Whole(folder.path)
+        try:
+            yield whole
+        finally:
+            # What came of it is closed, and left away if it was nothing, as that of any folder.
+            folder._journal = whole._journal
+
+
+class _Whole(OutputFolder):
+    def begin(self, fingerprint: Mapping[str, Any], keys: Iterable[str] = (), *, overwrite: bool = False) -> None:
+        self.check(fingerprint, overwrite=overwrite)
+        parts = parts_in(self.path)
+        running = merge_rows(self.path, parts)
+        if running:
+            raise CamxError(f"Shard {running[0]} of {self.path!r} is running. Wait for it, or choose another --output.")
+        remove_parts(self.path, parts)
+        super().begin(fingerprint, keys, overwrite=overwrite)
+
+
+def parts_in(path: str) -> list[Shard]:
+    """The shards that have a part in OUT, by their numbers."""
+    try:
+        names = os.listdir(os.path.join(path, PARTS))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    found = (re.fullmatch(r"([1-9]\d{0,8})-of-([1-9]\d{0,8})", name) for name in names)
+    numbers = sorted((int(m[2]), int(m[1])) for m in found if m)
+    return [Shard(number, count) for count, number in numbers if number <= count]
+
+
+def part_record(path: str, shard: Shard) -> dict[str, Any] | None:
+    """What a part's `run.json` says; None where the shard has not begun."""
+    return OutputFolder(os.path.join(path, part_name(shard))).run_record()
+
+
+def merge_rows(path: str, parts: Sequence[Shard]) -> list[Shard]:
+    """Move the rows of these parts into the journal of OUT, which the caller holds; returns the parts that are in use.
+
+    A kill in between has the same rows moved again, which changes nothing. Raises `CamxError` before anything is moved
+    if a part has another fingerprint than OUT.
+    """
+    record = OutputFolder(path).run_record()
+    if record is not None:
+        for shard in parts:
+            OutputFolder(os.path.join(path, part_name(shard))).check(record["fingerprint"])
+    running = []
+    for shard in parts:
+        folder = os.path.join(path, part_name(shard))
+        try:
+            with locked_folder(folder):
+                _move(os.path.join(folder, JOURNAL), os.path.join(path, JOURNAL))
+        except InUse:
+            running.append(shard)
+    return running
+
+
+def _move(part: str, whole: str) -> None:
+    if not os.path.exists(part):
+        return
+    with explained_errors(os.path.dirname(whole)), contextlib.closing(Journal.open(whole)) as journal:
+        own = Journal.read(part)
+        rows = own.rows(own)
+        while some := list(islice(rows, _CHUNK)):
+            before = {row["image"]: row for row in journal.rows(row["image"] for row in some)}
+            journal.append([row for row in some if before.get(row["image"]) != row])
+        store.remove_if_there(part)
+
+
+def remove_parts(path: str, parts: Iterable[Shard]) -> None:
+    """Remove parts whose rows have been moved; files of others stay."""
+    with explained_errors(path):
+        for shard in parts:
+            folder = os.path.join(path, part_name(shard))
+            for name in (RECORD, INPUTS):
+                store.remove_if_there(os.path.join(folder, name))
+            with contextlib.suppress(OSError):
+                store.system.remove_folder(folder)
+        with contextlib.suppress(OSError):
+            store.system.remove_folder(os.path.join(path, PARTS))
+
+
+def in_input_order(path: str, parts: Iterable[Shard]) -> Iterator[str]:
+    """The names of the images of these parts, in the order of the input; nothing is held in memory."""
+    lists = [_lines(os.path.join(path, part_name(shard), INPUTS)) for shard in parts]
+    return (key for _, key in heapq.merge(*lists))
+
+
+def _lines(path: str) -> Iterator[tuple[int, str]]:
+    """The lines of one list, some at a time: there may be more lists than files that a process may have open."""
+    start = 0
+    while os.path.exists(path):
+        with open(path, "rb") as file:
+            file.seek(start)
+            some = list(islice(file, _CHUNK))
+            start = file.tell()
+        if not some:
+            return
+        for line in some:
+            place, key = json.loads(line)
+            yield place, key

@@ -1,0 +1,94 @@
+"""Decoding ahead of the loop: in worker processes, in order, within the memory that there is."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple, TypeVar
+
+from ..errors import UnreadableImage
+from ..images.listing import Source
+from ..images.picture import Decodable, Fetched, TooLarge, Unreadable, state_of
+from ..images.remote import fetch, is_remote
+from ..images.workers import WorkerFailed, Workers
+from .memory import InFlightMemory, MemoryReservation
+
+T = TypeVar("T")
+
+#: A picture that takes more to decode than this many bytes asks first.
+_UNASKED = 128 << 20
+
+
+class Loaded(NamedTuple):
+    """What became of one file, and the seconds that it took."""
+
+    item: Decodable | Unreadable
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """Decodes one image in a worker process; safe to call from several threads.
+
+    `load` can be pickled: it takes a `Source` and `unasked`, the bytes above which it only says how `TooLarge` it is.
+    """
+
+    workers: Workers
+    load: Callable[..., Decodable | Unreadable | TooLarge]
+    memory: MemoryReservation
+
+    def __call__(self, source: Source) -> Loaded:
+        began = time.perf_counter()
+        try:
+            item = self._load(source)
+        except (WorkerFailed, UnreadableImage) as error:
+            item = Unreadable(source, str(error), state_of(source))
+        return Loaded(item, time.perf_counter() - began)
+
+    def _load(self, source: Source) -> Decodable | Unreadable:
+        # Waiting for a network is no work: a thread does it, and no worker needs to know how.
+        image = Fetched(source, fetch(source.path, source.span)) if is_remote(source.path) else source
+        item = self.workers.call(partial(self.load, unasked=_UNASKED), image)
+        if not isinstance(item, TooLarge):
+            return item
+        with self.memory.reserve(item.bytes):
+            whole = self.workers.call(self.load, image)
+        assert not isinstance(whole, TooLarge)
+        return whole
+
+
+def prefetch(
+    pool: ThreadPoolExecutor,
+    decode: Callable[[T], Loaded],
+    items: Iterable[T],
+    *,
+    limit: Callable[[], int],
+    room: InFlightMemory,
+) -> Iterator[Loaded]:
+    """Results in the order of the items, with at most `limit()` of them under way or waiting.
+
+    Each picture takes its place in the `room`, which whoever is done with it gives back.
+    """
+    running: deque[tuple[int, Future[Loaded]]] = deque()
+
+    def one(turn: int, item: T) -> Loaded:
+        room.wait(turn)
+        loaded = decode(item)
+        room.take(loaded.item.nbytes)
+        return loaded
+
+    def first() -> Loaded:
+        turn, future = running.popleft()
+        room.await_turn(turn)
+        return future.result()
+
+    for turn, item in enumerate(items):
+        running.append((turn, pool.submit(one, turn, item)))
+        while len(running) >= limit():
+            yield first()
+    while running:
+        yield first()

@@ -1,0 +1,54 @@
+"""The data of a page in parts: inside the page, or as scripts beside it that are loaded when they are needed.
+
+`fetch` does not work from `file://`; a classic script does. A part is one call of `camxPart` with JSON in it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any, Protocol
+
+from ..outputs import store
+from ..outputs.folder import REPORT_DATA
+
+
+class Chunks(Protocol):
+    """Takes the parts; `base` is where the page finds them: the start of their addresses, or "" inside itself."""
+
+    base: str
+    inside: dict[str, Any]
+
+    def put(self, name: str, value: Any) -> None: ...
+
+
+class Inside:
+    """Parts that stand in the page."""
+
+    base = ""
+
+    def __init__(self) -> None:
+        self.inside: dict[str, Any] = {}
+
+    def put(self, name: str, value: Any) -> None:
+        self.inside[name] = value
+
+
+class Beside:
+    """Parts as files `report/data/<build>-<name>.js`; another build leaves those of the page that is there alone."""
+
+    def __init__(self, path: str, build: str) -> None:
+        self.inside: dict[str, Any] = {}
+        self.build = build
+        self.base = f"data/{build}-"
+        self._start = os.path.join(path, REPORT_DATA, build)
+
+    def put(self, name: str, value: Any) -> None:
+        text = f'camxPart("{name}",{script_safe(value)});\n'
+        store.write_file(f"{self._start}-{name}.js", text.encode("ascii"))
+
+
+def script_safe(value: Any) -> str:
+    """JSON in ASCII that ends no script element and begins no comment, whatever the texts in it."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False, default=str)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

@@ -1,0 +1,212 @@
+"""What is logged of the results of `camx explain`, from their folder alone."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..images.picture import file_state
+from ..outputs.journal import BLANK, FAILED, OK, Row
+from .pictures import LEVELS, levels_of
+from .results import ResultsFolder
+from .table_sample import TableSample
+from .tracker import Box, Confusion, ImageCell, Scalar, Table, Value
+
+#: Rows of a table that W&B's own file of a run can hold.
+_MOST_ROWS = 10_000
+_SIDE = 512
+#: Maps of an image that are masks of it; classes of a confusion matrix.
+_MASKS, _CLASSES = 8, 100
+_MEASURES = ("peak", "area", "center_x", "center_y", "border", "entropy")
+
+
+@dataclass
+class _Overview:
+    """Counts and sums over all rows."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    labelled: int = 0
+    correct: int = 0
+    in_top_five: int = 0
+    ranked: int = 0
+    measured: int = 0
+    sums: Counter[str] = field(default_factory=Counter)
+    failures: list[list[Scalar | ImageCell]] = field(default_factory=list)
+    _names: dict[int, str] = field(default_factory=dict)
+    _predicted: Counter[str] = field(default_factory=Counter)
+    _taken: Counter[tuple[int | None, str, str]] = field(default_factory=Counter)
+    _right: Counter[tuple[int | None, str]] = field(default_factory=Counter)
+
+    def add(self, row: Row) -> None:
+        self.counts[row["status"]] += 1
+        if row["status"] == FAILED and len(self.failures) < _MOST_ROWS:
+            self.failures.append([row["image"], row.get("label", ""), row.get("error", "")])
+        top = row.get("top") or []
+        if top:
+            self._names.update((entry["index"], entry["name"]) for entry in top)
+            self._predicted[top[0]["name"]] += 1
+        if top and "correct" in row:
+            self._label(row, top)
+        first = (row.get("maps") or [{}])[0]
+        if row["status"] == OK and first.get("area") is not None:
+            self.measured += 1
+            self.sums.update({name: first[name] for name in _MEASURES if first.get(name) is not None})
+
+    def _label(self, row: Row, top: list[dict[str, Any]]) -> None:
+        index = row.get("label_index")
+        self.labelled += 1
+        self.correct += row["correct"]
+        self._taken[index, row["label"], top[0]["name"]] += 1
+        self._right[index, row["label"]] += row["correct"]
+        if index is not None:
+            self.ranked += 1
+            self.in_top_five += any(entry["index"] == index for entry in top[:5])
+
+    def confusion(self) -> Counter[tuple[str, str]]:
+        """How often which class was taken for which."""
+        pairs: Counter[tuple[str, str]] = Counter()
+        for (index, label, predicted), count in self._taken.items():
+            pairs[self._named(index, label), predicted] += count
+        return pairs
+
+    def classes(self) -> list[list[Scalar | ImageCell]]:
+        """Class, how often predicted, how often the label, of those correct, and their share; the largest first."""
+        labelled, correct = Counter[str](), Counter[str]()
+        for (actual, _), count in self.confusion().items():
+            labelled[actual] += count
+        for (index, label), count in self._right.items():
+            correct[self._named(index, label)] += count
+        names = sorted({*self._predicted, *labelled}, key=lambda name: (-labelled[name], -self._predicted[name], name))
+        return [
+            [name, self._predicted[name], labelled[name], correct[name], _share(correct[name], labelled[name])]
+            for name in names[:_MOST_ROWS]
+        ]
+
+    def _named(self, index: int | None, label: str) -> str:
+        """A label may be another word for its class: it gets the class's name, where that has occurred."""
+        return label if index is None else self._names.get(index, label)
+
+
+def explained(results: ResultsFolder, cap: int) -> tuple[dict[str, Value], dict[str, Scalar], list[str]]:
+    """Tables and matrix, the summary, and what the user should know of them."""
+    overview, choice = _Overview(), TableSample(cap)
+    for row in results.rows():
+        overview.add(row)
+        choice.add(row)
+    chosen = choice.chosen()
+    rows = list(results.rows(chosen))
+    top_k = max((len(row.get("top") or []) for row in rows), default=1)
+    originals = _Originals(results)
+    table = Table(_columns(top_k), [_cells(row, chosen[row["image"]], top_k, results, originals) for row in rows])
+    values: dict[str, Value] = {
+        "explanations": table,
+        "classes": Table(("class", "predicted", "labelled", "correct", "accuracy"), overview.classes()),
+    }
+    if overview.failures:
+        values["failures"] = Table(("path", "label", "error"), overview.failures)
+    if overview.labelled:
+        values["confusion"] = Confusion(most_common(overview.confusion()))
+    words = [f"the table shows {choice.said()}"]
+    if originals.missing:
+        words.append(f"{originals.missing} pictures are not where they were: the table has their overlays only")
+    if overview.counts[FAILED] > len(overview.failures):
+        words.append(f"the first {len(overview.failures)} of {overview.counts[FAILED]} failures")
+    return values, _summary(overview, len(rows)), words
+
+
+def _columns(top_k: int) -> tuple[str, ...]:
+    others = [f"top{k}_{what}" for k in range(2, top_k + 1) for what in ("name", "prob")]
+    return (
+        *("image", "overlay", "chosen", "label", "prediction", "probability", "correct"),
+        *others,
+        *("method", "layer", "target", "target_prob", *(f"cam_{name}" for name in _MEASURES)),
+        *("status", "width", "height", "path"),
+    )
+
+
+def _cells(row: Row, why: str, top_k: int, results: ResultsFolder, originals: _Originals) -> list[Scalar | ImageCell]:
+    top = row.get("top") or []
+    first = (row.get("maps") or [{}])[0]
+    others = [entry[what] for entry in top[1:] for what in ("name", "prob")]
+    others += [None] * (2 * (top_k - 1) - len(others))
+    best = top[0] if top else {"name": None, "prob": None}
+    return [
+        _picture(row, originals),
+        results.picture(first.get("overlay")),
+        *(why, row.get("label") or None, best["name"], best["prob"], row.get("correct")),
+        *others,
+        *(first.get("method"), first.get("layer"), first.get("target_name"), first.get("target_prob")),
+        *(first.get(name) for name in _MEASURES),
+        *(row["status"], row.get("width"), row.get("height"), row["image"]),
+    ]
+
+
+def _picture(row: Row, originals: _Originals) -> ImageCell | None:
+    """The plain picture under the levels of its maps, with the box of the first one.
+
+    Masks have the same names in all rows, so that one switch of the table shows one kind of map.
+    """
+    path = originals.of(row)
+    if path is None:
+        return None
+    masks: dict[str, np.ndarray] = {}
+    boxes: list[Box] = []
+    places = Counter[str]()
+    for shown in (row.get("maps") or [])[:_MASKS]:
+        method = shown["method"]
+        places[method] += 1
+        grid = levels_of(shown, row["width"], row["height"])
+        if grid is not None:
+            masks[method if places[method] == 1 else f"{method} {places[method]}"] = grid
+            if not boxes and shown.get("box"):
+                boxes.append(Box(tuple(shown["box"]), str(shown["target_name"])))
+    return ImageCell(path, _SIDE, masks, LEVELS, boxes)
+
+
+class _Originals:
+    """Where the pictures are that were explained; on another machine there may be thumbnails only, or nothing."""
+
+    def __init__(self, results: ResultsFolder) -> None:
+        self._results = results
+        self.missing = 0
+
+    def of(self, row: Row) -> str | None:
+        path = os.path.join(self._results.inputs, row["image"])
+        if file_state(path) == (row.get("bytes"), row.get("mtime_ns")):
+            return path
+        thumbnail = self._results.picture(row.get("thumb"))
+        self.missing += thumbnail is None
+        return thumbnail.path if thumbnail else None
+
+
+def most_common(confusion: Mapping[tuple[str, str], int]) -> dict[tuple[str, str], int]:
+    """The matrix of the classes that occur most, every cell of it, so that it is square."""
+    occurs: Counter[str] = Counter()
+    for pair, count in confusion.items():
+        for name in pair:
+            occurs[name] += count
+    kept = sorted(name for name, _ in occurs.most_common(_CLASSES))
+    return {(actual, predicted): confusion.get((actual, predicted), 0) for actual in kept for predicted in kept}
+
+
+def _summary(overview: _Overview, rows: int) -> dict[str, Scalar]:
+    counts = overview.counts
+    return {
+        "images": sum(counts.values()),
+        **{status: counts[status] for status in (OK, FAILED, BLANK)},
+        "labelled": overview.labelled,
+        "accuracy@1": _share(overview.correct, overview.labelled),
+        "accuracy@5": _share(overview.in_top_five, overview.ranked),
+        **{f"cam_{name}": _share(overview.sums[name], overview.measured) for name in _MEASURES},
+        "table/rows": rows,
+        "table/of": sum(counts.values()) - counts[FAILED],
+    }
+
+
+def _share(part: float, whole: int) -> float | None:
+    return part / whole if whole else None
