@@ -314,8 +314,8 @@ def test_pixels_come_from_the_device_once_per_batch(
             moved.append([tuple(one.shape) for one in found])
         return on_host(found)
 
-    for module in ("decoding", "painting"):
-        monkeypatch.setattr(f"cam_cli.cams.{module}.on_host", counted)
+    for module in ("device_decoding", "device_overlays"):
+        monkeypatch.setattr(f"cam_cli.cams.engine.{module}.on_host", counted)
     monkeypatch.setattr("cam_cli.pipeline.explain.thumbnail_side", lambda images: 50)
     assert camx("explain", "in", *ARGV, report, "-b", 2) == 0
     assert sorted(map(len, moved)) == ([2, 4, 4] if report == "--report" else [1, 2, 2])
