@@ -144,7 +144,7 @@ def test_a_lost_device_marks_the_images_in_flight_and_the_run_continues(
 def sizes_until_settled(cost: Callable[[int], float], device: torch.device = CPU) -> list[int]:
     """The sizes of the batches until one is chosen, which is the last; batches end three after they began."""
     size, sizes, flying = BatchSize(None, device), [], []
-    while not size.gc_frozen:
+    while not size.settled:
         sizes.append(size.next())
         flying.append(sizes[-1])
         if len(flying) == 3:

@@ -190,7 +190,7 @@ def test_files_that_vanish_or_change_meanwhile(
         return real(*arguments)
 
     with monkeypatch.context() as patched:
-        patched.setattr(session, "left_to_do", meanwhile)
+        patched.setattr(session, "pending_sources", meanwhile)
         assert camx("explain", images, *TINY, "-q") == 1
     found = rows()
     assert len(found) == 7
