@@ -1,4 +1,4 @@
-"""Make the picture of the README from `sample_images/`: `python benchmarks/readme_picture.py docs/overlays.jpg`."""
+"""Make the picture of the README from `sample_images/`: `python tools/readme_picture.py docs/overlays.jpg`."""
 
 from __future__ import annotations
 

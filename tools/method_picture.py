@@ -1,6 +1,6 @@
 """Make the picture of docs/methods.md, every method on one sample.
 
-`python benchmarks/method_picture.py docs/methods.jpg`
+`python tools/method_picture.py docs/methods.jpg`
 """
 
 from __future__ import annotations
