@@ -13,6 +13,7 @@ from pathlib import PurePath
 from typing import NamedTuple
 
 from ..errors import CamxError
+from .keys import distinct_key, image_key
 from .remote import is_remote, listed
 from .tables import read_table
 from .tars import is_tar, members
@@ -133,12 +134,11 @@ def find(arguments: Sequence[str], filters: Filters = Filters(), *, limit: int |
             raise CamxError(_nothing(argument, skipped, linked[links:]))
         passed_over += skipped
     base, start = _common({entry.root for entry in found.values()})
-    sources = [
-        Source(
-            absolute[start:].replace(os.sep, "/"), entry.path, entry.label, entry.folder_label, entry.span, entry.told
-        )
-        for absolute, entry in found.items()
-    ]
+    keyed: dict[str, Source] = {}
+    for absolute, entry in found.items():
+        key = distinct_key(image_key(absolute[start:].replace(os.sep, "/")), absolute, keyed)
+        keyed[key] = Source(key, entry.path, entry.label, entry.folder_label, entry.span, entry.told)
+    sources = list(keyed.values())
     found.clear()
     kept = [source for source in sources if not _matches(source.key, filters.exclude)] if filters.exclude else sources
     if not kept:

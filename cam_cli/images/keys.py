@@ -1,0 +1,38 @@
+"""Names of images: the one place that turns what a source calls an image into a path that stays below a folder."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Container
+
+#: Stands for a name without any usable part.
+_NAMELESS = "image"
+
+
+def image_key(name: str) -> str:
+    """The key of an image: a relative path with `/`, from whatever a list, an archive or a server calls it.
+
+    The key has no empty part, no `.`, no `..`, and no NUL. Parts that would leave the folder, or that no file system
+    takes, are percent-encoded, so that they stay readable: `../x.jpg` becomes `%2E%2E/x.jpg`.
+    """
+    parts = name.replace("\0", "%00").split("/")
+    kept = ["%2E%2E" if part == ".." else part for part in parts if part not in ("", ".")]
+    return "/".join(kept) or _NAMELESS
+
+
+def is_image_key(name: object) -> bool:
+    """Whether a name read from a journal or a part is such a key; anything else must not become a path."""
+    return isinstance(name, str) and name != "" and image_key(name) == name
+
+
+def distinct_key(key: str, origin: str, taken: Container[str]) -> str:
+    """The key itself, or one with a digest of `origin` before its extension where the key is taken already."""
+    if key not in taken:
+        return key
+    stem, extension = os.path.splitext(key)
+    digest = hashlib.sha256(os.fsencode(origin)).hexdigest()
+    length = 8
+    while (other := f"{stem}~{digest[:length]}{extension}") in taken and length < len(digest):
+        length += 8
+    return other
