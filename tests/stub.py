@@ -16,7 +16,6 @@ from cam_cli.images.geometry import Frame
 from cam_cli.images.listing import Inputs, Source, find
 from cam_cli.images.picture import Picture, Unreadable, file_state
 from cam_cli.models.catalog import ModelSpec
-from cam_cli.outputs.folder import TABLE
 from cam_cli.outputs.journal import OK
 from cam_cli.outputs.renderer import Rendered, base_row
 from cam_cli.outputs.tables import table
@@ -24,6 +23,7 @@ from cam_cli.pipeline import Stop, Summary, session
 from cam_cli.pipeline.job import Job
 from cam_cli.pipeline.loop import Work
 from cam_cli.pipeline.progress import Silent
+from cam_cli.run_layout import TABLE
 
 #: That of the overlays.
 EXTENSION = "png"

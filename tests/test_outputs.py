@@ -23,31 +23,36 @@ from cam_cli.outputs.journal import Journal
 from cam_cli.outputs.tables import columns, table
 
 
+def row(image: str, **more: Any) -> Any:
+    return {"image": image, "status": "ok", **more}
+
+
 def rows_of(journal: Journal) -> dict[str, Any]:
-    return {row["image"]: row for row in journal.rows(journal)}
+    return {row["image"]: row.get("index") for row in journal.rows(journal)}
 
 
 def test_the_last_line_of_an_image_counts(tmp_path: Path) -> None:
     journal = Journal.open(str(tmp_path / "j"))
-    journal.append([{"image": "a", "n": 1}, {"image": "b", "n": 2}])
-    journal.append([{"image": "a", "n": 3}])
-    assert rows_of(journal) == {"a": {"image": "a", "n": 3}, "b": {"image": "b", "n": 2}}
+    journal.append([row("a", index=1), row("b", index=2)])
+    journal.append([row("a", index=3)])
+    assert rows_of(journal) == {"a": 3, "b": 2}
     journal.close()
-    assert [row["n"] for row in Journal.read(str(tmp_path / "j")).rows(["b", "none", "a"])] == [2, 3]
+    assert [one.get("index") for one in Journal.read(str(tmp_path / "j")).rows(["b", "none", "a"])] == [2, 3]
 
 
-@pytest.mark.parametrize("tail", [b'{"image":"c"', b"\x00\x00", b'{"image":"c","n":9}'])
+@pytest.mark.parametrize("tail", [b'{"image":"c"', b"\x00\x00", b'{"image":"c","status":"ok"}'])
 def test_a_torn_last_line_was_never_written(tmp_path: Path, tail: bytes) -> None:
     path = tmp_path / "j"
-    path.write_bytes(b'{"image":"a","n":1}\nnot json\n{"image":"b","n":2}\n' + tail)
+    path.write_bytes(b'{"image":"a","status":"ok"}\nnot json\n{"image":"b","status":"ok"}\n' + tail)
     journal = Journal.open(str(path))
     assert sorted(rows_of(journal)) == ["a", "b"]
-    journal.append([{"image": "c", "n": 3}])
+    assert journal.damaged == 1, "a damaged line is counted, a torn one was never written"
+    journal.append([row("c")])
     journal.close()
     assert sorted(rows_of(Journal.read(str(path)))) == ["a", "b", "c"]
 
 
-ROW = {
+ROW: Any = {
     "image": "=cmd|x.jpg",
     "status": "ok",
     "error": "",
@@ -62,7 +67,7 @@ ROW = {
 
 
 def test_the_table_is_rfc_4180_and_no_cell_is_a_formula() -> None:
-    failed = {"image": "b\n\udcff.jpg", "status": "failed", "error": "broken, at last"}
+    failed: Any = {"image": "b\n\udcff.jpg", "status": "failed", "error": "broken, at last"}
     data = b"".join(table([ROW, failed], 2))
     assert data.count(b"\r\n") == 3
     one, two = csv.DictReader(io.StringIO(data.decode(), newline=""))
@@ -175,7 +180,7 @@ def test_overwriting_removes_only_what_camx_wrote(tmp_path: Path) -> None:
     with locked_folder(str(tmp_path)) as folder:
         folder.begin({"a": 1})
         folder.write("overlays/x.png", b"mine")
-        folder.append([{"image": "x", "maps": [{"overlay": "overlays/x.png"}]}])
+        folder.append([row("x", maps=[{"overlay": "overlays/x.png"}])])
     (tmp_path / "overlays" / "foreign.png").write_bytes(b"yours")
     with locked_folder(str(tmp_path)) as folder:
         folder.begin({"a": 2}, overwrite=True)
@@ -215,7 +220,7 @@ def test_nothing_outside_our_folders_is_ever_deleted(tmp_path: Path) -> None:
     with locked_folder(str(out)) as folder:
         folder.begin({"a": 1})
         lies = [str(victim), "../victim", "overlays/../../victim", "predictions.csv"]
-        folder.append([{"image": str(i), "maps": [{"overlay": lie}]} for i, lie in enumerate(lies)])
+        folder.append([row(str(i), maps=[{"overlay": lie}]) for i, lie in enumerate(lies)])
     (out / "run.json").write_text((out / "run.json").read_text().replace("running", "finished"))
     with locked_folder(str(out)) as folder:
         folder.begin({"a": 1}, overwrite=True)
@@ -227,10 +232,10 @@ def test_a_new_row_takes_the_files_of_the_old_one_with_it(tmp_path: Path) -> Non
         folder.begin({"a": 1})
         for name in ("overlays/x.png", "heatmaps/x.png", "overlays/y.png"):
             folder.write(name, b"-")
-        folder.append([{"image": "x", "maps": [{"overlay": "overlays/x.png", "heatmap": "heatmaps/x.png"}]}])
-        folder.append([{"image": "x", "maps": [{"overlay": "overlays/x.png"}]}])
+        folder.append([row("x", maps=[{"overlay": "overlays/x.png", "heatmap": "heatmaps/x.png"}])])
+        folder.append([row("x", maps=[{"overlay": "overlays/x.png"}])])
         assert sorted(p.name for p in (tmp_path / "heatmaps").iterdir()) == []
-        folder.append([{"image": "x", "status": "failed"}])
+        folder.append([row("x", status="failed")])
         assert [p.name for p in (tmp_path / "overlays").iterdir()] == ["y.png"]
 
 
@@ -247,7 +252,7 @@ def test_what_a_killed_run_left_half_written_is_removed(tmp_path: Path) -> None:
 def test_overwriting_continues_what_was_interrupted(tmp_path: Path) -> None:
     with locked_folder(str(tmp_path)) as folder:
         folder.begin({"a": 1})
-        folder.append([{"image": "x"}])
+        folder.append([row("x")])
     with locked_folder(str(tmp_path)) as folder:
         folder.begin({"a": 1}, overwrite=True)
         assert list(folder.journal) == ["x"]

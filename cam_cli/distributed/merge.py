@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from ..errors import CamxError
 from ..images.shard import Shard
-from ..outputs.folder import TABLE, OutputFolder
+from ..outputs.folder import OutputFolder
 from ..outputs.journal import BLANK, FAILED, OK, Row
+from ..outputs.record import Fingerprint, RunRecord, ShardRecord, Stage
 from ..outputs.shards import in_input_order, lock_when_free, merge_rows, part_record, parts_in, remove_parts
 from ..outputs.tables import table
 from ..pipeline.progress import Progress
 from ..report import build_report
+from ..run_layout import TABLE
 
 FINISHED, INCOMPLETE = "finished", "incomplete"
+#: Fields of the record of a part that has come to an end.
+_AT_THE_END = frozenset(
+    {"images", OK, FAILED, BLANK, "skipped", "seconds", "stages", "plan", "job", "state", "finished"}
+)
 
 
 @dataclass(frozen=True)
 class Merged:
     """The record of the whole run, and for each shard that is not finished how it stands."""
 
-    record: dict[str, Any]
+    record: RunRecord
     unfinished: dict[Shard, str] = field(default_factory=dict)
 
 
@@ -37,7 +41,7 @@ def merge(path: str) -> Merged:
     if OutputFolder(path).run_record() is None:
         raise CamxError(f"{path!r} holds no results of camx. Give the --output of the shards.")
     with lock_when_free(path) as folder:
-        record = folder.run_record() or {}
+        record = folder.run_record() or RunRecord()
         parts = parts_in(path)
         if not parts:
             return Merged(record)
@@ -56,7 +60,7 @@ def merge(path: str) -> Merged:
         return Merged(merged, unfinished)
 
 
-def derive(folder: OutputFolder, parts: Sequence[Shard], fingerprint: dict[str, Any]) -> Progress:
+def derive(folder: OutputFolder, parts: Sequence[Shard], fingerprint: Fingerprint) -> Progress:
     """Write the table of the images of these parts, in input order, from the journal of the folder; what its rows
     add up to."""
     tally = Progress(total=0)
@@ -79,7 +83,7 @@ def _check_one_run(path: str, parts: Sequence[Shard]) -> None:
         raise CamxError(f"{path!r} has parts of runs in {numbers} shards. Keep those of one run, and merge again.")
 
 
-def _unfinished(count: int, begun: dict[Shard, dict[str, Any]], running: Sequence[Shard]) -> dict[Shard, str]:
+def _unfinished(count: int, begun: dict[Shard, RunRecord], running: Sequence[Shard]) -> dict[Shard, str]:
     """How each shard stands that is not finished."""
     states = {}
     for number in range(1, count + 1):
@@ -93,45 +97,58 @@ def _unfinished(count: int, begun: dict[Shard, dict[str, Any]], running: Sequenc
     return states
 
 
-def _joined(
-    begun: dict[Shard, dict[str, Any]], tally: Progress, state: str, fingerprint: dict[str, Any]
-) -> dict[str, Any]:
+def _joined(begun: dict[Shard, RunRecord], tally: Progress, state: str, fingerprint: Fingerprint) -> RunRecord:
     """One record from those of the parts. `seconds` is that of the longest, as if all had begun together."""
-    ended = {shard: record for shard, record in begun.items() if "images" in record}
+    ended = {shard: record for shard, record in begun.items() if record.keys() >= _AT_THE_END}
     if not ended:
         return {"fingerprint": fingerprint, "state": "running"}
-    longest = max(ended.values(), key=lambda record: record["seconds"])
-    done_now = sum(_done_now(record) for record in ended.values())
-    images = sum(record["images"] for record in ended.values())
+    records = list(ended.values())
+    longest = max(records, key=_seconds)
+    seconds, done_now = _seconds(longest), sum(map(_done_now, records))
+    images = sum(record["images"] for record in records)
     return {
         **longest,
         "state": state,
         "images": images,
-        **{status: tally.counts[status] for status in (OK, FAILED, BLANK)},
-        "skipped": sum(record["skipped"] for record in ended.values()),
+        "ok": tally.counts[OK],
+        "failed": tally.counts[FAILED],
+        "blank": tally.counts[BLANK],
+        "skipped": sum(record["skipped"] for record in records),
         "labelled": tally.labelled,
         "accuracy": round(tally.correct / tally.labelled, 6) if tally.labelled else None,
-        "images_per_second": round(done_now / longest["seconds"], 3) if longest["seconds"] else 0.0,
-        "stages": _stages(ended.values(), done_now),
+        "images_per_second": round(done_now / seconds, 3) if seconds else 0.0,
+        "stages": _stages(records, done_now),
         "plan": {**longest["plan"], "images": images},
         "job": {**longest["job"], "shard": None},
-        "shards": [
-            {"shard": str(shard), **{name: record[name] for name in ("state", "images", "seconds", "finished")}}
-            for shard, record in ended.items()
-        ],
+        "shards": [_of_shard(shard, record) for shard, record in ended.items()],
         "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
 
 
-def _done_now(record: dict[str, Any]) -> int:
-    return int(sum(record[status] for status in (OK, FAILED, BLANK)) - record["skipped"])
+def _seconds(record: RunRecord) -> float:
+    seconds = record["seconds"]
+    return sum(seconds.values()) if isinstance(seconds, dict) else seconds
 
 
-def _stages(records: Iterable[dict[str, Any]], done: int) -> dict[str, dict[str, float | None]]:
-    seconds: Counter[str] = Counter()
+def _done_now(record: RunRecord) -> int:
+    return record["ok"] + record["failed"] + record["blank"] - record["skipped"]
+
+
+def _of_shard(shard: Shard, record: RunRecord) -> ShardRecord:
+    return {
+        "shard": str(shard),
+        "state": record["state"],
+        "images": record["images"],
+        "seconds": _seconds(record),
+        "finished": record["finished"],
+    }
+
+
+def _stages(records: Iterable[RunRecord], done: int) -> dict[str, Stage]:
+    seconds: dict[str, float] = {}
     for record in records:
         for name, stage in record["stages"].items():
-            seconds[name] += stage["seconds"]
+            seconds[name] = seconds.get(name, 0.0) + stage["seconds"]
     return {
         n: {"seconds": round(s, 3), "images_per_second": round(done / s, 2) if s else None} for n, s in seconds.items()
     }

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, cast
 
 from ..outputs.drawing import encode_image
-from ..outputs.folder import SHEETS, output_name
+from ..outputs.folder import output_name
 from ..outputs.journal import BLANK, OK, Row
 from ..outputs.renderer import Rendered, base_row
+from ..outputs.rows import Channels as ChannelsRow
+from ..outputs.rows import MapRow, first_map
 from ..outputs.tables import line, number, text
+from ..run_layout import SHEETS
 from .maps import Channels, Reading
 from .sheet import draw_sheet
 
@@ -23,7 +26,7 @@ def rendered(reading: Reading) -> Rendered:
     row = base_row(picture)
     if maps is None:
         return Rendered({**row, "error": reading.problem}, {})
-    record: dict[str, Any] = {"layer": maps.layer, "grid": [maps.height, maps.width]}
+    record: MapRow = {"layer": maps.layer, "grid": [maps.height, maps.width]}
     row |= {"status": OK, "maps": [record]}
     if not maps.finite:
         return Rendered({**row, "status": BLANK, "error": "the feature maps are not finite"}, {})
@@ -46,7 +49,7 @@ def table(rows: Iterable[Row]) -> Iterator[bytes]:
 
 
 def _lines(row: Row) -> Iterator[list[Any]]:
-    shown = (row.get("maps") or [{}])[0]
+    shown = first_map(row)
     start = [text(row["image"]), row["status"], text(row.get("error", "")), text(shown.get("layer", ""))]
     channels = shown.get("channels")
     if channels is None:
@@ -54,10 +57,11 @@ def _lines(row: Row) -> Iterator[list[Any]]:
         return
     sheet = text(shown.get("sheet", ""))
     tiles = {channel: place for place, channel in enumerate(shown["shown"], 1)} if sheet else {}
-    for channel, values in enumerate(zip(*(channels[name] for name in NUMBERS), strict=True)):
+    for channel, values in enumerate(zip(*(cast(dict[str, list[float]], channels)[name] for name in NUMBERS))):
         yield [*start, channel, *map(number, values), tiles.get(channel, ""), sheet]
 
 
-def _as_record(channels: Channels) -> dict[str, list[float]]:
+def _as_record(channels: Channels) -> ChannelsRow:
     """The numbers as the journal keeps them: to nine digits, all that a float32 has."""
-    return {name: [float(f"{value:.9g}") for value in getattr(channels, name)] for name in NUMBERS}
+    numbers = {name: [float(f"{value:.9g}") for value in getattr(channels, name)] for name in NUMBERS}
+    return cast(ChannelsRow, numbers)

@@ -13,6 +13,7 @@ from pathlib import PurePath
 from typing import NamedTuple
 
 from ..errors import CamxError
+from ..run_layout import JOURNAL, RESULT_FOLDERS, TRACKER_FOLDERS
 from .keys import distinct_key, image_key
 from .remote import is_remote, listed
 from .tables import read_table
@@ -49,13 +50,6 @@ EXTENSIONS = frozenset(
 
 #: What is known of an address that only a list names: a later run takes it for the same file.
 UNTOLD = (-1, 0)
-
-#: The journal of a run, beside its results.
-MANIFEST = "manifest.jsonl"
-#: Folders in which a run leaves pictures.
-RESULT_FOLDERS = frozenset({"overlays", "heatmaps", "arrays", "activations", "report", "parts"})
-#: Folders in which trackers keep theirs; several programs share them.
-TRACKER_FOLDERS = frozenset({"wandb", "tensorboard"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +193,7 @@ def _remote(argument: str, filters: Filters) -> Iterator[_Entry]:
     pattern = re.search(r"[*?\[]", argument) if not argument.startswith("http") else None
     root = argument[: pattern.start()] if pattern else argument
     root = root.rpartition("/")[0] if alone or pattern else root.rstrip("/")
-    results = {file.url.removesuffix(MANIFEST) for file in files if file.url.endswith(f"/{MANIFEST}")}
+    results = {file.url.removesuffix(JOURNAL) for file in files if file.url.endswith(f"/{JOURNAL}")}
     for file in files:
         inside = file.url.removeprefix(root).strip("/")
         if any(file.url.startswith(f"{out}{name}/") for out in results for name in RESULT_FOLDERS):
@@ -292,7 +286,7 @@ def _walk(folder: str, inside: str) -> Iterator[tuple[str, bool]]:
 def holds_results(folder: str) -> bool:
     """Whether a folder is a training's, or the overlays, heatmaps … of a run: no input, wherever it lies."""
     parent, name = os.path.split(folder)
-    if name in RESULT_FOLDERS | TRACKER_FOLDERS and os.path.isfile(os.path.join(parent, MANIFEST)):
+    if name in RESULT_FOLDERS | TRACKER_FOLDERS and os.path.isfile(os.path.join(parent, JOURNAL)):
         return True
     return os.path.isfile(os.path.join(folder, "training-state.pt"))
 

@@ -16,18 +16,26 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from ..errors import CamxError, UnreadableImage
-from ..images.listing import RESULT_FOLDERS
+from ..run_layout import (
+    ACTIVATIONS_TABLE,
+    JOURNAL,
+    LOCK,
+    PARTS,
+    RECORD,
+    REPORT,
+    REPORT_DATA,
+    REPORT_PART,
+    RESULT_FOLDERS,
+    TABLE,
+    THUMBNAILS,
+    is_result,
+)
 from . import store
 from .journal import Journal, Row
+from .record import RunRecord, read_record, record_bytes
 
-JOURNAL, TABLE, RECORD, LOCK = "manifest.jsonl", "predictions.csv", "run.json", ".camx.lock"
-ACTIVATIONS_TABLE, SHEETS = "activations.csv", "activations"
 #: What the name of a result adds to that of its image.
 _ENDING = re.compile(r"(\.[\w+-]+\.\d+)?\.(png|jpg|webp|npy)$")
-REPORT, REPORT_DATA, THUMBNAILS = "report/index.html", "report/data", "report/thumbs"
-#: The names of data files of a report: the build they belong to, what they hold, their number.
-REPORT_PART = re.compile(r"[0-9a-f]{12}-[a-z]+(-\d+)?\.js")
-PARTS = "parts"
 _OURS = (JOURNAL, TABLE, ACTIVATIONS_TABLE, RECORD, *sorted(RESULT_FOLDERS - {PARTS}))
 
 
@@ -123,11 +131,10 @@ class OutputFolder:
             for name in {name for row in replaced for name in _files_of(row)} - kept:
                 self.remove(name)
 
-    def record(self, record: Mapping[str, Any]) -> None:
+    def record(self, record: RunRecord | dict[str, Any]) -> None:
         """Write `run.json`."""
-        text = json.dumps(record, indent=2, ensure_ascii=False, default=str)
         with explained_errors(self.path):
-            store.write_file(self.file(RECORD), text.encode("utf-8", "backslashreplace") + b"\n", durable=True)
+            store.write_file(self.file(RECORD), record_bytes(record), durable=True)
 
     def derive(self, name: str, keys: Iterable[str], render: Callable[[Iterable[Row]], Iterable[bytes]]) -> None:
         """Write the file `name`, rendered from the journal's rows of these images."""
@@ -142,20 +149,9 @@ class OutputFolder:
         """Whether a file of the run is there."""
         return os.path.exists(self.file(relative))
 
-    def run_record(self) -> dict[str, Any] | None:
+    def run_record(self) -> RunRecord | None:
         """`run.json`, if it is one of ours."""
-        try:
-            with open(self.file(RECORD), encoding="utf-8") as file:
-                content = json.load(file)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise CamxError(
-                f"{self.file(RECORD)!r} cannot be read: {error.strerror}. Choose another --output."
-            ) from error
-        except ValueError:
-            return None
-        return content if isinstance(content, dict) and isinstance(content.get("fingerprint"), dict) else None
+        return read_record(os.path.dirname(self.file(RECORD)))[0]
 
     def _clear(self, keys: Set[str]) -> None:
         """Remove what the old journal names and what belongs to `keys`, then the journal: files of others stay.
@@ -207,9 +203,10 @@ class OutputFolder:
 
 def _files_of(row: Row) -> list[str]:
     """The files that a row names, relative to OUT; only such as lie in one of our folders, whatever a journal says."""
-    named = [shown.get(kind) for shown in row.get("maps", ()) for kind in ("overlay", "heatmap", "array", "sheet")]
-    named.append(row.get("thumb"))
-    return [n for n in named if n and n.split("/")[0] in RESULT_FOLDERS and ".." not in n.split("/")]
+    named = [row.get("thumb")]
+    for shown in row.get("maps", ()):
+        named += [shown.get("overlay"), shown.get("heatmap"), shown.get("array"), shown.get("sheet")]
+    return [name for name in named if name and is_result(name)]
 
 
 @contextlib.contextmanager

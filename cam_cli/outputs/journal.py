@@ -1,60 +1,69 @@
-"""The append-only journal: one JSON object per image, the truth that table, report and resume derive from."""
+"""The append-only journal: one JSON object per image, from which table, report and resume are derived."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import BinaryIO
 
 from . import store
+from .regular import open_regular
+from .rows import BLANK, FAILED, OK, ImageRow, parse_row
 
-Row = dict[str, Any]
+__all__ = ["BLANK", "FAILED", "OK", "Journal", "Row"]
 
-OK, FAILED, BLANK = "ok", "failed", "blank"
+Row = ImageRow
+
+#: Bytes of the longest line that is read.
+_LONGEST = 1 << 26
 
 
 @dataclass
 class Journal:
-    """The file and where in it the last line of each image begins. Later lines of an image replace earlier ones.
+    """A journal file, and where in it the last line of each image begins: later lines replace earlier ones.
 
-    Only offsets are kept in memory. A line that was torn by a kill is cut off when the journal is opened; a
-    damaged one in the middle counts as never written.
+    Only offsets are kept in memory. Opening cuts off a line that a kill has torn. A damaged line in the middle counts
+    as never written, and is counted in `damaged`.
     """
 
     path: str
+    damaged: int = 0
     _offsets: dict[str, int] = field(default_factory=dict)
     _descriptor: int | None = None
     _size: int = 0
 
     @classmethod
     def open(cls, path: str) -> Journal:
+        """Open a journal to append to it; create it if it is missing. Raises `OSError`."""
         journal = cls(path)
         journal._descriptor = store.system.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
-        journal._size = sum(journal._scanned())
+        journal._scan()
         store.system.truncate(journal._descriptor, journal._size)
         return journal
 
     @classmethod
-    def read(cls, path: str) -> Journal:
-        """Look at a journal without changing it."""
+    def read(cls, path: str, each: Callable[[ImageRow], None] = lambda row: None) -> Journal:
+        """Read a journal without changing it; `each` gets every row once, also those that later ones replace.
+
+        Raises `OSError`.
+        """
         journal = cls(path)
-        journal._size = sum(journal._scanned())
+        journal._scan(each)
         return journal
 
-    def _scanned(self) -> Iterator[int]:
-        """The lengths of all whole lines, noting where each image's last one begins."""
-        offset = 0
-        with open(self.path, "rb") as file:
-            for line in file:
-                if not line.endswith(b"\n"):
-                    return
-                key = _key_of(line)
-                if key is not None:
-                    self._offsets[key] = offset
-                offset += len(line)
-                yield len(line)
+    def _scan(self, each: Callable[[ImageRow], None] = lambda row: None) -> None:
+        """Note where each image's last whole line begins, and where the last whole line ends."""
+        with open_regular(self.path) as file:
+            for line, length in _whole_lines(file):
+                row = parse_row(line)
+                if row is None:
+                    self.damaged += 1
+                else:
+                    self._offsets[row["image"]] = self._size
+                    each(row)
+                self._size += length
 
     def __contains__(self, key: str) -> bool:
         return key in self._offsets
@@ -62,17 +71,20 @@ class Journal:
     def __iter__(self) -> Iterator[str]:
         return iter(self._offsets)
 
-    def rows(self, keys: Iterable[str]) -> Iterator[Row]:
+    def rows(self, keys: Iterable[str]) -> Iterator[ImageRow]:
         """The last rows of these images, in the order of the keys; images without one are left out."""
-        with open(self.path, "rb") as file:
+        with open_regular(self.path) as file:
             for key in keys:
                 offset = self._offsets.get(key)
-                if offset is not None:
-                    file.seek(offset)
-                    row: Row = json.loads(file.readline())
+                if offset is None:
+                    continue
+                file.seek(offset)
+                row = parse_row(file.readline(_LONGEST))
+                # Another process may have replaced the file since its lines were counted.
+                if row is not None and row["image"] == key:
                     yield row
 
-    def append(self, rows: Iterable[Row]) -> None:
+    def append(self, rows: Iterable[ImageRow]) -> None:
         """Write rows and wait until they are on the disk."""
         assert self._descriptor is not None
         offsets, data = {}, b""
@@ -87,15 +99,17 @@ class Journal:
             self._size += len(data)
 
     def close(self) -> None:
+        """Close the file; every row is on the disk already."""
         if self._descriptor is not None:
             descriptor, self._descriptor = self._descriptor, None
             store.system.close(descriptor)
 
 
-def _key_of(line: bytes) -> str | None:
-    try:
-        row = json.loads(line)
-    except ValueError:
-        return None
-    key = row.get("image") if isinstance(row, dict) else None
-    return key if isinstance(key, str) else None
+def _whole_lines(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
+    """Lines that end with a newline, and their lengths; of one that is too long its end alone."""
+    length = 0
+    while piece := file.readline(_LONGEST):
+        length += len(piece)
+        if piece.endswith(b"\n"):
+            yield piece, length
+            length = 0

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 
 from ..images.picture import Picture, Unreadable
 from ..maps import sketch
 from ..maps.explanation import ClassMap, Explanation
+from ..maps.explanation import Prediction as ClassProbability
 from ..maps.measures import measured, on_raster
+from ..run_layout import THUMBNAILS
 from .drawing import SAVERS, Rendering, drawing_of, encode_thumbnail
-from .folder import THUMBNAILS, output_name
+from .folder import output_name
 from .journal import BLANK, FAILED, OK, Row
+from .rows import MapRow, Prediction, Sketch
 
 
 class Rendered(NamedTuple):
@@ -39,8 +42,8 @@ class ExplanationRenderer:
         row = base_row(picture)
         if explanation.problem:
             return Rendered({**row, "error": explanation.problem}, files)
-        row["top"] = [{"index": p.index, "name": p.name, "prob": p.probability} for p in explanation.ranking]
-        if explanation.correct is not None:
+        row["top"] = [_prediction(one) for one in explanation.ranking]
+        if explanation.correct is not None and explanation.label is not None:
             row |= {"correct": explanation.correct, "label_index": explanation.label}
         row["seen"] = _seen(picture)
         row["maps"] = [self._map(explanation, shown, files) for shown in explanation.maps]
@@ -48,14 +51,15 @@ class ExplanationRenderer:
             row["thumb"] = output_name(THUMBNAILS, picture.source.key, ".jpg")
             files[row["thumb"]] = encode_thumbnail(picture.canvas, self.thumbnail)
         blank = not row["maps"] or row["maps"][0]["area"] is None
-        status, error = (BLANK, "the map is zero or not finite") if blank else (OK, "")
-        return Rendered({**row, "status": status, "error": error}, files)
+        if blank:
+            return Rendered({**row, "status": BLANK, "error": "the map is zero or not finite"}, files)
+        return Rendered({**row, "status": OK, "error": ""}, files)
 
-    def _map(self, explanation: Explanation, shown: ClassMap, files: dict[str, bytes]) -> dict[str, Any]:
+    def _map(self, explanation: Explanation, shown: ClassMap, files: dict[str, bytes]) -> MapRow:
         """The record of one map, whose files join `files`; one with nothing to show has no measures and no files."""
         target = shown.prediction
         peak = _peak(shown)
-        record: dict[str, Any] = {
+        record: MapRow = {
             "method": shown.method,
             "layer": shown.layer,
             "target_index": target.index,
@@ -67,23 +71,36 @@ class ExplanationRenderer:
         if shown.energies:
             record["energies"] = {layer: energy if np.isfinite(energy) else None for layer, energy in shown.energies}
         if shown.concept is not None:
-            classes = [{"index": p.index, "name": p.name, "prob": p.probability} for p in shown.concept_classes]
-            record |= {"concept": shown.concept, "concept_classes": classes}
+            record["concept"] = shown.concept
+            record["concept_classes"] = [_prediction(one) for one in shown.concept_classes]
         picture = explanation.picture
         drawing = drawing_of(picture, shown)
         if drawing is None:
             return record
         # A two-sided map is measured by its strength, whatever its sign.
         mass = on_raster(np.abs(drawing.heat), picture.frame, picture.width, picture.height)
-        record |= measured(mass).__dict__ | {"sketch": sketch.encode(sketch.sketched(mass))}
+        numbers = measured(mass)
+        record |= {
+            "area": numbers.area,
+            "center_x": numbers.center_x,
+            "center_y": numbers.center_y,
+            "border": numbers.border,
+            "entropy": numbers.entropy,
+            "box": [*numbers.box],
+            "sketch": cast(Sketch, sketch.encode(sketch.sketched(mass))),
+        }
         method = shown.method if shown.concept is None else f"{shown.method}-{shown.concept}"
         several = f".{method}.{target.index}" if len(explanation.maps) > 1 else ""
         for kind in self.rendering.save:
             saver = SAVERS[kind]
             name = output_name(saver.folder, picture.source.key, f"{several}.{saver.extension(self.rendering)}")
             files[name] = saver.encode(drawing, self.rendering)
-            record[kind] = name
+            record |= cast(MapRow, {kind: name})
         return record
+
+
+def _prediction(one: ClassProbability) -> Prediction:
+    return {"index": one.index, "name": one.name, "prob": one.probability}
 
 
 def _peak(shown: ClassMap) -> float:
@@ -105,7 +122,9 @@ def base_row(image: Picture | Unreadable) -> Row:
     source, state = image.source, image.state
     row: Row = {"image": source.key, "index": -1, "status": FAILED, "error": "", "label": source.label}
     row |= {"bytes": state.size, "mtime_ns": state.mtime_ns}
-    return row | ({"width": image.width, "height": image.height} if isinstance(image, Picture) else {})
+    if isinstance(image, Picture):
+        row |= {"width": image.width, "height": image.height}
+    return row
 
 
 def failed_row(unreadable: Unreadable) -> Row:

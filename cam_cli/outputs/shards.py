@@ -12,7 +12,6 @@ import contextlib
 import heapq
 import json
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
@@ -21,12 +20,13 @@ from typing import Any
 
 from ..errors import CamxError
 from ..images.shard import Shard
+from ..run_layout import INPUTS, JOURNAL, PARTS, RECORD, part_folder, part_numbers
 from . import store
-from .folder import JOURNAL, PARTS, RECORD, InUse, OutputFolder, explained_errors, locked_folder
+from .folder import InUse, OutputFolder, explained_errors, locked_folder
 from .journal import Journal, Row
+from .record import RunRecord
+from .shapes import parse_json
 
-#: The images of a part as lines `[position in the input, name]`: what a merge needs for the order of the table.
-INPUTS = "inputs.jsonl"
 #: Seconds that a part waits for others that begin at the same moment, or for a merge.
 _PATIENCE = 30.0
 _CHUNK = 1000
@@ -35,7 +35,7 @@ Claim = Callable[[str], AbstractContextManager[OutputFolder]]
 
 
 def part_name(shard: Shard) -> str:
-    return f"{PARTS}/{shard.number}-of-{shard.count}"
+    return part_folder(shard.number, shard.count)
 
 
 class _Layered(Journal):
@@ -150,16 +150,10 @@ class _Whole(OutputFolder):
 
 def parts_in(path: str) -> list[Shard]:
     """The shards that have a part in OUT, by their numbers."""
-    try:
-        names = os.listdir(os.path.join(path, PARTS))
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    found = (re.fullmatch(r"([1-9]\d{0,8})-of-([1-9]\d{0,8})", name) for name in names)
-    numbers = sorted((int(m[2]), int(m[1])) for m in found if m)
-    return [Shard(number, count) for count, number in numbers if number <= count]
+    return [Shard(number, count) for number, count in part_numbers(path)]
 
 
-def part_record(path: str, shard: Shard) -> dict[str, Any] | None:
+def part_record(path: str, shard: Shard) -> RunRecord | None:
     """What a part's `run.json` says; None where the shard has not begun."""
     return OutputFolder(os.path.join(path, part_name(shard))).run_record()
 
@@ -227,5 +221,13 @@ def _lines(path: str) -> Iterator[tuple[int, str]]:
         if not some:
             return
         for line in some:
-            place, key = json.loads(line)
-            yield place, key
+            match _parsed(line):
+                case [int(place), str(key)]:
+                    yield place, key
+
+
+def _parsed(line: bytes) -> Any:
+    try:
+        return parse_json(line)
+    except ValueError:
+        return None

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from .journal import Row
+from .rows import first_map, number_of
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -35,7 +36,7 @@ def _cells(row: Row, top_k: int) -> list[Any]:
     for prediction in row.get("top", [])[:top_k]:
         top += [prediction["index"], text(prediction["name"]), number(prediction["prob"])]
     top += [""] * (3 * top_k - len(top))
-    shown = (row.get("maps") or [{}])[0]
+    shown = first_map(row)
     correct = row.get("correct")
     return [
         *(text(row["image"]), row["status"], text(row.get("error", ""))),
@@ -44,7 +45,7 @@ def _cells(row: Row, top_k: int) -> list[Any]:
         *top,
         *(shown.get("method", ""), text(shown.get("layer", ""))),
         *(shown.get("target_index", ""), text(shown.get("target_name", "")), number(shown.get("target_prob"))),
-        *(number(shown.get(name)) for name in ("peak", "area", "center_x", "center_y", "border", "entropy")),
+        *(number(number_of(shown, name)) for name in ("peak", "area", "center_x", "center_y", "border", "entropy")),
         text(shown.get("overlay", "")),
     ]
 

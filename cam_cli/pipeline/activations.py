@@ -13,8 +13,8 @@ from ..features.results import rendered, table
 from ..images.listing import Inputs, Source, find
 from ..images.picture import load
 from ..models.catalog import load_model
-from ..outputs.folder import ACTIVATIONS_TABLE
 from ..outputs.journal import Row
+from ..run_layout import ACTIVATIONS_TABLE
 from .job import ActivationsJob, common_fingerprint, decoding_as
 from .loop import Work
 from .progress import Observer, Plan, Silent, Summary

@@ -17,11 +17,11 @@ from ..images.picture import load
 from ..maps.colormaps import palette
 from ..maps.explanation import Explanation
 from ..models.catalog import load_model
-from ..outputs.folder import TABLE
 from ..outputs.journal import Row
 from ..outputs.renderer import ExplanationRenderer
 from ..outputs.tables import table
 from ..report import thumbnail_side
+from ..run_layout import TABLE
 from .job import Job, decoding_as, fingerprint
 from .lanes import as_in_a_lane
 from .loop import Work
@@ -117,9 +117,12 @@ def _relabelled(explainer: Explainer, row: Row, source: Source) -> Row | None:
     if options.multi_label or any(target.kind == "label" for target in options.targets):
         return None
     label = explainer.label_of(source)
-    plain = {name: value for name, value in row.items() if name not in ("correct", "label_index")}
-    known = {} if label is None else {"correct": row["top"][0]["index"] == label, "label_index": label}
-    return {**plain, "label": source.label, **known}
+    relabelled: Row = {**row, "label": source.label}
+    relabelled.pop("correct", None)
+    relabelled.pop("label_index", None)
+    if label is not None:
+        relabelled |= {"correct": row["top"][0]["index"] == label, "label_index": label}
+    return relabelled
 
 
 def _unknown_labels(explainer: Explainer, inputs: Inputs) -> Iterator[str]:

@@ -34,7 +34,7 @@ def pending_sources(
     for index, source, row in _known(sources, folder, shard):
         if not _still_true(source, row, folder):
             continue
-        now = {**row, "index": index}
+        now: Row = {**row, "index": index}
         current = now if row["label"] == source.label else relabel(now, source)
         if current is None:
             continue

@@ -12,8 +12,9 @@ import numpy as np
 
 from ..maps.colormaps import COLORMAPS, palette
 from ..outputs import store
-from ..outputs.folder import JOURNAL, REPORT, OutputFolder, explained_errors
+from ..outputs.folder import OutputFolder, explained_errors
 from ..outputs.journal import Row
+from ..run_layout import JOURNAL, REPORT
 from .chart import charts
 from .chunks import Beside, Chunks, Inside
 from .failures import Failures

@@ -10,7 +10,7 @@ import os
 from typing import Any, Protocol
 
 from ..outputs import store
-from ..outputs.folder import REPORT_DATA
+from ..run_layout import REPORT_DATA
 
 
 class Chunks(Protocol):

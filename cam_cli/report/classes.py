@@ -11,6 +11,7 @@ import numpy as np
 
 from ..maps.sketch import decode
 from ..outputs.journal import Row
+from ..outputs.rows import MapRow
 
 #: Cells of a mean map, along both sides: positions relative to the picture, whatever its shape.
 CELLS = 24
@@ -71,7 +72,7 @@ class MeanMaps:
         self._sums: dict[tuple[str, int], np.ndarray] = defaultdict(lambda: np.zeros((3, CELLS, CELLS), np.float32))
         self._counts: dict[tuple[str, int], list[int]] = defaultdict(lambda: [0, 0, 0])
 
-    def add(self, shown: dict[str, Any], target: int, correct: bool | None) -> None:
+    def add(self, shown: MapRow, target: int, correct: bool | None) -> None:
         """Take a map in, if it has a sketch; each one counts the same, whatever its peak."""
         sketch = shown.get("sketch")
         if not sketch:

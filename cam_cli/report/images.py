@@ -10,9 +10,10 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from ..outputs.journal import BLANK, FAILED, OK, Row
+from ..outputs.rows import MapRow, first_map, number_of
 from .chunks import Chunks
 from .classes import Classes, MeanMaps
 from .failures import Failures
@@ -69,13 +70,13 @@ class Images:
             columns["status"].append(_STATUS.index(row["status"]))
             columns["label"].append(self.classes.label(row))
             columns["correct"].append(-1 if correct is None else int(correct))
-            first = (row.get("top") or [None])[0]
+            first = next(iter(row.get("top", ())), None)
             columns["class"].append(self.classes.place(first["index"], first["name"]) if first else -1)
             columns["prob"].append(_short(first["prob"]) if first else None)
-            shown = (row.get("maps") or [{}])[0]
+            shown = first_map(row)
             columns["target"].append(self._target(shown))
             for name in ("peak", *_MEASURES):
-                columns[name].append(_short(shown.get(name)))
+                columns[name].append(_short(number_of(shown, name)))
             if row.get("error"):
                 errors[place] = row["error"]
         return {**columns, "errors": errors}
@@ -88,19 +89,22 @@ class Images:
         details["maps"] = [self._map(shown, row) for shown in row.get("maps") or ()]
         return details
 
-    def _map(self, shown: dict[str, Any], row: Row) -> dict[str, Any]:
+    def _map(self, shown: MapRow, row: Row) -> dict[str, Any]:
         target = self._target(shown)
         if "method" in shown:
             self.methods[shown["method"]] = None
             self.means.add(shown, target, row.get("correct"))
-        known = {name: shown[name] for name in _SHOWN if shown.get(name) is not None}
+        fields = cast(dict[str, Any], shown)
+        known = {name: fields[name] for name in _SHOWN if fields.get(name) is not None}
         for name in ("target_prob", "peak", *_MEASURES):
             if name in known:
                 known[name] = _short(known[name])
-        return {**known, "target": target, "files": {kind: link(shown[kind]) for kind in _FILES if shown.get(kind)}}
+        return {**known, "target": target, "files": {kind: link(fields[kind]) for kind in _FILES if fields.get(kind)}}
 
-    def _target(self, shown: dict[str, Any]) -> int:
-        return self.classes.place(shown["target_index"], shown["target_name"]) if "target_index" in shown else -1
+    def _target(self, shown: MapRow) -> int:
+        if "target_index" not in shown:
+            return -1
+        return self.classes.place(shown["target_index"], shown.get("target_name", ""))
 
     def _address(self, name: str) -> str:
         if self.addresses is not None:

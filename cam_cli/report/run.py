@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import CamxError
-from ..outputs.folder import JOURNAL, RECORD
 from ..outputs.journal import Journal, Row
+from ..run_layout import JOURNAL, METRICS, RECORD
 
-METRICS = "metrics.csv"
 EXPLAIN, ACTIVATIONS, TRAIN_GAP = "explain", "activations", "train-gap"
 
 

@@ -8,8 +8,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from ..run_layout import METRICS
 from .pictures import EMBEDDED, embedded, link
-from .run import METRICS, Run
+from .run import Run
 
 _EPOCH = re.compile(r"epoch-(\d+)")
 _FOLDERS = ("cams", "activations")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from ..outputs.journal import BLANK, FAILED, OK, Row
+from ..outputs.rows import first_map
 from .results import ResultsFolder
 from .table_sample import TableSample
 from .tracker import ImageCell, Scalar, Table, Value
@@ -35,9 +36,9 @@ def sheets(results: ResultsFolder, cap: int) -> tuple[dict[str, Value], dict[str
 
 def _cells(row: Row, why: str, results: ResultsFolder) -> list[Scalar | ImageCell]:
     """`dead_channels`: those that are nowhere positive."""
-    shown = (row.get("maps") or [{}])[0]
-    channels = shown.get("channels") or {}
-    dead, energy = channels.get("dead"), channels.get("energy")
+    shown = first_map(row)
+    channels = shown.get("channels")
+    dead, energy = (channels["dead"], channels["energy"]) if channels else ([], [])
     return [
         results.picture(shown.get("sheet")),
         *(why, row.get("label") or None, shown.get("layer"), len(dead) if dead else None),

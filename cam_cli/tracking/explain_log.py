@@ -6,12 +6,12 @@ import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from ..images.picture import file_state
 from ..outputs.journal import BLANK, FAILED, OK, Row
+from ..outputs.rows import Prediction, first_map, number_of
 from .pictures import LEVELS, levels_of
 from .results import ResultsFolder
 from .table_sample import TableSample
@@ -35,7 +35,7 @@ class _Overview:
     in_top_five: int = 0
     ranked: int = 0
     measured: int = 0
-    sums: Counter[str] = field(default_factory=Counter)
+    sums: dict[str, float] = field(default_factory=lambda: dict.fromkeys(_MEASURES, 0.0))
     failures: list[list[Scalar | ImageCell]] = field(default_factory=list)
     _names: dict[int, str] = field(default_factory=dict)
     _predicted: Counter[str] = field(default_factory=Counter)
@@ -52,17 +52,19 @@ class _Overview:
             self._predicted[top[0]["name"]] += 1
         if top and "correct" in row:
             self._label(row, top)
-        first = (row.get("maps") or [{}])[0]
+        first = first_map(row)
         if row["status"] == OK and first.get("area") is not None:
             self.measured += 1
-            self.sums.update({name: first[name] for name in _MEASURES if first.get(name) is not None})
+            for name in _MEASURES:
+                self.sums[name] += number_of(first, name) or 0.0
 
-    def _label(self, row: Row, top: list[dict[str, Any]]) -> None:
+    def _label(self, row: Row, top: list[Prediction]) -> None:
         index = row.get("label_index")
         self.labelled += 1
-        self.correct += row["correct"]
-        self._taken[index, row["label"], top[0]["name"]] += 1
-        self._right[index, row["label"]] += row["correct"]
+        correct, label = row.get("correct", False), row.get("label", "")
+        self.correct += correct
+        self._taken[index, label, top[0]["name"]] += 1
+        self._right[index, label] += correct
         if index is not None:
             self.ranked += 1
             self.in_top_five += any(entry["index"] == index for entry in top[:5])
@@ -131,17 +133,16 @@ def _columns(top_k: int) -> tuple[str, ...]:
 
 def _cells(row: Row, why: str, top_k: int, results: ResultsFolder, originals: _Originals) -> list[Scalar | ImageCell]:
     top = row.get("top") or []
-    first = (row.get("maps") or [{}])[0]
-    others = [entry[what] for entry in top[1:] for what in ("name", "prob")]
-    others += [None] * (2 * (top_k - 1) - len(others))
-    best = top[0] if top else {"name": None, "prob": None}
+    first = first_map(row)
+    ranked: list[Scalar] = [value for entry in top for value in (entry["name"], entry["prob"])]
+    ranked += [None] * (2 * top_k - len(ranked))
     return [
         _picture(row, originals),
         results.picture(first.get("overlay")),
-        *(why, row.get("label") or None, best["name"], best["prob"], row.get("correct")),
-        *others,
+        *(why, row.get("label") or None, *ranked[:2], row.get("correct")),
+        *ranked[2:],
         *(first.get("method"), first.get("layer"), first.get("target_name"), first.get("target_prob")),
-        *(first.get(name) for name in _MEASURES),
+        *(number_of(first, name) for name in _MEASURES),
         *(row["status"], row.get("width"), row.get("height"), row["image"]),
     ]
 
@@ -158,13 +159,14 @@ def _picture(row: Row, originals: _Originals) -> ImageCell | None:
     boxes: list[Box] = []
     places = Counter[str]()
     for shown in (row.get("maps") or [])[:_MASKS]:
-        method = shown["method"]
+        method = shown.get("method", "")
         places[method] += 1
-        grid = levels_of(shown, row["width"], row["height"])
+        grid = levels_of(shown, row.get("width", 1), row.get("height", 1))
         if grid is not None:
             masks[method if places[method] == 1 else f"{method} {places[method]}"] = grid
             if not boxes and shown.get("box"):
-                boxes.append(Box(tuple(shown["box"]), str(shown["target_name"])))
+                left, top, right, bottom = shown["box"]
+                boxes.append(Box((left, top, right, bottom), shown.get("target_name", "")))
     return ImageCell(path, _SIDE, masks, LEVELS, boxes)
 
 

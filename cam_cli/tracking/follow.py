@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ..outputs.folder import RECORD
 from ..outputs.versions import versions
 from ..pipeline.job import RunOptions
 from ..pipeline.progress import Observer, Plan, Progress
+from ..run_layout import RECORD
 from ..training.job import TrainJob
 from ..training.metrics import EpochMetrics
 from ..training.progress import Observer as TrainObserver

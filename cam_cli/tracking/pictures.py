@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -11,6 +10,7 @@ from PIL import Image
 from ..images.decode import FORMATS, read, upright_rgb
 from ..images.geometry import fitted
 from ..maps.sketch import decode
+from ..outputs.rows import MapRow
 
 #: Long side of the grid of a mask.
 GRID = 112
@@ -31,7 +31,7 @@ def opened(path: str, side: int) -> Image.Image:
     return picture if size == picture.size else picture.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
 
 
-def levels_of(shown: dict[str, Any], width: int, height: int) -> np.ndarray | None:
+def levels_of(shown: MapRow, width: int, height: int) -> np.ndarray | None:
     """The sketch of a map in the journal as a grid h×w of 0 … 3 (`LEVELS`) over the whole picture of `width`×`height`.
 
     None where the map has none.

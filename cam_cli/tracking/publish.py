@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..outputs.folder import ACTIVATIONS_TABLE, JOURNAL, RECORD, TABLE
+from ..run_layout import ACTIVATIONS_TABLE, JOURNAL, RECORD, TABLE
 from .activations_log import sheets
 from .explain_log import explained
 from .results import ResultsFolder

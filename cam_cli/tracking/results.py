@@ -10,8 +10,8 @@ from functools import cached_property
 from typing import Any
 
 from ..errors import CamxError
-from ..outputs.folder import JOURNAL, RECORD
 from ..outputs.journal import Journal, Row
+from ..run_layout import JOURNAL, RECORD
 from .tracker import Files, ImageCell, RunInfo, identity
 
 #: What of a plan is worth a column of its own in a table of runs.

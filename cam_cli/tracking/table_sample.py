@@ -36,8 +36,8 @@ class TableSample:
         if row["status"] == FAILED:
             return
         self.seen += 1
-        top = row.get("top") or [{"name": "", "prob": 1.0}]
-        sure = top[0]["prob"]
+        top = row.get("top")
+        best, sure = (top[0]["name"], top[0]["prob"]) if top else ("", 1.0)
         if row.get("correct") is False:
             self._keep(self._wrong, (sure, -self.seen, row["image"]))
         elif row["status"] == BLANK:
@@ -46,7 +46,7 @@ class TableSample:
         elif sure < DOUBT:
             self._keep(self._doubtful, (-sure, -self.seen, row["image"]))
         else:
-            same = self._classes[row.get("label") or top[0]["name"]]
+            same = self._classes[row.get("label") or best]
             if len(same) < self.cap:
                 same.append(row["image"])
 

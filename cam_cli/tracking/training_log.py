@@ -6,9 +6,9 @@ import csv
 import os
 from collections.abc import Iterator
 
-from ..outputs.folder import RECORD
+from ..run_layout import METRICS, RECORD
 from ..training.metrics import EpochMetrics
-from ..training.state import BEST, CAMS, CURVES, METRICS
+from ..training.state import BEST, CAMS, CURVES
 from .explain_log import most_common
 from .results import ResultsFolder
 from .tracker import Confusion, Files, ImageCell, Scalar, Step, Table, Value

@@ -15,6 +15,7 @@ from ..models.catalog import Network
 from ..models.gap import GapDescription, GapNetwork
 from ..outputs.folder import OutputFolder, locked_folder
 from ..outputs.versions import versions
+from ..run_layout import METRICS
 from .build import built, classes_in, describe_head, load_backbone, original_accuracy
 from .cache import Tick
 from .curves import draw_curves
@@ -31,7 +32,6 @@ from .state import (
     BEST,
     CURVES,
     LAST,
-    METRICS,
     STATE,
     TrainingState,
     check_same,

@@ -18,14 +18,14 @@ from safetensors.torch import save
 
 from ..errors import CamxError
 from ..models.gap import GapDescription, GapNetwork
-from ..outputs.folder import JOURNAL, RECORD, OutputFolder, explained_errors
+from ..outputs.folder import OutputFolder, explained_errors
+from ..run_layout import JOURNAL, METRICS, RECORD
 from .metrics import EpochMetrics, Scores
 
-BEST, LAST, STATE, METRICS, CURVES, CAMS, ACTIVATIONS = (
+BEST, LAST, STATE, CURVES, CAMS, ACTIVATIONS = (
     "model.safetensors",
     "last.safetensors",
     "training-state.pt",
-    "metrics.csv",
     "curves.png",
     "cams",
     "activations",

@@ -1,0 +1,49 @@
+"""`metrics.csv`, the table of a training, read with its values checked."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import os
+from typing import Any, cast
+
+from ..run_layout import METRICS
+from .regular import read_regular
+from .rows import EpochRow
+from .shapes import without_wrong
+
+
+def read_metrics(path: str) -> tuple[list[EpochRow], int]:
+    """The epochs in a folder, and how many lines are damaged: those without a number of an epoch.
+
+    Empty where there is no table that can be read. A value that is not finite or out of its range is left out. A table
+    that is no CSV is one damaged line.
+    """
+    try:
+        text = read_regular(os.path.join(path, METRICS)).decode("utf-8", "replace").replace("\0", "\ufffd")
+        lines = list(csv.DictReader(io.StringIO(text, newline="")))
+    except OSError:
+        return [], 0
+    except csv.Error:
+        return [], 1
+    rows = [row for line in lines if (row := _epoch(line)) is not None]
+    return rows, len(lines) - len(rows)
+
+
+def _epoch(line: dict[str, Any]) -> EpochRow | None:
+    numbers = {name: number for name, text in line.items() if (number := _number(text)) is not None}
+    for name, kind in (("epoch", int), ("best", bool)):
+        if name in numbers and numbers[name].is_integer():
+            numbers[name] = kind(numbers[name])
+    row, _ = without_wrong(EpochRow, numbers)
+    known = {name: row[name] for name in EpochRow.__annotations__ if name in row}
+    return cast(EpochRow, known) if "epoch" in known else None
+
+
+def _number(text: Any) -> float | None:
+    try:
+        number = float(text)
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) else None

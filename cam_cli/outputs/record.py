@@ -1,0 +1,248 @@
+"""`run.json`: every field with its type, unit and range, and the one function that reads it."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Annotated, Any, Final, TypedDict, cast
+
+from ..errors import CamxError
+from ..run_layout import RECORD
+from .regular import read_regular
+from .rows import Count, Share
+from .shapes import Range, parse_json, without_wrong
+
+#: Version of `run.json` and of the journal; folders of camx 0.1.0 have none, and are read as this one.
+SCHEMA: Final = 1
+
+Seconds = Annotated[float, Range(0, 1e12)]
+
+
+class Fingerprint(TypedDict, total=False):
+    """Everything that the results depend on; a folder holds results of one fingerprint. Other keys depend on the
+    command."""
+
+    #: Command that made the results: `explain`, `activations`, `train-gap`.
+    command: str
+    #: Folder that the names of the images start in.
+    inputs: str
+    #: Name of the network.
+    model: str
+    #: Digest of the weights.
+    weights: str
+    #: Preprocessing of the network, value by value.
+    preprocessing: dict[str, Any]
+    #: First target layer.
+    layer: str
+    #: All target layers.
+    layers: list[str]
+    #: Methods, as in `--method`.
+    methods: list[str]
+    #: `for`, `against` or `both`.
+    evidence: str
+    #: Classes per image in the table.
+    top_k: Annotated[int, Range(1, 1e9)]
+    #: Colours, size and format of the pictures.
+    rendering: Rendering
+
+
+class Rendering(TypedDict, total=False):
+    """Colours, size and format of the pictures of a run."""
+
+    #: Name of the colour map.
+    colormap: str
+    #: Share of the colour over the picture.
+    alpha: Share
+    #: Format of the overlays.
+    format: str
+    #: Kinds of files per map.
+    save: list[str]
+
+
+class Plan(TypedDict, total=False):
+    """What a run was going to do, known before its first image. A training has more keys."""
+
+    #: Images of the input, or of the shard.
+    images: Count
+    #: Images that an earlier run had explained already.
+    skipped: Count
+    #: Files of the input without the name of an image.
+    passed_over: Count
+    #: Name of the network.
+    model: str
+    #: Where its weights come from.
+    weights: str
+    #: Target layer; several are joined by `+`.
+    layer: str
+    #: Why this layer.
+    layer_reason: str
+    #: Grid of the map and the layout of the layer's output.
+    grid: str
+    #: Device, as torch names it.
+    device: str
+    #: Precision of the forward.
+    precision: str
+    #: The output folder.
+    output: str
+    #: Epochs of a training.
+    epochs: Annotated[int, Range(1, 1e6)]
+
+
+class Stage(TypedDict):
+    """One stage of a run: decode, model or encode."""
+
+    #: Seconds of work, summed over the workers.
+    seconds: Seconds
+    #: Images of this run per second of this work; null if it took no time.
+    images_per_second: Seconds | None
+
+
+class ShardRecord(TypedDict, total=False):
+    """One part of a run in shards."""
+
+    #: Shard `i/n`.
+    shard: str
+    #: State in which the part ended.
+    state: str
+    #: Images of the shard.
+    images: Count
+    #: Seconds that the part took.
+    seconds: Seconds
+    #: Time at which it ended.
+    finished: str
+
+
+class UnreadableRow(TypedDict):
+    """An image that a training left out."""
+
+    #: Path of the file.
+    image: str
+    #: Why it cannot be read.
+    error: str
+
+
+class RunRecord(TypedDict, total=False):
+    """The content of `run.json`. While a run is under way it has `schema`, `fingerprint` and `state` only."""
+
+    #: Version of this file and of the journal. Folders of camx 0.1.0 have none.
+    schema: Annotated[int, Range(1, 1e6)]
+    #: `running` (or killed), `finished`, `interrupted` by a signal, `stopped` by `--fail-fast`, `broken` by an error,
+    #: `incomplete` while shards are missing.
+    state: str
+    #: Everything that the results depend on.
+    fingerprint: Fingerprint
+    #: The command as it was typed.
+    command: str
+    #: What the run was going to do.
+    plan: Plan
+    #: Every option of the run, also those that results do not depend on.
+    job: dict[str, Any]
+    #: Python and the packages that results depend on.
+    versions: dict[str, str]
+    #: Time at which the run ended: ISO 8601 with the offset from UTC.
+    finished: str
+    #: Images of the input, or of the shard.
+    images: Count
+    #: Images with a map.
+    ok: Count
+    #: Images that failed.
+    failed: Count
+    #: Images whose map is zero or not finite.
+    blank: Count
+    #: Images that an earlier run had explained already.
+    skipped: Count
+    #: Images with a label that the network knows.
+    labelled: Count
+    #: Share of these whose best class is the true one; null without labels.
+    accuracy: Share | None
+    #: Names of the classes, by index. Of a training: of its data.
+    classes: list[str]
+    #: Name of the network.
+    model: str
+    #: Target layer; several are joined by `+`.
+    layer: str
+    #: The output folder as it was given.
+    output: str
+    #: Seconds from the first image to the last; of a training, seconds of each stage.
+    seconds: Seconds | dict[str, Seconds]
+    #: Images of this run per second.
+    images_per_second: Seconds
+    #: Seconds and images per second of each stage.
+    stages: dict[str, Stage]
+    #: Stage that the others waited for.
+    limited_by: str
+    #: Size of the batches at the end.
+    batch_size: Count
+    #: The parts of a run in shards.
+    shards: list[ShardRecord]
+    #: Training: images of the training part.
+    train_images: Count
+    #: Training: images of the validation part.
+    val_images: Count
+    #: Training: how many images cannot be read and were left out.
+    unreadable: Count
+    #: Training: these images.
+    unreadable_images: list[UnreadableRow]
+    #: Training: whole epochs so far.
+    epochs: Count
+    #: Training: the epoch of `model.safetensors`, from 1.
+    best_epoch: Count | None
+    #: Training: share of the validation images that the best network recognises.
+    val_accuracy: Share | None
+    #: Training: mean cross-entropy of the best network over the validation images.
+    val_loss: float | None
+    #: Training: the same share for the network's own head, where it knows the classes.
+    original_accuracy: Share | None
+    #: Training: accuracy of the network's own head minus that of the new one.
+    price_of_cam: Annotated[float, Range(-1, 1)] | None
+    #: Training: share recognised of each class, by its name.
+    per_class_accuracy: dict[str, Share | None] | None
+    #: Training: how often an image of class i (row) was taken for class j (column).
+    confusion: list[list[Count]] | None
+    #: Training: images whose features were in the cache.
+    cached_images: Count
+    #: Training: size of the cache in bytes.
+    cache_bytes: Count
+
+
+def read_record(path: str) -> tuple[RunRecord | None, list[str]]:
+    """The record in a folder, and the names of fields that have a wrong shape and are left out of it.
+
+    None where there is no record, or one that camx did not write. Raises `CamxError` for one that cannot be read, or
+    that a later version of camx has written in another way.
+    """
+    file = os.path.join(path, RECORD)
+    try:
+        content = parse_json(read_regular(file))
+    except FileNotFoundError:
+        return None, []
+    except OSError as error:
+        raise CamxError(f"{file!r} cannot be read: {error.strerror or error}. Choose another folder.") from error
+    except ValueError:
+        return None, []
+    if not isinstance(content, dict) or not isinstance(content.get("fingerprint"), dict):
+        return None, []
+    schema = content.get("schema", SCHEMA)
+    if type(schema) is int and schema > SCHEMA:
+        raise CamxError(
+            f"{file!r} was written by a later camx (schema {schema}; this one reads {SCHEMA}). "
+            "Update camx: pip install -U camx."
+        )
+    kept, wrong = without_wrong(RunRecord, content)
+    if not _is_square(kept.get("confusion"), kept.get("classes")):
+        del kept["confusion"]
+        wrong.append("confusion")
+    return cast(RunRecord, kept), wrong
+
+
+def record_bytes(record: RunRecord | dict[str, Any]) -> bytes:
+    """The text of a record, with the version of its schema first."""
+    text = json.dumps({"schema": SCHEMA, **record}, indent=2, ensure_ascii=False, default=str)
+    return text.encode("utf-8", "backslashreplace") + b"\n"
+
+
+def _is_square(confusion: Any, classes: Any) -> bool:
+    if confusion is None:
+        return True
+    size = len(classes or ())
+    return len(confusion) == size and all(len(row) == size for row in confusion)

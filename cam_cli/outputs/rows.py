@@ -1,0 +1,238 @@
+"""Rows of the journal `manifest.jsonl` and of `metrics.csv`: every field with its type, unit and range.
+
+`docs/results.md` is generated from these comments (`python -m tools.results_page`), and the reader of a run folder
+refuses lines that have another shape.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import Annotated, Any, Final, Literal, TypedDict, cast
+
+from .shapes import Length, Range, check_of, parse_json
+
+OK: Final = "ok"
+FAILED: Final = "failed"
+BLANK: Final = "blank"
+
+Share = Annotated[float, Range(0, 1)]
+Count = Annotated[int, Range(0, 1e15)]
+Pixels = Annotated[int, Range(1, 1e9)]
+#: Left, top, right and bottom.
+Box = Annotated[list[Share], Length(4)]
+
+
+class Prediction(TypedDict):
+    """A class and its probability."""
+
+    #: Number of the class in the output of the network, from 0.
+    index: Count
+    #: Name of the class.
+    name: str
+    #: Softmax of the scores; with `--multi-label` the sigmoid of its own score.
+    prob: Share
+
+
+class _EverySketch(TypedDict):
+    #: Columns of the sketch.
+    width: Annotated[int, Range(1, 4096)]
+    #: Rows of the sketch.
+    height: Annotated[int, Range(1, 4096)]
+    #: One byte per cell in base64, row by row from the upper left; 255 is the peak of the map.
+    values: str
+
+
+class Sketch(_EverySketch, total=False):
+    """A map over the whole picture in at most 24 × 24 cells; each cell is the mean of what it covers."""
+
+    #: Whether the cells have a sign: then 128 is zero, 255 the strongest evidence for the class and 0 (or 1) the
+    #: strongest against it. Without this field the cells hold the strength, whatever its sign.
+    signed: bool
+
+
+class Channels(TypedDict):
+    """Numbers of the feature maps of a layer, one per channel, in the order of the network."""
+
+    #: Mean over the positions.
+    mean: list[float]
+    #: Largest value.
+    maximum: list[float]
+    #: Mean of the squares over the positions.
+    energy: list[float]
+    #: Share of the positions that are not above zero; 1 for a channel that is nowhere positive.
+    dead: list[Share]
+
+
+class Component(TypedDict):
+    """The largest connected part of what lies at or above a share of the peak."""
+
+    #: The share of the peak.
+    threshold: Share
+    #: Smallest box around it, as shares of the picture's width and height: left, top, right, bottom.
+    box: Box
+
+
+def _has_all_cells(sketch: dict[str, Any]) -> bool:
+    try:
+        cells = base64.b64decode(sketch["values"], validate=True)
+    except ValueError:
+        return False
+    return bool(len(cells) == sketch["width"] * sketch["height"])
+
+
+def _of_one_length(channels: dict[str, Any]) -> bool:
+    return len({len(channels[name]) for name in Channels.__required_keys__}) == 1
+
+
+class MapRow(TypedDict, total=False):
+    """One map of an image (`explain`), or the feature maps of one layer (`activations`)."""
+
+    #: Method that made the map, as in `--method`.
+    method: str
+    #: Target layer; several are joined by `+`, `input` are the pixels, `attention` all layers of it.
+    layer: str
+    #: Class that the map is for: its index.
+    target_index: Count
+    #: Class that the map is for: its name.
+    target_name: str
+    #: Class that the map is for: its probability.
+    target_prob: Share
+    #: Raw value of the map that is furthest from zero, before any normalisation; null if it is not finite.
+    peak: float | None
+    #: Share of the picture at or above half the peak; null for a map with nothing to show.
+    area: Share | None
+    #: Centre of mass, as a share of the picture's width.
+    center_x: Share
+    #: Centre of mass, as a share of the picture's height.
+    center_y: Share
+    #: Share of the mass in the outer 10 % on each side.
+    border: Share
+    #: Entropy of the mass, divided by that of an even spread: 0 is one point, 1 no preference.
+    entropy: Share
+    #: Box around everything at or above half the peak, as shares of the picture's width and height: left, top,
+    #: right, bottom.
+    box: Box
+    #: Box around the largest connected part, at the share of the peak that stands beside it.
+    component: Component
+    #: Positions of the raw map: rows, columns.
+    grid: Annotated[list[Pixels], Length(2)]
+    #: The map in a few hundred cells.
+    sketch: Annotated[Sketch, _has_all_cells]
+    #: With several layers: the root mean square of each layer's own map, by its name.
+    energies: dict[str, float | None]
+    #: Number of the concept from 1, where the map is of a concept instead of a class.
+    concept: Annotated[int, Range(1, 1e9)]
+    #: The best classes for the concept, best first.
+    concept_classes: list[Prediction]
+    #: File of the overlay, relative to OUT.
+    overlay: str
+    #: File of the heatmap, relative to OUT: 8-bit grey, over the whole picture.
+    heatmap: str
+    #: File of the raw map, relative to OUT: `.npy`, float32, rows × columns of the grid.
+    array: str
+    #: File of the sheet of feature maps, relative to OUT.
+    sheet: str
+    #: Numbers per channel (`activations`).
+    channels: Annotated[Channels, _of_one_length]
+    #: Channels on the sheet, in its order (`activations`).
+    shown: list[Count]
+
+
+class _EveryImage(TypedDict):
+    #: Name of the image: its path below the deepest folder that holds all sources, with `/`.
+    image: str
+    #: `ok`; `failed`, with the reason in `error`; `blank`, where the map is zero or not finite.
+    status: Literal["ok", "failed", "blank"]
+
+
+class ImageRow(_EveryImage, total=False):
+    """One image of a run. The last line of an image counts."""
+
+    #: Position in the input, from 0.
+    index: Annotated[int, Range(-1, 1e15)]
+    #: Why there is no map; empty for `ok`.
+    error: str
+    #: True class as the user wrote it, or empty.
+    label: str
+    #: All true classes of an image that has several, as the user wrote them.
+    labels: list[str]
+    #: Other columns of the labels file, by their names.
+    attributes: dict[str, str]
+    #: Size of the file in bytes; -1 if it is not known.
+    bytes: Annotated[int, Range(-1, 1e18)]
+    #: Time of change of the file in nanoseconds, or what a listing of an object store tells instead; -1 if unknown.
+    mtime_ns: int
+    #: SHA-256 of the bytes of the file, in hexadecimal.
+    sha256: Annotated[str, Length(64)]
+    #: Width of the upright picture, in pixels.
+    width: Pixels
+    #: Height of the upright picture, in pixels.
+    height: Pixels
+    #: Mean luminance of the picture: 0 black, 1 white.
+    brightness: Share
+    #: Best classes, best first; as many as `--top-k`.
+    top: list[Prediction]
+    #: Whether the best class is the true one; absent without a label that the network knows.
+    correct: bool
+    #: Index of the true class in the output of the network.
+    label_index: Count
+    #: Probability of the true class, also if it is not among the best.
+    label_prob: Share
+    #: Place of the true class among all classes, from 1.
+    label_rank: Annotated[int, Range(1, 1e9)]
+    #: What the network saw, as shares of the picture's width and height, cut at its edges: left, top, right, bottom.
+    seen: Box
+    #: What the network saw, in pixels of the upright picture: left, top, right, bottom. Reaches beyond the picture
+    #: where it was padded.
+    frame: Annotated[list[float], Length(4)]
+    #: The maps, in the order of `--method` and `--target`.
+    maps: list[MapRow]
+    #: File of the bare picture that the report shows, relative to OUT.
+    thumb: str
+
+
+def first_map(row: ImageRow) -> MapRow:
+    """The first map of an image, or one without fields."""
+    return next(iter(row.get("maps", ())), MapRow())
+
+
+def number_of(shown: MapRow, name: str) -> float | None:
+    """The number in a field of a map; None where it has none."""
+    value: float | None = cast(dict[str, Any], shown).get(name)
+    return value
+
+
+class _EveryEpoch(TypedDict):
+    #: Number of the epoch, from 1.
+    epoch: Annotated[int, Range(1, 1e6)]
+
+
+class EpochRow(_EveryEpoch, total=False):
+    """One epoch of a training: a line of `metrics.csv`. A value that is not finite is left out."""
+
+    #: Learning rate of the last step.
+    lr: Annotated[float, Range(0, 1e9)]
+    #: Mean loss over the training images.
+    train_loss: Annotated[float, Range(-1e12, 1e12)]
+    #: Share of the training images that were recognised.
+    train_accuracy: Share
+    #: Mean cross-entropy over the validation images.
+    val_loss: Annotated[float, Range(-1e12, 1e12)]
+    #: Share of the validation images that were recognised.
+    val_accuracy: Share
+    #: Seconds that the epoch took.
+    seconds: Annotated[float, Range(0, 1e12)]
+    #: Whether it was the best epoch so far; 0 or 1 in the file.
+    best: bool
+
+
+_is_row = check_of(ImageRow)
+
+
+def parse_row(line: bytes) -> ImageRow | None:
+    """The row that a line of a journal holds; None for a damaged one."""
+    try:
+        row: ImageRow = parse_json(line)
+    except ValueError:
+        return None
+    return row if _is_row(row) else None

@@ -1,0 +1,209 @@
+"""The one reader of a run folder: finished, running, interrupted, in shards, or made by camx 0.1.0."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import groupby
+
+from PIL import Image
+
+from ..errors import CamxError, UnreadableImage
+from ..images.decode import opened, read
+from ..run_layout import JOURNAL, METRICS, is_inside, part_folder, part_numbers
+from .journal import Journal
+from .metrics import read_metrics
+from .record import RunRecord, read_record
+from .rows import EpochRow, ImageRow
+
+EXPLAIN, ACTIVATIONS, TRAIN_GAP = "explain", "activations", "train-gap"
+FINISHED, INTERRUPTED = "finished", "interrupted"
+
+#: Formats of the pictures that camx writes.
+_FORMATS = ("JPEG", "PNG", "WEBP")
+
+
+@dataclass(frozen=True, eq=False)
+class RunFolder:
+    """What a run has left in `path`.
+
+    `command` made it: `explain`, `activations` or `train-gap`. `record` is `run.json` without fields of a wrong shape;
+    it is empty where a kill came before the first one. Nothing in the folder is changed.
+    """
+
+    path: str
+    command: str
+    record: RunRecord
+    #: Fields of `run.json` that have a wrong shape and are left out.
+    wrong_fields: tuple[str, ...] = ()
+    _folders: dict[str, str | None] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def read(cls, path: str) -> RunFolder:
+        """Raises `CamxError` for a folder without results of camx."""
+        if not os.path.isdir(path):
+            raise CamxError(f"There is no folder {path!r}. Give the --output of a run.")
+        record, wrong = read_record(path)
+        found = record if record is not None else RunRecord()
+        run = cls(path, found.get("fingerprint", {}).get("command", ""), found, tuple(wrong))
+        if run.command:
+            return run
+        if os.path.isfile(os.path.join(path, METRICS)):
+            return cls(path, TRAIN_GAP, found, run.wrong_fields)
+        # The record is lost: rows say what made them.
+        for row in run.rows():
+            command = ACTIVATIONS if any("channels" in one for one in row.get("maps", ())) else EXPLAIN
+            return cls(path, command, found, run.wrong_fields)
+        raise CamxError(
+            f"{path!r} holds no results of `camx explain`, `activations` or `train-gap`. Give the --output of a run."
+        )
+
+    @property
+    def state(self) -> str:
+        """`running`, `finished`, `interrupted`, `stopped`, `broken` or `incomplete`. A killed run stays `running`."""
+        return self.record.get("state", INTERRUPTED)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the run came to its end, every shard of it."""
+        parts = part_numbers(self.path)
+        if not parts:
+            return self.state == FINISHED
+        counts = {count for _, count in parts}
+        states = [read_record(self.file(part_folder(*part)))[0] or RunRecord() for part in parts]
+        return counts == {len(parts)} and all(one.get("state") == FINISHED for one in states)
+
+    @property
+    def inputs(self) -> str:
+        """The folder that the names of the images start in."""
+        return self.record.get("fingerprint", {}).get("inputs", "")
+
+    @property
+    def images(self) -> list[str]:
+        """The names of all images that have a row, in input order."""
+        return self._index.images
+
+    @property
+    def damaged(self) -> int:
+        """Lines of the journal, and of the table of a training, that are damaged and count as never written."""
+        return self._index.damaged + self._table[1]
+
+    def rows(self, keys: Iterable[str] | None = None) -> Iterator[ImageRow]:
+        """The rows of these images in the order of the keys, or of all in input order; images without one are left out.
+
+        Of a run in shards the rows of all parts.
+        """
+        return self._index.rows(self.images if keys is None else keys)
+
+    @property
+    def metrics(self) -> list[EpochRow]:
+        """The epochs of a training, from `metrics.csv`."""
+        return self._table[0]
+
+    def problems(self) -> list[str]:
+        """Sentences on what was left out because it is damaged."""
+        said = [f"{self.path}: run.json has a wrong {name}, which is left out." for name in self.wrong_fields]
+        if self.damaged:
+            lines = "line is" if self.damaged == 1 else "lines are"
+            said.append(f"{self.path}: {self.damaged} damaged {lines} left out.")
+        return said
+
+    def file(self, name: str) -> str:
+        """Where a file of the run lies. Raises `CamxError` for a name that leads out of the folder."""
+        if not is_inside(name):
+            raise CamxError(f"{self.path!r} names the file {name!r}, which lies outside of it. It is not read.")
+        return os.path.join(self.path, name)
+
+    def has(self, name: str) -> bool:
+        """Whether a name, which may come from a row, is that of a regular file of the run that no link leads to."""
+        if not is_inside(name):
+            return False
+        folder, _, last = name.rpartition("/")
+        if folder not in self._folders:
+            self._folders[folder] = self._real(folder)
+        real = self._folders[folder]
+        try:
+            return real is not None and stat.S_ISREG(os.lstat(os.path.join(real, last)).st_mode)
+        except (OSError, ValueError):
+            return False
+
+    def read_file(self, name: str) -> bytes:
+        """The bytes of a file that `has` knows, at most 1 GB. Raises `UnreadableImage`."""
+        if not self.has(name):
+            raise UnreadableImage(f"{name!r} is no file of the run")
+        return read(self.file(name))
+
+    @contextmanager
+    def picture(self, name: str) -> Iterator[Image.Image]:
+        """A picture that camx wrote, with its header read and nothing decoded; raises `UnreadableImage` for any other.
+
+        Whatever is wrong with the file, also what comes out while it is open, is raised as `UnreadableImage`.
+        """
+        with opened_result(self.read_file(name)) as image:
+            yield image
+
+    def has_picture(self, name: str) -> bool:
+        """Whether a name is that of a picture that camx wrote, by its header."""
+        try:
+            with self.picture(name):
+                return True
+        except UnreadableImage:
+            return False
+
+    def _real(self, folder: str) -> str | None:
+        """The place of a folder of the run; None where a link leads elsewhere."""
+        root = os.path.realpath(self.path)
+        real = os.path.realpath(os.path.join(root, folder))
+        return real if real == os.path.normpath(os.path.join(root, folder)) else None
+
+    @cached_property
+    def _index(self) -> _Index:
+        journals = [JOURNAL, *(f"{part_folder(*part)}/{JOURNAL}" for part in part_numbers(self.path))]
+        return _Index([self.file(name) for name in journals])
+
+    @cached_property
+    def _table(self) -> tuple[list[EpochRow], int]:
+        return read_metrics(self.path) if self.command == TRAIN_GAP else ([], 0)
+
+
+class _Index:
+    """Where the rows of a run are: the journal of OUT, and over it those of the parts."""
+
+    def __init__(self, paths: list[str]) -> None:
+        places: dict[str, int] = {}
+
+        def note(row: ImageRow) -> None:
+            places[row["image"]] = row.get("index", 0)
+
+        found = [_journal(path, note) for path in paths]
+        self._journals = [journal for journal in found if journal is not None]
+        self._owners = {key: number for number, journal in enumerate(self._journals) for key in journal}
+        self.images = sorted(places, key=places.__getitem__)
+        self.damaged = sum(journal.damaged for journal in self._journals)
+
+    def rows(self, keys: Iterable[str]) -> Iterator[ImageRow]:
+        known = (key for key in keys if key in self._owners)
+        for number, some in groupby(known, self._owners.__getitem__):
+            yield from self._journals[number].rows(some)
+
+
+def _journal(path: str, note: Callable[[ImageRow], None]) -> Journal | None:
+    try:
+        return Journal.read(path, note)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise CamxError(f"{path!r} cannot be read: {error.strerror or error}. Choose another folder.") from error
+
+
+@contextmanager
+def opened_result(data: bytes) -> Iterator[Image.Image]:
+    """The bytes of a result as a picture of a format that camx writes; see `RunFolder.picture`."""
+    with opened(data) as image:
+        if image.format not in _FORMATS:
+            raise UnreadableImage(f"camx writes no {image.format} files")
+        yield image

@@ -1,0 +1,65 @@
+"""Names of the files and folders that a run leaves in OUT."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Final
+
+JOURNAL: Final = "manifest.jsonl"
+RECORD: Final = "run.json"
+LOCK: Final = ".camx.lock"
+
+#: Tables of `explain` and `activations`, derived from the journal, and the table of a training.
+TABLE: Final = "predictions.csv"
+ACTIVATIONS_TABLE: Final = "activations.csv"
+METRICS: Final = "metrics.csv"
+
+OVERLAYS: Final = "overlays"
+HEATMAPS: Final = "heatmaps"
+ARRAYS: Final = "arrays"
+#: Sheets of `activations`.
+SHEETS: Final = "activations"
+
+REPORT: Final = "report/index.html"
+REPORT_DATA: Final = "report/data"
+THUMBNAILS: Final = "report/thumbs"
+#: Data files of a report: the build of the page, what they hold, their number.
+REPORT_PART: Final = re.compile(r"[0-9a-f]{12}-[a-z]+(-\d+)?\.js")
+
+#: Each shard keeps its journal and record in `parts/<number>-of-<count>`, beside the list of its images: lines
+#: `[position in the input, name]`.
+PARTS: Final = "parts"
+INPUTS: Final = "inputs.jsonl"
+
+#: Folders of a run that hold pictures.
+RESULT_FOLDERS: Final = frozenset({OVERLAYS, HEATMAPS, ARRAYS, SHEETS, "report", PARTS})
+#: Folders in which trackers keep theirs; several programs share them.
+TRACKER_FOLDERS: Final = frozenset({"wandb", "tensorboard"})
+
+
+def part_folder(number: int, count: int) -> str:
+    """The folder in OUT of shard `number` (from 1) of `count`."""
+    return f"{PARTS}/{number}-of-{count}"
+
+
+def part_numbers(path: str) -> list[tuple[int, int]]:
+    """Number and count of the shards that have a folder in OUT, sorted by count, then number."""
+    try:
+        names = os.listdir(os.path.join(path, PARTS))
+    except OSError:
+        return []
+    found = (re.fullmatch(r"([1-9]\d{0,8})-of-([1-9]\d{0,8})", name) for name in names)
+    numbers = sorted((int(match[2]), int(match[1])) for match in found if match)
+    return [(number, count) for count, number in numbers if number <= count]
+
+
+def is_inside(name: str) -> bool:
+    """Whether a name with `/`, relative to OUT, can only lead to a place below OUT; links aside."""
+    parts = name.replace(os.sep, "/").split("/")
+    return "\0" not in name and not os.path.isabs(name) and not {"", ".", ".."} & {*parts}
+
+
+def is_result(name: str) -> bool:
+    """Whether a name, relative to OUT, is that of a file in one of the folders of results."""
+    return is_inside(name) and "/" in name and name.split("/")[0] in RESULT_FOLDERS

@@ -1,0 +1,437 @@
+"""The one reader of a run folder: whatever lies in it, rows or a sentence, never a traceback, nothing outside of it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shutil
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from cam_cli.errors import CamxError, UnreadableImage
+from cam_cli.outputs import rows as rows_module
+from cam_cli.outputs.folder import locked_folder
+from cam_cli.outputs.record import SCHEMA
+from cam_cli.outputs.rows import parse_row
+from cam_cli.outputs.run_folder import RunFolder
+from tools import results_page
+
+from .conftest import TINY
+
+Camx = Callable[..., int]
+
+
+def row(image: str = "a.jpg", **more: Any) -> dict[str, Any]:
+    """A row of `explain` as 0.1.0 writes it."""
+    sketch = {"width": 2, "height": 2, "values": base64.b64encode(bytes([0, 255, 0, 0])).decode()}
+    shown = {"method": "gradcam", "layer": "l", "target_index": 3, "target_name": "cat", "target_prob": 0.5, "peak": 1.0, "area": 0.25,
+             "center_x": 0.5, "center_y": 0.5, "border": 0.1, "entropy": 0.5, "box": [0, 0, 1, 1], "sketch": sketch, "overlay": f"overlays/{image}.png"}  # fmt: skip
+    top = [{"index": 3, "name": "cat", "prob": 0.5}]
+    known = {"image": image, "index": 0, "status": "ok", "error": "", "label": "", "bytes": 9, "mtime_ns": 9, "width": 4, "height": 4}  # fmt: skip
+    return {**known, "top": top, "seen": [0, 0, 1, 1], "maps": [shown], **more}
+
+
+def written(folder: Path, lines: list[Any], record: object = None) -> Path:
+    """A folder with these lines in its journal: rows, or texts as they are."""
+    folder.mkdir(parents=True, exist_ok=True)
+    texts = [line if isinstance(line, str) else json.dumps(line) for line in lines]
+    (folder / "manifest.jsonl").write_text("".join(f"{text}\n" for text in texts))
+    if record is not None:
+        (folder / "run.json").write_text(record if isinstance(record, str) else json.dumps(record))
+    return folder
+
+
+def mapped(**more: Any) -> dict[str, Any]:
+    """A row whose map has other fields."""
+    return row(maps=[{**row()["maps"][0], **more}])
+
+
+EXPLAINED = {"fingerprint": {"command": "explain", "inputs": "/in"}, "state": "finished"}
+
+DAMAGED = {
+    "no JSON": "{",
+    "no object": "[1]",
+    "no name": {"status": "ok"},
+    "name is a number": row(image=7),  # type: ignore[arg-type]
+    "unknown status": row(status="weird"),
+    "maps null": row(maps=None),
+    "maps of numbers": row(maps=[7]),
+    "top null": row(top=None),
+    "class without a name": row(top=[{"index": 1, "prob": 0.5}]),
+    "probability above one": row(top=[{"index": 1, "name": "x", "prob": 7}]),
+    "index is a truth value": row(index=True),
+    "thumb is a number": row(thumb=7),
+    "label is a number": row(label=7),
+    "error is a number": row(error=7),
+    "width zero": row(width=0),
+    "seen of three": row(seen=[0, 0, 1]),
+    "not a number": json.dumps(row()).replace("0.25", "NaN"),
+    "infinite": json.dumps(row()).replace("0.25", "1e999"),
+    "nested too deep": f'{{"image":"a.jpg","status":"ok","x":{"[" * 40}{"]" * 40}}}',
+    "nested beyond any stack": f'{{"image":"a.jpg","status":"ok","x":{"[" * 99999}{"]" * 99999}}}',
+    "a number of 5000 digits": f'{{"image":"a.jpg","status":"ok","index":{"9" * 5000}}}',
+    "a sketch that lacks cells": mapped(sketch={"width": 2, "height": 3, "values": "AP8AAA=="}),
+    "a sketch that is no base64": mapped(sketch={"width": 2, "height": 2, "values": "AP8A\u00e9A=="}),
+    "a box of words": mapped(box=["a", "b", "c", "d"]),
+    "an overlay without a name": mapped(overlay={}),
+    "channels of two lengths": mapped(channels={"mean": [1], "maximum": [1, 2], "energy": [1], "dead": [1]}),
+}
+
+
+@pytest.mark.parametrize("what", DAMAGED)
+def test_a_damaged_line_counts_as_never_written(what: str, tmp_path: Path) -> None:
+    lines = [row("b.jpg", index=5), DAMAGED[what], row("c.jpg", index=2)]
+    run = RunFolder.read(str(written(tmp_path, lines, EXPLAINED)))
+    assert [one["image"] for one in run.rows()] == ["c.jpg", "b.jpg"], "in input order"
+    assert run.damaged == 1
+    assert "1 damaged line is left out" in run.problems()[0]
+
+
+def test_damage_leaves_the_earlier_row_of_an_image(tmp_path: Path) -> None:
+    lines = [row(label="first"), row(label=7)]
+    (found,) = RunFolder.read(str(written(tmp_path, lines, EXPLAINED))).rows()
+    assert found["label"] == "first"
+
+
+@pytest.mark.parametrize("name", ["20", "21", "23", "24", "25", "27", "28", "29", "31"])
+def test_journals_that_broke_version_0_1_0(name: str, data: Path, tmp_path: Path) -> None:
+    (path,) = (data / "faults").glob(f"{name}_*.jsonl")
+    lines = path.read_text().splitlines()
+    run = RunFolder.read(str(written(tmp_path, lines, EXPLAINED)))
+    read = list(run.rows())
+    assert len(read) + run.damaged == len(lines)
+    assert run.damaged == (0 if name in ("20", "21") else 1)
+    for one in read:
+        assert not run.has(one["thumb"]), "there are no pictures here, wherever the names lead"
+
+
+def test_a_torn_last_line_is_no_damage(tmp_path: Path) -> None:
+    written(tmp_path, [row()], EXPLAINED)
+    with open(tmp_path / "manifest.jsonl", "ab") as file:
+        file.write(b'{"image": "b')
+    run = RunFolder.read(str(tmp_path))
+    assert [one["image"] for one in run.rows()] == ["a.jpg"]
+    assert run.damaged == 0
+
+
+def test_a_row_may_have_fields_of_a_later_version(tmp_path: Path) -> None:
+    later = row(attributes={"site": "A"}, label_prob=0.25, label_rank=2, labels=["cat", "dog"], sha256="0" * 64, brightness=0.5,
+                frame=[-3.5, 0, 7.5, 4], unheard_of={"x": 1})  # fmt: skip
+    later["maps"][0] |= {"grid": [7, 7], "component": {"threshold": 0.5, "box": [0, 0, 1, 1]}, "signed": 3}
+    later["maps"][0]["sketch"]["signed"] = True
+    run = RunFolder.read(str(written(tmp_path, [later], EXPLAINED)))
+    assert list(run.rows()) == [later]
+    assert run.damaged == 0
+    for wrong in ({"label_rank": 0}, {"sha256": "0"}, {"attributes": {"site": 1}}, {"brightness": 2}):
+        assert parse_row(json.dumps({**later, **wrong}).encode()) is None, wrong
+
+
+def test_rows_of_some_images(tmp_path: Path) -> None:
+    lines = [row("a"), row("b"), row("a", label="again")]
+    run = RunFolder.read(str(written(tmp_path, lines, EXPLAINED)))
+    assert [(one["image"], one["label"]) for one in run.rows(["b", "none", "a"])] == [("b", ""), ("a", "again")]
+
+
+# What a folder is
+
+
+def test_a_folder_of_every_command(camx: Camx, images: Path) -> None:
+    assert camx("explain", images, *TINY, "-q") == 0
+    run = RunFolder.read("camx-out")
+    assert (run.command, run.state, run.complete, run.inputs) == ("explain", "finished", True, str(images))
+    assert len(list(run.rows())) == len(run.images) == 7
+    assert run.record["schema"] == SCHEMA == 1
+    assert next(iter(json.loads(Path("camx-out/run.json").read_text()))) == "schema"
+    assert all(run.has_picture(one["maps"][0]["overlay"]) for one in run.rows())
+    assert camx("activations", images, *TINY, "-q", "-o", "maps") == 0
+    assert RunFolder.read("maps").command == "activations"
+    assert len(list(RunFolder.read("maps").rows())) == 7
+    assert camx("train-gap", images, *TINY, "-q", "-o", "gap", "--epochs", 2) == 0
+    gap = RunFolder.read("gap")
+    assert (gap.command, gap.complete, [one["epoch"] for one in gap.metrics]) == ("train-gap", True, [1, 2])
+    assert gap.metrics[0].keys() == rows_module.EpochRow.__annotations__.keys()
+    assert gap.record["schema"] == SCHEMA
+    for folder in (run, gap):
+        assert folder.wrong_fields == ()
+        assert folder.problems() == []
+
+
+def test_a_folder_of_0_1_0_has_no_schema(tmp_path: Path) -> None:
+    run = RunFolder.read(str(written(tmp_path, [row()], EXPLAINED)))
+    assert "schema" not in run.record
+    assert run.complete
+
+
+def test_a_folder_of_a_later_version_is_refused(tmp_path: Path) -> None:
+    written(tmp_path, [row()], {**EXPLAINED, "schema": 2})
+    with pytest.raises(CamxError, match=r"written by a later camx \(schema 2; this one reads 1\).*pip install -U camx"):
+        RunFolder.read(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("record", "command"),
+    [
+        (None, "explain"),
+        ("{", "explain"),
+        ("[]", "explain"),
+        ({}, "explain"),
+        ({"fingerprint": 7}, "explain"),
+        ({"fingerprint": {"command": 7}}, "explain"),
+        ("[" * 99999, "explain"),
+    ],
+)
+def test_a_lost_record_is_no_lost_run(record: object, command: str, tmp_path: Path) -> None:
+    run = RunFolder.read(str(written(tmp_path, [row()], record)))
+    assert (run.command, run.state, run.complete) == (command, "interrupted", False)
+    shown = mapped(channels={"mean": [1], "maximum": [1], "energy": [1], "dead": [1]})
+    assert RunFolder.read(str(written(tmp_path, [shown], record))).command == "activations"
+
+
+@pytest.mark.parametrize(
+    ("make", "said"), [(False, "There is no folder"), (True, "holds no results of `camx explain`")]
+)
+def test_a_folder_without_a_run_is_refused(tmp_path: Path, make: bool, said: str) -> None:
+    if make:
+        written(tmp_path / "x", ["{}"], {})
+    with pytest.raises(CamxError, match=said):
+        RunFolder.read(str(tmp_path / "x"))
+
+
+def test_wrong_fields_of_the_record_are_left_out_and_named(tmp_path: Path) -> None:
+    record = {
+        "fingerprint": {"command": "explain", "rendering": {"colormap": 7, "alpha": 0.5}, "top_k": 0, "kept": {"x": 1}},
+        "state": "finished",
+        "plan": {"model": 7, "layer": "l"},
+        "seconds": "long",
+        "stages": {"decode": {"seconds": "x", "images_per_second": None}},
+        "confusion": [[1, 2]],
+        "classes": ["a", "b"],
+        "accuracy": None,
+    }
+    run = RunFolder.read(str(written(tmp_path, [row()], record)))
+    assert run.record == {
+        "fingerprint": {"command": "explain", "rendering": {"alpha": 0.5}, "kept": {"x": 1}},
+        "state": "finished",
+        "plan": {"layer": "l"},
+        "classes": ["a", "b"],
+        "accuracy": None,
+    }
+    wrong = ["fingerprint.rendering.colormap", "fingerprint.top_k", "plan.model", "seconds", "stages", "confusion"]
+    assert list(run.wrong_fields) == wrong
+    assert len(run.problems()) == len(wrong)
+
+
+# Shards
+
+
+def test_the_rows_of_shards_are_one_run(camx: Camx, images: Path) -> None:
+    assert camx("explain", images, *TINY, "-q", "-o", "whole") == 0
+    assert camx("explain", images, *TINY, "-q", "--shard", "1/2") == 0
+    half = RunFolder.read("camx-out")
+    assert (half.command, half.complete) == ("explain", False)
+    assert 0 < len(half.images) < 7
+    shutil.copytree("camx-out", "other")
+    assert camx("explain", images, *TINY, "-q", "--shard", "2/2", "-o", "other") == 0
+    shutil.copytree("camx-out/parts/1-of-2", "other/parts/1-of-2", dirs_exist_ok=True)
+    before = RunFolder.read("whole").images
+    assert RunFolder.read("other").images == before
+    # The row of an image is the last one in its part, or else the last one in OUT.
+    part = Path("camx-out/parts/1-of-2/manifest.jsonl")
+    lines = [json.loads(line) for line in part.read_text().splitlines()]
+    written(Path("camx-out"), [{**lines[0], "label": "of OUT"}, row("z.jpg", index=9)])
+    read = {one["image"]: one for one in RunFolder.read("camx-out").rows()}
+    assert read[lines[0]["image"]]["label"] == ""
+    assert list(read)[-1] == "z.jpg"
+    assert len(read) == len(lines) + 1
+
+
+def test_a_run_in_shards_is_complete_when_all_of_them_are(tmp_path: Path) -> None:
+    written(tmp_path, [], {**EXPLAINED, "state": "running"})
+    for number, state in ((1, "finished"), (2, "interrupted")):
+        written(tmp_path / "parts" / f"{number}-of-2", [row(str(number))], {**EXPLAINED, "state": state})
+    assert not RunFolder.read(str(tmp_path)).complete
+    written(tmp_path / "parts" / "2-of-2", [row("2")], EXPLAINED)
+    assert RunFolder.read(str(tmp_path)).complete
+    shutil.rmtree(tmp_path / "parts" / "1-of-2")
+    assert not RunFolder.read(str(tmp_path)).complete
+
+
+# The table of a training
+
+COLUMNS = "epoch,lr,train_loss,train_accuracy,val_loss,val_accuracy,seconds,best"
+
+
+@pytest.mark.parametrize(
+    ("text", "epochs", "damaged"),
+    [
+        (f"{COLUMNS}\n1,0.1,2,0.5,nan,0.25,1,1\n2,0.1,2,0.5,inf,0.25,1,0\n", [1, 2], 0),
+        ("epoch,train_loss\nabc,def\n", [], 1),
+        ("a,b\n1,2\n", [], 1),
+        ("epoch,train_loss,val_loss,train_accuracy,val_accuracy\n-5,NaN,Infinity,1,1\n", [], 1),
+        (f"{COLUMNS}\n1.5,0.1\n{'9' * 400},1\n3,0.1,,,1e300,7\n", [3], 2),
+        (f"{COLUMNS}\n1,2,3,4,5,6,7,8,9,10\n", [1], 0),
+        ("epoch\n\x00\n1\n", [1], 1),
+        (f"epoch\n{'1' * 200_000}\n", [], 1),
+        ("", [], 0),
+    ],
+)
+def test_the_table_of_a_training(text: str, epochs: list[int], damaged: int, tmp_path: Path) -> None:
+    (tmp_path / "metrics.csv").write_text(text)
+    run = RunFolder.read(str(tmp_path))
+    assert run.command == "train-gap"
+    assert [one["epoch"] for one in run.metrics] == epochs
+    assert run.damaged == damaged
+    assert all(one.get("val_loss", 5) == 5 for one in run.metrics), "no nan, no inf, nothing out of its range"
+
+
+def test_values_of_an_epoch(tmp_path: Path) -> None:
+    (tmp_path / "metrics.csv").write_text(f"{COLUMNS}\n1,0.1,2,0.5,3,0.25,4,1\n")
+    (one,) = RunFolder.read(str(tmp_path)).metrics
+    assert one == {"epoch": 1, "lr": 0.1, "train_loss": 2, "train_accuracy": 0.5, "val_loss": 3, "val_accuracy": 0.25, "seconds": 4, "best": True}  # fmt: skip
+
+
+# Files that a journal names
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunFolder:
+    """A run with one overlay, beside a picture that is none of its business."""
+    out = written(tmp_path / "out", [row()], EXPLAINED)
+    (out / "overlays").mkdir()
+    for path in (tmp_path / "private.png", out / "overlays" / "a.jpg.png"):
+        Image.new("RGB", (8, 8), "red").save(path)
+    return RunFolder.read(str(out))
+
+
+OUTSIDE = ["../private.png", "overlays/../../private.png", "/etc/passwd", "overlays/../overlays/a.jpg.png", "", ".", "overlays", "overlays//a.jpg.png", "a\0b"]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_a_name_that_leads_elsewhere_is_not_followed(name: str, run: RunFolder) -> None:
+    assert not run.has(name)
+    assert not run.has_picture(name)
+    with pytest.raises(UnreadableImage, match="no file of the run"):
+        run.read_file(name)
+    if name not in ("overlays",):
+        with pytest.raises(CamxError, match="lies outside of it. It is not read"):
+            run.file(name)
+
+
+def test_links_are_not_followed(run: RunFolder, tmp_path: Path) -> None:
+    out = Path(run.path)
+    assert run.has_picture("overlays/a.jpg.png")
+    (out / "overlays" / "link.png").symlink_to(tmp_path / "private.png")
+    (out / "heatmaps").symlink_to(tmp_path)
+    (out / "arrays").symlink_to(out / "overlays")
+    for name in ("overlays/link.png", "heatmaps/private.png", "arrays/a.jpg.png"):
+        assert (out / name).exists()
+        assert not run.has(name), name
+    (tmp_path / "other").symlink_to(out)
+    assert RunFolder.read(str(tmp_path / "other")).has_picture("overlays/a.jpg.png"), "the folder itself may be one"
+
+
+def test_pipes_and_devices_are_not_waited_for(run: RunFolder) -> None:
+    out = Path(run.path)
+    os.mkfifo(out / "overlays" / "pipe.png")
+    assert not run.has("overlays/pipe.png")
+    for name in ("manifest.jsonl", "run.json"):
+        (out / name).unlink()
+        os.mkfifo(out / name)
+        with pytest.raises(CamxError, match="cannot be read: it is no regular file"):
+            list(RunFolder.read(str(out)).rows())
+    (out / "run.json").unlink()
+    (out / "metrics.csv").unlink(missing_ok=True)
+    os.mkfifo(out / "metrics.csv")
+    with pytest.raises(CamxError):
+        RunFolder.read(str(out))
+
+
+EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n(x) print\n%%EOF\n"
+
+
+@pytest.mark.parametrize("data", [EPS, b"", b"no picture", b"GIF89a", b"\x89PNG\r\n\x1a\n"])
+def test_only_pictures_that_camx_writes_are_opened(data: bytes, run: RunFolder) -> None:
+    (Path(run.path) / "overlays" / "x.png").write_bytes(data)
+    assert run.has("overlays/x.png")
+    assert not run.has_picture("overlays/x.png")
+    Image.new("RGB", (8, 8)).save(Path(run.path) / "overlays" / "y.png", "TIFF")
+    with pytest.raises(UnreadableImage, match="camx writes no TIFF"), run.picture("overlays/y.png"):
+        pass
+
+
+def test_a_bomb_is_refused_at_its_header(run: RunFolder) -> None:
+    plain = (Path(run.path) / "overlays" / "a.jpg.png").read_bytes()
+    header = bytearray(plain)
+    header[16:24] = (60_000).to_bytes(4, "big") * 2
+    import zlib
+
+    header[29:33] = zlib.crc32(header[12:29]).to_bytes(4, "big")
+    (Path(run.path) / "overlays" / "bomb.png").write_bytes(bytes(header))
+    with pytest.raises(UnreadableImage, match="limit"), run.picture("overlays/bomb.png"):
+        pass
+
+
+def test_reading_changes_nothing(run: RunFolder) -> None:
+    def state() -> dict[str, tuple[int, int]]:
+        return {str(p): (p.stat().st_size, p.stat().st_mtime_ns) for p in Path(run.path).rglob("*")}
+
+    before = state()
+    fresh = RunFolder.read(run.path)
+    assert list(fresh.rows()), fresh.complete
+    assert state() == before
+
+
+def test_a_run_is_read_while_it_writes(tmp_path: Path) -> None:
+    """Rows come whole, however the reader and the writer are interleaved."""
+    stop, seen = threading.Event(), 0
+    with locked_folder(str(tmp_path)) as folder:
+        folder.begin({"command": "explain"})
+
+        def write() -> None:
+            for number in range(200):
+                folder.append([row(f"{number}.jpg", index=number)])
+            stop.set()
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        while not stop.is_set():
+            run = RunFolder.read(str(tmp_path))
+            found = list(run.rows())
+            assert run.damaged == 0
+            assert [one["index"] for one in found] == list(range(len(found)))
+            assert len(found) >= seen
+            seen = len(found)
+        writer.join()
+    assert len(list(RunFolder.read(str(tmp_path)).rows())) == 200
+
+
+# The page that says what is read
+
+
+def test_the_page_of_fields_is_fresh() -> None:
+    assert results_page.PAGE.read_text("utf-8") == results_page.page(results_page.PAGE.read_text("utf-8"))
+    assert results_page.main(["--check"]) == 0
+
+
+def test_every_type_of_the_files_is_on_the_page() -> None:
+    from cam_cli.outputs import record
+
+    for module in (rows_module, record):
+        for name, kind in vars(module).items():
+            if isinstance(kind, type) and hasattr(kind, "__required_keys__") and not name.startswith("_"):
+                assert kind in results_page.TYPES, name
+
+
+def test_a_stale_page_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stale = tmp_path / "results.md"
+    stale.write_text(results_page.PAGE.read_text("utf-8").replace("Entropy of the mass", "Entropie"))
+    monkeypatch.setattr(results_page, "PAGE", stale)
+    assert results_page.main(["--check"]) == 1
+    assert results_page.main([]) == 0
+    assert results_page.main(["--check"]) == 0
