@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cam_cli.cams.tracing.trace import TargetLayer
+from cam_cli.models.hooks import TargetLayer
 
 
 class Slow:

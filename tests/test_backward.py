@@ -16,10 +16,11 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.flop_counter import FlopCounterMode
 
 from cam_cli.cams.target_layer.choose import choose_layer
-from cam_cli.cams.tracing.sparse_backward import LazyMatmul, mean_over_grid, whole
-from cam_cli.cams.tracing.sparse_rows import Rows
-from cam_cli.cams.tracing.sparse_rules import by_rows
-from cam_cli.cams.tracing.trace import TargetLayer, Trace, trace, traces
+from cam_cli.cams.tracing.sparse_backward import LazyMatmul, materialise, mean_over_grid
+from cam_cli.cams.tracing.sparse_rows import SparseRows
+from cam_cli.cams.tracing.sparse_rules import apply_rule
+from cam_cli.cams.tracing.trace import Trace, trace, traces
+from cam_cli.models.hooks import TargetLayer
 from cam_cli.models.layouts import Layout
 
 from .test_engine import assert_same_state, batch, state
@@ -90,9 +91,9 @@ def block(
 def plain(traced: Trace) -> Tensor:
     """The gradients of autograd alone."""
     one_hots = functional.one_hot(CLASSES[: len(traced.logits)], traced.logits.shape[1])
-    leaf = traced.tape.leaves[traced.index]
+    leaf = traced.head.leaves[traced.index]
     found = [
-        torch.autograd.grad(traced.tape.scores, leaf, hot.to(traced.tape.scores), retain_graph=True)[0]
+        torch.autograd.grad(traced.head.scores, leaf, hot.to(traced.head.scores), retain_graph=True)[0]
         for hot in one_hots.unbind(1)
     ]
     return torch.stack([traced.layer.layout.to_nchw(one).float() for one in found], dim=1)
@@ -233,13 +234,13 @@ def some(*shape: int) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(sum(shape)), dtype=torch.float64)
 
 
-def rows(axis: int, *shape: int, start: int = 2, count: int = 2) -> Rows:
+def rows(axis: int, *shape: int, start: int = 2, count: int = 2) -> SparseRows:
     """Random numbers in some rows of a tensor of this shape."""
-    return Rows.along(axis, some(*shape[:axis], count, *shape[axis + 1 :]), start, shape[axis])
+    return SparseRows.along(axis, some(*shape[:axis], count, *shape[axis + 1 :]), start, shape[axis])
 
 
-def with_zeros(one: Rows) -> Tensor:
-    return Rows(one.held, one.start, one.length, one.shape).dense()
+def with_zeros(one: SparseRows) -> Tensor:
+    return SparseRows(one.held, one.start, one.length, one.shape).dense()
 
 
 @pytest.mark.parametrize(
@@ -250,7 +251,7 @@ def with_zeros(one: Rows) -> Tensor:
         (aten.add.Tensor, (rows(1, 3, 9, 4, start=1), rows(1, 3, 9, 4, start=3, count=1))),
         (aten.mul.Tensor, (some(9, 1), rows(1, 3, 9, 4))),
         (aten.div.Tensor, (rows(1, 3, 9, 4), some(4))),
-        (aten.mm.default, (Rows(some(3, 2, 4), 2, 9, (27, 4)), some(4, 5))),
+        (aten.mm.default, (SparseRows(some(3, 2, 4), 2, 9, (27, 4)), some(4, 5))),
         (aten.bmm.default, (rows(1, 3, 9, 4), some(3, 4, 5))),
         (aten.bmm.default, (rows(2, 3, 4, 9), some(3, 9, 5))),
         (aten.bmm.default, (some(3, 5, 9), rows(1, 3, 9, 4))),
@@ -274,22 +275,22 @@ def with_zeros(one: Rows) -> Tensor:
 )  # fmt: skip
 def test_an_operation_on_rows_is_that_on_all_of_them(func: Any, args: Any) -> None:
     *args, kwargs = args if isinstance(args[-1], dict) else (*args, {})
-    found = by_rows(func, args, kwargs)
+    found = apply_rule(func, args, kwargs)
     assert found is not NotImplemented
-    dense = tree_map_only(Rows, with_zeros, args)
+    dense = tree_map_only(SparseRows, with_zeros, args)
     expected = func(*dense, **kwargs)
     for one, other in zip(tree_leaves(found), tree_leaves(expected), strict=True):
         if other is not None:
-            assert isinstance(one, Rows) or func is aten.bmm.default
-            assert torch.allclose(whole(one), other, atol=1e-12)
+            assert isinstance(one, SparseRows) or func is aten.bmm.default
+            assert torch.allclose(materialise(one), other, atol=1e-12)
 
 
 def test_the_kernel_of_rms_normalisation_that_only_a_gpu_has() -> None:
-    gradient = Rows.along(1, torch.empty(3, 2, 4, device="meta"), 2, 9)
+    gradient = SparseRows.along(1, torch.empty(3, 2, 4, device="meta"), 2, 9)
     features, rstd, weight = (torch.empty(*shape, device="meta") for shape in ((3, 9, 4), (3, 9, 1), (4,)))
     args = (gradient, features, (4,), rstd, weight, (True, False))
-    found, _ = by_rows(aten._fused_rms_norm_backward.default, args, {})
-    assert isinstance(found, Rows)
+    found, _ = apply_rule(aten._fused_rms_norm_backward.default, args, {})
+    assert isinstance(found, SparseRows)
     assert (found.shape, found.start, found.axis) == ((3, 9, 4), 2, 1)
 
 
@@ -314,8 +315,8 @@ def test_the_kernel_of_rms_normalisation_that_only_a_gpu_has() -> None:
     ],
 )  # fmt: skip
 def test_operations_that_do_not_keep_rows_get_the_zeros(func: Any, args: Any) -> None:
-    assert by_rows(func, args, {}) is NotImplemented
-    expected = tree_leaves(func(*tree_map_only(Rows, with_zeros, args)))
+    assert apply_rule(func, args, {}) is NotImplemented
+    expected = tree_leaves(func(*tree_map_only(SparseRows, with_zeros, args)))
     found = tree_leaves(func(*args))
     assert torch.equal(found[0], expected[0]), "also when nobody watches"
 
@@ -352,12 +353,12 @@ def test_the_backward_of_every_fused_attention(kernel: str, with_bias: bool) -> 
     args = [given.get(one.name) for one in schema if not one.kwarg_only]
     kwargs = {one.name: given.get(one.name) for one in schema if one.kwarg_only}
     with torch.no_grad():
-        found = by_rows(func, args, kwargs)
+        found = apply_rule(func, args, kwargs)
     assert len(found) == len(func._schema.returns)
     for one, other in zip(found, expected):
-        assert torch.allclose(whole(one), other, atol=1e-12)
+        assert torch.allclose(materialise(one), other, atol=1e-12)
     given["is_causal"] = True
-    assert by_rows(func, [given.get(one.name) for one in schema if not one.kwarg_only], kwargs) is NotImplemented
+    assert apply_rule(func, [given.get(one.name) for one in schema if not one.kwarg_only], kwargs) is NotImplemented
 
 
 def test_attention_in_half_precision_is_computed_in_full() -> None:
@@ -366,17 +367,17 @@ def test_attention_in_half_precision_is_computed_in_full() -> None:
     query, key, value = (one.bfloat16().requires_grad_() for one in (query, key, value))
     output = functional.scaled_dot_product_attention(query, key, value, scale=1.0)
     gradient = rows(2, 1, 2, 9, 5)
-    half = Rows(gradient.held.bfloat16(), gradient.start, gradient.length, gradient.shape)
+    half = SparseRows(gradient.held.bfloat16(), gradient.start, gradient.length, gradient.shape)
     exact = [one.detach().double().requires_grad_() for one in (query, key, value)]
     attended = functional.scaled_dot_product_attention(*exact, scale=1.0)
     expected = torch.autograd.grad(attended, exact, with_zeros(half).double())
     func = aten._scaled_dot_product_flash_attention_for_cpu_backward.default
     args = (half, query, key, value, output, None, 0.0, False)
     with torch.no_grad():
-        found = by_rows(func, args, {"scale": 1.0})
+        found = apply_rule(func, args, {"scale": 1.0})
     for one, other in zip(found, expected):
-        assert whole(one).dtype == torch.bfloat16
-        assert (whole(one) - other).abs().max() <= 0.01 * other.abs().max()
+        assert materialise(one).dtype == torch.bfloat16
+        assert (materialise(one) - other).abs().max() <= 0.01 * other.abs().max()
 
 
 def test_a_mean_needs_no_product_at_every_position() -> None:
@@ -398,4 +399,6 @@ def test_the_mean_behind_a_linear_layer(layout: Layout) -> None:
     assert torch.allclose(found, layout.to_nchw(left @ right).mean((2, 3)), atol=1e-6)
     columns = Layout("NCL", 3, 2, 7, prefix=0)
     product = LazyMatmul(some(5, 7, 3).float(), some(3, 6).float(), torch.float32)
-    assert torch.allclose(mean_over_grid(product, columns), columns.to_nchw(whole(product)).mean((2, 3)), atol=1e-6)
+    assert torch.allclose(
+        mean_over_grid(product, columns), columns.to_nchw(materialise(product)).mean((2, 3)), atol=1e-6
+    )

@@ -17,10 +17,11 @@ from cam_cli import CamxError, Explainer, ExplainOptions
 from cam_cli.cams.engine import backends
 from cam_cli.cams.engine.inputs import as_pictures
 from cam_cli.cams.target_layer.choose import choose_layer
-from cam_cli.cams.tracing.trace import hooked, undisturbed
+from cam_cli.cams.tracing.network_state import undisturbed
 from cam_cli.cams.tracing.upstream import UpstreamModules
 from cam_cli.images.geometry import Preprocessing
 from cam_cli.models.catalog import ModelSpec
+from cam_cli.models.hooks import hooked
 from cam_cli.pipeline import Job
 from cam_cli.pipeline.explain import task
 from cam_cli.pipeline.lanes import Lanes
@@ -112,7 +113,7 @@ def resnet() -> nn.Module:
 def test_the_modules_that_are_compiled(make: Callable[[], nn.Module], layer: str, wanted: str) -> None:
     module = make().eval()
     before = UpstreamModules([choose_layer(module, (224, 224), 3, layer)])
-    with undisturbed(module), torch.no_grad(), hooked(dict(module.named_modules()), before.seen):
+    with undisturbed(module), torch.no_grad(), hooked(dict(module.named_modules()), before.hook):
         module(torch.zeros(2, 3, 224, 224))
     assert " ".join(backends.parts(module, before)) == wanted
 

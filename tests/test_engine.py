@@ -18,10 +18,11 @@ from cam_cli.cams.engine.targets import Target
 from cam_cli.cams.methods import METHODS
 from cam_cli.cams.target_layer.choose import choose_layer
 from cam_cli.cams.tracing.classifier import find_classifier
-from cam_cli.cams.tracing.trace import TargetLayer, Trace, trace, traces
+from cam_cli.cams.tracing.trace import Trace, trace, traces
 from cam_cli.errors import CamxError
 from cam_cli.images.listing import Source
 from cam_cli.images.picture import Picture, prepare
+from cam_cli.models.hooks import TargetLayer
 from cam_cli.models.layouts import Layout
 
 from .conftest import picture

@@ -433,7 +433,7 @@ def test_only_the_head_runs_again_where_the_network_allows_it(kind: type[nn.Modu
     traced, maps = engine.explain_tensor(pictures, classes)
     assert_same_state(before, state(module))
     assert all("forward" not in vars(m) for m in module.modules())
-    short = {tail.short for tail in traced.again._tails.values()}
+    short = {head.head_only for head in traced.replay._heads.values()}
     assert short == {kind is Small}
     assert (max(runs) <= 2) == (kind is Small)
     slow = DEFINITIONS["ablationcam"](Slow(module, pictures[1], engine.layer, 2))
@@ -444,9 +444,9 @@ def test_the_head_of_a_transformer_runs_again_with_its_prefix_tokens() -> None:
     module = vit()
     engine = explainer(module, "ablationcam", side=64)
     traced, _ = engine.explain_tensor(batch(1, side=64))
-    own = traced.again.head_scores(traced, 0, 2, lambda part: traced.features.expand(2, -1, -1, -1)[part])
+    own = traced.head_scores(0, 2, lambda part: traced.features.expand(2, -1, -1, -1)[part])
     assert torch.allclose(own, traced.logits.expand(2, -1), atol=1e-5)
-    assert traced.again._tails[(0, engine.layer.name)].short
+    assert traced.replay._heads[(0, engine.layer.name)].head_only
 
 
 def test_a_network_is_left_as_it_was_when_it_breaks_while_it_is_run_again() -> None:
@@ -470,7 +470,7 @@ def test_integrated_gradients_sum_to_the_difference_of_the_scores() -> None:
     engine = explainer(module, "integrated-gradients")
     traced, maps = engine.explain_tensor(pictures, torch.tensor([[1], [2]]))
     with torch.no_grad():
-        black = module(traced.again.black.expand_as(pictures))
+        black = module(traced.replay.black.expand_as(pictures))  # type: ignore[union-attr]
     wanted = (traced.logits - black).gather(1, torch.tensor([[1], [2]]))
     assert torch.allclose(maps["integrated-gradients"].sum((2, 3)), wanted, atol=0.05 * float(wanted.abs().max()))
 

@@ -17,7 +17,6 @@ from safetensors.torch import load_file
 from torch import nn
 
 from cam_cli.cams.engine.explainer import Explainer, ExplainOptions
-from cam_cli.cams.tracing.trace import TargetLayer
 from cam_cli.errors import CamxError
 from cam_cli.features.maps import Choice
 from cam_cli.features.reader import FeatureReader, ReadOptions
@@ -25,7 +24,7 @@ from cam_cli.features.sheet import draw_sheet
 from cam_cli.images.picture import Picture, load
 from cam_cli.models.catalog import ModelSpec, load_model
 from cam_cli.models.gap import GapHead, GapNetwork, idle_behind
-from cam_cli.models.hooks import features_at
+from cam_cli.models.hooks import TargetLayer, features_at
 from cam_cli.models.layouts import Layout
 from cam_cli.models.preprocessing import PreprocessingOptions
 from cam_cli.outputs.ticks import epoch_ticks, value_ticks

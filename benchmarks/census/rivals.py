@@ -9,8 +9,9 @@ import torch
 
 from cam_cli.cams.methods import METHODS
 from cam_cli.cams.target_layer.choose import choose_layer
-from cam_cli.cams.tracing.trace import TargetLayer, trace
+from cam_cli.cams.tracing.trace import trace
 from cam_cli.errors import CamxError
+from cam_cli.models.hooks import TargetLayer
 
 from .verdict import EVERYWHERE, Built
 

@@ -16,9 +16,10 @@ from torch import Tensor, nn
 
 from cam_cli.cams.methods import METHODS
 from cam_cli.cams.target_layer.choose import choose_layer
-from cam_cli.cams.tracing.trace import TargetLayer, Trace, trace
+from cam_cli.cams.tracing.trace import Trace, trace
 from cam_cli.errors import CamxError
 from cam_cli.images.geometry import Preprocessing
+from cam_cli.models.hooks import TargetLayer
 from cam_cli.models.preprocessing import PreprocessingOptions
 
 from .specimens import QuickDraws, Specimen, resized_args

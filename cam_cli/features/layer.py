@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from ..cams.target_layer.choose import AUTO
-from ..cams.tracing.trace import TargetLayer, hooked
 from ..errors import CamxError, nearest
+from ..models.hooks import TargetLayer, hooked
 from ..models.layouts import Layout, Path, possible_layouts, tensors_in
 
 

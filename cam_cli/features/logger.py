@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from ..cams.target_layer.choose import AUTO
-from ..cams.tracing.trace import hooked, undisturbed
+from ..cams.tracing.network_state import undisturbed
 from ..errors import CamxError
+from ..models.hooks import hooked
 from ..models.layouts import Path, tensors_in
 from .layer import as_map, find_map_layer, maps_at, no_map, prefix_counts, watched
 from .maps import Choice, feature_maps

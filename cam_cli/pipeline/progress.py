@@ -12,9 +12,9 @@ from ..outputs.journal import BLANK, FAILED, OK, Row
 if TYPE_CHECKING:
     import torch
 
-    from ..cams.tracing.trace import TargetLayer
     from ..images.listing import Inputs
     from ..models.catalog import Network
+    from ..models.hooks import TargetLayer
 
 
 E = TypeVar("E", bound="Engine")

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..cams.target_layer.choose import choose_layer
 from ..cams.target_layer.probe import probe_picture
-from ..cams.tracing.trace import scores_of
+from ..cams.tracing.scores import scores_of
 from ..errors import CamxError
 from ..images.picture import Unreadable
 from ..models.catalog import Network, load_model

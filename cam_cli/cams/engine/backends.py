@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import CamxError
-from ...models.hooks import answering, hooked
-from ..tracing.trace import TargetLayer, traces
+from ...models.hooks import TargetLayer, answering, hooked
+from ..tracing.trace import traces
 from ..tracing.upstream import UpstreamModules
 
 #: The compiler of torch.compile.
@@ -86,7 +86,7 @@ def compiled(
     compiler, or a module that cannot be compiled, needs other code for every size of a batch, or gives other values.
     """
     before = UpstreamModules(layers)
-    with autocast(), hooked(dict(module.named_modules()), before.seen):
+    with autocast(), hooked(dict(module.named_modules()), before.hook):
         expected = traces(module, picture.repeat(_LAST_SIZE, 1, 1, 1), layers)
     found = Compiled(module, parts(module, before))
     name = type(module).__name__
@@ -135,7 +135,7 @@ def parts(module: nn.Module, before: UpstreamModules) -> list[str]:
     names = list(before.outputs)
     if before.layer is not None and before.layer.name not in names:
         names.append(before.layer.name)
-    ended = {*before.ended, *names}
+    ended = {*before.finished, *names}
     # What runs behind the layer as well has a gradient there.
     return [one for n in names if n not in before.later for one in _regions(n, module.get_submodule(n), ended)]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import dataclasses
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -167,8 +166,7 @@ class Explainer:
         )
         twice = any(METHODS[name].twice for name in self.options.methods)
         with self._runner.autocast(), self._fast(inputs) as batch:
-            found = traces(self._runner.module, batch, self.layers, self._classifier, twice=twice)
-        return [dataclasses.replace(trace, replay=replay) for trace in found]
+            return traces(self._runner.module, batch, self.layers, self._classifier, second_order=twice, replay=replay)
 
     def _maps(self, traced: Sequence[Trace], classes: Tensor) -> dict[str, Maps]:
         """The maps of every method for B×T classes, averaged over the views of `--smooth`.
@@ -176,7 +174,7 @@ class Explainer:
         Outside autocast: the arithmetic of the maps is float32 whatever the network ran in.
         """
         views = SMOOTH[self.options.smooth]
-        inputs = traced[0].again.inputs
+        inputs = traced[0].replay.inputs
         seen = [traced, *(self._traced(view.apply(inputs)) for view in views)]
         backs = [lambda maps: maps, *(view.back for view in views)]
         return {

@@ -21,7 +21,7 @@ def rollout(trace: Trace, classes: Tensor) -> Tensor:
     total = identity.expand(len(attention.matrices[0]), -1, -1)
     for matrix in attention.matrices:
         total = ((identity + matrix.mean(dim=1)) / 2) @ total
-    return attention.patches(attention.seen_by_the_head(total))[:, None].expand(-1, classes.shape[1], -1, -1)
+    return attention.patches(attention.head_row(total))[:, None].expand(-1, classes.shape[1], -1, -1)
 
 
 def attention_gradient(trace: Trace, classes: Tensor) -> Tensor:
@@ -37,7 +37,7 @@ def attention_gradient(trace: Trace, classes: Tensor) -> Tensor:
         relevance = torch.eye(tokens, device=column.device).expand(len(column), -1, -1)
         for gradient, matrix in zip(gradients, attention.matrices):
             relevance = relevance + (gradient * matrix).clamp_min(0).mean(dim=1) @ relevance
-        maps.append(attention.patches(attention.seen_by_the_head(relevance)))
+        maps.append(attention.patches(attention.head_row(relevance)))
     return torch.stack(maps, dim=1)
 
 
@@ -53,8 +53,8 @@ def legrad(trace: Trace, classes: Tensor) -> Tensor:
     attention = _attention(trace)
     maps = torch.zeros((), device=classes.device)
     for layer in range(len(attention.blocks)):
-        with trace.again.autocast():
-            scores = scores_after(trace.again.module, trace.again.inputs, attention, layer).float()
+        with trace.replay.autocast():
+            scores = scores_after(trace.replay.module, trace.replay.inputs, attention, layer).float()
         columns = []
         for column in classes.unbind(1):
             (gradient,) = attention.gradients(scores, column, trace.sign, [layer])
@@ -74,13 +74,13 @@ def needs_blocks(trace: Trace) -> None:
 
     if not _attention(trace).blocks:
         raise CamxError(
-            f"{type(trace.again.module).__name__} does not have one attention per block in a single row of blocks, "
+            f"{type(trace.replay.module).__name__} does not have one attention per block in a single row of blocks, "
             "which LeGrad reads its scores from. Use --method attention-gradient."
         )
 
 
 def _attention(trace: Trace) -> Attention:
-    from ..tracing.attention import attention_of
+    from ..tracing.attention import read_attention
 
-    with trace.again.autocast():
-        return attention_of(trace.again.module, trace.again.inputs, trace.layer.layout)
+    with trace.replay.autocast():
+        return read_attention(trace.replay.module, trace.replay.inputs, trace.layer.layout)

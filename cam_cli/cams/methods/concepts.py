@@ -40,7 +40,7 @@ def deep_feature_factorization(trace: Trace, _classes: Tensor) -> Concepts:
     scores = []
     for image, concepts in enumerate(tokens):
         full = concepts[..., None, None].expand(-1, -1, height, width)
-        scores.append(trace.again.head_scores(trace, image, CONCEPTS, lambda part, full=full: full[part]))  # type: ignore[misc]
+        scores.append(trace.head_scores(image, CONCEPTS, lambda part, full=full: full[part]))  # type: ignore[misc]
     return Concepts(places.transpose(1, 2).reshape(len(places), CONCEPTS, height, width), torch.stack(scores))
 
 

@@ -47,18 +47,17 @@ def smooth_gradcampp(trace: Trace, classes: Tensor) -> Tensor:
     """Grad-CAM++ with g, g² and g³ averaged over noisy copies of the picture (Omeiza et al. 2019)."""
     import torch
 
-    again = trace.again
-    noise = torch.randn(SAMPLES, *again.inputs.shape[1:], generator=again.generator()) * NOISE
+    replay = trace.replay
+    noise = torch.randn(SAMPLES, *replay.inputs.shape[1:], generator=replay.generator()) * NOISE
     first = second = third = trace.features.new_zeros(())
-    for step, one in enumerate(noise.to(again.inputs), start=1):
-        noisy = again.trace_of(again.inputs + one * _spread(again.inputs), trace.index)
-        g = trace.sign * noisy.gradients(classes)
+    for step, one in enumerate(noise.to(replay.inputs), start=1):
+        g = trace.retrace(replay.inputs + one * _spread(replay.inputs)).gradients(classes)
         # In units of the largest gradient: the powers of small ones do not vanish.
         if step == 1:
             unit = g.abs().amax(dim=(-3, -2, -1), keepdim=True).clamp_min(1e-30)
         g = g / unit
         first, second, third = first + g / SAMPLES, second + g**2 / SAMPLES, third + g**3 / SAMPLES
-        again.step(step, SAMPLES)
+        replay.report_step(step, SAMPLES)
     denominator = 2 * second + _total(trace)[:, None] * unit * third
     alpha = second * _inverse(denominator, floor=1e-12)
     return _weighted((alpha * first.clamp_min(0)).sum(dim=(-2, -1), keepdim=True) * unit, trace)

@@ -23,7 +23,7 @@ def scorecam(trace: Trace, classes: Tensor) -> Tensor:
     from torch.nn.functional import interpolate
 
     def weights(image: int) -> Tensor:
-        picture, channels = trace.again.inputs[image : image + 1], trace.features[image]
+        picture, channels = trace.replay.inputs[image : image + 1], trace.features[image]
         size = (picture.shape[2], picture.shape[3])
 
         def masked(part: slice) -> Tensor:
@@ -31,7 +31,7 @@ def scorecam(trace: Trace, classes: Tensor) -> Tensor:
             low, high = masks.amin(dim=(2, 3), keepdim=True), masks.amax(dim=(2, 3), keepdim=True)
             return picture * ((masks - low) / (high - low).clamp_min(1e-30))
 
-        scores = trace.again.scores(len(channels), masked)
+        scores = trace.replay.scores(len(channels), masked)
         return (trace.sign * scores[:, classes[image]]).softmax(dim=0).T
 
     return _channels(trace, weights)
@@ -55,8 +55,8 @@ def ablationcam(trace: Trace, classes: Tensor) -> Tensor:
             ablated[rows, channels] = 0
             return ablated
 
-        scores = trace.again.head_scores(trace, image, count, without)[:, classes[image]]
-        whole = trace.again.head_scores(trace, image, 1, lambda part: features)[:, classes[image]]
+        scores = trace.head_scores(image, count, without)[:, classes[image]]
+        whole = trace.head_scores(image, 1, lambda part: features)[:, classes[image]]
         return (trace.sign * (whole - scores)).T
 
     return _channels(trace, weights)
@@ -74,8 +74,8 @@ def reciprocam(trace: Trace, classes: Tensor) -> Tensor:
 
     def one(image: int) -> Tensor:
         features = trace.features[image : image + 1]
-        scores = trace.again.head_scores(trace, image, len(masks), lambda part: features * masks[part, None])
-        found = trace.again.probabilities(scores)[:, classes[image]].T.reshape(-1, height, width)
+        scores = trace.head_scores(image, len(masks), lambda part: features * masks[part, None])
+        found = trace.replay.probabilities(scores)[:, classes[image]].T.reshape(-1, height, width)
         return trace.sign * found
 
     maps = torch.stack(_each(trace, one))
@@ -90,19 +90,19 @@ def rise(trace: Trace, classes: Tensor) -> Tensor:
     """
     import torch
 
-    again = trace.again
-    size = (again.inputs.shape[2], again.inputs.shape[3])
-    draw = again.generator()
+    replay = trace.replay
+    size = (replay.inputs.shape[2], replay.inputs.shape[3])
+    draw = replay.generator()
     cells = (torch.rand(MASKS, 1, CELLS + 1, CELLS + 1, generator=draw) < KEPT).float()
     shifts = torch.rand(MASKS, 2, generator=draw)
 
     def masks(part: slice) -> Tensor:
-        return _shifted(cells[part].to(again.inputs), shifts[part], size)
+        return _shifted(cells[part].to(replay.inputs), shifts[part], size)
 
     def one(image: int) -> Tensor:
-        picture = again.inputs[image : image + 1]
-        scores = again.scores(MASKS, lambda part: picture * masks(part))
-        found = again.probabilities(scores)[:, classes[image]]
+        picture = replay.inputs[image : image + 1]
+        scores = replay.scores(MASKS, lambda part: picture * masks(part))
+        found = replay.probabilities(scores)[:, classes[image]]
         deviation = (found - found.mean(dim=0)) / (MASKS * KEPT * (1 - KEPT))
         parts = [slice(start, min(MASKS, start + 50)) for start in range(0, MASKS, 50)]
         total = [torch.einsum("nt,nhw->thw", deviation[part], masks(part)[:, 0] - KEPT) for part in parts]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..tracing.relu_rules import Rule
+    from ..tracing.relu_rules import ReluRule
     from ..tracing.trace import Trace
 
 #: SmoothGrad: noisy copies of a picture, and their noise as a share of its range of values.
@@ -18,20 +18,20 @@ STEPS = 32
 
 def saliency(trace: Trace, classes: Tensor) -> Tensor:
     """max over colours of |∂y_c/∂x| (Simonyan et al. 2014, section 3.1)."""
-    return _strongest(trace.again.gradients(trace.again.inputs, classes))
+    return _strongest(trace.replay.gradients(trace.replay.inputs, classes))
 
 
 def smoothgrad(trace: Trace, classes: Tensor) -> Tensor:
     """Saliency of the gradient averaged over noisy copies of the picture (Smilkov et al. 2017)."""
     import torch
 
-    again = trace.again
-    low, high = (ends(again.inputs, dim=(1, 2, 3), keepdim=True) for ends in (torch.amin, torch.amax))
-    noise = torch.randn(SAMPLES, *again.inputs.shape[1:], generator=again.generator()).to(again.inputs)
-    total = torch.zeros((), device=again.inputs.device)
+    replay = trace.replay
+    low, high = (ends(replay.inputs, dim=(1, 2, 3), keepdim=True) for ends in (torch.amin, torch.amax))
+    noise = torch.randn(SAMPLES, *replay.inputs.shape[1:], generator=replay.generator()).to(replay.inputs)
+    total = torch.zeros((), device=replay.inputs.device)
     for step, one in enumerate(noise, start=1):
-        total = total + again.gradients(again.inputs + NOISE * (high - low) * one, classes) / SAMPLES
-        again.step(step, SAMPLES)
+        total = total + replay.gradients(replay.inputs + NOISE * (high - low) * one, classes) / SAMPLES
+        replay.report_step(step, SAMPLES)
     return _strongest(total)
 
 
@@ -42,13 +42,13 @@ def integrated_gradients(trace: Trace, classes: Tensor) -> Tensor:
     """
     import torch
 
-    again = trace.again
-    difference = again.inputs - again.black
-    total = torch.zeros((), device=again.inputs.device)
+    replay = trace.replay
+    difference = replay.inputs - replay.black
+    total = torch.zeros((), device=replay.inputs.device)
     for step in range(STEPS):
-        on_the_way = again.black + difference * ((step + 0.5) / STEPS)
-        total = total + again.gradients(on_the_way, classes, trace.sign) / STEPS
-        again.step(step + 1, STEPS)
+        on_the_way = replay.black + difference * ((step + 0.5) / STEPS)
+        total = total + replay.gradients(on_the_way, classes, trace.sign) / STEPS
+        replay.report_step(step + 1, STEPS)
     return (total * difference[:, None]).sum(dim=2)
 
 
@@ -81,13 +81,13 @@ def needs_relu(trace: Trace) -> None:
     """Raise `CamxError` for a network without ReLU."""
     from ..tracing.relu_rules import require_relu
 
-    require_relu(trace.again.module, lambda: trace.again.scores(1, lambda _: trace.again.inputs[:1]))
+    require_relu(trace.replay.module, lambda: trace.replay.scores(1, lambda _: trace.replay.inputs[:1]))
 
 
-def _ruled(trace: Trace, classes: Tensor, rule: Rule) -> Tensor:
-    from ..tracing.relu_rules import ReluRule
+def _ruled(trace: Trace, classes: Tensor, rule: ReluRule) -> Tensor:
+    from ..tracing.relu_rules import ReluOverride
 
-    return trace.again.gradients(trace.again.inputs, classes, trace.sign, lambda: ReluRule(rule))
+    return trace.replay.gradients(trace.replay.inputs, classes, trace.sign, lambda: ReluOverride(rule))
 
 
 def _strongest(gradients: Tensor) -> Tensor:

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import CamxError, nearest
-from ..tracing.trace import TargetLayer, trace
+from ...models.hooks import TargetLayer
+from ..tracing.trace import trace
 from .probe import Candidate, Output, Probe, probe, probe_picture
 from .ranking import is_bare_pooling, measure_all, partly_alive, rank_candidates
 

@@ -10,8 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import CamxError
+from ...models.hooks import hooked
 from ..tracing.autograd_graph import Dominators, dominators
-from ..tracing.trace import hooked, scores_of, undisturbed
+from ..tracing.network_state import undisturbed
+from ..tracing.scores import scores_of
 from .candidates import Candidate, Collector, Output, energy_of, reached
 
 __all__ = ["Candidate", "Output", "Probe", "probe", "probe_picture"]

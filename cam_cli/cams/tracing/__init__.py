@@ -1,1 +1,1 @@
-"""One forward of a network and the graph of its head."""
+"""One forward of a network, the graph of its head, and further runs of it."""

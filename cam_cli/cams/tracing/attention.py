@@ -1,7 +1,7 @@
-"""Reading the attention of a transformer while it runs, fused or not, without a change to it.
+"""Attention matrices of a transformer, read from one forward, fused or not, without a change to the network.
 
-A mode of torch sees every function that is called: fused attention is computed in the open instead, the
-attention of `nn.MultiheadAttention` is asked for, and other square softmaxes over tokens are noted.
+A torch function mode intercepts every function that the network calls. It computes fused attention in the open, asks
+`nn.MultiheadAttention` for its weights, and records other square softmaxes over the tokens.
 """
 
 from __future__ import annotations
@@ -19,13 +19,18 @@ from torch.overrides import TorchFunctionMode
 from ...errors import CamxError
 from ...models.hooks import answering, hooked
 from ...models.layouts import Layout, tensors_in
-from .trace import scores_of, two_sided, undisturbed
+from .network_state import undisturbed
+from .scores import scores_of, two_sided
 
 _SOFTMAX = {torch.softmax, Tensor.softmax, functional.softmax}
 
 
-class _Watch(TorchFunctionMode):
-    """Collects the attention matrices of a forward, as the graph has them, and as B×heads×N×N."""
+class _AttentionRecorder(TorchFunctionMode):
+    """While active, records the attention matrices of a forward over `tokens` tokens.
+
+    nodes: the matrices as tensors of the graph. shapes: the shape B×heads×N×N of each. others: how many softmaxes and
+    attentions of another shape ran.
+    """
 
     def __init__(self, batch: int, tokens: int) -> None:
         super().__init__()
@@ -37,20 +42,20 @@ class _Watch(TorchFunctionMode):
     def __torch_function__(self, func: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if func is functional.scaled_dot_product_attention:
-            return self._attended(*args, **kwargs)
+            return self._attend(*args, **kwargs)
         if func is functional.multi_head_attention_forward:
-            asked = {**kwargs, "need_weights": True, "average_attn_weights": False}
-            output, weights = func(*args, **asked)
+            with_weights = {**kwargs, "need_weights": True, "average_attn_weights": False}
+            output, weights = func(*args, **with_weights)
             # The weights are a view of what the output was computed from; only that has a gradient.
             assert weights is not None
-            self._note(weights if weights._base is None else weights._base, tuple(weights.shape))
+            self._record(weights if weights._base is None else weights._base, tuple(weights.shape))
             return output, weights
         result = func(*args, **kwargs)
         if func in _SOFTMAX and result.dim() == 4:
-            self._note(result, tuple(result.shape))
+            self._record(result, tuple(result.shape))
         return result
 
-    def _attended(
+    def _attend(
         self,
         query: Tensor,
         key: Tensor,
@@ -61,16 +66,17 @@ class _Watch(TorchFunctionMode):
         scale: float | None = None,
         enable_gqa: bool = False,
     ) -> Tensor:
+        """Replaces `scaled_dot_product_attention`, whose parameters these are, by separate operations."""
         if is_causal or enable_gqa:
             raise CamxError("Causal and grouped attention cannot be read. Use --method gradcam.")
         logits = query @ key.transpose(-2, -1) * (scale or 1 / math.sqrt(query.shape[-1]))
         if attn_mask is not None:
             logits = logits.masked_fill(~attn_mask, -math.inf) if attn_mask.dtype == torch.bool else logits + attn_mask
         attention = logits.softmax(dim=-1)
-        self._note(attention, tuple(attention.shape))
+        self._record(attention, tuple(attention.shape))
         return attention.to(value.dtype) @ value
 
-    def _note(self, node: Tensor, shape: tuple[int, ...]) -> None:
+    def _record(self, node: Tensor, shape: tuple[int, ...]) -> None:
         if len(shape) == 4 and shape[0] == self._batch and shape[2:] == (self._tokens, self._tokens):
             self.nodes.append(node)
             self.shapes.append(shape)
@@ -82,8 +88,10 @@ class _Watch(TorchFunctionMode):
 class Attention:
     """One forward with its attention.
 
-    scores: B×K. matrices: for each layer B×heads×N×N float32, rows are queries, each summing to 1.
-    blocks: the modules that hold one attention each, with their outputs in the graph; empty where there are none.
+    scores: B×K, with their graph. matrices: one per layer, B×heads×N×N float32; rows are queries, and each sums to 1.
+    nodes: the matrices as tensors of the graph, in the shape that the network gives them.
+    blocks: the modules that hold one attention each, outputs: their outputs in the graph; both empty where the
+    attentions do not lie in one row of blocks.
     """
 
     scores: Tensor
@@ -93,24 +101,24 @@ class Attention:
     blocks: tuple[nn.Module, ...]
     outputs: tuple[Tensor, ...]
 
-    def gradients(self, scores: Tensor, column: Tensor, sign: int, nodes: Sequence[int]) -> list[Tensor]:
-        """`sign` × ∂scores[b, column[b]] / ∂attention[b] of the given layers, B×heads×N×N float32."""
+    def gradients(self, scores: Tensor, column: Tensor, sign: int, layers: Sequence[int]) -> list[Tensor]:
+        """Returns `sign` × ∂scores[b, column[b]] / ∂attention[b] of the layers by index: B×heads×N×N float32 each."""
         start = torch.zeros_like(scores).scatter_(1, column[:, None], float(sign))
-        wanted = [self.nodes[index] for index in nodes]
-        found = torch.autograd.grad(scores, wanted, start, retain_graph=True, materialize_grads=True)
-        return [g.reshape(self.matrices[index].shape).float() for g, index in zip(found, nodes)]
+        nodes = [self.nodes[layer] for layer in layers]
+        found = torch.autograd.grad(scores, nodes, start, retain_graph=True, materialize_grads=True)
+        return [g.reshape(self.matrices[layer].shape).float() for g, layer in zip(found, layers)]
 
     def patches(self, tokens: Tensor) -> Tensor:
-        """The part of B×N that lies on the grid, B×h×w."""
+        """Returns the values of the patch tokens of B×N, on their grid: B×h×w."""
         return tokens[:, self.layout.prefix :].reshape(-1, self.layout.height, self.layout.width)
 
-    def seen_by_the_head(self, relevance: Tensor) -> Tensor:
-        """Of a matrix B×N×N the row of the class token, or the mean of all rows where the network has none: B×N."""
+    def head_row(self, relevance: Tensor) -> Tensor:
+        """Returns the row B×N of B×N×N that the head reads: the class token's, or the mean of all rows without one."""
         return relevance[:, 0] if self.layout.prefix else relevance.mean(dim=1)
 
 
-def attention_of(module: nn.Module, inputs: Tensor, layout: Layout) -> Attention:
-    """Run `module` on B×C×H×W and read the attention between all tokens of `layout`.
+def read_attention(module: nn.Module, inputs: Tensor, layout: Layout) -> Attention:
+    """Runs `module` on B×C×H×W and returns the attention between all tokens of `layout`.
 
     Raises `CamxError` for networks that have none: convolutional ones, and those that attend within windows or
     over fewer tokens (Swin, PVT, MaxViT, CaiT's class attention …).
@@ -123,33 +131,34 @@ def attention_of(module: nn.Module, inputs: Tensor, layout: Layout) -> Attention
             "picture to follow. Use --method gradcam."
         )
     leaf = inputs.detach().clone().requires_grad_()
-    watch = _Watch(len(inputs), tokens)
+    recorder = _AttentionRecorder(len(inputs), tokens)
+    #: By the name of a module: how many matrices had been recorded when it finished, and its output.
     ends: dict[str, tuple[int, Any]] = {}
 
-    def ended(name: str, _call: int, _inputs: tuple[Any, ...], output: Any) -> None:
-        ends[name] = (len(watch.nodes), output)
+    def record_end(name: str, _call: int, _inputs: tuple[Any, ...], output: Any) -> None:
+        ends[name] = (len(recorder.nodes), output)
 
     containers: dict[str, nn.Module] = {
         n: m for n, m in module.named_modules() if isinstance(m, (nn.ModuleList, nn.Sequential)) and n
     }
     children = {f"{n}.{c}": child for n, m in containers.items() for c, child in m.named_children()}
-    with undisturbed(module), hooked(children, ended), watch:
+    with undisturbed(module), hooked(children, record_end), recorder:
         scores = two_sided(scores_of(module(leaf.clone())))
-    if not watch.nodes:
-        seen = "attends within windows or over fewer tokens" if watch.others else "computes no attention"
+    if not recorder.nodes:
+        reason = "attends within windows or over fewer tokens" if recorder.others else "computes no attention"
         raise CamxError(
-            f"{name} {seen}, not over all {tokens} tokens at once, so its attention cannot be followed through the "
+            f"{name} {reason}, not over all {tokens} tokens at once, so its attention cannot be followed through the "
             "layers. Use --method gradcam."
         )
-    matrices = tuple(node.detach().reshape(shape).float() for node, shape in zip(watch.nodes, watch.shapes))
-    blocks = _blocks(containers, ends, len(matrices))
-    outputs = tuple(dict(tensors_in(ends[one][1]))[()] for one in blocks)
-    held = tuple(module.get_submodule(one) for one in blocks)
-    return Attention(scores, matrices, tuple(watch.nodes), layout, held, outputs)
+    matrices = tuple(node.detach().reshape(shape).float() for node, shape in zip(recorder.nodes, recorder.shapes))
+    names = _block_names(containers, ends, len(matrices))
+    outputs = tuple(dict(tensors_in(ends[one][1]))[()] for one in names)
+    blocks = tuple(module.get_submodule(one) for one in names)
+    return Attention(scores, matrices, tuple(recorder.nodes), layout, blocks, outputs)
 
 
-def _blocks(containers: dict[str, nn.Module], ends: dict[str, tuple[int, Any]], count: int) -> list[str]:
-    """The children of the container of which each ends with one attention more than the one before it."""
+def _block_names(containers: dict[str, nn.Module], ends: dict[str, tuple[int, Any]], count: int) -> list[str]:
+    """The children of the container in which each child adds one of the `count` attentions; [] if there is none."""
     for name, container in containers.items():
         names = [f"{name}.{child}" for child, _ in container.named_children()]
         tensors = all(one in ends and isinstance(ends[one][1], Tensor) for one in names)
@@ -159,12 +168,12 @@ def _blocks(containers: dict[str, nn.Module], ends: dict[str, tuple[int, Any]], 
 
 
 def scores_after(module: nn.Module, inputs: Tensor, attention: Attention, block: int) -> Tensor:
-    """The class scores B×K if the network ended with this block: its output goes to the head directly."""
-    passing: dict[nn.Module, Callable[..., Any]] = dict.fromkeys(attention.blocks, _passed_on)
-    passing[attention.blocks[-1]] = lambda *_args, **_kwargs: attention.outputs[block]
-    with undisturbed(module), answering(passing):
+    """Returns the class scores B×K of the network if it ended with this block, whose output the head then reads."""
+    answers: dict[nn.Module, Callable[..., Any]] = dict.fromkeys(attention.blocks, _first_argument)
+    answers[attention.blocks[-1]] = lambda *_args, **_kwargs: attention.outputs[block]
+    with undisturbed(module), answering(answers):
         return two_sided(scores_of(module(inputs)))
 
 
-def _passed_on(first: Tensor, *_args: Any, **_kwargs: Any) -> Tensor:
+def _first_argument(first: Tensor, *_args: Any, **_kwargs: Any) -> Tensor:
     return first

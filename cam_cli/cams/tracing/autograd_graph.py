@@ -1,4 +1,4 @@
-"""Facts about an autograd graph: which nodes every path from the picture to the score must cross."""
+"""Order and dominators of an autograd graph: the nodes that every path from the picture to the score crosses."""
 
 from __future__ import annotations
 
@@ -10,34 +10,35 @@ Node = Any  # torch.autograd.graph.Node; its subclasses are made by the engine a
 
 @dataclass(frozen=True)
 class Dominators:
-    """The nodes of a graph walked back from a score, and the ids of those that every path to the picture crosses.
+    """An autograd graph seen from a score.
 
-    Ids are Python's `id` of a node, valid as long as this object keeps the nodes alive.
+    order: all nodes, each before those that it hands its gradient to. crossed: the ids of the nodes that every path to
+    the picture crosses. An id is Python's `id` of a node, valid as long as this object keeps the nodes alive.
     """
 
     order: tuple[Node, ...]
     crossed: frozenset[int]
 
     def share_after(self, node: int) -> float:
-        """How much of the graph lies between a node and the score, in [0, 1]."""
+        """Returns the share of the graph that lies between a node and the score, in [0, 1]."""
         root = self.order[0]
-        seen = {id(root)}
+        visited = {id(root)}
         stack = [root]
         while stack:
             current = stack.pop()
             if id(current) != node:
                 for following in _inputs(current):
-                    if id(following) not in seen:
-                        seen.add(id(following))
+                    if id(following) not in visited:
+                        visited.add(id(following))
                         stack.append(following)
-        return len(seen) / len(self.order)
+        return len(visited) / len(self.order)
 
 
 def dominators(root: Node, picture: Node) -> Dominators:
-    """Walk from the score's node `root` to the `picture` node and count the edges that are open at each node.
+    """Finds the nodes that every path from the score's node `root` to the `picture` node crosses.
 
-    In topological order, a node at which no other edge is open is crossed by all paths. Only edges from
-    which the picture can be reached count.
+    Visits the nodes in topological order and counts open edges: all paths cross a node at which no other edge is open.
+    Only edges from which the picture can be reached count.
     """
     order = topological(root)
     reaches: dict[int, bool] = {}
@@ -63,16 +64,16 @@ def _inputs(node: Node) -> list[Node]:
 
 
 def topological(root: Node) -> list[Node]:
-    """All nodes, each before those it gets its gradient passed on to (the score first)."""
+    """Returns all nodes, the score's first, each before those that it hands its gradient to."""
     order: list[Node] = []
-    seen: set[int] = set()
+    visited: set[int] = set()
     stack = [(root, False)]
     while stack:
         node, done = stack.pop()
         if done:
             order.append(node)
-        elif id(node) not in seen:
-            seen.add(id(node))
+        elif id(node) not in visited:
+            visited.add(id(node))
             stack.append((node, True))
             stack.extend((following, False) for following in _inputs(node))
     order.reverse()

@@ -1,4 +1,4 @@
-"""The linear head of a network that ends in global average pooling: what CAM takes its weights from."""
+"""The linear head of a network that ends in global average pooling: the source of the weights of CAM."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from ...errors import CamxError
 
 @dataclass(frozen=True)
 class Classifier:
-    """`weight` K×C and `bias` K (or None), float32, with logits = mean over positions of weight·features + bias.
+    """A linear head: logits = mean over positions of weight·features + bias.
 
-    `rectified`: a ReLU stands between the 1×1 convolution and the pooling (SqueezeNet), so the map of a
-    class is ReLU(weight·features + bias) itself.
+    weight: K×C float32. bias: K float32, or None. rectified: a ReLU stands between the 1×1 convolution and the pooling
+    (SqueezeNet), so the map of a class is ReLU(weight·features + bias) itself.
     """
 
     weight: Tensor
@@ -23,7 +23,7 @@ class Classifier:
     rectified: bool = False
 
     def class_maps(self, features: Tensor, classes: Tensor) -> Tensor:
-        """Maps B×T×h×w of B×T classes from features B×C×h×w."""
+        """Returns the maps B×T×h×w of B×T classes from features B×C×h×w (Zhou et al. 2016)."""
         # Also after a forward in half precision: its rounding would not make a map exact.
         with torch.autocast(features.device.type, enabled=False):
             maps = torch.einsum("btc,bchw->bthw", self.weight[classes], features)
@@ -32,16 +32,16 @@ class Classifier:
         return (maps + self.bias[classes][..., None, None] if self.bias is not None else maps).clamp_min(0)
 
     def logits(self, features: Tensor) -> Tensor:
-        """B×K class scores, as the network computes them if this really is its head."""
+        """Returns class scores B×K: those of the network, if this really is its head."""
         if self.rectified:
             return nn.functional.conv2d(features, self.weight[..., None, None], self.bias).clamp_min(0).mean((2, 3))
         return nn.functional.linear(features.mean((2, 3)), self.weight, self.bias)
 
 
 def find_classifier(module: nn.Module, features: Tensor, logits: Tensor) -> Classifier:
-    """The classifier that maps `features` (B×C×h×w, of some pictures) to `logits` (B×K) through average pooling.
+    """Finds the classifier that maps `features` B×C×h×w to `logits` B×K through global average pooling.
 
-    Proved by arithmetic, not by names: only a weight that reproduces the logits is taken.
+    Arithmetic decides, not names: only a weight that reproduces the logits is taken.
     Raises `CamxError` if the network has other layers between the target layer and its scores.
     """
     channels = features.shape[1]
@@ -65,5 +65,5 @@ def find_classifier(module: nn.Module, features: Tensor, logits: Tensor) -> Clas
 
 
 def _two_sided(rows: Tensor) -> Tensor:
-    """The rows per class; that of a single logit as those of its two classes (see `Trace.logits`)."""
+    """Returns the rows of a weight or bias, one per class; a single logit has two classes (see `Trace.logits`)."""
     return torch.cat([-rows / 2, rows / 2]) if len(rows) == 1 else rows

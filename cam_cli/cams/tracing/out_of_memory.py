@@ -1,4 +1,4 @@
-"""How a device says that its memory does not suffice."""
+"""Recognises out-of-memory errors of CUDA, its libraries and the CPU allocator."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import torch
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """CUDA has a class of its own, and its libraries a status; the CPU allocator raises a plain RuntimeError."""
-    said = ("allocate memory", "out of memory", "ALLOC_FAILED")
+    """Whether an error says that memory is short.
+
+    CUDA has an error class of its own and its libraries a status; the CPU allocator raises a plain RuntimeError.
+    """
+    phrases = ("allocate memory", "out of memory", "ALLOC_FAILED")
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
-        isinstance(error, RuntimeError) and any(words in str(error) for words in said)
+        isinstance(error, RuntimeError) and any(phrase in str(error) for phrase in phrases)
     )

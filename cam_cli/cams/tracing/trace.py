@@ -1,16 +1,16 @@
-"""Run a network once and keep the graph of its head only.
+"""One forward of a network, cut at a target layer: activations, scores, and the graph of the head alone.
 
-A hook on the target layer replaces its output by a fresh leaf, so that autograd sees nothing before it: the
-forward costs what a plain one costs, and the backward goes through the head alone. The network is left as it
-was found, also when something fails in between.
+A forward hook replaces the target layer's output by a fresh leaf, so that autograd records nothing before it: the
+forward costs as much as one without gradients, and the backward runs through the head alone. The network is left as it
+was found, also after an exception.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,35 +20,36 @@ from ...errors import CamxError
 from ...models.hooks import TargetLayer, hooked
 from ...models.layouts import replaced, tensors_in
 from .classifier import Classifier
-from .sparse_backward import mean_over_grid, sparse_backward, whole
-
-if TYPE_CHECKING:
-    from .replay import Replay
-
-__all__ = ["TargetLayer", "Trace", "hooked", "scores_of", "trace", "traces", "undisturbed"]
+from .network_state import undisturbed
+from .replay import Replay
+from .scores import scores_of, two_sided
+from .sparse_backward import materialise, mean_over_grid, sparse_backward
 
 
 @dataclass(frozen=True)
 class HeadGraph:
-    """The recorded head of one forward: the class scores B×K and the cut activations of each layer, as the
-    network has them. Gradients of the classes that are asked for first are kept: the methods share them."""
+    """The recorded head of one forward.
+
+    scores: B×K, with their graph. leaves: the activations of each target layer, laid out as the network has them.
+    The gradients of the classes that are asked for first are kept, because methods share them.
+    """
 
     scores: Tensor
     leaves: tuple[Tensor, ...]
-    _known: dict[str, Any] = field(default_factory=dict)
+    _cache: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
     def columns(self, classes: Tensor) -> list[tuple[Tensor, ...]]:
-        """For every column of `classes` ∂scores[b, classes[b, t]] / ∂leaf[b] of each layer, left by `sparse_backward`.
+        """Returns ∂scores[b, classes[b, t]] / ∂leaf[b] of each leaf, for every column t of `classes` B×T.
 
-        The batch is differentiated at once: no image reaches another's score, so one backward of the head
-        per column of `classes` gives every image, and every layer, the gradient of its own class.
+        One backward per column differentiates the whole batch: no image reaches the score of another. The gradients may
+        be those of `sparse_backward`, for `materialise` and `mean_over_grid` to read.
         """
-        if "classes" in self._known and torch.equal(self._known["classes"], classes):
-            known: list[tuple[Tensor, ...]] = self._known["columns"]
-            return known
+        if "classes" in self._cache and torch.equal(self._cache["classes"], classes):
+            cached: list[tuple[Tensor, ...]] = self._cache["columns"]
+            return cached
         columns = [self._column(column) for column in classes.unbind(1)]
-        if not self._known:
-            self._known.update(classes=classes, columns=columns)
+        if not self._cache:
+            self._cache.update(classes=classes, columns=columns)
         return columns
 
     def _column(self, column: Tensor) -> tuple[Tensor, ...]:
@@ -56,15 +57,18 @@ class HeadGraph:
         with sparse_backward(self.scores):
             return torch.autograd.grad(self.scores, self.leaves, one_hot, retain_graph=True, materialize_grads=True)
 
-    def gradient_and_hvp(self, utility: Callable[[Tensor], Tensor], layer: int) -> tuple[Tensor, Tensor]:
-        """∂u/∂A and (∂²u/∂A²)·A of a `utility` u (B×K scores → B) for the activations A of one layer."""
-        leaf = self.leaves[layer]
+    def gradient_and_hvp(self, utility: Callable[[Tensor], Tensor], leaf_index: int) -> tuple[Tensor, Tensor]:
+        """Returns the gradient ∂u/∂A and the Hessian-vector product (∂²u/∂A²)·A for the activations A of one leaf.
+
+        `utility` is u: scores B×K → B.
+        """
+        leaf = self.leaves[leaf_index]
         value = utility(self.scores.float()).sum()
-        (slope,) = torch.autograd.grad(value, leaf, create_graph=True, materialize_grads=True)
-        if not slope.requires_grad:
-            return slope, torch.zeros_like(slope)
-        (curve,) = torch.autograd.grad(slope, leaf, leaf.detach(), retain_graph=True, materialize_grads=True)
-        return slope.detach(), curve
+        (gradient,) = torch.autograd.grad(value, leaf, create_graph=True, materialize_grads=True)
+        if not gradient.requires_grad:
+            return gradient, torch.zeros_like(gradient)
+        (hvp,) = torch.autograd.grad(gradient, leaf, leaf.detach(), retain_graph=True, materialize_grads=True)
+        return gradient.detach(), hvp
 
 
 @dataclass(frozen=True)
@@ -73,55 +77,60 @@ class Trace:
 
     features: B×C×h×w float32, the activations of the target layer.
     logits: B×K float32, the class scores; a head with one logit z is read as the two classes −z/2 and z/2.
+    head: the graph from the activations to the scores. index: the place of this layer among its leaves.
+    replay: runs the network again, for methods that need other pictures or activations.
     classifier: the linear head over global average pooling, where the network has one (for CAM).
-    replay: runs the network again, for methods that ask it about other pictures or activations.
-    one_logit: whether it is such a head.
-    sign: 1 for evidence for a class, −1 for evidence against it: what is explained is `sign` × the score.
+    one_logit: whether the network has a single logit.
+    sign: 1 for evidence for a class, −1 for evidence against it: the maps explain `sign` × the score.
     """
 
     features: Tensor
     logits: Tensor
     layer: TargetLayer
-    tape: HeadGraph = field(repr=False)
+    head: HeadGraph = field(repr=False)
+    replay: Replay = field(repr=False)
     index: int = 0
     classifier: Classifier | None = None
-    replay: Replay | None = field(default=None, repr=False)
     one_logit: bool = False
     sign: int = 1
 
     def gradients(self, classes: Tensor) -> Tensor:
-        """`sign` × ∂logits[b, classes[b, t]] / ∂features[b] for B×T class indices: B×T×C×h×w float32."""
-        columns = [whole(column[self.index]) for column in self.tape.columns(classes)]
+        """Returns `sign` × ∂logits[b, classes[b, t]] / ∂features[b] for B×T class indices: B×T×C×h×w float32."""
+        columns = [materialise(column[self.index]) for column in self.head.columns(classes)]
         return self.sign * torch.stack([self.layer.layout.to_nchw(one).float() for one in columns], dim=1)
 
     def mean_gradients(self, classes: Tensor) -> Tensor:
-        """The means of `gradients` over positions, B×T×C×1×1: for a transformer much cheaper than those themselves."""
-        columns = [column[self.index] for column in self.tape.columns(classes)]
+        """Returns the means of `gradients` over positions, B×T×C×1×1; much cheaper than those for a transformer."""
+        columns = [column[self.index] for column in self.head.columns(classes)]
         means = torch.stack([mean_over_grid(one, self.layer.layout) for one in columns], dim=1)
         return self.sign * means[..., None, None]
 
     def gradient_and_hvp(self, utility: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
-        """`sign` × (gradient, Hessian · features) of a `utility` (B×K scores → B): B×C×h×w float32 each."""
-        slope, curve = self.tape.gradient_and_hvp(utility, self.index)
+        """Returns `sign` × (gradient, Hessian · features) of a `utility` (B×K scores → B): B×C×h×w float32 each."""
+        gradient, hvp = self.head.gradient_and_hvp(utility, self.index)
         to_nchw = self.layer.layout.to_nchw
-        return self.sign * to_nchw(slope).float(), self.sign * to_nchw(curve).float()
+        return self.sign * to_nchw(gradient).float(), self.sign * to_nchw(hvp).float()
+
+    def head_scores(self, image: int, count: int, features: Callable[[slice], Tensor]) -> Tensor:
+        """Returns the scores count×K of one image of the batch with other activations; see `Replay.head_scores`."""
+        return self.replay.head_scores(self.layer, image, count, features)
+
+    def retrace(self, pictures: Tensor) -> Trace:
+        """Runs the network on another normalised batch B×C×H×W and returns its trace at this layer."""
+        replay = replace(self.replay, inputs=pictures)
+        with replay.autocast(), replay.backend(pictures) as batch:
+            found = traces(replay.module, batch, replay.layers, self.classifier, replay=replay)
+        return replace(found[self.index], sign=self.sign)
 
     def against(self) -> Trace:
-        """The same forward, explained by what speaks against a class."""
+        """Returns this trace with its sign turned: maps then show evidence against a class."""
         return replace(self, sign=-self.sign)
-
-    @property
-    def again(self) -> Replay:
-        """The network, to be run again. Only a trace that an `Explainer` made has it."""
-        assert self.replay is not None, "this trace was made without its network"
-        return self.replay
 
 
 def trace(module: nn.Module, inputs: Tensor, layer: TargetLayer, classifier: Classifier | None = None) -> Trace:
-    """Run `module` on a normalised batch B×C×H×W and cut it at `layer`.
+    """Runs `module` on a normalised batch B×C×H×W and cuts it at `layer`, in any gradient mode.
 
-    Works whatever the caller's gradient mode. Raises `CamxError` if the layer does not run in this forward
-    or the scores do not depend on it.
+    Raises `CamxError` if the layer does not run in this forward or the scores do not depend on it.
     """
     return traces(module, inputs, [layer], classifier)[0]
 
@@ -132,11 +141,13 @@ def traces(
     layers: Sequence[TargetLayer],
     classifier: Classifier | None = None,
     *,
-    twice: bool = False,
+    second_order: bool = False,
+    replay: Replay | None = None,
 ) -> list[Trace]:
-    """One forward, cut at the earliest of `layers`: a trace of each, in their order. Errors as for `trace`.
+    """Runs one forward and cuts it at the earliest of `layers`; returns a trace of each layer, in their order.
 
-    twice: the head will be differentiated twice, which fused attention does not allow.
+    second_order: the head will be differentiated twice, which fused attention does not allow. replay: goes into the
+    traces; without it they get one with default settings. Raises `CamxError` as `trace` does.
     """
     leaves: dict[int, Tensor] = {}
 
@@ -144,16 +155,16 @@ def traces(
         for index, layer in enumerate(layers):
             if (layer.name, layer.call) == (name, call):
                 found = dict(tensors_in(output))[layer.path]
-                # The first layer to run is the leaf where the graph begins; what comes later is a part of it. A copy
-                # of its own: what shares memory with the output may be changed in place later on.
+                # The first layer to run is the leaf where the graph begins; later ones are parts of the graph. A copy
+                # of its own: a tensor that shares memory with the output may be changed in place later on.
                 leaves[index] = found.clone() if found.requires_grad else found.detach().clone().requires_grad_()
                 # Another one: the next operation may work in place, which autograd forbids on a leaf.
                 output = replaced(output, layer.path, leaves[index].clone())
         return output
 
     modules = {layer.name: module.get_submodule(layer.name) for layer in layers}
-    plain = sdpa_kernel(SDPBackend.MATH) if twice else contextlib.nullcontext()
-    with undisturbed(module), hooked(modules, cut), plain:
+    attention = sdpa_kernel(SDPBackend.MATH) if second_order else contextlib.nullcontext()
+    with undisturbed(module), hooked(modules, cut), attention:
         raw = scores_of(module(inputs.clone() if inputs.is_inference() else inputs))
         scores = two_sided(raw)
     for index, layer in enumerate(layers):
@@ -163,62 +174,22 @@ def traces(
                 "Choose one that `camx layers` lists."
             )
     if not scores.requires_grad:
-        named = ", ".join(repr(layer.name) for layer in layers)
-        raise CamxError(f"No class score depends on the layer {named}. Choose one that `camx layers` lists.")
-    tape = HeadGraph(scores, tuple(leaves[index] for index in range(len(layers))))
+        names = ", ".join(repr(layer.name) for layer in layers)
+        raise CamxError(f"No class score depends on the layer {names}. Choose one that `camx layers` lists.")
+    head = HeadGraph(scores, tuple(leaves[index] for index in range(len(layers))))
     logits = scores.detach().float()
+    if replay is None:
+        replay = Replay(module, inputs, tuple(layers))
     return [
         Trace(
             features=layer.layout.to_nchw(leaf.detach()).float(),
             logits=logits,
             layer=layer,
-            tape=tape,
+            head=head,
+            replay=replay,
             index=index,
             classifier=classifier,
             one_logit=raw.shape[1] == 1,
         )
-        for index, (layer, leaf) in enumerate(zip(layers, tape.leaves))
+        for index, (layer, leaf) in enumerate(zip(layers, head.leaves))
     ]
-
-
-def two_sided(scores: Tensor) -> Tensor:
-    """Scores B×K; one logit z becomes the two classes (−z/2, z/2), whose softmax is 1 − sigmoid(z), sigmoid(z)."""
-    return torch.cat([-scores / 2, scores / 2], dim=1) if scores.shape[1] == 1 else scores
-
-
-@contextlib.contextmanager
-def undisturbed(module: nn.Module) -> Iterator[None]:
-    """Evaluation mode, no parameter gradients, autograd on; all of it as before on leaving."""
-    modules = list(module.modules())
-    training = [m for m in modules if m.training]
-    own = [p for m in modules for p in m.parameters(recurse=False)]
-    parameters = [p for p in own if p.requires_grad]
-    if any(p.is_inference() for p in own):
-        raise CamxError(
-            "The network was made under torch.inference_mode(), so no gradient can pass it. Build it outside."
-        )
-    try:
-        for parameter in parameters:
-            parameter.requires_grad_(False)
-        for one in training:
-            one.training = False
-        with torch.inference_mode(False), torch.enable_grad():
-            yield
-    finally:
-        for parameter in parameters:
-            parameter.requires_grad_(True)
-        for one in training:
-            one.training = True
-
-
-def scores_of(output: Any) -> Tensor:
-    """The class scores B×K in what a classifier returns: a tensor, or the `logits` of a richer output."""
-    found = output if isinstance(output, Tensor) else getattr(output, "logits", None)
-    if found is None and isinstance(output, dict):
-        found = output.get("logits")
-    if found is None:
-        found = next((tensor for _, tensor in tensors_in(output)), None)
-    if found is None or found.dim() < 2 or any(side != 1 for side in found.shape[2:]):
-        shape = "nothing" if found is None else f"a tensor of shape {tuple(found.shape)}"
-        raise CamxError(f"The network returns {shape}, not one score per image and class. camx explains classifiers.")
-    return found.flatten(1)

@@ -1,19 +1,28 @@
-"""What runs before a layer, as one forward shows it."""
+"""The modules that finish before a target layer runs, recorded in one forward."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
-from .trace import TargetLayer
+from torch import Tensor
+
+from ...models.hooks import TargetLayer
+
+#: A context in which a network runs on a batch, which it returns; what lies before the target layer may run another way
+#: (compiled), so no gradient may be asked for there.
+UpstreamBackend = Callable[[Tensor], AbstractContextManager[Tensor]]
 
 
 class UpstreamModules:
-    """For hooks on all modules of a network: `seen` keeps what the outermost modules that end before a layer gave.
+    """Records which modules finish before the first of some target layers, and their outputs.
 
-    layer: the first of several layers to run, None before it has. output: that of its module. outputs: by the name of a
-    module that ends before it, one for each of its calls. ended: the names of all modules that end before it. later:
-    of those that end after it.
+    Hang `hook` on all modules of a network and run it once. Then:
+
+    layer: the first of the layers to run; None if none of them ran. output: the output of its module.
+    outputs: one entry per outermost module that finishes before it, by name: its outputs, call by call.
+    finished: the names of all modules that finish before it. later: the names of those that finish after it.
     """
 
     def __init__(self, layers: Sequence[TargetLayer]) -> None:
@@ -21,10 +30,11 @@ class UpstreamModules:
         self.outputs: dict[str, list[Any]] = {}
         self.layer: TargetLayer | None = None
         self.output: Any = None
-        self.ended: set[str] = set()
+        self.finished: set[str] = set()
         self.later: set[str] = set()
 
-    def seen(self, name: str, call: int, _inputs: tuple[Any, ...], output: Any) -> None:
+    def hook(self, name: str, call: int, _inputs: tuple[Any, ...], output: Any) -> None:
+        """Forward hook. Stores the outputs of the outermost modules that finish before the first target layer runs."""
         if self.layer is not None:
             self.later.add(name)
             return
@@ -34,4 +44,4 @@ class UpstreamModules:
             self.layer, self.output = self._layers[name, call], output
         elif name:
             self.outputs.setdefault(name, []).append(output)
-            self.ended.add(name)
+            self.finished.add(name)

@@ -1,0 +1,92 @@
+"""Forwards of a network's head alone, from activations that are not the picture's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...models.hooks import TargetLayer, answering, hooked
+from ...models.layouts import replaced, tensors_in
+from .network_state import undisturbed
+from .scores import scores_of, two_sided
+from .upstream import UpstreamModules
+
+
+class HeadRunner:
+    """Computes scores n×K from activations n×C×h×w at a target layer, for one picture 1×C×H×W.
+
+    Only what lies behind the layer runs: each module that finished before it answers with its output for this picture.
+    The constructor proves this on the picture's own activations. Where the scores differ (work between modules, in
+    place or across the batch), `head_only` is False and every call runs the whole network.
+    """
+
+    def __init__(self, module: nn.Module, layer: TargetLayer, picture: Tensor) -> None:
+        self._module, self._layer, self._picture = module, layer, picture
+        self._upstream = UpstreamModules([layer])
+        with undisturbed(module), torch.no_grad(), hooked(dict(module.named_modules()), self._upstream.hook):
+            expected = scores_of(module(picture))
+        own = layer.layout.to_nchw(dict(tensors_in(self._upstream.output))[layer.path])
+        self.head_only = True
+        try:
+            with undisturbed(module), torch.no_grad():
+                found = self._run_head(own.expand(2, -1, -1, -1))
+            tolerance = 1e-3 if expected.dtype == torch.float32 else 3e-2
+            limit = tolerance * float(expected.abs().max())
+            self.head_only = torch.allclose(found, expected.expand(2, -1), rtol=tolerance, atol=limit)
+        except (RuntimeError, IndexError, TypeError):
+            self.head_only = False
+        #: Numbers that one picture brings to where a run begins: its activations, or its pixels.
+        self.input_numbers = own.numel() if self.head_only else picture.numel()
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """Returns the scores n×K of activations n×C×h×w, without a gradient."""
+        with undisturbed(self._module), torch.no_grad():
+            return two_sided(self._run_head(features) if self.head_only else self._run_network(features))
+
+    def _output_with(self, features: Tensor) -> Any:
+        """The output of the layer's module with other activations in it, all its other tensors repeated n times."""
+        own = dict(tensors_in(self._upstream.output))[self._layer.path]
+        new = self._layer.layout.put(own, features.to(own.dtype))
+        output = self._upstream.output
+        for path, tensor in tensors_in(output):
+            output = replaced(output, path, new if path == self._layer.path else _repeated(tensor, len(features)))
+        return output
+
+    def _run_head(self, features: Tensor) -> Tensor:
+        count = len(features)
+        answers = {
+            self._module.get_submodule(name): _one_by_one([_repeated_output(output, count) for output in outputs])
+            for name, outputs in self._upstream.outputs.items()
+        }
+        answers[self._module.get_submodule(self._layer.name)] = _one_by_one([self._output_with(features)])
+        with answering(answers):
+            return scores_of(self._module(self._picture.expand(count, -1, -1, -1)))
+
+    def _run_network(self, features: Tensor) -> Tensor:
+        output = self._output_with(features)
+
+        def replace_output(_name: str, call: int, _inputs: tuple[Any, ...], _output: Any) -> Any:
+            return output if call == self._layer.call else None
+
+        with hooked({self._layer.name: self._module.get_submodule(self._layer.name)}, replace_output):
+            return scores_of(self._module(self._picture.repeat(len(features), 1, 1, 1)))
+
+
+def _repeated_output(output: Any, count: int) -> Any:
+    """A module's output for one picture, as it would be for `count` equal ones."""
+    for path, tensor in tensors_in(output):
+        output = replaced(output, path, _repeated(tensor, count))
+    return output
+
+
+def _repeated(tensor: Tensor, count: int) -> Tensor:
+    return tensor.expand(count, *tensor.shape[1:]) if tensor.dim() and tensor.shape[0] == 1 else tensor
+
+
+def _one_by_one(outputs: list[Any]) -> Callable[..., Any]:
+    """A function that ignores its arguments and returns the outputs one after the other, one per call."""
+    remaining: Iterator[Any] = iter(outputs)
+    return lambda *_args, **_kwargs: next(remaining)
