@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cam_cli.cams.methods import METHODS
+from cam_cli.cams.methods.names import METHOD_NAMES
 from cam_cli.maps.colormaps import COLORMAPS
 
 from .options import BEHAVIOUR, EXPLANATION, INPUT, MODEL, OUTPUT, PICTURE, SPEED, TRACKING, apply_config, option
@@ -64,7 +64,7 @@ MapLayer = Annotated[
 # Explanation
 Method = Annotated[
     list[str] | None,
-    option(EXPLANATION, "--method", help=f"{', '.join(METHODS)}. Repeatable. [default: gradcam]"),
+    option(EXPLANATION, "--method", help=f"{', '.join(METHOD_NAMES)}. Repeatable. [default: gradcam]"),
 ]
 _TARGET_HELP = "predicted, label, top:K, or a class by index or name. Repeatable. [default: predicted]"
 Target = Annotated[list[str] | None, option(EXPLANATION, "--target", help=_TARGET_HELP)]

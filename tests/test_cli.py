@@ -14,7 +14,7 @@ import pytest
 
 from cam_cli.cams.engine.explainer import ExplainOptions
 from cam_cli.cams.engine.targets import Target
-from cam_cli.cams.methods import METHODS
+from cam_cli.cams.methods.names import METHOD_NAMES
 from cam_cli.images.listing import Filters
 from cam_cli.images.shard import Shard
 from cam_cli.maps.colormaps import COLORMAPS
@@ -188,7 +188,7 @@ def test_help_lists_all_there_is(
     monkeypatch.setenv("COLUMNS", "200")
     assert camx("explain", "--help") == 0
     text = capsys.readouterr().out
-    for name in [*METHODS, *COLORMAPS, *SAVERS, *FORMATS]:
+    for name in [*METHOD_NAMES, *COLORMAPS, *SAVERS, *FORMATS]:
         assert name in text
     for panel in ("Input", "Model", "Explanation", "Picture", "Output", "Speed", "Behaviour"):
         assert f" {panel} " in text

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from cam_cli.cams.engine.explainer import Explainer, ExplainOptions
 from cam_cli.cams.engine.targets import Target
-from cam_cli.cams.methods import METHODS
+from cam_cli.cams.methods.registry import METHODS
 from cam_cli.cams.target_layer.choose import choose_layer
 from cam_cli.cams.tracing.classifier import find_classifier
 from cam_cli.cams.tracing.trace import Trace, trace, traces

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import inspect
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,14 +18,19 @@ from torch import Tensor, nn
 
 from cam_cli.cams.engine.explainer import Explainer, ExplainOptions
 from cam_cli.cams.engine.targets import Target
-from cam_cli.cams.methods import METHODS, perturbation
-from cam_cli.cams.methods.fusion import SMOOTH, fused
+from cam_cli.cams.methods import gradients, perturbation
+from cam_cli.cams.methods.augmentation import VIEWS
+from cam_cli.cams.methods.fusion import fused
+from cam_cli.cams.methods.method import REGISTERED
+from cam_cli.cams.methods.names import METHOD_NAMES, SMOOTHINGS
+from cam_cli.cams.methods.registry import METHODS
 from cam_cli.errors import CamxError
 
 from .definitions import ATTENTION, DEFINITIONS, Slow, SlowAttention
 from .networks import PLAIN, network
 from .test_engine import assert_same_state, batch, shown, state
 
+ROOT = Path(__file__).parents[1]
 #: Those whose map is one of a class, and those that know no class.
 BY_CLASS = [name for name, method in METHODS.items() if method.per == "class"]
 
@@ -72,6 +81,25 @@ def assert_close(found: np.ndarray, slow: np.ndarray, tolerance: float = 1e-4) -
 
 def test_every_method_has_a_definition() -> None:
     assert {*DEFINITIONS, *ATTENTION, "dff"} == set(METHODS)
+
+
+def test_the_names_are_those_of_the_entries() -> None:
+    """Names stand apart so that the help can list them without torch; nothing is in one place only."""
+    assert list(METHODS) == list(METHOD_NAMES)
+    assert set(REGISTERED) == set(METHOD_NAMES)
+    assert all(name == method.name for name, method in METHODS.items())
+    assert tuple(VIEWS) == SMOOTHINGS
+
+
+def test_an_entry_leaves_its_function_as_it_was() -> None:
+    assert METHODS["gradcam"].maps is gradients.gradcam
+    assert inspect.isfunction(gradients.gradcam)
+
+
+def test_the_names_are_read_without_torch() -> None:
+    code = "import sys, cam_cli.cams.methods.names; print('torch' in sys.modules, 'numpy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout == "False False\n"
 
 
 @pytest.mark.usefixtures("few_masks")
@@ -323,7 +351,7 @@ def test_maps_of_a_mirrored_picture_are_turned_back_exactly() -> None:
     assert torch.allclose(other, (clean + mirrored.flip(-1)) / 2, atol=1e-6)
 
 
-@pytest.mark.parametrize("smooth", [name for name in SMOOTH if name != "none"])
+@pytest.mark.parametrize("smooth", [name for name in SMOOTHINGS if name != "none"])
 def test_smoothing_keeps_the_class_of_the_clean_picture(smooth: str) -> None:
     class Sided(nn.Module):
         """Class 0 is light on the left, class 1 light on the right: the mirror image has the other class."""

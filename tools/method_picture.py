@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from cam_cli import Explainer, ExplainOptions, load_model
 from cam_cli.cams.engine.targets import Target
-from cam_cli.cams.methods import METHODS
+from cam_cli.cams.methods.registry import METHODS
 from cam_cli.maps.explanation import ClassMap, Explanation
 from cam_cli.models.catalog import Network
 from cam_cli.outputs.drawing import Rendering, draw_overlay, drawing_of

@@ -7,7 +7,7 @@ import importlib.util
 import numpy as np
 import torch
 
-from cam_cli.cams.methods import METHODS
+from cam_cli.cams.methods.registry import METHODS
 from cam_cli.cams.target_layer.choose import choose_layer
 from cam_cli.cams.tracing.trace import trace
 from cam_cli.errors import CamxError

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from cam_cli.cams.methods import METHODS
+from cam_cli.cams.methods.registry import METHODS
 from cam_cli.cams.target_layer.choose import choose_layer
 from cam_cli.cams.tracing.trace import Trace, trace
 from cam_cli.errors import CamxError

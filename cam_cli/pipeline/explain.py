@@ -9,7 +9,7 @@ from functools import partial
 from ..cams.engine.batches import find_device
 from ..cams.engine.device_overlays import OverlayRenderer
 from ..cams.engine.explainer import Explainer
-from ..cams.methods import METHODS
+from ..cams.methods.registry import METHODS
 from ..errors import CamxError
 from ..images.labels import labelled
 from ..images.listing import Inputs, Source, find

@@ -18,9 +18,11 @@ from ...images.picture import Decodable, Picture
 from ...maps.explanation import ClassMap, Explanation, Prediction
 from ...models.catalog import Network
 from ...models.classes import checked
-from ..methods import METHODS, Method
+from ..methods.augmentation import VIEWS, average_views
 from ..methods.concepts import CONCEPTS
-from ..methods.fusion import SMOOTH, Maps, average_views, check_methods, maps_of
+from ..methods.fusion import Maps, check_methods, maps_of
+from ..methods.method import Method
+from ..methods.registry import METHODS
 from ..target_layer.choose import AUTO, choose_layer
 from ..target_layer.probe import probe_picture
 from ..tracing.classifier import Classifier, find_classifier
@@ -164,7 +166,7 @@ class Explainer:
             self.told,
             self._fast,
         )
-        twice = any(METHODS[name].twice for name in self.options.methods)
+        twice = any(METHODS[name].second_order for name in self.options.methods)
         with self._runner.autocast(), self._fast(inputs) as batch:
             return traces(self._runner.module, batch, self.layers, self._classifier, second_order=twice, replay=replay)
 
@@ -173,12 +175,11 @@ class Explainer:
 
         Outside autocast: the arithmetic of the maps is float32 whatever the network ran in.
         """
-        views = SMOOTH[self.options.smooth]
+        views = VIEWS[self.options.smooth]
         inputs = traced[0].replay.inputs
-        seen = [traced, *(self._traced(view.apply(inputs)) for view in views)]
-        backs = [lambda maps: maps, *(view.back for view in views)]
+        every = [traced, *(self._traced(view.apply(inputs)) for view in views)]
         return {
-            name: average_views([maps_of(METHODS[name], one, classes, self.options.evidence) for one in seen], backs)
+            name: average_views([maps_of(METHODS[name], one, classes, self.options.evidence) for one in every], views)
             for name in self.options.methods
         }
 
@@ -284,7 +285,7 @@ class Explainer:
                 self._classifier = find_classifier(self._runner.module, exact.features, exact.logits)
             if method.check is not None:
                 method.check(traced[0])
-            if method.twice:
+            if method.second_order:
                 _check_twice(name, method, traced)
         return traced[0]
 

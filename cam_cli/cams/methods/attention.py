@@ -2,32 +2,65 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import torch
+from torch import Tensor
 
-if TYPE_CHECKING:
-    from torch import Tensor
+from ...errors import CamxError
+from ..tracing.attention import Attention, read_attention, scores_after
+from ..tracing.trace import Trace
+from .method import method
 
-    from ..tracing.attention import Attention
-    from ..tracing.trace import Trace
+
+def needs_attention(trace: Trace) -> None:
+    """Raises `CamxError` for a network without attention over all tokens."""
+    _attention(trace)
 
 
-def rollout(trace: Trace, classes: Tensor) -> Tensor:
+def needs_blocks(trace: Trace) -> None:
+    """Raises `CamxError` for a network without attention, or whose attentions do not lie in one row of blocks."""
+    if not _attention(trace).blocks:
+        raise CamxError(
+            f"{type(trace.replay.module).__name__} does not have one attention per block in a single row of blocks, "
+            "which LeGrad reads its scores from. Use --method attention-gradient."
+        )
+
+
+@method(
+    "attention-rollout",
+    summary="attention multiplied through the layers; no class",
+    paper="Abnar and Zuidema 2020",
+    equation="Π_l (½I + ½·mean_heads A_l), row of the class token",
+    forwards="1",
+    gradients=False,
+    works="ViT",
+    grid="patches",
+    per="image",
+    signed=False,
+    check=needs_attention,
+)
+def attention_rollout(trace: Trace, classes: Tensor) -> Tensor:
     """Π_l (½ I + ½ mean over heads of A_l), the row that the head reads (Abnar and Zuidema 2020)."""
-    import torch
-
     attention = _attention(trace)
     tokens = attention.matrices[0].shape[-1]
     identity = torch.eye(tokens, device=attention.matrices[0].device)
-    total = identity.expand(len(attention.matrices[0]), -1, -1)
+    product = identity.expand(len(attention.matrices[0]), -1, -1)
     for matrix in attention.matrices:
-        total = ((identity + matrix.mean(dim=1)) / 2) @ total
-    return attention.patches(attention.head_row(total))[:, None].expand(-1, classes.shape[1], -1, -1)
+        product = ((identity + matrix.mean(dim=1)) / 2) @ product
+    return attention.patches(attention.head_row(product))[:, None].expand(-1, classes.shape[1], -1, -1)
 
 
+@method(
+    "attention-gradient",
+    summary="gradient-weighted attention through the layers",
+    paper="Chefer et al. 2021",
+    equation="R ← R + mean_heads(ReLU(∇A_l⊙A_l))·R, row of the class token",
+    forwards="1",
+    works="ViT",
+    grid="patches",
+    check=needs_attention,
+)
 def attention_gradient(trace: Trace, classes: Tensor) -> Tensor:
     """R ← R + Ā_l·R with Ā = mean over heads of ReLU(∇A ⊙ A), from R = I (Chefer et al. 2021, for ViT)."""
-    import torch
-
     attention = _attention(trace)
     tokens = attention.matrices[0].shape[-1]
     maps = []
@@ -41,15 +74,21 @@ def attention_gradient(trace: Trace, classes: Tensor) -> Tensor:
     return torch.stack(maps, dim=1)
 
 
+@method(
+    "legrad",
+    summary="sensitivity of the score to the attention of each layer",
+    paper="Bousselham et al. 2025",
+    equation="mean_l,heads,queries ReLU(∂s_l/∂A_l), less its minimum",
+    forwards="1 + L head",
+    works="ViT",
+    grid="patches",
+    check=needs_blocks,
+)
 def legrad(trace: Trace, classes: Tensor) -> Tensor:
     """Mean over layers l, heads and queries of ReLU(∂s_l/∂A_l), s_l the score of layer l (Bousselham et al. 2025).
 
-    Less its minimum over the picture, as in the paper.
+    Subtracts the minimum of each map, as the paper does.
     """
-    import torch
-
-    from ..tracing.attention import scores_after
-
     attention = _attention(trace)
     maps = torch.zeros((), device=classes.device)
     for layer in range(len(attention.blocks)):
@@ -63,24 +102,6 @@ def legrad(trace: Trace, classes: Tensor) -> Tensor:
     return maps - maps.amin(dim=(2, 3), keepdim=True)
 
 
-def needs_attention(trace: Trace) -> None:
-    """Raise `CamxError` for a network without attention over all tokens."""
-    _attention(trace)
-
-
-def needs_blocks(trace: Trace) -> None:
-    """The same, and for a network whose blocks, with one attention each, do not stand in one row."""
-    from ...errors import CamxError
-
-    if not _attention(trace).blocks:
-        raise CamxError(
-            f"{type(trace.replay.module).__name__} does not have one attention per block in a single row of blocks, "
-            "which LeGrad reads its scores from. Use --method attention-gradient."
-        )
-
-
 def _attention(trace: Trace) -> Attention:
-    from ..tracing.attention import read_attention
-
     with trace.replay.autocast():
         return read_attention(trace.replay.module, trace.replay.inputs, trace.layer.layout)

@@ -1,33 +1,33 @@
-"""What a picture is made of to the network, without a class asked for."""
+"""Maps of concepts: the parts that a picture's activations are made of, without a class asked for."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+import torch
+from torch import Tensor
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from ..tracing.trace import Trace
+from ..tracing.trace import Trace
+from .method import Concepts, method
 
 #: Concepts per picture, and updates until their factors stand still.
 CONCEPTS, UPDATES = 4, 200
 
 
-class Concepts(NamedTuple):
-    """maps: B×K×h×w, where each concept is; scores: B×K×classes, what the head says of a picture full of it."""
-
-    maps: Tensor
-    scores: Tensor
-
-
+@method(
+    "dff",
+    summary="deep feature factorization: four concepts per picture, with their classes",
+    paper="Collins et al. 2018",
+    equation="ReLU(A) ≈ V·W, V, W ≥ 0; the columns of V",
+    forwards="1 + 4 head",
+    gradients=False,
+    per="concept",
+    signed=False,
+)
 def deep_feature_factorization(trace: Trace, _classes: Tensor) -> Concepts:
     """ReLU(A) ≈ V·W with V (h·w×K) and W (K×C) non-negative: V are maps of K concepts (Collins et al. 2018).
 
-    Multiplicative updates (Lee and Seung 1999) from the singular vectors, so nothing is random. The scores of a
+    Multiplicative updates (Lee and Seung 1999) start from the singular vectors, so nothing is random. The scores of a
     concept are those of its activations W_k at every position, as strong as the picture's own.
     """
-    import torch
-
     matrix = trace.features.flatten(2).transpose(1, 2).nan_to_num(0.0, 0.0, 0.0).clamp_min(0)
     scale = matrix.amax(dim=(1, 2), keepdim=True).clamp_min(1e-30)
     places, parts = _factors(matrix / scale, CONCEPTS)
@@ -45,9 +45,7 @@ def deep_feature_factorization(trace: Trace, _classes: Tensor) -> Concepts:
 
 
 def _factors(matrix: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Non-negative B×P×K and B×K×C whose product is near the non-negative B×P×C `matrix`."""
-    import torch
-
+    """Factorises a non-negative B×P×C matrix into B×P×K and B×K×C, K = `count`, both non-negative."""
     left, values, right = torch.linalg.svd(matrix, full_matrices=False)
     missing = max(0, count - values.shape[1])
     left = torch.nn.functional.pad(left, (0, missing))[..., :count]

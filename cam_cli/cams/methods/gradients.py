@@ -1,18 +1,16 @@
-"""Maps from the activations and gradients of one forward. A (B×C×h×w) are `trace.features`, g (B×T×C×h×w) the
-gradients of each class; every function gives B×T×h×w of any sign and scale.
+"""Maps from the activations and gradients of one forward: B×T×h×w of any sign and scale.
 
-The last ReLU of the papers comes with the normalisation (`heatmaps.normalised`), so that raw maps keep what
-speaks against a class.
+A (B×C×h×w) are `trace.features`, g (B×T×C×h×w) the gradients of each class. The last ReLU of the papers comes with the
+normalisation (`maps.heatmap.normalised`), so that raw maps keep evidence against a class.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import torch
+from torch import Tensor
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from ..tracing.trace import Trace
+from ..tracing.trace import Trace
+from .method import method
 
 #: Finer-CAM: how many similar classes a class is contrasted with, and how strongly (γ).
 SIMILAR, CONTRAST = 3, 1.0
@@ -22,17 +20,38 @@ SAMPLES, NOISE = 8, 0.15
 SIGMAS = 2.0
 
 
+@method(
+    "cam",
+    summary="weights of the classifier; exact, for GAP + linear heads",
+    paper="Zhou et al. 2016",
+    equation="Σ_k w_k^c·A_k",
+    gradients=False,
+    works="GAP + linear",
+    needs_classifier=True,
+)
 def cam(trace: Trace, classes: Tensor) -> Tensor:
     """Σ_k w_k^c A_k with the weights of the linear layer behind average pooling (Zhou et al. 2016, eq. 2)."""
     assert trace.classifier is not None
     return trace.sign * trace.classifier.class_maps(trace.features, classes)
 
 
+@method(
+    "gradcam",
+    summary="gradient-weighted activations; for every network",
+    paper="Selvaraju et al. 2017",
+    equation="Σ_k mean(g_k)·A_k",
+)
 def gradcam(trace: Trace, classes: Tensor) -> Tensor:
     """Σ_k α_k A_k with α_k the mean of g_k over positions (Selvaraju et al. 2017, eq. 1 and 2)."""
     return _weighted(trace.mean_gradients(classes), trace)
 
 
+@method(
+    "gradcam++",
+    summary="Grad-CAM with weights per position, for several objects",
+    paper="Chattopadhay et al. 2018",
+    equation="Σ_k Σ_ij[α·ReLU(g_k)]·A_k, α = g² / (2g² + ΣA·g³)",
+)
 def gradcampp(trace: Trace, classes: Tensor) -> Tensor:
     """Σ_k w_k A_k, w_k = Σ_ij α_ij ReLU(g_ij), α = g² / (2g² + ΣA·g³) (Chattopadhay et al. 2018, eq. 19 and 7).
 
@@ -43,10 +62,15 @@ def gradcampp(trace: Trace, classes: Tensor) -> Tensor:
     return _weighted((alpha * g.clamp_min(0)).sum(dim=(-2, -1), keepdim=True), trace)
 
 
+@method(
+    "smooth-gradcam++",
+    summary="Grad-CAM++ over noisy copies of the picture",
+    paper="Omeiza et al. 2019",
+    equation="Grad-CAM++ with the means of g, g², g³ over 8 noisy copies",
+    forwards=str(SAMPLES),
+)
 def smooth_gradcampp(trace: Trace, classes: Tensor) -> Tensor:
     """Grad-CAM++ with g, g² and g³ averaged over noisy copies of the picture (Omeiza et al. 2019)."""
-    import torch
-
     replay = trace.replay
     noise = torch.randn(SAMPLES, *replay.inputs.shape[1:], generator=replay.generator()) * NOISE
     first = second = third = trace.features.new_zeros(())
@@ -63,6 +87,12 @@ def smooth_gradcampp(trace: Trace, classes: Tensor) -> Tensor:
     return _weighted((alpha * first.clamp_min(0)).sum(dim=(-2, -1), keepdim=True) * unit, trace)
 
 
+@method(
+    "xgradcam",
+    summary="gradients weighted by their share of the activation",
+    paper="Fu et al. 2020",
+    equation="Σ_k Σ_ij[(A_k/ΣA_k)·g_k]·A_k",
+)
 def xgradcam(trace: Trace, classes: Tensor) -> Tensor:
     """Σ_k w_k A_k with w_k = Σ_ij (A_ij / ΣA)·g_ij (Fu et al. 2020)."""
     share = trace.features * _inverse(_total(trace), floor=1e-30)
@@ -70,21 +100,45 @@ def xgradcam(trace: Trace, classes: Tensor) -> Tensor:
     return _weighted(weights, trace)
 
 
+@method(
+    "hirescam",
+    summary="gradient times activation at each position",
+    paper="Draelos and Carin 2020",
+    equation="Σ_k g_k⊙A_k",
+)
 def hirescam(trace: Trace, classes: Tensor) -> Tensor:
     """Σ_k g_k ⊙ A_k: each position with its own gradient (Draelos and Carin 2020)."""
     return _weighted(trace.gradients(classes), trace)
 
 
+@method(
+    "elementwise",
+    summary="Grad-CAM element-wise: positive products only",
+    paper="Gildenblat 2021 (pytorch-grad-cam)",
+    equation="Σ_k ReLU(g_k⊙A_k)",
+)
 def elementwise(trace: Trace, classes: Tensor) -> Tensor:
     """Σ_k ReLU(g_k ⊙ A_k): HiResCAM in which no channel speaks against another (pytorch-grad-cam)."""
     return (trace.gradients(classes) * trace.features[:, None]).clamp_min(0).sum(dim=2)
 
 
+@method(
+    "layercam",
+    summary="positive gradients times activations; for early layers too",
+    paper="Jiang et al. 2021",
+    equation="Σ_k ReLU(g_k)⊙A_k",
+)
 def layercam(trace: Trace, classes: Tensor) -> Tensor:
     """Σ_k ReLU(g_k) ⊙ A_k (Jiang et al. 2021)."""
     return _weighted(trace.gradients(classes).clamp_min(0), trace)
 
 
+@method(
+    "finercam",
+    summary="what sets a class off from the most similar ones",
+    paper="Zhang et al. 2025",
+    equation="Grad-CAM of y_c − Σ_d p_d·y_d over the 3 nearest classes d",
+)
 def finercam(trace: Trace, classes: Tensor) -> Tensor:
     """Grad-CAM of y_c − γ·y_d, averaged over the classes d with the scores nearest to y_c (Zhang et al. 2025).
 
@@ -102,27 +156,32 @@ def finercam(trace: Trace, classes: Tensor) -> Tensor:
     return _weighted(weights, trace)
 
 
+@method(
+    "shapleycam",
+    summary="Shapley values of the activations to second order",
+    paper="Cai 2025",
+    equation="Σ_k mean(∇u − ½H·A)_k·A_k, u = y_c + ln p_c",
+    second_order=True,
+)
 def shapleycam(trace: Trace, classes: Tensor) -> Tensor:
     """Σ_k w_k A_k, w the mean over positions of ∇u − ½ H·A, u = y_c + ln p_c (Cai 2025)."""
     maps = []
     for column in classes.unbind(1):
-        slope, curve = trace.gradient_and_hvp(lambda scores, c=column: _utility(scores, c))  # type: ignore[misc]
-        weights = (slope - curve / 2).mean(dim=(-2, -1), keepdim=True)
+        gradient, hvp = trace.gradient_and_hvp(lambda scores, c=column: _utility(scores, c))  # type: ignore[misc]
+        weights = (gradient - hvp / 2).mean(dim=(-2, -1), keepdim=True)
         maps.append((weights * trace.features).sum(dim=1))
-    return _stacked(maps)
+    return torch.stack(maps, dim=1)
 
 
-def eigencam(trace: Trace, classes: Tensor) -> Tensor:
-    """A·v₁, the activations along their first right singular vector (Muhammad and Yeasin 2020)."""
-    return _first_component(trace.features)[:, None].expand(-1, classes.shape[1], -1, -1)
-
-
-def eigengradcam(trace: Trace, classes: Tensor) -> Tensor:
-    """The same of g ⊙ A, which makes it a map of a class (pytorch-grad-cam)."""
-    products = trace.gradients(classes) * trace.features[:, None]
-    return _first_component(products.flatten(0, 1)).view(*classes.shape, *trace.features.shape[2:])
-
-
+@method(
+    "fem",
+    summary="where channels stand out from themselves; no class",
+    paper="Fuad et al. 2020",
+    equation="Σ_k μ_k·[A_k > μ_k + 2σ_k]",
+    gradients=False,
+    per="image",
+    signed=False,
+)
 def fem(trace: Trace, classes: Tensor) -> Tensor:
     """Σ_k μ_k·[A_k > μ_k + 2σ_k]: where channels stand out, by their mean μ_k (Fuad et al. 2020)."""
     mean = trace.features.mean(dim=(-2, -1), keepdim=True)
@@ -140,12 +199,12 @@ def _weighted(weights: Tensor, trace: Trace) -> Tensor:
 
 
 def _total(trace: Trace) -> Tensor:
-    """ΣA of every channel over its positions, B×C×1×1."""
+    """ΣA of each channel over its positions, B×C×1×1."""
     return trace.features.sum(dim=(-2, -1), keepdim=True)
 
 
 def _inverse(values: Tensor, floor: float = 1e-6) -> Tensor:
-    """1 / values, and 0 where they are 0 up to `floor`."""
+    """1 / values; 0 where their magnitude is at most `floor`."""
     small = values.abs() <= floor
     return values.masked_fill(small, 1.0).reciprocal().masked_fill(small, 0.0)
 
@@ -156,36 +215,6 @@ def _spread(pictures: Tensor) -> Tensor:
 
 
 def _utility(scores: Tensor, column: Tensor) -> Tensor:
+    """y_c + ln p_c of each row of scores B×K for its class of `column`: B."""
     own = scores.gather(1, column[:, None]) + scores.log_softmax(1).gather(1, column[:, None])
     return own[:, 0]
-
-
-def _stacked(maps: list[Tensor]) -> Tensor:
-    import torch
-
-    return torch.stack(maps, dim=1)
-
-
-def _first_component(features: Tensor) -> Tensor:
-    """N×h×w from N×C×h×w: positions × channels, projected on the first right singular vector.
-
-    A singular vector has no sign of its own: it gets the one that agrees with the sum over channels.
-    """
-    import torch
-
-    # A picture that is not finite must not stop its neighbours; its scores tell of it.
-    matrix = features.flatten(2).transpose(1, 2).nan_to_num(0.0, 0.0, 0.0)
-    scale = matrix.abs().amax(dim=(1, 2), keepdim=True).clamp_min(1e-30)
-    matrix = matrix / scale
-    positions, channels = matrix.shape[1:]
-    # Of the two Gram matrices, which share their spectrum, the smaller one.
-    if channels <= positions:
-        vector = torch.linalg.eigh(matrix.transpose(1, 2) @ matrix).eigenvectors[..., -1:]
-        first = matrix @ vector
-    else:
-        values, vectors = torch.linalg.eigh(matrix @ matrix.transpose(1, 2))
-        first = vectors[..., -1:] * values[:, -1:, None].clamp_min(0).sqrt()
-    agreement = (first * matrix.sum(dim=2, keepdim=True)).sum(dim=1, keepdim=True)
-    signed = first * torch.where(agreement < 0, -1.0, 1.0) * scale
-    maps: Tensor = signed.reshape(-1, *features.shape[2:])
-    return maps

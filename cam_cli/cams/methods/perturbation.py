@@ -1,26 +1,37 @@
-"""Maps without gradients: what happens to the score of a class when a part of the picture, or of the activations,
-is taken away. One picture after the other, in as many forwards as the memory budget asks for."""
+"""Maps without gradients, from scores of pictures and activations of which a part is taken away: B×T×h×w.
+
+One picture after the other, in as many forwards as the memory budget asks for.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from torch import Tensor
+import torch
+from torch import Tensor
+from torch.nn.functional import conv2d, interpolate
 
-    from ..tracing.trace import Trace
+from ..tracing.trace import Trace
+from .method import method
 
 #: RISE: how many masks, cells of a mask per side, and the share of a picture that is kept.
 MASKS, CELLS, KEPT = 1000, 7, 0.5
 
 
+@method(
+    "scorecam",
+    summary="channels as masks on the picture",
+    paper="Wang et al. 2020",
+    equation="Σ_k softmax_k(y_c(x⊙U(A_k)))·A_k",
+    forwards="C",
+    gradients=False,
+)
 def scorecam(trace: Trace, classes: Tensor) -> Tensor:
     """Σ_k α_k A_k, α the softmax over channels k of the score of X ⊙ U(A_k) (Wang et al. 2020, algorithm 1).
 
     U enlarges a channel to the picture (between cell centres) and brings it to [0, 1].
     """
-    from torch.nn.functional import interpolate
 
     def weights(image: int) -> Tensor:
         picture, channels = trace.replay.inputs[image : image + 1], trace.features[image]
@@ -34,15 +45,22 @@ def scorecam(trace: Trace, classes: Tensor) -> Tensor:
         scores = trace.replay.scores(len(channels), masked)
         return (trace.sign * scores[:, classes[image]]).softmax(dim=0).T
 
-    return _channels(trace, weights)
+    return _channel_sum(trace, weights)
 
 
+@method(
+    "ablationcam",
+    summary="drop of the score without a channel",
+    paper="Desai and Ramaswamy 2020",
+    equation="Σ_k (y_c − y_c(A_k=0))·A_k",
+    forwards="1 + C head",
+    gradients=False,
+)
 def ablationcam(trace: Trace, classes: Tensor) -> Tensor:
     """Σ_k w_k A_k, w_k = y_c − y_c(A_k = 0), the drop of the score without channel k (Desai and Ramaswamy 2020).
 
     The paper divides all w_k by y_c. That changes no map where y_c is positive, and turns it over where it is not.
     """
-    import torch
 
     def weights(image: int) -> Tensor:
         features = trace.features[image : image + 1]
@@ -56,19 +74,25 @@ def ablationcam(trace: Trace, classes: Tensor) -> Tensor:
             return ablated
 
         scores = trace.head_scores(image, count, without)[:, classes[image]]
-        whole = trace.head_scores(image, 1, lambda part: features)[:, classes[image]]
-        return (trace.sign * (whole - scores)).T
+        complete = trace.head_scores(image, 1, lambda part: features)[:, classes[image]]
+        return (trace.sign * (complete - scores)).T
 
-    return _channels(trace, weights)
+    return _channel_sum(trace, weights)
 
 
+@method(
+    "reciprocam",
+    summary="score with one position alone",
+    paper="Byun and Lee 2024",
+    equation="p_c(A⊙G_ij) at ij, less its minimum; G_ij a 3×3 Gaussian",
+    forwards="1 + h·w head",
+    gradients=False,
+)
 def reciprocam(trace: Trace, classes: Tensor) -> Tensor:
-    """The probability of a class when only the surroundings of one position are left (Byun and Lee 2024).
+    """p_c(A ⊙ G_ij) at each position ij, G_ij a 3×3 Gaussian there (Byun and Lee 2024).
 
-    For each position the activations times a 3×3 Gaussian there; the map less its minimum, as in the paper.
+    Subtracts the minimum of each map, as the paper does.
     """
-    import torch
-
     height, width = trace.features.shape[2:]
     masks = _gaussians(height, width).to(trace.features)
 
@@ -82,14 +106,20 @@ def reciprocam(trace: Trace, classes: Tensor) -> Tensor:
     return maps - maps.amin(dim=(2, 3), keepdim=True)
 
 
+@method(
+    "rise",
+    summary="random masks on the picture; the network as a black box",
+    paper="Petsiuk et al. 2018",
+    equation="Σ_n (p_n − p̄)·(M_n − E M) / (N·var M)",
+    forwards=str(MASKS),
+    gradients=False,
+)
 def rise(trace: Trace, classes: Tensor) -> Tensor:
-    """How the probability of a class goes with what random masks leave of the picture (Petsiuk et al. 2018).
+    """Σ_n (p_n − p̄)(M_n − E M) / (N·var M) over N random masks M_n on the picture (Petsiuk et al. 2018).
 
-    Σ_n (p_n − p̄)(M_n − E M) / (N·var M): the paper's Σ p_n M_n / (N·E M) less its constant part, so that zero
-    means "does not matter". The mean colour is what masks put in place of the picture.
+    This is the paper's Σ p_n M_n / (N·E M) without its constant part, so that zero means "does not matter". Where a
+    mask covers the picture, the mean colour takes its place.
     """
-    import torch
-
     replay = trace.replay
     size = (replay.inputs.shape[2], replay.inputs.shape[3])
     draw = replay.generator()
@@ -112,22 +142,17 @@ def rise(trace: Trace, classes: Tensor) -> Tensor:
 
 
 def _each(trace: Trace, one: Callable[[int], Tensor]) -> list[Tensor]:
-    """What `one` gives for every image of the batch, one after the other."""
+    """The results of `one` for the images of the batch by index, one after the other."""
     return [one(image) for image in range(len(trace.features))]
 
 
-def _channels(trace: Trace, weights: Callable[[int], Tensor]) -> Tensor:
-    """B×T×h×w: the activations summed with the weights T×C of every image."""
-    import torch
-
+def _channel_sum(trace: Trace, weights: Callable[[int], Tensor]) -> Tensor:
+    """Maps B×T×h×w: the activations summed with the weights T×C of each image."""
     return torch.einsum("btc,bchw->bthw", torch.stack(_each(trace, weights)), trace.features)
 
 
 def _gaussians(height: int, width: int) -> Tensor:
-    """A mask (h·w)×h×w for each position: the 3×3 binomial kernel around it."""
-    import torch
-    from torch.nn.functional import conv2d
-
+    """Masks (h·w)×h×w, one per position: the 3×3 binomial kernel around it."""
     positions = torch.eye(height * width).view(-1, 1, height, width)
     edge = torch.tensor([1.0, 2.0, 1.0])
     return conv2d(positions, (edge[:, None] * edge / 16)[None, None], padding=1)[:, 0]
@@ -135,11 +160,6 @@ def _gaussians(height: int, width: int) -> Tensor:
 
 def _shifted(cells: Tensor, shifts: Tensor, size: tuple[int, int]) -> Tensor:
     """Masks n×1×H×W in [0, 1]: cells n×1×8×8 enlarged by one cell more than the picture, then cut at random shifts."""
-    import math
-
-    import torch
-    from torch.nn.functional import interpolate
-
     cell = [math.ceil(side / CELLS) for side in size]
     large = interpolate(cells, [(CELLS + 1) * side for side in cell], mode="bilinear", align_corners=False)
     tops, lefts = (shifts * torch.tensor(cell)).long().unbind(1)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from ..tracing.relu_rules import ReluRule
-    from ..tracing.trace import Trace
+from ..tracing.relu_rules import ReluOverride, ReluRule, deconvolved, guided, require_relu
+from ..tracing.trace import Trace
+from .gradients import gradcam
+from .method import method
 
 #: SmoothGrad: noisy copies of a picture, and their noise as a share of its range of values.
 SAMPLES, NOISE = 16, 0.15
@@ -16,15 +17,36 @@ SAMPLES, NOISE = 16, 0.15
 STEPS = 32
 
 
+def needs_relu(trace: Trace) -> None:
+    """Raises `CamxError` for a network without ReLU on its feature maps."""
+    require_relu(trace.replay.module, lambda: trace.replay.scores(1, lambda _: trace.replay.inputs[:1]))
+
+
+@method(
+    "saliency",
+    summary="gradient of the score to the pixels",
+    paper="Simonyan et al. 2014",
+    equation="max_rgb |∂y_c/∂x|",
+    forwards="1",
+    grid="pixels",
+    signed=False,
+)
 def saliency(trace: Trace, classes: Tensor) -> Tensor:
     """max over colours of |∂y_c/∂x| (Simonyan et al. 2014, section 3.1)."""
-    return _strongest(trace.replay.gradients(trace.replay.inputs, classes))
+    return _strongest_colour(trace.replay.gradients(trace.replay.inputs, classes))
 
 
+@method(
+    "smoothgrad",
+    summary="saliency averaged over noisy copies of the picture",
+    paper="Smilkov et al. 2017",
+    equation="max_rgb |mean_n ∂y_c/∂x (x + ε_n)|",
+    forwards=str(SAMPLES),
+    grid="pixels",
+    signed=False,
+)
 def smoothgrad(trace: Trace, classes: Tensor) -> Tensor:
-    """Saliency of the gradient averaged over noisy copies of the picture (Smilkov et al. 2017)."""
-    import torch
-
+    """max over colours of |mean over noisy copies of ∂y_c/∂x| (Smilkov et al. 2017)."""
     replay = trace.replay
     low, high = (ends(replay.inputs, dim=(1, 2, 3), keepdim=True) for ends in (torch.amin, torch.amax))
     noise = torch.randn(SAMPLES, *replay.inputs.shape[1:], generator=replay.generator()).to(replay.inputs)
@@ -32,63 +54,83 @@ def smoothgrad(trace: Trace, classes: Tensor) -> Tensor:
     for step, one in enumerate(noise, start=1):
         total = total + replay.gradients(replay.inputs + NOISE * (high - low) * one, classes) / SAMPLES
         replay.report_step(step, SAMPLES)
-    return _strongest(total)
+    return _strongest_colour(total)
 
 
+@method(
+    "integrated-gradients",
+    summary="gradient along the way from black to the picture",
+    paper="Sundararajan et al. 2017",
+    equation="Σ_rgb (x−x′)·∫₀¹ ∂y_c/∂x (x′+t(x−x′)) dt",
+    forwards=str(STEPS),
+    grid="pixels",
+)
 def integrated_gradients(trace: Trace, classes: Tensor) -> Tensor:
     """Σ over colours of (x − x′)·∫ ∂y_c/∂x along the straight way from a black picture x′ (Sundararajan et al. 2017).
 
     The integral is the mean at the middles of equal steps. The map sums to y_c(x) − y_c(x′).
     """
-    import torch
-
     replay = trace.replay
     difference = replay.inputs - replay.black
     total = torch.zeros((), device=replay.inputs.device)
     for step in range(STEPS):
-        on_the_way = replay.black + difference * ((step + 0.5) / STEPS)
-        total = total + replay.gradients(on_the_way, classes, trace.sign) / STEPS
+        point = replay.black + difference * ((step + 0.5) / STEPS)
+        total = total + replay.gradients(point, classes, trace.sign) / STEPS
         replay.report_step(step + 1, STEPS)
     return (total * difference[:, None]).sum(dim=2)
 
 
+@method(
+    "guided-backprop",
+    summary="positive gradients through open ReLUs",
+    paper="Springenberg et al. 2015",
+    equation="max_rgb |∂y_c/∂x|, each ReLU: R ← [a>0]·[R>0]·R",
+    forwards="1",
+    works="ReLU",
+    grid="pixels",
+    check=needs_relu,
+)
 def guided_backprop(trace: Trace, classes: Tensor) -> Tensor:
-    """max over colours of |gradient|, every ReLU passing back what is positive in both directions."""
-    from ..tracing.relu_rules import guided
-
-    return _strongest(_ruled(trace, classes, guided))
+    """max over colours of |gradient|; each open ReLU hands down positive gradients only (Springenberg et al. 2015)."""
+    return _strongest_colour(_gradients_with(guided, trace, classes))
 
 
+@method(
+    "deconvnet",
+    summary="positive gradients through all ReLUs",
+    paper="Zeiler and Fergus 2014",
+    equation="max_rgb |∂y_c/∂x|, each ReLU: R ← [R>0]·R",
+    forwards="1",
+    works="ReLU",
+    grid="pixels",
+    check=needs_relu,
+)
 def deconvnet(trace: Trace, classes: Tensor) -> Tensor:
-    """max over colours of |gradient|, every ReLU passing back what is positive from above."""
-    from ..tracing.relu_rules import deconvolved
-
-    return _strongest(_ruled(trace, classes, deconvolved))
+    """max over colours of |gradient|; each ReLU hands down positive gradients, open or not (Zeiler and Fergus 2014)."""
+    return _strongest_colour(_gradients_with(deconvolved, trace, classes))
 
 
+@method(
+    "guided-gradcam",
+    summary="guided backpropagation where Grad-CAM is positive",
+    paper="Selvaraju et al. 2017",
+    equation="guided backprop ⊙ U(ReLU(Grad-CAM))",
+    forwards="1",
+    works="ReLU",
+    grid="pixels",
+    check=needs_relu,
+)
 def guided_gradcam(trace: Trace, classes: Tensor) -> Tensor:
     """Guided backpropagation times Grad-CAM after its ReLU, enlarged to the picture (Selvaraju et al. 2017, 3.1)."""
-    from torch.nn.functional import interpolate
-
-    from .gradients import gradcam
-
     fine = guided_backprop(trace, classes)
     coarse = gradcam(trace, classes).clamp_min(0)
     return fine * interpolate(coarse, fine.shape[2:], mode="bilinear", align_corners=False)
 
 
-def needs_relu(trace: Trace) -> None:
-    """Raise `CamxError` for a network without ReLU."""
-    from ..tracing.relu_rules import require_relu
-
-    require_relu(trace.replay.module, lambda: trace.replay.scores(1, lambda _: trace.replay.inputs[:1]))
-
-
-def _ruled(trace: Trace, classes: Tensor, rule: ReluRule) -> Tensor:
-    from ..tracing.relu_rules import ReluOverride
-
+def _gradients_with(rule: ReluRule, trace: Trace, classes: Tensor) -> Tensor:
     return trace.replay.gradients(trace.replay.inputs, classes, trace.sign, lambda: ReluOverride(rule))
 
 
-def _strongest(gradients: Tensor) -> Tensor:
+def _strongest_colour(gradients: Tensor) -> Tensor:
+    """Maps B×T×H×W from gradients B×T×C×H×W: the largest magnitude of each pixel."""
     return gradients.abs().amax(dim=2)

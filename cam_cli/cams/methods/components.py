@@ -1,0 +1,58 @@
+"""Maps from the first principal component of a picture's activations: B×T×h×w."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..tracing.trace import Trace
+from .method import method
+
+
+@method(
+    "eigencam",
+    summary="first principal component of the activations; no class",
+    paper="Muhammad and Yeasin 2020",
+    equation="A·v₁, A = UΣVᵀ",
+    gradients=False,
+    per="image",
+    signed=False,
+)
+def eigencam(trace: Trace, classes: Tensor) -> Tensor:
+    """A·v₁, the activations along their first right singular vector (Muhammad and Yeasin 2020)."""
+    return _first_component(trace.features)[:, None].expand(-1, classes.shape[1], -1, -1)
+
+
+@method(
+    "eigengradcam",
+    summary="first principal component of gradient times activation",
+    paper="Gildenblat 2021 (pytorch-grad-cam)",
+    equation="(g⊙A)·v₁, g⊙A = UΣVᵀ",
+)
+def eigengradcam(trace: Trace, classes: Tensor) -> Tensor:
+    """(g ⊙ A)·v₁, g ⊙ A along its first right singular vector: Eigen-CAM of a class (pytorch-grad-cam)."""
+    products = trace.gradients(classes) * trace.features[:, None]
+    return _first_component(products.flatten(0, 1)).view(*classes.shape, *trace.features.shape[2:])
+
+
+def _first_component(features: Tensor) -> Tensor:
+    """Projects features N×C×h×w, as positions × channels, on their first right singular vector: N×h×w.
+
+    A singular vector has no sign of its own: it gets the one that agrees with the sum over channels.
+    """
+    # A picture that is not finite must not stop its neighbours; its scores are not finite either, and are reported.
+    matrix = features.flatten(2).transpose(1, 2).nan_to_num(0.0, 0.0, 0.0)
+    scale = matrix.abs().amax(dim=(1, 2), keepdim=True).clamp_min(1e-30)
+    matrix = matrix / scale
+    positions, channels = matrix.shape[1:]
+    # Of the two Gram matrices, which share their spectrum, the smaller one.
+    if channels <= positions:
+        vector = torch.linalg.eigh(matrix.transpose(1, 2) @ matrix).eigenvectors[..., -1:]
+        first = matrix @ vector
+    else:
+        values, vectors = torch.linalg.eigh(matrix @ matrix.transpose(1, 2))
+        first = vectors[..., -1:] * values[:, -1:, None].clamp_min(0).sqrt()
+    agreement = (first * matrix.sum(dim=2, keepdim=True)).sum(dim=1, keepdim=True)
+    signed = first * torch.where(agreement < 0, -1.0, 1.0) * scale
+    maps: Tensor = signed.reshape(-1, *features.shape[2:])
+    return maps

@@ -1,0 +1,74 @@
+"""A method: a function from the trace of a forward to maps, and its row in the table of methods."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Literal, NamedTuple, TypeVar
+
+from torch import Tensor
+
+from ..tracing.trace import Trace
+
+
+class Concepts(NamedTuple):
+    """Maps of concepts instead of classes.
+
+    maps: B×K×h×w, one per concept. scores: B×K×classes, those of the activations of each concept at every position.
+    """
+
+    maps: Tensor
+    scores: Tensor
+
+
+#: (trace, B×T class indices) → maps B×T×h×w of any sign and scale, or concepts.
+MapFunction = Callable[[Trace, Tensor], Tensor | Concepts]
+F = TypeVar("F", bound=MapFunction)
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """The row of a method in the table.
+
+    equation: one line; g is the gradient of the class score y_c to the activations A (both C×h×w), x the picture.
+    forwards: forwards of the network per image beyond the one that gives the predictions; "head" runs only the layers
+    behind the target layer. gradients: whether the method needs any. works: the kinds of networks that it works with.
+    grid: where its maps live. per: whether an image gets a map per class, one map, or a map per concept.
+    signed: whether evidence against a class has a map of its own. needs_classifier: whether `Trace.classifier` must be
+    known. second_order: whether the method differentiates the head twice.
+    check: raises `CamxError` for a network (in a trace of one picture) that the method cannot work with.
+    """
+
+    name: str
+    _: KW_ONLY
+    summary: str
+    paper: str
+    equation: str
+    forwards: str = "0"
+    gradients: bool = True
+    works: str = "CNN, ViT"
+    grid: Literal["layer", "pixels", "patches"] = "layer"
+    per: Literal["class", "image", "concept"] = "class"
+    signed: bool = True
+    needs_classifier: bool = False
+    second_order: bool = False
+    check: Callable[[Trace], None] | None = None
+
+
+@dataclass(frozen=True)
+class Method(_Entry):
+    """A row of the table with its function `maps`."""
+
+    maps: MapFunction = field(kw_only=True)
+
+
+#: Every method whose module has been imported, by name; `registry.METHODS` imports all of them and puts them in order.
+REGISTERED: dict[str, Method] = {}
+
+
+class method(_Entry):  # noqa: N801 - a decorator
+    """Decorator: enters a function into the table of methods and returns it unchanged."""
+
+    def __call__(self, maps: F) -> F:
+        REGISTERED[self.name] = Method(**vars(self), maps=maps)
+        return maps

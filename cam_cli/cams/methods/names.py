@@ -1,0 +1,43 @@
+"""Names of the methods, of kinds of evidence and of smoothings, for the help and for checks of options.
+
+Importing this module does not import torch.
+"""
+
+from __future__ import annotations
+
+#: In the order of every table and of the help: an entry per function of this package (`registry.METHODS`).
+METHOD_NAMES = (
+    "gradcam",
+    "cam",
+    "gradcam++",
+    "smooth-gradcam++",
+    "xgradcam",
+    "hirescam",
+    "layercam",
+    "elementwise",
+    "finercam",
+    "shapleycam",
+    "eigencam",
+    "eigengradcam",
+    "fem",
+    "scorecam",
+    "ablationcam",
+    "reciprocam",
+    "rise",
+    "saliency",
+    "smoothgrad",
+    "integrated-gradients",
+    "guided-backprop",
+    "deconvnet",
+    "guided-gradcam",
+    "attention-rollout",
+    "attention-gradient",
+    "legrad",
+    "dff",
+)
+
+#: Evidence for a class, against it, or both in one map of two signs (`fusion.maps_of`).
+EVIDENCE = ("for", "against", "both")
+
+#: Views that maps are averaged over (`augmentation.VIEWS`).
+SMOOTHINGS = ("none", "flip", "aug")
