@@ -26,12 +26,11 @@ import torch
 from cam_cli.images.geometry import Preprocessing
 from cam_cli.images.listing import find
 from cam_cli.images.picture import Picture, load
+from cam_cli.machine import cpus, keep_freed_memory
 from cam_cli.maps.explanation import ClassMap, Explanation, Prediction
 from cam_cli.models.catalog import ModelSpec, load_model
 from cam_cli.outputs.drawing import Rendering
 from cam_cli.outputs.renderer import ExplanationRenderer
-from cam_cli.pipeline.lanes import cpus
-from cam_cli.pipeline.memory import keep_freed
 
 from .photos import make
 
@@ -41,7 +40,7 @@ _MODEL = "mobilenetv2_100"
 
 def drawing() -> None:
     """Overlays of 500×375 per second, drawn and encoded but not written, by 1, 2 and 4 threads, and processes."""
-    keep_freed()
+    keep_freed_memory()
     preprocessing = Preprocessing((224, 224), (256, 256), "center", "bicubic", (0.5,) * 3, (0.5,) * 3)
     with tempfile.TemporaryDirectory() as folder:
         make(Path(folder), 64)
@@ -88,7 +87,7 @@ def drawing() -> None:
 
 def lanes() -> None:
     """Forwards of batches of 8: one network with all threads, and one per core with one thread."""
-    keep_freed()
+    keep_freed_memory()
     network = load_model(ModelSpec(_MODEL, pretrained=False))
     networks = [network, *(network.replica() for _ in range(1, cpus()))]
     batch = torch.randn(8, 3, 224, 224).contiguous(memory_format=torch.channels_last)
@@ -122,8 +121,8 @@ def lanes() -> None:
 
 _FORWARDS = """
 import json, os, sys, timm, torch
-from cam_cli.pipeline.memory import keep_freed
-if sys.argv[2] == "kept": keep_freed()
+from cam_cli.machine import keep_freed_memory
+if sys.argv[2] == "kept": keep_freed_memory()
 torch.set_num_threads(1)
 module, batch = timm.create_model(sys.argv[1]).eval(), torch.randn(8, 3, 224, 224)
 with torch.inference_mode():

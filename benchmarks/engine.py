@@ -26,8 +26,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from cam_cli.cams.engine.batches import PRECISIONS
 from cam_cli.cams.engine.explainer import Explainer, ExplainOptions
+from cam_cli.machine import keep_freed_memory
 from cam_cli.models.catalog import ModelSpec, load_model
-from cam_cli.pipeline.memory import keep_freed
 
 from .machine import machine, synchronised
 
@@ -133,7 +133,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    keep_freed()
+    keep_freed_memory()
     rows: list[dict[str, Any]] = []
     for name in options.models:
         network = load_model(ModelSpec(name, pretrained=False))

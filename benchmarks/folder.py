@@ -33,13 +33,13 @@ import torch
 from cam_cli.cams.engine.explainer import Explainer, ExplainOptions
 from cam_cli.images.listing import Source, find
 from cam_cli.images.picture import load
+from cam_cli.machine import cpus, keep_freed_memory
 from cam_cli.maps.explanation import Explanation
 from cam_cli.models.catalog import ModelSpec, load_model
 from cam_cli.outputs.drawing import Rendering
 from cam_cli.outputs.folder import OutputFolder
 from cam_cli.outputs.renderer import ExplanationRenderer
-from cam_cli.pipeline.lanes import cpus, share
-from cam_cli.pipeline.memory import keep_freed
+from cam_cli.pipeline.lanes import share
 
 from .machine import machine, synchronised
 from .photos import make
@@ -158,7 +158,7 @@ def _on_all_cores(work: Callable[[Any], Any], items: Sequence[Source] | Sequence
     barrier, counts = context.Barrier(cpus() + 1), context.Queue()
 
     def run(first: int) -> None:
-        keep_freed()
+        keep_freed_memory()
         done = 0
         for item in items[:8]:
             work(item)
@@ -213,7 +213,7 @@ def main() -> None:
     parser.add_argument("--flags", nargs=argparse.REMAINDER, default=[], help="more flags for camx explain; the last")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    keep_freed()
+    keep_freed_memory()
     with tempfile.TemporaryDirectory() as folder:
         make(Path(folder) / "photos", options.images, tuple(options.size))
         bench = Bench(options, Path(folder))

@@ -18,6 +18,7 @@ from ..images.listing import Inputs, Source
 from ..images.picture import Unreadable, state_of
 from ..images.remote import is_remote
 from ..images.workers import Workers
+from ..machine import picture_memory
 from ..outputs.folder import OutputFolder
 from ..outputs.journal import Row
 from ..outputs.remote import RemoteFolder
@@ -26,7 +27,7 @@ from ..pipeline import Job, Plan, Stop
 from ..pipeline.batchsize import BatchSize
 from ..pipeline.explain import task
 from ..pipeline.loop import Loop, Pace, worker_count
-from ..pipeline.memory import InFlightMemory, for_pictures
+from ..pipeline.memory import InFlightMemory
 from ..pipeline.progress import Progress, Silent
 
 #: What an image may do to its process: end it among others, and once more alone.
@@ -157,7 +158,7 @@ class Actor:
         work = self._task.work(self._engine, sources)
         job = self._job
         pace = Pace(self._batch, worker_count(job.workers, job.processes))
-        room = InFlightMemory(for_pictures() // job.processes)
+        room = InFlightMemory(picture_memory(job.processes))
         lanes = self._task.lanes(self._engine, len(sources), self._batch.current)
         Loop(work, lanes, pace, folder, progress, Silent(), Stop(), self._decoders, self._drawers, room).run(sources)
         return folder.rows

@@ -25,11 +25,11 @@ from ..errors import CamxError
 from ..images.listing import Inputs
 from ..images.shard import Shard
 from ..images.workers import in_words
+from ..machine import cpus
 from ..outputs.folder import OutputFolder
 from ..outputs.shards import Part, locked_part
 from ..pipeline import Dropped, Job, Plan, Stop, Summary
 from ..pipeline.explain import task
-from ..pipeline.lanes import cpus
 from ..pipeline.progress import Progress
 from ..pipeline.session import run_task
 

@@ -18,19 +18,13 @@ from math import inf
 from typing import Any, TypeVar
 
 from ..errors import CamxError
+from ..machine import WORKER_ENVIRONMENT
 from .channel import Channel, new_window
 
 T = TypeVar("T")
 
 #: Seconds from the end of a pipe to the end of its process.
 _LAST_MOMENTS = 2.0
-#: Threads of a BLAS library would take the cores from the network. And glibc would give the memory of every picture
-#: back to the system and ask for it again, a quarter of the processor time of small pictures.
-_ENVIRONMENT = {
-    **dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
-    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
-    "MALLOC_TRIM_THRESHOLD_": str(64 << 20),
-}
 #: `-I`: neither the working folder nor the environment adds modules; the path is that of the parent.
 _BEGIN = f"import sys; sys.path[:] = sys.argv[3:]; from {__name__} import serve; serve(*map(int, sys.argv[1:3]))"
 #: In place of a descriptor.
@@ -100,7 +94,7 @@ class _Worker:
                 [sys.executable, "-I", "-c", _BEGIN, str(memory), str(_NONE if window is None else window), *sys.path],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                env={**os.environ, **_ENVIRONMENT},
+                env={**os.environ, **WORKER_ENVIRONMENT},
                 start_new_session=True,
                 pass_fds=() if window is None else (window,),
             )

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import torch
 
-from .memory import memory_of_machine
+from ..machine import total_memory
 
 #: The sizes that are tried, on a GPU and elsewhere. On a CPU convolutions change their way at 16, and most networks are
 #: faster then; some transformers are so with 4. Beyond the last size nothing gets faster.
@@ -102,7 +102,7 @@ def _gauge(device: torch.device) -> tuple[Callable[[], int], float]:
     if device.type == "cuda":
         total = torch.cuda.get_device_properties(device).total_memory
         return lambda: torch.cuda.max_memory_allocated(device), total * _SHARE
-    return _peak_of_process, memory_of_machine() * _SHARE or float("inf")
+    return _peak_of_process, total_memory() * _SHARE or float("inf")
 
 
 def _peak_of_process() -> int:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import os
 import queue
 import threading
 import time
@@ -21,6 +20,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 import torch
 
+from ..machine import cpus
 from .stop import Dropped
 
 A = TypeVar("A")
@@ -60,11 +60,6 @@ def as_in_a_lane(device: torch.device) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def cpus() -> int:
-    """The processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,13 @@ from ..images.listing import Source
 from ..images.picture import Decodable, Picture, TooLarge, Unreadable
 from ..images.remote import is_remote
 from ..images.workers import Workers
+from ..machine import cpus, picture_memory
 from ..outputs.folder import OutputFolder
 from ..outputs.journal import FAILED, Row
 from ..outputs.renderer import Rendered, failed_row
 from .batchsize import BatchSize
-from .lanes import Done, Lanes, cpus
-from .memory import InFlightMemory, MemoryReservation, for_pictures
+from .lanes import Done, Lanes
+from .memory import InFlightMemory, MemoryReservation
 from .prefetch import Decoder, Loaded, prefetch
 from .progress import Observer, Progress
 from .stop import Dropped, Stop
@@ -99,7 +100,7 @@ class Loop(Generic[R]):
     stop: Stop
     decoders: Workers
     drawers: Workers
-    room: InFlightMemory = field(default_factory=lambda: InFlightMemory(for_pictures()))
+    room: InFlightMemory = field(default_factory=lambda: InFlightMemory(picture_memory()))
     #: Batches at the network, or waiting for it, and results whose files are being written; the oldest first.
     _submitted: deque[tuple[Batch, Future[Done[list[Future[Written]]]]]] = field(default_factory=deque)
     _writing: deque[Future[Written]] = field(default_factory=deque)

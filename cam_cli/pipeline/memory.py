@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import gc
-import os
 import threading
 from collections.abc import Iterator
-
-_LEAST = 1 << 30
-#: Blocks, and free memory at the end of the heap, up to this size are kept.
-_KEPT = 1 << 30
 
 
 class MemoryReservation:
@@ -80,25 +74,6 @@ class InFlightMemory:
             self._changed.notify_all()
 
 
-def for_pictures() -> int:
-    """An eighth of the memory that this process may use, but a gigabyte where that is less."""
-    return max(_LEAST, memory_of_machine() // 8)
-
-
-def keep_freed() -> None:
-    """Let this process keep what it frees for what it needs next (glibc; elsewhere nothing changes).
-
-    A network frees and asks for the same megabytes in every layer. By default large ones go back to the system and come
-    again as pages to be cleared: two fifths of the processor time of a small network on a CPU. One arena for all
-    threads, so that each need not keep its own.
-    """
-    trim_threshold, mmap_threshold, arena_max = -1, -3, -8
-    with contextlib.suppress(OSError, AttributeError, TypeError):
-        mallopt = ctypes.CDLL(None).mallopt
-        for option, value in ((trim_threshold, _KEPT), (mmap_threshold, _KEPT), (arena_max, 1)):
-            mallopt(option, value)
-
-
 @contextlib.contextmanager
 def gc_frozen() -> Iterator[None]:
     """While it is open, the garbage collector leaves alone what is there already.
@@ -111,14 +86,3 @@ def gc_frozen() -> Iterator[None]:
         yield
     finally:
         gc.unfreeze()
-
-
-def memory_of_machine() -> int:
-    """Bytes of the machine, or of the container that this process runs in."""
-    try:
-        size = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return 0
-    with contextlib.suppress(OSError, ValueError), open("/sys/fs/cgroup/memory.max", encoding="ascii") as file:
-        size = min(size, int(file.read()))
-    return size

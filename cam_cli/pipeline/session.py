@@ -17,6 +17,7 @@ from ..images.listing import Inputs, Source
 from ..images.picture import Decodable
 from ..images.remote import is_remote
 from ..images.workers import Workers
+from ..machine import keep_freed_memory, picture_memory
 from ..outputs.folder import OutputFolder, check_writable
 from ..outputs.journal import FAILED, Row
 from ..outputs.remote import locked_remote_folder, staging
@@ -26,7 +27,7 @@ from .batchsize import BatchSize
 from .job import RunOptions
 from .lanes import Lanes, share
 from .loop import Loop, OfPicture, Pace, Work, worker_count
-from .memory import InFlightMemory, for_pictures, gc_frozen, keep_freed
+from .memory import InFlightMemory, gc_frozen
 from .progress import Engine, Observer, Plan, Progress, Summary
 from .record import record
 from .resume import pending_sources
@@ -95,7 +96,7 @@ def run_task(
     or cannot go on (output full); the journal then holds all that was done. A signal that comes before the
     first image raises `Dropped`; later ones end the run with a summary.
     """
-    keep_freed()
+    keep_freed_memory()
     with stop.droppable():
         inputs = task.gather()
         own = _own(inputs, options)
@@ -127,7 +128,7 @@ def run_task(
 
         task.listen(engine, told)
         # Before the lanes: their engines are copies of this one, with what the work has given it.
-        work, room = task.work(engine, inputs.sources), InFlightMemory(for_pictures() // options.processes)
+        work, room = task.work(engine, inputs.sources), InFlightMemory(picture_memory(options.processes))
         lanes = task.lanes(engine, len(todo), batch.current)
         loop = Loop(work, lanes, pace, folder, progress, observer, stop, decoders, drawers, room)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from ..cams.engine.batches import chosen_precision, find_device
-from ..pipeline.lanes import cpus
+from ..machine import cpus
 from .job import TrainJob
 
 
