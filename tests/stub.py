@@ -81,7 +81,7 @@ def engine() -> Any:
 def stub_task(inputs: Callable[[], Inputs], **changed: Any) -> session.Task[Any, Any]:
     fields: dict[str, Any] = {
         "gather": inputs,
-        "build": engine,
+        "build": lambda images, on_step: engine(),
         "fingerprint": lambda engine, base: {"command": "explain", "inputs": base},
         "batch": lambda engine, pictures: [Result(picture) for picture in pictures],
         "work": work,

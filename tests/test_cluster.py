@@ -56,7 +56,7 @@ class Unsteady(Actor):
 
 @pytest.fixture
 def unsteady(tmp_path: Path) -> Iterator[Unsteady]:
-    actor = Unsteady(Job(sources=(), model=SPEC, output=str(tmp_path), workers=1), called(Attempts()))
+    actor = Unsteady(Job(sources=(), model=SPEC, output=str(tmp_path), workers=1), 3, called(Attempts()))
     with actor._decoders, actor._drawers:
         yield actor
 

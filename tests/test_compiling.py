@@ -222,7 +222,7 @@ def test_lanes_have_the_threads_that_the_network_was_compiled_for(
         torch.set_num_threads(4)
         job = Job(sources=(), model=ModelSpec("-"), explain=ExplainOptions(device="cpu", compile=True))
         work = task(job)
-        engine = work.build()
+        engine = work.build(0, None)
         assert torch.get_num_threads() == 4
         photos = as_pictures(batch(2, 160), engine.network.preprocessing)
         made = len(graphs)

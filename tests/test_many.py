@@ -14,12 +14,12 @@ SCRIPT = """
 import json, re, sys, time
 from pathlib import Path
 from cam_cli.outputs.journal import OK
-from cam_cli.outputs.renderer import Rendered, first_row
+from cam_cli.outputs.renderer import Rendered, base_row
 from cam_cli.pipeline.loop import Work
 from tests.stub import load, run_stub
 
 def rendered(result):
-    return Rendered({**first_row(result.picture), "status": OK, "top": [], "maps": []}, {})
+    return Rendered({**base_row(result.picture), "status": OK, "top": [], "maps": []}, {})
 
 def work(engine, sources):
     return Work(load, rendered, {source.key: index for index, source in enumerate(sources)})

@@ -420,8 +420,9 @@ def test_never_more_pictures_at_once_than_memory_allows(name: str, monkeypatch: 
 
     module = small()
     steps: list[tuple[int, int]] = []
-    engine = explainer(module, name, layers=("first",))
-    engine.told = lambda done, total: steps.append((done, total))
+    preprocessing = dataclasses.replace(PLAIN, input_size=(24, 24), resize=(24, 24))
+    options = ExplainOptions(methods=(name,), device="cpu", layers=("first",))
+    engine = Explainer(network(module, preprocessing), options, on_step=lambda done, total: steps.append((done, total)))
     pictures = batch(2, side=24)
     _, whole = engine.explain_tensor(pictures)
     assert not steps

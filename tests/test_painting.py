@@ -188,8 +188,7 @@ def test_a_batch_whose_overlays_do_not_fit_is_halved(monkeypatch: pytest.MonkeyP
         draw(self, pictures, *rest)
 
     monkeypatch.setattr(OverlayRenderer, "_draw", short)
-    explainer = Explainer(load_model("demo"), ExplainOptions(device="cpu"))
-    explainer.painter = painter()
+    explainer = Explainer(load_model("demo"), ExplainOptions(device="cpu"), overlays=painter())
     how = explainer.network.preprocessing
     files: list[Any] = [
         load(Fetched(Source("photo", ""), jpeg(picture(300, 200, seed))), how, 96, decoding="device")
@@ -211,7 +210,7 @@ def pixels(path: str) -> np.ndarray:
 
 def in_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """From here on nothing is drawn on the device."""
-    monkeypatch.setattr("cam_cli.pipeline.explain._painted", lambda *_: 0)
+    monkeypatch.setattr("cam_cli.pipeline.explain._overlays_on_device", lambda *_: None)
     monkeypatch.setattr(OverlayRenderer, "__call__", never)
 
 

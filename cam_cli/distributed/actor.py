@@ -93,11 +93,11 @@ class Attempts:
 class Actor:
     """A stateful function of `map_batches`: engine and workers are made once. Batches in are read-only."""
 
-    def __init__(self, job: Job, call: Callable[..., Any]) -> None:
-        """`call(name, argument)` calls a method of the `Attempts` of this run."""
+    def __init__(self, job: Job, images: int, call: Callable[..., Any]) -> None:
+        """For a run over so many images. `call(name, argument)` calls a method of the `Attempts` of this run."""
         self._job, self._call = job, call
         self._task = task(job)
-        self._engine = self._task.build()
+        self._engine = self._task.build(images, None)
         count, memory = worker_count(job.workers, job.processes), memory_limit(job.max_pixels)
         self._decoders = Workers(count, timeout=job.image_timeout, memory=memory)
         self._drawers = Workers(count, memory=memory)
@@ -184,7 +184,7 @@ def described(job: Job, inputs: Inputs) -> tuple[dict[str, Any], Plan, list[str]
     """What the engine is where the job will run: its fingerprint, plan and warnings; or why it cannot be built."""
     work = task(job)
     try:
-        engine = work.build()
+        engine = work.build(len(inputs.sources), None)
     except CamxError as error:
         return str(error)
     plan = Plan.of(engine, inputs, job.output)

@@ -182,7 +182,7 @@ def _streamed(
         batch_size=pool.batch_size,
         batch_format="numpy",
         compute=data.ActorPoolStrategy(size=min(pool.size, len(images))),
-        fn_constructor_args=(pool.job, partial(_called, attempts)),
+        fn_constructor_args=(pool.job, len(inputs.sources), partial(_called, attempts)),
         **pool.each,
     )
     yield from rows.iter_batches(batch_size=None, batch_format="numpy")

@@ -59,7 +59,7 @@ def _task(job: ActivationsJob) -> Task[FeatureReader, Reading]:
 
     return Task(
         gather=gathered,
-        build=lambda: decoding_as(job, FeatureReader(load_model(job.model), job.read)),
+        build=lambda images, on_step: decoding_as(job, FeatureReader(load_model(job.model), job.read)),
         fingerprint=fingerprint,
         batch=FeatureReader.read,
         work=work,

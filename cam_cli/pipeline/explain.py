@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 from ..cams.engine.batches import find_device
 from ..cams.engine.device_overlays import OverlayRenderer
 from ..cams.engine.explainer import Explainer
 from ..cams.methods.registry import METHODS
+from ..cams.tracing.replay import StepCallback
 from ..errors import CamxError
 from ..images.labels import labelled
 from ..images.listing import Inputs, Source, find
@@ -44,7 +46,7 @@ def task(job: Job) -> Task[Explainer, Explanation]:
     """What `camx explain` is for a run."""
     return Task(
         gather=lambda: _gathered(job),
-        build=lambda: decoding_as(job, _built(job)),
+        build=lambda images, on_step: decoding_as(job, _built(job, images, on_step)),
         fingerprint=partial(fingerprint, job),
         batch=Explainer.explain,
         work=partial(_work, job),
@@ -52,20 +54,15 @@ def task(job: Job) -> Task[Explainer, Explanation]:
         warnings=_unknown_labels,
         table_name=TABLE,
         table=lambda rows: table(rows, job.explain.top_k),
-        listen=_listen,
     )
 
 
-def _built(job: Job) -> Explainer:
-    network = load_model(job.model)
-    if not job.explain.compile:
-        return Explainer(network, job.explain)
-    with as_in_a_lane(find_device(job.explain.device)):
-        return Explainer(network, job.explain)
-
-
-def _listen(explainer: Explainer, told: Callable[[int, int], None]) -> None:
-    explainer.told = told
+def _built(job: Job, images: int, on_step: StepCallback | None) -> Explainer:
+    network, options = load_model(job.model), job.explain
+    # Compiled code holds for a number of threads: that of a lane.
+    threads = as_in_a_lane(find_device(options.device)) if options.compile else contextlib.nullcontext()
+    with threads:
+        return Explainer(network, options, overlays=_overlays_on_device(job, images), on_step=on_step)
 
 
 def _gathered(job: Job) -> Inputs:
@@ -80,10 +77,9 @@ def _gathered(job: Job) -> Inputs:
 
 
 def _work(job: Job, explainer: Explainer, sources: Sequence[Source]) -> Work[Explanation]:
-    """What is done with each image; rows carry the position among all `sources`. The explainer gets its painter."""
-    rendering, thumbnail = job.rendering, thumbnail_side(len(sources)) if job.report else 0
-    overlays = _painted(job, explainer)
-    explainer.painter = OverlayRenderer(palette(rendering.colormap), rendering.alpha, thumbnail) if overlays else None
+    """What is done with each image; rows carry the position among all `sources`."""
+    rendering, thumbnail = job.rendering, _thumbnail_side(job, len(sources))
+    overlays = (explainer.most_maps or 0) if explainer.overlays else 0
     return Work(
         load=partial(
             load,
@@ -99,16 +95,24 @@ def _work(job: Job, explainer: Explainer, sources: Sequence[Source]) -> Work[Exp
     )
 
 
-def _painted(job: Job, explainer: Explainer) -> int:
-    """How many overlays the device makes of a picture, at most; 0 where workers draw.
+def _overlays_on_device(job: Job, images: int) -> OverlayRenderer | None:
+    """Draws the overlays of a run over so many images on the device; None where workers draw them.
 
-    They do for maps of two signs or on the pixels of the input, where another file is made of the whole picture, and
-    where nobody knows how many overlays there will be.
+    Workers draw maps of two signs or on the pixels of the input, and where another file needs the whole picture. They
+    also draw where the scores of an image decide how many overlays it gets.
     """
-    files, options = set(job.rendering.save), job.explain
+    rendering, options = job.rendering, job.explain
+    files = set(rendering.save)
     alone = "overlay" in files and files <= {"overlay", "array"}
     ordinary = options.evidence != "both" and all(METHODS[name].grid != "pixels" for name in options.methods)
-    return explainer.most_maps or 0 if job.decode == "device" and alone and ordinary else 0
+    if job.decode != "device" or not alone or not ordinary or options.multi_label:
+        return None
+    return OverlayRenderer(palette(rendering.colormap), rendering.alpha, _thumbnail_side(job, images))
+
+
+def _thumbnail_side(job: Job, images: int) -> int:
+    """Long side in pixels of the thumbnails for the report; 0 without a report."""
+    return thumbnail_side(images) if job.report else 0
 
 
 def _relabelled(explainer: Explainer, row: Row, source: Source) -> Row | None:

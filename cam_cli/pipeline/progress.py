@@ -131,6 +131,10 @@ class Progress:
         }
         return max(stages, key=lambda stage: stages[stage])
 
+    def step(self, done: int, total: int) -> None:
+        """Note how many steps of a method are done for the image at the network."""
+        self.steps = (done, total) if done < total else None
+
     def add(self, row: Row) -> None:
         self.counts[row["status"]] += 1
         if "correct" in row:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
 
+from ..cams.tracing.replay import StepCallback
 from ..errors import CamxError
 from ..images.decode import memory_limit
 from ..images.listing import Inputs, Source
@@ -43,12 +44,12 @@ class Task(Generic[E, R]):
     with every image, and the table that is derived at the end.
 
     batch: what an engine does with a batch: one result per image. relabel: a row whose image has another label now,
-    or None where it must be done again. warnings: what the user should know before the first image. listen: have the
-    engine tell how far it is with one image.
+    or None where it must be done again. warnings: what the user should know before the first image. build: the engine
+    for a run over so many images, which calls a function with the steps done and in all of a method of many forwards.
     """
 
     gather: Callable[[], Inputs]
-    build: Callable[[], E]
+    build: Callable[[int, StepCallback | None], E]
     fingerprint: Callable[[E, str], dict[str, Any]]
     batch: Callable[[E, Sequence[Decodable]], Sequence[R]]
     work: Callable[[E, Sequence[Source]], Work[R]]
@@ -56,7 +57,6 @@ class Task(Generic[E, R]):
     warnings: Callable[[E, Inputs], Iterable[str]]
     table_name: str
     table: Callable[[Iterable[Row]], Iterator[bytes]]
-    listen: Callable[[E, Callable[[int, int], None]], None] = lambda engine, told: None
 
     def lanes(self, engine: E, images: int, batch_size: int) -> Lanes[Sequence[Decodable], Sequence[R]]:
         """As many lanes as the device has use for, the first of them with `engine` itself.
@@ -79,7 +79,7 @@ def plan_task(task: Task[E, R], options: RunOptions) -> Plan:
     remote = is_remote(options.output)
     if not remote:
         check_writable(options.output)
-    engine = task.build()
+    engine = task.build(len(inputs.sources), None)
     OutputFolder(staging(options.output) if remote else options.output).check(
         task.fingerprint(engine, inputs.base), overwrite=options.overwrite
     )
@@ -107,11 +107,11 @@ def run_task(
         _workers(options, len(own.sources)) as drawers,
         (claim or _claimed(options))(options.output) as folder,
     ):
+        progress = Progress(total=len(own.sources))
         with stop.droppable():
-            engine = task.build()
+            engine = task.build(len(inputs.sources), progress.step)
         fingerprint = task.fingerprint(engine, inputs.base)
         folder.begin(fingerprint, (source.key for source in inputs.sources), overwrite=options.overwrite)
-        progress = Progress(total=len(own.sources))
         todo = pending_sources(
             inputs.sources, folder, progress, lambda row, source: task.relabel(engine, row, source), options.shard
         )
@@ -122,12 +122,6 @@ def run_task(
         progress.started = time.perf_counter()
         batch = BatchSize(options.batch_size, engine.device)
         pace = Pace(batch, worker_count(options.workers, options.processes), options.fail_fast)
-
-        def told(done: int, total: int) -> None:
-            progress.steps = (done, total) if done < total else None
-
-        task.listen(engine, told)
-        # Before the lanes: their engines are copies of this one, with what the work has given it.
         work, room = task.work(engine, inputs.sources), InFlightMemory(picture_memory(options.processes))
         lanes = task.lanes(engine, len(todo), batch.current)
         loop = Loop(work, lanes, pace, folder, progress, observer, stop, decoders, drawers, room)

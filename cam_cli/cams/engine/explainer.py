@@ -78,20 +78,28 @@ class Explainer:
     >>> explainer = Explainer(network)
     >>> explanations = explainer([Image.open("dog.jpg")])
 
-    `layers` are those that were asked for, `layer` the first of them. `told` may be set: it is called with
-    (steps done, steps in all) by methods that take many forwards. `painter` as well, before there are twins: it draws
-    the maps of JPEG files on the device, which have to be of one sign.
+    `layers` are those that were asked for, `layer` the first of them.
     """
 
-    told: StepCallback | None = None
-    painter: OverlayRenderer | None = None
-
     @torch.inference_mode(False)
-    def __init__(self, network: Network, options: ExplainOptions = ExplainOptions()) -> None:
-        """Moves the network to the device and finds the layer. Raises `CamxError` for what cannot be done, and for
-        methods that do not work with this network."""
+    def __init__(
+        self,
+        network: Network,
+        options: ExplainOptions = ExplainOptions(),
+        *,
+        overlays: OverlayRenderer | None = None,
+        on_step: StepCallback | None = None,
+    ) -> None:
+        """Moves the network to the device and finds the layer.
+
+        overlays: draws the maps of JPEG files on the device; the maps must be of one sign. on_step: called with
+        (steps done, steps in all) by methods that take many forwards. Raises `CamxError` for what cannot be done, and
+        for methods that do not work with this network.
+        """
         self.network = network
         self.options = options
+        self.overlays = overlays
+        self._on_step = on_step
         self._runner = Runner(network, options.device, options.precision)
         self.device, self.precision = self._runner.device, self._runner.precision
         preprocessing = network.preprocessing
@@ -139,7 +147,7 @@ class Explainer:
         a file that cannot be decoded as well.
         """
         return self._runner.in_batches(
-            images, self._batch, lambda one, why: Explanation(one, problem=why), self.painter
+            images, self._batch, lambda one, why: Explanation(one, problem=why), self.overlays
         )
 
     @torch.inference_mode(False)
@@ -163,7 +171,7 @@ class Explainer:
             self.options.seed,
             self._several_labels,
             self._runner.autocast,
-            self.told,
+            self._on_step,
             self._fast,
         )
         twice = any(METHODS[name].second_order for name in self.options.methods)
