@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,17 +13,18 @@ from typing import Any
 import numpy as np
 import torch
 
+from cam_cli.cams.tracing.replay import StepCallback
 from cam_cli.images.geometry import Frame
 from cam_cli.images.listing import Inputs, Source, find
-from cam_cli.images.picture import Picture, Unreadable, file_state
+from cam_cli.images.picture import Decodable, Picture, Unreadable, file_state
 from cam_cli.models.catalog import ModelSpec
-from cam_cli.outputs.journal import OK
+from cam_cli.outputs.journal import OK, Row
 from cam_cli.outputs.renderer import Rendered, base_row
 from cam_cli.outputs.tables import table
 from cam_cli.pipeline import Stop, Summary, session
 from cam_cli.pipeline.job import Job
-from cam_cli.pipeline.loop import Work
 from cam_cli.pipeline.progress import Silent
+from cam_cli.pipeline.task import Table, Work
 from cam_cli.run_layout import TABLE
 
 #: That of the overlays.
@@ -66,10 +68,6 @@ def rendered(result: Result) -> Rendered:
     return Rendered({**base_row(result.picture), "status": OK, "top": top, "maps": [shown]}, files)
 
 
-def work(engine: Any, sources: Sequence[Source]) -> Work[Result]:
-    return Work(load=load, render=rendered, indices={source.key: index for index, source in enumerate(sources)})
-
-
 def engine() -> Any:
     network = SimpleNamespace(name="stub", weights="none")
     layer = SimpleNamespace(name="layer", reason="", layout="1×1")
@@ -78,19 +76,42 @@ def engine() -> Any:
     )
 
 
-def stub_task(inputs: Callable[[], Inputs], **changed: Any) -> session.Task[Any, Any]:
-    fields: dict[str, Any] = {
-        "gather": inputs,
-        "build": lambda images, on_step: engine(),
-        "fingerprint": lambda engine, base: {"command": "explain", "inputs": base},
-        "batch": lambda engine, pictures: [Result(picture) for picture in pictures],
-        "work": work,
-        "relabel": lambda engine, row, source: row,
-        "warnings": lambda engine, inputs: (),
-        "table_name": TABLE,
-        "table": lambda rows: table(rows, 1),
-    }
-    return session.Task(**{**fields, **changed})
+@dataclass(frozen=True)
+class StubTask:
+    """The task of a job without a network. extra: more of its fingerprint."""
+
+    job: Job
+    render: Callable[[Result], Rendered] = rendered
+    extra: str = ""
+    device = "cpu"
+    table = Table(TABLE, partial(table, top_k=1))
+
+    def with_job(self, job: Job) -> StubTask:
+        return replace(self, job=job)
+
+    def on_device(self, device: str) -> StubTask:
+        return self
+
+    def find(self) -> Inputs:
+        return find(self.job.sources)
+
+    def build_engine(self, images: int, on_step: StepCallback | None = None) -> Any:
+        return engine()
+
+    def fingerprint(self, engine: Any, base: str) -> dict[str, Any]:
+        return {"command": "explain", "inputs": base, "extra": self.extra}
+
+    def run_batch(self, engine: Any, images: Sequence[Decodable]) -> list[Result]:
+        return [Result(picture) for picture in images if isinstance(picture, Picture)]
+
+    def work(self, engine: Any, images: int) -> Work[Result]:
+        return Work(load, self.render)
+
+    def relabel(self, engine: Any, row: Row, source: Source) -> Row:
+        return row
+
+    def warnings(self, engine: Any, inputs: Inputs) -> tuple[str, ...]:
+        return ()
 
 
 @contextlib.contextmanager
@@ -111,10 +132,11 @@ def run_stub(
     batch_size: int = 4,
     overwrite: bool = False,
     report: bool = True,
-    **changed: Any,
+    render: Callable[[Result], Rendered] = rendered,
+    extra: str = "",
 ) -> Summary:
     """Run over a folder of images, with one worker so that the order of all operations is always the same."""
-    options = Job(
+    job = Job(
         sources=(str(images),),
         model=ModelSpec("stub"),
         output=str(out),
@@ -124,5 +146,4 @@ def run_stub(
         report=report,
     )
     with inline_workers():
-        task = stub_task(lambda: find([str(images)]), **changed)
-        return session.run_task(task, options, Silent(), stop or Stop())
+        return session.run_task(StubTask(job, render, extra), Silent(), stop or Stop())

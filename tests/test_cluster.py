@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from cam_cli.cams.engine.explainer import ExplainOptions
 from cam_cli.distributed.actor import Actor, Attempts, packed, unpacked
@@ -21,6 +22,7 @@ from cam_cli.images.listing import Source
 from cam_cli.models.catalog import ModelSpec
 from cam_cli.outputs.journal import Row
 from cam_cli.pipeline import Job, Stop
+from cam_cli.pipeline.explain import ExplainTask
 from cam_cli.pipeline.progress import Progress, Silent
 
 from .conftest import TINY, picture
@@ -51,12 +53,12 @@ class Unsteady(Actor):
                 raise SystemExit(source.key)
             if source.key in self.broken:
                 raise ArithmeticError("odd")
-        return [{"image": source.key, "status": "ok"} for source in sources]
+        return [{"image": s.key, "status": "ok", "index": self._places[s.key]} for s in sources]
 
 
 @pytest.fixture
 def unsteady(tmp_path: Path) -> Iterator[Unsteady]:
-    actor = Unsteady(Job(sources=(), model=SPEC, output=str(tmp_path), workers=1), 3, called(Attempts()))
+    actor = Unsteady(ExplainTask(Job(sources=(), model=SPEC, output=str(tmp_path), workers=1)), 3, called(Attempts()))
     with actor._decoders, actor._drawers:
         yield actor
 
@@ -108,6 +110,20 @@ def test_an_exception_costs_its_image_alone(unsteady: Unsteady) -> None:
     rows = [json.loads(row) for row in unsteady(batch("a", "b"))["row"]]
     assert [row["status"] for row in rows] == ["ok", "failed"]
     assert rows[1]["error"] == "cannot be explained: ArithmeticError: odd"
+
+
+def test_thumbnails_fit_the_run_and_not_the_batch(tmp_path: Path) -> None:
+    """Of more than 200 images they are small: an actor sees a few of them at a time."""
+    job, sides = Job(sources=(), model=SPEC, output=str(tmp_path), workers=1), list[int]()
+    for images in (1, 1000):
+        actor = Actor(ExplainTask(job), images, called(Attempts()))
+        with actor._decoders, actor._drawers:
+            picture(1200, 900).save(tmp_path / "a.jpg")
+            source = Source("a.jpg", str(tmp_path / "a.jpg"))
+            (text,) = actor({"image": [packed(0, source)]})["row"]
+        with Image.open(tmp_path / json.loads(text)["thumb"]) as thumbnail:
+            sides.append(max(thumbnail.size))
+    assert sides == [512, 256]
 
 
 def test_without_ray_the_extra_is_named(
@@ -165,7 +181,7 @@ def test_actors_that_are_killed_lose_no_image_and_one_that_kills_is_a_failed_row
         explain=ExplainOptions(device="cpu,cpu"),
         batch_size=1,
     )
-    summary = run_on_ray(job, Silent(), Stop(), actor=ray_actors.Killed)
+    summary = run_on_ray(ExplainTask(job), Silent(), Stop(), actor=ray_actors.Killed)
     assert (summary.state, summary.progress.counts) == ("finished", Counter(ok=19, failed=2))
     rows = {row["image"]: row for row in table(tmp_path / "ray")}
     assert len(rows) == 21

@@ -23,8 +23,8 @@ from cam_cli.images.geometry import Preprocessing
 from cam_cli.models.catalog import ModelSpec
 from cam_cli.models.hooks import hooked
 from cam_cli.pipeline import Job
-from cam_cli.pipeline.explain import task
-from cam_cli.pipeline.lanes import Lanes
+from cam_cli.pipeline.explain import ExplainTask
+from cam_cli.pipeline.lanes import Lanes, engine_lanes
 
 from .conftest import TINY
 from .networks import DeepHeadNet, network, seeded
@@ -221,12 +221,12 @@ def test_lanes_have_the_threads_that_the_network_was_compiled_for(
     try:
         torch.set_num_threads(4)
         job = Job(sources=(), model=ModelSpec("-"), explain=ExplainOptions(device="cpu", compile=True))
-        work = task(job)
-        engine = work.build(0, None)
+        task = ExplainTask(job)
+        engine = task.build_engine(0)
         assert torch.get_num_threads() == 4
         photos = as_pictures(batch(2, 160), engine.network.preprocessing)
         made = len(graphs)
-        with work.lanes(engine, 2 * batches, 2) as lanes:
+        with engine_lanes(engine, task.run_batch, 2 * batches, 2) as lanes:
             assert len(lanes) == min(batches, 4)
             for future in [lanes.submit(photos, list) for _ in range(4)]:
                 future.result()

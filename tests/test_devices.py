@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from cam_cli.cams.engine.explainer import ExplainOptions
 from cam_cli.distributed import devices, run
 from cam_cli.distributed.devices import devices_of
 from cam_cli.distributed.processes import Processes
@@ -89,7 +91,7 @@ def test_a_device_that_dies_ends_the_run_and_loses_nothing_that_was_done(
     monkeypatch.setattr(devices, "Processes", Watched)
     spec = ModelSpec("test_resnet", pretrained=False)
     job = Job(sources=(str(many),), model=spec, output=str(tmp_path / "out"), batch_size=2)
-    job = devices._job_of(job, "cpu,cpu", 1)
+    job = dataclasses.replace(job, explain=ExplainOptions(device="cpu,cpu"))
     with pytest.raises(CamxError, match="process for cpu was ended by SIGKILL"):
         run(job, Killer())
     record = json.loads((tmp_path / "out" / "run.json").read_text())

@@ -174,7 +174,7 @@ def test_every_operation_may_fail(images: Path, tmp_path: Path, monkeypatch: pyt
 def test_replacing_a_folder_may_fail_anywhere(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`--overwrite` in a folder of another run, broken off anywhere: the same command again leaves nothing of the old
     one, and never finds the folder to be somebody else's."""
-    old, new = tmp_path / "old", {"fingerprint": lambda engine, base: {"command": "explain", "new": 1}}
+    old, new = tmp_path / "old", {"extra": "another run"}
     for name in IMAGES[3:]:
         (images / name).unlink()
     with monkeypatch.context() as patched:

@@ -18,8 +18,7 @@ from torch import nn
 
 from cam_cli import Explainer, load_model
 from cam_cli.cams.tracing import trace
-from cam_cli.pipeline.lanes import Lanes, Share, share
-from cam_cli.pipeline.session import Task
+from cam_cli.pipeline.lanes import Lanes, Share, engine_lanes, share
 from cam_cli.pipeline.stop import Dropped
 
 from .conftest import TINY, picture
@@ -163,9 +162,8 @@ class Uncopyable(nn.Module):
 def test_a_network_that_cannot_be_copied_runs_in_one_lane(monkeypatch: pytest.MonkeyPatch) -> None:
     explainer = Explainer(load_model("demo"))
     explainer.network.module.extra = Uncopyable()
-    monkeypatch.setattr("cam_cli.pipeline.session.share", lambda *_, **__: Share(2, 3))
-    task = Task(*[print] * 9)  # type: ignore[arg-type]
-    assert len(task.lanes(explainer, 100, 4)) == 1
+    monkeypatch.setattr("cam_cli.pipeline.lanes.share", lambda *_, **__: Share(2, 3))
+    assert len(engine_lanes(explainer, Explainer.explain, 100, 4)) == 1
 
 
 def test_two_lanes_write_what_one_writes(
@@ -185,7 +183,7 @@ def test_two_lanes_write_what_one_writes(
     monkeypatch.setattr("cam_cli.cams.engine.explainer.traces", watched)
     for lanes in (1, 2):
         forwards.clear()
-        monkeypatch.setattr("cam_cli.pipeline.session.share", lambda *_, n=lanes, **__: Share(n, 1))
+        monkeypatch.setattr("cam_cli.pipeline.lanes.share", lambda *_, n=lanes, **__: Share(n, 1))
         assert camx("explain", "in", *TINY, "-b", 3, "-o", f"out-{lanes}", "-q") == 0
         assert len({name for name in forwards if name.startswith("lane")}) <= lanes
         tables.append((tmp_path / f"out-{lanes}" / "predictions.csv").read_bytes())

@@ -15,17 +15,13 @@ import json, re, sys, time
 from pathlib import Path
 from cam_cli.outputs.journal import OK
 from cam_cli.outputs.renderer import Rendered, base_row
-from cam_cli.pipeline.loop import Work
-from tests.stub import load, run_stub
+from tests.stub import run_stub
 
 def rendered(result):
     return Rendered({**base_row(result.picture), "status": OK, "top": [], "maps": []}, {})
 
-def work(engine, sources):
-    return Work(load, rendered, {source.key: index for index, source in enumerate(sources)})
-
 began = time.perf_counter()
-summary = run_stub(Path(sys.argv[1]), Path(sys.argv[2]), batch_size=64, report=False, work=work)
+summary = run_stub(Path(sys.argv[1]), Path(sys.argv[2]), batch_size=64, report=False, render=rendered)
 print(json.dumps({
     "images": summary.progress.counts["ok"],
     # Not ru_maxrss: a process begins with that of the one that started it.

@@ -210,7 +210,7 @@ def pixels(path: str) -> np.ndarray:
 
 def in_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """From here on nothing is drawn on the device."""
-    monkeypatch.setattr("cam_cli.pipeline.explain._overlays_on_device", lambda *_: None)
+    monkeypatch.setattr("cam_cli.pipeline.explain.ExplainTask._device_overlays", lambda *_: None)
     monkeypatch.setattr(OverlayRenderer, "__call__", never)
 
 

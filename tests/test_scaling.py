@@ -15,6 +15,7 @@ from cam_cli.distributed.cluster import run_on_ray
 from cam_cli.images.shard import Shard
 from cam_cli.models.catalog import ModelSpec
 from cam_cli.pipeline import Job, Stop
+from cam_cli.pipeline.explain import ExplainTask
 from cam_cli.pipeline.progress import Silent
 
 from .conftest import picture
@@ -49,7 +50,7 @@ def test_rows_are_equal_at_all_sizes(tmp_path: Path) -> None:
     run(dataclasses.replace(two, output=str(tmp_path / "devices")))
     for number in (3, 1, 2):
         run(dataclasses.replace(job, output=str(tmp_path / "shards"), shard=Shard(number, 3)))
-    run_on_ray(dataclasses.replace(two, output=str(tmp_path / "ray")), Silent(), Stop(), actor=Killed)
+    run_on_ray(ExplainTask(dataclasses.replace(two, output=str(tmp_path / "ray"))), Silent(), Stop(), actor=Killed)
     assert (folder / "b" / "once.jpg.killed").exists()
 
     expected = table(tmp_path / "one")

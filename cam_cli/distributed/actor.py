@@ -23,12 +23,14 @@ from ..outputs.folder import OutputFolder
 from ..outputs.journal import Row
 from ..outputs.remote import RemoteFolder
 from ..outputs.renderer import failed_row
-from ..pipeline import Job, Plan, Stop
+from ..pipeline import Plan, Stop
 from ..pipeline.batchsize import BatchSize
-from ..pipeline.explain import task
+from ..pipeline.job import RunOptions
+from ..pipeline.lanes import engine_lanes
 from ..pipeline.loop import Loop, Pace, worker_count
 from ..pipeline.memory import InFlightMemory
 from ..pipeline.progress import Progress, Silent
+from ..pipeline.task import AnyTask
 
 #: What an image may do to its process: end it among others, and once more alone.
 _ENDED = "the process that explained it ended twice"
@@ -93,11 +95,14 @@ class Attempts:
 class Actor:
     """A stateful function of `map_batches`: engine and workers are made once. Batches in are read-only."""
 
-    def __init__(self, job: Job, images: int, call: Callable[..., Any]) -> None:
+    def __init__(self, task: AnyTask, images: int, call: Callable[..., Any]) -> None:
         """For a run over so many images. `call(name, argument)` calls a method of the `Attempts` of this run."""
-        self._job, self._call = job, call
-        self._task = task(job)
-        self._engine = self._task.build(images, None)
+        self._task, self._call = task, call
+        job: RunOptions = task.job
+        self._engine = task.build_engine(images)
+        self._work = task.work(self._engine, images)
+        #: The positions in the input of the images of the present batch.
+        self._places: dict[str, int] = {}
         count, memory = worker_count(job.workers, job.processes), memory_limit(job.max_pixels)
         self._decoders = Workers(count, timeout=job.image_timeout, memory=memory)
         self._drawers = Workers(count, memory=memory)
@@ -110,13 +115,11 @@ class Actor:
         the batch cost, or the error that ends the run."""
         images = [unpacked(str(text)) for text in batch["image"]]
         progress = Progress(len(images))
-        places = {source.key: place for place, source in images}
+        self._places = {source.key: place for place, source in images}
         try:
             rows = self._rows([source for _, source in images], progress)
         except CamxError as error:
             return {"row": [""], "told": [json.dumps({"error": str(error)})]}
-        for row in rows:
-            row["index"] = places[row["image"]]
         rows.sort(key=lambda row: int(row["index"]))
         spent = {name: getattr(progress, name) for name in SPENT}
         told = [json.dumps({"spent": spent, "batch_size": self._batch.current}), *[""] * (len(rows) - 1)]
@@ -155,16 +158,25 @@ class Actor:
     def explained(self, sources: Sequence[Source], progress: Progress) -> list[Row]:
         """The rows of these images, by the same loop as on one machine."""
         folder = _Rows("", target=self._target)
-        work = self._task.work(self._engine, sources)
-        job = self._job
-        pace = Pace(self._batch, worker_count(job.workers, job.processes))
-        room = InFlightMemory(picture_memory(job.processes))
-        lanes = self._task.lanes(self._engine, len(sources), self._batch.current)
-        Loop(work, lanes, pace, folder, progress, Silent(), Stop(), self._decoders, self._drawers, room).run(sources)
+        job: RunOptions = self._task.job
+        Loop(
+            self._work,
+            self._places,
+            engine_lanes(self._engine, self._task.run_batch, len(sources), self._batch.current),
+            Pace(self._batch, worker_count(job.workers, job.processes)),
+            folder,
+            progress,
+            Silent(),
+            Stop(),
+            self._decoders,
+            self._drawers,
+            InFlightMemory(picture_memory(job.processes)),
+        ).run(sources)
         return folder.rows
 
     def _failed(self, source: Source, reason: str) -> Row:
-        return failed_row(Unreadable(source, reason, state_of(source)))
+        row = failed_row(Unreadable(source, reason, state_of(source)))
+        return {**row, "index": self._places[source.key]}
 
 
 #: What a batch costs, by the names of `Progress`.
@@ -180,12 +192,11 @@ def _leave_if_sick(error: Exception) -> None:
         os._exit(70)
 
 
-def described(job: Job, inputs: Inputs) -> tuple[dict[str, Any], Plan, list[str]] | str:
-    """What the engine is where the job will run: its fingerprint, plan and warnings; or why it cannot be built."""
-    work = task(job)
+def describe(task: AnyTask, inputs: Inputs) -> tuple[dict[str, Any], Plan, list[str]] | str:
+    """Builds the engine where the task will run. Its fingerprint, plan and warnings; or why it cannot be built."""
     try:
-        engine = work.build(len(inputs.sources), None)
+        engine = task.build_engine(len(inputs.sources))
     except CamxError as error:
         return str(error)
-    plan = Plan.of(engine, inputs, job.output)
-    return work.fingerprint(engine, inputs.base), plan, list(work.warnings(engine, inputs))
+    plan = Plan.of(engine, inputs, task.job.output)
+    return task.fingerprint(engine, inputs.base), plan, list(task.warnings(engine, inputs))

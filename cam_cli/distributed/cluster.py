@@ -25,13 +25,13 @@ from ..outputs.folder import OutputFolder
 from ..outputs.journal import FAILED, Row
 from ..outputs.remote import locked_remote_folder
 from ..outputs.shards import locked_whole_folder
-from ..pipeline import Dropped, Job, Observer, Plan, Stop, Summary
-from ..pipeline.explain import task
+from ..pipeline import Dropped, Observer, Plan, Stop, Summary
+from ..pipeline.finish import end_state, finish_run, finished_if_broken
+from ..pipeline.job import RunOptions
 from ..pipeline.progress import Progress
-from ..pipeline.record import record
 from ..pipeline.resume import pending_sources
-from ..pipeline.session import report
-from .actor import SPENT, Actor, Attempts, described, packed
+from ..pipeline.task import AnyTask, E, J, R, Task
+from .actor import SPENT, Actor, Attempts, describe, packed
 
 #: Batches of the network that one actor does at a time: what its pipeline needs to fill and empty is spread over them.
 _BATCHES = 4
@@ -39,23 +39,24 @@ _BATCHES = 4
 _CPUS = 4
 
 
-def run_on_ray(job: Job, observer: Observer, stop: Stop, actor: type[Actor] = Actor) -> Summary:
-    """Carry out a job with an actor per GPU of the cluster; see `session.carried_out`.
+def run_on_ray(task: AnyTask, observer: Observer, stop: Stop, actor: type[Actor] = Actor) -> Summary:
+    """Carries out a task with an actor per GPU of the cluster; see `run_task`.
 
     Raises `CamxError` if Ray is not installed, or the cluster cannot be reached.
     """
+    job: RunOptions = task.job
     with stop.droppable():
-        inputs = task(job).gather()
-    claim = locked_remote_folder if is_remote(job.output) else locked_whole_folder
-    with claim(job.output) as folder, _cluster(job.ray_address) as ray:
-        pool = _Pool.of(ray, job)
+        inputs = task.find()
+    lock_folder = locked_remote_folder if is_remote(job.output) else locked_whole_folder
+    with lock_folder(job.output) as folder, _cluster(job.ray_address) as ray:
+        pool = _Pool.of(ray, task)
         with stop.droppable():
-            answer = ray.get(ray.remote(described).options(**pool.each).remote(pool.job, inputs))
+            answer = ray.get(ray.remote(describe).options(**pool.each).remote(pool.task, inputs))
         if isinstance(answer, str):
             raise CamxError(answer)
         fingerprint, plan, warnings = answer
         folder.begin(fingerprint, (source.key for source in inputs.sources), overwrite=job.overwrite)
-        run = _Run(job, inputs, folder, observer, stop, fingerprint, Progress(len(inputs.sources)))
+        run = _Run(task, inputs, folder, observer, stop, fingerprint, Progress(len(inputs.sources)))
         # Labels are read again with the image: the engine that knows the classes is elsewhere.
         todo = pending_sources(inputs.sources, folder, run.progress, lambda row, source: None)
         run.plan = dataclasses.replace(plan, skipped=run.progress.skipped, device=pool.words, output=job.output)
@@ -68,39 +69,37 @@ def run_on_ray(job: Job, observer: Observer, stop: Stop, actor: type[Actor] = Ac
 
 @dataclasses.dataclass(frozen=True)
 class _Pool:
-    """The actors: how many, what each of them takes, and the job as it is for them."""
+    """The actors: how many, what each of them takes, and the task as it is for them."""
 
     size: int
     each: dict[str, float]
-    job: Job
+    task: AnyTask
     words: str
 
     @classmethod
-    def of(cls, ray: Any, job: Job) -> _Pool:
+    def of(cls, ray: Any, task: Task[J, E, R]) -> _Pool:
         resources, nodes = ray.cluster_resources(), max(1, len(ray.nodes()))
-        names = job.explain.device.split(",")
+        names = task.device.split(",")
         gpus = 0 if names[0] == "cpu" else int(resources.get("GPU", 0))
         kind = "cuda" if gpus else "cpu"
         size = len(names) if len(names) > 1 else gpus or max(1, int(resources.get("CPU", 1)) // _CPUS)
         each = {"num_cpus": 1.0, "num_gpus": 1.0 if gpus else 0.0}
-        placed = dataclasses.replace(
-            job,
-            output=job.output if is_remote(job.output) else os.path.abspath(job.output),
-            explain=dataclasses.replace(job.explain, device=kind),
-            processes=max(1, size // nodes),
-        )
+        placed = task.on_device(kind)
+        job = placed.job
+        output = job.output if is_remote(job.output) else os.path.abspath(job.output)
+        placed = placed.with_job(dataclasses.replace(job, output=output, processes=max(1, size // nodes)))
         return cls(size, each, placed, f"{size} × {kind} on {nodes} node{'s' * (nodes > 1)} of Ray")
 
     @property
     def batch_size(self) -> int:
-        return _BATCHES * (self.job.batch_size or (64 if self.each["num_gpus"] else 16))
+        return _BATCHES * (self.task.job.batch_size or (64 if self.each["num_gpus"] else 16))
 
 
 @dataclasses.dataclass
 class _Run:
     """The one writer of the journal."""
 
-    job: Job
+    task: AnyTask
     inputs: Inputs
     folder: OutputFolder
     observer: Observer
@@ -111,25 +110,20 @@ class _Run:
     batch_size: int = 0
 
     def to_end(self, batches: Iterator[dict[str, Any]]) -> Summary:
-        """Journal the rows as they come; see `session.carried_out` for how a run ends."""
-        try:
-            with contextlib.suppress(Dropped):
-                while self.stop.signal is None and not self._failed_fast:
-                    with self.stop.droppable():
-                        batch = next(batches, None)
-                    if batch is None:
-                        break
-                    self._journal(batch)
-        except BaseException:
-            with contextlib.suppress(CamxError):
-                self._finish("broken")
-            raise
+        """Journals the rows as they come; see `run_task` for how a run ends."""
+        with finished_if_broken(self._finish), contextlib.suppress(Dropped):
+            while self.stop.signal is None and not self._failed_fast:
+                with self.stop.droppable():
+                    batch = next(batches, None)
+                if batch is None:
+                    break
+                self._journal(batch)
         stopped = self._failed_fast and self.progress.done < self.progress.total
-        return self._finish("interrupted" if self.stop.signal else "stopped" if stopped else "finished")
+        return self._finish(end_state(self.stop, stopped=stopped))
 
     @property
     def _failed_fast(self) -> bool:
-        return self.job.fail_fast and bool(self.progress.counts[FAILED])
+        return bool(self.task.job.fail_fast and self.progress.counts[FAILED])
 
     def _journal(self, batch: dict[str, Any]) -> None:
         for told in filter(None, map(str, batch["told"])):
@@ -147,13 +141,7 @@ class _Run:
 
     def _finish(self, state: str) -> Summary:
         summary = Summary(self.plan, self.progress, self.progress.seconds, self.batch_size, state, self.stop.signal)
-        work = task(self.job)
-        keys = [source.key for source in self.inputs.sources]
-        self.folder.derive(work.table_name, keys, work.table)
-        self.folder.record(record(self.job, self.fingerprint, summary))
-        if self.job.report:
-            report(self.folder, keys, self.observer)
-        return summary
+        return finish_run(self.task, self.folder, self.inputs, self.fingerprint, summary, self.observer)
 
 
 def _streamed(
@@ -182,7 +170,7 @@ def _streamed(
         batch_size=pool.batch_size,
         batch_format="numpy",
         compute=data.ActorPoolStrategy(size=min(pool.size, len(images))),
-        fn_constructor_args=(pool.job, len(inputs.sources), partial(_called, attempts)),
+        fn_constructor_args=(pool.task, len(inputs.sources), partial(_called, attempts)),
         **pool.each,
     )
     yield from rows.iter_batches(batch_size=None, batch_format="numpy")

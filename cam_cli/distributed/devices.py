@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import time
 from collections import Counter
@@ -12,13 +11,13 @@ from typing import Any
 from ..cams.engine.batches import find_device
 from ..errors import CamxError
 from ..images.listing import Inputs
+from ..images.shard import Shard
 from ..outputs.folder import OutputFolder
 from ..outputs.shards import locked_whole_folder, merge_rows, parts_in, remove_parts
-from ..pipeline import Dropped, Job, Observer, Plan, Stop, Summary
-from ..pipeline.explain import task
+from ..pipeline import Dropped, Observer, Plan, Stop, Summary
+from ..pipeline.finish import end_state, finish_run, finished_if_broken
 from ..pipeline.progress import Progress
-from ..pipeline.record import record
-from ..pipeline.session import report
+from ..pipeline.task import AnyTask, E, J, R, Task
 from .processes import DeviceProcess, Ended, Failed, Fingerprint, Processes, Warned
 
 #: What the processes have each counted for themselves.
@@ -44,25 +43,25 @@ def devices_of(wanted: str) -> tuple[str, ...]:
     return names
 
 
-def run_on_devices(job: Job, devices: Sequence[str], observer: Observer, stop: Stop) -> Summary:
-    """Carry out a job on all these devices; see `session.carried_out`.
+def run_on_devices(task: Task[J, E, R], devices: Sequence[str], observer: Observer, stop: Stop) -> Summary:
+    """Carries out a task on all these devices; see `run_task`.
 
-    Raises `CamxError` if the process of a device ends before its work; what all had done is kept.
+    Raises `CamxError` if the process of a device ends before its work; the images that were done are kept.
     """
     with stop.droppable():
-        inputs = task(job).gather()
-    with locked_whole_folder(job.output) as folder:
-        jobs = [_job_of(job, device, len(devices)) for device in devices]
-        with Processes(jobs, inputs) as processes:
-            run = _Run(job, inputs, folder, processes, observer, stop)
+        inputs = task.find()
+    with locked_whole_folder(task.job.output) as folder:
+        tasks = [_on_one(task, device, Shard(number, len(devices))) for number, device in enumerate(devices, 1)]
+        with Processes(tasks, inputs) as processes:
+            run = _Run(task, inputs, folder, processes, observer, stop)
             run.agree()
             return run.to_end()
 
 
-def _job_of(job: Job, device: str, count: int) -> Job:
-    return dataclasses.replace(
-        job, explain=dataclasses.replace(job.explain, device=device), overwrite=False, processes=count
-    )
+def _on_one(task: Task[J, E, R], device: str, shard: Shard) -> Task[J, E, R]:
+    """The share of one device. It overwrites nothing: the run has done that for all."""
+    placed = task.on_device(device)
+    return placed.with_job(dataclasses.replace(placed.job, overwrite=False, processes=shard.count, shard=shard))
 
 
 class _Run:
@@ -70,14 +69,14 @@ class _Run:
 
     def __init__(
         self,
-        job: Job,
+        task: AnyTask,
         inputs: Inputs,
         folder: OutputFolder,
         processes: Processes,
         observer: Observer,
         stop: Stop,
     ) -> None:
-        self._job, self._inputs, self._folder = job, inputs, folder
+        self._task, self._inputs, self._folder = task, inputs, folder
         self._processes, self._observer, self._stop = processes, observer, stop
         self._fingerprints: dict[DeviceProcess, dict[str, Any]] = {}
         self._plans: dict[DeviceProcess, Plan] = {}
@@ -103,7 +102,7 @@ class _Run:
                         f"The devices do not agree on {key} ({first[key]}, {other[key]}): their results would differ. "
                         f"Set --{key.replace('_', '-')}, or give devices of one kind."
                     )
-        self._folder.begin(first, (source.key for source in self._inputs.sources), overwrite=self._job.overwrite)
+        self._folder.begin(first, (source.key for source in self._inputs.sources), overwrite=self._task.job.overwrite)
         self._processes.begin()
 
     def to_end(self) -> Summary:
@@ -112,14 +111,16 @@ class _Run:
             self._hear()
             if self._stop.signal is not None:
                 self._processes.stop(self._stop.signal)
-            elif self._error or any(summary.state == "stopped" for summary in self._summaries.values()):
+            elif self._error or self._stopped:
                 self._processes.stop()
-        if self._error:
-            with contextlib.suppress(CamxError, Dropped):
-                self._finish("broken")
-            raise CamxError(self._error)
-        stopped = any(summary.state == "stopped" for summary in self._summaries.values())
-        return self._finish("interrupted" if self._stop.signal else "stopped" if stopped else "finished")
+        with finished_if_broken(self._finish):
+            if self._error:
+                raise CamxError(self._error)
+        return self._finish(end_state(self._stop, stopped=self._stopped))
+
+    @property
+    def _stopped(self) -> bool:
+        return any(summary.state == "stopped" for summary in self._summaries.values())
 
     def _hear(self) -> None:
         heard = self._processes.next_message()
@@ -172,8 +173,7 @@ class _Run:
         return total
 
     def _finish(self, state: str) -> Summary:
-        path, keys = self._folder.path, [source.key for source in self._inputs.sources]
-        progress = self._total()
+        path, progress = self._folder.path, self._total()
         seconds = progress.seconds
         parts = parts_in(path)
         merge_rows(path, parts)
@@ -182,9 +182,5 @@ class _Run:
         if not self._plans:
             raise Dropped
         summary = Summary(self._plan(), progress, seconds, self._batch_size, state, self._stop.signal)
-        work = task(self._job)
-        self._folder.derive(work.table_name, keys, work.table)
-        self._folder.record(record(self._job, next(iter(self._fingerprints.values())), summary))
-        if self._job.report:
-            report(self._folder, keys, self._observer)
-        return summary
+        fingerprint = next(iter(self._fingerprints.values()))
+        return finish_run(self._task, self._folder, self._inputs, fingerprint, summary, self._observer)

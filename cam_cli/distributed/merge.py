@@ -12,10 +12,10 @@ from ..outputs.folder import OutputFolder
 from ..outputs.journal import BLANK, FAILED, OK, Row
 from ..outputs.record import Fingerprint, RunRecord, ShardRecord, Stage
 from ..outputs.shards import in_input_order, lock_when_free, merge_rows, part_record, parts_in, remove_parts
-from ..outputs.tables import table
-from ..pipeline.progress import Progress
-from ..report import build_report
-from ..run_layout import TABLE
+from ..pipeline.commands import table_of
+from ..pipeline.finish import finish_folder
+from ..pipeline.progress import Observer, Progress, Silent
+from ..pipeline.task import Table
 
 FINISHED, INCOMPLETE = "finished", "incomplete"
 #: Fields of the record of a part that has come to an end.
@@ -32,11 +32,12 @@ class Merged:
     unfinished: dict[Shard, str] = field(default_factory=dict)
 
 
-def merge(path: str) -> Merged:
+def merge(path: str, observer: Observer = Silent()) -> Merged:
     """Join what the shards have done: journal, table, record. Where all are finished their parts are removed.
 
     May be called while shards run and again afterwards; one that is whole already is left as it is. Raises
-    `CamxError` if the folder holds no run of camx, parts of another fingerprint, or is in use as a whole.
+    `CamxError` if the folder holds no run of camx, parts of another fingerprint, or is in use as a whole. What goes
+    wrong with the report is a warning for `observer`.
     """
     if OutputFolder(path).run_record() is None:
         raise CamxError(f"{path!r} holds no results of camx. Give the --output of the shards.")
@@ -50,30 +51,35 @@ def merge(path: str) -> Merged:
         running = merge_rows(path, parts)
         begun = {shard: found for shard, found in records.items() if found is not None}
         unfinished = _unfinished(parts[0].count, begun, running)
-        tally = derive(folder, list(begun), record["fingerprint"])
-        merged = _joined(begun, tally, INCOMPLETE if unfinished else FINISHED, record["fingerprint"])
-        folder.record(merged)
-        if merged.get("job", {}).get("report"):
-            build_report(path, list(in_input_order(path, list(begun))))
+        folder.open_journal()
+        tally, fingerprint, merged = Progress(total=0), record["fingerprint"], RunRecord()
+
+        def content() -> RunRecord:
+            merged.update(_joined(begun, tally, INCOMPLETE if unfinished else FINISHED, fingerprint))
+            return merged
+
+        finish_folder(
+            folder,
+            _counted(table_of(fingerprint), tally),
+            lambda: in_input_order(path, list(begun)),
+            content,
+            report=any((one.get("job") or {}).get("report") for one in begun.values()),
+            observer=observer,
+        )
         if not unfinished:
             remove_parts(path, parts)
         return Merged(merged, unfinished)
 
 
-def derive(folder: OutputFolder, parts: Sequence[Shard], fingerprint: Fingerprint) -> Progress:
-    """Write the table of the images of these parts, in input order, from the journal of the folder; what its rows
-    add up to."""
-    tally = Progress(total=0)
+def _counted(table: Table, tally: Progress) -> Table:
+    """The table; its rows are counted in `tally` while it is written."""
 
     def counted(rows: Iterable[Row]) -> Iterator[Row]:
         for row in rows:
             tally.add(row)
             yield row
 
-    folder.open_journal()
-    keys = in_input_order(folder.path, parts)
-    folder.derive(TABLE, keys, lambda rows: table(counted(rows), fingerprint["top_k"]))
-    return tally
+    return Table(table.name, lambda rows: table.render(counted(rows)))
 
 
 def _check_one_run(path: str, parts: Sequence[Shard]) -> None:

@@ -17,7 +17,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import IO, Any, NamedTuple
 
@@ -28,10 +28,10 @@ from ..images.workers import in_words
 from ..machine import cpus
 from ..outputs.folder import OutputFolder
 from ..outputs.shards import Part, locked_part
-from ..pipeline import Dropped, Job, Plan, Stop, Summary
-from ..pipeline.explain import task
+from ..pipeline import Dropped, Plan, Stop, Summary
 from ..pipeline.progress import Progress
 from ..pipeline.session import run_task
+from ..pipeline.task import AnyTask
 
 _BEGIN = f"import sys; sys.path[:] = sys.argv[1:]; from {__name__} import serve; serve()"
 #: Seconds after which the run looks for signals, where nobody says anything.
@@ -90,20 +90,20 @@ class DeviceProcess:
 
 @dataclass
 class Processes:
-    """A context of one process per job, each for a shard of the inputs."""
+    """A context of one process per task, each for a shard of the inputs."""
 
-    jobs: Sequence[Job]
+    tasks: Sequence[AnyTask]
     inputs: Inputs
     all: list[DeviceProcess] = field(default_factory=list)
     running: int = 0
     _messages: queue.SimpleQueue[tuple[DeviceProcess, Message]] = field(default_factory=queue.SimpleQueue)
 
     def __enter__(self) -> Processes:
-        for number, job in enumerate(self.jobs, 1):
-            one = DeviceProcess(job.explain.device, _started(job))
+        for task in self.tasks:
+            one = DeviceProcess(task.device, _started(task))
             self.all.append(one)
             self.running += 1
-            one.send((replace(job, shard=Shard(number, len(self.jobs))), self.inputs))
+            one.send((task, self.inputs))
             threading.Thread(target=self._listen, args=[one], daemon=True).start()
         return self
 
@@ -143,9 +143,9 @@ class Processes:
         self._messages.put((one, Ended(in_words(one.process.wait()))))
 
 
-def _started(job: Job) -> subprocess.Popen[bytes]:
+def _started(task: AnyTask) -> subprocess.Popen[bytes]:
     """A process of its own session: Ctrl-C at the terminal is for the run, which passes it on."""
-    threads = {"OMP_NUM_THREADS": str(max(1, cpus() // job.processes))} if job.explain.device == "cpu" else {}
+    threads = {"OMP_NUM_THREADS": str(max(1, cpus() // task.job.processes))} if task.device == "cpu" else {}
     return subprocess.Popen(
         [sys.executable, "-I", "-c", _BEGIN, *sys.path],
         stdin=subprocess.PIPE,
@@ -221,19 +221,19 @@ def _work() -> None:
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     requests = sys.stdin.buffer
-    job, inputs = pickle.load(requests)
+    task, inputs = pickle.load(requests)
     with Stop() as stop:
         channel = _Channel(requests, replies, stop)
-        work = replace(task(job), gather=lambda: inputs)
+        lock = partial(_locked_when_agreed, task.job.shard, channel)
         try:
-            channel.send(run_task(work, job, channel, stop, partial(_claimed, job.shard, channel)))
+            channel.send(run_task(task, channel, stop, inputs=inputs, lock_folder=lock))
         except CamxError as error:
             channel.send(Failed(str(error)))
         except Dropped:
             pass
 
 
-def _claimed(shard: Shard, channel: _Channel, path: str) -> AbstractContextManager[OutputFolder]:
+def _locked_when_agreed(shard: Shard, channel: _Channel, path: str) -> AbstractContextManager[OutputFolder]:
     def parent_lock(_: str) -> AbstractContextManager[OutputFolder]:
         return contextlib.nullcontext(OutputFolder(path))
 

@@ -1,70 +1,97 @@
-"""The task of `camx activations`."""
+"""`camx activations`: sheets and numbers of the feature maps of one layer."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from ..cams.tracing.replay import StepCallback
 from ..features.maps import Reading
 from ..features.reader import FeatureReader
 from ..features.results import rendered, table
 from ..images.listing import Inputs, Source, find
-from ..images.picture import load
+from ..images.picture import Decodable, load
 from ..models.catalog import load_model
 from ..outputs.journal import Row
 from ..run_layout import ACTIVATIONS_TABLE
 from .job import ActivationsJob, common_fingerprint, decoding_as
-from .loop import Work
 from .progress import Observer, Plan, Silent, Summary
-from .session import Task, plan_task, run_task
+from .session import plan_task, run_task
 from .stop import Stop
+from .task import Table, Work
 
 
 def plan_activations(job: ActivationsJob) -> Plan:
     """What `run_activations` would do; writes nothing."""
-    return plan_task(_task(job), job)
+    return plan_task(ActivationsTask(job))
 
 
 def run_activations(job: ActivationsJob, observer: Observer = Silent(), stop: Stop | None = None) -> Summary:
-    """A sheet of feature maps for every image of the job; see `session.carried_out`."""
-    return run_task(_task(job), job, observer, stop or Stop())
+    """Draws a sheet of feature maps for every image of the job; see `run_task`."""
+    return run_task(ActivationsTask(job), observer, stop or Stop())
 
 
-def _task(job: ActivationsJob) -> Task[FeatureReader, Reading]:
-    def gathered() -> Inputs:
-        return find(job.sources, job.filters, limit=job.limit)
+def activations_table() -> Table:
+    """`activations.csv`: one line per image and channel."""
+    return Table(ACTIVATIONS_TABLE, table)
 
-    def fingerprint(reader: FeatureReader, base: str) -> dict[str, Any]:
+
+@dataclass(frozen=True)
+class ActivationsTask:
+    """The images of a job become sheets of feature maps."""
+
+    job: ActivationsJob
+
+    @property
+    def device(self) -> str:
+        return self.job.read.device
+
+    @property
+    def table(self) -> Table:
+        return activations_table()
+
+    def with_job(self, job: ActivationsJob) -> ActivationsTask:
+        return ActivationsTask(job)
+
+    def on_device(self, device: str) -> ActivationsTask:
+        options = dataclasses.replace(self.job.read, device=device)
+        return ActivationsTask(dataclasses.replace(self.job, read=options))
+
+    def find(self) -> Inputs:
+        return find(self.job.sources, self.job.filters, limit=self.job.limit)
+
+    def build_engine(self, images: int, on_step: StepCallback | None = None) -> FeatureReader:
+        """Every image takes one forward: there are no steps."""
+        return decoding_as(self.job, FeatureReader(load_model(self.job.model), self.job.read))
+
+    def fingerprint(self, engine: FeatureReader, base: str) -> dict[str, Any]:
         return {
             "command": "activations",
-            **common_fingerprint(job, reader, base),
-            **dataclasses.asdict(job.read.choice),
+            **common_fingerprint(self.job, engine, base),
+            **dataclasses.asdict(self.job.read.choice),
         }
 
-    def work(reader: FeatureReader, sources: Sequence[Source]) -> Work[Reading]:
-        preprocessing = reader.network.preprocessing
+    def run_batch(self, engine: FeatureReader, images: Sequence[Decodable]) -> Sequence[Reading]:
+        return engine.read(images)
+
+    def work(self, engine: FeatureReader, images: int) -> Work[Reading]:
         return Work(
             load=partial(
-                load, preprocessing=preprocessing, canvas="model", max_pixels=job.max_pixels, decoding=job.decode
+                load,
+                preprocessing=engine.network.preprocessing,
+                canvas="model",
+                max_pixels=self.job.max_pixels,
+                decoding=self.job.decode,
             ),
             render=rendered,
-            indices={source.key: index for index, source in enumerate(sources)},
         )
 
-    def relabelled(reader: FeatureReader, row: Row, source: Source) -> Row:
+    def relabel(self, engine: FeatureReader, row: Row, source: Source) -> Row:
         """Feature maps do not depend on labels: only the note of it changes."""
         return {**row, "label": source.label}
 
-    return Task(
-        gather=gathered,
-        build=lambda images, on_step: decoding_as(job, FeatureReader(load_model(job.model), job.read)),
-        fingerprint=fingerprint,
-        batch=FeatureReader.read,
-        work=work,
-        relabel=relabelled,
-        warnings=lambda reader, inputs: (),
-        table_name=ACTIVATIONS_TABLE,
-        table=table,
-    )
+    def warnings(self, engine: FeatureReader, inputs: Inputs) -> Iterable[str]:
+        return ()

@@ -1,11 +1,13 @@
-"""The task of `camx explain`."""
+"""`camx explain`: overlays, top classes and numbers of class activation maps."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from ..cams.engine.batches import find_device
 from ..cams.engine.device_overlays import OverlayRenderer
@@ -15,7 +17,7 @@ from ..cams.tracing.replay import StepCallback
 from ..errors import CamxError
 from ..images.labels import labelled
 from ..images.listing import Inputs, Source, find
-from ..images.picture import load
+from ..images.picture import Decodable, load
 from ..maps.colormaps import palette
 from ..maps.explanation import Explanation
 from ..models.catalog import load_model
@@ -26,107 +28,121 @@ from ..report import thumbnail_side
 from ..run_layout import TABLE
 from .job import Job, decoding_as, fingerprint
 from .lanes import as_in_a_lane
-from .loop import Work
 from .progress import Observer, Plan, Silent, Summary
-from .session import Task, plan_task, run_task
+from .session import plan_task, run_task
 from .stop import Stop
+from .task import Table, Work
 
 
 def plan(job: Job) -> Plan:
     """What `run` would do; writes nothing."""
-    return plan_task(task(job), job)
+    return plan_task(ExplainTask(job))
 
 
 def run(job: Job, observer: Observer = Silent(), stop: Stop | None = None) -> Summary:
-    """Explain every image of the job into its output folder; see `session.carried_out`."""
-    return run_task(task(job), job, observer, stop or Stop())
+    """Explains every image of the job into its output folder; see `run_task`."""
+    return run_task(ExplainTask(job), observer, stop or Stop())
 
 
-def task(job: Job) -> Task[Explainer, Explanation]:
-    """What `camx explain` is for a run."""
-    return Task(
-        gather=lambda: _gathered(job),
-        build=lambda images, on_step: decoding_as(job, _built(job, images, on_step)),
-        fingerprint=partial(fingerprint, job),
-        batch=Explainer.explain,
-        work=partial(_work, job),
-        relabel=_relabelled,
-        warnings=_unknown_labels,
-        table_name=TABLE,
-        table=lambda rows: table(rows, job.explain.top_k),
-    )
+def explain_table(top_k: int) -> Table:
+    """`predictions.csv` with so many classes per image."""
+    return Table(TABLE, partial(table, top_k=top_k))
 
 
-def _built(job: Job, images: int, on_step: StepCallback | None) -> Explainer:
-    network, options = load_model(job.model), job.explain
-    # Compiled code holds for a number of threads: that of a lane.
-    threads = as_in_a_lane(find_device(options.device)) if options.compile else contextlib.nullcontext()
-    with threads:
-        return Explainer(network, options, overlays=_overlays_on_device(job, images), on_step=on_step)
+@dataclass(frozen=True)
+class ExplainTask:
+    """The images of a job become explanations."""
 
+    job: Job
 
-def _gathered(job: Job) -> Inputs:
-    """The images of a job with their labels."""
-    listed = any(source.startswith("@") for source in job.sources)
-    if any(target.kind == "label" for target in job.explain.targets) and not (job.labels or listed):
-        raise CamxError(
-            "--target label needs labels. Give --labels folder, --labels FILE.csv, or an @list.csv with them."
+    @property
+    def device(self) -> str:
+        return self.job.explain.device
+
+    @property
+    def table(self) -> Table:
+        return explain_table(self.job.explain.top_k)
+
+    def with_job(self, job: Job) -> ExplainTask:
+        return ExplainTask(job)
+
+    def on_device(self, device: str) -> ExplainTask:
+        options = dataclasses.replace(self.job.explain, device=device)
+        return ExplainTask(dataclasses.replace(self.job, explain=options))
+
+    def find(self) -> Inputs:
+        job = self.job
+        listed = any(source.startswith("@") for source in job.sources)
+        if any(target.kind == "label" for target in job.explain.targets) and not (job.labels or listed):
+            raise CamxError(
+                "--target label needs labels. Give --labels folder, --labels FILE.csv, or an @list.csv with them."
+            )
+        inputs = find(job.sources, job.filters, limit=job.limit)
+        return dataclasses.replace(inputs, sources=labelled(inputs.sources, job.labels)) if job.labels else inputs
+
+    def build_engine(self, images: int, on_step: StepCallback | None = None) -> Explainer:
+        network, options = load_model(self.job.model), self.job.explain
+        # Compiled code holds for a number of threads: that of a lane.
+        threads = as_in_a_lane(find_device(options.device)) if options.compile else contextlib.nullcontext()
+        with threads:
+            engine = Explainer(network, options, overlays=self._device_overlays(images), on_step=on_step)
+        return decoding_as(self.job, engine)
+
+    def fingerprint(self, engine: Explainer, base: str) -> dict[str, Any]:
+        return fingerprint(self.job, engine, base)
+
+    def run_batch(self, engine: Explainer, images: Sequence[Decodable]) -> Sequence[Explanation]:
+        return engine.explain(images)
+
+    def work(self, engine: Explainer, images: int) -> Work[Explanation]:
+        job, thumbnail = self.job, self._thumbnail_side(images)
+        overlays = (engine.most_maps or 0) if engine.overlays else 0
+        return Work(
+            load=partial(
+                load,
+                preprocessing=engine.network.preprocessing,
+                canvas=job.rendering.size,
+                max_pixels=job.max_pixels,
+                decoding=job.decode,
+                # A thumbnail is no larger than an overlay.
+                copies=overlays + bool(thumbnail) if overlays else 1,
+            ),
+            render=ExplanationRenderer(job.rendering, thumbnail).of,
         )
-    inputs = find(job.sources, job.filters, limit=job.limit)
-    return dataclasses.replace(inputs, sources=labelled(inputs.sources, job.labels)) if job.labels else inputs
 
+    def relabel(self, engine: Explainer, row: Row, source: Source) -> Row | None:
+        """None where the label chose the map."""
+        options = self.job.explain
+        if options.multi_label or any(target.kind == "label" for target in options.targets):
+            return None
+        label = engine.label_of(source)
+        relabelled: Row = {**row, "label": source.label}
+        relabelled.pop("correct", None)
+        relabelled.pop("label_index", None)
+        if label is not None:
+            relabelled |= {"correct": row["top"][0]["index"] == label, "label_index": label}
+        return relabelled
 
-def _work(job: Job, explainer: Explainer, sources: Sequence[Source]) -> Work[Explanation]:
-    """What is done with each image; rows carry the position among all `sources`."""
-    rendering, thumbnail = job.rendering, _thumbnail_side(job, len(sources))
-    overlays = (explainer.most_maps or 0) if explainer.overlays else 0
-    return Work(
-        load=partial(
-            load,
-            preprocessing=explainer.network.preprocessing,
-            canvas=rendering.size,
-            max_pixels=job.max_pixels,
-            decoding=job.decode,
-            # A thumbnail is no larger than an overlay.
-            copies=overlays + bool(thumbnail) if overlays else 1,
-        ),
-        render=ExplanationRenderer(rendering, thumbnail).of,
-        indices={source.key: index for index, source in enumerate(sources)},
-    )
+    def warnings(self, engine: Explainer, inputs: Inputs) -> Iterable[str]:
+        return _unknown_labels(engine, inputs)
 
+    def _device_overlays(self, images: int) -> OverlayRenderer | None:
+        """Draws the overlays of a run over so many images on the device; None where workers draw them.
 
-def _overlays_on_device(job: Job, images: int) -> OverlayRenderer | None:
-    """Draws the overlays of a run over so many images on the device; None where workers draw them.
+        Workers draw maps of two signs or on the pixels of the input, and where another file needs the whole picture.
+        They also draw where the scores of an image decide how many overlays it gets.
+        """
+        rendering, options = self.job.rendering, self.job.explain
+        files = set(rendering.save)
+        alone = "overlay" in files and files <= {"overlay", "array"}
+        ordinary = options.evidence != "both" and all(METHODS[name].grid != "pixels" for name in options.methods)
+        if self.job.decode != "device" or not alone or not ordinary or options.multi_label:
+            return None
+        return OverlayRenderer(palette(rendering.colormap), rendering.alpha, self._thumbnail_side(images))
 
-    Workers draw maps of two signs or on the pixels of the input, and where another file needs the whole picture. They
-    also draw where the scores of an image decide how many overlays it gets.
-    """
-    rendering, options = job.rendering, job.explain
-    files = set(rendering.save)
-    alone = "overlay" in files and files <= {"overlay", "array"}
-    ordinary = options.evidence != "both" and all(METHODS[name].grid != "pixels" for name in options.methods)
-    if job.decode != "device" or not alone or not ordinary or options.multi_label:
-        return None
-    return OverlayRenderer(palette(rendering.colormap), rendering.alpha, _thumbnail_side(job, images))
-
-
-def _thumbnail_side(job: Job, images: int) -> int:
-    """Long side in pixels of the thumbnails for the report; 0 without a report."""
-    return thumbnail_side(images) if job.report else 0
-
-
-def _relabelled(explainer: Explainer, row: Row, source: Source) -> Row | None:
-    """A row with the label that its source has now; None where the label chose the map."""
-    options = explainer.options
-    if options.multi_label or any(target.kind == "label" for target in options.targets):
-        return None
-    label = explainer.label_of(source)
-    relabelled: Row = {**row, "label": source.label}
-    relabelled.pop("correct", None)
-    relabelled.pop("label_index", None)
-    if label is not None:
-        relabelled |= {"correct": row["top"][0]["index"] == label, "label_index": label}
-    return relabelled
+    def _thumbnail_side(self, images: int) -> int:
+        """Long side in pixels of the thumbnails for the report; 0 without a report."""
+        return thumbnail_side(images) if self.job.report else 0
 
 
 def _unknown_labels(explainer: Explainer, inputs: Inputs) -> Iterator[str]:

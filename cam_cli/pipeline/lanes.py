@@ -9,23 +9,27 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import math
 import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Generic, NamedTuple, TypeVar
 
 import torch
 
 from ..machine import cpus
+from .progress import Engine
 from .stop import Dropped
 
 A = TypeVar("A")
 B = TypeVar("B")
 C = TypeVar("C")
+E = TypeVar("E", bound=Engine)
 
 #: On a CPU a lane more holds the activations of a batch more; beyond this many, lanes get several cores each.
 _MOST = 16
@@ -118,6 +122,21 @@ class Lanes(Generic[A, B]):
         finally:
             self._idle.put(lane)
         return Done(then(result), seconds, cost)
+
+
+def engine_lanes(engine: E, run_batch: Callable[[E, A], B], images: int, batch_size: int) -> Lanes[A, B]:
+    """As many lanes as the device has use for: the first runs batches on `engine` itself, the others on replicas.
+
+    One lane where the network cannot be copied.
+    """
+    lanes, threads = share(engine.device, math.ceil(images / batch_size), compiled=engine.compiled)
+    engines = [engine]
+    try:
+        engines += [engine.replica() for _ in range(1, lanes)]
+    # Whatever a network's own objects have against being copied.
+    except Exception:
+        engines, threads = [engine], threads * lanes
+    return Lanes([partial(run_batch, one) for one in engines], threads, engine.device)
 
 
 class _Lane(Generic[A, B]):

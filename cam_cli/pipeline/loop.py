@@ -4,38 +4,29 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Generic, NamedTuple
 
 from ..cams.engine.batches import DeviceFailed
 from ..errors import CamxError
 from ..images.listing import Source
-from ..images.picture import Decodable, Picture, TooLarge, Unreadable
+from ..images.picture import Decodable, Unreadable
 from ..images.remote import is_remote
 from ..images.workers import Workers
 from ..machine import cpus, picture_memory
 from ..outputs.folder import OutputFolder
 from ..outputs.journal import FAILED, Row
-from ..outputs.renderer import Rendered, failed_row
+from ..outputs.renderer import failed_row
 from .batchsize import BatchSize
 from .lanes import Done, Lanes
 from .memory import InFlightMemory, MemoryReservation
 from .prefetch import Decoder, Loaded, prefetch
 from .progress import Observer, Progress
 from .stop import Dropped, Stop
-
-
-class OfPicture(Protocol):
-    """A result that knows its picture."""
-
-    @property
-    def picture(self) -> Picture: ...
-
-
-R = TypeVar("R", bound=OfPicture)
+from .task import R, Work
 
 #: Files that are read at once from a network: each waits for the other end most of its time.
 _READERS = 32
@@ -61,18 +52,6 @@ class Written(NamedTuple):
     nbytes: int
 
 
-@dataclass(frozen=True)
-class Work(Generic[R]):
-    """What is done with every image beside the network, both in worker processes, so that it can be pickled.
-
-    load: decode one (see `Decoder`). render: draw one result. indices: the position of each image in the input.
-    """
-
-    load: Callable[..., Decodable | Unreadable | TooLarge]
-    render: Callable[[R], Rendered]
-    indices: Mapping[str, int]
-
-
 def worker_count(wanted: int | None, processes: int = 1) -> int:
     """As many workers as were asked for, or one per processor, shared between this many processes."""
     return max(1, (wanted or min(_MOST_WORKERS * processes, cpus())) // processes)
@@ -89,9 +68,14 @@ class Pace:
 
 @dataclass
 class Loop(Generic[R]):
-    """One run of the loop; the fields are its surroundings. `lanes` give one result per image of a batch."""
+    """One run of the loop; the fields are its surroundings.
+
+    indices: the position of each image in the input, which its row carries. lanes: give one result per image
+    of a batch.
+    """
 
     work: Work[R]
+    indices: Mapping[str, int]
     lanes: Lanes[Sequence[Decodable], Sequence[R]]
     pace: Pace
     folder: OutputFolder
@@ -231,7 +215,7 @@ class Loop(Generic[R]):
 
     def _journal(self, rows: Sequence[Row]) -> None:
         for row in rows:
-            row["index"] = self.work.indices[row["image"]]
+            row["index"] = self.indices[row["image"]]
         self.folder.append(rows)
         for row in rows:
             self.progress.add(row)

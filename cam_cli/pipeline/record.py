@@ -5,16 +5,17 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
+from ..outputs.record import RunRecord
 from ..outputs.versions import versions
 from .job import RunOptions
 from .progress import Summary
 
 
-def record(job: RunOptions, fingerprint: Mapping[str, Any], summary: Summary) -> dict[str, Any]:
+def record(job: RunOptions, fingerprint: Mapping[str, Any], summary: Summary) -> RunRecord:
     """The content of `run.json` at the end of a run."""
-    return {
+    content: dict[str, Any] = {
         **summary.as_dict(),
         "command": job.command,
         "plan": dataclasses.asdict(summary.plan),
@@ -23,3 +24,4 @@ def record(job: RunOptions, fingerprint: Mapping[str, Any], summary: Summary) ->
         "versions": versions(),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
+    return cast(RunRecord, content)

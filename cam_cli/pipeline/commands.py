@@ -1,0 +1,35 @@
+"""The commands over images: the task of a job, and the table of a results folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import CamxError
+from .activations import ActivationsTask, activations_table
+from .explain import ExplainTask, explain_table
+from .job import ActivationsJob, Job, RunOptions
+from .task import AnyTask, Table
+
+
+def task_of(job: RunOptions) -> AnyTask:
+    """The task that does a job."""
+    match job:
+        case Job():
+            return ExplainTask(job)
+        case ActivationsJob():
+            return ActivationsTask(job)
+    raise TypeError(f"{type(job).__name__} is the job of no command")
+
+
+def table_of(fingerprint: Mapping[str, Any]) -> Table:
+    """The table of a folder, from the fingerprint of its results. Raises `CamxError` for a command without one."""
+    match fingerprint.get("command"):
+        case "explain":
+            return explain_table(fingerprint["top_k"])
+        case "activations":
+            return activations_table()
+    raise CamxError(
+        f"The folder holds results of `camx {fingerprint.get('command')}`, which makes no table of images. "
+        "Give the --output of `camx explain` or `camx activations`."
+    )

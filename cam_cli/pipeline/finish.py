@@ -1,0 +1,91 @@
+"""The end of a run, whatever it ran on: the table, the record and the report that derive from its journal."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from ..errors import CamxError
+from ..images.listing import Inputs
+from ..outputs.folder import OutputFolder
+from ..outputs.record import RunRecord
+from ..report import build_report
+from .progress import Observer, Summary
+from .record import record
+from .stop import Dropped, Stop
+from .task import E, J, R, Table, Task
+
+
+def end_state(stop: Stop, *, stopped: bool) -> str:
+    """How a run ended that nothing has broken: `interrupted` by a signal, `stopped` by `fail_fast`, or `finished`."""
+    return "interrupted" if stop.signal else "stopped" if stopped else "finished"
+
+
+@contextlib.contextmanager
+def finished_if_broken(finish: Callable[[str], object]) -> Iterator[None]:
+    """Leaves the folder complete, with `finish("broken")`, where the block raises; the exception goes on."""
+    try:
+        yield
+    except BaseException:
+        # What went wrong is what the user must hear of, not that the table could not be written either.
+        with contextlib.suppress(CamxError, Dropped):
+            finish("broken")
+        raise
+
+
+def finish_run(
+    task: Task[J, E, R],
+    folder: OutputFolder,
+    inputs: Inputs,
+    fingerprint: Mapping[str, Any],
+    summary: Summary,
+    observer: Observer,
+) -> Summary:
+    """Writes what derives from the journal of a run that has ended, and returns its summary.
+
+    A shard leaves its record alone: the merge derives for all of them. Raises `CamxError` if OUT cannot be written.
+    """
+    content = record(task.job, fingerprint, summary)
+    if task.job.shard is None:
+        finish_folder(
+            folder,
+            task.table,
+            lambda: (source.key for source in inputs.sources),
+            lambda: content,
+            report=task.job.report,
+            observer=observer,
+        )
+    else:
+        folder.record(content)
+    return summary
+
+
+def finish_folder(
+    folder: OutputFolder,
+    table: Table,
+    keys: Callable[[], Iterable[str]],
+    content: Callable[[], RunRecord],
+    *,
+    report: bool,
+    observer: Observer,
+) -> None:
+    """Writes the table of the images `keys()`, then `run.json` with `content()`, then the report.
+
+    Without a report the page of an earlier run is removed: it would say what is no longer so.
+    """
+    folder.derive(table.name, keys(), table.render)
+    folder.record(content())
+    if report:
+        _write_report(folder, keys, observer)
+    else:
+        folder.remove_report()
+
+
+def _write_report(folder: OutputFolder, keys: Callable[[], Iterable[str]], observer: Observer) -> None:
+    """The results stand without the report: what goes wrong with it is a warning."""
+    try:
+        build_report(folder.path, list(keys()))
+        folder.publish("report")
+    except Exception as error:
+        observer.warned(f"The report could not be written: {error} `camx report {folder.path}` tries again.")

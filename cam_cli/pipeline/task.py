@@ -1,0 +1,105 @@
+"""What a command over images is for a run: `Task`, with one class per command."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+
+from ..cams.tracing.replay import StepCallback
+from ..images.listing import Inputs, Source
+from ..images.picture import Decodable, Picture, TooLarge, Unreadable
+from ..outputs.journal import Row
+from ..outputs.renderer import Rendered
+from .job import RunOptions
+from .progress import Engine
+
+
+class Result(Protocol):
+    """What an engine makes of one image; it knows its picture."""
+
+    @property
+    def picture(self) -> Picture: ...
+
+
+J = TypeVar("J", bound=RunOptions)
+E = TypeVar("E", bound=Engine)
+R = TypeVar("R", bound=Result)
+
+
+@dataclass(frozen=True)
+class Work(Generic[R]):
+    """What worker processes do with an image before and after the network; both functions can be pickled.
+
+    load: decodes it (see `Decoder`). render: draws its result.
+    """
+
+    load: Callable[..., Decodable | Unreadable | TooLarge]
+    render: Callable[[R], Rendered]
+
+
+class Table(NamedTuple):
+    """A file of OUT that derives from the journal: its name, and its pieces from the rows."""
+
+    name: str
+    render: Callable[[Iterable[Row]], Iterator[bytes]]
+
+
+class Task(Protocol[J, E, R]):
+    """One command over images. It can be pickled: whatever carries a run to other processes takes any task."""
+
+    @property
+    def job(self) -> J: ...
+
+    @property
+    def device(self) -> str:
+        """Where the network runs, as the user asked for it: `auto`, a device, or several with commas."""
+        ...
+
+    @property
+    def table(self) -> Table:
+        """The table of all images."""
+        ...
+
+    def with_job(self, job: J) -> Task[J, E, R]:
+        """The same command with another job."""
+        ...
+
+    def on_device(self, device: str) -> Task[J, E, R]:
+        """The same job on another device."""
+        ...
+
+    def find(self) -> Inputs:
+        """The images of the job, with their labels. Raises `CamxError` where there are none."""
+        ...
+
+    def build_engine(self, images: int, on_step: StepCallback | None = None) -> E:
+        """Loads the network for a run over so many images.
+
+        on_step: called with (steps done, steps in all) by methods that take many forwards. Raises `CamxError` for a
+        model, layer, device or method that cannot be.
+        """
+        ...
+
+    def fingerprint(self, engine: E, base: str) -> dict[str, Any]:
+        """What the results depend on, key by key. `base` is the folder that the names of the images begin in."""
+        ...
+
+    def run_batch(self, engine: E, images: Sequence[Decodable]) -> Sequence[R]:
+        """One result per image, in order."""
+        ...
+
+    def work(self, engine: E, images: int) -> Work[R]:
+        """The work of the worker processes in a run over so many images."""
+        ...
+
+    def relabel(self, engine: E, row: Row, source: Source) -> Row | None:
+        """A finished row with the label that its source has now; None where the image must be done again."""
+        ...
+
+    def warnings(self, engine: E, inputs: Inputs) -> Iterable[str]:
+        """What the user should know before the first image."""
+        ...
+
+
+AnyTask = Task[Any, Any, Any]

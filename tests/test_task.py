@@ -1,0 +1,68 @@
+"""Tasks: one class per command over images, whole when it reaches another process."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cam_cli.cams.engine.explainer import ExplainOptions
+from cam_cli.features.maps import Choice
+from cam_cli.features.reader import ReadOptions
+from cam_cli.models.catalog import ModelSpec
+from cam_cli.pipeline import ActivationsJob, Job
+from cam_cli.pipeline.commands import table_of, task_of
+from cam_cli.pipeline.job import RunOptions
+from cam_cli.pipeline.task import AnyTask
+
+from .conftest import TINY, picture
+
+Camx = Callable[..., int]
+COMMON: dict[str, Any] = {"model": ModelSpec("test_resnet", pretrained=False), "batch_size": 3, "workers": 1}
+
+
+@pytest.fixture(params=[Job, ActivationsJob])
+def task(request: pytest.FixtureRequest, images: Path) -> AnyTask:
+    kind: type[RunOptions] = request.param
+    if kind is Job:
+        return task_of(Job(sources=(str(images),), explain=ExplainOptions(top_k=2, device="cpu"), **COMMON))
+    return task_of(
+        ActivationsJob(sources=(str(images),), read=ReadOptions("conv1", Choice("index", 4), "cpu"), **COMMON)
+    )
+
+
+def test_a_task_travels_to_another_process(task: AnyTask) -> None:
+    other = pickle.loads(pickle.dumps(task))
+    assert other == task
+    assert other.find() == task.find()
+    engines = [one.build_engine(7) for one in (task, other)]
+    fingerprints = [one.fingerprint(engine, "base") for one, engine in zip((task, other), engines, strict=True)]
+    assert fingerprints[0] == fingerprints[1]
+    assert table_of(fingerprints[0]).name == task.table.name
+    rows = [{"image": "a", "status": "failed", "error": "broken"}]
+    assert b"".join(table_of(fingerprints[0]).render(rows)) == b"".join(task.table.render(rows))
+
+
+def test_a_task_moves_to_another_device_and_nothing_else_changes(task: AnyTask) -> None:
+    assert task.device == "cpu"
+    there = task.on_device("cuda:1")
+    assert (there.device, there.job.batch_size, there.job.sources) == ("cuda:1", 3, task.job.sources)
+    assert there.on_device("cpu") == task
+
+
+def test_a_job_of_no_command_has_no_task(images: Path) -> None:
+    with pytest.raises(TypeError, match="RunOptions is the job of no command"):
+        task_of(RunOptions(sources=(str(images),), output="out", **COMMON))
+
+
+def test_a_page_of_an_earlier_run_goes_wherever_the_next_one_runs(camx: Camx, images: Path) -> None:
+    """Without a report the old page would say what is no longer so."""
+    for device in ("cpu", "cpu,cpu"):
+        assert camx("explain", images, *TINY, "-q") == 0
+        assert Path("camx-out/report/index.html").exists()
+        picture(seed=11).save(images / f"{device}.png")
+        assert camx("explain", images, *TINY, "--device", device, "--no-report", "-q") == 0
+        assert not Path("camx-out/report/index.html").exists()
