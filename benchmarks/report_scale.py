@@ -38,7 +38,7 @@ ACTIONS = {
     "search, two words": TYPED % "dog 77",
     "search, cleared": TYPED % "",
     "filter: class and border": "go({ class: 'dog', border: '0.1~' })",
-    "filter: cleared": "clear()",
+    "filter: cleared": "clearFilters()",
     "sort by probability, first time": "go({ sort: 'prob', desc: '1' })",
     "sort by name, first time": "go({ sort: 'image', desc: '' })",
     "sort by probability, again": "go({ sort: 'prob' })",

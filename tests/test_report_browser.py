@@ -108,7 +108,7 @@ def opened(browser: Browser) -> Iterator[Opened]:
 
 def names(page: Page) -> list[str]:
     """The images in sight, in order."""
-    return page.evaluate("[...chosen].map((i) => C.image[i])")  # type: ignore[no-any-return]
+    return page.evaluate("[...chosen].map((i) => columns.image[i])")  # type: ignore[no-any-return]
 
 
 def test_a_gallery_of_all_images(opened: Opened, out: Path, rows: dict[str, Any]) -> None:
@@ -330,8 +330,8 @@ def many(out: Path, folder: Path, count: int) -> Path:
 def test_a_large_report_loads_what_comes_into_sight(opened: Opened, out: Path, tmp_path: Path, count: int) -> None:
     page = opened(many(out, tmp_path / "many", count))
     page.wait_for_selector(".card canvas")
-    assert page.evaluate("n") == count
-    assert page.evaluate("loaded.size") < 3
+    assert page.evaluate("imageCount") == count
+    assert page.evaluate("detailGroups.size") < 3
     assert page.locator(".card").count() < 200
     page.evaluate("scrollTo(0, document.body.scrollHeight)")
     page.wait_for_selector(f"text={count - 1:06}.jpg")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -22,6 +21,21 @@ from .provenance import again, made
 from .run import Run
 
 _FOLDER = Path(__file__).with_name("page")
+#: The scripts of the page, in the order in which they are joined into one. A file may call functions of any other, but
+#: what it does while it is read uses only files before it.
+SCRIPTS = (
+    *("elements", "figures", "store"),
+    *("views", "address", "order", "filters"),
+    *("colours", "canvas", "opacity", "stage", "virtual-list"),
+    *("toolbar", "gallery", "table", "viewer"),
+    *("mean-maps", "classes", "class-page", "confusion", "distribution", "epochs"),
+    *("keyboard", "start"),
+)
+#: The style sheets, in the order in which they are joined: a later rule wins.
+STYLES = (
+    *("base", "header", "gallery", "table", "viewer", "classes", "confusion", "distribution", "training"),
+    *("narrow", "print"),
+)
 _WORDS = {
     "explain": "Explained images",
     "activations": "Feature maps",
@@ -52,7 +66,7 @@ class Content:
 
 def page(run: Run, content: Content) -> bytes:
     """The page in UTF-8. Texts of the run reach it escaped by the template, or as JSON that is only ever data."""
-    style, script, parts = _style(), _script(), content.parts
+    style, script, parts = _joined("styles", ".css", STYLES), _joined("scripts", ".js", SCRIPTS), content.parts
     data = {**content.data, "kind": run.kind, "base": parts.base, "parts": parts.inside}
     model = (run.record.get("plan") or {}).get("model") or run.record.get("model") or ""
     html = _template().render(
@@ -98,16 +112,9 @@ def _digest(text: str) -> str:
 
 
 @cache
-def _script() -> str:
-    """The script without the spaces and comments that only people need."""
-    text = (_FOLDER / "report.js").read_text("utf-8")
-    return re.sub(r"\n\s*", "\n", re.sub(r" // .*|/\* .* \*/", "", text)).replace(" => ", "=>").replace(" = ", "=")
-
-
-@cache
-def _style() -> str:
-    """The style without the spaces that only people need."""
-    return re.sub(r"\s*([{}:;,])\s*", r"\1", (_FOLDER / "report.css").read_text("utf-8"))
+def _joined(folder: str, suffix: str, names: tuple[str, ...]) -> str:
+    """The files `folder/<name><suffix>` of the page, one after the other."""
+    return "\n".join((_FOLDER / folder / f"{name}{suffix}").read_text("utf-8") for name in names)
 
 
 @cache

@@ -1,0 +1,59 @@
+/* What is asked for stands in the address, so that a link or a bookmark leads back to it. */
+
+const FILTERS = ['class', 'label', 'pred', 'right', 'status', 'prob', 'area', 'border', 'q'];
+const RANGES = { prob: 'probability', area: 'area', border: 'border' };
+const DEFAULTS = {
+  view: training ? 'curves' : 'gallery', of: '', image: '', sort: 'input', desc: '',
+  ...Object.fromEntries(FILTERS.map((name) => [name, ''])),
+  map: keys(data.colormaps)[0], alpha: String(data.alpha), method: '', rank: '1', epoch: '', box: '',
+};
+let state = readAddress();
+
+function readAddress() {
+  const asked = new URLSearchParams(location.hash.slice(1)), found = { ...DEFAULTS };
+  for (const key of keys(DEFAULTS)) if (asked.has(key)) found[key] = asked.get(key);
+  if (!VIEWS[found.view] || !VIEWS[found.view].there) found.view = DEFAULTS.view;
+  if (!data.colormaps[found.map]) found.map = DEFAULTS.map;
+  return found;
+}
+
+function address(change = {}) {
+  const asked = new URLSearchParams();
+  for (const [key, value] of entries({ ...state, ...change })) if (value !== DEFAULTS[key]) asked.set(key, value);
+  return '#' + asked;
+}
+
+function go(change, step) { // a step is one that the button Back takes back
+  history[step ? 'pushState' : 'replaceState'](null, '', address(change));
+  become({ ...state, ...change });
+}
+
+// A link opens in a new tab with the usual keys, and is a step without loading the page again.
+function linkTo(change) {
+  return {
+    href: address(change),
+    onclick(event) {
+      if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+      event.preventDefault();
+      go(change, true);
+    },
+  };
+}
+
+function followAddress() {
+  if (address() !== (location.hash || '#')) become(readAddress());
+}
+
+// Show a new state; only what depends on something that changed is made again.
+function become(next) {
+  const before = state;
+  state = next;
+  const changed = (...names) => names.some((name) => before[name] !== state[name]);
+  if (changed('alpha')) showAlpha();
+  if (changed('map')) showLegends();
+  const filtered = changed(...FILTERS, 'sort', 'desc');
+  if (filtered) select();
+  if (filtered || changed('view', 'of', 'map', 'method', 'rank')) showView(changed('view', 'of', ...FILTERS));
+  if (changed('image', 'map', 'box') || (state.image && changed('method', 'rank'))) showViewer();
+  if (changed('epoch') && state.view === 'epochs' && epochChanged) epochChanged();
+}

@@ -1,0 +1,39 @@
+/* The gallery: every picture under its map. */
+
+const fileName = (path) => path.slice(path.lastIndexOf('/') + 1);
+
+function showGallery(view) {
+  const sheets = data.kind === 'activations', host = h(sheets ? 'div.cards.sheets' : 'div.cards');
+  view.append(host, noneChosen());
+  list = virtualList(host, (width) => {
+    const across = Math.max(sheets ? 1 : 2, Math.floor(width / (sheets ? 420 : 196)));
+    return [across, Math.round(width / across * (sheets ? 0.72 : 1)) + (sheets ? 30 : 42)];
+  }, (i, place) => card(i, place, sheets));
+  list.reset();
+}
+
+function card(i, place, sheet) {
+  const { image, correct, label, status } = columns, wrong = correct[i] === 0, tile = h('div.tile');
+  detailsOf(i).then((details) => tile.append(stage(i, details, 64)), showError);
+  const words = [
+    verdict(i),
+    status[i] === BLANK ? h('em.tag', 'blank') : '',
+    wrong && label[i] >= 0 ? h('small', { title: `labelled ${classes[label[i]]}` }, `is ${classes[label[i]]}`) : '',
+  ];
+  return h('a', { class: `card ${wrong ? 'is-wrong' : ''}`, ...linkToImage(i, place) },
+    tile,
+    h('div.name', { title: image[i] }, fileName(image[i])),
+    sheet && status[i] === OK ? '' : h('div.verdict', words));
+}
+
+function linkToImage(i, place) { // opens the image, and remembers its place in the list
+  const link = linkTo({ image: columns.image[i] });
+  const remember = () => { cursor = place; };
+  return { href: link.href, onfocus: remember, onclick(event) { remember(); link.onclick(event); } };
+}
+
+function noneChosen() {
+  if (chosen.length) return '';
+  if (!imageCount) return h('p.note', 'There is no image yet. ');
+  return h('p.note', 'No image passes these filters. ', h('button', { onclick: clearFilters }, 'Clear them'));
+}

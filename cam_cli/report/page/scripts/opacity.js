@@ -1,0 +1,27 @@
+/* From the picture over the overlay to the map: the opacity of all maps. */
+
+function alphaControl(place) {
+  const ends = [['0', 'picture', '1'], [DEFAULTS.alpha, 'overlay', '2'], ['1', 'map', '3']];
+  const button = ([value, text, key]) => h('button', {
+    'data-alpha': value, 'data-keep': `${place} ${text}`, title: `${text} (${key})`,
+    onclick: () => go({ alpha: value }),
+  }, text);
+  const slider = h('input.slider', {
+    type: 'range', min: 0, max: 1, step: 0.02, value: state.alpha,
+    'data-keep': `${place} slider`, 'aria-label': 'From picture to map',
+    oninput: (event) => setOpacity(event.target.value), onchange: (event) => go({ alpha: event.target.value }),
+  });
+  return h('div.alpha', h('div.segments', { role: 'group', 'aria-label': 'Shown' }, ends.map(button)), slider);
+}
+
+function setOpacity(value) {
+  setStyle(document.documentElement, { '--alpha': value });
+}
+
+function showAlpha() {
+  setOpacity(state.alpha);
+  for (const slider of document.querySelectorAll('.slider')) slider.value = state.alpha;
+  for (const button of document.querySelectorAll('[data-alpha]')) {
+    button.setAttribute('aria-pressed', String(Number(button.dataset.alpha) === Number(state.alpha)));
+  }
+}

@@ -1,0 +1,71 @@
+/* A picture with its map above it, in the shape of the picture. */
+
+// The map of an image that the switches ask for.
+function mapOf(details) {
+  const maps = details.maps.filter((map) => !state.method || map.method === state.method);
+  return maps[Math.min(maps.length, Number(state.rank) || 1) - 1] || details.maps[0];
+}
+
+function sketchOf(map) { // the cells of a map, decoded once
+  const { sketch } = map;
+  return sketch && (map.cells ||= { width: sketch.width, height: sketch.height, values: bytes(sketch.values) });
+}
+
+function stage(i, details, side) {
+  const map = mapOf(details), cells = map && sketchOf(map), bare = details.kind === 'picture';
+  const shape = { '--w': details.width || 1, '--h': details.height || 1 };
+  const box = h('div', { class: `stage ${bare ? '' : details.kind || 'none'}`, style: shape });
+  // An overlay shows the first map of the image only.
+  const pictured = details.picture && (bare || map === details.maps[0]);
+  if (pictured) box.append(h('img', { src: details.picture, alt: altText(i), loading: 'lazy', decoding: 'async' }));
+  if (cells) {
+    const canvas = h('canvas.heat', pictured ? {} : { role: 'img', 'aria-label': altText(i) });
+    paint(canvas, cells, side, palette(state.map));
+    box.append(unseen(canvas, details.seen), canvas, state.box && side > 200 ? halfPeakBox(map) : '');
+  } else if (!details.picture) {
+    box.append(h('span.missing', columns.status[i] === FAILED ? 'not readable' : 'no picture'));
+  }
+  return box;
+}
+
+// Cut the map to the part of the picture that the network saw; the element that darkens the rest.
+function unseen(canvas, [left, top, right, bottom] = [0, 0, 1, 1]) {
+  if (left <= 0 && top <= 0 && right >= 1 && bottom >= 1) return '';
+  canvas.style.clipPath = `inset(${100 * top}% ${100 - 100 * right}% ${100 - 100 * bottom}% ${100 * left}%)`;
+  const [l, t, r, b] = [left, top, right, bottom].map((one) => `${100 * one}%`);
+  const around = `0 0, 100% 0, 100% 100%, 0 100%, 0 0, ${l} ${t}, ${r} ${t}, ${r} ${b}, ${l} ${b}, ${l} ${t}`;
+  return h('div.unseen', { style: { 'clip-path': `polygon(evenodd, ${around})` } });
+}
+
+function halfPeakBox(map) {
+  if (!map.box) return '';
+  const [left, top, right, bottom] = map.box.map((one) => 100 * one);
+  const style = { left: `${left}%`, top: `${top}%`, width: `${right - left}%`, height: `${bottom - top}%` };
+  return h('div.box', { style });
+}
+
+/* What a picture shows, for those who do not see it. */
+
+const PLACES = [
+  ['at the upper left', 'at the top', 'at the upper right'],
+  ['at the left', 'in the middle', 'at the right'],
+  ['at the lower left', 'at the bottom', 'at the lower right'],
+];
+
+function altText(i) {
+  const { image, class: predicted, label, correct, prob, area, center_x: x, center_y: y } = columns;
+  const third = (share) => Math.min(2, Math.floor(share * 3));
+  const named = predicted[i] < 0 ? '' : `, predicted ${classes[predicted[i]]} with ${percent(prob[i])}`;
+  const wrong = correct[i] === 0 ? `, wrong: it is ${classes[label[i]]}` : '';
+  const placed = missing(x[i]) ? '' :
+    `; the map is centred ${PLACES[third(y[i])][third(x[i])]} and covers ${percent(area[i])}`;
+  return image[i] + named + wrong + placed;
+}
+
+function verdict(i) { // right or wrong, the predicted class, its probability
+  if (columns.status[i] === FAILED) return h('span.wrong', '! failed');
+  const correct = columns.correct[i], predicted = columns.class[i];
+  const mark = correct ? h('i.right', { title: 'right' }, '✓ ') : h('i.wrong', { title: 'wrong' }, '✗ ');
+  const probability = missing(columns.prob[i]) ? '' : percent(columns.prob[i]);
+  return [correct < 0 ? '' : mark, predicted < 0 ? '' : h('span', classes[predicted]), h('b', probability)];
+}

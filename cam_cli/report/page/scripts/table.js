@@ -1,0 +1,40 @@
+/* The table: a row for each image; a click on a head sorts. */
+
+const TABLE = [
+  ['image', 'image'], ['label', 'label'], ['class', 'predicted'],
+  ['prob', 'probability'], ['area', 'area'], ['border', 'border'], ['entropy', 'entropy'],
+];
+
+function showTable(view) {
+  const labels = data.labels.length > 0, shown = TABLE.filter(([name]) => name !== 'label' || labels);
+  const head = h('div.head.row', { role: 'row' }, shown.map(([name, text]) => sortButton(name, text)));
+  const host = h('div.rows', { role: 'rowgroup' });
+  const attributes = { role: 'table', 'aria-rowcount': chosen.length, 'aria-label': 'Images' };
+  view.append(h('div', { class: `table ${labels ? '' : 'unlabelled'}`, ...attributes }, head, host), noneChosen());
+  list = virtualList(host, () => [1, 34], (i, place) => tableRow(i, place, shown));
+  list.reset();
+}
+
+function sortButton(name, text) {
+  const sorted = state.sort === name, desc = sorted ? !state.desc : MEASURES.includes(name);
+  return h('button', {
+    role: 'columnheader', class: name, 'aria-sort': sorted ? (state.desc ? 'descending' : 'ascending') : 'none',
+    onclick: () => go({ sort: name, desc: desc ? '1' : '' }),
+  }, text, sorted ? (state.desc ? ' ↓' : ' ↑') : '');
+}
+
+function tableRow(i, place, shown) {
+  const { image, label, status, prob, area, border, entropy } = columns;
+  const cells = {
+    image: image[i],
+    label: label[i] < 0 ? '' : classes[label[i]],
+    class: status[i] === FAILED ? h('span.wrong', '! ' + errors.get(i)) : verdict(i).slice(0, 2),
+    prob: meter(prob[i]), area: percent(area[i]), border: percent(border[i]), entropy: figure(entropy[i]),
+  };
+  const cell = ([name]) => h('span', { role: 'cell', class: name, title: name === 'image' && image[i] }, cells[name]);
+  return h('a.row', { role: 'row', 'aria-rowindex': place + 1, ...linkToImage(i, place) }, shown.map(cell));
+}
+
+function meter(share) { // a share of 1 as a bar and a number
+  return missing(share) ? '–' : [h('span.meter', { style: { '--x': share } }), percent(share)];
+}

@@ -1,0 +1,104 @@
+/* One image, large, with its probabilities, its maps and what was measured. */
+
+function showViewer() {
+  const dialog = byId('large'), i = state.image ? columns.image.indexOf(state.image) : -1;
+  if (i < 0) {
+    if (dialog.open) dialog.close();
+    if (list && cursor >= 0) list.focus(cursor);
+    return;
+  }
+  detailsOf(i).then((details) => {
+    if (columns.image[i] !== state.image) return;
+    const held = dialog.contains(document.activeElement) && document.activeElement.dataset.keep;
+    dialog.replaceChildren(viewerBar(i), h('div', { class: `theatre ${details.kind}` }, stage(i, details, 448)),
+      h('div.side', aboutImage(i, details), aboutMap(i, details)));
+    if (!dialog.open) dialog.showModal();
+    ((held && dialog.querySelector(`[data-keep="${held}"]`)) || dialog).focus({ preventScroll: true });
+    showAlpha();
+  }, showError);
+}
+
+function viewerBar(i) {
+  const place = chosen.indexOf(i);
+  const turn = (by, text, title) => {
+    const beside = place < 0 ? undefined : chosen[place + by];
+    const attributes = { hint: title, 'data-keep': `turn${by}`, disabled: beside === undefined };
+    return h('button', { ...attributes, onclick: () => go({ image: columns.image[beside] }) }, text);
+  };
+  return h('div.bar',
+    h('strong', { title: columns.image[i] }, columns.image[i]),
+    h('span.quiet', place < 0 ? '' : `${place + 1} of ${chosen.length}`),
+    turn(-1, '←', 'Previous (←)'), turn(1, '→', 'Next (→)'),
+    h('button.close', { title: 'Close (Esc)', 'aria-label': 'Close', onclick: () => go({ image: '' }) }, '×'));
+}
+
+function aboutImage(i, details) {
+  const label = columns.label[i];
+  const top = ([k, probability]) => h('li', { style: { '--x': probability }, class: k === label ? 'is' : '' },
+    h('span', classes[k]), h('b', percent(probability)));
+  return [
+    explain ? h('p.big', verdict(i), columns.status[i] === BLANK ? h('em.tag', 'blank') : '') : '',
+    label >= 0 ? h('p', h('span.quiet', 'label '), classes[label]) : '',
+    errors.has(i) ? h('p.wrong', errors.get(i)) : '',
+    details.top.length ? h('ol.top', details.top.map(top)) : '',
+  ];
+}
+
+function aboutMap(i, details) {
+  const map = mapOf(details), files = map ? entries(map.files) : [];
+  const link = ([kind, target]) => h('a', { href: target, target: '_blank', rel: 'noopener' }, kind);
+  return [
+    details.maps.length > 1 ? mapSwitches(details, map) : '',
+    map && map.method ? [alphaControl('large'), legend(map.peak), mapFacts(map, details)] : '',
+    map && map.box ? boxSwitch() : '',
+    files.length ? h('p.files', files.map(link), h('span.quiet', ' in full, from the run’s folder')) : '',
+    explain && details.kind === 'overlay' ?
+      h('p.quiet', 'The run kept no bare pictures (--no-report): this is its overlay.') : '',
+  ];
+}
+
+function mapFacts(map, details) {
+  const evidence = { for: '–', both: 'for and against; its strength is shown here' };
+  const centre = map.center_x === undefined ? '–' : `${percent(map.center_x)}, ${percent(map.center_y)}`;
+  const facts = [
+    ['map of', classes[map.target]], ['method', map.method], ['layer', map.layer],
+    ['evidence', evidence[data.evidence] || data.evidence],
+    ['area', percent(map.area), 'share of the picture at or above half the peak'],
+    ['border', percent(map.border), 'share of the mass in the outer 10 % on each side'],
+    ['entropy', figure(map.entropy), '0: one point, 1: no preference'],
+    ['centre', centre, 'from the left and from the top'],
+    ['size', details.width ? `${details.width} × ${details.height}` : '–'],
+  ];
+  const known = facts.filter(([, value]) => value !== undefined && value !== '–');
+  return h('dl', known.map(([term, value, title]) => [h('dt', { title }, term), h('dd', value)]));
+}
+
+function boxSwitch() {
+  const change = () => go({ box: state.box ? '' : '1' });
+  const box = h('input', { type: 'checkbox', 'data-keep': 'box', checked: !!state.box, onchange: change });
+  return h('label', box, ' box of what lies above half the peak');
+}
+
+/* Every map of the image as a small picture that switches to it. */
+
+function mapSwitches(details, shown) {
+  const button = (map) => {
+    const rank = rankOf(map, details), canvas = h('canvas');
+    if (sketchOf(map)) paint(canvas, sketchOf(map), 64, palette(state.map));
+    const attributes = { 'data-keep': `${map.method} ${rank}`, 'aria-pressed': String(map === shown) };
+    return h('button', { ...attributes, onclick: () => go({ method: map.method, rank: String(rank) }) }, canvas,
+      h('span', classes[map.target]), h('small', map.method, map.concept === undefined ? '' : ` ${map.concept}`));
+  };
+  return h('div.switches', { role: 'group', 'aria-label': 'Maps' }, details.maps.map(button));
+}
+
+function rankOf(map, details) { // its place among the maps of its method
+  return 1 + details.maps.filter((one) => one.method === map.method).indexOf(map);
+}
+
+async function showNextMap() {
+  const i = columns.image.indexOf(state.image || columns.image[chosen[Math.max(0, cursor)]]);
+  if (i < 0) return;
+  const details = await detailsOf(i), { maps } = details, next = maps[(maps.indexOf(mapOf(details)) + 1) % maps.length];
+  if (next) go({ method: next.method, rank: String(rankOf(next, details)) });
+}

@@ -1,0 +1,81 @@
+/* A list of the chosen images of which only the part in sight exists. */
+
+const TALLEST = 15e6; // pixels that every browser can scroll; longer lists are scrolled faster than their rows go by
+const barHeight = () => document.querySelector('header').offsetHeight;
+
+// `measure(width)` gives how many stand side by side and how high a row is; `make(i, place)` the element of an image.
+function virtualList(host, measure, make) {
+  const live = new Map(); // place → element
+  let across = 1, rowHeight = 1, count = 0, printing = false;
+
+  function geometry() {
+    const full = Math.ceil(count / across) * rowHeight, tall = Math.min(full, TALLEST);
+    return { full, tall, offset: -host.getBoundingClientRect().top - barHeight() };
+  }
+
+  function inSight() { // the first place in sight, the one after the last, and how far the rows are shifted down
+    const { full, tall, offset } = geometry();
+    const scale = full > tall ? (full - innerHeight) / Math.max(1, tall - innerHeight) : 1;
+    const top = Math.max(0, offset) * scale;
+    if (printing) return [0, Math.min(count, 200), 0];
+    const first = Math.max(0, Math.floor((top - innerHeight / 3) / rowHeight)) * across;
+    const last = Math.min(count, Math.ceil((top + 1.3 * innerHeight) / rowHeight) * across);
+    return [first, last, Math.max(0, offset) - top];
+  }
+
+  function update() {
+    const [first, last, shift] = inSight(), fresh = document.createDocumentFragment();
+    for (const [place, node] of live) if (place < first || place >= last) forget(place, node);
+    for (let place = first; place < last; place++) {
+      if (!live.has(place)) fresh.append(added(place));
+      live.get(place).style.top = `${Math.floor(place / across) * rowHeight + shift}px`;
+    }
+    host.append(fresh);
+  }
+
+  function added(place) {
+    const node = make(chosen[place], place);
+    setStyle(node, { width: `calc(${100 / across}% - var(--gap))`, left: `${100 * (place % across) / across}%` });
+    live.set(place, node);
+    return node;
+  }
+
+  function forget(place, node) {
+    node.remove();
+    live.delete(place);
+  }
+
+  function reset() {
+    live.forEach((node, place) => forget(place, node));
+    count = chosen.length;
+    [across, rowHeight] = measure(host.clientWidth);
+    host.style.height = `${geometry().tall}px`;
+    update();
+  }
+
+  function resize() {
+    const [newAcross, newHeight] = measure(host.clientWidth);
+    if (newAcross !== across || newHeight !== rowHeight) reset(); else update();
+  }
+
+  function print(on) {
+    printing = on;
+    host.classList.toggle('printing', on);
+    update();
+  }
+
+  function step(key) { // how many places a key moves
+    return { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -across, ArrowDown: across, Home: -Infinity, End: Infinity }[key];
+  }
+
+  function focus(place) {
+    const { full, tall } = geometry(), scale = full > tall ? tall / full : 1;
+    const at = host.getBoundingClientRect().top + Math.floor(place / across) * rowHeight * scale;
+    if (at < barHeight()) scrollBy(0, at - barHeight() - 4);
+    else if (at + rowHeight > innerHeight) scrollBy(0, at + rowHeight - innerHeight + 4);
+    update();
+    live.get(place)?.focus({ preventScroll: true });
+  }
+
+  return { update, reset, resize, print, step, focus };
+}
