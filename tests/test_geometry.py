@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import math
 from pathlib import Path
@@ -21,6 +22,7 @@ from cam_cli.images.listing import Source
 from cam_cli.images.picture import CanvasSize, Picture, canvas_size, load, prepare
 from cam_cli.maps.heatmap import normalised, placed, seen
 from cam_cli.maps.measures import measured, on_raster
+from cam_cli.maps.sketch import decode as decoded
 from cam_cli.maps.sketch import sketched
 
 from .conftest import picture
@@ -189,6 +191,15 @@ def test_a_sketch_keeps_the_mean_and_the_place() -> None:
     y, x = np.unravel_index(sketch.argmax(), sketch.shape)
     assert ((x + 0.5) / 24, (y + 0.5) / 12) == pytest.approx(((20 + 50 * 6.5 / 8) / 100, 2.5 / 8), abs=0.05)
     assert not sketch[:, :4].any(), "what the network did not see is empty"
+
+
+def test_a_sketch_is_decoded_with_its_signs() -> None:
+    record = {"width": 3, "height": 2, "values": base64.b64encode(bytes([0, 1, 128, 191, 255, 51])).decode()}
+    assert decoded(record) == pytest.approx(np.array([[0, 1, 128], [191, 255, 51]]) / 255)
+    signed = [[-1, -1, 0], [63 / 127, 1, -77 / 127]]
+    assert decoded({**record, "signed": True}) == pytest.approx(np.array(signed))
+    with pytest.raises(ValueError, match="reshape"):
+        decoded({**record, "width": 4})
 
 
 def test_nothing_to_show() -> None:

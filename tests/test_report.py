@@ -279,11 +279,45 @@ def test_mean_maps_average_over_relative_positions() -> None:
     means.add({"method": "m"}, 4, True)
     part = means.as_part()["m"]
     assert part["4"] == part["-1"]
-    for (count, peak, packed), expected in zip(part["4"], (3, 1, 1)):
-        assert (count, peak) == (expected, 1.0)
+    for (count, peak, packed, signed), expected in zip(part["4"], (3, 1, 1)):
+        assert (count, peak, signed) == (expected, 1.0, False)
         cells = np.frombuffer(base64.b64decode(packed), np.uint8).reshape(CELLS, CELLS)
         assert (cells[:12, :12] == 255).all()
         assert cells.sum() == 144 * 255
+
+
+def sketch(*values: int, signed: bool = False) -> dict[str, Any]:
+    """A sketch of one line of cells."""
+    packed = base64.b64encode(bytes(values)).decode()
+    return {"width": len(values), "height": 1, "values": packed} | ({"signed": True} if signed else {})
+
+
+def test_mean_maps_keep_signs_unless_a_sketch_has_none() -> None:
+    means = MeanMaps()
+    means.add({"method": "m", "sketch": sketch(1, 255, signed=True)}, 4, True)
+    means.add({"method": "m", "sketch": sketch(1, 128, signed=True)}, 4, False)
+    means.add({"method": "m", "sketch": sketch(255, 0)}, 5, False)
+    part = means.as_part()["m"]
+
+    def mean(target: int, group: int) -> tuple[int, float, list[int], bool]:
+        count, peak, packed, signed = part[str(target)][group]
+        cells = np.frombuffer(base64.b64decode(packed), np.uint8).reshape(CELLS, CELLS)
+        return count, peak, [int(cells[0, 0]), int(cells[0, -1])], signed
+
+    assert mean(4, 0) == (2, -1.0, [1, round(128 + 127 / 2)], True), "half of the peak speaks for the class"
+    assert mean(4, 1) == (1, -1.0, [1, 255], True)
+    assert mean(5, 0) == (1, 1.0, [255, 0], False)
+    assert mean(-1, 0) == (3, 1.0, [255, round(255 / 3)], False), "strengths, since the signs of one are not known"
+    assert mean(-1, 1) == (1, -1.0, [1, 255], True)
+
+
+def test_a_page_knows_which_maps_have_signs(tmp_path: Path) -> None:
+    two_sided = row("b.jpg", index=1)
+    two_sided["maps"] = [{**two_sided["maps"][0], "sketch": sketch(1, 255, signed=True)}]
+    data = content(Path(build_report(str(written(tmp_path / "out", [row("a.jpg"), two_sided])))))
+    assert data["signs"] == {"strength": 1, "signed": 1}
+    assert data["parts"]["more-0"][1]["maps"][0]["sketch"]["signed"] is True
+    assert len(base64.b64decode(data["twoSided"])) == 768
 
 
 def test_failures_are_counted_by_reason() -> None:

@@ -35,6 +35,11 @@ def encode(sketch: np.ndarray) -> dict[str, Any]:
 
 
 def decode(record: Mapping[str, Any]) -> np.ndarray:
-    """The cells h×w, uint8, of an encoded sketch. Raises `ValueError` for a record of another shape."""
-    cells = np.frombuffer(base64.b64decode(record["values"]), np.uint8)
-    return cells.reshape(record["height"], record["width"])
+    """The cells h×w of an encoded sketch: float32 in [0, 1], or in [−1, 1] where it is `signed`.
+
+    A signed sketch has 128 for 0, 255 for 1 and 1 for −1. Raises `ValueError` for a record of another shape.
+    """
+    values = np.frombuffer(base64.b64decode(record["values"]), np.uint8).astype(np.float32)
+    cells = values.reshape(record["height"], record["width"])
+    shown: np.ndarray = np.maximum((cells - 128) / 127, -1) if record.get("signed") else cells / 255
+    return shown

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..maps.colormaps import COLORMAPS, palette
+from ..maps.colormaps import COLORMAPS, TWO_SIDED, palette
 from ..outputs import store
 from ..outputs.folder import OutputFolder, explained_errors
 from ..outputs.journal import Row
@@ -90,7 +90,7 @@ def _colours(run: Run) -> dict[str, Any]:
     chosen = rendering.get("colormap", "turbo")
     names = dict.fromkeys((chosen, *_OFFERED))
     colours = {name: _packed(palette(name)) for name in names if name in COLORMAPS}
-    return {"colormaps": colours, "alpha": rendering.get("alpha", 0.5)}
+    return {"colormaps": colours, "twoSided": _packed(palette(TWO_SIDED)), "alpha": rendering.get("alpha", 0.5)}
 
 
 def _packed(levels: np.ndarray) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
@@ -66,40 +67,66 @@ class Classes:
 
 
 class MeanMaps:
-    """Sums of sketches by method and class: of all images, of the right and of the wrong ones."""
+    """Sums of sketches by method and class: of all images, of the right and of the wrong ones.
+
+    A mean has signs where all its sketches have them; where some are of strength only, it is the mean strength.
+    """
 
     def __init__(self) -> None:
-        self._sums: dict[tuple[str, int], np.ndarray] = defaultdict(lambda: np.zeros((3, CELLS, CELLS), np.float32))
-        self._counts: dict[tuple[str, int], list[int]] = defaultdict(lambda: [0, 0, 0])
+        self._strengths: dict[tuple[str, int], _Sums] = defaultdict(_Sums)
+        self._signed: dict[tuple[str, int], _Sums] = defaultdict(_Sums)
 
     def add(self, shown: MapRow, target: int, correct: bool | None) -> None:
         """Take a map in, if it has a sketch; each one counts the same, whatever its peak."""
         sketch = shown.get("sketch")
         if not sketch:
             return
-        cells = decode(sketch).astype(np.float32)
+        cells = decode(sketch)
         placed = _areas(cells.shape[0]) @ cells @ _areas(cells.shape[1]).T
+        groups = (ALL,) if correct is None else (ALL, RIGHT if correct else WRONG)
         for key in ((shown["method"], target), (shown["method"], -1)):
-            for group in (ALL,) if correct is None else (ALL, RIGHT if correct else WRONG):
-                self._sums[key][group] += placed
-                self._counts[key][group] += 1
+            self._strengths[key].add(np.abs(placed), groups)
+            if sketch.get("signed"):
+                self._signed[key].add(placed, groups)
 
     def as_part(self) -> dict[str, dict[str, list[Any]]]:
-        """By method, then class (−1 for all): for each of the three groups null or [images, peak in [0, 1], 24×24
-        bytes in base64, 255 for the peak]."""
+        """By method, then class (−1 for all): for each of the three groups null or [images, peak, 24×24 bytes in
+        base64, whether it has signs].
+
+        The bytes are shares of the peak, as in a sketch. The peak is in [0, 1], with signs in [−1, 1].
+        """
         part: dict[str, dict[str, list[Any]]] = {}
-        for (method, target), sums in self._sums.items():
-            groups = zip(sums, self._counts[method, target])
-            part.setdefault(method, {})[str(target)] = [_packed(total, count) for total, count in groups]
+        for key, strengths in self._strengths.items():
+            signed = self._signed.get(key)
+            part.setdefault(key[0], {})[str(key[1])] = [
+                signed.packed(group, signed=True)
+                if signed and signed.counts[group] == strengths.counts[group]
+                else strengths.packed(group, signed=False)
+                for group in (ALL, RIGHT, WRONG)
+            ]
         return part
 
 
-def _packed(total: np.ndarray, count: int) -> list[Any] | None:
-    if not count:
-        return None
-    peak = float(total.max())
-    levels = np.rint(total * (255 / peak)) if peak else total
-    return [count, round(peak / count / 255, 4), base64.b64encode(levels.astype(np.uint8).tobytes()).decode("ascii")]
+class _Sums:
+    """The sums of the placed sketches of one class, and how many they are, by group."""
+
+    def __init__(self) -> None:
+        self.totals = np.zeros((3, CELLS, CELLS), np.float32)
+        self.counts = [0, 0, 0]
+
+    def add(self, placed: np.ndarray, groups: Iterable[int]) -> None:
+        for group in groups:
+            self.totals[group] += placed
+            self.counts[group] += 1
+
+    def packed(self, group: int, *, signed: bool) -> list[Any] | None:
+        total, count = self.totals[group], self.counts[group]
+        if not count:
+            return None
+        peak = float(total.flat[np.abs(total).argmax()])
+        share = total / abs(peak) if peak else total
+        levels = np.rint(share * 127 + 128 if signed else share * 255).astype(np.uint8)
+        return [count, round(peak / count, 4), base64.b64encode(levels.tobytes()).decode("ascii"), signed]
 
 
 @cache

@@ -38,6 +38,7 @@ class Images:
     means: MeanMaps = field(default_factory=MeanMaps)
     failures: Failures = field(default_factory=Failures)
     counts: Counter[str] = field(default_factory=Counter)
+    signs: Counter[str] = field(default_factory=Counter)
     methods: dict[str, None] = field(default_factory=dict)
 
     def put(self, rows: Iterable[Row]) -> dict[str, Any]:
@@ -51,6 +52,7 @@ class Images:
             total += len(chunk)
         self.parts.put("means", self.means.as_part())
         known = {"rows": total, "chunk": CHUNK, "group": GROUP, "methods": [*self.methods]}
+        known["signs"] = dict(self.signs)
         known["judged"] = self.counts["right"] + self.counts["wrong"]
         return {**known, **self.classes.tables()}
 
@@ -94,6 +96,8 @@ class Images:
         if "method" in shown:
             self.methods[shown["method"]] = None
             self.means.add(shown, target, row.get("correct"))
+        if sketch := shown.get("sketch"):
+            self.signs["signed" if sketch.get("signed") else "strength"] += 1
         fields = cast(dict[str, Any], shown)
         known = {name: fields[name] for name in _SHOWN if fields.get(name) is not None}
         for name in ("target_prob", "peak", *_MEASURES):

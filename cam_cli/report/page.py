@@ -26,7 +26,7 @@ _FOLDER = Path(__file__).with_name("page")
 SCRIPTS = (
     *("elements", "figures", "store"),
     *("views", "address", "order", "filters"),
-    *("colours", "canvas", "opacity", "stage", "virtual-list"),
+    *("colours", "legend", "canvas", "opacity", "stage", "virtual-list"),
     *("toolbar", "gallery", "table", "viewer"),
     *("mean-maps", "classes", "class-page", "confusion", "distribution", "epochs"),
     *("keyboard", "start"),

@@ -26,7 +26,7 @@ function classMeans(means, k) {
   const maps = meanMaps(means, k), all = meanMap(means, -1, 0, 160, '160px');
   if (!maps.length) return null;
   if (all) all.querySelector('figcaption').firstChild.data = 'every class';
-  return h('section', h('h3', 'Mean map'), h('div.means', maps, all), legend());
+  return h('section', h('h3', 'Mean map'), h('div.means', maps, all), legends());
 }
 
 function classConfusions(k) { // the images of k taken for another class, and those of another taken for k

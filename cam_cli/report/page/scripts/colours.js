@@ -1,30 +1,23 @@
-/* The colours of maps, and the legend that says what they mean. */
+/* The colours of maps. In a sketch with signs 128 is nothing, more speaks for the class, less against it. */
 
+const TWO_SIDED = 'two-sided';
 const palettes = new Map();
 const bytes = (base64) => Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
 
 function palette(name) { // 256 colours, ABGR as a canvas has them
   if (!palettes.has(name)) {
-    const rgb = bytes(data.colormaps[name]);
+    const rgb = bytes(name === TWO_SIDED ? data.twoSided : data.colormaps[name]);
     const colour = (_, i) => 0xff000000 | rgb[3 * i + 2] << 16 | rgb[3 * i + 1] << 8 | rgb[3 * i];
     palettes.set(name, Uint32Array.from({ length: 256 }, colour));
   }
   return palettes.get(name);
 }
 
-function gradient() {
-  const css = (abgr) => `rgb(${abgr & 255} ${abgr >> 8 & 255} ${abgr >> 16 & 255})`;
-  const colours = Array.from(palette(state.map)).filter((_, i) => i % 15 === 0).map(css);
-  return `linear-gradient(to right, ${colours.join(',')})`;
-}
+const coloursOf = (cells) => palette(cells.signed ? TWO_SIDED : state.map);
 
-function legend(peak) {
-  const ramp = h('i.ramp', { style: { 'background-image': gradient() } });
-  const last = peak === undefined ? 'peak' : `peak ${figure(peak)}`;
-  const title = 'Colours of a map, from nothing to its own peak';
-  return h('div.legend', { title }, h('span', '0'), ramp, h('span', last));
-}
-
-function showLegends() {
-  for (const ramp of document.querySelectorAll('.ramp')) ramp.style.backgroundImage = gradient();
+// Those of an overlay of two colours: the stronger the evidence, the less of the picture is seen through it.
+let tints = null;
+function tintsOf() {
+  const opacity = (i) => Math.min(255, Math.floor(Math.abs(i - 128) * 3 * data.alpha));
+  return tints ||= palette(TWO_SIDED).map((colour, i) => (colour & 0xffffff | opacity(i) << 24) >>> 0);
 }

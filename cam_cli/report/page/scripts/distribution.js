@@ -15,7 +15,7 @@ async function showDistribution(view) {
   view.append(h('p.quiet', key), grid);
   const maps = meanMaps(await loadPart('means'), -1);
   if (!maps.length || !grid.isConnected) return;
-  grid.append(h('section', h('h3', 'Mean map ', h('small', 'of the whole run')), h('div.means', maps), legend(),
+  grid.append(h('section', h('h3', 'Mean map ', h('small', 'of the whole run')), h('div.means', maps), legends(),
     h('p.quiet', 'Always the same corner, or the border? Then the network may be reading a watermark or a frame.')));
 }
 

@@ -9,9 +9,9 @@ const EVEN_HINT = `An even map has ${percent(EVEN)} of its mass in the border, t
 function meanMap(means, k, group, side, size) {
   const found = (means[state.method || data.methods[0]] || {})[k]?.[group];
   if (!found) return null;
-  const [count, peak, packed] = found;
+  const [count, peak, packed, signed] = found, cells = { width: CELLS, height: CELLS, values: bytes(packed), signed };
   const canvas = h('canvas', { role: 'img', 'aria-label': `Mean of ${many(count, 'map')}` });
-  paint(canvas, { width: CELLS, height: CELLS, values: bytes(packed) }, side, palette(state.map));
+  paint(canvas, cells, side, coloursOf(cells));
   const caption = h('figcaption', `${GROUPS[group]} · ${count}`, h('small', ` · peak ${figure(peak)}`));
   return h('figure.mean', size ? { style: { width: size } } : {}, canvas, size ? caption : '');
 }

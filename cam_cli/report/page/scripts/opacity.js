@@ -14,8 +14,12 @@ function alphaControl(place) {
   return h('div.alpha', h('div.segments', { role: 'group', 'aria-label': 'Shown' }, ends.map(button)), slider);
 }
 
+// A map of two colours has two layers: up to the opacity of the run the overlay, from there on the map itself.
 function setOpacity(value) {
-  setStyle(document.documentElement, { '--alpha': value });
+  const alpha = Number(value), { alpha: ofRun } = data;
+  const tint = ofRun > 0 ? Math.min(1, alpha / ofRun) : 1;
+  const map = ofRun < 1 ? Math.max(0, (alpha - ofRun) / (1 - ofRun)) : 0;
+  setStyle(document.documentElement, { '--alpha': value, '--tint': tint, '--map': map });
 }
 
 function showAlpha() {

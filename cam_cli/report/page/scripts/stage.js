@@ -8,20 +8,22 @@ function mapOf(details) {
 
 function sketchOf(map) { // the cells of a map, decoded once
   const { sketch } = map;
-  return sketch && (map.cells ||= { width: sketch.width, height: sketch.height, values: bytes(sketch.values) });
+  return sketch && (map.cells ||= { ...sketch, values: bytes(sketch.values) });
 }
 
 function stage(i, details, side) {
   const map = mapOf(details), cells = map && sketchOf(map), bare = details.kind === 'picture';
-  const shape = { '--w': details.width || 1, '--h': details.height || 1 };
-  const box = h('div', { class: `stage ${bare ? '' : details.kind || 'none'}`, style: shape });
   // An overlay shows the first map of the image only.
   const pictured = details.picture && (bare || map === details.maps[0]);
+  const kinds = `${!pictured ? 'none' : bare ? '' : details.kind} ${cells?.signed ? 'signed' : ''}`;
+  const box = h('div', { class: `stage ${kinds}`, style: { '--w': details.width || 1, '--h': details.height || 1 } });
   if (pictured) box.append(h('img', { src: details.picture, alt: altText(i), loading: 'lazy', decoding: 'async' }));
   if (cells) {
-    const canvas = h('canvas.heat', pictured ? {} : { role: 'img', 'aria-label': altText(i) });
-    paint(canvas, cells, side, palette(state.map));
-    box.append(unseen(canvas, details.seen), canvas, state.box && side > 200 ? halfPeakBox(map) : '');
+    const heat = h('canvas.heat', pictured ? {} : { role: 'img', 'aria-label': altText(i) });
+    const tint = pictured && bare && cells.signed && h('canvas.tint');
+    paint(heat, cells, side, coloursOf(cells));
+    if (tint) paint(tint, cells, side, tintsOf());
+    fill(box, {}, [unseen([tint, heat], details.seen), tint, heat, state.box && side > 200 && halfPeakBox(map)]);
   } else if (!details.picture) {
     box.append(h('span.missing', columns.status[i] === FAILED ? 'not readable' : 'no picture'));
   }
@@ -29,9 +31,10 @@ function stage(i, details, side) {
 }
 
 // Cut the map to the part of the picture that the network saw; the element that darkens the rest.
-function unseen(canvas, [left, top, right, bottom] = [0, 0, 1, 1]) {
+function unseen(canvases, [left, top, right, bottom] = [0, 0, 1, 1]) {
   if (left <= 0 && top <= 0 && right >= 1 && bottom >= 1) return '';
-  canvas.style.clipPath = `inset(${100 * top}% ${100 - 100 * right}% ${100 - 100 * bottom}% ${100 * left}%)`;
+  const inside = `inset(${100 * top}% ${100 - 100 * right}% ${100 - 100 * bottom}% ${100 * left}%)`;
+  for (const canvas of canvases) if (canvas) canvas.style.clipPath = inside;
   const [l, t, r, b] = [left, top, right, bottom].map((one) => `${100 * one}%`);
   const around = `0 0, 100% 0, 100% 100%, 0 100%, 0 0, ${l} ${t}, ${r} ${t}, ${r} ${b}, ${l} ${b}, ${l} ${t}`;
   return h('div.unseen', { style: { 'clip-path': `polygon(evenodd, ${around})` } });

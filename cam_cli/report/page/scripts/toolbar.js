@@ -73,8 +73,8 @@ function mapFields() {
   const methods = [['', first], ...others.map((one) => [one, one])];
   const method = state.method === first ? '' : state.method;
   return [
-    alphaControl('tools'), legend(),
-    choices(colours, state.map, (value) => go({ map: value }), 'Colours'),
+    alphaControl('tools'), legends(),
+    data.signs?.strength && choices(colours, state.map, (value) => go({ map: value }), 'Colours'),
     others.length ? choices(methods, method, (value) => go({ method: value, rank: '1' }), 'Method (m)') : '',
   ];
 }

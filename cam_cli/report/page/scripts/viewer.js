@@ -49,7 +49,7 @@ function aboutMap(i, details) {
   const link = ([kind, target]) => h('a', { href: target, target: '_blank', rel: 'noopener' }, kind);
   return [
     details.maps.length > 1 ? mapSwitches(details, map) : '',
-    map && map.method ? [alphaControl('large'), legend(map.peak), mapFacts(map, details)] : '',
+    map && map.method ? [alphaControl('large'), legendOf(map), mapFacts(map, details)] : '',
     map && map.box ? boxSwitch() : '',
     files.length ? h('p.files', files.map(link), h('span.quiet', ' in full, from the run’s folder')) : '',
     explain && details.kind === 'overlay' ?
@@ -58,11 +58,11 @@ function aboutMap(i, details) {
 }
 
 function mapFacts(map, details) {
-  const evidence = { for: '–', both: 'for and against; its strength is shown here' };
+  const both = map.sketch?.signed ? 'for (red) and against (blue)' : 'for and against: only its strength is known';
   const centre = map.center_x === undefined ? '–' : `${percent(map.center_x)}, ${percent(map.center_y)}`;
   const facts = [
     ['map of', classes[map.target]], ['method', map.method], ['layer', map.layer],
-    ['evidence', evidence[data.evidence] || data.evidence],
+    ['evidence', { for: '–', both }[data.evidence] || data.evidence],
     ['area', percent(map.area), 'share of the picture at or above half the peak'],
     ['border', percent(map.border), 'share of the mass in the outer 10 % on each side'],
     ['entropy', figure(map.entropy), '0: one point, 1: no preference'],
@@ -84,7 +84,7 @@ function boxSwitch() {
 function mapSwitches(details, shown) {
   const button = (map) => {
     const rank = rankOf(map, details), canvas = h('canvas');
-    if (sketchOf(map)) paint(canvas, sketchOf(map), 64, palette(state.map));
+    if (sketchOf(map)) paint(canvas, sketchOf(map), 64, coloursOf(sketchOf(map)));
     const attributes = { 'data-keep': `${map.method} ${rank}`, 'aria-pressed': String(map === shown) };
     return h('button', { ...attributes, onclick: () => go({ method: map.method, rank: String(rank) }) }, canvas,
       h('span', classes[map.target]), h('small', map.method, map.concept === undefined ? '' : ` ${map.concept}`));

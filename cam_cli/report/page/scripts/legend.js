@@ -1,0 +1,34 @@
+/* What the colours of the maps mean. */
+
+function gradient(name) {
+  const css = (abgr) => `rgb(${abgr & 255} ${abgr >> 8 & 255} ${abgr >> 16 & 255})`;
+  const colours = Array.from(palette(name)).filter((_, i) => i % 15 === 0).map(css);
+  return `linear-gradient(to right, ${colours.join(',')})`;
+}
+
+// Of the maps of the run, or of one with this peak.
+const legends = () => [data.signs?.signed && signedLegend(), data.signs?.strength && strengthLegend()];
+const legendOf = (map) => map.sketch?.signed ? signedLegend(map.peak) : strengthLegend(map.peak);
+
+function strengthLegend(peak) {
+  const ramp = h('i.ramp.chosen', { style: { 'background-image': gradient(state.map) } });
+  const last = peak === undefined ? 'peak' : `peak ${figure(peak)}`;
+  const lost = data.evidence === 'both' && h('em.tag', { title: LOST_SIGNS }, 'strength only');
+  const title = 'Colours of a map, from nothing to its own peak';
+  return h('div.legend', { title }, h('span', '0'), ramp, h('span', last), lost);
+}
+
+function signedLegend(peak) {
+  const ramp = h('i.ramp', { style: { 'background-image': gradient(TWO_SIDED) } });
+  const end = peak === undefined ? '' : figure(Math.abs(peak));
+  const title = 'Colours of a map, from what speaks against the class to what speaks for it; nothing in the middle';
+  return h('div.legend.signed', { title },
+    h('span', end ? `−${end} against` : 'against'), ramp, h('span', end ? `for ${end}` : 'for'));
+}
+
+const LOST_SIGNS = 'The run kept how strong the evidence is, and not whether it speaks for the class or against it. ' +
+  'Explain the images again to see both in two colours.';
+
+function showLegends() {
+  for (const ramp of document.querySelectorAll('.ramp.chosen')) ramp.style.backgroundImage = gradient(state.map);
+}
