@@ -25,6 +25,7 @@ from cam_cli.errors import CamxError
 from cam_cli.images.listing import find
 from cam_cli.tracking import tensorboard_log, wandb_run
 from cam_cli.tracking.background import AGAIN, Background, Patience
+from cam_cli.tracking.pictures import level_names, levels_of
 from cam_cli.tracking.table_sample import TableSample
 from cam_cli.tracking.tracker import Files, ImageCell, RunInfo, Scalar, Step, Value
 from cli import push as cli_push
@@ -181,6 +182,22 @@ def test_levels_and_box_have_names(tracked: Tracked) -> None:
     (path,) = (entry.local_path for entry in files if entry.path.endswith(".classes.json"))
     names = {entry["id"]: entry["name"] for entry in json.loads(Path(path).read_text())["class_set"]}
     assert names == {0: "below 25 %", 1: "25–50 %", 2: "50–75 %", 3: "75–100 %", 4: "half of the peak"}
+
+
+def test_what_speaks_against_a_class_has_levels_of_its_own() -> None:
+    def shown(*values: int, signed: bool) -> dict[str, Any]:
+        packed = base64.b64encode(bytes(values)).decode()
+        return {"sketch": {"width": len(values), "height": 1, "values": packed} | ({"signed": True} if signed else {})}
+
+    two_sided, strength = shown(1, 40, 128, 216, 255, signed=True), shown(255, 177, 0, 177, 255, signed=False)
+    for one, levels in ((two_sided, [6, 5, 0, 2, 3]), (strength, [3, 2, 0, 2, 3])):
+        grid = levels_of(one, 112, 20)
+        assert grid is not None
+        assert grid.dtype == np.uint8
+        assert grid[10, 11:112:22].tolist() == levels, "the middle of each cell"
+    names = level_names([strength, two_sided])
+    assert (names[3], names[6]) == ("75–100 %", "75–100 % against")
+    assert len(level_names([strength])) == 4, "the masks of other runs are as before"
 
 
 def test_counts_accuracy_and_confusion_are_those_of_the_journal(tracked: Tracked) -> None:

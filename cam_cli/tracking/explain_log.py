@@ -12,7 +12,7 @@ import numpy as np
 from ..images.picture import file_state
 from ..outputs.journal import BLANK, FAILED, OK, Row
 from ..outputs.rows import Prediction, first_map, number_of
-from .pictures import LEVELS, levels_of
+from .pictures import level_names, levels_of
 from .results import ResultsFolder
 from .table_sample import TableSample
 from .tracker import Box, Confusion, ImageCell, Scalar, Table, Value
@@ -158,7 +158,8 @@ def _picture(row: Row, originals: _Originals) -> ImageCell | None:
     masks: dict[str, np.ndarray] = {}
     boxes: list[Box] = []
     places = Counter[str]()
-    for shown in (row.get("maps") or [])[:_MASKS]:
+    maps = (row.get("maps") or [])[:_MASKS]
+    for shown in maps:
         method = shown.get("method", "")
         places[method] += 1
         grid = levels_of(shown, row.get("width", 1), row.get("height", 1))
@@ -167,7 +168,7 @@ def _picture(row: Row, originals: _Originals) -> ImageCell | None:
             if not boxes and shown.get("box"):
                 left, top, right, bottom = shown["box"]
                 boxes.append(Box((left, top, right, bottom), shown.get("target_name", "")))
-    return ImageCell(path, _SIDE, masks, LEVELS, boxes)
+    return ImageCell(path, _SIDE, masks, level_names(maps), boxes)
 
 
 class _Originals:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
@@ -14,8 +15,10 @@ from ..outputs.rows import MapRow
 
 #: Long side of the grid of a mask.
 GRID = 112
-#: What the levels of a mask are called, in shares of the peak.
+#: The names of the levels of a mask, in shares of the peak.
 LEVELS = ("below 25 %", "25–50 %", "50–75 %", "75–100 %")
+#: The names of the levels that follow where a map has signs: what speaks against the class.
+AGAINST = ("25–50 % against", "50–75 % against", "75–100 % against")
 
 
 def opened(path: str, side: int) -> Image.Image:
@@ -31,15 +34,25 @@ def opened(path: str, side: int) -> Image.Image:
     return picture if size == picture.size else picture.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
 
 
-def levels_of(shown: MapRow, width: int, height: int) -> np.ndarray | None:
-    """The sketch of a map in the journal as a grid h×w of 0 … 3 (`LEVELS`) over the whole picture of `width`×`height`.
+def level_names(maps: Sequence[MapRow]) -> tuple[str, ...]:
+    """The names of the levels in the grids of these maps of the journal."""
+    signed = any(sketch.get("signed") for shown in maps if (sketch := shown.get("sketch")))
+    return LEVELS + AGAINST if signed else LEVELS
 
-    None where the map has none.
+
+def levels_of(shown: MapRow, width: int, height: int) -> np.ndarray | None:
+    """The sketch of a map in the journal as a grid h×w of levels over the whole picture of `width`×`height`: uint8.
+
+    0 … 3 are the quarters of the peak (`LEVELS`); where a map has signs, 4 … 6 speak against the class (`AGAINST`).
+    None where the map has no sketch.
     """
     sketch = shown.get("sketch")
     if not sketch:
         return None
-    cells = decode(sketch)
-    grid = np.asarray(Image.fromarray(cells).resize(fitted(width, height, GRID), Image.Resampling.BICUBIC))
-    levels: np.ndarray = grid // 64
+    cells, size = decode(sketch), fitted(width, height, GRID)
+    strength = Image.fromarray(np.rint(np.abs(cells) * 255).astype(np.uint8))
+    levels: np.ndarray = np.asarray(strength.resize(size, Image.Resampling.BICUBIC)) // 64
+    if sketch.get("signed"):
+        against = np.asarray(Image.fromarray(cells).resize(size, Image.Resampling.BICUBIC)) < 0
+        levels[against & (levels > 0)] += len(AGAINST)
     return levels
