@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import timm
 import torch
+from cam_cli.cams.heatmaps import decoded
 from PIL import Image
 
 from .conftest import TINY, picture
@@ -121,6 +122,22 @@ def test_several_methods_and_classes_share_one_row(camx: Camx, images: Path) -> 
     assert np.allclose(gradcam * gradcam.size, cam, atol=1e-4)
     assert "top2_prob" in table()[0]
     assert "top3_prob" not in table()[0]
+
+
+def test_the_sketches_of_two_sided_maps_have_signs(camx: Camx) -> None:
+    samples = Path(__file__).parents[1] / "sample_images"
+    argv = ["explain", samples, "--model", "demo", "--device", "cpu", "--save", "heatmap", "--limit", 8]
+    assert camx(*argv, "--evidence", "both") == 0
+    sketches = [decoded(row["maps"][0]["sketch"]) for row in journal()]
+    assert all(row["maps"][0]["sketch"]["signed"] is True for row in journal())
+    assert min(cells.min() for cells in sketches) < -0.1
+    assert max(cells.max() for cells in sketches) > 0.1
+    for row, cells in zip(journal(), sketches, strict=True):
+        with Image.open(Path("camx-out") / row["maps"][0]["heatmap"]) as heatmap:
+            grey = np.asarray(heatmap.resize(cells.shape[::-1], Image.Resampling.BOX), float)
+        assert np.abs((grey - 128) / 127 - cells).max() < 0.05, "128 is nothing in both"
+    assert camx(*argv, "--overwrite") == 0
+    assert not any("signed" in row["maps"][0]["sketch"] for row in journal())
 
 
 def test_labels_and_accuracy(camx: Camx, images: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -202,6 +202,19 @@ def test_a_sketch_is_decoded_with_its_signs() -> None:
         decoded({**record, "width": 4})
 
 
+def test_a_sketch_of_both_signs_keeps_them() -> None:
+    heat = np.zeros((8, 8), np.float32)
+    heat[2, 6], heat[5, 1] = 1, -0.5
+    raster = on_raster(heat, Frame(0, 0, 50, 50), 50, 50)
+    sketch = sketched(raster, two_sided=True)
+    values = base64.b64encode(sketch.tobytes()).decode()
+    cells = decoded({"width": 24, "height": 24, "values": values, "signed": True})
+    assert np.abs(cells - np.asarray(Image.fromarray(raster).resize((24, 24), Image.Resampling.BOX))).max() < 1 / 250
+    assert np.unravel_index(cells.argmax(), cells.shape) == (7, 19)
+    assert np.unravel_index(cells.argmin(), cells.shape) == (16, 4)
+    assert sketch[0, 0] == 128
+
+
 def test_nothing_to_show() -> None:
     assert normalised(np.zeros((2, 2), np.float32)) is None
     assert normalised(-np.ones((2, 2), np.float32)) is None

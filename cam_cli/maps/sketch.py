@@ -15,23 +15,25 @@ from ..images.geometry import fitted
 SKETCH = 24
 
 
-def sketched(mass: np.ndarray) -> np.ndarray:
+def sketched(heat: np.ndarray, *, two_sided: bool = False) -> np.ndarray:
     """A heatmap on its raster (`measures.on_raster`) as h×w cells: uint8, 255 for 1, long side at most 24.
 
-    Each cell is the average of what it covers. Small enough for the journal, so that maps can be compared and averaged
-    without the image files.
+    Each cell is the average of what it covers. two_sided: of a map in [−1, 1], 128 for 0, 255 for 1 and 1 for −1, as in
+    its heatmap file. Small enough for the journal, so that maps can be compared and averaged without the image files.
     """
-    rows, columns = mass.shape
+    rows, columns = heat.shape
     small = fitted(columns, rows, SKETCH)
-    levels = np.asarray(Image.fromarray(mass).resize(small, Image.Resampling.BOX))
-    sketch: np.ndarray = np.rint(np.clip(levels, 0, 1) * 255)
+    levels = np.asarray(Image.fromarray(heat).resize(small, Image.Resampling.BOX))
+    sketch: np.ndarray = np.rint(np.clip(levels, -1, 1) * 127 + 128 if two_sided else np.clip(levels, 0, 1) * 255)
     return sketch.astype(np.uint8)
 
 
-def encode(sketch: np.ndarray) -> dict[str, Any]:
-    """A sketch h×w of uint8 as JSON: its size, and its rows one after the other in base64."""
-    height, width = sketch.shape
-    return {"width": width, "height": height, "values": base64.b64encode(sketch.tobytes()).decode("ascii")}
+def encode(heat: np.ndarray, *, two_sided: bool = False) -> dict[str, Any]:
+    """The sketch of a heatmap as JSON: its size, its rows one after the other in base64, and whether it is `signed`."""
+    cells = sketched(heat, two_sided=two_sided)
+    height, width = cells.shape
+    signed = {"signed": True} if two_sided else {}
+    return {"width": width, "height": height, "values": base64.b64encode(cells.tobytes()).decode("ascii"), **signed}
 
 
 def decode(record: Mapping[str, Any]) -> np.ndarray:

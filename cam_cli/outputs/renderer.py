@@ -78,7 +78,9 @@ class ExplanationRenderer:
         if drawing is None:
             return record
         # A two-sided map is measured by its strength, whatever its sign.
-        mass = on_raster(np.abs(drawing.heat), picture.frame, picture.width, picture.height)
+        place = (picture.frame, picture.width, picture.height)
+        mass = on_raster(np.abs(drawing.heat), *place)
+        signed = on_raster(drawing.heat, *place) if shown.two_sided else mass
         numbers = measured(mass)
         record |= {
             "area": numbers.area,
@@ -87,7 +89,7 @@ class ExplanationRenderer:
             "border": numbers.border,
             "entropy": numbers.entropy,
             "box": [*numbers.box],
-            "sketch": cast(Sketch, sketch.encode(sketch.sketched(mass))),
+            "sketch": cast(Sketch, sketch.encode(signed, two_sided=shown.two_sided)),
         }
         method = shown.method if shown.concept is None else f"{shown.method}-{shown.concept}"
         several = f".{method}.{target.index}" if len(explanation.maps) > 1 else ""
