@@ -28,8 +28,9 @@ from cam_cli.images.listing import find
 from cam_cli.images.picture import Picture, load
 from cam_cli.machine import cpus, keep_freed_memory
 from cam_cli.maps.explanation import ClassMap, Explanation, Prediction
-from cam_cli.models.catalog import ModelSpec, load_model
-from cam_cli.outputs.drawing import Rendering
+from cam_cli.models.catalog import load_model
+from cam_cli.models.options import ModelSpec
+from cam_cli.outputs.options import Rendering
 from cam_cli.outputs.renderer import ExplanationRenderer
 
 from .photos import make

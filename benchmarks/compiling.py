@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from cam_cli import Explainer, ExplainOptions, load_model
-from cam_cli.models.catalog import ModelSpec
+from cam_cli.models.options import ModelSpec
 from cam_cli.pipeline.lanes import Lanes, Share, as_in_a_lane, share
 
 MODELS = ("resnet50", "vit_small_patch16_224")

@@ -15,7 +15,8 @@ from PIL import Image
 from cam_cli.cams.engine.device_decoding import Decoded, JpegDecoder
 from cam_cli.images.geometry import Preprocessing, scaled_for_crop
 from cam_cli.images.listing import Source
-from cam_cli.images.picture import DECODINGS, CanvasSize, Encoded, Fetched, Picture, load
+from cam_cli.images.options import DECODINGS, CanvasSize
+from cam_cli.images.picture import Encoded, Fetched, Picture, load
 
 SAMPLE = Path(__file__).parents[1] / "sample_images" / "cat-and-dog.jpg"
 #: As most networks of timm have it.

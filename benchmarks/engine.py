@@ -25,9 +25,11 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from cam_cli.cams.engine.batches import PRECISIONS
-from cam_cli.cams.engine.explainer import Explainer, ExplainOptions
+from cam_cli.cams.engine.explainer import Explainer
+from cam_cli.cams.engine.options import ExplainOptions
 from cam_cli.machine import keep_freed_memory
-from cam_cli.models.catalog import ModelSpec, load_model
+from cam_cli.models.catalog import load_model
+from cam_cli.models.options import ModelSpec
 
 from .machine import machine, synchronised
 

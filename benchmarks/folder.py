@@ -30,14 +30,16 @@ from typing import Any
 
 import torch
 
-from cam_cli.cams.engine.explainer import Explainer, ExplainOptions
+from cam_cli.cams.engine.explainer import Explainer
+from cam_cli.cams.engine.options import ExplainOptions
 from cam_cli.images.listing import Source, find
 from cam_cli.images.picture import load
 from cam_cli.machine import cpus, keep_freed_memory
 from cam_cli.maps.explanation import Explanation
-from cam_cli.models.catalog import ModelSpec, load_model
-from cam_cli.outputs.drawing import Rendering
+from cam_cli.models.catalog import load_model
+from cam_cli.models.options import ModelSpec
 from cam_cli.outputs.folder import OutputFolder
+from cam_cli.outputs.options import Rendering
 from cam_cli.outputs.renderer import ExplanationRenderer
 from cam_cli.pipeline.lanes import share
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from cam_cli.demo import CLASSES
-from cam_cli.models.catalog import ModelSpec
+from cam_cli.models.options import ModelSpec
 from cam_cli.pipeline import Job, run
 from cam_cli.report import build_report
 

@@ -10,13 +10,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .cams.engine.explainer import Explainer, ExplainOptions
+    from .cams.engine.explainer import Explainer
+    from .cams.engine.options import ExplainOptions
     from .cams.engine.targets import Target
     from .errors import CamxError
     from .features.logger import FeatureLogger
     from .features.sinks import FolderSink, WandbSink
     from .maps.explanation import Explanation
-    from .models.catalog import ModelSpec, Network, load_model
+    from .models.catalog import Network, load_model
+    from .models.options import ModelSpec
     from .outputs.drawing import overlay
 
 __all__ = [
@@ -36,12 +38,12 @@ __all__ = [
 
 _HOMES = {
     "CamxError": "errors",
-    "ExplainOptions": "cams.engine.explainer",
+    "ExplainOptions": "cams.engine.options",
     "Explainer": "cams.engine.explainer",
     "Explanation": "maps.explanation",
     "FeatureLogger": "features.logger",
     "FolderSink": "features.sinks",
-    "ModelSpec": "models.catalog",
+    "ModelSpec": "models.options",
     "Network": "models.catalog",
     "Target": "cams.engine.targets",
     "WandbSink": "features.sinks",

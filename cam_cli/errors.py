@@ -7,7 +7,15 @@ from collections.abc import Iterable
 
 
 class CamxError(Exception):
-    """The run cannot start or cannot go on: one or two sentences, what happened and what to do next."""
+    """The run cannot start or cannot go on. `message`: what happened, with the value; `hint`: what to do next.
+
+    Options are called by their fields in backticks, `top_k` or `ema=False`; the command line shows these as flags.
+    `field` is the one whose value is refused.
+    """
+
+    def __init__(self, message: str, hint: str = "", *, field: str = "") -> None:
+        super().__init__(f"{message} {hint}" if hint else message)
+        self.field = field
 
 
 class UnreadableImage(Exception):
@@ -18,3 +26,10 @@ def nearest(value: str, known: Iterable[str], *, limit: int = 3) -> str:
     """A hint that names the known values closest to a mistyped one: ` Did you mean a, b?`, or nothing."""
     close = difflib.get_close_matches(value, sorted(set(known)), n=limit, cutoff=0.6)
     return f" Did you mean {', '.join(close)}?" if close else ""
+
+
+def unknown(field: str, value: object, known: Iterable[str]) -> CamxError:
+    """The refusal of a value that is none of a few."""
+    choices = list(known)
+    message = f"`{field}` {value!r} is unknown.{nearest(str(value), choices)}"
+    return CamxError(message, f"It is one of {', '.join(choices)}.", field=field)

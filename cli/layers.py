@@ -2,47 +2,67 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any
 
-import typer
+from cam_cli.models.options import ModelSpec, PreprocessingOptions
+from cam_cli.options import MODEL, Flag
+from cam_cli.parsers import key_value
 
-from .console import out, out_json
-from .options import MODEL, key_value, option
+from .models import PrintJson
+from .terminal import out, out_json
 
 
-def layers(
-    model: Annotated[str, typer.Argument(help="A name as --model of `camx explain` takes it, or a checkpoint file.")],
+@dataclass(frozen=True)
+class LayersJob:
+    """Which network."""
+
+    model: Annotated[str, Flag("A name as --model of `camx explain` takes it, or a checkpoint file.", argument=True)]
     checkpoint: Annotated[
         str | None,
-        option(MODEL, "--checkpoint", help="Weights for that architecture; without them random ones serve."),
-    ] = None,
-    model_arg: Annotated[
-        list[str] | None,
-        option(MODEL, "--model-arg", help="Argument for building the model, KEY=VALUE. Repeatable."),
-    ] = None,
-    image_size: Annotated[int | None, option(MODEL, "--image-size", help="Input size in pixels.", min=16)] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> int:
+        Flag("Weights for that architecture; without them random ones serve.", panel=MODEL, example="weights.pth"),
+    ] = None
+    args: Annotated[
+        Mapping[str, Any],
+        Flag(
+            "Argument for building the model, KEY=VALUE. Repeatable.",
+            name="model-arg",
+            panel=MODEL,
+            parse=key_value,
+            repeatable=True,
+            example="drop_path_rate=0",
+        ),
+    ] = field(default_factory=dict)
+    image_size: Annotated[int | None, Flag("Input size in pixels.", panel=MODEL, min=16, example="224")] = None
+    as_json: PrintJson = False
+
+    @property
+    def spec(self) -> ModelSpec:
+        """Random weights serve for a name; what holds its network with its weights is read as it is."""
+        import os
+
+        from cam_cli.models.names import DEMO, is_name
+
+        return ModelSpec(
+            self.model,
+            checkpoint=self.checkpoint,
+            pretrained=self.model == DEMO or (not is_name(self.model) and os.path.exists(self.model)),
+            args=self.args,
+            preprocessing=PreprocessingOptions(image_size=self.image_size),
+        )
+
+
+def layers(job: LayersJob) -> int:
     """List every layer that could be the target: output, grid, and why or why not; the automatic choice is marked."""
     import dataclasses
-    import os
 
     from cam_cli.cams.target_layer.choose import list_layers
-    from cam_cli.models.catalog import ModelSpec, load_model
-    from cam_cli.models.names import DEMO, is_name
-    from cam_cli.models.preprocessing import PreprocessingOptions
+    from cam_cli.models.catalog import load_model
 
-    spec = ModelSpec(
-        model,
-        checkpoint=checkpoint,
-        # Random weights serve for a name; what holds its network with its weights is read as it is.
-        pretrained=model == DEMO or (not is_name(model) and os.path.exists(model)),
-        args=dict(map(key_value, model_arg or [])),
-        preprocessing=PreprocessingOptions(image_size=image_size),
-    )
-    network = load_model(spec)
+    network = load_model(job.spec)
     found = list_layers(network.module, network.preprocessing.input_size, network.preprocessing.channels)
-    if as_json:
+    if job.as_json:
         out_json({"model": network.name, "layers": [dataclasses.asdict(report) for report in found]})
         return 0
     rows = [("", "LAYER", "TYPE", "OUTPUT", "GRID", "CHANNELS", "GRADIENT", "")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import typer
@@ -11,7 +11,8 @@ import typer
 from cam_cli.errors import CamxError
 
 from . import activations, explain, layers, merge, models, push, report, train_gap
-from .console import fail
+from .bind import bind
+from .terminal import fail
 
 app = typer.Typer(
     name="camx",
@@ -20,14 +21,19 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Explain whole folders of images: which part of each picture speaks for a class.",
 )
-app.command("explain")(explain.explain)
-app.command("activations")(activations.activations)
-app.command("train-gap")(train_gap.train_gap)
-app.command("push")(push.push)
-app.command("layers")(layers.layers)
-app.command("models")(models.models)
-app.command("report")(report.report)
-app.command("merge")(merge.merge)
+#: Every command by its name, in the order of the help.
+COMMANDS: dict[str, Callable[..., int]] = {
+    "explain": explain.explain,
+    "activations": activations.activations,
+    "train-gap": train_gap.train_gap,
+    "push": push.push,
+    "layers": layers.layers,
+    "models": models.models,
+    "report": report.report,
+    "merge": merge.merge,
+}
+for name, command in COMMANDS.items():
+    app.command(name)(bind(command))
 
 
 def _show_version(wanted: bool) -> None:

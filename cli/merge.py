@@ -2,34 +2,43 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from cam_cli.options import Flag
 
-from . import flags
-from .console import fail, out, out_json
+from .run_command import AsJson, Quiet
+from .terminal import fail, out, out_json
 
 if TYPE_CHECKING:
     from cam_cli.distributed import Merged
 
 
-def merge(
-    output: Annotated[str, typer.Argument(metavar="OUT", help="The --output that the shards share.")],
-    as_json: flags.AsJson = False,
-    quiet: flags.Quiet = False,
-) -> int:
+@dataclass(frozen=True)
+class MergeJob:
+    """Which run."""
+
+    output: Annotated[str, Flag("The --output that the shards share.", argument=True, metavar="OUT")]
+    as_json: AsJson = False
+    quiet: Quiet = False
+
+
+def merge(job: MergeJob) -> int:
     """Join the parts of a sharded run: table, report and totals. Exit code 1 while a shard is missing or unfinished."""
     from cam_cli.distributed import merge as join
 
-    merged = join(output)
-    if as_json:
+    merged = join(job.output)
+    if job.as_json:
         unfinished = {str(shard): state for shard, state in merged.unfinished.items()}
-        out_json({"output": output, "unfinished": unfinished, **merged.record})
-    elif not quiet:
-        out(_text(merged, output))
+        out_json({"output": job.output, "unfinished": unfinished, **merged.record})
+    elif not job.quiet:
+        out(_text(merged, job.output))
     if merged.unfinished:
         states = ", ".join(f"{shard} {state}" for shard, state in merged.unfinished.items())
-        fail(f"Not all shards are finished: {states}. Run these again with their --shard, then `camx merge {output}`.")
+        fail(
+            f"Not all shards are finished: {states}. "
+            f"Run these again with their --shard, then `camx merge {job.output}`."
+        )
     return int(bool(merged.unfinished))
 
 

@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated
 
-import typer
+from cam_cli.options import Flag
 
-from .console import out, out_json
+from .terminal import out, out_json
+
+#: For commands that list something.
+PrintJson = Annotated[bool, Flag("Print JSON.", name="json")]
 
 
-def models(
-    pattern: Annotated[str, typer.Argument(help="A glob, or a word that the name contains.")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> int:
+@dataclass(frozen=True)
+class ModelsJob:
+    """Which names."""
+
+    pattern: Annotated[str, Flag("A glob, or a word that the name contains.", argument=True)] = ""
+    as_json: PrintJson = False
+
+
+def models(job: ModelsJob) -> int:
     """List the names usable with --model, of timm and torchvision."""
     from cam_cli.errors import CamxError, nearest
     from cam_cli.models.names import model_names
 
-    found = model_names(pattern)
+    found = model_names(job.pattern)
     if not found:
         known = {name for _, name in model_names()}
         raise CamxError(
-            f"No model matches {pattern!r}.{nearest(pattern, known)} Leave the pattern out to see all {len(known)}."
+            f"No model matches {job.pattern!r}.{nearest(job.pattern, known)}",
+            f"Leave the pattern out to see all {len(known)}.",
         )
     listed = [(library, name, name if library == "camx" else f"{library}/{name}") for library, name in found]
-    if as_json:
+    if job.as_json:
         out_json([{"name": name, "library": library, "model": model} for library, name, model in listed])
     else:
         out("\n".join(model for _, _, model in listed))

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated
 
-import typer
+from cam_cli.options import Flag
 
-from .console import out
+from .terminal import out
 
 
-def report(
-    output: Annotated[str, typer.Argument(help="The --output of a run of explain, activations or train-gap.")],
-) -> int:
+@dataclass(frozen=True)
+class ReportJob:
+    """Which run."""
+
+    output: Annotated[str, Flag("The --output of a run of explain, activations or train-gap.", argument=True)]
+
+
+def report(job: ReportJob) -> int:
     """Write report/index.html of a run, finished or not, from what it has left; needs no model and no GPU."""
     from cam_cli.report import build_report
 
-    out(build_report(output))
+    out(build_report(job.output))
     return 0

@@ -17,7 +17,7 @@ from cam_cli.cams.tracing.replay import StepCallback
 from cam_cli.images.geometry import Frame
 from cam_cli.images.listing import Inputs, Source, find
 from cam_cli.images.picture import Decodable, Picture, Unreadable, file_state
-from cam_cli.models.catalog import ModelSpec
+from cam_cli.models.options import ModelSpec
 from cam_cli.outputs.journal import OK, Row
 from cam_cli.outputs.renderer import Rendered, base_row
 from cam_cli.outputs.tables import table

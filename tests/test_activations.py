@@ -17,12 +17,14 @@ from torch import Tensor, nn
 
 from cam_cli import CamxError, FeatureLogger, WandbSink, load_model
 from cam_cli.features.layer import find_map_layer, maps_at
-from cam_cli.features.maps import LARGEST_MAP, Choice, feature_maps
-from cam_cli.features.reader import FeatureReader, ReadOptions
+from cam_cli.features.maps import LARGEST_MAP, feature_maps
+from cam_cli.features.options import Choice, ReadOptions
+from cam_cli.features.reader import FeatureReader
 from cam_cli.features.sheet import draw_sheet
 from cam_cli.images.listing import Source
 from cam_cli.images.picture import Picture, load
-from cam_cli.models.catalog import ModelSpec, Network
+from cam_cli.models.catalog import Network
+from cam_cli.models.options import ModelSpec
 from cli.main import run
 
 DOCS = Path(__file__).parents[1] / "docs" / "activations.md"
@@ -295,8 +297,8 @@ def test_a_network_of_zeros_gives_blank_rows_and_no_sheet(
     [
         (("--sort", "enrgy"), "Did you mean energy?"),
         (("--layer", "conv9"), "no layer 'conv9'"),
-        (("--precision", "fp64"), "Unknown precision"),
-        (("--batch-size", "0"), "--batch-size '0'"),
+        (("--precision", "fp64"), "is unknown"),
+        (("--batch-size", "0"), "--batch-size 0 is out of range"),
     ],
 )
 def test_mistakes_are_one_sentence_and_code_2(

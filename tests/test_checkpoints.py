@@ -24,8 +24,9 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from cam_cli.errors import CamxError
-from cam_cli.models.catalog import ModelSpec, Network, digest, load_model
+from cam_cli.models.catalog import Network, digest, load_model
 from cam_cli.models.checkpoints import read_checkpoint
+from cam_cli.models.options import ModelSpec
 
 ARCH = "test_resnet"
 

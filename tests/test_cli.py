@@ -12,15 +12,15 @@ from typing import Any
 
 import pytest
 
-from cam_cli.cams.engine.explainer import ExplainOptions
+from cam_cli.cams.engine.options import ExplainOptions
 from cam_cli.cams.engine.targets import Target
 from cam_cli.cams.methods.names import METHOD_NAMES
 from cam_cli.images.listing import Filters
 from cam_cli.images.shard import Shard
 from cam_cli.maps.colormaps import COLORMAPS
-from cam_cli.models.catalog import ModelSpec
-from cam_cli.models.preprocessing import PreprocessingOptions
-from cam_cli.outputs.drawing import FORMATS, SAVERS, Rendering
+from cam_cli.models.options import ModelSpec, PreprocessingOptions
+from cam_cli.outputs.drawing import SAVERS
+from cam_cli.outputs.options import FORMATS, Rendering
 from cam_cli.pipeline import Job
 from cli.main import run
 

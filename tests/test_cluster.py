@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cam_cli.cams.engine.explainer import ExplainOptions
+from cam_cli.cams.engine.options import ExplainOptions
 from cam_cli.distributed.actor import Actor, Attempts, packed, unpacked
 from cam_cli.distributed.cluster import run_on_ray
 from cam_cli.distributed.run import run
 from cam_cli.images.listing import Source
-from cam_cli.models.catalog import ModelSpec
+from cam_cli.models.options import ModelSpec
 from cam_cli.outputs.journal import Row
 from cam_cli.pipeline import Job, Stop
 from cam_cli.pipeline.explain import ExplainTask

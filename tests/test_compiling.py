@@ -20,8 +20,8 @@ from cam_cli.cams.target_layer.choose import choose_layer
 from cam_cli.cams.tracing.network_state import undisturbed
 from cam_cli.cams.tracing.upstream import UpstreamModules
 from cam_cli.images.geometry import Preprocessing
-from cam_cli.models.catalog import ModelSpec
 from cam_cli.models.hooks import hooked
+from cam_cli.models.options import ModelSpec
 from cam_cli.pipeline import Job
 from cam_cli.pipeline.explain import ExplainTask
 from cam_cli.pipeline.lanes import Lanes, engine_lanes

@@ -20,10 +20,11 @@ from cam_cli.cams.engine import device_decoding as decoding
 from cam_cli.cams.engine.device_decoding import Decoded, JpegDecoder
 from cam_cli.images.decode import decode
 from cam_cli.images.draft import decode_draft
-from cam_cli.images.geometry import CropMode, Preprocessing
+from cam_cli.images.geometry import Preprocessing
 from cam_cli.images.listing import Source
-from cam_cli.images.picture import CanvasSize, Encoded, Fetched, Picture, TooLarge, Unreadable, load
-from cam_cli.models.preprocessing import PreprocessingOptions
+from cam_cli.images.options import CanvasSize, CropMode
+from cam_cli.images.picture import Encoded, Fetched, Picture, TooLarge, Unreadable, load
+from cam_cli.models.options import PreprocessingOptions
 from cam_cli.pipeline.memory import InFlightMemory
 
 from .conftest import TINY, picture

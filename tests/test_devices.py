@@ -20,7 +20,7 @@ from cam_cli.distributed import devices, run
 from cam_cli.distributed.devices import devices_of
 from cam_cli.distributed.processes import Processes
 from cam_cli.errors import CamxError
-from cam_cli.models.catalog import ModelSpec
+from cam_cli.models.options import ModelSpec
 from cam_cli.pipeline import Job, Progress
 from cam_cli.pipeline.progress import Silent
 

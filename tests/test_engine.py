@@ -13,7 +13,8 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from cam_cli.cams.engine.explainer import Explainer, ExplainOptions
+from cam_cli.cams.engine.explainer import Explainer
+from cam_cli.cams.engine.options import ExplainOptions
 from cam_cli.cams.engine.targets import Target
 from cam_cli.cams.methods.registry import METHODS
 from cam_cli.cams.target_layer.choose import choose_layer

@@ -19,8 +19,9 @@ import numpy as np
 import pytest
 import timm
 import torch
-from cam_cli.cams.heatmaps import decoded
 from PIL import Image
+
+from cam_cli.maps.sketch import decode as decoded
 
 from .conftest import TINY, picture
 

@@ -17,9 +17,10 @@ from torchvision.models import get_model_weights
 from cam_cli.cams.engine.batches import Runner
 from cam_cli.cams.engine.explainer import Explainer
 from cam_cli.images.decode import decode
-from cam_cli.images.geometry import CropMode, Frame, Preprocessing, fitted, scaled_for_crop
+from cam_cli.images.geometry import Frame, Preprocessing, fitted, scaled_for_crop
 from cam_cli.images.listing import Source
-from cam_cli.images.picture import CanvasSize, Picture, canvas_size, load, prepare
+from cam_cli.images.options import CanvasSize, CropMode
+from cam_cli.images.picture import Picture, canvas_size, load, prepare
 from cam_cli.maps.heatmap import normalised, placed, seen
 from cam_cli.maps.measures import measured, on_raster
 from cam_cli.maps.sketch import decode as decoded

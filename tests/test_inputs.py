@@ -25,7 +25,7 @@ from cam_cli.images import decode as decoding
 from cam_cli.images.decode import decode, read
 from cam_cli.images.listing import find
 from cam_cli.pipeline.progress import Progress
-from cli.console import Reporter, decimals, printable
+from cli.terminal import Reporter, decimals, printable
 
 from .conftest import TINY, picture
 

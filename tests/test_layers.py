@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from cam_cli.cams.target_layer.choose import choose_layer, list_layers
 from cam_cli.errors import CamxError
-from cam_cli.models.catalog import ModelSpec, load_model
-from cam_cli.models.preprocessing import PreprocessingOptions
+from cam_cli.models.catalog import load_model
+from cam_cli.models.options import ModelSpec, PreprocessingOptions
 
 from .networks import DeepHeadNet, InPlaceNet, seeded
 

@@ -16,7 +16,8 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from cam_cli.cams.engine.explainer import Explainer, ExplainOptions
+from cam_cli.cams.engine.explainer import Explainer
+from cam_cli.cams.engine.options import ExplainOptions
 from cam_cli.cams.engine.targets import Target
 from cam_cli.cams.methods import gradients, perturbation
 from cam_cli.cams.methods.augmentation import VIEWS

@@ -17,9 +17,10 @@ from cam_cli.errors import CamxError
 from cam_cli.images.geometry import Frame
 from cam_cli.maps.colormaps import COLORMAPS, palette
 from cam_cli.outputs import store
-from cam_cli.outputs.drawing import FORMATS, SAVERS, Drawing, Rendering, draw_overlay
+from cam_cli.outputs.drawing import SAVERS, Drawing, draw_overlay
 from cam_cli.outputs.folder import locked_folder, output_name
 from cam_cli.outputs.journal import Journal
+from cam_cli.outputs.options import FORMATS, Rendering
 from cam_cli.outputs.tables import columns, table
 
 
@@ -121,11 +122,11 @@ def test_colour_maps() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"save": ("overlay", "gif")}, "--save 'gif' is unknown"),
+        ({"save": ("overlay", "gif")}, "`save` 'gif' is unknown"),
         ({"colormap": "turb"}, "Did you mean turbo"),
-        ({"format": "tiff"}, "--format 'tiff'"),
-        ({"alpha": 1.5}, "--alpha 1.5"),
-        ({"size": 3}, "--size 3"),
+        ({"format": "tiff"}, "`format` 'tiff'"),
+        ({"alpha": 1.5}, "`alpha` 1.5"),
+        ({"size": 3}, "`size` 3"),
     ],
 )
 def test_impossible_renderings(values: dict[str, Any], message: str) -> None:

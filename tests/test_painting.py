@@ -17,13 +17,15 @@ from cam_cli.cams.engine import device_overlays
 from cam_cli.cams.engine.device_decoding import Decoded, JpegDecoder
 from cam_cli.cams.engine.device_overlays import OverlayRenderer
 from cam_cli.cams.engine.targets import Target
-from cam_cli.images.geometry import CropMode, Preprocessing
+from cam_cli.images.geometry import Preprocessing
 from cam_cli.images.listing import Source
+from cam_cli.images.options import CropMode
 from cam_cli.images.picture import Encoded, Fetched, Picture, load
 from cam_cli.maps.colormaps import COLORMAPS, palette
 from cam_cli.maps.explanation import ClassMap, Explanation, Prediction
-from cam_cli.outputs.drawing import Rendering, encode_thumbnail, overlay
+from cam_cli.outputs.drawing import encode_thumbnail, overlay
 from cam_cli.outputs.journal import BLANK
+from cam_cli.outputs.options import Rendering
 from cam_cli.outputs.renderer import ExplanationRenderer
 from cam_cli.pipeline.lanes import Lanes, Share
 from cam_cli.pipeline.memory import InFlightMemory

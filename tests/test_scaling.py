@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from cam_cli.cams.engine.explainer import ExplainOptions
+from cam_cli.cams.engine.options import ExplainOptions
 from cam_cli.distributed import run
 from cam_cli.distributed.cluster import run_on_ray
 from cam_cli.images.shard import Shard
-from cam_cli.models.catalog import ModelSpec
+from cam_cli.models.options import ModelSpec
 from cam_cli.pipeline import Job, Stop
 from cam_cli.pipeline.explain import ExplainTask
 from cam_cli.pipeline.progress import Silent

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from cam_cli.distributed import merge
-from cam_cli.distributed.scheduler import chosen_shard, device_of_rank
+from cam_cli.distributed.devices import device_of_rank
 from cam_cli.errors import CamxError
+from cam_cli.images.scheduler import chosen_shard
 from cam_cli.images.shard import Shard
 from cam_cli.outputs.shards import locked_shard_folder, merge_rows, parts_in
 

@@ -13,7 +13,8 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from cam_cli.cams.engine.explainer import Explainer, ExplainOptions
+from cam_cli.cams.engine.explainer import Explainer
+from cam_cli.cams.engine.options import ExplainOptions
 from cam_cli.cams.engine.targets import Scores, Target, as_columns, chosen
 from cam_cli.cams.target_layer.choose import choose_layer
 from cam_cli.cams.tracing.classifier import find_classifier
@@ -21,7 +22,8 @@ from cam_cli.cams.tracing.trace import trace
 from cam_cli.errors import CamxError
 from cam_cli.images.geometry import Frame
 from cam_cli.maps.heatmap import normalised
-from cam_cli.outputs.drawing import Drawing, Rendering, draw_overlay
+from cam_cli.outputs.drawing import Drawing, draw_overlay
+from cam_cli.outputs.options import Rendering
 
 from .conftest import TINY
 from .networks import InPlaceNet, RedDetector, network, seeded
@@ -244,7 +246,7 @@ def test_the_record_of_a_run_names_what_was_explained(camx: Camx, images: Path) 
 def test_progress_is_told_within_an_image(camx: Camx, images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from cam_cli.cams.tracing import replay
     from cam_cli.pipeline import loop
-    from cli.console import Reporter
+    from cli.terminal import Reporter
 
     told: list[tuple[int, int]] = []
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cam_cli.cams.engine.explainer import ExplainOptions
-from cam_cli.features.maps import Choice
+from cam_cli.features.options import Choice
 from cam_cli.features.reader import ReadOptions
 from cam_cli.models.catalog import ModelSpec
 from cam_cli.pipeline import ActivationsJob, Job

@@ -456,7 +456,8 @@ SCRIPT = """
 import os, signal, sys
 from cam_cli.tracking.background import Background, Patience
 from cam_cli.tracking.tracker import About, At, Shown, Table
-from cam_cli.tracking.wandb_run import WandbOptions, WandbTracker
+from cam_cli.tracking.wandb_run import WandbTracker
+from cam_cli.tracking.options import WandbOptions
 mode, start, picture, how = sys.argv[1:]
 patience = Patience(answer=1, start=float(start), finish=30)
 def tell(text): print(text, flush=True)

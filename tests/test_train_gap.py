@@ -16,18 +16,20 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
 
-from cam_cli.cams.engine.explainer import Explainer, ExplainOptions
+from cam_cli.cams.engine.explainer import Explainer
+from cam_cli.cams.engine.options import ExplainOptions
 from cam_cli.errors import CamxError
-from cam_cli.features.maps import Choice
-from cam_cli.features.reader import FeatureReader, ReadOptions
+from cam_cli.features.options import Choice, ReadOptions
+from cam_cli.features.reader import FeatureReader
 from cam_cli.features.sheet import draw_sheet
 from cam_cli.images.picture import Picture, load
-from cam_cli.models.catalog import ModelSpec, load_model
+from cam_cli.models.catalog import load_model
 from cam_cli.models.gap import GapHead, GapNetwork, idle_behind
 from cam_cli.models.hooks import TargetLayer, features_at
 from cam_cli.models.layouts import Layout
-from cam_cli.models.preprocessing import PreprocessingOptions
+from cam_cli.models.options import ModelSpec, PreprocessingOptions
 from cam_cli.outputs.ticks import epoch_ticks, value_ticks
+from cam_cli.parsers import byte_count
 from cam_cli.training.batches import Order
 from cam_cli.training.cache import FeatureStore
 from cam_cli.training.data import find_dataset
@@ -38,7 +40,6 @@ from cam_cli.training.pictures import Pictures
 from cam_cli.training.progress import Silent, TrainProgress
 from cam_cli.training.run import train
 from cli.main import run
-from cli.train_gap import byte_count
 
 RESNET = ModelSpec("timm/test_resnet", pretrained=False, preprocessing=PreprocessingOptions(image_size=64))
 

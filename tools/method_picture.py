@@ -15,7 +15,8 @@ from cam_cli.cams.engine.targets import Target
 from cam_cli.cams.methods.registry import METHODS
 from cam_cli.maps.explanation import ClassMap, Explanation
 from cam_cli.models.catalog import Network
-from cam_cli.outputs.drawing import Rendering, draw_overlay, drawing_of
+from cam_cli.outputs.drawing import draw_overlay, drawing_of
+from cam_cli.outputs.options import Rendering
 
 SAMPLE = Path(__file__).parents[1] / "sample_images" / "cat-and-dog.jpg"
 CLASS, COLUMNS, SIDE, GAP, TEXT = "cat", 7, 200, 6, 22

@@ -11,7 +11,8 @@ from cam_cli import Explainer, ExplainOptions, load_model
 from cam_cli.cams.engine.targets import Target
 from cam_cli.maps.explanation import Explanation
 from cam_cli.maps.heatmap import normalised
-from cam_cli.outputs.drawing import Drawing, Rendering, draw_overlay
+from cam_cli.outputs.drawing import Drawing, draw_overlay
+from cam_cli.outputs.options import Rendering
 
 ROWS = (("cat-and-dog.jpg", "fish-and-boat.jpg"), ("car-and-house.jpg", "rabbit-and-mushroom.jpg"))
 WIDTH, HEIGHT, GAP, TEXT = 256, 192, 6, 24

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from cam_cli.models.catalog import ModelSpec
+from cam_cli.models.options import ModelSpec
 from cam_cli.pipeline import Job, run
 
 SAMPLES = Path(__file__).parents[1] / "sample_images"

@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 
 from cam_cli.errors import CamxError
 from cam_cli.models.libraries import Architecture, TimmModel, TorchvisionModel, timm_names, torchvision_names
-from cam_cli.models.preprocessing import PreprocessingOptions
+from cam_cli.models.options import PreprocessingOptions
 
 #: Arguments by which families say how deep they are, with the values of a shallow one.
 _SHALLOW: tuple[tuple[str, Any], ...] = (

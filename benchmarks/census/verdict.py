@@ -20,7 +20,7 @@ from cam_cli.cams.tracing.trace import Trace, trace
 from cam_cli.errors import CamxError
 from cam_cli.images.geometry import Preprocessing
 from cam_cli.models.hooks import TargetLayer
-from cam_cli.models.preprocessing import PreprocessingOptions
+from cam_cli.models.options import PreprocessingOptions
 
 from .specimens import QuickDraws, Specimen, resized_args
 

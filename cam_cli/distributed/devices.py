@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..cams.engine.batches import find_device
@@ -184,3 +184,14 @@ class _Run:
         summary = Summary(self._plan(), progress, seconds, self._batch_size, state, self._stop.signal)
         fingerprint = next(iter(self._fingerprints.values()))
         return finish_run(self._task, self._folder, self._inputs, fingerprint, summary, self._observer)
+
+
+def device_of_rank(device: str, environment: Mapping[str, str]) -> str:
+    """Under torchrun, `auto` is the CUDA device of this process among those of its machine."""
+    rank = environment.get("LOCAL_RANK", "")
+    if device != "auto" or not rank.isdecimal():
+        return device
+    import torch
+
+    count = torch.cuda.device_count()
+    return f"cuda:{int(rank) % count}" if count else device

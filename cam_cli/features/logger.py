@@ -18,7 +18,8 @@ from ..errors import CamxError
 from ..models.hooks import hooked
 from ..models.layouts import Path, tensors_in
 from .layer import as_map, find_map_layer, maps_at, no_map, prefix_counts, watched
-from .maps import Choice, feature_maps
+from .maps import feature_maps
+from .options import Choice
 from .sheet import draw_sheet
 from .sinks import Sink, as_sink
 

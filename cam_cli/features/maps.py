@@ -10,37 +10,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import CamxError, nearest
 from ..images.geometry import fitted
 from ..images.picture import Picture
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-SORTS = ("energy", "index")
+    from .options import Choice
+
 #: Long side in pixels to which larger maps are reduced (by area) before they are drawn.
 LARGEST_MAP = 128
 #: Levels per sign: a map is drawn with −255 … 255.
 LEVELS = 255
-
-
-@dataclass(frozen=True)
-class Choice:
-    """Which channels are shown and in which order. energy: highest mean square first, ties by index.
-
-    `max_channels` counts from 1. Raises `CamxError` for values that do not exist.
-    """
-
-    sort: str = "energy"
-    max_channels: int = 64
-
-    def __post_init__(self) -> None:
-        if self.sort not in SORTS:
-            raise CamxError(
-                f"--sort {self.sort!r} is unknown.{nearest(self.sort, SORTS)} It is one of {', '.join(SORTS)}."
-            )
-        if self.max_channels < 1:
-            raise CamxError(f"--max-channels {self.max_channels}: at least one channel must be shown.")
 
 
 @dataclass(frozen=True)

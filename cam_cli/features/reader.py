@@ -4,30 +4,16 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..cams.engine.batches import Runner, check_precision
-from ..cams.target_layer.choose import AUTO
+from ..cams.engine.batches import Runner
 from ..cams.target_layer.probe import probe_picture
 from ..images.picture import Decodable, Picture
 from ..models.catalog import Network
 from .layer import find_map_layer, maps_at
-from .maps import Choice, Reading, feature_maps
-
-
-@dataclass(frozen=True)
-class ReadOptions:
-    """What to read and how to run. `layer` auto: the first convolution. Raises `CamxError` for an unknown precision."""
-
-    layer: str = AUTO
-    choice: Choice = Choice()
-    device: str = "auto"
-    precision: str = "auto"
-
-    def __post_init__(self) -> None:
-        check_precision(self.precision)
+from .maps import Reading, feature_maps
+from .options import ReadOptions
 
 
 class FeatureReader:

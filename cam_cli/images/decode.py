@@ -13,12 +13,11 @@ import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from ..errors import UnreadableImage
+from .options import MAX_PIXELS
 
 #: Formats whose decoders run inside Pillow and its libraries; no interpreter, no external program.
 FORMATS = ("AVIF", "BMP", "DIB", "GIF", "ICO", "JPEG", "JPEG2000", "PNG", "PPM", "QOI", "TGA", "TIFF", "WEBP")
 
-#: Pictures with more pixels are refused at the header (Pillow's own warning threshold).
-MAX_PIXELS = 178_956_970
 MAX_BYTES = 1 << 30
 
 #: What decoding takes at most: the picture in its mode, turned upright, over white, as RGB; four bytes each.

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
-from .decode import MAX_PIXELS, loaded, opened
+from .decode import loaded, opened
 from .geometry import Extent, Frame
+from .options import MAX_PIXELS
 from .orientation import orientation_of
 
 _SCALES = (8, 4, 2)

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import PurePath
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 from ..errors import CamxError
+from ..options import INPUT, Flag
 from ..run_layout import JOURNAL, RESULT_FOLDERS, TRACKER_FOLDERS
 from .keys import distinct_key, image_key
 from .remote import is_remote, listed
@@ -86,8 +87,19 @@ class Inputs:
 class Filters:
     """Which files count: `include` replaces the rule of extensions in folders, `exclude` leaves images out."""
 
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
+    include: Annotated[
+        tuple[str, ...],
+        Flag(
+            "Take these files from folders, instead of those with image extensions. Repeatable.",
+            panel=INPUT,
+            repeatable=True,
+            example="*.jpg",
+        ),
+    ] = ()
+    exclude: Annotated[
+        tuple[str, ...],
+        Flag("Leave these images out. Repeatable.", panel=INPUT, repeatable=True, example="*_mask.png"),
+    ] = ()
 
 
 class _Entry(NamedTuple):

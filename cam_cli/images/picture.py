@@ -5,24 +5,20 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from ..errors import UnreadableImage
-from .decode import MAX_PIXELS, NeedsMemory, allow_pixels, decode, opened, read
+from .decode import NeedsMemory, allow_pixels, decode, opened, read
 from .draft import decode_draft
 from .geometry import Extent, Frame, Preprocessing, fitted
 from .jpeg import is_plain
 from .listing import Source
+from .options import MAX_PIXELS, CanvasSize
 from .orientation import Orientation, orientation_of
 
-#: How large the picture under an overlay is: a long side in pixels, its own size, or as the network saw it.
-CanvasSize = int | Literal["original", "model"]
-
-#: How JPEG files are decoded: as they are, at a smaller scale that is enough, or where the network runs.
-DECODINGS = ("exact", "draft", "device")
 #: What a device resizes as Pillow does, and how large a picture may be there: its memory is not asked for, and where a
 #: side becomes much smaller, a kernel would need too much of it at once.
 _ON_DEVICE = ("bilinear", "bicubic")

@@ -20,21 +20,8 @@ from .classes import ClassNames, checked, read_class_names
 from .gap import GapDescription, GapNetwork
 from .libraries import Architecture
 from .names import DEMO, DEMO_FILE, find_architecture, is_name
-from .preprocessing import PreprocessingOptions, overridden
-
-
-@dataclass(frozen=True)
-class ModelSpec:
-    """Which network, as the user asks for it. `ema` None takes averaged weights where a checkpoint has them."""
-
-    name: str
-    checkpoint: str | None = None
-    pretrained: bool = True
-    args: Mapping[str, Any] = field(default_factory=dict)
-    class_names: str | None = None
-    ema: bool | None = None
-    preprocessing: PreprocessingOptions = PreprocessingOptions()
-    seed: int = 0
+from .options import ModelSpec, PreprocessingOptions
+from .preprocessing import overridden
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from ..errors import CamxError
 from ..images.geometry import Preprocessing
 from . import hub
 from .classes import ClassNames, imagenet
-from .preprocessing import PreprocessingOptions, overridden, per_channel, resolved
+from .options import PreprocessingOptions
+from .preprocessing import overridden, per_channel, resolved
 from .timm_import import import_timm
 
 

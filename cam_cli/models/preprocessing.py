@@ -2,37 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, cast
 
 from ..errors import CamxError
-from ..images.geometry import CROP_MODES, INTERPOLATIONS, CropMode, Preprocessing, scaled_for_crop
-
-
-@dataclass(frozen=True)
-class PreprocessingOptions:
-    """What the user sets over the model's own data configuration; None keeps the model's."""
-
-    image_size: int | None = None
-    mean: tuple[float, ...] | None = None
-    std: tuple[float, ...] | None = None
-    crop_pct: float | None = None
-    crop_mode: str | None = None
-    interpolation: str | None = None
-
-    def __post_init__(self) -> None:
-        for flag, values in (("--mean", self.mean), ("--std", self.std)):
-            if values is not None and not all(math.isfinite(v) for v in values):
-                raise CamxError(f"{flag} {values}: finite numbers are needed, for pixels in [0, 1].")
-        if self.std is not None and min(self.std) <= 0:
-            raise CamxError(f"--std {self.std}: a standard deviation is above 0.")
-        if self.crop_mode is not None and self.crop_mode not in CROP_MODES:
-            raise CamxError(f"--crop-mode {self.crop_mode!r} is unknown; it is one of {', '.join(CROP_MODES)}.")
-        if self.interpolation is not None and self.interpolation not in INTERPOLATIONS:
-            raise CamxError(
-                f"--interpolation {self.interpolation!r} is unknown; it is one of {', '.join(INTERPOLATIONS)}."
-            )
+from ..images.geometry import INTERPOLATIONS, Preprocessing, scaled_for_crop
+from ..images.options import CropMode
+from .options import PreprocessingOptions
 
 
 def per_channel(values: Any, channels: int) -> tuple[float, ...]:

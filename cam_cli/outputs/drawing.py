@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
-from ..errors import CamxError, nearest
+from ..errors import CamxError
 from ..images.geometry import Frame
-from ..images.picture import CanvasSize, Picture
-from ..maps.colormaps import COLORMAPS, TWO_SIDED, palette
+from ..images.picture import Picture
+from ..maps.colormaps import TWO_SIDED, palette
 from ..maps.heatmap import UNSEEN, normalised, placed, seen
+from .options import Rendering
 from .png import encode_png
 
 if TYPE_CHECKING:
@@ -22,37 +23,6 @@ if TYPE_CHECKING:
 
 #: What the network did not see, as a table of levels for the three channels.
 _DIMMED = [round(level * UNSEEN) for level in range(256)] * 3
-
-
-@dataclass(frozen=True)
-class Rendering:
-    """How maps are shown. `size`: long side of the overlay, `original` or `model`; `alpha`: share of the colour.
-
-    Raises `CamxError` for values that do not exist.
-    """
-
-    save: tuple[str, ...] = ("overlay",)
-    size: CanvasSize = 512
-    colormap: str = "turbo"
-    alpha: float = 0.5
-    format: str = "png"
-
-    def __post_init__(self) -> None:
-        for kind in self.save:
-            _require("--save", kind, SAVERS)
-        _require("--colormap", self.colormap, COLORMAPS)
-        _require("--format", self.format, FORMATS)
-        if not 0 <= self.alpha <= 1:
-            raise CamxError(f"--alpha {self.alpha} is outside 0 … 1: the share of the colour over the picture.")
-        if isinstance(self.size, int) and self.size < 16:
-            raise CamxError(
-                f"--size {self.size} is too small to see anything. Give 16 pixels or more, `original` or `model`."
-            )
-
-
-def _require(flag: str, value: str, known: Collection[str]) -> None:
-    if value not in known:
-        raise CamxError(f"{flag} {value!r} is unknown.{nearest(value, known)} It is one of {', '.join(known)}.")
 
 
 @dataclass(frozen=True)
@@ -161,8 +131,6 @@ _PIL_OPTIONS = {
     "jpg": {"quality": 90},
     "webp": {"quality": 90, "method": 2},
 }
-
-FORMATS = ("png", *_PIL_NAMES)
 
 SAVERS: dict[str, Saver] = {
     "overlay": Saver("overlays", lambda rendering: rendering.format, _overlay),

@@ -15,9 +15,11 @@ from ..features.results import rendered, table
 from ..images.listing import Inputs, Source, find
 from ..images.picture import Decodable, load
 from ..models.catalog import load_model
+from ..options import results
 from ..outputs.journal import Row
 from ..run_layout import ACTIVATIONS_TABLE
-from .job import ActivationsJob, common_fingerprint, decoding_as
+from .fingerprint import common_fingerprint
+from .job import ActivationsJob, decoding_as
 from .progress import Observer, Plan, Silent, Summary
 from .session import plan_task, run_task
 from .stop import Stop
@@ -71,7 +73,7 @@ class ActivationsTask:
         return {
             "command": "activations",
             **common_fingerprint(self.job, engine, base),
-            **dataclasses.asdict(self.job.read.choice),
+            **results(self.job.read.choice),
         }
 
     def run_batch(self, engine: FeatureReader, images: Sequence[Decodable]) -> Sequence[Reading]:

@@ -26,7 +26,8 @@ from ..outputs.renderer import ExplanationRenderer
 from ..outputs.tables import table
 from ..report import thumbnail_side
 from ..run_layout import TABLE
-from .job import Job, decoding_as, fingerprint
+from .fingerprint import fingerprint
+from .job import Job, decoding_as
 from .lanes import as_in_a_lane
 from .progress import Observer, Plan, Silent, Summary
 from .session import plan_task, run_task

@@ -1,25 +1,34 @@
-"""What is asked for, as one value that is passed once, and what the results depend on."""
+"""The jobs of the commands over images: every option, its default and its words, and what must not go together."""
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
-from dataclasses import dataclass
-from typing import Any, TypeVar
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
-from ..cams.engine.device_decoding import check_decoder
-from ..cams.engine.explainer import Explainer, ExplainOptions
-from ..errors import CamxError, nearest
-from ..features.reader import ReadOptions
-from ..images.decode import MAX_PIXELS
+from ..cams.engine.options import ExplainOptions
+from ..errors import CamxError
+from ..features.options import ReadOptions
 from ..images.listing import Filters
-from ..images.picture import DECODINGS
+from ..images.options import DECODINGS, MAX_PIXELS
+from ..images.scheduler import chosen_shard
 from ..images.shard import Shard
-from ..models.catalog import ModelSpec
-from ..outputs.drawing import Rendering
-from .progress import Engine
+from ..models.options import ModelSpec
+from ..options import BEHAVIOUR, FILLED, INPUT, OUTPUT, SPEED, Flag, check
+from ..outputs.options import Rendering
 
-E = TypeVar("E", bound=Engine)
+if TYPE_CHECKING:
+    from .progress import Engine
+
+ENGINES = ("local", "ray")
+Output = Annotated[str, Flag("Folder for the results.", short="-o", panel=OUTPUT)]
+
+E = TypeVar("E", bound="Engine")
+
+
+def _shard(text: str) -> Shard | None:
+    return chosen_shard(text, os.environ)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,103 +37,152 @@ class RunOptions:
 
     `image_timeout`: seconds for decoding one image, 0 for no limit. `report`: write the page at the end. `shard`: these
     images only, in a part of the output folder. `processes`: how many share the machine. `engine`: local, or ray, on
-    the cluster at `ray_address` or one of its own. `decode`: how, see docs/decoding.md. `command` is kept for the
-    record only. Raises `CamxError` for a way of decoding that does not exist.
+    the cluster at `ray_address` or one of its own. `decode`: how, see docs/decoding.md. `command` and `origins` (where
+    the value of each option comes from, by its name) are kept for the record only. Raises `CamxError` for values that
+    do not exist.
     """
 
-    sources: tuple[str, ...]
+    sources: Annotated[
+        tuple[str, ...],
+        Flag(
+            "Images, folders, globs, tar files, s3:// gs:// hf:// http:// addresses, @list.txt, @list.csv (column "
+            "image, optional label), or - for paths on stdin.",
+            argument=True,
+        ),
+    ]
     model: ModelSpec
-    output: str
     filters: Filters = Filters()
-    limit: int | None = None
-    overwrite: bool = False
-    batch_size: int | None = None
-    workers: int | None = None
-    max_pixels: int = MAX_PIXELS
-    image_timeout: float = 30.0
-    fail_fast: bool = False
+    limit: Annotated[int | None, Flag("Only the first N images.", panel=INPUT, min=1, example="100")] = None
+    output: Output
+    overwrite: Annotated[bool, Flag("Replace the results of another run in that folder.", panel=OUTPUT)] = False
     report: bool = False
+    batch_size: Annotated[
+        int | None, Flag("Images per batch, or auto.", short="-b", panel=SPEED, none="auto", min=1)
+    ] = None
+    workers: Annotated[
+        int | None,
+        Flag("Processes that decode, and as many that draw, or auto.", short="-j", panel=SPEED, none="auto", min=1),
+    ] = None
+    decode: Annotated[
+        str,
+        Flag(
+            "JPEG files: exact, draft (large ones at a scale that is enough), or device (where the network runs).",
+            panel=SPEED,
+            choices=DECODINGS,
+            results=True,
+            page="decoding.md",
+        ),
+    ] = "exact"
+    fail_fast: Annotated[bool, Flag("Stop after the first failed image.", panel=BEHAVIOUR)] = False
+    max_pixels: Annotated[int, Flag("Refuse larger pictures at their header.", panel=BEHAVIOUR, min=1)] = MAX_PIXELS
+    image_timeout: Annotated[
+        float,
+        Flag(
+            "Seconds for decoding one image, 0 for no limit: what takes longer is a failed row.",
+            panel=BEHAVIOUR,
+            min=0,
+        ),
+    ] = 30.0
     shard: Shard | None = None
-    processes: int = 1
     engine: str = "local"
     ray_address: str | None = None
-    decode: str = "exact"
-    command: str = ""
+    processes: int = 1
+    command: Annotated[str, FILLED] = ""
+    origins: Annotated[Mapping[str, str], FILLED] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
-        if self.decode not in DECODINGS:
-            known = ", ".join(DECODINGS)
+        check(self)
+        if self.engine == "local" and self.ray_address is not None:
+            raise CamxError("`ray_address` is for `engine=ray`.", "Give both, or neither.", field="ray_address")
+        if self.engine == "ray" and self.shard is not None:
             raise CamxError(
-                f"--decode {self.decode!r} is unknown.{nearest(self.decode, DECODINGS)} It is one of {known}."
+                "`shard` is for runs without a cluster: Ray divides the images itself.", "Leave it out.", field="shard"
             )
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job(RunOptions):
+class ExplainJob(RunOptions):
     """Everything that `camx explain` does. `labels` is `folder`, a CSV file, or None."""
 
-    output: str = "camx-out"
+    labels: Annotated[
+        str | None,
+        Flag(
+            "Ground truth: `folder` (class folders) or a CSV with image,label.",
+            panel=INPUT,
+            order=-1,
+            example="folder",
+        ),
+    ] = None
     explain: ExplainOptions = ExplainOptions()
     rendering: Rendering = Rendering()
-    labels: str | None = None
-    report: bool = True
+    output: Output = "camx-out"
+    report: Annotated[
+        bool,
+        Flag("Write report/index.html, with thumbnails of the pictures.", panel=OUTPUT, page="report.md"),
+    ] = True
+    shard: Annotated[
+        Shard | None,
+        Flag(
+            "Do one share of the images: i/n, or auto (auto/n) for what the scheduler says. `camx merge` joins them.",
+            panel=SPEED,
+            order=1,
+            parse=_shard,
+            example="1/8",
+            page="scaling.md",
+        ),
+    ] = None
+    engine: Annotated[
+        str,
+        Flag(
+            "local, or ray: an actor per GPU of a cluster (needs camx[ray]).",
+            panel=SPEED,
+            order=1,
+            choices=ENGINES,
+            page="scaling.md",
+        ),
+    ] = "local"
+    ray_address: Annotated[
+        str | None,
+        Flag(
+            "The Ray cluster to use: auto, or HOST:PORT. Without it one is started on this machine.",
+            panel=SPEED,
+            order=1,
+            example="auto",
+        ),
+    ] = None
 
     def __post_init__(self) -> None:
         RunOptions.__post_init__(self)
         if self.explain.compile and self.batch_size == 1:
             raise CamxError(
-                "--compile works on batches of two and more pictures. Leave --compile or --batch-size 1 out."
+                "`compile` works on batches of two and more pictures.", "Leave `compile` or `batch_size=1` out."
             )
+
+
+@dataclass(frozen=True)
+class Unnamed(ModelSpec):
+    """A network whose classes do not matter."""
+
+    class_names: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class ActivationsJob(RunOptions):
     """Everything that `camx activations` does."""
 
-    output: str = "camx-activations"
+    model: Unnamed
+    output: Output = "camx-activations"
     read: ReadOptions = ReadOptions()
 
 
 def decoding_as(job: RunOptions, engine: E) -> E:
     """The engine. Raises `CamxError` if it cannot decode as the job wants it to."""
     if job.decode == "device":
+        from ..cams.engine.device_decoding import check_decoder
+
         check_decoder(engine.device)
     return engine
 
 
-def common_fingerprint(job: RunOptions, engine: Engine, base: str) -> dict[str, Any]:
-    """What the results of every command depend on: the images' folder, the network, its preprocessing, the layer.
-
-    Exact decoding is not named: folders of runs that knew no other way go on.
-    """
-    network = engine.network
-    return {
-        "inputs": base,
-        "model": network.name,
-        "model_args": dict(network.args),
-        "weights": network.digest,
-        "preprocessing": dataclasses.asdict(network.preprocessing),
-        "precision": engine.precision,
-        "layer": engine.layer.name,
-        **({} if job.decode == "exact" else {"decode": job.decode}),
-    }
-
-
-def fingerprint(job: Job, explainer: Explainer, base: str) -> dict[str, Any]:
-    """What the results depend on, key by key. A folder holds results of one fingerprint only."""
-    names = "\n".join(explainer.network.classes.names)
-    rendering = dataclasses.replace(job.rendering, save=tuple(sorted(job.rendering.save)))
-    return {
-        "command": "explain",
-        **common_fingerprint(job, explainer, base),
-        "class_names": hashlib.sha256(names.encode()).hexdigest()[:16],
-        "methods": list(job.explain.methods),
-        "targets": [dataclasses.asdict(target) for target in job.explain.targets],
-        "layers": [layer.name for layer in explainer.layers],
-        "evidence": job.explain.evidence,
-        "smooth": job.explain.smooth,
-        "threshold": job.explain.threshold if job.explain.multi_label else None,
-        "seed": job.explain.seed,
-        "top_k": job.explain.top_k,
-        "rendering": dataclasses.asdict(rendering),
-    }
+#: The name of `ExplainJob` before there were jobs of other commands.
+Job = ExplainJob

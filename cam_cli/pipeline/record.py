@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, cast
 
+from ..options import recorded
 from ..outputs.record import RunRecord
 from ..outputs.versions import versions
 from .job import RunOptions
@@ -19,7 +20,7 @@ def record(job: RunOptions, fingerprint: Mapping[str, Any], summary: Summary) ->
         **summary.as_dict(),
         "command": job.command,
         "plan": dataclasses.asdict(summary.plan),
-        "job": dataclasses.asdict(job),
+        **recorded(job),
         "fingerprint": dict(fingerprint),
         "versions": versions(),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),

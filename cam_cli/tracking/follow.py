@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ..options import recorded
 from ..outputs.versions import versions
 from ..pipeline.job import RunOptions
 from ..pipeline.progress import Observer, Plan, Progress
@@ -85,7 +86,7 @@ class FollowedRun(_Followed):
         # The folder is ours now and says what its results depend on.
         with open(f"{self._output}/{RECORD}", encoding="utf-8") as file:
             record = json.load(file)
-        job = dataclasses.asdict(self._job)
+        job = recorded(self._job)["job"]
         self._begin({"fingerprint": record["fingerprint"], "plan": dataclasses.asdict(plan), "job": job})
 
     def advanced(self, progress: Progress) -> None:
@@ -119,7 +120,7 @@ class FollowedTraining(_Followed):
     def planned(self, plan: TrainPlan) -> None:
         self._observer.planned(plan)
         self._pictures = plan.first_epoch
-        self._begin({"plan": dataclasses.asdict(plan), "job": dataclasses.asdict(self._job)})
+        self._begin({"plan": dataclasses.asdict(plan), "job": recorded(self._job)["job"]})
 
     def advanced(self, progress: TrainProgress) -> None:
         self._observer.advanced(progress)

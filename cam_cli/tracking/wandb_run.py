@@ -9,41 +9,22 @@ import secrets
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from ..errors import CamxError, nearest
+from ..errors import CamxError
 from ..models.timm_import import WANDB_HIDDEN
 from ..outputs import store
 from ..outputs.folder import explained_errors
 from .background import Patience
+from .options import WandbOptions
 from .tracker import Files, RunInfo, Scalar, Step, Value
 from .wandb_values import artifact, as_wandb
 
-MODES = ("auto", "online", "offline")
 #: In OUT: which W&B run its results belong to.
 RUN_FILE = ".wandb-run"
 _DATA_DIR = "WANDB_DATA_DIR"
 #: The share of the patience at the end after which W&B gives up by itself and says so.
 _OF_FINISH = 0.8
-
-
-@dataclass(frozen=True)
-class WandbOptions:
-    """Where a run goes. `mode` auto: online if there is a key and a server that answers, else offline. None: what
-    W&B's own settings say; `project` camx, `name` as the run calls itself. Raises `CamxError` for an unknown mode."""
-
-    project: str | None = None
-    entity: str | None = None
-    name: str | None = None
-    group: str | None = None
-    tags: tuple[str, ...] = ()
-    mode: str = "auto"
-
-    def __post_init__(self) -> None:
-        if self.mode not in MODES:
-            known = ", ".join(MODES)
-            raise CamxError(f"--wandb-mode {self.mode!r} is unknown.{nearest(self.mode, MODES)} It is one of {known}.")
 
 
 class WandbTracker:

@@ -8,10 +8,11 @@ from itertools import chain, zip_longest
 
 from PIL import Image
 
-from ..cams.engine.explainer import Explainer, ExplainOptions
+from ..cams.engine.explainer import Explainer
+from ..cams.engine.options import ExplainOptions
 from ..cams.engine.targets import Target
-from ..features.maps import Choice
-from ..features.reader import FeatureReader, ReadOptions
+from ..features.options import Choice, ReadOptions
+from ..features.reader import FeatureReader
 from ..features.sheet import draw_sheet
 from ..images.geometry import Preprocessing
 from ..images.picture import Picture, load
@@ -20,8 +21,9 @@ from ..maps.heatmap import normalised
 from ..models.catalog import Network
 from ..models.classes import ClassNames
 from ..models.gap import GapNetwork
-from ..outputs.drawing import Drawing, Rendering, draw_overlay, encode_image
+from ..outputs.drawing import Drawing, draw_overlay, encode_image
 from ..outputs.folder import OutputFolder, output_name
+from ..outputs.options import Rendering
 from .data import Dataset, Sample
 from .job import TrainJob
 from .state import ACTIVATIONS, CAMS

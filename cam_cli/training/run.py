@@ -13,6 +13,7 @@ import torch
 from ..errors import CamxError
 from ..models.catalog import Network
 from ..models.gap import GapDescription, GapNetwork
+from ..options import recorded
 from ..outputs.folder import OutputFolder, locked_folder
 from ..outputs.versions import versions
 from ..run_layout import METRICS
@@ -259,7 +260,7 @@ class _Training:
             **summary.as_dict(),
             "command": self._job.command,
             "plan": dataclasses.asdict(summary.plan),
-            "job": dataclasses.asdict(self._job),
+            **recorded(self._job),
             "fingerprint": self._depends_on,
             "versions": versions(),
             "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),

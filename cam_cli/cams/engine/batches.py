@@ -179,12 +179,6 @@ class DeviceFailed(CamxError):
     """The device answers nothing more in this process."""
 
 
-def check_precision(precision: str) -> None:
-    """Raises `CamxError` for a precision that does not exist."""
-    if precision != "auto" and precision not in PRECISIONS:
-        raise CamxError(f"Unknown precision {precision!r}. Give auto, {', '.join(PRECISIONS)}.")
-
-
 def find_device(wanted: str) -> torch.device:
     """`auto` takes the first CUDA device, then Apple's, then the CPU. Raises `CamxError` for one that is not there."""
     if wanted == "auto":

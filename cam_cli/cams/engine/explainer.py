@@ -6,7 +6,6 @@ import contextlib
 import copy
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 
 import torch
 from PIL import Image
@@ -20,55 +19,23 @@ from ...models.catalog import Network
 from ...models.classes import checked
 from ..methods.augmentation import VIEWS, average_views
 from ..methods.concepts import CONCEPTS
-from ..methods.fusion import Maps, check_methods, maps_of
+from ..methods.fusion import Maps, maps_of
 from ..methods.method import Method
 from ..methods.registry import METHODS
-from ..target_layer.choose import AUTO, choose_layer
+from ..target_layer.choose import choose_layer
 from ..target_layer.probe import probe_picture
 from ..tracing.classifier import Classifier, find_classifier
 from ..tracing.replay import Replay, StepCallback
 from ..tracing.trace import Trace, trace, traces
 from .backends import Compiled, compiled
-from .batches import Runner, check_precision
+from .batches import Runner
 from .device_overlays import OverlayRenderer
 from .inputs import as_pictures
-from .targets import Scores, Target, as_columns, chosen
+from .options import ExplainOptions
+from .targets import Scores, as_columns, chosen
 
 #: What the map of a method that reads no layer is called in its place.
 _PLACES = {"pixels": "input", "patches": "attention"}
-
-
-@dataclass(frozen=True)
-class ExplainOptions:
-    """What to explain and how to run. `precision` auto: bf16 on GPUs that have it, else fp32.
-
-    layers: one, or several whose maps become one. evidence: `for` a class, `against` it, or `both` in one map.
-    smooth: averages over the mirror image (`flip`), and also over contrasts (`aug`). multi_label: every class from
-    `threshold` on is predicted. seed: of methods that draw random numbers. compile: run what lies before the target
-    layer through torch.compile, which takes a while at the start; values stay the same within rounding.
-    Raises `CamxError` for values that do not exist.
-    """
-
-    methods: tuple[str, ...] = ("gradcam",)
-    targets: tuple[Target, ...] = (Target(),)
-    layers: tuple[str, ...] = (AUTO,)
-    top_k: int = 5
-    evidence: str = "for"
-    smooth: str = "none"
-    multi_label: bool = False
-    threshold: float = 0.5
-    seed: int = 0
-    device: str = "auto"
-    precision: str = "auto"
-    compile: bool = False
-
-    def __post_init__(self) -> None:
-        check_methods(self.methods, self.evidence, self.smooth)
-        if self.top_k < 1:
-            raise CamxError(f"--top-k {self.top_k}: at least one class is needed.")
-        if not 0 < self.threshold < 1:
-            raise CamxError(f"--threshold {self.threshold} is outside 0 … 1: it is a probability.")
-        check_precision(self.precision)
 
 
 class Explainer:

@@ -30,9 +30,12 @@ class Target:
         if text.startswith("top:"):
             count = text.removeprefix("top:")
             if not count.isdecimal() or int(count) < 1:
-                raise CamxError(f"--target {text!r}: K in top:K is a number from 1.")
+                raise CamxError(f"`target` {text!r}: K in top:K is a number from 1.", field="targets")
             return cls("top", top=int(count))
         return cls("class", name=text)
+
+    def __str__(self) -> str:
+        return self.name if self.kind == "class" else f"top:{self.top}" if self.kind == "top" else self.kind
 
     def resolved(self, names: ClassNames, count: int) -> Target:
         """Checked against a model of `count` classes; raises `CamxError` for a class it does not have."""

@@ -9,11 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from ...errors import CamxError, nearest
 from ..tracing.trace import Trace
 from .method import Concepts, Method
-from .names import EVIDENCE, SMOOTHINGS
-from .registry import METHODS
 
 
 @dataclass(frozen=True)
@@ -71,21 +68,3 @@ def _divided_by_peak(maps: Tensor) -> Tensor:
     """Divides maps by their peaks; a map that is nowhere positive becomes 0."""
     peak = maps.amax(dim=(2, 3), keepdim=True)
     return torch.where(peak > 0, maps / peak.clamp_min(1e-38), 0.0)
-
-
-def check_methods(names: Sequence[str], evidence: str, smooth: str) -> None:
-    """Raises `CamxError` for methods, evidence or smoothing that do not exist, or do not go together."""
-    for flag, value, known in (("--evidence", evidence, EVIDENCE), ("--smooth", smooth, SMOOTHINGS)):
-        if value not in known:
-            raise CamxError(f"{flag} {value!r} is unknown.{nearest(value, known)} It is one of {', '.join(known)}.")
-    for name in names:
-        if name not in METHODS:
-            raise CamxError(f"Unknown method {name!r}.{nearest(name, METHODS)} Methods: {', '.join(METHODS)}.")
-        method = METHODS[name]
-        if evidence != "for" and not method.signed:
-            raise CamxError(
-                f"--evidence {evidence}: the method {name} does not tell what speaks for a class from what speaks "
-                "against it. Use --evidence for, or a method such as gradcam."
-            )
-        if smooth != "none" and method.per == "concept":
-            raise CamxError(f"--smooth {smooth}: the concepts of {name} are others in every view. Use --smooth none.")

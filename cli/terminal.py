@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.markup import escape
 
+from .names import Names
+
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
@@ -24,9 +26,11 @@ _INTERVAL = 10.0
 class Reporter:
     """Tells on stderr how a run goes: a bar on a terminal, a line every 10 s elsewhere, nothing when quiet."""
 
-    def __init__(self, *, quiet: bool, verbose: bool, color: bool, layer: str = "target layer") -> None:
-        """`layer` is what the layer of the plan is called."""
-        self.quiet, self.verbose, self.layer = quiet, verbose, layer
+    def __init__(
+        self, *, quiet: bool, verbose: bool, color: bool, layer: str = "target layer", names: Names = Names()
+    ) -> None:
+        """`layer` is what the layer of the plan is called; `names` shows fields in warnings as flags."""
+        self.quiet, self.verbose, self.layer, self._names = quiet, verbose, layer, names
         self.console = Console(stderr=True, no_color=not color or None, highlight=False, soft_wrap=True)
         self._bar: Bar | None = None
         self._last = time.monotonic()
@@ -60,7 +64,7 @@ class Reporter:
     def warned(self, message: str) -> None:
         if self.quiet:
             return
-        self.console.print(f"[yellow]warning:[/] {escape(printable(message))}")
+        self.console.print(f"[yellow]warning:[/] {escape(printable(self._names.in_flags(message)))}")
 
     def said(self, message: str) -> None:
         """A word that is no warning."""

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.markup import escape
 
-from .console import printable
+from .names import Names
+from .terminal import printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -23,8 +24,9 @@ _INTERVAL = 10.0
 class TrainReporter:
     """Draws the progress of a training; nothing but warnings when quiet."""
 
-    def __init__(self, *, quiet: bool, verbose: bool, color: bool) -> None:
-        self.quiet, self.verbose = quiet, verbose
+    def __init__(self, *, quiet: bool, verbose: bool, color: bool, names: Names = Names()) -> None:
+        """`names` shows fields in warnings as flags."""
+        self.quiet, self.verbose, self._names = quiet, verbose, names
         self.console = Console(stderr=True, no_color=not color or None, highlight=False, soft_wrap=True)
         self._bar: Bar | None = None
         self._stage = ""
@@ -68,7 +70,7 @@ class TrainReporter:
             )
 
     def warned(self, message: str) -> None:
-        self.console.print(f"[yellow]warning:[/] {escape(printable(message))}")
+        self.console.print(f"[yellow]warning:[/] {escape(printable(self._names.in_flags(message)))}")
 
     def said(self, message: str) -> None:
         """A word that is no warning."""

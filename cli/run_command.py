@@ -6,11 +6,18 @@ import dataclasses
 import os
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
-from .console import Reporter, decimals, out, out_json
-from .options import allowed_failures
-from .tracking import TrackingFlags, follow_run
+from cam_cli.errors import CamxError
+from cam_cli.options import BEHAVIOUR, FILLED, Flag
+from cam_cli.parsers import Amount
+from cam_cli.tracking.options import TrackingOptions
+
+from .config import CONFIG
+from .names import Names
+from .terminal import Reporter, decimals, out, out_json
+from .tracking import follow_run
 
 if TYPE_CHECKING:
     from cam_cli.pipeline import Observer, Plan, Stop, Summary
@@ -25,7 +32,30 @@ _ADVICE = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
+AsJson = Annotated[bool, Flag("Print one summary object on stdout.", name="json", panel=BEHAVIOUR)]
+Quiet = Annotated[bool, Flag("No words; errors only.", short="-q", panel=BEHAVIOUR)]
+NoColor = Annotated[bool, Flag("No colours.", panel=BEHAVIOUR)]
+
+
+@dataclass(frozen=True)
+class RunFlags:
+    """What a command over images is told beside its job: when to fail, what to print, and where to log."""
+
+    tracking: TrackingOptions = TrackingOptions()
+    config: Annotated[str | None, CONFIG] = None
+    max_failures: Annotated[
+        Amount,
+        Flag("Images that may fail before the exit code is 1: N or P%.", panel=BEHAVIOUR, order=-1, parse=Amount.parse),
+    ] = Amount()
+    dry_run: Annotated[bool, Flag("Check everything, write nothing.", short="-n", panel=BEHAVIOUR)] = False
+    as_json: AsJson = False
+    quiet: Quiet = False
+    verbose: Annotated[bool, Flag("Tell more, with advice on speed.", short="-v", panel=BEHAVIOUR)] = False
+    no_color: NoColor = False
+    names: Annotated[Names, FILLED] = Names()
+
+
+@dataclass(frozen=True)
 class Words:
     """What a command calls things: the past participle of its work, its layer, its table."""
 
@@ -35,11 +65,36 @@ class Words:
     advice: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
-def show_plan(plan: Plan, words: Words, *, as_json: bool, quiet: bool) -> int:
-    """The end of `--dry-run`."""
-    if as_json:
+def run_command(
+    job: J,
+    run: RunFlags,
+    words: Words,
+    plan: Callable[[J], Plan],
+    execute: Callable[[J, Observer, Stop], Summary],
+) -> int:
+    """Plan or execute the job; the exit code. Progress, warnings and the summary are told, trackers as well."""
+    if job.shard is not None and run.tracking.wanted:
+        raise CamxError(
+            "`shard` knows its part alone: leave trackers out, and log the merged folder with `camx push`.",
+            field="shard",
+        )
+    if run.dry_run:
+        return _show_plan(plan(job), words, run)
+    reporter = Reporter(
+        quiet=run.quiet, verbose=run.verbose, color=not run.no_color, layer=words.layer, names=run.names
+    )
+
+    def go(observer: Observer) -> int:
+        return _to_end(job, execute, observer, reporter, words, run)
+
+    return follow_run(run.tracking, job, reporter, go)
+
+
+def _show_plan(plan: Plan, words: Words, run: RunFlags) -> int:
+    """The end of a dry run."""
+    if run.as_json:
         out_json(dataclasses.asdict(plan))
-    elif not quiet:
+    elif not run.quiet:
         out(
             f"{plan.images} images would be {words.done} with {plan.model} ({plan.weights})\n"
             f"{words.layer} {plan.layer} ({plan.grid}): {plan.layer_reason}\n"
@@ -48,55 +103,36 @@ def show_plan(plan: Plan, words: Words, *, as_json: bool, quiet: bool) -> int:
     return 0
 
 
-def run_to_end(
-    job: J,
-    run: Callable[[J, Observer, Stop], Summary],
-    reporter: Reporter,
-    words: Words,
-    *,
-    tracking: TrackingFlags,
-    as_json: bool,
-    max_failures: str,
-) -> int:
-    """Run with signals caught, tell the end, and return the exit code; trackers are told as well."""
-
-    def go(observer: Observer) -> int:
-        return _to_end(job, run, observer, reporter, words, as_json=as_json, max_failures=max_failures)
-
-    return follow_run(tracking, job, reporter, go)
-
-
 def _to_end(
     job: J,
-    run: Callable[[J, Observer, Stop], Summary],
+    execute: Callable[[J, Observer, Stop], Summary],
     observer: Observer,
     reporter: Reporter,
     words: Words,
-    *,
-    as_json: bool,
-    max_failures: str,
+    run: RunFlags,
 ) -> int:
+    """Execute with signals caught, and tell the end."""
     from cam_cli.pipeline import Dropped, Stop
 
     with Stop() as stop, warnings.catch_warnings():
         # Odd image files make Pillow talk; their rows say what matters.
         warnings.filterwarnings("ignore", module=r"PIL\.")
         try:
-            summary = run(job, observer, stop)
+            summary = execute(job, observer, stop)
         except Dropped:
             return 128 + (stop.signal or 0)
         finally:
             reporter.close()
-    if as_json:
+    if run.as_json:
         out_json(summary.as_dict())
-    elif not reporter.quiet:
+    elif not run.quiet:
         out(_summary_text(summary, words))
-    if reporter.verbose and not reporter.quiet:
+    if run.verbose and not run.quiet:
         reporter.console.print(_advice(summary, words))
     if summary.signal:
         return 128 + summary.signal
     stopped = summary.state != "finished"
-    return int(stopped or summary.failed > allowed_failures(max_failures, summary.plan.images))
+    return int(stopped or summary.failed > run.max_failures.of(summary.plan.images))
 
 
 def _summary_text(summary: Summary, words: Words) -> str:

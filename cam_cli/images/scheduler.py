@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..errors import CamxError
-from ..images.shard import Shard
+from .shard import Shard
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ SCHEDULERS = (
 
 
 def chosen_shard(text: str | None, environment: Mapping[str, str]) -> Shard | None:
-    """`--shard`: `i/n`; `auto` for both numbers from the scheduler, `auto/n` for its index alone.
+    """`i/n` as it is; `auto` takes both numbers from the scheduler, `auto/n` its index alone.
 
     Raises `CamxError` where no scheduler, or more than one, says which shard this is.
     """
@@ -77,14 +77,3 @@ def _read(scheduler: Scheduler, environment: Mapping[str, str], count: int | Non
             "Give --shard i/n."
         )
     return Shard(place + 1, total)
-
-
-def device_of_rank(device: str, environment: Mapping[str, str]) -> str:
-    """Under torchrun, `auto` is the CUDA device of this process among those of its machine."""
-    rank = environment.get("LOCAL_RANK", "")
-    if device != "auto" or not rank.isdecimal():
-        return device
-    import torch
-
-    count = torch.cuda.device_count()
-    return f"cuda:{int(rank) % count}" if count else device

@@ -1,0 +1,144 @@
+"""What is explained and how: what a user chooses of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from ...errors import CamxError
+from ...models.options import SEED
+from ...options import EXPLANATION, MODEL, SPEED, Flag, check
+from ..methods.names import EVIDENCE, METHOD_NAMES, SMOOTHINGS
+from .targets import Target
+
+#: `auto`, and the keys of `batches.PRECISIONS`.
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+
+#: Of every command that runs a network.
+DEVICE = Flag(
+    "auto, cpu, cuda, cuda:1, mps; for `explain` also several (cuda:0,cuda:1) or all.",
+    panel=SPEED,
+    order=-1,
+    page="scaling.md",
+)
+PRECISION = Flag("auto, fp32, bf16, fp16.", panel=SPEED, order=-1, choices=PRECISIONS, results=True)
+
+
+@dataclass(frozen=True)
+class ExplainOptions:
+    """What to explain and how to run. `precision` auto: bf16 on GPUs that have it, else fp32.
+
+    layers: one, or several whose maps become one. evidence: `for` a class, `against` it, or `both` in one map.
+    smooth: averages over the mirror image (`flip`), and also over contrasts (`aug`). multi_label: every class from
+    `threshold` on is predicted. seed: of methods that draw random numbers. compile: run what lies before the target
+    layer through torch.compile, which takes a while at the start; values stay the same within rounding.
+    Raises `CamxError` for values that do not exist.
+    """
+
+    methods: Annotated[
+        tuple[str, ...],
+        Flag(
+            f"{', '.join(METHOD_NAMES)}. Repeatable.",
+            name="method",
+            panel=EXPLANATION,
+            repeatable=True,
+            choices=METHOD_NAMES,
+            results=True,
+            page="methods.md",
+        ),
+    ] = ("gradcam",)
+    targets: Annotated[
+        tuple[Target, ...],
+        Flag(
+            "predicted, label, top:K, or a class by index or name. Repeatable.",
+            name="target",
+            panel=EXPLANATION,
+            repeatable=True,
+            parse=Target.parse,
+            results=True,
+        ),
+    ] = (Target(),)
+    layers: Annotated[
+        tuple[str, ...],
+        Flag(
+            "Target layer: auto, or a name that `camx layers MODEL` lists. Repeatable: the maps of several layers "
+            "become one.",
+            name="layer",
+            panel=MODEL,
+            order=1,
+            repeatable=True,
+            results=True,
+        ),
+    ] = ("auto",)
+    top_k: Annotated[int, Flag("Classes per image in the table.", panel=EXPLANATION, min=1, results=True)] = 5
+    evidence: Annotated[
+        str,
+        Flag(
+            "What speaks for the class, against it, or both in one map of two colours.",
+            panel=EXPLANATION,
+            choices=EVIDENCE,
+            results=True,
+            page="methods.md",
+        ),
+    ] = "for"
+    smooth: Annotated[
+        str,
+        Flag(
+            "Average over the mirror image (flip), and also over contrasts (aug), or none.",
+            panel=EXPLANATION,
+            choices=SMOOTHINGS,
+            results=True,
+        ),
+    ] = "none"
+    multi_label: Annotated[
+        bool,
+        Flag(
+            "A picture can have several classes: all that reach `threshold` are predicted.",
+            panel=EXPLANATION,
+            results=True,
+        ),
+    ] = False
+    threshold: Annotated[
+        float,
+        Flag("Probability from which on a class is predicted, with `multi_label`.", panel=EXPLANATION, results=True),
+    ] = 0.5
+    seed: Annotated[int, SEED] = 0
+    device: Annotated[str, DEVICE] = "auto"
+    precision: Annotated[str, PRECISION] = "auto"
+    compile: Annotated[
+        bool,
+        Flag(
+            "Compile what runs before the target layer: slow to start, faster for many images; needs a compiler.",
+            panel=SPEED,
+            page="compiling.md",
+        ),
+    ] = False
+
+    def __post_init__(self) -> None:
+        check(self)
+        self._check_together()
+        if not 0 < self.threshold < 1:
+            raise CamxError(f"`threshold` {self.threshold} is outside 0 … 1: it is a probability.", field="threshold")
+
+    def _check_together(self) -> None:
+        """Raises `CamxError` for a method that has no evidence against a class, or no map to average."""
+        if (self.evidence, self.smooth) == ("for", "none"):
+            return
+        # Its functions import torch, which the defaults do not need.
+        from ..methods.registry import METHODS
+
+        for name in self.methods:
+            method = METHODS[name]
+            if self.evidence != "for" and not method.signed:
+                raise CamxError(
+                    f"`evidence={self.evidence}`: the method {name} does not tell what speaks for a class from what "
+                    "speaks against it.",
+                    "Use `evidence=for`, or a method such as gradcam.",
+                    field="evidence",
+                )
+            if self.smooth != "none" and method.per == "concept":
+                raise CamxError(
+                    f"`smooth={self.smooth}`: the concepts of {name} are others in every view.",
+                    "Use `smooth=none`.",
+                    field="smooth",
+                )

@@ -1,0 +1,57 @@
+"""Which feature maps are read, and which of them are shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from ..cams.engine.options import DEVICE, PRECISION
+from ..options import MODEL, PICTURE, Flag, check
+
+SORTS = ("energy", "index")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which channels are shown and in which order. energy: highest mean square first, ties by index.
+
+    `max_channels` counts from 1. Raises `CamxError` for values that do not exist.
+    """
+
+    sort: Annotated[
+        str,
+        Flag(
+            "Order of the channels: energy (highest mean square first) or index.",
+            panel=PICTURE,
+            choices=SORTS,
+            results=True,
+        ),
+    ] = "energy"
+    max_channels: Annotated[
+        int,
+        Flag("Channels on a sheet; the table has all of them.", panel=PICTURE, min=1, results=True),
+    ] = 64
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """What to read and how to run. `layer` auto: the first convolution. Raises `CamxError` for an unknown precision."""
+
+    layer: Annotated[
+        str,
+        Flag(
+            "The layer to look at: auto (the first convolution that runs), or a name.",
+            panel=MODEL,
+            order=1,
+            results=True,
+        ),
+    ] = "auto"
+    choice: Choice = Choice()
+    device: Annotated[str, DEVICE] = "auto"
+    precision: Annotated[str, PRECISION] = "auto"
+
+    def __post_init__(self) -> None:
+        check(self)

@@ -1,0 +1,127 @@
+"""Which network, and how it wants its pictures: as the user asks for it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from ..errors import CamxError
+from ..images.options import CROP_MODES, RESAMPLINGS
+from ..options import EXPLANATION, MODEL, Flag, check
+from ..parsers import key_value, per_channel
+
+#: Of a command; several of its parts may read it.
+SEED = Flag("Seed of all that is random.", panel=EXPLANATION, order=1, min=0, max=2**63 - 1, results=True)
+
+
+@dataclass(frozen=True)
+class PreprocessingOptions:
+    """What the user sets over the model's own data configuration; None keeps the model's.
+
+    Raises `CamxError` for values that cannot be.
+    """
+
+    image_size: Annotated[
+        int | None,
+        Flag("Input size in pixels, over the model's own.", panel=MODEL, min=16, results=True, example="224"),
+    ] = None
+    mean: Annotated[
+        tuple[float, ...] | None,
+        Flag(
+            "Mean per channel in [0, 1], over the model's own.",
+            panel=MODEL,
+            parse=per_channel,
+            results=True,
+            example="0.485,0.456,0.406",
+        ),
+    ] = None
+    std: Annotated[
+        tuple[float, ...] | None,
+        Flag(
+            "Standard deviation per channel, over the model's own.",
+            panel=MODEL,
+            parse=per_channel,
+            results=True,
+            example="0.229,0.224,0.225",
+        ),
+    ] = None
+    crop_pct: Annotated[
+        float | None,
+        Flag("Share of each side that the crop keeps.", panel=MODEL, min=0.01, max=1.0, results=True, example="0.875"),
+    ] = None
+    crop_mode: Annotated[
+        str | None,
+        Flag("center, squash or border (pad).", panel=MODEL, choices=CROP_MODES, results=True, example="center"),
+    ] = None
+    interpolation: Annotated[
+        str | None,
+        Flag(
+            "bilinear, bicubic, nearest, lanczos, box, hamming.",
+            panel=MODEL,
+            choices=RESAMPLINGS,
+            results=True,
+            example="bicubic",
+        ),
+    ] = None
+
+    def __post_init__(self) -> None:
+        check(self)
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if values is not None and not all(math.isfinite(v) for v in values):
+                raise CamxError(f"`{name}` {values}: finite numbers are needed, for pixels in [0, 1].", field=name)
+        if self.std is not None and min(self.std) <= 0:
+            raise CamxError(f"`std` {self.std}: a standard deviation is above 0.", field="std")
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Which network, as the user asks for it. `ema` None takes averaged weights where a checkpoint has them."""
+
+    name: Annotated[
+        str,
+        Flag(
+            "demo, resnet50, timm/NAME[.TAG], torchvision/NAME, hf-hub:REPO, or a checkpoint that names its "
+            "architecture. `camx models` lists them.",
+            name="model",
+            short="-m",
+            panel=MODEL,
+            results=True,
+            example="demo",
+        ),
+    ]
+    checkpoint: Annotated[
+        str | None, Flag("Weights for that architecture.", panel=MODEL, results=True, example="weights.pth")
+    ] = None
+    pretrained: Annotated[bool, Flag("Random weights, for trials.", panel=MODEL, only_off=True, results=True)] = True
+    args: Annotated[
+        Mapping[str, Any],
+        Flag(
+            "Argument for building the model, KEY=VALUE. Repeatable.",
+            name="model-arg",
+            panel=MODEL,
+            parse=key_value,
+            repeatable=True,
+            results=True,
+            example="drop_path_rate=0",
+        ),
+    ] = field(default_factory=dict)
+    class_names: Annotated[
+        str | None,
+        Flag("Names of the classes: text, one per line, or JSON.", panel=MODEL, results=True, example="names.txt"),
+    ] = None
+    ema: Annotated[
+        bool | None,
+        Flag(
+            "Take or refuse averaged weights; they are taken where a checkpoint has them.",
+            panel=MODEL,
+            order=1,
+            results=True,
+        ),
+    ] = None
+    preprocessing: PreprocessingOptions = PreprocessingOptions()
+    seed: Annotated[int, SEED] = 0
+
+    def __post_init__(self) -> None:
+        check(self)

@@ -1,0 +1,225 @@
+"""A flag as data. Frozen dataclasses of options carry one in each field, and a command is such a dataclass:
+
+    top_k: Annotated[int, Flag("Classes per image in the table.", min=1, results=True)] = 5
+
+The command line, `--config` keys, `CAMX_…` variables, checks, fingerprints, records and the reference pages are read
+from these fields. This module imports neither torch nor numpy nor typer.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import KW_ONLY, MISSING, dataclass
+from functools import cache
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+from .errors import CamxError, unknown
+from .parsers import parser_of
+
+MODEL, INPUT, EXPLANATION, TRAINING, PICTURE, OUTPUT, SPEED, TRACKING, BEHAVIOUR = PANELS = (
+    "Model",
+    "Input",
+    "Explanation",
+    "Training",
+    "Picture",
+    "Output",
+    "Speed",
+    "Tracking",
+    "Behaviour",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Flag:
+    """What the command line needs to know of a field beside its name, type and default.
+
+    help: one or two sentences; fields in backticks are shown as flags. name: the long name, if not that of the field.
+    argument: a positional word instead of a flag; a tuple takes several. panel, order: the place in the help, lower
+    orders first, equal ones in the order of their fields. min, max, choices: what `check` allows, also of every element
+    of a tuple. parse: a named function from a word to a value; raises `ValueError` with what to give. none: the word
+    for None. repeatable: a tuple or mapping gets one element per flag; without it a tuple is a list with commas.
+    only_off: of a switch that is on, `--no-NAME` is the only flag. results: whether results depend on the value.
+    example: a value for the reference pages where the default is None. page: the document that tells more.
+    """
+
+    help: str
+    _: KW_ONLY
+    name: str = ""
+    short: str = ""
+    argument: bool = False
+    metavar: str = ""
+    panel: str = ""
+    order: int = 0
+    min: float | None = None
+    max: float | None = None
+    choices: Collection[str] = ()
+    parse: Callable[[str], Any] | None = None
+    none: str = ""
+    repeatable: bool = False
+    only_off: bool = False
+    results: bool = False
+    example: str = ""
+    page: str = ""
+
+    @property
+    def range(self) -> str:
+        """`from 0 to 1`, `from 1`, `up to 9`, or nothing."""
+        if self.min is None:
+            return "" if self.max is None else f"up to {self.max}"
+        return f"from {self.min}" if self.max is None else f"from {self.min} to {self.max}"
+
+    def check(self, field: str, value: Any) -> None:
+        """Raise `CamxError` for a value, or an element of a tuple, outside the range or the choices."""
+        for one in value if isinstance(value, tuple) else (value,):
+            if self.choices and one not in self.choices:
+                raise unknown(field, one, self.choices)
+            if not self.range or isinstance(one, str):
+                continue
+            if not (self.min is None or one >= self.min) or not (self.max is None or one <= self.max):
+                raise CamxError(f"`{field}` {one} is out of range.", f"Give a number {self.range}.", field=field)
+
+
+class Filled:
+    """Marks a field without a flag that the command line fills by its name: `command`, `origins` or `names`."""
+
+
+FILLED = Filled()
+
+
+@dataclass(frozen=True)
+class Option:
+    """A field with a flag. `path` leads to it from the outermost dataclass; `default` is MISSING if there is none."""
+
+    path: tuple[str, ...]
+    type: Any
+    default: Any
+    flag: Flag
+
+    @property
+    def field(self) -> str:
+        return self.path[-1]
+
+    @property
+    def name(self) -> str:
+        """The long name without the dashes in front, which is also the key in a config file."""
+        return "no-" * self.flag.only_off + (self.flag.name or self.field.replace("_", "-"))
+
+    @property
+    def key(self) -> str:
+        """The name as an identifier."""
+        return self.name.replace("-", "_")
+
+    @property
+    def variable(self) -> str:
+        """The environment variable; an argument has none."""
+        return "" if self.flag.argument else f"CAMX_{self.key.upper()}"
+
+    @property
+    def required(self) -> bool:
+        return self.default is MISSING
+
+    @property
+    def several(self) -> bool:
+        """Whether several words are given: one per flag, or as arguments one after the other."""
+        return self.flag.repeatable or (self.flag.argument and get_origin(without_none(self.type)) is tuple)
+
+    @property
+    def base(self) -> Any:
+        """The type of the value of one word."""
+        inner = without_none(self.type)
+        return get_args(inner)[0] if self.several and get_origin(inner) is tuple else inner
+
+    @property
+    def switch(self) -> bool:
+        return self.base is bool
+
+    def read(self, word: str) -> Any:
+        """The value of a word. Raises `CamxError` for one that has none."""
+        if self.flag.none and word == self.flag.none:
+            return None
+        allowed = f" {self.flag.range}" * bool(self.flag.range) + f", or {self.flag.none}" * bool(self.flag.none)
+        try:
+            return (self.flag.parse or parser_of(self.base, allowed))(word)
+        except ValueError as error:
+            raise CamxError(f"`{self.key}` {word!r}: {error}.", field=self.field) from None
+
+    def written(self, value: Any) -> str:
+        """A value as the word that `read` reads."""
+        if value is None:
+            return self.flag.none
+        return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+    def spelled(self, value: str = "") -> str:
+        """The flag as a person types it, with a value if there is one; `False` is the flag that switches off."""
+        if self.flag.argument:
+            return self.flag.metavar or self.key.upper()
+        if not self.switch:
+            return f"--{self.name} {value}".rstrip()
+        return f"--no-{self.name}" if value == "False" and not self.flag.only_off else f"--{self.name}"
+
+
+def without_none(kind: Any) -> Any:
+    """`T` of `T | None`; any other type as it is."""
+    if get_origin(kind) not in (types.UnionType, typing.Union):
+        return kind
+    rest = tuple(one for one in get_args(kind) if one is not types.NoneType)
+    return rest[0] if len(rest) == 1 else typing.Union[rest]  # noqa: UP007
+
+
+@cache
+def annotations_of(options: type) -> Mapping[str, tuple[Any, tuple[Any, ...]]]:
+    """The type of each field of a dataclass, and what it is annotated with.
+
+    Kept, since what stands in an annotation is made anew whenever annotations are evaluated.
+    """
+    hints = get_type_hints(options, include_extras=True)
+    parts = {field.name: hints[field.name] for field in dataclasses.fields(options)}
+    return {
+        name: (get_args(hint)[0], get_args(hint)[1:]) if get_origin(hint) is Annotated else (hint, ())
+        for name, hint in parts.items()
+    }
+
+
+def flag_of(notes: tuple[Any, ...]) -> Flag | None:
+    return next((note for note in notes if isinstance(note, Flag)), None)
+
+
+def options_of(options: type, default: Any = MISSING, path: tuple[str, ...] = ()) -> Iterator[Option]:
+    """Every flag of a dataclass and of those nested in it. `default`: an instance whose values are the defaults."""
+    for field in dataclasses.fields(options):
+        kind, notes = annotations_of(options)[field.name]
+        value = default_of(field) if default is MISSING else getattr(default, field.name)
+        if flag := flag_of(notes):
+            yield Option((*path, field.name), kind, value, flag)
+        elif dataclasses.is_dataclass(kind):
+            yield from options_of(typing.cast(type, kind), value, (*path, field.name))
+
+
+def default_of(field: dataclasses.Field[Any]) -> Any:
+    """The default of a field, or MISSING."""
+    return field.default if field.default_factory is MISSING else field.default_factory()
+
+
+def check(options: Any) -> None:
+    """Raise `CamxError` for a value that its flag does not allow. Called in `__post_init__`."""
+    kind: type = type(options)
+    for name, (_, notes) in annotations_of(kind).items():
+        if (flag := flag_of(notes)) and (value := getattr(options, name)) is not None:
+            flag.check(name, value)
+
+
+def results(options: Any) -> dict[str, Any]:
+    """The values on which results depend, by field; those of nested dataclasses are left out."""
+    kind: type = type(options)
+    values = dataclasses.asdict(options)
+    flags = {name: flag_of(notes) for name, (_, notes) in annotations_of(kind).items()}
+    return {name: values[name] for name, flag in flags.items() if flag and flag.results}
+
+
+def recorded(job: Any) -> dict[str, Any]:
+    """A job for `run.json`: the values of its options, and where each comes from by the name of its flag."""
+    values = dataclasses.asdict(job)
+    return {"origins": values.pop("origins"), "job": values}

@@ -1,0 +1,52 @@
+"""Which pictures are written, and how they look."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from ..errors import CamxError
+from ..images.options import CanvasSize
+from ..maps.colormaps import COLORMAPS
+from ..options import PICTURE, Flag, check
+
+#: The keys of `drawing.SAVERS`.
+SAVED = ("overlay", "heatmap", "array")
+FORMATS = ("png", "jpg", "webp")
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """How maps are shown. `size`: long side of the overlay, `original` or `model`; `alpha`: share of the colour.
+
+    Raises `CamxError` for values that do not exist.
+    """
+
+    save: Annotated[
+        tuple[str, ...],
+        Flag(
+            "What to write: overlay, heatmap, array; several with commas.", panel=PICTURE, choices=SAVED, results=True
+        ),
+    ] = ("overlay",)
+    size: Annotated[
+        CanvasSize,
+        Flag(
+            "Long side of the overlay in pixels (never enlarged), 'original' or 'model'.", panel=PICTURE, results=True
+        ),
+    ] = 512
+    colormap: Annotated[str, Flag(f"{', '.join(COLORMAPS)}.", panel=PICTURE, choices=COLORMAPS, results=True)] = "turbo"
+    alpha: Annotated[float, Flag("Share of the colour over the picture, 0 to 1.", panel=PICTURE, results=True)] = 0.5
+    format: Annotated[str, Flag("png, jpg or webp.", panel=PICTURE, choices=FORMATS, results=True)] = "png"
+
+    def __post_init__(self) -> None:
+        check(self)
+        if not 0 <= self.alpha <= 1:
+            raise CamxError(
+                f"`alpha` {self.alpha} is outside 0 … 1: the share of the colour over the picture.", field="alpha"
+            )
+        if isinstance(self.size, int) and self.size < 16:
+            raise CamxError(
+                f"`size` {self.size} is too small to see anything.",
+                "Give 16 pixels or more, 'original' or 'model'.",
+                field="size",
+            )

@@ -1,0 +1,137 @@
+"""From a word of the command line to a value. Each raises `ValueError` that says what to give instead."""
+
+from __future__ import annotations
+
+import ast
+import re
+import types
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+
+def parser_of(kind: Any, allowed: str = "") -> Callable[[str], Any]:
+    """The parser of a type: str, int, float, Path, Literal, unions of these, and tuples of them as lists with commas.
+
+    `allowed` ends the sentence on numbers: ` from 1`, `, or auto`.
+    """
+    if kind in (str, Path):
+        return typing.cast(Callable[[str], Any], kind)
+    if kind in (int, float):
+        return lambda text: number(text, kind, allowed)
+    if get_origin(kind) is tuple:
+        element = parser_of(get_args(kind)[0], allowed)
+        return lambda text: tuple(element(word) for word in words(text))
+    if get_origin(kind) is Literal:
+        return lambda text: one_of(text, get_args(kind))
+    if get_origin(kind) in (typing.Union, types.UnionType):
+        return lambda text: _any_of(text, get_args(kind))
+    raise TypeError(f"no parser for {kind}: give one to the Flag")
+
+
+def number(text: str, kind: type[int] | type[float], allowed: str = "") -> float:
+    """A whole number or any."""
+    try:
+        return kind(text)
+    except ValueError:
+        what = "a whole number" if kind is int else "a number"
+        raise ValueError(f"give {what}{allowed}") from None
+
+
+def one_of(text: str, choices: tuple[str, ...]) -> str:
+    """A word of a few."""
+    if text not in choices:
+        raise ValueError(f"give {_listed(choices)}")
+    return text
+
+
+def _any_of(text: str, kinds: tuple[Any, ...]) -> Any:
+    """The first of several types that the word can be."""
+    asked = []
+    for kind in kinds:
+        try:
+            return parser_of(kind)(text)
+        except ValueError as error:  # noqa: PERF203
+            asked.append(str(error).removeprefix("give "))
+    raise ValueError(f"give {_listed(asked)}")
+
+
+def _listed(words: typing.Sequence[str]) -> str:
+    return " or ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
+
+
+def words(text: str) -> tuple[str, ...]:
+    """A list with commas, not empty."""
+    found = tuple(word.strip() for word in text.split(",") if word.strip())
+    if not found:
+        raise ValueError("it names nothing; leave it out for the default")
+    return found
+
+
+def per_channel(text: str) -> tuple[float, ...]:
+    """`0.5` or `0.485,0.456,0.406`."""
+    try:
+        values = tuple(float(part) for part in text.replace(",", " ").split())
+    except ValueError:
+        values = ()
+    if len(values) not in (1, 3):
+        raise ValueError("give one number, or three separated by commas (0.485,0.456,0.406)")
+    return values
+
+
+def key_value(text: str) -> tuple[str, Any]:
+    """`KEY=VALUE` with numbers, true/false and none as such, everything else as text."""
+    key, equals, value = text.partition("=")
+    if not equals or not key.isidentifier():
+        raise ValueError("give KEY=VALUE, such as pad_type=same")
+    constants = {"true": True, "false": False, "none": None}
+    if value.lower() in constants:
+        return key, constants[value.lower()]
+    try:
+        return key, ast.literal_eval(value)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return key, value
+
+
+class Bytes(int):
+    """So many bytes, written in the largest unit of a thousand that divides them."""
+
+    def __str__(self) -> str:
+        power = next((n for n in (4, 3, 2, 1) if self and self % 1000**n == 0), 0)
+        return f"{int(self) // 1000**power}{' KMGT'[power].strip()}" + "B" * (power > 0)
+
+
+def byte_count(text: str) -> Bytes:
+    """`0`, `500MB`, `4GB`, `1.5GiB` in bytes."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?", text.strip(), re.IGNORECASE)
+    if found is None:
+        raise ValueError("give a size such as 500MB or 4GB, or 0")
+    digits, unit, binary = found.groups()
+    return Bytes(float(digits) * (1024 if binary else 1000) ** " KMGT".index(unit.upper() or " "))
+
+
+@dataclass(frozen=True)
+class Amount:
+    """So many of a whole, `N`, or a share of it, `P%`."""
+
+    value: float = 0
+    percent: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> Amount:
+        digits = text.removesuffix("%")
+        try:
+            value = float(digits) if text.endswith("%") or text.isdecimal() else -1.0
+        except ValueError:
+            value = -1.0
+        if not value >= 0 or (text.endswith("%") and value > 100):
+            raise ValueError("give a number of images, or a percentage such as 5%")
+        return cls(value, text.endswith("%"))
+
+    def of(self, whole: int) -> float:
+        return whole * self.value / 100 if self.percent else self.value
+
+    def __str__(self) -> str:
+        return f"{self.value:g}" + "%" * self.percent

@@ -1,0 +1,48 @@
+"""What the results of a run depend on, key by key. A folder holds results of one fingerprint only."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+from ..options import results
+
+if TYPE_CHECKING:
+    from ..cams.engine.explainer import Explainer
+    from .job import ExplainJob, RunOptions
+    from .progress import Engine
+
+
+def common_fingerprint(job: RunOptions, engine: Engine, base: str) -> dict[str, Any]:
+    """What the results of every command depend on: the images' folder, the network, its preprocessing, the layer.
+
+    Exact decoding is not named: folders of runs that knew no other way go on.
+    """
+    network = engine.network
+    return {
+        "inputs": base,
+        "model": network.name,
+        "model_args": dict(network.args),
+        "weights": network.digest,
+        "preprocessing": dataclasses.asdict(network.preprocessing),
+        "precision": engine.precision,
+        "layer": engine.layer.name,
+        **({} if job.decode == "exact" else {"decode": job.decode}),
+    }
+
+
+def fingerprint(job: ExplainJob, explainer: Explainer, base: str) -> dict[str, Any]:
+    """That of `camx explain`: each option on which results depend, and in place of names what they stand for."""
+    names = "\n".join(explainer.network.classes.names)
+    options = results(job.explain)
+    several = options.pop("multi_label")
+    return {
+        "command": "explain",
+        **options,
+        **common_fingerprint(job, explainer, base),
+        "class_names": hashlib.sha256(names.encode()).hexdigest()[:16],
+        "layers": [layer.name for layer in explainer.layers],
+        "threshold": options["threshold"] if several else None,
+        "rendering": {**results(job.rendering), "save": tuple(sorted(job.rendering.save))},
+    }

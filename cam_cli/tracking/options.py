@@ -1,0 +1,68 @@
+"""Where a run is logged to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from ..options import TRACKING, Flag, check
+
+MODES = ("auto", "online", "offline")
+
+
+@dataclass(frozen=True)
+class WandbOptions:
+    """Where a run goes. `mode` auto: online if there is a key and a server that answers, else offline. None: what
+    W&B's own settings say; `project` camx, `name` as the run calls itself. Raises `CamxError` for an unknown mode."""
+
+    project: Annotated[
+        str | None, Flag("W&B project. [default: camx]", name="wandb-project", panel=TRACKING, example="animals")
+    ] = None
+    entity: Annotated[str | None, Flag("W&B team or user.", name="wandb-entity", panel=TRACKING, example="team")] = None
+    name: Annotated[
+        str | None, Flag("Name of the W&B run.", name="wandb-name", panel=TRACKING, example="resnet50 on cats")
+    ] = None
+    group: Annotated[
+        str | None, Flag("Group of the W&B run.", name="wandb-group", panel=TRACKING, example="backbones")
+    ] = None
+    tags: Annotated[
+        tuple[str, ...],
+        Flag("Tags of the W&B run, with commas.", name="wandb-tags", panel=TRACKING, example="first"),
+    ] = ()
+    mode: Annotated[
+        str,
+        Flag(
+            "auto (offline where there is no key or no server), online (insist) or offline.",
+            name="wandb-mode",
+            panel=TRACKING,
+            choices=MODES,
+        ),
+    ] = "auto"
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class TrackingOptions:
+    """Which trackers follow a run. `max_images`: rows of a table with pictures."""
+
+    wandb: Annotated[bool, Flag("Log the run to Weights & Biases.", panel=TRACKING, page="wandb.md")] = False
+    wandb_options: WandbOptions = WandbOptions()
+    max_images: Annotated[
+        int,
+        Flag(
+            "Rows of a table with pictures: wrong ones first, then blank, doubtful, and some of each class.",
+            name="wandb-max-images",
+            panel=TRACKING,
+            min=0,
+        ),
+    ] = 500
+    tensorboard: Annotated[bool, Flag("Log the run to OUT/tensorboard.", panel=TRACKING)] = False
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    @property
+    def wanted(self) -> bool:
+        return self.wandb or self.tensorboard

@@ -1,0 +1,171 @@
+"""From a dataclass of options to the parameters of a command, and from what was typed back to the dataclass.
+
+A command is a function of such dataclasses, `def explain(job: ExplainJob, run: RunFlags) -> int`. Typer sees a function
+of the same name with one parameter for each field that has a `Flag`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import shlex
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING
+from typing import Annotated, Any, cast, get_origin, get_type_hints
+
+import typer
+from rich.markup import escape
+
+from cam_cli.errors import CamxError
+from cam_cli.options import PANELS, Filled, Flag, Option, annotations_of, default_of, flag_of, options_of
+
+from .config import CONFIG, apply_config
+from .names import Names
+
+Command = Callable[..., int]
+
+
+def bind(command: Command) -> Command:
+    """The command as Typer takes it: the flags are read from the dataclasses that its parameters are annotated with."""
+    parts = parts_of(command)
+    options = flags_of(command)
+    names = Names(options)
+
+    def run(context: typer.Context, **typed: Any) -> int:
+        origins = {option.name: _origin(context, option) for option in options}
+        filled = {"command": shlex.join(["camx", *sys.argv[1:]]), "names": names}
+        try:
+            values = {option.flag: _value(option, typed[option.key], origins[option.name]) for option in options}
+            given = {}
+            for name, part in parts.items():
+                own = {option.name: origins[option.name] for option in options_of(part)}
+                given[name] = _built(part, MISSING, values, {**filled, "origins": own})
+            return command(**given)
+        except CamxError as error:
+            raise CamxError(_spoken(error, names, origins)) from error
+
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    parameters = [inspect.Parameter("context", keyword, annotation=typer.Context)]
+    for option in options:
+        default = inspect.Parameter.empty if option.default is MISSING else _default(option)
+        parameters.append(inspect.Parameter(option.key, keyword, default=default, annotation=_parameter(option, names)))
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__doc__ = escape(inspect.getdoc(command) or "")
+    return run
+
+
+def parts_of(command: Command) -> dict[str, type]:
+    """The dataclasses that a command takes, by parameter."""
+    hints = get_type_hints(command)
+    return {name: hints[name] for name in inspect.signature(command).parameters}
+
+
+def flags_of(command: Command) -> tuple[Option, ...]:
+    """Every flag of a command once, in the order of its help. Fields with one `Flag` between them are one flag."""
+    found: dict[str, Option] = {}
+    for part in parts_of(command).values():
+        for option in options_of(part):
+            if found.setdefault(option.name, option).flag is not option.flag:
+                raise TypeError(f"two flags of {command.__name__} are called {option.name}")
+    return tuple(sorted(found.values(), key=_place))
+
+
+def _place(option: Option) -> tuple[int, int]:
+    """Arguments first, then what has no panel, then panel by panel."""
+    flag = option.flag
+    return (-1 if not flag.panel else PANELS.index(flag.panel), flag.order) if not flag.argument else (-2, flag.order)
+
+
+def _parameter(option: Option, names: Names) -> Any:
+    """The annotation of the parameter: the type that the help shows, and Typer's option or argument."""
+    flag = option.flag
+    shown = option.base if option.base in (bool, int, float) and not (flag.parse or flag.none) else str
+    # Words are taken as they are: `Option.read` knows what to say of one that is wrong.
+    more: dict[str, Any] = {} if shown is bool else {"parser": str}
+    if shown in (int, float):
+        more |= {"min": flag.min, "max": flag.max}
+    if flag.metavar:
+        more["metavar"] = flag.metavar
+    text = escape(names.in_flags(flag.help))
+    if flag.argument:
+        info: Any = typer.Argument(help=text, **more)
+    else:
+        if flag is CONFIG:
+            more |= {"is_eager": True, "callback": apply_config}
+        declared = [_switch(option) if option.switch else f"--{option.name}", *filter(None, [flag.short])]
+        info = typer.Option(
+            *declared,
+            help=text,
+            rich_help_panel=flag.panel or None,
+            envvar=option.variable,
+            show_envvar=False,
+            **more,
+        )
+    if option.several:
+        return Annotated[list[shown] if option.required else list[shown] | None, info]  # type: ignore[valid-type]
+    return Annotated[shown | None if _default(option) is None else shown, info]
+
+
+def _switch(option: Option) -> str:
+    """Both ways of a switch that is on or undecided, the one way of others."""
+    both = option.default is not False and not option.flag.only_off
+    return f"--{option.name}/--no-{option.name}" if both else f"--{option.name}"
+
+
+def _default(option: Option) -> Any:
+    """The default as Typer shows it and hands it on."""
+    value = option.default
+    if option.several:
+        return [option.written(one) for one in value] if value and isinstance(value, tuple) else None
+    if option.switch and option.flag.only_off:
+        return False
+    if type(value) in (bool, int, float):
+        return value
+    return option.written(value) or None if value is not MISSING else None
+
+
+def _origin(context: typer.Context, option: Option) -> str:
+    """Where a value comes from: `flag`, `environment`, `config FILE` or `default`."""
+    source = getattr(context.get_parameter_source(option.key), "name", "DEFAULT")
+    if source == "DEFAULT_MAP":
+        return f"config {context.params.get('config')}"
+    return {"COMMANDLINE": "flag", "ENVIRONMENT": "environment"}.get(source, "default")
+
+
+def _value(option: Option, typed: Any, origin: str) -> Any:
+    """The value of a field from the words that Typer has collected; MISSING leaves the default of the dataclass."""
+    if origin == "default" or typed is None:
+        return MISSING
+    if option.switch:
+        return not typed if option.flag.only_off else typed
+    if not option.several:
+        return option.read(str(typed))
+    read = [option.read(str(word)) for word in typed]
+    if get_origin(option.base) is not None and issubclass(get_origin(option.base), Mapping):
+        return dict(read)
+    return tuple(read if option.flag.argument else dict.fromkeys(read))
+
+
+def _built(part: type, start: Any, values: Mapping[Flag, Any], filled: Mapping[str, Any]) -> Any:
+    """A dataclass with its values, and those nested in it. `start`: an instance with the other values, or MISSING."""
+    given = {}
+    for field in dataclasses.fields(part):
+        kind, notes = annotations_of(part)[field.name]
+        if flag := flag_of(notes):
+            if values[flag] is not MISSING:
+                given[field.name] = values[flag]
+        elif any(isinstance(note, Filled) for note in notes):
+            given[field.name] = filled[field.name]
+        elif dataclasses.is_dataclass(kind):
+            inner = default_of(field) if start is MISSING else getattr(start, field.name)
+            given[field.name] = _built(cast(type, kind), inner, values, filled)
+    return part(**given) if start is MISSING else dataclasses.replace(start, **given)
+
+
+def _spoken(error: CamxError, names: Names, origins: Mapping[str, str]) -> str:
+    """The sentence with flags in place of fields, and where the refused value comes from if no flag says so."""
+    text, option = names.in_flags(str(error)), names.find(error.field)
+    origin = origins.get(option.name, "") if option else ""
+    place = option.variable if option and origin == "environment" else origin.partition("config ")[2]
+    return f"{text} ({option.spelled()} is set by {place}.)" if option and place else text

@@ -1,0 +1,93 @@
+"""Files of options: their keys are the names of the flags, their values the defaults of the command."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from cam_cli.errors import CamxError, nearest
+from cam_cli.options import BEHAVIOUR, Flag
+
+#: The flag of commands that read such a file.
+CONFIG = Flag("TOML or YAML file of options, named as the flags are.", panel=BEHAVIOUR, order=-1, page="cli.md")
+
+
+def read_config(path: str) -> dict[str, Any]:
+    """The content of a TOML or YAML file of options."""
+    try:
+        text = Path(path).read_text("utf-8")
+        if path.endswith((".yaml", ".yml")):
+            import yaml
+
+            content = yaml.safe_load(text) or {}
+        else:
+            content = _toml(text)
+    except OSError as error:
+        raise CamxError(f"--config {path!r} cannot be read: {error.strerror}. Check the path.") from error
+    except ValueError as error:
+        raise CamxError(f"--config {path!r} is no valid TOML: {error}.") from error
+    except Exception as error:
+        if type(error).__module__.split(".")[0] != "yaml":
+            raise
+        raise CamxError(f"--config {path!r} is no valid YAML: {' '.join(str(error).split())}.") from error
+    if not isinstance(content, dict):
+        raise CamxError(f"--config {path!r} must hold `key = value` lines, the keys named as the flags are.")
+    return content
+
+
+def _toml(text: str) -> dict[str, Any]:
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    content: dict[str, Any] = tomllib.loads(text)
+    return content
+
+
+def apply_config(context: typer.Context, path: str | None) -> str | None:
+    """Make the values of a config file the defaults of the command: the eager callback of `--config`."""
+    if path is None:
+        return None
+    parameters = _by_key(context)
+    defaults = dict(context.default_map or {})
+    for key, value in read_config(path).items():
+        flag = str(key).replace("_", "-")
+        if flag not in parameters:
+            raise CamxError(
+                f"--config {path!r}: unknown key {key!r}.{nearest(flag, parameters)} Keys are named as the flags are."
+            )
+        parameter = parameters[flag]
+        defaults[parameter.name] = _as_typed(parameter, flag, value, path)
+    context.default_map = defaults
+    return path
+
+
+def _as_typed(parameter: Any, flag: str, value: Any, path: str) -> Any:
+    """A value of a config file as the flag would have it on the command line."""
+    if isinstance(value, dict):
+        if flag != "model-arg":
+            raise CamxError(
+                f"--config {path!r}: {flag!r} is a table. Only model-arg is one; all other keys stand above it."
+            )
+        value = [f"{key}={one}" for key, one in value.items()]
+    if f"--{flag}" in parameter.secondary_opts and isinstance(value, bool):
+        return not value
+    several = parameter.nargs == -1 or getattr(parameter, "multiple", False)
+    if isinstance(value, list):
+        return value if several else ",".join(map(str, value))
+    return [value] if several else value
+
+
+def _by_key(context: typer.Context) -> dict[str, Any]:
+    """The parameters of a command by the names of their flags, or of the argument."""
+    keys: dict[str, Any] = {}
+    for parameter in context.command.params:
+        opts = [*parameter.opts, *parameter.secondary_opts]
+        flags = [flag.removeprefix("--") for flag in opts if flag.startswith("--")]
+        for key in flags or [str(parameter.name)]:
+            if key not in ("config", "help"):
+                keys[key] = parameter
+    return keys
