@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from cam_cli.cams.engine.batches import PRECISIONS
+from cam_cli.cams.engine.devices import PRECISIONS
 from cam_cli.cams.engine.explainer import Explainer
 from cam_cli.cams.engine.options import ExplainOptions
 from cam_cli.machine import keep_freed_memory

@@ -112,17 +112,17 @@ def resnet() -> nn.Module:
 )
 def test_the_modules_that_are_compiled(make: Callable[[], nn.Module], layer: str, wanted: str) -> None:
     module = make().eval()
-    before = UpstreamModules([choose_layer(module, (224, 224), 3, layer)])
-    with undisturbed(module), torch.no_grad(), hooked(dict(module.named_modules()), before.hook):
+    upstream = UpstreamModules([choose_layer(module, (224, 224), 3, layer)])
+    with undisturbed(module), torch.no_grad(), hooked(dict(module.named_modules()), upstream.hook):
         module(torch.zeros(2, 3, 224, 224))
-    assert " ".join(backends.parts(module, before)) == wanted
+    assert " ".join(backends.compiled_modules(module, upstream)) == wanted
 
 
 def test_the_first_of_several_layers_is_where_compiling_ends(wiring: None) -> None:
     options = ExplainOptions(layers=("last", "equal.1"), device="cpu", compile=True)
     explainer = Explainer(network(seeded(Blocks)), options)
-    assert explainer._compiled is not None
-    assert explainer._compiled.names == ("unequal", "equal.0", "equal.1")
+    assert isinstance(explainer._backend, backends.CompiledBackend)
+    assert explainer._backend.names == ("unequal", "equal.0", "equal.1")
 
 
 def batch(count: int, size: int = 64) -> Tensor:
@@ -176,8 +176,8 @@ def test_the_compiled_functions_are_those_that_run(wiring: None, monkeypatch: py
         ran.append(len(inputs))
         return answering(self, inputs)
 
-    answering = backends.Compiled.__call__
-    monkeypatch.setattr(backends.Compiled, "__call__", watched)
+    answering = backends.CompiledBackend.__call__
+    monkeypatch.setattr(backends.CompiledBackend, "__call__", watched)
     with torch.compiler.set_stance("fail_on_recompile"):
         maps(explainer, batch(4, 160))
     assert ran == [4]

@@ -226,13 +226,13 @@ def test_a_file_that_cannot_be_decoded_is_its_own_failure(
     (folder / "1.jpg").write_bytes(hollow((folder / "1.jpg").read_bytes()))
     picture(60, 50, 7).save(folder / "9.png")
     sizes: list[int] = []
-    batch = Explainer._batch
+    batch = Explainer._explain_batch
 
     def counted(self: Explainer, pictures: Sequence[Picture], inputs: torch.Tensor) -> Any:
         sizes.append(len(pictures))
         return batch(self, pictures, inputs)
 
-    monkeypatch.setattr(Explainer, "_batch", counted)
+    monkeypatch.setattr(Explainer, "_explain_batch", counted)
     assert camx("explain", folder, *TINY, "-b", 5, "-q", "--decode", "device", "--max-failures", 1) == 0
     assert sizes == [4]
     rows = rows_of("camx-out")
@@ -274,9 +274,11 @@ def test_what_a_file_took_of_the_room_is_given_back(
 
 def test_files_are_decoded_within_a_bound_and_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
-    whole = decoding._whole
+    whole = decoding._decode_files
     monkeypatch.setattr(decoding, "_AT_ONCE", 3 * 2 * 300 * 200)
-    monkeypatch.setattr(decoding, "_whole", lambda files, device: (sizes.append(len(files)), whole(files, device))[1])
+    monkeypatch.setattr(
+        decoding, "_decode_files", lambda files, device: (sizes.append(len(files)), whole(files, device))[1]
+    )
     widths = (300, 300, 300, 900, 20)
     files = [loaded(jpeg(picture(width, 200, width)), "device") for width in widths]
     decoded = JpegDecoder(SMALL, torch.device("cpu"))(files)

@@ -12,7 +12,8 @@ import pytest
 import torch
 from torch import nn
 
-from cam_cli.cams.engine.batches import DeviceFailed, Runner
+from cam_cli.cams.engine.batches import Runner
+from cam_cli.cams.engine.devices import DeviceFailed
 from cam_cli.errors import CamxError
 from cam_cli.images.geometry import Frame
 from cam_cli.images.listing import Source
@@ -110,7 +111,7 @@ def test_what_the_user_must_mend_is_no_failure_of_a_picture() -> None:
 
 
 def test_a_lost_device_ends_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cam_cli.cams.engine.batches._answers", lambda device: False)
+    monkeypatch.setattr("cam_cli.cams.engine.batches.device_answers", lambda device: False)
     with pytest.raises(DeviceFailed, match=r"cpu has failed \(CUDA error: device-side assert triggered\)"):
         in_batches(Recorder(lambda keys: RuntimeError("CUDA error: device-side assert triggered\nCompile with")), 3)
 
@@ -128,7 +129,7 @@ def test_a_lost_device_marks_the_images_in_flight_and_the_run_continues(
         return real(self, batch)
 
     with monkeypatch.context() as patched:
-        patched.setattr("cam_cli.cams.engine.batches._answers", lambda device: False)
+        patched.setattr("cam_cli.cams.engine.batches.device_answers", lambda device: False)
         patched.setattr(Runner, "inputs", lost)
         assert camx("explain", images, *TINY, "-b", 2, "-j", 1) == 2
     assert "The device cpu has failed (CUDA error: an illegal memory access" in capsys.readouterr().err

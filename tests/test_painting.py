@@ -40,7 +40,7 @@ def decoded(data: bytes, how: Preprocessing = SMALL, size: int = 96) -> tuple[Pi
     """A file decoded on the device: with all pixels in main memory, and with none."""
     file = load(Fetched(Source("photo", ""), data), how, size, decoding="device")
     assert isinstance(file, Encoded)
-    (whole,), (kept,) = (JpegDecoder(how, CPU)([file], stay=stay) for stay in (False, True))
+    (whole,), (kept,) = (JpegDecoder(how, CPU)([file], keep_on_device=keep) for keep in (False, True))
     assert isinstance(whole, Decoded)
     assert isinstance(kept, Decoded)
     assert kept.picture.nbytes == 0

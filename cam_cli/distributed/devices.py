@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..cams.engine.batches import find_device
+from ..cams.engine.devices import find_device
 from ..errors import CamxError
 from ..images.listing import Inputs
 from ..images.shard import Shard

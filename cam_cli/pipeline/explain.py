@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ..cams.engine.batches import find_device
 from ..cams.engine.device_overlays import OverlayRenderer
+from ..cams.engine.devices import find_device
 from ..cams.engine.explainer import Explainer
 from ..cams.methods.registry import METHODS
 from ..cams.tracing.replay import StepCallback

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Generic, NamedTuple
 
-from ..cams.engine.batches import DeviceFailed
+from ..cams.engine.devices import DeviceFailed
 from ..errors import CamxError
 from ..images.listing import Source
 from ..images.picture import Decodable, Unreadable

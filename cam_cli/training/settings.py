@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ..cams.engine.batches import chosen_precision, find_device
+from ..cams.engine.devices import chosen_precision, find_device
 from ..machine import cpus
 from .job import TrainJob
 

@@ -1,1 +1,1 @@
-"""Batches of images in, explanations out."""
+"""The engine: batches of images become explanations."""

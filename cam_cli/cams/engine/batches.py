@@ -1,4 +1,4 @@
-"""A network on its device: pictures to normalised batches, in the precision asked for, as large as memory allows."""
+"""Batches on the device of a network: decoded, normalised, and as large as memory allows."""
 
 from __future__ import annotations
 
@@ -17,14 +17,23 @@ from ...images.picture import Decodable, Encoded, Picture, placeholder_picture
 from ...models.catalog import Network
 from ..tracing.out_of_memory import is_out_of_memory
 from .device_decoding import Decoded, JpegDecoder
+from .devices import PRECISIONS, DeviceFailed, chosen_precision, device_answers, find_device
 
 R = TypeVar("R")
 
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+#: (pictures, their inputs B×C×H×W) → one result per picture.
+BatchFunction = Callable[[Sequence[Picture], Tensor], Sequence[R]]
+#: (a picture without pixels, why it has no result) → its result.
+FailureFunction = Callable[[Picture, str], R]
+#: (results, the canvas H×W×3 uint8 of each on the device; None for a picture in main memory) → results with overlays.
+OverlayFunction = Callable[[Sequence[R], Sequence[Tensor | None]], Sequence[R]]
 
 
 class Runner:
-    """Moves the network to the device. Raises `CamxError` for a device that is not there."""
+    """Moves a network to a device and runs functions of batches on it, in the precision asked for.
+
+    `device` and `precision` are what `auto` stands for. Raises `CamxError` for a device that is not there.
+    """
 
     def __init__(self, network: Network, device: str = "auto", precision: str = "auto") -> None:
         self.network = network
@@ -40,7 +49,10 @@ class Runner:
         self._largest_batch: int | None = None
 
     def inputs(self, pictures: Sequence[Picture]) -> Tensor:
-        """B×C×H×W float32, normalised, channels last in memory; an input that is float32 already is normalised."""
+        """Returns the normalised batch B×C×H×W float32 of pictures, channels last in memory.
+
+        A picture whose input is float32 is normalised already.
+        """
         arrays = [picture.input for picture in pictures]
         if self.device.type != "cuda":
             return self._normalised(torch.from_numpy(np.stack(arrays)))
@@ -60,7 +72,7 @@ class Runner:
         return pixels.permute(0, 3, 1, 2)
 
     def replica(self) -> Runner:
-        """The same on a `Network.twin`."""
+        """Returns a runner on modules of its own, with the same weights in memory (`Network.replica`)."""
         other = copy.copy(self)
         other.network = self.network.replica()
         other.module = other.network.module
@@ -68,11 +80,11 @@ class Runner:
 
     @property
     def normalised_black(self) -> Tensor:
-        """A black picture as the network sees it, 1×C×1×1."""
+        """A black picture after normalisation, 1×C×1×1."""
         return -self._mean / self._std
 
     def autocast(self) -> AbstractContextManager[object]:
-        """The context in which the network runs in the precision asked for."""
+        """Returns the context in which the network runs in the precision asked for."""
         if self.precision == "fp32":
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, PRECISIONS[self.precision])
@@ -80,25 +92,23 @@ class Runner:
     def in_batches(
         self,
         images: Sequence[Decodable],
-        work: Callable[[Sequence[Picture], Tensor], Sequence[R]],
-        refused: Callable[[Picture, str], R],
-        paint: Callable[[Sequence[R], Sequence[Tensor | None]], Sequence[R]] | None = None,
+        run: BatchFunction[R],
+        failed: FailureFunction[R],
+        draw: OverlayFunction[R] | None = None,
     ) -> list[R]:
-        """`work` on all pictures and their `inputs` at once, or on smaller batches where the memory does not hold them.
+        """Decodes images and runs `run` on all of them at once, or on smaller batches where memory is short.
 
-        Files are decoded first; one that cannot be is `refused`, as a picture without pixels. With `paint` the pixels
-        of files stay on the device, and it makes the results from those of the work and the canvas H×W×3 uint8 of each
-        picture, None for one whose pixels are in main memory. The size that fits is remembered; a picture that does not
-        even fit alone is `refused` with the reason. Where the network fails on a batch in another way, its pictures are
-        done one by one and the culprits `refused`.
-        Raises `DeviceFailed` when the device is lost, and `CamxError` of the work itself.
+        Returns one result per image, in order. The size that fits is remembered. `failed` makes the result of an image
+        whose file cannot be decoded, that does not even fit alone, or on which the network fails: the images of a batch
+        on which it fails are run one by one. With `draw` the pixels of files stay on the device, and `draw` makes the
+        results from those of `run`. Raises `DeviceFailed` when the device is lost, and any `CamxError` of `run`.
         """
         done: list[R] = []
         alone = 0
         while len(done) < len(images):
             size = 1 if len(done) < alone else min(self._largest_batch or len(images), len(images) - len(done))
             try:
-                done += self._done(images[len(done) : len(done) + size], work, refused, paint)
+                done += self._run_batch(images[len(done) : len(done) + size], run, failed, draw)
                 continue
             except CamxError:
                 raise
@@ -106,7 +116,7 @@ class Runner:
                 too_large, reason = is_out_of_memory(error), self._reason(error)
             # Outside the handler: its traceback keeps the tensors of the failed try alive.
             if size == 1:
-                done.append(refused(placeholder_picture(images[len(done)]), reason))
+                done.append(failed(placeholder_picture(images[len(done)]), reason))
             elif not too_large:
                 alone = len(done) + size
             if too_large:
@@ -115,36 +125,36 @@ class Runner:
                     torch.cuda.empty_cache()
         return done
 
-    def _done(
+    def _run_batch(
         self,
         images: Sequence[Decodable],
-        work: Callable[[Sequence[Picture], Tensor], Sequence[R]],
-        refused: Callable[[Picture, str], R],
-        paint: Callable[[Sequence[R], Sequence[Tensor | None]], Sequence[R]] | None,
+        run: BatchFunction[R],
+        failed: FailureFunction[R],
+        draw: OverlayFunction[R] | None,
     ) -> list[R]:
-        ready = self._ready(images, stay=paint is not None)
-        decoded = [one for one in ready if not isinstance(one, str)]
-        results = work([_picture(one) for one in decoded], self._inputs(decoded)) if decoded else ()
-        if paint is not None:
-            results = paint(results, [one.canvas if isinstance(one, Decoded) else None for one in decoded])
+        decoded = self._decoded(images, keep_on_device=draw is not None)
+        ready = [one for one in decoded if not isinstance(one, str)]
+        results = run([_picture(one) for one in ready], self._inputs(ready)) if ready else ()
+        if draw is not None:
+            results = draw(results, [one.canvas if isinstance(one, Decoded) else None for one in ready])
         finished = iter(results)
         return [
-            refused(placeholder_picture(image), one) if isinstance(one, str) else next(finished)
-            for image, one in zip(images, ready, strict=True)
+            failed(placeholder_picture(image), one) if isinstance(one, str) else next(finished)
+            for image, one in zip(images, decoded, strict=True)
         ]
 
-    def _ready(self, images: Sequence[Decodable], *, stay: bool) -> Sequence[Picture | Decoded | str]:
-        """The images with files decoded, or why one cannot be; `stay`: their pixels are on the device only."""
+    def _decoded(self, images: Sequence[Decodable], *, keep_on_device: bool) -> Sequence[Picture | Decoded | str]:
+        """Decodes the files among the images; a file that cannot be decoded becomes the reason."""
         files = [image for image in images if isinstance(image, Encoded)]
-        decoded = iter(self._decode(files, stay=stay))
-        ready = [next(decoded) if isinstance(image, Encoded) else image for image in images]
-        broken = next((one for one in ready if isinstance(one, str)), None)
-        if broken is not None and not _answers(self.device):
+        decoded = iter(self._decode(files, keep_on_device=keep_on_device))
+        results = [next(decoded) if isinstance(image, Encoded) else image for image in images]
+        broken = next((one for one in results if isinstance(one, str)), None)
+        if broken is not None and not device_answers(self.device):
             raise RuntimeError(broken)
-        return ready
+        return results
 
     def _inputs(self, ready: Sequence[Picture | Decoded]) -> Tensor:
-        """The `inputs` of pictures, some of which are on the device already."""
+        """The `inputs` of pictures, some of which may be on the device already."""
         pictures = [one for one in ready if isinstance(one, Picture)]
         if len(pictures) == len(ready):
             return self.inputs(pictures)
@@ -152,11 +162,11 @@ class Runner:
         return self._normalised(torch.stack([one.to(self.device, non_blocking=True) for one in pixels]))
 
     def _reason(self, error: Exception) -> str:
-        """Why one picture could not be explained. Raises `DeviceFailed` if nothing more can be."""
+        """Why one picture has no result. Raises `DeviceFailed` if the device computes nothing more."""
         if is_out_of_memory(error):
             return f"not enough memory on {self.device} for one picture"
         first_line = str(error).partition("\n")[0]
-        if not _answers(self.device):
+        if not device_answers(self.device):
             raise DeviceFailed(
                 f"The device {self.device} has failed ({first_line}). The images in flight are marked failed; "
                 "the same command continues, if need be with another --device."
@@ -165,7 +175,7 @@ class Runner:
 
 
 def _use_channels_last(module: nn.Module) -> None:
-    """Lay out the weights of convolutions as the inputs are: cuDNN would turn them round in every forward otherwise."""
+    """Lays out the weights of convolutions as the inputs are: cuDNN would reorder them in every forward otherwise."""
     for one in module.modules():
         if isinstance(one, nn.Conv2d):
             one.to(memory_format=torch.channels_last)
@@ -173,42 +183,3 @@ def _use_channels_last(module: nn.Module) -> None:
 
 def _picture(one: Picture | Decoded) -> Picture:
     return one.picture if isinstance(one, Decoded) else one
-
-
-class DeviceFailed(CamxError):
-    """The device answers nothing more in this process."""
-
-
-def find_device(wanted: str) -> torch.device:
-    """`auto` takes the first CUDA device, then Apple's, then the CPU. Raises `CamxError` for one that is not there."""
-    if wanted == "auto":
-        wanted = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    try:
-        device = torch.device(wanted)
-    except RuntimeError:
-        raise CamxError(f"Unknown device {wanted!r}. Give auto, cpu, cuda, cuda:1 or mps.") from None
-    count = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}.get(device.type, 1)
-    if device.type not in ("cpu", "cuda", "mps") or (device.index or 0) >= count:
-        raise CamxError(
-            f"The device {wanted!r} is not there (this machine has {_devices()}). Leave --device out to take the best."
-        )
-    return device
-
-
-def _devices() -> str:
-    return ", ".join(["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))])
-
-
-def chosen_precision(wanted: str, device: torch.device) -> str:
-    """`auto` is bf16 on GPUs that have it, else fp32."""
-    if wanted == "auto":
-        return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
-    return wanted
-
-
-def _answers(device: torch.device) -> bool:
-    """Whether a device still computes. After a failed assertion or an illegal access every later call fails too."""
-    try:
-        return device.type == "cpu" or torch.ones(1, device=device).item() == 1
-    except RuntimeError:
-        return False

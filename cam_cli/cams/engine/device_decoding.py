@@ -1,7 +1,7 @@
-"""JPEG files to pictures on the device of the network: by nvJPEG on CUDA, elsewhere by libjpeg-turbo on the CPU.
+"""JPEG files decoded on the device of the network: by nvJPEG on CUDA, elsewhere by libjpeg-turbo on the CPU.
 
-What Pillow does to decoded pixels in a worker is done in float32 where they are; what is drawn on goes to the host once
-per batch, or stays to be drawn on there.
+Decoded pixels are turned, resized and cropped there in float32, as Pillow does in a worker. The pictures that maps are
+drawn on go to the host once per batch, or stay on the device.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ...images.orientation import Orientation
 from ...images.picture import Encoded, Picture, placeholder_picture
 from ..tracing.out_of_memory import is_out_of_memory
 
-#: Bytes of whole pictures that are there at once.
+#: Bytes of complete pictures that are on the device at once.
 _AT_ONCE = 256 << 20
 #: The shares of red, green and blue in Pillow's grey.
 _GREY = (0.299, 0.587, 0.114)
@@ -33,9 +33,9 @@ _PLACE = re.compile(r"^\w+, \S+, ")
 
 
 class Decoded(NamedTuple):
-    """A picture, and its `input` on the device, uint8 h×w×C.
+    """A picture and its pixels on the device.
 
-    canvas: uint8 H×W×3, there as well, where the picture has no pixels in main memory.
+    input: uint8 h×w×C. canvas: uint8 H×W×3, if the picture has no pixels in main memory.
     """
 
     picture: Picture
@@ -44,54 +44,59 @@ class Decoded(NamedTuple):
 
 
 class _Pixels(NamedTuple):
-    """What is made of one file, on the device: uint8 h×w×C and H×W×3."""
+    """The pixels of one file on the device: input uint8 h×w×C, canvas uint8 H×W×3."""
 
     input: Tensor
     canvas: Tensor
 
 
 class JpegDecoder:
-    """Makes pictures of files; may be called by several threads."""
+    """Decodes JPEG files; several threads may call it at once."""
 
     def __init__(self, preprocessing: Preprocessing, device: torch.device) -> None:
         self._preprocessing = preprocessing
         self._device = decoding_device(device)
 
-    def __call__(self, images: Sequence[Encoded], *, stay: bool = False) -> list[Decoded | str]:
-        """A picture of each file, in order, or why there is none; `stay`: its pixels are on the device only."""
-        made = [one for group in _groups(images) for one in self._of_group(group)]
-        arrays = on_host([pixels for one in made if not isinstance(one, str) for pixels in one] if not stay else [])
+    def __call__(self, images: Sequence[Encoded], *, keep_on_device: bool = False) -> list[Decoded | str]:
+        """Returns a picture of each file, in order, or why it cannot be decoded.
+
+        keep_on_device: the pixels of the pictures are on the device only.
+        """
+        results = [one for group in _groups(images) for one in self._decode_group(group)]
+        pixels = [] if keep_on_device else [one for pair in results if not isinstance(pair, str) for one in pair]
+        arrays = on_host(pixels)
 
         def decoded(image: Encoded, one: _Pixels) -> Decoded:
             frame = self._preprocessing.placed(image.width, image.height).frame
             picture = replace(placeholder_picture(image), frame=frame)
-            if stay:
+            if keep_on_device:
                 return Decoded(picture, *one)
             return Decoded(replace(picture, input=next(arrays), canvas=next(arrays)), one.input)
 
-        return [one if isinstance(one, str) else decoded(image, one) for image, one in zip(images, made, strict=True)]
+        pairs = zip(images, results, strict=True)
+        return [one if isinstance(one, str) else decoded(image, one) for image, one in pairs]
 
-    def _of_group(self, images: Sequence[Encoded]) -> list[_Pixels | str]:
-        whole = _whole([torch.from_numpy(image.data) for image in images], self._device)
-        return [one if isinstance(one, str) else self._of_whole(one, image) for image, one in zip(images, whole)]
+    def _decode_group(self, images: Sequence[Encoded]) -> list[_Pixels | str]:
+        decoded = _decode_files([torch.from_numpy(image.data) for image in images], self._device)
+        return [one if isinstance(one, str) else self._prepare(one, image) for image, one in zip(images, decoded)]
 
-    def _of_whole(self, stored: Tensor, image: Encoded) -> _Pixels | str:
-        """What `prepare` makes of a picture, here of stored pixels 3×h×w: they are turned when they are few."""
+    def _prepare(self, stored: Tensor, image: Encoded) -> _Pixels | str:
+        """Makes input and canvas from stored pixels 3×h×w, as `prepare` does; resizes before it turns them."""
         if image.turn.size(stored.shape[2], stored.shape[1]) != (image.width, image.height):
             return "broken image: its pixels are not as many as its header says"
-        how, pixels = self._preprocessing, stored.float()
-        place = how.placed(image.width, image.height)
-        colours = pixels if how.channels == 3 else _grey(pixels)
+        preprocessing, pixels = self._preprocessing, stored.float()
+        place = preprocessing.placed(image.width, image.height)
+        colours = pixels if preprocessing.channels == 3 else _grey(pixels)
         left, top, right, bottom = place.kept
-        kept = resized(colours, place.size, image.turn, how.interpolation)[:, top:bottom, left:right]
-        seen = torch.tensor(how.background, dtype=torch.float32, device=self._device).view(-1, 1, 1)
-        seen = seen.repeat(1, *how.input_size)
-        seen[:, place.top : place.top + bottom - top, place.left : place.left + right - left] = kept
-        return _Pixels(eight_bit(seen), eight_bit(resized(pixels, image.canvas, image.turn, "bicubic")))
+        kept = resized(colours, place.size, image.turn, preprocessing.interpolation)[:, top:bottom, left:right]
+        inputs = torch.tensor(preprocessing.background, dtype=torch.float32, device=self._device).view(-1, 1, 1)
+        inputs = inputs.repeat(1, *preprocessing.input_size)
+        inputs[:, place.top : place.top + bottom - top, place.left : place.left + right - left] = kept
+        return _Pixels(eight_bit(inputs), eight_bit(resized(pixels, image.canvas, image.turn, "bicubic")))
 
 
 def decoding_device(device: torch.device) -> torch.device:
-    """Where files are decoded for a network on `device`: torchvision has decoders for CUDA and the CPU."""
+    """Returns the device that decodes for a network on `device`: torchvision has decoders for CUDA and the CPU."""
     return device if device.type == "cuda" else torch.device("cpu")
 
 
@@ -116,8 +121,8 @@ def _decode_jpeg(files: list[Tensor], device: torch.device) -> list[Tensor]:
     return decoded
 
 
-def _whole(files: list[Tensor], device: torch.device) -> list[Tensor | str]:
-    """The pixels 3×h×w of each file, or why there are none: one that is broken is no other's problem."""
+def _decode_files(files: list[Tensor], device: torch.device) -> list[Tensor | str]:
+    """The pixels 3×h×w of each file, or why it cannot be decoded; a broken file does not affect the others."""
     try:
         return [*_decode_jpeg(files, device)]
     except RuntimeError as error:
@@ -125,7 +130,7 @@ def _whole(files: list[Tensor], device: torch.device) -> list[Tensor | str]:
             raise
         if len(files) == 1:
             return [f"broken image: {_reason(error)}"]
-    return [one for file in files for one in _whole([file], device)]
+    return [one for file in files for one in _decode_files([file], device)]
 
 
 def _reason(error: Exception) -> str:
@@ -133,7 +138,7 @@ def _reason(error: Exception) -> str:
 
 
 def on_host(pixels: Sequence[Tensor]) -> Iterator[np.ndarray]:
-    """Tensors of bytes as arrays, which come from the device all together."""
+    """Copies tensors of bytes to main memory in one transfer, and yields them as arrays."""
     together = torch.cat([one.flatten() for one in pixels]).cpu().numpy() if pixels else np.empty(0, np.uint8)
     begin = 0
     for one in pixels:
@@ -142,7 +147,7 @@ def on_host(pixels: Sequence[Tensor]) -> Iterator[np.ndarray]:
 
 
 def _groups(images: Sequence[Encoded]) -> Iterator[list[Encoded]]:
-    """The files in order, as many at once as the memory for whole pictures allows."""
+    """The files in order, in groups whose complete pictures fit into memory at once."""
     group: list[Encoded] = []
     size = 0
     for image in images:
@@ -157,7 +162,7 @@ def _groups(images: Sequence[Encoded]) -> Iterator[list[Encoded]]:
 
 
 def resized(stored: Tensor, size: tuple[int, int], turn: Orientation, interpolation: str) -> Tensor:
-    """Stored pixels C×h×w as the upright picture of width and height `size`: float32, not yet rounded."""
+    """Resizes stored pixels C×h×w to the upright picture of width and height `size`: float32, not rounded."""
     width, height = turn.size(*size)
     if stored.shape[1:] != (height, width):
         stored = interpolate(stored[None], size=(height, width), mode=interpolation, antialias=True)[0]
@@ -166,10 +171,10 @@ def resized(stored: Tensor, size: tuple[int, int], turn: Orientation, interpolat
 
 
 def _grey(pixels: Tensor) -> Tensor:
-    """Pixels 3×h×w as whole grey levels 1×h×w."""
+    """Pixels 3×h×w as grey levels 1×h×w, rounded to integers."""
     return (pixels * pixels.new_tensor(_GREY).view(3, 1, 1)).sum(0, keepdim=True).round()
 
 
 def eight_bit(pixels: Tensor) -> Tensor:
-    """Levels C×h×w as uint8 h×w×C."""
+    """Rounds levels C×h×w to uint8 h×w×C."""
     return pixels.permute(1, 2, 0).round().clamp(0, 255).to(torch.uint8).contiguous()

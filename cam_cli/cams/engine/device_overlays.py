@@ -1,4 +1,4 @@
-"""Overlays made where the pictures of a batch are, many at once: those that `outputs.pictures` draws one by one."""
+"""Overlays drawn on the device that holds the pictures of a batch, many at once; `outputs.drawing` draws one by one."""
 
 from __future__ import annotations
 
@@ -15,34 +15,35 @@ from torch.nn.functional import avg_pool2d, embedding
 from ...images.geometry import Frame, fitted
 from ...images.orientation import Orientation
 from ...maps.explanation import Explanation
-from ...maps.heatmap import UNSEEN, interpolation, normalised, seen
+from ...maps.heatmap import UNSEEN, interpolation, normalised
+from ...maps.heatmap import seen as seen_pixels
 from .device_decoding import eight_bit, on_host, resized
 
-#: Pixels of overlays that are there as float32 at once.
+#: Pixels of overlays that are in memory as float32 at once.
 _AT_ONCE = 1 << 20
-#: The number of an image, and that of one of its maps or what stands for the picture without one.
+#: The index of an image, and that of one of its maps; `_BARE` stands for the picture without a map.
 _Place = tuple[int, int]
 _BARE = -1
 
 
 class OverlayRenderer:
-    """Draws maps of one sign over pictures that are on a device; may be called by several threads.
+    """Draws maps of one sign over pictures that are on a device; several threads may call it at once.
 
     palette: 256×3 uint8, the colours from nothing to the peak. alpha: their share over the picture, in [0, 1].
-    thumbnail: long side in pixels of the copy of the bare picture that is made as well; 0 for none.
+    thumbnail: long side in pixels of a copy of the picture without a map; 0 for none.
     """
 
     def __init__(self, palette: np.ndarray, alpha: float, thumbnail: int = 0) -> None:
         self._palette, self._alpha, self._thumbnail = torch.from_numpy(palette).float(), alpha, thumbnail
 
     def __call__(self, explanations: Sequence[Explanation], canvases: Sequence[Tensor | None]) -> list[Explanation]:
-        """The explanations with their overlays, and with thumbnails for canvases, in main memory.
+        """Returns the explanations with their overlays, and with thumbnails as canvases, in main memory.
 
         canvases: uint8 H×W×3, the whole picture of each; an explanation without one stays as it is. A map that is not
         finite or has nothing to show gets no overlay.
         """
         alike: dict[tuple[torch.Size, Frame, tuple[int, ...]], dict[_Place, np.ndarray]] = defaultdict(dict)
-        made: dict[_Place, Tensor] = {}
+        drawn: dict[_Place, Tensor] = {}
         problems = [one.problem for one in explanations]
         bare = {i: canvas for i, canvas in enumerate(canvases) if canvas is not None and not problems[i]}
         for image, canvas in bare.items():
@@ -52,21 +53,21 @@ class OverlayRenderer:
                 if (heat := normalised(shown.values, fine=shown.fine)) is not None:
                     alike[canvas.shape, frame, heat.shape][image, number] = heat
             if self._thumbnail:
-                made[image, _BARE] = _reduced(canvas, self._thumbnail)
+                drawn[image, _BARE] = _reduced(canvas, self._thumbnail)
         for (_, frame, _), heats in alike.items():
             pictures = torch.stack([bare[image] for image, _ in heats])
             self._draw(pictures, np.stack([*heats.values()]), frame)
-            made |= zip(heats, pictures, strict=True)
-        pixels = dict(zip(made, on_host([*made.values()]), strict=True))
+            drawn |= zip(heats, pictures, strict=True)
+        pixels = dict(zip(drawn, on_host([*drawn.values()]), strict=True))
         return [_with(one, image, pixels) for image, one in enumerate(explanations)]
 
     def _draw(self, pictures: Tensor, heats: np.ndarray, frame: Frame) -> None:
-        """Draw on pictures N×H×W×3 uint8 their heats N×h×w in [0, 1], which cover `frame` in pixels of the pictures.
+        """Draws heats N×h×w in [0, 1] on pictures N×H×W×3 uint8, in place; `frame` is what they cover, in pixels.
 
-        Step by step the arithmetic of `placed`, of Pillow's `blend`, and of what is not seen.
+        Repeats the arithmetic of `maps.heatmap.placed`, of Pillow's `blend`, and of the dimming outside the frame.
         """
         device, (height, width) = pictures.device, pictures.shape[1:3]
-        rows, columns = seen(frame, width, height)
+        rows, columns = seen_pixels(frame, width, height)
         bands = partial(_bands, at_once=max(1, _AT_ONCE // (len(pictures) * width)))
         drawn = pictures[:, rows, columns]
         some_unseen = drawn.shape != pictures.shape
@@ -87,13 +88,13 @@ class OverlayRenderer:
 
 
 def _bands(rows: int, at_once: int) -> Iterator[slice]:
-    """`rows` rows, some at once."""
+    """Slices of 0…rows, `at_once` rows each."""
     for top in range(0, rows, at_once):
         yield slice(top, top + at_once)
 
 
 def _reduced(canvas: Tensor, side: int) -> Tensor:
-    """A picture H×W×3 uint8 with a long side of at most `side` pixels."""
+    """Reduces a picture H×W×3 uint8 to a long side of at most `side` pixels."""
     height, width = canvas.shape[:2]
     size = fitted(width, height, side)
     if size == (width, height):
@@ -107,7 +108,7 @@ def _reduced(canvas: Tensor, side: int) -> Tensor:
 
 
 def _with(explanation: Explanation, image: int, pixels: Mapping[_Place, np.ndarray]) -> Explanation:
-    """The explanation of an image with what was made for it."""
+    """An explanation with the pixels that were drawn for its image."""
     maps = [replace(shown, overlay=pixels.get((image, number))) for number, shown in enumerate(explanation.maps)]
     picture = replace(explanation.picture, canvas=pixels.get((image, _BARE), explanation.picture.canvas))
     return replace(explanation, picture=picture, maps=tuple(maps))

@@ -1,17 +1,14 @@
-"""Batches of pictures in, explanations out: the engine behind every command and for use as a library."""
+"""The engine: batches of pictures become explanations. Behind every command, and for use as a library."""
 
 from __future__ import annotations
 
-import contextlib
 import copy
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
 
 import torch
 from PIL import Image
 from torch import Tensor
 
-from ...errors import CamxError
 from ...images.listing import Source
 from ...images.picture import Decodable, Picture
 from ...maps.explanation import ClassMap, Explanation, Prediction
@@ -20,21 +17,22 @@ from ...models.classes import checked
 from ..methods.augmentation import VIEWS, average_views
 from ..methods.concepts import CONCEPTS
 from ..methods.fusion import Maps, maps_of
-from ..methods.method import Method
 from ..methods.registry import METHODS
 from ..target_layer.choose import choose_layer
 from ..target_layer.probe import probe_picture
-from ..tracing.classifier import Classifier, find_classifier
+from ..tracing.classifier import Classifier
 from ..tracing.replay import Replay, StepCallback
-from ..tracing.trace import Trace, trace, traces
-from .backends import Compiled, compiled
+from ..tracing.trace import Trace, traces
+from .backends import Backend, EagerBackend, compile_upstream
 from .batches import Runner
 from .device_overlays import OverlayRenderer
 from .inputs import as_pictures
 from .options import ExplainOptions
-from .targets import Scores, as_columns, chosen
+from .predictions import ClassReader
+from .requirements import check_methods
+from .targets import as_columns, target_classes
 
-#: What the map of a method that reads no layer is called in its place.
+#: The layer's name in the maps of a method that reads no layer.
 _PLACES = {"pixels": "input", "patches": "attention"}
 
 
@@ -45,7 +43,8 @@ class Explainer:
     >>> explainer = Explainer(network)
     >>> explanations = explainer([Image.open("dog.jpg")])
 
-    `layers` are those that were asked for, `layer` the first of them.
+    layers: the target layers of the options; layer: the first of them. device, precision: what `auto` stands for.
+    classes, class_count: names and number of the classes. overlays: draws maps on the device, or None.
     """
 
     @torch.inference_mode(False)
@@ -57,7 +56,7 @@ class Explainer:
         overlays: OverlayRenderer | None = None,
         on_step: StepCallback | None = None,
     ) -> None:
-        """Moves the network to the device and finds the layer.
+        """Moves the network to the device and finds the target layer.
 
         overlays: draws the maps of JPEG files on the device; the maps must be of one sign. on_step: called with
         (steps done, steps in all) by methods that take many forwards. Raises `CamxError` for what cannot be done, and
@@ -77,29 +76,34 @@ class Explainer:
         # The automatic choice may be one of those that are named.
         self.layers = tuple({(layer.name, layer.path, layer.call): layer for layer in found}.values())
         self.layer = self.layers[0]
-        self._compiled = self._compile() if options.compile else None
+        picture = probe_picture(preprocessing.channels, preprocessing.input_size).to(self.device)
+        self._backend: Backend = EagerBackend()
+        if options.compile:
+            self._backend = compile_upstream(self._runner.module, self.layers, picture, self._runner.autocast)
         self.compiled = options.compile
         self._classifier: Classifier | None = None
         self._several_labels = options.multi_label
-        probed = self._probed()
-        self.class_count = probed.logits.shape[1]
+        probed = self._traces(picture)
         #: A head with one logit has two classes; its own share of probability is the softmax of both.
-        self._several_labels = options.multi_label and not probed.one_logit
-        self.classes = network.classes.two_sided() if probed.one_logit else network.classes
+        self._several_labels = options.multi_label and not probed[0].one_logit
+        self._classifier = check_methods(options.methods, picture, probed)
+        self.class_count = probed[0].logits.shape[1]
+        self.classes = network.classes.two_sided() if probed[0].one_logit else network.classes
         checked(self.classes, self.class_count, "The list of class names")
+        threshold = options.threshold if options.multi_label else None
+        self._reader = ClassReader(self.classes, self.class_count, options.top_k, threshold, self._several_labels)
         self._targets = [target.resolved(self.classes, self.class_count) for target in options.targets]
 
     def replica(self) -> Explainer:
-        """The same explainer on modules of its own, with the same weights in memory: for another thread."""
+        """Returns an explainer on modules of its own, with the same weights in memory: for another thread."""
         other = copy.copy(self)
         other._runner = self._runner.replica()
         other.network = other._runner.network
-        if self._compiled is not None:
-            other._compiled = self._compiled.of(other._runner.module)
+        other._backend = self._backend.replica(other._runner.module)
         return other
 
     def __call__(self, inputs: Tensor | Image.Image | Sequence[Image.Image]) -> list[Explanation]:
-        """Explain PIL images, or a normalised batch B×C×H×W: one explanation each, in order.
+        """Explains PIL images, or a normalised batch B×C×H×W; returns one explanation each, in order.
 
         Raises `CamxError` for a batch of another size than the network was prepared for.
         """
@@ -108,62 +112,63 @@ class Explainer:
     @torch.inference_mode(False)
     @torch.enable_grad()
     def explain(self, images: Sequence[Decodable]) -> list[Explanation]:
-        """Explain prepared pictures and JPEG files as one batch, in smaller ones where the memory does not hold it.
+        """Explains prepared pictures and JPEG files as one batch, or in smaller ones where memory is short.
 
-        The size that fits is remembered. A picture that does not even fit alone is told so in its explanation, and
-        a file that cannot be decoded as well.
+        The size that fits is remembered. The explanation of a picture that does not even fit alone, and of a file that
+        cannot be decoded, says so as its `problem`.
         """
         return self._runner.in_batches(
-            images, self._batch, lambda one, why: Explanation(one, problem=why), self.overlays
+            images, self._explain_batch, lambda picture, reason: Explanation(picture, problem=reason), self.overlays
         )
 
     @torch.inference_mode(False)
     @torch.enable_grad()
     def explain_tensor(self, inputs: Tensor, classes: Tensor | None = None) -> tuple[Trace, dict[str, Tensor]]:
-        """The engine alone: a normalised batch B×C×H×W on the device → its trace, and raw maps B×T×h×w per method.
+        """Explains a normalised batch B×C×H×W on the device: returns its trace, and raw maps B×T×h×w by method.
 
         `classes` B×T; None for the predicted one. A method without a class gives one map per image, `dff` its concepts.
         """
-        traced = self._traced(inputs)
+        traced = self._traces(inputs)
         wanted = traced[0].logits.argmax(1, keepdim=True) if classes is None else classes.clone()
         return traced[0], {name: maps.values for name, maps in self._maps(traced, wanted).items()}
 
-    def _traced(self, inputs: Tensor) -> list[Trace]:
-        """One forward: its traces at all layers, with the network to be asked again."""
+    def _traces(self, inputs: Tensor) -> list[Trace]:
+        """Runs one forward and returns its traces at all layers."""
+        module, runner = self._runner.module, self._runner
         replay = Replay(
-            self._runner.module,
+            module,
             inputs,
             self.layers,
-            self._runner.normalised_black,
-            self.options.seed,
-            self._several_labels,
-            self._runner.autocast,
-            self._on_step,
-            self._fast,
+            black=runner.normalised_black,
+            seed=self.options.seed,
+            multi_label=self._several_labels,
+            autocast=runner.autocast,
+            on_step=self._on_step,
+            backend=self._backend,
         )
-        twice = any(METHODS[name].second_order for name in self.options.methods)
-        with self._runner.autocast(), self._fast(inputs) as batch:
-            return traces(self._runner.module, batch, self.layers, self._classifier, second_order=twice, replay=replay)
+        second_order = any(METHODS[name].second_order for name in self.options.methods)
+        with runner.autocast(), self._backend(inputs) as batch:
+            return traces(module, batch, self.layers, self._classifier, second_order=second_order, replay=replay)
 
     def _maps(self, traced: Sequence[Trace], classes: Tensor) -> dict[str, Maps]:
-        """The maps of every method for B×T classes, averaged over the views of `--smooth`.
+        """Computes the maps of every method for B×T classes, averaged over the views of `smooth`.
 
         Outside autocast: the arithmetic of the maps is float32 whatever the network ran in.
         """
         views = VIEWS[self.options.smooth]
         inputs = traced[0].replay.inputs
-        every = [traced, *(self._traced(view.apply(inputs)) for view in views)]
+        every = [traced, *(self._traces(view.apply(inputs)) for view in views)]
         return {
             name: average_views([maps_of(METHODS[name], one, classes, self.options.evidence) for one in every], views)
             for name in self.options.methods
         }
 
-    def _batch(self, pictures: Sequence[Picture], inputs: Tensor) -> list[Explanation]:
+    def _explain_batch(self, pictures: Sequence[Picture], inputs: Tensor) -> list[Explanation]:
         labels = [self.label_of(picture.source) for picture in pictures]
-        traced = self._traced(inputs)
+        traced = self._traces(inputs)
         logits = traced[0].logits
-        scores = self._scores(logits)
-        classes = chosen(self._targets, scores, labels)
+        scores = self._reader.scores(logits)
+        classes = target_classes(self._targets, scores, labels)
         maps = {name: one.cpu() for name, one in self._maps(traced, as_columns(classes, logits)).items()}
         finite = torch.isfinite(logits).all(1).tolist()
         needs_label = any(target.kind == "label" for target in self._targets)
@@ -172,30 +177,30 @@ class Explainer:
             if not finite[i]:
                 explanations.append(Explanation(picture, problem="the network returned NaN or infinite scores"))
             elif needs_label and labels[i] is None:
-                explanations.append(Explanation(picture, problem=self._no_label(picture.source)))
+                explanations.append(Explanation(picture, problem=_no_label(picture.source)))
             else:
-                ranking = self._ranking(scores, i)
-                wanted = [self._prediction(c, scores.probabilities[i]) for c in classes[i]]
-                shown = [one for name in maps for one in self._class_maps(name, maps[name], i, wanted)]
+                ranking = self._reader.ranking(scores, i)
+                predictions = self._reader.predictions(scores, i, classes[i])
+                of_image = [one for name in maps for one in self._class_maps(name, maps[name], i, predictions)]
                 correct = None if labels[i] is None else labels[i] in scores.predicted(i)
-                explanations.append(Explanation(picture, ranking, tuple(shown), labels[i], correct))
+                explanations.append(Explanation(picture, ranking, tuple(of_image), labels[i], correct))
         return explanations
 
-    def _class_maps(self, name: str, maps: Maps, image: int, wanted: Sequence[Prediction]) -> Iterator[ClassMap]:
+    def _class_maps(self, name: str, maps: Maps, image: int, predictions: Sequence[Prediction]) -> Iterator[ClassMap]:
         """The maps of one method for one image: of its classes, of the first one only, or of its concepts."""
         method = METHODS[name]
         layers = [layer.name for layer in self.layers] if method.grid == "layer" else [_PLACES[method.grid]]
-        for index, one in enumerate(maps.values[image].numpy()):
+        for index, values in enumerate(maps.values[image].numpy()):
             concept: tuple[Prediction, ...] = ()
             if maps.scores is not None:
-                concept = self._ranking(self._scores(maps.scores[image, index : index + 1]), 0)
-            elif index >= len(wanted):
+                concept = self._reader.ranking(self._reader.scores(maps.scores[image, index : index + 1]), 0)
+            elif index >= len(predictions):
                 return
             yield ClassMap(
                 method=name,
                 layer="+".join(layers),
-                prediction=concept[0] if concept else wanted[index],
-                values=one,
+                prediction=concept[0] if concept else predictions[index],
+                values=values,
                 energies=tuple(zip(layers, maps.energies[image, index].tolist())) if len(layers) > 1 else (),
                 two_sided=self.options.evidence == "both",
                 fine=method.grid == "pixels",
@@ -205,73 +210,16 @@ class Explainer:
 
     @property
     def most_maps(self) -> int | None:
-        """How many maps a picture has at most; None where its own scores decide."""
+        """The largest number of maps that a picture can have; None where its own scores decide."""
         if self.options.multi_label:
             return None
         maps = {"class": sum(target.top for target in self._targets), "image": 1, "concept": CONCEPTS}
         return sum(maps[METHODS[name].per] for name in self.options.methods)
 
     def label_of(self, source: Source) -> int | None:
-        """The class that a source's label means to this model; None without a label or if the model lacks it."""
-        if not source.label:
-            return None
-        try:
-            return self.classes.index(source.label, self.class_count)
-        except CamxError:
-            return None
-
-    def _no_label(self, source: Source) -> str:
-        return f"its label {source.label!r} is no class of the model" if source.label else "it has no label to explain"
-
-    def _ranking(self, scores: Scores, image: int) -> tuple[Prediction, ...]:
-        """The best classes of one image."""
-        best = scores.ranking[image, : self.options.top_k].tolist()
-        return tuple(self._prediction(c, scores.probabilities[image]) for c in best)
-
-    def _scores(self, logits: Tensor) -> Scores:
-        threshold = self.options.threshold if self.options.multi_label else None
-        return Scores.of(logits, threshold, several_labels=self._several_labels)
-
-    def _prediction(self, index: int, probabilities: Tensor) -> Prediction:
-        return Prediction(index, self.classes[index], float(probabilities[index]))
-
-    def _fast(self, batch: Tensor) -> AbstractContextManager[Tensor]:
-        """The context in which the network runs on a batch, which it gives: compiled, where that was asked for."""
-        return contextlib.nullcontext(batch) if self._compiled is None else self._compiled(batch)
-
-    def _compile(self) -> Compiled:
-        return compiled(self._runner.module, self.layers, self._probe_picture(), self._runner.autocast)
-
-    def _probe_picture(self) -> Tensor:
-        preprocessing = self.network.preprocessing
-        return probe_picture(preprocessing.channels, preprocessing.input_size).to(self.device)
-
-    def _probed(self) -> Trace:
-        """The trace of the probe picture; raises `CamxError` for a method that does not work with this network."""
-        picture = self._probe_picture()
-        traced = self._traced(picture)
-        for name in self.options.methods:
-            method = METHODS[name]
-            if method.needs_classifier:
-                if len(self.layers) > 1:
-                    raise CamxError(f"--method {name} reads one layer, the last one; {len(self.layers)} are given.")
-                # In full precision: a rough forward would prove nothing.
-                exact = trace(self._runner.module, picture, self.layer)
-                self._classifier = find_classifier(self._runner.module, exact.features, exact.logits)
-            if method.check is not None:
-                method.check(traced[0])
-            if method.second_order:
-                _check_twice(name, method, traced)
-        return traced[0]
+        """Returns the class that a source's label means to this network; None without a label, or if it has none."""
+        return self._reader.label_of(source)
 
 
-def _check_twice(name: str, method: Method, traced: Sequence[Trace]) -> None:
-    """Raise `CamxError` where an operation of the head has no second derivative."""
-    try:
-        maps_of(method, traced, traced[0].logits.argmax(1, keepdim=True))
-    except (RuntimeError, NotImplementedError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
-        raise CamxError(
-            f"--method {name} differentiates what lies behind the layer twice, which this network does not allow: "
-            f"{reason}. Use --method gradcam."
-        ) from error
+def _no_label(source: Source) -> str:
+    return f"its label {source.label!r} is no class of the model" if source.label else "it has no label to explain"

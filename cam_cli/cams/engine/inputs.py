@@ -1,4 +1,4 @@
-"""What a program may hand to an `Explainer`: pictures in memory, or a batch that is already normalised."""
+"""Inputs of an `Explainer` used as a library: PIL images, or a batch that is already normalised."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from ...images.picture import Picture, prepare
 
 
 def as_pictures(inputs: Tensor | Image.Image | Sequence[Image.Image], preprocessing: Preprocessing) -> list[Picture]:
-    """Pictures for `Explainer.explain`, in order.
+    """Returns pictures for `Explainer.explain`, in order.
 
-    Images of any mode are turned as their EXIF data say, and prepared. A tensor B×C×H×W is taken as it is: normalised,
-    of the network's input size; what is drawn on is the same with mean and std undone. Raises `CamxError` for others.
+    Turns images of any mode upright by their EXIF data and prepares them. Takes a tensor B×C×H×W as it is: it must be
+    normalised and of the network's input size, and maps are drawn on it with mean and std undone. Raises `CamxError`
+    for any other input.
     """
     if isinstance(inputs, Tensor):
         return [
@@ -50,8 +51,8 @@ def _checked(batch: Tensor, preprocessing: Preprocessing) -> Tensor:
 def _of_tensor(pixels: Tensor, key: str, preprocessing: Preprocessing) -> Picture:
     values = pixels.permute(1, 2, 0).numpy()
     height, width = preprocessing.input_size
-    shown = (values * np.array(preprocessing.std) + np.array(preprocessing.mean)) * 255
-    canvas = np.nan_to_num(shown).clip(0, 255).round().astype(np.uint8)
+    levels = (values * np.array(preprocessing.std) + np.array(preprocessing.mean)) * 255
+    canvas = np.nan_to_num(levels).clip(0, 255).round().astype(np.uint8)
     if canvas.shape[2] == 1:
         canvas = canvas.repeat(3, axis=2)
     return Picture(Source(key, ""), width, height, values, Frame(0, 0, width, height), canvas)

@@ -1,4 +1,4 @@
-"""What is explained and how: what a user chooses of it."""
+"""Options of an explainer."""
 
 from __future__ import annotations
 
@@ -26,13 +26,15 @@ PRECISION = Flag("auto, fp32, bf16, fp16.", panel=SPEED, order=-1, choices=PRECI
 
 @dataclass(frozen=True)
 class ExplainOptions:
-    """What to explain and how to run. `precision` auto: bf16 on GPUs that have it, else fp32.
+    """What to explain and how to run it.
 
-    layers: one, or several whose maps become one. evidence: `for` a class, `against` it, or `both` in one map.
-    smooth: averages over the mirror image (`flip`), and also over contrasts (`aug`). multi_label: every class from
-    `threshold` on is predicted. seed: of methods that draw random numbers. compile: run what lies before the target
-    layer through torch.compile, which takes a while at the start; values stay the same within rounding.
-    Raises `CamxError` for values that do not exist.
+    methods: names of `METHOD_NAMES`. targets: the classes that get a map. layers: target layers, `auto` or by name; the
+    maps of several become one. top_k: classes per ranking. evidence: `for` a class, `against` it, or `both` in one map.
+    smooth: averages maps over the mirror image (`flip`), and over contrasts too (`aug`). multi_label: every class from
+    the probability `threshold` on is predicted. seed: of methods that draw random numbers. device: a name of torch, or
+    `auto`. precision: fp32, bf16 or fp16; `auto` is bf16 on GPUs that have it, else fp32. compile: runs what lies
+    before the target layer through torch.compile, which takes a while at the start and changes values by rounding only.
+    Raises `CamxError` for values that do not exist or do not go together.
     """
 
     methods: Annotated[

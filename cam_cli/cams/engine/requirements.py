@@ -1,0 +1,49 @@
+"""The requirements of methods, checked on a network before it explains anything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from ...errors import CamxError
+from ..methods.fusion import maps_of
+from ..methods.method import Method
+from ..methods.registry import METHODS
+from ..tracing.classifier import Classifier, find_classifier
+from ..tracing.trace import Trace, trace
+
+
+def check_methods(names: Sequence[str], picture: Tensor, probed: Sequence[Trace]) -> Classifier | None:
+    """Raises `CamxError` for a method that does not work with a network.
+
+    picture: 1×C×H×W, normalised. probed: its traces at all target layers. Returns the classifier of the network, if a
+    method needs it.
+    """
+    classifier = None
+    for name in names:
+        method = METHODS[name]
+        if method.needs_classifier:
+            if len(probed) > 1:
+                raise CamxError(f"--method {name} reads one layer, the last one; {len(probed)} are given.")
+            # In full precision: a rough forward would prove nothing.
+            module = probed[0].replay.module
+            exact = trace(module, picture, probed[0].layer)
+            classifier = find_classifier(module, exact.features, exact.logits)
+        if method.check is not None:
+            method.check(probed[0])
+        if method.second_order:
+            _check_second_order(method, probed)
+    return classifier
+
+
+def _check_second_order(method: Method, probed: Sequence[Trace]) -> None:
+    """Raises `CamxError` where an operation of the head has no second derivative."""
+    try:
+        maps_of(method, probed, probed[0].logits.argmax(1, keepdim=True))
+    except (RuntimeError, NotImplementedError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
+        raise CamxError(
+            f"--method {method.name} differentiates what lies behind the layer twice, which this network does not "
+            f"allow: {reason}. Use --method gradcam."
+        ) from error
