@@ -191,7 +191,7 @@ def test_the_network_stays_as_it_is(wiring: None) -> None:
     assert {name: dict(vars(one)) for name, one in module.named_modules()} == before
 
 
-def test_twins_use_what_was_compiled_at_the_same_time(wiring: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_replicas_use_what_was_compiled_at_the_same_time(wiring: None, monkeypatch: pytest.MonkeyPatch) -> None:
     graphs: list[torch.fx.GraphModule] = []
     monkeypatch.setattr(backends, "BACKEND", lambda graph, _examples: graphs.append(graph) or graph)
     explainer = Explainer(network(vit(), OWN), ExplainOptions(device="cpu", compile=True))

@@ -338,7 +338,7 @@ def test_bf16_forward_keeps_fp32_maps() -> None:
         assert np.corrcoef(one.maps[0].values.ravel(), two.maps[0].values.ravel())[0, 1] > 0.99
 
 
-def test_scores_that_are_not_finite_are_told() -> None:
+def test_scores_that_are_not_finite_are_a_problem() -> None:
     module = seeded(RedDetector)
     explainer = Explainer(network(module))
     with torch.no_grad():
@@ -365,7 +365,7 @@ def test_a_batch_that_does_not_fit_is_done_in_smaller_ones(monkeypatch: pytest.M
     assert all(np.allclose(a.maps[0].values, b.maps[0].values, atol=1e-6) for a, b in zip(found, expected))
 
 
-def test_one_picture_that_does_not_fit_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_picture_that_does_not_fit_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     explainer = Explainer(network(seeded(InPlaceNet)))
 
     def no_memory(*_: Any, **_more: Any) -> list[Trace]:

@@ -130,7 +130,7 @@ def test_an_interrupt_never_reaches_what_a_thread_does_next() -> None:
             assert future.cancelled() or isinstance(future.exception(), Dropped) or future.result().seconds >= 0
 
 
-def test_a_twin_has_the_same_weights_in_memory_and_modules_of_its_own() -> None:
+def test_a_replica_has_the_same_weights_in_memory_and_modules_of_its_own() -> None:
     network = load_model("demo")
     replica = network.replica()
     for one, other in zip(network.module.state_dict().values(), replica.module.state_dict().values(), strict=True):
@@ -139,7 +139,7 @@ def test_a_twin_has_the_same_weights_in_memory_and_modules_of_its_own() -> None:
     assert not {id(p) for p in network.module.parameters()} & {id(p) for p in replica.module.parameters()}
 
 
-def test_twins_explain_at_the_same_time_as_one_does_alone() -> None:
+def test_replicas_explain_at_the_same_time_as_one_does_alone() -> None:
     """Hooks and gradient flags of one forward in the middle of another's would give other maps, or none."""
     explainer = Explainer(load_model("demo"))
     photos = [[picture(200, 150, seed).convert("RGB")] for seed in range(40)]

@@ -58,7 +58,7 @@ def explained(shown: Picture, *maps: np.ndarray) -> Explanation:
     return Explanation(shown, (best,), tuple(ClassMap("gradcam", "layer", best, values) for values in maps))
 
 
-def painter(rendering: Rendering = Rendering(), thumbnail: int = 0) -> OverlayRenderer:
+def renderer(rendering: Rendering = Rendering(), thumbnail: int = 0) -> OverlayRenderer:
     return OverlayRenderer(palette(rendering.colormap), rendering.alpha, thumbnail)
 
 
@@ -83,7 +83,7 @@ def test_overlays_are_those_of_a_worker(mode: CropMode, size: tuple[int, int]) -
     how = replace(SMALL, crop_mode=mode, input_size=(32, 24), resize=(40, 30))
     whole, kept = decoded(jpeg(picture(*size, seed=3)), how)
     maps = random_map(1), random_map(2, (3, 4), 1e-30)
-    (painted,) = painter()([explained(kept.picture, *maps)], [kept.canvas])
+    (painted,) = renderer()([explained(kept.picture, *maps)], [kept.canvas])
     check(explained(whole, *maps), painted)
     assert painted.picture == kept.picture
 
@@ -91,7 +91,7 @@ def test_overlays_are_those_of_a_worker(mode: CropMode, size: tuple[int, int]) -
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_overlays_lie_where_the_picture_does(orientation: int) -> None:
     whole, kept = decoded(jpeg(picture(301, 200, seed=4), orientation))
-    (painted,) = painter()([explained(kept.picture, random_map(orientation))], [kept.canvas])
+    (painted,) = renderer()([explained(kept.picture, random_map(orientation))], [kept.canvas])
     check(explained(whole, random_map(orientation)), painted)
 
 
@@ -100,7 +100,7 @@ def test_overlays_lie_where_the_picture_does(orientation: int) -> None:
 def test_colours_and_their_share_are_those_of_a_worker(colormap: str, alpha: float) -> None:
     whole, kept = decoded(jpeg(picture(400, 300, seed=5)), size=256)
     rendering = Rendering(colormap=colormap, alpha=alpha)
-    (painted,) = painter(rendering)([explained(kept.picture, random_map(6))], [kept.canvas])
+    (painted,) = renderer(rendering)([explained(kept.picture, random_map(6))], [kept.canvas])
     check(explained(whole, random_map(6)), painted, rendering)
 
 
@@ -125,7 +125,7 @@ def test_each_picture_of_a_batch_has_its_own_maps(monkeypatch: pytest.MonkeyPatc
     for at_once in (device_overlays._AT_ONCE, 5 * 96 * 4, 1):
         monkeypatch.setattr(device_overlays, "_AT_ONCE", at_once)
         sizes_drawn.clear()
-        first, *painted, last = painter(thumbnail=20)(explanations, canvases)
+        first, *painted, last = renderer(thumbnail=20)(explanations, canvases)
         assert sum(sizes_drawn) == 10
         assert len(sizes_drawn) == 3, "one for each size and place"
         assert first == on_host
@@ -140,7 +140,7 @@ def test_a_map_with_nothing_to_show_gets_no_overlay() -> None:
     broken[2, 3] = np.nan
     maps = [np.zeros((7, 7), np.float32), broken, -np.abs(random_map(2)), random_map(3)]
     results = ExplanationRenderer(Rendering(), 20)
-    (painted,) = painter(thumbnail=20)([explained(kept.picture, *maps)], [kept.canvas])
+    (painted,) = renderer(thumbnail=20)([explained(kept.picture, *maps)], [kept.canvas])
     assert [one.overlay is None for one in painted.maps] == [True, True, True, False]
     expected, found = results.of(explained(whole, *maps)), results.of(painted)
     assert found.row == expected.row
@@ -153,7 +153,7 @@ def test_a_map_with_nothing_to_show_gets_no_overlay() -> None:
 def test_a_thumbnail_is_a_smaller_canvas(size: tuple[int, int], side: int) -> None:
     """As Pillow makes it of the canvas, but for the rounding of a side."""
     whole, kept = decoded(jpeg(picture(*size, seed=7)))
-    (painted,) = painter(thumbnail=side)([explained(kept.picture, random_map(1))], [kept.canvas])
+    (painted,) = renderer(thumbnail=side)([explained(kept.picture, random_map(1))], [kept.canvas])
     small = Image.fromarray(whole.canvas)
     small.thumbnail((side, side), Image.Resampling.BICUBIC)
     height, width, channels = painted.picture.canvas.shape
@@ -164,13 +164,13 @@ def test_a_thumbnail_is_a_smaller_canvas(size: tuple[int, int], side: int) -> No
     assert encode_thumbnail(painted.picture.canvas, side)
 
 
-def test_several_threads_may_use_one_painter() -> None:
+def test_several_threads_may_use_one_renderer() -> None:
     both = [decoded(jpeg(picture(300, 200, seed)), size=256) for seed in range(6)]
     explanations = [explained(kept.picture, random_map(seed)) for seed, (_, kept) in enumerate(both)]
-    paint = painter(thumbnail=40)
+    render = renderer(thumbnail=40)
 
     def work(numbers: Sequence[int]) -> list[Explanation]:
-        return paint([explanations[n] for n in numbers], [both[n][1].canvas for n in numbers])
+        return render([explanations[n] for n in numbers], [both[n][1].canvas for n in numbers])
 
     alone = [work([n])[0] for n in range(6)]
     with Lanes([work] * 3, 1, CPU) as lanes:
@@ -190,7 +190,7 @@ def test_a_batch_whose_overlays_do_not_fit_is_halved(monkeypatch: pytest.MonkeyP
         draw(self, pictures, *rest)
 
     monkeypatch.setattr(OverlayRenderer, "_draw", short)
-    explainer = Explainer(load_model("demo"), ExplainOptions(device="cpu"), overlays=painter())
+    explainer = Explainer(load_model("demo"), ExplainOptions(device="cpu"), overlays=renderer())
     how = explainer.network.preprocessing
     files: list[Any] = [
         load(Fetched(Source("photo", ""), jpeg(picture(300, 200, seed))), how, 96, decoding="device")

@@ -244,20 +244,20 @@ def test_the_record_of_a_run_names_what_was_explained(camx: Camx, images: Path) 
     assert (made["layers"], made["evidence"], made["smooth"], made["seed"]) == (["layer3", "layer4"], "both", "flip", 7)
 
 
-def test_progress_is_told_within_an_image(camx: Camx, images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_is_reported_within_an_image(camx: Camx, images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from cam_cli.cams.tracing import replay
     from cam_cli.pipeline import loop
     from cli.terminal import Reporter
 
-    told: list[tuple[int, int]] = []
+    steps: list[tuple[int, int]] = []
 
     def advanced(_self: Reporter, progress: Any) -> None:
         if progress.steps:
-            told.append(progress.steps)
+            steps.append(progress.steps)
 
     monkeypatch.setattr(Reporter, "advanced", advanced)
     monkeypatch.setattr(replay, "BUDGET", 10 * 3 * 160 * 160 * 4 * 32)
     monkeypatch.setattr(loop, "_TICK", 0.001)
     assert camx("explain", images / "cat" / "0.jpg", *TINY, "--method", "scorecam") == 0
-    assert told
-    assert all(done < total for done, total in told)
+    assert steps
+    assert all(done < total for done, total in steps)

@@ -1,1 +1,1 @@
-"""From a network and a batch to class activation maps: where to cut, which layer, which method."""
+"""Class activation maps: forwards cut at a target layer, the choice of that layer, the methods, and the engine."""

@@ -1,4 +1,4 @@
-"""Options of an explainer."""
+"""Options of the engine: which maps to make, and on which device."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PRECISION = Flag("auto, fp32, bf16, fp16.", panel=SPEED, order=-1, choices=PRECI
 
 @dataclass(frozen=True)
 class ExplainOptions:
-    """What to explain and how to run it.
+    """Options of an `Explainer`.
 
     methods: names of `METHOD_NAMES`. targets: the classes that get a map. layers: target layers, `auto` or by name; the
     maps of several become one. top_k: classes per ranking. evidence: `for` a class, `against` it, or `both` in one map.

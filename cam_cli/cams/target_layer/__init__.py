@@ -1,1 +1,1 @@
-"""The search for the target layer."""
+"""The search for the target layer: the last feature map that the scores depend on at every position."""

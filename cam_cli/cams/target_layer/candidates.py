@@ -1,4 +1,4 @@
-"""The tensors that go by in a forward, sorted out: which of them can be read as a feature map, and how alive it is."""
+"""Candidates for the target layer: the tensors of a forward that can be read as a feature map."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ...models.layouts import Layout, Path, possible_layouts, tensors_in
 
 @dataclass(frozen=True)
 class Output:
-    """One appearance of a tensor: which module gave it, in which of its calls, and where in its output."""
+    """One occurrence of a tensor: the module that returned it, in which of its calls, and where in its output."""
 
     name: str
     module: nn.Module
@@ -23,22 +23,26 @@ class Output:
 
 @dataclass
 class GradientCoverage:
-    """Where the gradient of the score lives on a feature map, as shares in [0, 1]; `finite` of gradient and map.
+    """The shares of a feature map, in [0, 1], on which the gradient of the score is not zero.
 
-    `positions` that a direction in all scores reaches, and `top1_positions` that the best class alone does.
+    positions: of a random direction in all scores. top1_positions: of the score of the best class alone. elements: of
+    single values instead of positions. finite: whether gradient and map are.
     """
 
     layout: Layout
     positions: float = 0.0
     top1_positions: float = 1.0
     elements: float = 0.0
-    variation: float = 0.0
     finite: bool = True
 
 
 @dataclass
 class Candidate:
-    """A tensor inside the network that can be read as a feature map; several modules may return the same one."""
+    """A tensor inside the network that can be read as a feature map; several modules may return the same tensor.
+
+    layouts: the ways to read it. edge: its place in the autograd graph. outputs: its occurrences. dominator: whether
+    every path from the picture to the score crosses it. coverage: None until it has been measured.
+    """
 
     shape: torch.Size
     layouts: list[Layout]
@@ -46,7 +50,7 @@ class Candidate:
     activations: Tensor
     outputs: list[Output] = field(default_factory=list)
     dominator: bool = False
-    energy: GradientCoverage | None = None
+    coverage: GradientCoverage | None = None
 
     @property
     def node(self) -> int:
@@ -54,7 +58,12 @@ class Candidate:
 
 
 class Collector:
-    """The hook of the probe. `candidates()` when the forward is over; `head_input` is what the last layer read."""
+    """Collects candidates: hang `hook` on all modules of a network, run it once, and read `candidates()`.
+
+    calls: by name, how often a module ran. head_input: the input of the last layer that reads one vector per image.
+    single: the names of modules that returned a map with one position. shrunk: whether that is because the picture is
+    small.
+    """
 
     def __init__(self, module: nn.Module, inputs: Tensor) -> None:
         self._modules = dict(module.named_modules())
@@ -67,7 +76,8 @@ class Collector:
         self.single: set[str] = set()
         self.shrunk = False
 
-    def seen(self, name: str, call: int, inputs: tuple[Any, ...], output: Any) -> None:
+    def hook(self, name: str, call: int, inputs: tuple[Any, ...], output: Any) -> None:
+        """Forward hook. Stores the tensors of an output that can be read as a feature map."""
         self.calls[name] = call + 1
         module = self._modules[name]
         if isinstance(module, (nn.Linear, nn.Conv2d)) and _is_pooled(inputs):
@@ -78,14 +88,14 @@ class Collector:
             if isinstance(module, nn.Conv2d) and tensor.dim() == 4:
                 self._grids.add((tensor.shape[2], tensor.shape[3]))
                 self._grids |= self._patches(tensor.shape[0])
-                # A window larger than all there is to see: meant for a larger picture.
+                # A window larger than its input: the network is meant for larger pictures.
                 self.shrunk |= max(module.kernel_size) > 1 and inputs[0].shape[2:] == (1, 1)
             if tensor.dim() == 4 and tensor.shape[2:] == (1, 1):
                 self.single.add(name)
             self._add(Output(name, module, call, path), tensor)
 
     def _patches(self, count: int) -> set[tuple[int, int]]:
-        """The grid of patches where a convolution sees the picture cut up, one patch per row of the batch (TNT)."""
+        """The grids of patches, if a convolution gets them as `count` rows of a batch (TNT)."""
         found = possible_layouts(torch.Size((1, count, 1)), 1, self._input_size, (0,))
         return {(layout.height, layout.width) for layout in found if layout.kind == "NLC"}
 
@@ -102,7 +112,7 @@ class Collector:
         known.outputs.append(output)
 
     def candidates(self) -> list[Candidate]:
-        """Those whose layout is credible: token sequences must fit a grid that a convolution has shown."""
+        """Returns the tensors with a credible layout: tokens must fit a grid that is the output of a convolution."""
         found = []
         for candidate in self._by_edge.values():
             credible = [layout for layout in candidate.layouts if self._credible(layout)]
@@ -128,7 +138,7 @@ class Collector:
 
 
 def _pooled(grids: set[tuple[int, int]]) -> set[tuple[int, int]]:
-    """The grids and what halving or thirding them, again and again, makes of them."""
+    """The grids, and all that result from halving or thirding their sides repeatedly."""
     found, todo = set(grids), list(grids)
     while todo:
         height, width = todo.pop()
@@ -144,27 +154,27 @@ def _pooled(grids: set[tuple[int, int]]) -> set[tuple[int, int]]:
 
 
 def _is_pooled(inputs: tuple[Any, ...]) -> bool:
-    """Whether a layer's input is one vector per image: what the head of a classifier reads."""
+    """Whether a layer's input is one vector per image, as for the head of a classifier."""
     if not inputs or not isinstance(inputs[0], Tensor) or not inputs[0].requires_grad:
         return False
     return inputs[0].dim() == 2 or (inputs[0].dim() == 4 and inputs[0].shape[2:] == (1, 1))
 
 
-def energy_of(layout: Layout, gradient: Tensor | None, activations: Tensor) -> GradientCoverage:
+def coverage_of(layout: Layout, gradient: Tensor | None, activations: Tensor) -> GradientCoverage:
+    """Measures the gradient of a map, both laid out as the network has them; None is a gradient of zeros."""
     if gradient is None:
         return GradientCoverage(layout)
     g, a = layout.to_nchw(gradient).float(), layout.to_nchw(activations).float()
     return GradientCoverage(
         layout,
-        positions=reached(layout, gradient),
+        positions=reached_share(layout, gradient),
         elements=float((g != 0).float().mean()),
-        variation=float((a - a.mean((2, 3), keepdim=True)).norm() / a.norm().clamp_min(1e-30)),
         finite=bool(torch.isfinite(g).all() and torch.isfinite(a).all()),
     )
 
 
-def reached(layout: Layout, gradient: Tensor | None) -> float:
-    """The share of positions at which a gradient is not zero."""
+def reached_share(layout: Layout, gradient: Tensor | None) -> float:
+    """Returns the share of positions at which a gradient is not zero."""
     if gradient is None:
         return 0.0
     magnitude = layout.to_nchw(gradient).float().abs().sum(1)

@@ -1,9 +1,9 @@
-"""Which layer: the last feature map that the scores depend on at every position, found without a table of families.
+"""The choice of the target layer: found by a probe without a table of families, or checked if named.
 
-The target is the last image-shaped output that every path from the picture to the score crosses (a dominator
-of the autograd graph) and whose gradient is alive at nearly all positions; then one step on, to the
-normalisation that reads it, where the gradient is dense there too (token-pooled transformers:
-`blocks.-1.norm1`, since after the last block only the class token has a gradient).
+The target is the last image-shaped output that every path from the picture to the score crosses (a dominator of the
+autograd graph) and that the gradient reaches at nearly all positions. If the normalisation that reads it has a dense
+gradient too, that one is taken: `blocks.-1.norm1` of token-pooled transformers, since after the last block only the
+class token has a gradient.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from ...errors import CamxError, nearest
 from ...models.hooks import TargetLayer
 from ..tracing.trace import trace
-from .probe import Candidate, Output, Probe, probe, probe_picture
+from .candidates import Candidate, Output
+from .probe import Probe, probe, probe_picture
 from .ranking import is_bare_pooling, measure_all, partly_alive, rank_candidates
 
 AUTO = "auto"
@@ -27,9 +28,9 @@ _TRANSPARENT = re.compile(r"identity|drop|stochasticdepth|flatten", re.IGNORECAS
 
 @dataclass(frozen=True)
 class LayerReport:
-    """One line of `camx layers`: a module whose output could be a feature map, and whether it can be the target.
+    """A module whose output could be a feature map, and whether it can be the target: one line of `camx layers`.
 
-    `gradient`: the share of positions that the gradient of the scores reaches.
+    gradient: the share of positions, in [0, 1], that the gradient of the scores reaches.
     """
 
     name: str
@@ -47,7 +48,7 @@ class LayerReport:
 
 @torch.inference_mode(False)
 def choose_layer(module: nn.Module, input_size: tuple[int, int], channels: int = 3, wanted: str = AUTO) -> TargetLayer:
-    """The target layer of a network for pictures of `input_size` (h, w): found by a probe, or checked if named.
+    """Returns the target layer of a network for pictures of `input_size` (h, w): found by a probe, or checked if named.
 
     Raises `CamxError` with the candidates if `wanted` is unknown or cannot work, and if there is no such layer.
     """
@@ -60,7 +61,7 @@ def choose_layer(module: nn.Module, input_size: tuple[int, int], channels: int =
 
 @torch.inference_mode(False)
 def list_layers(module: nn.Module, input_size: tuple[int, int], channels: int = 3) -> list[LayerReport]:
-    """Every module whose output looks like a feature map, in order of execution, the automatic choice marked."""
+    """Returns every module whose output could be a feature map, in order of execution; marks the automatic choice."""
     picture = probe_picture(channels, input_size)
     found = probe(module, picture)
     measure_all(found)
@@ -96,8 +97,8 @@ def _named(module: nn.Module, picture: Tensor, wanted: str) -> TargetLayer:
     measure_all(found)
     reports = [(c, o, _report(found, c, o, None)) for c in found.candidates for o in c.outputs if o.name == wanted]
     for candidate, output, report in reports:
-        if report.usable and candidate.energy:
-            return TargetLayer(wanted, candidate.energy.layout, output.path, output.call, "named by the user")
+        if report.usable and candidate.coverage:
+            return TargetLayer(wanted, candidate.coverage.layout, output.path, output.call, "named by the user")
     raise CamxError(
         f"The layer {wanted!r} cannot be the target: {_why_not(found, wanted, reports, picture)}. "
         "`camx layers MODEL` lists those that can."
@@ -117,18 +118,18 @@ def _why_not(
 
 
 def _as_target(found: Probe, candidate: Candidate, reason: str) -> TargetLayer:
-    """The candidate under its most telling name: the outermost module that returns just this tensor, once."""
+    """The candidate as a target layer, named by the outermost module that returns this tensor alone, once."""
     named = [
         o for o in candidate.outputs if not _TRANSPARENT.search(type(o.module).__name__) and not is_bare_pooling(o)
     ]
     once = [o for o in named or candidate.outputs if found.calls[o.name] == 1] or named or candidate.outputs
     output = ([o for o in once if not o.path] or once)[-1]
-    assert candidate.energy is not None
-    return TargetLayer(output.name, candidate.energy.layout, output.path, output.call, reason)
+    assert candidate.coverage is not None
+    return TargetLayer(output.name, candidate.coverage.layout, output.path, output.call, reason)
 
 
 def _works(module: nn.Module, picture: Tensor, layer: TargetLayer, indirect: bool) -> bool:
-    """Whether a cut there really yields finite features that vary, and a gradient (unless the head is zero)."""
+    """Whether a trace there has finite features that vary, and a gradient (unless the head is zero)."""
     try:
         traced = trace(module, picture, layer)
         gradient = traced.gradients(traced.logits.argmax(1, keepdim=True))
@@ -140,19 +141,19 @@ def _works(module: nn.Module, picture: Tensor, layer: TargetLayer, indirect: boo
 
 
 def _report(found: Probe, candidate: Candidate, output: Output, chosen: TargetLayer | None) -> LayerReport:
-    energy = candidate.energy
-    assert energy is not None
-    layout = energy.layout
+    coverage = candidate.coverage
+    assert coverage is not None
+    layout = coverage.layout
     runs = found.calls[output.name]
     usable = runs == 1 and partly_alive(candidate)
     if runs > 1:
         reason = f"it runs {runs} times in one forward"
-    elif not energy.finite:
+    elif not coverage.finite:
         reason = "its values or gradients are not finite"
-    elif energy.positions == 0:
+    elif coverage.positions == 0:
         reason = "no gradient of the score reaches it"
     elif not usable:
-        reason = f"the gradient reaches only {energy.positions:.0%} of its positions"
+        reason = f"the gradient reaches only {coverage.positions:.0%} of its positions"
     else:
         reason = "" if candidate.dominator else "usable; other branches lead to the score too"
     is_chosen = chosen is not None and (output.name, output.path, output.call) == (
@@ -168,7 +169,7 @@ def _report(found: Probe, candidate: Candidate, output: Output, chosen: TargetLa
         grid=(layout.height, layout.width),
         channels=layout.channels,
         prefix_tokens=layout.prefix,
-        gradient=energy.positions,
+        gradient=coverage.positions,
         usable=usable,
         reason=chosen.reason if is_chosen and chosen else reason,
         chosen=is_chosen,

@@ -1,4 +1,4 @@
-"""One forward of one picture through a network, with every output that looks like a feature map kept."""
+"""One forward of a probe picture through a network, with every output that could be a feature map."""
 
 from __future__ import annotations
 
@@ -14,19 +14,16 @@ from ...models.hooks import hooked
 from ..tracing.autograd_graph import Dominators, dominators
 from ..tracing.network_state import undisturbed
 from ..tracing.scores import scores_of
-from .candidates import Candidate, Collector, Output, energy_of, reached
-
-__all__ = ["Candidate", "Output", "Probe", "probe", "probe_picture"]
+from .candidates import Candidate, Collector, coverage_of, reached_share
 
 
 @dataclass
 class Probe:
-    """What the forward showed: candidates in order of execution, the class `scores` 1×K, one `score` that depends on
-    all of them, and its graph.
+    """The results of a probe.
 
-    `calls[name]` counts the runs of a module; those in `single` gave maps of one position, and `shrunk` says that
-    this is because the picture is small. `indirect` says that the score stands for a head that is zero, so that a
-    random direction of its input was taken.
+    candidates: in order of execution. scores: 1×K. score: one number that depends on all scores. graph: its autograd
+    graph. calls, single, shrunk: as in `Collector`. indirect: the head is zero, so that `score` is a random direction
+    in the head's input instead of the scores.
     """
 
     candidates: list[Candidate]
@@ -39,19 +36,20 @@ class Probe:
     shrunk: bool
 
     def measure(self, candidates: Iterable[Candidate]) -> None:
-        """Fill in the `energy` of candidates that have none yet, by one backward for all of them."""
-        missing = [c for c in candidates if c.energy is None]
+        """Sets the `coverage` of candidates that have none yet, by one backward for all of them."""
+        missing = [c for c in candidates if c.coverage is None]
         if not missing:
             return
         edges = [c.edge for c in missing]
         gradients = torch.autograd.grad(self.score, edges, allow_unused=True, retain_graph=True)
-        best: Sequence[Tensor | None] = gradients
+        of_best_class: Sequence[Tensor | None] = gradients
         if not self.indirect:
-            best = torch.autograd.grad(self.scores[0].max(), edges, allow_unused=True, retain_graph=True)
-        for candidate, gradient, top1_positions in zip(missing, gradients, best):
-            energies = [energy_of(layout, gradient, candidate.activations) for layout in candidate.layouts]
-            candidate.energy = max(energies, key=lambda e: (e.positions >= 0.95, -candidate.layouts.index(e.layout)))
-            candidate.energy.top1_positions = reached(candidate.energy.layout, top1_positions)
+            of_best_class = torch.autograd.grad(self.scores[0].max(), edges, allow_unused=True, retain_graph=True)
+        for candidate, gradient, best in zip(missing, gradients, of_best_class):
+            measured = [coverage_of(layout, gradient, candidate.activations) for layout in candidate.layouts]
+            coverage = max(measured, key=lambda c: (c.positions >= 0.95, -candidate.layouts.index(c.layout)))
+            coverage.top1_positions = reached_share(coverage.layout, best)
+            candidate.coverage = coverage
 
     def is_class_map(self, candidate: Candidate) -> bool:
         """Whether a map holds the scores themselves, one channel per class, before they are pooled."""
@@ -67,12 +65,12 @@ class Probe:
 
 
 def probe(module: nn.Module, picture: Tensor) -> Probe:
-    """Run one normalised picture 1×C×H×W through the network and collect what could be its target layer."""
+    """Runs a network on one normalised picture 1×C×H×W and collects the candidates for its target layer."""
     modules = {name: m for name, m in module.named_modules() if name}
     with undisturbed(module):
         inputs = picture.detach().clone().requires_grad_()
         collector = Collector(module, inputs)
-        with hooked(modules, collector.seen):
+        with hooked(modules, collector.hook):
             # A copy of the leaf: the network may change its input in place.
             scores = scores_of(_forward(module, inputs.clone()))
         score, indirect = _live_score(scores, collector.head_input)
@@ -86,17 +84,17 @@ def probe(module: nn.Module, picture: Tensor) -> Probe:
 
 
 def _forward(module: nn.Module, inputs: Tensor) -> Any:
-    """The network's output; normalisations that start at zero (residual branches before training) count as one.
+    """The network's output, with normalisation weights that are all zero replaced by ones.
 
-    Such a zero is a matter of initialisation, and would hide what a layer could do.
+    Residual branches start that way before training; such zeros would hide the layers before them.
     """
-    revived = {
+    ones = {
         name: torch.ones_like(parameter)
         for name, parameter in module.named_parameters()
         if parameter.dim() == 1 and name.endswith(("weight", "gamma")) and not parameter.any()
     }
     try:
-        return torch.func.functional_call(module, revived, (inputs,)) if revived else module(inputs)
+        return torch.func.functional_call(module, ones, (inputs,)) if ones else module(inputs)
     except (RuntimeError, AssertionError, ValueError, IndexError) as error:
         if "allocate memory" in str(error) or isinstance(error, torch.OutOfMemoryError):
             raise
@@ -108,7 +106,7 @@ def _forward(module: nn.Module, inputs: Tensor) -> Any:
 
 
 def probe_picture(channels: int, input_size: tuple[int, int]) -> Tensor:
-    """A picture 1×C×H×W with structure at all scales, mean 0 and about unit variance; the same at every call.
+    """Returns a synthetic picture 1×C×H×W with structure at all scales and about unit variance, equal at every call.
 
     The choice of the layer must not depend on the user's images, or a run could not be continued.
     """
@@ -121,10 +119,10 @@ def probe_picture(channels: int, input_size: tuple[int, int]) -> Tensor:
 
 
 def _live_score(scores: Tensor, head_input: Tensor | None) -> tuple[Tensor, bool]:
-    """A number that depends on whatever any class score depends on: a random direction in the scores.
+    """A random direction in the scores, which depends on all that any score depends on; and whether it is indirect.
 
-    One class alone would not do: behind a ReLU its gradient is dead wherever its own evidence is negative.
-    A head that is zero lets no gradient through; then it is a random direction in the head's input.
+    One class alone would not do: behind a ReLU its gradient is dead wherever its own evidence is negative. A head that
+    is zero lets no gradient through; the direction is then one in the head's input.
     """
     score = _random_direction(scores)
     if head_input is not None:

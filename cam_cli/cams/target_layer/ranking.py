@@ -1,4 +1,4 @@
-"""In which order the candidates of a probe are tried as the target layer."""
+"""The order in which the candidates of a probe are tried as the target layer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 from torch import nn
 
-from .probe import Candidate, Output, Probe
+from .candidates import Candidate, Output
+from .probe import Probe
 
 _ATTENTION = re.compile(r"attn|attention|mhsa|\bmha\b", re.IGNORECASE)
 _CONTAINER = re.compile(r"block|layer|stage", re.IGNORECASE)
@@ -15,8 +16,8 @@ _POOLING = re.compile(r"pool", re.IGNORECASE)
 #: A layer is alive if its gradient reaches this share of positions, and some of its elements (a ReLU or a maximum
 #: behind it may silence most); partly alive if it reaches a third.
 _ALIVE, _PARTLY, _ELEMENTS = 0.95, 0.3, 0.02
-#: Nor is one on which the best class alone depends at a few positions only: behind a maximum over the tokens.
-_OF_ONE = 0.1
+#: Nor is a layer alive if the best class alone reaches less than this share: behind a maximum over the tokens.
+_TOP1 = 0.1
 #: Shares of elements with a gradient that count as dense: for a map of one branch, for a normalisation.
 _DENSE, _DENSE_NORM = 0.9, 0.98
 #: A dominator with more than this share of the graph behind it is too early to explain the score.
@@ -26,7 +27,7 @@ _CHUNK = 12
 
 
 def rank_candidates(found: Probe, module: nn.Module) -> Iterator[tuple[Candidate, str]]:
-    """Candidates in the order in which they are tried, with the reason that a user reads."""
+    """Yields the candidates in the order in which they are tried, each with the reason that a user reads."""
     attention = _attention_modules(module)
     pool = [c for c in found.candidates if not all(_inside(o.name, attention) for o in c.outputs)]
     spatial = [c for c in pool if not all(is_bare_pooling(o) for o in c.outputs) and not found.is_class_map(c)]
@@ -51,7 +52,7 @@ def rank_candidates(found: Probe, module: nn.Module) -> Iterator[tuple[Candidate
 
 
 def _normalisation_after(found: Probe, candidates: Sequence[Candidate], dominator: Candidate) -> Candidate | None:
-    """The first normalisation behind the dominator with its shape, if the gradient there is dense."""
+    """The first normalisation behind the dominator with an equal shape, if the gradient there is dense."""
     after = candidates[candidates.index(dominator) + 1 :]
     norm = next((c for c in after if c.shape == dominator.shape and _is_normalisation(c)), None)
     if norm is None:
@@ -61,7 +62,7 @@ def _normalisation_after(found: Probe, candidates: Sequence[Candidate], dominato
 
 
 def _last(found: Probe, candidates: Sequence[Candidate], wanted: Callable[[Candidate], bool]) -> Candidate | None:
-    """The last candidate that fits, differentiating a few at a time from the score backwards."""
+    """The last candidate that fits; measures a few at a time, from the score backwards."""
     backwards = list(reversed(candidates))
     for start in range(0, len(backwards), _CHUNK):
         chunk = backwards[start : start + _CHUNK]
@@ -73,24 +74,29 @@ def _last(found: Probe, candidates: Sequence[Candidate], wanted: Callable[[Candi
 
 
 def measure_all(found: Probe) -> None:
+    """Sets the coverage of all candidates."""
     for start in range(0, len(found.candidates), _CHUNK):
         found.measure(found.candidates[start : start + _CHUNK])
 
 
 def _alive(candidate: Candidate) -> bool:
-    energy = candidate.energy
-    if energy is None or not energy.finite:
+    coverage = candidate.coverage
+    if coverage is None or not coverage.finite:
         return False
-    return energy.positions >= _ALIVE and energy.top1_positions >= _OF_ONE and energy.elements >= _ELEMENTS
+    enough = coverage.positions >= _ALIVE and coverage.top1_positions >= _TOP1
+    return enough and coverage.elements >= _ELEMENTS
 
 
 def partly_alive(candidate: Candidate) -> bool:
-    energy = candidate.energy
-    return energy is not None and energy.finite and energy.positions >= _PARTLY and energy.elements >= _ELEMENTS
+    """Whether the gradient reaches at least a third of the positions of a candidate."""
+    coverage = candidate.coverage
+    if coverage is None or not coverage.finite:
+        return False
+    return coverage.positions >= _PARTLY and coverage.elements >= _ELEMENTS
 
 
 def _elements(candidate: Candidate) -> float:
-    return candidate.energy.elements if candidate.energy else 0.0
+    return candidate.coverage.elements if candidate.coverage else 0.0
 
 
 def _attention_modules(module: nn.Module) -> set[str]:
@@ -107,6 +113,7 @@ def _inside(name: str, prefixes: set[str]) -> bool:
 
 
 def is_bare_pooling(output: Output) -> bool:
+    """Whether an output is that of a pooling without parameters."""
     return bool(_POOLING.search(type(output.module).__name__)) and not list(output.module.parameters())
 
 
