@@ -111,7 +111,11 @@ class OutputFolder:
         `UnreadableImage` when a result of another image lies where this one's folder should be, or the reverse."""
         with explained_errors(self.path):
             try:
-                store.write_file(self.file(relative), data)
+                store.write_file(self.file(relative), data, below=self.path)
+            except store.Outside as error:
+                raise UnreadableImage(
+                    f"its results would be written outside the output folder: {error.strerror}"
+                ) from error
             except (NotADirectoryError, IsADirectoryError, FileExistsError) as error:
                 raise UnreadableImage(f"{relative!r} is taken by another image's result") from error
 
@@ -134,12 +138,12 @@ class OutputFolder:
     def record(self, record: RunRecord | dict[str, Any]) -> None:
         """Write `run.json`."""
         with explained_errors(self.path):
-            store.write_file(self.file(RECORD), record_bytes(record), durable=True)
+            store.write_file(self.file(RECORD), record_bytes(record), durable=True, below=self.path)
 
     def derive(self, name: str, keys: Iterable[str], render: Callable[[Iterable[Row]], Iterable[bytes]]) -> None:
         """Write the file `name`, rendered from the journal's rows of these images."""
         with explained_errors(self.path):
-            store.write_file(self.file(name), render(self.journal.rows(keys)), durable=True)
+            store.write_file(self.file(name), render(self.journal.rows(keys)), durable=True, below=self.path)
 
     def is_whole(self, row: Row) -> bool:
         """Whether every file that a row names is there."""

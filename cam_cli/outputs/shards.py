@@ -81,7 +81,7 @@ class Part(OutputFolder):
             self.record({"fingerprint": dict(fingerprint), "state": "running"})
             own = (f"{json.dumps([place, key])}\n".encode() for place, key in enumerate(keys) if self.shard.holds(key))
             with explained_errors(self.path):
-                store.write_file(self.file(INPUTS), own, durable=True)
+                store.write_file(self.file(INPUTS), own, durable=True, below=self.path)
             journal = _Layered.open(self.file(JOURNAL))
             assert isinstance(journal, _Layered)
             journal.below = Journal.read(below)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import threading
 from collections.abc import Iterable, Iterator
 
 _BLOCK = 1 << 20
@@ -55,15 +54,41 @@ def write_all(descriptor: int, data: bytes) -> None:
         rest = rest[system.write(descriptor, bytes(rest)) :]
 
 
-def write_file(path: str, data: bytes | Iterable[bytes], *, durable: bool = False) -> None:
+class Outside(OSError):
+    """A path would leave the folder that it belongs to, by its name or through a link."""
+
+    def __init__(self, path: str, folder: str) -> None:
+        super().__init__(None, f"{path!r} leads out of {folder!r}")
+
+
+def require_below(path: str, folder: str) -> None:
+    """Raises `Outside` unless `path` lies below `folder` by its name, and no folder on the way is a link.
+
+    `folder` itself may be a link: the user chose it.
+    """
+    inside = os.path.relpath(path, folder)
+    parts = inside.split(os.sep)
+    if os.path.isabs(inside) or os.pardir in parts or inside == os.curdir:
+        raise Outside(path, folder)
+    here = folder
+    for part in parts[:-1]:
+        here = os.path.join(here, part)
+        if os.path.islink(here):
+            raise Outside(path, folder)
+
+
+def write_file(path: str, data: bytes | Iterable[bytes], *, durable: bool = False, below: str | None = None) -> None:
     """Put a whole file in place at once: under a temporary name in the same folder, then renamed.
 
-    Whoever looks sees the old file or the new one, never a part. `durable` waits for the disk. `data` may come in
-    pieces, which are not held in memory together.
+    Whoever looks sees the old file or the new one, never a part. A link of that name is replaced, never followed.
+    `durable` waits for the disk. `data` may come in pieces, which are not held in memory together. Raises `Outside`,
+    before anything is made, for a path that is not below the folder `below`.
     """
+    if below is not None:
+        require_below(path, below)
     folder = os.path.dirname(path)
     system.make_folder(folder)
-    temporary = os.path.join(folder, f".{os.getpid()}-{threading.get_ident()}{TEMPORARY}")
+    temporary = os.path.join(folder, f".{os.getpid()}-{os.urandom(6).hex()}{TEMPORARY}")
     try:
         _write_new(temporary, data, durable)
         system.replace(temporary, path)
@@ -74,7 +99,7 @@ def write_file(path: str, data: bytes | Iterable[bytes], *, durable: bool = Fals
 
 
 def _write_new(path: str, data: bytes | Iterable[bytes], durable: bool) -> None:
-    descriptor = system.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    descriptor = system.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0))
     try:
         for block in (data,) if isinstance(data, bytes) else _blocks(data):
             write_all(descriptor, block)

@@ -39,7 +39,7 @@ def build_report(path: str, keys: Sequence[str] | None = None) -> str:
     run = Run.read(path)
     with explained_errors(path):
         content = _of_training(run) if run.kind == TRAIN_GAP else _of_images(run, keys)
-        store.write_file(run.file(REPORT), page(run, content))
+        store.write_file(run.file(REPORT), page(run, content), below=run.path)
         OutputFolder(path).remove_report_data(but=content.parts.base.removeprefix("data/"))
     return run.file(REPORT)
 

@@ -41,11 +41,12 @@ class Beside:
         self.inside: dict[str, Any] = {}
         self.build = build
         self.base = f"data/{build}-"
+        self._folder = path
         self._start = os.path.join(path, REPORT_DATA, build)
 
     def put(self, name: str, value: Any) -> None:
         text = f'camxPart("{name}",{script_safe(value)});\n'
-        store.write_file(f"{self._start}-{name}.js", text.encode("ascii"))
+        store.write_file(f"{self._start}-{name}.js", text.encode("ascii"), below=self._folder)
 
 
 def script_safe(value: Any) -> str:
