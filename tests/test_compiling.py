@@ -291,7 +291,7 @@ def test_no_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_pictures_one_by_one_have_nothing_to_compile() -> None:
-    with pytest.raises(CamxError, match="Leave --compile or --batch-size 1 out"):
+    with pytest.raises(CamxError, match="Leave `compile` or `batch_size=1` out"):
         Job(sources=(), model=None, batch_size=1, explain=ExplainOptions(compile=True))  # type: ignore[arg-type]
 
 

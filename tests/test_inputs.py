@@ -126,7 +126,7 @@ def test_bombs_are_refused_at_the_header(camx: Camx, tmp_path: Path) -> None:
         "flat.png": "failed",
     }
     assert "the limit of 8,000,000" in rows()["bomb.png"]["error"]
-    assert rows()["flat.png"]["error"] == "3000×3000 pixels are over the limit of 8,000,000 (--max-pixels)"
+    assert rows()["flat.png"]["error"] == "3000×3000 pixels are over the limit of 8,000,000 (max_pixels)"
     assert camx("explain", "in", *TINY, "--max-pixels", 9_000_000, "--max-failures", 1) == 0
 
 

@@ -90,7 +90,7 @@ def test_options_over_the_data_configuration() -> None:
     found = load_model(ModelSpec(ARCH, pretrained=False, preprocessing=options)).preprocessing
     assert (found.input_size, found.resize, found.crop_mode) == ((96, 96), (192, 192), "border")
     assert (found.mean, found.std, found.interpolation) == ((0.5,) * 3, (0.1, 0.2, 0.3), "nearest")
-    with pytest.raises(CamxError, match="--crop-mode 'middle'"):
+    with pytest.raises(CamxError, match="`crop_mode` 'middle'"):
         load_model(ModelSpec(ARCH, pretrained=False, preprocessing=PreprocessingOptions(crop_mode="middle")))
 
 
@@ -150,7 +150,7 @@ def test_without_a_network_the_answer_comes_at_once(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(hub, "cached_on_hub", lambda *_: False)
     monkeypatch.setattr(hub, "hub_url", lambda *_: "http://127.0.0.1:9/weights")
     began = time.monotonic()
-    with pytest.raises(CamxError, match="not on this machine.*--checkpoint FILE.*--no-pretrained"):
+    with pytest.raises(CamxError, match="not on this machine.*`checkpoint=FILE`.*`pretrained=False`"):
         load_model("resnet18")
     assert time.monotonic() - began < hub.TIMEOUT + 2
 

@@ -580,9 +580,9 @@ def test_crops_may_be_smaller_than_the_input(job: TrainJob) -> None:
     train(small)
     network = load_model(job.output)
     assert network.preprocessing.input_size != (48, 48), "whole pictures are seen at the size of the input"
-    with pytest.raises(CamxError, match="--train-size"):
+    with pytest.raises(CamxError, match="`train_size`"):
         replace(job, freeze="backbone", train_size=48)
-    with pytest.raises(CamxError, match="--label-smoothing"):
+    with pytest.raises(CamxError, match="`label_smoothing`"):
         replace(job, label_smoothing=1.0)
 
 

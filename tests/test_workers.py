@@ -42,7 +42,7 @@ def gone(process: int, within: float = 10.0) -> bool:
         (faults.crash, 0, "ended by SIGSEGV"),
         (faults.leave, 3, "ended with code 3"),
         (faults.leave, 0, "ended with code 0"),
-        (faults.hang, 0, r"more than 0.5 s \(--image-timeout\)"),
+        (faults.hang, 0, r"more than 0.5 s \(image_timeout\)"),
         (faults.swallow, 4 << 30, "not enough memory"),
         (faults.fail, 0, "broken image: KeyError: 'ihdr'"),
         (faults.unpicklable, 0, "ended with code 1"),
@@ -145,7 +145,7 @@ def test_a_run_goes_on_where_decoders_crash_hang_and_swallow(
         rows = {row["image"]: row for row in csv.DictReader(file)}
     assert {name for name, row in rows.items() if row["status"] == "ok"} == {"a.png", "b.png", "c.png", "d.png"}
     assert rows["crash.png"]["error"] == "its decoder was ended by SIGSEGV"
-    assert rows["hang.png"]["error"] == "decoding took more than 1 s (--image-timeout)"
+    assert rows["hang.png"]["error"] == "decoding took more than 1 s (image_timeout)"
     assert rows["fail.png"]["error"] == "broken image: KeyError: 'ihdr'"
     assert rows["huge.png"]["error"] == "not enough memory to decode it"
     monkeypatch.undo()

@@ -189,14 +189,14 @@ def _cluster(address: str | None) -> Iterator[Any]:
     try:
         import ray
     except ImportError as error:
-        raise CamxError("--engine ray needs Ray. Install it with `pip install 'camx[ray]'`.") from error
+        raise CamxError("`engine=ray` needs Ray. Install it with `pip install 'camx[ray]'`.") from error
     with _own_signals(), _path_for_children():
         try:
             ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level="warning")
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise CamxError(
                 f"The Ray cluster {address or 'of this machine'!r} cannot be reached: {_first_line(error)} "
-                "Start one with `ray start --head`, or leave --ray-address out for one on this machine."
+                "Start one with `ray start --head`, or leave `ray_address` out for one on this machine."
             ) from error
     try:
         yield ray

@@ -40,7 +40,7 @@ def merge(path: str, observer: Observer = Silent()) -> Merged:
     wrong with the report is a warning for `observer`.
     """
     if OutputFolder(path).run_record() is None:
-        raise CamxError(f"{path!r} holds no results of camx. Give the --output of the shards.")
+        raise CamxError(f"{path!r} holds no results of camx. Give the output folder of the shards.")
     with lock_when_free(path) as folder:
         record = folder.run_record() or RunRecord()
         parts = parts_in(path)

@@ -47,13 +47,13 @@ def _devices(task: AnyTask) -> tuple[str, ...]:
     devices = devices_of(task.device)
     if len(devices) > 1 and job.shard is not None:
         raise CamxError(
-            f"--shard {job.shard} with --device {task.device}: start one shard per device, "
-            "or leave --shard out for all devices of this machine."
+            f"`shard={job.shard}` with `device={task.device}`: start one shard per device, "
+            "or leave `shard` out for all devices of this machine."
         )
     if len(devices) > 1 and is_remote(job.output):
         raise CamxError(
-            f"--device {task.device} needs an --output on this machine, not {job.output!r}. "
-            "Give a folder and copy it, or use --engine ray."
+            f"`device={task.device}` needs an `output` on this machine, not {job.output!r}. "
+            "Give a folder and copy it, or use `engine=ray`."
         )
     return devices
 

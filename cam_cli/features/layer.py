@@ -88,9 +88,9 @@ def no_map(module: nn.Module, wanted: str) -> CamxError:
     kind = type(module).__name__
     if wanted == AUTO:
         return CamxError(
-            f"{kind} runs no convolution that gives a map. Name a layer with --layer (`camx layers MODEL`)."
+            f"{kind} runs no convolution that gives a map. Name a layer with `layer` (`camx layers MODEL`)."
         )
     return CamxError(
         f"The layer {wanted!r} of {kind} gives no map with several positions in a forward. "
-        "Name another one with --layer (`camx layers MODEL`)."
+        "Name another one with `layer` (`camx layers MODEL`)."
     )

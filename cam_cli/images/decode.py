@@ -111,14 +111,14 @@ def opened(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image
         with Image.open(io.BytesIO(data), formats=_formats()) as image:
             width, height = image.size
             if width * height > max_pixels:
-                raise UnreadableImage(f"{width}×{height} pixels are over the limit of {max_pixels:,} (--max-pixels)")
+                raise UnreadableImage(f"{width}×{height} pixels are over the limit of {max_pixels:,} (max_pixels)")
             yield image
     except (UnreadableImage, NeedsMemory):
         raise
     except UnidentifiedImageError as error:
         raise UnreadableImage(_what_it_is(data)) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise UnreadableImage(f"more pixels than the limit of {max_pixels:,} (--max-pixels)") from error
+        raise UnreadableImage(f"more pixels than the limit of {max_pixels:,} (max_pixels)") from error
     except MemoryError as error:
         raise UnreadableImage("not enough memory to decode it") from error
     # Decoders raise nearly anything on broken input (struct.error, SyntaxError, KeyError …).

@@ -42,7 +42,7 @@ def _read(path: str) -> tuple[dict[str, str], dict[str, str]]:
             rows = list(read_table(file, path, required="image"))
     except OSError as error:
         raise CamxError(
-            f"--labels {path!r} cannot be read: {error.strerror}. Give `folder` or a CSV with image,label."
+            f"`labels` {path!r} cannot be read: {error.strerror}. Give `folder` or a CSV with image,label."
         ) from error
     if not rows or "label" not in rows[0]:
         raise CamxError(f"{path!r} has no column 'label'. Its first line must name the columns image,label.")

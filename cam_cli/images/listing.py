@@ -148,7 +148,7 @@ def find(arguments: Sequence[str], filters: Filters = Filters(), *, limit: int |
     found.clear()
     kept = [source for source in sources if not _matches(source.key, filters.exclude)] if filters.exclude else sources
     if not kept:
-        raise CamxError(f"All {len(sources)} images are excluded by {', '.join(filters.exclude)}. Loosen --exclude.")
+        raise CamxError(f"All {len(sources)} images are excluded by {', '.join(filters.exclude)}. Loosen `exclude`.")
     return Inputs(tuple(kept[:limit]), base, passed_over, tuple(linked))
 
 
@@ -346,7 +346,7 @@ def _nothing(argument: str, passed_over: int, linked: Sequence[str]) -> str:
         )
     if passed_over:
         return (
-            f"No images in {argument!r}: {passed_over} files have no image extension or do not match --include. "
-            "Take every file with --include '*'."
+            f"No images in {argument!r}: {passed_over} files have no image extension or do not match `include`. "
+            "Take every file with `include=*`."
         )
     return f"No images in {argument!r}. Give image files, folders, patterns, @lists or - for paths on standard input."

@@ -46,15 +46,15 @@ def chosen_shard(text: str | None, environment: Mapping[str, str]) -> Shard | No
     if word != "auto":
         return Shard.parse(text)
     if count and not count.isdecimal():
-        raise CamxError(f"--shard {text!r}: give auto, or auto/n such as auto/8.")
+        raise CamxError(f"`shard` {text!r}: give auto, or auto/n such as auto/8.")
     found = [scheduler for scheduler in SCHEDULERS if environment.get(scheduler.index)]
     if not found:
         names = ", ".join(scheduler.index for scheduler in SCHEDULERS)
-        raise CamxError(f"--shard {text}: none of {names} is set. Give --shard i/n.")
+        raise CamxError(f"`shard={text}`: none of {names} is set. Give `shard=i/n`.")
     shards = {scheduler.name: _read(scheduler, environment, int(count) if count else None) for scheduler in found}
     if len(set(shards.values())) > 1:
         said = ", ".join(f"{shard} by {name}" for name, shard in shards.items())
-        raise CamxError(f"--shard {text}: this process is shard {said}. Give --shard i/n.")
+        raise CamxError(f"`shard={text}`: this process is shard {said}. Give `shard=i/n`.")
     return next(iter(shards.values()))
 
 
@@ -62,18 +62,18 @@ def _read(scheduler: Scheduler, environment: Mapping[str, str], count: int | Non
     def number(variable: str) -> int:
         value = environment.get(variable, "")
         if not value.isdecimal():
-            raise CamxError(f"--shard auto: {variable} is {value!r} in {scheduler.name}. Give --shard i/n.")
+            raise CamxError(f"`shard=auto`: {variable} is {value!r} in {scheduler.name}. Give `shard=i/n`.")
         return int(value)
 
     if count is None and scheduler.count is None:
-        raise CamxError(f"--shard auto: {scheduler.name} does not tell how many there are. Give --shard auto/n.")
+        raise CamxError(f"`shard=auto`: {scheduler.name} does not tell how many there are. Give `shard=auto/n`.")
     total = count or number(str(scheduler.count))
     first = number(scheduler.first) if isinstance(scheduler.first, str) else scheduler.first
     step = number(scheduler.step) if scheduler.step and scheduler.step in environment else 1
     place, rest = divmod(number(scheduler.index) - first, max(1, step))
     if rest or not 0 <= place < total:
         raise CamxError(
-            f"--shard auto: {scheduler.index}={environment[scheduler.index]} is not one of {total} in a row. "
-            "Give --shard i/n."
+            f"`shard=auto`: {scheduler.index}={environment[scheduler.index]} is not one of {total} in a row. "
+            "Give `shard=i/n`."
         )
     return Shard(place + 1, total)

@@ -30,7 +30,7 @@ class Shard:
         """`2/8` as the second of eight."""
         found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text.strip())
         if found is None:
-            raise CamxError(f"--shard {text!r}: give i/n such as 2/8, or auto to take it from the scheduler.")
+            raise CamxError(f"`shard` {text!r}: give i/n such as 2/8, or auto to take it from the scheduler.")
         return cls(int(found[1]), int(found[2]))
 
     def __str__(self) -> str:

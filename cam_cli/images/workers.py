@@ -112,7 +112,7 @@ class _Worker:
             self._channel.send((work, item))
             if 0 < timeout < inf and not self._channel.wait(timeout):
                 self.end()
-                raise WorkerFailed(f"decoding took more than {timeout:g} s (--image-timeout)")
+                raise WorkerFailed(f"decoding took more than {timeout:g} s (image_timeout)")
             done, result = self._channel.receive()
         except (EOFError, OSError, pickle.UnpicklingError) as error:
             raise WorkerFailed(f"its decoder {self._ending()}") from error

@@ -85,16 +85,16 @@ def load_model(spec: ModelSpec | str) -> Network:
     checkpoint = read_checkpoint(spec.checkpoint, ema=spec.ema) if spec.checkpoint else None
     if checkpoint is not None and GapDescription.of(checkpoint.about, checkpoint.path):
         raise CamxError(
-            f"The checkpoint {checkpoint.path!r} is a whole network of `camx train-gap`. Give it as --model, alone."
+            f"The checkpoint {checkpoint.path!r} is a whole network of `camx train-gap`. Give it as `model`, alone."
         )
     if spec.checkpoint and not is_name(spec.name) and (spec.name == DEMO or os.path.exists(spec.name)):
         raise CamxError(
-            f"--model {spec.name!r} brings its own weights. Leave --checkpoint out, or name an architecture."
+            f"`model` {spec.name!r} brings its own weights. Leave `checkpoint` out, or name an architecture."
         )
     file = DEMO_FILE if spec.name == DEMO else spec.name
     if checkpoint is None and not is_name(spec.name) and os.path.exists(file):
         if not spec.pretrained:
-            raise CamxError(f"--no-pretrained: --model {spec.name!r} is weights itself. Leave one of them out.")
+            raise CamxError(f"`pretrained=False`: `model` {spec.name!r} is weights itself. Leave one of them out.")
         checkpoint = read_checkpoint(file, ema=spec.ema)
         description = GapDescription.of(checkpoint.about, checkpoint.path)
         if description is not None:
@@ -129,7 +129,7 @@ def _gap_network(description: GapDescription, spec: ModelSpec, checkpoint: Check
     if wrong := _wrong_shapes(tensors, module):
         raise CamxError(
             f"The checkpoint {checkpoint.path!r} does not fit {architecture} any more: {wrong[0]!r} has another shape. "
-            "Leave --model-arg out."
+            "Leave `model_arg` out."
         )
     module.load_state_dict(tensors, strict=False)
     trained = description.preprocessing
@@ -137,11 +137,11 @@ def _gap_network(description: GapDescription, spec: ModelSpec, checkpoint: Check
     fixed = description.head.layer.layout.kind not in ("NCHW", "NHWC") or architecture.resized_args(backbone, 0)
     if own.input_size != trained.input_size and fixed:
         raise CamxError(
-            f"{checkpoint.path!r} takes pictures of {trained.input_size[0]} pixels only. Leave --image-size out."
+            f"{checkpoint.path!r} takes pictures of {trained.input_size[0]} pixels only. Leave `image_size` out."
         )
     names = ClassNames(description.classes)
     if spec.class_names:
-        names = checked(read_class_names(spec.class_names), module.num_classes, f"--class-names {spec.class_names!r}")
+        names = checked(read_class_names(spec.class_names), module.num_classes, f"`class_names` {spec.class_names!r}")
     name, weights = (f"{architecture} + GAP", checkpoint.path) if spec.name != DEMO else (DEMO, "ships with camx")
     return Network(module.eval(), name, own, names, weights, digest(module), args)
 
@@ -194,7 +194,7 @@ def _with_weights(
         raise CamxError(
             f"The checkpoint {checkpoint.path!r} does not fit {architecture}: {name!r} is {have}, the model has {want}"
             f"{f' (and {len(wrong) - 1} more)' if len(wrong) > 1 else ''}. "
-            "Give the --model and --model-arg it was trained as."
+            "Give the `model` and `model_arg` it was trained as."
         )
     module.load_state_dict(tensors, strict=False)
     return module, prefix
@@ -218,7 +218,7 @@ def _class_names(
     architecture: Architecture, module: nn.Module, spec: ModelSpec, checkpoint: Checkpoint | None, count: int
 ) -> ClassNames:
     if spec.class_names:
-        return checked(read_class_names(spec.class_names), count, f"--class-names {spec.class_names!r}")
+        return checked(read_class_names(spec.class_names), count, f"`class_names` {spec.class_names!r}")
     if checkpoint is not None and (stored := class_names_of(checkpoint)):
         return checked(ClassNames(stored), count, f"The checkpoint {checkpoint.path!r}")
     return architecture.class_names(module, count)

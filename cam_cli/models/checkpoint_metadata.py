@@ -30,7 +30,7 @@ def architecture_of(checkpoint: Checkpoint, path: str) -> Architecture:
     if known is None:
         what = f"names {names[0]!r}, which camx does not know" if names else "does not say which architecture it is of"
         raise CamxError(
-            f"The checkpoint {checkpoint.path!r} {what}. Give both: --model NAME --checkpoint {checkpoint.path}."
+            f"The checkpoint {checkpoint.path!r} {what}. Give both: `model=NAME` and `checkpoint={checkpoint.path}`."
         )
     # torchvision's training script writes no `arch`; names of both libraries are torchvision's there.
     if checkpoint.key.startswith("model") and "arch" not in checkpoint.about and known in torchvision_names():

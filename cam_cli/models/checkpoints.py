@@ -44,7 +44,7 @@ def read_checkpoint(path: str, *, ema: bool | None = None) -> Checkpoint:
     content, metadata = read_weights(path)
     if metadata is not None:
         if ema:
-            raise CamxError(f"--ema: {path!r} is a .safetensors file, which holds one set of weights. Leave --ema out.")
+            raise CamxError(f"`ema`: {path!r} is a .safetensors file, which holds one set of weights. Leave `ema` out.")
         return Checkpoint(path, _finite(content, path), "", metadata)
     tensors, key = _unwrapped(content, path, ema)
     about = {name: plain(content[name]) for name in _ABOUT if name in content}
@@ -54,7 +54,7 @@ def read_checkpoint(path: str, *, ema: bool | None = None) -> Checkpoint:
 def _unwrapped(content: dict[str, Any], path: str, ema: bool | None) -> tuple[Tensors, str]:
     averaged = [k for k in EMA_WRAPPERS if _weights_of(content.get(k))]
     if ema and not averaged:
-        raise CamxError(f"--ema: {path!r} holds no averaged weights (its keys: {_keys(content)}). Leave --ema out.")
+        raise CamxError(f"`ema`: {path!r} holds no averaged weights (its keys: {_keys(content)}). Leave `ema` out.")
     for key in (averaged if ema is not False else []) + list(WRAPPERS):
         if tensors := _weights_of(content.get(key)):
             return tensors, key
@@ -140,12 +140,12 @@ def _mismatch(checkpoint: Checkpoint, missing: list[str], extra: list[str], all_
     if all_missing:
         return (
             f"The checkpoint {checkpoint.path!r} belongs to another architecture: none of its tensors "
-            f"({_few(extra)}) is in this model, which wants {_few(missing)}. Give the --model it was trained as."
+            f"({_few(extra)}) is in this model, which wants {_few(missing)}. Give the `model` it was trained as."
         )
     parts = [f"misses {_few(missing)}"] * bool(missing) + [f"has {_few(extra)} too many"] * bool(extra)
     return (
         f"The checkpoint {checkpoint.path!r} {' and '.join(parts)}. "
-        "Give the --model (and --model-arg) it was trained as."
+        "Give the `model` (and `model_arg`) it was trained as."
     )
 
 

@@ -58,7 +58,7 @@ class ClassNames:
             raise CamxError(f"Several classes are called {wanted!r}: {choices}. Give the index.")
         if not self.names:
             raise CamxError(
-                f"The class {wanted!r} is unknown: this model has no class names. Give an index or --class-names FILE."
+                f"The class {wanted!r} is unknown: this model has no class names. Give an index or `class_names=FILE`."
             )
         raise CamxError(
             f"The model has no class {wanted!r}.{nearest(wanted.casefold(), self._index)} "
@@ -73,10 +73,10 @@ def read_class_names(path: str) -> ClassNames:
         if path.lower().endswith(".json"):
             return ClassNames(tuple(_from_json(json.loads(text))))
     except OSError as error:
-        raise CamxError(f"--class-names {path!r} cannot be read: {error.strerror}. Check the path.") from error
+        raise CamxError(f"`class_names` {path!r} cannot be read: {error.strerror}. Check the path.") from error
     except (ValueError, TypeError, KeyError) as error:
         raise CamxError(
-            f"--class-names {path!r} is not a list of names or an object of index to name: {error}."
+            f"`class_names` {path!r} is not a list of names or an object of index to name: {error}."
         ) from error
     return ClassNames(tuple(line.strip() for line in text.splitlines() if line.strip()))
 

@@ -13,8 +13,8 @@ from ..errors import CamxError
 
 TIMEOUT = 5.0
 _WAYS_OUT = (
-    "Give --checkpoint FILE, fetch the weights where there is a network and bring its cache "
-    "(HF_HOME or TORCH_HOME), or try with random weights: --no-pretrained."
+    "Give `checkpoint=FILE`, fetch the weights where there is a network and bring its cache "
+    "(HF_HOME or TORCH_HOME), or try with random weights: `pretrained=False`."
 )
 
 

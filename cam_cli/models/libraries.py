@@ -53,7 +53,7 @@ class TimmModel:
             config = timm.get_pretrained_cfg(self.name)
             if config is None or not config.has_weights:
                 raise CamxError(
-                    f"timm has no pretrained weights for {self.name!r}. Give --checkpoint FILE or --no-pretrained."
+                    f"timm has no pretrained weights for {self.name!r}. Give `checkpoint=FILE` or `pretrained=False`."
                 )
             if config.hf_hub_id:
                 return self._from_cache_or_hub(given, config.hf_hub_id, True, config.hf_hub_filename or "")
@@ -139,7 +139,7 @@ class TorchvisionModel:
             built: nn.Module = get_model(self.name, weights=weights, **given)
             return built
         except (TypeError, ValueError, AssertionError, RuntimeError) as error:
-            raise CamxError(f"{self} cannot be built with {given}: {error}. Check --model-arg.") from error
+            raise CamxError(f"{self} cannot be built with {given}: {error}. Check `model_arg`.") from error
 
     def preprocessing(
         self, network: nn.Module, options: PreprocessingOptions, args: Mapping[str, Any]
@@ -195,7 +195,7 @@ def _created(name: str, pretrained: bool, args: Mapping[str, Any]) -> nn.Module:
     except TypeError as error:
         unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
         what = f"takes no {unknown.group(1)!r}" if unknown else f"cannot be built with {dict(args)}: {error}"
-        raise CamxError(f"The model {name!r} {what}. Check --model-arg and --image-size.") from error
+        raise CamxError(f"The model {name!r} {what}. Check `model_arg` and `image_size`.") from error
     except (RuntimeError, OSError, ValueError, AssertionError) as error:
         raise CamxError(
             f"timm cannot load {name!r}: {str(error).splitlines()[0] if str(error) else error!r}."

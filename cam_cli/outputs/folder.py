@@ -64,15 +64,15 @@ class OutputFolder:
         if before is None:
             if present := [name for name in _OURS if os.path.lexists(self.file(name))]:
                 raise CamxError(
-                    f"{self.path!r} holds {present[0]!r}, which camx did not write there. Choose another --output."
+                    f"{self.path!r} holds {present[0]!r}, which camx did not write there. Choose another `output`."
                 )
         elif before["fingerprint"].get("command") != fingerprint.get("command"):
             other = before["fingerprint"].get("command", "another command")
-            raise CamxError(f"{self.path!r} holds results of `camx {other}`. Choose another --output.")
+            raise CamxError(f"{self.path!r} holds results of `camx {other}`. Choose another `output`.")
         elif not overwrite and (different := _differences(before["fingerprint"], fingerprint)):
             raise CamxError(
                 f"{self.path!r} holds results of another run; different are {', '.join(different)}. "
-                "Choose another --output, or replace them with --overwrite."
+                "Choose another `output`, or replace them with `overwrite`."
             )
 
     def begin(self, fingerprint: Mapping[str, Any], keys: Iterable[str] = (), *, overwrite: bool = False) -> None:
@@ -232,7 +232,7 @@ def locked_folder(path: str, *, patience: float = 0.0) -> Iterator[OutputFolder]
             lock.acquire(timeout=patience)
         except Timeout:
             raise InUse(
-                f"{path!r} is in use by another run{_holder(lock_path)}. Wait for it, or choose another --output."
+                f"{path!r} is in use by another run{_holder(lock_path)}. Wait for it, or choose another `output`."
             ) from None
     folder = OutputFolder(path)
     try:
@@ -257,7 +257,7 @@ def check_writable(path: str) -> None:
     while not os.path.lexists(existing):
         existing = os.path.dirname(existing)
     if not os.path.isdir(existing) or not os.access(existing, os.W_OK):
-        raise CamxError(f"The output folder {path!r} cannot be written. Choose another --output.")
+        raise CamxError(f"The output folder {path!r} cannot be written. Choose another `output`.")
 
 
 def _holder(lock_path: str) -> str:
@@ -276,11 +276,11 @@ def explained_errors(path: str) -> Iterator[None]:
         yield
     except OSError as error:
         if os.path.lexists(path) and not os.path.isdir(path):
-            raise CamxError(f"{path!r} is not a folder. Choose another --output.") from error
+            raise CamxError(f"{path!r} is not a folder. Choose another `output`.") from error
         reason = error.strerror or str(error)
         raise CamxError(
             f"The output folder {path!r} cannot be written: {reason}. "
-            "Make room or choose another --output; the same command continues."
+            "Make room or choose another `output`; the same command continues."
         ) from error
 
 

@@ -46,7 +46,7 @@ class RunFolder:
     def read(cls, path: str) -> RunFolder:
         """Raises `CamxError` for a folder without results of camx."""
         if not os.path.isdir(path):
-            raise CamxError(f"There is no folder {path!r}. Give the --output of a run.")
+            raise CamxError(f"There is no folder {path!r}. Give the `output` of a run.")
         record, wrong = read_record(path)
         found = record if record is not None else RunRecord()
         run = cls(path, found.get("fingerprint", {}).get("command", ""), found, tuple(wrong))
@@ -59,7 +59,7 @@ class RunFolder:
             command = ACTIVATIONS if any("channels" in one for one in row.get("maps", ())) else EXPLAIN
             return cls(path, command, found, run.wrong_fields)
         raise CamxError(
-            f"{path!r} holds no results of `camx explain`, `activations` or `train-gap`. Give the --output of a run."
+            f"{path!r} holds no results of `camx explain`, `activations` or `train-gap`. Give the `output` of a run."
         )
 
     @property

@@ -69,7 +69,7 @@ class Part(OutputFolder):
         """
         if overwrite:
             raise CamxError(
-                f"--overwrite with --shard: every shard would remove what others wrote. Remove {self.path!r} first."
+                f"`overwrite` with `shard`: every shard would remove what others wrote. Remove {self.path!r} first."
             )
         with self.parent_lock(self.path) as whole:
             # The first one to begin says for all what OUT holds.
@@ -113,8 +113,8 @@ def locked_part(path: str, shard: Shard, parent_lock: Claim) -> Iterator[None]:
             others = {part.count for part in parts_in(path)} - {shard.count}
             if others:
                 raise CamxError(
-                    f"{path!r} has parts of a run in {min(others)} shards, not {shard.count}. Give --shard "
-                    f"i/{min(others)}, or join them with `camx merge {path}` and remove {path}/{PARTS}."
+                    f"{path!r} has parts of a run in {min(others)} shards, not {shard.count}. "
+                    f"Give `shard=i/{min(others)}`, or join them with `camx merge {path}` and remove {path}/{PARTS}."
                 )
             held.enter_context(locked_folder(os.path.join(path, part_name(shard))))
         yield
@@ -143,7 +143,7 @@ class _Whole(OutputFolder):
         parts = parts_in(self.path)
         running = merge_rows(self.path, parts)
         if running:
-            raise CamxError(f"Shard {running[0]} of {self.path!r} is running. Wait for it, or choose another --output.")
+            raise CamxError(f"Shard {running[0]} of {self.path!r} is running. Wait for it, or choose another `output`.")
         remove_parts(self.path, parts)
         super().begin(fingerprint, keys, overwrite=overwrite)
 

@@ -31,5 +31,5 @@ def table_of(fingerprint: Mapping[str, Any]) -> Table:
             return activations_table()
     raise CamxError(
         f"The folder holds results of `camx {fingerprint.get('command')}`, which makes no table of images. "
-        "Give the --output of `camx explain` or `camx activations`."
+        "Give the `output` of `camx explain` or `camx activations`."
     )

@@ -76,7 +76,7 @@ class ExplainTask:
         listed = any(source.startswith("@") for source in job.sources)
         if any(target.kind == "label" for target in job.explain.targets) and not (job.labels or listed):
             raise CamxError(
-                "--target label needs labels. Give --labels folder, --labels FILE.csv, or an @list.csv with them."
+                "`targets=label` needs labels. Give `labels=folder`, `labels=FILE.csv`, or an @list.csv with them."
             )
         inputs = find(job.sources, job.filters, limit=job.limit)
         return dataclasses.replace(inputs, sources=labelled(inputs.sources, job.labels)) if job.labels else inputs

@@ -36,12 +36,13 @@ def fingerprint(job: ExplainJob, explainer: Explainer, base: str) -> dict[str, A
     """That of `camx explain`: each option on which results depend, and in place of names what they stand for."""
     names = "\n".join(explainer.network.classes.names)
     options = results(job.explain)
+    options.pop("precision")
     several = options.pop("multi_label")
     return {
         "command": "explain",
-        **options,
         **common_fingerprint(job, explainer, base),
         "class_names": hashlib.sha256(names.encode()).hexdigest()[:16],
+        **options,
         "layers": [layer.name for layer in explainer.layers],
         "threshold": options["threshold"] if several else None,
         "rendering": {**results(job.rendering), "save": tuple(sorted(job.rendering.save))},

@@ -124,8 +124,8 @@ def _folder_lock(job: RunOptions) -> Claim:
     if is_remote(job.output):
         if job.shard:
             raise CamxError(
-                f"--shard needs an --output that all shards can write to as a folder, not {job.output!r}. "
-                "Give each an address of its own, or use --engine ray."
+                f"`shard` needs an `output` that all shards can write to as a folder, not {job.output!r}. "
+                "Give each an address of its own, or use `engine=ray`."
             )
         return locked_remote_folder
     return partial(locked_shard_folder, shard=job.shard) if job.shard else locked_whole_folder

@@ -27,7 +27,7 @@ class Run:
     def read(cls, path: str) -> Run:
         """Raises `CamxError` for a folder without results of camx."""
         if not os.path.isdir(path):
-            raise CamxError(f"There is no folder {path!r}. Give the --output of a run.")
+            raise CamxError(f"There is no folder {path!r}. Give the output folder of a run.")
         record = _record(os.path.join(path, RECORD))
         command = record.get("fingerprint", {}).get("command")
         if command in (EXPLAIN, ACTIVATIONS) and os.path.isfile(os.path.join(path, JOURNAL)):
@@ -35,7 +35,8 @@ class Run:
         if command == TRAIN_GAP or (not record and os.path.isfile(os.path.join(path, METRICS))):
             return cls(path, TRAIN_GAP, record)
         raise CamxError(
-            f"{path!r} holds no results of `camx explain`, `activations` or `train-gap`. Give the --output of a run."
+            f"{path!r} holds no results of `camx explain`, `activations` or `train-gap`. "
+            "Give the output folder of a run."
         )
 
     def file(self, relative: str) -> str:
@@ -62,6 +63,6 @@ def _record(path: str) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        raise CamxError(f"{path!r} cannot be read: {error}. Give the --output of a run.") from error
+        raise CamxError(f"{path!r} cannot be read: {error}. Give the output folder of a run.") from error
     known = isinstance(content, dict) and isinstance(content.get("fingerprint"), dict)
     return content if known else {}

@@ -33,14 +33,15 @@ class ResultsFolder:
     def read(cls, path: str) -> ResultsFolder:
         """Raises `CamxError` where there are no results."""
         if not os.path.isdir(path):
-            raise CamxError(f"There is no folder {path!r}. Give the --output of a run.")
+            raise CamxError(f"There is no folder {path!r}. Give the output folder of a run.")
         try:
             with open(os.path.join(path, RECORD), encoding="utf-8") as file:
                 record = json.load(file)
             record["fingerprint"]["command"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CamxError(
-                f"{path!r} holds no results of camx: there is no {RECORD} that camx wrote. Give the --output of a run."
+                f"{path!r} holds no results of camx: there is no {RECORD} that camx wrote. "
+                "Give the output folder of a run."
             ) from error
         return cls(path, record)
 

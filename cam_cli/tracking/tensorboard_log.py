@@ -23,7 +23,7 @@ _ROWS = 200
 def require_tensorboard() -> None:
     """Raise `CamxError` where the package is missing."""
     if find_spec("tensorboard") is None:
-        raise CamxError("--tensorboard needs the package tensorboard. Install it: pip install 'camx[tensorboard]'.")
+        raise CamxError("`tensorboard` needs the package tensorboard. Install it: pip install 'camx[tensorboard]'.")
 
 
 class TensorBoardTracker:

@@ -173,7 +173,7 @@ def _answers(url: str, seconds: float) -> bool:
 
 
 def _unreachable(why: str) -> CamxError:
-    return CamxError(f"W&B cannot be reached: {why}. Try again, or leave out --wandb-mode online.")
+    return CamxError(f"W&B cannot be reached: {why}. Try again, or leave out `wandb_mode=online`.")
 
 
 def _in_a_line(error: Exception) -> str:

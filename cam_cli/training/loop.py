@@ -77,7 +77,7 @@ class Trainer:
                 tick(len(labels))
         mean = float(loss_sum) / count
         if not math.isfinite(mean):
-            raise CamxError(f"The training diverged in epoch {epoch + 1} (the loss is {mean}). Give a smaller --lr.")
+            raise CamxError(f"The training diverged in epoch {epoch + 1} (the loss is {mean}). Give a smaller `lr`.")
         return mean, float(correct) / count
 
     @torch.no_grad()

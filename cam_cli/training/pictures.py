@@ -114,6 +114,6 @@ def _readable(loaded: Loaded) -> Pixels:
     if isinstance(loaded, Unreadable):
         raise CamxError(
             f"The image {loaded.source.path!r} could be read before the training and now cannot: {loaded.reason}. "
-            "Put it back and continue with --resume."
+            "Put it back and continue with `resume`."
         )
     return loaded

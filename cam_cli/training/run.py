@@ -71,7 +71,7 @@ def train(job: TrainJob, observer: Observer = Silent(), stop: Stopping | None = 
         except torch.OutOfMemoryError as error:
             raise CamxError(
                 f"Not enough memory on {settings.device} for batches of {settings.batch_size}. "
-                "Give a smaller --batch-size or --image-size."
+                "Give a smaller `batch_size` or `image_size`."
             ) from error
 
 

@@ -67,7 +67,7 @@ class TrainingState:
             )
         except (RuntimeError, EOFError, ValueError, KeyError, TypeError, OSError, pickle.UnpicklingError) as error:
             raise CamxError(
-                f"The training state {path!r} cannot be read ({error!r}). Start again with --overwrite."
+                f"The training state {path!r} cannot be read ({error!r}). Start again with `overwrite`."
             ) from error
 
 
@@ -78,17 +78,17 @@ def earlier_state(folder: OutputFolder, *, resume: bool, overwrite: bool) -> Tra
     """
     present = [name for name in _OURS if os.path.lexists(folder.file(name))]
     if os.path.lexists(folder.file(JOURNAL)):
-        raise CamxError(f"{folder.path!r} holds results of `camx explain`. Choose another --output.")
+        raise CamxError(f"{folder.path!r} holds results of `camx explain`. Choose another `output`.")
     if present and STATE not in present:
         raise CamxError(
-            f"{folder.path!r} holds {present[0]!r}, which camx did not write there. Choose another --output."
+            f"{folder.path!r} holds {present[0]!r}, which camx did not write there. Choose another `output`."
         )
     if resume:
         return TrainingState.read(folder.file(STATE)) if present else None
     if present and not overwrite:
         raise CamxError(
             f"{folder.path!r} holds a training already ({present[0]}). "
-            "Continue it with --resume, replace it with --overwrite, or choose another --output."
+            "Continue it with `resume`, replace it with `overwrite`, or choose another `output`."
         )
     return None
 
@@ -108,7 +108,7 @@ def check_same(before: Mapping[str, Any], now: Mapping[str, Any], folder: str) -
     if different:
         raise CamxError(
             f"{folder!r} holds a training with another {', '.join(different)}, so it cannot be continued. "
-            "Give the same again, or replace it with --overwrite."
+            "Give the same again, or replace it with `overwrite`."
         )
 
 

@@ -111,7 +111,7 @@ def compile_upstream(
     if not backend.names:
         raise CamxError(
             f"{name} has no blocks before {layers[0].name!r}, only single operations, which compiling does not make "
-            "faster. Leave --compile out."
+            "faster. Leave `compile` out."
         )
 
     def run(size: int) -> Tensor:
@@ -130,10 +130,10 @@ def compile_upstream(
         raise
     # Dynamo, the compiler of the platform and the network itself: each raises errors of its own.
     except Exception as error:
-        raise CamxError(f"{name} cannot be compiled on this machine: {_reason(error)}. Leave --compile out.") from error
+        raise CamxError(f"{name} cannot be compiled on this machine: {_reason(error)}. Leave `compile` out.") from error
     tolerance = 1e-3 if features.dtype == torch.float32 else 3e-2
     if not torch.allclose(features, expected, rtol=tolerance, atol=tolerance * float(expected.abs().max())):
-        raise CamxError(f"{name} gives other values when it is compiled. Leave --compile out.")
+        raise CamxError(f"{name} gives other values when it is compiled. Leave `compile` out.")
     return backend
 
 

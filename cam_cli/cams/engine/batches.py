@@ -169,7 +169,7 @@ class Runner:
         if not device_answers(self.device):
             raise DeviceFailed(
                 f"The device {self.device} has failed ({first_line}). The images in flight are marked failed; "
-                "the same command continues, if need be with another --device."
+                "the same command continues, if need be with another `device`."
             ) from error
         return f"the network failed on it: {type(error).__name__}: {first_line}"
 

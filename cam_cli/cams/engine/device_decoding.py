@@ -108,8 +108,8 @@ def check_decoder(device: torch.device) -> None:
         _decode_jpeg([torch.frombuffer(bytearray(file.getvalue()), dtype=torch.uint8)], decoding_device(device))
     except (ImportError, AttributeError, RuntimeError) as error:
         raise CamxError(
-            f"--decode device needs a torchvision that decodes JPEG files on {decoding_device(device)}: "
-            f"{_reason(error)}. Use --decode draft, or exact."
+            f"`decode=device` needs a torchvision that decodes JPEG files on {decoding_device(device)}: "
+            f"{_reason(error)}. Use `decode=draft`, or exact."
         ) from error
 
 

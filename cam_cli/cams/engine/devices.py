@@ -28,7 +28,7 @@ def find_device(wanted: str) -> torch.device:
     if device.type not in ("cpu", "cuda", "mps") or (device.index or 0) >= count:
         present = ", ".join(["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))])
         raise CamxError(
-            f"The device {wanted!r} is not there (this machine has {present}). Leave --device out to take the best."
+            f"The device {wanted!r} is not there (this machine has {present}). Leave `device` out to take the best."
         )
     return device
 

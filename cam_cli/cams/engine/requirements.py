@@ -25,7 +25,7 @@ def check_methods(names: Sequence[str], picture: Tensor, probed: Sequence[Trace]
         method = METHODS[name]
         if method.needs_classifier:
             if len(probed) > 1:
-                raise CamxError(f"--method {name} reads one layer, the last one; {len(probed)} are given.")
+                raise CamxError(f"`methods={name}` reads one layer, the last one; {len(probed)} are given.")
             # In full precision: a rough forward would prove nothing.
             module = probed[0].replay.module
             exact = trace(module, picture, probed[0].layer)
@@ -44,6 +44,6 @@ def _check_second_order(method: Method, probed: Sequence[Trace]) -> None:
     except (RuntimeError, NotImplementedError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
         raise CamxError(
-            f"--method {method.name} differentiates what lies behind the layer twice, which this network does not "
-            f"allow: {reason}. Use --method gradcam."
+            f"`methods={method.name}` differentiates what lies behind the layer twice, which this network does not "
+            f"allow: {reason}. Use `methods=gradcam`."
         ) from error

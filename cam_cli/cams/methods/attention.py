@@ -21,7 +21,7 @@ def needs_blocks(trace: Trace) -> None:
     if not _attention(trace).blocks:
         raise CamxError(
             f"{type(trace.replay.module).__name__} does not have one attention per block in a single row of blocks, "
-            "which LeGrad reads its scores from. Use --method attention-gradient."
+            "which LeGrad reads its scores from. Use `methods=attention-gradient`."
         )
 
 

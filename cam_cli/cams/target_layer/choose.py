@@ -82,7 +82,7 @@ def _automatic(module: nn.Module, picture: Tensor, found: Probe | None = None) -
             return layer
     raise CamxError(
         f"{type(module).__name__} has no feature map with more than one position on which its scores depend at "
-        f"{picture.shape[2]}×{picture.shape[3]} pixels. Try a larger --image-size, or --layer NAME."
+        f"{picture.shape[2]}×{picture.shape[3]} pixels. Try a larger `image_size`, or `layer=NAME`."
     )
 
 

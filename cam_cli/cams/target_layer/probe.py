@@ -101,7 +101,7 @@ def _forward(module: nn.Module, inputs: Tensor) -> Any:
         reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
         raise CamxError(
             f"{type(module).__name__} does not run on {inputs.shape[2]}×{inputs.shape[3]} pixels: {reason}. "
-            "Leave --image-size out, or check --model-arg."
+            "Leave `image_size` out, or check `model_arg`."
         ) from error
 
 

@@ -68,7 +68,7 @@ class _AttentionRecorder(TorchFunctionMode):
     ) -> Tensor:
         """Replaces `scaled_dot_product_attention`, whose parameters these are, by separate operations."""
         if is_causal or enable_gqa:
-            raise CamxError("Causal and grouped attention cannot be read. Use --method gradcam.")
+            raise CamxError("Causal and grouped attention cannot be read. Use `methods=gradcam`.")
         logits = query @ key.transpose(-2, -1) * (scale or 1 / math.sqrt(query.shape[-1]))
         if attn_mask is not None:
             logits = logits.masked_fill(~attn_mask, -math.inf) if attn_mask.dtype == torch.bool else logits + attn_mask
@@ -128,7 +128,7 @@ def read_attention(module: nn.Module, inputs: Tensor, layout: Layout) -> Attenti
     if layout.kind not in ("NLC", "LNC"):
         raise CamxError(
             f"{name} has no sequence of tokens at its target layer ({layout}), so there is no attention over the whole "
-            "picture to follow. Use --method gradcam."
+            "picture to follow. Use `methods=gradcam`."
         )
     leaf = inputs.detach().clone().requires_grad_()
     recorder = _AttentionRecorder(len(inputs), tokens)
@@ -148,7 +148,7 @@ def read_attention(module: nn.Module, inputs: Tensor, layout: Layout) -> Attenti
         reason = "attends within windows or over fewer tokens" if recorder.others else "computes no attention"
         raise CamxError(
             f"{name} {reason}, not over all {tokens} tokens at once, so its attention cannot be followed through the "
-            "layers. Use --method gradcam."
+            "layers. Use `methods=gradcam`."
         )
     matrices = tuple(node.detach().reshape(shape).float() for node, shape in zip(recorder.nodes, recorder.shapes))
     names = _block_names(containers, ends, len(matrices))

@@ -60,7 +60,7 @@ def find_classifier(module: nn.Module, features: Tensor, logits: Tensor) -> Clas
                 return candidate
     raise CamxError(
         "The method cam needs global average pooling and one linear layer after the target layer, which this network "
-        "does not have there. Use --method gradcam, or give it such a head with `camx train-gap`."
+        "does not have there. Use `methods=gradcam`, or give it such a head with `camx train-gap`."
     )
 
 

@@ -84,6 +84,6 @@ def require_relu(module: nn.Module, run: Callable[[], object]) -> None:
     instead = f" (it has {', '.join(others)})" if others else ""
     raise CamxError(
         f"Guided backpropagation and deconvnet change the derivative of ReLU, and {type(module).__name__} has no ReLU "
-        f"on its feature maps{instead}: they would show the plain gradient. Use --method saliency, smoothgrad or "
+        f"on its feature maps{instead}: they would show the plain gradient. Use `methods=saliency`, smoothgrad or "
         "integrated-gradients."
     )
