@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cam_cli.pipeline.job import ActivationsJob
 
+from .bind import Command
 from .run_command import RunFlags, Words, run_command
 
 WORDS = Words(
@@ -19,3 +20,13 @@ def activations(job: ActivationsJob, run: RunFlags) -> int:
     from cam_cli.pipeline import plan_activations, run_activations
 
     return run_command(job, run, WORDS, plan_activations, run_activations)
+
+
+COMMAND = Command(
+    activations,
+    examples={
+        "camx activations ./images --model resnet50": "the first convolution",
+        "camx activations ./images --model resnet50 --layer layer2 --max-channels 16": "sixteen maps of another one",
+    },
+    page="activations.md",
+)

@@ -11,7 +11,7 @@ import inspect
 import shlex
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING
+from dataclasses import MISSING, dataclass, field
 from typing import Annotated, Any, cast, get_origin, get_type_hints
 
 import typer
@@ -23,10 +23,20 @@ from cam_cli.options import PANELS, Filled, Flag, Option, annotations_of, defaul
 from .config import CONFIG, apply_config
 from .names import Names
 
-Command = Callable[..., int]
+Function = Callable[..., int]
 
 
-def bind(command: Command) -> Command:
+@dataclass(frozen=True)
+class Command:
+    """A command as the program lists it: its function, command lines to learn from with what they do, and the document
+    that tells more."""
+
+    run: Function
+    examples: Mapping[str, str] = field(default_factory=dict)
+    page: str = ""
+
+
+def bind(command: Function) -> Function:
     """The command as Typer takes it: the flags are read from the dataclasses that its parameters are annotated with."""
     parts = parts_of(command)
     options = flags_of(command)
@@ -55,13 +65,13 @@ def bind(command: Command) -> Command:
     return run
 
 
-def parts_of(command: Command) -> dict[str, type]:
+def parts_of(command: Function) -> dict[str, type]:
     """The dataclasses that a command takes, by parameter."""
     hints = get_type_hints(command)
     return {name: hints[name] for name in inspect.signature(command).parameters}
 
 
-def flags_of(command: Command) -> tuple[Option, ...]:
+def flags_of(command: Function) -> tuple[Option, ...]:
     """Every flag of a command once, in the order of its help. Fields with one `Flag` between them are one flag."""
     found: dict[str, Option] = {}
     for part in parts_of(command).values():
@@ -80,7 +90,7 @@ def _place(option: Option) -> tuple[int, int]:
 def _parameter(option: Option, names: Names) -> Any:
     """The annotation of the parameter: the type that the help shows, and Typer's option or argument."""
     flag = option.flag
-    shown = option.base if option.base in (bool, int, float) and not (flag.parse or flag.none) else str
+    shown = _shown(option)
     # Words are taken as they are: `Option.read` knows what to say of one that is wrong.
     more: dict[str, Any] = {} if shown is bool else {"parser": str}
     if shown in (int, float):
@@ -107,6 +117,12 @@ def _parameter(option: Option, names: Names) -> Any:
     return Annotated[shown | None if _default(option) is None else shown, info]
 
 
+def _shown(option: Option) -> type:
+    """The type that the help shows."""
+    plain = option.base in (bool, int, float) and not option.flag.parse and not option.flag.none
+    return option.base if plain else str
+
+
 def _switch(option: Option) -> str:
     """Both ways of a switch that is on or undecided, the one way of others."""
     both = option.default is not False and not option.flag.only_off
@@ -114,15 +130,15 @@ def _switch(option: Option) -> str:
 
 
 def _default(option: Option) -> Any:
-    """The default as Typer shows it and hands it on."""
+    """The default as Typer shows it; it is not read back."""
     value = option.default
+    if value is MISSING or (value is None and not option.flag.none) or (value in ((), {})):
+        return None
     if option.several:
-        return [option.written(one) for one in value] if value and isinstance(value, tuple) else None
+        return [option.written(one) for one in value]
     if option.switch and option.flag.only_off:
         return False
-    if type(value) in (bool, int, float):
-        return value
-    return option.written(value) or None if value is not MISSING else None
+    return option.written(value) if _shown(option) is str else value
 
 
 def _origin(context: typer.Context, option: Option) -> str:
@@ -150,16 +166,16 @@ def _value(option: Option, typed: Any, origin: str) -> Any:
 def _built(part: type, start: Any, values: Mapping[Flag, Any], filled: Mapping[str, Any]) -> Any:
     """A dataclass with its values, and those nested in it. `start`: an instance with the other values, or MISSING."""
     given = {}
-    for field in dataclasses.fields(part):
-        kind, notes = annotations_of(part)[field.name]
+    for one in dataclasses.fields(part):
+        kind, notes = annotations_of(part)[one.name]
         if flag := flag_of(notes):
             if values[flag] is not MISSING:
-                given[field.name] = values[flag]
+                given[one.name] = values[flag]
         elif any(isinstance(note, Filled) for note in notes):
-            given[field.name] = filled[field.name]
+            given[one.name] = filled[one.name]
         elif dataclasses.is_dataclass(kind):
-            inner = default_of(field) if start is MISSING else getattr(start, field.name)
-            given[field.name] = _built(cast(type, kind), inner, values, filled)
+            inner = default_of(one) if start is MISSING else getattr(start, one.name)
+            given[one.name] = _built(cast(type, kind), inner, values, filled)
     return part(**given) if start is MISSING else dataclasses.replace(start, **given)
 
 
@@ -169,3 +185,11 @@ def _spoken(error: CamxError, names: Names, origins: Mapping[str, str]) -> str:
     origin = origins.get(option.name, "") if option else ""
     place = option.variable if option and origin == "environment" else origin.partition("config ")[2]
     return f"{text} ({option.spelled()} is set by {place}.)" if option and place else text
+
+
+def epilog(command: Command) -> str:
+    """The end of a help page: command lines with what they do."""
+    if not command.examples:
+        return ""
+    lines = [f"{line}  # {what}" for line, what in command.examples.items()]
+    return "\n\n".join(["Examples", *(escape(line) for line in lines)])

@@ -12,7 +12,13 @@ from cam_cli.errors import CamxError, nearest
 from cam_cli.options import BEHAVIOUR, Flag
 
 #: The flag of commands that read such a file.
-CONFIG = Flag("TOML or YAML file of options, named as the flags are.", panel=BEHAVIOUR, order=-1, page="cli.md")
+CONFIG = Flag(
+    "TOML or YAML file of options, named as the flags are.",
+    panel=BEHAVIOUR,
+    order=-1,
+    page="cli.md",
+    example="camx.toml",
+)
 
 
 def read_config(path: str) -> dict[str, Any]:

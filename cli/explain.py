@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cam_cli.pipeline.job import ExplainJob
 
+from .bind import Command
 from .run_command import RunFlags, Words, run_command
 
 WORDS = Words(done="explained", layer="target layer", table="predictions.csv")
@@ -14,3 +15,16 @@ def explain(job: ExplainJob, run: RunFlags) -> int:
     from cam_cli import distributed
 
     return run_command(job, run, WORDS, distributed.plan, distributed.run)
+
+
+COMMAND = Command(
+    explain,
+    examples={
+        "camx explain ./images --model resnet50": "pretrained, by name",
+        "camx explain ./images --model resnet50 --checkpoint best.pth": "your weights, any number of classes",
+        "camx explain ./val --model resnet50 --labels folder --target label": "does it look at the dog?",
+        "camx explain photo.jpg --model vit_base_patch16_224 --target top:3": "three maps from one forward",
+        "camx explain ./images --model resnet50 --config configs/ci.toml": "JSON; exit code 1 if one fails",
+    },
+    page="report.md",
+)

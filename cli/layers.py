@@ -10,6 +10,7 @@ from cam_cli.models.options import ModelSpec, PreprocessingOptions
 from cam_cli.options import MODEL, Flag
 from cam_cli.parsers import key_value
 
+from .bind import Command
 from .models import PrintJson
 from .terminal import out, out_json
 
@@ -76,3 +77,13 @@ def layers(job: LayersJob) -> int:
     for row in rows:
         out("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
     return 0
+
+
+COMMAND = Command(
+    layers,
+    examples={
+        "camx layers resnet50": "the automatic choice is marked",
+        "camx layers vit_base_patch16_224 --json": "for scripts",
+    },
+    page="coverage.md",
+)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -11,7 +11,7 @@ import typer
 from cam_cli.errors import CamxError
 
 from . import activations, explain, layers, merge, models, push, report, train_gap
-from .bind import bind
+from .bind import bind, epilog
 from .terminal import fail
 
 app = typer.Typer(
@@ -22,18 +22,18 @@ app = typer.Typer(
     help="Explain whole folders of images: which part of each picture speaks for a class.",
 )
 #: Every command by its name, in the order of the help.
-COMMANDS: dict[str, Callable[..., int]] = {
-    "explain": explain.explain,
-    "activations": activations.activations,
-    "train-gap": train_gap.train_gap,
-    "push": push.push,
-    "layers": layers.layers,
-    "models": models.models,
-    "report": report.report,
-    "merge": merge.merge,
+COMMANDS = {
+    "explain": explain.COMMAND,
+    "activations": activations.COMMAND,
+    "train-gap": train_gap.COMMAND,
+    "push": push.COMMAND,
+    "layers": layers.COMMAND,
+    "models": models.COMMAND,
+    "report": report.COMMAND,
+    "merge": merge.COMMAND,
 }
 for name, command in COMMANDS.items():
-    app.command(name)(bind(command))
+    app.command(name, epilog=epilog(command))(bind(command.run))
 
 
 def _show_version(wanted: bool) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cam_cli.options import Flag
 
+from .bind import Command
 from .run_command import AsJson, Quiet
 from .terminal import fail, out, out_json
 
@@ -54,3 +55,13 @@ def _text(merged: Merged, output: str) -> str:
     if shards := record.get("shards"):
         lines.append(f"{len(shards)} shards, the longest {record['seconds']:.1f} s")
     return "\n".join([*lines, f"{output}/predictions.csv"])
+
+
+COMMAND = Command(
+    merge,
+    examples={
+        "camx explain ./images --model resnet50 --shard 1/2": "on one machine, and 2/2 on another",
+        "camx merge camx-out": "afterwards, on either",
+    },
+    page="scaling.md",
+)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cam_cli.options import Flag
 
+from .bind import Command
 from .terminal import out, out_json
 
 #: For commands that list something.
@@ -39,3 +40,12 @@ def models(job: ModelsJob) -> int:
     else:
         out("\n".join(model for _, _, model in listed))
     return 0
+
+
+COMMAND = Command(
+    models,
+    examples={
+        "camx models 'vit*'": "names for --model",
+        "camx models resnet --json": "for scripts",
+    },
+)

@@ -9,6 +9,7 @@ from cam_cli.errors import CamxError
 from cam_cli.options import FILLED, Flag
 from cam_cli.tracking.options import TrackingOptions
 
+from .bind import Command
 from .names import Names
 from .run_command import NoColor, Quiet
 from .terminal import Reporter
@@ -46,3 +47,12 @@ def push(job: PushJob) -> int:
     except Exception as error:
         raise CamxError(f"{job.output!r} could not be logged: {error}. Nothing of it is lost; try again.") from error
     return 0
+
+
+COMMAND = Command(
+    push,
+    examples={
+        "camx push camx-out --wandb --wandb-project animals": "from any machine, without a model",
+    },
+    page="wandb.md",
+)

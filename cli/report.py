@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cam_cli.options import Flag
 
+from .bind import Command
 from .terminal import out
 
 
@@ -23,3 +24,12 @@ def report(job: ReportJob) -> int:
 
     out(build_report(job.output))
     return 0
+
+
+COMMAND = Command(
+    report,
+    examples={
+        "camx report camx-out": "also of a run that was killed",
+    },
+    page="report.md",
+)

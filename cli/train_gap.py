@@ -9,6 +9,7 @@ from cam_cli.options import BEHAVIOUR, FILLED, Flag
 from cam_cli.tracking.options import TrackingOptions
 from cam_cli.training.job import TrainJob
 
+from .bind import Command
 from .config import CONFIG
 from .names import Names
 from .run_command import AsJson, NoColor, Quiet
@@ -87,3 +88,14 @@ def _summary_text(summary: TrainSummary, *, verbose: bool) -> str:
         lines.append("interrupted: the same command with --resume continues")
     lines.append(f"{plan.output}/model.safetensors: camx explain IMAGES --model {plan.output} --method cam")
     return "\n".join(lines)
+
+
+COMMAND = Command(
+    train_gap,
+    examples={
+        "camx train-gap DATA --model resnet18": "a head on frozen features: minutes on a CPU",
+        "camx train-gap DATA --freeze none --epochs 20 --device cuda": "the whole network",
+        "camx explain ./images --model camx-gap --method cam": "explain with what was trained",
+    },
+    page="train-gap.md",
+)

@@ -22,7 +22,9 @@ from cam_cli.models.options import ModelSpec, PreprocessingOptions
 from cam_cli.outputs.drawing import SAVERS
 from cam_cli.outputs.options import FORMATS, Rendering
 from cam_cli.pipeline import Job
-from cli.main import run
+from cli.bind import flags_of
+from cli.main import COMMANDS, run
+from cli.names import Names
 
 from .conftest import TINY
 
@@ -123,6 +125,22 @@ def test_flag_beats_environment_beats_config_beats_default(
     assert given.rendering.colormap == "turbo"
 
 
+def test_the_record_says_where_each_value_comes_from(
+    camx: Camx, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "c.toml"
+    config.write_text("alpha = 0.25\nno-pretrained = true\n")
+    monkeypatch.setenv("CAMX_TOP_K", "2")
+    argv = ["explain", images / "cat", "--model", "test_resnet", "--config", config, "-o", "out", "-q", "--no-report"]
+    assert camx(*argv) == 0
+    record = json.loads((tmp_path / "out" / "run.json").read_text())
+    named = {"model": "flag", "top-k": "environment", "alpha": f"config {config}", "no-pretrained": f"config {config}"}
+    assert {name: record["origins"][name] for name in named} == named
+    assert record["origins"]["seed"] == "default"
+    assert "origins" not in record["job"]
+    assert record["job"]["explain"]["top_k"] == 2
+
+
 def test_config_keys_are_the_flags(job: Callable[..., Job], tmp_path: Path) -> None:
     config = tmp_path / "c.toml"
     config.write_text('model = "a"\nformat = "jpg"\nno-ema = true\nno-pretrained = true\n')
@@ -159,11 +177,11 @@ def test_a_wrong_config_is_told(
 QUICK = [
     ["--help"],
     ["--version"],
-    ["explain", "--help"],
-    ["layers", "--help"],
-    ["models", "--help"],
+    *([name, "--help"] for name in COMMANDS),
     ["explain"],
     ["explain", "x", "--nothing"],
+    ["explain", "x", "--model", "demo", "--top-k", "0"],
+    ["explain", "x", "--model", "demo", "--save", "gif"],
 ]
 
 
@@ -192,6 +210,20 @@ def test_help_lists_all_there_is(
         assert name in text
     for panel in ("Input", "Model", "Explanation", "Picture", "Output", "Speed", "Behaviour"):
         assert f" {panel} " in text
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_word_of_the_help_is_shown(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rich takes [words] in brackets for its own."""
+    monkeypatch.setenv("COLUMNS", "100")
+    run([name, "--help"])
+    shown = re.sub(r"[\s│]", "", capsys.readouterr().out)
+    options = flags_of(COMMANDS[name].run)
+    wanted = [COMMANDS[name].run.__doc__ or "", *COMMANDS[name].examples, *COMMANDS[name].examples.values()]
+    wanted += [Names(options).in_flags(option.flag.help) for option in options]
+    assert not [text for text in wanted if re.sub(r"\s", "", text) not in shown]
 
 
 def test_models(camx: Camx, capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,7 +20,7 @@ class WandbOptions:
     ] = None
     entity: Annotated[str | None, Flag("W&B team or user.", name="wandb-entity", panel=TRACKING, example="team")] = None
     name: Annotated[
-        str | None, Flag("Name of the W&B run.", name="wandb-name", panel=TRACKING, example="resnet50 on cats")
+        str | None, Flag("Name of the W&B run.", name="wandb-name", panel=TRACKING, example="resnet50-cats")
     ] = None
     group: Annotated[
         str | None, Flag("Group of the W&B run.", name="wandb-group", panel=TRACKING, example="backbones")

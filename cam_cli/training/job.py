@@ -22,6 +22,8 @@ FREEZE = ("backbone", "none")
 AUGMENT = ("basic", "none")
 BALANCE = ("none", "loss", "sampler")
 
+#: A training of 0.1.0 may go on with another precision.
+_PRECISION = dataclasses.replace(PRECISION, results=False)
 _SEED = Flag("Seed of all that is random.", panel=TRAINING, order=1, min=0, max=2**63 - 1, results=True)
 
 
@@ -160,7 +162,7 @@ class TrainJob:
         bool, Flag("Continue the training in that folder, to the result it would have had.", panel=OUTPUT)
     ] = False
     device: Annotated[str, DEVICE] = "auto"
-    precision: Annotated[str, PRECISION] = "auto"
+    precision: Annotated[str, _PRECISION] = "auto"
     workers: Annotated[
         int | None, Flag("Threads that decode, or auto.", short="-j", panel=SPEED, none="auto", min=1)
     ] = None
@@ -210,8 +212,6 @@ def fingerprint(job: TrainJob, network: Network, data: Dataset) -> dict[str, Any
         for sample in part:
             images.update(f"{sample.source.key}\0{sample.label}\n".encode("utf-8", "surrogateescape"))
         images.update(b"\n")
-    options = results(job)
-    del options["precision"]
     return {
         "command": "train-gap",
         "model": network.name,
@@ -219,5 +219,5 @@ def fingerprint(job: TrainJob, network: Network, data: Dataset) -> dict[str, Any
         "preprocessing": dataclasses.asdict(network.preprocessing),
         "images": images.hexdigest()[:16],
         "classes": list(data.classes),
-        **options,
+        **results(job),
     }

@@ -1,0 +1,83 @@
+"""What is generated is what the fields say, and the tables that options name are those of the engine."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from cam_cli.cams.engine.batches import PRECISIONS as FORWARD_PRECISIONS
+from cam_cli.cams.engine.options import PRECISIONS, SMOOTHINGS
+from cam_cli.cams.methods.fusion import SMOOTH
+from cam_cli.images.geometry import INTERPOLATIONS
+from cam_cli.images.options import RESAMPLINGS
+from cam_cli.outputs.drawing import SAVERS
+from cam_cli.outputs.options import SAVED
+from cli.bind import flags_of
+from cli.config import read_config
+from cli.main import COMMANDS
+from tools.references import ROOT, main, stale
+
+PRESETS = {"ci": "explain", "explain": "explain", "demo": "train-gap", "cats-vs-dogs": "train-gap"}
+
+
+def test_the_generated_pages_are_up_to_date() -> None:
+    assert not [str(path) for path in stale()], "python -m tools.references writes them"
+
+
+def test_check_names_what_is_stale_and_writes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("docs", "configs"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "README.md").write_text((ROOT / "README.md").read_text().replace("`--top-k 5`", "`--top-k 6`"))
+    monkeypatch.setattr("tools.references.ROOT", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["references", "--check"])
+    assert main() == 1
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == [
+        "docs/cli.md",
+        "configs/explain.toml",
+        "README.md",
+    ]
+    assert not (tmp_path / "docs" / "cli.md").exists()
+    monkeypatch.setattr(sys, "argv", ["references"])
+    assert main() == 0
+    assert not list(stale())
+    assert "`--top-k 5`" in (tmp_path / "README.md").read_text()
+
+
+def test_the_reference_has_every_flag_and_variable_of_every_command() -> None:
+    sections = re.split(r"^## camx ", (ROOT / "docs" / "cli.md").read_text(), flags=re.MULTILINE)[1:]
+    for section, (name, command) in zip(sections, COMMANDS.items(), strict=True):
+        assert section.startswith(f"{name}\n")
+        for option in flags_of(command.run):
+            assert f"`{option.spelled()}" in section, option.name
+            assert f"`{option.variable}`" in section or option.flag.argument, option.name
+
+
+def test_presets_name_flags_of_their_command() -> None:
+    assert {path.stem for path in (ROOT / "configs").glob("*")} == set(PRESETS)
+    for name, command in PRESETS.items():
+        keys = {key for option in flags_of(COMMANDS[command].run) for key in (option.name, f"no-{option.name}")}
+        assert set(read_config(str(ROOT / "configs" / f"{name}.toml"))) <= keys, name
+
+
+def test_pages_that_flags_and_commands_name_exist() -> None:
+    pages = {command.page for command in COMMANDS.values()}
+    pages |= {option.flag.page for command in COMMANDS.values() for option in flags_of(command.run)}
+    assert not [page for page in pages - {""} if not (ROOT / "docs" / page).exists()]
+
+
+@pytest.mark.parametrize(
+    ("named", "table"),
+    [
+        (SAVED, SAVERS),
+        (SMOOTHINGS, SMOOTH),
+        (PRECISIONS[1:], FORWARD_PRECISIONS),
+        (RESAMPLINGS, INTERPOLATIONS),
+    ],
+)
+def test_choices_are_the_keys_of_the_table(named: tuple[str, ...], table: dict[str, object]) -> None:
+    assert named == tuple(table)

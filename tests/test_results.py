@@ -1,0 +1,108 @@
+"""The mark `results` of a flag is true: another value is another fingerprint, and no other flag is in it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from cam_cli.cams.engine.options import ExplainOptions
+from cam_cli.cams.engine.targets import Target
+from cam_cli.features.options import Choice
+from cam_cli.images.geometry import Preprocessing
+from cam_cli.images.shard import Shard
+from cam_cli.models.classes import ClassNames
+from cam_cli.models.options import ModelSpec
+from cam_cli.options import Option, options_of, results
+from cam_cli.outputs.options import Rendering
+from cam_cli.pipeline.fingerprint import fingerprint
+from cam_cli.pipeline.job import ExplainJob
+from cam_cli.training.job import Backbone, TrainJob
+from cam_cli.training.job import fingerprint as training_fingerprint
+
+NETWORK = SimpleNamespace(
+    name="n",
+    args={},
+    digest="d",
+    preprocessing=Preprocessing((8, 8), (8, 8), "center", "bilinear", (0.5,), (0.5,)),
+    classes=ClassNames(),
+)
+ENGINE: Any = SimpleNamespace(
+    network=NETWORK, precision="fp32", layer=SimpleNamespace(name="l"), layers=(SimpleNamespace(name="l"),)
+)
+EXPLAIN = ExplainJob(sources=("a",), model=ModelSpec("n"), explain=ExplainOptions(multi_label=True))
+TRAIN = TrainJob("data", Backbone("n"))
+#: What the engine makes of these stands in the fingerprint: the network, the precision and layers that were found.
+#: The address of a cluster goes with another engine only.
+FOUND = {"model", "precision", "layers", "ray_address"}
+#: Values that are not the default, where another one cannot be guessed from it.
+OTHERS: dict[str, Any] = {
+    "sources": ("b",),
+    "include": ("*.png",),
+    "exclude": ("b",),
+    "limit": 1,
+    "batch_size": 2,
+    "workers": 2,
+    "labels": "folder",
+    "shard": Shard(1, 2),
+    "methods": ("cam",),
+    "targets": (Target("label"),),
+    "save": ("array",),
+    "engine": "ray",
+    "lr": 0.1,
+    "train_size": 64,
+    "freeze": "none",
+}
+
+
+def other(option: Option, value: Any) -> Any:
+    """A value that is allowed and differs."""
+    if option.field in OTHERS:
+        return OTHERS[option.field]
+    if option.flag.choices:
+        return next(choice for choice in option.flag.choices if choice != value)
+    if isinstance(value, bool):
+        return not value
+    return value / 2 + 0.125 if isinstance(value, float) else value + 16 if isinstance(value, int) else f"{value}-"
+
+
+def changed(job: Any, path: tuple[str, ...]) -> Callable[[Any], Any]:
+    """The job with another value at that path."""
+    if len(path) == 1:
+        return lambda value: dataclasses.replace(job, **{path[0]: value})
+    inner = changed(getattr(job, path[0]), path[1:])
+    return lambda value: dataclasses.replace(job, **{path[0]: inner(value)})
+
+
+def at(job: Any, path: tuple[str, ...]) -> Any:
+    for name in path:
+        job = getattr(job, name)
+    return job
+
+
+def options(job: Any) -> list[Option]:
+    return [option for option in options_of(type(job)) if not FOUND & set(option.path)]
+
+
+@pytest.mark.parametrize("option", options(EXPLAIN), ids=lambda option: option.name)
+def test_the_fingerprint_of_a_run_has_what_its_results_depend_on(option: Option) -> None:
+    job = changed(EXPLAIN, option.path)(other(option, at(EXPLAIN, option.path)))
+    differs = fingerprint(job, ENGINE, "/") != fingerprint(EXPLAIN, ENGINE, "/")
+    assert differs == option.flag.results
+
+
+@pytest.mark.parametrize("option", options(TRAIN), ids=lambda option: option.name)
+def test_the_fingerprint_of_a_training_has_what_its_result_depends_on(option: Option) -> None:
+    start = dataclasses.replace(TRAIN, freeze="none", resume=option.field == "resume")
+    job = changed(start, option.path)("backbone" if option.field == "freeze" else other(option, at(start, option.path)))
+    empty = SimpleNamespace(train=(), val=(), classes=())
+    differs = training_fingerprint(job, NETWORK, empty) != training_fingerprint(start, NETWORK, empty)  # type: ignore[arg-type]
+    assert differs == option.flag.results
+
+
+def test_what_is_drawn_of_feature_maps_is_in_their_fingerprint() -> None:
+    assert results(Choice("index", 3)) == {"sort": "index", "max_channels": 3}
+    assert set(results(Rendering())) == {"save", "size", "colormap", "alpha", "format"}

@@ -1,0 +1,214 @@
+"""The pages that list every command and option, from the fields that declare them.
+
+python -m tools.references            writes docs/cli.md, configs/explain.toml and the table of the README
+python -m tools.references --check    exit code 1, and a line for each of them that would be written differently
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import MISSING
+from itertools import groupby
+from pathlib import Path
+from typing import get_args, get_origin
+
+from cam_cli.options import Option, without_none
+from cli.bind import Command, flags_of
+from cli.main import COMMANDS
+from cli.names import Names
+
+ROOT = Path(__file__).parents[1]
+_TABLE = ("<!-- options: python -m tools.references -->", "<!-- /options -->")
+
+
+def pages() -> dict[Path, str]:
+    """Every generated file with its content."""
+    readme = ROOT / "README.md"
+    return {
+        ROOT / "docs" / "cli.md": command_page(COMMANDS),
+        ROOT / "configs" / "explain.toml": config_file(COMMANDS["explain"]),
+        readme: _between(readme.read_text("utf-8"), readme_table(COMMANDS["explain"])),
+    }
+
+
+def command_page(commands: Mapping[str, Command]) -> str:
+    """`docs/cli.md`: synopsis, examples and options of every command."""
+    parts = [_INTRODUCTION, " · ".join(f"[{name}](#camx-{name})" for name in commands)]
+    for name, command in commands.items():
+        options = flags_of(command.run)
+        parts += [f"## camx {name}", (command.run.__doc__ or "").strip(), _synopsis(name, options)]
+        parts += [_examples(command)] * bool(command.examples)
+        names = Names(options)
+        for panel, group in groupby(options, key=_heading):
+            rows = "\n".join(_row(option, names) for option in group)
+            parts.append(f"{_HEAD.format(panel)}\n{rows}")
+        parts += [f"Learn more: [{command.page.removesuffix('.md')}]({command.page})"] * bool(command.page)
+    return "\n\n".join(parts) + "\n"
+
+
+_INTRODUCTION = """# The command line
+
+<!-- Written by `python -m tools.references` from the fields that declare the options; do not edit. -->
+
+A flag beats its environment variable, which beats the file of `--config`, which beats the default. Keys of that file
+are the names of the flags ([every one of `camx explain`](../configs/explain.toml)); `run.json` says where each value
+came from. Results depend on options marked ●: another value of one needs another folder, or `--overwrite`."""
+
+_HEAD = "| {} | default | variable | |\n|---|---|---|---|"
+
+
+def _heading(option: Option) -> str:
+    return "Arguments" if option.flag.argument else option.flag.panel or "Options"
+
+
+def _synopsis(name: str, options: Iterable[Option]) -> str:
+    words = [f"camx {name}", "[OPTIONS]"]
+    for option in options:
+        if option.flag.argument:
+            word = option.spelled() + "..." * option.several
+            words.append(word if option.required else f"[{word}]")
+    return f"```\n{' '.join(words)}\n```"
+
+
+def _examples(command: Command) -> str:
+    width = max(map(len, command.examples))
+    return "\n".join(["```bash", *(f"{line.ljust(width)}  # {what}" for line, what in command.examples.items()), "```"])
+
+
+def _row(option: Option, names: Names) -> str:
+    """An option in the tables of `docs/cli.md`."""
+    flag = option.flag
+    spelled = " ".join(part for part in (option.spelled(), _placeholder(option)) if part)
+    ways = [spelled, *([f"--no-{option.name}"] * _two_ways(option)), *([flag.short] * bool(flag.short))]
+    text = names.in_flags(flag.help) + f" {flag.range.capitalize()}." * bool(flag.range) + " ●" * flag.results
+    text += _more(option)
+    default = "required" if option.required else f"`{_default(option)}`" if _default(option) else ""
+    variable = f"`{option.variable}`" if option.variable else ""
+    return f"| {', '.join(f'`{way}`' for way in ways)} | {default} | {variable} | {text} |"
+
+
+def _placeholder(option: Option) -> str:
+    """What stands for the value: N for a whole number, X for any, `A,B` for a list, else WORD."""
+    if option.switch or option.flag.argument:
+        return ""
+    if get_origin(option.base) is not None and issubclass(type(option.default), dict):
+        return "KEY=VALUE"
+    if get_origin(option.base) is tuple:
+        return "A,B"
+    return {int: "N", float: "X"}.get(option.base, "WORD")
+
+
+def _two_ways(option: Option) -> bool:
+    return option.switch and option.default is not False and not option.flag.only_off
+
+
+def _default(option: Option) -> str:
+    """The default as it is typed; nothing for a switch that is off and for None."""
+    if option.default is MISSING or (option.default in (None, (), {}) and not option.flag.none):
+        return ""
+    if option.switch:
+        return option.spelled() if option.default and not option.flag.only_off else ""
+    if option.several:
+        return " ".join(option.written(one) for one in option.default)
+    return option.written(option.default)
+
+
+def config_file(command: Command) -> str:
+    """`configs/explain.toml`: every key with its default, or with an example where there is none."""
+    options = [option for option in flags_of(command.run) if not option.flag.argument and option.name != "config"]
+    tables = [option for option in options if _placeholder(option) == "KEY=VALUE"]
+    names, lines = Names(options), [_CONFIG_HEAD]
+    for panel, group in groupby((one for one in options if one not in tables), key=lambda option: option.flag.panel):
+        lines.append(f"\n# --- {panel.lower()}")
+        for option in group:
+            lines += [_comment(option, names), _key(option)]
+    for option in tables:
+        key, _, value = option.flag.example.partition("=")
+        lines += [_comment(option, names), f"# [{option.name}]", f"# {key} = {value}"]
+    return "\n".join(lines) + "\n"
+
+
+_CONFIG_HEAD = """\
+# Every option of `camx explain`, with its default where it has one. Keys are named as the flags are.
+#   camx explain ./images --config configs/explain.toml
+# A flag on the command line beats a CAMX_… variable, which beats this file.
+# Written by `python -m tools.references` from the fields that declare the options; do not edit."""
+
+
+def _comment(option: Option, names: Names) -> str:
+    text = names.in_flags(option.flag.help)
+    return "\n" + "\n".join(textwrap.wrap(text, 116, initial_indent="# ", subsequent_indent="# "))
+
+
+def _key(option: Option) -> str:
+    """A line of a config file; commented out where there is no default."""
+    given = _default(option) or (option.required and option.flag.example)
+    if option.switch and option.default is not None:
+        return f"{option.name} = {json.dumps(bool(option.default) and not option.flag.only_off)}"
+    if option.switch:
+        return f"# {option.name} = true"
+    text = given or option.flag.example
+    value = f"[{json.dumps(text)}]" if option.several else text if _is_number(option, text) else json.dumps(text)
+    return f"{option.name} = {value}" if given else f"# {option.name} = {value}"
+
+
+def _is_number(option: Option, text: str) -> bool:
+    kinds = get_args(without_none(option.type)) or (option.base,)
+    return (int in kinds or float in kinds) and text.replace(".", "", 1).isdecimal() and not option.flag.parse
+
+
+def readme_table(command: Command) -> str:
+    """The options of a command by panel, with their defaults."""
+    options = flags_of(command.run)
+    arguments = [f"`{option.spelled()}…`" for option in options if option.flag.argument]
+    rows = []
+    for panel, group in groupby((one for one in options if not one.flag.argument), key=lambda one: one.flag.panel):
+        cells = (arguments if panel == "Input" else []) + [" · ".join(_cell(option) for option in group)]
+        rows.append(f"| {panel.lower()} | {' · '.join(cells)} |")
+    return "\n".join(["| | |", "|---|---|", *rows])
+
+
+def _cell(option: Option) -> str:
+    """A flag with its default or an example, the other choices if they are few, and the document that tells more."""
+    value = "" if option.switch else _default(option) or option.flag.example
+    others = [choice for choice in option.flag.choices if choice != value] if len(option.flag.choices) < 7 else []
+    ways = [option.spelled(value), *([f"--no-{option.name}"] * _two_ways(option)), *others]
+    return ", ".join(f"`{way}`" for way in ways) + _more(option, "docs/")
+
+
+def _more(option: Option, folder: str = "") -> str:
+    page = option.flag.page
+    return f" ([{page.removesuffix('.md')}]({folder}{page}))" * bool(page)
+
+
+def _between(text: str, table: str) -> str:
+    """The README with the table between its two marks."""
+    start, end = text.index(_TABLE[0]) + len(_TABLE[0]), text.index(_TABLE[1])
+    return f"{text[:start]}\n{table}\n{text[end:]}"
+
+
+def stale() -> Iterator[Path]:
+    """The files that would be written differently."""
+    for path, content in pages().items():
+        if not path.exists() or path.read_text("utf-8") != content:
+            yield path
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 if a file is not up to date")
+    check = parser.parse_args().check
+    found = list(stale())
+    for path in found:
+        print(f"{path.relative_to(ROOT)} is not up to date" if check else path.relative_to(ROOT))
+        if not check:
+            path.write_text(pages()[path], "utf-8")
+    return int(check and bool(found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
