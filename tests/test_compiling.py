@@ -275,7 +275,7 @@ def test_what_cannot_be_compiled(
 ) -> None:
     monkeypatch.setattr(backends, "BACKEND", backend)
     layers = ("features.3",) if module is DeepHeadNet else ("last",)
-    with pytest.raises(CamxError, match=f"{sentence}.*Leave --compile out"):
+    with pytest.raises(CamxError, match=f"{sentence}.*Leave `compile` out"):
         compiled(seeded(module), layers=layers)
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from cam_cli.cams.engine.batches import PRECISIONS as FORWARD_PRECISIONS
+from cam_cli.cams.engine.devices import PRECISIONS as FORWARD_PRECISIONS
 from cam_cli.cams.engine.options import PRECISIONS, SMOOTHINGS
-from cam_cli.cams.methods.fusion import SMOOTH
+from cam_cli.cams.methods.augmentation import VIEWS
 from cam_cli.images.geometry import INTERPOLATIONS
 from cam_cli.images.options import RESAMPLINGS
 from cam_cli.outputs.drawing import SAVERS
@@ -74,7 +74,7 @@ def test_pages_that_flags_and_commands_name_exist() -> None:
     ("named", "table"),
     [
         (SAVED, SAVERS),
-        (SMOOTHINGS, SMOOTH),
+        (SMOOTHINGS, VIEWS),
         (PRECISIONS[1:], FORWARD_PRECISIONS),
         (RESAMPLINGS, INTERPOLATIONS),
     ],

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from ...errors import CamxError
-from .predictions import Scores
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from ...models.classes import ClassNames
+    from .predictions import Scores
 
 
 @dataclass(frozen=True)
