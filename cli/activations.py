@@ -17,9 +17,9 @@ WORDS = Words(
 
 def activations(job: ActivationsJob, run: RunFlags) -> int:
     """Look at the feature maps of a layer: one sheet per image, and numbers per channel in a table."""
-    from cam_cli.pipeline import plan_activations, run_activations
+    from cam_cli import distributed
 
-    return run_command(job, run, WORDS, plan_activations, run_activations)
+    return run_command(job, run, WORDS, distributed.plan, distributed.run)
 
 
 COMMAND = Command(

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from cam_cli.options import Flag
 
+from . import activations, explain
 from .bind import Command
 from .run_command import AsJson, Quiet
-from .terminal import fail, out, out_json
+from .terminal import Reporter, fail, out, out_json
 
 if TYPE_CHECKING:
     from cam_cli.distributed import Merged
@@ -28,7 +29,7 @@ def merge(job: MergeJob) -> int:
     """Join the parts of a sharded run: table, report and totals. Exit code 1 while a shard is missing or unfinished."""
     from cam_cli.distributed import merge as join
 
-    merged = join(job.output)
+    merged = join(job.output, Reporter(quiet=job.quiet, verbose=False, color=True))
     if job.as_json:
         unfinished = {str(shard): state for shard, state in merged.unfinished.items()}
         out_json({"output": job.output, "unfinished": unfinished, **merged.record})
@@ -47,14 +48,15 @@ def _text(merged: Merged, output: str) -> str:
     record = merged.record
     if "images" not in record:
         return f"no shard has ended yet\n{output}"
+    words = activations.WORDS if record["fingerprint"].get("command") == "activations" else explain.WORDS
     lines = [
-        f"{record['ok']} of {record['images']} images explained, {record['failed']} failed, {record['blank']} blank"
+        f"{record['ok']} of {record['images']} images {words.done}, {record['failed']} failed, {record['blank']} blank"
     ]
     if record.get("labelled"):
         lines.append(f"top-1 accuracy {record['accuracy']:.1%} on {record['labelled']} labelled images")
     if shards := record.get("shards"):
         lines.append(f"{len(shards)} shards, the longest {record['seconds']:.1f} s")
-    return "\n".join([*lines, f"{output}/predictions.csv"])
+    return "\n".join([*lines, f"{output}/{words.table}"])
 
 
 COMMAND = Command(

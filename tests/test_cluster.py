@@ -194,3 +194,18 @@ def test_actors_that_are_killed_lose_no_image_and_one_that_kills_is_a_failed_row
     # The next run, on this machine, does what has failed again, and nothing else.
     again = run(job)
     assert (again.progress.skipped, again.progress.counts["ok"]) == (19, 20)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::FutureWarning")
+def test_feature_maps_on_a_cluster_are_those_of_one_machine(camx: Camx, images: Path) -> None:
+    pytest.importorskip("ray")
+    (images / "broken.jpg").write_bytes(b"nothing")
+    words = ("activations", images, *TINY, "--max-channels", "3", "-b", "1", "-q", "--max-failures", "1")
+    assert camx(*words, "-o", "one") == 0
+    assert camx(*words, "-o", "ray", "--engine", "ray") == 0
+    assert Path("ray/activations.csv").read_bytes() == Path("one/activations.csv").read_bytes()
+    files = [{str(p.relative_to(name)) for p in Path(name).rglob("*")} for name in ("one", "ray")]
+    assert files[0] == files[1]
+    record = json.loads(Path("ray/run.json").read_text())
+    assert (record["state"], record["ok"], record["failed"]) == ("finished", 7, 1)

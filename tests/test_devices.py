@@ -64,6 +64,16 @@ def test_two_devices_leave_what_one_does(
     assert len(Path("camx-out/manifest.jsonl").read_bytes()) - len(before) < 1000
 
 
+def test_feature_maps_on_two_devices_are_those_of_one(camx: Camx, images: Path) -> None:
+    words = ("activations", images, *TINY, "--max-channels", "3", "-b", "1", "-q")
+    assert camx(*words, "-o", "one") == 0
+    assert camx(*words, "--device", "cpu,cpu", "-o", "two") == 0
+    assert Path("two/activations.csv").read_bytes() == Path("one/activations.csv").read_bytes()
+    files = [{str(p.relative_to(name)) for p in Path(name).rglob("*")} for name in ("one", "two")]
+    assert files[0] == files[1]
+    assert "activations/cat/0.jpg.png" in files[0]
+
+
 @pytest.fixture
 def many(tmp_path: Path) -> Path:
     folder = tmp_path / "many"

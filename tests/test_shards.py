@@ -113,6 +113,25 @@ def test_shards_merged_are_the_run_as_a_whole(sharded: Callable[..., int], camx:
     assert Path("camx-out/manifest.jsonl").read_bytes().startswith(before)
 
 
+def test_shards_of_feature_maps_merged_are_the_run_as_a_whole(
+    camx: Camx, images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("activations", images, *TINY, "--max-channels", "3", "-b", "1", "-q")
+    assert camx(*words, "-o", "whole") == 0
+    assert camx(*words, "-o", "out", "--shard", "2/2") == 0
+    assert camx("merge", "out") == 1
+    told = capsys.readouterr()
+    assert "1/2 missing" in told.err
+    assert "images read, 0 failed" in told.out
+    assert told.out.endswith("out/activations.csv\n")
+    assert not Path("out/predictions.csv").exists()
+    assert camx(*words, "-o", "out", "--shard", "1/2") == 0
+    assert Path("out/activations.csv").read_bytes() == Path("whole/activations.csv").read_bytes()
+    files = [{str(p.relative_to(name)) for p in Path(name).rglob("*")} for name in ("out", "whole")]
+    assert files[0] == files[1]
+    assert json.loads(Path("out/run.json").read_text())["state"] == "finished"
+
+
 def test_a_missing_shard_is_named(
     sharded: Callable[..., int], camx: Camx, capsys: pytest.CaptureFixture[str], images: Path
 ) -> None:

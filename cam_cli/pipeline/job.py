@@ -83,9 +83,36 @@ class RunOptions:
             min=0,
         ),
     ] = 30.0
-    shard: Shard | None = None
-    engine: str = "local"
-    ray_address: str | None = None
+    shard: Annotated[
+        Shard | None,
+        Flag(
+            "Do one share of the images: i/n, or auto (auto/n) for what the scheduler says. `camx merge` joins them.",
+            panel=SPEED,
+            order=1,
+            parse=_shard,
+            example="1/8",
+            page="scaling.md",
+        ),
+    ] = None
+    engine: Annotated[
+        str,
+        Flag(
+            "local, or ray: an actor per GPU of a cluster (needs camx[ray]).",
+            panel=SPEED,
+            order=1,
+            choices=ENGINES,
+            page="scaling.md",
+        ),
+    ] = "local"
+    ray_address: Annotated[
+        str | None,
+        Flag(
+            "The Ray cluster to use: auto, or HOST:PORT. Without it one is started on this machine.",
+            panel=SPEED,
+            order=1,
+            example="auto",
+        ),
+    ] = None
     processes: int = 1
     command: Annotated[str, FILLED] = ""
     origins: Annotated[Mapping[str, str], FILLED] = field(default_factory=dict, compare=False)
@@ -120,36 +147,6 @@ class ExplainJob(RunOptions):
         bool,
         Flag("Write report/index.html, with thumbnails of the pictures.", panel=OUTPUT, page="report.md"),
     ] = True
-    shard: Annotated[
-        Shard | None,
-        Flag(
-            "Do one share of the images: i/n, or auto (auto/n) for what the scheduler says. `camx merge` joins them.",
-            panel=SPEED,
-            order=1,
-            parse=_shard,
-            example="1/8",
-            page="scaling.md",
-        ),
-    ] = None
-    engine: Annotated[
-        str,
-        Flag(
-            "local, or ray: an actor per GPU of a cluster (needs camx[ray]).",
-            panel=SPEED,
-            order=1,
-            choices=ENGINES,
-            page="scaling.md",
-        ),
-    ] = "local"
-    ray_address: Annotated[
-        str | None,
-        Flag(
-            "The Ray cluster to use: auto, or HOST:PORT. Without it one is started on this machine.",
-            panel=SPEED,
-            order=1,
-            example="auto",
-        ),
-    ] = None
 
     def __post_init__(self) -> None:
         RunOptions.__post_init__(self)
