@@ -3,7 +3,7 @@
 const FILTERS = ['class', 'label', 'pred', 'right', 'status', 'prob', 'area', 'border', 'q'];
 const RANGES = { prob: 'probability', area: 'area', border: 'border' };
 const DEFAULTS = {
-  view: training ? 'curves' : 'gallery', of: '', image: '', sort: 'input', desc: '',
+  view: training ? 'curves' : 'gallery', of: '', image: '', sort: '', desc: '',
   ...Object.fromEntries(FILTERS.map((name) => [name, ''])),
   map: keys(data.colormaps)[0], alpha: String(data.alpha), method: '', rank: '1', epoch: '', box: '',
 };

@@ -3,10 +3,11 @@
 let chosen = new Uint32Array(0); // their rows
 
 function select() {
-  const [order, valued] = orderBy(state.sort), wanted = tests(), kept = new Uint32Array(imageCount);
+  const { sort, desc } = orderAskedFor(), [order, valued] = orderBy(sort);
+  const wanted = tests(), kept = new Uint32Array(imageCount);
   let count = 0;
   for (let k = 0; k < imageCount; k++) {
-    const i = order[state.desc && k < valued ? valued - 1 - k : k];
+    const i = order[desc && k < valued ? valued - 1 - k : k];
     let keep = true;
     for (let t = 0; keep && t < wanted.length; t++) keep = wanted[t](i);
     if (keep) kept[count++] = i;

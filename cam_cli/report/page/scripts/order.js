@@ -7,6 +7,14 @@ const SORTS = [
 const BY_NAME = ['class', 'label', 'target'];
 const orders = new Map();
 
+// Where none is asked for: the input order, and of images that are wrong the surest first.
+function orderAskedFor() {
+  const { sort, desc, right, label, pred } = state;
+  if (sort) return { sort, desc: !!desc };
+  const wrongOnly = right === 'wrong' || (label && pred && label !== pred);
+  return wrongOnly ? { sort: 'prob', desc: true } : { sort: 'input', desc: !!desc };
+}
+
 // Rows in ascending order, those without a value last; and how many have a value. An unknown name is the input order.
 function orderBy(name) {
   if (name !== 'image' && !BY_NAME.includes(name) && !MEASURES.includes(name)) name = 'input';

@@ -16,11 +16,12 @@ function showTable(view) {
 }
 
 function sortButton(name, text) {
-  const sorted = state.sort === name, desc = sorted ? !state.desc : MEASURES.includes(name);
+  const now = orderAskedFor(), sorted = now.sort === name;
+  const next = sorted ? !now.desc : MEASURES.includes(name);
   return h('button', {
-    role: 'columnheader', class: name, 'aria-sort': sorted ? (state.desc ? 'descending' : 'ascending') : 'none',
-    onclick: () => go({ sort: name, desc: desc ? '1' : '' }),
-  }, text, sorted ? (state.desc ? ' ↓' : ' ↑') : '');
+    role: 'columnheader', class: name, 'aria-sort': sorted ? (now.desc ? 'descending' : 'ascending') : 'none',
+    onclick: () => go({ sort: name, desc: next ? '1' : '' }),
+  }, text, sorted ? (now.desc ? ' ↓' : ' ↑') : '');
 }
 
 function tableRow(i, place, shown) {

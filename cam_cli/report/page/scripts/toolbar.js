@@ -60,11 +60,12 @@ function displayLine(set) {
 }
 
 function orderFields() {
-  const sort = (value) => go({ sort: value, desc: MEASURES.includes(value) && value !== 'prob' ? '1' : '' });
-  const turn = { hint: 'Turn the order round', 'aria-pressed': String(!!state.desc) };
+  const { sort, desc } = orderAskedFor();
+  const choose = (value) => go({ sort: value, desc: MEASURES.includes(value) && value !== 'prob' ? '1' : '' });
+  const turn = { hint: 'Turn the order round', 'aria-pressed': String(desc) };
   return [
-    choices(SORTS, state.sort, sort, 'Order'),
-    h('button', { ...turn, onclick: () => go({ desc: state.desc ? '' : '1' }) }, state.desc ? '↓' : '↑'),
+    choices(SORTS, sort, choose, 'Order'),
+    h('button', { ...turn, onclick: () => go({ sort, desc: desc ? '' : '1' }) }, desc ? '↓' : '↑'),
   ];
 }
 

@@ -19,7 +19,7 @@ let shownView = '';
 
 function showView(fresh) {
   const view = byId('view'), name = state.view + state.of, { show, filtered } = VIEWS[state.view];
-  const held = document.activeElement?.closest?.('.table .head') ? state.sort : '';
+  const held = document.activeElement?.closest?.('.table .head') ? orderAskedFor().sort : '';
   list = null;
   epochChanged = null;
   for (const other of keys(VIEWS)) if (byId(other)) byId(other).hidden = other !== state.view;
