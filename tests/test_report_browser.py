@@ -394,6 +394,25 @@ def test_it_fits_a_phone(opened: Opened, out: Path, scheme: Any) -> None:
     assert dark == (scheme == "dark")
 
 
+def test_a_phone_shows_what_a_wrong_image_is(opened: Opened, out: Path, rows: dict[str, Any]) -> None:
+    wrong = {name: row["label"] for name, row in rows.items() if row.get("correct") is False}
+    page = opened(out, "#right=wrong", width=390, height=844)
+    for view, place in (("gallery", ".card .verdict small"), ("table", ".rows .class small")):
+        page.evaluate(f"go({{ view: '{view}' }})")
+        page.wait_for_selector(place)
+        shown = page.locator(place)
+        assert shown.all_inner_texts() == [f"is {wrong[name]}" for name in names(page)]
+        frame, words = page.locator(".card, .rows .row").first.bounding_box(), shown.first.bounding_box()
+        following = page.locator(".card, .rows .row").nth(2 if view == "gallery" else 1).bounding_box()
+        assert frame
+        assert words
+        assert following
+        assert words["height"] > 10
+        assert frame["y"] < words["y"] < words["y"] + words["height"] <= following["y"], "nothing lies over it"
+    wide = opened(out, "#right=wrong&view=table")
+    assert not wide.locator(".rows .class small").first.is_visible(), "there the label has a column"
+
+
 def test_all_of_a_small_report_is_printed(opened: Opened, out: Path, rows: dict[str, Any]) -> None:
     page = opened(out, width=390, height=300)
     page.wait_for_selector(".card")

@@ -3,6 +3,7 @@
 
 const { entries, keys } = Object;
 const byId = (id) => document.getElementById(id);
+const isNarrow = () => innerWidth < 900; // as in narrow.css
 
 // h('p.quiet', { title: 'of' }, 'text', child …): an element with classes, attributes (may be left out) and children.
 function h(kind, ...kids) {

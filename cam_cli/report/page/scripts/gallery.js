@@ -7,20 +7,17 @@ function showGallery(view) {
   view.append(host, noneChosen());
   list = virtualList(host, (width) => {
     const across = Math.max(sheets ? 1 : 2, Math.floor(width / (sheets ? 420 : 196)));
-    return [across, Math.round(width / across * (sheets ? 0.72 : 1)) + (sheets ? 30 : 42)];
+    const words = sheets ? 30 : labelled && isNarrow() ? 60 : 42; // a line more for the label
+    return [across, Math.round(width / across * (sheets ? 0.72 : 1)) + words];
   }, (i, place) => card(i, place, sheets));
   list.reset();
 }
 
 function card(i, place, sheet) {
-  const { image, correct, label, status } = columns, wrong = correct[i] === 0, tile = h('div.tile');
+  const { image, correct, status } = columns, tile = h('div.tile');
   detailsOf(i).then((details) => tile.append(stage(i, details, 64)), showError);
-  const words = [
-    verdict(i),
-    status[i] === BLANK ? h('em.tag', 'blank') : '',
-    wrong && label[i] >= 0 ? h('small', { title: `labelled ${classes[label[i]]}` }, `is ${classes[label[i]]}`) : '',
-  ];
-  return h('a', { class: `card ${wrong ? 'is-wrong' : ''}`, ...linkToImage(i, place) },
+  const words = [verdict(i), status[i] === BLANK ? h('em.tag', 'blank') : '', truth(i)];
+  return h('a', { class: `card ${correct[i] === 0 ? 'is-wrong' : ''}`, ...linkToImage(i, place) },
     tile,
     h('div.name', { title: image[i] }, fileName(image[i])),
     sheet && status[i] === OK ? '' : h('div.verdict', words));

@@ -72,3 +72,8 @@ function verdict(i) { // right or wrong, the predicted class, its probability
   const probability = missing(columns.prob[i]) ? '' : percent(columns.prob[i]);
   return [correct < 0 ? '' : mark, predicted < 0 ? '' : h('span', classes[predicted]), h('b', probability)];
 }
+
+function truth(i) { // of an image that is wrong: what it is
+  const { correct, label } = columns, name = classes[label[i]];
+  return correct[i] === 0 && name !== undefined ? h('small', { title: `labelled ${name}` }, `is ${name}`) : '';
+}

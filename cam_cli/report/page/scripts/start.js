@@ -44,7 +44,7 @@ function scrolled() { // once a frame
 
 function resized() {
   const filters = document.querySelector('.filters');
-  if (innerWidth >= 900 && filters) filters.open = true;
+  if (filters && !isNarrow()) filters.open = true;
   list?.resize();
 }
 

@@ -11,7 +11,7 @@ function showTable(view) {
   const host = h('div.rows', { role: 'rowgroup' });
   const attributes = { role: 'table', 'aria-rowcount': chosen.length, 'aria-label': 'Images' };
   view.append(h('div', { class: `table ${labels ? '' : 'unlabelled'}`, ...attributes }, head, host), noneChosen());
-  list = virtualList(host, () => [1, 34], (i, place) => tableRow(i, place, shown));
+  list = virtualList(host, () => [1, labels && isNarrow() ? 50 : 34], (i, place) => tableRow(i, place, shown));
   list.reset();
 }
 
@@ -29,7 +29,7 @@ function tableRow(i, place, shown) {
   const cells = {
     image: image[i],
     label: label[i] < 0 ? '' : classes[label[i]],
-    class: status[i] === FAILED ? h('span.wrong', '! ' + errors.get(i)) : verdict(i).slice(0, 2),
+    class: status[i] === FAILED ? h('span.wrong', '! ' + errors.get(i)) : [verdict(i).slice(0, 2), truth(i)],
     prob: meter(prob[i]), area: percent(area[i]), border: percent(border[i]), entropy: figure(entropy[i]),
   };
   const cell = ([name]) => h('span', { role: 'cell', class: name, title: name === 'image' && image[i] }, cells[name]);

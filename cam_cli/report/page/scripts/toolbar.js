@@ -13,7 +13,7 @@ function showTools() {
 }
 
 function filterLine(tools, set) {
-  const open = tools.querySelector('details')?.open ?? innerWidth >= 900;
+  const open = tools.querySelector('details')?.open ?? !isNarrow();
   search ||= h('input', {
     type: 'search', id: 'search', placeholder: 'Search names and classes  /', 'aria-label': 'Search',
     oninput: () => go({ q: search.value }),
