@@ -413,14 +413,6 @@ def test_a_phone_shows_what_a_wrong_image_is(opened: Opened, out: Path, rows: di
     assert not wide.locator(".rows .class small").first.is_visible(), "there the label has a column"
 
 
-def test_all_of_a_small_report_is_printed(opened: Opened, out: Path, rows: dict[str, Any]) -> None:
-    page = opened(out, width=390, height=300)
-    page.wait_for_selector(".card")
-    assert page.locator(".card").count() < len(rows)
-    page.evaluate("dispatchEvent(new Event('beforeprint'))")
-    assert page.locator(".card").count() == len(rows)
-
-
 def many(out: Path, folder: Path, count: int) -> Path:
     """A run of so many images, whose rows are those of another run under other names."""
     (folder / "report").mkdir(parents=True)
@@ -436,6 +428,46 @@ def many(out: Path, folder: Path, count: int) -> Path:
             file.write(json.dumps(row) + "\n")
     build_report(str(folder))
     return folder
+
+
+def printed(page: Page) -> str:
+    """What stands above the images on paper."""
+    page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.locator(".on-paper").is_visible()
+    return page.locator(".on-paper").inner_text()
+
+
+def test_all_of_a_small_report_is_printed(opened: Opened, out: Path, rows: dict[str, Any]) -> None:
+    page = opened(out, width=390, height=300)
+    page.wait_for_selector(".card")
+    assert page.locator(".card").count() < len(rows)
+    page.evaluate("scrollTo(0, document.body.scrollHeight)")
+    page.wait_for_selector(f"text={list(rows)[-1]}")
+    assert printed(page) == f"{len(rows)} images, by input order."
+    assert [Path(name).name for name in page.locator(".card .name").all_inner_texts()] == list(rows)
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.locator(".on-paper").count() == 0
+    assert page.locator(".card").count() < len(rows)
+
+
+def test_paper_says_what_is_not_printed(opened: Opened, out: Path, tmp_path: Path) -> None:
+    page = opened(many(out, tmp_path / "many", 1_250), "#q=jpg&prob=0.1~&sort=prob&desc=1")
+    page.wait_for_selector(".card canvas")
+    found = len(names(page))
+    assert 200 < found < 1_250
+    words = printed(page)
+    start = f"The first 200 of {found:,} images (probability 10.0\u202f%–, text jpg; 1,250 in all), by probability, descending. Filters choose what is printed."
+    assert words.startswith(start)
+    assert "pictures had not been loaded yet" in words, "of groups that were not in sight"
+    assert page.locator(".card").count() == 200
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    page.wait_for_function("[...chosen.slice(0, 200)].every(isLoaded)")
+    assert printed(page) == start
+    table = opened(tmp_path / "many", "#view=table&q=000")
+    words = "The first 200 of 1,001 images (text 000; 1,250 in all), by input order. Filters choose what is printed."
+    assert printed(table) == words, "000000 to 000999, and 001000"
+    assert table.locator(".rows .row").count() == 200
 
 
 @pytest.mark.parametrize("count", [1_250, pytest.param(100_000, marks=pytest.mark.slow)])

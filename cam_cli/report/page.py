@@ -29,7 +29,7 @@ SCRIPTS = (
     *("colours", "legend", "canvas", "opacity", "stage", "virtual-list"),
     *("toolbar", "gallery", "table", "viewer"),
     *("mean-maps", "classes", "class-page", "confusion", "distribution", "epochs"),
-    *("keyboard", "start"),
+    *("keyboard", "print", "start"),
 )
 #: The style sheets, in the order in which they are joined: a later rule wins.
 STYLES = (

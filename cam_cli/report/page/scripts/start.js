@@ -25,8 +25,8 @@ function listen() {
   addEventListener('hashchange', followAddress);
   addEventListener('keydown', pressed);
   addEventListener('scroll', scrolled, { passive: true });
-  addEventListener('beforeprint', () => list?.print(true));
-  addEventListener('afterprint', () => list?.print(false));
+  addEventListener('beforeprint', beforePrint);
+  addEventListener('afterprint', afterPrint);
   new ResizeObserver(resized).observe(byId('view'));
   const large = byId('large'), help = byId('help'), close = () => go({ image: '' });
   large.addEventListener('cancel', (event) => { event.preventDefault(); close(); });

@@ -63,6 +63,11 @@ function takeChunk(chunk, start) {
 
 const detailGroups = new Map(); // those that are loaded
 
+function isLoaded(i) {
+  const group = Math.floor(i / data.group);
+  return detailGroups.has(group) || `more-${group}` in data.parts;
+}
+
 async function detailsOf(i) {
   const group = Math.floor(i / data.group);
   if (!detailGroups.has(group)) detailGroups.set(group, await loadPart(`more-${group}`));

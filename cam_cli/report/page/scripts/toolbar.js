@@ -81,8 +81,13 @@ function mapFields() {
 }
 
 function chip(key) { // a filter that is set; a click removes it
+  const title = 'Remove this filter';
+  return h('button.chip', { title, onclick: () => go({ [key]: '' }) }, `${filterWords(key)} ×`);
+}
+
+function filterWords(key) {
   const share = (one) => one && percent(Number(one));
   const value = RANGES[key] ? state[key].split('~').map(share).join('–') : state[key];
-  const name = { q: 'text', pred: 'predicted', right: '', status: '' }[key] ?? key;
-  return h('button.chip', { title: 'Remove this filter', onclick: () => go({ [key]: '' }) }, `${name} ${value} ×`);
+  const name = { q: 'text', pred: 'predicted', right: '', status: '', ...RANGES }[key] ?? key;
+  return `${name} ${value}`.trim();
 }

@@ -17,7 +17,7 @@ function virtualList(host, measure, make) {
     const { full, tall, offset } = geometry();
     const scale = full > tall ? (full - innerHeight) / Math.max(1, tall - innerHeight) : 1;
     const top = Math.max(0, offset) * scale;
-    if (printing) return [0, Math.min(count, 200), 0];
+    if (printing) return [0, Math.min(count, PRINTED), 0];
     const first = Math.max(0, Math.floor((top - innerHeight / 3) / rowHeight)) * across;
     const last = Math.min(count, Math.ceil((top + 1.3 * innerHeight) / rowHeight) * across);
     return [first, last, Math.max(0, offset) - top];
@@ -62,6 +62,8 @@ function virtualList(host, measure, make) {
     printing = on;
     host.classList.toggle('printing', on);
     update();
+    // Paper shows them in the order of the document, the screen at their places.
+    if (on) host.append(...[...live.keys()].sort((a, b) => a - b).map((place) => live.get(place)));
   }
 
   function step(key) { // how many places a key moves

@@ -1,0 +1,31 @@
+/* On paper stands the beginning of the list, and a line that says what it is a part of. */
+
+const PRINTED = 200; // images
+let printedLine = null;
+
+function beforePrint() {
+  if (!list) return;
+  list.print(true);
+  printedLine = h('p.on-paper', printedWords());
+  byId('view').prepend(printedLine);
+}
+
+function afterPrint() {
+  list?.print(false);
+  printedLine?.remove();
+}
+
+function printedWords() {
+  const { sort, desc } = orderAskedFor(), printed = chosen.slice(0, PRINTED);
+  const filters = FILTERS.filter((key) => state[key]).map(filterWords);
+  const asked = chosen.length < imageCount ? ` (${filters.join(', ')}; ${imageCount.toLocaleString('en')} in all)` : '';
+  const order = SORTS.find(([name]) => name === sort)?.[1] ?? sort;
+  const all = many(chosen.length, 'image') + asked;
+  const late = state.view === 'gallery' && printed.filter((i) => !isLoaded(i)).length;
+  return [
+    printed.length < chosen.length ? `The first ${printed.length} of ${all}` : all,
+    `, by ${order}${desc ? ', descending' : ''}.`,
+    printed.length < chosen.length ? ' Filters choose what is printed.' : '',
+    late ? ` ${many(late, 'picture')} had not been loaded yet and will be when this is printed again.` : '',
+  ].join('');
+}
