@@ -1,0 +1,144 @@
+"""One number per group with its uncertainty, and what two groups differ by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from .normal import Numbers, p_of
+from .shares import combined_difference, share_ratio, wilson
+
+#: The normal scores at which a drawn distribution is kept; beyond them it is continued like a normal one.
+SCORES = np.linspace(-2.75, 2.75, 45)
+_STEP = SCORES[1] - SCORES[0]
+#: A difference whose interval excludes 0 even so far out has a p-value of 0.
+_FARTHEST = 38.0
+
+
+class Estimates(Protocol):
+    """G groups. value: one number each, NaN where it is unknown. total: images behind it. spread: standard deviation
+    of one image, from which sample sizes follow."""
+
+    @property
+    def value(self) -> np.ndarray: ...
+
+    @property
+    def total(self) -> np.ndarray: ...
+
+    @property
+    def spread(self) -> np.ndarray: ...
+
+    def limits(self, z: Numbers, of: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The intervals of the groups with the numbers `of`, reaching `z` standard errors (one z, or one each)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Groups of which `right` of `total` images have a property. effective: the number of independent images that
+    carry as much information as `total` dependent ones; None where images are independent."""
+
+    right: np.ndarray
+    total: np.ndarray
+    effective: np.ndarray | None = None
+
+    @property
+    def value(self) -> np.ndarray:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray(self.right / self.total)
+
+    @property
+    def spread(self) -> np.ndarray:
+        """Of a group that is all right, or all wrong, the share is moved by two images (Agresti and Coull 1998)."""
+        share = np.where(
+            (self.right == 0) | (self.right == self.total), (self.right + 2) / (self.total + 4), self.value
+        )
+        return np.asarray(np.sqrt(share * (1 - share)) * self._inflation)
+
+    @property
+    def _inflation(self) -> Any:
+        """The factor by which dependence among images widens an interval."""
+        if self.effective is None:
+            return 1.0
+        return np.sqrt(self.total / np.maximum(self.effective, 1))
+
+    def counts(self, of: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Right and total of the groups `of`, as independent images."""
+        if self.effective is None:
+            return self.right[of], self.total[of]
+        return np.nan_to_num(self.value[of]) * self.effective[of], self.effective[of]
+
+    def limits(self, z: Numbers, of: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        low, high = wilson(*self.counts(of), z)
+        return np.asarray(low), np.asarray(high)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Groups whose number is no share: a bootstrap distribution each, as `quantiles` G×45 at `SCORES`."""
+
+    value: np.ndarray
+    total: np.ndarray
+    quantiles: np.ndarray
+
+    @property
+    def spread(self) -> np.ndarray:
+        one = np.searchsorted(SCORES, 1.0)
+        half = (self.quantiles[:, one] - self.quantiles[:, len(SCORES) - 1 - one]) / (2 * SCORES[one])
+        return np.asarray(half * np.sqrt(self.total))
+
+    def limits(self, z: Numbers, of: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        scores = np.broadcast_to(np.asarray(z, float), np.shape(of))
+        return self._quantile(-scores, of), self._quantile(scores, of)
+
+    def _quantile(self, scores: np.ndarray, of: np.ndarray) -> np.ndarray:
+        inside = np.clip(scores, SCORES[0], SCORES[-1])
+        place = np.minimum((inside - SCORES[0]) / _STEP, len(SCORES) - 1.000001)
+        left = place.astype(int)
+        part = place - left
+        found = self.quantiles[of, left] * (1 - part) + self.quantiles[of, left + 1] * part
+        # Beyond the last score the distance from the value grows as that of a normal distribution.
+        stretch = np.maximum(1.0, np.abs(scores) / SCORES[-1])
+        return np.asarray(self.value[of] + (found - self.value[of]) * stretch)
+
+
+def difference(
+    estimates: Estimates, a: np.ndarray, b: np.ndarray, z: Numbers
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The differences of groups `a` minus groups `b` (their numbers, pair by pair), with lower and upper limits.
+
+    Of shares this is Newcombe's method 10; of other numbers its extension by Zou and Donner. Groups that have subjects
+    in common are taken for independent, which widens the interval.
+    """
+    value = estimates.value
+    low, high = combined_difference(value[a], estimates.limits(z, a), value[b], estimates.limits(z, b))
+    return value[a] - value[b], np.asarray(low), np.asarray(high)
+
+
+def ratio(estimates: Estimates, a: np.ndarray, b: np.ndarray, z: Numbers) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The ratios of groups `a` to groups `b`, with lower and upper limits, none below 0.
+
+    Of shares by Katz's logarithm; of other numbers the difference of logarithms. Unknown (NaN) without values above 0.
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):
+        seen = estimates.value[a] / estimates.value[b]
+        if isinstance(estimates, Shares):
+            low, high = share_ratio(*estimates.counts(a), *estimates.counts(b), z)
+            return seen, np.minimum(low, seen), np.maximum(high, seen)
+        logs = [np.log(np.maximum(estimates.value[of], 0.0)) for of in (a, b)]
+        limits = [tuple(np.log(np.maximum(limit, 0.0)) for limit in estimates.limits(z, of)) for of in (a, b)]
+        low, high = combined_difference(logs[0], limits[0], logs[1], limits[1])
+        return seen, np.exp(low), np.exp(high)
+
+
+def p_values(estimates: Estimates, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Two-sided p-values that two groups are equal: the level at which the interval of the difference touches 0."""
+    near, far = np.zeros(len(a)), np.full(len(a), _FARTHEST)
+    for _ in range(40):
+        middle = (near + far) / 2
+        _, low, high = difference(estimates, a, b, middle)
+        excludes = (low > 0) | (high < 0)
+        near, far = np.where(excludes, middle, near), np.where(excludes, far, middle)
+    return np.asarray(p_of(near))

@@ -1,0 +1,192 @@
+"""Seeded bootstrap of numbers that are no shares, over images or over clusters of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from statistics import NormalDist
+
+import numpy as np
+
+from .estimates import SCORES, Drawn, Shares
+
+#: Groups of more images are drawn from the normal limit of the bootstrap, which costs the same for any size.
+EXACT = 500
+#: Random numbers that are in memory at once.
+_CHUNK = 1 << 22
+_LEVELS = np.array([NormalDist().cdf(score) for score in SCORES])
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Sums over images by cell (the last axis): how many images, and the sum of their values."""
+
+    count: np.ndarray
+    total: np.ndarray
+
+    def mean(self) -> np.ndarray:
+        """The mean over all images."""
+        return _divided(self.total.sum(-1), self.count.sum(-1))
+
+    def mean_of_cells(self) -> np.ndarray:
+        """The mean of the means of the cells that have images."""
+        means = np.where(self.count > 0, _divided(self.total, self.count), 0.0)
+        return _divided(means.sum(-1), (self.count > 0).sum(-1))
+
+    def cell_sizes(self) -> np.ndarray:
+        """For each cell its sum per image of all cells."""
+        return _divided(self.total, self.count.sum(-1, keepdims=True))
+
+
+Statistic = Callable[[Totals], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """N images. groups: the group of each, −1 for none, of `count` groups. cells: the cell of each, −1 to leave it out.
+    values: its value, NaN to leave it out."""
+
+    groups: np.ndarray
+    count: int
+    cells: np.ndarray
+    values: np.ndarray
+
+    @classmethod
+    def of(cls, values: np.ndarray, groups: np.ndarray, count: int) -> Sample:
+        """All images in one cell."""
+        return cls(groups, count, np.zeros(len(values), int), values)
+
+    def members(self) -> Iterator[tuple[int, np.ndarray]]:
+        """The groups that have images, with the numbers of those that count; the smallest groups first."""
+        used = (self.groups >= 0) & (self.cells >= 0) & np.isfinite(self.values)
+        order = np.flatnonzero(used)
+        order = order[np.argsort(self.groups[order], kind="stable")]
+        present, starts = np.unique(self.groups[order], return_index=True)
+        yield from sorted(zip(present.tolist(), np.split(order, starts[1:])), key=lambda found: len(found[1]))
+
+
+@dataclass(frozen=True)
+class Resampler:
+    """Draws images with replacement, `draws` times. clusters: the cluster of each image (those of one subject), which
+    are drawn whole in place of images; −1 for an image that is one of its own. The same seed gives the same intervals.
+    """
+
+    draws: int = 2000
+    seed: int = 0
+    clusters: np.ndarray | None = None
+
+    def estimate(self, sample: Sample, statistic: Statistic) -> Drawn:
+        """A statistic of each group, with the distribution that it has in the draws."""
+        value, total, quantiles = _unknown(sample.count)
+        for group, members in sample.members():
+            seen, drawn = self._drawn(group, sample, members)
+            value[group], total[group] = statistic(seen), len(members)
+            quantiles[group] = np.quantile(statistic(drawn), _LEVELS)
+        return Drawn(value, total, quantiles)
+
+    def estimate_size(self, sample: Sample) -> Drawn:
+        """The sum over cells of the absolute sum of values, per image.
+
+        A sum of absolute values is too large wherever there is noise, and a bootstrap doubles that. But it is wrong by
+        no more than the same sum over the errors, so the draws of the errors give an interval that holds.
+        """
+        value, total, quantiles = _unknown(sample.count)
+        beyond = np.abs(2 * _LEVELS - 1)
+        for group, members in sample.members():
+            seen, drawn = (totals.cell_sizes() for totals in self._drawn(group, sample, members))
+            value[group], total[group] = np.abs(seen).sum(), len(members)
+            errors = np.abs(drawn - seen).sum(-1)
+            quantiles[group] = value[group] + np.sign(SCORES) * np.quantile(errors, beyond)
+        return Drawn(value, total, quantiles)
+
+    def shares(self, sample: Sample) -> Shares:
+        """The share of images with the value 1, of values 0 and 1."""
+        right, total, effective = (np.zeros(sample.count) for _ in range(3))
+        for group, members in sample.members():
+            right[group], total[group] = sample.values[members].sum(), len(members)
+            if self.clusters is not None:
+                effective[group] = self._effective(sample, members)
+        return Shares(right, total, None if self.clusters is None else effective)
+
+    def _effective(self, sample: Sample, members: np.ndarray) -> float:
+        """How many independent images would make the share as uncertain as drawing clusters makes it.
+
+        By the linear approximation of the variance of a ratio, to which the bootstrap of clusters tends.
+        """
+        units, values = self._units(members), sample.values[members]
+        count, share = int(units.max()) + 1, float(values.mean())
+        if count < 2 or share in (0.0, 1.0):
+            return float(count)
+        beyond = np.bincount(units, values - share)
+        variance = float((beyond**2).sum()) / len(members) ** 2 * count / (count - 1)
+        return float(min(len(members), share * (1 - share) / variance)) if variance > 0 else float(len(members))
+
+    def _drawn(self, group: int, sample: Sample, members: np.ndarray) -> tuple[Totals, Totals]:
+        """The totals of a group, and those of its draws (draws × cells)."""
+        cells = np.unique(sample.cells[members], return_inverse=True)[1]
+        values, units = sample.values[members], self._units(members)
+        if self.clusters is None and len(members) > EXACT:
+            return _limit(cells, values, self.draws, np.random.default_rng([self.seed, group]))
+        seen = Totals(np.bincount(cells), np.bincount(cells, values))
+        return seen, _redrawn(units, cells, values, self.draws, self.seed)
+
+    def _units(self, members: np.ndarray) -> np.ndarray:
+        """The number of what each image is drawn with, from 0 on."""
+        if self.clusters is None:
+            return np.arange(len(members))
+        own = self.clusters[members]
+        return np.unique(np.where(own < 0, -1 - members, own), return_inverse=True)[1]
+
+
+def _redrawn(units: np.ndarray, cells: np.ndarray, values: np.ndarray, draws: int, seed: int) -> Totals:
+    """The totals of images by cell when their units are drawn with replacement: draws × cells."""
+    count = int(units.max()) + 1
+    # Images of one unit in one cell are only ever drawn together.
+    together, places = np.unique(cells * count + units, return_inverse=True)
+    sizes, sums = np.bincount(places).astype(float), np.bincount(places, values)
+    unit, starts = together % count, np.flatnonzero(np.diff(together // count, prepend=-1))
+    counts, totals = [], []
+    for number, some in enumerate(_chunks(draws, max(count, len(unit)))):
+        times = _times(seed + number, some, count)
+        if len(starts) == 1:  # one cell: the same sums as one product of matrices
+            counts.append((times @ sizes)[:, None])
+            totals.append((times @ sums)[:, None])
+        else:
+            counts.append(np.add.reduceat(times[:, unit] * sizes, starts, axis=1))
+            totals.append(np.add.reduceat(times[:, unit] * sums, starts, axis=1))
+    return Totals(np.concatenate(counts), np.concatenate(totals))
+
+
+@lru_cache(maxsize=1)
+def _times(seed: int, draws: int, units: int) -> np.ndarray:
+    """How often each unit is drawn: draws × units. Groups of one size, one after the other, have the same draws."""
+    drawn = np.random.default_rng([seed, units]).integers(0, units, (draws, units))
+    places = drawn + np.arange(draws)[:, None] * units
+    return np.bincount(places.ravel(), minlength=draws * units).reshape(draws, units).astype(float)
+
+
+def _limit(cells: np.ndarray, values: np.ndarray, draws: int, rng: np.random.Generator) -> tuple[Totals, Totals]:
+    """Totals and draws of many images: how many fall into each cell, and a normal sum of their values there."""
+    sizes, sums = np.bincount(cells), np.bincount(cells, values)
+    means = sums / sizes
+    variances = np.maximum(np.bincount(cells, values**2) / sizes - means**2, 0.0)
+    drawn = rng.multinomial(len(values), sizes / len(values), draws)
+    total = drawn * means + np.sqrt(drawn * variances) * rng.standard_normal(drawn.shape)
+    return Totals(sizes, sums), Totals(drawn, total)
+
+
+def _unknown(count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return np.full(count, np.nan), np.zeros(count), np.full((count, len(SCORES)), np.nan)
+
+
+def _chunks(draws: int, size: int) -> Iterator[int]:
+    most = max(1, _CHUNK // size)
+    for start in range(0, draws, most):
+        yield min(most, draws - start)
+
+
+def _divided(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Sums over counts; NaN where there is nothing."""
+    counts = np.asarray(counts, float)
+    return np.asarray(np.divide(sums, counts, out=np.full(np.broadcast(sums, counts).shape, np.nan), where=counts > 0))
