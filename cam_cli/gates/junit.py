@@ -1,0 +1,33 @@
+"""Judged gates as JUnit XML, which CI systems show as tests."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from xml.etree import ElementTree
+
+from .verdict import FAIL, GateResult
+
+#: What XML 1.0 does not allow, in whatever way it is written.
+_FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def junit(command: str, results: Sequence[GateResult]) -> bytes:
+    """One test per gate. A warning is a test that passes; its sentence stands in the output of the test."""
+    failures = sum(result.verdict == FAIL for result in results)
+    counts = {"tests": str(len(results)), "failures": str(failures), "errors": "0"}
+    root = ElementTree.Element("testsuites", counts)
+    suite = ElementTree.SubElement(root, "testsuite", {"name": f"camx {command}", **counts})
+    for result in results:
+        case = ElementTree.SubElement(suite, "testcase", {"classname": f"camx.{command}", "name": _text(result.text)})
+        if result.verdict == FAIL:
+            ElementTree.SubElement(case, "failure", {"message": _text(result.sentence), "type": "gate"})
+        output = ElementTree.SubElement(case, "system-out")
+        output.text = _text(f"{result.verdict}: {result.sentence}")
+    ElementTree.indent(root)
+    text: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+    return text + b"\n"
+
+
+def _text(text: str) -> str:
+    return _FORBIDDEN.sub("�", text)

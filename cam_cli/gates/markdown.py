@@ -1,0 +1,45 @@
+"""Markdown for the summary of a CI job."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+
+from ..errors import CamxError
+from .verdict import FAIL, PASS, WARN, GateResult
+
+_SIGN = {PASS: "✅ pass", WARN: "⚠️ warn", FAIL: "❌ fail"}
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~&])")
+
+
+def gates_table(results: Sequence[GateResult]) -> str:
+    """A table of judged gates."""
+    rows = [(_SIGN[result.verdict], cell(result.text), cell(result.sentence)) for result in results]
+    return table(("", "gate", "what was seen"), rows) if rows else ""
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of cells that are Markdown already."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def cell(text: object) -> str:
+    """A text as it reads, whatever is in it: names of groups come from strangers."""
+    shown = "".join(letter if letter.isprintable() else " " for letter in str(text))
+    return _SPECIAL.sub(r"\\\1", shown)
+
+
+def append_step_summary(text: str) -> None:
+    """Add a text to the job summary of GitHub, where a job has one. Raises `CamxError` if it cannot be written."""
+    path = os.environ.get("GITHUB_STEP_SUMMARY")
+    if not path:
+        return
+    try:
+        with open(path, "a", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text if text.endswith("\n") else text + "\n")
+    except OSError as error:
+        raise CamxError(
+            f"$GITHUB_STEP_SUMMARY {path!r} cannot be written: {error.strerror}. Unset it or give a file."
+        ) from error
