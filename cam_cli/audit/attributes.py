@@ -1,0 +1,88 @@
+"""Which attributes an audit looks at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from ..errors import CamxError, nearest
+from .groups import CLASS, DERIVED, TIMES, Attribute, Bins, classes, column, crossing, derived
+from .image_table import ImageTable
+
+#: A column of more values is shown only if it is asked for: it is a number or a name, and its groups are tiny.
+MOST_GROUPS = 50
+
+
+class Attributes:
+    """The attributes of a table by name: its columns, the class, and what is derived from every image."""
+
+    def __init__(self, table: ImageTable, bins: Sequence[str]) -> None:
+        """Raises `CamxError` for bins of a column that there is not, or of one without numbers."""
+        self._table = table
+        self._bins = {found.name: found for found in map(Bins.parse, bins)}
+        self._known: dict[str, Attribute | None] = {}
+        for name in self._bins:
+            if name not in table.attributes:
+                raise CamxError(f"--bins {name}: there is no such column.{self._hint(name)}")
+        self.columns = [name for name in table.attributes if any(table.attributes[name])]
+
+    @property
+    def names(self) -> list[str]:
+        return [*dict.fromkeys((*self.columns, CLASS, *DERIVED))]
+
+    def find(self, name: str) -> Attribute:
+        """An attribute, or a crossing of several (`sex × site` or `sex*site`). Raises `CamxError` if there is none."""
+        parts = [part.strip() for part in name.replace("*", TIMES).split("×")]
+        if len(parts) > 1:
+            return crossing([self._one(part) for part in parts])
+        return self._one(name.strip())
+
+    def usual(self) -> tuple[list[Attribute], list[str]]:
+        """All attributes that are worth a table without being asked for, and sentences on those that are left out."""
+        found, notes = [], []
+        for name in self.names:
+            attribute = self._get(name)
+            if attribute is None:
+                if name == "brightness":
+                    notes.append("The run has no brightness of its images: it was made by an earlier camx.")
+            elif attribute.kind == "column" and len(attribute.groups) > MOST_GROUPS:
+                notes.append(
+                    f"{name} has {len(attribute.groups):,} values and is left out; --by {name} takes it, "
+                    f"--bins {name}=q4 makes groups of numbers."
+                )
+            elif len(attribute.groups) > (attribute.kind == "derived"):
+                found.append(attribute)
+        return found, notes
+
+    def clusters(self, name: str) -> np.ndarray:
+        """For each image the number of its cluster, −1 without one. Raises `CamxError` for an unknown column."""
+        column_name = name.strip().casefold()
+        if column_name not in self._table.attributes:
+            raise CamxError(f"--cluster {name!r}: there is no such column.{self._hint(column_name)}")
+        return column(column_name, self._table.attributes[column_name]).codes
+
+    def _one(self, name: str) -> Attribute:
+        attribute = self._get(name.casefold())
+        if attribute is not None:
+            return attribute
+        if name.casefold() in DERIVED:
+            raise CamxError(f"The run has no {name} of its images: explain them again, or leave {name!r} out.")
+        raise CamxError(f"There is no attribute {name!r}.{self._hint(name)}")
+
+    def _get(self, name: str) -> Attribute | None:
+        if name not in self._known:
+            self._known[name] = self._made(name)
+        return self._known[name]
+
+    def _made(self, name: str) -> Attribute | None:
+        columns: Mapping[str, Sequence[str]] = self._table.attributes
+        if name in columns:
+            return self._bins[name].groups(columns[name]) if name in self._bins else column(name, columns[name])
+        if name == CLASS:
+            return classes(self._table)
+        return derived(name, self._table) if name in DERIVED else None
+
+    def _hint(self, name: str) -> str:
+        known = [*dict.fromkeys((*self._table.attributes, CLASS, *DERIVED))]
+        return nearest(name.casefold(), known) or f" There are {', '.join(known)}."

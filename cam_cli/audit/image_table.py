@@ -1,0 +1,135 @@
+"""The rows of a run as columns: what is asked of 100,000 images is asked of arrays."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from ..outputs.journal import BLANK, FAILED, Row
+
+#: Measures of a map, as `cam_…` columns.
+MEASURES = ("peak", "area", "center_x", "center_y", "border", "entropy")
+#: In place of the number of a class: no label, and a label that is no class of the network.
+NONE, UNKNOWN = -1, -2
+_OF_ROW = ("label_prob", "width", "height", "brightness")
+
+
+@dataclass(frozen=True)
+class ImageTable:
+    """N images in input order. failed, blank: bool. label: number of the true class in `classes`, or `NONE` or
+    `UNKNOWN`; predicted: that of the best class, or `NONE`. correct: 1, 0, or NaN without a known label. numbers:
+    columns of floats, NaN where a row has none: `prob` of the best class, `label_prob`, `width`, `height`, `brightness`
+    and the `cam_…` of the first map. attributes: columns of texts, "" where a row has none."""
+
+    images: Sequence[str]
+    failed: np.ndarray
+    blank: np.ndarray
+    label: np.ndarray
+    predicted: np.ndarray
+    correct: np.ndarray
+    classes: tuple[str, ...]
+    numbers: Mapping[str, np.ndarray]
+    attributes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def labelled(self) -> np.ndarray:
+        return np.asarray(np.isfinite(self.correct))
+
+    def with_attributes(self, columns: Mapping[str, Sequence[str]]) -> ImageTable:
+        """With these columns, which replace those of the same name."""
+        return replace(self, attributes={**self.attributes, **columns})
+
+    def with_numbers(self, columns: Mapping[str, np.ndarray]) -> ImageTable:
+        """With these columns, which replace those of the same name."""
+        return replace(self, numbers={**self.numbers, **columns})
+
+
+def image_table(rows: Iterable[Row], class_names: Sequence[str] = ()) -> ImageTable:
+    """The columns of journal rows. class_names: names of the network's classes by index, where the run knows them."""
+    columns = _Columns(dict(enumerate(class_names)))
+    for row in rows:
+        columns.add(row)
+    return columns.table()
+
+
+class _Columns:
+    def __init__(self, names: dict[int, str]) -> None:
+        self.names = names
+        self.images: list[str] = []
+        self.status: list[str] = []
+        self.label_texts: list[str] = []
+        self.label_indices: list[int] = []
+        self.predicted: list[int] = []
+        self.correct: list[float] = []
+        self.numbers: dict[str, list[float]] = {
+            name: [] for name in ("prob", *_OF_ROW, *(f"cam_{measure}" for measure in MEASURES))
+        }
+        self.attributes: dict[str, list[str]] = {}
+        self.meaning: dict[str, int] = {}
+
+    def add(self, row: Row) -> None:
+        best = (row.get("top") or [None])[0]
+        text, index = row.get("label") or "", row.get("label_index", NONE)
+        if best is not None:
+            self.names.setdefault(best["index"], best["name"] or str(best["index"]))
+        if index != NONE:
+            self.meaning[text] = index
+        correct = row.get("correct")
+        for name, value in row.get("attributes", {}).items():
+            column = self.attributes.setdefault(name, [])
+            column += [""] * (len(self.images) - len(column))
+            column.append(value)
+        self.images.append(row["image"])
+        self.status.append(row["status"])
+        self.label_texts.append(text)
+        self.label_indices.append(index)
+        self.predicted.append(best["index"] if best else NONE)
+        self.correct.append(math.nan if correct is None else float(correct))
+        self._add_numbers(row, best)
+
+    def _add_numbers(self, row: Row, best: Mapping[str, Any] | None) -> None:
+        shown = (row.get("maps") or [{}])[0]
+        found = {f"cam_{measure}": shown.get(measure) for measure in MEASURES} if row["status"] != BLANK else {}
+        found |= {name: row.get(name) for name in _OF_ROW}
+        found["prob"] = best["prob"] if best else None
+        for name, column in self.numbers.items():
+            value = found.get(name)
+            column.append(math.nan if value is None else value)
+
+    def table(self) -> ImageTable:
+        for text, index in self.meaning.items():
+            self.names.setdefault(index, text or str(index))
+        places = {index: place for place, index in enumerate(sorted(self.names))}
+        status = np.array(self.status, dtype=object)
+        for column in self.attributes.values():
+            column += [""] * (len(self.images) - len(column))
+        return ImageTable(
+            images=self.images,
+            failed=status == FAILED,
+            blank=status == BLANK,
+            label=np.array([self._label(*found, places) for found in zip(self.label_indices, self.label_texts)], int),
+            predicted=np.array([places.get(index, NONE) for index in self.predicted], int),
+            correct=np.array(self.correct, float),
+            classes=_distinct([self.names[index] for index in places], list(places)),
+            numbers={name: np.array(column, float) for name, column in self.numbers.items()},
+            attributes=self.attributes,
+        )
+
+    def _label(self, index: int, text: str, places: Mapping[int, int]) -> int:
+        """A failed image has the text of a label only: another image may say which class that is."""
+        index = index if index != NONE else self.meaning.get(text, NONE)
+        return places[index] if index != NONE else UNKNOWN if text else NONE
+
+
+def _distinct(names: Sequence[str], indices: Sequence[int]) -> tuple[str, ...]:
+    """Names that are no two the same: classes that share one get their index behind it."""
+    shared = {name for name, count in Counter(names).items() if count > 1}
+    return tuple(f"{name} ({index})" if name in shared else name for name, index in zip(names, indices))

@@ -1,0 +1,143 @@
+"""What an audit will look at: options become metrics, attributes and gates of one table, or an error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import CamxError, nearest
+from ..gates import FORMS, Condition
+from .attributes import Attributes
+from .groups import CLASS, Attribute, crossing
+from .image_table import ImageTable
+from .metrics import METRICS, USUAL
+from .options import AuditOptions
+
+_MISSING = {
+    "labels": "The run has no labels that the network knows, which {metric!r} needs. Explain it with --labels, or give "
+    "--metric prob,cam_border to audit probabilities and attention alone.",
+    "maps": "The run has no map that could be measured, which {metric!r} needs.",
+    "predictions": "No image of the run was explained, so there is no {metric!r}. predictions.csv has the reasons.",
+    "label_prob": "The run has no probability of the true class, which {metric!r} needs: it was made by an earlier "
+    "camx, or without labels. Explain it again with --labels.",
+    "truth": "The run has no true boxes, which {metric!r} needs. `camx evaluate` with --truth computes it first.",
+}
+#: The column that shows whether a run has what a metric needs.
+_COLUMN = {"maps": "cam_area", "predictions": "prob", "truth": "energy_in_box"}
+
+
+@dataclass(frozen=True)
+class PlannedGate:
+    """A condition with its metric, its form ("" for one value of all images) and the attributes that it is about."""
+
+    condition: Condition
+    metric: str
+    form: str
+    attributes: tuple[Attribute, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """references: by attribute, the number of the group that others are compared with. positive: the number of the
+    class that recall and precision are of. clusters: for each image the number of its cluster."""
+
+    metrics: tuple[str, ...]
+    attributes: tuple[Attribute, ...]
+    gates: tuple[PlannedGate, ...]
+    references: Mapping[str, int]
+    positive: int | None
+    clusters: np.ndarray | None
+    notes: tuple[str, ...]
+
+
+def plan(options: AuditOptions, conditions: Sequence[Condition], table: ImageTable) -> Plan:
+    """Raises `CamxError` for a metric, an attribute, a class or a group that there is not."""
+    forms = [_form(condition) for condition in conditions]
+    known = Attributes(table, options.bins)
+    metrics = _metrics(options, [metric for metric, _ in forms], table)
+    shown, notes = ([known.find(name) for name in options.by], []) if options.by else known.usual()
+    # A column of one value has nothing to compare; it is judged where it is named.
+    gated = shown if options.by else [one for one in shown if one.kind == "column" and len(one.groups) > 1]
+    crossed = _crossed(options, gated)
+    of_gates = [_about(condition, form, gated, known) for condition, (_, form) in zip(conditions, forms)]
+    attributes = {one.name: one for one in (*shown, *crossed, *(one for some in of_gates for one in some))}
+    for attribute in attributes.values():
+        if not attribute.groups:
+            raise CamxError(f"No image has a group of {attribute.name!r}. Leave it out of --by and --fail-if.")
+    gates = [PlannedGate(c, metric, form, some) for c, (metric, form), some in zip(conditions, forms, of_gates)]
+    return Plan(
+        metrics,
+        tuple(attributes.values()),
+        tuple(gates),
+        _references(options.reference, list(attributes.values())),
+        _class_number(options.positive, table.classes),
+        known.clusters(options.cluster) if options.cluster else None,
+        tuple(notes),
+    )
+
+
+def _form(condition: Condition) -> tuple[str, str]:
+    condition.expect_flag()
+    metric, form = condition.split_form(METRICS, tuple(FORMS))
+    if condition.by and not form:
+        choices = ", ".join(f"{metric}_{name}" for name in FORMS)
+        raise CamxError(f"--fail-if {condition.text!r}: `by` compares groups. Write one of {choices}.")
+    return metric, form
+
+
+def _metrics(options: AuditOptions, of_gates: Sequence[str], table: ImageTable) -> tuple[str, ...]:
+    """The usual metrics as far as the run has them, and those that are asked for."""
+    for name in options.metrics:
+        if name not in METRICS:
+            hint = nearest(name, METRICS) or f" There are {', '.join(METRICS)}."
+            raise CamxError(f"--metric: there is no metric {name!r}.{hint}")
+    asked = [*options.metrics, *of_gates] or ([] if _has("labels", table) else ["accuracy"])
+    for name in asked:
+        if not _has(METRICS[name].needs, table):
+            raise CamxError(_MISSING[METRICS[name].needs].format(metric=name))
+    return tuple(dict.fromkeys([*(name for name in USUAL if _has(METRICS[name].needs, table)), *asked]))
+
+
+def _has(need: str, table: ImageTable) -> bool:
+    if need == "labels":
+        return bool(table.labelled.any())
+    column = _COLUMN.get(need, need)
+    return column in table.numbers and bool(np.isfinite(table.numbers[column]).any())
+
+
+def _crossed(options: AuditOptions, attributes: Sequence[Attribute]) -> list[Attribute]:
+    if not options.cross:
+        return []
+    if len(attributes) < 2:
+        raise CamxError("--cross needs two attributes. Name them: --by sex,site.")
+    return [crossing(attributes)]
+
+
+def _about(condition: Condition, form: str, usual: Sequence[Attribute], known: Attributes) -> tuple[Attribute, ...]:
+    """The attributes of a gate: the one it names, those of --by or of the labels file, or else the class."""
+    if not form:
+        return ()
+    if condition.by:
+        return (known.find(condition.by),)
+    return tuple(usual) or (known.find(CLASS),)
+
+
+def _references(name: str | None, attributes: Sequence[Attribute]) -> dict[str, int]:
+    if name is None:
+        return {}
+    found = {one.name: one.groups.index(name) for one in attributes if name in one.groups}
+    if not found:
+        groups = [group for one in attributes for group in one.groups]
+        raise CamxError(f"--reference {name!r}: there is no such group.{nearest(name, groups)}")
+    return found
+
+
+def _class_number(name: str | None, classes: Sequence[str]) -> int | None:
+    if name is None:
+        return None
+    found = [place for place, known in enumerate(classes) if known.casefold() == name.strip().casefold()]
+    if not found:
+        raise CamxError(f"--class {name!r}: the run has no such class.{nearest(name, classes)}")
+    return found[0]
