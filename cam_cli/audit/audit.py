@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from ..gates import Condition, GateResult, Groups, Judge, comparisons_of, pairs_of
+from ..gates import Condition, GateResult, Groups, Judge, check_confidence, comparisons_of, pairs_of
 from ..statistics import Estimates, Resampler, difference, holm, p_values, z_of
 from .groups import Attribute
 from .groups_file import read_groups
@@ -28,6 +28,7 @@ def audit(path: str, options: AuditOptions = AuditOptions()) -> AuditResult:
     Raises `CamxError` for a run that is not finished, has no labels that the network knows (unless only metrics that
     need none are asked for), no image with a group, or for an option that does not fit it.
     """
+    check_confidence(options.confidence)
     conditions = [Condition.parse(text) for text in options.fail_if]
     run = read_run(path, partial=options.partial, why="half of a sorted folder is its first classes")
     table, left_out = read_table(run), dict[str, int]()

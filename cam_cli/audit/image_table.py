@@ -43,6 +43,17 @@ class ImageTable:
     def labelled(self) -> np.ndarray:
         return np.asarray(np.isfinite(self.correct))
 
+    def take(self, places: np.ndarray) -> ImageTable:
+        """These images, in this order."""
+        listed = places.tolist()
+        return replace(
+            self,
+            images=[self.images[place] for place in listed],
+            attributes={name: [column[place] for place in listed] for name, column in self.attributes.items()},
+            numbers={name: column[places] for name, column in self.numbers.items()},
+            **{name: getattr(self, name)[places] for name in ("failed", "blank", "label", "predicted", "correct")},
+        )
+
     def with_attributes(self, columns: Mapping[str, Sequence[str]]) -> ImageTable:
         """With these columns, which replace those of the same name."""
         return replace(self, attributes={**self.attributes, **columns})

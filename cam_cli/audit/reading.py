@@ -8,7 +8,8 @@ import os
 import numpy as np
 
 from ..errors import CamxError
-from ..report.run import EXPLAIN, Run
+from ..report.run import EXPLAIN
+from ..report.run import Run as Run
 from .image_table import ImageTable, image_table
 
 _FINISHED = "finished"

@@ -94,6 +94,12 @@ class Condition:
         return known[self.metric]
 
 
+def check_confidence(confidence: float) -> None:
+    """Raises `CamxError` for a level that no interval has."""
+    if not 0.5 <= confidence < 1:
+        raise CamxError(f"--confidence {confidence:g}: give a share from 0.5 to below 1, such as 0.95.")
+
+
 def listed(names: Sequence[str], most: int = 20) -> str:
     """Names as a list for a sentence."""
     return ", ".join(names[:most]) + (" …" if len(names) > most else "")

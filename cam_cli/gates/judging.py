@@ -83,11 +83,13 @@ class Judge:
             seen, low, high = (f"{value:.3g}" for value in reading[:3])
         else:
             seen, low, high = (self._number(value) for value in reading[:3])
+        by = f" by {groups.by}" if self.form else ""
+        shown = f"; {self.form} {seen}" if of_two else ""
+        if reading.low == reading.seen == reading.high:  # a fact about these images
+            return f"{self.metric}{by}: {values}{shown}"
         level = f"{100 * self.confidence:g} %"
         if self.comparisons > 1:
             level += f", all {self.comparisons:,} {'pairs' if of_two else 'groups'} together"
-        by = f" by {groups.by}" if self.form else ""
-        shown = f"; {self.form} {seen}" if of_two else ""
         return f"{self.metric}{by}: {values}{shown}, between {low} and {high} ({level})"
 
     def _needed(self, reading: Reading, verdict: Verdict) -> tuple[int | None, str]:

@@ -1,0 +1,136 @@
+"""The comparison of two runs: flips, accuracy, where the maps moved, and the gates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ..audit.attributes import Attributes
+from ..audit.groups import CLASS, Attribute
+from ..audit.groups_file import read_groups
+from ..audit.reading import Run, read_run
+from ..errors import CamxError
+from ..gates import Condition, check_confidence
+from .join import LABEL, PREDICTION, TARGET, Pairs, Side, join, read_side
+from .judging import Gate, check, equivalence, has, judged
+from .numbers import Figures
+from .options import CompareOptions
+from .pairing import Pairing, paired
+from .records import Accuracy, Comparison
+
+#: More classes that only one network has are counted, not named.
+_MOST_NAMES = 20
+
+
+def compare(path_a: str, path_b: str, options: CompareOptions = CompareOptions()) -> Comparison:
+    """Compare the runs of `camx explain` in two folders; A is the old one. Reads their rows and changes nothing.
+
+    Raises `CamxError` for runs that are not finished or have no image in common, and for options that do not fit them.
+    """
+    conditions = _checked(options)
+    runs = [
+        read_run(path, partial=options.partial, why="what it lacks would silently not be compared")
+        for path in (path_a, path_b)
+    ]
+    side_a, side_b = (read_side(run, options.on, _method(runs)) for run in runs)
+    pairs = join(side_a, side_b)
+    pairing, relabelled = paired(side_a, side_b, pairs)
+    figures = Figures(options, pairing)
+    attributes, gates, strangers = _attributes(options, conditions, pairing, runs[0])
+    accuracy = figures.accuracy() if has("labels", pairing) else None
+    results = [judged(gate, pairing, options) for gate in gates]
+    if options.equivalent_within is not None:
+        if accuracy is None:
+            raise CamxError("--equivalent-within needs labels that both networks know. Explain both with --labels.")
+        results.append(equivalence(accuracy, options.equivalent_within, options.confidence))
+    left_out = {**pairs.left_out, "with another label in B": relabelled, "in --groups but not compared": strangers}
+    return Comparison(
+        records=(runs[0].record, runs[1].record),
+        a=pairing.a,
+        b=pairing.b,
+        flips=pairing.flips,
+        likeness=pairing.likeness,
+        borders=pairing.borders,
+        accuracy=accuracy,
+        maps=figures.maps() if has("maps", pairing) else {},
+        groups=tuple(row for attribute in attributes for row in figures.group_rows(attribute)),
+        gates=tuple(results),
+        left_out={why: count for why, count in left_out.items() if count},
+        unmatched=_unmatched(runs),
+        notes=tuple(_notes(options, runs, (side_a, side_b), pairs, accuracy)),
+        confidence=options.confidence,
+    )
+
+
+def _checked(options: CompareOptions) -> list[Condition]:
+    """The conditions of the gates. Raises `CamxError` for an option that fits no runs at all."""
+    conditions = [Condition.parse(text) for text in options.fail_if]
+    for condition in conditions:
+        check(condition)
+    on, margin = options.on, options.equivalent_within
+    if on not in (PREDICTION, LABEL) and not (on.startswith(TARGET) and on.removeprefix(TARGET).strip()):
+        raise CamxError(f"--on {on!r}: give prediction, label, or target:CLASS.")
+    if margin is not None and not 0 < margin < 1:
+        raise CamxError(f"--equivalent-within {margin:g}: the margin is a share between 0 and 1, such as 0.02.")
+    check_confidence(options.confidence)
+    return conditions
+
+
+def _method(runs: Sequence[Run]) -> str | None:
+    """The first method of A that B has as well; None where they have none in common."""
+    first, second = ((run.record.get("fingerprint") or {}).get("methods") or [] for run in runs)
+    return next((method for method in first if method in second), None)
+
+
+def _attributes(
+    options: CompareOptions, conditions: Sequence[Condition], pairing: Pairing, run: Run
+) -> tuple[list[Attribute], list[Gate], int]:
+    """The attributes of the table, the gates with theirs, and how many images of --groups are in no pair."""
+    table, strangers = pairing.a, 0
+    if options.groups is not None:
+        inputs = str((run.record.get("fingerprint") or {}).get("inputs", ""))
+        found = read_groups(options.groups, table.images, inputs)
+        table, strangers = table.with_attributes(found.columns), found.strangers
+    known = Attributes(table, options.bins)
+    gates = [Gate(condition, known.find(condition.by) if condition.by else None) for condition in conditions]
+    named = [known.find(name) for name in options.by] + [gate.attribute for gate in gates if gate.attribute]
+    for attribute in named:
+        if not attribute.groups:
+            raise CamxError(f"No image has a group of {attribute.name!r}. Leave it out of --by and --fail-if.")
+    of_class = known.find(CLASS)
+    shown = {one.name: one for one in (*named, *([of_class] if of_class.groups else []))}
+    return list(shown.values()), gates, strangers
+
+
+def _unmatched(runs: Sequence[Run]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Classes that only A, and only B, has; nothing where a run does not know its classes."""
+    first, second = (list(map(str, run.record.get("classes") or ())) for run in runs)
+    if not first or not second:
+        return (), ()
+    return tuple(name for name in first if name not in {*second}), tuple(
+        name for name in second if name not in {*first}
+    )
+
+
+def _notes(
+    options: CompareOptions, runs: Sequence[Run], sides: Sequence[Side], pairs: Pairs, accuracy: Accuracy | None
+) -> Iterator[str]:
+    """What a reader must know in order not to misread the figures."""
+    if pairs.by_content:
+        yield "No image has the same name in both runs: they are paired by the content of the files."
+    methods = [" and ".join(sorted(f"{method} at {layer}" for method, layer in side.methods)) for side in sides]
+    if methods[0] != methods[1]:
+        first, second = (method or "no such class" for method in methods)
+        yield f"The maps are of {first} in A and of {second} in B: they are compared by place, not by value."
+    frames = [(run.record.get("fingerprint") or {}).get("preprocessing") for run in runs]
+    if frames[0] != frames[1]:
+        yield "The networks are shown the pictures in different ways (size, crop or normalisation)."
+    for name, only in zip("AB", _unmatched(runs)):
+        if only:
+            more = f" and {len(only) - _MOST_NAMES} more" if len(only) > _MOST_NAMES else ""
+            yield f"Only {name} has the classes {', '.join(only[:_MOST_NAMES])}{more}. Classes are matched by name."
+    if not all(run.record.get("classes") for run in runs):
+        yield "A run does not list its classes (an earlier camx made it): they are matched by the names that occur."
+    if accuracy is None:
+        yield "No image has a label that both networks know: flips and maps only."
+    elif accuracy.p > 1 - options.confidence and options.equivalent_within is None:
+        yield "No difference in accuracy is shown. That does not show that there is none: --equivalent-within tests it."

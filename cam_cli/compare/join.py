@@ -1,0 +1,128 @@
+"""Two runs become pairs: the same picture, explained twice."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..audit.image_table import ImageTable, image_table
+from ..audit.reading import Run
+from ..errors import CamxError
+from ..outputs.journal import Row
+
+PREDICTION, LABEL, TARGET = "prediction", "label", "target:"
+
+
+@dataclass
+class Side:
+    """One run: the columns of its images, and what a comparison needs beside them, image by image."""
+
+    table: ImageTable
+    labels: list[str] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
+    digests: list[str] = field(default_factory=list)
+    sketches: list[Row | None] = field(default_factory=list)
+    borders: list[float] = field(default_factory=list)
+    methods: set[tuple[str, str]] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """a, b: the places of the pairs in the tables of A and B, in the order of A. by_content: paired by what is in the
+    files, since no name is in both. left_out: how many images, and why."""
+
+    a: np.ndarray
+    b: np.ndarray
+    by_content: bool
+    left_out: dict[str, int]
+
+
+def read_side(run: Run, on: str, method: str | None) -> Side:
+    """The images of a run with the map that is compared. method: take maps of this one, where there are several."""
+    side = Side(image_table([]))
+
+    def noted() -> Iterator[Row]:
+        for row in run.rows()[1]:
+            _note(side, row, on, method)
+            yield row
+
+    side.table = image_table(noted(), run.record.get("classes") or ())
+    return side
+
+
+def _note(side: Side, row: Row, on: str, method: str | None) -> None:
+    shown = _chosen(row, on, method) or {}
+    side.labels.append(row.get("label") or "")
+    side.sizes.append(row.get("bytes", -1))
+    side.digests.append(row.get("sha256", ""))
+    side.sketches.append(shown.get("sketch"))
+    border = shown.get("border")
+    side.borders.append(float("nan") if border is None else border)
+    if shown:
+        side.methods.add((shown.get("method", ""), shown.get("layer", "")))
+
+
+def _chosen(row: Row, on: str, method: str | None) -> Row | None:
+    """The map of the class that is asked for."""
+    maps = [one for one in row.get("maps") or () if method is None or one.get("method") == method]
+    if on == PREDICTION:
+        best = (row.get("top") or [{}])[0].get("index")
+        return next((one for one in maps if one.get("target_index") == best), None)
+    if on == LABEL:
+        return next((one for one in maps if one.get("target_index") == row.get("label_index", -1)), None)
+    wanted = on.removeprefix(TARGET).strip().casefold()
+    names = ({str(one.get("target_index")), str(one.get("target_name", "")).casefold()} for one in maps)
+    return next((one for one, known in zip(maps, names) if wanted in known), None)
+
+
+def join(a: Side, b: Side) -> Pairs:
+    """Pairs of the same name and the same file; where no name is in both runs, of the same content.
+
+    Raises `CamxError` if there is none.
+    """
+    names_a, names_b = a.table.images, b.table.images
+    pairs, by_content = _matched(names_a, names_b), False
+    if not pairs:
+        pairs, by_content = _matched(a.digests, b.digests), True
+    if not pairs:
+        raise CamxError(
+            f"The two runs have no image in common: A has {_example(names_a)}, B has {_example(names_b)}. "
+            "Names start at the folder that is explained: explain the same SOURCES twice."
+        )
+    places = np.array(pairs, int).T
+    left_out = {"only in A": len(names_a) - len(pairs), "only in B": len(names_b) - len(pairs)}
+    kept = np.ones(len(pairs), bool)
+    for why, out in (
+        ("failed in A", a.table.failed[places[0]]),
+        ("failed in B", b.table.failed[places[1]]),
+        ("changed on the disk in between", np.array([_changed(a, b, *pair) for pair in pairs])),
+    ):
+        left_out[why] = int((kept & out).sum())
+        kept &= ~out
+    left_out = {why: count for why, count in left_out.items() if count}
+    if not kept.any():
+        reasons = ", ".join(f"{count:,} {why}" for why, count in left_out.items())
+        raise CamxError(f"No image can be compared: {reasons}. Explain the same SOURCES twice.")
+    return Pairs(places[0][kept], places[1][kept], by_content, left_out)
+
+
+def _matched(first: Sequence[str], second: Sequence[str]) -> list[tuple[int, int]]:
+    """The places of equal texts, in the order of the first ones; a text that is empty or there twice matches none."""
+    counts = Counter(first), Counter(second)
+    places = {text: place for place, text in enumerate(second) if text and counts[1][text] == 1}
+    return [(place, places[text]) for place, text in enumerate(first) if text in places and counts[0][text] == 1]
+
+
+def _changed(a: Side, b: Side, place_a: int, place_b: int) -> bool:
+    """Whether a file was another one the second time: by its content where both runs know that, or by its size."""
+    digests, sizes = (a.digests[place_a], b.digests[place_b]), (a.sizes[place_a], b.sizes[place_b])
+    if all(digests):
+        return digests[0] != digests[1]
+    return min(sizes) >= 0 and sizes[0] != sizes[1]
+
+
+def _example(images: Sequence[str]) -> str:
+    return repr(images[0]) if images else "no images"
