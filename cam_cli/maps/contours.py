@@ -1,0 +1,177 @@
+"""Outlines of what lies above a threshold in a heatmap: closed polygons with subpixel corners. numpy only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .components import labelled
+
+#: Sides of a cell between four pixel centres.
+_TOP, _RIGHT, _BOTTOM, _LEFT = range(4)
+#: For each pattern of corners above the threshold (top left 1, top right 2, bottom right 4, bottom left 8) the segments
+#: from side to side, with what is above on their left as seen on a screen. Opposite corners are connected.
+_SEGMENTS: dict[int, tuple[tuple[int, int], ...]] = {
+    1: ((_LEFT, _TOP),),
+    2: ((_TOP, _RIGHT),),
+    3: ((_LEFT, _RIGHT),),
+    4: ((_RIGHT, _BOTTOM),),
+    5: ((_RIGHT, _TOP), (_LEFT, _BOTTOM)),
+    6: ((_TOP, _BOTTOM),),
+    7: ((_LEFT, _BOTTOM),),
+    8: ((_BOTTOM, _LEFT),),
+    9: ((_BOTTOM, _TOP),),
+    10: ((_TOP, _LEFT), (_BOTTOM, _RIGHT)),
+    11: ((_BOTTOM, _RIGHT),),
+    12: ((_RIGHT, _LEFT),),
+    13: ((_RIGHT, _TOP),),
+    14: ((_TOP, _LEFT),),
+}
+
+
+@dataclass(frozen=True)
+class Part:
+    """One connected part of a map above a threshold.
+
+    `outline` n×2: the corners x, y of its outer edge in pixels (the centre of the first pixel is 0.5, 0.5), the first
+    one not repeated. `area`: pixels² within it, its holes taken off. `peak`: the largest value in it, `at` the x, y
+    of that (the middle, where several pixels have it).
+    """
+
+    outline: np.ndarray
+    area: float
+    peak: float
+    at: tuple[float, float]
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """Left, top, right and bottom of the outline."""
+        (left, top), (right, bottom) = self.outline.min(0), self.outline.max(0)
+        return float(left), float(top), float(right), float(bottom)
+
+
+def parts(heat: np.ndarray, threshold: float) -> list[Part]:
+    """The connected parts of `heat` h×w > `threshold` (0 or more), the largest area first.
+
+    Values are interpolated linearly between pixel centres, and constant from the outer centres to the edge of the
+    picture. Pixels that touch at a corner are connected, as in `components`.
+    """
+    if not heat.size or not (heat > threshold).any():
+        return []
+    number, count = labelled(heat > threshold)
+    # Twice the edge: at the border with the value of the outer pixels, and again with nothing, to close the outline.
+    field = np.pad(np.pad(heat.astype(np.float64), 1, mode="edge"), 1, constant_values=-np.inf)
+    nodes = np.pad(np.pad(number, 1, mode="edge"), 1)
+    areas, outlines = np.zeros(count + 1), dict[int, np.ndarray]()
+    for points, part in _loops(field, nodes, threshold):
+        area = _signed_area(points)
+        areas[part] += area
+        if area > 0:
+            outlines[part] = points
+    found = []
+    for part in range(1, count + 1):
+        peak, at = _peak(heat, number == part)
+        found.append(Part(outlines[part], float(areas[part]), peak, at))
+    return sorted(found, key=lambda one: -one.area)
+
+
+def _peak(heat: np.ndarray, mask: np.ndarray) -> tuple[float, tuple[float, float]]:
+    largest = heat[mask].max()
+    rows, columns = np.nonzero(mask & (heat == largest))
+    return float(largest), (float(columns.mean() + 0.5), float(rows.mean() + 0.5))
+
+
+def _signed_area(points: np.ndarray) -> float:
+    """The area of a closed polygon; positive for an outer edge, negative for that of a hole."""
+    x, y = points[:, 0], points[:, 1]
+    return 0.5 * float(np.dot(y, np.roll(x, -1)) - np.dot(x, np.roll(y, -1)))
+
+
+def _positions(pixels: int) -> np.ndarray:
+    """Where the columns (or rows) of the field with its twofold edge lie in the picture."""
+    inner = np.arange(pixels) + 0.5
+    return np.concatenate([[0.0, 0.0], inner, [pixels, pixels]])
+
+
+def _loops(field: np.ndarray, nodes: np.ndarray, threshold: float) -> list[tuple[np.ndarray, int]]:
+    """All closed edges between above and not above: corners n×2 (x, y) in pixels, and the part that each belongs to."""
+    width = field.shape[1]
+    above = nodes > 0
+    pattern = above[:-1, :-1] + 2 * above[:-1, 1:] + 4 * above[1:, 1:] + 8 * above[1:, :-1]
+    follower: dict[int, int] = {}
+    for case, segments in _SEGMENTS.items():
+        row, column = np.nonzero(pattern == case)
+        for start, end in segments:
+            follower.update(zip(_side(start, row, column, width).tolist(), _side(end, row, column, width).tolist()))
+    loops = []
+    while follower:
+        first, current = follower.popitem()
+        loop = [first]
+        while current != first:
+            loop.append(current)
+            current = follower.pop(current)
+        loops.append(_corners(np.array(loop), field, nodes, threshold))
+    return loops
+
+
+def _side(side: int, row: np.ndarray, column: np.ndarray, width: int) -> np.ndarray:
+    """The number of a side of cells: twice that of its first node, plus one for a vertical side."""
+    first = (row + (side == _BOTTOM)) * width + column + (side == _RIGHT)
+    number: np.ndarray = 2 * first + (side in (_LEFT, _RIGHT))
+    return number
+
+
+def _corners(sides: np.ndarray, field: np.ndarray, nodes: np.ndarray, threshold: float) -> tuple[np.ndarray, int]:
+    """Where the threshold is crossed on each side, and the part inside."""
+    height, width = field.shape
+    vertical, node = sides % 2, sides // 2
+    row, column = node // width, node % width
+    other_row, other_column = row + vertical, column + 1 - vertical
+    here, there = field[row, column], field[other_row, other_column]
+    # Beyond the edge of the picture the field is −∞: the crossing lies at the edge, where both nodes are.
+    with np.errstate(invalid="ignore"):
+        share = np.where(np.isfinite(here) & np.isfinite(there), (threshold - here) / (there - here), 0.0)
+    xs, ys = _positions(width - 4), _positions(height - 4)
+    x = xs[column] + share * (xs[other_column] - xs[column])
+    y = ys[row] + share * (ys[other_row] - ys[row])
+    points = np.stack([x, y], axis=1)
+    part = max(int(nodes[row[0], column[0]]), int(nodes[other_row[0], other_column[0]]))
+    # At the corners of the picture several crossings share a place.
+    distinct = (points != np.roll(points, 1, axis=0)).any(1)
+    return points[distinct] if distinct.any() else points, part
+
+
+def simplified(points: np.ndarray, tolerance: float) -> np.ndarray:
+    """A closed polygon n×2 with fewer corners, none of the dropped ones further than `tolerance` from its new edge.
+
+    Douglas–Peucker, from the two corners that are furthest apart along the first diagonal; never fewer than 3 corners.
+    """
+    if len(points) <= 3 or tolerance <= 0:
+        return points
+    far = int(((points - points[0]) ** 2).sum(1).argmax())
+    closed = np.concatenate([points, points[:1]])
+    keep = np.zeros(len(closed), bool)
+    keep[[0, far, -1]] = True
+    stack = [(0, far), (far, len(points))]
+    while stack:
+        start, end = stack.pop()
+        if end - start < 2:
+            continue
+        distance = _distance(closed[start + 1 : end], closed[start], closed[end])
+        most = int(distance.argmax())
+        if distance[most] > tolerance:
+            middle = start + 1 + most
+            keep[middle] = True
+            stack += [(start, middle), (middle, end)]
+    kept = closed[:-1][keep[:-1]]
+    return kept if len(kept) >= 3 else points
+
+
+def _distance(points: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """The distance of points from the line segment start–end."""
+    along = end - start
+    length = float(along @ along)
+    share = np.clip((points - start) @ along / length, 0, 1) if length else np.zeros(len(points))
+    distance: np.ndarray = np.sqrt((((start + share[:, None] * along) - points) ** 2).sum(1))
+    return distance
