@@ -1,0 +1,64 @@
+"""Which reader a truth needs: by name, or by what lies at its path."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from ...errors import CamxError, nearest
+from .box_table import read_box_table
+from .coco import read_coco
+from .files import beneath
+from .mask_files import read_mask_files
+from .truth import Truth
+from .voc import read_voc
+from .yolo import read_yolo
+
+READERS: dict[str, Callable[[str], Truth]] = {
+    "coco": read_coco,
+    "voc": read_voc,
+    "yolo": read_yolo,
+    "csv": read_box_table,
+    "masks": read_mask_files,
+}
+AUTO = "auto"
+_BY_EXTENSION = {
+    ".json": "coco",
+    ".xml": "voc",
+    ".yaml": "yolo",
+    ".yml": "yolo",
+    ".txt": "yolo",
+    ".csv": "csv",
+    ".tsv": "csv",
+}
+_IN_FOLDERS = (("xml", "voc"), ("txt", "yolo"), ("png", "masks"))
+
+
+def read_truth(path: str, wanted: str = AUTO) -> Truth:
+    """The ground truth at a path. Raises `CamxError` for a format that does not exist or cannot be told."""
+    if wanted != AUTO and wanted not in READERS:
+        known = ", ".join((AUTO, *READERS))
+        raise CamxError(f"Unknown --truth-format {wanted!r}.{nearest(wanted, READERS)} It is one of {known}.")
+    return READERS[_found(path) if wanted == AUTO else wanted](path)
+
+
+def _found(path: str) -> str:
+    extension = os.path.splitext(path)[1].lower()
+    if os.path.isdir(path):
+        if os.path.isfile(os.path.join(path, "data.yaml")):
+            return "yolo"
+        # Masks have a list of classes beside them, YOLO labels may have one.
+        kinds = [name for end, name in _IN_FOLDERS if any(_no_list(inside) for inside, _ in beneath(path, f".{end}"))]
+        if len(kinds) == 1:
+            return kinds[0]
+        if kinds:
+            raise CamxError(f"{path!r} may be {' or '.join(kinds)}. Say which with --truth-format.")
+    elif not os.path.exists(path):
+        raise CamxError(f"The truth {path!r} is not there. Check the path.")
+    elif extension in _BY_EXTENSION:
+        return _BY_EXTENSION[extension]
+    raise CamxError(f"What {path!r} holds cannot be told. Say it with --truth-format {'|'.join(READERS)}.")
+
+
+def _no_list(inside: str) -> bool:
+    return inside.lower() not in ("classes.txt", "obj.names", "names.txt", "labels.txt", "readme.txt")

@@ -1,0 +1,135 @@
+"""Masks as PNG files of the same stem as their images: one object in two levels, or classes as palette indices."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from PIL import Image
+
+from ...errors import CamxError
+from .files import beneath, read_names
+from .shapes import Bitmap
+from .truth import Annotations, Problems, Size, Truth, TruthImage, TruthObject
+
+#: The classes of PASCAL VOC by their palette index; 0 is the background.
+VOC_CLASSES = (
+    "background",
+    "aeroplane",
+    "bicycle",
+    "bird",
+    "boat",
+    "bottle",
+    "bus",
+    "car",
+    "cat",
+    "chair",
+    "cow",
+    "diningtable",
+    "dog",
+    "horse",
+    "motorbike",
+    "person",
+    "pottedplant",
+    "sheep",
+    "sofa",
+    "train",
+    "tvmonitor",
+)
+VOID = 255
+#: So many files, spread over the folder, decide what 255 means.
+_SAMPLE = 64
+
+
+@dataclass(frozen=True)
+class _Levels:
+    """What the levels of masks mean. `names`: of classes by index, where a file lists them. `single`: the level of the
+    only object, of which no name is known."""
+
+    names: Mapping[int, str]
+    single: int
+
+
+def read_mask_files(path: str) -> Truth:
+    """The truth of a folder of masks.
+
+    With `classes.txt` in the folder (a name per line, the first for level 0, the background) a level is a class.
+    Without it a palette means PASCAL VOC's, and a grey mask is one object of the image's own class. 255 is void,
+    unless the masks hold nothing but 0 and 255. Raises `CamxError` where there are no masks.
+    """
+    files = list(beneath(path, ".png"))
+    if not files:
+        raise CamxError(f"{path!r} holds no masks (*.png). Give the folder that holds them.")
+    listed = read_names(os.path.join(path, "classes.txt")) if os.path.isdir(path) else None
+    single = 1 if listed else _single_level([file for _, file in files])
+    levels = _Levels(dict(enumerate(listed or ())), single)
+    note = (
+        f"masks hold the classes of classes.txt, {VOID} is void"
+        if listed
+        else f"grey masks: {single} is the object" + (f", {VOID} is void" if single == 1 else "")
+    )
+    images = [TruthImage(os.path.splitext(inside)[0], partial(_read, file, levels)) for inside, file in files]
+    return Truth("masks", tuple(images), True, Problems(), (note,))
+
+
+def _single_level(files: Sequence[str]) -> int:
+    """255 where grey masks hold only 0 and 255, else 1."""
+    step = max(1, len(files) // _SAMPLE)
+    for file in files[::step]:
+        try:
+            with warnings.catch_warnings(), Image.open(file) as image:
+                warnings.simplefilter("error", Image.DecompressionBombWarning)
+                if image.mode == "P" or np.isin(_single_channel(image), (0, VOID)).all():
+                    continue
+        # Reported when the mask of its image is read.
+        except Exception:
+            continue
+        return 1
+    return VOID
+
+
+def _read(path: str, levels: _Levels, size: Size, problems: Problems) -> Annotations:
+    name = os.path.basename(path)
+    try:
+        with warnings.catch_warnings(), Image.open(path) as image:
+            # Its size is that of a picture that was decoded, or it is not decoded.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            if sorted(image.size) != sorted(size):
+                # Before it is decoded: a file of another size is not looked into.
+                return Annotations(image.size, ())
+            palette, pixels = image.mode == "P", _single_channel(image)
+    # Whatever a decoder has against a file.
+    except Exception as error:
+        problems.add(name, "", "unreadable mask", str(error)[:120])
+        return Annotations(None, ())
+    names = levels.names or (dict(enumerate(VOC_CLASSES)) if palette else {levels.single: ""})
+    void = bool(levels.names) or palette or levels.single == 1
+    objects = []
+    for level in np.unique(pixels).tolist():
+        if level == 0:
+            continue
+        bitmap = Bitmap(pixels == level)
+        if level == VOID and void:
+            objects.append(TruthObject("", bitmap, "void"))
+        elif level in names:
+            objects.append(TruthObject(names[level], bitmap))
+        else:
+            problems.add(name, f"level {level}", "unknown category", f"no class has the level {level}")
+    height, width = pixels.shape
+    return Annotations((width, height), tuple(objects))
+
+
+def _single_channel(image: Image.Image) -> np.ndarray:
+    """The levels of a mask h×w. Raises `ValueError` for a picture in colours."""
+    pixels = np.asarray(image)
+    if pixels.dtype == bool:
+        return pixels.astype(np.uint8)
+    if pixels.ndim == 3:
+        if not (pixels[..., :3] == pixels[..., :1]).all():
+            raise ValueError("a picture in colours: a mask has one channel of levels")
+        return pixels[..., 0]
+    return pixels
