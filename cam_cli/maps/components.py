@@ -65,12 +65,13 @@ def _runs(heat: np.ndarray, thresholds: np.ndarray) -> tuple[np.ndarray, np.ndar
     In the order of thresholds, rows and columns.
     """
     height, width = heat.shape
-    above = np.zeros((len(thresholds), height, width + 2), np.int8)
-    above[:, :, 1:-1] = heat > np.asarray(thresholds)[:, None, None]
-    change = np.diff(above, axis=2)
-    level, row, start = np.nonzero(change == 1)
-    stop = np.nonzero(change == -1)[2]
-    return level, row, start, stop
+    above = np.zeros((len(thresholds), height, width + 2), bool)
+    np.greater(heat, np.asarray(thresholds)[:, None, None], out=above[:, :, 1:-1])
+    # Every row begins and ends below: starts and stops take turns.
+    places = np.flatnonzero(above[:, :, 1:] != above[:, :, :-1])
+    line, start = np.divmod(places[::2], width + 1)
+    level, row = np.divmod(line, height)
+    return level, row, start, places[1::2] - line * (width + 1)
 
 
 def _touching(

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..images.geometry import fitted
+from ..images.geometry import Frame, fitted
+from .heatmap import placed
 
 #: Long side of a sketch, in cells.
 SKETCH = 24
@@ -45,3 +46,14 @@ def decode(record: Mapping[str, Any]) -> np.ndarray:
     cells = values.reshape(record["height"], record["width"])
     shown: np.ndarray = np.maximum((cells - 128) / 127, -1) if record.get("signed") else cells / 255
     return shown
+
+
+def enlarged(cells: np.ndarray, width: int, height: int, long_side: int) -> np.ndarray | None:
+    """What speaks for the class in a decoded sketch, over its picture of `width`×`height`: float32, its peak 1.
+
+    The heatmap lies on a raster within `long_side`. None for a sketch that shows nothing above 0.
+    """
+    columns, rows = fitted(width, height, long_side)
+    heat = placed(np.maximum(cells, 0), Frame(0, 0, columns, rows), columns, rows)
+    largest = float(heat.max())
+    return heat / np.float32(largest) if largest > 0 else None

@@ -1,0 +1,43 @@
+"""Which class of the network a truth means: by name, by one of its synonyms, by its number, or by a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..errors import CamxError
+from ..images.tables import read_table
+
+
+class ClassMatcher:
+    """Says whether a class of the truth is that of a map. `synonyms`: names of the truth → of the network."""
+
+    def __init__(self, synonyms: Mapping[str, frozenset[str]] | None = None) -> None:
+        self._synonyms = synonyms or {}
+
+    def same(self, truth: str, index: int, name: str) -> bool:
+        """Whether the truth's class is the network's class `index`, called `name` (several names with commas)."""
+        wanted = self._synonyms.get(_plain(truth), frozenset()) | {_plain(truth)}
+        return bool(wanted & {str(index), _plain(name), *map(_plain, name.split(", "))})
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.replace("_", " ").split()).casefold()
+
+
+def read_synonyms(path: str) -> dict[str, frozenset[str]]:
+    """A table `truth,model`: a class of the truth may be several of the network's, a line each.
+
+    Raises `CamxError` where it cannot be read.
+    """
+    try:
+        with open(path, encoding="utf-8-sig", errors="replace", newline="") as file:
+            rows = list(read_table(file, path, required="truth"))
+    except OSError as error:
+        raise CamxError(f"--names {path!r} cannot be read: {error.strerror}. Give a CSV with truth,model.") from error
+    if rows and "model" not in rows[0]:
+        raise CamxError(f"{path!r} has no column 'model'. Its first line must name the columns truth,model.")
+    found: dict[str, frozenset[str]] = {}
+    for row in rows:
+        key = _plain(row["truth"])
+        found[key] = found.get(key, frozenset()) | {_plain(row["model"])}
+    return found

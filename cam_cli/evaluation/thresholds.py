@@ -1,0 +1,50 @@
+"""The threshold of the boxes: given, or chosen on images that are held apart."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..errors import CamxError
+from .boxes import THRESHOLDS
+from .figures import FOUND, Chosen
+from .scores import Scores
+
+AUTO = "auto"
+
+
+def thresholds_with(wanted: str) -> np.ndarray:
+    """The thresholds that are tried, as shares of the peak: 0, 0.01 … 0.99, and the one that the user gave.
+
+    Raises `CamxError` for one that is no share.
+    """
+    if wanted == AUTO:
+        return THRESHOLDS
+    try:
+        value = float(wanted)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1:
+        raise CamxError(f"--threshold {wanted!r}: give a share of the peak from 0 to below 1, such as 0.2, or auto.")
+    return np.union1d(THRESHOLDS, [value])
+
+
+def chosen(scores: Scores, thresholds: np.ndarray, wanted: str) -> Chosen:
+    """The place of the threshold: where `wanted` is, or the best one for the images that were held apart.
+
+    The best has the largest share of maps whose largest component fits a box of the truth with IoU ≥ 0.5.
+    """
+    if wanted != AUTO:
+        place = int(np.flatnonzero(np.isclose(thresholds, float(wanted)))[0])
+        return Chosen(place, place, fixed=True)
+    apart = np.array([case.held_apart and case.which == "own" for case in scores.cases], bool)
+    some = scores.of(apart)
+    return Chosen(_best(some.maps.largest), _best(some.centre.largest))
+
+
+def _best(curves: np.ndarray) -> int | None:
+    """The middle one of the places where most maps of N×T fit; None without maps, or where none ever fits."""
+    found = (curves >= FOUND).sum(0)
+    if not len(curves) or not found.any():
+        return None
+    tied = np.flatnonzero(found == found.max())
+    return int(tied[len(tied) // 2])
