@@ -11,7 +11,7 @@ from cam_cli.evaluation.boxes import IOUS, THRESHOLDS, box_curves, ious
 from cam_cli.evaluation.metrics import METRICS, average_precision, histograms, peak_of, points_at
 from cam_cli.evaluation.raster import TruthRaster, centre_map, truth_raster
 from cam_cli.evaluation.scores import Columns, held_apart
-from cam_cli.evaluation.whole_set import max_box_acc, pooled_precision, set_figure
+from cam_cli.evaluation.whole_set import SET_SCORES, set_estimates
 from cam_cli.images.annotations.shapes import Bitmap, Box
 from cam_cli.images.annotations.truth import TruthObject
 from cam_cli.images.geometry import Frame
@@ -133,7 +133,7 @@ class TestPixelPrecision:
         theirs = (precision[1:] * steps)[(tp + fp)[1:] != 0].sum()
         columns = Columns({}, *np.zeros((2, 1, 1)), np.stack([histograms(h, truth(m)) for h, m in zip(maps, masks)]))
         # There the peak of every map has a bin of its own.
-        assert pooled_precision(columns, np.ones(len(maps))) == pytest.approx(theirs, abs=2e-3)
+        assert SET_SCORES["pxap_pooled"].of(columns) == pytest.approx(theirs, abs=2e-3)
 
     def test_a_perfect_map_and_a_useless_one(self) -> None:
         mask = blob(1)
@@ -204,11 +204,7 @@ class TestBoxes:
         best = rng.random((40, 9)).astype(np.float32)
         slow = np.mean([max(np.mean(best[:, t] >= iou) for t in range(9)) for iou in IOUS])
         columns = Columns({}, best, best, np.zeros((40, 2, 1)))
-        assert max_box_acc(columns, np.ones(40)) == pytest.approx(slow)
-        twice = np.concatenate([best, best[:1]])
-        weights = np.array([2.0, *[1.0] * 39])
-        again = Columns({}, twice, twice, np.zeros((41, 2, 1)))
-        assert max_box_acc(columns, weights) == pytest.approx(max_box_acc(again, np.ones(41)))
+        assert SET_SCORES["max_box_acc_v2"].of(columns) == pytest.approx(slow)
 
     def test_an_interval_draws_the_cases_of_an_image_together(self) -> None:
         """Fifty images of four cases that are alike are fifty observations, not two hundred."""
@@ -216,10 +212,13 @@ class TestBoxes:
         hits = (rng.random(50) < 0.5).astype(np.float32)
         best = np.repeat(hits, 4)[:, None]
         columns = Columns({}, best, best, np.zeros((200, 2, 1)))
-        together = set_figure(max_box_acc, columns, columns, np.repeat(np.arange(50), 4), 0.95)
-        alone = set_figure(max_box_acc, columns, columns, np.arange(200), 0.95)
-        assert (together.high - together.low) / (alone.high - alone.low) == pytest.approx(2, rel=0.2)
-        assert together.gain == together.gain_low == together.gain_high == 0
+        widths = []
+        for images in (np.repeat(np.arange(50), 4), np.arange(200)):
+            found = set_estimates(SET_SCORES["max_box_acc_v2"], columns, columns, images, np.zeros(200, int), 1)
+            (low,), (high,) = found.ours.limits(1.96, np.array([0]))
+            widths.append(high - low)
+            assert found.gain.limits(1.96, np.array([0])) == (0, 0)
+        assert widths[0] / widths[1] == pytest.approx(2, rel=0.2)
 
 
 def test_the_baseline_is_in_the_middle() -> None:

@@ -20,21 +20,25 @@ Which = Literal["own", "other"]
 
 @dataclass(frozen=True)
 class Case:
-    """A map and the truth of one class in its image. `name`: that class, "" where the truth names none."""
+    """A map and the truth of one class in its image. `name`: that class, "" where the truth names none. `alone`: the
+    image has no other class."""
 
     record: ImageRecord
     map: MapRecord
     name: str
     which: Which
+    alone: bool
     truth: TruthRaster
 
 
 @dataclass(frozen=True)
 class Ground:
-    """The truth of a run's images, how its classes are found, and how each picture is turned (asked where needed)."""
+    """The truth of a run's images. `classes`: those of the network, empty where they are not known. `orientation`: how
+    the picture of an image is turned, asked where that matters."""
 
     images: Mapping[str, TruthImage]
     matcher: ClassMatcher
+    classes: tuple[str, ...]
     orientation: Callable[[str], Orientation | None]
     problems: Problems
 
@@ -68,7 +72,10 @@ def _of_image(record: ImageRecord, truth: TruthImage, ground: Ground) -> Iterato
     ignored = [one for one in objects if one.ignored]
     rasters = {name: truth_raster(some, ignored, record.size) for name, some in by_name.items()}
     for name, raster in list(rasters.items()):
-        if raster.inside.sum() <= 0:
+        if name and ground.classes and not _known(name, ground):
+            ground.problems.add(record.image, name, "unknown class")
+            del rasters[name]
+        elif raster.inside.sum() <= 0:
             ground.problems.add(record.image, name, "too small for the raster")
             del rasters[name]
     for method in dict.fromkeys(one.method for one in record.maps):
@@ -90,11 +97,15 @@ def _paired(
             if one is None:
                 ground.problems.add(record.image, f"{maps[0].method} {name}", "no map of this class")
             else:
-                yield Case(record, one, name, "own", rasters[name])
+                yield Case(record, one, name, "own", len(rasters) == 1, rasters[name])
         return
     shown = next((one for one in maps if one.index == record.predicted), maps[0])
     for name, raster in rasters.items():
-        yield Case(record, shown, name, "other", raster)
+        yield Case(record, shown, name, "other", len(rasters) == 1, raster)
+
+
+def _known(name: str, ground: Ground) -> bool:
+    return any(ground.matcher.same(name, index, other) for index, other in enumerate(ground.classes))
 
 
 def _own(record: ImageRecord, maps: Sequence[MapRecord], name: str, matcher: ClassMatcher) -> MapRecord | None:

@@ -7,23 +7,25 @@ from typing import Any
 
 import numpy as np
 
-from ..statistics import Drawn, Estimates, Resampler, Sample, Totals, z_of
+from ..statistics import Estimates, Resampler, Sample, Totals, z_of
 from .boxes import IOUS
 from .metrics import METRICS
 from .scores import Scores
-from .whole_set import SET_SCORES, set_figure
+from .whole_set import SET_SCORES, set_estimates
 
 #: IoU from which on a box counts, where there is one threshold for all maps.
 FOUND = IOUS[1]
 #: Scores of a map at the chosen threshold, beside those of `METRICS`.
-BOX_SCORES = ("box_acc", "box_iou", "best_iou", "top1_loc")
+BOX_SCORES = ("box_acc", "box_iou", "best_iou")
+#: Top-1 localisation: the predicted class is the truth's, and the box of its map fits.
+TOP1 = "top1_loc"
 
 
 @dataclass(frozen=True)
 class Figure:
     """A metric over `n` maps: the mean with its interval, the baseline, and the gain over it with its interval.
 
-    NaN where there is nothing to measure. `spread`: the standard deviation of one map.
+    NaN where there is nothing to measure.
     """
 
     metric: str
@@ -35,7 +37,6 @@ class Figure:
     gain: float
     gain_low: float
     gain_high: float
-    spread: float
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON: numbers with six digits, None for NaN."""
@@ -74,11 +75,9 @@ def columns(scores: Scores, chosen: Chosen) -> dict[str, Column]:
     }
     ours, theirs = _at(scores.maps.largest, chosen.ours), _at(scores.centre.largest, chosen.theirs)
     used = np.array([chosen.fixed or not case.held_apart for case in scores.cases], bool)
-    right = np.array([case.which == "own" and case.right for case in scores.cases], bool)
     found["box_iou"] = Column(ours, theirs, False)
     found["best_iou"] = Column(scores.maps.best.max(1), scores.centre.best.max(1), False)
     found["box_acc"] = Column(_found(ours, used), _found(theirs, used), True)
-    found["top1_loc"] = Column(_found(ours, used, right), _found(theirs, used, right), True)
     return found
 
 
@@ -86,18 +85,18 @@ def _at(curves: np.ndarray, place: int | None) -> np.ndarray:
     return np.full(len(curves), np.nan) if place is None else curves[:, place].astype(np.float64)
 
 
-def _found(iou: np.ndarray, used: np.ndarray, right: np.ndarray | None = None) -> np.ndarray:
-    """1 where a box fits (and the class is right), 0 elsewhere, NaN for what is not used."""
-    hit = iou >= FOUND if right is None else (iou >= FOUND) & right
-    return np.where(used & np.isfinite(iou), hit.astype(np.float64), np.nan)
+def _found(iou: np.ndarray, used: np.ndarray) -> np.ndarray:
+    """1 where a box fits, 0 elsewhere, NaN for what is not used."""
+    return np.where(used & np.isfinite(iou), (iou >= FOUND).astype(np.float64), np.nan)
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Figures of G groups, metric by metric, with the estimates that gates compare."""
+    """Figures of G groups, metric by metric, with the estimates that gates compare: of the maps, and of their gain."""
 
     figures: dict[str, list[Figure]]
     estimates: dict[str, Estimates]
+    gains: dict[str, Estimates]
 
 
 def measure(scores: Scores, groups: np.ndarray, count: int, chosen: Chosen, level: float = 0.95) -> Measured:
@@ -107,37 +106,43 @@ def measure(scores: Scores, groups: np.ndarray, count: int, chosen: Chosen, leve
     """
     images = np.unique([case.image for case in scores.cases], return_inverse=True)[1]
     together = None if len(np.unique(images)) == len(images) else images
-    draw, z, every = Resampler(clusters=together), z_of(1 - level), np.arange(count)
-    figures: dict[str, list[Figure]] = {}
-    estimates: dict[str, Estimates] = {}
+    draw, measured = Resampler(clusters=together), Measured({}, {}, {})
     for name, column in columns(scores, chosen).items():
-        found = _estimates(draw, column.ours, groups, count, share=column.share)
+        ours = _estimates(draw, column.ours, groups, count, share=column.share)
         theirs = _estimates(draw, column.theirs, groups, count, share=column.share)
         gain = _estimates(draw, column.ours - column.theirs, groups, count, share=False)
-        low, high = found.limits(z, every)
-        gain_low, gain_high = gain.limits(z, every)
-        estimates[name] = found
-        figures[name] = [
-            Figure(name, int(found.total[g]), *map(float, (found.value[g], low[g], high[g], theirs.value[g])),
-                   *map(float, (gain.value[g], gain_low[g], gain_high[g], found.spread[g])))
-            for g in range(count)
-        ]  # fmt: skip
-    for name in SET_SCORES:
-        figures[name] = [_of_set(name, scores, images, groups == g, level) for g in range(count)]
-    return Measured(figures, estimates)
+        _add(measured, name, ours, gain, theirs.value, level)
+    for name, score in SET_SCORES.items():
+        found = set_estimates(score, scores.maps, scores.centre, images, groups, count)
+        _add(measured, name, found.ours, found.gain, found.baseline, level)
+    return measured
+
+
+def add_top1(measured: Measured, scores: Scores, chosen: Chosen, level: float) -> None:
+    """Add top-1 localisation to the figures of one group; `scores` has the maps of right and of wrong classes.
+
+    As on ImageNet, only images whose truth has one class count; the baseline has the same classes right.
+    """
+    found, groups = columns(scores, chosen)["box_acc"], np.zeros(len(scores.cases), int)
+    alone = np.array([case.alone for case in scores.cases], bool)
+    right = np.array([case.which == "own" and case.right for case in scores.cases], bool)
+    ours, theirs = (np.where(alone, some * right, np.nan) for some in (found.ours, found.theirs))
+    draw = Resampler()
+    gain = _estimates(draw, ours - theirs, groups, 1, share=False)
+    baseline = _estimates(draw, theirs, groups, 1, share=True).value
+    _add(measured, TOP1, _estimates(draw, ours, groups, 1, share=True), gain, baseline, level)
+
+
+def _add(measured: Measured, name: str, ours: Estimates, gain: Estimates, baseline: np.ndarray, level: float) -> None:
+    count, z = len(baseline), z_of(1 - level)
+    table = np.stack(
+        [ours.value, *ours.limits(z, np.arange(count)), baseline, gain.value, *gain.limits(z, np.arange(count))]
+    )
+    totals = ours.total.astype(int).tolist()
+    measured.figures[name] = [Figure(name, n, *row) for n, row in zip(totals, table.T.tolist())]
+    measured.estimates[name], measured.gains[name] = ours, gain
 
 
 def _estimates(draw: Resampler, values: np.ndarray, groups: np.ndarray, count: int, *, share: bool) -> Estimates:
     sample = Sample.of(values, groups, count)
-    found: Drawn | Any = draw.shares(sample) if share else draw.estimate(sample, Totals.mean)
-    return found
-
-
-def _of_set(name: str, scores: Scores, images: np.ndarray, members: np.ndarray, level: float) -> Figure:
-    if not members.any():
-        return Figure(name, 0, *[float("nan")] * 8)
-    some = scores.of(members)
-    found = set_figure(SET_SCORES[name], some.maps, some.centre, images[members], level)
-    half = (found.high - found.low) / 2 / z_of(1 - level)
-    return Figure(name, int(members.sum()), found.value, found.low, found.high, found.baseline, found.gain,
-                  found.gain_low, found.gain_high, half * float(np.sqrt(members.sum())))  # fmt: skip
+    return draw.shares(sample) if share else draw.estimate(sample, Totals.mean)

@@ -37,8 +37,8 @@ class Columns:
 
 @dataclass(frozen=True)
 class CaseInfo:
-    """What a case is, without its pixels. `right`: the map is of the predicted class; `held_apart`: its image only
-    serves to choose the threshold."""
+    """What a case is, without its pixels. `right`: the map is of the predicted class; `alone`: the truth of
+    the image has one class; `held_apart`: its image only serves to choose the threshold."""
 
     image: str
     name: str
@@ -47,6 +47,7 @@ class CaseInfo:
     which: str
     target: str
     right: bool
+    alone: bool
     held_apart: bool
     attributes: tuple[tuple[str, str], ...]
 
@@ -87,6 +88,7 @@ def scored(cases: Iterable[Case], thresholds: np.ndarray, calibrate: float) -> S
                 case.which,
                 case.map.name,
                 case.map.index == case.record.predicted,
+                case.alone,
                 held_apart(case.record.image, calibrate),
                 tuple(case.record.attributes.items()),
             )

@@ -1,0 +1,166 @@
+"""The evaluation of a run against its truth: scores, figures of all maps and of groups, gates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import CamxError, nearest
+from ..gates import GateResult
+from ..images.annotations.formats import read_truth
+from ..images.annotations.matching import matched
+from ..images.annotations.truth import Problems
+from .cases import Ground, cases
+from .figures import Chosen, Measured, add_top1, measure
+from .folder import ExplainedRun
+from .gating import Gate
+from .names import ClassMatcher, read_synonyms
+from .options import LocaliseOptions
+from .scores import Scores, scored
+from .thresholds import AUTO, chosen, thresholds_with
+
+CLASS = "class"
+
+
+@dataclass(frozen=True)
+class Grouped:
+    """The groups of one attribute, and their figures."""
+
+    by: str
+    names: tuple[str, ...]
+    measured: Measured
+
+
+@dataclass(frozen=True)
+class MapSet:
+    """The maps of one method. `scores`: of maps of the truth's own class; `other`: where there is none, of maps of the
+    predicted class, which are measured apart. `whole` and `groups` are of the former."""
+
+    method: str
+    layer: str
+    chosen: Chosen
+    scores: Scores
+    other: Scores
+    whole: Measured
+    whole_other: Measured
+    groups: tuple[Grouped, ...]
+
+
+@dataclass(frozen=True)
+class Localisation:
+    """What came of it. `images`: how many have a score; `thresholds`: those of the box curves."""
+
+    run: ExplainedRun
+    options: LocaliseOptions
+    truth_format: str
+    images: int
+    sets: tuple[MapSet, ...]
+    thresholds: np.ndarray
+    problems: Problems
+    notes: tuple[str, ...]
+    gates: tuple[GateResult, ...]
+
+
+def localise(path: str, options: LocaliseOptions) -> Localisation:
+    """Evaluate the run of `camx explain` in `path`; reads its rows and changes nothing.
+
+    Raises `CamxError` for a run that is not finished, a truth that cannot be read or fits no image, and for an option
+    that does not fit.
+    """
+    gates = [Gate.parse(text) for text in options.fail_if]
+    thresholds = thresholds_with(options.threshold)
+    run = ExplainedRun(path, partial=options.partial)
+    truth = read_truth(options.truth, options.truth_format)
+    matcher = ClassMatcher(read_synonyms(options.names) if options.names else None)
+    images = matched(truth.images, run.names(), run.base, stems=truth.stems, problems=truth.problems)
+    if not images:
+        raise CamxError(
+            f"None of the {len(truth.images)} images of {options.truth!r} is in {path!r}. "
+            f"The truth names {_example(one.name for one in truth.images)}, the run {_example(run.names())}."
+        )
+    ground = Ground(images, matcher, run.classes, run.orientation, truth.problems)
+    scores = scored(cases(run.rows(), ground), thresholds, options.calibrate)
+    if not scores.cases:
+        reasons = ", ".join(f"{reason} ({count})" for reason, count in truth.problems.counts().items())
+        raise CamxError(
+            f"No map of {path!r} can be scored against {options.truth!r}: {reasons or 'it has no objects'}."
+        )
+    sets = tuple(_map_set(scores, method, thresholds, options, gates) for method in _methods(scores))
+    return Localisation(
+        run=run,
+        options=options,
+        truth_format=truth.format,
+        images=len({case.image for case in scores.cases}),
+        sets=sets,
+        thresholds=thresholds,
+        problems=truth.problems,
+        notes=(*truth.notes, *_notes(sets, options)),
+        gates=tuple(
+            result for gate in gates for one in sets for result in gate.judged(one, options, several=len(sets) > 1)
+        ),
+    )
+
+
+def _example(names: object) -> str:
+    return repr(next(iter(names), ""))  # type: ignore[call-overload]
+
+
+def _methods(scores: Scores) -> list[str]:
+    return list(dict.fromkeys(case.method for case in scores.cases))
+
+
+def _map_set(
+    scores: Scores, method: str, thresholds: np.ndarray, options: LocaliseOptions, gates: Sequence[Gate]
+) -> MapSet:
+    of_method = scores.of(np.array([case.method == method for case in scores.cases]))
+    place = chosen(of_method, thresholds, options.threshold)
+    own_class = np.array([case.which == "own" for case in of_method.cases])
+    own, other = of_method.of(own_class), of_method.of(~own_class)
+    wanted = dict.fromkeys([CLASS, *options.by, *(gate.condition.by for gate in gates if gate.condition.by)])
+    whole = _whole(own, place, options)
+    add_top1(whole, of_method, place, options.confidence)
+    return MapSet(
+        method=method,
+        layer=of_method.cases[0].layer,
+        chosen=place,
+        scores=own,
+        other=other,
+        whole=whole,
+        whole_other=_whole(other, place, options),
+        groups=tuple(_grouped(own, by, place, options) for by in wanted) if own.cases else (),
+    )
+
+
+def _whole(scores: Scores, place: Chosen, options: LocaliseOptions) -> Measured:
+    return measure(scores, np.zeros(len(scores.cases), int), 1, place, options.confidence)
+
+
+def _grouped(scores: Scores, by: str, place: Chosen, options: LocaliseOptions) -> Grouped:
+    """Raises `CamxError` for an attribute that no image has."""
+    values = [case.name if by == CLASS else dict(case.attributes).get(by, "") for case in scores.cases]
+    names = sorted({value for value in values if value})
+    if not names:
+        known = [CLASS, *dict.fromkeys(name for case in scores.cases for name, _ in case.attributes)]
+        hint = nearest(by, known) or f" There are {', '.join(known)}."
+        raise CamxError(f"There is no attribute {by!r}.{hint}")
+    places = {name: place for place, name in enumerate(names)}
+    groups = np.array([places.get(value, -1) for value in values])
+    return Grouped(by, tuple(names), measure(scores, groups, len(names), place, options.confidence))
+
+
+def _notes(sets: Sequence[MapSet], options: LocaliseOptions) -> list[str]:
+    notes = []
+    for one in sets:
+        if not one.scores.cases:
+            notes.append(
+                f"{one.method}: no map is of a class of the truth, so the maps of the predicted classes are scored. "
+                "Explain with --target label, or say with --names which class is which."
+            )
+        elif one.chosen.ours is None and options.threshold == AUTO:
+            notes.append(
+                f"{one.method}: no threshold can be chosen, since no box fits on the images held apart; "
+                "give more images or --threshold."
+            )
+    return notes
