@@ -76,6 +76,8 @@ def test_a_hole_is_taken_off_the_area_and_not_of_the_outline() -> None:
     (part,) = parts(heat, 0.5)
     assert part.box == (0.0, 0.0, 7.0, 7.0)
     # The hole is the diamond with half diagonals of half a pixel.
+    (hole,) = part.holes
+    assert sorted(map(tuple, hole.tolist())) == [(3.0, 3.5), (3.5, 3.0), (3.5, 4.0), (4.0, 3.5)]
     assert part.area == pytest.approx(49 - 0.5)
 
 

@@ -35,11 +35,12 @@ class Part:
     """One connected part of a map above a threshold.
 
     `outline` n×2: the corners x, y of its outer edge in pixels (the centre of the first pixel is 0.5, 0.5), the first
-    one not repeated. `area`: pixels² within it, its holes taken off. `peak`: the largest value in it, `at` the x, y
-    of that (the middle, where several pixels have it).
+    one not repeated; `holes` are the inner edges. `area`: pixels² between them. `peak`: the largest value in it, `at`
+    the x, y of that (the middle, where several pixels have it).
     """
 
     outline: np.ndarray
+    holes: tuple[np.ndarray, ...]
     area: float
     peak: float
     at: tuple[float, float]
@@ -64,15 +65,18 @@ def parts(heat: np.ndarray, threshold: float) -> list[Part]:
     field = np.pad(np.pad(heat.astype(np.float64), 1, mode="edge"), 1, constant_values=-np.inf)
     nodes = np.pad(np.pad(number, 1, mode="edge"), 1)
     areas, outlines = np.zeros(count + 1), dict[int, np.ndarray]()
+    holes: dict[int, list[np.ndarray]] = {part: [] for part in range(1, count + 1)}
     for points, part in _loops(field, nodes, threshold):
         area = _signed_area(points)
         areas[part] += area
         if area > 0:
             outlines[part] = points
+        else:
+            holes[part].append(points)
     found = []
     for part in range(1, count + 1):
         peak, at = _peak(heat, number == part)
-        found.append(Part(outlines[part], float(areas[part]), peak, at))
+        found.append(Part(outlines[part], tuple(holes[part]), float(areas[part]), peak, at))
     return sorted(found, key=lambda one: -one.area)
 
 

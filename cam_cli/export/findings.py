@@ -1,0 +1,203 @@
+"""What is found in the maps of a run: parts above a threshold, in pixels of the upright pictures."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ..errors import CamxError, nearest
+from ..evaluation.files import FOLDER, SUMMARY
+from ..evaluation.folder import ExplainedRun
+from ..evaluation.journal import ImageRecord, MapRecord, image_record
+from ..images.annotations.rasterise import filled
+from ..images.geometry import fitted
+from ..maps.contours import Part, parts, simplified
+from ..maps.sketch import enlarged
+from ..maps.thresholds import otsu
+from .options import AUTO, ExportOptions
+
+#: Long side of the raster on which parts are outlined.
+LONG_SIDE = 256
+#: How far an outline may be off after corners are dropped: pixels of the picture, or this share of its long side.
+_TOLERANCE, _TOLERANCE_SHARE = 0.25, 1 / 2000
+
+
+@dataclass(frozen=True)
+class Found:
+    """One part of a map, in pixels of the picture (the edges of the picture are 0 and its size).
+
+    `outline` and `holes` n×2; `box` left, top, right, bottom; `point` the x, y of its largest value; `area` in pixels²;
+    `threshold` as a share of the peak.
+    """
+
+    name: str
+    probability: float
+    method: str
+    layer: str
+    threshold: float
+    outline: np.ndarray
+    holes: tuple[np.ndarray, ...]
+    area: float
+    point: tuple[float, float]
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        (left, top), (right, bottom) = self.outline.min(0), self.outline.max(0)
+        return float(left), float(top), float(right), float(bottom)
+
+    def mask(self, width: int, height: int) -> np.ndarray:
+        """The pixels of a picture whose centres lie in the part: bool height×width."""
+        inside = filled(self.outline, width, height)
+        for hole in self.holes:
+            inside &= ~filled(hole, width, height)
+        return inside
+
+
+@dataclass(frozen=True)
+class ImageFindings:
+    """An explained image and what was found in it, the most probable class first."""
+
+    image: str
+    width: int
+    height: int
+    found: tuple[Found, ...]
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """`value`: a share of the peak, None for Otsu's of each map. `origin`: where it comes from, in words."""
+
+    value: float | None
+    origin: str
+
+
+@dataclass(frozen=True)
+class Exported:
+    """All findings of a run, with where they come from: read again for each format, never held together."""
+
+    run: ExplainedRun
+    options: ExportOptions
+    method: str
+    threshold: Threshold
+    names: tuple[str, ...]
+    provenance: dict[str, Any]
+
+    def in_shape(self, shape: str) -> Exported:
+        """The same findings, told as another shape."""
+        return replace(self, options=replace(self.options, shape=shape))
+
+    def records(self) -> Iterator[ImageRecord]:
+        """The explained images, in input order."""
+        return filter(None, map(image_record, self.run.rows()))
+
+    def images(self) -> Iterator[ImageFindings]:
+        """The explained images with what was found in them, in input order."""
+        for record in self.records():
+            yield ImageFindings(record.image, record.width, record.height, tuple(self._of(record)))
+
+    def _of(self, record: ImageRecord) -> Iterator[Found]:
+        for one in sorted(record.maps, key=lambda one: -one.probability):
+            if one.method == self.method and one.probability >= self.options.min_prob:
+                yield from found_in(one, record.size, self.threshold.value, self.options)
+
+
+def found_in(one: MapRecord, size: tuple[int, int], threshold: float | None, options: ExportOptions) -> Iterator[Found]:
+    """The parts of a map over a picture of a size, the largest first; none of a blank map."""
+    heat = None if one.cells is None else enlarged(one.cells, *size, LONG_SIDE)
+    if heat is None:
+        return
+    tau = otsu(heat) if threshold is None else threshold
+    columns, rows = fitted(*size, LONG_SIDE)
+    scale = np.array([size[0] / columns, size[1] / rows])
+    large = [part for part in parts(heat, tau) if part.area >= options.least_area * columns * rows]
+    for part in large[:1] if options.parts == "largest" else large:
+        yield _placed(part, one, tau, scale, max(_TOLERANCE, _TOLERANCE_SHARE * max(size)))
+
+
+def _placed(part: Part, one: MapRecord, tau: float, scale: np.ndarray, tolerance: float) -> Found:
+    return Found(
+        name=one.name,
+        probability=one.probability,
+        method=one.method,
+        layer=one.layer,
+        threshold=tau,
+        outline=simplified(part.outline * scale, tolerance),
+        holes=tuple(simplified(hole * scale, tolerance) for hole in part.holes),
+        area=part.area * float(scale.prod()),
+        point=(part.at[0] * float(scale[0]), part.at[1] * float(scale[1])),
+    )
+
+
+def findings(path: str, options: ExportOptions, version: str) -> Exported:
+    """Look through the run of `camx explain` in `path`; reads its rows and changes nothing.
+
+    Raises `CamxError` for a run that is not finished, and where it is not clear which maps are meant.
+    """
+    run = ExplainedRun(path, partial=options.partial)
+    methods, names = dict[str, str](), defaultdict[str, set[str]](set)
+    for record in filter(None, map(image_record, run.rows())):
+        for one in record.maps:
+            methods.setdefault(one.method, one.layer)
+            if one.probability >= options.min_prob:
+                names[one.method].add(one.name)
+    method = _method(list(methods), options.method, path)
+    threshold = _threshold(run, method, options)
+    fingerprint = run.record.get("fingerprint") or {}
+    provenance = {
+        "source": "camx",
+        "version": version,
+        "model": fingerprint.get("model", ""),
+        "weights": fingerprint.get("weights", ""),
+        "method": method,
+        "layer": methods.get(method, ""),
+        "threshold": threshold.value if threshold.value is not None else "otsu",
+        "threshold_from": threshold.origin,
+        "parts": options.parts,
+        "finished": run.record.get("finished", ""),
+    }
+    return Exported(run, options, method, threshold, tuple(sorted(names[method])), provenance)
+
+
+def _method(methods: list[str], wanted: str | None, path: str) -> str:
+    if wanted is None:
+        if len(methods) > 1:
+            raise CamxError(f"{path!r} has maps of {', '.join(methods)}. Say with --method which ones are meant.")
+        return methods[0] if methods else ""
+    if methods and wanted not in methods:
+        hint = nearest(wanted, methods) or f" It has {', '.join(methods)}."
+        raise CamxError(f"{path!r} has no maps of --method {wanted!r}.{hint}")
+    return wanted
+
+
+def _threshold(run: ExplainedRun, method: str, options: ExportOptions) -> Threshold:
+    if options.fixed is not None:
+        return Threshold(options.fixed, "given")
+    if options.threshold == AUTO:
+        calibrated = _calibrated(run, method)
+        if calibrated is not None:
+            return calibrated
+        return Threshold(None, "Otsu's of each map, since `camx evaluate` has found none for this run")
+    return Threshold(None, "Otsu's of each map")
+
+
+def _calibrated(run: ExplainedRun, method: str) -> Threshold | None:
+    """What `camx evaluate` has found for the maps of a method; None where it has not, or for another run."""
+    try:
+        with open(os.path.join(run.path, FOLDER, SUMMARY), encoding="utf-8") as file:
+            summary = json.load(file)
+        if summary["run"]["fingerprint"] != run.record.get("fingerprint"):
+            return None
+        for one in summary["maps"]:
+            if one["method"] == method and one["threshold"]["value"] is not None:
+                apart = one["threshold"]["maps_held_apart"]
+                how = f"calibrated on {apart} maps" if one["threshold"]["how"] == "calibrated" else "given"
+                return Threshold(float(one["threshold"]["value"]), f"`camx evaluate`, {how}")
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return None

@@ -1,0 +1,86 @@
+"""Label Studio's tasks with predictions, and the labelling interface that shows them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
+from xml.sax.saxutils import quoteattr
+
+import numpy as np
+
+from .findings import Exported, Found, ImageFindings
+
+#: For each shape the control of the interface, and its kind of result.
+_CONTROLS = {
+    "box": ("RectangleLabels", "rectanglelabels"),
+    "polygon": ("PolygonLabels", "polygonlabels"),
+    "point": ("KeyPointLabels", "keypointlabels"),
+}
+#: Width of a point, in percent of the picture.
+_POINT = 0.75
+
+
+def label_studio_files(exported: Exported) -> Iterator[tuple[str, Iterator[bytes]]]:
+    """`label-studio.json`, the tasks, and `label-studio.xml`, the interface that is set up before they are imported."""
+    yield "label-studio.xml", iter([_interface(exported)])
+    yield "label-studio.json", _tasks(exported)
+
+
+def _interface(exported: Exported) -> bytes:
+    control = _CONTROLS[exported.options.shape][0]
+    labels = "".join(f"    <Label value={quoteattr(name)}/>\n" for name in exported.names)
+    return (
+        f'<View>\n  <Image name="image" value="$image"/>\n  <{control} name="label" toName="image">\n'
+        f"{labels}  </{control}>\n</View>\n"
+    ).encode("utf-8", "backslashreplace")
+
+
+def _tasks(exported: Exported) -> Iterator[bytes]:
+    yield b"["
+    for number, image in enumerate(exported.images()):
+        yield (b"," if number else b"") + b"\n" + json.dumps(_task(exported, image), ensure_ascii=True).encode()
+    yield b"\n]\n"
+
+
+def _task(exported: Exported, image: ImageFindings) -> dict[str, Any]:
+    about = exported.provenance
+    version = f"camx {about['version']}, {about['method']}, threshold {about['threshold']} ({about['threshold_from']})"
+    results = [_result(found, image, place, exported.options.shape) for place, found in enumerate(image.found)]
+    score = max((found.probability for found in image.found), default=0.0)
+    return {
+        "data": {"image": exported.options.image_root + quote(image.image, errors="surrogateescape")},
+        "predictions": [{"model_version": version, "score": round(score, 6), "result": results}],
+    }
+
+
+def _result(found: Found, image: ImageFindings, place: int, shape: str) -> dict[str, Any]:
+    name = f"{image.image}:{place}".encode("utf-8", "surrogateescape")
+    kind = _CONTROLS[shape][1]
+    return {
+        "id": hashlib.sha256(name).hexdigest()[:10],
+        "type": kind,
+        "from_name": "label",
+        "to_name": "image",
+        "original_width": image.width,
+        "original_height": image.height,
+        "image_rotation": 0,
+        "score": round(found.probability, 6),
+        "value": {**_place(found, image, shape), kind: [found.name]},
+    }
+
+
+def _place(found: Found, image: ImageFindings, shape: str) -> dict[str, Any]:
+    """Where it is, in percent of the upright picture."""
+    percent = 100 / np.array([image.width, image.height])
+    if shape == "polygon":
+        return {"points": np.round(found.outline * percent, 4).tolist(), "closed": True}
+    if shape == "point":
+        x, y = np.round(np.array(found.point) * percent, 4).tolist()
+        return {"x": x, "y": y, "width": _POINT}
+    left, top, right, bottom = found.box
+    x, y = np.round(np.array([left, top]) * percent, 4).tolist()
+    width, height = np.round(np.array([right - left, bottom - top]) * percent, 4).tolist()
+    return {"x": x, "y": y, "width": width, "height": height, "rotation": 0}

@@ -1,0 +1,34 @@
+"""Names of files that belong to an image by its stem."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from .findings import Exported, ImageFindings
+
+
+def by_stem(exported: Exported) -> Iterator[tuple[str, ImageFindings]]:
+    """The images with their names without extension; those of `unnamed` are left out."""
+    taken = set[str]()
+    for image in exported.images():
+        stem = os.path.splitext(image.image)[0]
+        if _is_free(stem, taken):
+            taken.add(stem)
+            yield stem, image
+
+
+def unnamed(exported: Exported) -> list[str]:
+    """The images that get no file: an earlier one has the same stem, or the name leads out of the folder."""
+    taken, found = set[str](), []
+    for record in exported.records():
+        stem = os.path.splitext(record.image)[0]
+        if not _is_free(stem, taken):
+            found.append(record.image)
+        taken.add(stem)
+    return found
+
+
+def _is_free(stem: str, taken: set[str]) -> bool:
+    parts = stem.replace("\\", "/").split("/")
+    return stem not in taken and not os.path.isabs(stem) and not {"", ".", ".."} & set(parts)

@@ -1,0 +1,43 @@
+"""YOLO's text files and data.yaml."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import yaml
+
+from .findings import Exported, Found, ImageFindings
+from .stems import by_stem
+
+
+def yolo_files(exported: Exported) -> Iterator[tuple[str, Iterator[bytes]]]:
+    """`data.yaml`, and for every image `labels/<name without extension>.txt`, empty where nothing was found."""
+    numbers = {name: number for number, name in enumerate(exported.names)}
+    yield "data.yaml", iter([_description(exported)])
+    for stem, image in by_stem(exported):
+        lines = [_line(found, image, numbers[found.name], exported.options.shape) for found in image.found]
+        yield f"labels/{stem}.txt", iter(["".join(lines).encode("ascii")])
+
+
+def _description(exported: Exported) -> bytes:
+    """The images are expected beside the labels, in `images/`. Without `path` that is beside this file, not in the
+    working folder."""
+    content = {
+        "train": "images",
+        "val": "images",
+        "names": dict(enumerate(exported.names)),
+        "camx": dict(exported.provenance),
+    }
+    text: str = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+    return text.encode("utf-8", "backslashreplace")
+
+
+def _line(found: Found, image: ImageFindings, number: int, shape: str) -> str:
+    if shape == "polygon":
+        shares = np.clip(found.outline / (image.width, image.height), 0, 1).ravel().tolist()
+    else:
+        left, top, right, bottom = found.box
+        shares = [(left + right) / 2 / image.width, (top + bottom) / 2 / image.height,
+                  (right - left) / image.width, (bottom - top) / image.height]  # fmt: skip
+    return " ".join([str(number), *(f"{share:.6f}" for share in shares)]) + "\n"
