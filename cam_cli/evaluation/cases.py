@@ -10,7 +10,8 @@ from typing import Literal
 from ..images.annotations.truth import Problems, TruthImage, TruthObject
 from ..images.annotations.upright import upright
 from ..images.orientation import Orientation
-from .journal import ImageRecord, MapRecord, Row, image_record
+from ..outputs.rows import ImageRow
+from .journal import ImageRecord, MapRecord, image_record
 from .names import ClassMatcher
 from .raster import TruthRaster, truth_raster
 
@@ -43,7 +44,7 @@ class Ground:
     problems: Problems
 
 
-def cases(rows: Iterable[Row], ground: Ground) -> Iterator[Case]:
+def cases(rows: Iterable[ImageRow], ground: Ground) -> Iterator[Case]:
     """The cases of all rows, image by image, in their order. What cannot be scored becomes a problem."""
     for row in rows:
         image = row["image"]

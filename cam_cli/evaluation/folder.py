@@ -1,4 +1,4 @@
-"""The run that is evaluated: its rows, where its images lie, and how they are held."""
+"""The run that is evaluated: its rows, the classes of its network, and how its images are held."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from PIL import Image
 
 from ..errors import CamxError
 from ..images.orientation import Orientation, orientation_of
-from ..report.run import EXPLAIN, Run
-from .journal import Row
+from ..outputs.record import RunRecord
+from ..outputs.rows import ImageRow
+from ..outputs.run_folder import EXPLAIN, RunFolder
 
 
 class ExplainedRun:
@@ -20,34 +21,43 @@ class ExplainedRun:
     """
 
     def __init__(self, path: str, *, partial: bool) -> None:
-        self._run = Run.read(path)
-        self.path, self.record = path, self._run.record
-        if self._run.kind != EXPLAIN:
-            raise CamxError(f"{path!r} holds results of `camx {self._run.kind}`. Give the --output of `camx explain`.")
-        state = self.record.get("state", "running")
-        if state != "finished" and not partial:
+        self._folder = RunFolder.read(path)
+        self.path = path
+        if self._folder.command != EXPLAIN:
+            raise CamxError(f"{path!r} holds results of `camx {self._folder.command}`. Give those of `camx explain`.")
+        if not self._folder.complete and not partial:
             raise CamxError(
-                f"The run in {path!r} is not finished (it is {state}): half of a sorted folder is its first classes. "
-                "Finish it with the same command, or give --partial."
+                f"The run in {path!r} is not finished (it is {self._folder.state}): half of a sorted folder is its "
+                "first classes. Finish it with the same command, or give --partial."
             )
+
+    @property
+    def record(self) -> RunRecord:
+        """The content of `run.json`."""
+        return self._folder.record
 
     @property
     def base(self) -> str:
         """The folder in which the names of the images start."""
-        return str((self.record.get("fingerprint") or {}).get("inputs", ""))
+        return self._folder.inputs
 
     @property
     def classes(self) -> tuple[str, ...]:
         """The names of the network's classes; empty where the run does not tell them."""
-        names = self.record.get("classes")
-        return tuple(map(str, names)) if isinstance(names, list) else ()
+        return tuple(self.record.get("classes", ()))
 
-    def rows(self) -> Iterator[Row]:
+    @property
+    def images(self) -> list[str]:
+        """The names of the images, in input order."""
+        return self._folder.images
+
+    def rows(self) -> Iterator[ImageRow]:
         """The rows of all images, in input order."""
-        return self._run.rows()[1]
+        return self._folder.rows()
 
-    def names(self) -> list[str]:
-        return [row["image"] for row in self.rows()]
+    def notes(self) -> list[str]:
+        """Sentences on damaged lines that are left out."""
+        return self._folder.problems()
 
     def orientation(self, image: str) -> Orientation | None:
         """How the camera held an image, by its file; None where that is no longer there."""

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from ..maps import sketch
-
-Row = Mapping[str, Any]
+from ..outputs.rows import ImageRow, MapRow
 
 
 @dataclass(frozen=True)
 class MapRecord:
-    """One map of an image: its method, layer and class, its probability, and its sketch h×w uint8.
+    """One map of an image: its method, layer and class, its probability, and its sketch h×w.
 
-    `cells` is None where the map shows nothing.
+    `cells` is None where the map shows nothing for its class.
     """
 
     method: str
@@ -46,31 +44,30 @@ class ImageRecord:
         return self.width, self.height
 
 
-def image_record(row: Row) -> ImageRecord | None:
+def image_record(row: ImageRow) -> ImageRecord | None:
     """What a row says; None for one without maps (a failed image)."""
-    if not row.get("maps") or not row.get("width") or not row.get("height"):
+    if not row.get("maps") or "width" not in row or "height" not in row:
         return None
-    top = row.get("top") or [{}]
-    maps = tuple(_map_record(one) for one in row["maps"] if one.get("concept") is None)
+    top = row.get("top", [])
     return ImageRecord(
         image=row["image"],
-        width=int(row["width"]),
-        height=int(row["height"]),
-        maps=maps,
-        predicted=top[0].get("index"),
-        label=str(row.get("label") or ""),
+        width=row["width"],
+        height=row["height"],
+        maps=tuple(_map_record(one) for one in row["maps"] if "target_index" in one and "concept" not in one),
+        predicted=top[0]["index"] if top else None,
+        label=row.get("label", ""),
         label_index=row.get("label_index"),
-        attributes=row.get("attributes") or {},
+        attributes=row.get("attributes", {}),
     )
 
 
-def _map_record(one: Mapping[str, Any]) -> MapRecord:
-    cells = sketch.decode(one["sketch"]) if one.get("sketch") else None
+def _map_record(one: MapRow) -> MapRecord:
+    cells = sketch.decode(one["sketch"]) if "sketch" in one else None
     return MapRecord(
-        method=one["method"],
+        method=one.get("method", ""),
         layer=one.get("layer", ""),
-        index=int(one["target_index"]),
-        name=str(one["target_name"]),
-        probability=float(one.get("target_prob") or 0.0),
-        cells=cells if cells is not None and cells.any() else None,
+        index=one["target_index"],
+        name=one.get("target_name", str(one["target_index"])),
+        probability=one.get("target_prob", 0.0),
+        cells=cells if cells is not None and (cells > 0).any() else None,
     )

@@ -74,11 +74,11 @@ def localise(path: str, options: LocaliseOptions) -> Localisation:
     run = ExplainedRun(path, partial=options.partial)
     truth = read_truth(options.truth, options.truth_format)
     matcher = ClassMatcher(read_synonyms(options.names) if options.names else None)
-    images = matched(truth.images, run.names(), run.base, stems=truth.stems, problems=truth.problems)
+    images = matched(truth.images, run.images, run.base, stems=truth.stems, problems=truth.problems)
     if not images:
         raise CamxError(
             f"None of the {len(truth.images)} images of {options.truth!r} is in {path!r}. "
-            f"The truth names {_example(one.name for one in truth.images)}, the run {_example(run.names())}."
+            f"The truth names {_example(one.name for one in truth.images)}, the run {_example(run.images)}."
         )
     ground = Ground(images, matcher, run.classes, run.orientation, truth.problems)
     scores = scored(cases(run.rows(), ground), thresholds, options.calibrate)
@@ -96,7 +96,7 @@ def localise(path: str, options: LocaliseOptions) -> Localisation:
         sets=sets,
         thresholds=thresholds,
         problems=truth.problems,
-        notes=(*truth.notes, *_notes(sets, options)),
+        notes=(*run.notes(), *truth.notes, *_notes(sets, options)),
         gates=tuple(
             result for gate in gates for one in sets for result in gate.judged(one, options, several=len(sets) > 1)
         ),
