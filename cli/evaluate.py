@@ -3,86 +3,56 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from cam_cli.errors import CamxError
+from cam_cli.evaluation.options import LocaliseOptions
+from cam_cli.options import OUTPUT, Flag
 
-from . import flags
-from .console import fail, out, out_json
-from .options import BEHAVIOUR, EXPLANATION, INPUT, OUTPUT, option, words
+from .bind import Command
+from .config import CONFIG
+from .run_command import AsJson, Quiet
+from .terminal import fail, out, out_json
 
 if TYPE_CHECKING:
-    from cam_cli.evaluation.localise import Localisation, MapSet
-
-Truth = Annotated[
-    str | None,
-    option(INPUT, "--truth", help="Boxes or masks: COCO JSON, a folder of VOC, YOLO or mask files, or a CSV."),
-]
-TruthFormat = Annotated[str, option(INPUT, "--truth-format", help="auto, coco, voc, yolo, csv, masks.")]
-Names = Annotated[
-    str | None, option(INPUT, "--names", help="CSV truth,model: which class of the network a class of the truth is.")
-]
-_THRESHOLD_HELP = "Of the boxes, a share of the peak; auto: the best one for the images held apart."
-Threshold = Annotated[str, option(EXPLANATION, "--threshold", help=_THRESHOLD_HELP)]
-Calibrate = Annotated[float, option(EXPLANATION, "--calibrate", help="Share of the images held apart for that.")]
-By = Annotated[str | None, option(EXPLANATION, "--by", help="Attributes whose groups are measured, with commas.")]
-MinGroup = Annotated[int, option(EXPLANATION, "--min-group", help="Smaller groups are not judged.", min=1)]
-Confidence = Annotated[float, option(EXPLANATION, "--confidence", help="Level of the intervals.")]
-_FAIL_HELP = "Exit with 1 where this holds for sure: 'pointing < 0.8', 'energy_gain < 0.1'. Repeatable."
-FailIf = Annotated[list[str] | None, option(BEHAVIOUR, "--fail-if", help=_FAIL_HELP)]
-Partial = Annotated[bool, option(BEHAVIOUR, "--partial", help="Take a run that is not finished.")]
-JUnit = Annotated[str | None, option(OUTPUT, "--junit", help="Write the gates as JUnit XML to this file.")]
-Output = Annotated[str | None, option(OUTPUT, "--output", "-o", help="Folder for the figures. [default: OUT/evaluate]")]
+    from cam_cli.evaluation.records import Localisation, MapSet
 
 
-def evaluate(
-    run: Annotated[str, typer.Argument(metavar="OUT", help="The --output of `camx explain`.")],
-    truth: Truth = None,
-    truth_format: TruthFormat = "auto",
-    names: Names = None,
-    threshold: Threshold = "auto",
-    calibrate: Calibrate = 0.2,
-    by: By = None,
-    min_group: MinGroup = 10,
-    confidence: Confidence = 0.95,
-    fail_if: FailIf = None,
-    partial: Partial = False,
-    output: Output = None,
-    junit: JUnit = None,
-    as_json: flags.AsJson = False,
-    quiet: flags.Quiet = False,
-) -> int:
+@dataclass(frozen=True)
+class EvaluateJob:
+    """Which run, against which truth."""
+
+    run: Annotated[str, Flag("The --output of `camx explain`.", argument=True, metavar="OUT")]
+    localise: LocaliseOptions = LocaliseOptions()
+    output: Annotated[
+        str | None, Flag("Folder for the figures; OUT/evaluate if none is given.", short="-o", panel=OUTPUT)
+    ] = None
+    junit: Annotated[
+        str | None, Flag("Write the gates as JUnit XML to this file.", panel=OUTPUT, example="gates.xml")
+    ] = None
+    config: Annotated[str | None, CONFIG] = None
+    as_json: AsJson = False
+    quiet: Quiet = False
+
+
+def evaluate(job: EvaluateJob) -> int:
     """Score the maps of a run against boxes or masks; needs no model. Exit code 1 where a gate fails."""
     from cam_cli.evaluation.files import FOLDER, junit_file, summary, write_files
     from cam_cli.evaluation.localise import localise
-    from cam_cli.evaluation.options import LocaliseOptions
     from cam_cli.gates import append_step_summary, exit_code, gates_table
     from cam_cli.outputs.store import write_file
 
-    if truth is None:
-        raise CamxError("`camx evaluate` needs to know where the objects are. Give --truth FILE or a folder.")
-    options = LocaliseOptions(
-        truth=truth,
-        truth_format=truth_format,
-        names=names,
-        threshold=threshold,
-        calibrate=calibrate,
-        by=words("--by", by) if by else (),
-        fail_if=tuple(fail_if or ()),
-        min_group=min_group,
-        confidence=confidence,
-        partial=partial,
-    )
-    found = localise(run, options)
-    write_files(found, output or os.path.join(run, FOLDER))
-    if junit:
-        write_file(junit, junit_file(found))
+    if job.localise.truth is None:
+        raise CamxError("`camx evaluate` needs to know where the objects are.", "Give --truth FILE or a folder.")
+    found = localise(job.run, job.localise)
+    write_files(found, job.output or os.path.join(job.run, FOLDER))
+    if job.junit:
+        write_file(job.junit, junit_file(found))
     append_step_summary(gates_table(found.gates))
-    if as_json:
+    if job.as_json:
         out_json(summary(found))
-    elif not quiet:
+    elif not job.quiet:
         out("\n".join(_lines(found)))
     for gate in found.gates:
         if gate.verdict != "pass":
@@ -115,3 +85,13 @@ def _of_set(found: Localisation, one: MapSet) -> list[str]:
             interval = f"[{figure.low:.3f}, {figure.high:.3f}]"
             lines.append(f"  {name:<15} {figure.value:.3f} {interval}   centre {figure.baseline:.3f}   n = {figure.n}")
     return lines
+
+
+COMMAND = Command(
+    evaluate,
+    examples={
+        "camx evaluate camx-out --truth instances.json": "every score beside that of a map in the middle",
+        "camx evaluate camx-out --truth labels/ --fail-if 'pointing < 0.8'": "exit code 1 where that holds for sure",
+    },
+    page="evaluate.md",
+)

@@ -3,73 +3,48 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from typing import Annotated
 
-import typer
+from cam_cli.export.options import ExportOptions
+from cam_cli.options import OUTPUT, Flag
 
-from . import flags
-from .console import out, out_json
-from .options import BEHAVIOUR, EXPLANATION, OUTPUT, option, words
-
-Format = Annotated[str, option(OUTPUT, "--format", help="coco, yolo, label-studio, csv, masks; several with commas.")]
-Shape = Annotated[
-    str, option(EXPLANATION, "--shape", help="box, polygon, mask, point; auto: as is usual in the format.")
-]
-_THRESHOLD_HELP = "Share of the peak, otsu, or auto: the one that `camx evaluate` has found, else otsu."
-Threshold = Annotated[str, option(EXPLANATION, "--threshold", help=_THRESHOLD_HELP)]
-Parts = Annotated[str, option(EXPLANATION, "--parts", help="Of each map the largest part, or all.")]
-MinArea = Annotated[str, option(EXPLANATION, "--min-area", help="Leave out parts below this share of the picture.")]
-MinProb = Annotated[float, option(EXPLANATION, "--min-prob", help="Leave out maps of less probable classes.")]
-Method = Annotated[str | None, option(EXPLANATION, "--method", help="Whose maps, where the run has several methods.")]
-ImageRoot = Annotated[
-    str, option(OUTPUT, "--image-root", help="What stands before the names of images in Label Studio: an address.")
-]
-Partial = Annotated[bool, option(BEHAVIOUR, "--partial", help="Take a run that is not finished.")]
-Output = Annotated[str | None, option(OUTPUT, "--output", "-o", help="Folder for the files. [default: OUT/export]")]
+from .bind import Command
+from .config import CONFIG
+from .run_command import AsJson, Quiet
+from .terminal import out, out_json
 
 
-def export(
-    run: Annotated[str, typer.Argument(metavar="OUT", help="The --output of `camx explain`.")],
-    formats: Format = "coco",
-    shape: Shape = "auto",
-    threshold: Threshold = "auto",
-    parts: Parts = "largest",
-    min_area: MinArea = "0.1%",
-    min_prob: MinProb = 0.0,
-    method: Method = None,
-    image_root: ImageRoot = "/data/local-files/?d=",
-    output: Output = None,
-    partial: Partial = False,
-    as_json: flags.AsJson = False,
-    quiet: flags.Quiet = False,
-) -> int:
+@dataclass(frozen=True)
+class ExportJob:
+    """Which run, and what of it."""
+
+    run: Annotated[str, Flag("The --output of `camx explain`.", argument=True, metavar="OUT")]
+    export: ExportOptions = ExportOptions()
+    output: Annotated[
+        str | None, Flag("Folder for the files; OUT/export if none is given.", short="-o", panel=OUTPUT)
+    ] = None
+    config: Annotated[str | None, CONFIG] = None
+    as_json: AsJson = False
+    quiet: Quiet = False
+
+
+def export(job: ExportJob) -> int:
     """Write boxes, polygons, points or masks of the maps as COCO, YOLO, Label Studio, CSV or PNG; needs no model."""
     from importlib.metadata import version
 
     from cam_cli.export.findings import findings
     from cam_cli.export.formats import FORMATS, check_formats, write_formats
-    from cam_cli.export.options import ExportOptions
     from cam_cli.export.stems import unnamed
 
-    options = ExportOptions(
-        formats=words("--format", formats),
-        shape=shape,
-        threshold=threshold,
-        parts=parts,
-        min_area=min_area,
-        min_prob=min_prob,
-        method=method,
-        image_root=image_root,
-        partial=partial,
-    )
-    check_formats(options.formats, options.shape)
-    exported = findings(run, options, version("camx"))
-    folder = output or os.path.join(run, "export")
+    check_formats(job.export)
+    exported = findings(job.run, job.export, version("camx"))
+    folder = job.output or os.path.join(job.run, "export")
     written = write_formats(exported, folder)
-    left_out = unnamed(exported) if any(FORMATS[name].stems for name in options.formats) else []
-    if as_json:
+    left_out = unnamed(exported) if any(FORMATS[name].stems for name in job.export.format) else []
+    if job.as_json:
         out_json({"output": folder, "files": written, "left_out": left_out, **exported.provenance})
-    elif not quiet:
+    elif not job.quiet:
         value = exported.threshold.value
         shown = "" if value is None else f"{value:g} of the peak, "
         out(f"threshold {shown}{exported.threshold.origin}")
@@ -79,3 +54,13 @@ def export(
         for name in written:
             out(os.path.join(folder, name))
     return 0
+
+
+COMMAND = Command(
+    export,
+    examples={
+        "camx export camx-out --format coco,yolo": "boxes for labelling tools",
+        "camx export camx-out --format label-studio --shape polygon --threshold 0.3": "predictions to correct by hand",
+    },
+    page="export.md",
+)

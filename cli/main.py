@@ -10,7 +10,7 @@ import typer
 
 from cam_cli.errors import CamxError
 
-from . import activations, explain, layers, merge, models, push, report, train_gap
+from . import activations, evaluate, explain, export, layers, merge, models, push, report, train_gap
 from .bind import bind, epilog
 from .terminal import fail
 
@@ -31,6 +31,8 @@ COMMANDS = {
     "models": models.COMMAND,
     "report": report.COMMAND,
     "merge": merge.COMMAND,
+    "evaluate": evaluate.COMMAND,
+    "export": export.COMMAND,
 }
 for name, command in COMMANDS.items():
     app.command(name, epilog=epilog(command))(bind(command.run))

@@ -11,9 +11,10 @@ import pytest
 from PIL import Image
 
 from cam_cli.errors import CamxError
-from cam_cli.images.annotations.formats import read_truth
+from cam_cli.images.annotations.formats import READERS, read_truth
 from cam_cli.images.annotations.mask_files import VOC_CLASSES
 from cam_cli.images.annotations.matching import matched
+from cam_cli.images.annotations.names import TRUTH_FORMATS
 from cam_cli.images.annotations.rasterise import filled
 from cam_cli.images.annotations.run_lengths import counts_of, decoded, encoded, text_of
 from cam_cli.images.annotations.shapes import Bitmap, Box, Polygons, RunLengths
@@ -523,6 +524,9 @@ class TestMatching:
 
 
 class TestFormats:
+    def test_every_name_has_a_reader(self) -> None:
+        assert tuple(READERS) == TRUTH_FORMATS
+
     def test_the_format_is_told_by_what_is_there(self, tmp_path: Path) -> None:
         voc(tmp_path / "xml", "a", voc_object(1, 1, 2, 2))
         (tmp_path / "txt").mkdir()
@@ -543,11 +547,9 @@ class TestFormats:
         (tmp_path / "x.bin").write_text("")
         for name, words in (
             ("both", "may be voc or masks"),
-            ("empty", "--truth-format"),
-            ("x.bin", "--truth-format"),
+            ("empty", "`truth_format`"),
+            ("x.bin", "`truth_format`"),
             ("no", "not there"),
         ):
             with pytest.raises(CamxError, match=words):
                 read_truth(str(tmp_path / name))
-        with pytest.raises(CamxError, match="Did you mean coco"):
-            read_truth(str(tmp_path / "both"), "cocoo")

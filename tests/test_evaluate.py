@@ -17,9 +17,10 @@ from PIL import Image
 
 from cam_cli.demo import render
 from cam_cli.errors import CamxError
-from cam_cli.evaluation.localise import Localisation, localise
+from cam_cli.evaluation.localise import localise
 from cam_cli.evaluation.names import ClassMatcher, read_synonyms
 from cam_cli.evaluation.options import LocaliseOptions
+from cam_cli.evaluation.records import Localisation
 from cam_cli.images.annotations.run_lengths import encoded
 
 from .journals import failed_row, hill, map_of, row_of, run_of
@@ -60,7 +61,7 @@ def value(found: Localisation, metric: str, place: int = 0) -> float:
 
 class TestScores:
     def test_a_known_run_has_known_scores(self, out: Path, truth: str) -> None:
-        found = localise(str(out), LocaliseOptions(truth))
+        found = localise(str(out), LocaliseOptions(truth=truth))
         assert value(found, "pointing") == value(found, "pointing_tol") == 0.75
         figure = found.sets[0].whole.figures["pointing"][0]
         # Wilson's interval of 30 of 40.
@@ -76,14 +77,14 @@ class TestScores:
             row_of(f"{i:02d}.jpg", [map_of(hill(0.25, 0.5), 0, SIZE, "a"), map_of(hill(0.75, 0.5), 0, SIZE, "b")])
             for i in range(20)
         ]
-        found = localise(str(run_of(tmp_path / "two", rows)), LocaliseOptions(truth))
+        found = localise(str(run_of(tmp_path / "two", rows)), LocaliseOptions(truth=truth))
         assert [one.method for one in found.sets] == ["a", "b"]
         assert [value(found, "pointing", place) for place in (0, 1)] == [1, 0]
 
     def test_the_map_of_the_truths_class_is_taken(self, tmp_path: Path) -> None:
         maps = [map_of(hill(0.75, 0.5), 0, SIZE), map_of(hill(0.25, 0.5), 1, SIZE)]
         folder = run_of(tmp_path / "out", [row_of("a.jpg", maps)])
-        found = localise(str(folder), LocaliseOptions(boxes_file(tmp_path / "t.csv", box("a.jpg", "Dog"))))
+        found = localise(str(folder), LocaliseOptions(truth=boxes_file(tmp_path / "t.csv", box("a.jpg", "Dog"))))
         assert value(found, "pointing") == 1
 
     def test_without_one_the_predicted_class_is_measured_apart(self, tmp_path: Path) -> None:
@@ -92,7 +93,7 @@ class TestScores:
             row_of("b.jpg", [map_of(hill(0.25, 0.5), 1, SIZE)]),
         ]
         path = boxes_file(tmp_path / "t.csv", box("a.jpg"), box("b.jpg"))
-        (one,) = localise(str(run_of(tmp_path / "out", rows)), LocaliseOptions(path, threshold="0.3")).sets
+        (one,) = localise(str(run_of(tmp_path / "out", rows)), LocaliseOptions(truth=path, threshold="0.3")).sets
         assert (len(one.scores.cases), len(one.other.cases)) == (1, 1)
         assert one.whole_other.figures["pointing"][0].value == 1
         # A box that fits is no top-1 localisation where the class is wrong.
@@ -102,7 +103,7 @@ class TestScores:
     def test_of_several_classes_only_those_with_a_map_count(self, tmp_path: Path) -> None:
         folder = run_of(tmp_path / "out", [row_of("a.jpg", [map_of(hill(0.25, 0.5), 0, SIZE)])])
         path = boxes_file(tmp_path / "t.csv", box("a.jpg"), box("a.jpg", "dog", (150, 30, 190, 70)))
-        found = localise(str(folder), LocaliseOptions(path))
+        found = localise(str(folder), LocaliseOptions(truth=path))
         assert len(found.sets[0].scores.cases) == 1
         assert found.problems.counts() == {"no map of this class": 1}
 
@@ -114,24 +115,24 @@ class TestScores:
             row_of("c.jpg", maps),
         ]
         path = boxes_file(tmp_path / "t.csv", box("a.jpg", ""), box("b.jpg", ""), box("c.jpg", ""))
-        (one,) = localise(str(run_of(tmp_path / "out", rows)), LocaliseOptions(path)).sets
+        (one,) = localise(str(run_of(tmp_path / "out", rows)), LocaliseOptions(truth=path)).sets
         assert one.scores.maps.values["pointing"].tolist() == [1, 1, 0]
         assert [case.name for case in one.scores.cases] == ["dog", "dog", "cat"]
 
     def test_groups_are_those_of_the_attributes(self, out: Path, truth: str) -> None:
-        (one,) = localise(str(out), LocaliseOptions(truth, by=("light",))).sets
+        (one,) = localise(str(out), LocaliseOptions(truth=truth, by=("light",))).sets
         by = {group.by: dict(zip(group.names, group.measured.figures["pointing"])) for group in one.groups}
         assert set(by) == {"class", "light"}
         assert by["class"]["cat"].n == 40
         assert by["light"]["day"].value == by["light"]["night"].value == 0.75
         assert by["light"]["day"].n == 20
         with pytest.raises(CamxError, match=r"no attribute 'lite'\. Did you mean light"):
-            localise(str(out), LocaliseOptions(truth, by=("lite",)))
+            localise(str(out), LocaliseOptions(truth=truth, by=("lite",)))
 
 
 class TestThreshold:
     def test_it_is_chosen_on_images_that_are_not_measured_with_it(self, out: Path, truth: str) -> None:
-        found = localise(str(out), LocaliseOptions(truth, calibrate=0.3))
+        found = localise(str(out), LocaliseOptions(truth=truth, calibrate=0.3))
         (one,) = found.sets
         apart = sum(case.held_apart for case in one.scores.cases)
         assert 0 < apart < 40
@@ -142,21 +143,24 @@ class TestThreshold:
         assert one.scores.maps.largest[0, one.chosen.ours] >= 0.5
 
     def test_a_given_one_needs_no_images(self, out: Path, truth: str) -> None:
-        (one,) = localise(str(out), LocaliseOptions(truth, threshold="0.123")).sets
+        (one,) = localise(str(out), LocaliseOptions(truth=truth, threshold="0.123")).sets
         assert one.whole.figures["box_acc"][0].n == 40
-        assert localise(str(out), LocaliseOptions(truth, threshold="0.123")).thresholds[one.chosen.ours or 0] == 0.123
+        assert (
+            localise(str(out), LocaliseOptions(truth=truth, threshold="0.123")).thresholds[one.chosen.ours or 0]
+            == 0.123
+        )
 
     def test_where_no_box_fits_there_is_none_and_it_is_said(self, out: Path, tmp_path: Path) -> None:
         tiny = boxes_file(tmp_path / "tiny.csv", *(box(f"{i:02d}.jpg", edges=(0, 0, 6, 6)) for i in range(40)))
-        found = localise(str(out), LocaliseOptions(tiny))
+        found = localise(str(out), LocaliseOptions(truth=tiny))
         assert found.sets[0].chosen.ours is None
         assert found.sets[0].whole.figures["box_acc"][0].n == 0
         assert any("no threshold can be chosen" in note for note in found.notes)
 
     @pytest.mark.parametrize("text", ["1", "-0.1", "half", "nan", "20%"])
     def test_what_is_no_share_is_refused(self, out: Path, truth: str, text: str) -> None:
-        with pytest.raises(CamxError, match="--threshold"):
-            localise(str(out), LocaliseOptions(truth, threshold=text))
+        with pytest.raises(CamxError, match="`threshold`"):
+            localise(str(out), LocaliseOptions(truth=truth, threshold=text))
 
 
 class TestLeftOut:
@@ -183,7 +187,7 @@ class TestLeftOut:
         path.write_text(
             json.dumps({"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "cat"}]})
         )
-        found = localise(str(run_of(tmp_path / "out", rows)), LocaliseOptions(str(path)))
+        found = localise(str(run_of(tmp_path / "out", rows)), LocaliseOptions(truth=str(path)))
         assert found.images == 1
         assert found.problems.counts() == {
             "no object to find": 2,
@@ -201,7 +205,7 @@ class TestLeftOut:
         rows = [row_of("a.jpg", [map_of(hill(0.25, 0.5), 0, SIZE)])]
         folder = run_of(tmp_path / "out", rows, classes=["cat", "dog", "pot, flowerpot"])
         path = boxes_file(tmp_path / "t.csv", box("a.jpg"), box("a.jpg", "zebra"), box("a.jpg", "flowerpot"))
-        found = localise(str(folder), LocaliseOptions(path))
+        found = localise(str(folder), LocaliseOptions(truth=path))
         assert found.problems.counts() == {"unknown class": 1, "no map of this class": 1}
 
     def test_a_picture_that_was_stored_lying_is_turned_by_its_file(self, tmp_path: Path) -> None:
@@ -214,10 +218,10 @@ class TestLeftOut:
         # Upright 30…70 × 30…70 lies at x = y', y = 200 − x' of the stored pixels.
         path = tmp_path / "t.csv"
         path.write_text("image,label,x0,y0,x1,y1,width,height\na.jpg,cat,30,130,70,170,100,200\n")
-        assert value(localise(str(folder), LocaliseOptions(str(path))), "pointing") == 1
+        assert value(localise(str(folder), LocaliseOptions(truth=str(path))), "pointing") == 1
         (pictures / "a.jpg").unlink()
         with pytest.raises(CamxError, match=r"wrong size \(1\)"):
-            localise(str(folder), LocaliseOptions(str(path)))
+            localise(str(folder), LocaliseOptions(truth=str(path)))
 
 
 class TestNames:
@@ -309,7 +313,7 @@ class TestCommand:
             (("--by", "light,none"), "no attribute 'none'"),
             (("--calibrate", "1.5"), "--calibrate"),
             (("--confidence", "95"), "--confidence"),
-            (("--truth-format", "kitti"), "Unknown --truth-format"),
+            (("--truth-format", "kitti"), "--truth-format 'kitti' is unknown"),
             (("--names", "missing.csv"), "cannot be read"),
         ],
     )
@@ -400,7 +404,7 @@ def test_the_maps_of_the_demo_lie_on_its_objects(scenes: tuple[Path, Path], camx
         )
         == 0
     )
-    found = localise("camx-out", LocaliseOptions(str(truth)))
+    found = localise("camx-out", LocaliseOptions(truth=str(truth)))
     assert len(found.sets[0].scores.cases) == 30
     assert value(found, "pointing") >= 0.9
     assert value(found, "pointing_tol") >= 0.95

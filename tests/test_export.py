@@ -61,7 +61,7 @@ def empty(tmp_path: Path) -> Path:
 
 def exported(out: Path, name: str, folder: Path, **options: Any) -> Path:
     options = {"threshold": "0.5", **options}
-    write_formats(findings(str(out), ExportOptions(formats=(name,), **options), "9.9"), str(folder))
+    write_formats(findings(str(out), ExportOptions(format=(name,), **options), "9.9"), str(folder))
     return folder
 
 
@@ -124,7 +124,7 @@ class TestFindings:
             tmp_path / "two",
             [row_of("a.jpg", [map_of(hill(0.2, 0.5), 0, SIZE, "one"), map_of(hill(0.8, 0.5), 0, SIZE, "two")])],
         )
-        with pytest.raises(CamxError, match=r"maps of one, two\. Say with --method"):
+        with pytest.raises(CamxError, match=r"maps of one, two\. Say with `method`"):
             self.found(folder)
         (found,) = self.found(folder, method="two")["a.jpg"]
         assert found.point[0] > 100
@@ -161,7 +161,7 @@ class TestThreshold:
         truth = tmp_path / "t.csv"
         truth.write_text("image,label,x0,y0,x1,y1\na.jpg,cat,40,40,80,60\n")
         assert findings(str(out), ExportOptions(), "9").threshold.value is None
-        write_files(localise(str(out), LocaliseOptions(str(truth), threshold="0.37")), str(out / "evaluate"))
+        write_files(localise(str(out), LocaliseOptions(truth=str(truth), threshold="0.37")), str(out / "evaluate"))
         found = findings(str(out), ExportOptions(), "9").threshold
         assert (found.value, found.origin) == (0.37, "`camx evaluate`, given")
         summary = json.loads((out / "evaluate" / "summary.json").read_text())
@@ -217,7 +217,7 @@ class TestRoundTrips:
 
     def test_evaluated_against_its_own_export_every_box_fits(self, out: Path, tmp_path: Path) -> None:
         exported(out, "csv", tmp_path)
-        found = localise(str(out), LocaliseOptions(str(tmp_path / "boxes.csv"), threshold="0.5"))
+        found = localise(str(out), LocaliseOptions(truth=str(tmp_path / "boxes.csv"), threshold="0.5"))
         assert found.sets[0].whole.figures["pointing"][0].value == 1
         assert found.sets[0].whole.figures["box_iou"][0].value > 0.9
 

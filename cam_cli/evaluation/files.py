@@ -15,8 +15,8 @@ from ..outputs.folder import explained_errors
 from ..outputs.store import write_file
 from .boxes import IOUS
 from .figures import Chosen, Measured, columns
-from .localise import CLASS, Localisation, MapSet
 from .metrics import BINS
+from .records import CLASS, Localisation, MapSet
 from .scores import Columns, Scores
 
 FOLDER = "evaluate"

@@ -28,7 +28,8 @@ class ExplainedRun:
         if not self._folder.complete and not partial:
             raise CamxError(
                 f"The run in {path!r} is not finished (it is {self._folder.state}): half of a sorted folder is its "
-                "first classes. Finish it with the same command, or give --partial."
+                "first classes.",
+                "Finish it with the same command, or give `partial`.",
             )
 
     @property

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,11 +10,9 @@ from ..errors import CamxError
 from ..gates import FORMS, Condition, GateResult, Groups, Judge, comparisons_of
 from .figures import BOX_SCORES, TOP1
 from .metrics import METRICS
+from .options import LocaliseOptions
+from .records import MapSet
 from .whole_set import SET_SCORES
-
-if TYPE_CHECKING:
-    from .localise import MapSet
-    from .options import LocaliseOptions
 
 #: Metrics that a gate may name, and whether they are shown in percent.
 GATED = {name: metric.share for name, metric in METRICS.items() if name != "area_truth"}

@@ -3,64 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from ..errors import CamxError, nearest
-from ..gates import GateResult
 from ..images.annotations.formats import read_truth
 from ..images.annotations.matching import matched
-from ..images.annotations.truth import Problems
 from .cases import Ground, cases
 from .figures import Chosen, Measured, add_top1, measure
 from .folder import ExplainedRun
 from .gating import Gate
 from .names import ClassMatcher, read_synonyms
 from .options import LocaliseOptions
+from .records import CLASS, Grouped, Localisation, MapSet
 from .scores import Scores, scored
 from .thresholds import AUTO, chosen, thresholds_with
-
-CLASS = "class"
-
-
-@dataclass(frozen=True)
-class Grouped:
-    """The groups of one attribute, and their figures."""
-
-    by: str
-    names: tuple[str, ...]
-    measured: Measured
-
-
-@dataclass(frozen=True)
-class MapSet:
-    """The maps of one method. `scores`: of maps of the truth's own class; `other`: where there is none, of maps of the
-    predicted class, which are measured apart. `whole` and `groups` are of the former."""
-
-    method: str
-    layer: str
-    chosen: Chosen
-    scores: Scores
-    other: Scores
-    whole: Measured
-    whole_other: Measured
-    groups: tuple[Grouped, ...]
-
-
-@dataclass(frozen=True)
-class Localisation:
-    """What came of it. `images`: how many have a score; `thresholds`: those of the box curves."""
-
-    run: ExplainedRun
-    options: LocaliseOptions
-    truth_format: str
-    images: int
-    sets: tuple[MapSet, ...]
-    thresholds: np.ndarray
-    problems: Problems
-    notes: tuple[str, ...]
-    gates: tuple[GateResult, ...]
 
 
 def localise(path: str, options: LocaliseOptions) -> Localisation:
@@ -72,6 +29,7 @@ def localise(path: str, options: LocaliseOptions) -> Localisation:
     gates = [Gate.parse(text) for text in options.fail_if]
     thresholds = thresholds_with(options.threshold)
     run = ExplainedRun(path, partial=options.partial)
+    assert options.truth is not None
     truth = read_truth(options.truth, options.truth_format)
     matcher = ClassMatcher(read_synonyms(options.names) if options.names else None)
     images = matched(truth.images, run.images, run.base, stems=truth.stems, problems=truth.problems)
@@ -156,11 +114,11 @@ def _notes(sets: Sequence[MapSet], options: LocaliseOptions) -> list[str]:
         if not one.scores.cases:
             notes.append(
                 f"{one.method}: no map is of a class of the truth, so the maps of the predicted classes are scored. "
-                "Explain with --target label, or say with --names which class is which."
+                "Explain with --target label, or say with `names` which class is which."
             )
         elif one.chosen.ours is None and options.threshold == AUTO:
             notes.append(
                 f"{one.method}: no threshold can be chosen, since no box fits on the images held apart; "
-                "give more images or --threshold."
+                "give more images, or a `threshold`."
             )
     return notes

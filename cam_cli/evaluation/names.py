@@ -33,7 +33,9 @@ def read_synonyms(path: str) -> dict[str, frozenset[str]]:
         with open(path, encoding="utf-8-sig", errors="replace", newline="") as file:
             rows = list(read_table(file, path, required="truth"))
     except OSError as error:
-        raise CamxError(f"--names {path!r} cannot be read: {error.strerror}. Give a CSV with truth,model.") from error
+        raise CamxError(
+            f"`names` {path!r} cannot be read: {error.strerror}.", "Give a CSV with truth,model.", field="names"
+        ) from error
     if rows and "model" not in rows[0]:
         raise CamxError(f"{path!r} has no column 'model'. Its first line must name the columns truth,model.")
     found: dict[str, frozenset[str]] = {}

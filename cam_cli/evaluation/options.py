@@ -3,34 +3,67 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from ..errors import CamxError
-from ..images.annotations.formats import AUTO
+from ..images.annotations.names import AUTO, TRUTH_FORMATS
+from ..options import BEHAVIOUR, EXPLANATION, INPUT, Flag, check
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LocaliseOptions:
-    """truth: a file or folder of annotations. truth_format: of it, or auto. names: a CSV that says which class of the
-    network a class of the truth is. threshold: of the boxes, as a share of the peak, or auto: the best one for the
-    share `calibrate` of the images, which is held apart. by: attributes whose groups are measured, beside the class.
-    fail_if: gates. min_group: smaller groups are shown and not judged. partial: take a run that is not finished.
+    """The truth, the threshold of the boxes, the groups and the gates. Raises `CamxError` for values out of range."""
 
-    Raises `CamxError` for values out of range.
-    """
-
-    truth: str
-    truth_format: str = AUTO
-    names: str | None = None
-    threshold: str = AUTO
-    calibrate: float = 0.2
-    by: tuple[str, ...] = ()
-    fail_if: tuple[str, ...] = ()
-    min_group: int = 10
-    confidence: float = 0.95
-    partial: bool = False
+    truth: Annotated[
+        str | None,
+        Flag(
+            "Boxes or masks: a COCO file, a folder of VOC, YOLO or mask files, or a CSV with image,label,x0,y0,x1,y1.",
+            panel=INPUT,
+            example="truth.json",
+            page="evaluate.md",
+        ),
+    ] = None
+    truth_format: Annotated[
+        str, Flag(f"{', '.join((AUTO, *TRUTH_FORMATS))}.", panel=INPUT, choices=(AUTO, *TRUTH_FORMATS))
+    ] = AUTO
+    names: Annotated[
+        str | None,
+        Flag(
+            "CSV truth,model: which class of the network a class of the truth is.",
+            name="names",
+            panel=INPUT,
+            example="names.csv",
+        ),
+    ] = None
+    threshold: Annotated[
+        str,
+        Flag(
+            "Of the boxes: a share of the peak, or auto, the best one for the images that are held apart.",
+            panel=EXPLANATION,
+        ),
+    ] = AUTO
+    calibrate: Annotated[
+        float, Flag("Share of the images that are held apart to choose the threshold.", panel=EXPLANATION)
+    ] = 0.2
+    by: Annotated[
+        tuple[str, ...],
+        Flag("Attributes whose groups are measured beside the classes; several with commas.", panel=EXPLANATION),
+    ] = ()
+    min_group: Annotated[int, Flag("Smaller groups are shown, but not judged.", panel=EXPLANATION, min=1)] = 10
+    confidence: Annotated[float, Flag("Level of the intervals.", panel=EXPLANATION)] = 0.95
+    fail_if: Annotated[
+        tuple[str, ...],
+        Flag(
+            "Exit with 1 where this holds for sure, as in 'pointing < 0.8' or 'energy_gain < 0.1'. Repeatable.",
+            panel=BEHAVIOUR,
+            repeatable=True,
+        ),
+    ] = ()
+    partial: Annotated[bool, Flag("Take a run that is not finished.", panel=BEHAVIOUR)] = False
 
     def __post_init__(self) -> None:
-        if not 0 < self.calibrate < 1:
-            raise CamxError(f"--calibrate {self.calibrate:g} is outside 0 … 1: the share of images held apart.")
-        if not 0 < self.confidence < 1:
-            raise CamxError(f"--confidence {self.confidence:g} is outside 0 … 1.")
+        check(self)
+        for field in ("calibrate", "confidence"):
+            value = getattr(self, field)
+            if not 0 < value < 1:
+                raise CamxError(f"`{field}` {value:g} is outside 0 … 1.", "Give a share such as 0.2.", field=field)

@@ -24,7 +24,11 @@ def thresholds_with(wanted: str) -> np.ndarray:
     except ValueError:
         value = -1.0
     if not 0 <= value < 1:
-        raise CamxError(f"--threshold {wanted!r}: give a share of the peak from 0 to below 1, such as 0.2, or auto.")
+        raise CamxError(
+            f"`threshold` {wanted!r} is no share below 1.",
+            "Give a share of the peak such as 0.2, or auto.",
+            field="threshold",
+        )
     return np.union1d(THRESHOLDS, [value])
 
 

@@ -167,11 +167,11 @@ def findings(path: str, options: ExportOptions, version: str) -> Exported:
 def _method(methods: list[str], wanted: str | None, path: str) -> str:
     if wanted is None:
         if len(methods) > 1:
-            raise CamxError(f"{path!r} has maps of {', '.join(methods)}. Say with --method which ones are meant.")
+            raise CamxError(f"{path!r} has maps of {', '.join(methods)}.", "Say with `method` which ones are meant.")
         return methods[0] if methods else ""
     if methods and wanted not in methods:
         hint = nearest(wanted, methods) or f" It has {', '.join(methods)}."
-        raise CamxError(f"{path!r} has no maps of --method {wanted!r}.{hint}")
+        raise CamxError(f"{path!r} has no maps of `method` {wanted!r}.{hint}", field="method")
     return wanted
 
 

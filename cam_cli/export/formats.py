@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from ..errors import CamxError, nearest
+from ..errors import CamxError, unknown
 from ..outputs.folder import explained_errors
 from ..outputs.store import write_file
 from .box_table import box_table
@@ -14,7 +14,7 @@ from .coco import coco_file
 from .findings import Exported
 from .label_studio import label_studio_files
 from .mask_files import mask_files
-from .options import AUTO
+from .options import AUTO, ExportOptions
 from .yolo import yolo_files
 
 
@@ -37,15 +37,18 @@ FORMATS: dict[str, Format] = {
 }
 
 
-def check_formats(formats: Sequence[str], shape: str) -> None:
+def check_formats(options: ExportOptions) -> None:
     """Raises `CamxError` for a format that does not exist, or cannot hold the shape."""
-    for name in formats:
+    for name in options.format:
         if name not in FORMATS:
-            known = ", ".join(FORMATS)
-            raise CamxError(f"Unknown --format {name!r}.{nearest(name, FORMATS)} It is one of {known}.")
+            raise unknown("format", name, FORMATS)
         shapes = FORMATS[name].shapes
-        if shape not in (AUTO, *shapes):
-            raise CamxError(f"--format {name} cannot hold --shape {shape}. Give --shape {' or '.join(shapes)}.")
+        if options.shape not in (AUTO, *shapes):
+            raise CamxError(
+                f"`format={name}` cannot hold `shape={options.shape}`.",
+                f"Give `shape` {' or '.join(shapes)}.",
+                field="shape",
+            )
 
 
 def write_formats(exported: Exported, folder: str) -> list[str]:
@@ -55,7 +58,7 @@ def write_formats(exported: Exported, folder: str) -> list[str]:
     """
     written = dict[str, None]()
     with explained_errors(folder):
-        for name in exported.options.formats:
+        for name in exported.options.format:
             own, shape = FORMATS[name], exported.options.shape
             for path, content in own.files(exported.in_shape(own.shapes[0] if shape == AUTO else shape)):
                 write_file(os.path.join(folder, *path.split("/")), content)

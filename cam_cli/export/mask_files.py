@@ -26,8 +26,8 @@ def mask_files(exported: Exported) -> Iterator[tuple[str, Iterator[bytes]]]:
     """
     if len(exported.names) > _MOST_CLASSES:
         raise CamxError(
-            f"Masks have levels for {_MOST_CLASSES} classes, and the run has {len(exported.names)}. "
-            "Give --format coco --shape mask, or a higher --min-prob."
+            f"Masks have levels for {_MOST_CLASSES} classes, and the run has {len(exported.names)}.",
+            "Give `format=coco` and `shape=mask`, or a higher `min_prob`.",
         )
     levels = {name: level for level, name in enumerate(exported.names, start=1)}
     lines = "\n".join([BACKGROUND, *exported.names]) + "\n"

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from ...errors import CamxError, nearest
+from ...errors import CamxError
 from .box_table import read_box_table
 from .coco import read_coco
 from .files import beneath
 from .mask_files import read_mask_files
+from .names import AUTO
 from .truth import Truth
 from .voc import read_voc
 from .yolo import read_yolo
@@ -21,7 +22,6 @@ READERS: dict[str, Callable[[str], Truth]] = {
     "csv": read_box_table,
     "masks": read_mask_files,
 }
-AUTO = "auto"
 _BY_EXTENSION = {
     ".json": "coco",
     ".xml": "voc",
@@ -35,10 +35,7 @@ _IN_FOLDERS = (("xml", "voc"), ("txt", "yolo"), ("png", "masks"))
 
 
 def read_truth(path: str, wanted: str = AUTO) -> Truth:
-    """The ground truth at a path. Raises `CamxError` for a format that does not exist or cannot be told."""
-    if wanted != AUTO and wanted not in READERS:
-        known = ", ".join((AUTO, *READERS))
-        raise CamxError(f"Unknown --truth-format {wanted!r}.{nearest(wanted, READERS)} It is one of {known}.")
+    """The ground truth at a path, in a format of `READERS`. Raises `CamxError` for one that cannot be told."""
     return READERS[_found(path) if wanted == AUTO else wanted](path)
 
 
@@ -52,12 +49,12 @@ def _found(path: str) -> str:
         if len(kinds) == 1:
             return kinds[0]
         if kinds:
-            raise CamxError(f"{path!r} may be {' or '.join(kinds)}. Say which with --truth-format.")
+            raise CamxError(f"{path!r} may be {' or '.join(kinds)}.", "Say which with `truth_format`.")
     elif not os.path.exists(path):
         raise CamxError(f"The truth {path!r} is not there. Check the path.")
     elif extension in _BY_EXTENSION:
         return _BY_EXTENSION[extension]
-    raise CamxError(f"What {path!r} holds cannot be told. Say it with --truth-format {'|'.join(READERS)}.")
+    raise CamxError(f"What {path!r} holds cannot be told.", f"Say it with `truth_format`: {', '.join(READERS)}.")
 
 
 def _no_list(inside: str) -> bool:
