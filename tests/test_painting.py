@@ -244,7 +244,7 @@ def test_a_run_leaves_what_workers_would_have_left(
     camx: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[object, ...]
 ) -> None:
     folder = mixed(tmp_path / "in")
-    monkeypatch.setattr("cam_cli.pipeline.session.share", lambda *_, **__: Share(2, 1))
+    monkeypatch.setattr("cam_cli.pipeline.lanes.share", lambda *_, **__: Share(2, 1))
     painted: list[int] = []
     paint = OverlayRenderer.__call__
 

@@ -83,8 +83,8 @@ class OutputFolder:
         self.check(fingerprint, overwrite=overwrite)
         with explained_errors(self.path):
             before = self.run_record()
+            self._remove_parts()
             if before is not None:
-                self._remove_parts()
                 unfinished = before.get("state") != "finished" and not _differences(before["fingerprint"], fingerprint)
                 if overwrite and not unfinished:
                     self._clear(frozenset(keys))
