@@ -91,8 +91,7 @@ def _parameter(option: Option, names: Names) -> Any:
     """The annotation of the parameter: the type that the help shows, and Typer's option or argument."""
     flag = option.flag
     shown = _shown(option)
-    # Words are taken as they are: `Option.read` knows what to say of one that is wrong.
-    more: dict[str, Any] = {} if shown is bool else {"parser": str}
+    more: dict[str, Any] = {} if shown is bool else {"parser": _as_typed(shown)}
     if shown in (int, float):
         more |= {"min": flag.min, "max": flag.max}
     if flag.metavar:
@@ -115,6 +114,17 @@ def _parameter(option: Option, names: Names) -> Any:
     if option.several:
         return Annotated[list[shown] if option.required else list[shown] | None, info]  # type: ignore[valid-type]
     return Annotated[shown | None if _default(option) is None else shown, info]
+
+
+def _as_typed(shown: type) -> Callable[[Any], str]:
+    """A parser that leaves words as they are: `Option.read` knows what to say of a wrong one. Some versions of Typer
+    show its name as the type."""
+
+    def read(word: Any) -> str:
+        return str(word)
+
+    read.__name__ = shown.__name__
+    return read
 
 
 def _shown(option: Option) -> type:

@@ -285,7 +285,7 @@ def test_no_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     torch._dynamo.reset()
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
-    sentence = "No working C\\+\\+ compiler found.*Leave --compile out"
+    sentence = "No working C\\+\\+ compiler found.*Leave `compile` out"
     with config.patch({"cpp.cxx": ("no-such-compiler",)}), pytest.raises(CamxError, match=sentence):
         compiled(seeded(Blocks), layers=("last",))
 

@@ -521,7 +521,7 @@ def test_a_head_that_cannot_be_differentiated_twice_is_refused() -> None:
         def forward(self, pictures: Tensor) -> Tensor:
             return self.fc(Once.apply(self.first(pictures)).mean((2, 3)))
 
-    with pytest.raises(CamxError, match="shapleycam differentiates .* twice"):
+    with pytest.raises(CamxError, match="shapleycam` differentiates .* twice"):
         explainer(small(Net), "shapleycam")
 
 

@@ -278,7 +278,7 @@ def test_an_early_signal_leaves_nothing(job: TrainJob) -> None:
 
 def test_a_training_in_the_folder_is_not_touched_unasked(job: TrainJob) -> None:
     train(replace(job, epochs=1))
-    with pytest.raises(CamxError, match=r"--resume.*--overwrite"):
+    with pytest.raises(CamxError, match=r"`resume`.*`overwrite`"):
         train(job)
     with pytest.raises(CamxError, match="another epochs"):
         train(replace(job, resume=True))
@@ -570,8 +570,8 @@ def test_figures_by_hand() -> None:
     assert value_ticks(0.3, 0.3, floor=0.0)[0] == 0.0
     assert epoch_ticks(10) == list(range(1, 11))
     assert epoch_ticks(30) == [1, 5, 10, 15, 20, 25, 30]
-    assert byte_count("--cache-limit", "1.5GB") == 1_500_000_000
-    assert byte_count("--cache-limit", "2MiB") == 2 << 20
+    assert byte_count("1.5GB") == 1_500_000_000
+    assert byte_count("2MiB") == 2 << 20
     assert EpochMetrics(1, 0, 0, 0, 0.2, 0.9, 0, True).rank > EpochMetrics(2, 0, 0, 0, 0.3, 0.9, 0, True).rank
 
 
