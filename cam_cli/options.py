@@ -19,10 +19,12 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 from .errors import CamxError, unknown
 from .parsers import parser_of
 
-MODEL, INPUT, EXPLANATION, TRAINING, PICTURE, OUTPUT, SPEED, TRACKING, BEHAVIOUR = PANELS = (
+MODEL, INPUT, EXPLANATION, GROUPS, GATES, TRAINING, PICTURE, OUTPUT, SPEED, TRACKING, BEHAVIOUR = PANELS = (
     "Model",
     "Input",
     "Explanation",
+    "Groups",
+    "Gates",
     "Training",
     "Picture",
     "Output",

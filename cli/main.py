@@ -10,7 +10,7 @@ import typer
 
 from cam_cli.errors import CamxError
 
-from . import activations, evaluate, explain, export, layers, merge, models, push, report, train_gap
+from . import activations, audit, compare, evaluate, explain, export, layers, merge, models, push, report, train_gap
 from .bind import bind, epilog
 from .terminal import fail
 
@@ -31,6 +31,8 @@ COMMANDS = {
     "models": models.COMMAND,
     "report": report.COMMAND,
     "merge": merge.COMMAND,
+    "audit": audit.COMMAND,
+    "compare": compare.COMMAND,
     "evaluate": evaluate.COMMAND,
     "export": export.COMMAND,
 }

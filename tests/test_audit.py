@@ -114,7 +114,7 @@ def test_several_groups_share_the_level(tmp_path: Path) -> None:
 
 
 def test_a_gate_without_by_is_judged_on_all_attributes_at_a_level_that_they_share(tmp_path: Path) -> None:
-    rows = [image_row(f"{i}.jpg", 0, i % 7 == 0, attributes={"a": "xy"[i % 2], "b": "uvw"[i % 3]}) for i in range(300)]
+    rows = [image_row(f"{i}.jpg", 0, int(i % 7 == 0), attributes={"a": "xy"[i % 2], "b": "uvw"[i % 3]}) for i in range(300)]
     run = run_folder(tmp_path / "run", rows)
     first, second = audit(str(run), AuditOptions(fail_if=("accuracy_gap > 0.1",))).gates
     assert (first.text, second.text) == ("accuracy_gap > 0.1 by a", "accuracy_gap > 0.1 by b")
@@ -173,7 +173,7 @@ def test_recall_and_precision_of_one_class_and_by_class(tmp_path: Path) -> None:
     assert of_class["precision"].value == pytest.approx(50 / 60)
     mean = audit(str(run), AuditOptions(metrics=("recall",))).overall["recall"]
     assert mean.value == pytest.approx((0.75 + 50 / 60) / 2)
-    with pytest.raises(CamxError, match="--class 'cta': the run has no such class. Did you mean cat"):
+    with pytest.raises(CamxError, match="`positive` 'cta': the run has no such class. Did you mean cat"):
         audit(str(run), AuditOptions(metrics=("recall",), positive="cta"))
 
 
@@ -237,8 +237,8 @@ def test_a_groups_file_adds_and_replaces(pets: Path, tmp_path: Path) -> None:
     assert [one.name for one in result.attributes] == ["light", "größe", "class"]
     assert [row.group for row in result.groups if row.by == "größe"] == ["=1+1", "ä b"]
     assert group(result, "light", "all").images == 157
-    assert result.left_out["named by --groups, not in the run"] == 1
-    assert result.left_out["not named by --groups"] == 3
+    assert result.left_out["in the groups file, not in the run"] == 1
+    assert result.left_out["not in the groups file"] == 3
     write(str(pets), result, AuditOptions())
     assert "größe,'=1+1,78," in (pets / "audit" / "groups.csv").read_text()
 
@@ -284,14 +284,14 @@ WRONG_OPTIONS = {
     "typo in a gate's attribute": ({"fail_if": ("accuracy_gap > 0.1 by lihgt",)}, "Did you mean light"),
     "by without a form": ({"fail_if": ("accuracy < 0.9 by light",)}, "accuracy_min"),
     "a flag": ({"fail_if": ("accuracy_gap > 0.1 if same",)}, "`if same`"),
-    "typo in a reference": ({"reference": "drak"}, r"--reference 'drak'.*Did you mean dark"),
+    "typo in a reference": ({"reference": "drak"}, r"`reference` 'drak'.*Did you mean dark"),
     "typo in --metric": ({"metrics": ("cam_boarder",)}, "Did you mean cam_border"),
     "typo in --cluster": ({"cluster": "lighd"}, "Did you mean light"),
     "bins of words": ({"bins": ("light=1,2",)}, "has no numbers"),
     "bins of nothing": ({"bins": ("age=1,2",)}, "no such column"),
     "falling bins": ({"bins": ("light=2,1",)}, "rising edges"),
     "no bins": ({"bins": ("light",)}, "COLUMN=q4"),
-    "cross of one": ({"cross": True}, "--cross needs two attributes"),
+    "cross of one": ({"cross": True}, "`cross` needs two attributes"),
     "truth": ({"metrics": ("energy_in_box",)}, "camx evaluate"),
     "an old journal": ({"by": ("brightness",)}, "no brightness"),
     "no probability of the label": ({"metrics": ("label_prob",)}, "earlier camx"),
@@ -309,7 +309,7 @@ def test_wrong_options_are_refused_with_what_to_do(pets: Path, case: str) -> Non
 def test_an_unfinished_run_is_refused_unless_it_is_meant(tmp_path: Path) -> None:
     for state in ("running", "interrupted", "incomplete"):
         run = run_folder(tmp_path / state, lit(40, 40, "a"), state=state)
-        with pytest.raises(CamxError, match=rf"not finished \(it is {state}\).*--partial"):
+        with pytest.raises(CamxError, match=rf"not finished \({state}\).*`partial`"):
             audit(str(run))
         assert audit(str(run), AuditOptions(partial=True)).overall["accuracy"].value == 1.0
 
@@ -326,7 +326,7 @@ def test_only_runs_of_explain_with_labels_are_audited(tmp_path: Path) -> None:
         tmp_path / "bare",
         [image_row(f"{i}.jpg", None, attributes={"g": "xy"[i % 2]}, border=0.1 + i / 1000) for i in range(80)],
     )
-    with pytest.raises(CamxError, match="no labels that the network knows.*--labels"):
+    with pytest.raises(CamxError, match="no labels that the network knows.*camx explain"):
         audit(str(bare))
     with pytest.raises(CamxError, match="'accuracy' needs"):
         audit(str(bare), AuditOptions(fail_if=("accuracy_gap > 0.1",)))

@@ -233,7 +233,7 @@ def test_the_map_that_is_asked_for(tmp_path: Path) -> None:
     assert shift == pytest.approx({"prediction": 0.7, "label": 0.7, "target:Cat": 0.7, "target:1": 0.0})
     assert np.isnan(compare(*pair, CompareOptions(on="target:fish")).likeness.shift[0])
     for on in ("everything", "target:", "target: "):
-        with pytest.raises(CamxError, match="--on"):
+        with pytest.raises(CamxError, match="`on`"):
             compare(*pair, CompareOptions(on=on))
 
 
@@ -309,7 +309,7 @@ def test_unfinished_runs_are_refused_unless_they_are_meant(tmp_path: Path) -> No
     a = run_folder(tmp_path / "a", [image_row("0.jpg"), image_row("1.jpg")])
     b = run_folder(tmp_path / "b", [image_row("0.jpg")], state="interrupted")
     for pair in ((a, b), (b, a)):
-        with pytest.raises(CamxError, match="not finished.*--partial"):
+        with pytest.raises(CamxError, match="not finished.*`partial`"):
             compare(*map(str, pair))
         assert len(compare(*map(str, pair), CompareOptions(partial=True)).a) == 1
 
@@ -323,7 +323,7 @@ def test_without_labels_there_are_flips_and_maps(tmp_path: Path) -> None:
     for text in ("accuracy_drop > 0", "broke > 1"):
         with pytest.raises(CamxError, match="both networks know"):
             one_gate(pair, text)
-    with pytest.raises(CamxError, match="--equivalent-within needs labels"):
+    with pytest.raises(CamxError, match="`equivalent_within` needs labels"):
         compare(*pair, CompareOptions(equivalent_within=0.1))
 
 
@@ -380,7 +380,7 @@ def test_gates_by_attribute_are_judged_on_the_worst_group(tmp_path: Path) -> Non
     )
     with_file = compare(*pair, CompareOptions(groups=str(table), fail_if=("broke > 30 by lens",)))
     assert with_file.gates[0].verdict == "pass"
-    assert with_file.left_out == {"in --groups but not compared": 1}
+    assert with_file.left_out == {"in the groups file, not compared": 1}
 
 
 WRONG = {
@@ -388,7 +388,7 @@ WRONG = {
     "no count and no share": ("flips > 0.05", r"flips is a number of images.*'flips > 5%'"),
     "a flag that is none": ("map_iou < 0.3 if equal", "There are same, differs"),
     "an attribute that is none": ("broke > 3 by site", "no attribute 'site'"),
-    "probability of the label": ("label_prob_drop > 0.1", "no probability of the true class"),
+    "probability of the label": ("label_prob_drop > 0.1", "lack the probability of the true class"),
 }
 
 
@@ -402,9 +402,9 @@ def test_wrong_gates_are_refused_with_what_to_do(example: tuple[str, str], case:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"equivalent_within": 0.0}, "between 0 and 1"),
-        ({"confidence": 1.0}, "--confidence 1"),
-        ({"confidence": 95.0}, "such as 0.95"),
+        ({"equivalent_within": 0.0}, "`equivalent_within` 0.0 is out of range"),
+        ({"confidence": 1.0}, "`confidence` 1.0 is out of range"),
+        ({"confidence": 95.0}, "from 0.5 to 0.9999"),
     ],
 )
 def test_wrong_numbers_are_refused(example: tuple[str, str], options: dict[str, Any], message: str) -> None:

@@ -39,7 +39,7 @@ def test_a_condition_is_read(text: str) -> None:
      "accuracy > 0.1 sex", "accuracy > 0.1 by", "a >> 1", "> 0.1"],
 )  # fmt: skip
 def test_what_is_no_condition_is_refused_with_an_example(text: str) -> None:
-    with pytest.raises(CamxError, match=r"--fail-if .*0\.04"):
+    with pytest.raises(CamxError, match=r"`fail_if` .*0\.04"):
         Condition.parse(text)
 
 

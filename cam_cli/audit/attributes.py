@@ -24,7 +24,7 @@ class Attributes:
         self._known: dict[str, Attribute | None] = {}
         for name in self._bins:
             if name not in table.attributes:
-                raise CamxError(f"--bins {name}: there is no such column.{self._hint(name)}")
+                raise CamxError(f"`bins` {name}: there is no such column.{self._hint(name)}", field="bins")
         self.columns = [name for name in table.attributes if any(table.attributes[name])]
 
     @property
@@ -48,8 +48,7 @@ class Attributes:
                     notes.append("The run has no brightness of its images: it was made by an earlier camx.")
             elif attribute.kind == "column" and len(attribute.groups) > MOST_GROUPS:
                 notes.append(
-                    f"{name} has {len(attribute.groups):,} values and is left out; --by {name} takes it, "
-                    f"--bins {name}=q4 makes groups of numbers."
+                    f"{name} has {len(attribute.groups):,} values and is left out: name it, or bin its numbers."
                 )
             elif len(attribute.groups) > (attribute.kind == "derived"):
                 found.append(attribute)
@@ -59,7 +58,7 @@ class Attributes:
         """For each image the number of its cluster, −1 without one. Raises `CamxError` for an unknown column."""
         column_name = name.strip().casefold()
         if column_name not in self._table.attributes:
-            raise CamxError(f"--cluster {name!r}: there is no such column.{self._hint(column_name)}")
+            raise CamxError(f"`cluster` {name!r}: there is no such column.{self._hint(column_name)}", field="cluster")
         return column(column_name, self._table.attributes[column_name]).codes
 
     def _one(self, name: str) -> Attribute:

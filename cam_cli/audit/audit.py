@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from ..gates import Condition, GateResult, Groups, Judge, check_confidence, comparisons_of, pairs_of
+from ..gates import Condition, GateResult, Groups, Judge, comparisons_of, pairs_of
 from ..statistics import Estimates, Resampler, difference, holm, p_values, z_of
 from .groups import Attribute
 from .groups_file import read_groups
@@ -18,7 +18,7 @@ from .plan import Plan, PlannedGate, plan
 from .reading import read_run, read_table
 from .records import AuditResult, GroupRow, PairRow, Value
 
-#: Of an attribute with more pairs of groups none are listed: --reference asks for those with one group.
+#: Of an attribute with more pairs of groups none are listed: `reference` asks for those with one group.
 MOST_PAIRS = 1000
 
 
@@ -28,14 +28,13 @@ def audit(path: str, options: AuditOptions = AuditOptions()) -> AuditResult:
     Raises `CamxError` for a run that is not finished, has no labels that the network knows (unless only metrics that
     need none are asked for), no image with a group, or for an option that does not fit it.
     """
-    check_confidence(options.confidence)
     conditions = [Condition.parse(text) for text in options.fail_if]
     run = read_run(path, partial=options.partial, why="half of a sorted folder is its first classes")
     table, left_out = read_table(run), dict[str, int]()
     if options.groups is not None:
-        found = read_groups(options.groups, table.images, str((run.record.get("fingerprint") or {}).get("inputs", "")))
+        found = read_groups(options.groups, table.images, run.inputs)
         table = table.with_attributes(found.columns)
-        left_out = {"named by --groups, not in the run": found.strangers, "not named by --groups": found.unnamed}
+        left_out = {"in the groups file, not in the run": found.strangers, "not in the groups file": found.unnamed}
     planned = plan(options, conditions, table)
     work = _Work(options, planned, table)
     pairs, unlisted = work.pairs()
@@ -126,8 +125,8 @@ class _Work:
             most = max(comparisons_of("gap", groups.usable, groups.reference) for _, groups in found)
             if most > MOST_PAIRS:
                 unlisted.append(
-                    f"{attribute.name} has {most:,} pairs of groups, which are not listed; --reference GROUP lists "
-                    "those with one group."
+                    f"{attribute.name} has {most:,} pairs of groups, which are not listed: choose a reference "
+                    "group for those with one."
                 )
                 continue
             rows += [row for metric, groups in found for row in self._pair_rows(metric, groups)]

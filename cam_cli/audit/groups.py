@@ -124,7 +124,9 @@ class Bins:
         rising = all(low < high for low, high in pairwise(edges)) and bool(np.isfinite(edges).all())
         if not name.strip() or not rising or (not edges and count < 2):
             raise CamxError(
-                f"--bins {text!r} is unclear. Write COLUMN=EDGE,EDGE with rising edges, or COLUMN=q4 for quarters."
+                f"`bins` {text!r} is unclear.",
+                "Write COLUMN=EDGE,EDGE with rising edges, or COLUMN=q4 for quarters.",
+                field="bins",
             )
         return cls(name.strip().casefold(), edges, count)
 
@@ -134,7 +136,9 @@ class Bins:
         if not np.isfinite(numbers).any():
             example = next((value for value in values if value), "")
             raise CamxError(
-                f"--bins {self.name}: the column has no numbers (its first value is {example!r}). Leave --bins out."
+                f"`bins` {self.name}: the column has no numbers (its first value is {example!r}).",
+                "Leave `bins` out.",
+                field="bins",
             )
         return intervals(self.name, numbers, self.edges) if self.edges else quantiles(self.name, numbers, self.count)
 

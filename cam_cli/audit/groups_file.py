@@ -34,10 +34,16 @@ def read_groups(path: str, images: Sequence[str], inputs: str) -> GroupsFile:
         with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             rows = list(read_table(file, path, required="image"))
     except OSError as error:
-        raise CamxError(f"--groups {path!r} cannot be read: {error.strerror}. Give a CSV with image,COLUMN…") from error
+        raise CamxError(
+            f"`groups` {path!r} cannot be read: {error.strerror}.", "Give a CSV with image,COLUMN…", field="groups"
+        ) from error
     names = [name for name in (rows[0] if rows else ()) if name not in _NOT_ATTRIBUTES]
     if not names:
-        raise CamxError(f"--groups {path!r} has no attribute: beside `image` it needs a column, as in image,sex,site.")
+        raise CamxError(
+            f"`groups` {path!r} has no attribute.",
+            "Beside `image` it needs a column, as in image,sex,site.",
+            field="groups",
+        )
     places = _Places(images, inputs, os.path.dirname(path))
     found: dict[str, dict[str, str]] = {}
     strangers = 0
@@ -48,12 +54,12 @@ def read_groups(path: str, images: Sequence[str], inputs: str) -> GroupsFile:
             strangers += 1
         elif found.setdefault(image, values) != values:
             raise CamxError(
-                f"--groups {path!r} has two rows for {row['image']!r} that differ "
+                f"`groups` {path!r} has two rows for {row['image']!r} that differ "
                 f"({_shown(found[image])} and {_shown(values)}). Keep one of them."
             )
     if not found:
         raise CamxError(
-            f"--groups {path!r} names none of the {len(images)} images of the run. "
+            f"`groups` {path!r} names none of the {len(images)} images of the run. "
             f"Its column `image` must hold names such as {images[0] if images else ''!r}."
         )
     columns = {name: [found[image][name] if image in found else "" for image in images] for name in names}

@@ -6,11 +6,10 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
-from ..outputs.journal import BLANK, FAILED, Row
+from ..outputs.rows import BLANK, FAILED, ImageRow, Prediction, first_map, number_of
 
 #: Measures of a map, as `cam_…` columns.
 MEASURES = ("peak", "area", "center_x", "center_y", "border", "entropy")
@@ -63,7 +62,7 @@ class ImageTable:
         return replace(self, numbers={**self.numbers, **columns})
 
 
-def image_table(rows: Iterable[Row], class_names: Sequence[str] = ()) -> ImageTable:
+def image_table(rows: Iterable[ImageRow], class_names: Sequence[str] = ()) -> ImageTable:
     """The columns of journal rows. class_names: names of the network's classes by index, where the run knows them."""
     columns = _Columns(dict(enumerate(class_names)))
     for row in rows:
@@ -86,9 +85,9 @@ class _Columns:
         self.attributes: dict[str, list[str]] = {}
         self.meaning: dict[str, int] = {}
 
-    def add(self, row: Row) -> None:
-        best = (row.get("top") or [None])[0]
-        text, index = row.get("label") or "", row.get("label_index", NONE)
+    def add(self, row: ImageRow) -> None:
+        best = next(iter(row.get("top", ())), None)
+        text, index = row.get("label", ""), row.get("label_index", NONE)
         if best is not None:
             self.names.setdefault(best["index"], best["name"] or str(best["index"]))
         if index != NONE:
@@ -106,11 +105,17 @@ class _Columns:
         self.correct.append(math.nan if correct is None else float(correct))
         self._add_numbers(row, best)
 
-    def _add_numbers(self, row: Row, best: Mapping[str, Any] | None) -> None:
-        shown = (row.get("maps") or [{}])[0]
-        found = {f"cam_{measure}": shown.get(measure) for measure in MEASURES} if row["status"] != BLANK else {}
-        found |= {name: row.get(name) for name in _OF_ROW}
-        found["prob"] = best["prob"] if best else None
+    def _add_numbers(self, row: ImageRow, best: Prediction | None) -> None:
+        found: dict[str, float | None] = {
+            "prob": best["prob"] if best else None,
+            "label_prob": row.get("label_prob"),
+            "width": row.get("width"),
+            "height": row.get("height"),
+            "brightness": row.get("brightness"),
+        }
+        if row["status"] != BLANK:
+            shown = first_map(row)
+            found |= {f"cam_{measure}": number_of(shown, measure) for measure in MEASURES}
         for name, column in self.numbers.items():
             value = found.get(name)
             column.append(math.nan if value is None else value)

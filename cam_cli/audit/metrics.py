@@ -110,8 +110,8 @@ _OF_MAPS = {
 
 METRICS: Mapping[str, Metric] = {
     "accuracy": Metric("share of labelled images whose best class is the true one", accuracy, "labels"),
-    "recall": Metric("share of a class that is found, mean over classes (or --class)", recall, "labels"),
-    "precision": Metric("share of a prediction that is right, mean over classes (or --class)", precision, "labels"),
+    "recall": Metric("share of a class that is found, mean over classes, or of one", recall, "labels"),
+    "precision": Metric("share of a prediction that is right, mean over classes, or of one", precision, "labels"),
     "prob": Metric("mean probability of the best class", column_mean("prob"), "predictions"),
     "label_prob": Metric("mean probability of the true class", column_mean("label_prob"), "label_prob"),
     "overconfidence": Metric("mean probability of the best class minus accuracy", overconfidence, "labels"),

@@ -1,30 +1,69 @@
-"""What an audit is asked for."""
+"""Options of an audit."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from ..gates.options import Bins, By, Confidence, FailIf, GroupsFile, MinGroup, Partial, Seed
+from ..options import GATES, GROUPS, Flag, check
 
 
 @dataclass(frozen=True)
 class AuditOptions:
-    """groups: a CSV with more attributes. by: attributes to look at; none for all. cross: also their intersections.
-    bins: how columns of numbers become groups. reference: the group that others are compared with; none for all pairs.
-    metrics: beside the usual ones. fail_if: gates. prove: whether a gate must show harm to fail, or parity to pass.
-    min_group: smaller groups are shown and not judged. cluster: a column whose images belong together. positive: the
-    class that recall and precision are of. partial: audit a run that is not finished."""
+    """Attributes, metrics and gates of an audit."""
 
-    groups: str | None = None
-    by: tuple[str, ...] = ()
-    cross: bool = False
-    bins: tuple[str, ...] = ()
-    reference: str | None = None
-    metrics: tuple[str, ...] = ()
-    fail_if: tuple[str, ...] = ()
-    prove: Literal["harm", "parity"] = "harm"
-    min_group: int = 30
-    confidence: float = 0.95
-    cluster: str | None = None
-    positive: str | None = None
-    partial: bool = False
-    seed: int = 0
+    by: By = ()
+    groups: GroupsFile = None
+    bins: Bins = ()
+    cross: Annotated[bool, Flag("Also the intersections of the attributes, as a table of their own.", panel=GROUPS)] = (
+        False
+    )
+    reference: Annotated[
+        str | None,
+        Flag("Compare each group with this one, not with all others.", panel=GROUPS, metavar="GROUP", example="men"),
+    ] = None
+    min_group: MinGroup = 30
+    cluster: Annotated[
+        str | None,
+        Flag(
+            "Column whose images belong together, such as patient: they are no independent images.",
+            panel=GROUPS,
+            metavar="COLUMN",
+            example="patient",
+        ),
+    ] = None
+    metrics: Annotated[
+        tuple[str, ...],
+        Flag(
+            "Metrics beside accuracy, prob, cam_border and cam_area.",
+            name="metric",
+            panel=GATES,
+            metavar="A,B",
+            example="recall,ece",
+        ),
+    ] = ()
+    positive: Annotated[
+        str | None,
+        Flag(
+            "Class that recall and precision are of; without it they are means over all classes.",
+            panel=GATES,
+            metavar="CLASS",
+            example="cat",
+        ),
+    ] = None
+    fail_if: FailIf = ()
+    prove: Annotated[
+        Literal["harm", "parity"],
+        Flag(
+            "What has to be shown: harm fails a gate whose whole interval is beyond the limit; parity fails one whose "
+            "whole interval is not within it.",
+            panel=GATES,
+        ),
+    ] = "harm"
+    confidence: Confidence = 0.95
+    seed: Seed = 0
+    partial: Partial = False
+
+    def __post_init__(self) -> None:
+        check(self)

@@ -16,13 +16,14 @@ from .metrics import METRICS, USUAL
 from .options import AuditOptions
 
 _MISSING = {
-    "labels": "The run has no labels that the network knows, which {metric!r} needs. Explain it with --labels, or give "
-    "--metric prob,cam_border to audit probabilities and attention alone.",
+    "labels": "The run has no labels that the network knows, which {metric!r} needs. Explain it again with "
+    "`camx explain … --labels folder`, or ask for `metrics` such as prob,cam_border alone.",
     "maps": "The run has no map that could be measured, which {metric!r} needs.",
     "predictions": "No image of the run was explained, so there is no {metric!r}. predictions.csv has the reasons.",
     "label_prob": "The run has no probability of the true class, which {metric!r} needs: it was made by an earlier "
-    "camx, or without labels. Explain it again with --labels.",
-    "truth": "The run has no true boxes, which {metric!r} needs. `camx evaluate` with --truth computes it first.",
+    "camx, or without labels. Explain it again with `camx explain … --labels folder`.",
+    "truth": "The run was not compared with true boxes, which {metric!r} needs. Do that first: "
+    "`camx evaluate OUT --truth FILE`.",
 }
 #: The column that shows whether a run has what a metric needs.
 _COLUMN = {"maps": "cam_area", "predictions": "prob", "truth": "energy_in_box"}
@@ -65,7 +66,7 @@ def plan(options: AuditOptions, conditions: Sequence[Condition], table: ImageTab
     attributes = {one.name: one for one in (*shown, *crossed, *(one for some in of_gates for one in some))}
     for attribute in attributes.values():
         if not attribute.groups:
-            raise CamxError(f"No image has a group of {attribute.name!r}. Leave it out of --by and --fail-if.")
+            raise CamxError(f"No image has a group of {attribute.name!r}. Leave it out of `by` and `fail_if`.")
     gates = [PlannedGate(c, metric, form, some) for c, (metric, form), some in zip(conditions, forms, of_gates)]
     return Plan(
         metrics,
@@ -83,7 +84,11 @@ def _form(condition: Condition) -> tuple[str, str]:
     metric, form = condition.split_form(METRICS, tuple(FORMS))
     if condition.by and not form:
         choices = ", ".join(f"{metric}_{name}" for name in FORMS)
-        raise CamxError(f"--fail-if {condition.text!r}: `by` compares groups. Write one of {choices}.")
+        raise CamxError(
+            f"`fail_if` {condition.text!r} does not say what of the groups counts.",
+            f"Write one of {choices}.",
+            field="fail_if",
+        )
     return metric, form
 
 
@@ -92,7 +97,7 @@ def _metrics(options: AuditOptions, of_gates: Sequence[str], table: ImageTable) 
     for name in options.metrics:
         if name not in METRICS:
             hint = nearest(name, METRICS) or f" There are {', '.join(METRICS)}."
-            raise CamxError(f"--metric: there is no metric {name!r}.{hint}")
+            raise CamxError(f"`metrics`: there is no metric {name!r}.{hint}", field="metrics")
     asked = [*options.metrics, *of_gates] or ([] if _has("labels", table) else ["accuracy"])
     for name in asked:
         if not _has(METRICS[name].needs, table):
@@ -111,7 +116,7 @@ def _crossed(options: AuditOptions, attributes: Sequence[Attribute]) -> list[Att
     if not options.cross:
         return []
     if len(attributes) < 2:
-        raise CamxError("--cross needs two attributes. Name them: --by sex,site.")
+        raise CamxError("`cross` needs two attributes.", "Name them with `by`.", field="cross")
     return [crossing(attributes)]
 
 
@@ -130,7 +135,7 @@ def _references(name: str | None, attributes: Sequence[Attribute]) -> dict[str, 
     found = {one.name: one.groups.index(name) for one in attributes if name in one.groups}
     if not found:
         groups = [group for one in attributes for group in one.groups]
-        raise CamxError(f"--reference {name!r}: there is no such group.{nearest(name, groups)}")
+        raise CamxError(f"`reference` {name!r}: there is no such group.{nearest(name, groups)}", field="reference")
     return found
 
 
@@ -139,5 +144,5 @@ def _class_number(name: str | None, classes: Sequence[str]) -> int | None:
         return None
     found = [place for place, known in enumerate(classes) if known.casefold() == name.strip().casefold()]
     if not found:
-        raise CamxError(f"--class {name!r}: the run has no such class.{nearest(name, classes)}")
+        raise CamxError(f"`positive` {name!r}: the run has no such class.{nearest(name, classes)}", field="positive")
     return found[0]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from ..gates import GateResult
+from ..outputs.record import RunRecord
 from .groups import Attribute
 from .image_table import ImageTable
 
@@ -55,7 +55,7 @@ class AuditResult:
     """attributes: those of `groups`, with the group of each image of `table`. overall: each metric over all images.
     left_out: how many images, and why. notes: sentences on what could not be done, or not as expected."""
 
-    run: Mapping[str, Any]
+    run: RunRecord
     table: ImageTable
     attributes: tuple[Attribute, ...]
     metrics: tuple[str, ...]

@@ -30,7 +30,7 @@ def summary(result: AuditResult, options: AuditOptions) -> dict[str, Any]:
             **{name: value for name, value in vars(options).items() if name != "partial"},
             "state": result.run.get("state", "running"),
         },
-        "model": (result.run.get("plan") or {}).get("model"),
+        "model": result.run.get("plan", {}).get("model"),
     }
 
 

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from ..audit.attributes import Attributes
 from ..audit.groups import CLASS, Attribute
 from ..audit.groups_file import read_groups
-from ..audit.reading import Run, read_run
+from ..audit.reading import read_run
 from ..errors import CamxError
-from ..gates import Condition, check_confidence
+from ..gates import Condition
+from ..outputs.run_folder import RunFolder
 from .join import LABEL, PREDICTION, TARGET, Pairs, Side, join, read_side
 from .judging import Gate, check, equivalence, has, judged
 from .numbers import Figures
@@ -40,9 +41,13 @@ def compare(path_a: str, path_b: str, options: CompareOptions = CompareOptions()
     results = [judged(gate, pairing, options) for gate in gates]
     if options.equivalent_within is not None:
         if accuracy is None:
-            raise CamxError("--equivalent-within needs labels that both networks know. Explain both with --labels.")
+            raise CamxError(
+                "`equivalent_within` needs labels that both networks know.",
+                "Explain both again: `camx explain … --labels folder`.",
+                field="equivalent_within",
+            )
         results.append(equivalence(accuracy, options.equivalent_within, options.confidence))
-    left_out = {**pairs.left_out, "with another label in B": relabelled, "in --groups but not compared": strangers}
+    left_out = {**pairs.left_out, "with another label in B": relabelled, "in the groups file, not compared": strangers}
     return Comparison(
         records=(runs[0].record, runs[1].record),
         a=pairing.a,
@@ -66,44 +71,40 @@ def _checked(options: CompareOptions) -> list[Condition]:
     conditions = [Condition.parse(text) for text in options.fail_if]
     for condition in conditions:
         check(condition)
-    on, margin = options.on, options.equivalent_within
+    on = options.on
     if on not in (PREDICTION, LABEL) and not (on.startswith(TARGET) and on.removeprefix(TARGET).strip()):
-        raise CamxError(f"--on {on!r}: give prediction, label, or target:CLASS.")
-    if margin is not None and not 0 < margin < 1:
-        raise CamxError(f"--equivalent-within {margin:g}: the margin is a share between 0 and 1, such as 0.02.")
-    check_confidence(options.confidence)
+        raise CamxError(f"`on` {on!r} is unknown.", "Give prediction, label, or target:CLASS.", field="on")
     return conditions
 
 
-def _method(runs: Sequence[Run]) -> str | None:
+def _method(runs: Sequence[RunFolder]) -> str | None:
     """The first method of A that B has as well; None where they have none in common."""
-    first, second = ((run.record.get("fingerprint") or {}).get("methods") or [] for run in runs)
+    first, second = (run.record.get("fingerprint", {}).get("methods", []) for run in runs)
     return next((method for method in first if method in second), None)
 
 
 def _attributes(
-    options: CompareOptions, conditions: Sequence[Condition], pairing: Pairing, run: Run
+    options: CompareOptions, conditions: Sequence[Condition], pairing: Pairing, run: RunFolder
 ) -> tuple[list[Attribute], list[Gate], int]:
     """The attributes of the table, the gates with theirs, and how many images of --groups are in no pair."""
     table, strangers = pairing.a, 0
     if options.groups is not None:
-        inputs = str((run.record.get("fingerprint") or {}).get("inputs", ""))
-        found = read_groups(options.groups, table.images, inputs)
+        found = read_groups(options.groups, table.images, run.inputs)
         table, strangers = table.with_attributes(found.columns), found.strangers
     known = Attributes(table, options.bins)
     gates = [Gate(condition, known.find(condition.by) if condition.by else None) for condition in conditions]
     named = [known.find(name) for name in options.by] + [gate.attribute for gate in gates if gate.attribute]
     for attribute in named:
         if not attribute.groups:
-            raise CamxError(f"No image has a group of {attribute.name!r}. Leave it out of --by and --fail-if.")
+            raise CamxError(f"No image has a group of {attribute.name!r}. Leave it out of `by` and `fail_if`.")
     of_class = known.find(CLASS)
     shown = {one.name: one for one in (*named, *([of_class] if of_class.groups else []))}
     return list(shown.values()), gates, strangers
 
 
-def _unmatched(runs: Sequence[Run]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _unmatched(runs: Sequence[RunFolder]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Classes that only A, and only B, has; nothing where a run does not know its classes."""
-    first, second = (list(map(str, run.record.get("classes") or ())) for run in runs)
+    first, second = (run.record.get("classes", []) for run in runs)
     if not first or not second:
         return (), ()
     return tuple(name for name in first if name not in {*second}), tuple(
@@ -112,7 +113,7 @@ def _unmatched(runs: Sequence[Run]) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _notes(
-    options: CompareOptions, runs: Sequence[Run], sides: Sequence[Side], pairs: Pairs, accuracy: Accuracy | None
+    options: CompareOptions, runs: Sequence[RunFolder], sides: Sequence[Side], pairs: Pairs, accuracy: Accuracy | None
 ) -> Iterator[str]:
     """What a reader must know in order not to misread the figures."""
     if pairs.by_content:
@@ -121,7 +122,7 @@ def _notes(
     if methods[0] != methods[1]:
         first, second = (method or "no such class" for method in methods)
         yield f"The maps are of {first} in A and of {second} in B: they are compared by place, not by value."
-    frames = [(run.record.get("fingerprint") or {}).get("preprocessing") for run in runs]
+    frames = [run.record.get("fingerprint", {}).get("preprocessing") for run in runs]
     if frames[0] != frames[1]:
         yield "The networks are shown the pictures in different ways (size, crop or normalisation)."
     for name, only in zip("AB", _unmatched(runs)):
@@ -133,4 +134,4 @@ def _notes(
     if accuracy is None:
         yield "No image has a label that both networks know: flips and maps only."
     elif accuracy.p > 1 - options.confidence and options.equivalent_within is None:
-        yield "No difference in accuracy is shown. That does not show that there is none: --equivalent-within tests it."
+        yield "No difference in accuracy is shown, which does not show that there is none: test a margin for that."

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..audit.image_table import ImageTable, image_table
-from ..audit.reading import Run
 from ..errors import CamxError
-from ..outputs.journal import Row
+from ..outputs.rows import ImageRow, MapRow, Sketch
+from ..outputs.run_folder import RunFolder
 
 PREDICTION, LABEL, TARGET = "prediction", "label", "target:"
 
@@ -24,7 +24,7 @@ class Side:
     labels: list[str] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
     digests: list[str] = field(default_factory=list)
-    sketches: list[Row | None] = field(default_factory=list)
+    sketches: list[Sketch | None] = field(default_factory=list)
     borders: list[float] = field(default_factory=list)
     methods: set[tuple[str, str]] = field(default_factory=set)
 
@@ -40,22 +40,22 @@ class Pairs:
     left_out: dict[str, int]
 
 
-def read_side(run: Run, on: str, method: str | None) -> Side:
+def read_side(run: RunFolder, on: str, method: str | None) -> Side:
     """The images of a run with the map that is compared. method: take maps of this one, where there are several."""
     side = Side(image_table([]))
 
-    def noted() -> Iterator[Row]:
-        for row in run.rows()[1]:
+    def noted() -> Iterator[ImageRow]:
+        for row in run.rows():
             _note(side, row, on, method)
             yield row
 
-    side.table = image_table(noted(), run.record.get("classes") or ())
+    side.table = image_table(noted(), run.record.get("classes", ()))
     return side
 
 
-def _note(side: Side, row: Row, on: str, method: str | None) -> None:
-    shown = _chosen(row, on, method) or {}
-    side.labels.append(row.get("label") or "")
+def _note(side: Side, row: ImageRow, on: str, method: str | None) -> None:
+    shown = _chosen(row, on, method) or MapRow()
+    side.labels.append(row.get("label", ""))
     side.sizes.append(row.get("bytes", -1))
     side.digests.append(row.get("sha256", ""))
     side.sketches.append(shown.get("sketch"))
@@ -65,12 +65,12 @@ def _note(side: Side, row: Row, on: str, method: str | None) -> None:
         side.methods.add((shown.get("method", ""), shown.get("layer", "")))
 
 
-def _chosen(row: Row, on: str, method: str | None) -> Row | None:
+def _chosen(row: ImageRow, on: str, method: str | None) -> MapRow | None:
     """The map of the class that is asked for."""
-    maps = [one for one in row.get("maps") or () if method is None or one.get("method") == method]
+    maps = [one for one in row.get("maps", ()) if method is None or one.get("method") == method]
     if on == PREDICTION:
-        best = (row.get("top") or [{}])[0].get("index")
-        return next((one for one in maps if one.get("target_index") == best), None)
+        best = next(iter(row.get("top", ())), None)
+        return next((one for one in maps if best and one.get("target_index") == best["index"]), None)
     if on == LABEL:
         return next((one for one in maps if one.get("target_index") == row.get("label_index", -1)), None)
     wanted = on.removeprefix(TARGET).strip().casefold()

@@ -17,9 +17,9 @@ from .pairing import FLAGS, Pairing
 from .records import Accuracy
 
 _MISSING = {
-    "labels": "no image has a label that both networks know. Explain both with --labels",
-    "maps": "no image has a map of both runs that could be compared. Choose another --on",
-    "label_prob": "the runs have no probability of the true class. Explain both again, with --labels",
+    "labels": "no image has a label that both networks know. Explain both with `camx explain … --labels folder`",
+    "maps": "no image has a map of both runs that could be compared. Choose another `on`",
+    "label_prob": "the runs lack the probability of the true class. Explain both with `camx explain … --labels folder`",
 }
 
 
@@ -38,8 +38,10 @@ def check(condition: Condition) -> None:
     whole = condition.limit == int(condition.limit)
     if METRICS[condition.metric].count and not condition.percent and not whole:
         raise CamxError(
-            f"--fail-if {condition.text!r}: {condition.metric} is a number of images. Write a whole number, or a share "
-            f"with a percent sign, as in '{condition.metric} {condition.operator} {100 * condition.limit:g}%'."
+            f"`fail_if` {condition.text!r}: {condition.metric} is a number of images.",
+            f"Write a whole number, or a share as in '{condition.metric} {condition.operator} "
+            f"{100 * condition.limit:g}%'.",
+            field="fail_if",
         )
 
 
@@ -58,7 +60,9 @@ def judged(gate: Gate, pairing: Pairing, options: CompareOptions) -> GateResult:
     """Raises `CamxError` if the runs do not have what the metric needs."""
     condition, metric = gate.condition, METRICS[gate.condition.metric]
     if not has(metric.needs, pairing):
-        raise CamxError(f"--fail-if {condition.text!r}: {_MISSING[metric.needs]}, or leave the gate out.")
+        raise CamxError(
+            f"`fail_if` {condition.text!r}: {_MISSING[metric.needs]}, or leave the gate out.", field="fail_if"
+        )
     attribute = gate.attribute or Attribute("", ("all images",), np.zeros(len(pairing.same), int))
     codes = np.where(pairing.flagged(condition.flag), attribute.codes, -1)
     question = Question(pairing, codes, len(attribute.groups), Resampler(seed=options.seed), condition.percent)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..maps.sketch import decode
-from ..outputs.journal import Row
+from ..outputs.rows import Sketch
 
 #: The share of the picture that counts as hot.
 HOT = 0.2
@@ -29,7 +29,7 @@ class Likeness:
     shuffled: float
 
 
-def likeness(first: Sequence[Row | None], second: Sequence[Row | None]) -> Likeness:
+def likeness(first: Sequence[Sketch | None], second: Sequence[Sketch | None]) -> Likeness:
     """Compare the sketches of two maps per image; None for a missing one."""
     columns = np.full((3, len(first)), np.nan)
     others: list[np.ndarray] = []
@@ -50,11 +50,10 @@ def likeness(first: Sequence[Row | None], second: Sequence[Row | None]) -> Liken
     return Likeness(cosine, iou, shift, float(known.mean()) if len(known) else float("nan"))
 
 
-def _strength(sketch: Row | None) -> np.ndarray:
+def _strength(sketch: Sketch | None) -> np.ndarray:
     """The cells of a sketch as one row; of one with signs the distance from zero."""
     assert sketch is not None
-    cells = decode(sketch).ravel().astype(np.float32)
-    return np.abs(cells - 128) if sketch.get("signed") else cells
+    return np.asarray(np.abs(decode(sketch)).ravel())
 
 
 def _alike(a: np.ndarray, b: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

@@ -1,23 +1,45 @@
-"""What a comparison is asked for."""
+"""Options of a comparison."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from ..gates.options import Bins, By, Confidence, FailIf, GroupsFile, MinGroup, Partial, Seed
+from ..options import EXPLANATION, GATES, Flag, check
 
 
 @dataclass(frozen=True)
 class CompareOptions:
-    """fail_if: gates. equivalent_within: the margin within which accuracy must be shown to be equal. by, groups, bins:
-    attributes, as in an audit. on: the map that is compared: `prediction` (each run's own), `label`, `target:CLASS`.
-    min_group: smaller groups are shown and not judged. partial: compare runs that are not finished."""
+    """The maps, attributes and gates of a comparison."""
 
-    fail_if: tuple[str, ...] = ()
-    equivalent_within: float | None = None
-    by: tuple[str, ...] = ()
-    groups: str | None = None
-    bins: tuple[str, ...] = ()
-    on: str = "prediction"
-    min_group: int = 30
-    confidence: float = 0.95
-    partial: bool = False
-    seed: int = 0
+    on: Annotated[
+        str,
+        Flag(
+            "Which maps are compared: those of each run's prediction, of label, or of one class (target:CLASS).",
+            panel=EXPLANATION,
+            metavar="WHICH",
+        ),
+    ] = "prediction"
+    by: By = ()
+    groups: GroupsFile = None
+    bins: Bins = ()
+    min_group: MinGroup = 30
+    fail_if: FailIf = ()
+    equivalent_within: Annotated[
+        float | None,
+        Flag(
+            "Exit code 1 unless the accuracies are shown to be equal within this margin, such as 0.02.",
+            panel=GATES,
+            min=0.0001,
+            max=0.9999,
+            metavar="MARGIN",
+            example="0.02",
+        ),
+    ] = None
+    confidence: Confidence = 0.95
+    seed: Seed = 0
+    partial: Partial = False
+
+    def __post_init__(self) -> None:
+        check(self)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from ..audit.image_table import ImageTable
 from ..gates import GateResult
+from ..outputs.record import RunRecord
 from .maps import Likeness
 
 SAME, BROKE, FIXED, CHANGED = "same", "broke", "fixed", "changed"
@@ -74,7 +74,7 @@ class Comparison:
     borders: `cam_border` of the compared map in A and B. maps: by `all`, `same` and `differs` (the prediction).
     unmatched: classes that only one of the networks has."""
 
-    records: tuple[Mapping[str, Any], Mapping[str, Any]]
+    records: tuple[RunRecord, RunRecord]
     a: ImageTable
     b: ImageTable
     flips: np.ndarray

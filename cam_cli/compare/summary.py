@@ -36,7 +36,7 @@ def summary(found: Comparison, options: CompareOptions) -> dict[str, Any]:
         "only_in_b": list(found.unmatched[1]),
         "left_out": dict(found.left_out),
         "notes": list(found.notes),
-        "models": [(record.get("plan") or {}).get("model") for record in found.records],
+        "models": [record.get("plan", {}).get("model") for record in found.records],
         "options": {name: value for name, value in vars(options).items() if name != "partial"},
     }
 

@@ -1,6 +1,6 @@
 """Conditions under which a command fails, judged with the uncertainty of what was measured."""
 
-from .condition import Condition, check_confidence
+from .condition import Condition
 from .forms import FORMS, comparisons_of, pairs_of
 from .judging import Groups, Judge
 from .junit import junit
@@ -19,7 +19,6 @@ __all__ = [
     "Verdict",
     "append_step_summary",
     "cell",
-    "check_confidence",
     "comparisons_of",
     "exit_code",
     "gates_table",

@@ -40,8 +40,9 @@ class Condition:
         found = _CONDITION.fullmatch(text.strip())
         if found is None:
             raise CamxError(
-                f"--fail-if {text!r} is no condition. Write METRIC, one of > >= < <=, and a number, "
-                "as in 'accuracy_gap > 0.04 by sex'."
+                f"`fail_if` {text!r} is no condition.",
+                "Write METRIC, one of > >= < <=, and a number, as in 'accuracy_gap > 0.04 by sex'.",
+                field="fail_if",
             )
         try:
             number = float(found["number"])
@@ -49,7 +50,9 @@ class Condition:
             number = math.nan
         if not math.isfinite(number):
             raise CamxError(
-                f"--fail-if {text!r}: {found['number']!r} is no number. Write it as 0.04 or 4%, with a point."
+                f"`fail_if` {text!r}: {found['number']!r} is no number.",
+                "Write it as 0.04 or 4%, with a point.",
+                field="fail_if",
             )
         by = (found["by"] or "").strip().strip("'\"").strip()
         share = number / 100 if found["percent"] else number
@@ -71,16 +74,18 @@ class Condition:
         names = sorted(set(known))
         if self.metric not in names:
             raise CamxError(
-                f"--fail-if {self.text!r}: there is no metric {self.metric!r}."
-                f"{nearest(self.metric, names) or f' There are {listed(names)}.'}"
+                f"`fail_if` {self.text!r}: there is no metric {self.metric!r}."
+                f"{nearest(self.metric, names) or f' There are {listed(names)}.'}",
+                field="fail_if",
             )
 
     def expect_flag(self, known: Sequence[str] = ()) -> None:
         """Raises `CamxError` if the condition has a flag that is none of these."""
         if self.flag and self.flag not in known:
             raise CamxError(
-                f"--fail-if {self.text!r}: there is no condition `if {self.flag}` here."
-                f"{f' There are {listed(known)}.' if known else ' Leave it out.'}"
+                f"`fail_if` {self.text!r}: there is no `if {self.flag}` here.",
+                f"There are {listed(known)}." if known else "Leave it out.",
+                field="fail_if",
             )
 
     def split_form(self, metrics: Iterable[str], forms: Sequence[str]) -> tuple[str, str]:
@@ -92,12 +97,6 @@ class Condition:
         known |= {f"{name}_{form}": (name, form) for name, _ in list(known.values()) for form in forms}
         self.expect_metric(known)
         return known[self.metric]
-
-
-def check_confidence(confidence: float) -> None:
-    """Raises `CamxError` for a level that no interval has."""
-    if not 0.5 <= confidence < 1:
-        raise CamxError(f"--confidence {confidence:g}: give a share from 0.5 to below 1, such as 0.95.")
 
 
 def listed(names: Sequence[str], most: int = 20) -> str:

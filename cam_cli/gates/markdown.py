@@ -41,5 +41,5 @@ def append_step_summary(text: str) -> None:
             file.write(text if text.endswith("\n") else text + "\n")
     except OSError as error:
         raise CamxError(
-            f"$GITHUB_STEP_SUMMARY {path!r} cannot be written: {error.strerror}. Unset it or give a file."
+            f"$GITHUB_STEP_SUMMARY {path!r} cannot be written: {error.strerror}.", "Unset it or give a file."
         ) from error

@@ -1,0 +1,60 @@
+"""`camx audit`: accuracy and attention by group, and gates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from cam_cli.audit.options import AuditOptions
+from cam_cli.options import OUTPUT, Flag
+
+from .bind import Command
+from .config import CONFIG
+from .gates import Junit, tell
+from .run_command import AsJson, Quiet
+
+
+@dataclass(frozen=True)
+class AuditJob:
+    """Which run, and what of it."""
+
+    output: Annotated[str, Flag("The --output of a run of explain.", argument=True, metavar="OUT")]
+    audit: AuditOptions = AuditOptions()
+    report: Annotated[bool, Flag("Leave the report as it is.", panel=OUTPUT, only_off=True)] = True
+    junit: Junit = None
+    config: Annotated[str | None, CONFIG] = None
+    as_json: AsJson = False
+    quiet: Quiet = False
+
+
+def audit(job: AuditJob) -> int:
+    """Compare accuracy and attention between groups of images, with intervals; needs no model and no GPU.
+
+    Reads the rows of a finished run and writes OUT/audit. Exit code 1 if a gate fails, 0 if all pass or warn.
+    """
+    from cam_cli.audit import audit as audited
+    from cam_cli.audit.summary import lines, markdown, summary
+    from cam_cli.audit.write import write
+
+    result = audited(job.output, job.audit)
+    write(job.output, result, job.audit, job.junit)
+    return tell(
+        result.gates,
+        lines=lines(result),
+        summary=summary(result, job.audit),
+        markdown=markdown(result),
+        as_json=job.as_json,
+        quiet=job.quiet,
+    )
+
+
+COMMAND = Command(
+    audit,
+    examples={
+        "camx explain ./val --model best.pth --labels labels.csv": "its columns sex and site are attributes",
+        "camx audit camx-out --by sex,site --fail-if 'accuracy_gap > 0.04'": "exit code 1 if that is shown",
+        "camx audit camx-out --by class --fail-if 'recall_min < 0.8'": "the worst class",
+        "camx audit camx-out --groups sites.csv --by site --cluster patient": "images of a patient are not independent",
+    },
+    page="audit.md",
+)

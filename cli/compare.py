@@ -1,0 +1,66 @@
+"""`camx compare`: two runs of the same images, pair by pair, and gates."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Annotated
+
+from cam_cli.compare.options import CompareOptions
+from cam_cli.options import OUTPUT, Flag
+
+from .bind import Command
+from .config import CONFIG
+from .gates import Junit, tell
+from .run_command import AsJson, Quiet
+
+
+@dataclass(frozen=True)
+class CompareJob:
+    """Which runs, and what of them."""
+
+    a: Annotated[str, Flag("The --output of the old run of explain.", argument=True, metavar="A")]
+    b: Annotated[str, Flag("That of the new one.", argument=True, metavar="B", order=1)]
+    compare: CompareOptions = CompareOptions()
+    output: Annotated[
+        str | None, Flag("Folder of the results; B/compare without it.", short="-o", panel=OUTPUT, metavar="DIR")
+    ] = None
+    report: Annotated[bool, Flag("Write no page.", panel=OUTPUT, only_off=True)] = True
+    junit: Junit = None
+    config: Annotated[str | None, CONFIG] = None
+    as_json: AsJson = False
+    quiet: Quiet = False
+
+
+def compare(job: CompareJob) -> int:
+    """Compare two runs of the same images: what broke, what was fixed, and whether both look at the same place.
+
+    Reads the rows of two finished runs; needs no model and no GPU. Exit code 1 if a gate fails, 0 if all pass or warn.
+    """
+    from cam_cli.compare import compare as compared
+    from cam_cli.compare.summary import lines, markdown, summary
+    from cam_cli.compare.write import FOLDER, write
+
+    found = compared(job.a, job.b, job.compare)
+    folder = job.output or os.path.join(job.b, FOLDER)
+    write(folder, found, job.compare, job.junit)
+    return tell(
+        found.gates,
+        lines=lines(found),
+        summary=summary(found, job.compare),
+        markdown=markdown(found),
+        as_json=job.as_json,
+        quiet=job.quiet,
+    )
+
+
+COMMAND = Command(
+    compare,
+    examples={
+        "camx compare old-out new-out": "A is the old one",
+        "camx compare old-out new-out --fail-if 'accuracy_drop > 0.01' --fail-if 'broke > 3'": "exit code 1 if shown",
+        "camx compare fp32-out int8-out --equivalent-within 0.01": "exit code 1 unless that is shown",
+        "camx compare old-out new-out --fail-if 'map_iou < 0.3 if same'": "same answer, another reason",
+    },
+    page="audit.md",
+)

@@ -1,0 +1,38 @@
+"""The end of a command with gates: what is printed, the summary of a CI job, and the exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cam_cli.options import GATES, Flag
+
+from .terminal import out, out_json
+
+if TYPE_CHECKING:
+    from cam_cli.gates import GateResult
+
+Junit = Annotated[
+    str | None, Flag("Write the gates as JUnit XML, too.", panel=GATES, metavar="FILE", example="gates.xml")
+]
+
+
+def tell(
+    gates: Sequence[GateResult],
+    *,
+    lines: Iterable[str],
+    summary: Mapping[str, Any],
+    markdown: str,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Print the result as lines, or as JSON, or not at all; add it to the summary of a GitHub job; the exit code."""
+    from cam_cli.gates import append_step_summary, exit_code
+
+    if as_json:
+        out_json(summary)
+    elif not quiet:
+        for line in lines:
+            out(line)
+    append_step_summary(markdown)
+    return exit_code(gates)
