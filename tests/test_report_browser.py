@@ -372,8 +372,6 @@ def test_classes_failures_and_how_it_was_made(opened: Opened, out: Path, rows: d
     page = opened(out, "#view=classes")
     page.click("table a >> text=cat")
     page.wait_for_selector(".mean canvas")
-    labelled = [row for row in rows.values() if row["label"] == "cat" and "correct" in row]
-    assert f"{len(labelled)} images" in page.locator("#view .facts").inner_text()
     page.go_back()
     page.wait_for_selector(".figures")
     page.click("text=Failures")
@@ -381,6 +379,51 @@ def test_classes_failures_and_how_it_was_made(opened: Opened, out: Path, rows: d
     page.click("#tabs >> text=How")
     assert "timm==" in page.locator("#again").inner_text()
     assert "every path to the score" in page.locator("#made").inner_text()
+
+
+def figures_of(name: str, rows: dict[str, Any]) -> list[str]:
+    """What the page of a class says, one line for each set of images."""
+
+    def line(images: list[Any], words: str, **shares: list[float]) -> str:
+        means = [
+            f"{100 * float(np.mean(values)):.1f}\u202f% {of.replace('_', ' ')}"
+            for of, values in shares.items()
+            if values
+        ]
+        text = f"{len(images)} image{'s' * (len(images) != 1)} {words}" + ": " * bool(means) + ", ".join(means)
+        return text.replace("100.0", "100").replace("mean border", "mean border (even: 36.0\u202f%)")
+
+    known = [row for row in rows.values() if "correct" in row]
+    labelled = [row for row in known if row["label"] == name]
+    lost = [row for row in rows.values() if row["label"] == name and "correct" not in row]
+    predicted = [row for row in known if row["top"][0]["name"] == name]
+    maps = [row["maps"][0] for row in known if row["maps"][0]["target_name"] == name]
+    return [
+        line(labelled, f"labelled {name}", right=[row["correct"] for row in labelled]),
+        *([line(lost, f"labelled {name}, not explained")] if lost else []),
+        line(predicted, f"predicted as {name}", mean_probability=[row["top"][0]["prob"] for row in predicted]),
+        line(maps, f"whose first map is of {name}", mean_area=[m["area"] for m in maps], mean_border=[m["border"] for m in maps]),
+    ]  # fmt: skip
+
+
+def test_every_figure_of_a_class_says_which_images_it_is_of(opened: Opened, out: Path, rows: dict[str, Any]) -> None:
+    page = opened(out, "#view=classes")
+    heads = page.locator(".figures .set").all_inner_texts()
+    assert heads[1:] == ["images with this label", "images predicted as it", "images whose first map is of it"]
+    lists = set()
+    for name in page.locator(".figures tbody th").all_inner_texts():
+        page.evaluate("(of) => go({ view: 'classes', of })", name)
+        page.wait_for_selector(".sets")
+        assert page.locator(".sets p").all_inner_texts() == figures_of(name, rows)
+        for title in page.locator("#view h3:has(a)").all():
+            words = title.inner_text()
+            lists.add(words.split()[0])
+            with opened.browser.new_page() as found:
+                found.goto(page.url.split("#")[0] + str(title.locator("a").get_attribute("href")))
+                found.wait_for_selector(".card")
+                assert len(names(found)) == int(words.split()[-1]), f"{name}: {words}"
+                assert found.input_value("[aria-label=Order]") == "prob"
+    assert lists == {"Right,", "Labelled", "Taken"}, "each kind of list was met"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -12,21 +12,23 @@ function showClass(view, means) {
     ...[classMeans(means, k), classConfusions(k), ...classStrips(k)].filter(Boolean));
 }
 
-function classFacts(one) {
-  const facts = [
-    [labelled ? one.images : '–', 'images'], [percent(accuracy(one)), 'accuracy'], [one.predicted, 'predicted'],
-    [percent(mean(one.prob, one.predicted)), 'mean probability'], [percent(mean(one.area, one.maps)), 'mean area'],
-    [percent(mean(one.border, one.maps)), `mean border (even: ${percent(EVEN)})`],
-  ];
-  const known = facts.filter(([value]) => value !== '–');
-  return h('div.facts', known.map(([value, text]) => h('span', h('b', value), ` ${text}`)));
+function classFacts(one) { // a line for each set of images that figures are of
+  const name = classes[one.k], line = (count, of, ...figures) => h('p', h('b', many(count, 'image')), ` ${of}`,
+    count ? figures.map(([value, text], k) => [k ? ', ' : ': ', h('b', percent(value)), ` ${text}`]) : '');
+  return h('div.sets',
+    labelled && line(one.labelled, `labelled ${name}`, [accuracy(one), 'right']),
+    one.unjudged > 0 && line(one.unjudged, `labelled ${name}, not explained`),
+    line(one.predicted, `predicted as ${name}`, [mean(one.prob, one.predicted), 'mean probability']),
+    line(one.explained, `whose first map is of ${name}`, [mean(one.area, one.explained), 'mean area'],
+      [mean(one.border, one.explained), `mean border (even: ${percent(EVEN)})`]));
 }
 
 function classMeans(means, k) {
   const maps = meanMaps(means, k), all = meanMap(means, -1, 0, 160, '160px');
   if (!maps.length) return null;
   if (all) all.querySelector('figcaption').firstChild.data = 'every class';
-  return h('section', h('h3', 'Mean map'), h('div.means', maps, all), legends());
+  const of = `Of all maps of ${classes[k]} by ${methodShown()}, whatever the label of the image.`;
+  return h('section', h('h3', 'Mean map'), h('div.means', maps, all), legends(), h('p.quiet', of));
 }
 
 function classConfusions(k) { // the images of k taken for another class, and those of another taken for k
@@ -45,13 +47,14 @@ function classConfusions(k) { // the images of k taken for another class, and th
 }
 
 function classStrips(k) {
-  const { class: predicted, label, target, correct } = columns;
-  const change = { class: classes[k], sort: 'prob', desc: '1' };
-  if (!labelled) return [strip('Surest first', (i) => predicted[i] === k, change)];
-  const meets = (i) => label[i] === k || predicted[i] === k || target[i] === k;
+  const { class: predicted, label, correct } = columns, name = classes[k];
+  if (!labelled) return [strip('Predicted, surest first', (i) => predicted[i] === k, { pred: name })];
   return [
-    strip('Right, surest first', (i) => correct[i] === 1 && label[i] === k, { ...change, right: 'right' }),
-    strip('Wrong, surest first', (i) => correct[i] === 0 && meets(i), { ...change, right: 'wrong' }),
+    strip('Right, surest first', (i) => correct[i] === 1 && label[i] === k, { label: name, right: 'right' }),
+    strip(`Labelled ${name}, taken for another`, (i) => correct[i] === 0 && label[i] === k,
+      { label: name, right: 'wrong' }),
+    strip(`Taken for ${name}, labelled another`, (i) => correct[i] === 0 && predicted[i] === k,
+      { pred: name, right: 'wrong' }),
   ];
 }
 
@@ -63,9 +66,9 @@ function strip(title, keep, change) { // the eight surest images, and a link to 
   const small = (i) => {
     const tile = h('div.tile');
     detailsOf(i).then((details) => tile.append(stage(i, details, 64)), showError);
-    return h('a.card', linkToImage(i, -1), tile, h('div.verdict', verdict(i)));
+    return h('a.card', linkToImage(i, -1), tile, h('div.verdict', verdict(i), truth(i)));
   };
-  const all = galleryLink(`all ${found.length}`, change);
+  const all = galleryLink(`all ${found.length}`, { ...change, sort: 'prob', desc: '1' });
   return h('section', h('h3', title, ' ', all), h('div.strip', found.slice(0, 8).map(small)));
 }
 

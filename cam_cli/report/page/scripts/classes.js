@@ -2,18 +2,22 @@
 
 let figuresOfClasses = null;
 
-// Of every class: images with that label and how many are right; images predicted as it; maps that explain it.
+// Of every class: images with that label, judged or not, and how many are right; images predicted as it; images whose
+// first map explains it. These are three sets of images, so every figure is shown with its own.
 function classFigures() {
   if (figuresOfClasses) return figuresOfClasses;
-  const found = classes.map((_, k) => ({ k, images: 0, right: 0, predicted: 0, prob: 0, maps: 0, border: 0, area: 0 }));
+  const found = classes.map((_, k) => ({
+    k, labelled: 0, unjudged: 0, right: 0, predicted: 0, prob: 0, explained: 0, border: 0, area: 0,
+  }));
   const { class: predicted, label, target, correct, prob, area, border } = columns;
   for (let i = 0; i < imageCount; i++) {
-    const labelOf = correct[i] >= 0 && found[label[i]], predictedAs = found[predicted[i]];
-    if (labelOf) { labelOf.images++; labelOf.right += correct[i] === 1; }
+    const labelledAs = found[label[i]], predictedAs = found[predicted[i]];
+    if (labelledAs && correct[i] < 0) labelledAs.unjudged++;
+    else if (labelledAs) { labelledAs.labelled++; labelledAs.right += correct[i]; }
     if (predictedAs) { predictedAs.predicted++; predictedAs.prob += prob[i]; }
     if (target[i] >= 0 && !missing(area[i])) {
       const explained = found[target[i]];
-      explained.maps++;
+      explained.explained++;
       explained.border += border[i];
       explained.area += area[i];
     }
@@ -21,15 +25,18 @@ function classFigures() {
   return figuresOfClasses = found;
 }
 
-const accuracy = (one) => mean(one.right, one.images);
+const accuracy = (one) => mean(one.right, one.labelled);
+const LABELLED = 'images with this label', PREDICTED = 'images predicted as it';
+const EXPLAINED = 'images whose first map is of it';
 const CLASS_COLUMNS = [
-  { name: 'class', value: (one) => classes[one.k] },
-  { name: 'images', value: (one) => one.images, there: labelled, count: true },
-  { name: 'accuracy', value: accuracy, there: labelled },
-  { name: 'predicted', value: (one) => one.predicted, count: true },
-  { name: 'mean probability', value: (one) => mean(one.prob, one.predicted) },
-  { name: 'mean area', value: (one) => mean(one.area, one.maps) },
-  { name: 'mean border', value: (one) => mean(one.border, one.maps) },
+  { name: 'class', of: '', value: (one) => classes[one.k] },
+  { name: 'labelled', of: LABELLED, value: (one) => one.labelled, there: labelled, count: true },
+  { name: 'accuracy', of: LABELLED, value: accuracy, there: labelled },
+  { name: 'predicted', of: PREDICTED, value: (one) => one.predicted, count: true },
+  { name: 'mean probability', of: PREDICTED, value: (one) => mean(one.prob, one.predicted) },
+  { name: 'explained', of: EXPLAINED, value: (one) => one.explained, count: true },
+  { name: 'mean area', of: EXPLAINED, value: (one) => mean(one.area, one.explained) },
+  { name: 'mean border', of: EXPLAINED, value: (one) => mean(one.border, one.explained) },
 ].filter(({ there = true }) => there);
 let classSort = { by: CLASS_COLUMNS[0], down: false };
 
@@ -40,12 +47,15 @@ async function showClasses(view) {
 }
 
 function showClassTable(view, means) {
-  const met = classFigures().filter((one) => one.images || one.predicted || one.maps).sort(inClassOrder);
+  const met = classFigures().filter((one) => one.labelled || one.predicted || one.explained).sort(inClassOrder);
   const rows = met.map((one) => h('tr',
     h('td.small', meanMap(means, one.k, 0, 36) || ''),
     h('th', { scope: 'row' }, h('a', linkTo({ of: classes[one.k] }), classes[one.k])),
     CLASS_COLUMNS.slice(1).map(({ value, count }) => h('td', count ? value(one) : meter(value(one))))));
-  const head = h('tr', h('td', ''), CLASS_COLUMNS.map(classHead));
+  const width = (set) => CLASS_COLUMNS.filter(({ of }) => of === set).length;
+  const sets = [...new Set(CLASS_COLUMNS.slice(1).map(({ of }) => of))];
+  const groups = sets.map((set) => h('th.set', { scope: 'colgroup', colspan: width(set) }, set));
+  const head = [h('tr', h('td.set', { colspan: 2 }), groups), h('tr', h('td', ''), CLASS_COLUMNS.map(classHead))];
   view.append(
     h('div.scroll', h('table.figures', h('thead', head), h('tbody', rows))),
     h('p.quiet', `The small pictures are mean maps. ${EVEN_HINT}`));

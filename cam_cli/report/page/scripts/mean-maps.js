@@ -5,14 +5,16 @@ const CELLS = 24; // along both sides
 const EVEN = 0.36; // the share of an even map that lies in the border, the outer 10 % on each side
 const EVEN_HINT = `An even map has ${percent(EVEN)} of its mass in the border, the outer 10 % on each side.`;
 
+const methodShown = () => state.method || data.methods[0];
+
 // A mean map of class k (−1: of every class), as a figure; null where there is none. The size is that of the figure.
 function meanMap(means, k, group, side, size) {
-  const found = (means[state.method || data.methods[0]] || {})[k]?.[group];
+  const found = (means[methodShown()] || {})[k]?.[group];
   if (!found) return null;
   const [count, peak, packed, signed] = found, cells = { width: CELLS, height: CELLS, values: bytes(packed), signed };
   const canvas = h('canvas', { role: 'img', 'aria-label': `Mean of ${many(count, 'map')}` });
   paint(canvas, cells, side, coloursOf(cells));
-  const caption = h('figcaption', `${GROUPS[group]} · ${count}`, h('small', ` · peak ${figure(peak)}`));
+  const caption = h('figcaption', `${GROUPS[group]} · ${many(count, 'map')}`, h('small', `peak ${figure(peak)}`));
   return h('figure.mean', size ? { style: { width: size } } : {}, canvas, size ? caption : '');
 }
 
