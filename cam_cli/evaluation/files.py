@@ -39,7 +39,7 @@ def write_files(found: Localisation, folder: str) -> list[str]:
     with explained_errors(folder):
         for name, content in contents.items():
             paths.append(os.path.join(folder, name))
-            write_file(paths[-1], content, durable=True)
+            write_file(paths[-1], content, durable=True, below=folder)
     return paths
 
 

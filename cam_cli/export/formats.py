@@ -61,6 +61,6 @@ def write_formats(exported: Exported, folder: str) -> list[str]:
         for name in exported.options.format:
             own, shape = FORMATS[name], exported.options.shape
             for path, content in own.files(exported.in_shape(own.shapes[0] if shape == AUTO else shape)):
-                write_file(os.path.join(folder, *path.split("/")), content)
+                write_file(os.path.join(folder, *path.split("/")), content, below=folder)
                 written[path if "/" not in path else path.split("/")[0] + "/"] = None
     return list(written)
