@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -12,11 +13,11 @@ from typing import Any
 import pytest
 
 from cam_cli.distributed import merge
-from cam_cli.distributed.devices import device_of_rank
 from cam_cli.errors import CamxError
 from cam_cli.images.scheduler import chosen_shard
 from cam_cli.images.shard import Shard
 from cam_cli.outputs.shards import locked_shard_folder, merge_rows, parts_in
+from cam_cli.pipeline.task import AnyTask
 
 from .conftest import TINY, picture
 
@@ -63,11 +64,32 @@ def test_a_shard_that_cannot_be_told_is_an_error(text: str, environment: dict[st
         chosen_shard(text, environment)
 
 
-def test_under_torchrun_each_process_takes_its_device(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("words", "device"),
+    [
+        (("--shard", "auto"), "cuda:1"),
+        (("--shard", "auto", "--device", "cpu"), "cpu"),
+        # Nothing is taken from the environment without the word.
+        (("--shard", "1/3"), "auto"),
+        ((), "auto"),
+    ],
+)
+@pytest.mark.parametrize("command", ["explain", "activations"])
+def test_under_torchrun_each_process_takes_its_device(
+    command: str, words: tuple[str, ...], device: str, camx: Camx, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[str] = []
+
+    def run_task(task: AnyTask, *_: object) -> None:
+        taken.append(task.device)
+        raise CamxError("enough")
+
     monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
-    assert device_of_rank("auto", {"LOCAL_RANK": "5"}) == "cuda:1"
-    assert device_of_rank("cpu", {"LOCAL_RANK": "5"}) == "cpu"
-    assert device_of_rank("auto", {}) == "auto"
+    monkeypatch.setattr(sys.modules["cam_cli.distributed.run"], "run_task", run_task)
+    for name, value in {"RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "5"}.items():
+        monkeypatch.setenv(name, value)
+    assert camx(command, "pictures", "--model", "test_resnet", "--no-pretrained", *words) == 2
+    assert taken == [device]
 
 
 def test_every_image_has_one_shard_that_no_other_image_moves() -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
+
+import torch
 
 from ..cams.engine.devices import find_device
 from ..errors import CamxError
@@ -27,15 +29,17 @@ _SUMMED = (
 )
 
 
-def devices_of(wanted: str) -> tuple[str, ...]:
+def devices_of(wanted: str, local_rank: int | None = None) -> tuple[str, ...]:
     """`cuda:0,cuda:1` one by one; `all` are the CUDA devices, or the one that there is without them.
 
+    `auto` is one device; with the rank of this process among those of its machine, the CUDA device of that number.
     Raises `CamxError` for a device that is not there.
     """
+    count = torch.cuda.device_count()
     if wanted == "all":
-        import torch
-
-        return tuple(f"cuda:{index}" for index in range(torch.cuda.device_count())) or ("auto",)
+        return tuple(f"cuda:{index}" for index in range(count)) or ("auto",)
+    if wanted == "auto" and local_rank is not None and count:
+        return (f"cuda:{local_rank % count}",)
     names = tuple(name.strip() for name in wanted.split(","))
     if len(names) > 1:
         for name in names:
@@ -184,14 +188,3 @@ class _Run:
         summary = Summary(self._plan(), progress, seconds, self._batch_size, state, self._stop.signal)
         fingerprint = next(iter(self._fingerprints.values()))
         return finish_run(self._task, self._folder, self._inputs, fingerprint, summary, self._observer)
-
-
-def device_of_rank(device: str, environment: Mapping[str, str]) -> str:
-    """Under torchrun, `auto` is the CUDA device of this process among those of its machine."""
-    rank = environment.get("LOCAL_RANK", "")
-    if device != "auto" or not rank.isdecimal():
-        return device
-    import torch
-
-    count = torch.cuda.device_count()
-    return f"cuda:{int(rank) % count}" if count else device

@@ -44,7 +44,7 @@ def _devices(task: AnyTask) -> tuple[str, ...]:
     job: RunOptions = task.job
     if job.engine == "ray":
         return (task.device.split(",")[0],)
-    devices = devices_of(task.device)
+    devices = devices_of(task.device, job.shard.local_rank if job.shard else None)
     if len(devices) > 1 and job.shard is not None:
         raise CamxError(
             f"`shard={job.shard}` with `device={task.device}`: start one shard per device, "

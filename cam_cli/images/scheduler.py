@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..errors import CamxError
 from .shard import Shard
@@ -55,7 +55,8 @@ def chosen_shard(text: str | None, environment: Mapping[str, str]) -> Shard | No
     if len(set(shards.values())) > 1:
         said = ", ".join(f"{shard} by {name}" for name, shard in shards.items())
         raise CamxError(f"`shard={text}`: this process is shard {said}. Give `shard=i/n`.")
-    return next(iter(shards.values()))
+    rank = environment.get("LOCAL_RANK", "")
+    return replace(next(iter(shards.values())), local_rank=int(rank) if rank.isdecimal() else None)
 
 
 def _read(scheduler: Scheduler, environment: Mapping[str, str], count: int | None) -> Shard:

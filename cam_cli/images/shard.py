@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..errors import CamxError
 from .listing import Source
@@ -13,10 +13,14 @@ from .listing import Source
 
 @dataclass(frozen=True)
 class Shard:
-    """Share `number` (from 1) of `count`. The share of an image does not change when others are added or removed."""
+    """Share `number` (from 1) of `count`. The share of an image does not change when others are added or removed.
+
+    local_rank: the place of this process among those of its machine, where a scheduler has started several there.
+    """
 
     number: int
     count: int
+    local_rank: int | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if not 1 <= self.number <= self.count:
