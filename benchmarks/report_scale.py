@@ -20,7 +20,7 @@ from typing import Any
 
 from cam_cli.demo import CLASSES
 from cam_cli.models.options import ModelSpec
-from cam_cli.pipeline import Job, run
+from cam_cli.pipeline import ExplainJob, run
 from cam_cli.report import build_report
 
 SAMPLES = Path(__file__).parents[1] / "sample_images"
@@ -121,7 +121,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(options.keep or Path(scratch, "out"))
-        run(Job(sources=(str(SAMPLES),), model=ModelSpec("demo"), output=str(folder), overwrite=True))
+        run(ExplainJob(sources=(str(SAMPLES),), model=ModelSpec("demo"), output=str(folder), overwrite=True))
         synthetic(folder, options.images)
         began = time.perf_counter()
         page_file = build_report(str(folder))

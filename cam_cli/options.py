@@ -138,6 +138,12 @@ class Option:
     def switch(self) -> bool:
         return self.base is bool
 
+    @property
+    def table(self) -> bool:
+        """Whether the value is a mapping: one KEY=VALUE per flag."""
+        origin = get_origin(self.base)
+        return isinstance(origin, type) and issubclass(origin, Mapping)
+
     def read(self, word: str) -> Any:
         """The value of a word. Raises `CamxError` for one that has none."""
         if self.flag.none and word == self.flag.none:

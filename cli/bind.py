@@ -10,9 +10,9 @@ import dataclasses
 import inspect
 import shlex
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, dataclass, field
-from typing import Annotated, Any, cast, get_origin, get_type_hints
+from typing import Annotated, Any, cast, get_type_hints
 
 import typer
 from rich.markup import escape
@@ -20,7 +20,7 @@ from rich.markup import escape
 from cam_cli.errors import CamxError
 from cam_cli.options import PANELS, Filled, Flag, Option, annotations_of, default_of, flag_of, options_of
 
-from .config import CONFIG, apply_config
+from .config import CONFIG, config_reader
 from .names import Names
 
 Function = Callable[..., int]
@@ -57,9 +57,11 @@ def bind(command: Function) -> Function:
 
     keyword = inspect.Parameter.KEYWORD_ONLY
     parameters = [inspect.Parameter("context", keyword, annotation=typer.Context)]
+    tables = [option.name for option in options if option.table]
     for option in options:
-        default = inspect.Parameter.empty if option.default is MISSING else _default(option)
-        parameters.append(inspect.Parameter(option.key, keyword, default=default, annotation=_parameter(option, names)))
+        default = inspect.Parameter.empty if option.required else _default(option)
+        annotation = _parameter(option, names, tables)
+        parameters.append(inspect.Parameter(option.key, keyword, default=default, annotation=annotation))
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__doc__ = escape(inspect.getdoc(command) or "")
     return run
@@ -87,7 +89,7 @@ def _place(option: Option) -> tuple[int, int]:
     return (-1 if not flag.panel else PANELS.index(flag.panel), flag.order) if not flag.argument else (-2, flag.order)
 
 
-def _parameter(option: Option, names: Names) -> Any:
+def _parameter(option: Option, names: Names, tables: Collection[str]) -> Any:
     """The annotation of the parameter: the type that the help shows, and Typer's option or argument."""
     flag = option.flag
     shown = _shown(option)
@@ -101,7 +103,7 @@ def _parameter(option: Option, names: Names) -> Any:
         info: Any = typer.Argument(help=text, **more)
     else:
         if flag is CONFIG:
-            more |= {"is_eager": True, "callback": apply_config}
+            more |= {"is_eager": True, "callback": config_reader(tables)}
         declared = [_switch(option) if option.switch else f"--{option.name}", *filter(None, [flag.short])]
         info = typer.Option(
             *declared,
@@ -168,7 +170,7 @@ def _value(option: Option, typed: Any, origin: str) -> Any:
     if not option.several:
         return option.read(str(typed))
     read = [option.read(str(word)) for word in typed]
-    if get_origin(option.base) is not None and issubclass(get_origin(option.base), Mapping):
+    if option.table:
         return dict(read)
     return tuple(read if option.flag.argument else dict.fromkeys(read))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -53,32 +54,35 @@ def _toml(text: str) -> dict[str, Any]:
     return content
 
 
-def apply_config(context: typer.Context, path: str | None) -> str | None:
-    """Make the values of a config file the defaults of the command: the eager callback of `--config`."""
-    if path is None:
-        return None
-    parameters = _by_key(context)
-    defaults = dict(context.default_map or {})
-    for key, value in read_config(path).items():
-        flag = str(key).replace("_", "-")
-        if flag not in parameters:
-            raise CamxError(
-                f"--config {path!r}: unknown key {key!r}.{nearest(flag, parameters)} Keys are named as the flags are."
-            )
-        parameter = parameters[flag]
-        defaults[parameter.name] = _as_typed(parameter, flag, value, path)
-    context.default_map = defaults
-    return path
+def config_reader(tables: Collection[str]) -> Callable[[typer.Context, str | None], str | None]:
+    """The eager callback of `--config`: the values of a file become the defaults of the command. `tables`: the flags
+    of the command that take KEY=VALUE, whose values may be a table."""
+
+    def apply(context: typer.Context, path: str | None) -> str | None:
+        if path is None:
+            return None
+        parameters = _by_key(context)
+        defaults = dict(context.default_map or {})
+        for key, value in read_config(path).items():
+            flag = str(key).replace("_", "-")
+            if flag not in parameters:
+                hint = nearest(flag, parameters)
+                raise CamxError(f"--config {path!r}: unknown key {key!r}.{hint}", "Keys are named as the flags are.")
+            if isinstance(value, dict) and flag not in tables:
+                known = f"Only {', '.join(tables)} can be one; all" if tables else "Leave it out; all"
+                raise CamxError(f"--config {path!r}: {flag!r} is a table.", f"{known} other keys stand above it.")
+            parameter = parameters[flag]
+            defaults[parameter.name] = _as_typed(parameter, flag, value)
+        context.default_map = defaults
+        return path
+
+    return apply
 
 
-def _as_typed(parameter: Any, flag: str, value: Any, path: str) -> Any:
+def _as_typed(parameter: Any, flag: str, value: Any) -> Any:
     """A value of a config file as the flag would have it on the command line."""
     if isinstance(value, dict):
-        if flag != "model-arg":
-            raise CamxError(
-                f"--config {path!r}: {flag!r} is a table. Only model-arg is one; all other keys stand above it."
-            )
-        value = [f"{key}={one}" for key, one in value.items()]
+        return [f"{key}={one}" for key, one in value.items()]
     if f"--{flag}" in parameter.secondary_opts and isinstance(value, bool):
         return not value
     several = parameter.nargs == -1 or getattr(parameter, "multiple", False)

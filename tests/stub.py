@@ -22,7 +22,7 @@ from cam_cli.outputs.journal import OK, Row
 from cam_cli.outputs.renderer import Rendered, base_row
 from cam_cli.outputs.tables import table
 from cam_cli.pipeline import Stop, Summary, session
-from cam_cli.pipeline.job import Job
+from cam_cli.pipeline.job import ExplainJob
 from cam_cli.pipeline.progress import Silent
 from cam_cli.pipeline.task import Table, Work
 from cam_cli.run_layout import TABLE
@@ -80,13 +80,13 @@ def engine() -> Any:
 class StubTask:
     """The task of a job without a network. extra: more of its fingerprint."""
 
-    job: Job
+    job: ExplainJob
     render: Callable[[Result], Rendered] = rendered
     extra: str = ""
     device = "cpu"
     table = Table(TABLE, partial(table, top_k=1))
 
-    def with_job(self, job: Job) -> StubTask:
+    def with_job(self, job: ExplainJob) -> StubTask:
         return replace(self, job=job)
 
     def on_device(self, device: str) -> StubTask:
@@ -136,7 +136,7 @@ def run_stub(
     extra: str = "",
 ) -> Summary:
     """Run over a folder of images, with one worker so that the order of all operations is always the same."""
-    job = Job(
+    job = ExplainJob(
         sources=(str(images),),
         model=ModelSpec("stub"),
         output=str(out),

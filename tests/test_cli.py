@@ -21,7 +21,7 @@ from cam_cli.maps.colormaps import COLORMAPS
 from cam_cli.models.options import ModelSpec, PreprocessingOptions
 from cam_cli.outputs.drawing import SAVERS
 from cam_cli.outputs.options import FORMATS, Rendering
-from cam_cli.pipeline import Job
+from cam_cli.pipeline import ExplainJob
 from cli.bind import flags_of
 from cli.main import COMMANDS, run
 from cli.names import Names
@@ -37,13 +37,13 @@ class Captured(Exception):
 
 
 @pytest.fixture
-def job(camx: Camx, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Job]:
+def job(camx: Camx, monkeypatch: pytest.MonkeyPatch) -> Callable[..., ExplainJob]:
     """The job that `camx explain …` hands to the engine."""
 
-    def call(*argv: object) -> Job:
-        jobs: list[Job] = []
+    def call(*argv: object) -> ExplainJob:
+        jobs: list[ExplainJob] = []
 
-        def capture(given: Job, *_: Any) -> None:
+        def capture(given: ExplainJob, *_: Any) -> None:
             jobs.append(given)
             raise Captured
 
@@ -100,17 +100,17 @@ R50 = ModelSpec("resnet50")
         ("--shard 2/8", {"shard": Shard(2, 8)}),
     ],
 )
-def test_argv_becomes_a_job(job: Callable[..., Job], argv: str, expected: dict[str, Any]) -> None:
+def test_argv_becomes_a_job(job: Callable[..., ExplainJob], argv: str, expected: dict[str, Any]) -> None:
     words = argv.split()
     if "-m" not in words:
         words += ["-m", "resnet50"]
     given = job(*words)
-    wanted = Job(**{"sources": ("pictures",), "model": R50, "command": given.command, **expected})
+    wanted = ExplainJob(**{"sources": ("pictures",), "model": R50, "command": given.command, **expected})
     assert given == wanted
 
 
 def test_flag_beats_environment_beats_config_beats_default(
-    job: Callable[..., Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    job: Callable[..., ExplainJob], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = tmp_path / "c.toml"
     config.write_text(
@@ -141,14 +141,16 @@ def test_the_record_says_where_each_value_comes_from(
     assert record["job"]["explain"]["top_k"] == 2
 
 
-def test_config_keys_are_the_flags(job: Callable[..., Job], tmp_path: Path) -> None:
+def test_config_keys_are_the_flags(job: Callable[..., ExplainJob], tmp_path: Path) -> None:
     config = tmp_path / "c.toml"
     config.write_text('model = "a"\nformat = "jpg"\nno-ema = true\nno-pretrained = true\n')
     given = job("--config", config)
     assert (given.rendering.format, given.model.ema, given.model.pretrained) == ("jpg", False, False)
 
 
-def test_a_config_may_be_yaml_and_arguments_of_the_model_a_table(job: Callable[..., Job], tmp_path: Path) -> None:
+def test_a_config_may_be_yaml_and_arguments_of_the_model_a_table(
+    job: Callable[..., ExplainJob], tmp_path: Path
+) -> None:
     config = tmp_path / "c.yaml"
     config.write_text("model: a\nmodel_arg:\n  pad_type: same\nlayer: layer3\n")
     given = job("--config", config)

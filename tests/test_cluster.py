@@ -21,7 +21,7 @@ from cam_cli.distributed.run import run
 from cam_cli.images.listing import Source
 from cam_cli.models.options import ModelSpec
 from cam_cli.outputs.journal import Row
-from cam_cli.pipeline import Job, Stop
+from cam_cli.pipeline import ExplainJob, Stop
 from cam_cli.pipeline.explain import ExplainTask
 from cam_cli.pipeline.progress import Progress, Silent
 
@@ -58,7 +58,9 @@ class Unsteady(Actor):
 
 @pytest.fixture
 def unsteady(tmp_path: Path) -> Iterator[Unsteady]:
-    actor = Unsteady(ExplainTask(Job(sources=(), model=SPEC, output=str(tmp_path), workers=1)), 3, called(Attempts()))
+    actor = Unsteady(
+        ExplainTask(ExplainJob(sources=(), model=SPEC, output=str(tmp_path), workers=1)), 3, called(Attempts())
+    )
     with actor._decoders, actor._drawers:
         yield actor
 
@@ -114,7 +116,7 @@ def test_an_exception_costs_its_image_alone(unsteady: Unsteady) -> None:
 
 def test_thumbnails_fit_the_run_and_not_the_batch(tmp_path: Path) -> None:
     """Of more than 200 images they are small: an actor sees a few of them at a time."""
-    job, sides = Job(sources=(), model=SPEC, output=str(tmp_path), workers=1), list[int]()
+    job, sides = ExplainJob(sources=(), model=SPEC, output=str(tmp_path), workers=1), list[int]()
     for images in (1, 1000):
         actor = Actor(ExplainTask(job), images, called(Attempts()))
         with actor._decoders, actor._drawers:
@@ -174,7 +176,7 @@ def test_actors_that_are_killed_lose_no_image_and_one_that_kills_is_a_failed_row
         name = {7: "once7", 13: "always13"}.get(index, f"{index:02}")
         picture(seed=index).save(folder / f"{name}.jpg")
     (folder / "broken.jpg").write_bytes(b"nothing")
-    job = Job(
+    job = ExplainJob(
         sources=(str(folder),),
         model=SPEC,
         output=str(tmp_path / "ray"),

@@ -22,7 +22,7 @@ from cam_cli.cams.tracing.upstream import UpstreamModules
 from cam_cli.images.geometry import Preprocessing
 from cam_cli.models.hooks import hooked
 from cam_cli.models.options import ModelSpec
-from cam_cli.pipeline import Job
+from cam_cli.pipeline import ExplainJob
 from cam_cli.pipeline.explain import ExplainTask
 from cam_cli.pipeline.lanes import Lanes, engine_lanes
 
@@ -220,7 +220,7 @@ def test_lanes_have_the_threads_that_the_network_was_compiled_for(
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(4)
-        job = Job(sources=(), model=ModelSpec("-"), explain=ExplainOptions(device="cpu", compile=True))
+        job = ExplainJob(sources=(), model=ModelSpec("-"), explain=ExplainOptions(device="cpu", compile=True))
         task = ExplainTask(job)
         engine = task.build_engine(0)
         assert torch.get_num_threads() == 4
@@ -292,7 +292,7 @@ def test_no_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_pictures_one_by_one_have_nothing_to_compile() -> None:
     with pytest.raises(CamxError, match="Leave `compile` or `batch_size=1` out"):
-        Job(sources=(), model=None, batch_size=1, explain=ExplainOptions(compile=True))  # type: ignore[arg-type]
+        ExplainJob(sources=(), model=None, batch_size=1, explain=ExplainOptions(compile=True))  # type: ignore[arg-type]
 
 
 @pytest.mark.slow

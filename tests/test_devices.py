@@ -21,7 +21,7 @@ from cam_cli.distributed.devices import devices_of
 from cam_cli.distributed.processes import Processes
 from cam_cli.errors import CamxError
 from cam_cli.models.options import ModelSpec
-from cam_cli.pipeline import Job, Progress
+from cam_cli.pipeline import ExplainJob, Progress
 from cam_cli.pipeline.progress import Silent
 
 from .conftest import TINY, picture
@@ -100,7 +100,7 @@ def test_a_device_that_dies_ends_the_run_and_loses_nothing_that_was_done(
 
     monkeypatch.setattr(devices, "Processes", Watched)
     spec = ModelSpec("test_resnet", pretrained=False)
-    job = Job(sources=(str(many),), model=spec, output=str(tmp_path / "out"), batch_size=2)
+    job = ExplainJob(sources=(str(many),), model=spec, output=str(tmp_path / "out"), batch_size=2)
     job = dataclasses.replace(job, explain=ExplainOptions(device="cpu,cpu"))
     with pytest.raises(CamxError, match="process for cpu was ended by SIGKILL"):
         run(job, Killer())

@@ -179,6 +179,15 @@ def test_the_job_knows_where_its_values_come_from(call: Call, tmp_path: Path, mo
     assert set(job.origins) == {option.name for option in options_of(Job)}
 
 
+def test_a_mapping_may_be_a_table_of_the_config_and_nothing_else(call: Call, tmp_path: Path) -> None:
+    config = tmp_path / "c.toml"
+    config.write_text("[arg]\na = 2\nb = 'x'\n")
+    assert call("x", "--config", config).args == {"a": 2, "b": "x"}
+    config.write_text("[by]\na = 2\n")
+    with pytest.raises(CamxError, match="'by' is a table. Only arg can be one; all other keys stand above it"):
+        call("x", "--config", config)
+
+
 def test_the_library_refuses_the_same_values_by_the_names_of_fields() -> None:
     with pytest.raises(CamxError, match="`size` 0 is out of range") as error:
         Inner(0)

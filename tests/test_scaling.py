@@ -14,7 +14,7 @@ from cam_cli.distributed import run
 from cam_cli.distributed.cluster import run_on_ray
 from cam_cli.images.shard import Shard
 from cam_cli.models.options import ModelSpec
-from cam_cli.pipeline import Job, Stop
+from cam_cli.pipeline import ExplainJob, Stop
 from cam_cli.pipeline.explain import ExplainTask
 from cam_cli.pipeline.progress import Silent
 
@@ -37,7 +37,7 @@ def test_rows_are_equal_at_all_sizes(tmp_path: Path) -> None:
         path = folder / "abc"[index % 3] / ("once.jpg" if index == 31 else f"{index:02}.jpg")
         path.parent.mkdir(parents=True, exist_ok=True)
         picture(50 + index, 64, seed=index).save(path)
-    job = Job(
+    job = ExplainJob(
         sources=(str(folder),),
         model=ModelSpec("test_resnet", pretrained=False),
         output=str(tmp_path / "one"),

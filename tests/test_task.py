@@ -13,7 +13,7 @@ from cam_cli.cams.engine.explainer import ExplainOptions
 from cam_cli.features.options import Choice
 from cam_cli.features.reader import ReadOptions
 from cam_cli.models.catalog import ModelSpec
-from cam_cli.pipeline import ActivationsJob, Job
+from cam_cli.pipeline import ActivationsJob, ExplainJob
 from cam_cli.pipeline.commands import table_of, task_of
 from cam_cli.pipeline.job import RunOptions
 from cam_cli.pipeline.task import AnyTask
@@ -24,11 +24,11 @@ Camx = Callable[..., int]
 COMMON: dict[str, Any] = {"model": ModelSpec("test_resnet", pretrained=False), "batch_size": 3, "workers": 1}
 
 
-@pytest.fixture(params=[Job, ActivationsJob])
+@pytest.fixture(params=[ExplainJob, ActivationsJob])
 def task(request: pytest.FixtureRequest, images: Path) -> AnyTask:
     kind: type[RunOptions] = request.param
-    if kind is Job:
-        return task_of(Job(sources=(str(images),), explain=ExplainOptions(top_k=2, device="cpu"), **COMMON))
+    if kind is ExplainJob:
+        return task_of(ExplainJob(sources=(str(images),), explain=ExplainOptions(top_k=2, device="cpu"), **COMMON))
     return task_of(
         ActivationsJob(sources=(str(images),), read=ReadOptions("conv1", Choice("index", 4), "cpu"), **COMMON)
     )

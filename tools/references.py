@@ -95,7 +95,7 @@ def _placeholder(option: Option) -> str:
     """What stands for the value: N for a whole number, X for any, `A,B` for a list, else WORD."""
     if option.switch or option.flag.argument:
         return ""
-    if get_origin(option.base) is not None and issubclass(type(option.default), dict):
+    if option.table:
         return "KEY=VALUE"
     if get_origin(option.base) is tuple:
         return "A,B"

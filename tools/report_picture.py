@@ -14,7 +14,7 @@ from pathlib import Path
 from PIL import Image
 
 from cam_cli.models.options import ModelSpec
-from cam_cli.pipeline import Job, run
+from cam_cli.pipeline import ExplainJob, run
 
 SAMPLES = Path(__file__).parents[1] / "sample_images"
 WIDTH, HEIGHT = 1280, 800
@@ -24,7 +24,7 @@ def main(target: str) -> None:
     from playwright.sync_api import sync_playwright
 
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        run(Job(sources=(str(SAMPLES),), model=ModelSpec("demo"), output=folder + "/out"))
+        run(ExplainJob(sources=(str(SAMPLES),), model=ModelSpec("demo"), output=folder + "/out"))
         browser = playwright.chromium.launch(executable_path=os.environ.get("CHROMIUM"), args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme="light")
         page.goto(Path(folder, "out", "report", "index.html").as_uri())

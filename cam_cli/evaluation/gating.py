@@ -39,9 +39,9 @@ class Gate:
         metric, form = condition.split_form(known, tuple(FORMS))
         if condition.by and not form:
             shown = ", ".join(f"{metric}_{name}" for name in FORMS)
-            raise CamxError(f"--fail-if {text!r}: with `by` say what of the groups counts: {shown}.")
+            raise CamxError(f"`fail_if` {text!r}: with 'by' say what of the groups counts: {shown}.")
         if form and not condition.by:
-            raise CamxError(f"--fail-if {text!r}: say of which groups, as in '{text} by class'.")
+            raise CamxError(f"`fail_if` {text!r}: say of which groups, as in '{text} by class'.")
         return cls(condition, metric.removesuffix(f"_{GAIN}"), form, metric.endswith(f"_{GAIN}"))
 
     def judged(self, one: MapSet, options: LocaliseOptions, *, several: bool) -> list[GateResult]:
@@ -53,7 +53,7 @@ class Gate:
             if group is not None:
                 measured, names, by, least = group.measured, group.names, group.by, options.min_group
         if by and self.metric == TOP1:
-            raise CamxError(f"--fail-if {self.condition.text!r}: {TOP1} is of all images, not of groups.")
+            raise CamxError(f"`fail_if` {self.condition.text!r}: {TOP1} is of all images, not of groups.")
         found = (measured.gains if self.gained else measured.estimates)[self.metric]
         usable = np.flatnonzero((found.total >= least) & np.isfinite(found.value)).tolist()
         count = comparisons_of(self.form, usable) if self.form else 1

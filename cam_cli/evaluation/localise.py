@@ -114,7 +114,7 @@ def _notes(sets: Sequence[MapSet], options: LocaliseOptions) -> list[str]:
         if not one.scores.cases:
             notes.append(
                 f"{one.method}: no map is of a class of the truth, so the maps of the predicted classes are scored. "
-                "Explain with --target label, or say with `names` which class is which."
+                "Explain the true classes (target label), or say which class is which (names)."
             )
         elif one.chosen.ours is None and options.threshold == AUTO:
             notes.append(

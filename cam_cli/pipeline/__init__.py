@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .activations import plan_activations, run_activations
     from .explain import plan, run
-    from .job import ActivationsJob, ExplainJob, Job
+    from .job import ActivationsJob, ExplainJob
     from .progress import Observer, Plan, Progress, Summary
     from .stop import Dropped, Stop
 
@@ -15,7 +15,6 @@ __all__ = [
     "ActivationsJob",
     "Dropped",
     "ExplainJob",
-    "Job",
     "Observer",
     "Plan",
     "Progress",
@@ -31,7 +30,6 @@ _HOMES = {
     "ActivationsJob": "job",
     "Dropped": "stop",
     "ExplainJob": "job",
-    "Job": "job",
     "Observer": "progress",
     "Plan": "progress",
     "Progress": "progress",

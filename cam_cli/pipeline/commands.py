@@ -8,14 +8,14 @@ from typing import Any
 from ..errors import CamxError
 from .activations import ActivationsTask, activations_table
 from .explain import ExplainTask, explain_table
-from .job import ActivationsJob, Job, RunOptions
+from .job import ActivationsJob, ExplainJob, RunOptions
 from .task import AnyTask, Table
 
 
 def task_of(job: RunOptions) -> AnyTask:
     """The task that does a job."""
     match job:
-        case Job():
+        case ExplainJob():
             return ExplainTask(job)
         case ActivationsJob():
             return ActivationsTask(job)

@@ -27,7 +27,7 @@ from ..outputs.tables import table
 from ..report import thumbnail_side
 from ..run_layout import TABLE
 from .fingerprint import fingerprint
-from .job import Job, decoding_as
+from .job import ExplainJob, decoding_as
 from .lanes import as_in_a_lane
 from .progress import Observer, Plan, Silent, Summary
 from .session import plan_task, run_task
@@ -35,12 +35,12 @@ from .stop import Stop
 from .task import Table, Work
 
 
-def plan(job: Job) -> Plan:
+def plan(job: ExplainJob) -> Plan:
     """What `run` would do; writes nothing."""
     return plan_task(ExplainTask(job))
 
 
-def run(job: Job, observer: Observer = Silent(), stop: Stop | None = None) -> Summary:
+def run(job: ExplainJob, observer: Observer = Silent(), stop: Stop | None = None) -> Summary:
     """Explains every image of the job into its output folder; see `run_task`."""
     return run_task(ExplainTask(job), observer, stop or Stop())
 
@@ -54,7 +54,7 @@ def explain_table(top_k: int) -> Table:
 class ExplainTask:
     """The images of a job become explanations."""
 
-    job: Job
+    job: ExplainJob
 
     @property
     def device(self) -> str:
@@ -64,7 +64,7 @@ class ExplainTask:
     def table(self) -> Table:
         return explain_table(self.job.explain.top_k)
 
-    def with_job(self, job: Job) -> ExplainTask:
+    def with_job(self, job: ExplainJob) -> ExplainTask:
         return ExplainTask(job)
 
     def on_device(self, device: str) -> ExplainTask:

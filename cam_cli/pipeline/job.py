@@ -179,7 +179,3 @@ def decoding_as(job: RunOptions, engine: E) -> E:
 
         check_decoder(engine.device)
     return engine
-
-
-#: The name of `ExplainJob` before there were jobs of other commands.
-Job = ExplainJob
