@@ -20,6 +20,7 @@ from cam_cli.distributed import devices, run
 from cam_cli.distributed.devices import devices_of
 from cam_cli.distributed.processes import Processes
 from cam_cli.errors import CamxError
+from cam_cli.images.shard import Shard
 from cam_cli.models.options import ModelSpec
 from cam_cli.pipeline import ExplainJob, Progress
 from cam_cli.pipeline.progress import Silent
@@ -111,6 +112,25 @@ def test_a_device_that_dies_ends_the_run_and_loses_nothing_that_was_done(
     summary = run(job)
     assert (summary.state, summary.progress.counts["ok"]) == ("finished", 120)
     assert summary.progress.skipped == len(done)
+
+
+def test_a_device_whose_rows_are_lost_is_not_called_finished(
+    camx: Camx, images: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = devices.merge_rows
+
+    def lose(path: str, parts: list[Shard]) -> list[Shard]:
+        Path(path, "parts", "2-of-2", "manifest.jsonl").unlink(missing_ok=True)
+        return real(path, parts)
+
+    words = ("explain", images, *TINY, "--device", "cpu,cpu")
+    with monkeypatch.context() as patched:
+        patched.setattr(devices, "merge_rows", lose)
+        assert camx(*words) == 2
+    assert " of 7 images have no row" in capsys.readouterr().err
+    assert json.loads(Path("camx-out/run.json").read_text())["state"] == "broken"
+    assert camx(*words) == 0
+    assert len(Path("camx-out/predictions.csv").read_text().splitlines()) == 8
 
 
 def test_a_process_that_cannot_work_says_why(camx: Camx, images: Path, capsys: pytest.CaptureFixture[str]) -> None:

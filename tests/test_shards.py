@@ -169,6 +169,76 @@ def test_a_missing_shard_is_named(
     assert not Path("camx-out/parts").exists()
 
 
+def merged(sharded: Callable[..., int], count: int = 2) -> bytes:
+    """A run in shards, merged; its table."""
+    assert [sharded(number, count=count) for number in range(1, count + 1)] == [0] * count
+    assert not Path("camx-out/parts").exists()
+    return Path("camx-out/predictions.csv").read_bytes()
+
+
+def test_a_shard_of_a_merged_run_that_is_given_again_loses_no_row(sharded: Callable[..., int], camx: Camx) -> None:
+    table = merged(sharded)
+    before = json.loads(Path("camx-out/run.json").read_text())
+    assert sharded(1, count=2) == 0
+    assert Path("camx-out/predictions.csv").read_bytes() == table
+    record = json.loads(Path("camx-out/run.json").read_text())
+    assert (record["state"], record["images"], record["ok"], record["skipped"]) == ("finished", 7, 7, 7)
+    assert [one["shard"] for one in record["shards"]] == ["1/2", "2/2"]
+    assert record["shards"][1] == before["shards"][1]
+    assert not Path("camx-out/parts").exists()
+
+
+def test_a_shard_of_a_run_that_was_whole_loses_no_row(sharded: Callable[..., int], camx: Camx, images: Path) -> None:
+    assert camx("explain", images, *TINY, "--labels", "folder") == 0
+    table = Path("camx-out/predictions.csv").read_bytes()
+    assert sharded(2, count=3) == 0
+    assert Path("camx-out/predictions.csv").read_bytes() == table
+    assert json.loads(Path("camx-out/run.json").read_text())["state"] == "finished"
+
+
+def test_images_that_came_after_a_merge_are_missed(
+    sharded: Callable[..., int], camx: Camx, images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One image more in each shard, and one shard is given again: the rows of the other stay, and it is named."""
+    merged(sharded)
+    for number in (1, 2):
+        name = next(f"new{n}.png" for n in range(99) if Shard(number, 2).holds(f"new{n}.png"))
+        picture(seed=9).save(images / name)
+    # As many images as before: a count alone would not see that one of the other shard is new.
+    (images / next(p for p in ("dog/4.jpg", "dog/5.png", "dog/6.jpg") if Shard(2, 2).holds(p))).unlink()
+    assert sharded(1, count=2) == 0
+    capsys.readouterr()
+    assert camx("merge", "camx-out") == 1
+    assert "2/2 missing" in capsys.readouterr().err
+    assert len(Path("camx-out/predictions.csv").read_text().splitlines()[1:]) == 8
+    assert sharded(2, count=2) == 0
+    assert len(Path("camx-out/predictions.csv").read_text().splitlines()[1:]) == 8
+    assert json.loads(Path("camx-out/run.json").read_text())["state"] == "finished"
+
+
+@pytest.mark.parametrize("list_too", [False, True])
+def test_a_part_that_lost_its_journal_is_named_and_kept(
+    list_too: bool, sharded: Callable[..., int], camx: Camx, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.modules["cam_cli.distributed.run"], "may_be_complete", lambda *_: False)
+        assert [sharded(number, count=2) for number in (1, 2)] == [0, 0]
+    part = Path("camx-out/parts/1-of-2")
+    own = len(lines(str(part / "manifest.jsonl")))
+    (part / "manifest.jsonl").unlink()
+    if list_too:
+        (part / "inputs.jsonl").unlink()
+    assert camx("merge", "camx-out") == 1
+    assert f"1/2 finished, but {own} of {own} rows are lost" in capsys.readouterr().err
+    assert len(Path("camx-out/predictions.csv").read_text().splitlines()[1:]) == 7 - own
+    record = json.loads(Path("camx-out/run.json").read_text())
+    assert (record["state"], record["ok"]) == ("incomplete", 7 - own)
+    assert (part / "run.json").exists()
+    assert sharded(1, count=2) == 0
+    assert len(Path("camx-out/predictions.csv").read_text().splitlines()[1:]) == 7
+    assert json.loads(Path("camx-out/run.json").read_text())["state"] == "finished"
+
+
 def test_a_shard_goes_on_where_it_was(sharded: Callable[..., int], images: Path) -> None:
     """Also behind a merge, when its rows lie in the journal of the whole."""
     assert sharded(1) == 0

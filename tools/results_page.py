@@ -22,7 +22,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "results.md"
 TYPES = (
     *(rows.ImageRow, rows.Prediction, rows.MapRow, rows.Sketch, rows.Component, rows.Channels),
     *(record.RunRecord, record.Fingerprint, record.Rendering, record.Plan, record.Stage, record.ShardRecord),
-    *(record.UnreadableRow, rows.EpochRow),
+    *(record.RunInputs, record.UnreadableRow, rows.EpochRow),
 )
 _FIELD = re.compile(r"((?:    #: .*\n)+)    (\w+): ")
 

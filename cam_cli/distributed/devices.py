@@ -20,6 +20,7 @@ from ..pipeline import Dropped, Observer, Plan, Stop, Summary
 from ..pipeline.finish import end_state, finish_run, finished_if_broken
 from ..pipeline.progress import Progress
 from ..pipeline.task import AnyTask, E, J, R, Task
+from .merge import FINISHED
 from .processes import DeviceProcess, Ended, Failed, Fingerprint, Processes, Warned
 
 #: What the processes have each counted for themselves.
@@ -117,10 +118,25 @@ class _Run:
                 self._processes.stop(self._stop.signal)
             elif self._error or self._stopped:
                 self._processes.stop()
+        state = end_state(self._stop, stopped=self._stopped)
         with finished_if_broken(self._finish):
             if self._error:
                 raise CamxError(self._error)
-        return self._finish(end_state(self._stop, stopped=self._stopped))
+            self._merge_rows()
+            if state == FINISHED and (lost := self._without_row()):
+                raise CamxError(
+                    f"{lost} of {len(self._inputs.sources)} images have no row, although every device has finished. "
+                    "The same command does them again."
+                )
+        return self._finish(state)
+
+    def _merge_rows(self) -> None:
+        merge_rows(self._folder.path, parts_in(self._folder.path))
+        self._folder.open_journal()
+
+    def _without_row(self) -> int:
+        """How many images have no row, such as those of a part whose journal was lost."""
+        return sum(source.key not in self._folder.journal for source in self._inputs.sources)
 
     @property
     def _stopped(self) -> bool:
@@ -179,10 +195,8 @@ class _Run:
     def _finish(self, state: str) -> Summary:
         path, progress = self._folder.path, self._total()
         seconds = progress.seconds
-        parts = parts_in(path)
-        merge_rows(path, parts)
-        remove_parts(path, parts)
-        self._folder.open_journal()
+        self._merge_rows()
+        remove_parts(path, parts_in(path))
         if not self._plans:
             raise Dropped
         summary = Summary(self._plan(), progress, seconds, self._batch_size, state, self._stop.signal)

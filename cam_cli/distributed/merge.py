@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..errors import CamxError
 from ..images.shard import Shard
 from ..outputs.folder import OutputFolder
-from ..outputs.journal import BLANK, FAILED, OK, Row
-from ..outputs.record import Fingerprint, RunRecord, ShardRecord, Stage
-from ..outputs.shards import in_input_order, lock_when_free, merge_rows, part_record, parts_in, remove_parts
+from ..outputs.journal import BLANK, FAILED, OK, Journal, Row
+from ..outputs.record import RunRecord, ShardRecord, Stage
+from ..outputs.shard_inputs import MergedInputs
+from ..outputs.shards import lock_when_free, merge_rows, part_record, parts_in, remove_parts
 from ..pipeline.commands import table_of
 from ..pipeline.finish import finish_folder
 from ..pipeline.progress import Observer, Progress, Silent
@@ -33,35 +34,36 @@ class Merged:
 
 
 def merge(path: str, observer: Observer = Silent()) -> Merged:
-    """Join what the shards have done: journal, table, record. Where all are finished their parts are removed.
+    """Joins the parts of a run in shards: journal, table, record. Removes them when every image of the input has a row.
 
-    May be called while shards run and again afterwards; one that is whole already is left as it is. Raises
-    `CamxError` if the folder holds no run of camx, parts of another fingerprint, or is in use as a whole. What goes
-    wrong with the report is a warning for `observer`.
+    No row is lost: rows of shards without a part stay in the table. May be called while shards run and again
+    afterwards; a folder without parts is left as it is. Raises `CamxError` if the folder holds no run of camx, parts of
+    another fingerprint, or is in use as a whole. A report that cannot be written is a warning for `observer`.
     """
     if OutputFolder(path).run_record() is None:
         raise CamxError(f"{path!r} holds no results of camx. Give the output folder of the shards.")
     with lock_when_free(path) as folder:
-        record = folder.run_record() or RunRecord()
+        before = folder.run_record() or RunRecord()
         parts = parts_in(path)
         if not parts:
-            return Merged(record)
+            return Merged(before)
         records = {shard: part_record(path, shard) for shard in parts}
         _check_one_run(path, parts)
         running = merge_rows(path, parts)
         begun = {shard: found for shard, found in records.items() if found is not None}
-        unfinished = _unfinished(parts[0].count, begun, running)
         folder.open_journal()
-        tally, fingerprint, merged = Progress(total=0), record["fingerprint"], RunRecord()
+        inputs = MergedInputs.read(path, parts[0].count, begun, folder.journal)
+        unfinished = _unfinished(begun, running, inputs, folder.journal)
+        tally, merged = Progress(total=0), RunRecord()
 
         def content() -> RunRecord:
-            merged.update(_joined(begun, tally, INCOMPLETE if unfinished else FINISHED, fingerprint))
+            merged.update(_joined(begun, tally, INCOMPLETE if unfinished else FINISHED, before, inputs))
             return merged
 
         finish_folder(
             folder,
-            _counted(table_of(fingerprint), tally),
-            lambda: in_input_order(path, list(begun)),
+            _counted(table_of(before["fingerprint"]), tally),
+            lambda: inputs,
             content,
             report=any((one.get("job") or {}).get("report") for one in begun.values()),
             observer=observer,
@@ -69,6 +71,16 @@ def merge(path: str, observer: Observer = Silent()) -> Merged:
         if not unfinished:
             remove_parts(path, parts)
         return Merged(merged, unfinished)
+
+
+def may_be_complete(path: str, count: int) -> bool:
+    """Whether a merge could find all of so many shards finished: all have a part that is, or those that have one run
+    again in a folder that was finished before."""
+    parts = parts_in(path)
+    records = [part_record(path, shard) or RunRecord() for shard in parts]
+    if any(record.get("state") != FINISHED for record in records):
+        return False
+    return len(parts) == count or "shards" in (OutputFolder(path).run_record() or RunRecord())
 
 
 def _counted(table: Table, tally: Progress) -> Table:
@@ -89,46 +101,72 @@ def _check_one_run(path: str, parts: Sequence[Shard]) -> None:
         raise CamxError(f"{path!r} has parts of runs in {numbers} shards. Keep those of one run, and merge again.")
 
 
-def _unfinished(count: int, begun: dict[Shard, RunRecord], running: Sequence[Shard]) -> dict[Shard, str]:
-    """How each shard stands that is not finished."""
+def _unfinished(
+    begun: Mapping[Shard, RunRecord], running: Sequence[Shard], inputs: MergedInputs, journal: Journal
+) -> dict[Shard, str]:
+    """The state of each shard that is not finished."""
     states = {}
-    for number in range(1, count + 1):
-        shard = Shard(number, count)
-        state = begun[shard].get("state") if shard in begun else "missing"
+    for number in range(1, inputs.count + 1):
+        shard = Shard(number, inputs.count)
+        record = begun.get(shard, RunRecord())
+        state = record.get("state", "missing")
         if shard in running:
             states[shard] = "running"
         elif state != FINISHED:
             # A record that says "running" without a lock is that of a process that was killed.
-            states[shard] = "killed" if state == "running" else str(state)
+            states[shard] = "killed" if state == "running" else state
+        elif lost := inputs.without_row(shard, record.get("images", 0), journal):
+            states[shard] = f"finished, but {lost} of {record.get('images', lost)} rows are lost"
+    if set(states.values()) == {"missing"} and _all_there(begun, inputs):
+        return {}
     return states
 
 
-def _joined(begun: dict[Shard, RunRecord], tally: Progress, state: str, fingerprint: Fingerprint) -> RunRecord:
+def _all_there(begun: Mapping[Shard, RunRecord], inputs: MergedInputs) -> bool:
+    """Whether the images of a merge are those of the whole input, by what every shard that has begun says of it."""
+    tally = inputs.tally()
+    return all(record.get("run_inputs") == tally for record in begun.values())
+
+
+def _joined(
+    begun: Mapping[Shard, RunRecord], tally: Progress, state: str, before: RunRecord, inputs: MergedInputs
+) -> RunRecord:
     """One record from those of the parts. `seconds` is that of the longest, as if all had begun together."""
     ended = {shard: record for shard, record in begun.items() if record.keys() >= _AT_THE_END}
     if not ended:
-        return {"fingerprint": fingerprint, "state": "running"}
+        return {"fingerprint": before["fingerprint"], "state": "running"}
     records = list(ended.values())
     longest = max(records, key=_seconds)
     seconds, done_now = _seconds(longest), sum(map(_done_now, records))
-    images = sum(record["images"] for record in records)
-    return {
+    images, done = inputs.images, sum(tally.counts.values())
+    joined: RunRecord = {
         **longest,
         "state": state,
         "images": images,
         "ok": tally.counts[OK],
         "failed": tally.counts[FAILED],
         "blank": tally.counts[BLANK],
-        "skipped": sum(record["skipped"] for record in records),
+        "skipped": max(0, done - done_now),
         "labelled": tally.labelled,
         "accuracy": round(tally.correct / tally.labelled, 6) if tally.labelled else None,
         "images_per_second": round(done_now / seconds, 3) if seconds else 0.0,
         "stages": _stages(records, done_now),
         "plan": {**longest["plan"], "images": images},
         "job": {**longest["job"], "shard": None},
-        "shards": [_of_shard(shard, record) for shard, record in ended.items()],
+        "shards": _shards(before, ended),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
+    joined.pop("run_inputs", None)
+    return joined
+
+
+def _shards(before: RunRecord, ended: Mapping[Shard, RunRecord]) -> list[ShardRecord]:
+    """The shards that have ended, and of the run before those that have not run again."""
+    entries = {one["shard"]: one for one in before.get("shards", ()) if "shard" in one}
+    count = next(iter(ended)).count
+    kept = {name: one for name, one in entries.items() if name.endswith(f"/{count}")}
+    now = {str(shard): _of_shard(shard, record) for shard, record in ended.items()}
+    return [one for _, one in sorted({**kept, **now}.items(), key=lambda pair: int(pair[0].partition("/")[0]))]
 
 
 def _seconds(record: RunRecord) -> float:

@@ -6,7 +6,6 @@ import dataclasses
 
 from ..errors import CamxError
 from ..images.remote import is_remote
-from ..outputs.shards import part_record, parts_in
 from ..pipeline import Observer, Plan, Stop, Summary
 from ..pipeline.commands import task_of
 from ..pipeline.job import RunOptions
@@ -15,7 +14,7 @@ from ..pipeline.session import plan_task, run_task
 from ..pipeline.task import AnyTask
 from .cluster import run_on_ray
 from .devices import devices_of, run_on_devices
-from .merge import FINISHED, merge
+from .merge import FINISHED, may_be_complete, merge
 
 
 def plan(job: RunOptions) -> Plan:
@@ -61,9 +60,7 @@ def _devices(task: AnyTask) -> tuple[str, ...]:
 def _merge_if_last(job: RunOptions, observer: Observer) -> None:
     """The work of this shard stands, whatever hinders the merge."""
     assert job.shard is not None
-    parts = parts_in(job.output)
-    records = [part_record(job.output, shard) or {} for shard in parts]
-    if len(parts) < job.shard.count or any(record.get("state") != FINISHED for record in records):
+    if not may_be_complete(job.output, job.shard.count):
         return
     try:
         merge(job.output, observer)

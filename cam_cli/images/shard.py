@@ -42,9 +42,19 @@ class Shard:
 
     def holds(self, key: str) -> bool:
         """Whether the image of this name is one of this shard."""
-        digest = hashlib.blake2b(key.encode("utf-8", "surrogateescape"), digest_size=8).digest()
-        return int.from_bytes(digest, "big") % self.count == self.number - 1
+        return shard_number(key, self.count) == self.number
 
     def of(self, sources: Iterable[Source]) -> tuple[Source, ...]:
         """Those of the sources that are its own, in their order."""
         return tuple(source for source in sources if self.holds(source.key))
+
+
+def name_hash(key: str) -> int:
+    """64 bits of the name of an image; never changes, since shards and merged folders depend on it."""
+    digest = hashlib.blake2b(key.encode("utf-8", "surrogateescape"), digest_size=8).digest()
+    return int.from_bytes(digest, "big")
+
+
+def shard_number(key: str, count: int) -> int:
+    """Number, from 1, of the shard that has the image of this name."""
+    return name_hash(key) % count + 1

@@ -112,6 +112,15 @@ class ShardRecord(TypedDict, total=False):
     finished: str
 
 
+class RunInputs(TypedDict):
+    """The images of all shards of a run, as one of them has listed them."""
+
+    #: Images of the input.
+    images: Count
+    #: Digest of their names in any order, in hexadecimal.
+    digest: str
+
+
 class UnreadableRow(TypedDict):
     """An image that a training left out."""
 
@@ -175,6 +184,8 @@ class RunRecord(TypedDict, total=False):
     batch_size: Count
     #: The parts of a run in shards.
     shards: list[ShardRecord]
+    #: Part of a run in shards: the images of all of them.
+    run_inputs: RunInputs
     #: Training: images of the training part.
     train_images: Count
     #: Training: images of the validation part.

@@ -9,8 +9,6 @@ a part holds while it begins and a merge while it joins.
 from __future__ import annotations
 
 import contextlib
-import heapq
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
@@ -24,8 +22,8 @@ from ..run_layout import INPUTS, JOURNAL, PARTS, RECORD, part_folder, part_numbe
 from . import store
 from .folder import InUse, OutputFolder, explained_errors, locked_folder
 from .journal import Journal, Row
-from .record import RunRecord
-from .shapes import parse_json
+from .record import RunInputs, RunRecord
+from .shard_inputs import write_inputs
 
 #: Seconds that a part waits for others that begin at the same moment, or for a merge.
 _PATIENCE = 30.0
@@ -57,6 +55,7 @@ class Part(OutputFolder):
 
     shard: Shard = Shard(1, 1)
     parent_lock: Claim = locked_folder
+    _run_inputs: RunInputs | None = None
 
     def file(self, relative: str) -> str:
         own = part_name(self.shard) if relative in (JOURNAL, RECORD, INPUTS) else ""
@@ -75,20 +74,31 @@ class Part(OutputFolder):
             # The first one to begin says for all what OUT holds.
             whole.check(fingerprint)
             OutputFolder(os.path.join(self.path, part_name(self.shard))).check(fingerprint)
-            whole.record({"fingerprint": dict(fingerprint), "state": "running"})
+            running = {"fingerprint": dict(fingerprint), "state": "running"}
+            whole.record({**running, **_shards_of_finished(whole)})
             below = whole.file(JOURNAL)
             Journal.open(below).close()
-            self.record({"fingerprint": dict(fingerprint), "state": "running"})
-            own = (f"{json.dumps([place, key])}\n".encode() for place, key in enumerate(keys) if self.shard.holds(key))
+            self.record(running)
             with explained_errors(self.path):
-                store.write_file(self.file(INPUTS), own, durable=True, below=self.path)
+                self._run_inputs = write_inputs(self.path, self.shard, keys).as_record()
             journal = _Layered.open(self.file(JOURNAL))
             assert isinstance(journal, _Layered)
             journal.below = Journal.read(below)
             self._journal = journal
 
+    def record(self, record: RunRecord | dict[str, Any]) -> None:
+        super().record({**record, "run_inputs": self._run_inputs} if self._run_inputs else record)
+
     def derive(self, name: str, keys: Iterable[str], render: Callable[[Iterable[Row]], Iterable[bytes]]) -> None:
         """Nothing: what one shard knows is no table of the run."""
+
+
+def _shards_of_finished(whole: OutputFolder) -> dict[str, Any]:
+    """Keeps the shards in the record of a run that was finished before some of its shards run again: the last of them
+    to end knows by this that it may merge without the others. Empty for an unfinished run."""
+    before = whole.run_record() or RunRecord()
+    again = before.get("state") == "running" and "shards" in before
+    return {"shards": before.get("shards", [])} if again or before.get("state") == "finished" else {}
 
 
 @contextlib.contextmanager
@@ -159,10 +169,10 @@ def part_record(path: str, shard: Shard) -> RunRecord | None:
 
 
 def merge_rows(path: str, parts: Sequence[Shard]) -> list[Shard]:
-    """Move the rows of these parts into the journal of OUT, which the caller holds; returns the parts that are in use.
+    """Moves the rows of these parts into the journal of OUT, which the caller holds; returns the parts that are in use.
 
     A kill in between has the same rows moved again, which changes nothing. Raises `CamxError` before anything is moved
-    if a part has another fingerprint than OUT.
+    if a part has another fingerprint than OUT, and before a journal is removed whose images do not all have a row.
     """
     record = OutputFolder(path).run_record()
     if record is not None:
@@ -188,6 +198,8 @@ def _move(part: str, whole: str) -> None:
         while some := list(islice(rows, _CHUNK)):
             before = {row["image"]: row for row in journal.rows(row["image"] for row in some)}
             journal.append([row for row in some if before.get(row["image"]) != row])
+        if lost := sum(key not in journal for key in own):
+            raise CamxError(f"{lost} rows of {part!r} could not be moved. The file is kept; merge again.")
         store.remove_if_there(part)
 
 
@@ -202,32 +214,3 @@ def remove_parts(path: str, parts: Iterable[Shard]) -> None:
                 store.system.remove_folder(folder)
         with contextlib.suppress(OSError):
             store.system.remove_folder(os.path.join(path, PARTS))
-
-
-def in_input_order(path: str, parts: Iterable[Shard]) -> Iterator[str]:
-    """The names of the images of these parts, in the order of the input; nothing is held in memory."""
-    lists = [_lines(os.path.join(path, part_name(shard), INPUTS)) for shard in parts]
-    return (key for _, key in heapq.merge(*lists))
-
-
-def _lines(path: str) -> Iterator[tuple[int, str]]:
-    """The lines of one list, some at a time: there may be more lists than files that a process may have open."""
-    start = 0
-    while os.path.exists(path):
-        with open(path, "rb") as file:
-            file.seek(start)
-            some = list(islice(file, _CHUNK))
-            start = file.tell()
-        if not some:
-            return
-        for line in some:
-            match _parsed(line):
-                case [int(place), str(key)]:
-                    yield place, key
-
-
-def _parsed(line: bytes) -> Any:
-    try:
-        return parse_json(line)
-    except ValueError:
-        return None
