@@ -114,7 +114,9 @@ def test_several_groups_share_the_level(tmp_path: Path) -> None:
 
 
 def test_a_gate_without_by_is_judged_on_all_attributes_at_a_level_that_they_share(tmp_path: Path) -> None:
-    rows = [image_row(f"{i}.jpg", 0, int(i % 7 == 0), attributes={"a": "xy"[i % 2], "b": "uvw"[i % 3]}) for i in range(300)]
+    rows = [
+        image_row(f"{i}.jpg", 0, int(i % 7 == 0), attributes={"a": "xy"[i % 2], "b": "uvw"[i % 3]}) for i in range(300)
+    ]
     run = run_folder(tmp_path / "run", rows)
     first, second = audit(str(run), AuditOptions(fail_if=("accuracy_gap > 0.1",))).gates
     assert (first.text, second.text) == ("accuracy_gap > 0.1 by a", "accuracy_gap > 0.1 by b")
