@@ -32,7 +32,7 @@ def audit(job: AuditJob) -> int:
 
     Reads the rows of a finished run and writes OUT/audit. Exit code 1 if a gate fails, 0 if all pass or warn.
     """
-    from cam_cli.audit import audit as audited
+    from cam_cli.audit.audit import audit as audited
     from cam_cli.audit.summary import lines, markdown, summary
     from cam_cli.audit.write import write
 

@@ -37,7 +37,7 @@ def compare(job: CompareJob) -> int:
 
     Reads the rows of two finished runs; needs no model and no GPU. Exit code 1 if a gate fails, 0 if all pass or warn.
     """
-    from cam_cli.compare import compare as compared
+    from cam_cli.compare.compare import compare as compared
     from cam_cli.compare.summary import lines, markdown, summary
     from cam_cli.compare.write import FOLDER, write
 

@@ -15,9 +15,10 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from cam_cli.audit import AuditOptions, AuditResult, audit
+from cam_cli.audit.audit import audit
 from cam_cli.audit.groups import Bins, column, crossing, intervals, quantiles
-from cam_cli.audit.records import GroupRow
+from cam_cli.audit.options import AuditOptions
+from cam_cli.audit.records import AuditResult, GroupRow
 from cam_cli.audit.summary import lines, markdown
 from cam_cli.audit.write import write
 from cam_cli.errors import CamxError
@@ -561,6 +562,6 @@ def test_a_hundred_thousand_images_take_seconds(tmp_path: Path) -> None:
 
 
 def test_neither_torch_nor_scipy_is_needed() -> None:
-    code = "import sys, cam_cli.audit, cam_cli.audit.write, cam_cli.gates; print(sorted({'torch', 'scipy', 'pandas'} & {*sys.modules}))"
+    code = "import sys, cam_cli.audit.audit, cam_cli.audit.write, cam_cli.gates; print(sorted({'torch', 'scipy', 'pandas'} & {*sys.modules}))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"

@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cam_cli.compare import CompareOptions, Comparison, compare
+from cam_cli.compare.compare import compare
 from cam_cli.compare.maps import CHANCE, likeness
+from cam_cli.compare.options import CompareOptions
+from cam_cli.compare.records import Comparison
 from cam_cli.compare.summary import lines, markdown
 from cam_cli.compare.write import write
 from cam_cli.errors import CamxError

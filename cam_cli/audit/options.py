@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from ..gates.options import Bins, By, Confidence, FailIf, GroupsFile, MinGroup, Partial, Seed
+from ..gate_options import Bins, By, Confidence, FailIf, GroupsFile, MinGroup, Partial, Seed
 from ..options import GATES, GROUPS, Flag, check
 
 

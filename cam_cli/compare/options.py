@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from ..gates.options import Bins, By, Confidence, FailIf, GroupsFile, MinGroup, Partial, Seed
+from ..gate_options import Bins, By, Confidence, FailIf, GroupsFile, MinGroup, Partial, Seed
 from ..options import EXPLANATION, GATES, Flag, check
 
 

@@ -1,10 +1,10 @@
-"""Options of every command that compares groups and has gates."""
+"""Options of every command that compares groups and has gates; imports no numpy, so that help is quick."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from ..options import GATES, GROUPS, Flag
+from .options import GATES, GROUPS, Flag
 
 By = Annotated[
     tuple[str, ...],
