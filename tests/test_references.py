@@ -18,6 +18,7 @@ from cam_cli.outputs.options import SAVED
 from cli.bind import flags_of
 from cli.config import read_config
 from cli.main import COMMANDS
+from tools.file_map import main as file_map_main
 from tools.references import ROOT, main, stale
 
 PRESETS = {"ci": "explain", "explain": "explain", "demo": "train-gap", "cats-vs-dogs": "train-gap"}
@@ -81,3 +82,18 @@ def test_pages_that_flags_and_commands_name_exist() -> None:
 )
 def test_choices_are_the_keys_of_the_table(named: tuple[str, ...], table: dict[str, object]) -> None:
     assert named == tuple(table)
+
+
+def test_the_map_of_the_files_is_up_to_date() -> None:
+    assert file_map_main(["--check"]) == 0, "python -m tools.file_map writes it"
+
+
+def test_a_module_that_changes_makes_the_map_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = tmp_path / "design.md"
+    page.write_text("<!-- files -->\nold\n<!-- /files -->\nrest\n")
+    monkeypatch.setattr("tools.file_map.PAGE", page)
+    assert file_map_main(["--check"]) == 1
+    assert file_map_main([]) == file_map_main(["--check"]) == 0
+    text = page.read_text()
+    assert "| `keys` | Names of images" in text
+    assert text.endswith("<!-- /files -->\nrest\n")
