@@ -26,6 +26,7 @@ from cam_cli.pipeline import ExplainJob, Progress
 from cam_cli.pipeline.progress import Silent
 
 from .conftest import TINY, picture
+from .test_workers import children
 
 Camx = Callable[..., int]
 ROOT = Path(__file__).parents[1]
@@ -140,10 +141,6 @@ def test_a_process_that_cannot_work_says_why(camx: Camx, images: Path, capsys: p
     assert not Path("camx-out").exists()
     assert camx(*argv, "--shard", "1/2") == 2
     assert "one shard per device" in capsys.readouterr().err
-
-
-def children(of: int) -> list[int]:
-    return [int(pid) for pid in Path(f"/proc/{of}/task/{of}/children").read_text().split()]
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 
 from .conftest import TINY, picture
-from .test_workers import gone
+from .test_workers import children, gone
 
 ROOT = str(Path(__file__).parents[1])
 #: A run whose decoders hang on images that are called so.
@@ -43,11 +43,6 @@ def start(images: Path, cwd: Path, *argv: str, before: str = "pass") -> Iterator
     finally:
         process.kill()
         process.communicate()
-
-
-def children(process: int) -> list[int]:
-    text = Path(f"/proc/{process}/task/{process}/children").read_text()
-    return [int(word) for word in text.split()]
 
 
 def wait_for(what: Callable[[], object], seconds: float = 90) -> None:
@@ -109,6 +104,7 @@ def test_a_second_signal_is_immediate(hanging: Path, tmp_path: Path) -> None:
     with start(hanging / "a.png", tmp_path, *TINY, before=STUCK) as process:
         wait_for(lambda: (tmp_path / "camx-out" / "manifest.jsonl").exists())
         workers = children(process.pid)
+        assert len(workers) == 2
         time.sleep(1)
         process.send_signal(signal.SIGINT)
         time.sleep(0.5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
 import signal
@@ -14,7 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from cam_cli.images.workers import WorkerFailed, Workers
+from cam_cli.errors import CamxError
+from cam_cli.images import worker_process
+from cam_cli.images.worker_process import WorkerFailed, WorkerProcess
+from cam_cli.images.workers import Workers
 from cam_cli.pipeline import explain as task
 
 from . import faults
@@ -27,6 +31,15 @@ def alive(process: int) -> bool:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def children(process: int) -> list[int]:
+    """The processes that any thread of a process has started."""
+    found: list[int] = []
+    for task in Path(f"/proc/{process}/task").iterdir():
+        with contextlib.suppress(OSError):  # a thread that has ended meanwhile
+            found += map(int, (task / "children").read_text().split())
+    return found
 
 
 def gone(process: int, within: float = 10.0) -> bool:
@@ -80,10 +93,96 @@ def test_what_libraries_print_is_neither_an_answer_nor_seen(capfd: pytest.Captur
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel ends a worker with the thread that started it on Linux")
+def test_a_worker_outlives_the_thread_that_replaced_it() -> None:
+    """Pools of threads come and go with batches: the next image finds the worker that the last thread has started."""
+    with Workers(1) as workers:
+        with ThreadPoolExecutor(1) as pool, pytest.raises(WorkerFailed):
+            pool.submit(workers.call, faults.leave, 3).result()
+        with ThreadPoolExecutor(1) as pool:
+            process = pool.submit(workers.call, faults.where, 0).result()
+        time.sleep(0.2)
+        assert alive(process)
+        assert workers.call(faults.where, 0) == process
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel ends a worker with the thread that started it on Linux")
+def test_workers_outlive_the_thread_that_made_them() -> None:
+    def made() -> Workers:
+        workers = Workers(1)
+        workers.call(faults.double, 1)
+        return workers
+
+    with ThreadPoolExecutor(1) as pool:
+        workers = pool.submit(made).result()
+    with workers:
+        time.sleep(0.2)
+        assert alive(workers._workers[0].pid)
+
+
+def test_an_image_whose_worker_is_killed_is_tried_again(tmp_path: Path) -> None:
+    """Killed from outside, idle or at work: the image is innocent. One that ends its second worker too is not."""
+    with Workers(1) as workers:
+        os.kill(workers._workers[0].pid, signal.SIGKILL)
+        assert workers.call(faults.double, 4) == 8
+        os.kill(workers._workers[0].pid, signal.SIGKILL)
+        assert workers.call(faults.double, 5) == 10
+        note = tmp_path / "note"
+        assert workers.call(faults.killed_once, note) == "done"
+        assert note.read_text() == "killed"
+        with pytest.raises(WorkerFailed, match="was ended by SIGSEGV"):
+            workers.call(faults.crash, 0)
+        assert workers.call(faults.double, 6) == 12
+
+
+def test_an_image_that_hangs_is_not_tried_again(tmp_path: Path) -> None:
+    with Workers(1, timeout=0.5) as workers:
+        with pytest.raises(WorkerFailed, match="more than 0.5 s"):
+            workers.call(faults.noted_hang, tmp_path / "note")
+        assert (tmp_path / "note").read_text() == "hangs\n"
+
+
+def test_workers_that_are_killed_while_they_start_are_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three of them, one after the other."""
+    begun: list[int] = []
+
+    def killed(self: WorkerProcess) -> None:
+        begun.append(self.pid)
+        if len(begun) <= 3:
+            os.kill(self.pid, signal.SIGKILL)
+        await_start(self)
+
+    await_start = WorkerProcess.await_start
+    monkeypatch.setattr(WorkerProcess, "await_start", killed)
+    with Workers(1) as workers:
+        assert workers.call(faults.double, 4) == 8
+    assert len(set(begun)) == 4
+
+
+def test_workers_that_cannot_start_end_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that ends by itself is not tried again; those that are always killed are a few times."""
+    begun: list[int] = []
+    await_start = WorkerProcess.await_start
+
+    def killed(self: WorkerProcess) -> None:
+        begun.append(self.pid)
+        os.kill(self.pid, signal.SIGKILL)
+        await_start(self)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(WorkerProcess, "await_start", killed)
+        with Workers(1) as workers, pytest.raises(CamxError, match="was ended by SIGKILL"):
+            workers.call(faults.double, 4)
+    assert len(set(begun)) == 5
+    monkeypatch.setattr(worker_process, "_BEGIN", "raise SystemExit(7)")
+    with Workers(1) as workers, pytest.raises(CamxError, match="ended with code 7"):
+        workers.call(faults.double, 4)
+
+
 def test_workers_are_ended_with_their_context_even_if_they_hang() -> None:
     with ThreadPoolExecutor(1) as pool:
         with Workers(2) as workers:
-            processes = [worker._process.pid for worker in workers._workers]
+            processes = [worker.pid for worker in workers._workers]
             workers.call(faults.double, 1)
             hanging = pool.submit(workers.call, faults.hang, 0)
             time.sleep(0.1)
@@ -103,7 +202,7 @@ from cam_cli.images.workers import Workers
 from tests import faults
 workers = Workers(1)
 workers.call(faults.double, 1)
-print(workers._workers[0]._process.pid, flush=True)
+print(workers._workers[0].pid, flush=True)
 threading.Thread(target=workers.call, args=(faults.{fault}, 1)).start()
 time.sleep(100)
 """

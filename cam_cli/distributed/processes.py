@@ -24,7 +24,7 @@ from typing import IO, Any, NamedTuple
 from ..errors import CamxError
 from ..images.listing import Inputs
 from ..images.shard import Shard
-from ..images.workers import in_words
+from ..images.worker_process import exit_description
 from ..machine import cpus
 from ..outputs.folder import OutputFolder
 from ..outputs.shards import Part, locked_part
@@ -140,7 +140,7 @@ class Processes:
         with contextlib.suppress(EOFError, OSError, ValueError, pickle.UnpicklingError):
             while True:
                 self._messages.put((one, pickle.load(one.replies)))
-        self._messages.put((one, Ended(in_words(one.process.wait()))))
+        self._messages.put((one, Ended(exit_description(one.process.wait()))))
 
 
 def _started(task: AnyTask) -> subprocess.Popen[bytes]:

@@ -14,7 +14,8 @@ from ..errors import UnreadableImage
 from ..images.listing import Source
 from ..images.picture import Decodable, Fetched, TooLarge, Unreadable, state_of
 from ..images.remote import fetch, is_remote
-from ..images.workers import WorkerFailed, Workers
+from ..images.worker_process import WorkerFailed
+from ..images.workers import Workers
 from .memory import InFlightMemory, MemoryReservation
 
 T = TypeVar("T")

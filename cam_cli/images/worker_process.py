@@ -1,0 +1,166 @@
+"""One worker process, from both sides: started and asked by the run, and serving until its pipe closes.
+
+Workers import no torch, start in a tenth of a second, and end with the process that started them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from math import inf
+from typing import Any, TypeVar
+
+from ..machine import WORKER_ENVIRONMENT
+from .channel import Channel, new_window
+
+T = TypeVar("T")
+
+#: Seconds from the end of a pipe to the end of its process.
+_LAST_MOMENTS = 2.0
+#: `-I`: neither the working folder nor the environment adds modules; the path is that of the parent.
+_BEGIN = f"import sys; sys.path[:] = sys.argv[3:]; from {__name__} import serve; serve(*map(int, sys.argv[1:3]))"
+#: In place of a descriptor.
+_NONE = -1
+
+
+class WorkerFailed(Exception):
+    """A worker has no result: its process ended, took too long, or raised an exception."""
+
+
+class ProcessEnded(Exception):
+    """The process is gone. `code`: its exit code, or minus the number of the signal that ended it."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(exit_description(code))
+        self.code = code
+
+
+class WorkerProcess:
+    """A process and the channel to it; used by one thread at a time."""
+
+    def __init__(self, memory: int) -> None:
+        """`memory`: bytes that it may allocate; 0: no limit. Raises `OSError` if the system starts no process.
+
+        On Linux the kernel ends the process with the thread that calls this.
+        """
+        with new_window() as window:
+            # A session of its own: Ctrl-C at the terminal is for the run, which ends its workers itself.
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-c", _BEGIN, str(memory), str(_NONE if window is None else window), *sys.path],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env={**os.environ, **WORKER_ENVIRONMENT},
+                start_new_session=True,
+                pass_fds=() if window is None else (window,),
+            )
+            requests, replies = self._process.stdin, self._process.stdout
+            assert requests is not None
+            assert replies is not None
+            self._channel = Channel(replies, requests, window)
+        self.pid = self._process.pid
+        self.ended = False
+        self._ready = False
+
+    def await_start(self) -> None:
+        """Waits until it serves. Raises `ProcessEnded`."""
+        if not self._ready:
+            try:
+                self._channel.receive()
+            except (EOFError, OSError, pickle.UnpicklingError) as error:
+                raise ProcessEnded(self._exit_code()) from error
+            self._ready = True
+
+    def call(self, work: Callable[[Any], T], item: object, timeout: float) -> T:
+        """`work(item)` in the process. Raises `ProcessEnded`, and `WorkerFailed` for an exception of the work or after
+        `timeout` seconds, which end the process."""
+        try:
+            self._channel.send((work, item))
+            if 0 < timeout < inf and not self._channel.wait(timeout):
+                self.end()
+                raise WorkerFailed(f"decoding took more than {timeout:g} s (image_timeout)")
+            done, result = self._channel.receive()
+        except (EOFError, OSError, pickle.UnpicklingError) as error:
+            raise ProcessEnded(self._exit_code()) from error
+        if not done:
+            raise WorkerFailed(result)
+        answer: T = result
+        return answer
+
+    def end(self) -> int:
+        """Kills the process if it still runs; returns its exit code."""
+        self.ended = True
+        self._process.kill()
+        return self._process.wait()
+
+    def close(self) -> None:
+        """Closes the channel to an ended process."""
+        self._channel.close()
+
+    def _exit_code(self) -> int:
+        """Exit code of a process whose pipe has closed."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_LAST_MOMENTS)
+        return self.end()
+
+
+def exit_description(code: int) -> str:
+    """`ended with code 3` or `was ended by SIGKILL`, from an exit code."""
+    if code >= 0:
+        return f"ended with code {code}"
+    with contextlib.suppress(ValueError):
+        return f"was ended by {signal.Signals(-code).name}"
+    return f"was ended by signal {-code}"
+
+
+def serve(memory: int, window: int) -> None:
+    """Runs a worker process: answers requests on its standard input until that is closed."""
+    _die_with_parent()
+    _limit_memory(memory)
+    channel = Channel(sys.stdin.buffer, os.fdopen(os.dup(1), "wb"), None if window == _NONE else window)
+    # The decoders' libraries are imported now, so that the first image does not wait for them.
+    from . import picture as picture
+
+    # The end of the parent, or of its interest.
+    with contextlib.suppress(EOFError, BrokenPipeError):
+        channel.send("ready")
+        # What libraries print (libtiff does) is neither a reply nor for the user's terminal.
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 1)
+        os.dup2(null, 2)
+        while True:
+            work, item = channel.receive()
+            channel.send(_reply(work, item))
+
+
+def _reply(work: Callable[[Any], Any], item: object) -> tuple[bool, Any]:
+    try:
+        return True, work(item)
+    except MemoryError:
+        return False, "not enough memory to decode it"
+    # Whatever a decoder raises is the image's own failure.
+    except Exception as error:
+        return False, f"broken image: {type(error).__name__}: {error}"
+
+
+def _die_with_parent() -> None:
+    """Has the kernel end this process with the thread that started it, also inside a decoder that never looks at its
+    pipe (Linux)."""
+    if sys.platform == "linux":
+        import ctypes
+
+        set_death_signal = 1
+        ctypes.CDLL(None).prctl(set_death_signal, signal.SIGKILL)
+
+
+def _limit_memory(limit: int) -> None:
+    """Has the system refuse more memory, as a `MemoryError`, before this process takes that of others."""
+    if limit:
+        with contextlib.suppress(ImportError, ValueError, OSError):
+            import resource
+
+            resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
