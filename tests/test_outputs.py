@@ -17,7 +17,7 @@ from cam_cli.errors import CamxError
 from cam_cli.images.geometry import Frame
 from cam_cli.maps.colormaps import COLORMAPS, palette
 from cam_cli.outputs import store
-from cam_cli.outputs.drawing import SAVERS, Drawing, draw_overlay
+from cam_cli.outputs.drawing import SAVERS, Drawing, draw_overlay, encode_thumbnail
 from cam_cli.outputs.folder import locked_folder, output_name
 from cam_cli.outputs.journal import Journal
 from cam_cli.outputs.options import FORMATS, Rendering
@@ -261,3 +261,16 @@ def test_overwriting_continues_what_was_interrupted(tmp_path: Path) -> None:
     with locked_folder(str(tmp_path)) as folder:
         folder.begin({"a": 1}, overwrite=True)
         assert list(folder.journal) == []
+
+
+def test_a_tiny_thumbnail_has_no_blocks() -> None:
+    """It is shown enlarged: 32 pixels of colour noise come back nearly as they were."""
+    noise = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
+
+    def error(canvas: np.ndarray) -> float:
+        with Image.open(io.BytesIO(encode_thumbnail(canvas, 512))) as image:
+            assert image.size == canvas.shape[1::-1]
+            return float(np.abs(np.asarray(image, float) - canvas).mean())
+
+    assert error(noise) < 6
+    assert error(np.tile(noise, (6, 6, 1))) > 20, "the coarser one of larger pictures"

@@ -531,6 +531,27 @@ def test_a_large_report_loads_what_comes_into_sight(opened: Opened, out: Path, t
     assert page.locator(".rows .row").first.inner_text().startswith(f"{count - 1:06}.jpg")
 
 
+def test_a_large_report_shows_the_overlay_of_the_run_itself(opened: Opened, out: Path, tmp_path: Path) -> None:
+    folder = many(out, tmp_path / "many", 201)
+    shutil.copytree(out / "overlays", folder / "overlays")
+    page = opened(folder, "#image=000001.jpg")
+    visible = "document.querySelector('#large .exact').checkVisibility({ visibilityProperty: true })"
+    page.wait_for_function("document.querySelector('#large .exact')?.naturalWidth > 256")
+    assert page.evaluate(visible)
+    for key, shown in (("1", False), ("2", True), ("3", False), ("2", True)):
+        page.keyboard.press(key)
+        assert page.evaluate(visible) == shown
+    for colours, shown in (("gray", False), ("turbo", True)):
+        page.evaluate("(map) => go({ map })", colours)
+        page.wait_for_selector("#large .exact", state="attached")
+        assert page.evaluate(visible) == shown, "other colours than those of the run are drawn from the sketch"
+    page.keyboard.press("m")
+    page.wait_for_function("decodeURI(document.querySelector('#large .exact').src).includes('.gradcam.')")
+    small = opened(out, "#image=car.jpg")
+    small.wait_for_selector("#large .heat")
+    assert small.locator(".exact").count() == 0, "a single file loads nothing"
+
+
 def test_a_missing_data_file_is_told(opened: Opened, out: Path, tmp_path: Path) -> None:
     folder = many(out, tmp_path / "many", 250)
     for path in (folder / "report" / "data").glob("*rows-0.js"):

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 #: What the network did not see, as a table of levels for the three channels.
 _DIMMED = [round(level * UNSEEN) for level in range(256)] * 3
 
+#: Long side in pixels up to which a thumbnail is encoded finely.
+_TINY = 128
+
 
 @dataclass(frozen=True)
 class Drawing:
@@ -96,11 +99,17 @@ def encode_image(image: Image.Image, image_format: str) -> bytes:
 
 
 def encode_thumbnail(canvas: np.ndarray, side: int) -> bytes:
-    """A picture H×W×3 uint8 as a JPEG with a long side of at most `side` pixels."""
+    """A picture H×W×3 uint8 as a JPEG with a long side of at most `side` pixels.
+
+    A tiny one is enlarged so much where it is shown that the blocks of JPEG would be seen; it is encoded finely.
+    """
     image = Image.fromarray(canvas)
     image.thumbnail((side, side), Image.Resampling.BICUBIC, reducing_gap=1.0)
     buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=82)
+    if max(image.size) <= _TINY:
+        image.save(buffer, "JPEG", quality=95, subsampling=0)
+    else:
+        image.save(buffer, "JPEG", quality=82)
     return buffer.getvalue()
 
 

@@ -19,6 +19,7 @@ function setOpacity(value) {
   const alpha = Number(value), { alpha: ofRun } = data;
   const tint = ofRun > 0 ? Math.min(1, alpha / ofRun) : 1;
   const map = ofRun < 1 ? Math.max(0, (alpha - ofRun) / (1 - ofRun)) : 0;
+  document.documentElement.classList.toggle('as-run', alpha === ofRun && state.map === DEFAULTS.map);
   setStyle(document.documentElement, { '--alpha': value, '--tint': tint, '--map': map });
 }
 

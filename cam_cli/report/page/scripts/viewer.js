@@ -10,12 +10,24 @@ function showViewer() {
   detailsOf(i).then((details) => {
     if (columns.image[i] !== state.image) return;
     const held = dialog.contains(document.activeElement) && document.activeElement.dataset.keep;
-    dialog.replaceChildren(viewerBar(i), h('div', { class: `theatre ${details.kind}` }, stage(i, details, 448)),
+    const picture = stage(i, details, 448);
+    picture.querySelector('.heat')?.after(exactOverlay(details));
+    dialog.replaceChildren(viewerBar(i), h('div', { class: `theatre ${details.kind}` }, picture),
       h('div.side', aboutImage(i, details), aboutMap(i, details)));
     if (!dialog.open) dialog.showModal();
     ((held && dialog.querySelector(`[data-keep="${held}"]`)) || dialog).focus({ preventScroll: true });
     showAlpha();
   }, showError);
+}
+
+// A page with files beside it has small pictures. It shows the overlay of the run itself, while opacity and colours are
+// those of the run.
+function exactOverlay(details) {
+  const file = data.base && details.kind === 'picture' && mapOf(details).files.overlay;
+  if (!file) return '';
+  const overlay = h('img.exact', { src: file, alt: '' });
+  overlay.onerror = () => overlay.remove();
+  return overlay;
 }
 
 function viewerBar(i) {
