@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 import urllib.error
 import urllib.parse
@@ -56,6 +57,14 @@ def require_reachable(url: str, what: str) -> None:
     if problem:
         host = urllib.parse.urlsplit(url).netloc
         raise CamxError(f"The weights of {what} are not on this machine, and {host} {problem}. {_WAYS_OUT}")
+
+
+def require_file(url: str, what: str) -> None:
+    """Return if the weights behind `url` are in torch's cache or can be fetched."""
+    import torch
+
+    if not os.path.exists(os.path.join(torch.hub.get_dir(), "checkpoints", os.path.basename(url))):
+        require_reachable(url, what)
 
 
 def _probe(url: str) -> str | None:

@@ -1,0 +1,89 @@
+"""Networks of torchvision."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from torch import nn
+
+from ...errors import CamxError
+from ...images.geometry import Preprocessing
+from .. import hub
+from ..classes import ClassNames, imagenet
+from ..options import PreprocessingOptions
+from ..preprocessing import overridden, per_channel
+
+
+@dataclass(frozen=True)
+class TorchvisionModel:
+    """`name` as `torchvision.models.get_model` takes it, `tag` one of its weights (`IMAGENET1K_V2`) or ""."""
+
+    name: str
+    tag: str = ""
+
+    def __str__(self) -> str:
+        return f"torchvision/{self.name}" + (f".{self.tag}" if self.tag else "")
+
+    def _weights(self) -> Any:
+        from torchvision.models import get_model_weights
+
+        weights = get_model_weights(self.name)
+        try:
+            return weights[self.tag] if self.tag else weights.DEFAULT
+        except KeyError:
+            tags = ", ".join(w.name for w in weights)
+            raise CamxError(f"torchvision has no weights {self.tag!r} for {self.name!r}; it has {tags}.") from None
+
+    def build(self, *, pretrained: bool, num_classes: int | None, args: Mapping[str, Any]) -> nn.Module:
+        from torchvision.models import get_model
+
+        given = dict(args) if num_classes is None else {**args, "num_classes": num_classes}
+        if not pretrained and self.name in ("inception_v3", "googlenet"):
+            given.setdefault("init_weights", False)
+        weights = self._weights() if pretrained else None
+        if weights is not None:
+            hub.require_file(weights.url, str(self))
+        try:
+            built: nn.Module = get_model(self.name, weights=weights, **given)
+            return built
+        except (TypeError, ValueError, AssertionError, RuntimeError) as error:
+            raise CamxError(f"{self} cannot be built with {given}: {error}. Check `model_arg`.") from error
+
+    def preprocessing(
+        self, network: nn.Module, options: PreprocessingOptions, args: Mapping[str, Any]
+    ) -> Preprocessing:
+        preset = self._weights().transforms()
+        crop, resize = int(preset.crop_size[0]), int(preset.resize_size[0])
+        fixed = getattr(network, "image_size", crop)
+        # The weights may be for another size than the one that the network was built for without them.
+        resize, crop = round(resize * fixed / crop), fixed
+        own = Preprocessing(
+            input_size=(crop, crop),
+            resize=(resize, resize),
+            crop_mode="center",
+            interpolation=preset.interpolation.value,
+            mean=per_channel(preset.mean, 3),
+            std=per_channel(preset.std, 3),
+        )
+        return overridden(own, options)
+
+    def class_names(self, network: nn.Module, count: int) -> ClassNames:
+        categories = self._weights().meta.get("categories", [])
+        if len(categories) != count:
+            return ClassNames()
+        return ClassNames(tuple(categories), imagenet("imagenet-1k").aliases if count == 1000 else ())
+
+    def resized_args(self, network: nn.Module, image_size: int) -> Mapping[str, Any]:
+        fixed = getattr(network, "image_size", None)
+        return {"image_size": image_size} if fixed not in (None, image_size) else {}
+
+
+@lru_cache(maxsize=1)
+def torchvision_names() -> tuple[str, ...]:
+    """torchvision's classifiers; segmentation, detection and video networks have no class scores per image."""
+    import torchvision
+
+    return tuple(torchvision.models.list_models(module=torchvision.models))
