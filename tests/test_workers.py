@@ -36,9 +36,9 @@ def alive(process: int) -> bool:
 def children(process: int) -> list[int]:
     """The processes that any thread of a process has started."""
     found: list[int] = []
-    for task in Path(f"/proc/{process}/task").iterdir():
+    for thread in Path(f"/proc/{process}/task").iterdir():
         with contextlib.suppress(OSError):  # a thread that has ended meanwhile
-            found += map(int, (task / "children").read_text().split())
+            found += map(int, (thread / "children").read_text().split())
     return found
 
 
