@@ -1,13 +1,10 @@
-"""`camx activations` and `FeatureLogger`: numbers by a slow definition, sheets, failures, resume, no trace left."""
+"""Numbers and sheets of feature maps, and the command that writes them."""
 
 from __future__ import annotations
 
 import csv
 import json
-import re
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from cam_cli import CamxError, FeatureLogger, WandbSink, load_model
+from cam_cli import CamxError, load_model
 from cam_cli.features.layer import find_map_layer, maps_at
 from cam_cli.features.maps import LARGEST_MAP, feature_maps
 from cam_cli.features.options import Choice, ReadOptions
@@ -27,8 +24,11 @@ from cam_cli.models.catalog import Network
 from cam_cli.models.options import ModelSpec
 from cli.main import run
 
-DOCS = Path(__file__).parents[1] / "docs" / "activations.md"
+from .activations_support import TwoBranches, activations
+
 FLAGS = ("--model", "test_resnet", "--no-pretrained", "--device", "cpu", "-j", "1", "-q")
+
+
 HEADER = "image,status,error,layer,channel,mean,maximum,energy,dead,tile,sheet"
 
 
@@ -47,10 +47,6 @@ def resnet() -> Network:
     return load_model(ModelSpec("test_resnet", pretrained=False))
 
 
-def activations(*words: object) -> int:
-    return run(["activations", *map(str, words)])
-
-
 def table(out: Path) -> list[dict[str, str]]:
     with open(out / "activations.csv", encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
@@ -59,9 +55,6 @@ def table(out: Path) -> list[dict[str, str]]:
 def pictures(folder: Path, network: Network) -> list[Picture]:
     loaded = [load(Source(path.name, str(path)), network.preprocessing) for path in sorted(folder.rglob("*.*"))]
     return [one for one in loaded if isinstance(one, Picture)]
-
-
-# What is measured
 
 
 def test_numbers_follow_the_slow_definition() -> None:
@@ -117,9 +110,6 @@ def test_zero_and_nan_maps_are_blank_and_concern_their_own_picture() -> None:
     ]
 
 
-# Which layer
-
-
 def test_the_first_convolution_is_the_one_that_runs_first(photos: Path, resnet: Network) -> None:
     reader = FeatureReader(resnet, ReadOptions())
     assert reader.layer.name == "conv1.0"
@@ -133,21 +123,6 @@ def test_the_first_convolution_is_the_one_that_runs_first(photos: Path, resnet: 
         assert one.maps is not None
         np.testing.assert_allclose(one.maps.channels.mean, maps.mean((1, 2)), atol=1e-5)
         np.testing.assert_allclose(one.maps.channels.maximum, maps.amax((1, 2)), rtol=1e-5)
-
-
-class TwoBranches(nn.Module):
-    """Its convolutions are declared in another order than they run, and the first one to run gives no map."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.late = nn.Conv2d(4, 6, 3, padding=1)
-        self.squeeze = nn.Conv2d(3, 3, 1)
-        self.early = nn.Conv2d(3, 4, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x * self.squeeze(x.mean((2, 3), keepdim=True)).sigmoid()
-        maps: Tensor = self.late(self.early(x).relu_())
-        return maps.mean((2, 3))
 
 
 def test_order_of_execution_counts_and_the_map_is_that_before_work_in_place() -> None:
@@ -179,9 +154,6 @@ def test_a_layer_that_cannot_be_shown_is_refused(resnet: Network, wanted: str, w
         FeatureReader(resnet, ReadOptions(layer=wanted))
 
 
-# The sheet
-
-
 def test_the_sheet_holds_the_picture_and_every_map_in_order() -> None:
     maps = torch.full((1, 5, 8, 8), -1.0)
     maps[0, 3] = 2.0
@@ -202,9 +174,6 @@ def test_a_grey_picture_and_a_tall_map_fit() -> None:
     (found,) = feature_maps(torch.rand(1, 3, 40, 10), "stem", Choice())
     with_picture = draw_sheet(found, np.zeros((80, 20, 1), np.uint8))
     assert with_picture.size[0] > draw_sheet(found).size[0] or with_picture.size[1] > draw_sheet(found).size[1]
-
-
-# The command
 
 
 def test_a_run_leaves_sheets_table_journal_and_record(photos: Path, tmp_path: Path) -> None:
@@ -314,127 +283,3 @@ def test_a_dry_run_writes_nothing(photos: Path, tmp_path: Path, capsys: pytest.C
     assert activations(photos, *flags, "-n", "-o", tmp_path / "out") == 0
     assert "3 images would be read" in capsys.readouterr().out
     assert not (tmp_path / "out").exists()
-
-
-# FeatureLogger
-
-
-class Kept:
-    """A sink that remembers."""
-
-    def __init__(self) -> None:
-        self.steps: list[tuple[int, int]] = []
-        self.sheets: list[Image.Image] = []
-
-    def write(self, sheets: Sequence[Image.Image], step: int) -> None:
-        self.sheets += sheets
-        self.steps.append((step, len(sheets)))
-
-
-def hooks_on(model: nn.Module) -> int:
-    return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.modules())
-
-
-def test_every_other_step_is_logged_and_training_is_the_same() -> None:
-    def trained(with_logger: bool) -> tuple[Tensor, Kept]:
-        torch.manual_seed(0)
-        model, kept = TwoBranches(), Kept()
-        with FeatureLogger(model, every=2, to=kept) if with_logger else torch.enable_grad():
-            for _ in range(5):
-                loss = model(torch.randn(6, 3, 8, 8)).square().sum()
-                gradients = torch.autograd.grad(loss, list(model.parameters()))
-                with torch.no_grad():
-                    for parameter, gradient in zip(model.parameters(), gradients, strict=True):
-                        parameter.sub_(0.01 * gradient)
-        return model.early.weight.detach(), kept
-
-    weight, kept = trained(True)
-    assert torch.equal(weight, trained(False)[0])
-    assert kept.steps == [(0, 4), (2, 4), (4, 4)]
-
-
-@pytest.mark.parametrize("layer", ["auto", "late"])
-def test_both_ways_of_logging_show_the_same(layer: str) -> None:
-    model, images = TwoBranches(), torch.randn(2, 3, 8, 8)
-    during, after = Kept(), Kept()
-    with FeatureLogger(model, layer=layer, to=during):
-        model(images)
-    FeatureLogger(model, layer=layer, to=after).log(images, step=0)
-    assert len(during.sheets) == 2
-    for one, other in zip(during.sheets, after.sheets, strict=True):
-        assert np.array_equal(np.asarray(one), np.asarray(other))
-
-
-def _raise(model: nn.Module) -> None:
-    raise KeyError("the loop broke")
-
-
-def _wrong_shape(model: nn.Module) -> None:
-    model(torch.randn(1, 5, 8, 8))
-
-
-@pytest.mark.parametrize(("breaks", "error"), [(_raise, KeyError), (_wrong_shape, RuntimeError)])
-def test_no_hook_is_left_when_the_loop_breaks(breaks: Callable[[nn.Module], None], error: type[Exception]) -> None:
-    model, kept = TwoBranches(), Kept()
-
-    def loop() -> None:
-        with FeatureLogger(model, to=kept):
-            model(torch.randn(2, 3, 8, 8))
-            assert hooks_on(model) > 0
-            breaks(model)
-
-    with pytest.raises(error):
-        loop()
-    assert hooks_on(model) == 0
-    assert kept.steps == [(0, 2)]
-    model(torch.randn(2, 3, 8, 8))
-    assert kept.steps == [(0, 2)]
-
-
-def test_as_a_callback_it_leaves_the_network_as_it_was() -> None:
-    model, kept = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(144, 2)), Kept()
-    before = {name: value.clone() for name, value in model.state_dict().items()}
-    with FeatureLogger(model, to=Kept()) as open_one:
-        logger = FeatureLogger(model, layer="1", every=2, images=3, to=kept)
-        for epoch in range(4):
-            logger.log(torch.randn(8, 3, 8, 8), step=epoch)
-        open_one.log(torch.randn(8, 3, 8, 8), step=0)
-    assert kept.steps == [(0, 3), (2, 3)]
-    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
-    assert all(module.training for module in model.modules())
-    assert hooks_on(model) == 0
-
-
-def test_a_layer_without_a_map_is_told_at_the_first_step() -> None:
-    model = nn.Sequential(nn.Flatten(), nn.Linear(12, 2))
-    with pytest.raises(CamxError, match="no convolution"), FeatureLogger(model, to=Kept()):
-        model(torch.randn(2, 3, 2, 2))
-    with pytest.raises(CamxError, match="no layer 'stem'"):
-        FeatureLogger(model, layer="stem")
-    assert hooks_on(model) == 0
-
-
-def test_a_wandb_run_takes_the_sheets() -> None:
-    pytest.importorskip("wandb")
-
-    logged: list[tuple[dict[str, Any], bool]] = []
-
-    class Run:
-        def log(self, content: dict[str, Any], commit: bool) -> None:
-            logged.append((content, commit))
-
-    FeatureLogger(TwoBranches(), to=WandbSink(Run())).log(torch.randn(2, 3, 8, 8), step=0)
-    ((content, commit),) = logged
-    assert len(content["activations"]) == 2
-    assert not commit
-
-
-def test_the_examples_of_the_documentation_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    surroundings: dict[str, Any] = {}
-    for code in re.findall(r"```python\n(.*?)```", DOCS.read_text("utf-8"), re.DOTALL):
-        exec(compile(code, str(DOCS), "exec"), surroundings)
-    steps = sorted(path.parent.name for path in tmp_path.glob("activations/*/0.png"))
-    assert steps == ["step-000000", "step-000010", "step-000020"]
-    assert sorted(path.name for path in tmp_path.glob("epochs/*")) == ["step-000000", "step-000002"]
-    assert hooks_on(surroundings["model"]) == 0

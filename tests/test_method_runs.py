@@ -1,0 +1,150 @@
+"""How methods run the network: memory, the head alone, and a network left as it was."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from cam_cli.cams.engine.explainer import Explainer
+from cam_cli.cams.engine.options import ExplainOptions
+from cam_cli.cams.methods.registry import METHODS
+from cam_cli.errors import CamxError
+
+from .definitions import ATTENTION, DEFINITIONS, Slow
+from .methods_support import (
+    Small,
+    assert_close,
+    explainer,
+    few_masks,  # noqa: F401 - fixtures are found by their names
+    small,
+    vit,
+)
+from .networks import PLAIN, network
+from .test_engine import assert_same_state, batch, state
+
+
+@pytest.mark.usefixtures("few_masks")
+@pytest.mark.parametrize("name", ["scorecam", "ablationcam", "reciprocam", "rise"])
+def test_never_more_pictures_at_once_than_memory_allows(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from cam_cli.cams.tracing import replay
+
+    module = small()
+    steps: list[tuple[int, int]] = []
+    preprocessing = dataclasses.replace(PLAIN, input_size=(24, 24), resize=(24, 24))
+    options = ExplainOptions(methods=(name,), device="cpu", layers=("first",))
+    engine = Explainer(network(module, preprocessing), options, on_step=lambda done, total: steps.append((done, total)))
+    pictures = batch(2, side=24)
+    _, whole = engine.explain_tensor(pictures)
+    assert not steps
+    sizes: list[int] = []
+    module.mix.register_forward_hook(lambda _m, inputs, _o: sizes.append(len(inputs[0])))  # type: ignore[operator]
+    per_one = 3 * 24 * 24 * 4 if name in ("scorecam", "rise") else 6 * 36 * 4
+    monkeypatch.setattr(replay, "BUDGET", 3 * per_one * 32)
+    _, parts = engine.explain_tensor(pictures)
+    assert max(sizes) == 3
+    assert steps[-1][0] == steps[-1][1] > 3
+    assert torch.allclose(parts[name], whole[name], atol=1e-6)
+
+
+class WorksBetweenModules(Small):
+    """What is between the modules works in place, so that the head alone cannot be run from remembered outputs."""
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        features = self.first(self.stem(pictures).add_(1.0))
+        return self.fc((features + self.mix(features).tanh()).mean((2, 3)) * 8)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 3, 1)
+
+
+@pytest.mark.parametrize("kind", [Small, WorksBetweenModules])
+def test_only_the_head_runs_again_where_the_network_allows_it(kind: type[nn.Module]) -> None:
+    module = small(kind)
+    engine, pictures, classes = (
+        explainer(module, "ablationcam", layers=("first",)),
+        batch(2, side=24),
+        torch.tensor([[1], [2]]),
+    )
+    runs: list[int] = []
+    module.first[0].register_forward_hook(lambda _m, inputs, _o: runs.append(len(inputs[0])))  # type: ignore[index]
+    before = state(module)
+    traced, maps = engine.explain_tensor(pictures, classes)
+    assert_same_state(before, state(module))
+    assert all("forward" not in vars(m) for m in module.modules())
+    short = {head.head_only for head in traced.replay._heads.values()}
+    assert short == {kind is Small}
+    assert (max(runs) <= 2) == (kind is Small)
+    slow = DEFINITIONS["ablationcam"](Slow(module, pictures[1], engine.layer, 2))
+    assert_close(maps["ablationcam"][1, 0].numpy(), slow)
+
+
+def test_the_head_of_a_transformer_runs_again_with_its_prefix_tokens() -> None:
+    module = vit()
+    engine = explainer(module, "ablationcam", side=64)
+    traced, _ = engine.explain_tensor(batch(1, side=64))
+    own = traced.head_scores(0, 2, lambda part: traced.features.expand(2, -1, -1, -1)[part])
+    assert torch.allclose(own, traced.logits.expand(2, -1), atol=1e-5)
+    assert traced.replay._heads[(0, engine.layer.name)].head_only
+
+
+def test_a_network_is_left_as_it_was_when_it_breaks_while_it_is_run_again() -> None:
+    module = small()
+    engine = explainer(module, "ablationcam", layers=("first",))
+    before = state(module)
+
+    def broken(*_: object) -> None:
+        raise KeyError("broken")
+
+    handle = module.mix.register_forward_hook(broken)  # type: ignore[operator]
+    with pytest.raises(KeyError):
+        engine.explain_tensor(batch(1, side=24))
+    handle.remove()
+    assert_same_state(before, state(module))
+    assert all("forward" not in vars(m) for m in module.modules())
+
+
+def test_integrated_gradients_sum_to_the_difference_of_the_scores() -> None:
+    module, pictures = small(), batch(2, side=24)
+    engine = explainer(module, "integrated-gradients")
+    traced, maps = engine.explain_tensor(pictures, torch.tensor([[1], [2]]))
+    with torch.no_grad():
+        black = module(traced.replay.black.expand_as(pictures))  # type: ignore[union-attr]
+    wanted = (traced.logits - black).gather(1, torch.tensor([[1], [2]]))
+    assert torch.allclose(maps["integrated-gradients"].sum((2, 3)), wanted, atol=0.05 * float(wanted.abs().max()))
+
+
+def test_a_head_that_cannot_be_differentiated_twice_is_refused() -> None:
+    class Once(torch.autograd.Function):
+        @staticmethod
+        def forward(context: Any, inputs: Tensor) -> Tensor:
+            return inputs * 2
+
+        @staticmethod
+        def backward(context: Any, *gradients: Tensor) -> Tensor:
+            if torch.is_grad_enabled():
+                raise RuntimeError("the derivative of this kernel is not implemented")
+            return gradients[0] * 2
+
+    class Net(Small):
+        def forward(self, pictures: Tensor) -> Tensor:
+            return self.fc(Once.apply(self.first(pictures)).mean((2, 3)))
+
+    with pytest.raises(CamxError, match="shapleycam` differentiates .* twice"):
+        explainer(small(Net), "shapleycam")
+
+
+def test_the_same_network_explains_with_any_method_after_any_other() -> None:
+    """No method leaves anything behind for the next one."""
+    module = small()
+    names = [n for n in METHODS if n not in {*ATTENTION, "cam", "rise"}]
+    engine, pictures = explainer(module, *names), batch(1, side=24)
+    _, together = engine.explain_tensor(pictures)
+    for name in names:
+        _, alone = explainer(copy.deepcopy(module), name).explain_tensor(pictures)
+        assert torch.allclose(together[name], alone[name], atol=1e-6), name
