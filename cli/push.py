@@ -31,11 +31,11 @@ def push(job: PushJob) -> int:
     """Log a finished folder of `explain`, `activations` or `train-gap` to W&B or TensorBoard; needs no model."""
     if not job.tracking.wanted:
         raise CamxError("`camx push` needs to know where to.", "Give --wandb or --tensorboard.")
+    from cam_cli.outputs.run_folder import RunFolder
     from cam_cli.tracking.follow import TrackerGroup
     from cam_cli.tracking.publish import push as pushed
-    from cam_cli.tracking.results import ResultsFolder
 
-    results = ResultsFolder.read(job.output)
+    results = RunFolder.read(job.output)
     reporter = Reporter(quiet=job.quiet, verbose=False, color=not job.no_color, names=job.names)
     try:
         pushed(

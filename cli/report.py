@@ -8,7 +8,7 @@ from typing import Annotated
 from cam_cli.options import Flag
 
 from .bind import Command
-from .terminal import out
+from .terminal import Reporter, out
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ def report(job: ReportJob) -> int:
     """Write report/index.html of a run, finished or not, from what it has left; needs no model and no GPU."""
     from cam_cli.report import build_report
 
-    out(build_report(job.output))
+    out(build_report(job.output, warned=Reporter(quiet=False, verbose=False, color=True).warned))
     return 0
 
 

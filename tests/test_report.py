@@ -20,6 +20,7 @@ from PIL import Image
 
 from cam_cli.errors import CamxError
 from cam_cli.outputs.folder import locked_folder
+from cam_cli.outputs.run_folder import RunFolder
 from cam_cli.report import build, build_report
 from cam_cli.report.chart import charts
 from cam_cli.report.chunks import script_safe
@@ -27,7 +28,6 @@ from cam_cli.report.classes import CELLS, Classes, MeanMaps, _areas
 from cam_cli.report.failures import LISTED, Failures
 from cam_cli.report.page import SCRIPTS, STYLES, _joined, policy
 from cam_cli.report.pictures import _BUDGET, embedded, link
-from cam_cli.report.run import Run
 
 from .conftest import TINY, picture
 
@@ -340,15 +340,15 @@ def test_pictures_are_made_to_fit_one_file(tmp_path: Path) -> None:
         names.append(f"{index}.jpg")
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
     assert (tmp_path / "noise.jpg").stat().st_size * 60 > _BUDGET
-    addresses = embedded(Run(str(tmp_path), "explain", {}), [*names, "broken.jpg", "missing.jpg"], 512)
+    addresses = embedded(RunFolder(str(tmp_path), "explain", {}), [*names, "broken.jpg", "missing.jpg"], 512)
     assert sorted(addresses) == sorted(names)
     assert sum(map(len, addresses.values())) < _BUDGET * 1.35
 
 
 def test_curves_have_round_axes() -> None:
-    metrics = [
+    metrics: list[Any] = [
         {"epoch": e, "train_loss": 2 / e, "val_loss": 3 / e, "train_accuracy": 0.7 + e / 50, "val_accuracy": 0.7}
-        for e in (1.0, 2.0, 3.0)
+        for e in (1, 2, 3)
     ]
     del metrics[1]["val_loss"]
     loss, accuracy = charts(metrics, 10, 3)

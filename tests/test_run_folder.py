@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import base64
+import ast
 import json
 import os
+import re
 import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
@@ -23,65 +23,10 @@ from cam_cli.outputs.run_folder import RunFolder
 from tools import results_page
 
 from .conftest import TINY
+from .damaged import DAMAGED, EPS, EXPLAINED, mapped, row, written
 
 Camx = Callable[..., int]
-
-
-def row(image: str = "a.jpg", **more: Any) -> dict[str, Any]:
-    """A row of `explain` as 0.1.0 writes it."""
-    sketch = {"width": 2, "height": 2, "values": base64.b64encode(bytes([0, 255, 0, 0])).decode()}
-    shown = {"method": "gradcam", "layer": "l", "target_index": 3, "target_name": "cat", "target_prob": 0.5, "peak": 1.0, "area": 0.25,
-             "center_x": 0.5, "center_y": 0.5, "border": 0.1, "entropy": 0.5, "box": [0, 0, 1, 1], "sketch": sketch, "overlay": f"overlays/{image}.png"}  # fmt: skip
-    top = [{"index": 3, "name": "cat", "prob": 0.5}]
-    known = {"image": image, "index": 0, "status": "ok", "error": "", "label": "", "bytes": 9, "mtime_ns": 9, "width": 4, "height": 4}  # fmt: skip
-    return {**known, "top": top, "seen": [0, 0, 1, 1], "maps": [shown], **more}
-
-
-def written(folder: Path, lines: list[Any], record: object = None) -> Path:
-    """A folder with these lines in its journal: rows, or texts as they are."""
-    folder.mkdir(parents=True, exist_ok=True)
-    texts = [line if isinstance(line, str) else json.dumps(line) for line in lines]
-    (folder / "manifest.jsonl").write_text("".join(f"{text}\n" for text in texts))
-    if record is not None:
-        (folder / "run.json").write_text(record if isinstance(record, str) else json.dumps(record))
-    return folder
-
-
-def mapped(**more: Any) -> dict[str, Any]:
-    """A row whose map has other fields."""
-    return row(maps=[{**row()["maps"][0], **more}])
-
-
-EXPLAINED = {"fingerprint": {"command": "explain", "inputs": "/in"}, "state": "finished"}
-
-DAMAGED = {
-    "no JSON": "{",
-    "no object": "[1]",
-    "no name": {"status": "ok"},
-    "name is a number": row(image=7),  # type: ignore[arg-type]
-    "unknown status": row(status="weird"),
-    "maps null": row(maps=None),
-    "maps of numbers": row(maps=[7]),
-    "top null": row(top=None),
-    "class without a name": row(top=[{"index": 1, "prob": 0.5}]),
-    "probability above one": row(top=[{"index": 1, "name": "x", "prob": 7}]),
-    "index is a truth value": row(index=True),
-    "thumb is a number": row(thumb=7),
-    "label is a number": row(label=7),
-    "error is a number": row(error=7),
-    "width zero": row(width=0),
-    "seen of three": row(seen=[0, 0, 1]),
-    "not a number": json.dumps(row()).replace("0.25", "NaN"),
-    "infinite": json.dumps(row()).replace("0.25", "1e999"),
-    "nested too deep": f'{{"image":"a.jpg","status":"ok","x":{"[" * 40}{"]" * 40}}}',
-    "nested beyond any stack": f'{{"image":"a.jpg","status":"ok","x":{"[" * 99999}{"]" * 99999}}}',
-    "a number of 5000 digits": f'{{"image":"a.jpg","status":"ok","index":{"9" * 5000}}}',
-    "a sketch that lacks cells": mapped(sketch={"width": 2, "height": 3, "values": "AP8AAA=="}),
-    "a sketch that is no base64": mapped(sketch={"width": 2, "height": 2, "values": "AP8A\u00e9A=="}),
-    "a box of words": mapped(box=["a", "b", "c", "d"]),
-    "an overlay without a name": mapped(overlay={}),
-    "channels of two lengths": mapped(channels={"mean": [1], "maximum": [1, 2], "energy": [1], "dead": [1]}),
-}
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.mark.parametrize("what", DAMAGED)
@@ -352,9 +297,6 @@ def test_pipes_and_devices_are_not_waited_for(run: RunFolder) -> None:
         RunFolder.read(str(out))
 
 
-EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n(x) print\n%%EOF\n"
-
-
 @pytest.mark.parametrize("data", [EPS, b"", b"no picture", b"GIF89a", b"\x89PNG\r\n\x1a\n"])
 def test_only_pictures_that_camx_writes_are_opened(data: bytes, run: RunFolder) -> None:
     (Path(run.path) / "overlays" / "x.png").write_bytes(data)
@@ -411,7 +353,36 @@ def test_a_run_is_read_while_it_writes(tmp_path: Path) -> None:
     assert len(list(RunFolder.read(str(tmp_path)).rows())) == 200
 
 
-# The page that says what is read
+# One reader, and one page that says what it reads
+
+_FILES = re.compile(r"\b(RECORD|JOURNAL|METRICS|MANIFEST)\b|run\.json|manifest\.jsonl|metrics\.csv")
+_PARSERS = re.compile(r"json\.loads?\(|csv\.(reader|DictReader)\(|\bopen\(|\.read_text\(")
+_OF_THE_READER = re.compile(r"\b(Journal\.|parse_json|parse_row|read_record|read_metrics)\b")
+
+
+def second_readers(text: str) -> list[str]:
+    """The functions of a module that parse a file of a run themselves, or use the inside of its reader."""
+    functions = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef)]
+    sources = {node.name: ast.get_source_segment(text, node) or "" for node in functions}
+    return [
+        name
+        for name, source in sources.items()
+        if (_FILES.search(source) and _PARSERS.search(source)) or _OF_THE_READER.search(source)
+    ]
+
+
+def test_nothing_else_reads_what_a_run_leaves() -> None:
+    for path in [*(ROOT / "cam_cli").rglob("*.py"), *(ROOT / "cli").glob("*.py")]:
+        if path.parent.name != "outputs":
+            assert second_readers(path.read_text()) == [], path
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["json.load(open(RECORD))", "json.loads(Path(out, 'run.json').read_text())", "csv.DictReader(METRICS)", "Journal.read(x)", "parse_row(x)"],
+)  # fmt: skip
+def test_a_second_reader_is_seen(line: str) -> None:
+    assert second_readers(f"def read(x):\n    return {line}\n") == ["read"]
 
 
 def test_the_page_of_fields_is_fresh() -> None:

@@ -23,6 +23,7 @@ from PIL import Image
 
 from cam_cli.errors import CamxError
 from cam_cli.images.listing import find
+from cam_cli.outputs.run_folder import RunFolder
 from cam_cli.tracking import tensorboard_log, wandb_run
 from cam_cli.tracking.background import AGAIN, Background, Patience
 from cam_cli.tracking.pictures import level_names, levels_of
@@ -305,11 +306,11 @@ def test_wrong_images_come_first_then_blank_then_doubtful_then_some_of_each_clas
         "a1": "spread over classes",
         "b1": "spread over classes",
     }
-    assert seen.said() == "9 of 58 images (2 wrong, 1 blank, 2 low confidence, 4 spread over classes)"
+    assert seen.words() == "9 of 58 images (2 wrong, 1 blank, 2 low confidence, 4 spread over classes)"
     whole = TableSample(9)
     for one in rows[-4:]:
         whole.add(one)
-    assert whole.said() == "4 of 4 images (1 low confidence)"
+    assert whole.words() == "4 of 4 images (1 low confidence)"
 
 
 @pytest.mark.parametrize("cap", [0, 1, 7, 40, 1000])
@@ -598,7 +599,7 @@ def test_modes_and_missing_packages_are_explained(
     assert camx("push", images) == 2
     assert "Give --wandb or --tensorboard" in capsys.readouterr().err
     assert camx("push", images, "--wandb") == 2
-    assert "holds no results of camx: there is no run.json that camx wrote" in capsys.readouterr().err
+    assert "holds no results of `camx explain`, `activations` or `train-gap`" in capsys.readouterr().err
     assert camx("push", "nowhere", "--wandb") == 2
     assert "There is no folder 'nowhere'" in capsys.readouterr().err
 
@@ -722,6 +723,10 @@ def test_feature_maps_of_epochs_are_logged_beside_the_cams(tmp_path: Path) -> No
     for kind in ("cams", "activations"):
         path = tmp_path / kind / "epoch-002" / "cat" / "0.png"
         path.parent.mkdir(parents=True)
-        path.touch()
-    assert set(epoch_pictures(str(tmp_path), 2)) == {"cams", "activations"}
-    assert epoch_pictures(str(tmp_path), 1) == {}
+        Image.new("RGB", (8, 8)).save(path)
+        (path.parent / "1.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0")
+    run = RunFolder(str(tmp_path), "train-gap", {})
+    tables = epoch_pictures(run, 2)
+    assert set(tables) == {"cams", "activations"}
+    assert all([row[2] for row in table.rows] == ["cat/0.png"] for table in tables.values())  # type: ignore[union-attr]
+    assert epoch_pictures(run, 1) == {}

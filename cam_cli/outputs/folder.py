@@ -97,6 +97,14 @@ class OutputFolder:
             self.close()
             self._journal = Journal.open(self.file(JOURNAL))
 
+    def problems(self) -> list[str]:
+        """Sentences on lines of the open journal that are damaged."""
+        count = self.journal.damaged
+        if not count:
+            return []
+        lines = "line of the journal is" if count == 1 else "lines of the journal are"
+        return [f"{count} damaged {lines} left out; an image without another line is explained again."]
+
     def close(self) -> None:
         """Close the journal; what is in it is on the disk already."""
         if self._journal is not None:
@@ -135,7 +143,7 @@ class OutputFolder:
             for name in {name for row in replaced for name in _files_of(row)} - kept:
                 self.remove(name)
 
-    def record(self, record: RunRecord | dict[str, Any]) -> None:
+    def record(self, record: Mapping[str, object]) -> None:
         """Write `run.json`."""
         with explained_errors(self.path):
             store.write_file(self.file(RECORD), record_bytes(record), durable=True, below=self.path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from typing import Annotated, Any, Final, TypedDict, cast
 
 from ..errors import CamxError
@@ -246,7 +247,7 @@ def read_record(path: str) -> tuple[RunRecord | None, list[str]]:
     return cast(RunRecord, kept), wrong
 
 
-def record_bytes(record: RunRecord | dict[str, Any]) -> bytes:
+def record_bytes(record: Mapping[str, object]) -> bytes:
     """The text of a record, with the version of its schema first."""
     text = json.dumps({"schema": SCHEMA, **record}, indent=2, ensure_ascii=False, default=str)
     return text.encode("utf-8", "backslashreplace") + b"\n"

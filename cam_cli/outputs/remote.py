@@ -22,7 +22,6 @@ from ..run_layout import ACTIVATIONS_TABLE, JOURNAL, RECORD, TABLE, THUMBNAILS
 from . import store
 from .folder import OutputFolder, locked_folder
 from .journal import Row
-from .record import RunRecord
 
 _GROWTH = 1.25
 #: Seconds between two copies of the journal, at least.
@@ -64,7 +63,7 @@ class RemoteFolder(OutputFolder):
         if size > _GROWTH * self._copied and time.monotonic() - self._copied_at > _INTERVAL:
             self._copy(JOURNAL)
 
-    def record(self, record: RunRecord | dict[str, Any]) -> None:
+    def record(self, record: Mapping[str, object]) -> None:
         super().record(record)
         if self._journal is not None:
             self._copy(JOURNAL)

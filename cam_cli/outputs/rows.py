@@ -196,9 +196,9 @@ def first_map(row: ImageRow) -> MapRow:
     return next(iter(row.get("maps", ())), MapRow())
 
 
-def number_of(shown: MapRow, name: str) -> float | None:
-    """The number in a field of a map; None where it has none."""
-    value: float | None = cast(dict[str, Any], shown).get(name)
+def number_of(row: ImageRow | MapRow, name: str) -> float | None:
+    """The number in a field of a row; None where it has none."""
+    value: float | None = cast(dict[str, Any], row).get(name)
     return value
 
 

@@ -20,7 +20,7 @@ from .metrics import read_metrics
 from .record import RunRecord, read_record
 from .rows import EpochRow, ImageRow
 
-EXPLAIN, ACTIVATIONS, TRAIN_GAP = "explain", "activations", "train-gap"
+EXPLAIN, ACTIVATIONS, TRAIN_GAP = COMMANDS = ("explain", "activations", "train-gap")
 FINISHED, INTERRUPTED = "finished", "interrupted"
 
 #: Formats of the pictures that camx writes.
@@ -92,6 +92,10 @@ class RunFolder:
         """Lines of the journal, and of the table of a training, that are damaged and count as never written."""
         return self._index.damaged + self._table[1]
 
+    def __contains__(self, image: str) -> bool:
+        """Whether an image has a row."""
+        return image in self._index.owners
+
     def rows(self, keys: Iterable[str] | None = None) -> Iterator[ImageRow]:
         """The rows of these images in the order of the keys, or of all in input order; images without one are left out.
 
@@ -131,6 +135,18 @@ class RunFolder:
         except (OSError, ValueError):
             return False
 
+    def journals(self) -> list[str]:
+        """The names of the journals that are there: that of OUT, then those of shards."""
+        names = [JOURNAL, *(f"{part_folder(*part)}/{JOURNAL}" for part in part_numbers(self.path))]
+        return [name for name in names if os.path.lexists(self.file(name))]
+
+    def files_in(self, folder: str) -> list[str]:
+        """The names of all files below a folder of the run, sorted; links and what lies behind them are left out."""
+        start = os.path.join(self.path, folder)
+        found = (os.path.join(inside, name) for inside, _, names in os.walk(start) for name in names)
+        names = (os.path.relpath(path, self.path).replace(os.sep, "/") for path in found)
+        return sorted(name for name in names if self.has(name))
+
     def read_file(self, name: str) -> bytes:
         """The bytes of a file that `has` knows, at most 1 GB. Raises `UnreadableImage`."""
         if not self.has(name):
@@ -162,8 +178,7 @@ class RunFolder:
 
     @cached_property
     def _index(self) -> _Index:
-        journals = [JOURNAL, *(f"{part_folder(*part)}/{JOURNAL}" for part in part_numbers(self.path))]
-        return _Index([self.file(name) for name in journals])
+        return _Index([self.file(name) for name in self.journals()])
 
     @cached_property
     def _table(self) -> tuple[list[EpochRow], int]:
@@ -181,13 +196,13 @@ class _Index:
 
         found = [_journal(path, note) for path in paths]
         self._journals = [journal for journal in found if journal is not None]
-        self._owners = {key: number for number, journal in enumerate(self._journals) for key in journal}
+        self.owners = {key: number for number, journal in enumerate(self._journals) for key in journal}
         self.images = sorted(places, key=places.__getitem__)
         self.damaged = sum(journal.damaged for journal in self._journals)
 
     def rows(self, keys: Iterable[str]) -> Iterator[ImageRow]:
-        known = (key for key in keys if key in self._owners)
-        for number, some in groupby(known, self._owners.__getitem__):
+        known = (key for key in keys if key in self.owners)
+        for number, some in groupby(known, self.owners.__getitem__):
             yield from self._journals[number].rows(some)
 
 

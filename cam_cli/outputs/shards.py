@@ -84,9 +84,10 @@ class Part(OutputFolder):
             journal = _Layered.open(self.file(JOURNAL))
             assert isinstance(journal, _Layered)
             journal.below = Journal.read(below)
+            journal.damaged += journal.below.damaged
             self._journal = journal
 
-    def record(self, record: RunRecord | dict[str, Any]) -> None:
+    def record(self, record: Mapping[str, object]) -> None:
         super().record({**record, "run_inputs": self._run_inputs} if self._run_inputs else record)
 
     def derive(self, name: str, keys: Iterable[str], render: Callable[[Iterable[Row]], Iterable[bytes]]) -> None:

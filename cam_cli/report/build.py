@@ -5,74 +5,84 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
+from ..errors import CamxError
 from ..maps.colormaps import COLORMAPS, TWO_SIDED, palette
 from ..outputs import store
 from ..outputs.folder import OutputFolder, explained_errors
-from ..outputs.journal import Row
-from ..run_layout import JOURNAL, REPORT
+from ..outputs.rows import ImageRow
+from ..outputs.run_folder import COMMANDS, TRAIN_GAP, RunFolder
+from ..run_layout import REPORT
 from .chart import charts
 from .chunks import Beside, Chunks, Inside
 from .failures import Failures
-from .headline import image_facts, training_facts
+from .headline import image_figures, training_figures
 from .images import Images
 from .page import Content, page
 from .pictures import EMBEDDED, embedded, picture_of
-from .run import TRAIN_GAP, Run
-from .training import metrics_of, samples_of
+from .training import samples_of
 
 _SIDES = {"picture": 512, "overlay": 512, "sheet": 1400}
 _OFFERED = ("turbo", "viridis", "inferno", "gray")
 
 
-def build_report(path: str, keys: Sequence[str] | None = None) -> str:
-    """Write the report of the run in `path`, finished or not, and return the file.
+def build_report(
+    path: str, keys: Sequence[str] | None = None, warned: Callable[[str], None] = lambda message: None
+) -> str:
+    """Writes the report of the run in `path`, finished or not, and returns its file.
 
-    Of the images `keys`; without them of all in the journal, in input order. Up to 200 images are one file that
+    `keys` are the images it shows; without them all of the journal, in input order. Up to 200 images are one file that
     holds everything; more of them a page with data files and pictures beside it. The page is written last: whoever
-    looks sees the old report or the new one. Raises `CamxError` for a folder that holds no run or cannot be written.
+    looks sees the old report or the new one. `warned` is called for everything that is left out because it is damaged.
+    Raises `CamxError` for a folder that holds no run or cannot be written.
     """
-    run = Run.read(path)
+    run = RunFolder.read(path)
+    if run.command not in COMMANDS:
+        raise CamxError(f"{path!r} holds results of `camx {run.command}`, which has no report. Update camx.")
     with explained_errors(path):
-        content = _of_training(run) if run.kind == TRAIN_GAP else _of_images(run, keys)
+        content = _of_training(run) if run.command == TRAIN_GAP else _of_images(run, keys)
         store.write_file(run.file(REPORT), page(run, content), below=run.path)
         OutputFolder(path).remove_report_data(but=content.parts.base.removeprefix("data/"))
+    for problem in run.problems():
+        warned(problem)
     return run.file(REPORT)
 
 
-def _of_training(run: Run) -> Content:
-    metrics, record = metrics_of(run), run.record
+def _of_training(run: RunFolder) -> Content:
+    metrics, record = run.metrics, run.record
     samples, inside = samples_of(run)
     best = record.get("best_epoch")
-    data = {"classes": record.get("classes") or [], "confusion": record.get("confusion"), "samples": samples}
+    data = {"classes": record.get("classes", []), "confusion": record.get("confusion"), "samples": samples}
     failures = Failures()
-    for one in record.get("unreadable_images") or ():
+    for one in record.get("unreadable_images", ()):
         failures.add(one["error"], one["image"])
     return Content(
         data={**data, "bestEpoch": best, "metrics": metrics, **_colours(run)},
         parts=Inside() if inside else Beside(run.path, _build(run)),
-        facts=training_facts(metrics, record),
+        headline_figures=training_figures(metrics, record),
         failures=failures,
-        charts=charts(metrics, (record.get("plan") or {}).get("epochs") or 1, best),
+        charts=charts(metrics, record.get("plan", {}).get("epochs", 1), best),
         metrics=metrics,
     )
 
 
-def _of_images(run: Run, keys: Sequence[str] | None) -> Content:
-    count, found = run.rows(keys)
-    rows: Iterable[Row] = found if count > EMBEDDED else list(found)
-    parts: Chunks = Beside(run.path, _build(run)) if count > EMBEDDED else Inside()
-    images = Images(run, parts, None if count > EMBEDDED else _pictures(run, rows))
+def _of_images(run: RunFolder, keys: Sequence[str] | None) -> Content:
+    names = run.images if keys is None else [key for key in keys if key in run]
+    beside = len(names) > EMBEDDED
+    rows: Iterable[ImageRow] = run.rows(names) if beside else list(run.rows(names))
+    parts: Chunks = Beside(run.path, _build(run)) if beside else Inside()
+    images = Images(run, parts, None if beside else _pictures(run, rows))
     data = images.put(rows)
-    evidence = (run.record.get("fingerprint") or {}).get("evidence", "for")
-    return Content({**data, **_colours(run), "evidence": evidence}, parts, image_facts(images.counts), images.failures)
+    evidence = run.record.get("fingerprint", {}).get("evidence", "for")
+    figures = image_figures(images.counts)
+    return Content({**data, **_colours(run), "evidence": evidence}, parts, figures, images.failures)
 
 
-def _pictures(run: Run, rows: Iterable[Row]) -> dict[str, str]:
+def _pictures(run: RunFolder, rows: Iterable[ImageRow]) -> dict[str, str]:
     """The pictures of the rows as `data:` addresses."""
     names: dict[str, list[str]] = {}
     for row in rows:
@@ -85,8 +95,8 @@ def _pictures(run: Run, rows: Iterable[Row]) -> dict[str, str]:
     return addresses
 
 
-def _colours(run: Run) -> dict[str, Any]:
-    rendering = (run.record.get("fingerprint") or {}).get("rendering") or {}
+def _colours(run: RunFolder) -> dict[str, Any]:
+    rendering = run.record.get("fingerprint", {}).get("rendering", {})
     chosen = rendering.get("colormap", "turbo")
     names = dict.fromkeys((chosen, *_OFFERED))
     colours = {name: _packed(palette(name)) for name in names if name in COLORMAPS}
@@ -97,7 +107,8 @@ def _packed(levels: np.ndarray) -> str:
     return base64.b64encode(levels.tobytes()).decode("ascii")
 
 
-def _build(run: Run) -> str:
+def _build(run: RunFolder) -> str:
     """Twelve hexadecimal digits that name the data files of this state of the run."""
-    state = os.stat(run.file(JOURNAL)) if run.has(JOURNAL) else os.stat(run.path)
-    return hashlib.sha256(f"{state.st_size} {state.st_mtime_ns}".encode()).hexdigest()[:12]
+    states = [os.stat(run.file(name)) for name in run.journals()] or [os.stat(run.path)]
+    text = " ".join(f"{state.st_size} {state.st_mtime_ns}" for state in states)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
+from ..outputs.rows import EpochRow
 from ..outputs.ticks import epoch_ticks, value_ticks
 
 WIDTH, HEIGHT = 560, 260
@@ -22,10 +24,11 @@ class Chart:
     best: float | None
 
 
-def charts(metrics: Sequence[Mapping[str, float]], epochs: int, best: int | None) -> list[Chart]:
+def charts(metrics: Sequence[EpochRow], epochs: int, best: int | None) -> list[Chart]:
     """Loss and accuracy of the epochs so far, on an axis of all `epochs`."""
-    last = max([epochs, *(int(row["epoch"]) for row in metrics)])
-    return [_chart(what, metrics, last, best) for what in ("loss", "accuracy")] if metrics else []
+    last = max([epochs, *(row["epoch"] for row in metrics)])
+    numbers = [cast(Mapping[str, float], row) for row in metrics]
+    return [_chart(what, numbers, last, best) for what in ("loss", "accuracy")] if metrics else []
 
 
 def _chart(what: str, metrics: Sequence[Mapping[str, float]], epochs: int, best: int | None) -> Chart:

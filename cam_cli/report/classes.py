@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..maps.sketch import decode
-from ..outputs.journal import Row
-from ..outputs.rows import MapRow
+from ..outputs.rows import ImageRow, MapRow
 
 #: Cells of a mean map, along both sides: positions relative to the picture, whatever its shape.
 CELLS = 24
@@ -35,12 +34,12 @@ class Classes:
             self._names.append(name or str(index))
         return place
 
-    def label(self, row: Row) -> int:
+    def label(self, row: ImageRow) -> int:
         """The number of the row's label among the labels; −1 without one."""
         if not row.get("label"):
             return -1
         number = self._labels.setdefault(row["label"], len(self._labels))
-        if row.get("label_index") is not None:
+        if "label_index" in row:
             self._meant[number] = row["label_index"]
         return number
 

@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from ..outputs.journal import BLANK, FAILED, OK
-from .page import Fact
+from ..outputs.record import RunRecord
+from ..outputs.rows import BLANK, FAILED, OK, EpochRow
+from .page import Figure
 
 
-def image_facts(counts: Mapping[str, int]) -> list[Fact]:
+def image_figures(counts: Mapping[str, int]) -> list[Figure]:
     """Of images counted by status, and by `right` and `wrong`; each with the address of its images."""
     total = sum(counts.get(status, 0) for status in (OK, FAILED, BLANK))
     right, wrong, blank, failed = (counts.get(name, 0) for name in ("right", "wrong", BLANK, FAILED))
-    facts = [Fact(f"{total:,}", "image" if total == 1 else "images", "#")]
+    figures = [Figure(f"{total:,}", "image" if total == 1 else "images", "#")]
     if right + wrong:
-        facts.append(Fact(percent(right / (right + wrong)), "right", "#right=right"))
+        figures.append(Figure(percent(right / (right + wrong)), "right", "#right=right"))
     found = ((wrong, "wrong", "#right=wrong"), (blank, "blank", "#status=blank"), (failed, "failed", "#view=failures"))
-    return facts + [Fact(f"{n:,}", words, where, "wrong") for n, words, where in found if n]
+    return figures + [Figure(f"{n:,}", words, where, "wrong") for n, words, where in found if n]
 
 
-def training_facts(metrics: Sequence[Mapping[str, float]], record: Mapping[str, Any]) -> list[Fact]:
+def training_figures(metrics: Sequence[EpochRow], record: RunRecord) -> list[Figure]:
     """Of a training: the best epoch, or the last one so far, and the network's own head."""
     if not metrics:
         return []
     row = next((row for row in metrics if row["epoch"] == record.get("best_epoch")), metrics[-1])
-    facts = [Fact(percent(row["val_accuracy"]), f"validation accuracy, epoch {row['epoch']:.0f}")]
-    own = record.get("original_accuracy")
-    return facts if own is None else [*facts, Fact(percent(own), "with the network’s own head")]
+    own, accuracy = record.get("original_accuracy"), row.get("val_accuracy")
+    found = ((accuracy, f"validation accuracy, epoch {row['epoch']}"), (own, "with the network’s own head"))
+    return [Figure(percent(share), words) for share, words in found if share is not None]
 
 
 def percent(share: float) -> str:

@@ -6,19 +6,18 @@ first (some 10 MB) and of the second those that come into sight.
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from ..outputs.journal import BLANK, FAILED, OK, Row
-from ..outputs.rows import MapRow, first_map, number_of
+from ..outputs.rows import BLANK, FAILED, OK, ImageRow, MapRow, first_map, number_of
+from ..outputs.run_folder import RunFolder
+from ..run_layout import is_result
 from .chunks import Chunks
 from .classes import Classes, MeanMaps
 from .failures import Failures
 from .pictures import link, picture_of
-from .run import Run
 
 CHUNK, GROUP = 10_000, 100
 _STATUS = (OK, FAILED, BLANK)
@@ -31,7 +30,7 @@ _FILES = ("overlay", "heatmap", "array", "sheet")
 class Images:
     """Collects rows; `addresses` are those of embedded pictures, None where pictures are linked."""
 
-    run: Run
+    run: RunFolder
     parts: Chunks
     addresses: Mapping[str, str] | None
     classes: Classes = field(default_factory=Classes)
@@ -41,7 +40,7 @@ class Images:
     signs: Counter[str] = field(default_factory=Counter)
     methods: dict[str, None] = field(default_factory=dict)
 
-    def put(self, rows: Iterable[Row]) -> dict[str, Any]:
+    def put(self, rows: Iterable[ImageRow]) -> dict[str, Any]:
         """Put all rows into the parts and return what the page must know of them at once."""
         total = 0
         for number, chunk in enumerate(_chunks(rows, CHUNK)):
@@ -56,7 +55,7 @@ class Images:
         known["judged"] = self.counts["right"] + self.counts["wrong"]
         return {**known, **self.classes.tables()}
 
-    def _columns(self, rows: list[Row]) -> dict[str, Any]:
+    def _columns(self, rows: list[ImageRow]) -> dict[str, Any]:
         """What is filtered and sorted by: of the first class and the first map of each image."""
         columns: dict[str, list[Any]] = {name: [] for name in ("image", "status", "label", "correct", "class", "prob")}
         columns |= {name: [] for name in ("target", "peak", *_MEASURES)}
@@ -83,15 +82,16 @@ class Images:
                 errors[place] = row["error"]
         return {**columns, "errors": errors}
 
-    def _details(self, row: Row) -> dict[str, Any]:
+    def _details(self, row: ImageRow) -> dict[str, Any]:
         name, kind = picture_of(row)
         details: dict[str, Any] = {"picture": self._address(name), "kind": kind if name else ""}
-        details |= {name: row[name] for name in ("width", "height", "seen") if name in row}
+        fields = cast(dict[str, Any], row)
+        details |= {name: fields[name] for name in ("width", "height", "seen") if name in row}
         details["top"] = [[self.classes.place(p["index"], p["name"]), _short(p["prob"])] for p in row.get("top", ())]
-        details["maps"] = [self._map(shown, row) for shown in row.get("maps") or ()]
+        details["maps"] = [self._map(shown, row) for shown in row.get("maps", ())]
         return details
 
-    def _map(self, shown: MapRow, row: Row) -> dict[str, Any]:
+    def _map(self, shown: MapRow, row: ImageRow) -> dict[str, Any]:
         target = self._target(shown)
         if "method" in shown:
             self.methods[shown["method"]] = None
@@ -103,7 +103,11 @@ class Images:
         for name in ("target_prob", "peak", *_MEASURES):
             if name in known:
                 known[name] = _short(known[name])
-        return {**known, "target": target, "files": {kind: link(fields[kind]) for kind in _FILES if fields.get(kind)}}
+        return {
+            **known,
+            "target": target,
+            "files": {kind: link(fields[kind]) for kind in _FILES if is_result(fields.get(kind, ""))},
+        }
 
     def _target(self, shown: MapRow) -> int:
         if "target_index" not in shown:
@@ -113,11 +117,11 @@ class Images:
     def _address(self, name: str) -> str:
         if self.addresses is not None:
             return self.addresses.get(name, "")
-        return link(name) if name and os.path.isfile(self.run.file(name)) else ""
+        return link(name) if self.run.has(name) else ""
 
 
-def _chunks(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
-    chunk: list[Row] = []
+def _chunks(rows: Iterable[ImageRow], size: int) -> Iterator[list[ImageRow]]:
+    chunk: list[ImageRow] = []
     for row in rows:
         chunk.append(row)
         if len(chunk) == size:

@@ -14,11 +14,12 @@ from urllib.parse import quote
 import jinja2
 from markupsafe import Markup
 
+from ..outputs.rows import EpochRow
+from ..outputs.run_folder import RunFolder
 from .chart import HEIGHT, WIDTH, Chart
 from .chunks import Chunks, script_safe
 from .failures import LISTED, Failures
-from .provenance import again, made
-from .run import Run
+from .provenance import provenance, reproduce_commands
 
 _FOLDER = Path(__file__).with_name("page")
 #: The scripts of the page, in the order in which they are joined into one. A file may call functions of any other, but
@@ -43,7 +44,7 @@ _WORDS = {
 }
 
 
-class Fact(NamedTuple):
+class Figure(NamedTuple):
     """A figure of the head of the page: `value` and its words, and the part of the address that shows its images."""
 
     value: str
@@ -58,20 +59,20 @@ class Content:
 
     data: Mapping[str, Any]
     parts: Chunks
-    facts: Sequence[Fact]
+    headline_figures: Sequence[Figure]
     failures: Failures
     charts: Sequence[Chart] = ()
-    metrics: Sequence[Mapping[str, float]] = ()
+    metrics: Sequence[EpochRow] = ()
 
 
-def page(run: Run, content: Content) -> bytes:
+def page(run: RunFolder, content: Content) -> bytes:
     """The page in UTF-8. Texts of the run reach it escaped by the template, or as JSON that is only ever data."""
     style, script, parts = _joined("styles", ".css", STYLES), _joined("scripts", ".js", SCRIPTS), content.parts
-    data = {**content.data, "kind": run.kind, "base": parts.base, "parts": parts.inside}
-    model = (run.record.get("plan") or {}).get("model") or run.record.get("model") or ""
+    data = {**content.data, "kind": run.command, "base": parts.base, "parts": parts.inside}
+    model = run.record.get("plan", {}).get("model") or run.record.get("model") or ""
     html = _template().render(
-        title=" · ".join(part for part in (_WORDS[run.kind], model) if part),
-        heading=_WORDS[run.kind],
+        title=" · ".join(part for part in (_WORDS[run.command], model) if part),
+        heading=_WORDS[run.command],
         model=model,
         policy=policy(script, style, inside=not parts.base),
         style=Markup(style),
@@ -79,10 +80,11 @@ def page(run: Run, content: Content) -> bytes:
         data=Markup(script_safe(data)),
         content=content,
         best=content.data.get("bestEpoch"),
-        state=run.record.get("state") or "interrupted",
-        table={"explain": "predictions.csv", "activations": "activations.csv"}.get(run.kind, "metrics.csv"),
-        made=made(run.record),
-        again=again(run.record),
+        state=run.state,
+        table={"explain": "predictions.csv", "activations": "activations.csv"}.get(run.command, "metrics.csv"),
+        columns=[name for name in EpochRow.__annotations__ if any(name in row for row in content.metrics)],
+        provenance=provenance(run),
+        reproduce_commands=reproduce_commands(run.record),
     )
     return html.encode("utf-8", "replace")
 

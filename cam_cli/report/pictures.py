@@ -10,8 +10,9 @@ from urllib.parse import quote
 
 from PIL import Image
 
-from ..outputs.journal import Row
-from .run import Run
+from ..errors import UnreadableImage
+from ..outputs.rows import ImageRow
+from ..outputs.run_folder import RunFolder, opened_result
 
 #: Up to so many pictures are embedded: the report is one file.
 EMBEDDED = 200
@@ -25,30 +26,31 @@ def thumbnail_side(images: int) -> int:
     return _LARGE if images <= EMBEDDED else _SMALL
 
 
-def picture_of(row: Row) -> tuple[str, str]:
+def picture_of(row: ImageRow) -> tuple[str, str]:
     """The file in OUT that shows a row, and what it is: the bare `picture`, an `overlay`, a `sheet`, or nothing."""
-    if row.get("thumb"):
-        return row["thumb"], "picture"
-    for shown in row.get("maps") or ():
-        for kind in ("overlay", "sheet"):
-            if shown.get(kind):
-                return shown[kind], kind
+    if thumbnail := row.get("thumb"):
+        return thumbnail, "picture"
+    for shown in row.get("maps", ()):
+        if overlay := shown.get("overlay"):
+            return overlay, "overlay"
+        if sheet := shown.get("sheet"):
+            return sheet, "sheet"
     return "", ""
 
 
 def link(name: str) -> str:
-    """A file of OUT as a quoted address, seen from `report/index.html`; whatever the name, it leads into OUT."""
+    """A file of OUT as a quoted address, seen from `report/index.html`."""
     return "../" + quote(name.encode("utf-8", "surrogateescape"), safe="/")
 
 
-def embedded(run: Run, names: Sequence[str], side: int) -> Mapping[str, str]:
+def embedded(run: RunFolder, names: Sequence[str], side: int) -> Mapping[str, str]:
     """Files as `data:` addresses: JPEGs of at most `side` pixels, smaller ones where together they were too large.
 
-    Files that are missing or broken are left out.
+    Left out are files that are missing, broken, no pictures that camx writes, or outside of the run folder.
     """
     encoded: dict[str, bytes] = {}
     for _ in range(4):
-        encoded = {name: data for name in names if (data := _jpeg(run.file(name), side))}
+        encoded = {name: data for name in names if (data := _jpeg(run, name, side))}
         total = sum(map(len, encoded.values()))
         if total <= _BUDGET:
             break
@@ -57,17 +59,16 @@ def embedded(run: Run, names: Sequence[str], side: int) -> Mapping[str, str]:
     return {name: start + base64.b64encode(data).decode("ascii") for name, data in encoded.items()}
 
 
-def _jpeg(path: str, side: int) -> bytes:
+def _jpeg(run: RunFolder, name: str, side: int) -> bytes:
     try:
-        with open(path, "rb") as file:
-            data = file.read()
-        with Image.open(io.BytesIO(data)) as image:
+        data = run.read_file(name)
+        with opened_result(data) as image:
             if image.format == "JPEG" and max(image.size) <= side:
                 return data
             small = image.convert("RGB")
-        small.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=3.0)
-        buffer = io.BytesIO()
-        small.save(buffer, "JPEG", quality=82)
-        return buffer.getvalue()
-    except (OSError, ValueError, SyntaxError):
+    except UnreadableImage:
         return b""
+    small.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    buffer = io.BytesIO()
+    small.save(buffer, "JPEG", quality=82)
+    return buffer.getvalue()

@@ -1,9 +1,11 @@
-"""How a run was made, as terms and values to read: from its record, so that it can be made again."""
+"""Provenance of a run: terms and values of its record, and the commands that repeat it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+
+from ..outputs.record import Fingerprint, RunRecord, Stage
+from ..outputs.run_folder import RunFolder
 
 Section = tuple[str, list[tuple[str, str]]]
 
@@ -50,39 +52,46 @@ _RUN = {
 }
 
 
-def made(record: Mapping[str, Any]) -> list[Section]:
+def provenance(run: RunFolder) -> list[Section]:
     """Sections of terms and values; what the record does not hold is left out."""
-    fingerprint = record.get("fingerprint") or {}
+    record = run.record
+    fingerprint = record.get("fingerprint", Fingerprint())
     sections = [
-        ("Model", _picked(record.get("plan") or {}, _PLAN)),
-        ("Preprocessing", _all(fingerprint.get("preprocessing") or {})),
+        ("Model", _picked(record.get("plan", {}), _PLAN)),
+        ("Preprocessing", _all(fingerprint.get("preprocessing", {}))),
         ("Explanation" if "methods" in fingerprint else "Settings", _picked(fingerprint, _SETTINGS)),
-        ("Picture", _all(fingerprint.get("rendering") or {})),
-        ("Run", [*_picked(record, _RUN), *_stages(record.get("stages") or {})]),
-        ("Versions", _all(record.get("versions") or {})),
+        ("Picture", _all(fingerprint.get("rendering", {}))),
+        ("Run", [*_picked(record, _RUN), *_stages(record.get("stages", {}))]),
+        ("Damaged, and left out", _damage(run)),
+        ("Versions", _all(record.get("versions", {}))),
     ]
     return [(title, terms) for title, terms in sections if terms]
 
 
-def again(record: Mapping[str, Any]) -> list[str]:
-    """The commands that make it again: the packages in their versions, and the run."""
-    versions = dict(record.get("versions") or {})
+def reproduce_commands(record: RunRecord) -> list[str]:
+    """The commands that install the same versions and repeat the run."""
+    versions = dict(record.get("versions", {}))
     versions.pop("python", None)
     pinned = " ".join(f"{name}=={version}" for name, version in versions.items() if version != "not installed")
-    return [line for line in (f"pip install {pinned}" if pinned else "", record.get("command") or "") if line]
+    return [line for line in (f"pip install {pinned}" if pinned else "", record.get("command", "")) if line]
 
 
-def _picked(content: Mapping[str, Any], terms: Mapping[str, str]) -> list[tuple[str, str]]:
+def _damage(run: RunFolder) -> list[tuple[str, str]]:
+    terms = [("lines", str(run.damaged))] if run.damaged else []
+    return terms + [("in run.json", ", ".join(run.wrong_fields))] * bool(run.wrong_fields)
+
+
+def _picked(content: Mapping[str, object], terms: Mapping[str, str]) -> list[tuple[str, str]]:
     return [(term, text(content[key])) for key, term in terms.items() if content.get(key) not in (None, "", {}, [])]
 
 
-def _all(content: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _all(content: Mapping[str, object]) -> list[tuple[str, str]]:
     return [(key.replace("_", " "), text(value)) for key, value in content.items() if value not in (None, "")]
 
 
-def _stages(stages: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+def _stages(stages: Mapping[str, Stage]) -> Iterator[tuple[str, str]]:
     for name, stage in stages.items():
-        yield name, f"{text(stage.get('seconds'))} s of work, {text(stage.get('images_per_second'))} images per second"
+        yield name, f"{text(stage['seconds'])} s of work, {text(stage['images_per_second'])} images per second"
 
 
 def text(value: object) -> str:

@@ -52,11 +52,11 @@ class Background:
         if insist:
             self._require(self._opened)
 
-    def begin(self, about: RunInfo) -> None:
+    def begin(self, info: RunInfo) -> None:
         self._begun = True
 
         def step(tracker: Tracker) -> None:
-            tracker.begin(about)
+            tracker.begin(info)
             self._began.set()
 
         self._put(step)

@@ -1,4 +1,4 @@
-"""What is logged of the results of `camx explain`, from their folder alone."""
+"""Values for a tracker from a run folder of `camx explain`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..images.picture import file_state
-from ..outputs.journal import BLANK, FAILED, OK, Row
-from ..outputs.rows import Prediction, first_map, number_of
+from ..outputs.rows import BLANK, FAILED, OK, ImageRow, Prediction, first_map, number_of
+from ..outputs.run_folder import RunFolder
+from ..run_layout import is_inside
 from .pictures import level_names, levels_of
-from .results import ResultsFolder
+from .results import image_cell
 from .table_sample import TableSample
 from .tracker import Box, Confusion, ImageCell, Scalar, Table, Value
 
@@ -42,11 +43,11 @@ class _Overview:
     _taken: Counter[tuple[int | None, str, str]] = field(default_factory=Counter)
     _right: Counter[tuple[int | None, str]] = field(default_factory=Counter)
 
-    def add(self, row: Row) -> None:
+    def add(self, row: ImageRow) -> None:
         self.counts[row["status"]] += 1
         if row["status"] == FAILED and len(self.failures) < _MOST_ROWS:
             self.failures.append([row["image"], row.get("label", ""), row.get("error", "")])
-        top = row.get("top") or []
+        top = row.get("top", [])
         if top:
             self._names.update((entry["index"], entry["name"]) for entry in top)
             self._predicted[top[0]["name"]] += 1
@@ -58,7 +59,7 @@ class _Overview:
             for name in _MEASURES:
                 self.sums[name] += number_of(first, name) or 0.0
 
-    def _label(self, row: Row, top: list[Prediction]) -> None:
+    def _label(self, row: ImageRow, top: list[Prediction]) -> None:
         index = row.get("label_index")
         self.labelled += 1
         correct, label = row.get("correct", False), row.get("label", "")
@@ -70,7 +71,7 @@ class _Overview:
             self.in_top_five += any(entry["index"] == index for entry in top[:5])
 
     def confusion(self) -> Counter[tuple[str, str]]:
-        """How often which class was taken for which."""
+        """Counts of (true class, predicted class)."""
         pairs: Counter[tuple[str, str]] = Counter()
         for (index, label, predicted), count in self._taken.items():
             pairs[self._named(index, label), predicted] += count
@@ -94,17 +95,17 @@ class _Overview:
         return label if index is None else self._names.get(index, label)
 
 
-def explained(results: ResultsFolder, cap: int) -> tuple[dict[str, Value], dict[str, Scalar], list[str]]:
-    """Tables and matrix, the summary, and what the user should know of them."""
-    overview, choice = _Overview(), TableSample(cap)
-    for row in results.rows():
+def explain_log(run: RunFolder, cap: int) -> tuple[dict[str, Value], dict[str, Scalar], list[str]]:
+    """Tables of at most `cap` images, the confusion matrix, the summary, and sentences for the user."""
+    overview, sample = _Overview(), TableSample(cap)
+    for row in run.rows():
         overview.add(row)
-        choice.add(row)
-    chosen = choice.chosen()
-    rows = list(results.rows(chosen))
-    top_k = max((len(row.get("top") or []) for row in rows), default=1)
-    originals = _Originals(results)
-    table = Table(_columns(top_k), [_cells(row, chosen[row["image"]], top_k, results, originals) for row in rows])
+        sample.add(row)
+    chosen = sample.chosen()
+    rows = list(run.rows(chosen))
+    top_k = max((len(row.get("top", ())) for row in rows), default=1)
+    originals = _Originals(run)
+    table = Table(_columns(top_k), [_cells(row, chosen[row["image"]], top_k, run, originals) for row in rows])
     values: dict[str, Value] = {
         "explanations": table,
         "classes": Table(("class", "predicted", "labelled", "correct", "accuracy"), overview.classes()),
@@ -113,7 +114,7 @@ def explained(results: ResultsFolder, cap: int) -> tuple[dict[str, Value], dict[
         values["failures"] = Table(("path", "label", "error"), overview.failures)
     if overview.labelled:
         values["confusion"] = Confusion(most_common(overview.confusion()))
-    words = [f"the table shows {choice.said()}"]
+    words = [f"the table shows {sample.words()}"]
     if originals.missing:
         words.append(f"{originals.missing} pictures are not where they were: the table has their overlays only")
     if overview.counts[FAILED] > len(overview.failures):
@@ -131,14 +132,13 @@ def _columns(top_k: int) -> tuple[str, ...]:
     )
 
 
-def _cells(row: Row, why: str, top_k: int, results: ResultsFolder, originals: _Originals) -> list[Scalar | ImageCell]:
-    top = row.get("top") or []
+def _cells(row: ImageRow, why: str, top_k: int, run: RunFolder, originals: _Originals) -> list[Scalar | ImageCell]:
     first = first_map(row)
-    ranked: list[Scalar] = [value for entry in top for value in (entry["name"], entry["prob"])]
+    ranked: list[Scalar] = [value for entry in row.get("top", ()) for value in (entry["name"], entry["prob"])]
     ranked += [None] * (2 * top_k - len(ranked))
     return [
         _picture(row, originals),
-        results.picture(first.get("overlay")),
+        image_cell(run, first.get("overlay")),
         *(why, row.get("label") or None, *ranked[:2], row.get("correct")),
         *ranked[2:],
         *(first.get("method"), first.get("layer"), first.get("target_name"), first.get("target_prob")),
@@ -147,18 +147,18 @@ def _cells(row: Row, why: str, top_k: int, results: ResultsFolder, originals: _O
     ]
 
 
-def _picture(row: Row, originals: _Originals) -> ImageCell | None:
+def _picture(row: ImageRow, originals: _Originals) -> ImageCell | None:
     """The plain picture under the levels of its maps, with the box of the first one.
 
     Masks have the same names in all rows, so that one switch of the table shows one kind of map.
     """
-    path = originals.of(row)
+    path = originals.path(row)
     if path is None:
         return None
     masks: dict[str, np.ndarray] = {}
     boxes: list[Box] = []
     places = Counter[str]()
-    maps = (row.get("maps") or [])[:_MASKS]
+    maps = row.get("maps", [])[:_MASKS]
     for shown in maps:
         method = shown.get("method", "")
         places[method] += 1
@@ -172,17 +172,18 @@ def _picture(row: Row, originals: _Originals) -> ImageCell | None:
 
 
 class _Originals:
-    """Where the pictures are that were explained; on another machine there may be thumbnails only, or nothing."""
+    """The pictures that were explained; on another machine there may be thumbnails only, or nothing."""
 
-    def __init__(self, results: ResultsFolder) -> None:
-        self._results = results
+    def __init__(self, run: RunFolder) -> None:
+        self._run = run
         self.missing = 0
 
-    def of(self, row: Row) -> str | None:
-        path = os.path.join(self._results.inputs, row["image"])
-        if file_state(path) == (row.get("bytes"), row.get("mtime_ns")):
+    def path(self, row: ImageRow) -> str | None:
+        """The file of the picture, if it is still the same one, or else of its thumbnail."""
+        path = os.path.join(self._run.inputs, row["image"])
+        if is_inside(row["image"]) and file_state(path) == (row.get("bytes"), row.get("mtime_ns")):
             return path
-        thumbnail = self._results.picture(row.get("thumb"))
+        thumbnail = image_cell(self._run, row.get("thumb"))
         self.missing += thumbnail is None
         return thumbnail.path if thumbnail else None
 

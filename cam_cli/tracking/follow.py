@@ -1,24 +1,24 @@
-"""Observers that tell a tracker how a run goes, beside the one that tells the user."""
+"""Observers that pass the course of a run to a tracker, beside the one that tells the user."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..options import recorded
+from ..outputs.record import RunRecord
+from ..outputs.run_folder import TRAIN_GAP, RunFolder
 from ..outputs.versions import versions
 from ..pipeline.job import RunOptions
 from ..pipeline.progress import Observer, Plan, Progress
-from ..run_layout import RECORD
 from ..training.job import TrainJob
 from ..training.metrics import EpochMetrics
 from ..training.progress import Observer as TrainObserver
 from ..training.progress import TrainPlan, TrainProgress
 from .publish import log_results
-from .results import ResultsFolder, about
+from .results import run_info
 from .tracker import RunInfo, Scalar, Step, Tracker, Value
 from .training_log import epoch_pictures, epoch_values
 
@@ -33,9 +33,9 @@ class TrackerGroup:
     def __init__(self, trackers: Sequence[Tracker]) -> None:
         self._trackers = trackers
 
-    def begin(self, about: RunInfo) -> None:
+    def begin(self, info: RunInfo) -> None:
         for tracker in self._trackers:
-            tracker.begin(about)
+            tracker.begin(info)
 
     def log(self, values: Mapping[str, Value], at: Step | None = None) -> None:
         for tracker in self._trackers:
@@ -47,19 +47,21 @@ class TrackerGroup:
 
 
 class _Followed:
-    """What follows any command. `cap` limits the rows of tables; `say` is told what they show."""
+    """Follows the run of any command. `cap` limits the rows of tables; `say` gets sentences on what they show."""
 
     def __init__(self, output: str, tracker: Tracker, cap: int, say: Callable[[str], None]) -> None:
         self._output, self._tracker, self._cap, self._say = output, tracker, cap, say
         self._begun = False
 
     def ended(self, exit_code: int, warn: Callable[[str], None]) -> None:
-        """The run is over. Tables are made of results that are complete (0 and 1); whatever goes wrong with them is
-        told to `warn`."""
+        """The run is over. Logs tables of results that are complete (exit codes 0 and 1).
+
+        `warn` gets a sentence on whatever goes wrong with them.
+        """
         summary: dict[str, Scalar] = {}
         if self._begun and exit_code in (0, 1):
             try:
-                summary = log_results(ResultsFolder.read(self._output), self._tracker, self._cap, self._say)
+                summary = log_results(RunFolder.read(self._output), self._tracker, self._cap, self._say)
             # The results are there and whole; a table of them that cannot be made does not change that.
             except Exception as error:
                 warn(f"The results cannot be logged: {error}. `camx push {self._output}` tries again.")
@@ -67,7 +69,7 @@ class _Followed:
 
     def _begin(self, record: dict[str, Any]) -> None:
         self._begun = True
-        self._tracker.begin(about(self._output, {**record, "versions": versions()}))
+        self._tracker.begin(run_info(self._output, {**record, "versions": versions()}))
 
 
 class FollowedRun(_Followed):
@@ -84,8 +86,7 @@ class FollowedRun(_Followed):
         self._observer.planned(plan)
         self._noted = time.monotonic()
         # The folder is ours now and says what its results depend on.
-        with open(f"{self._output}/{RECORD}", encoding="utf-8") as file:
-            record = json.load(file)
+        record = RunFolder.read(self._output).record
         job = recorded(self._job)["job"]
         self._begin({"fingerprint": record["fingerprint"], "plan": dataclasses.asdict(plan), "job": job})
 
@@ -139,8 +140,9 @@ class FollowedTraining(_Followed):
         self._observer.warned(message)
 
     def _log_pictures(self, *, before: int) -> None:
+        run = RunFolder(self._output, TRAIN_GAP, RunRecord())
         for epoch in range(self._pictures, before):
-            tables = epoch_pictures(self._output, epoch)
+            tables = epoch_pictures(run, epoch)
             if tables:
                 self._tracker.log(tables, Step("epoch", epoch))
         self._pictures = max(self._pictures, before)

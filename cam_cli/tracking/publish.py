@@ -1,48 +1,51 @@
-"""A folder of results goes to a tracker: at the end of a run, or from any machine later."""
+"""A run folder goes to a tracker: at the end of a run, or from any machine later."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from ..errors import CamxError
+from ..outputs.run_folder import ACTIVATIONS, EXPLAIN, TRAIN_GAP, RunFolder
 from ..run_layout import ACTIVATIONS_TABLE, JOURNAL, RECORD, TABLE
-from .activations_log import sheets
-from .explain_log import explained
-from .results import ResultsFolder
+from .activations_log import activations_log
+from .explain_log import explain_log
+from .results import files_of, run_info
 from .tracker import Scalar, Tracker, Value
-from .training_log import epochs, trained
+from .training_log import epochs, training_log
 
 
-def push(results: ResultsFolder, tracker: Tracker, cap: int, say: Callable[[str], None]) -> None:
-    """Log a folder of results as a run of its own, or as more of the run that its results belong to already.
+def push(run: RunFolder, tracker: Tracker, cap: int, say: Callable[[str], None]) -> None:
+    """Log a run folder as a run of its own, or as more of the run that its results belong to already.
 
     `cap` limits the rows of tables with pictures.
     """
-    tracker.begin(results.about())
-    if results.command == "train-gap":
-        for values, at in epochs(results):
+    tracker.begin(run_info(run.path, run.record))
+    if run.command == TRAIN_GAP:
+        for values, at in epochs(run):
             tracker.log(values, at)
-    summary = log_results(results, tracker, cap, say)
-    tracker.finish(summary, 0 if results.record.get("state") == "finished" else 1)
+    summary = log_results(run, tracker, cap, say)
+    tracker.finish(summary, 0 if run.complete else 1)
 
 
-def log_results(results: ResultsFolder, tracker: Tracker, cap: int, say: Callable[[str], None]) -> dict[str, Scalar]:
-    """Log what a finished run comes down to, and return the summary."""
-    values, summary, words = _content(results, cap)
+def log_results(run: RunFolder, tracker: Tracker, cap: int, say: Callable[[str], None]) -> dict[str, Scalar]:
+    """Log the results of a finished run, and return the summary."""
+    values, summary, words = _content(run, cap)
     tracker.log(values)
-    for word in words:
+    for word in (*words, *run.problems()):
         say(word)
-    record = results.record
-    seconds = record.get("seconds")
+    seconds = run.record.get("seconds")
     return {
         **summary,
         "seconds": sum(seconds.values()) if isinstance(seconds, dict) else seconds,
-        "images_per_second": record.get("images_per_second"),
+        "images_per_second": run.record.get("images_per_second"),
     }
 
 
-def _content(results: ResultsFolder, cap: int) -> tuple[dict[str, Value], dict[str, Scalar], list[str]]:
-    if results.command == "train-gap":
-        return trained(results)
-    read, table = (sheets, ACTIVATIONS_TABLE) if results.command == "activations" else (explained, TABLE)
-    values, summary, words = read(results, cap)
-    return {**values, "results": results.files((table, JOURNAL, RECORD))}, summary, words
+def _content(run: RunFolder, cap: int) -> tuple[dict[str, Value], dict[str, Scalar], list[str]]:
+    if run.command == TRAIN_GAP:
+        return training_log(run)
+    if run.command not in (EXPLAIN, ACTIVATIONS):
+        raise CamxError(f"{run.path!r} holds results of `camx {run.command}`, which camx does not log. Update camx.")
+    read, table = (activations_log, ACTIVATIONS_TABLE) if run.command == ACTIVATIONS else (explain_log, TABLE)
+    values, summary, words = read(run, cap)
+    return {**values, "results": files_of(run, (table, JOURNAL, RECORD))}, summary, words

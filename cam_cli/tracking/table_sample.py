@@ -1,4 +1,4 @@
-"""Which images stand in a table that cannot hold all: those worth looking at."""
+"""A sample of the images of a run, for a table that cannot hold all: those worth looking at."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ..outputs.journal import BLANK, FAILED, Row
+from ..outputs.rows import BLANK, FAILED, ImageRow
 
 #: A best class below this probability is a doubtful one.
 DOUBT = 0.5
 WRONG, EMPTY, DOUBTFUL, SPREAD = "wrong", "blank", "low confidence", "spread over classes"
-#: A rank, larger is taken first; the place in the journal, negative, so that earlier wins; the image.
+#: A rank, larger is taken first; the place among the rows, negative, so that earlier wins; the image.
 _Ranked = tuple[float, int, str]
 
 
 @dataclass
 class TableSample:
-    """Sees every row once and keeps the names of at most `cap` images per reason.
+    """Takes every row once and keeps the names of at most `cap` images per reason.
 
     In this order, until `cap` are found: wrong ones, the surest first; blank ones; correct or unlabelled ones below
     `DOUBT`, the least sure first; then the others, one of each class in turn. A class is the label, or else the
@@ -32,7 +32,7 @@ class TableSample:
     _blank: list[str] = field(default_factory=list)
     _classes: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
-    def add(self, row: Row) -> None:
+    def add(self, row: ImageRow) -> None:
         if row["status"] == FAILED:
             return
         self.seen += 1
@@ -51,7 +51,7 @@ class TableSample:
                 same.append(row["image"])
 
     def chosen(self) -> dict[str, str]:
-        """The images and why each was chosen, the most remarkable first."""
+        """The images and the reason for each, the most remarkable first."""
         reasons: list[tuple[str, Sequence[str]]] = [
             (WRONG, [name for _, _, name in sorted(self._wrong, reverse=True)]),
             (EMPTY, self._blank),
@@ -61,8 +61,8 @@ class TableSample:
         every = [(name, why) for why, names in reasons for name in names]
         return dict(every[: self.cap])
 
-    def said(self) -> str:
-        """The choice in words; where all images are in it, nothing had to be spread."""
+    def words(self) -> str:
+        """The sample in words; where all images are in it, nothing had to be spread."""
         counts = Counter(self.chosen().values())
         shown = counts.total()
         if shown == self.seen:

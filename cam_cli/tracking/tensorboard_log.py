@@ -35,9 +35,9 @@ class TensorBoardTracker:
         self._make: Any = SummaryWriter
         self._writer: Any = None
 
-    def begin(self, about: RunInfo) -> None:
-        self._writer = self._make(os.path.join(about.output, FOLDER))
-        self._text("config", _fenced(json.dumps(about.config, indent=2, ensure_ascii=False)), 0)
+    def begin(self, info: RunInfo) -> None:
+        self._writer = self._make(os.path.join(info.output, FOLDER))
+        self._text("config", _fenced(json.dumps(info.config, indent=2, ensure_ascii=False)), 0)
 
     def log(self, values: Mapping[str, Value], at: Step | None = None) -> None:
         step = at.value if at is not None else 0

@@ -84,7 +84,7 @@ class Step:
 class Tracker(Protocol):
     """Takes one run: `begin`, then `log` as often as there is something, then `finish`. Any of them may raise."""
 
-    def begin(self, about: RunInfo) -> None:
+    def begin(self, info: RunInfo) -> None:
         """Start the run, or continue the one of the same output and identity."""
 
     def log(self, values: Mapping[str, Value], at: Step | None = None) -> None:

@@ -1,16 +1,17 @@
-"""What is logged of a training, while it goes and from its folder alone."""
+"""Values for a tracker from a training: while it runs, and from its run folder."""
 
 from __future__ import annotations
 
-import csv
-import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
 
+from ..outputs.run_folder import RunFolder
 from ..run_layout import METRICS, RECORD
 from ..training.metrics import EpochMetrics
 from ..training.state import BEST, CAMS, CURVES
 from .explain_log import most_common
-from .results import ResultsFolder
+from .results import files_of
 from .tracker import Confusion, Files, ImageCell, Scalar, Step, Table, Value
 
 AXIS = "epoch"
@@ -20,58 +21,54 @@ _SUMMARY = (
     *("val_accuracy", "val_loss", "best_epoch", "epochs", "original_accuracy", "price_of_cam"),
     *("train_images", "val_images", "unreadable"),
 )
+#: Names in a tracker of the numbers of an epoch.
+_NUMBERS = {
+    "train/loss": "train_loss",
+    "train/accuracy": "train_accuracy",
+    "val/loss": "val_loss",
+    "val/accuracy": "val_accuracy",
+    "lr": "lr",
+    "epoch_seconds": "seconds",
+}
 
 
-def epoch_values(row: EpochMetrics) -> tuple[dict[str, Value], Step]:
-    """The numbers of one epoch."""
-    values: dict[str, Value] = {
-        "train/loss": row.train_loss,
-        "train/accuracy": row.train_accuracy,
-        "val/loss": row.val_loss,
-        "val/accuracy": row.val_accuracy,
-        "lr": row.lr,
-        "epoch_seconds": row.seconds,
-    }
-    return values, Step(AXIS, row.epoch)
+def epoch_values(metrics: EpochMetrics) -> tuple[dict[str, Value], Step]:
+    """The numbers of one epoch, and the epoch."""
+    return _values(asdict(metrics)), Step(AXIS, metrics.epoch)
 
 
-def epoch_pictures(output: str, epoch: int) -> dict[str, Value]:
+def _values(row: Mapping[str, Any]) -> dict[str, Value]:
+    return {name: row[field] for name, field in _NUMBERS.items() if field in row}
+
+
+def epoch_pictures(run: RunFolder, epoch: int) -> dict[str, Value]:
     """A table for each kind of picture that there is of this epoch."""
     tables: dict[str, Value] = {}
     for kind in _PICTURES:
-        folder = os.path.join(output, kind, f"epoch-{epoch:03}")
-        names = sorted(
-            os.path.relpath(os.path.join(inside, name), folder)
-            for inside, _, found in os.walk(folder)
-            for name in found
-            if name.endswith(".png")
-        )
-        if names:
-            rows: list[list[Scalar | ImageCell]] = [
-                [ImageCell(os.path.join(folder, name)), epoch, name] for name in names
-            ]
+        folder = f"{kind}/epoch-{epoch:03}"
+        names = [name for name in run.files_in(folder) if name.endswith(".png") and run.has_picture(name)]
+        rows: list[list[Scalar | ImageCell]] = [
+            [ImageCell(run.file(name)), epoch, name.removeprefix(f"{folder}/")] for name in names
+        ]
+        if rows:
             tables[kind] = Table(("picture", "epoch", "path"), rows)
     return tables
 
 
-def epochs(results: ResultsFolder) -> Iterator[tuple[dict[str, Value], Step]]:
+def epochs(run: RunFolder) -> Iterator[tuple[dict[str, Value], Step]]:
     """Numbers and pictures of all epochs of a training that is over."""
-    with open(results.file(METRICS), newline="", encoding="utf-8") as file:
-        for line in csv.DictReader(file):
-            numbers = {name: float(value) for name, value in line.items()}
-            whole = {"epoch": int(numbers["epoch"]), "best": bool(numbers["best"])}
-            values, at = epoch_values(EpochMetrics.from_dict(numbers | whole))
-            yield values | epoch_pictures(results.path, at.value), at
+    for row in run.metrics:
+        yield _values(row) | epoch_pictures(run, row["epoch"]), Step(AXIS, row["epoch"])
 
 
-def trained(results: ResultsFolder) -> tuple[dict[str, Value], dict[str, Scalar], list[str]]:
-    """The best network and the files beside it, the matrix of its classes, the summary, and nothing to say."""
-    record = results.record
-    values: dict[str, Value] = {"results": results.files((METRICS, CURVES, RECORD))}
+def training_log(run: RunFolder) -> tuple[dict[str, Value], dict[str, Scalar], list[str]]:
+    """The best network and the files beside it, its confusion matrix, the summary, and no sentences."""
+    record: Mapping[str, Any] = run.record
+    values: dict[str, Value] = {"results": files_of(run, (METRICS, CURVES, RECORD))}
     metadata = {name: record.get(name) for name in ("model", "layer", "classes", *_SUMMARY)}
-    if os.path.isfile(results.file(BEST)):
-        values["model"] = Files("model", {BEST: results.file(BEST)}, metadata)
-    classes, counts = record.get("classes") or [], record.get("confusion") or []
+    if run.has(BEST):
+        values["model"] = Files("model", {BEST: run.file(BEST)}, metadata)
+    classes, counts = run.record.get("classes", []), run.record.get("confusion")
     if counts:
         pairs = {(classes[i], classes[j]): n for i, row in enumerate(counts) for j, n in enumerate(row)}
         values["confusion"] = Confusion(most_common(pairs))

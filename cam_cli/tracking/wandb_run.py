@@ -55,14 +55,14 @@ class WandbTracker:
         if self._why_offline and options.mode == "online":
             raise _unreachable(self._why_offline)
 
-    def begin(self, about: RunInfo) -> None:
-        self._output = about.output
-        store.system.make_folder(about.output)
+    def begin(self, info: RunInfo) -> None:
+        self._output = info.output
+        store.system.make_folder(info.output)
         if self._data_dir is None:  # Pictures of tables go here, not into the home folder.
-            os.environ[_DATA_DIR] = os.path.abspath(os.path.join(about.output, "wandb"))
+            os.environ[_DATA_DIR] = os.path.abspath(os.path.join(info.output, "wandb"))
         if self._why_offline is None:
             try:
-                self._run = self._started(about, "online")
+                self._run = self._started(info, "online")
             except self._wandb.Error as error:
                 self._why_offline = _in_a_line(error)
                 if self._options.mode == "online":
@@ -70,7 +70,7 @@ class WandbTracker:
                 # The id is taken until the failed run is gone.
                 self._wandb.teardown()
         if self._run is None:
-            self._run = self._started(about, "offline")
+            self._run = self._started(info, "offline")
         if self._why_offline is None:
             self._say(f"W&B run: {self._run.url}")
 
@@ -110,7 +110,7 @@ class WandbTracker:
         server = self._wandb.setup().settings.base_url
         return None if _answers(server, self._patience.answer) else f"{server} does not answer"
 
-    def _started(self, about: RunInfo, mode: str) -> Any:
+    def _started(self, info: RunInfo, mode: str) -> Any:
         options = self._options
         settings = self._wandb.Settings(
             console="off",
@@ -126,16 +126,16 @@ class WandbTracker:
         )
         return self._wandb.init(
             mode=mode,
-            dir=os.path.abspath(about.output),  # the process that writes may have another working folder
+            dir=os.path.abspath(info.output),  # the process that writes may have another working folder
             project=options.project or os.environ.get("WANDB_PROJECT") or "camx",
             entity=options.entity,
-            name=options.name or about.name,
+            name=options.name or info.name,
             group=options.group,
             tags=list(options.tags) or None,
-            job_type=about.command,
-            config=dict(about.config),
+            job_type=info.command,
+            config=dict(info.config),
             allow_val_change=True,
-            id=run_id(about.output, about.identity),
+            id=run_id(info.output, info.identity),
             resume="allow",
             reinit="create_new",
             settings=settings,
