@@ -54,7 +54,7 @@ def drawing() -> None:
         for picture in pictures
         if isinstance(picture, Picture)
     ]
-    draw = ExplanationRenderer(Rendering(), 192).of
+    draw = ExplanationRenderer(Rendering(), 192).render
 
     def threads(count: int) -> float:
         with ThreadPoolExecutor(count) as pool:

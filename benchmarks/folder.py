@@ -75,7 +75,7 @@ class Bench:
         results, target = ExplanationRenderer(Rendering(), 192), OutputFolder(self._new_folder())
 
         def written(explanation: Explanation) -> None:
-            for name, data in results.of(explanation).files.items():
+            for name, data in results.render(explanation).files.items():
                 target.write(name, data)
 
         return _on_all_cores(written, self.explanations)

@@ -142,7 +142,7 @@ def test_a_map_with_nothing_to_show_gets_no_overlay() -> None:
     results = ExplanationRenderer(Rendering(), 20)
     (painted,) = renderer(thumbnail=20)([explained(kept.picture, *maps)], [kept.canvas])
     assert [one.overlay is None for one in painted.maps] == [True, True, True, False]
-    expected, found = results.of(explained(whole, *maps)), results.of(painted)
+    expected, found = results.render(explained(whole, *maps)), results.render(painted)
     assert found.row == expected.row
     assert found.row["status"] == BLANK
     assert list(found.files) == list(expected.files)

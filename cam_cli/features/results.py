@@ -49,14 +49,14 @@ def table(rows: Iterable[Row]) -> Iterator[bytes]:
 
 
 def _lines(row: Row) -> Iterator[list[Any]]:
-    shown = first_map(row)
-    start = [text(row["image"]), row["status"], text(row.get("error", "")), text(shown.get("layer", ""))]
-    channels = shown.get("channels")
+    map_row = first_map(row)
+    start = [text(row["image"]), row["status"], text(row.get("error", "")), text(map_row.get("layer", ""))]
+    channels = map_row.get("channels")
     if channels is None:
         yield [*start, *[""] * (len(COLUMNS) - len(start))]
         return
-    sheet = text(shown.get("sheet", ""))
-    tiles = {channel: place for place, channel in enumerate(shown["shown"], 1)} if sheet else {}
+    sheet = text(map_row.get("sheet", ""))
+    tiles = {channel: place for place, channel in enumerate(map_row["shown"], 1)} if sheet else {}
     for channel, values in enumerate(zip(*(cast(dict[str, list[float]], channels)[name] for name in NUMBERS))):
         yield [*start, channel, *map(number, values), tiles.get(channel, ""), sheet]
 

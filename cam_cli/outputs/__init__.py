@@ -1,1 +1,1 @@
-"""What a run leaves behind: pictures, journal, table, the record of the run. Files that cannot lie."""
+"""Files of a run: pictures, journal, tables and record, written whole or not at all, and read with checks."""

@@ -1,4 +1,4 @@
-"""Overlays, heatmaps and arrays: what `--save` can write of one map."""
+"""Overlays, heatmaps and arrays: the kinds of files of one map."""
 
 from __future__ import annotations
 
@@ -42,19 +42,19 @@ class Drawing:
     overlay: np.ndarray | None = None
 
 
-def drawing_of(picture: Picture, shown: ClassMap) -> Drawing | None:
+def drawing_of(picture: Picture, class_map: ClassMap) -> Drawing | None:
     """A map over its picture; None for one that is not finite or has nothing to show."""
-    heat = normalised(shown.values, two_sided=shown.two_sided, fine=shown.fine)
+    heat = normalised(class_map.values, two_sided=class_map.two_sided, fine=class_map.fine)
     if heat is None:
         return None
     height, width = picture.canvas.shape[:2]
     frame = picture.frame_on(width, height)
-    return Drawing(picture.canvas, heat, shown.values, frame, shown.two_sided, shown.overlay)
+    return Drawing(picture.canvas, heat, class_map.values, frame, class_map.two_sided, class_map.overlay)
 
 
 @dataclass(frozen=True)
 class Saver:
-    """A kind of file: its folder in OUT, its extension, and how it is made."""
+    """A kind of file: its folder in OUT, its extension and its encoder."""
 
     folder: str
     extension: Callable[[Rendering], str]
@@ -62,7 +62,7 @@ class Saver:
 
 
 def draw_overlay(drawing: Drawing, rendering: Rendering) -> Image.Image:
-    """The whole picture, coloured where the network looked and dimmed where it did not see."""
+    """The whole picture: coloured by the heat, and dimmed outside of the frame that the network saw."""
     if drawing.overlay is not None:
         return Image.fromarray(drawing.overlay)
     height, width = drawing.canvas.shape[:2]
@@ -83,7 +83,7 @@ def draw_overlay(drawing: Drawing, rendering: Rendering) -> Image.Image:
 
 
 def _two_coloured(picture: Image.Image, heat: Image.Image, levels: np.ndarray, alpha: float) -> Image.Image:
-    """The picture in grey, so that only what speaks for or against the class has a colour: the stronger, the more."""
+    """The picture in grey under the colours of the heat, whose opacity grows with the strength of the evidence."""
     strength = np.clip(np.abs(levels.astype(np.float32) - 128) * (3 * alpha), 0, 255)
     grey = picture.convert("L").convert("RGB")
     return Image.composite(heat.convert("RGB"), grey, Image.fromarray(strength.astype(np.uint8)))

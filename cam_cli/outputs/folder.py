@@ -216,8 +216,8 @@ class OutputFolder:
 def _files_of(row: Row) -> list[str]:
     """The files that a row names, relative to OUT; only such as lie in one of our folders, whatever a journal says."""
     named = [row.get("thumb")]
-    for shown in row.get("maps", ()):
-        named += [shown.get("overlay"), shown.get("heatmap"), shown.get("array"), shown.get("sheet")]
+    for map_row in row.get("maps", ()):
+        named += [map_row.get("overlay"), map_row.get("heatmap"), map_row.get("array"), map_row.get("sheet")]
     return [name for name in named if name and is_result(name)]
 
 

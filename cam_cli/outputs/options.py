@@ -1,4 +1,4 @@
-"""Which pictures are written, and how they look."""
+"""Options of the pictures of a run: kinds of files, size, colours, format."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FORMATS = ("png", "jpg", "webp")
 
 @dataclass(frozen=True)
 class Rendering:
-    """How maps are shown. `size`: long side of the overlay, `original` or `model`; `alpha`: share of the colour.
+    """Look of a map. `size`: long side of the overlay, `original` or `model`; `alpha`: share of the colour.
 
     Raises `CamxError` for values that do not exist.
     """

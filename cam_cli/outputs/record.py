@@ -61,7 +61,7 @@ class Rendering(TypedDict, total=False):
 
 
 class Plan(TypedDict, total=False):
-    """What a run was going to do, known before its first image. A training has more keys."""
+    """The plan of a run, known before its first image. A training has more keys."""
 
     #: Images of the input, or of the shard.
     images: Count

@@ -1,4 +1,4 @@
-"""One explanation becomes the bytes of files and a row: what a worker process does behind the network."""
+"""Renders one explanation to the bytes of its files and its row, in a worker process without torch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .rows import MapRow, Prediction, Sketch
 
 
 class Rendered(NamedTuple):
-    """What becomes of one result: its row for the journal, and the bytes of its files by their names in the folder."""
+    """The row of one image for the journal, and the bytes of its files by their names in OUT."""
 
     row: Row
     files: dict[str, bytes]
@@ -29,7 +29,7 @@ class Rendered(NamedTuple):
 
 @dataclass(frozen=True)
 class ExplanationRenderer:
-    """How explanations are drawn; can be pickled, and needs no torch.
+    """Renders explanations; can be pickled, and needs no torch.
 
     `thumbnail`: long side in pixels of the bare picture that the report shows; 0 for none.
     """
@@ -37,8 +37,8 @@ class ExplanationRenderer:
     rendering: Rendering
     thumbnail: int = 0
 
-    def of(self, explanation: Explanation) -> Rendered:
-        """The files and the row of one explanation."""
+    def render(self, explanation: Explanation) -> Rendered:
+        """The row and the files of one explanation."""
         picture, files = explanation.picture, dict[str, bytes]()
         row = base_row(picture)
         if explanation.problem:
@@ -47,7 +47,7 @@ class ExplanationRenderer:
         if explanation.correct is not None and explanation.label is not None:
             row |= {"correct": explanation.correct, "label_index": explanation.label}
         row["seen"] = _seen(picture)
-        row["maps"] = [self._map(explanation, shown, files) for shown in explanation.maps]
+        row["maps"] = [self._map_row(explanation, class_map, files) for class_map in explanation.maps]
         if self.thumbnail:
             row["thumb"] = output_name(THUMBNAILS, picture.source.key, ".jpg")
             files[row["thumb"]] = encode_thumbnail(picture.canvas, self.thumbnail)
@@ -56,60 +56,62 @@ class ExplanationRenderer:
             return Rendered({**row, "status": BLANK, "error": "the map is zero or not finite"}, files)
         return Rendered({**row, "status": OK, "error": ""}, files)
 
-    def _map(self, explanation: Explanation, shown: ClassMap, files: dict[str, bytes]) -> MapRow:
-        """The record of one map, whose files join `files`; one with nothing to show has no measures and no files."""
-        target = shown.prediction
-        peak = _peak(shown)
-        record: MapRow = {
-            "method": shown.method,
-            "layer": shown.layer,
+    def _map_row(self, explanation: Explanation, class_map: ClassMap, files: dict[str, bytes]) -> MapRow:
+        """The row of one map; adds its files to `files`. A map with nothing to show has no measures and no files."""
+        target = class_map.prediction
+        peak = _peak(class_map)
+        map_row: MapRow = {
+            "method": class_map.method,
+            "layer": class_map.layer,
             "target_index": target.index,
             "target_name": target.name,
             "target_prob": target.probability,
             "peak": peak if np.isfinite(peak) else None,
             "area": None,
         }
-        if shown.energies:
-            record["energies"] = {layer: energy if np.isfinite(energy) else None for layer, energy in shown.energies}
-        if shown.concept is not None:
-            record["concept"] = shown.concept
-            record["concept_classes"] = [_prediction(one) for one in shown.concept_classes]
+        if class_map.energies:
+            map_row["energies"] = {
+                layer: energy if np.isfinite(energy) else None for layer, energy in class_map.energies
+            }
+        if class_map.concept is not None:
+            map_row["concept"] = class_map.concept
+            map_row["concept_classes"] = [_prediction(one) for one in class_map.concept_classes]
         picture = explanation.picture
-        drawing = drawing_of(picture, shown)
+        drawing = drawing_of(picture, class_map)
         if drawing is None:
-            return record
+            return map_row
         # A two-sided map is measured by its strength, whatever its sign.
         place = (picture.frame, picture.width, picture.height)
         mass = on_raster(np.abs(drawing.heat), *place)
-        signed = on_raster(drawing.heat, *place) if shown.two_sided else mass
+        signed = on_raster(drawing.heat, *place) if class_map.two_sided else mass
         numbers = measured(mass)
-        record |= {
+        map_row |= {
             "area": numbers.area,
             "center_x": numbers.center_x,
             "center_y": numbers.center_y,
             "border": numbers.border,
             "entropy": numbers.entropy,
             "box": [*numbers.box],
-            "sketch": cast(Sketch, sketch.encode(signed, two_sided=shown.two_sided)),
+            "sketch": cast(Sketch, sketch.encode(signed, two_sided=class_map.two_sided)),
         }
-        method = shown.method if shown.concept is None else f"{shown.method}-{shown.concept}"
+        method = class_map.method if class_map.concept is None else f"{class_map.method}-{class_map.concept}"
         several = f".{method}.{target.index}" if len(explanation.maps) > 1 else ""
         for kind in self.rendering.save:
             saver = SAVERS[kind]
             name = output_name(saver.folder, picture.source.key, f"{several}.{saver.extension(self.rendering)}")
             files[name] = saver.encode(drawing, self.rendering)
-            record |= cast(MapRow, {kind: name})
-        return record
+            map_row |= cast(MapRow, {kind: name})
+        return map_row
 
 
 def _prediction(one: ClassProbability) -> Prediction:
     return {"index": one.index, "name": one.name, "prob": one.probability}
 
 
-def _peak(shown: ClassMap) -> float:
+def _peak(class_map: ClassMap) -> float:
     """The largest raw value; of a two-sided map the one that is furthest from zero, with its sign."""
-    low, high = float(shown.values.min()), float(shown.values.max())
-    return low if shown.two_sided and -low > high else high
+    low, high = float(class_map.values.min()), float(class_map.values.max())
+    return low if class_map.two_sided and -low > high else high
 
 
 def _seen(picture: Picture) -> list[float]:
@@ -121,7 +123,7 @@ def _seen(picture: Picture) -> list[float]:
 
 
 def base_row(image: Picture | Unreadable) -> Row:
-    """What every row begins with, failed until more is known; its position in the input comes with the journal."""
+    """The fields that every row has: status `failed` until more is known, and no position in the input yet."""
     source, state = image.source, image.state
     row: Row = {"image": source.key, "index": -1, "status": FAILED, "error": "", "label": source.label}
     row |= {"bytes": state.size, "mtime_ns": state.mtime_ns}

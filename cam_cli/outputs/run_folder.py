@@ -29,7 +29,7 @@ _FORMATS = ("JPEG", "PNG", "WEBP")
 
 @dataclass(frozen=True, eq=False)
 class RunFolder:
-    """What a run has left in `path`.
+    """The results of a run in `path`.
 
     `command` made it: `explain`, `activations` or `train-gap`. `record` is `run.json` without fields of a wrong shape;
     it is empty where a kill came before the first one. Nothing in the folder is changed.
@@ -117,7 +117,7 @@ class RunFolder:
         return said
 
     def file(self, name: str) -> str:
-        """Where a file of the run lies. Raises `CamxError` for a name that leads out of the folder."""
+        """The path of a file of the run. Raises `CamxError` for a name that leads out of the folder."""
         if not is_inside(name):
             raise CamxError(f"{self.path!r} names the file {name!r}, which lies outside of it. It is not read.")
         return os.path.join(self.path, name)
@@ -186,7 +186,7 @@ class RunFolder:
 
 
 class _Index:
-    """Where the rows of a run are: the journal of OUT, and over it those of the parts."""
+    """The journals of a run: that of OUT, over it those of shards. The last row of an image is in one of them."""
 
     def __init__(self, paths: list[str]) -> None:
         places: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""The thin layer under everything that is written: each system call in one place, where a test can make it fail."""
+"""System calls that write, each in one place where a test can make it fail, and files that appear whole."""
 
 from __future__ import annotations
 

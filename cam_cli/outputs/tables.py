@@ -36,22 +36,22 @@ def _cells(row: Row, top_k: int) -> list[Any]:
     for prediction in row.get("top", [])[:top_k]:
         top += [prediction["index"], text(prediction["name"]), number(prediction["prob"])]
     top += [""] * (3 * top_k - len(top))
-    shown = first_map(row)
+    map_row = first_map(row)
     correct = row.get("correct")
     return [
         *(text(row["image"]), row["status"], text(row.get("error", ""))),
         *(row.get("width", ""), row.get("height", ""), text(row.get("label", ""))),
         "" if correct is None else "true" if correct else "false",
         *top,
-        *(shown.get("method", ""), text(shown.get("layer", ""))),
-        *(shown.get("target_index", ""), text(shown.get("target_name", "")), number(shown.get("target_prob"))),
-        *(number(number_of(shown, name)) for name in ("peak", "area", "center_x", "center_y", "border", "entropy")),
-        text(shown.get("overlay", "")),
+        *(map_row.get("method", ""), text(map_row.get("layer", ""))),
+        *(map_row.get("target_index", ""), text(map_row.get("target_name", "")), number(map_row.get("target_prob"))),
+        *(number(number_of(map_row, name)) for name in ("peak", "area", "center_x", "center_y", "border", "entropy")),
+        text(map_row.get("overlay", "")),
     ]
 
 
 def text(value: str) -> str:
-    """A text that no spreadsheet runs as a formula."""
+    """The text with an apostrophe in front, if a spreadsheet would run it as a formula."""
     return f"'{value}" if value.startswith(_FORMULA) else value
 
 

@@ -1,4 +1,4 @@
-"""With which versions something was made: part of every record."""
+"""Versions of Python and of the packages that results depend on, for the record of a run."""
 
 from __future__ import annotations
 

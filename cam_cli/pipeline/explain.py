@@ -108,7 +108,7 @@ class ExplainTask:
                 # A thumbnail is no larger than an overlay.
                 copies=overlays + bool(thumbnail) if overlays else 1,
             ),
-            render=ExplanationRenderer(job.rendering, thumbnail).of,
+            render=ExplanationRenderer(job.rendering, thumbnail).render,
         )
 
     def relabel(self, engine: Explainer, row: Row, source: Source) -> Row | None:

@@ -1,4 +1,4 @@
-"""`report/index.html`: what a run has left, to look at. Derived from its files alone: no model, no torch."""
+"""`report/index.html`: the results of a run as a page. Derived from its files alone: no model, no torch."""
 
 from .build import build_report
 from .pictures import thumbnail_side

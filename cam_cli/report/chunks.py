@@ -14,7 +14,7 @@ from ..run_layout import REPORT_DATA
 
 
 class Chunks(Protocol):
-    """Takes the parts; `base` is where the page finds them: the start of their addresses, or "" inside itself."""
+    """Takes the parts. `base` is the start of their addresses, seen from the page, or "" for parts inside the page."""
 
     base: str
     inside: dict[str, Any]

@@ -1,4 +1,4 @@
-"""Classes as numbers, whatever a label calls them, and the mean map of each."""
+"""Numbers of the classes of a run, and the mean map of each class."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ALL, RIGHT, WRONG = range(3)
 
 
 class Classes:
-    """The classes met so far. Predictions have an index; what a label means is only known when all rows are seen."""
+    """The classes of the rows so far. A prediction has an index; the class of a label is known after all rows."""
 
     def __init__(self) -> None:
         self._places: dict[int, int] = {}
@@ -76,7 +76,7 @@ class MeanMaps:
         self._signed: dict[tuple[str, int], _Sums] = defaultdict(_Sums)
 
     def add(self, shown: MapRow, target: int, correct: bool | None) -> None:
-        """Take a map in, if it has a sketch; each one counts the same, whatever its peak."""
+        """Adds a map, if it has a sketch. Every map has the same weight, whatever its peak."""
         sketch = shown.get("sketch")
         if not sketch:
             return

@@ -1,4 +1,4 @@
-"""What could not be shown, grouped by the reason."""
+"""Failed and blank images, grouped by the reason."""
 
 from __future__ import annotations
 

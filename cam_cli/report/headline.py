@@ -10,7 +10,7 @@ from .page import Figure
 
 
 def image_figures(counts: Mapping[str, int]) -> list[Figure]:
-    """Of images counted by status, and by `right` and `wrong`; each with the address of its images."""
+    """Figures from counts by status, and by `right` and `wrong`; each with the address of its images."""
     total = sum(counts.get(status, 0) for status in (OK, FAILED, BLANK))
     right, wrong, blank, failed = (counts.get(name, 0) for name in ("right", "wrong", BLANK, FAILED))
     figures = [Figure(f"{total:,}", "image" if total == 1 else "images", "#")]
@@ -21,7 +21,7 @@ def image_figures(counts: Mapping[str, int]) -> list[Figure]:
 
 
 def training_figures(metrics: Sequence[EpochRow], record: RunRecord) -> list[Figure]:
-    """Of a training: the best epoch, or the last one so far, and the network's own head."""
+    """Validation accuracy of the best epoch, or of the last one so far, and of the network's own head."""
     if not metrics:
         return []
     row = next((row for row in metrics if row["epoch"] == record.get("best_epoch")), metrics[-1])

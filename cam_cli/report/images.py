@@ -41,7 +41,7 @@ class Images:
     methods: dict[str, None] = field(default_factory=dict)
 
     def put(self, rows: Iterable[ImageRow]) -> dict[str, Any]:
-        """Put all rows into the parts and return what the page must know of them at once."""
+        """Puts all rows into the parts. Returns what the page needs before it has loaded any part."""
         total = 0
         for number, chunk in enumerate(_chunks(rows, CHUNK)):
             self.parts.put(f"rows-{number}", self._columns(chunk))
@@ -56,7 +56,7 @@ class Images:
         return {**known, **self.classes.tables()}
 
     def _columns(self, rows: list[ImageRow]) -> dict[str, Any]:
-        """What is filtered and sorted by: of the first class and the first map of each image."""
+        """Columns to filter and sort by: the first class and the first map of each image."""
         columns: dict[str, list[Any]] = {name: [] for name in ("image", "status", "label", "correct", "class", "prob")}
         columns |= {name: [] for name in ("target", "peak", *_MEASURES)}
         errors: dict[int, str] = {}

@@ -55,7 +55,7 @@ class Figure(NamedTuple):
 
 @dataclass(frozen=True)
 class Content:
-    """What a page shows: `data` and `parts` for the script, all else for the template."""
+    """Content of a page: `data` and `parts` for the script, all else for the template."""
 
     data: Mapping[str, Any]
     parts: Chunks

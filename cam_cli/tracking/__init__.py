@@ -1,1 +1,1 @@
-"""Results in Weights & Biases or TensorBoard: what is logged of a run, and the trackers that take it."""
+"""Results in Weights & Biases or TensorBoard: values from a run folder, and the trackers that take them."""

@@ -36,12 +36,12 @@ def activations_log(run: RunFolder, cap: int) -> tuple[dict[str, Value], dict[st
 
 def _cells(row: ImageRow, why: str, run: RunFolder) -> list[Scalar | ImageCell]:
     """`dead_channels`: those that are nowhere positive."""
-    shown = first_map(row)
-    channels = shown.get("channels")
+    map_row = first_map(row)
+    channels = map_row.get("channels")
     dead, energy = (channels["dead"], channels["energy"]) if channels else ([], [])
     return [
-        image_cell(run, shown.get("sheet")),
-        *(why, row.get("label") or None, shown.get("layer"), len(dead) if dead else None),
+        image_cell(run, map_row.get("sheet")),
+        *(why, row.get("label") or None, map_row.get("layer"), len(dead) if dead else None),
         sum(share >= 1 for share in dead) if dead else None,
         sum(energy) / len(energy) if energy else None,
         *(row["status"], row["image"]),

@@ -1,4 +1,4 @@
-"""Any tracker in a thread of its own: a run neither waits for it nor fails with it."""
+"""Runs any tracker in a thread of its own: a run neither waits for it nor fails with it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Patience:
 
     @classmethod
     def without_end(cls) -> Patience:
-        """For those who have come for nothing else: W&B's own time for starting, none at the end."""
+        """Patience of a command that only logs: W&B's own time for starting, no limit at the end."""
         return cls(answer=10.0, start=90.0, finish=0.0)
 
 
@@ -110,7 +110,8 @@ class Background:
             pass
 
     def _done(self, step: Callable[[Tracker], None], tracker: Tracker) -> bool:
-        """Whether to go on: a tracker that has begun is finished whatever happens, that it may hand on what it has."""
+        """Takes one step; returns whether to go on. After an error, a tracker that has begun is still finished, so that
+        it hands on what it has."""
         began = self._began.is_set()
         try:
             step(tracker)

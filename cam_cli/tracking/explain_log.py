@@ -159,15 +159,15 @@ def _picture(row: ImageRow, originals: _Originals) -> ImageCell | None:
     boxes: list[Box] = []
     places = Counter[str]()
     maps = row.get("maps", [])[:_MASKS]
-    for shown in maps:
-        method = shown.get("method", "")
+    for map_row in maps:
+        method = map_row.get("method", "")
         places[method] += 1
-        grid = levels_of(shown, row.get("width", 1), row.get("height", 1))
+        grid = levels_of(map_row, row.get("width", 1), row.get("height", 1))
         if grid is not None:
             masks[method if places[method] == 1 else f"{method} {places[method]}"] = grid
-            if not boxes and shown.get("box"):
-                left, top, right, bottom = shown["box"]
-                boxes.append(Box((left, top, right, bottom), shown.get("target_name", "")))
+            if not boxes and map_row.get("box"):
+                left, top, right, bottom = map_row["box"]
+                boxes.append(Box((left, top, right, bottom), map_row.get("target_name", "")))
     return ImageCell(path, _SIDE, masks, level_names(maps), boxes)
 
 

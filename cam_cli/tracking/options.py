@@ -1,4 +1,4 @@
-"""Where a run is logged to."""
+"""Options of tracking: which trackers follow a run, and the project, name and tags of it in W&B."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MODES = ("auto", "online", "offline")
 
 @dataclass(frozen=True)
 class WandbOptions:
-    """Where a run goes. `mode` auto: online if there is a key and a server that answers, else offline. None: what
+    """Target of a run in W&B. `mode` auto: online if there is a key and a server that answers, else offline. None: what
     W&B's own settings say; `project` camx, `name` as the run calls itself. Raises `CamxError` for an unknown mode."""
 
     project: Annotated[
@@ -45,7 +45,7 @@ class WandbOptions:
 
 @dataclass(frozen=True)
 class TrackingOptions:
-    """Which trackers follow a run. `max_images`: rows of a table with pictures."""
+    """Trackers that follow a run. `max_images`: rows of a table with pictures."""
 
     wandb: Annotated[bool, Flag("Log the run to Weights & Biases.", panel=TRACKING, page="wandb.md")] = False
     wandb_options: WandbOptions = WandbOptions()

@@ -1,4 +1,4 @@
-"""The plain picture of a row, small, and its maps as a grid of levels."""
+"""Small pictures of rows, and sketches of maps as masks of a few levels."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ def opened(path: str, side: int) -> Image.Image:
 
 def level_names(maps: Sequence[MapRow]) -> tuple[str, ...]:
     """The names of the levels in the grids of these maps of the journal."""
-    signed = any(sketch.get("signed") for shown in maps if (sketch := shown.get("sketch")))
+    signed = any(sketch.get("signed") for map_row in maps if (sketch := map_row.get("sketch")))
     return LEVELS + AGAINST if signed else LEVELS
 
 
-def levels_of(shown: MapRow, width: int, height: int) -> np.ndarray | None:
+def levels_of(map_row: MapRow, width: int, height: int) -> np.ndarray | None:
     """The sketch of a map in the journal as a grid h×w of levels over the whole picture of `width`×`height`: uint8.
 
     0 … 3 are the quarters of the peak (`LEVELS`); where a map has signs, 4 … 6 speak against the class (`AGAINST`).
     None where the map has no sketch.
     """
-    sketch = shown.get("sketch")
+    sketch = map_row.get("sketch")
     if not sketch:
         return None
     cells, size = decode(sketch), fitted(width, height, GRID)

@@ -1,4 +1,4 @@
-"""What a run folder holds as values of a tracker."""
+"""Values of a tracker from the files and the record of a run folder."""
 
 from __future__ import annotations
 

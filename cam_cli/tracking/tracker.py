@@ -1,4 +1,4 @@
-"""What a tracker is told: who a run is, numbers as they come, tables with pictures, files, and how it ended."""
+"""The interface of a tracker: identity of a run, numbers, tables with pictures, files, summary and exit code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Scalar = float | int | str | bool | None
 
 @dataclass(frozen=True)
 class RunInfo:
-    """Who a run is. `command` is the kind (`explain`); `output` the folder of the results; `name` what a person
+    """Identity of a run. `command` is its kind (`explain`); `output` the folder of the results; `name` what a person
     would call it; `config` what it depends on, as plain values; `identity` is the same for runs that continue each
     other."""
 
@@ -56,7 +56,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Confusion:
-    """How often an image of the first class was taken for the second one."""
+    """Counts of images by (true class, predicted class)."""
 
     counts: Mapping[tuple[str, str], int]
 
@@ -75,7 +75,7 @@ Value = Scalar | Table | Confusion | Files
 
 @dataclass(frozen=True)
 class Step:
-    """Where on an axis of its own a value stands: epoch 3, image 1200."""
+    """Position of a value on an axis of its own: epoch 3, image 1200."""
 
     axis: str
     value: int
@@ -91,7 +91,7 @@ class Tracker(Protocol):
         """Take values by their names."""
 
     def finish(self, summary: Mapping[str, Scalar], exit_code: int) -> None:
-        """Take what the run comes down to, and hand on all that is still held."""
+        """Take the summary of the run, and hand on all that is still held."""
 
 
 def identity(of: Mapping[str, Any]) -> str:

@@ -162,7 +162,7 @@ def run_id(output: str, identity: str) -> str:
 
 
 def _answers(url: str, seconds: float) -> bool:
-    """Whether there is a server that says anything at all; proxies of the environment are used."""
+    """Whether a server answers with anything; proxies of the environment are used."""
     try:
         with urllib.request.urlopen(url, timeout=seconds):
             return True
