@@ -22,7 +22,8 @@ from cam_cli.distributed.processes import Processes
 from cam_cli.errors import CamxError
 from cam_cli.images.shard import Shard
 from cam_cli.models.options import ModelSpec
-from cam_cli.pipeline import ExplainJob, Progress
+from cam_cli.pipeline import ExplainJob, Progress, Stop
+from cam_cli.pipeline.commands import task_of
 from cam_cli.pipeline.progress import Silent
 
 from .conftest import TINY, picture
@@ -113,6 +114,85 @@ def test_a_device_that_dies_ends_the_run_and_loses_nothing_that_was_done(
     summary = run(job)
     assert (summary.state, summary.progress.counts["ok"]) == ("finished", 120)
     assert summary.progress.skipped == len(done)
+
+
+class Meddler(Silent):
+    """Stops the second process from outside as soon as it has done an image, and then does something else once."""
+
+    def __init__(self, then: Callable[[], object] = lambda: None) -> None:
+        self.begun: list[Processes] = []
+        self.warnings: list[str] = []
+        self._then = then
+
+    def advanced(self, progress: Progress) -> None:
+        if progress.done and self.begun:
+            self.begun.pop().all[1].process.send_signal(signal.SIGSTOP)
+            self._then()
+
+    def warned(self, message: str) -> None:
+        self.warnings.append(message)
+
+
+def on_two(many: Path, out: Path) -> ExplainJob:
+    spec = ModelSpec("test_resnet", pretrained=False)
+    return ExplainJob(
+        sources=(str(many),), model=spec, output=str(out), batch_size=1, explain=ExplainOptions(device="cpu,cpu")
+    )
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> list[Processes]:
+    """The contexts of processes that are entered from here on; their patience is short."""
+    entered: list[Processes] = []
+    enter = Processes.__enter__
+
+    def watched(self: Processes) -> Processes:
+        entered.append(self)
+        return enter(self)
+
+    monkeypatch.setattr(Processes, "__enter__", watched)
+    for name in ("_PATIENCE", "_LAST_MOMENTS"):
+        monkeypatch.setattr(f"cam_cli.distributed.processes.{name}", 2.0)
+    return entered
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_process_that_is_stopped_from_outside_ends_the_run(
+    many: Path, tmp_path: Path, impatient: list[Processes]
+) -> None:
+    meddler = Meddler()
+    meddler.begun = impatient
+    with pytest.raises(CamxError, match=r"process for cpu was stopped from outside .* the same command continues"):
+        run(on_two(many, tmp_path / "out"), meddler)
+    done = (tmp_path / "out" / "manifest.jsonl").read_text().splitlines()
+    assert 0 < len(done) < 120
+    assert json.loads((tmp_path / "out" / "run.json").read_text())["state"] == "broken"
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="Windows stops no process")
+def test_a_process_that_does_not_end_on_a_signal_is_killed(
+    many: Path, tmp_path: Path, impatient: list[Processes]
+) -> None:
+    stop = Stop()
+    meddler = Meddler(lambda: setattr(stop, "signal", signal.SIGINT))
+    meddler.begun = impatient
+    summary = run(on_two(many, tmp_path / "out"), meddler, stop)
+    assert (summary.state, summary.signal) == ("interrupted", signal.SIGINT)
+    assert meddler.warnings == ["The process for cpu did not end when it was told to, and was killed."]
+    done = (tmp_path / "out" / "manifest.jsonl").read_text().splitlines()
+    assert 0 < len(done) < 120
+    assert not (tmp_path / "out" / "parts").exists()
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="Windows stops no process")
+def test_a_process_that_never_takes_its_job_does_not_hold_up_the_end(many: Path, impatient: list[Processes]) -> None:
+    """It is stopped at once, and its job does not fit into a pipe."""
+    task = task_of(on_two(many, many / "out"))
+    inputs = dataclasses.replace(task.find(), passed_over=0, base="x" * (8 << 20))
+    with Processes([task.on_device("cpu")], inputs) as processes:
+        processes.all[0].process.send_signal(signal.SIGSTOP)
+        assert processes.next_message() is None
+    assert processes.all[0].process.returncode == -signal.SIGKILL
 
 
 def test_a_device_whose_rows_are_lost_is_not_called_finished(

@@ -144,6 +144,16 @@ class _Run:
 
     def _hear(self) -> None:
         heard = self._processes.next_message()
+        for process in self._processes.kill_stuck():
+            if process.signalled:
+                self._observer.warned(
+                    f"The process for {process.device} did not end when it was told to, and was killed."
+                )
+            else:
+                self._error = self._error or (
+                    f"The process for {process.device} was stopped from outside (SIGSTOP) for long, and was killed. "
+                    "What was done is kept; the same command continues."
+                )
         if heard is None:
             return
         process, message = heard
@@ -168,7 +178,7 @@ class _Run:
                 self._progress[process] = message.progress
             case Failed(text):
                 self._error = self._error or text
-            case Ended(words) if process not in self._summaries and not process.stopped:
+            case Ended(words) if process not in self._summaries and not process.signalled:
                 # Its own words, if it had any, say more.
                 self._error = self._error or (
                     f"The process for {process.device} {words}. What was done is kept; the same command continues."

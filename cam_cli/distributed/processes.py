@@ -14,8 +14,9 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -36,6 +37,10 @@ from ..pipeline.task import AnyTask
 _BEGIN = f"import sys; sys.path[:] = sys.argv[1:]; from {__name__} import serve; serve()"
 #: Seconds after which the run looks for signals, where nobody says anything.
 _TICK = 0.2
+#: Seconds that a process may be silent after the signal that ends it, or be stopped from outside, before it is killed.
+_PATIENCE = 60.0
+#: Seconds from the end of the pipe to the end of its process.
+_LAST_MOMENTS = 10.0
 
 
 class Fingerprint(NamedTuple):
@@ -65,11 +70,18 @@ Message = Fingerprint | Warned | Failed | Ended | Plan | Progress | Summary
 
 @dataclass(eq=False)
 class DeviceProcess:
-    """One process and the shard that it does."""
+    """One process and the shard that it does.
+
+    signalled: whether it has been told to end. heard: when it last said something. paused_since: when it was first seen
+    stopped from outside, by SIGSTOP; None while it runs. has_job: whether it has taken its job from the pipe.
+    """
 
     device: str
     process: subprocess.Popen[bytes]
-    stopped: bool = False
+    signalled: bool = False
+    has_job: bool = False
+    heard: float = field(default_factory=time.monotonic)
+    paused_since: float | None = None
 
     @property
     def requests(self) -> IO[bytes]:
@@ -82,10 +94,19 @@ class DeviceProcess:
         return self.process.stdout
 
     def send(self, message: object) -> None:
-        """One that has ended hears nothing; its end is told by its pipe."""
+        """Nothing happens where the process has ended: the end of the other pipe says so."""
         with contextlib.suppress(BrokenPipeError):
             pickle.dump(message, self.requests)
             self.requests.flush()
+
+    def is_stuck(self, now: float) -> bool:
+        """Whether it does not react to the signal that ends it, or has been stopped from outside for long."""
+        if not _is_paused(self.process.pid):
+            self.paused_since = None
+        elif self.paused_since is None:
+            self.paused_since = now
+        paused = self.paused_since is not None and now - self.paused_since > _PATIENCE
+        return paused or (self.signalled and now - self.heard > _PATIENCE)
 
 
 @dataclass
@@ -96,6 +117,7 @@ class Processes:
     inputs: Inputs
     all: list[DeviceProcess] = field(default_factory=list)
     running: int = 0
+    _next_look: float = 0.0
     _messages: queue.SimpleQueue[tuple[DeviceProcess, Message]] = field(default_factory=queue.SimpleQueue)
 
     def __enter__(self) -> Processes:
@@ -103,44 +125,75 @@ class Processes:
             one = DeviceProcess(task.device, _started(task))
             self.all.append(one)
             self.running += 1
-            one.send((task, self.inputs))
-            threading.Thread(target=self._listen, args=[one], daemon=True).start()
+            threading.Thread(target=self._listen, args=[one, task], daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Ends those that still run, the stuck ones by SIGKILL."""
         for one in self.all:
+            if not one.has_job:
+                # Its pipe may be full of a job that it does not take.
+                one.process.kill()
             with contextlib.suppress(BrokenPipeError):
                 one.requests.close()
         for one in self.all:
-            one.process.wait()
+            try:
+                one.process.wait(_LAST_MOMENTS)
+            except subprocess.TimeoutExpired:
+                one.process.kill()
+                one.process.wait()
             one.replies.close()
 
     def begin(self) -> None:
-        """The word that they wait for."""
+        """Lets all of them begin with their images."""
         for one in self.all:
             one.send("begin")
 
     def stop(self, number: int = signal.SIGTERM) -> None:
-        """End them between two images; each gets one signal, since a second one would end it at once."""
+        """Ends them between two images. Each gets one signal: a second one would end it at once."""
         for one in self.all:
-            if not one.stopped and one.process.poll() is None:
-                one.stopped = True
+            if not one.signalled and one.process.poll() is None:
+                one.signalled, one.heard = True, time.monotonic()
                 one.process.send_signal(number)
 
+    def kill_stuck(self) -> Iterator[DeviceProcess]:
+        """Kills the processes that do not react any more, and yields them. Looks once a second at most."""
+        now = time.monotonic()
+        if now < self._next_look:
+            return
+        self._next_look = now + 1
+        for one in self.all:
+            if one.process.poll() is None and one.is_stuck(now):
+                one.process.kill()
+                yield one
+
     def next_message(self) -> tuple[DeviceProcess, Message] | None:
-        """What one of them says, or None after a moment of silence."""
+        """The next message of any of them, or None after a moment of silence."""
         try:
             process, message = self._messages.get(timeout=_TICK)
         except queue.Empty:
             return None
+        process.heard = time.monotonic()
         self.running -= isinstance(message, Ended)
         return process, message
 
-    def _listen(self, one: DeviceProcess) -> None:
+    def _listen(self, one: DeviceProcess, task: AnyTask) -> None:
+        # In this thread: a process that never takes its job must not hold up the run.
+        one.send((task, self.inputs))
+        one.has_job = True
         with contextlib.suppress(EOFError, OSError, ValueError, pickle.UnpicklingError):
             while True:
                 self._messages.put((one, pickle.load(one.replies)))
         self._messages.put((one, Ended(exit_description(one.process.wait()))))
+
+
+def _is_paused(process: int) -> bool:
+    """Whether a process is stopped by SIGSTOP or its like (Linux)."""
+    try:
+        with open(f"/proc/{process}/stat", encoding="utf-8", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[:1] == ["T"]
+    except OSError:
+        return False
 
 
 def _started(task: AnyTask) -> subprocess.Popen[bytes]:
