@@ -59,6 +59,12 @@ class TestPointing:
         accepted = (v - row) ** 2 + (u - column) ** 2 < tolerance**2
         assert points_at(*peak_of(heat), truth(mask), tolerance) == float((accepted & mask).any())
 
+    def test_the_tolerance_is_measured_between_the_middles_of_cells(self) -> None:
+        heat, mask = np.zeros((5, 9), np.float32), np.zeros((5, 9), bool)
+        heat[2, 2] = mask[2, 5] = mask[0, 8] = 1
+        assert points_at(*peak_of(heat), truth(mask), 3.0) == 0
+        assert points_at(*peak_of(heat), truth(mask), 3.01) == 1
+
     @pytest.mark.parametrize(
         ("x", "y", "expected"),
         [(2.0, 2.0, 1), (5.0, 5.0, 1), (5.9, 3.0, 1), (6.1, 3.0, 0), (5.8, 5.8, 0), (1.0, 3.0, 0)],

@@ -62,7 +62,7 @@ def _annotation(found: Found, image: ImageFindings, shape: str) -> dict[str, Any
     }
     if shape == "polygon":
         # Several rings would be several parts to COCO: holes are filled.
-        entry["segmentation"] = [[_short(value) for value in found.outline.ravel().tolist()]]
+        entry["segmentation"] = [[_short(value) for value in found.polygon.ravel().tolist()]]
     elif shape == "mask":
         counts = encoded(found.mask(image.width, image.height))
         entry["segmentation"] = {"size": [image.height, image.width], "counts": counts}

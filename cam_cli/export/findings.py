@@ -32,8 +32,8 @@ _TOLERANCE, _TOLERANCE_SHARE = 0.25, 1 / 2000
 class Found:
     """One part of a map, in pixels of the picture (the edges of the picture are 0 and its size).
 
-    `outline` and `holes` n×2; `box` left, top, right, bottom; `point` the x, y of its largest value; `area` in pixels²;
-    `threshold` as a share of the peak.
+    `outline` and `holes` n×2; `point`: the x, y of its largest value; `area` in pixels²; `threshold`: a share of the
+    peak; `tolerance`: how far a polygon may be off after corners are dropped.
     """
 
     name: str
@@ -45,11 +45,17 @@ class Found:
     holes: tuple[np.ndarray, ...]
     area: float
     point: tuple[float, float]
+    tolerance: float
 
     @property
     def box(self) -> tuple[float, float, float, float]:
         (left, top), (right, bottom) = self.outline.min(0), self.outline.max(0)
         return float(left), float(top), float(right), float(bottom)
+
+    @property
+    def polygon(self) -> np.ndarray:
+        """The outer edge with as few corners as the tolerance allows."""
+        return simplified(self.outline, self.tolerance)
 
     def mask(self, width: int, height: int) -> np.ndarray:
         """The pixels of a picture whose centres lie in the part: bool height×width."""
@@ -115,9 +121,9 @@ def found_in(one: MapRecord, size: tuple[int, int], threshold: float | None, opt
     tau = otsu(heat) if threshold is None else threshold
     columns, rows = fitted(*size, LONG_SIDE)
     scale = np.array([size[0] / columns, size[1] / rows])
-    large = [part for part in parts(heat, tau) if part.area >= options.least_area * columns * rows]
-    for part in large[:1] if options.parts == "largest" else large:
-        yield _placed(part, one, tau, scale, max(_TOLERANCE, _TOLERANCE_SHARE * max(size)))
+    for part in parts(heat, tau, most=1 if options.parts == "largest" else None):
+        if part.area >= options.least_area * columns * rows:
+            yield _placed(part, one, tau, scale, max(_TOLERANCE, _TOLERANCE_SHARE * max(size)))
 
 
 def _placed(part: Part, one: MapRecord, tau: float, scale: np.ndarray, tolerance: float) -> Found:
@@ -127,10 +133,11 @@ def _placed(part: Part, one: MapRecord, tau: float, scale: np.ndarray, tolerance
         method=one.method,
         layer=one.layer,
         threshold=tau,
-        outline=simplified(part.outline * scale, tolerance),
-        holes=tuple(simplified(hole * scale, tolerance) for hole in part.holes),
+        outline=part.outline * scale,
+        holes=tuple(hole * scale for hole in part.holes),
         area=part.area * float(scale.prod()),
         point=(part.at[0] * float(scale[0]), part.at[1] * float(scale[1])),
+        tolerance=tolerance,
     )
 
 

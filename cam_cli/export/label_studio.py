@@ -76,7 +76,7 @@ def _place(found: Found, image: ImageFindings, shape: str) -> dict[str, Any]:
     """Where it is, in percent of the upright picture."""
     percent = 100 / np.array([image.width, image.height])
     if shape == "polygon":
-        return {"points": np.round(found.outline * percent, 4).tolist(), "closed": True}
+        return {"points": np.round(found.polygon * percent, 4).tolist(), "closed": True}
     if shape == "point":
         x, y = np.round(np.array(found.point) * percent, 4).tolist()
         return {"x": x, "y": y, "width": _POINT}

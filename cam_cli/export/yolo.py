@@ -35,7 +35,7 @@ def _description(exported: Exported) -> bytes:
 
 def _line(found: Found, image: ImageFindings, number: int, shape: str) -> str:
     if shape == "polygon":
-        shares = np.clip(found.outline / (image.width, image.height), 0, 1).ravel().tolist()
+        shares = np.clip(found.polygon / (image.width, image.height), 0, 1).ravel().tolist()
     else:
         left, top, right, bottom = found.box
         shares = [(left + right) / 2 / image.width, (top + bottom) / 2 / image.height,

@@ -52,8 +52,8 @@ class Part:
         return float(left), float(top), float(right), float(bottom)
 
 
-def parts(heat: np.ndarray, threshold: float) -> list[Part]:
-    """The connected parts of `heat` h×w > `threshold` (0 or more), the largest area first.
+def parts(heat: np.ndarray, threshold: float, *, most: int | None = None) -> list[Part]:
+    """The connected parts of `heat` h×w > `threshold` (0 or more), that with the most pixels first; at most `most`.
 
     Values are interpolated linearly between pixel centres, and constant from the outer centres to the edge of the
     picture. Pixels that touch at a corner are connected, as in `components`.
@@ -61,11 +61,15 @@ def parts(heat: np.ndarray, threshold: float) -> list[Part]:
     if not heat.size or not (heat > threshold).any():
         return []
     number, count = labelled(heat > threshold)
+    sizes = np.bincount(number.ravel(), minlength=count + 1)[1:]
+    kept = np.argsort(-sizes, kind="stable")[:most] + 1
+    if len(kept) < count:
+        number = np.where(np.isin(number, kept), number, 0)
     # Twice the edge: at the border with the value of the outer pixels, and again with nothing, to close the outline.
     field = np.pad(np.pad(heat.astype(np.float64), 1, mode="edge"), 1, constant_values=-np.inf)
     nodes = np.pad(np.pad(number, 1, mode="edge"), 1)
     areas, outlines = np.zeros(count + 1), dict[int, np.ndarray]()
-    holes: dict[int, list[np.ndarray]] = {part: [] for part in range(1, count + 1)}
+    holes: dict[int, list[np.ndarray]] = {part: [] for part in kept.tolist()}
     for points, part in _loops(field, nodes, threshold):
         area = _signed_area(points)
         areas[part] += area
@@ -73,11 +77,10 @@ def parts(heat: np.ndarray, threshold: float) -> list[Part]:
             outlines[part] = points
         else:
             holes[part].append(points)
-    found = []
-    for part in range(1, count + 1):
-        peak, at = _peak(heat, number == part)
-        found.append(Part(outlines[part], tuple(holes[part]), float(areas[part]), peak, at))
-    return sorted(found, key=lambda one: -one.area)
+    return [
+        Part(outlines[part], tuple(holes[part]), float(areas[part]), *_peak(heat, number == part))
+        for part in kept.tolist()
+    ]
 
 
 def _peak(heat: np.ndarray, mask: np.ndarray) -> tuple[float, tuple[float, float]]:
@@ -102,12 +105,15 @@ def _loops(field: np.ndarray, nodes: np.ndarray, threshold: float) -> list[tuple
     """All closed edges between above and not above: corners n×2 (x, y) in pixels, and the part that each belongs to."""
     width = field.shape[1]
     above = nodes > 0
-    pattern = above[:-1, :-1] + 2 * above[:-1, 1:] + 4 * above[1:, 1:] + 8 * above[1:, :-1]
+    pattern = (above[:-1, :-1] + 2 * above[:-1, 1:] + 4 * above[1:, 1:] + 8 * above[1:, :-1]).ravel()
+    mixed = np.flatnonzero((pattern > 0) & (pattern < 15))
+    pattern, (row, column) = pattern[mixed], np.divmod(mixed, width - 1)
     follower: dict[int, int] = {}
     for case, segments in _SEGMENTS.items():
-        row, column = np.nonzero(pattern == case)
+        here = pattern == case
         for start, end in segments:
-            follower.update(zip(_side(start, row, column, width).tolist(), _side(end, row, column, width).tolist()))
+            sides = (_side(side, row[here], column[here], width).tolist() for side in (start, end))
+            follower.update(zip(*sides))
     loops = []
     while follower:
         first, current = follower.popitem()
@@ -149,33 +155,29 @@ def _corners(sides: np.ndarray, field: np.ndarray, nodes: np.ndarray, threshold:
 def simplified(points: np.ndarray, tolerance: float) -> np.ndarray:
     """A closed polygon n×2 with fewer corners, none of the dropped ones further than `tolerance` from its new edge.
 
-    Douglas–Peucker, from the two corners that are furthest apart along the first diagonal; never fewer than 3 corners.
+    Douglas–Peucker, on all edges at once, from the first corner and the one that is furthest from it; never fewer than
+    3 corners.
     """
     if len(points) <= 3 or tolerance <= 0:
         return points
-    far = int(((points - points[0]) ** 2).sum(1).argmax())
     closed = np.concatenate([points, points[:1]])
-    keep = np.zeros(len(closed), bool)
-    keep[[0, far, -1]] = True
-    stack = [(0, far), (far, len(points))]
-    while stack:
-        start, end = stack.pop()
-        if end - start < 2:
-            continue
-        distance = _distance(closed[start + 1 : end], closed[start], closed[end])
-        most = int(distance.argmax())
-        if distance[most] > tolerance:
-            middle = start + 1 + most
-            keep[middle] = True
-            stack += [(start, middle), (middle, end)]
-    kept = closed[:-1][keep[:-1]]
-    return kept if len(kept) >= 3 else points
+    kept = np.array([0, int(((points - points[0]) ** 2).sum(1).argmax()), len(points)])
+    while True:
+        # The edge of each corner, and of each edge the corner that is furthest from it.
+        edge = np.repeat(np.arange(len(kept) - 1), np.diff(kept))
+        distance = _distance(points, closed[kept[edge]], closed[kept[edge + 1]])
+        largest = np.maximum.reduceat(distance, kept[:-1])
+        far = np.flatnonzero((distance == largest[edge]) & (distance > tolerance))
+        if not len(far):
+            break
+        kept = np.union1d(kept, far[np.unique(edge[far], return_index=True)[1]])
+    return points[kept[:-1]] if len(kept) > 3 else points
 
 
 def _distance(points: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """The distance of points from the line segment start–end."""
+    """The distance of each point n×2 from its own line segment start–end."""
     along = end - start
-    length = float(along @ along)
-    share = np.clip((points - start) @ along / length, 0, 1) if length else np.zeros(len(points))
-    distance: np.ndarray = np.sqrt((((start + share[:, None] * along) - points) ** 2).sum(1))
+    length = np.maximum((along**2).sum(1), 1e-300)
+    share = np.clip(((points - start) * along).sum(1) / length, 0, 1)
+    distance: np.ndarray = np.sqrt(((start + share[:, None] * along - points) ** 2).sum(1))
     return distance
