@@ -42,9 +42,17 @@ def packed(place: int, source: Source) -> str:
 
 
 def unpacked(text: str) -> tuple[int, Source]:
-    place, key, path, label, folder_label, span, told = json.loads(text)
-    source = Source(key, path, label, folder_label, tuple(span) if span else None, tuple(told) if told else None)
-    return place, source
+    place, key, path, label, folder_label, span, told, more_labels, attributes = json.loads(text)
+    return place, Source(
+        key=key,
+        path=path,
+        label=label,
+        folder_label=folder_label,
+        span=tuple(span) if span else None,
+        told=tuple(told) if told else None,
+        more_labels=tuple(more_labels),
+        attributes=tuple((name, value) for name, value in attributes),
+    )
 
 
 @dataclass

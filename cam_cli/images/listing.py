@@ -16,6 +16,7 @@ from ..errors import CamxError
 from ..options import INPUT, Flag
 from ..run_layout import JOURNAL, RESULT_FOLDERS, TRACKER_FOLDERS
 from .keys import distinct_key, image_key
+from .label_table import NO_TRUTH, Truth, truth_of
 from .remote import is_remote, listed
 from .tables import read_table
 from .tars import is_tar, members
@@ -59,7 +60,9 @@ class Source:
 
     `key` is its name everywhere (CSV, journal, overlay path): the path relative to the deepest folder
     that holds all sources, with `/`; never absolute, never `..`, unique in a run.
-    `folder_label` is the class folder it lies in; `label` what a list said of it, or "".
+    `folder_label` is the class folder it lies in; `label` its true class as a list or a table has it, or "", and
+    `more_labels` the others of an image with several.
+    `attributes` are the other columns of that table: (name, text), none empty.
     `span` is the offset and size of its bytes in the tar file at `path`. `told` is what a listing said of a file that
     is not in the file system: its size and a number that changes with its content.
     """
@@ -70,17 +73,26 @@ class Source:
     folder_label: str = ""
     span: tuple[int, int] | None = None
     told: tuple[int, int] | None = None
+    more_labels: tuple[str, ...] = ()
+    attributes: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """All true classes; none without a label."""
+        return (self.label, *self.more_labels) if self.label else ()
 
 
 @dataclass(frozen=True)
 class Inputs:
     """The sources in input order; `base` is the absolute folder that their keys start in, `passed_over` how many
-    files of the folders were no images by their name, `linked` the links to folders, which are not followed."""
+    files of the folders were no images by their name, `linked` the links to folders, which are not followed. `notes`:
+    sentences for the user on labels that are missing, doubtful or left over."""
 
     sources: tuple[Source, ...]
     base: str
     passed_over: int = 0
     linked: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -109,11 +121,16 @@ class _Entry(NamedTuple):
     absolute: str
     root: str
     folder_label: str
-    label: str = ""
+    truth: Truth = NO_TRUTH
     passed_over: bool = False
     linked: bool = False
     span: tuple[int, int] | None = None
     told: tuple[int, int] | None = None
+
+    def source(self, key: str) -> Source:
+        label, *more = self.truth.labels or ("",)
+        more_labels, attributes = tuple(more), self.truth.attributes
+        return Source(key, self.path, label, self.folder_label, self.span, self.told, more_labels, attributes)
 
 
 def find(arguments: Sequence[str], filters: Filters = Filters(), *, limit: int | None = None) -> Inputs:
@@ -134,8 +151,8 @@ def find(arguments: Sequence[str], filters: Filters = Filters(), *, limit: int |
             else:
                 images += 1
                 known = found.setdefault(entry.absolute, entry)
-                if entry.label and not known.label:
-                    found[entry.absolute] = known._replace(label=entry.label)
+                if entry.truth != known.truth:
+                    found[entry.absolute] = known._replace(truth=known.truth.joined(entry.truth))
         if not images:
             raise CamxError(_nothing(argument, skipped, linked[links:]))
         passed_over += skipped
@@ -143,7 +160,7 @@ def find(arguments: Sequence[str], filters: Filters = Filters(), *, limit: int |
     keyed: dict[str, Source] = {}
     for absolute, entry in found.items():
         key = distinct_key(image_key(absolute[start:].replace(os.sep, "/")), absolute, keyed)
-        keyed[key] = Source(key, entry.path, entry.label, entry.folder_label, entry.span, entry.told)
+        keyed[key] = entry.source(key)
     sources = list(keyed.values())
     found.clear()
     kept = [source for source in sources if not _matches(source.key, filters.exclude)] if filters.exclude else sources
@@ -191,7 +208,7 @@ def _without_tars(entries: Iterable[_Entry], filters: Filters) -> Iterator[_Entr
             yield entry._replace(
                 absolute=f"{entry.absolute}/{member.name}",
                 folder_label=os.path.basename(os.path.dirname(member.name)),
-                label=member.label or entry.label,
+                truth=Truth((member.label,)) if member.label else entry.truth,
                 passed_over=not named,
                 span=(member.offset, member.size),
                 told=(member.size, version),
@@ -241,21 +258,21 @@ def _list_file(argument: str, filters: Filters) -> Iterator[_Entry]:
         ) from error
     for row in rows:
         if row["image"]:
-            yield _listed_entry(row["image"], folder, row.get("label", ""))
+            yield _listed_entry(row["image"], folder, truth_of(row))
 
 
-def _listed_entry(path: str, folder: str, label: str = "") -> _Entry:
+def _listed_entry(path: str, folder: str, truth: Truth = NO_TRUTH) -> _Entry:
     """A path of a list: beside the list, or else in the working folder. It may be missing; its row says so."""
     if is_remote(path):
         root = path.rpartition("/")[0]
-        return _Entry(path, path, root, root.rpartition("/")[2], label, told=UNTOLD)
+        return _Entry(path, path, root, root.rpartition("/")[2], truth, told=UNTOLD)
     beside = os.path.join(folder, path)
     if not os.path.lexists(beside) and os.path.lexists(path):
         beside, folder = path, os.curdir
     absolute, root = os.path.abspath(beside), os.path.abspath(folder)
     parent = os.path.dirname(absolute)
     inside = absolute.startswith(root.rstrip(os.sep) + os.sep)
-    return _Entry(os.path.normpath(beside), absolute, root if inside else parent, os.path.basename(parent), label)
+    return _Entry(os.path.normpath(beside), absolute, root if inside else parent, os.path.basename(parent), truth)
 
 
 def _folder(argument: str, filters: Filters) -> Iterator[_Entry]:

@@ -20,6 +20,17 @@ class Prediction:
 
 
 @dataclass(frozen=True)
+class TrueClass:
+    """The true class of an image; of several, the one with the best rank. text: as the user wrote it. probability: as
+    that of a prediction. rank: its place among all classes, from 1."""
+
+    index: int
+    text: str
+    probability: float
+    rank: int
+
+
+@dataclass(frozen=True)
 class ClassMap:
     """The raw map of one method for one class: float32 h×w, any sign and scale, over what the network saw.
 
@@ -46,13 +57,18 @@ class ClassMap:
 class Explanation:
     """All that is known of one picture: its best classes, best first, and its maps, in the order asked for.
 
-    `label` is its true class, if known to the model; `correct` whether it was predicted. `problem` says why there
+    `truth` is its true class, if known to the model; `correct` whether it was predicted. `problem` says why there
     is nothing to show, or is "".
     """
 
     picture: Picture
     ranking: tuple[Prediction, ...] = ()
     maps: tuple[ClassMap, ...] = ()
-    label: int | None = None
+    truth: TrueClass | None = None
     correct: bool | None = None
     problem: str = ""
+
+    @property
+    def label(self) -> int | None:
+        """The index of the true class, if it is known."""
+        return self.truth.index if self.truth else None

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import NamedTuple, cast
 
 import numpy as np
+from PIL import Image
 
+from ..images.listing import Source
 from ..images.picture import Picture, Unreadable
 from ..maps import sketch
 from ..maps.explanation import ClassMap, Explanation
@@ -44,9 +46,12 @@ class ExplanationRenderer:
         if explanation.problem:
             return Rendered({**row, "error": explanation.problem}, files)
         row["top"] = [_prediction(one) for one in explanation.ranking]
-        if explanation.correct is not None and explanation.label is not None:
-            row |= {"correct": explanation.correct, "label_index": explanation.label}
+        if explanation.truth is not None and explanation.correct is not None:
+            truth = explanation.truth
+            row |= {"label": truth.text, "correct": explanation.correct, "label_index": truth.index}
+            row |= {"label_prob": truth.probability, "label_rank": truth.rank}
         row["seen"] = _seen(picture)
+        row["frame"] = [round(edge, 3) for edge in picture.frame]
         row["maps"] = [self._map_row(explanation, class_map, files) for class_map in explanation.maps]
         if self.thumbnail:
             row["thumb"] = output_name(THUMBNAILS, picture.source.key, ".jpg")
@@ -68,6 +73,7 @@ class ExplanationRenderer:
             "target_prob": target.probability,
             "peak": peak if np.isfinite(peak) else None,
             "area": None,
+            "grid": [*shown.values.shape],
         }
         if class_map.energies:
             map_row["energies"] = {
@@ -125,11 +131,25 @@ def _seen(picture: Picture) -> list[float]:
 def base_row(image: Picture | Unreadable) -> Row:
     """The fields that every row has: status `failed` until more is known, and no position in the input yet."""
     source, state = image.source, image.state
-    row: Row = {"image": source.key, "index": -1, "status": FAILED, "error": "", "label": source.label}
+    row = with_truth({"image": source.key, "index": -1, "status": FAILED, "error": ""}, source)
     row |= {"bytes": state.size, "mtime_ns": state.mtime_ns}
     if isinstance(image, Picture):
         row |= {"width": image.width, "height": image.height}
+        if image.canvas.size:
+            row["brightness"] = round(float(np.asarray(Image.fromarray(image.canvas).convert("L")).mean()) / 255, 5)
     return row
+
+
+def with_truth(row: Row, source: Source) -> Row:
+    """The row with the labels and attributes that the source has now."""
+    now: Row = {**row, "label": source.label}
+    now.pop("labels", None)
+    now.pop("attributes", None)
+    if source.more_labels:
+        now["labels"] = [*source.labels]
+    if source.attributes:
+        now["attributes"] = dict(source.attributes)
+    return now
 
 
 def failed_row(unreadable: Unreadable) -> Row:

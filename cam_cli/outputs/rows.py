@@ -152,11 +152,11 @@ class ImageRow(_EveryImage, total=False):
     index: Annotated[int, Range(-1, 1e15)]
     #: Why there is no map; empty for `ok`.
     error: str
-    #: True class as the user wrote it, or empty.
+    #: True class as the user wrote it, or empty. Of several, the one that the network ranks best.
     label: str
     #: All true classes of an image that has several, as the user wrote them.
     labels: list[str]
-    #: Other columns of the labels file, by their names.
+    #: Other columns of the labels file or list, by their names in lower case; empty cells are left out.
     attributes: dict[str, str]
     #: Size of the file in bytes; -1 if it is not known.
     bytes: Annotated[int, Range(-1, 1e18)]
@@ -168,7 +168,7 @@ class ImageRow(_EveryImage, total=False):
     width: Pixels
     #: Height of the upright picture, in pixels.
     height: Pixels
-    #: Mean luminance of the picture: 0 black, 1 white.
+    #: Mean luma (ITU-R 601) of the picture at the size of the overlay: 0 black, 1 white.
     brightness: Share
     #: Best classes, best first; as many as `--top-k`.
     top: list[Prediction]
@@ -176,9 +176,10 @@ class ImageRow(_EveryImage, total=False):
     correct: bool
     #: Index of the true class in the output of the network.
     label_index: Count
-    #: Probability of the true class, also if it is not among the best.
+    #: Probability of the true class, also if it is not among the best. Absent where the label was changed after the
+    #: run to a class that is not in `top`.
     label_prob: Share
-    #: Place of the true class among all classes, from 1.
+    #: Place of the true class among all classes, from 1. Absent where `label_prob` is.
     label_rank: Annotated[int, Range(1, 1e9)]
     #: What the network saw, as shares of the picture's width and height, cut at its edges: left, top, right, bottom.
     seen: Box

@@ -17,6 +17,7 @@ from ..images.picture import Decodable, load
 from ..models.catalog import load_model
 from ..options import results
 from ..outputs.journal import Row
+from ..outputs.renderer import with_truth
 from ..run_layout import ACTIVATIONS_TABLE
 from .fingerprint import common_fingerprint
 from .job import ActivationsJob, decoding_as
@@ -93,7 +94,7 @@ class ActivationsTask:
 
     def relabel(self, engine: FeatureReader, row: Row, source: Source) -> Row:
         """Feature maps do not depend on labels: only the note of it changes."""
-        return {**row, "label": source.label}
+        return with_truth(row, source)
 
     def warnings(self, engine: FeatureReader, inputs: Inputs) -> Iterable[str]:
         return ()

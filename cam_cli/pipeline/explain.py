@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from typing import Any
 
 from ..cams.engine.device_overlays import OverlayRenderer
@@ -22,7 +23,7 @@ from ..maps.colormaps import palette
 from ..maps.explanation import Explanation
 from ..models.catalog import load_model
 from ..outputs.journal import Row
-from ..outputs.renderer import ExplanationRenderer
+from ..outputs.renderer import ExplanationRenderer, with_truth
 from ..outputs.tables import table
 from ..report import thumbnail_side
 from ..run_layout import TABLE
@@ -79,7 +80,7 @@ class ExplainTask:
                 "`targets=label` needs labels. Give `labels=folder`, `labels=FILE.csv`, or an @list.csv with them."
             )
         inputs = find(job.sources, job.filters, limit=job.limit)
-        return dataclasses.replace(inputs, sources=labelled(inputs.sources, job.labels)) if job.labels else inputs
+        return labelled(inputs, job.labels) if job.labels else inputs
 
     def build_engine(self, images: int, on_step: StepCallback | None = None) -> Explainer:
         network, options = load_model(self.job.model), self.job.explain
@@ -116,16 +117,10 @@ class ExplainTask:
         options = self.job.explain
         if options.multi_label or any(target.kind == "label" for target in options.targets):
             return None
-        label = engine.label_of(source)
-        relabelled: Row = {**row, "label": source.label}
-        relabelled.pop("correct", None)
-        relabelled.pop("label_index", None)
-        if label is not None:
-            relabelled |= {"correct": row["top"][0]["index"] == label, "label_index": label}
-        return relabelled
+        return _relabelled(row, source, engine.classes_of(source))
 
     def warnings(self, engine: Explainer, inputs: Inputs) -> Iterable[str]:
-        return _unknown_labels(engine, inputs)
+        return (*inputs.notes, *_unknown_labels(engine, inputs))
 
     def _device_overlays(self, images: int) -> OverlayRenderer | None:
         """Draws the overlays of a run over so many images on the device; None where workers draw them.
@@ -146,9 +141,28 @@ class ExplainTask:
         return thumbnail_side(images) if self.job.report else 0
 
 
+def _relabelled(row: Row, source: Source, classes: Mapping[int, str]) -> Row:
+    """A finished row with other labels; of a class that is not in its `top` probability and rank are not known."""
+    now = with_truth(row, source)
+    now.pop("correct", None)
+    now.pop("label_index", None)
+    now.pop("label_prob", None)
+    now.pop("label_rank", None)
+    if not classes:
+        return now
+    known = {one["index"]: (rank, one["prob"]) for rank, one in enumerate(row["top"], 1)}
+    if row.get("label_rank") and "label_prob" in row:
+        known[row["label_index"]] = (row["label_rank"], row["label_prob"])
+    index = min(classes, key=lambda index: known[index][0] if index in known else inf)
+    now |= {"label": classes[index], "correct": row["top"][0]["index"] == index, "label_index": index}
+    if index in known:
+        now["label_rank"], now["label_prob"] = known[index]
+    return now
+
+
 def _unknown_labels(explainer: Explainer, inputs: Inputs) -> Iterator[str]:
-    labels = {source.label: source for source in inputs.sources if source.label}
-    unknown = sorted(label for label, source in labels.items() if explainer.label_of(source) is None)
+    labels = {label: Source("", "", label) for source in inputs.sources for label in source.labels}
+    unknown = sorted(label for label, source in labels.items() if not explainer.classes_of(source))
     if unknown:
         shown = ", ".join(unknown[:3]) + (" …" if len(unknown) > 3 else "")
         yield f"{len(unknown)} labels are no class of the model ({shown}); `correct` stays empty for them."

@@ -35,7 +35,8 @@ def pending_sources(
         if not _still_true(source, row, folder):
             continue
         now: Row = {**row, "index": index}
-        current = now if row["label"] == source.label else relabel(now, source)
+        same = row.get("labels", [row["label"]]) == [*(source.labels or ("",))]
+        current = _with_attributes(now, source) if same else relabel(now, source)
         if current is None:
             continue
         if current != row:
@@ -48,6 +49,13 @@ def pending_sources(
         progress.add(current)
     folder.append(renewed)
     return [source for source in own if source.key not in done]
+
+
+def _with_attributes(row: Row, source: Source) -> Row:
+    now: Row = {**row, "attributes": dict(source.attributes)}
+    if not source.attributes:
+        del now["attributes"]
+    return now
 
 
 def _known(sources: Sequence[Source], folder: OutputFolder, shard: Shard | None) -> Iterator[tuple[int, Source, Row]]:

@@ -164,10 +164,11 @@ class Explainer:
         }
 
     def _explain_batch(self, pictures: Sequence[Picture], inputs: Tensor) -> list[Explanation]:
-        labels = [self.label_of(picture.source) for picture in pictures]
         traced = self._traces(inputs)
         logits = traced[0].logits
         scores = self._reader.scores(logits)
+        truths = [self._reader.truth(scores, i, picture.source) for i, picture in enumerate(pictures)]
+        labels = [truth.index if truth else None for truth in truths]
         classes = target_classes(self._targets, scores, labels)
         maps = {name: one.cpu() for name, one in self._maps(traced, as_columns(classes, logits)).items()}
         finite = torch.isfinite(logits).all(1).tolist()
@@ -183,7 +184,7 @@ class Explainer:
                 predictions = self._reader.predictions(scores, i, classes[i])
                 of_image = [one for name in maps for one in self._class_maps(name, maps[name], i, predictions)]
                 correct = None if labels[i] is None else labels[i] in scores.predicted(i)
-                explanations.append(Explanation(picture, ranking, tuple(of_image), labels[i], correct))
+                explanations.append(Explanation(picture, ranking, tuple(of_image), truths[i], correct))
         return explanations
 
     def _class_maps(self, name: str, maps: Maps, image: int, predictions: Sequence[Prediction]) -> Iterator[ClassMap]:
@@ -216,10 +217,12 @@ class Explainer:
         maps = {"class": sum(target.top for target in self._targets), "image": 1, "concept": CONCEPTS}
         return sum(maps[METHODS[name].per] for name in self.options.methods)
 
-    def label_of(self, source: Source) -> int | None:
-        """Returns the class that a source's label means to this network; None without a label, or if it has none."""
-        return self._reader.label_of(source)
+    def classes_of(self, source: Source) -> dict[int, str]:
+        """Returns the classes that a source's labels mean to this network, and the text of each label."""
+        return self._reader.classes_of(source)
 
 
 def _no_label(source: Source) -> str:
+    if len(source.labels) > 1:
+        return f"its labels {', '.join(map(repr, source.labels))} are no classes of the model"
     return f"its label {source.label!r} is no class of the model" if source.label else "it has no label to explain"

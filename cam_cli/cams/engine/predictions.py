@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...errors import CamxError
+from ...images.label_table import BETWEEN_LABELS
 from ...images.listing import Source
-from ...maps.explanation import Prediction
+from ...maps.explanation import Prediction, TrueClass
 from ...models.classes import ClassNames
 
 if TYPE_CHECKING:
@@ -71,11 +72,31 @@ class ClassReader:
         probabilities = scores.probabilities[image]
         return tuple(Prediction(index, self.classes[index], float(probabilities[index])) for index in classes)
 
-    def label_of(self, source: Source) -> int | None:
-        """Returns the class that a source's label means to this network; None without a label, or if it has none."""
-        if not source.label:
+    def truth(self, scores: Scores, image: int, source: Source) -> TrueClass | None:
+        """Returns the true class of one image, of several the one with the best rank; None where none is known."""
+        texts = self.classes_of(source)
+        if not texts:
             return None
+        places = {int((scores.ranking[image] == index).nonzero()[0, 0]): index for index in texts}
+        place = min(places)
+        index = places[place]
+        return TrueClass(index, texts[index], float(scores.probabilities[image, index]), place + 1)
+
+    def classes_of(self, source: Source) -> dict[int, str]:
+        """Returns the classes that a source's labels mean to this network, and the text of each label."""
+        whole = BETWEEN_LABELS.join(source.labels)
+        # A class may have the sign between labels in its own name.
+        if len(source.labels) > 1 and (index := self._index_of(whole)) is not None:
+            return {index: whole}
+        found: dict[int, str] = {}
+        for text in source.labels:
+            index = self._index_of(text)
+            if index is not None:
+                found.setdefault(index, text)
+        return found
+
+    def _index_of(self, text: str) -> int | None:
         try:
-            return self.classes.index(source.label, self.count)
+            return self.classes.index(text, self.count)
         except CamxError:
             return None

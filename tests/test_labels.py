@@ -1,0 +1,164 @@
+"""Labels and the other columns of their table: what travels into the rows of a run."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from cam_cli.distributed.actor import packed, unpacked
+from cam_cli.images.labels import labelled
+from cam_cli.images.listing import find
+
+from .conftest import TINY
+
+Camx = Callable[..., int]
+
+
+def rows_of(out: Path = Path("camx-out")) -> dict[str, dict[str, Any]]:
+    """The last row of each image."""
+    rows = [json.loads(line) for line in (out / "manifest.jsonl").read_text("utf-8").splitlines()]
+    return {row["image"]: row for row in rows}
+
+
+def written(path: Path, *lines: str) -> Path:
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+    return path
+
+
+def test_other_columns_of_the_labels_file_are_attributes(camx: Camx, images: Path, tmp_path: Path) -> None:
+    table = written(tmp_path / "l.csv", "image,label,Sex,site", "cat/0.jpg,3,f,Rome", "cat/1.png,4,m,", "dog/5.png,,f,")
+    assert camx("explain", images, *TINY, "--labels", table) == 0
+    rows = rows_of()
+    assert rows["cat/0.jpg"]["attributes"] == {"sex": "f", "site": "Rome"}
+    assert rows["cat/1.png"]["attributes"] == {"sex": "m"}
+    assert (rows["dog/5.png"]["attributes"], rows["dog/5.png"]["label"]) == ({"sex": "f"}, "")
+    assert "attributes" not in rows["cat/2.jpg"]
+
+
+def test_other_columns_of_a_list_are_attributes_also_of_images_that_fail(camx: Camx, images: Path) -> None:
+    listed = written(images / "l.csv", "image,label,sex", "cat/0.jpg,3,f", "none.jpg,4,m")
+    assert camx("explain", f"@{listed}", *TINY) == 1
+    assert {image: row["attributes"] for image, row in rows_of().items()} == {
+        "cat/0.jpg": {"sex": "f"},
+        "none.jpg": {"sex": "m"},
+    }
+    assert camx("activations", f"@{listed}", *TINY, "-o", "maps") == 1
+    assert rows_of(Path("maps"))["cat/0.jpg"]["attributes"] == {"sex": "f"}
+
+
+def test_an_audit_needs_nothing_but_the_labels_file(
+    camx: Camx, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = [str(path.relative_to(images)) for path in sorted(images.rglob("*.*"))]
+    lines = [f"{name},{place % 2},{'f' if place < 3 else 'm'}" for place, name in enumerate(names)]
+    table = written(tmp_path / "l.csv", "image,label,sex", *lines)
+    assert camx("explain", images, *TINY, "--labels", table) == 0
+    capsys.readouterr()
+    assert camx("audit", "camx-out", "--by", "sex", "--json") == 0
+    groups = (Path("camx-out") / "audit" / "groups.csv").read_text("utf-8").splitlines()
+    found = {line.split(",")[1]: line.split(",")[2] for line in groups if line.startswith("sex,")}
+    assert found == {"f": "3", "m": "4"}
+
+
+def test_changed_attributes_are_noted_without_explaining_again(
+    camx: Camx, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ("explain", images, *TINY, "--target", "label", "--labels")
+    first = written(tmp_path / "1.csv", "image,label,sex", *(f"cat/{name},3,f" for name in ("0.jpg", "1.png")))
+    second = written(tmp_path / "2.csv", "image,label,site", "cat/0.jpg,3,Rome", "cat/1.png,3,")
+    assert camx(*argv, first) == 1
+    capsys.readouterr()
+    assert camx(*argv, second, "--json") == 1
+    assert json.loads(capsys.readouterr().out)["skipped"] == 2
+    rows = rows_of()
+    assert rows["cat/0.jpg"]["attributes"] == {"site": "Rome"}
+    assert "attributes" not in rows["cat/1.png"]
+
+
+def test_several_labels_of_one_image(camx: Camx, images: Path, tmp_path: Path) -> None:
+    table = written(tmp_path / "l.csv", "image,label", "cat/0.jpg,3|x", "cat/1.png,5", "cat/1.png,6", "cat/2.jpg,3|4|5")
+    assert camx("explain", images, *TINY, "--labels", table, "--top-k", 1000) == 0
+    rows = rows_of()
+    assert rows["cat/0.jpg"]["labels"] == ["3", "x"]
+    assert rows["cat/1.png"]["labels"] == ["5", "6"]
+    row = rows["cat/2.jpg"]
+    best = next(one for one in row["top"] if one["index"] in (3, 4, 5))
+    assert (row["label_index"], row["label"], row["label_prob"]) == (best["index"], str(best["index"]), best["prob"])
+    assert "labels" not in rows["dog/5.png"]
+
+
+def test_one_of_several_labels_is_enough_to_be_correct(camx: Camx, images: Path, tmp_path: Path) -> None:
+    assert camx("explain", images, *TINY) == 0
+    best = rows_of()["cat/0.jpg"]["top"][0]["index"]
+    table = written(tmp_path / "l.csv", "image,label", f"cat/0.jpg,{(best + 1) % 1000}|{best}")
+    assert camx("explain", images, *TINY, "--labels", table) == 0  # notes it in the row
+    noted = rows_of()["cat/0.jpg"]
+    assert camx("explain", images, *TINY, "--labels", table, "-o", "new") == 0
+    for row in (noted, rows_of(Path("new"))["cat/0.jpg"]):
+        assert (row["correct"], row["label_index"], row["label_rank"]) == (True, best, 1)
+        assert row["label"] == str(best)
+
+
+def test_probability_and_rank_of_the_true_class(camx: Camx, images: Path, tmp_path: Path) -> None:
+    assert camx("explain", images, *TINY, "--top-k", 1000, "-o", "all") == 0
+    ranking = rows_of(Path("all"))["cat/0.jpg"]["top"]
+    last, second, third = ranking[-1], ranking[1], ranking[2]
+    table = written(tmp_path / "l.csv", "image,label", f"cat/0.jpg,{last['index']}")
+    assert camx("explain", images, *TINY, "--labels", table) == 0
+    row = rows_of()["cat/0.jpg"]
+    assert (row["label_rank"], row["label_prob"], row["correct"]) == (1000, last["prob"], False)
+    # Another label on resume: known from the best classes, or not known.
+    table = written(tmp_path / "l.csv", "image,label", f"cat/0.jpg,{second['index']}")
+    assert camx("explain", images, *TINY, "--labels", table) == 0
+    row = rows_of()["cat/0.jpg"]
+    assert (row["label_rank"], row["label_index"]) == (2, second["index"])
+    assert row["label_prob"] == pytest.approx(second["prob"])
+    table = written(tmp_path / "l.csv", "image,label", f"cat/0.jpg,{ranking[500]['index']}")
+    assert camx("explain", images, *TINY, "--labels", table) == 0
+    row = rows_of()["cat/0.jpg"]
+    assert row["label_index"] == ranking[500]["index"]
+    assert not {"label_rank", "label_prob"} & row.keys()
+    assert third["index"] != second["index"]
+
+
+def test_rows_say_where_the_map_lies_and_how_bright_the_picture_is(camx: Camx, tmp_path: Path) -> None:
+    for name, level in (("black", 0), ("grey", 51), ("white", 255)):
+        Image.new("RGB", (200, 100), (level,) * 3).save(tmp_path / f"{name}.png")
+    argv = ("explain", *(tmp_path / f"{name}.png" for name in ("black", "grey", "white")), *TINY)
+    camx(*argv, "--crop-mode", "border", "--crop-pct", 1)
+    rows = rows_of()
+    assert [rows[f"{name}.png"]["brightness"] for name in ("black", "grey", "white")] == [0, 0.2, 1]
+    row = rows["grey.png"]
+    # The network saw a square around the picture, as wide as it.
+    assert row["frame"] == [0, -50, 200, 150]
+    assert row["seen"] == pytest.approx([0, 0, 1, 1], abs=0.01)
+    assert row["maps"][0]["grid"] == [5, 5]
+
+
+def test_a_labels_file_that_says_more_than_there_are_images(images: Path, tmp_path: Path) -> None:
+    table = written(
+        tmp_path / "l.csv",
+        *("image,label,sex", "cat/0.jpg,3,f", "cat/0.jpg,4,f", "cat/1.png,3,f", "cat/1.png,3,m"),
+        *(f"gone/{number}.jpg,3,f" for number in range(5)),
+    )
+    found = labelled(find([str(images)]), str(table))
+    left, several, denied = found.notes
+    assert "5 images of" in left
+    assert "(gone/0.jpg, gone/1.jpg, gone/2.jpg …)" in left
+    assert "1 images have rows with different labels" in several
+    assert "cat/0.jpg: 3, 4" in several
+    assert "1 images have rows with different attributes" in denied
+    assert dict(found.sources[1].attributes) == {"sex": "f"}
+
+
+def test_sources_travel_whole(images: Path) -> None:
+    listed = written(images / "l.csv", "image,label,sex", "cat/0.jpg,3|4,f", "cat/1.png,,")
+    for source in find([f"@{listed}"]).sources:
+        assert unpacked(packed(7, source)) == (7, source)
+        assert pickle.loads(pickle.dumps(source)) == source
