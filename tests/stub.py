@@ -17,6 +17,7 @@ from cam_cli.cams.tracing.replay import StepCallback
 from cam_cli.images.geometry import Frame
 from cam_cli.images.listing import Inputs, Source, find
 from cam_cli.images.picture import Decodable, Picture, Unreadable, file_state
+from cam_cli.models.classes import ClassNames
 from cam_cli.models.options import ModelSpec
 from cam_cli.outputs.journal import OK, Row
 from cam_cli.outputs.renderer import Rendered, base_row
@@ -69,7 +70,7 @@ def rendered(result: Result) -> Rendered:
 
 
 def engine() -> Any:
-    network = SimpleNamespace(name="stub", weights="none")
+    network = SimpleNamespace(name="stub", weights="none", classes=ClassNames())
     layer = SimpleNamespace(name="layer", reason="", layout="1×1")
     return SimpleNamespace(
         network=network, layers=(layer,), device=torch.device("cpu"), precision="fp32", compiled=False

@@ -162,3 +162,13 @@ def test_sources_travel_whole(images: Path) -> None:
     for source in find([f"@{listed}"]).sources:
         assert unpacked(packed(7, source)) == (7, source)
         assert pickle.loads(pickle.dumps(source)) == source
+
+
+def test_a_run_lists_the_classes_of_its_network(camx: Camx, images: Path, tmp_path: Path) -> None:
+    assert camx("explain", images, "--model", "demo", "--device", "cpu", "--limit", 1) == 0
+    record = json.loads(Path("camx-out/run.json").read_text("utf-8"))
+    assert record["classes"][rows_of()["cat/0.jpg"]["top"][0]["index"]] == rows_of()["cat/0.jpg"]["top"][0]["name"]
+    assert len(record["classes"]) == 12
+    assert "classes" not in record["plan"]
+    assert camx("explain", images, *TINY, "--model-arg", "num_classes=3", "--limit", 1, "-o", "nameless") == 0
+    assert "classes" not in json.loads(Path("nameless/run.json").read_text("utf-8"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -48,7 +49,8 @@ class Engine(Protocol):
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run will do: known before the first image is decoded. `skipped` images are done already."""
+    """What a run will do: known before the first image is decoded. `skipped` images are done already; `classes` are the
+    names of the network's classes, or none."""
 
     images: int
     skipped: int
@@ -62,6 +64,7 @@ class Plan:
     precision: str
     output: str
     compiled: bool = False
+    classes: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, engine: Engine, inputs: Inputs, output: str, skipped: int = 0) -> Plan:
@@ -79,7 +82,12 @@ class Plan:
             precision=engine.precision,
             output=output,
             compiled=engine.compiled,
+            classes=network.classes.two_sided().names,
         )
+
+    def as_dict(self) -> dict[str, Any]:
+        """All but the names of the classes, of which there may be thousands."""
+        return {name: value for name, value in dataclasses.asdict(self).items() if name != "classes"}
 
 
 @dataclass

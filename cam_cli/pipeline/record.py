@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Mapping
 from typing import Any, cast
@@ -19,10 +18,12 @@ def record(job: RunOptions, fingerprint: Mapping[str, Any], summary: Summary) ->
     content: dict[str, Any] = {
         **summary.as_dict(),
         "command": job.command,
-        "plan": dataclasses.asdict(summary.plan),
+        "plan": summary.plan.as_dict(),
         **recorded(job),
         "fingerprint": dict(fingerprint),
         "versions": versions(),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
+    if summary.plan.classes:
+        content["classes"] = list(summary.plan.classes)
     return cast(RunRecord, content)

@@ -88,7 +88,7 @@ class FollowedRun(_Followed):
         # The folder is ours now and says what its results depend on.
         record = RunFolder.read(self._output).record
         job = recorded(self._job)["job"]
-        self._begin({"fingerprint": record["fingerprint"], "plan": dataclasses.asdict(plan), "job": job})
+        self._begin({"fingerprint": record["fingerprint"], "plan": plan.as_dict(), "job": job})
 
     def advanced(self, progress: Progress) -> None:
         self._observer.advanced(progress)
