@@ -15,10 +15,12 @@ from torch import nn
 from ..errors import CamxError
 from ..images.geometry import Preprocessing
 from .checkpoint_metadata import architecture_of, class_names_of
-from .checkpoints import Checkpoint, matched, read_checkpoint
+from .checkpoints import Checkpoint, read_checkpoint
 from .classes import ClassNames, checked, read_class_names
+from .fitting import HEAD_ACTIVATION, Fitted, fitted
 from .gap import GapDescription, GapNetwork
 from .libraries import Architecture
+from .matching import matched, mismatch
 from .names import DEMO, DEMO_FILE, find_architecture, is_name
 from .options import ModelSpec, PreprocessingOptions
 from .preprocessing import overridden
@@ -29,7 +31,8 @@ class Network:
     """A network in evaluation mode with all that belongs to it.
 
     `weights` says where they came from; `digest` is the SHA-256 of all parameters and buffers; `args` are those
-    that the architecture was built with.
+    that the architecture was built with. `notes`: one line on each thing that was read from the weights themselves.
+    `idle_tensors`: tensors of the file that play no part in the scores.
     """
 
     module: nn.Module
@@ -39,6 +42,8 @@ class Network:
     weights: str = ""
     digest: str = ""
     args: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    idle_tensors: tuple[str, ...] = ()
 
     def replica(self) -> Network:
         """The same network on modules of its own, whose weights are the same memory: hooks on one are not on the other.
@@ -103,8 +108,8 @@ def load_model(spec: ModelSpec | str) -> Network:
     else:
         architecture = find_architecture(spec.name)
     torch.manual_seed(spec.seed)
-    module, args, weights = _build(architecture, spec, checkpoint)
-    module.eval()
+    found, weights = _build(architecture, spec, checkpoint)
+    module, args = found.module.eval(), found.args
     count = _class_count(module)
     if count <= 0:
         raise CamxError(f"{architecture} with these arguments has no classifier. camx explains classifiers.")
@@ -116,6 +121,8 @@ def load_model(spec: ModelSpec | str) -> Network:
         weights=weights,
         digest=digest(module),
         args=args,
+        notes=found.notes,
+        idle_tensors=(*found.idle, *(checkpoint.beside if checkpoint else ())),
     )
 
 
@@ -125,13 +132,16 @@ def _gap_network(description: GapDescription, spec: ModelSpec, checkpoint: Check
     args = {**description.model_args, **spec.args}
     backbone = architecture.build(pretrained=False, num_classes=None, args=args)
     module = GapNetwork(backbone, description.head, len(description.classes))
-    tensors, _ = matched(checkpoint, module.state_dict())
-    if wrong := _wrong_shapes(tensors, module):
+    match = matched(checkpoint.tensors, module.state_dict(), path=checkpoint.path)
+    if match.wrong:
         raise CamxError(
-            f"The checkpoint {checkpoint.path!r} does not fit {architecture} any more: {wrong[0]!r} has another shape. "
-            "Leave `model_arg` out."
+            f"The checkpoint {checkpoint.path!r} does not fit {architecture} any more: {match.wrong[0]!r} has another "
+            "shape.",
+            "Leave `model_arg` out.",
         )
-    module.load_state_dict(tensors, strict=False)
+    if not match.complete:
+        raise mismatch(checkpoint, match, module.state_dict(), str(architecture))
+    module.load_state_dict(match.tensors, strict=False)
     trained = description.preprocessing
     own = overridden(trained, spec.preprocessing)
     fixed = description.head.layer.layout.kind not in ("NCHW", "NHWC") or architecture.resized_args(backbone, 0)
@@ -155,54 +165,22 @@ def digest(module: nn.Module) -> str:
     return sha.hexdigest()
 
 
-def _build(
-    architecture: Architecture, spec: ModelSpec, checkpoint: Checkpoint | None
-) -> tuple[nn.Module, Mapping[str, Any], str]:
-    """The module with its weights, the arguments it was built with, and where the weights came from."""
+def _build(architecture: Architecture, spec: ModelSpec, checkpoint: Checkpoint | None) -> tuple[Fitted, str]:
+    """The network with its weights, and where they came from."""
     pretrained = spec.pretrained and checkpoint is None
     args: Mapping[str, Any] = dict(spec.args)
-    module = architecture.build(pretrained=pretrained, num_classes=None, args=args)
     if spec.preprocessing.image_size:
+        known = {key: value for key, value in args.items() if key != HEAD_ACTIVATION}
+        module = architecture.build(pretrained=pretrained, num_classes=None, args=known)
         resized = architecture.resized_args(module, spec.preprocessing.image_size)
         if resized and not set(resized) & set(args):
             args = {**args, **resized}
-            module = architecture.build(pretrained=pretrained, num_classes=None, args=args)
     if checkpoint is None:
-        return module, args, f"pretrained {architecture}" if pretrained else f"random, seed {spec.seed}"
-    module, prefix = _with_weights(architecture, module, checkpoint, args)
-    taken = [checkpoint.key] * bool(checkpoint.key) + [f"without {prefix}"] * bool(prefix)
-    return module, args, checkpoint.path + (f" [{', '.join(taken)}]" if taken else "")
-
-
-def _with_weights(
-    architecture: Architecture, module: nn.Module, checkpoint: Checkpoint, args: Mapping[str, Any]
-) -> tuple[nn.Module, str]:
-    """The module with the checkpoint's weights, its head as large as theirs, and the prefix of their names."""
-    tensors, prefix = matched(checkpoint, module.state_dict())
-    wrong = _wrong_shapes(tensors, module)
-    counts = {tensors[name].shape[0] if tensors[name].dim() else 0 for name in wrong}
-    if wrong and len(counts) == 1 and "num_classes" not in args:
-        try:
-            resized = architecture.build(pretrained=False, num_classes=counts.pop(), args=args)
-        except (CamxError, RuntimeError):
-            resized = module
-        if not _wrong_shapes(tensors, resized):
-            module, wrong = resized, []
-    if wrong:
-        name = wrong[0]
-        want, have = tuple(module.state_dict()[name].shape), tuple(tensors[name].shape)
-        raise CamxError(
-            f"The checkpoint {checkpoint.path!r} does not fit {architecture}: {name!r} is {have}, the model has {want}"
-            f"{f' (and {len(wrong) - 1} more)' if len(wrong) > 1 else ''}. "
-            "Give the `model` and `model_arg` it was trained as."
-        )
-    module.load_state_dict(tensors, strict=False)
-    return module, prefix
-
-
-def _wrong_shapes(tensors: Mapping[str, torch.Tensor], module: nn.Module) -> list[str]:
-    own = module.state_dict()
-    return [name for name, tensor in tensors.items() if name not in own or tensor.shape != own[name].shape]
+        module = architecture.build(pretrained=pretrained, num_classes=None, args=args)
+        return Fitted(module, args), f"pretrained {architecture}" if pretrained else f"random, seed {spec.seed}"
+    found = fitted(architecture, args, spec, checkpoint)
+    taken = [checkpoint.key] * bool(checkpoint.key) + [f"without {found.prefix}"] * bool(found.prefix)
+    return found, checkpoint.path + (f" [{', '.join(taken)}]" if taken else "")
 
 
 def _class_count(module: nn.Module) -> int:

@@ -111,6 +111,16 @@ class ModelSpec:
         str | None,
         Flag("Names of the classes: text, one per line, or JSON.", panel=MODEL, results=True, example="names.txt"),
     ] = None
+    ignore_tensors: Annotated[
+        tuple[str, ...],
+        Flag(
+            "Tensors of the checkpoint that may be left over, a GLOB such as 'aux.*'. Repeatable.",
+            panel=MODEL,
+            repeatable=True,
+            results=True,
+            example="aux.*",
+        ),
+    ] = ()
     ema: Annotated[
         bool | None,
         Flag(

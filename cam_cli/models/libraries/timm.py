@@ -64,7 +64,7 @@ class TimmModel:
         from timm.data import resolve_model_data_config
 
         config = resolve_model_data_config(network)
-        size = tuple(config["input_size"][1:])
+        size = _pair(args.get("img_size")) or tuple(config["input_size"][1:])
         channels = int(args.get("in_chans", config["input_size"][0]))
         return resolved(
             options,
@@ -96,6 +96,15 @@ class TimmModel:
 def timm_names() -> tuple[str, ...]:
     timm = import_timm()
     return tuple(timm.list_models())
+
+
+def _pair(size: object) -> tuple[int, int] | None:
+    """Height and width of an `img_size`; None for anything else."""
+    if isinstance(size, int):
+        return size, size
+    if isinstance(size, (tuple, list)) and len(size) == 2 and all(isinstance(side, int) for side in size):
+        return size[0], size[1]
+    return None
 
 
 def _created(name: str, pretrained: bool, args: Mapping[str, Any]) -> nn.Module:

@@ -1,0 +1,145 @@
+"""The weights of a checkpoint in a network built as the tensors describe it, every one of them accounted for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..errors import CamxError
+from .checkpoints import Checkpoint
+from .heads import rebuilt_head
+from .inferred import proposals
+from .libraries import Architecture
+from .matching import Match, matched, mismatch
+from .options import ModelSpec
+from .renamed import renamings
+from .weights import Tensors
+
+#: Arguments of camx itself among those for the architecture.
+HEAD_ACTIVATION = "head_activation"
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A network with the weights of a checkpoint.
+
+    args: those it was built with. prefix: what was taken off the names. notes: one line on each thing that was read
+    from the tensors or rebuilt. idle: tensors that play no part in the scores. inferred: arguments read from tensors.
+    """
+
+    module: nn.Module
+    args: Mapping[str, Any]
+    prefix: str = ""
+    notes: tuple[str, ...] = ()
+    idle: tuple[str, ...] = ()
+    inferred: Mapping[str, Any] = field(default_factory=dict)
+
+
+def fitted(architecture: Architecture, args: Mapping[str, Any], spec: ModelSpec, checkpoint: Checkpoint) -> Fitted:
+    """The network that the checkpoint fits, with its weights.
+
+    Names are tried as they stand, then as positions of the network's parts, then as the filters of timm rename them.
+    Raises `CamxError` for tensors that are missing, left over, or of other shapes.
+    """
+    activation = str(args.get(HEAD_ACTIVATION, ""))
+    own = {key: value for key, value in args.items() if key != HEAD_ACTIVATION}
+    module = architecture.build(pretrained=False, num_classes=None, args=own)
+    trial = _Trial(architecture, spec, checkpoint, own, activation)
+    first: Match | None = None
+    for tensors, note in renamings(checkpoint.tensors, module):
+        found = trial.run(module, tensors, note)
+        if isinstance(found, Fitted):
+            return found
+        first = first or found
+        # A head may have been exchanged in the attempt.
+        module = architecture.build(pretrained=False, num_classes=None, args=own)
+    assert first is not None
+    raise mismatch(checkpoint, first, module.state_dict(), str(architecture))
+
+
+@dataclass(frozen=True)
+class _Trial:
+    architecture: Architecture
+    spec: ModelSpec
+    checkpoint: Checkpoint
+    args: Mapping[str, Any]
+    activation: str
+
+    def run(self, module: nn.Module, tensors: Tensors, note: str) -> Fitted | Match:
+        """The network with these tensors, or what does not fit."""
+        match = self._match(module, tensors)
+        args: Mapping[str, Any] = self.args
+        inferred: dict[str, Any] = {}
+        for _ in range(4):
+            if match.complete:
+                break
+            better = self._better(module, match, tensors, {**args, **inferred})
+            if better is None:
+                break
+            module, match, change = better
+            inferred |= change
+        notes = [note] * bool(note)
+        if inferred:
+            notes.append("read from the tensors: " + ", ".join(f"{k}={v}" for k, v in inferred.items()))
+        loaded = match.tensors
+        if not match.complete:
+            rebuilt = rebuilt_head(module, match, self.activation) if match.tensors else None
+            if rebuilt is None:
+                return match
+            module, loaded = rebuilt.module, rebuilt.tensors
+            notes.append(rebuilt.note)
+            _strictly(module, loaded)
+            _check_forward(module, self.checkpoint.path, rebuilt.note)
+        else:
+            _strictly(module, loaded)
+        return Fitted(module, {**args, **inferred}, match.prefix, tuple(notes), match.idle, inferred)
+
+    def _match(self, module: nn.Module, tensors: Tensors) -> Match:
+        spec, path = self.spec, self.checkpoint.path
+        return matched(tensors, module.state_dict(), path=path, ignored=spec.ignore_tensors, ema=spec.ema)
+
+    def _better(
+        self, module: nn.Module, match: Match, tensors: Tensors, args: Mapping[str, Any]
+    ) -> tuple[nn.Module, Match, dict[str, Any]] | None:
+        """The first change of the arguments under which more tensors fit."""
+        if not match.tensors:
+            return None
+        for change in proposals(module, match):
+            if set(change) & set(args):
+                continue
+            try:
+                other = self.architecture.build(pretrained=False, num_classes=None, args={**args, **change})
+            except (CamxError, RuntimeError, MemoryError):
+                continue
+            found = self._match(other, tensors)
+            if found.problems < match.problems:
+                return other, found, change
+        return None
+
+
+def _strictly(module: nn.Module, tensors: Tensors) -> None:
+    """Load all of them. What a match has found to be complete leaves nothing but what a network computes itself."""
+    module.load_state_dict(tensors, strict=False)
+
+
+def _check_forward(module: nn.Module, path: str, note: str) -> None:
+    """Raise `CamxError` where a network with a rebuilt head cannot run."""
+    config = getattr(module, "pretrained_cfg", None) or {}
+    size = config.get("input_size", (3, 224, 224))[1:]
+    side = getattr(module, "image_size", None)
+    first = next((p for p in module.parameters() if p.dim() == 4), None)
+    channels = first.shape[1] if first is not None else 3
+    picture = torch.zeros(1, channels, *((side, side) if isinstance(side, int) else size))
+    try:
+        with torch.no_grad():
+            module.eval()(picture)
+    except Exception as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise CamxError(
+            f"The network of {path!r} does not run with the head that its tensors describe ({note}): {reason}.",
+            "Give your own code, `model=my_module.py:build`.",
+        ) from error

@@ -1,0 +1,190 @@
+"""The tensors of a checkpoint under the names of a network, and what becomes of those that have no place in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+import torch
+
+from ..errors import CamxError
+from .checkpoints import Checkpoint
+from .weights import Tensors
+
+#: Buffers that a network computes when it is built: absent or present, they change nothing.
+_COMPUTED = ("num_batches_tracked", "relative_position_index", "attn_mask", "position_ids", "relative_coords_table")
+#: Counters and placeholders that tools leave in a state dict; none of them is part of a forward.
+_COUNTERS = ("n_averaged", "total_ops", "total_params", "dummy_param", "device_indicator", "global_step")
+_METRIC = re.compile(r"(^|[._])(metrics?|acc|accuracy|auroc|auc|f1|f1_?score|confmat|confusion_matrix|recall)([._]|$)")
+_LOSS = re.compile(r"(^|[._])(loss|loss_fn|loss_func|loss_function|criterion|objective)([._]|\d|$)|loss[._]")
+_AVERAGED = re.compile(r"(^|[._])(ema|.*_ema|ema_.*|swa|averaged.*)([._]|$)")
+
+
+@dataclass(frozen=True)
+class Match:
+    """`tensors`: under the names of the network. `prefix`: what was taken off the names in the file.
+
+    missing: names of the network without a tensor. inside: tensors under the prefix that the network has no place
+    for. outside: those under other prefixes, with full names. idle: names in the file of tensors that play no part in
+    the scores. wrong: names whose shapes differ.
+    """
+
+    tensors: Tensors
+    prefix: str
+    missing: tuple[str, ...]
+    inside: Tensors
+    outside: Tensors
+    idle: tuple[str, ...]
+    wrong: tuple[str, ...]
+
+    @property
+    def complete(self) -> bool:
+        return not (self.missing or self.inside or self.outside or self.wrong)
+
+    @property
+    def problems(self) -> int:
+        """How many tensors do not fit."""
+        return len(self.missing) + len(self.inside) + len(self.outside) + len(self.wrong)
+
+
+def matched(
+    tensors: Tensors,
+    expected: Mapping[str, torch.Tensor],
+    *,
+    path: str,
+    ignored: Collection[str] = (),
+    ema: bool | None = None,
+) -> Match:
+    """Compares the tensors of the file at `path` with a network's `state_dict()`. Nothing is loaded.
+
+    ignored: globs of names in the file that the user vouches for. ema: which of two copies under different prefixes,
+    the averaged one (None, True) or the other. Raises `CamxError` where two networks in the file fit as well.
+    """
+    prefix, others = _prefix(tensors, expected, path, ema)
+    found: Tensors = {}
+    inside: Tensors = {}
+    outside: Tensors = {}
+    idle: list[str] = []
+    for name, tensor in tensors.items():
+        own = name.removeprefix(prefix)
+        if name.startswith(prefix) and own in expected:
+            found[own] = tensor
+        elif _vouched(name, own, ignored) or is_idle(name, tensor) or name.startswith(others):
+            idle.append(name)
+        elif name.startswith(prefix):
+            inside[own] = tensor
+        else:
+            outside[name] = tensor
+    missing = tuple(n for n in expected if n not in found and not n.endswith(_COMPUTED))
+    wrong = tuple(n for n, t in found.items() if t.shape != expected[n].shape)
+    return Match(found, prefix, missing, inside, outside, tuple(idle), wrong)
+
+
+def _vouched(name: str, own: str, globs: Collection[str]) -> bool:
+    return any(fnmatchcase(name, glob) or fnmatchcase(own, glob) for glob in globs)
+
+
+def is_idle(name: str, tensor: torch.Tensor) -> bool:
+    """Whether a tensor is known to be no part of a forward: counters, class weights of a loss, states of metrics."""
+    last = name.rpartition(".")[2]
+    if last in _COMPUTED or last in _COUNTERS or tensor.numel() == 0:
+        return True
+    if _LOSS.search(name) and tensor.dim() <= 1:
+        return True
+    return bool(_METRIC.search(name)) and (tensor.dim() <= 1 or not tensor.is_floating_point())
+
+
+def _prefix(
+    tensors: Tensors, expected: Mapping[str, torch.Tensor], path: str, ema: bool | None
+) -> tuple[str, tuple[str, ...]]:
+    """The prefix (`module.`, `model.`, `backbone.` …) under which most names fit, and those of other copies.
+
+    Raises `CamxError` where two prefixes fit as well and neither is an average of the other.
+    """
+    fitting, most = [""], sum(name in expected for name in tensors)
+    for prefix in _prefixes(tensors, expected):
+        hits = sum(n.startswith(prefix) and n.removeprefix(prefix) in expected for n in tensors)
+        if hits > most:
+            fitting, most = [], hits
+        if hits == most and most:
+            fitting.append(prefix)
+    if len(fitting) == 1:
+        return fitting[0], ()
+    if most <= len(expected) // 2:  # the blocks of one network have the same names, too
+        return "", ()
+    averaged = [prefix for prefix in fitting if _AVERAGED.search(prefix)]
+    plain = [prefix for prefix in fitting if prefix not in averaged]
+    wanted = plain if ema is False else averaged
+    if len(wanted) == 1 and len(fitting) == 2:
+        return wanted[0], tuple(prefix for prefix in fitting if prefix != wanted[0])
+    raise CamxError(
+        f"The checkpoint {path!r} holds several networks ({', '.join(map(repr, fitting))}).",
+        f"Save the one to be explained on its own, or leave the other out: `ignore_tensors={fitting[-1]}*`.",
+    )
+
+
+def _prefixes(tensors: Tensors, expected: Mapping[str, torch.Tensor]) -> list[str]:
+    """What stands in the checkpoint before some names of the network, taken from its beginning and its end."""
+    names = list(expected)
+    some = {*names[:2], *names[-2:], *names[len(names) // 2 : len(names) // 2 + 2]}
+    return sorted({n.removesuffix(w) for w in some for n in tensors if n.endswith(f".{w}")})
+
+
+def mismatch(checkpoint: Checkpoint, match: Match, expected: Mapping[str, torch.Tensor], name: str) -> CamxError:
+    """The refusal of a checkpoint: what does not fit, and the ways on."""
+    path = checkpoint.path
+    if not match.tensors:
+        extra = [*match.inside, *match.outside]
+        return CamxError(
+            f"The checkpoint {path!r} belongs to another architecture: none of its tensors ({_few(extra)}) is in "
+            f"{name}, which wants {_few(list(match.missing))}.",
+            "Give the `model` it was trained as.",
+        )
+    left = {**match.inside, **match.outside}
+    if left and not match.missing and not match.wrong:
+        return CamxError(
+            f"The checkpoint {path!r} holds more than {name}: {groups(left)} would be left over, and the scores "
+            "may depend on them.",
+            f"Give the `model` it was trained as, your own code with `model=my_module.py:build`, or vouch for them "
+            f"with `ignore_tensors={next(iter(_grouped(left)))}`.",
+        )
+    parts = [f"misses {_few(list(match.missing))}"] * bool(match.missing)
+    parts += [f"has {groups(left)} too many"] * bool(left)
+    if match.wrong and not parts:
+        first = match.wrong[0]
+        want, have = tuple(expected[first].shape), tuple(match.tensors[first].shape)
+        more = f" (and {len(match.wrong) - 1} more)" if len(match.wrong) > 1 else ""
+        return CamxError(
+            f"The checkpoint {path!r} does not fit {name}: {first!r} is {have}, the model has {want}{more}.",
+            "Give the `model` and `model_arg` it was trained as.",
+        )
+    return CamxError(
+        f"The checkpoint {path!r} does not fit {name}: it {' and '.join(parts)}.",
+        "Give the `model` (and `model_arg`) it was trained as, or your own code with `model=my_module.py:build`.",
+    )
+
+
+def groups(tensors: Mapping[str, torch.Tensor]) -> str:
+    """Tensors by prefix: `head.* (weight 3×512, bias 3)`."""
+    shown = []
+    for glob, names in list(_grouped(tensors).items())[:3]:
+        stem = glob.removesuffix("*") if glob.endswith("*") else ""
+        listed = [f"{n.removeprefix(stem)} {'×'.join(map(str, tensors[n].shape)) or 'scalar'}" for n in names[:3]]
+        rest = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        shown.append(f"{glob} ({', '.join(listed)}{rest})" if glob.endswith("*") else listed[0])
+    more = len(_grouped(tensors)) - 3
+    return ", ".join(shown) + (f" and {more} groups more" if more > 0 else "")
+
+
+def _grouped(tensors: Iterable[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name in tensors:
+        top, dot, _ = name.partition(".")
+        found.setdefault(f"{top}.*" if dot else name, []).append(name)
+    return found
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

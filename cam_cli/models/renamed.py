@@ -1,0 +1,59 @@
+"""Names of tensors as other code writes them, and under which of them the tensors belong to a network."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from .weights import Tensors
+
+_POSITION = re.compile(r"(^|.*?\.)(\d+)\.")
+
+
+def renamings(tensors: Tensors, module: nn.Module) -> Iterator[tuple[Tensors, str]]:
+    """The tensors as they are, and under other names that fit the network better, each with a line about it."""
+    yield tensors, ""
+    if by_position := _by_position(tensors, module):
+        yield by_position
+    if filtered := _filtered(tensors, module):
+        yield filtered, f"names changed by timm's filter for {type(module).__name__}"
+
+
+def _by_position(tensors: Tensors, module: nn.Module) -> tuple[Tensors, str] | None:
+    """Names that count the parts of a network, as `nn.Sequential(*network.children())` has them."""
+    expected = module.state_dict()
+    children = [name for name, _ in module.named_children()]
+    best: Tensors = {}
+    most, where = len(expected) // 2, ""
+    for prefix in sorted({found.group(1) for name in tensors if (found := _POSITION.match(name))}):
+        named = {}
+        for name, tensor in tensors.items():
+            rest = name.removeprefix(prefix)
+            index, _, tail = rest.partition(".")
+            inside = name.startswith(prefix) and index.isdecimal() and int(index) < len(children)
+            named[f"{children[int(index)]}.{tail}" if inside else name] = tensor
+        hits = sum(n in expected and t.shape == expected[n].shape for n, t in named.items())
+        if hits > most and len(named) == len(tensors):
+            best, most, where = named, hits, prefix
+    return (best, f"positions {where}0, {where}1, … read as the parts of the network, in order") if best else None
+
+
+def _filtered(tensors: Tensors, module: nn.Module) -> Tensors | None:
+    """As the filter of the network's module in timm renames them; None without one, or where it fails."""
+    own = sys.modules.get(type(module).__module__)
+    change = getattr(own, "checkpoint_filter_fn", None)
+    if change is None or not type(module).__module__.startswith("timm."):
+        return None
+    try:
+        with torch.no_grad():
+            found: Any = change(dict(tensors), module)
+    except Exception:  # a filter knows the layouts that it was written for, and fails on others in its own ways
+        return None
+    if not isinstance(found, Mapping) or set(found) == set(tensors):
+        return None
+    return {name: t for name, t in found.items() if isinstance(name, str) and isinstance(t, torch.Tensor)}
