@@ -73,7 +73,7 @@ class ExplanationRenderer:
             "target_prob": target.probability,
             "peak": peak if np.isfinite(peak) else None,
             "area": None,
-            "grid": [*shown.values.shape],
+            "grid": [*class_map.values.shape],
         }
         if class_map.energies:
             map_row["energies"] = {
