@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import nn
 
+from cam_cli.cams.engine import devices, options
 from cam_cli.cams.engine.batches import Runner
 from cam_cli.cams.engine.devices import DeviceFailed
 from cam_cli.errors import CamxError
@@ -140,6 +141,10 @@ def test_a_lost_device_marks_the_images_in_flight_and_the_run_continues(
     assert camx("explain", images, *TINY, "--json") == 0
     summary = json.loads(capsys.readouterr().out)
     assert (summary["ok"], summary["skipped"]) == (7, 4)
+
+
+def test_the_precisions_of_the_options_are_those_that_run() -> None:
+    assert ("auto", *devices.PRECISIONS) == options.PRECISIONS
 
 
 def sizes_until_settled(cost: Callable[[int], float], device: torch.device = CPU) -> list[int]:

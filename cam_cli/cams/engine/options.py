@@ -11,7 +11,7 @@ from ...options import EXPLANATION, MODEL, SPEED, Flag, check
 from ..methods.names import EVIDENCE, METHOD_NAMES, SMOOTHINGS
 from .targets import Target
 
-#: `auto`, and the keys of `batches.PRECISIONS`.
+#: `auto`, and the keys of `devices.PRECISIONS`, which need torch.
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
 #: Of every command that runs a network.
