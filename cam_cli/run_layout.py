@@ -34,6 +34,15 @@ INPUTS: Final = "inputs.jsonl"
 
 #: Folders of a run that hold pictures.
 RESULT_FOLDERS: Final = frozenset({OVERLAYS, HEATMAPS, ARRAYS, SHEETS, "report", PARTS})
+#: What `audit`, `compare` and `evaluate` derive from the rows of a run: no longer true when the rows are others.
+AUDIT: Final = "audit"
+COMPARE: Final = "compare"
+EVALUATE: Final = "evaluate"
+DERIVED: Final = (
+    *(f"{AUDIT}/{name}" for name in ("groups.csv", "pairs.csv", "summary.json")),
+    *(f"{COMPARE}/{name}" for name in ("images.csv", "groups.csv", "summary.json", "index.html")),
+    *(f"{EVALUATE}/{name}" for name in ("images.csv", "groups.csv", "left_out.csv", "summary.json")),
+)
 #: Folders in which trackers keep theirs; several programs share them.
 TRACKER_FOLDERS: Final = frozenset({"wandb", "tensorboard"})
 

@@ -39,10 +39,11 @@ def compare(job: CompareJob) -> int:
     """
     from cam_cli.compare.compare import compare as compared
     from cam_cli.compare.summary import lines, markdown, summary
-    from cam_cli.compare.write import FOLDER, write
+    from cam_cli.compare.write import write
+    from cam_cli.run_layout import COMPARE
 
     found = compared(job.a, job.b, job.compare)
-    folder = job.output or os.path.join(job.b, FOLDER)
+    folder = job.output or os.path.join(job.b, COMPARE)
     write(folder, found, job.compare, job.junit)
     return tell(
         found.gates,

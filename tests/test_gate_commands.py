@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from cam_cli.outputs.folder import locked_folder
+
 from .run_folders import csv_file, failed_row, image_row, rights, run_folder
 
 Camx = Callable[..., int]
@@ -158,3 +160,26 @@ def test_shards_that_are_not_merged_are_read_and_a_missing_one_is_refused(
     assert json.loads(capsys.readouterr().out)["images"] == 120
     run_folder(out / "parts" / "2-of-2", [failed_row("x.jpg")], state="interrupted")
     assert camx("audit", out) == 2
+
+
+def test_overwriting_a_run_removes_what_was_derived_from_its_rows(camx: Camx, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with locked_folder(str(out)) as folder:
+        folder.begin({"command": "explain"})
+        folder.append([image_row(f"{i}.jpg") for i in range(3)])
+        folder.record({"fingerprint": {"command": "explain"}, "state": "finished"})
+    assert camx("audit", out, "-q") == 0
+    assert camx("compare", out, out, "-q") == 0
+    (out / "audit" / "mine.txt").write_text("kept")
+    with locked_folder(str(out)) as folder:
+        folder.begin({"command": "explain", "seed": 1}, overwrite=True)
+    left = sorted(path.relative_to(out).as_posix() for name in ("audit", "compare") for path in (out / name).rglob("*"))
+    assert left == ["audit/mine.txt"]
+
+
+def test_a_link_in_place_of_a_folder_is_not_followed(camx: Camx, run: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (run / "audit").symlink_to(elsewhere)
+    assert camx("audit", run, "-q") == 2
+    assert not list(elsewhere.iterdir())

@@ -51,7 +51,11 @@ def _energy(run: RunFolder) -> dict[str, tuple[float, int]]:
     if not run.has(_EVALUATED):
         return found
     text = run.read_file(_EVALUATED).decode("utf-8", "surrogateescape")
+    method = None
     for row in csv.DictReader(io.StringIO(text, newline="")):
+        method = method or row.get("method")
+        if row.get("method") != method:  # of several methods the first, as everywhere in an audit
+            continue
         try:
             value, image = float(row.get("energy") or "nan"), row["image"]
         except (KeyError, ValueError) as error:

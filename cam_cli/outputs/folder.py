@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 from ..errors import CamxError, UnreadableImage
 from ..run_layout import (
     ACTIVATIONS_TABLE,
+    DERIVED,
     JOURNAL,
     LOCK,
     PARTS,
@@ -179,7 +180,7 @@ class OutputFolder:
         for path, inside in self._results():
             if _ENDING.sub("", inside) in keys:
                 store.remove_if_there(path)
-        for name in (TABLE, ACTIVATIONS_TABLE, JOURNAL):
+        for name in (*DERIVED, TABLE, ACTIVATIONS_TABLE, JOURNAL):
             self.remove(name)
 
     def remove_report(self) -> None:
