@@ -21,7 +21,7 @@ from cli.main import COMMANDS
 from tools.file_map import main as file_map_main
 from tools.references import ROOT, main, stale
 
-PRESETS = {"ci": "explain", "explain": "explain", "demo": "train-gap", "cats-vs-dogs": "train-gap"}
+PRESETS = {"audit": "audit", "ci": "explain", "explain": "explain", "demo": "train-gap", "cats-vs-dogs": "train-gap"}
 
 
 def test_the_generated_pages_are_up_to_date() -> None:

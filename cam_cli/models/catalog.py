@@ -16,7 +16,7 @@ from ..errors import CamxError
 from ..images.geometry import Preprocessing
 from .checkpoint_metadata import architecture_of, class_names_of
 from .checkpoints import Checkpoint, read_checkpoint
-from .classes import ClassNames, checked, read_class_names
+from .classes import ClassNames, checked, chosen_names
 from .fitting import HEAD_ACTIVATION, Fitted, fitted
 from .gap import GapDescription, GapNetwork
 from .libraries import Architecture
@@ -149,9 +149,7 @@ def _gap_network(description: GapDescription, spec: ModelSpec, checkpoint: Check
         raise CamxError(
             f"{checkpoint.path!r} takes pictures of {trained.input_size[0]} pixels only. Leave `image_size` out."
         )
-    names = ClassNames(description.classes)
-    if spec.class_names:
-        names = checked(read_class_names(spec.class_names), module.num_classes, f"`class_names` {spec.class_names!r}")
+    names = chosen_names(spec.class_names, module.num_classes, lambda: ClassNames(description.classes))
     name, weights = (f"{architecture} + GAP", checkpoint.path) if spec.name != DEMO else (DEMO, "ships with camx")
     return Network(module.eval(), name, own, names, weights, digest(module), args)
 
@@ -195,8 +193,9 @@ def _class_count(module: nn.Module) -> int:
 def _class_names(
     architecture: Architecture, module: nn.Module, spec: ModelSpec, checkpoint: Checkpoint | None, count: int
 ) -> ClassNames:
-    if spec.class_names:
-        return checked(read_class_names(spec.class_names), count, f"`class_names` {spec.class_names!r}")
-    if checkpoint is not None and (stored := class_names_of(checkpoint)):
-        return checked(ClassNames(stored), count, f"The checkpoint {checkpoint.path!r}")
-    return architecture.class_names(module, count)
+    def own() -> ClassNames:
+        if checkpoint is not None and (stored := class_names_of(checkpoint)):
+            return checked(ClassNames(stored), count, f"The checkpoint {checkpoint.path!r}")
+        return architecture.class_names(module, count)
+
+    return chosen_names(spec.class_names, count, own)

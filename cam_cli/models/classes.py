@@ -4,12 +4,28 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+import unicodedata
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import CamxError, nearest
 from .timm_import import import_timm
+
+#: In place of a file of names: those of the class folders, in their order as text (as ImageFolder numbers them), or
+#: no names at all, so that numbers are indices.
+FOLDER, INDEX = "folder", "index"
+#: An index as a person or a spreadsheet writes it; pandas makes 7.0 of a column of integers with a gap.
+_NUMBER = re.compile(r"\s*(-?[0-9]+)(?:\.0+)?\s*")
+
+
+def _composed(text: str) -> str:
+    """One form for letters with marks: file systems of macOS store them in two parts."""
+    return unicodedata.normalize("NFC", text)
+
+
+#: How a name is compared; the first that finds a class decides.
+_FORMS: tuple[Callable[[str], str], ...] = (str, _composed, lambda text: _composed(text).casefold())
 
 
 @dataclass(frozen=True)
@@ -21,15 +37,18 @@ class ClassNames:
 
     names: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
-    _index: dict[str, list[int]] = field(default_factory=dict, repr=False, compare=False)
+    _indices: tuple[dict[str, list[int]], ...] = field(
+        default_factory=lambda: tuple({} for _ in _FORMS), repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         for index, name in enumerate(self.names):
             spoken = {name, *(part for part in name.split(", "))}
             if self.aliases:
                 spoken.add(self.aliases[index])
-            for one in spoken:
-                self._index.setdefault(one.strip().casefold(), []).append(index)
+            for form, indices in zip(_FORMS, self._indices):
+                for one in {form(name.strip()) for name in spoken}:
+                    indices.setdefault(one, []).append(index)
 
     def __getitem__(self, index: int) -> str:
         return self.names[index] if index < len(self.names) else str(index)
@@ -43,14 +62,12 @@ class ClassNames:
 
         Raises `CamxError` for an index out of range, an unknown name or one that several classes share.
         """
-        if re.fullmatch(r"\s*-?\d+\s*", wanted) and wanted.strip().casefold() not in self._index:
-            index = int(wanted)
+        found = self._named(wanted.strip())
+        if not found and (number := _NUMBER.fullmatch(wanted)):
+            index = int(number[1])
             if not 0 <= index < count:
                 raise CamxError(f"There is no class {index}: the model has {count}, numbered 0 to {count - 1}.")
             return index
-        found = self._index.get(wanted.strip().casefold(), [])
-        exact = [i for i in found if self.names[i].casefold() == wanted.strip().casefold()]
-        found = exact if len(exact) == 1 else found
         if len(found) == 1:
             return found[0]
         if found:
@@ -61,9 +78,37 @@ class ClassNames:
                 f"The class {wanted!r} is unknown: this model has no class names. Give an index or `class_names=FILE`."
             )
         raise CamxError(
-            f"The model has no class {wanted!r}.{nearest(wanted.casefold(), self._index)} "
+            f"The model has no class {wanted!r}.{nearest(wanted.casefold(), self._indices[-1])} "
             f"An index from 0 to {count - 1} works too."
         )
+
+    def _named(self, wanted: str) -> list[int]:
+        """The classes of this name: as it is written, or else in another composition, or else in another case. A whole
+        name goes before a part of one."""
+        for form, indices in zip(_FORMS, self._indices):
+            if found := indices.get(form(wanted)):
+                whole = [index for index in found if form(self.names[index].strip()) == form(wanted)]
+                return whole if len(whole) == 1 else found
+        return []
+
+
+def chosen_names(class_names: str | None, count: int, own: Callable[[], ClassNames]) -> ClassNames:
+    """The names that `class_names` asks for (a file, or `INDEX` for none), or the network's `own` without it.
+
+    Raises `CamxError` for a file that cannot be read or has another number of names, and for `FOLDER`, which only a run
+    over class folders knows.
+    """
+    if not class_names:
+        return own()
+    if class_names == INDEX:
+        return ClassNames()
+    if class_names == FOLDER:
+        raise CamxError(
+            "`class_names=folder` takes the names from class folders, which only `camx explain` has.",
+            "Give a file of names.",
+            field="class_names",
+        )
+    return checked(read_class_names(class_names), count, f"`class_names` {class_names!r}")
 
 
 def read_class_names(path: str) -> ClassNames:

@@ -109,7 +109,13 @@ class ModelSpec:
     ] = field(default_factory=dict)
     class_names: Annotated[
         str | None,
-        Flag("Names of the classes: text, one per line, or JSON.", panel=MODEL, results=True, example="names.txt"),
+        Flag(
+            "Names of the classes: a text file, one per line, or JSON; `folder`: the class folders, in text order as "
+            "ImageFolder numbers them; `index`: none, numbers are indices.",
+            panel=MODEL,
+            results=True,
+            example="names.txt",
+        ),
     ] = None
     ignore_tensors: Annotated[
         tuple[str, ...],

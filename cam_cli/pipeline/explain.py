@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import inf
@@ -16,17 +16,17 @@ from ..cams.engine.explainer import Explainer
 from ..cams.methods.registry import METHODS
 from ..cams.tracing.replay import StepCallback
 from ..errors import CamxError
-from ..images.labels import labelled
+from ..images.labels import FOLDER, labelled
 from ..images.listing import Inputs, Source, find
 from ..images.picture import Decodable, load
 from ..maps.colormaps import palette
 from ..maps.explanation import Explanation
-from ..models.catalog import load_model
 from ..outputs.journal import Row
 from ..outputs.renderer import ExplanationRenderer, with_truth
 from ..outputs.tables import table
 from ..report import thumbnail_side
 from ..run_layout import TABLE
+from .classes import check_numbered_folders, network_with_classes, unknown_labels
 from .fingerprint import fingerprint
 from .job import ExplainJob, decoding_as
 from .lanes import as_in_a_lane
@@ -83,11 +83,12 @@ class ExplainTask:
         return labelled(inputs, job.labels) if job.labels else inputs
 
     def build_engine(self, images: int, on_step: StepCallback | None = None) -> Explainer:
-        network, options = load_model(self.job.model), self.job.explain
+        network, options = network_with_classes(self.job), self.job.explain
         # Compiled code holds for a number of threads: that of a lane.
         threads = as_in_a_lane(find_device(options.device)) if options.compile else contextlib.nullcontext()
         with threads:
             engine = Explainer(network, options, overlays=self._device_overlays(images), on_step=on_step)
+        check_numbered_folders(self.job, engine)
         return decoding_as(self.job, engine)
 
     def fingerprint(self, engine: Explainer, base: str) -> dict[str, Any]:
@@ -120,7 +121,7 @@ class ExplainTask:
         return _relabelled(row, source, engine.classes_of(source))
 
     def warnings(self, engine: Explainer, inputs: Inputs) -> Iterable[str]:
-        return (*inputs.notes, *_unknown_labels(engine, inputs))
+        return (*inputs.notes, *unknown_labels(engine, inputs, by_folder=self.job.labels == FOLDER))
 
     def _device_overlays(self, images: int) -> OverlayRenderer | None:
         """Draws the overlays of a run over so many images on the device; None where workers draw them.
@@ -158,11 +159,3 @@ def _relabelled(row: Row, source: Source, classes: Mapping[int, str]) -> Row:
     if index in known:
         now["label_rank"], now["label_prob"] = known[index]
     return now
-
-
-def _unknown_labels(explainer: Explainer, inputs: Inputs) -> Iterator[str]:
-    labels = {label: Source("", "", label) for source in inputs.sources for label in source.labels}
-    unknown = sorted(label for label, source in labels.items() if not explainer.classes_of(source))
-    if unknown:
-        shown = ", ".join(unknown[:3]) + (" …" if len(unknown) > 3 else "")
-        yield f"{len(unknown)} labels are no class of the model ({shown}); `correct` stays empty for them."

@@ -1,0 +1,86 @@
+"""Which class of the network a label of the images means, and what to tell the user where that is not clear."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from ..errors import CamxError
+from ..images.class_folders import class_folders
+from ..images.labels import FOLDER as FOLDER_LABELS
+from ..images.listing import Inputs, Source
+from ..models.catalog import Network, load_model
+from ..models.classes import FOLDER, INDEX, ClassNames, checked
+
+if TYPE_CHECKING:
+    from ..cams.engine.explainer import Explainer
+    from .job import ExplainJob
+
+#: Names that a sentence lists.
+_NAMED = 3
+
+
+def network_with_classes(job: ExplainJob) -> Network:
+    """The network of the job. With `class_names=folder` its classes have the names of the class folders."""
+    spec = job.model
+    if spec.class_names == FOLDER:
+        folders = class_folders(job.sources)
+        if not folders:
+            raise CamxError(
+                f"`class_names=folder`: there are no class folders in {', '.join(map(repr, job.sources))}.",
+                "Give the folder that holds one folder per class, or a file of names.",
+                field="class_names",
+            )
+        network = load_model(dataclasses.replace(spec, class_names=None))
+        names = ClassNames(folders)
+        # Other networks say how many classes they have when they run.
+        if isinstance(count := getattr(network.module, "num_classes", None), int):
+            checked(names, count, f"`class_names=folder` ({_listed(folders)})")
+        return dataclasses.replace(network, classes=names)
+    return load_model(spec)
+
+
+def check_numbered_folders(job: ExplainJob, explainer: Explainer) -> None:
+    """Raises `CamxError` where the labels are folders with numbers for names, the network knows no names, and a number
+    means one class by its value and another by its place among the names."""
+    if job.labels != FOLDER_LABELS or job.model.class_names == INDEX or explainer.classes.names:
+        return
+    folders = class_folders(job.sources)
+    if len(folders) != explainer.class_count or not all(name.isascii() and name.isdecimal() for name in folders):
+        return
+    differing = [(name, place) for place, name in enumerate(folders) if int(name) != place]
+    if differing:
+        name, place = differing[0]
+        raise CamxError(
+            f"The class folder {name!r} may be class {int(name)}, or class {place}: its place in the order of the "
+            "names, as ImageFolder numbers them. The network has no class names that tell.",
+            "Give `class_names=folder` if it was trained on such folders by ImageFolder, "
+            "`class_names=index` if the numbers are its classes, or a file of names.",
+            field="class_names",
+        )
+
+
+def unknown_labels(explainer: Explainer, inputs: Inputs, *, by_folder: bool) -> Iterator[str]:
+    """A sentence on labels that are no class of the network. by_folder: the labels are names of folders."""
+    labels = {label: Source("", "", label) for source in inputs.sources for label in source.labels}
+    unknown = sorted(label for label, source in labels.items() if not explainer.classes_of(source))
+    if not unknown:
+        return
+    count, rest = len(unknown), "`correct` stays empty for them."
+    if by_folder and len(labels) == count == 1 and not any("/" in source.key for source in inputs.sources):
+        yield (
+            f"There are no class folders in {inputs.base!r}: `labels=folder` takes the name of the folder that an "
+            f"image lies in, and {unknown[0]!r} is no class of the model; `correct` stays empty."
+        )
+    elif by_folder and not explainer.classes.names:
+        yield (
+            f"{count} class folders are no class of the model, which has no class names ({_listed(unknown)}); {rest} "
+            "Give `class_names=folder` if it was trained on these folders by ImageFolder, or a file of names."
+        )
+    else:
+        yield f"{count} labels are no class of the model ({_listed(unknown)}); {rest}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:_NAMED]) + (" …" if len(names) > _NAMED else "")
