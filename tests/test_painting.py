@@ -143,6 +143,8 @@ def test_a_map_with_nothing_to_show_gets_no_overlay() -> None:
     (painted,) = renderer(thumbnail=20)([explained(kept.picture, *maps)], [kept.canvas])
     assert [one.overlay is None for one in painted.maps] == [True, True, True, False]
     expected, found = results.render(explained(whole, *maps)), results.render(painted)
+    bright, level = found.row.pop("brightness"), expected.row.pop("brightness")
+    assert bright == pytest.approx(level, abs=0.002), "that of a thumbnail"
     assert found.row == expected.row
     assert found.row["status"] == BLANK
     assert list(found.files) == list(expected.files)
@@ -260,7 +262,12 @@ def test_a_run_leaves_what_workers_would_have_left(
     in_workers(monkeypatch)
     assert camx("explain", folder, *ARGV, *options, "-b", 2, "-o", "workers") == 0
     found, expected = rows_of("device"), rows_of("workers")
+    bright, levels = (({name: row.pop("brightness", None) for name, row in rows.items()}) for rows in (found, expected))
     assert found == expected
+    # The device has a thumbnail at most.
+    known = {name: level for name, level in bright.items() if level is not None}
+    assert known == pytest.approx({name: levels[name] for name in known}, abs=0.002)
+    assert len(known) == (1 if "--no-report" in options else 5)
     assert [row["status"] for _, row in sorted(found.items())] == ["ok"] * 3 + ["failed"] + ["ok"] * 2
     maps = [shown for name, row in found.items() for shown in row.get("maps", ()) if name.endswith("jpg")]
     assert sum(painted) == len(maps), "all but those of the PNG"

@@ -168,7 +168,8 @@ class ImageRow(_EveryImage, total=False):
     width: Pixels
     #: Height of the upright picture, in pixels.
     height: Pixels
-    #: Mean luma (ITU-R 601) of the picture at the size of the overlay: 0 black, 1 white.
+    #: Mean luma (ITU-R 601) of the picture at the size of the overlay: 0 black, 1 white. Absent where the device
+    #: draws the overlays (`--decode device`) of a run without a report.
     brightness: Share
     #: Best classes, best first; as many as `--top-k`.
     top: list[Prediction]
