@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,13 +45,60 @@ def test_float_pixels_are_scaled(low: float, high: float, expected: list[int]) -
     assert grey[0, :, 0].tolist() == expected
 
 
-def test_transparency_is_seen_over_white() -> None:
-    assert pixel(encoded(Image.new("RGBA", (4, 4), (0, 0, 0, 0)))) == (255, 255, 255)
-    assert pixel(encoded(Image.new("LA", (4, 4), (0, 0)))) == (255, 255, 255)
-    palette = Image.new("P", (4, 4), 0)
-    palette.putpalette([10, 20, 30] * 256)
-    assert pixel(encoded(palette, transparency=0)) == (255, 255, 255)
-    assert pixel(encoded(palette)) == (10, 20, 30)
+def stored_modes() -> Iterator[tuple[str, str, Image.Image, dict[str, Any]]]:
+    """Pictures of every 8-bit mode in every format that keeps it, some with transparency: (name, format, picture, how
+    it is saved)."""
+    colours = picture(16, 12)
+    alpha = Image.fromarray(np.arange(192, dtype=np.uint8).reshape(12, 16))
+    clear = colours.convert("RGBA")
+    clear.putalpha(alpha)
+    palette = colours.convert("P", palette=Image.Palette.ADAPTIVE, colors=16)
+    kinds: dict[str, tuple[Image.Image, dict[str, Any]]] = {
+        **{mode: (colours.convert(mode), {}) for mode in ("1", "L", "RGB", "RGBX", "CMYK", "YCbCr")},
+        "RGBA": (clear, {}),
+        "LA": (clear.convert("LA"), {}),
+        "P": (palette, {}),
+        "RGBa": (clear.convert("RGBa"), {}),
+        "PA": (palette.convert("PA"), {}),
+        "L, one transparent level": (colours.convert("L"), {"transparency": 90}),
+        "RGB, one transparent colour": (colours, {"transparency": colours.getpixel((3, 3))}),
+        "P, one transparent entry": (palette, {"transparency": 2}),
+        "P, alpha per entry": (palette, {"transparency": bytes(range(0, 256, 16))}),
+    }
+    for name, (image, options) in kinds.items():
+        for image_format in ("PNG", "TIFF", "WEBP", "GIF", "JPEG", "JPEG2000", "TGA", "BMP"):
+            if not options or image_format in ("PNG", "GIF"):
+                yield name, image_format, image, options
+
+
+def test_the_network_sees_the_pixels_that_the_loaders_of_timm_and_torchvision_give(tmp_path: Path) -> None:
+    from timm.data import ImageDataset
+    from torchvision.datasets.folder import pil_loader
+
+    path = tmp_path / "class" / "0.png"
+    path.parent.mkdir()
+    seen = set()
+    for name, image_format, image, options in stored_modes():
+        try:
+            data = encoded(image, image_format, **options)
+        # No file of this format has this mode.
+        except (OSError, KeyError, ValueError, TypeError):
+            continue
+        # Both know a file by the end of its name, and its format by its content.
+        path.write_bytes(data)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            expected = [pil_loader(str(path)), ImageDataset(str(tmp_path))[0][0]]
+        for one in expected:
+            assert np.array_equal(np.asarray(decode(data)), np.asarray(one)), (name, image_format)
+        with Image.open(io.BytesIO(data)) as stored:
+            seen.add(stored.mode)
+    assert seen >= {"1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr"}
+
+
+def test_what_lies_under_transparency_is_seen() -> None:
+    assert pixel(encoded(Image.new("RGBA", (4, 4), (9, 8, 7, 0)))) == (9, 8, 7)
+    assert pixel(encoded(Image.new("LA", (4, 4), (5, 0)))) == (5, 5, 5)
 
 
 def test_cmyk_and_lab() -> None:

@@ -20,7 +20,7 @@ FORMATS = ("AVIF", "BMP", "DIB", "GIF", "ICO", "JPEG", "JPEG2000", "PNG", "PPM",
 
 MAX_BYTES = 1 << 30
 
-#: What decoding takes at most: the picture in its mode, turned upright, over white, as RGB; four bytes each.
+#: What decoding takes at most: the picture in its mode, a copy, turned upright, as RGB; four bytes each.
 _BYTES_PER_PIXEL = 16
 
 _SIGNATURES = (
@@ -92,7 +92,8 @@ def _content(descriptor: int, span: tuple[int, int] | None) -> bytes:
 
 
 def decode(data: bytes, *, max_pixels: int = MAX_PIXELS, unasked: int | None = None) -> Image.Image:
-    """The first frame as a person sees it: EXIF-upright, 8-bit RGB, transparency over white.
+    """The first frame as a person sees it: EXIF-upright, 8-bit RGB. An alpha channel is left out, as
+    `convert("RGB")` of timm's and torchvision's loaders does: the network was trained on what lies under it.
 
     16-bit, 32-bit and float pixels are scaled to 8 bits, not clipped. Raises `UnreadableImage`, and `NeedsMemory`
     at the header of a picture that takes more than `unasked` bytes to decode.
@@ -139,7 +140,7 @@ def loaded(image: Image.Image, *, unasked: int | None = None, beside: int = 0) -
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:
-    """A loaded picture of any mode as 8-bit RGB, turned as its EXIF data say, transparency over white."""
+    """A loaded picture of any mode as 8-bit RGB, turned as its EXIF data say, without its alpha channel."""
     return _rgb(_upright(image))
 
 
@@ -159,7 +160,7 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "RGB" and "transparency" not in image.info:
+    if image.mode == "RGB":
         return image
     if image.mode.startswith(("I", "F")):
         return Image.fromarray(_eight_bit(np.asarray(image))).convert("RGB")
@@ -167,10 +168,10 @@ def _rgb(image: Image.Image) -> Image.Image:
         lab = ImageCms.createProfile("LAB")
         converted = ImageCms.profileToProfile(image, lab, ImageCms.createProfile("sRGB"), outputMode="RGB")
         return converted or image.convert("RGB")
-    if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, "white")
-        return Image.alpha_composite(white, rgba).convert("RGB")
+    if image.mode == "P" and isinstance(image.info.get("transparency"), bytes):
+        # Pillow would warn that the transparency is lost.
+        image = image.copy()
+        del image.info["transparency"]
     return image.convert("RGB")
 
 
