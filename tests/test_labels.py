@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from cam_cli.distributed.actor import packed, unpacked
+from cam_cli.errors import CamxError
 from cam_cli.images.labels import labelled
 from cam_cli.images.listing import find
 
@@ -172,3 +173,27 @@ def test_a_run_lists_the_classes_of_its_network(camx: Camx, images: Path, tmp_pa
     assert "classes" not in record["plan"]
     assert camx("explain", images, *TINY, "--model-arg", "num_classes=3", "--limit", 1, "-o", "nameless") == 0
     assert "classes" not in json.loads(Path("nameless/run.json").read_text("utf-8"))
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_tables_have_the_separators_of_spreadsheets(images: Path, tmp_path: Path, separator: str) -> None:
+    lines = [("Image", '"Label"', "sex"), ("cat/0.jpg", "3.0", "f, adult" if separator != "," else '"f, adult"')]
+    table = written(tmp_path / "l.csv", *(separator.join(line) for line in lines))
+    first = labelled(find([str(images)]), str(table)).sources[0]
+    assert (first.label, dict(first.attributes)) == ("3.0", {"sex": "f, adult"})
+    listed = written(images / "l.csv", *(separator.join(line) for line in lines))
+    assert find([f"@{listed}"]).sources[0].attributes == first.attributes
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("image,label\ncat/0.jpg,3\n".encode("utf-16"), "is a text in UTF-16.*UTF-8"),
+        (b"PK\x03\x04\x14\x00\x06\x00", r"is a spreadsheet \(.xlsx\).*as CSV"),
+        (b"", "no column 'image' .its first line: empty"),
+    ],
+)
+def test_files_that_are_no_tables_are_named(images: Path, tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "l.csv").write_bytes(content)
+    with pytest.raises(CamxError, match=message):
+        labelled(find([str(images)]), str(tmp_path / "l.csv"))

@@ -1,16 +1,34 @@
-"""Tables that users give: CSV or tab-separated, with a header."""
+"""Tables that users give: comma, semicolon or tab between the columns, with a header."""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Iterator
+from itertools import chain
 
 from ..errors import CamxError
 
+#: What a file begins with that is no table in UTF-8, read as UTF-8 with `surrogateescape`, and what it is.
+_OTHERS = (
+    ("\udcff\udcfe", "a text in UTF-16", "Save it as CSV in UTF-8"),
+    ("\udcfe\udcff", "a text in UTF-16", "Save it as CSV in UTF-8"),
+    ("PK\x03\x04", "a spreadsheet (.xlsx) or another archive", "Save the sheet as CSV in UTF-8"),
+    ("PAR1", "a Parquet file", "Write it as CSV"),
+)
+
 
 def read_table(lines: Iterable[str], name: str, *, required: str) -> Iterator[dict[str, str]]:
-    """Rows of a CSV (or tab-separated, by the name `.tsv`) with a header; column names in lower case."""
-    reader = csv.reader(lines, delimiter="\t" if name.lower().endswith(".tsv") else ",")
+    """Rows of a table with a header; column names in lower case.
+
+    The separator is a tab in a file `.tsv`; in others that of comma, semicolon and tab by which the header has the
+    `required` column. Raises `CamxError` for a file without that column, and for one that is no text in UTF-8.
+    """
+    rest = iter(lines)
+    first = next(rest, "")
+    for start, what, advice in _OTHERS:
+        if first.startswith(start):
+            raise CamxError(f"{name!r} is {what}, not a table.", f"{advice}.")
+    reader = csv.reader(chain([first], rest), delimiter=_separator(first, name, required))
     try:
         header = [column.strip().lower() for column in next(reader, [])]
         if required not in header:
@@ -24,3 +42,10 @@ def read_table(lines: Iterable[str], name: str, *, required: str) -> Iterator[di
                 yield {c: cell if c == "image" else cell.strip() for c, cell in zip(header, cells)}
     except csv.Error as error:
         raise CamxError(f"{name!r} is no valid CSV (line {reader.line_num}: {error}). Check its quotes.") from error
+
+
+def _separator(first: str, name: str, required: str) -> str:
+    if name.lower().endswith(".tsv"):
+        return "\t"
+    columns = {one: [column.strip(' "\r\n').lower() for column in first.split(one)] for one in ",;\t"}
+    return next((one for one, names in columns.items() if required in names and len(names) > 1), ",")
