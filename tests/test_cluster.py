@@ -84,7 +84,7 @@ def test_an_image_that_ends_its_process_twice_is_a_failed_row(unsteady: Unsteady
     assert [(row["image"], row["status"]) for row in rows] == [("a", "ok"), ("b", "failed"), ("c", "ok")]
     assert "ended twice" in rows[1]["error"]
     assert [row["index"] for row in rows] == [0, 1, 2]
-    assert len(out["told"]) == 3
+    assert len(out["note"]) == 3
     # What has nothing to do with it is not held against it.
     assert json.loads(actor(batch("a", "c"))["row"][0])["status"] == "ok"
 

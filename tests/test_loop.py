@@ -33,7 +33,7 @@ def test_results_come_in_order_and_few_are_under_way() -> None:
         return Loaded(Held(item * item), 0.0)  # type: ignore[arg-type]
 
     with ThreadPoolExecutor(4) as pool:
-        loaded = prefetch(pool, decode, range(200), limit=lambda: 10, room=InFlightMemory(1))
+        loaded = prefetch(pool, decode, range(200), limit=lambda: 10, in_flight=InFlightMemory(1))
         for position, (result, _) in enumerate(loaded):
             assert result.value == position * position  # type: ignore[union-attr]
             assert len(started) <= position + 1 + 10
@@ -57,7 +57,7 @@ def test_pictures_under_way_are_bounded_by_bytes(batch: int) -> None:
     room = InFlightMemory(40)
     with ThreadPoolExecutor(3) as pool:
         taken: list[int] = []
-        for result, _ in prefetch(pool, decode, range(60), limit=lambda: 20, room=room):
+        for result, _ in prefetch(pool, decode, range(60), limit=lambda: 20, in_flight=room):
             taken.append(result.value)  # type: ignore[union-attr]
             if len(taken) % batch == 0:
                 with lock:

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 #: The rooms whose docstrings have been rewritten; add a room when it is done.
-ROOMS = ("cam_cli/cams",)
+ROOMS = ("cam_cli/cams", "cam_cli/distributed", "cam_cli/pipeline")
 
 
 def docstrings(source: str) -> Iterator[tuple[int, str]]:

@@ -106,12 +106,12 @@ def test_what_an_address_names(store: str) -> None:
     found = find([pictures])
     assert (found.passed_over, found.base) == (1, pictures)
     assert {source.folder_label for source in found.sources} == {"cat", "dog"}
-    one = find([f"{pictures}/cat/0.jpg"]).sources[0].told
+    one = find([f"{pictures}/cat/0.jpg"]).sources[0].listed_state
     assert one
-    assert found.sources[0].told
-    assert one[0] == found.sources[0].told[0] > 0
+    assert found.sources[0].listed_state
+    assert one[0] == found.sources[0].listed_state[0] > 0
     if store.startswith("s3"):  # the other one does not tell the time of change in listings
-        assert one[1] == found.sources[0].told[1] > 1e18
+        assert one[1] == found.sources[0].listed_state[1] > 1e18
     with pytest.raises(CamxError, match="nothing at"):
         find([f"{store}/nowhere"])
     with pytest.raises(CamxError, match="more than one place"):

@@ -1,6 +1,6 @@
-"""What a cluster's processes do: the local loop, on a few images at a time, with rows as its result.
+"""The processes of a cluster: each runs the local loop on a few images at a time and returns rows.
 
-Imported by the processes of Ray; needs Ray for nothing but the notes that `Attempts` keeps.
+Imported by the processes of Ray; nothing here imports Ray.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from ..pipeline.memory import InFlightMemory
 from ..pipeline.progress import Progress, Silent
 from ..pipeline.task import AnyTask
 
-#: What an image may do to its process: end it among others, and once more alone.
+#: An image fails that has ended a process among others, and another one alone.
 _ENDED = "the process that explained it ended twice"
 
 
@@ -42,14 +42,14 @@ def packed(place: int, source: Source) -> str:
 
 
 def unpacked(text: str) -> tuple[int, Source]:
-    place, key, path, label, folder_label, span, told, more_labels, attributes = json.loads(text)
+    place, key, path, label, folder_label, span, state, more_labels, attributes = json.loads(text)
     return place, Source(
         key=key,
         path=path,
         label=label,
         folder_label=folder_label,
         span=tuple(span) if span else None,
-        told=tuple(told) if told else None,
+        listed_state=tuple(state) if state else None,
         more_labels=tuple(more_labels),
         attributes=tuple((name, value) for name, value in attributes),
     )
@@ -57,7 +57,7 @@ def unpacked(text: str) -> tuple[int, Source]:
 
 @dataclass
 class _Rows(OutputFolder):
-    """Files go to OUT, rows to whoever asked for them; the one journal is written by the run."""
+    """Writes files to OUT and keeps rows for the caller: the run alone writes the journal."""
 
     rows: list[Row] = field(default_factory=list)
     target: OutputFolder = field(default_factory=lambda: OutputFolder(""))
@@ -70,10 +70,10 @@ class _Rows(OutputFolder):
 
 
 class Attempts:
-    """How often each image was under way when a process ended, kept where no death of a process reaches.
+    """Counts how often each image was under way when a process ended. Lives in a process that runs no images.
 
-    Among others it is one of several suspects; alone it is the one. Who ends a process alone, having been a suspect or
-    alone before, is found: the others are suspects no more.
+    An image among others is one of several suspects, which are tried again one by one. An image that then ends its
+    process alone is the cause: the others are suspects no more.
     """
 
     _FOUND, _KNOWN = 2, 3
@@ -82,7 +82,7 @@ class Attempts:
         self._begun: dict[str, int] = {}
 
     def begin(self, keys: Sequence[str]) -> list[int]:
-        """Note that these are begun; how often each was under way at an end. All together only if none was."""
+        """Number of processes that ended while each of these images was under way. All together only if all are 0."""
         counts = {key: self._begun.get(key, 0) for key in keys}
         if self._FOUND in counts.values():
             cleared = {0: 0, 1: 0, self._FOUND: self._KNOWN, self._KNOWN: self._KNOWN}
@@ -101,7 +101,7 @@ class Attempts:
 
 
 class Actor:
-    """A stateful function of `map_batches`: engine and workers are made once. Batches in are read-only."""
+    """Function of `map_batches` that builds engine and workers once. Its batches are read-only."""
 
     def __init__(self, task: AnyTask, images: int, call: Callable[..., Any]) -> None:
         """For a run over so many images. `call(name, argument)` calls a method of the `Attempts` of this run."""
@@ -119,19 +119,21 @@ class Actor:
         self._target = RemoteFolder("", url=job.output) if remote else OutputFolder(job.output)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
-        """The column `image` of packed sources becomes `row`, one JSON object each, and `told`: in the first one what
-        the batch cost, or the error that ends the run."""
+        """Turns the column `image` of packed sources into `row`, one JSON object each, and `note`.
+
+        The first note is JSON with the cost of the batch, or with the error that ends the run; the others are empty.
+        """
         images = [unpacked(str(text)) for text in batch["image"]]
         progress = Progress(len(images))
         self._places = {source.key: place for place, source in images}
         try:
             rows = self._rows([source for _, source in images], progress)
         except CamxError as error:
-            return {"row": [""], "told": [json.dumps({"error": str(error)})]}
+            return {"row": [""], "note": [json.dumps({"error": str(error)})]}
         rows.sort(key=lambda row: int(row["index"]))
         spent = {name: getattr(progress, name) for name in SPENT}
-        told = [json.dumps({"spent": spent, "batch_size": self._batch.current}), *[""] * (len(rows) - 1)]
-        return {"row": [json.dumps(row, allow_nan=False) for row in rows], "told": told}
+        notes = [json.dumps({"spent": spent, "batch_size": self._batch.current}), *[""] * (len(rows) - 1)]
+        return {"row": [json.dumps(row, allow_nan=False) for row in rows], "note": notes}
 
     def _rows(self, sources: Sequence[Source], progress: Progress) -> list[Row]:
         """The rows of these images. Where a process ended over them before, they are done one by one, and who ends

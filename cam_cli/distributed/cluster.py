@@ -69,7 +69,7 @@ def run_on_ray(task: AnyTask, observer: Observer, stop: Stop, actor: type[Actor]
 
 @dataclasses.dataclass(frozen=True)
 class _Pool:
-    """The actors: how many, what each of them takes, and the task as it is for them."""
+    """The actors: their number, the resources of each, and the task as they get it."""
 
     size: int
     each: dict[str, float]
@@ -126,8 +126,8 @@ class _Run:
         return bool(self.task.job.fail_fast and self.progress.counts[FAILED])
 
     def _journal(self, batch: dict[str, Any]) -> None:
-        for told in filter(None, map(str, batch["told"])):
-            content = json.loads(told)
+        for note in filter(None, map(str, batch["note"])):
+            content = json.loads(note)
             if "error" in content:
                 raise CamxError(content["error"])
             self.batch_size = max(self.batch_size, content["batch_size"])
@@ -153,7 +153,7 @@ def _streamed(
     import ray.data as data
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    # It tells every step on stderr, in its own words; our observer tells the user.
+    # Ray logs every step on stderr; our observer reports progress.
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     context = data.DataContext.get_current()
     context.execution_options.preserve_order = True
@@ -184,7 +184,7 @@ def _called(attempts: Any, name: str, argument: Any) -> Any:
 
 @contextlib.contextmanager
 def _cluster(address: str | None) -> Iterator[Any]:
-    """Ray, connected to a cluster, or with one of its own on this machine; nothing is told to its makers."""
+    """Ray, connected to a cluster, or with one of its own on this machine. Its usage statistics are switched off."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray
@@ -206,7 +206,7 @@ def _cluster(address: str | None) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def _own_signals() -> Iterator[None]:
-    """Ray sets handlers of its own; ours end a run between two images."""
+    """Puts our signal handlers back, which Ray replaces: ours end a run between two images."""
     before: dict[int, Callable[..., Any] | int | None] = {}
     if threading.current_thread() is threading.main_thread():
         before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -219,7 +219,7 @@ def _own_signals() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _path_for_children() -> Iterator[None]:
-    """The processes of a cluster on this machine find what this one finds."""
+    """While active, processes of a cluster on this machine import from the same places as this one."""
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join(path or os.getcwd() for path in sys.path)
     try:

@@ -1,4 +1,4 @@
-"""Several devices of one machine: a process for each does one shard, this one tells how it goes and joins the parts."""
+"""Several devices of one machine: a process for each does one shard, and the run joins their parts."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ from ..pipeline.finish import end_state, finish_run, finished_if_broken
 from ..pipeline.progress import Progress
 from ..pipeline.task import AnyTask, E, J, R, Task
 from .merge import FINISHED
-from .processes import DeviceProcess, Ended, Failed, Fingerprint, Processes, Warned
+from .messages import Ended, Failed, Fingerprint, Warned
+from .processes import DeviceProcess, Processes
 
-#: What the processes have each counted for themselves.
+#: Fields of `Progress` that add up over the processes.
 _SUMMED = (
     *("skipped", "labelled", "correct", "decode_seconds", "model_seconds", "encode_seconds"),
     *("waiting_for_decode", "waiting_for_model", "waiting_for_encode"),
@@ -70,7 +71,7 @@ def _on_one(task: Task[J, E, R], device: str, shard: Shard) -> Task[J, E, R]:
 
 
 class _Run:
-    """What the processes have said so far."""
+    """The run on several devices, as far as its processes have reported."""
 
     def __init__(
         self,
@@ -93,7 +94,7 @@ class _Run:
         self._started = time.perf_counter()
 
     def agree(self) -> None:
-        """Open the folder for the fingerprint that all processes have, and let them begin."""
+        """Opens the folder for the fingerprint that all processes have, and lets them begin."""
         with self._stop.droppable():
             while len(self._fingerprints) < len(self._processes.all) and not self._error:
                 self._hear()
@@ -111,7 +112,7 @@ class _Run:
         self._processes.begin()
 
     def to_end(self) -> Summary:
-        """Hear of everything until no process runs, then join the parts, whatever has happened."""
+        """Handles messages until no process runs, then joins the parts, however the processes have ended."""
         while self._processes.running:
             self._hear()
             if self._stop.signal is not None:
@@ -135,7 +136,7 @@ class _Run:
         self._folder.open_journal()
 
     def _without_row(self) -> int:
-        """How many images have no row, such as those of a part whose journal was lost."""
+        """Number of images without a row, such as those of a part whose journal was lost."""
         return sum(source.key not in self._folder.journal for source in self._inputs.sources)
 
     @property
@@ -178,10 +179,11 @@ class _Run:
                 self._progress[process] = message.progress
             case Failed(text):
                 self._error = self._error or text
-            case Ended(words) if process not in self._summaries and not process.signalled:
-                # Its own words, if it had any, say more.
+            case Ended(description) if process not in self._summaries and not process.signalled:
+                # Its own error, if it has sent one, says more.
                 self._error = self._error or (
-                    f"The process for {process.device} {words}. What was done is kept; the same command continues."
+                    f"The process for {process.device} {description}. "
+                    "What was done is kept; the same command continues."
                 )
 
     def _plan(self) -> Plan:
@@ -194,7 +196,7 @@ class _Run:
         )
 
     def _total(self) -> Progress:
-        """The sum of all; seconds of work add up, as those of workers do."""
+        """The sum over all processes; seconds of work add up, as those of workers do."""
         all_of_them = list(self._progress.values())
         total = Progress(len(self._inputs.sources), started=self._started)
         for name in _SUMMED:

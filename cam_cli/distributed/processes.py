@@ -1,7 +1,6 @@
-"""The processes that work for the devices of a run: started, listened to, and ended with it.
+"""The processes of the devices of a run, from the outside: started, listened to, and ended with the run.
 
-Each begins when it is told which job and images, says the fingerprint of its engine, and waits for the word to begin.
-It ends when its pipe closes: none outlives the run. Signals come from the run, never from the terminal.
+Signals reach them from the run, never from the terminal.
 """
 
 from __future__ import annotations
@@ -15,27 +14,19 @@ import subprocess
 import sys
 import threading
 import time
-import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from typing import IO, Any, NamedTuple
+from typing import IO
 
-from ..errors import CamxError
 from ..images.listing import Inputs
-from ..images.shard import Shard
 from ..images.worker_process import exit_description
 from ..machine import cpus
-from ..outputs.folder import OutputFolder
-from ..outputs.shards import Part, locked_part
-from ..pipeline import Dropped, Plan, Stop, Summary
-from ..pipeline.progress import Progress
-from ..pipeline.session import run_task
 from ..pipeline.task import AnyTask
+from .messages import Ended, Message
 
-_BEGIN = f"import sys; sys.path[:] = sys.argv[1:]; from {__name__} import serve; serve()"
-#: Seconds after which the run looks for signals, where nobody says anything.
+#: `-I`: neither the working folder nor the environment adds modules; the path is that of the run.
+_BEGIN = f"import sys; sys.path[:] = sys.argv[1:]; from {__package__}.device_worker import serve; serve()"
+#: Seconds between two looks for a signal, while no message comes.
 _TICK = 0.2
 #: Seconds that a process may be silent after the signal that ends it, or be stopped from outside, before it is killed.
 _PATIENCE = 60.0
@@ -43,37 +34,12 @@ _PATIENCE = 60.0
 _LAST_MOMENTS = 10.0
 
 
-class Fingerprint(NamedTuple):
-    """What the results of this process depend on; it waits now."""
-
-    content: dict[str, Any]
-
-
-class Warned(NamedTuple):
-    text: str
-
-
-class Failed(NamedTuple):
-    """It could not start, or not go on: the sentence of a `CamxError`."""
-
-    text: str
-
-
-class Ended(NamedTuple):
-    """The process is gone, and how."""
-
-    words: str
-
-
-Message = Fingerprint | Warned | Failed | Ended | Plan | Progress | Summary
-
-
 @dataclass(eq=False)
 class DeviceProcess:
-    """One process and the shard that it does.
+    """One process and its device.
 
-    signalled: whether it has been told to end. heard: when it last said something. paused_since: when it was first seen
-    stopped from outside, by SIGSTOP; None while it runs. has_job: whether it has taken its job from the pipe.
+    signalled: whether it got a signal that ends it. heard: time of its last message. paused_since: time at which it was
+    found stopped from outside, by SIGSTOP; None while it runs. has_job: whether it has taken its job from the pipe.
     """
 
     device: str
@@ -94,7 +60,7 @@ class DeviceProcess:
         return self.process.stdout
 
     def send(self, message: object) -> None:
-        """Nothing happens where the process has ended: the end of the other pipe says so."""
+        """Sends it a message; nothing happens where it has ended, as the end of its other pipe tells that."""
         with contextlib.suppress(BrokenPipeError):
             pickle.dump(message, self.requests)
             self.requests.flush()
@@ -197,7 +163,7 @@ def _is_paused(process: int) -> bool:
 
 
 def _started(task: AnyTask) -> subprocess.Popen[bytes]:
-    """A process of its own session: Ctrl-C at the terminal is for the run, which passes it on."""
+    """Starts a process in a session of its own: Ctrl-C at the terminal reaches the run, which passes it on."""
     threads = {"OMP_NUM_THREADS": str(max(1, cpus() // task.job.processes))} if task.device == "cpu" else {}
     return subprocess.Popen(
         [sys.executable, "-I", "-c", _BEGIN, *sys.path],
@@ -206,88 +172,3 @@ def _started(task: AnyTask) -> subprocess.Popen[bytes]:
         env={**threads, **os.environ},
         start_new_session=True,
     )
-
-
-@dataclass
-class _AgreedPart(Part):
-    """A part that begins when the run, which holds OUT for all of them, says so."""
-
-    agree: Callable[[Fingerprint], None] = lambda fingerprint: None
-    held: ExitStack = field(default_factory=ExitStack)
-
-    def begin(self, fingerprint: Mapping[str, Any], keys: Iterable[str] = (), *, overwrite: bool = False) -> None:
-        self.agree(Fingerprint(dict(fingerprint)))
-        self.held.enter_context(locked_part(self.path, self.shard, self.parent_lock))
-        super().begin(fingerprint, keys, overwrite=overwrite)
-
-    def close(self) -> None:
-        super().close()
-        self.held.close()
-
-
-class _Channel:
-    """The other end of the pipes; an observer that passes everything on."""
-
-    def __init__(self, requests: IO[bytes], replies: IO[bytes], stop: Stop) -> None:
-        self._requests, self._replies, self._stop = requests, replies, stop
-        self._word = threading.Event()
-        threading.Thread(target=self._watch, daemon=True).start()
-
-    def _watch(self) -> None:
-        """The end of the pipe is the end of the run, also in the middle of a batch."""
-        with contextlib.suppress(EOFError):
-            pickle.load(self._requests)
-            self._word.set()
-            pickle.load(self._requests)
-        os._exit(1)
-
-    def agree(self, fingerprint: Fingerprint) -> None:
-        """Say it, and wait for the word."""
-        self.send(fingerprint)
-        while not self._word.wait(_TICK):
-            if self._stop.signal is not None:
-                raise Dropped
-
-    def send(self, message: Message) -> None:
-        pickle.dump(message, self._replies)
-        self._replies.flush()
-
-    planned = advanced = send
-
-    def warned(self, message: str) -> None:
-        self.send(Warned(message))
-
-
-def serve() -> None:
-    """The life of a device process. It leaves at once: a thread waits for the end of the pipe that it cannot be
-    called away from."""
-    try:
-        _work()
-    except BaseException:
-        traceback.print_exc()
-        os._exit(1)
-    os._exit(0)
-
-
-def _work() -> None:
-    # What libraries print is not for the run to read.
-    replies = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    requests = sys.stdin.buffer
-    task, inputs = pickle.load(requests)
-    with Stop() as stop:
-        channel = _Channel(requests, replies, stop)
-        lock = partial(_locked_when_agreed, task.job.shard, channel)
-        try:
-            channel.send(run_task(task, channel, stop, inputs=inputs, lock_folder=lock))
-        except CamxError as error:
-            channel.send(Failed(str(error)))
-        except Dropped:
-            pass
-
-
-def _locked_when_agreed(shard: Shard, channel: _Channel, path: str) -> AbstractContextManager[OutputFolder]:
-    def parent_lock(_: str) -> AbstractContextManager[OutputFolder]:
-        return contextlib.nullcontext(OutputFolder(path))
-
-    return contextlib.closing(_AgreedPart(path, shard=shard, parent_lock=parent_lock, agree=channel.agree))

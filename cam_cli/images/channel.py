@@ -1,4 +1,4 @@
-"""Messages between two processes: what is small goes through a pipe, pictures through memory that both see.
+"""Messages between two processes: small ones go through a pipe, pictures through memory that both see.
 
 A picture crosses a pipe in pieces, and each is copied into the system and out of it again.
 """

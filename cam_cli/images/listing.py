@@ -51,7 +51,7 @@ EXTENSIONS = frozenset(
 )
 
 #: What is known of an address that only a list names: a later run takes it for the same file.
-UNTOLD = (-1, 0)
+UNKNOWN_STATE = (-1, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +63,8 @@ class Source:
     `folder_label` is the class folder it lies in; `label` its true class as a list or a table has it, or "", and
     `more_labels` the others of an image with several.
     `attributes` are the other columns of that table: (name, text), none empty.
-    `span` is the offset and size of its bytes in the tar file at `path`. `told` is what a listing said of a file that
-    is not in the file system: its size and a number that changes with its content.
+    `span` is the offset and size of its bytes in the tar file at `path`. `listed_state` is that of a file outside the
+    file system: its size in a listing, and a number there that changes with its content.
     """
 
     key: str
@@ -72,7 +72,7 @@ class Source:
     label: str = ""
     folder_label: str = ""
     span: tuple[int, int] | None = None
-    told: tuple[int, int] | None = None
+    listed_state: tuple[int, int] | None = None
     more_labels: tuple[str, ...] = ()
     attributes: tuple[tuple[str, str], ...] = ()
 
@@ -125,12 +125,12 @@ class _Entry(NamedTuple):
     passed_over: bool = False
     linked: bool = False
     span: tuple[int, int] | None = None
-    told: tuple[int, int] | None = None
+    listed_state: tuple[int, int] | None = None
 
     def source(self, key: str) -> Source:
         label, *more = self.truth.labels or ("",)
         more_labels, attributes = tuple(more), self.truth.attributes
-        return Source(key, self.path, label, self.folder_label, self.span, self.told, more_labels, attributes)
+        return Source(key, self.path, label, self.folder_label, self.span, self.listed_state, more_labels, attributes)
 
 
 def find(arguments: Sequence[str], filters: Filters = Filters(), *, limit: int | None = None) -> Inputs:
@@ -202,7 +202,7 @@ def _without_tars(entries: Iterable[_Entry], filters: Filters) -> Iterator[_Entr
         if not is_tar(entry.path) or entry.passed_over:
             yield entry
             continue
-        version = entry.told[1] if entry.told else os.stat(entry.path).st_mtime_ns
+        version = entry.listed_state[1] if entry.listed_state else os.stat(entry.path).st_mtime_ns
         for member in members(entry.path):
             named = _matches(member.name, filters.include) if filters.include else _has_image_name(member.name)
             yield entry._replace(
@@ -211,7 +211,7 @@ def _without_tars(entries: Iterable[_Entry], filters: Filters) -> Iterator[_Entr
                 truth=Truth((member.label,)) if member.label else entry.truth,
                 passed_over=not named,
                 span=(member.offset, member.size),
-                told=(member.size, version),
+                listed_state=(member.size, version),
             )
 
 
@@ -231,7 +231,7 @@ def _remote(argument: str, filters: Filters) -> Iterator[_Entry]:
         first, below, _ = inside.partition("/")
         label = first if below else root.rpartition("/")[2]
         passed_over = not named and not is_tar(file.url)
-        yield _Entry(file.url, file.url, root, label, passed_over=passed_over, told=(file.size, file.version))
+        yield _Entry(file.url, file.url, root, label, passed_over=passed_over, listed_state=(file.size, file.version))
 
 
 def _stdin(_: str, filters: Filters) -> Iterator[_Entry]:
@@ -265,7 +265,7 @@ def _listed_entry(path: str, folder: str, truth: Truth = NO_TRUTH) -> _Entry:
     """A path of a list: beside the list, or else in the working folder. It may be missing; its row says so."""
     if is_remote(path):
         root = path.rpartition("/")[0]
-        return _Entry(path, path, root, root.rpartition("/")[2], truth, told=UNTOLD)
+        return _Entry(path, path, root, root.rpartition("/")[2], truth, listed_state=UNKNOWN_STATE)
     beside = os.path.join(folder, path)
     if not os.path.lexists(beside) and os.path.lexists(path):
         beside, folder = path, os.curdir

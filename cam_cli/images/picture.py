@@ -178,8 +178,8 @@ def placeholder_picture(image: Decodable) -> Picture:
 
 
 def state_of(source: Source) -> FileState:
-    """The state of an image, as its listing has told it, or as the file system does."""
-    return file_state(source.path) if source.told is None else FileState(*source.told)
+    """The state of an image in its listing, or in the file system."""
+    return file_state(source.path) if source.listed_state is None else FileState(*source.listed_state)
 
 
 def file_state(path: str) -> FileState:

@@ -28,7 +28,7 @@ from .task import Table, Work
 
 
 def plan_activations(job: ActivationsJob) -> Plan:
-    """What `run_activations` would do; writes nothing."""
+    """The plan of `run_activations`; writes nothing."""
     return plan_task(ActivationsTask(job))
 
 

@@ -1,4 +1,4 @@
-"""How many pictures make a batch: as asked for, or found by measuring while the run is already at work.
+"""The size of batches: as asked for, or found by measuring while the run is already at work.
 
 Nothing is computed twice: the batches are real. A size and its rival take turns, so that what slows the machine for a
 while slows both; the larger one is taken where it is faster. No result depends on the size.
@@ -14,8 +14,8 @@ import torch
 
 from ..machine import total_memory
 
-#: The sizes that are tried, on a GPU and elsewhere. On a CPU convolutions change their way at 16, and most networks are
-#: faster then; some transformers are so with 4. Beyond the last size nothing gets faster.
+#: The sizes that are tried, on a GPU and elsewhere. On a CPU convolutions use another algorithm from 16 on, and most
+#: networks are faster with it; some transformers are faster with 4. Beyond the last size nothing gets faster.
 _SIZES = {"cuda": (16, 32, 64, 128, 256, 512)}
 _OTHER_SIZES = (4, 16, 32)
 #: A size is worth its memory if it is faster than a smaller one by this factor.
@@ -29,7 +29,7 @@ _SHARE = 0.6
 
 
 class BatchSize:
-    """The sizes of batches: ask `next()` for that of the next one, and tell `spent` what it has cost.
+    """Chooses the size of every batch: `next()` gives it, and `spent()` takes the cost of a batch that is done.
 
     `current` is the best one so far.
     """
@@ -63,7 +63,7 @@ class BatchSize:
         return self.current if alone else self._rivals[0]
 
     def spent(self, pictures: int, seconds: float) -> None:
-        """Take note of the seconds of a batch; those that were not full tell nothing."""
+        """Compares the seconds of a batch with those of others; batches that were not full are left out."""
         if self.settled or pictures not in (self.current, self._rivals[0]):
             return
         if pictures > self._largest_ended:
@@ -88,7 +88,7 @@ class BatchSize:
         return [size for size in self._sizes if size > self.current][:_RIVALS]
 
     def _fits(self, size: int) -> bool:
-        """Whether the memory would hold such batches: what the largest so far has taken grows as they do."""
+        """Whether the memory would hold such batches, if it grows with the size as far as it has so far."""
         return self._before + (self._peak() - self._before) * size / self._largest_ended <= self._limit
 
 
@@ -98,7 +98,7 @@ def _typical(costs: list[float]) -> float:
 
 
 def _gauge(device: torch.device) -> tuple[Callable[[], int], float]:
-    """A function that tells the most memory used so far, in bytes, and how much may be used."""
+    """A function that gives the peak of the memory used so far, in bytes, and the bytes that may be used."""
     if device.type == "cuda":
         total = torch.cuda.get_device_properties(device).total_memory
         return lambda: torch.cuda.max_memory_allocated(device), total * _SHARE

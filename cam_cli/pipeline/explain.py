@@ -37,7 +37,7 @@ from .task import Table, Work
 
 
 def plan(job: ExplainJob) -> Plan:
-    """What `run` would do; writes nothing."""
+    """The plan of `run`; writes nothing."""
     return plan_task(ExplainTask(job))
 
 

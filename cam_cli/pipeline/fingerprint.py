@@ -1,4 +1,4 @@
-"""What the results of a run depend on, key by key. A folder holds results of one fingerprint only."""
+"""Fingerprint of a run: everything that its results depend on, key by key. A folder holds results of one only."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def common_fingerprint(job: RunOptions, engine: Engine, base: str) -> dict[str, Any]:
-    """What the results of every command depend on: the images' folder, the network, its preprocessing, the layer.
+    """Fingerprint that all commands share: folder of the images, network, preprocessing and layer.
 
     Exact decoding is not named: folders of runs that knew no other way go on.
     """

@@ -18,7 +18,7 @@ from .task import E, J, R, Table, Task
 
 
 def end_state(stop: Stop, *, stopped: bool) -> str:
-    """How a run ended that nothing has broken: `interrupted` by a signal, `stopped` by `fail_fast`, or `finished`."""
+    """State of a run that no error ended: `interrupted` by a signal, `stopped` by `fail_fast`, or `finished`."""
     return "interrupted" if stop.signal else "stopped" if stopped else "finished"
 
 

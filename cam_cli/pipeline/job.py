@@ -33,7 +33,7 @@ def _shard(text: str) -> Shard | None:
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """What every command that works through images needs. `batch_size` and `workers` None: chosen for the device.
+    """Options of every command over images. `batch_size` and `workers` None: chosen for the device.
 
     `image_timeout`: seconds for decoding one image, 0 for no limit. `report`: write the page at the end. `shard`: these
     images only, in a part of the output folder. `processes`: how many share the machine. `engine`: local, or ray, on

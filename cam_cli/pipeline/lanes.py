@@ -1,4 +1,4 @@
-"""Several batches at the network at once: on a CPU a core each, on a GPU one batch's words beside another's work.
+"""Several batches at the network at once: on a CPU a core each, on a GPU the results of one beside the next one.
 
 Threads that share one forward wait for each other at every operation, and leave a core to nobody while the other
 stages could use it. Lanes with a batch and a core each never wait; what the cores do next is left to the system, which
@@ -31,21 +31,21 @@ B = TypeVar("B")
 C = TypeVar("C")
 E = TypeVar("E", bound=Engine)
 
-#: On a CPU a lane more holds the activations of a batch more; beyond this many, lanes get several cores each.
+#: On a CPU every lane holds the activations of a batch. Beyond this many, lanes get several cores each.
 _MOST = 16
 #: While one lane takes results off a GPU and makes Python objects of them, the other's kernels run.
 _ON_GPU = 2
 
 
 class Share(NamedTuple):
-    """How the processors are divided: `lanes`, and the `threads` of each."""
+    """The processors, divided into `lanes` of so many `threads`."""
 
     lanes: int
     threads: int
 
 
 def share(device: torch.device, batches: int, *, compiled: bool = False) -> Share:
-    """Lanes for so many batches on a device, with the threads that torch has been given.
+    """Divides the threads of torch into lanes for so many batches on a device.
 
     compiled: code is compiled for a number of threads, so that few batches do not make it larger.
     """
@@ -57,7 +57,7 @@ def share(device: torch.device, batches: int, *, compiled: bool = False) -> Shar
 
 @contextlib.contextmanager
 def as_in_a_lane(device: torch.device) -> Iterator[None]:
-    """A context with the threads that a lane with compiled code will have, for the compiler to know."""
+    """While active, torch has the threads of a lane with compiled code, which the compiler builds into it."""
     before = torch.get_num_threads()
     torch.set_num_threads(share(device, _MOST, compiled=True).threads)
     try:
@@ -68,10 +68,10 @@ def as_in_a_lane(device: torch.device) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Done(Generic[C]):
-    """What has become of a batch, and the seconds that the lane took for it.
+    """The result of a batch, and the seconds that the lane took for it.
 
-    cost: what batches are compared by: seconds of the processor where a lane has one, which do not count what others
-    took it away for; else those of the clock.
+    cost: seconds by which sizes of batches are compared. Those of the processor where a lane has one, which other work
+    on it does not change; else those of the clock.
     """
 
     result: C
@@ -80,7 +80,7 @@ class Done(Generic[C]):
 
 
 class Lanes(Generic[A, B]):
-    """A context of threads, one for each of `works`, which do the same on networks of their own."""
+    """A context of threads. Each does one of `works`, which are the same work on networks of their own."""
 
     def __init__(self, works: Sequence[Callable[[A], B]], threads: int, device: torch.device) -> None:
         """`threads`: those that torch may use within one lane."""
@@ -102,7 +102,7 @@ class Lanes(Generic[A, B]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Wait for what is under way; after an error break it off, between two operations of the network."""
+        """Waits for the batches under way. After an error, breaks them off between two operations of the network."""
         if error is not None:
             for lane in self._lanes:
                 lane.interrupt()
@@ -110,7 +110,7 @@ class Lanes(Generic[A, B]):
         torch.set_num_threads(self._before)
 
     def submit(self, item: A, then: Callable[[B], C]) -> Future[Done[C]]:
-        """The work on `item` in the next lane that is free, and then what `then` makes of it in the same thread."""
+        """Does the work on `item` in the next free lane, and `then` on its result in the same thread."""
         return self._pool.submit(self._done, item, then)
 
     def _done(self, item: A, then: Callable[[B], C]) -> Done[C]:
@@ -133,7 +133,7 @@ def engine_lanes(engine: E, run_batch: Callable[[E, A], B], images: int, batch_s
     engines = [engine]
     try:
         engines += [engine.replica() for _ in range(1, lanes)]
-    # Whatever a network's own objects have against being copied.
+    # Objects of a network may refuse to be copied with any exception.
     except Exception:
         engines, threads = [engine], threads * lanes
     return Lanes([partial(run_batch, one) for one in engines], threads, engine.device)
@@ -160,7 +160,7 @@ class _Lane(Generic[A, B]):
             raise Dropped from None
 
     def interrupt(self) -> None:
-        """Raise `Dropped` in the thread that is at work here, as a signal does in the main one; none enters again."""
+        """Raises `Dropped` in the thread that is at work here, as a signal does in the main one. None enters again."""
         with self._lock:
             self._closed = True
             if self._thread is not None:
@@ -176,6 +176,6 @@ class _Lane(Generic[A, B]):
         with self._lock:
             self._thread = None
             closed = self._closed
-        # What was raised from outside arrives within this function, or has arrived already.
+        # An exception raised from outside arrives within this function, or has arrived already.
         if closed:
             time.sleep(0)

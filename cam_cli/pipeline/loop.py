@@ -28,16 +28,16 @@ from .progress import Observer, Progress
 from .stop import Dropped, Stop
 from .task import R, Work
 
-#: Files that are read at once from a network: each waits for the other end most of its time.
+#: Files that are read at once from a network: each waits for a server most of its time.
 _READERS = 32
-#: Worker processes of each kind where nobody says how many; one takes about 40 MB.
+#: Worker processes of each kind, at most, where their number is chosen; one takes about 40 MB.
 _MOST_WORKERS = 32
-#: Seconds after which the observer hears of a batch that takes long.
+#: Seconds between two reports of progress during a long batch.
 _TICK = 0.5
 
 
 class Batch(NamedTuple):
-    """The images of a batch, the unreadable ones met on the way to it, and the seconds of decoding them all."""
+    """The images of a batch, the unreadable ones between them, and the seconds of decoding all of them."""
 
     images: list[Decodable]
     unreadable: list[Unreadable]
@@ -45,7 +45,7 @@ class Batch(NamedTuple):
 
 
 class Written(NamedTuple):
-    """The row of one result, the seconds that its files took, and the memory that its image has held."""
+    """The row of one result, the seconds of its files, and the bytes that its image has held in memory."""
 
     row: Row
     seconds: float
@@ -53,7 +53,7 @@ class Written(NamedTuple):
 
 
 def worker_count(wanted: int | None, processes: int = 1) -> int:
-    """As many workers as were asked for, or one per processor, shared between this many processes."""
+    """Workers of one process: as many as asked for, or one per processor, divided by the number of processes."""
     return max(1, (wanted or min(_MOST_WORKERS * processes, cpus())) // processes)
 
 
@@ -84,18 +84,20 @@ class Loop(Generic[R]):
     stop: Stop
     decoders: Workers
     drawers: Workers
-    room: InFlightMemory = field(default_factory=lambda: InFlightMemory(picture_memory()))
+    in_flight: InFlightMemory = field(default_factory=lambda: InFlightMemory(picture_memory()))
     #: Batches at the network, or waiting for it, and results whose files are being written; the oldest first.
     _submitted: deque[tuple[Batch, Future[Done[list[Future[Written]]]]]] = field(default_factory=deque)
     _writing: deque[Future[Written]] = field(default_factory=deque)
 
     def run(self, todo: Sequence[Source]) -> None:
-        """Do the work on `todo`; ends early after a signal, or with `fail_fast` after a failed image."""
+        """Does the work on `todo`. Ends early after a signal, and with `fail_fast` after a failed image."""
         pace = self.pace
         readers = max(pace.workers, _READERS) if todo and is_remote(todo[0].path) else pace.workers
         readings, writings = ThreadPoolExecutor(readers, "decode"), ThreadPoolExecutor(pace.workers, "encode")
-        decode = Decoder(self.decoders, self.work.load, MemoryReservation(self.room.total))
-        loaded = prefetch(readings, decode, todo, limit=lambda: pace.batch.largest + 2 * readers, room=self.room)
+        decode = Decoder(self.decoders, self.work.load, MemoryReservation(self.in_flight.total))
+        loaded = prefetch(
+            readings, decode, todo, limit=lambda: pace.batch.largest + 2 * readers, in_flight=self.in_flight
+        )
         try:
             with self.lanes:
                 self._submit(loaded, writings)
@@ -106,14 +108,14 @@ class Loop(Generic[R]):
             self._collect(keep=0)
             raise
         finally:
-            self.room.close()
+            self.in_flight.close()
             readings.shutdown(wait=False, cancel_futures=True)
             writings.shutdown(wait=True, cancel_futures=self.stop.signal is not None)
         self._collect(keep=0)
         self.observer.advanced(self.progress)
 
     def _submit(self, loaded: Iterator[Loaded], writings: ThreadPoolExecutor) -> None:
-        """Batches to the lanes and results from them, in order; a batch per lane waits, so that no lane does.
+        """Gives batches to the lanes and takes their results in order. One batch per lane waits, so that no lane does.
 
         Drawing begins where a batch leaves its lane, also while the loop waits for a decoder.
         """
@@ -123,7 +125,7 @@ class Loop(Generic[R]):
 
         while batch := self._next_batch(loaded):
             self._submitted.append((batch, self.lanes.submit(batch.images, partial(write, batch.images))))
-            while len(self._submitted) > 2 * len(self.lanes) or (self._submitted and self.room.full):
+            while len(self._submitted) > 2 * len(self.lanes) or (self._submitted and self.in_flight.full):
                 self._finish_oldest()
             if self._ended():
                 return
@@ -134,7 +136,7 @@ class Loop(Generic[R]):
         return self.stop.signal is not None or (self.pace.fail_fast and self.progress.counts[FAILED] > 0)
 
     def _next_batch(self, loaded: Iterator[Loaded]) -> Batch | None:
-        """As many pictures as make a batch, or as the memory for them allows; None at the end."""
+        """The pictures of the next batch, fewer where the memory for them is full; None at the end."""
         images: list[Decodable] = []
         unreadable: list[Unreadable] = []
         size, seconds, nbytes, began = self.pace.batch.next(), 0.0, 0, time.perf_counter()
@@ -145,13 +147,13 @@ class Loop(Generic[R]):
                     unreadable.append(item)
                 else:
                     images.append(item)
-                if len(images) == size or len(unreadable) == size or nbytes > self.room.total // 4:
+                if len(images) == size or len(unreadable) == size or nbytes > self.in_flight.total // 4:
                     break
         self.progress.waiting_for_decode += time.perf_counter() - began
         return Batch(images, unreadable, seconds) if images or unreadable else None
 
     def _finish_oldest(self) -> None:
-        """Wait for the oldest batch to leave its lane."""
+        """Waits until the oldest batch leaves its lane, and journals images whose files are written."""
         batch, future = self._submitted.popleft()
         began = time.perf_counter()
         with self.stop.droppable():
@@ -172,19 +174,19 @@ class Loop(Generic[R]):
         self.observer.advanced(self.progress)
 
     def _keep_finished(self) -> None:
-        """What has left the network is written to the end, although the run is not."""
+        """Keeps the results that have left the network, for their files to be written."""
         for _, future in self._submitted:
             if future.done() and not future.cancelled() and future.exception() is None:
                 self._writing.extend(future.result().result)
 
     def _fail_batch(self, batch: Batch, error: DeviceFailed) -> None:
-        """Mark the images of a batch failed whose device is lost."""
+        """Journals the images of a batch as failed, whose device is lost."""
         lost = [Unreadable(image.source, str(error), image.state) for image in batch.images]
         self._journal([failed_row(one) for one in (*batch.unreadable, *lost)])
 
     def _written(self, result: R, image: Decodable) -> Written:
-        """Draw the result of an image in a worker and write its files; what goes wrong with them alone is its own
-        failure."""
+        """Draws the result of an image in a worker and writes its files. An error of its files alone fails this image
+        only."""
         began, picture = time.perf_counter(), result.picture
         try:
             row, files = self.drawers.call(self.work.render, result)
@@ -197,19 +199,19 @@ class Loop(Generic[R]):
         return Written(row, time.perf_counter() - began, image.nbytes)
 
     def _collect(self, *, keep: int) -> None:
-        """Journal the images whose files are written; wait until at most `keep` are still being written."""
+        """Journals the images whose files are written. Waits until at most `keep` are still being written."""
         began = time.perf_counter()
         writing, rows = self._writing, []
         try:
-            while writing and (len(writing) > keep or self.room.full or writing[0].done()):
+            while writing and (len(writing) > keep or self.in_flight.full or writing[0].done()):
                 future = writing.popleft()
                 if not future.cancelled():
                     written = future.result()
-                    self.room.give_back(written.nbytes)
+                    self.in_flight.give_back(written.nbytes)
                     self.progress.encode_seconds += written.seconds
                     rows.append(written.row)
         finally:
-            # Also where one could not be written: the images before it are done.
+            # Also after an error: the images before it are done.
             self.progress.waiting_for_encode += time.perf_counter() - began
             self._journal(rows)
 

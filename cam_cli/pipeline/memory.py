@@ -1,4 +1,4 @@
-"""Bytes instead of counts: how much memory pictures under way may take, whatever their size."""
+"""Memory of pictures under way, bounded in bytes and not in pictures; and garbage collection during a run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 
 class MemoryReservation:
-    """Bytes given out to who asks. Who asks for more than there is waits until all the others are back."""
+    """Reserves bytes of a total. A request for more than the total waits until it is the only one."""
 
     def __init__(self, total: int) -> None:
         self._total = total
@@ -18,7 +18,7 @@ class MemoryReservation:
 
     @contextlib.contextmanager
     def reserve(self, size: int) -> Iterator[None]:
-        """Hold `size` bytes, as soon as they are there."""
+        """A context that holds `size` bytes; waits until they are free."""
         with self._changed:
             self._changed.wait_for(lambda: not self._taken or self._taken + size <= self._total)
             self._taken += size
@@ -31,10 +31,10 @@ class MemoryReservation:
 
 
 class InFlightMemory:
-    """The memory of decoded pictures, from the worker that decodes one to the line in the journal.
+    """The bytes of decoded pictures, from the worker that decodes one to its line in the journal.
 
-    Where it is full, nobody begins another picture, but for the one that the loop waits for: it is over by one
-    picture per worker at most.
+    While `total` is reached no other picture is decoded, except the one that the loop waits for. So the total is
+    exceeded by one picture per worker at most.
     """
 
     def __init__(self, total: int) -> None:
@@ -49,12 +49,12 @@ class InFlightMemory:
         return self._held >= self.total
 
     def wait(self, turn: int) -> None:
-        """Return when there is room, or when it is this one's turn."""
+        """Waits until memory is free, or the loop waits for the picture with this turn."""
         with self._changed:
             self._changed.wait_for(lambda: not self.full or turn <= self._turn or self._closed)
 
     def await_turn(self, turn: int) -> None:
-        """Tell that the loop waits for this one now."""
+        """Lets the picture with this turn be decoded: the loop waits for it."""
         with self._changed:
             self._turn = turn
             self._changed.notify_all()
@@ -68,7 +68,7 @@ class InFlightMemory:
         self.take(-size)
 
     def close(self) -> None:
-        """Nobody waits any more."""
+        """Ends all waiting."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -76,10 +76,10 @@ class InFlightMemory:
 
 @contextlib.contextmanager
 def gc_frozen() -> Iterator[None]:
-    """While it is open, the garbage collector leaves alone what is there already.
+    """While active, the garbage collector does not look at the objects that exist already.
 
-    The hundred thousands of objects of the libraries and the network live as long as the run; looking through them
-    again and again takes some percent of its time.
+    The libraries and the network have some hundred thousand objects, which live as long as the run. Looking through
+    them again and again takes some percent of its time.
     """
     gc.freeze()
     try:

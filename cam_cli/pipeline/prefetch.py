@@ -1,4 +1,4 @@
-"""Decoding ahead of the loop: in worker processes, in order, within the memory that there is."""
+"""Decodes ahead of the loop: in worker processes, in the order of the input, within a bound of memory."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from .memory import InFlightMemory, MemoryReservation
 
 T = TypeVar("T")
 
-#: A picture that takes more to decode than this many bytes asks first.
+#: A picture that takes more than this many bytes to decode reserves them first.
 _UNASKED = 128 << 20
 
 
 class Loaded(NamedTuple):
-    """What became of one file, and the seconds that it took."""
+    """A decoded or unreadable file, and the seconds that it took."""
 
     item: Decodable | Unreadable
     seconds: float
@@ -51,7 +51,7 @@ class Decoder:
         return Loaded(item, time.perf_counter() - began)
 
     def _load(self, source: Source) -> Decodable | Unreadable:
-        # Waiting for a network is no work: a thread does it, and no worker needs to know how.
+        # A thread waits for the network, so that no worker does.
         image = Fetched(source, fetch(source.path, source.span)) if is_remote(source.path) else source
         item = self.workers.call(partial(self.load, unasked=_UNASKED), image)
         if not isinstance(item, TooLarge):
@@ -68,23 +68,23 @@ def prefetch(
     items: Iterable[T],
     *,
     limit: Callable[[], int],
-    room: InFlightMemory,
+    in_flight: InFlightMemory,
 ) -> Iterator[Loaded]:
     """Results in the order of the items, with at most `limit()` of them under way or waiting.
 
-    Each picture takes its place in the `room`, which whoever is done with it gives back.
+    Each picture takes its bytes of `in_flight`; the caller gives them back.
     """
     running: deque[tuple[int, Future[Loaded]]] = deque()
 
     def one(turn: int, item: T) -> Loaded:
-        room.wait(turn)
+        in_flight.wait(turn)
         loaded = decode(item)
-        room.take(loaded.item.nbytes)
+        in_flight.take(loaded.item.nbytes)
         return loaded
 
     def first() -> Loaded:
         turn, future = running.popleft()
-        room.await_turn(turn)
+        in_flight.await_turn(turn)
         return future.result()
 
     for turn, item in enumerate(items):

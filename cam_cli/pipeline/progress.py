@@ -1,4 +1,4 @@
-"""What a run tells while it goes and when it ends."""
+"""Plan, progress and summary of a run, and the observer that gets them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ E = TypeVar("E", bound="Engine")
 
 
 class Engine(Protocol):
-    """What works on batches: an `Explainer`, a `FeatureReader`."""
+    """Works on batches: an `Explainer` or a `FeatureReader`."""
 
     @property
     def network(self) -> Network: ...
@@ -43,13 +43,13 @@ class Engine(Protocol):
     def compiled(self) -> bool: ...
 
     def replica(self: E) -> E:
-        """The same engine on modules of its own, with the same weights in memory: for another thread."""
+        """A copy with modules of its own and the same weights in memory, for another thread."""
         ...
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run will do: known before the first image is decoded. `skipped` images are done already; `classes` are the
+    """Plan of a run, made before the first image is decoded. `skipped` images are done already; `classes` are the
     names of the network's classes, or none."""
 
     images: int
@@ -92,7 +92,7 @@ class Plan:
 
 @dataclass
 class Progress:
-    """Where a run stands. Seconds are of work, summed over workers; `waiting_*` those that the loop stood still.
+    """State of a run. Seconds are of work, summed over workers; `waiting_*` are those in which the loop stood still.
 
     `steps` are those done, and those in all, of a method that takes many forwards for one image.
     """
@@ -117,7 +117,7 @@ class Progress:
 
     @property
     def done_now(self) -> int:
-        """Images done in this run, not in an earlier one."""
+        """Images done by this run, without those of an earlier one."""
         return self.done - self.skipped
 
     @property
@@ -140,7 +140,7 @@ class Progress:
         return max(stages, key=lambda stage: stages[stage])
 
     def step(self, done: int, total: int) -> None:
-        """Note how many steps of a method are done for the image at the network."""
+        """Sets how many steps of a method are done for the image at the network."""
         self.steps = (done, total) if done < total else None
 
     def add(self, row: Row) -> None:
@@ -152,7 +152,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Summary:
-    """How a run ended: `finished`, `interrupted` by a signal, `stopped` by --fail-fast, or `broken` off by an error.
+    """End of a run: `finished`, `interrupted` by a signal, `stopped` by `fail_fast`, or `broken` off by an error.
 
     `signal` is the number of the signal, or None.
     """
@@ -194,7 +194,7 @@ class Summary:
 
 
 class Observer(Protocol):
-    """Who is told how a run goes; the command line draws it."""
+    """Gets the events of a run; the command line draws them."""
 
     def planned(self, plan: Plan) -> None: ...
 
@@ -204,7 +204,7 @@ class Observer(Protocol):
 
 
 class Silent:
-    """An observer that says nothing."""
+    """An observer that ignores everything."""
 
     def planned(self, plan: Plan) -> None: ...
 

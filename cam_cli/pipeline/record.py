@@ -1,4 +1,4 @@
-"""`run.json`: what was asked for, what became of it, and with which versions, so that it can be done again."""
+"""`run.json`: options, results and versions of a run, so that it can be repeated."""
 
 from __future__ import annotations
 

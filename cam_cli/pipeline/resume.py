@@ -1,4 +1,4 @@
-"""What an earlier run of the same fingerprint has done already, and what is left."""
+"""Resume: the images that an earlier run of the same fingerprint has not done yet."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .progress import Progress
 
 #: Rows that are written at once.
 _CHUNK = 1000
-#: The row of an image whose label is another one now; None where it must be explained again.
+#: Gives the row of an image with its new label; None where the image must be explained again.
 Relabel = Callable[[Row, Source], Row | None]
 
 
@@ -24,7 +24,7 @@ def pending_sources(
     relabel: Relabel,
     shard: Shard | None = None,
 ) -> list[Source]:
-    """The sources without a good row, of the shard: failed, new, changed on disk, or with a result file missing.
+    """The sources of the shard that have no good row: failed, new, changed on disk, or with a missing result file.
 
     Good rows are counted in `progress`; where only the label or the position is another now, the row is written again.
     """
@@ -59,7 +59,7 @@ def _with_attributes(row: Row, source: Source) -> Row:
 
 
 def _known(sources: Sequence[Source], folder: OutputFolder, shard: Shard | None) -> Iterator[tuple[int, Source, Row]]:
-    """The sources of the shard that have a row: their positions, they, and the rows."""
+    """The sources of the shard that have a row: position, source and row of each."""
 
     def known() -> Iterator[tuple[int, Source]]:
         for index, source in enumerate(sources):

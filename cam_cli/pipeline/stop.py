@@ -1,4 +1,4 @@
-"""Ending a run early without losing what is done: signals are noticed between images."""
+"""Ends a run early without losing finished images: signals take effect between images."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 
 
 class Dropped(BaseException):
-    """Raised out of work that was broken off by a signal; nothing of that work has been written."""
+    """Breaks off work after a signal; nothing of that work has been written."""
 
 
 class Stop:
-    """`with Stop() as stop:` the first SIGINT or SIGTERM sets `signal`; a second one ends the process at once."""
+    """Signal handlers for `with Stop() as stop:`. The first SIGINT or SIGTERM sets `signal`, a second one exits."""
 
     def __init__(self) -> None:
         self.signal: int | None = None
@@ -40,7 +40,7 @@ class Stop:
 
     @contextmanager
     def droppable(self) -> Iterator[None]:
-        """Work that a signal may break off in the middle."""
+        """While active, a signal raises `Dropped` in the middle of the work."""
         self._droppable = True
         try:
             if self.signal is not None:

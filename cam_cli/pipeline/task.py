@@ -1,4 +1,4 @@
-"""What a command over images is for a run: `Task`, with one class per command."""
+"""`Task`: a command over images, as a run sees it. Every command has one class."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .progress import Engine
 
 
 class Result(Protocol):
-    """What an engine makes of one image; it knows its picture."""
+    """Result of an engine for one image, with its picture."""
 
     @property
     def picture(self) -> Picture: ...
@@ -29,7 +29,7 @@ R = TypeVar("R", bound=Result)
 
 @dataclass(frozen=True)
 class Work(Generic[R]):
-    """What worker processes do with an image before and after the network; both functions can be pickled.
+    """Work of the worker processes on an image, before and after the network; both functions can be pickled.
 
     load: decodes it (see `Decoder`). render: draws its result.
     """
@@ -62,11 +62,11 @@ class Task(Protocol[J, E, R]):
         ...
 
     def with_job(self, job: J) -> Task[J, E, R]:
-        """The same command with another job."""
+        """Task of the same command with another job."""
         ...
 
     def on_device(self, device: str) -> Task[J, E, R]:
-        """The same job on another device."""
+        """Task of the same job on another device."""
         ...
 
     def find(self) -> Inputs:
@@ -82,7 +82,7 @@ class Task(Protocol[J, E, R]):
         ...
 
     def fingerprint(self, engine: E, base: str) -> dict[str, Any]:
-        """What the results depend on, key by key. `base` is the folder that the names of the images begin in."""
+        """Everything that the results depend on, key by key. `base`: the folder that names of images begin in."""
         ...
 
     def run_batch(self, engine: E, images: Sequence[Decodable]) -> Sequence[R]:
@@ -98,7 +98,7 @@ class Task(Protocol[J, E, R]):
         ...
 
     def warnings(self, engine: E, inputs: Inputs) -> Iterable[str]:
-        """What the user should know before the first image."""
+        """Sentences that the user should read before the first image."""
         ...
 
 
