@@ -57,7 +57,7 @@ function showClassTable(view, means) {
   const groups = sets.map((set) => h('th.set', { scope: 'colgroup', colspan: width(set) }, set));
   const head = [h('tr', h('td.set', { colspan: 2 }), groups), h('tr', h('td', ''), CLASS_COLUMNS.map(classHead))];
   view.append(
-    h('div.scroll', h('table.figures', h('thead', head), h('tbody', rows))),
+    scroller('Classes', h('table.figures', h('thead', head), h('tbody', rows))),
     h('p.quiet', `The small pictures are mean maps. ${EVEN_HINT}`));
 }
 

@@ -48,15 +48,15 @@ function showMatrix(view, names, counts, cell) {
     most.map((b) => matrixCell(a, b, counts.get(`${a} ${b}`) || 0, totals[a], cell)),
     h('td.sum', totals[a] ? percent((counts.get(`${a} ${a}`) || 0) / totals[a]) : '–'));
   view.append(
-    h('div.scroll', h('table.matrix', h('thead', head), h('tbody', most.map(row)))),
+    scroller('Confusion matrix', h('table.matrix', h('thead', head), h('tbody', most.map(row)))),
     h('p.quiet', 'The number of images; the colour is their share of the label’s row.'));
   const worst = pairs.filter(([a, b]) => a !== b).sort((x, y) => y[2] - x[2]).slice(0, WORST);
   const item = ([a, b, count]) => h('li', cell(a, b, `${names[a]} taken for ${names[b]}`), ` ${count} ×`);
-  if (worst.length) view.append(h('h3', 'Most frequent confusions'), h('ol.confused', worst.map(item)));
+  if (worst.length) view.append(h('h2.minor', 'Most frequent confusions'), h('ol.confused', worst.map(item)));
 }
 
 function matrixCell(a, b, count, total, cell) {
   const share = total ? count / total : 0, kind = a === b ? 'hit' : 'miss';
   const style = { '--x': share ? 0.08 + 0.92 * share : 0 };
-  return h('td', { class: `${kind} ${share > 0.5 ? 'strong' : ''}`, style }, count ? cell(a, b, count) : '');
+  return h('td', { class: kind, style }, count ? cell(a, b, count) : '');
 }

@@ -15,7 +15,7 @@ async function showDistribution(view) {
   view.append(h('p.quiet', key), grid);
   const maps = meanMaps(await loadPart('means'), -1);
   if (!maps.length || !grid.isConnected) return;
-  grid.append(h('section', h('h3', 'Mean map ', h('small', 'of the whole run')), h('div.means', maps), legends(),
+  grid.append(h('section', h('h2.minor', 'Mean map ', h('small', 'of the whole run')), h('div.means', maps), legends(),
     h('p.quiet', 'Always the same corner, or the border? Then the network may be reading a watermark or a frame.')));
 }
 
@@ -33,7 +33,7 @@ function histogram(name, title, hint, even) {
   };
   const mark = even && h('span.mark', { style: { left: percentOf(even, 1) }, title: `an even map: ${percent(even)}` });
   return h('section.histogram',
-    h('h3', title, h('small', ` mean ${percent(average)}`)),
+    h('h2.minor', title, h('small', ` mean ${percent(average)}`)),
     h('div.bins', Array.from(all, bar), mark),
     h('div.axis', [0, 25, 50, 75, 100].map((one) => h('span', `${one} %`))),
     h('p.quiet', hint));

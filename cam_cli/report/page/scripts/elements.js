@@ -35,6 +35,11 @@ function choices(pairs, value, change, title) {
   return h('select', { hint: title, onchange: (event) => change(event.target.value) }, options);
 }
 
+// What may be wider than the page scrolls, also by the keyboard.
+function scroller(label, ...kids) {
+  return h('div.scroll', { tabindex: 0, role: 'region', 'aria-label': label }, kids);
+}
+
 function showError(error) {
   byId('view').prepend(h('p.note.wrong', { role: 'alert' }, error.message));
 }

@@ -18,22 +18,22 @@ function showTable(view) {
 function sortButton(name, text) {
   const now = orderAskedFor(), sorted = now.sort === name;
   const next = sorted ? !now.desc : MEASURES.includes(name);
-  return h('button', {
-    role: 'columnheader', class: name, 'aria-sort': sorted ? (now.desc ? 'descending' : 'ascending') : 'none',
-    onclick: () => go({ sort: name, desc: next ? '1' : '' }),
-  }, text, sorted ? (now.desc ? ' ↓' : ' ↑') : '');
+  const attributes = { role: 'columnheader', 'aria-sort': sorted ? (now.desc ? 'descending' : 'ascending') : 'none' };
+  return h(`span.${name}`, attributes,
+    h('button', { onclick: () => go({ sort: name, desc: next ? '1' : '' }) },
+      text, sorted ? (now.desc ? ' ↓' : ' ↑') : ''));
 }
 
-function tableRow(i, place, shown) {
+function tableRow(i, place, shown) { // its link covers all of it
   const { image, label, status, prob, area, border, entropy } = columns;
   const cells = {
-    image: image[i],
+    image: h('a', { title: image[i], ...linkToImage(i, place) }, image[i]),
     label: label[i] < 0 ? '' : classes[label[i]],
-    class: status[i] === FAILED ? h('span.wrong', '! ' + errors.get(i)) : [verdict(i).slice(0, 2), truth(i)],
+    class: status[i] === FAILED ? h('em.wrong', '! ' + errors.get(i)) : [verdict(i).slice(0, 2), truth(i)],
     prob: meter(prob[i]), area: percent(area[i]), border: percent(border[i]), entropy: figure(entropy[i]),
   };
-  const cell = ([name]) => h('span', { role: 'cell', class: name, title: name === 'image' && image[i] }, cells[name]);
-  return h('a.row', { role: 'row', 'aria-rowindex': place + 1, ...linkToImage(i, place) }, shown.map(cell));
+  const cell = ([name]) => h(`span.${name}`, { role: 'cell' }, cells[name]);
+  return h('div.row', { role: 'row', 'aria-rowindex': place + 1 }, shown.map(cell));
 }
 
 function meter(share) { // a share of 1 as a bar and a number

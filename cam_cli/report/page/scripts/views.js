@@ -31,7 +31,7 @@ function showView(fresh) {
   shownView = name;
   show?.(view);
   markTab();
-  if (held) view.querySelector(`.head .${held}`)?.focus();
+  if (held) view.querySelector(`.head .${held} button`)?.focus();
 }
 
 function makeTabs() {

@@ -76,7 +76,8 @@ function virtualList(host, measure, make) {
     if (at < barHeight()) scrollBy(0, at - barHeight() - 4);
     else if (at + rowHeight > innerHeight) scrollBy(0, at + rowHeight - innerHeight + 4);
     update();
-    live.get(place)?.focus({ preventScroll: true });
+    const node = live.get(place);
+    (node?.closest('a') || node?.querySelector('a'))?.focus({ preventScroll: true });
   }
 
   return { update, reset, resize, print, step, focus };
