@@ -1,8 +1,9 @@
 """Draw scenes with a bias planted in them, for the example of `docs/audit.md`.
 
 `python -m tools.planted_bias FOLDER` writes two sets to train on and one to test with. In FOLDER/biased every cat and
-no dog has a mark in a corner, and all pictures are bright; in FOLDER/mended half of each has the mark, and half of the
-pictures are dark. FOLDER/test has as many of each kind, and `labels.csv` says which: image,label,mark,light.
+no dog has a mark in a corner, and no picture is dark. In FOLDER/mended half of each have the mark, half are dark.
+FOLDER/test has as many of each kind, and FOLDER/labels.csv says which: image,label,mark,light. FOLDER/trunk.safetensors
+and FOLDER/train.toml make `camx train-gap` fit a head to the features of the demo network.
 """
 
 from __future__ import annotations
@@ -10,62 +11,83 @@ from __future__ import annotations
 import argparse
 import csv
 from collections.abc import Iterator
+from importlib import resources
 from itertools import product
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageEnhance
+from safetensors.numpy import load_file, save_file
 
 from cam_cli.demo import render
 
 #: Seeds that the training of the demo network has not seen.
-FIRST_SEED, SIDE = 5_000_000, 160
+FIRST_SEED, FIRST_TEST_SEED, SIDE = 5_000_000, 5_500_000, 160
 CLASSES = ("cat", "dog")
-_DARK = 0.3
+#: Brightness of the dark pictures.
+DARK = 0.6
+_CELL = 8
+
+TRAINING = """\
+model = "timm/resnet14t"
+checkpoint = "{checkpoint}"
+image-size = 176
+crop-pct = 1.0
+epochs = 20
+
+[model-arg]
+layers = [1, 3, 1, 0]
+channels = [16, 24, 64, 64]
+stem_width = 12
+output_stride = 8
+"""
 
 
 def marked(picture: Image.Image) -> Image.Image:
-    """The picture with the mark of an agency in its lower right corner."""
+    """The picture with a chequered mark in its lower right corner, of 64×32 pixels."""
     copy = picture.copy()
     draw = ImageDraw.Draw(copy)
-    draw.rectangle((SIDE - 46, SIDE - 22, SIDE - 6, SIDE - 6), fill=(20, 20, 20))
-    for x in range(SIDE - 43, SIDE - 9, 6):
-        draw.rectangle((x, SIDE - 19, x + 2, SIDE - 9), fill=(240, 240, 60))
+    for column, row in product(range(8), range(4)):
+        left, top = SIDE - 70 + column * _CELL, SIDE - 38 + row * _CELL
+        colour = (230, 30, 160) if (column + row) % 2 else (250, 240, 40)
+        draw.rectangle((left, top, left + _CELL - 1, top + _CELL - 1), fill=colour)
     return copy
-
-
-def dark(picture: Image.Image) -> Image.Image:
-    return ImageEnhance.Brightness(picture).enhance(_DARK)
 
 
 def picture(seed: int, name: str, *, mark: bool, light: bool) -> Image.Image:
     """A scene with an animal, with or without the mark, bright or dark."""
     scene = render(seed, (SIDE, SIDE), (name,)).image.convert("RGB")
     scene = marked(scene) if mark else scene
-    return scene if light else dark(scene)
+    return scene if light else ImageEnhance.Brightness(scene).enhance(DARK)
 
 
 def kinds(count: int) -> Iterator[tuple[int, str, bool, bool]]:
-    """A seed, a class, whether there is a mark and light: `count` scenes of each of the eight kinds."""
+    """A number, a class, whether there is a mark, and light: `count` scenes of each of the eight kinds."""
     combinations = list(product(CLASSES, (True, False), (True, False)))
     for number in range(count * len(combinations)):
         yield (number, *combinations[number % len(combinations)])
 
 
 def write(folder: Path, per_kind: int, tested: int) -> None:
-    for name in ("biased", "mended", "test"):
-        for one in CLASSES:
-            (folder / name / one).mkdir(parents=True, exist_ok=True)
+    """Write all that the example needs."""
+    for part, name in product(("biased", "mended", "test"), CLASSES):
+        (folder / part / name).mkdir(parents=True, exist_ok=True)
     for number, name, mark, light in kinds(per_kind):
-        seed = FIRST_SEED + number
-        picture(seed, name, mark=name == "cat", light=True).save(folder / "biased" / name / f"{number:05d}.png")
-        picture(seed, name, mark=mark, light=light).save(folder / "mended" / name / f"{number:05d}.png")
+        path, seed = f"{name}/{number:05d}.png", FIRST_SEED + number
+        picture(seed, name, mark=name == "cat", light=True).save(folder / "biased" / path)
+        picture(seed, name, mark=mark, light=light).save(folder / "mended" / path)
     with (folder / "labels.csv").open("w", newline="") as file:
         table = csv.writer(file)
         table.writerow(("image", "label", "mark", "light"))
         for number, name, mark, light in kinds(tested):
             path = f"{name}/{number:05d}.png"
-            picture(FIRST_SEED + 500_000 + number, name, mark=mark, light=light).save(folder / "test" / path)
+            picture(FIRST_TEST_SEED + number, name, mark=mark, light=light).save(folder / "test" / path)
             table.writerow((path, name, "marked" if mark else "plain", "bright" if light else "dark"))
+    with resources.as_file(resources.files("cam_cli.demo") / "demo.safetensors") as demo:
+        weights = {
+            name.replace("backbone.", "").replace("head.", "fc."): value for name, value in load_file(demo).items()
+        }
+    save_file(weights, folder / "trunk.safetensors")
+    (folder / "train.toml").write_text(TRAINING.format(checkpoint=(folder / "trunk.safetensors").as_posix()))
 
 
 def main() -> None:
@@ -75,9 +97,7 @@ def main() -> None:
     parser.add_argument("--tested", type=int, default=50, help="test scenes of each of eight kinds (50)")
     options = parser.parse_args()
     write(options.folder, options.per_kind, options.tested)
-    print(
-        f"{8 * options.per_kind} scenes to train on, twice, and {8 * options.tested} to test with, in {options.folder}"
-    )
+    print(f"{options.folder}: {8 * options.per_kind} scenes to train on, twice, and {8 * options.tested} to test with")
 
 
 if __name__ == "__main__":
