@@ -559,3 +559,9 @@ def test_neither_torch_nor_scipy_is_needed() -> None:
     code = "import sys, cam_cli.audit.audit, cam_cli.audit.write, cam_cli.gates; print(sorted({'torch', 'scipy', 'pandas'} & {*sys.modules}))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_images_with_several_true_classes_are_said(tmp_path: Path) -> None:
+    rows = [image_row(f"{i}.jpg", labels=["cat", "dog"] if i < 5 else ["cat"]) for i in range(40)]
+    notes = audit(str(run_folder(tmp_path / "run", rows))).notes
+    assert "5 images have several true classes: their class is the one that the network ranks best." in notes

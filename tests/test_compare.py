@@ -464,3 +464,14 @@ def test_many_pairs_are_compared(tmp_path: Path, count: int) -> None:
             journal.writelines(text.replace('"x"', f'"{i}.jpg"', 1) + "\n" for i in range(count))
     found = compare(str(tmp_path / "a"), str(tmp_path / "b"))
     assert len(found.a) == count
+
+
+def test_several_labels_are_the_same_whichever_is_ranked_best(tmp_path: Path) -> None:
+    pair = runs(
+        tmp_path,
+        [(image_row("0.jpg", CAT, CAT, labels=["cat", "dog"]), image_row("0.jpg", DOG, DOG, labels=["dog", "cat"]))],
+    )
+    found = compare(*pair)
+    assert found.accuracy is not None
+    assert found.accuracy.a.total == 1
+    assert not found.left_out

@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 
 from ..gates import Condition, GateResult, Groups, Judge, comparisons_of, pairs_of
+from ..outputs.run_folder import RunFolder
 from ..statistics import Estimates, Resampler, difference, holm, p_values, z_of
 from .groups import Attribute
 from .groups_file import read_groups
@@ -28,9 +29,14 @@ def audit(path: str, options: AuditOptions = AuditOptions()) -> AuditResult:
     Raises `CamxError` for a run that is not finished, has no labels that the network knows (unless only metrics that
     need none are asked for), no image with a group, or for an option that does not fit it.
     """
-    conditions = [Condition.parse(text) for text in options.fail_if]
     run = read_run(path, partial=options.partial, why="half of a sorted folder is its first classes")
-    table, left_out = read_table(run), dict[str, int]()
+    return audit_table(run, read_table(run), options)
+
+
+def audit_table(run: RunFolder, table: ImageTable, options: AuditOptions) -> AuditResult:
+    """Audit rows of a run that have been read already; raises `CamxError` as `audit` does."""
+    conditions = [Condition.parse(text) for text in options.fail_if]
+    left_out = dict[str, int]()
     if options.groups is not None:
         found = read_groups(options.groups, table.images, run.inputs)
         table = table.with_attributes(found.columns)
@@ -48,9 +54,14 @@ def audit(path: str, options: AuditOptions = AuditOptions()) -> AuditResult:
         pairs=tuple(pairs),
         gates=tuple(result for gate in planned.gates for result in work.judged(gate)),
         left_out={why: count for why, count in {**left_out, **_left_out(table, planned)}.items() if count},
-        notes=(*planned.notes, *unlisted),
+        notes=(*planned.notes, *unlisted, *_several(table)),
         confidence=options.confidence,
     )
+
+
+def _several(table: ImageTable) -> Iterator[str]:
+    if count := int(table.several.sum()):
+        yield f"{count:,} images have several true classes: their class is the one that the network ranks best."
 
 
 def _left_out(table: ImageTable, planned: Plan) -> dict[str, int]:

@@ -20,14 +20,18 @@ _OF_ROW = ("label_prob", "width", "height", "brightness")
 
 @dataclass(frozen=True)
 class ImageTable:
-    """N images in input order. failed, blank: bool. label: number of the true class in `classes`, or `NONE` or
-    `UNKNOWN`; predicted: that of the best class, or `NONE`. correct: 1, 0, or NaN without a known label. numbers:
-    columns of floats, NaN where a row has none: `prob` of the best class, `label_prob`, `width`, `height`, `brightness`
-    and the `cam_…` of the first map. attributes: columns of texts, "" where a row has none."""
+    """N images in input order. failed, blank, several: bool; `several` are those with several true classes.
+
+    label: number of the true class in `classes`, or `NONE` or `UNKNOWN`; predicted: that of the best class, or `NONE`.
+    correct: 1, 0, or NaN without a known label. numbers: columns of floats, NaN where a row has none: `prob` of the
+    best class, `label_prob`, `width`, `height`, `brightness` and the `cam_…` of the first map. attributes: columns of
+    texts, "" where a row has none.
+    """
 
     images: Sequence[str]
     failed: np.ndarray
     blank: np.ndarray
+    several: np.ndarray
     label: np.ndarray
     predicted: np.ndarray
     correct: np.ndarray
@@ -50,7 +54,10 @@ class ImageTable:
             images=[self.images[place] for place in listed],
             attributes={name: [column[place] for place in listed] for name, column in self.attributes.items()},
             numbers={name: column[places] for name, column in self.numbers.items()},
-            **{name: getattr(self, name)[places] for name in ("failed", "blank", "label", "predicted", "correct")},
+            **{
+                name: getattr(self, name)[places]
+                for name in ("failed", "blank", "several", "label", "predicted", "correct")
+            },
         )
 
     def with_attributes(self, columns: Mapping[str, Sequence[str]]) -> ImageTable:
@@ -64,15 +71,18 @@ class ImageTable:
 
 def image_table(rows: Iterable[ImageRow], class_names: Sequence[str] = ()) -> ImageTable:
     """The columns of journal rows. class_names: names of the network's classes by index, where the run knows them."""
-    columns = _Columns(dict(enumerate(class_names)))
+    columns = TableBuilder(class_names)
     for row in rows:
         columns.add(row)
     return columns.table()
 
 
-class _Columns:
-    def __init__(self, names: dict[int, str]) -> None:
-        self.names = names
+class TableBuilder:
+    """Collects rows, for whoever reads them for another purpose as well."""
+
+    def __init__(self, class_names: Sequence[str] = ()) -> None:
+        self.names = dict(enumerate(class_names))
+        self.several: list[bool] = []
         self.images: list[str] = []
         self.status: list[str] = []
         self.label_texts: list[str] = []
@@ -99,6 +109,7 @@ class _Columns:
             column.append(value)
         self.images.append(row["image"])
         self.status.append(row["status"])
+        self.several.append(len(row.get("labels", ())) > 1)
         self.label_texts.append(text)
         self.label_indices.append(index)
         self.predicted.append(best["index"] if best else NONE)
@@ -131,6 +142,7 @@ class _Columns:
             images=self.images,
             failed=status == FAILED,
             blank=status == BLANK,
+            several=np.array(self.several, bool),
             label=np.array([self._label(*found, places) for found in zip(self.label_indices, self.label_texts)], int),
             predicted=np.array([places.get(index, NONE) for index in self.predicted], int),
             correct=np.array(self.correct, float),

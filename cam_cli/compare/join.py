@@ -55,7 +55,7 @@ def read_side(run: RunFolder, on: str, method: str | None) -> Side:
 
 def _note(side: Side, row: ImageRow, on: str, method: str | None) -> None:
     shown = _chosen(row, on, method) or MapRow()
-    side.labels.append(row.get("label", ""))
+    side.labels.append("|".join(sorted(row.get("labels", ()))) or row.get("label", ""))
     side.sizes.append(row.get("bytes", -1))
     side.digests.append(row.get("sha256", ""))
     side.sketches.append(shown.get("sketch"))

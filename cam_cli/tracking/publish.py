@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 from ..errors import CamxError
 from ..outputs.run_folder import ACTIVATIONS, EXPLAIN, TRAIN_GAP, RunFolder
-from ..run_layout import ACTIVATIONS_TABLE, JOURNAL, RECORD, TABLE
+from ..run_layout import ACTIVATIONS_TABLE, DERIVED, JOURNAL, RECORD, TABLE
 from .activations_log import activations_log
+from .derived_log import derived_log
 from .explain_log import explain_log
 from .results import files_of, run_info
 from .tracker import Scalar, Tracker, Value
@@ -48,4 +49,6 @@ def _content(run: RunFolder, cap: int) -> tuple[dict[str, Value], dict[str, Scal
         raise CamxError(f"{run.path!r} holds results of `camx {run.command}`, which camx does not log. Update camx.")
     read, table = (activations_log, ACTIVATIONS_TABLE) if run.command == ACTIVATIONS else (explain_log, TABLE)
     values, summary, words = read(run, cap)
-    return {**values, "results": files_of(run, (table, JOURNAL, RECORD))}, summary, words
+    more, figures, problems = derived_log(run)
+    files = files_of(run, (table, JOURNAL, RECORD, *DERIVED))
+    return {**values, **more, "results": files}, {**summary, **figures}, [*words, *problems]

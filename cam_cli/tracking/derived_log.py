@@ -1,0 +1,94 @@
+"""Values of what `camx audit` and `camx compare` have found of a run, from the files that they left in its folder."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ..errors import UnreadableImage
+from ..outputs.run_folder import RunFolder
+from ..run_layout import AUDIT, COMPARE, DERIVED
+from .tracker import Scalar, Table, Value
+
+#: Rows of a table that W&B's own file of a run can hold.
+_MOST_ROWS = 10_000
+#: Columns that hold names, also where all of them read like numbers.
+_NAMES = {"by", "group", "group_a", "group_b", "image", "label", "a_top1", "b_top1", "flip", "metric", "small"}
+_GATES = ("gate", "verdict", "seen", "low", "high", "needed", "sentence")
+_ESCAPED = ("'=", "'+", "'-", "'@", "'\t", "'\r")
+
+
+def derived_log(run: RunFolder) -> tuple[dict[str, Value], dict[str, Scalar], list[str]]:
+    """Tables of groups, pairs, flips and gates, the summary, and what could not be read."""
+    values: dict[str, Value] = {}
+    summary: dict[str, Scalar] = {}
+    words: list[str] = []
+    for name, figures in _FIGURES.items():
+        if not run.has(f"{name}/summary.json"):
+            continue
+        try:
+            content = json.loads(run.read_file(f"{name}/summary.json"))
+            found = {f"{name}/{key}": value for key, value in figures(content).items()}
+            tables = {f"{name}/gates": _gates(content["gates"]), **_tables(run, name)}
+        except (UnreadableImage, ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:
+            words.append(f"{name}/ of {run.path!r} is left out, it cannot be read: {error}")
+            continue
+        summary |= found
+        values |= {key: table for key, table in tables.items() if table.rows}
+    return values, summary, words
+
+
+def _audit_figures(content: Mapping[str, Any]) -> dict[str, Scalar]:
+    overall = {metric: value["value"] for metric, value in content["overall"].items()}
+    return {"verdict": content["verdict"], **overall}
+
+
+def _compare_figures(content: Mapping[str, Any]) -> dict[str, Scalar]:
+    accuracy = content["accuracy"] or {}
+    return {
+        "verdict": content["verdict"],
+        **content["flips"],
+        **{f"accuracy_{side}": accuracy[side]["value"] for side in ("a", "b") if accuracy},
+        **{f"accuracy_{limit}": accuracy["difference"][limit] for limit in ("low", "high") if accuracy},
+        "p_mcnemar": accuracy.get("p_mcnemar"),
+        **{f"map_iou_{name}": maps["iou"]["value"] for name, maps in content["maps"].items()},
+    }
+
+
+_FIGURES: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Scalar]]] = {
+    AUDIT: _audit_figures,
+    COMPARE: _compare_figures,
+}
+
+
+def _gates(gates: Sequence[Mapping[str, Any]]) -> Table:
+    return Table(_GATES, [[gate["text"], *(gate[name] for name in _GATES[1:])] for gate in gates])
+
+
+def _tables(run: RunFolder, name: str) -> dict[str, Table]:
+    files = [file for file in DERIVED if file.startswith(f"{name}/") and file.endswith(".csv") and run.has(file)]
+    return {file.removesuffix(".csv"): _table(run, file) for file in files}
+
+
+def _table(run: RunFolder, file: str) -> Table:
+    """A CSV; of one with flips those images alone whose prediction is another one."""
+    text = run.read_file(file).decode("utf-8", "replace")
+    header, *rows = list(csv.reader(io.StringIO(text, newline="")))
+    if "flip" in header:
+        place = header.index("flip")
+        rows = [row for row in rows if row[place] != "same"]
+    columns = [_column(name, [row[place] for row in rows[:_MOST_ROWS]]) for place, name in enumerate(header)]
+    return Table(header, list(map(list, zip(*columns))))
+
+
+def _column(name: str, cells: Sequence[str]) -> list[Scalar]:
+    """Numbers where all cells are, else texts; None for an empty number."""
+    if name not in _NAMES:
+        try:
+            return [float(cell) if cell else None for cell in cells]
+        except ValueError:
+            pass
+    return [cell[1:] if cell.startswith(_ESCAPED) else cell for cell in cells]
