@@ -98,7 +98,8 @@ def _show_plan(plan: Plan, words: Words, run: RunFlags) -> int:
         out(
             f"{plan.images} images would be {words.done} with {plan.model} ({plan.weights})\n"
             f"{words.layer} {plan.layer} ({plan.grid}): {plan.layer_reason}\n"
-            f"on {plan.device} in {plan.precision}{', compiled' * plan.compiled}, into {plan.output}"
+            + "".join(f"{line}\n" for line in (f"input {plan.input}", *plan.weights_notes))
+            + f"on {plan.device} in {plan.precision}{', compiled' * plan.compiled}, into {plan.output}"
         )
     return 0
 

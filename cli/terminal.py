@@ -43,6 +43,9 @@ class Reporter:
         how = f"{plan.device}, {plan.precision}" + ", compiled" * plan.compiled
         self._say(f"{plan.images} images{done} · {plan.model} ({plan.weights}) · {how}")
         self._say(f"{self.layer} {plan.layer} ({plan.grid}): {plan.layer_reason}")
+        self._say(f"input {plan.input}")
+        for note in plan.weights_notes:
+            self._say(note)
         if plan.passed_over and self.verbose:
             self._say(f"{plan.passed_over} files without an image extension passed over; --include '*' takes them")
         if self.console.is_terminal:

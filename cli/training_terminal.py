@@ -41,6 +41,7 @@ class TrainReporter:
             f"{plan.train_images} training and {plan.val_images} validation images of {len(plan.classes)} classes"
         )
         self._say(f"{plan.model} ({plan.weights}) cut at {plan.layer} ({plan.grid}): {plan.layer_reason}")
+        self._say(f"input {plan.input}")
         self._say(
             f"training {trained}: {plan.epochs} epochs{again}, batches of {plan.batch_size}, "
             f"learning rate {plan.lr:g}, {plan.device}, {plan.precision}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,16 +14,18 @@ from torch import nn
 
 from ..errors import CamxError
 from ..images.geometry import Preprocessing
-from .checkpoint_metadata import architecture_of, class_names_of
+from .checkpoint_metadata import architecture_of, class_names_of, named_architecture, of_writer
 from .checkpoints import Checkpoint, read_checkpoint
 from .classes import ClassNames, checked, chosen_names
 from .fitting import HEAD_ACTIVATION, Fitted, fitted
 from .gap import GapDescription, GapNetwork
+from .input_settings import input_line, input_settings
 from .libraries import Architecture
 from .matching import matched, mismatch
 from .names import DEMO, DEMO_FILE, find_architecture, is_name
 from .options import ModelSpec, PreprocessingOptions
 from .preprocessing import overridden
+from .sayings import Said, said_of
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,9 @@ class Network:
 
     `weights` says where they came from; `digest` is the SHA-256 of all parameters and buffers; `args` are those
     that the architecture was built with. `notes`: one line on each thing that was read from the weights themselves.
-    `idle_tensors`: tensors of the file that play no part in the scores.
+    `idle_tensors`: tensors of the file that play no part in the scores. `origins`: where each value of the
+    preprocessing and each argument comes from. `warnings`: what contradicts itself. `silent_checkpoint`: the weights
+    come from a file that says nothing of its input.
     """
 
     module: nn.Module
@@ -44,6 +48,14 @@ class Network:
     args: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     idle_tensors: tuple[str, ...] = ()
+    origins: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    silent_checkpoint: bool = False
+
+    @property
+    def input_line(self) -> str:
+        """One line on what the network is given, and where each value comes from."""
+        return input_line(self.preprocessing, self.origins, silent=self.silent_checkpoint)
 
     def replica(self) -> Network:
         """The same network on modules of its own, whose weights are the same memory: hooks on one are not on the other.
@@ -81,12 +93,14 @@ class Network:
         return cls(module, type(module).__name__, preprocessing, ClassNames(tuple(class_names)))
 
 
-def load_model(spec: ModelSpec | str) -> Network:
+def load_model(spec: ModelSpec | str, origins: Mapping[str, str] | None = None) -> Network:
     """The network that `spec` (or just a name: pretrained weights) describes, on the CPU.
+
+    origins: where the value of each option comes from, by the name of its flag; only for the record.
 
     Raises `CamxError` for unknown names, weights that cannot be had, and files that do not fit.
     """
-    spec = ModelSpec(spec) if isinstance(spec, str) else spec
+    spec, origins = ModelSpec(spec) if isinstance(spec, str) else spec, origins or {}
     checkpoint = read_checkpoint(spec.checkpoint, ema=spec.ema) if spec.checkpoint else None
     if checkpoint is not None and GapDescription.of(checkpoint.about, checkpoint.path):
         raise CamxError(
@@ -103,30 +117,81 @@ def load_model(spec: ModelSpec | str) -> Network:
         checkpoint = read_checkpoint(file, ema=spec.ema)
         description = GapDescription.of(checkpoint.about, checkpoint.path)
         if description is not None:
-            return _gap_network(description, spec, checkpoint)
+            return _gap_network(description, spec, checkpoint, origins)
         architecture = architecture_of(checkpoint, file)
     else:
         architecture = find_architecture(spec.name)
+    if checkpoint is not None:
+        architecture = of_writer(architecture, checkpoint, spec.name)
+    said = said_of(checkpoint) if checkpoint else Said()
     torch.manual_seed(spec.seed)
-    found, weights = _build(architecture, spec, checkpoint)
+    found, weights = _build(architecture, spec, checkpoint, said)
     module, args = found.module.eval(), found.args
     count = _class_count(module)
     if count <= 0:
         raise CamxError(f"{architecture} with these arguments has no classifier. camx explains classifiers.")
+    settings = input_settings(
+        architecture.preprocessing(module, PreprocessingOptions(), args),
+        said,
+        spec.preprocessing,
+        model=architecture.origin,
+        given=_by_field(origins),
+        path=checkpoint.path if checkpoint else "",
+        built_in=found.normalisation,
+    )
     return Network(
         module=module,
         name=str(architecture),
-        preprocessing=architecture.preprocessing(module, spec.preprocessing, args),
+        preprocessing=settings.preprocessing,
         classes=_class_names(architecture, module, spec, checkpoint, count),
         weights=weights,
         digest=digest(module),
         args=args,
         notes=found.notes,
         idle_tensors=(*found.idle, *(checkpoint.beside if checkpoint else ())),
+        origins={**settings.origins, **_argument_origins(found, spec, said, _by_field(origins))},
+        warnings=(*settings.warnings, *_other_architecture(architecture, checkpoint), *_arguments(spec, said)),
+        silent_checkpoint=checkpoint is not None and not said.values and not found.normalisation,
     )
 
 
-def _gap_network(description: GapDescription, spec: ModelSpec, checkpoint: Checkpoint) -> Network:
+def _by_field(origins: Mapping[str, str]) -> dict[str, str]:
+    """Origins of options by their fields, from those by the names of flags; defaults are none."""
+    return {name.replace("-", "_"): origin for name, origin in origins.items() if origin != "default"}
+
+
+def _argument_origins(found: Fitted, spec: ModelSpec, said: Said, given: Mapping[str, str]) -> dict[str, str]:
+    """Where each argument of the architecture comes from, as `model_arg KEY`."""
+    origins = {}
+    for key in found.args:
+        if key in found.inferred:
+            origins[key] = "the checkpoint's tensors"
+        elif key in spec.args:
+            origins[key] = given.get("model_arg", "an option")
+        else:
+            origins[key] = said.origins.get(key, "the image size")
+    return {f"model_arg {key}": origin for key, origin in origins.items()}
+
+
+def _other_architecture(architecture: Architecture, checkpoint: Checkpoint | None) -> Iterator[str]:
+    named = named_architecture(checkpoint) if checkpoint else ""
+    if named and _bare(named) != _bare(str(architecture)):
+        yield f"The checkpoint says it is a {named}; `model` {architecture} is used."
+
+
+def _arguments(spec: ModelSpec, said: Said) -> Iterator[str]:
+    for key, value in said.args.items():
+        if key in spec.args and spec.args[key] != value:
+            yield f"`model_arg` {key}={spec.args[key]} is used; {said.origins[key]} says {value}."
+
+
+def _bare(name: str) -> str:
+    return name.rpartition("/")[2].rpartition(":")[2].partition(".")[0]
+
+
+def _gap_network(
+    description: GapDescription, spec: ModelSpec, checkpoint: Checkpoint, origins: Mapping[str, str]
+) -> Network:
     """A network that `camx train-gap` made, rebuilt from its file alone."""
     architecture = find_architecture(description.architecture)
     args = {**description.model_args, **spec.args}
@@ -151,7 +216,9 @@ def _gap_network(description: GapDescription, spec: ModelSpec, checkpoint: Check
         )
     names = chosen_names(spec.class_names, module.num_classes, lambda: ClassNames(description.classes))
     name, weights = (f"{architecture} + GAP", checkpoint.path) if spec.name != DEMO else (DEMO, "ships with camx")
-    return Network(module.eval(), name, own, names, weights, digest(module), args)
+    trained_origin = "its camx train-gap" if spec.name != DEMO else "the demo"
+    settings = input_settings(trained, Said(), spec.preprocessing, model=trained_origin, given=_by_field(origins))
+    return Network(module.eval(), name, own, names, weights, digest(module), args, origins=settings.origins)
 
 
 def digest(module: nn.Module) -> str:
@@ -163,14 +230,17 @@ def digest(module: nn.Module) -> str:
     return sha.hexdigest()
 
 
-def _build(architecture: Architecture, spec: ModelSpec, checkpoint: Checkpoint | None) -> tuple[Fitted, str]:
+def _build(
+    architecture: Architecture, spec: ModelSpec, checkpoint: Checkpoint | None, said: Said
+) -> tuple[Fitted, str]:
     """The network with its weights, and where they came from."""
     pretrained = spec.pretrained and checkpoint is None
-    args: Mapping[str, Any] = dict(spec.args)
-    if spec.preprocessing.image_size:
+    args: Mapping[str, Any] = {**said.args, **spec.args}
+    size = spec.preprocessing.image_size or said.values.get("image_size")
+    if isinstance(size, int):
         known = {key: value for key, value in args.items() if key != HEAD_ACTIVATION}
         module = architecture.build(pretrained=pretrained, num_classes=None, args=known)
-        resized = architecture.resized_args(module, spec.preprocessing.image_size)
+        resized = architecture.resized_args(module, size)
         if resized and not set(resized) & set(args):
             args = {**args, **resized}
     if checkpoint is None:

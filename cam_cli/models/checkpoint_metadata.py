@@ -2,76 +2,83 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..errors import CamxError
 from .checkpoints import Checkpoint
-from .libraries import Architecture, TimmModel, TorchvisionModel, torchvision_names
+from .libraries import Architecture, TorchvisionModel, torchvision_names
 from .names import find_architecture, is_name
+from .sayings import nested, written_by
 
 #: Where training scripts put the name of the network and of the classes, in the file or in its arguments.
 _ARCHITECTURE = ("architecture", "arch", "model", "model_name", "backbone", "encoder_name")
-_CLASSES = ("class_names", "classes", "label_names", "idx_to_class", "class_to_idx")
-_ARGUMENTS = ("args", "hyper_parameters", "hparams", "config", "cfg")
+_CLASSES = ("class_names", "classes", "label_names", "idx_to_class", "id2label", "class_to_idx")
 
 
 def architecture_of(checkpoint: Checkpoint, path: str) -> Architecture:
-    """The network that a checkpoint, or the folder at `path` that it lies in, names.
+    """The network that a checkpoint, or what lies beside it, names. path: as the user gave it, maybe the folder.
 
     Raises `CamxError` if it does not tell, or names none that camx knows.
     """
-    if os.path.isdir(path) and os.path.exists(os.path.join(path, "config.json")):
-        return _of_folder(path)
-    names = [value for said in _sayings(checkpoint.about) for key in _ARCHITECTURE if (value := _text(said.get(key)))]
+    config = checkpoint.files.get("config.json", {})
+    names = [value for said in _sayings(checkpoint) for key in _ARCHITECTURE if (value := _text(said.get(key)))]
     known = next(filter(is_name, names), None)
+    if known is None and (kind := _text(config.get("model_type"))) and kind != "timm_wrapper":
+        raise CamxError(
+            f"{path!r} is a {kind} model of the transformers library, and camx explains classifiers of timm and "
+            "torchvision.",
+            "Give your own code that builds it, `model=my_module.py:build`.",
+        )
     if known is None:
         what = f"names {names[0]!r}, which camx does not know" if names else "does not say which architecture it is of"
         raise CamxError(
             f"The checkpoint {checkpoint.path!r} {what}. Give both: `model=NAME` and `checkpoint={checkpoint.path}`."
         )
-    # torchvision's training script writes no `arch`; names of both libraries are torchvision's there.
-    if checkpoint.key.startswith("model") and "arch" not in checkpoint.about and known in torchvision_names():
-        return TorchvisionModel(known)
-    return find_architecture(known)
+    return of_writer(find_architecture(known), checkpoint, known)
+
+
+def of_writer(architecture: Architecture, checkpoint: Checkpoint, name: str) -> Architecture:
+    """torchvision's network in place of timm's of the same name, where a script of torchvision wrote the file."""
+    if "/" not in name and name in torchvision_names() and _by_torchvision(checkpoint):
+        return TorchvisionModel(name)
+    return architecture
+
+
+def _by_torchvision(checkpoint: Checkpoint) -> bool:
+    # torchvision's training script writes no `arch`.
+    return bool(written_by(checkpoint)) or (checkpoint.key.startswith("model") and "arch" not in checkpoint.about)
 
 
 def class_names_of(checkpoint: Checkpoint) -> tuple[str, ...]:
     """Class names in the checkpoint or its arguments, by index; empty if there are none."""
-    for said in _sayings(checkpoint.about):
+    for said in _sayings(checkpoint):
+        described = said.get("label_descriptions")
+        labels = _by_index(said.get("label_names"))
+        if labels and isinstance(described, Mapping):
+            return tuple(str(described.get(label, label)) for label in labels)
         for key in _CLASSES:
             if names := _by_index(said.get(key)):
                 return names
     return ()
 
 
-def _sayings(about: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """The file's own words, then those of its arguments, from the outside in (hydra: `cfg.model.name`)."""
-    yield about
-    todo = [value for key in _ARGUMENTS if isinstance(value := about.get(key), Mapping)]
-    while todo:
-        said = todo.pop(0)
+def named_architecture(checkpoint: Checkpoint) -> str:
+    """The first name of a known network that the file says; "" if there is none."""
+    names = (_text(said.get(key)) for said in _sayings(checkpoint) for key in _ARCHITECTURE)
+    return next((name for name in names if name and is_name(name)), "")
+
+
+def _sayings(checkpoint: Checkpoint) -> Iterator[Mapping[str, Any]]:
+    """What the file says, then its arguments, then the files beside it."""
+    for _, said in nested(checkpoint.about):
         yield said
-        todo += [value for value in said.values() if isinstance(value, Mapping)]
         if isinstance(model := said.get("model"), Mapping) and "name" in model:
             yield {"model_name": model["name"]}
-
-
-def _of_folder(path: str) -> Architecture:
-    """A repository of the Hugging Face hub as timm lays it out, in a local folder."""
-    try:
-        with open(os.path.join(path, "config.json"), encoding="utf-8") as file:
-            config = json.load(file)
-    except (OSError, ValueError) as error:
-        raise CamxError(f"The config.json in {path!r} cannot be read: {error}. Fetch the folder again.") from error
-    name = config.get("architecture") if isinstance(config, Mapping) else None
-    if not isinstance(name, str) or not is_name(name):
-        kind = config.get("model_type") if isinstance(config, Mapping) else None
-        what = f"a {kind} model of the transformers library" if kind else f"of the architecture {name!r}"
-        raise CamxError(f"The folder {path!r} is {what}, and camx explains classifiers of timm and torchvision.")
-    return TimmModel(f"local-dir:{path}")
+    for content in checkpoint.files.values():
+        yield content
+        if isinstance(config := content.get("pretrained_cfg"), Mapping):
+            yield config
 
 
 def _text(value: object) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -11,6 +13,7 @@ from typing import Any
 import torch
 
 from ..errors import CamxError
+from .configurations import configurations
 from .placeholders import plain
 from .weights import Tensors, read_weights, weights_in
 
@@ -22,7 +25,19 @@ _NO_WEIGHTS = re.compile(r"optim|sched|scaler|(^|_)amp($|_)|rng|random|callback|
 #: What a file says of itself.
 _ABOUT = (
     *("arch", "architecture", "args", "hyper_parameters", "hparams", "config", "cfg"),
-    *("class_names", "classes", "class_to_idx", "idx_to_class", "label_names"),
+    *("pretrained_cfg", "default_cfg", "data_config", "model_args", "model_kwargs", "model_name", "encoder_name"),
+    *(
+        "mean",
+        "std",
+        "img_size",
+        "image_size",
+        "input_size",
+        "crop_pct",
+        "interpolation",
+        "backbone",
+        "label_descriptions",
+    ),
+    *("id2label", "class_names", "classes", "class_to_idx", "idx_to_class", "label_names"),
 )
 
 
@@ -30,7 +45,8 @@ _ABOUT = (
 class Checkpoint:
     """The tensors of a file, where in it they were, and what it says of itself (architecture, class names …).
 
-    `beside`: names of tensors that stand beside the weights and are none (`best_acc1`).
+    `beside`: names of tensors that stand beside the weights and are none (`best_acc1`). `keys`: those of
+    the file, outermost. `files`: the configurations that lie beside the file, by name.
     """
 
     path: str
@@ -38,6 +54,8 @@ class Checkpoint:
     key: str = ""
     about: Mapping[str, Any] = field(default_factory=dict)
     beside: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+    files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def read_checkpoint(path: str, *, ema: bool | None = None) -> Checkpoint:
@@ -52,10 +70,21 @@ def read_checkpoint(path: str, *, ema: bool | None = None) -> Checkpoint:
     if metadata is not None:
         if ema:
             raise CamxError(f"`ema`: {path!r} is a .safetensors file, which holds one set of weights. Leave `ema` out.")
-        return Checkpoint(path, _finite(content, path), "", metadata)
+        return Checkpoint(path, _finite(content, path), "", _parsed(metadata), files=configurations(path))
     tensors, key, beside = _unwrapped(content, path, ema)
-    about = {name: plain(content[name]) for name in _ABOUT if name in content}
-    return Checkpoint(path, _finite(tensors, path), key, about, beside)
+    about = {name: plain(content[name]) for name in _ABOUT if name in content and not _tensors_in(content[name])}
+    keys = tuple(map(str, content))
+    return Checkpoint(path, _finite(tensors, path), key, about, beside, keys, configurations(path))
+
+
+def _parsed(metadata: dict[str, Any]) -> dict[str, Any]:
+    """The metadata of a .safetensors, all of it text, with JSON objects and lists as such."""
+    found = dict(metadata)
+    for key, value in metadata.items():
+        if isinstance(value, str) and value[:1] in ("{", "["):
+            with contextlib.suppress(ValueError, RecursionError):
+                found[key] = json.loads(value)
+    return found
 
 
 def _unwrapped(content: dict[str, Any], path: str, ema: bool | None) -> tuple[Tensors, str, tuple[str, ...]]:
@@ -87,6 +116,10 @@ def _weights_of(value: object) -> Tensors:
     if not isinstance(value, Mapping):
         return {}
     return _only_tensors(value) or next((t for k in WRAPPERS if (t := _weights_of(value.get(k)))), {})
+
+
+def _tensors_in(value: object) -> bool:
+    return isinstance(value, torch.Tensor) or bool(_weights_of(value))
 
 
 def _only_tensors(mapping: Mapping[Any, Any]) -> Tensors:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -29,6 +29,7 @@ class Fitted:
 
     args: those it was built with. prefix: what was taken off the names. notes: one line on each thing that was read
     from the tensors or rebuilt. idle: tensors that play no part in the scores. inferred: arguments read from tensors.
+    normalisation: mean and std, for values in [0, 1], of a layer that normalised the pictures inside of the network.
     """
 
     module: nn.Module
@@ -37,6 +38,7 @@ class Fitted:
     notes: tuple[str, ...] = ()
     idle: tuple[str, ...] = ()
     inferred: Mapping[str, Any] = field(default_factory=dict)
+    normalisation: tuple[tuple[float, ...], tuple[float, ...]] | None = None
 
 
 def fitted(architecture: Architecture, args: Mapping[str, Any], spec: ModelSpec, checkpoint: Checkpoint) -> Fitted:
@@ -85,6 +87,7 @@ class _Trial:
         notes = [note] * bool(note)
         if inferred:
             notes.append("read from the tensors: " + ", ".join(f"{k}={v}" for k, v in inferred.items()))
+        match, normalisation = _without_normalisation(match)
         loaded = match.tensors
         if not match.complete:
             rebuilt = rebuilt_head(module, match, self.activation) if match.tensors else None
@@ -96,7 +99,7 @@ class _Trial:
             _check_forward(module, self.checkpoint.path, rebuilt.note)
         else:
             _strictly(module, loaded)
-        return Fitted(module, {**args, **inferred}, match.prefix, tuple(notes), match.idle, inferred)
+        return Fitted(module, {**args, **inferred}, match.prefix, tuple(notes), match.idle, inferred, normalisation)
 
     def _match(self, module: nn.Module, tensors: Tensors) -> Match:
         spec, path = self.spec, self.checkpoint.path
@@ -119,6 +122,25 @@ class _Trial:
             if found.problems < match.problems:
                 return other, found, change
         return None
+
+
+def _without_normalisation(
+    match: Match,
+) -> tuple[Match, tuple[tuple[float, ...], tuple[float, ...]] | None]:
+    """The match without the mean and std of a layer that normalised pictures, and these for values in [0, 1]."""
+    left = {**match.inside, **match.outside}
+    for name, mean in left.items():
+        if not name.endswith("mean"):
+            continue
+        other = name.removesuffix("mean") + "std"
+        std = left.get(other)
+        if std is None or mean.numel() not in (1, 3) or std.shape != mean.shape or not (std > 0).all():
+            continue
+        scale = 255.0 if float(mean.max()) > 1 else 1.0
+        kept = [{n: t for n, t in part.items() if n not in (name, other)} for part in (match.inside, match.outside)]
+        values = tuple(tuple(round(v / scale, 6) for v in t.flatten().tolist()) for t in (mean, std))
+        return replace(match, inside=kept[0], outside=kept[1]), (values[0], values[1])
+    return match, None
 
 
 def _strictly(module: nn.Module, tensors: Tensors) -> None:

@@ -71,6 +71,15 @@ class PreprocessingOptions:
         for name, values in (("mean", self.mean), ("std", self.std)):
             if values is not None and not all(math.isfinite(v) for v in values):
                 raise CamxError(f"`{name}` {values}: finite numbers are needed, for pixels in [0, 1].", field=name)
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if values is not None and max(values) > 1:
+                scaled = ",".join(f"{value / 255:.4g}" for value in values)
+                raise CamxError(
+                    f"`{name}` {','.join(f'{value:g}' for value in values)} is for pixels from 0 to 255; camx takes it "
+                    "for pixels from 0 to 1.",
+                    f"Divided by 255: `{name}={scaled}`.",
+                    field=name,
+                )
         if self.std is not None and min(self.std) <= 0:
             raise CamxError(f"`std` {self.std}: a standard deviation is above 0.", field="std")
 

@@ -85,6 +85,14 @@ class Plan(TypedDict, total=False):
     precision: str
     #: The output folder.
     output: str
+    #: What the network is given, in one line, and where that comes from.
+    input: str
+    #: Where each value of the preprocessing and each argument of the network comes from.
+    input_origins: dict[str, str]
+    #: What was read from the weights themselves: a rebuilt head, arguments, other names.
+    weights_notes: list[str]
+    #: Tensors of the checkpoint that play no part in the scores.
+    idle_tensors: list[str]
     #: Epochs of a training.
     epochs: Annotated[int, Range(1, 1e6)]
 

@@ -68,7 +68,7 @@ class ActivationsTask:
 
     def build_engine(self, images: int, on_step: StepCallback | None = None) -> FeatureReader:
         """Every image takes one forward: there are no steps."""
-        return decoding_as(self.job, FeatureReader(load_model(self.job.model), self.job.read))
+        return decoding_as(self.job, FeatureReader(load_model(self.job.model, self.job.origins), self.job.read))
 
     def fingerprint(self, engine: FeatureReader, base: str) -> dict[str, Any]:
         return {

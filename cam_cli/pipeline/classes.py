@@ -32,13 +32,13 @@ def network_with_classes(job: ExplainJob) -> Network:
                 "Give the folder that holds one folder per class, or a file of names.",
                 field="class_names",
             )
-        network = load_model(dataclasses.replace(spec, class_names=None))
+        network = load_model(dataclasses.replace(spec, class_names=None), job.origins)
         names = ClassNames(folders)
         # Other networks say how many classes they have when they run.
         if isinstance(count := getattr(network.module, "num_classes", None), int):
             checked(names, count, f"`class_names=folder` ({_listed(folders)})")
         return dataclasses.replace(network, classes=names)
-    return load_model(spec)
+    return load_model(spec, job.origins)
 
 
 def check_numbered_folders(job: ExplainJob, explainer: Explainer) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -65,6 +66,10 @@ class Plan:
     output: str
     compiled: bool = False
     classes: tuple[str, ...] = ()
+    input: str = ""
+    input_origins: Mapping[str, str] = field(default_factory=dict)
+    weights_notes: tuple[str, ...] = ()
+    idle_tensors: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, engine: Engine, inputs: Inputs, output: str, skipped: int = 0) -> Plan:
@@ -83,6 +88,10 @@ class Plan:
             output=output,
             compiled=engine.compiled,
             classes=network.classes.two_sided().names,
+            input=network.input_line,
+            input_origins=dict(network.origins),
+            weights_notes=network.notes,
+            idle_tensors=network.idle_tensors,
         )
 
     def as_dict(self) -> dict[str, Any]:

@@ -77,7 +77,8 @@ def run_task(
         todo = pending_sources(found.sources, folder, progress, partial(task.relabel, engine), job.shard)
         plan = Plan.of(engine, own, job.output, progress.skipped)
         observer.planned(plan)
-        for warning in (*folder.problems(), *_links(found), *task.warnings(engine, found)):
+        doubts = (*folder.problems(), *_links(found), *engine.network.warnings, *task.warnings(engine, found))
+        for warning in doubts:
             observer.warned(warning)
         progress.started = time.perf_counter()
         batch = BatchSize(job.batch_size, engine.device)

@@ -12,6 +12,8 @@ Section = tuple[str, list[tuple[str, str]]]
 _PLAN = {
     "model": "model",
     "weights": "weights",
+    "input": "input",
+    "weights_notes": "read from the weights",
     "layer": "target layer",
     "layer_reason": "why this layer",
     "grid": "grid of the map",

@@ -22,7 +22,7 @@ from .pictures import Pictures
 
 def load_backbone(job: TrainJob) -> Network:
     """The network whose head is to be replaced. Raises `CamxError` for one that camx has made itself."""
-    network = load_model(job.model)
+    network = load_model(job.model, job.origins)
     if isinstance(network.module, GapNetwork):
         raise CamxError(
             f"{job.model.name!r} ends in global average pooling already. Use it with `camx explain --method cam`."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -31,6 +31,8 @@ class TrainPlan:
     device: str
     precision: str
     output: str
+    input: str = ""
+    input_origins: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass

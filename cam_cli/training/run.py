@@ -58,6 +58,8 @@ def train(job: TrainJob, observer: Observer = Silent(), stop: Stopping | None = 
         if job.resume and earlier is None:
             observer.warned(f"{job.output!r} holds no training to resume; this one starts from the beginning.")
         network = load_backbone(job)
+        for warning in network.warnings:
+            observer.warned(warning)
         depends_on = fingerprint(job, network, data)
         if earlier is not None:
             check_same(earlier.fingerprint, depends_on, job.output)
@@ -240,6 +242,8 @@ class _Training:
             device=str(settings.device),
             precision=settings.precision,
             output=self._job.output,
+            input=network.input_line,
+            input_origins=dict(network.origins),
         )
 
     def _warn(self, data: Dataset) -> None:

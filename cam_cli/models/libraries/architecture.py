@@ -15,6 +15,10 @@ from ..options import PreprocessingOptions
 class Architecture(Protocol):
     """A network by name. `str()` of it is the full name, such as `timm/resnet50.a1_in1k`."""
 
+    @property
+    def origin(self) -> str:
+        """Where the preprocessing of such a network comes from, in words."""
+
     def build(self, *, pretrained: bool, num_classes: int | None, args: Mapping[str, Any]) -> nn.Module: ...
 
     def preprocessing(

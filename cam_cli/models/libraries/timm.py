@@ -30,6 +30,10 @@ class TimmModel:
     def __str__(self) -> str:
         return self.name if ":" in self.name else f"timm/{self.name}"
 
+    @property
+    def origin(self) -> str:
+        return "timm's default"
+
     def build(self, *, pretrained: bool, num_classes: int | None, args: Mapping[str, Any]) -> nn.Module:
         timm = import_timm()
         given = dict(args) if num_classes is None else {**args, "num_classes": num_classes}

@@ -37,6 +37,10 @@ class TorchvisionModel:
             tags = ", ".join(w.name for w in weights)
             raise CamxError(f"torchvision has no weights {self.tag!r} for {self.name!r}; it has {tags}.") from None
 
+    @property
+    def origin(self) -> str:
+        return "torchvision's default"
+
     def build(self, *, pretrained: bool, num_classes: int | None, args: Mapping[str, Any]) -> nn.Module:
         from torchvision.models import get_model
 

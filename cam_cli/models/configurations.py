@@ -1,0 +1,47 @@
+"""The files that lie beside weights and describe them: of the Hugging Face hub, of timm's training."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from ..errors import CamxError
+
+#: Larger ones are no configuration.
+_LONGEST = 50_000_000
+_NAMES = ("config.json", "preprocessor_config.json", "args.yaml")
+
+
+def configurations(weights: str) -> dict[str, Mapping[str, Any]]:
+    """Those beside the file `weights`, by name. Raises `CamxError` for one that cannot be read.
+
+    An `args.yaml` counts beside a .tar or .pth file only, and a `config.json` where it is of timm or transformers.
+    """
+    folder = os.path.dirname(weights)
+    found = {name: content for name in _NAMES if (content := _read(os.path.join(folder, name)))}
+    config = found.get("config.json", {})
+    if not {"architecture", "architectures", "model_type", "pretrained_cfg"} & set(config):
+        found.pop("config.json", None)
+        found.pop("preprocessor_config.json", None)
+    if not weights.endswith((".tar", ".pth")) or "model" not in found.get("args.yaml", {}):
+        found.pop("args.yaml", None)
+    return found
+
+
+def _read(path: str) -> Mapping[str, Any]:
+    try:
+        if not os.path.isfile(path) or os.path.getsize(path) > _LONGEST:
+            return {}
+        with open(path, encoding="utf-8") as file:
+            content = yaml.safe_load(file) if path.endswith(".yaml") else json.load(file)
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        first = (str(error) or type(error).__name__).splitlines()[0]
+        raise CamxError(
+            f"The {os.path.basename(path)} in {os.path.dirname(path)!r} cannot be read: {first}.",
+            "Fetch it again, or move it elsewhere.",
+        ) from error
+    return content if isinstance(content, Mapping) else {}

@@ -1,0 +1,120 @@
+"""What the network is given, value by value: the user's options over what a checkpoint says over the model's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from ..errors import CamxError
+from ..images.geometry import Preprocessing
+from .options import PreprocessingOptions
+from .preprocessing import overridden
+from .sayings import Said
+
+#: Values of the input, in the order in which the line of a run shows them.
+VALUES = ("image_size", "interpolation", "crop_pct", "crop_mode", "mean", "std")
+
+
+@dataclass(frozen=True)
+class InputSettings:
+    """A preprocessing, where each of its values comes from, and contradictions between the user and a checkpoint."""
+
+    preprocessing: Preprocessing
+    origins: Mapping[str, str]
+    warnings: tuple[str, ...] = ()
+
+
+def input_settings(
+    own: Preprocessing,
+    said: Said,
+    options: PreprocessingOptions,
+    *,
+    model: str,
+    given: Mapping[str, str],
+    path: str = "",
+    built_in: tuple[tuple[float, ...], tuple[float, ...]] | None = None,
+) -> InputSettings:
+    """own: the model's preprocessing, `model` in words. given: the origin of each option by its field. path:
+    of the checkpoint. built_in: mean and std that the checkpoint's network held itself.
+
+    Raises `CamxError` for values of the checkpoint that no network can be given, unless an option replaces them.
+    """
+    wanted = {one.name: getattr(options, one.name) for one in fields(options)}
+    wanted = {name: value for name, value in wanted.items() if value is not None}
+    if built_in:
+        names = dict.fromkeys(("mean", "std"), "the checkpoint's tensors")
+        said = replace(
+            said, values={**said.values, "mean": built_in[0], "std": built_in[1]}, origins={**said.origins, **names}
+        )
+    taken = {name: value for name, value in said.values.items() if name not in wanted}
+    if "image_size" in wanted or "crop_pct" in wanted:
+        taken.pop("resize", None)
+    resize = taken.pop("resize", None)
+    size = taken.get("image_size")
+    try:
+        told = PreprocessingOptions(**{**taken, "image_size": size if isinstance(size, int) else None})
+        preprocessing = overridden(own, told)
+    except CamxError as error:
+        raise CamxError(
+            f"The checkpoint {path!r} says what cannot be: {error}", "Give the right value as an option."
+        ) from error
+    if isinstance(size, tuple):
+        crop = own.input_size[0] / own.resize[0]
+        preprocessing = replace(preprocessing, input_size=size, resize=(round(size[0] / crop), round(size[1] / crop)))
+    if resize is not None and "crop_pct" not in taken:
+        sides = resize if isinstance(resize, tuple) else (resize, resize)
+        preprocessing = replace(preprocessing, resize=sides)
+    preprocessing = overridden(preprocessing, options)
+    origins = dict.fromkeys(VALUES, model)
+    origins |= {name: said.origins[name] for name in taken}
+    if resize is not None:
+        origins["crop_pct"] = said.origins["resize"]
+    origins |= {name: given.get(name, "an option") for name in wanted}
+    return InputSettings(preprocessing, origins, tuple(_contradictions(said, wanted)))
+
+
+def _contradictions(said: Said, wanted: Mapping[str, Any]) -> list[str]:
+    return [
+        f"`{name}` {_shown(value)} is used; {said.origins[name]} says {_shown(said.values[name])}."
+        for name, value in wanted.items()
+        if name in said.values and not _same(value, said.values[name])
+    ]
+
+
+def _same(one: Any, other: Any) -> bool:
+    one, other = (value if isinstance(value, tuple) else (value,) for value in (one, other))
+    if len(one) != len(other):
+        one, other = (value * 3 if len(value) == 1 else value for value in (one, other))
+    return bool(one == other)
+
+
+def _shown(value: Any) -> str:
+    return (
+        ",".join(f"{v:g}" if isinstance(v, float) else str(v) for v in value)
+        if isinstance(value, tuple)
+        else str(value)
+    )
+
+
+def input_line(preprocessing: Preprocessing, origins: Mapping[str, str], *, silent: bool) -> str:
+    """`224×224, bicubic, crop 0.95, mean 0.5, std 0.5 (from …)`. silent: the checkpoint says nothing of it."""
+    height, width = preprocessing.input_size
+    mean, std = (" ".join(f"{v:g}" for v in values) for values in (preprocessing.mean, preprocessing.std))
+    mode = "" if preprocessing.crop_mode == "center" else f" {preprocessing.crop_mode}"
+    crop = f"crop {height / preprocessing.resize[0]:.3g}{mode}"
+    line = f"{height}×{width}, {preprocessing.interpolation}, {crop}, mean {mean}, std {std}"
+    by_origin: dict[str, list[str]] = {}
+    for name in VALUES:
+        if name in origins:
+            by_origin.setdefault(origins[name], []).append(name)
+    if not by_origin:
+        return line
+    most = max(by_origin, key=lambda origin: len(by_origin[origin]))
+    others = [f"{', '.join(_word(n) for n in names)} from {o}" for o, names in by_origin.items() if o != most]
+    said = "; the checkpoint says nothing" * silent
+    return f"{line} ({'; '.join([*others, ('the rest ' if others else '') + f'from {most}'])}{said})"
+
+
+def _word(name: str) -> str:
+    return {"image_size": "size", "crop_pct": "crop", "crop_mode": "crop mode"}.get(name, name)
