@@ -73,6 +73,8 @@ def _sayings(checkpoint: Checkpoint) -> Iterator[Mapping[str, Any]]:
     """What the file says, then its arguments, then the files beside it."""
     for _, said in nested(checkpoint.about):
         yield said
+        if isinstance(config := said.get("pretrained_cfg"), Mapping):
+            yield config
         if isinstance(model := said.get("model"), Mapping) and "name" in model:
             yield {"model_name": model["name"]}
     for content in checkpoint.files.values():

@@ -14,14 +14,18 @@ import torch
 
 from ..errors import CamxError
 from .configurations import configurations
-from .placeholders import plain
+from .placeholders import Placeholder, array_of, is_module, module_tensors, to_plain
 from .weights import Tensors, read_weights, weights_in
 
 #: Where training scripts keep the weights; averaged ones first, the plain ones after.
 EMA_WRAPPERS = ("state_dict_ema", "model_ema", "ema_state_dict", "ema")
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "params", "module", "weights")
 #: What only a training needs.
-_NO_WEIGHTS = re.compile(r"optim|sched|scaler|(^|_)amp($|_)|rng|random|callback|^loops$|loss|criterion|metric|history")
+_NO_WEIGHTS = re.compile(
+    r"optim|sched|scaler|(^|_)amp($|_)|rng|random|callback|^loops$|loss|criterion|metric|history|^(args|hyper_parameters|hparams|config|cfg)$"
+)
+#: More than any network has; a few bytes of a pickle can name far more.
+_MOST_TENSORS = 200_000
 #: What a file says of itself.
 _ABOUT = (
     *("arch", "architecture", "args", "hyper_parameters", "hparams", "config", "cfg"),
@@ -72,9 +76,17 @@ def read_checkpoint(path: str, *, ema: bool | None = None) -> Checkpoint:
             raise CamxError(f"`ema`: {path!r} is a .safetensors file, which holds one set of weights. Leave `ema` out.")
         return Checkpoint(path, _finite(content, path), "", _parsed(metadata), files=configurations(path))
     tensors, key, beside = _unwrapped(content, path, ema)
-    about = {name: plain(content[name]) for name in _ABOUT if name in content and not _tensors_in(content[name])}
+    about = {name: to_plain(content[name]) for name in _ABOUT if name in content and not _tensors_in(content[name])}
+    if is_module(module := content.get(key)):
+        about = {**_said_by(module), **about}
     keys = tuple(map(str, content))
     return Checkpoint(path, _finite(tensors, path), key, about, beside, keys, configurations(path))
+
+
+def _said_by(module: Placeholder) -> dict[str, Any]:
+    """What a whole module says of itself: networks of timm carry their configuration."""
+    own = module.attributes
+    return {key: to_plain(own[key]) for key in ("pretrained_cfg", "class_names", "classes") if key in own}
 
 
 def _parsed(metadata: dict[str, Any]) -> dict[str, Any]:
@@ -112,30 +124,48 @@ def _unwrapped(content: dict[str, Any], path: str, ema: bool | None) -> tuple[Te
 
 
 def _weights_of(value: object) -> Tensors:
-    """The tensors of a mapping, or of the mapping that is wrapped once more in it."""
+    """The tensors of a mapping, of the mapping that is wrapped once more in it, or of a whole module."""
+    if is_module(value):
+        return dict(module_tensors(value))
+    if isinstance(value, Placeholder):
+        value = value.pairs
     if not isinstance(value, Mapping):
         return {}
     return _only_tensors(value) or next((t for k in WRAPPERS if (t := _weights_of(value.get(k)))), {})
 
 
 def _tensors_in(value: object) -> bool:
-    return isinstance(value, torch.Tensor) or bool(_weights_of(value))
+    inner = value.values() if isinstance(value, Mapping) else (value,)
+    return is_module(value) or any(isinstance(one, torch.Tensor) for one in inner)
 
 
 def _only_tensors(mapping: Mapping[Any, Any]) -> Tensors:
-    return {k: v.detach() for k, v in mapping.items() if isinstance(k, str) and isinstance(v, torch.Tensor)}
+    return {k: t for k, v in mapping.items() if isinstance(k, str) and (t := _tensor_of(v)) is not None}
+
+
+def _tensor_of(value: object) -> torch.Tensor | None:
+    """A tensor, also out of a NumPy array; None for anything else."""
+    if isinstance(value, torch.Tensor):
+        return value.detach()
+    numbers = array_of(value)
+    return None if numbers is None else torch.from_numpy(numbers.astype(numbers.dtype.newbyteorder("=")))
 
 
 def _flat(mapping: Mapping[Any, Any], prefix: str = "", depth: int = 5) -> Tensors:
     """Every tensor in nested mappings under its joined names, without what only a training needs."""
     found: Tensors = {}
     for key, value in mapping.items():
-        if not isinstance(key, str) or (isinstance(value, Mapping) and _NO_WEIGHTS.search(key)):
+        inner = value.pairs if isinstance(value, Placeholder) and value.pairs else value
+        if not isinstance(key, str) or (not isinstance(inner, torch.Tensor) and _NO_WEIGHTS.search(key)):
             continue
-        if isinstance(value, torch.Tensor):
-            found[prefix + key] = value.detach()
-        elif isinstance(value, Mapping) and depth and "param_groups" not in value:
-            found |= _flat(value, f"{prefix}{key}.", depth - 1)
+        if (tensor := _tensor_of(inner)) is not None:
+            found[prefix + key] = tensor
+        elif is_module(inner):
+            found |= {f"{prefix}{key}.{n}": t for n, t in module_tensors(inner)}
+        elif isinstance(inner, Mapping) and depth and "param_groups" not in inner:
+            found |= _flat(inner, f"{prefix}{key}.", depth - 1)
+        if len(found) > _MOST_TENSORS:
+            break
     return found
 
 

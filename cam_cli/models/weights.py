@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
 import zipfile
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +12,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from ..errors import CamxError
-from .placeholders import STAND_INS
+from .placeholders import Placeholder, is_module
+from .torch_files import read_stream, read_zip
+from .unpickling import Blocked, OtherTensor
 
 Tensors = dict[str, torch.Tensor]
 
@@ -90,37 +91,54 @@ def _safetensors(path: str, header: int) -> tuple[dict[str, Any], dict[str, Any]
 def _torch_file(path: str, start: bytes) -> dict[str, Any]:
     if start.startswith(b"PK"):
         _check_archive(path)
-    elif start[:1] != b"\x80":
+    elif start[257:262] == b"ustar":
+        raise CamxError(f"The checkpoint {path!r} is a tar archive, not weights. Unpack it, and give the file in it.")
+    elif start[:1] != b"\x80" and start[:1] not in b"(}]c":
         raise CamxError(
             f"The checkpoint {path!r} is no .safetensors and no torch file (it starts with {start[:8]!r}). "
             "Save model.state_dict() with torch.save."
         )
     try:
-        with torch.serialization.safe_globals(STAND_INS):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise CamxError(_refused(path, str(error))) from error
-    # Whatever torch raises on a damaged file (IndexError, AttributeError …): it is damaged.
+        content = read_zip(path) if start.startswith(b"PK") else read_stream(path)
+    except Blocked as error:
+        raise CamxError(
+            f"The checkpoint {path!r} holds {error}, which would run code when loaded; camx never does.",
+            "Where you trust it: torch.load it with weights_only=False and torch.save the weights in it alone.",
+        ) from error
+    except OtherTensor as error:
+        raise CamxError(
+            f"The checkpoint {path!r} holds tensors that are no plain numbers ({error}): it is quantised, sparse or "
+            "divided between machines.",
+            "Save the state_dict() of the float network on one machine.",
+        ) from error
+    except zipfile.BadZipFile as error:
+        named = str(error).partition("for file ")[2].strip("'")
+        what = f"is damaged (bad checksum in {named})" if named else f"is broken or cut short: {_first_line(error)}"
+        raise CamxError(f"The checkpoint {path!r} {what}. {_AGAIN}") from error
+    # Whatever reading damaged bytes raises (IndexError, MemoryError …): they are damaged.
     except Exception as error:
         raise CamxError(f"The checkpoint {path!r} is broken: {_first_line(error)}. {_AGAIN}") from error
+    if is_module(content):
+        return {"module": content}
+    if isinstance(content, Placeholder) and content.pairs:
+        content = content.pairs
     if not isinstance(content, Mapping):
-        raise CamxError(
-            f"The checkpoint {path!r} holds a {type(content).__name__}, not weights by name. Save model.state_dict()."
-        )
+        kind = content.path if isinstance(content, Placeholder) else type(content).__name__
+        raise CamxError(f"The checkpoint {path!r} holds a {kind}, not weights by name. Save model.state_dict().")
     return dict(content)
 
 
 def _check_archive(path: str) -> None:
-    """torch itself looks neither at checksums nor at how large a compressed entry becomes."""
+    """Raise `CamxError` for a zip that torch did not write, and for one whose entries are more than the file."""
     try:
         with zipfile.ZipFile(path) as archive:
-            problem = _not_weights(archive.infolist())
-            if not problem and (broken := archive.testzip()):
-                problem = f"is damaged (bad checksum in {broken}). {_AGAIN}"
-    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+            entries = archive.infolist()
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, OSError, ValueError) as error:
         raise CamxError(f"The checkpoint {path!r} is broken or cut short: {_first_line(error)}. {_AGAIN}") from error
-    if problem:
+    if problem := _not_weights(entries):
         raise CamxError(f"The checkpoint {path!r} {problem}")
+    if sum(entry.file_size for entry in entries) > os.path.getsize(path):
+        raise CamxError(f"The checkpoint {path!r} is broken: its entries are longer than the file. {_AGAIN}")
 
 
 def _not_weights(entries: list[zipfile.ZipInfo]) -> str:
@@ -139,30 +157,6 @@ def _not_weights(entries: list[zipfile.ZipInfo]) -> str:
             f"is a zip file without weights of torch (it holds {held}). Unpack it, and give the file of weights in it."
         )
     return ""
-
-
-def _refused(path: str, message: str) -> str:
-    """Why torch's reader stopped at an object, and how to get at the weights."""
-    named = _unknown_globals(path) or [message.partition("GLOBAL ")[2].split(" ", 1)[0] or "a Python object"]
-    shown = ", ".join(named[:3]) + (f" and {len(named) - 3} more" if len(named) > 3 else "")
-    if any(name.startswith(("torch.nn.modules.", "torchvision.models.", "timm.models.")) for name in named):
-        return (
-            f"The checkpoint {path!r} is a whole pickled module ({shown}): loading it would run code; camx never does. "
-            "Where you trust it: torch.load it with weights_only=False and torch.save the module's state_dict()."
-        )
-    return (
-        f"The checkpoint {path!r} holds {shown}, which would run code when loaded; camx never does. "
-        "Where you trust it: torch.load it with weights_only=False and torch.save the weights in it alone."
-    )
-
-
-def _unknown_globals(path: str) -> list[str]:
-    """The names in the file that are neither torch's own nor stand-ins, without loading it."""
-    known = {name for _, name in STAND_INS}  # type: ignore[misc]
-    try:
-        return sorted(set(torch.serialization.get_unsafe_globals_in_checkpoint(path)) - known)
-    except Exception:  # files of the old format: torch names the first one itself
-        return []
 
 
 def _first_line(error: Exception) -> str:
