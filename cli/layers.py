@@ -44,13 +44,16 @@ class LayersJob:
         import os
 
         from cam_cli.models.names import DEMO, is_name
+        from cam_cli.models.own_code import OwnCode
 
+        # Layers do not depend on how pictures are normalised, which own code would have to say.
+        unknown: dict[str, Any] = {"mean": (0.5,), "std": (0.5,)} if OwnCode.parse(self.model) else {}
         return ModelSpec(
             self.model,
             checkpoint=self.checkpoint,
             pretrained=self.model == DEMO or (not is_name(self.model) and os.path.exists(self.model)),
             args=self.args,
-            preprocessing=PreprocessingOptions(image_size=self.image_size),
+            preprocessing=PreprocessingOptions(image_size=self.image_size, **unknown),
         )
 
 

@@ -2,95 +2,31 @@
 
 from __future__ import annotations
 
-import copy
-import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import nn
 
 from ..errors import CamxError
-from ..images.geometry import Preprocessing
 from .checkpoint_metadata import architecture_of, class_names_of, named_architecture, of_writer
 from .checkpoints import Checkpoint, read_checkpoint
 from .classes import ClassNames, checked, chosen_names
 from .fitting import HEAD_ACTIVATION, Fitted, fitted
 from .gap import GapDescription, GapNetwork
-from .input_settings import input_line, input_settings
+from .input_settings import input_settings
 from .libraries import Architecture
 from .matching import matched, mismatch
 from .names import DEMO, DEMO_FILE, find_architecture, is_name
+from .network import Network, digest
 from .options import ModelSpec, PreprocessingOptions
+from .own_code import OwnCode
+from .own_network import own_network
 from .preprocessing import overridden
 from .sayings import Said, said_of
 
-
-@dataclass(frozen=True)
-class Network:
-    """A network in evaluation mode with all that belongs to it.
-
-    `weights` says where they came from; `digest` is the SHA-256 of all parameters and buffers; `args` are those
-    that the architecture was built with. `notes`: one line on each thing that was read from the weights themselves.
-    `idle_tensors`: tensors of the file that play no part in the scores. `origins`: where each value of the
-    preprocessing and each argument comes from. `warnings`: what contradicts itself. `silent_checkpoint`: the weights
-    come from a file that says nothing of its input.
-    """
-
-    module: nn.Module
-    name: str
-    preprocessing: Preprocessing
-    classes: ClassNames = ClassNames()
-    weights: str = ""
-    digest: str = ""
-    args: Mapping[str, Any] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-    idle_tensors: tuple[str, ...] = ()
-    origins: Mapping[str, str] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
-    silent_checkpoint: bool = False
-
-    @property
-    def input_line(self) -> str:
-        """One line on what the network is given, and where each value comes from."""
-        return input_line(self.preprocessing, self.origins, silent=self.silent_checkpoint)
-
-    def replica(self) -> Network:
-        """The same network on modules of its own, whose weights are the same memory: hooks on one are not on the other.
-
-        Raises what a module's own objects raise that cannot be copied.
-        """
-        shared: dict[int, Any] = {id(buffer): buffer for buffer in self.module.buffers()}
-        for parameter in self.module.parameters():
-            shared[id(parameter)] = nn.Parameter(parameter.detach(), requires_grad=parameter.requires_grad)
-        return replace(self, module=copy.deepcopy(self.module, shared))
-
-    @classmethod
-    def of(
-        cls,
-        module: nn.Module,
-        *,
-        image_size: int | tuple[int, int],
-        mean: Sequence[float],
-        std: Sequence[float],
-        class_names: Sequence[str] = (),
-    ) -> Network:
-        """A network of your own that is in no registry, for pictures of `image_size` (h, w).
-
-        `mean` and `std` apply to values in [0, 1], one per channel. A picture's short side is resized to the input and
-        the middle cut out; for anything else give `preprocessing` to `Network` itself. `class_names` in order of the
-        scores. Raises `CamxError` for values that cannot be.
-        """
-        size = (image_size, image_size) if isinstance(image_size, int) else image_size
-        PreprocessingOptions(mean=tuple(mean), std=tuple(std))  # checks the values
-        if len(mean) != len(std) or len(mean) not in (1, 3):
-            raise CamxError(
-                f"mean has {len(mean)} values and std {len(std)}: give one per channel, 3 (colour) or 1 (grey)."
-            )
-        preprocessing = Preprocessing(size, size, "center", "bicubic", tuple(mean), tuple(std))
-        return cls(module, type(module).__name__, preprocessing, ClassNames(tuple(class_names)))
+__all__ = ["ModelSpec", "Network", "digest", "load_model"]
 
 
 def load_model(spec: ModelSpec | str, origins: Mapping[str, str] | None = None) -> Network:
@@ -102,6 +38,8 @@ def load_model(spec: ModelSpec | str, origins: Mapping[str, str] | None = None) 
     """
     spec, origins = ModelSpec(spec) if isinstance(spec, str) else spec, origins or {}
     checkpoint = read_checkpoint(spec.checkpoint, ema=spec.ema) if spec.checkpoint else None
+    if (code := OwnCode.parse(spec.name)) and not is_name(spec.name):
+        return own_network(code, spec, checkpoint, _by_field(origins))
     if checkpoint is not None and GapDescription.of(checkpoint.about, checkpoint.path):
         raise CamxError(
             f"The checkpoint {checkpoint.path!r} is a whole network of `camx train-gap`. Give it as `model`, alone."
@@ -193,6 +131,11 @@ def _gap_network(
     description: GapDescription, spec: ModelSpec, checkpoint: Checkpoint, origins: Mapping[str, str]
 ) -> Network:
     """A network that `camx train-gap` made, rebuilt from its file alone."""
+    if OwnCode.parse(description.architecture):
+        raise CamxError(
+            f"{checkpoint.path!r} was trained on your own code, which no checkpoint starts.",
+            f"Give both: `model={description.architecture}` and `checkpoint={checkpoint.path}`.",
+        )
     architecture = find_architecture(description.architecture)
     args = {**description.model_args, **spec.args}
     backbone = architecture.build(pretrained=False, num_classes=None, args=args)
@@ -219,15 +162,6 @@ def _gap_network(
     trained_origin = "its camx train-gap" if spec.name != DEMO else "the demo"
     settings = input_settings(trained, Said(), spec.preprocessing, model=trained_origin, given=_by_field(origins))
     return Network(module.eval(), name, own, names, weights, digest(module), args, origins=settings.origins)
-
-
-def digest(module: nn.Module) -> str:
-    """SHA-256 over names, types, shapes and values of all parameters and buffers."""
-    sha = hashlib.sha256()
-    for name, tensor in module.state_dict().items():
-        sha.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        sha.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    return sha.hexdigest()
 
 
 def _build(

@@ -91,8 +91,8 @@ class ModelSpec:
     name: Annotated[
         str,
         Flag(
-            "demo, resnet50, timm/NAME[.TAG], torchvision/NAME, hf-hub:REPO, or a checkpoint that names its "
-            "architecture. `camx models` lists them.",
+            "demo, resnet50, timm/NAME[.TAG], torchvision/NAME, hf-hub:REPO, a checkpoint that names its "
+            "architecture, or my_module.py:build for your own network. `camx models` lists them.",
             name="model",
             short="-m",
             panel=MODEL,

@@ -1,0 +1,129 @@
+"""`my_module.py:build` and `package.module:build`: the one way in which camx runs code of the user, who asks for it."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from ..errors import CamxError, nearest
+
+_FORM = re.compile(r"(?P<place>.+\.py|[A-Za-z_]\w*(\.\w+)*):(?P<function>[A-Za-z_]\w*)")
+#: Prefixes of names of networks.
+_NO_MODULES = ("timm", "torchvision", "hf", "hub", "hf_hub", "http", "https", "s3", "gs", "memory")
+
+
+@dataclass(frozen=True)
+class OwnCode:
+    """A function that returns a network. `place`: a Python file, or the dotted name of a module."""
+
+    place: str
+    function: str
+
+    def __str__(self) -> str:
+        return f"{self.place}:{self.function}"
+
+    @classmethod
+    def parse(cls, name: str) -> OwnCode | None:
+        """The function that a model's name means; None for any other name."""
+        found = _FORM.fullmatch(name)
+        if found is None or found["place"] in _NO_MODULES:
+            return None
+        return cls(os.path.expanduser(os.path.expandvars(found["place"])), found["function"])
+
+    def call(self, args: Mapping[str, Any]) -> object:
+        """What the function returns. Imports the module. Raises `CamxError` with the place of what it raises."""
+        module = self._module()
+        function = getattr(module, self.function, None)
+        if not callable(function):
+            defined = [n for n, value in vars(module).items() if callable(value) and not n.startswith("_")]
+            raise CamxError(
+                f"`model` {self}: {self.place} has no function {self.function!r}.{nearest(self.function, defined)}",
+                "It must return a torch.nn.Module or a cam_cli.Network.",
+            )
+        try:
+            with _importable(self._folder):
+                return function(**args)
+        except Exception as error:
+            raise CamxError(f"`model` {self} with {dict(args)} raises {_where(error)}.", "Correct it.") from error
+
+    def source_digest(self) -> str:
+        """SHA-256 of the file that the function stands in: results depend on it."""
+        path = getattr(self._module(), "__file__", None)
+        if not path or not os.path.isfile(path):
+            return ""
+        with open(path, "rb") as file:
+            return hashlib.sha256(file.read()).hexdigest()
+
+    @property
+    def _folder(self) -> str:
+        return os.path.dirname(os.path.abspath(self.place)) if self.place.endswith(".py") else os.getcwd()
+
+    def _module(self) -> ModuleType:
+        try:
+            with _importable(self._folder):
+                return self._file() if self.place.endswith(".py") else importlib.import_module(self.place)
+        except CamxError:
+            raise
+        except ModuleNotFoundError as error:
+            raise CamxError(
+                f"`model` {self}: there is no module {error.name!r}.",
+                "Install it, or run camx in the folder that it lies in.",
+            ) from error
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            raise CamxError(f"`model` {self} cannot be imported: it raises {_where(error)}.", "Correct it.") from error
+
+    def _file(self) -> ModuleType:
+        """The module of a file, once per process; its classes are found again by those who pickle them."""
+        path = os.path.abspath(self.place)
+        if not os.path.isfile(path):
+            raise CamxError(f"`model` {self}: there is no file {self.place!r}.", "Check the path.")
+        stem = re.sub(r"[^A-Za-z0-9]", "_", os.path.basename(path)[:-3])
+        name = f"camx_{stem}_{hashlib.sha256(path.encode()).hexdigest()[:8]}"
+        if name in sys.modules:
+            return sys.modules[name]
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[name]
+            raise
+        return module
+
+
+@contextmanager
+def _importable(folder: str) -> Iterator[None]:
+    """Modules that lie in a folder can be imported, as in a script that lies there."""
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        sys.path.remove(folder)
+
+
+def _where(error: BaseException) -> str:
+    """An exception in one line, with the line of the user's file that it came from."""
+    trace, place = error.__traceback__, ""
+    while trace is not None:
+        name = trace.tb_frame.f_code.co_filename
+        if "cam_cli" not in name and "importlib" not in name:
+            place = f" in {os.path.basename(name)}, line {trace.tb_lineno}"
+        trace = trace.tb_next
+    if isinstance(error, SyntaxError):
+        place = f" in {os.path.basename(error.filename or '')}, line {error.lineno}"
+    text = (str(error) or "without a message").splitlines()[0]
+    return f"{type(error).__name__}: {text}{place}"

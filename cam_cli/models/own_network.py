@@ -1,0 +1,123 @@
+"""A network that the user's own code builds."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..errors import CamxError
+from ..images.geometry import Preprocessing
+from .checkpoint_metadata import class_names_of
+from .checkpoints import Checkpoint
+from .classes import ClassNames, checked, read_class_names
+from .gap import GapDescription, GapNetwork
+from .input_settings import input_settings
+from .libraries import TimmModel
+from .matching import matched, mismatch
+from .network import Network, digest
+from .options import ModelSpec, PreprocessingOptions
+from .own_code import OwnCode
+from .sayings import Said, said_of
+
+
+def own_network(code: OwnCode, spec: ModelSpec, checkpoint: Checkpoint | None, given: Mapping[str, str]) -> Network:
+    """The network that a function of the user returns, with the weights of a checkpoint if there is one.
+
+    given: where the value of each option comes from, by its field. Raises `CamxError` for what is no network, for
+    weights that do not fit, and where nothing says what the network is to be given.
+    """
+    torch.manual_seed(spec.seed)
+    made = code.call(spec.args)
+    module = made.module if isinstance(made, Network) else made
+    if not isinstance(module, nn.Module):
+        raise CamxError(
+            f"`model` {code} returns a {type(made).__name__}.", "It must return a torch.nn.Module or a cam_cli.Network."
+        )
+    description = GapDescription.of(checkpoint.about, checkpoint.path) if checkpoint else None
+    if description is not None:
+        module = GapNetwork(module, description.head, len(description.classes))
+    idle: tuple[str, ...] = ()
+    if checkpoint is not None:
+        idle = _load(module, checkpoint, spec, str(code))
+    module.eval()
+    said = said_of(checkpoint) if checkpoint and description is None else Said()
+    known = description.preprocessing if description else made.preprocessing if isinstance(made, Network) else None
+    own, origin = (known, f"{code}") if known else _own_preprocessing(module, spec, said, code)
+    settings = input_settings(
+        own, said, spec.preprocessing, model=origin, given=given, path=checkpoint.path if checkpoint else ""
+    )
+    count = _scores(module, settings.preprocessing, code)
+    if spec.class_names:
+        names = checked(read_class_names(spec.class_names), count, f"`class_names` {spec.class_names!r}")
+    else:
+        stored = description.classes if description else class_names_of(checkpoint) if checkpoint else ()
+        names = made.classes if isinstance(made, Network) and not stored else ClassNames(stored)
+        if count:
+            names = checked(names, count, f"The checkpoint {checkpoint.path!r}" if stored and checkpoint else str(code))
+    weights = checkpoint.path if checkpoint else f"those of {code}"
+    sha = hashlib.sha256(f"{digest(module)} {code.source_digest()}".encode()).hexdigest()
+    arguments = {f"model_arg {key}": given.get("model_arg", "an option") for key in spec.args}
+    return Network(
+        module,
+        str(code),
+        settings.preprocessing,
+        names,
+        weights,
+        sha,
+        dict(spec.args),
+        idle_tensors=idle,
+        origins={**settings.origins, **arguments},
+        warnings=settings.warnings,
+    )
+
+
+def _load(module: nn.Module, checkpoint: Checkpoint, spec: ModelSpec, name: str) -> tuple[str, ...]:
+    """Load every tensor; the names of those that play no part. The user's code says what the network is: nothing of
+    it is rebuilt."""
+    expected = module.state_dict()
+    match = matched(checkpoint.tensors, expected, path=checkpoint.path, ignored=spec.ignore_tensors, ema=spec.ema)
+    if not match.complete:
+        raise mismatch(checkpoint, match, expected, name)
+    module.load_state_dict(match.tensors, strict=False)
+    return (*match.idle, *checkpoint.beside)
+
+
+def _own_preprocessing(module: nn.Module, spec: ModelSpec, said: Said, code: OwnCode) -> tuple[Preprocessing, str]:
+    """That of a network of timm; for any other one, a start that options and checkpoint replace."""
+    config = getattr(module, "pretrained_cfg", None)
+    if isinstance(config, Mapping) and config.get("mean"):
+        return TimmModel("").preprocessing(module, PreprocessingOptions(), spec.args), "timm's default"
+    options = spec.preprocessing
+    needed = {"image_size": options.image_size, "mean": options.mean, "std": options.std}
+    missing = [name for name, value in needed.items() if value is None and name not in said.values]
+    if missing:
+        raise CamxError(
+            f"Nothing says what the network of {code} is given: {', '.join(f'`{name}`' for name in missing)}.",
+            "Give them, or return a cam_cli.Network, which has them.",
+        )
+    size: Any = options.image_size or said.values["image_size"]
+    first = next((p for p in module.parameters() if p.dim() == 4), None)
+    channels = 1 if first is not None and first.shape[1] == 1 else 3
+    sides = size if isinstance(size, tuple) else (size, size)
+    return Preprocessing(sides, sides, "center", "bicubic", (0.0,) * channels, (1.0,) * channels), "the middle, whole"
+
+
+def _scores(module: nn.Module, preprocessing: Preprocessing, code: OwnCode) -> int:
+    """How many scores the network gives a picture. Raises `CamxError` where it cannot run."""
+    first = next(iter(module.parameters()), None)
+    picture = torch.zeros(1, preprocessing.channels, *preprocessing.input_size)
+    try:
+        with torch.no_grad():
+            found = module(picture if first is None else picture.to(first.device, first.dtype))
+    except Exception as error:
+        text = (str(error) or type(error).__name__).splitlines()[0]
+        raise CamxError(
+            f"The network of {code} cannot run on a picture of {'×'.join(map(str, picture.shape))}: {text}.",
+            "Give the `image_size` and `mean` that it was trained with.",
+        ) from error
+    shape = getattr(found, "shape", None)
+    return int(shape[-1]) if shape is not None and len(shape) == 2 else 0
