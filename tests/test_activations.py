@@ -248,7 +248,7 @@ def test_another_layer_or_command_in_the_same_folder_is_refused(
 def test_a_network_of_zeros_gives_blank_rows_and_no_sheet(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def zeroed(spec: ModelSpec) -> Network:
+    def zeroed(spec: ModelSpec, _origins: object) -> Network:
         network = load_model(spec)
         nn.init.zeros_(network.module.get_submodule("conv1.0").weight)  # type: ignore[arg-type]
         return network

@@ -214,7 +214,7 @@ def test_lanes_have_the_threads_that_the_network_was_compiled_for(
     batches: int, wiring: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("cam_cli.pipeline.lanes.cpus", lambda: 4)
-    monkeypatch.setattr("cam_cli.pipeline.explain.load_model", lambda spec: network(vit(), OWN))
+    monkeypatch.setattr("cam_cli.pipeline.classes.load_model", lambda *_: network(vit(), OWN))
     graphs: list[torch.fx.GraphModule] = []
     monkeypatch.setattr(backends, "BACKEND", lambda graph, _examples: graphs.append(graph) or graph)
     before = torch.get_num_threads()

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from cam_cli import Explainer
 from cam_cli.errors import CamxError
 from cam_cli.maps.heatmap import normalised
-from cam_cli.pipeline import explain as task
+from cam_cli.pipeline import classes
 
 from .conftest import picture
 from .networks import RedDetector, network
@@ -67,7 +67,7 @@ class OddOnRed(RedDetector):
 def test_scores_that_are_not_finite_fail_their_own_image(
     camx: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: float
 ) -> None:
-    monkeypatch.setattr(task, "load_model", lambda spec: network(OddOnRed(value).eval(), names=("red", "blue")))
+    monkeypatch.setattr(classes, "load_model", lambda *_: network(OddOnRed(value).eval(), names=("red", "blue")))
     (tmp_path / "in").mkdir()
     for name, colour in (("a", "blue"), ("b", "red"), ("c", "blue")):
         image = picture()

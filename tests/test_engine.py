@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import timm
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from cam_cli.cams.engine.explainer import Explainer
@@ -232,8 +231,8 @@ def test_pictures_in_memory_are_seen_as_files_are() -> None:
     explainer = Explainer(network(RedDetector()))
     clear = picture().convert("RGBA")
     clear.putalpha(0)
-    white, transparent = explainer([Image.new("RGB", clear.size, "white"), clear])
-    assert [p.probability for p in white.ranking] == [p.probability for p in transparent.ranking]
+    loaded, transparent = explainer([clear.convert("RGB"), clear])
+    assert [p.probability for p in loaded.ranking] == [p.probability for p in transparent.ranking]
 
 
 def test_the_next_operation_may_work_in_place() -> None:

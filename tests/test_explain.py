@@ -302,7 +302,7 @@ def test_a_users_mistake_is_one_sentence_and_code_2(
 def test_the_output_folder_is_tried_before_the_model_is_loaded(
     camx: Camx, images: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cam_cli.pipeline.explain.load_model", lambda _: pytest.fail("loaded"))
+    monkeypatch.setattr("cam_cli.pipeline.classes.load_model", lambda *_: pytest.fail("loaded"))
     assert camx("explain", images, *TINY, "-o", "/proc/nothing/out") == 2
 
 
