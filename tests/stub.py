@@ -70,7 +70,16 @@ def rendered(result: Result) -> Rendered:
 
 
 def engine() -> Any:
-    network = SimpleNamespace(name="stub", weights="none", classes=ClassNames())
+    network = SimpleNamespace(
+        name="stub",
+        weights="none",
+        classes=ClassNames(),
+        input_line="",
+        origins={},
+        notes=(),
+        idle_tensors=(),
+        warnings=(),
+    )
     layer = SimpleNamespace(name="layer", reason="", layout="1×1")
     return SimpleNamespace(
         network=network, layers=(layer,), device=torch.device("cpu"), precision="fp32", compiled=False
