@@ -41,7 +41,6 @@ class LayersJob:
     @property
     def spec(self) -> ModelSpec:
         """Random weights serve for a name; what holds its network with its weights is read as it is."""
-        import os
 
         from cam_cli.models.names import DEMO, is_name
         from cam_cli.models.own_code import OwnCode
@@ -51,7 +50,7 @@ class LayersJob:
         return ModelSpec(
             self.model,
             checkpoint=self.checkpoint,
-            pretrained=self.model == DEMO or (not is_name(self.model) and os.path.exists(self.model)),
+            pretrained=self.model == DEMO or not is_name(self.model),
             args=self.args,
             preprocessing=PreprocessingOptions(image_size=self.image_size, **unknown),
         )

@@ -358,7 +358,7 @@ BROKEN: dict[str, tuple[Any, str]] = {
     ),
     "TorchScript": (lambda p: zipfile_with(p, "m/data.pkl", "m/constants.pkl", "m/code/x.py"), "TorchScript program"),
     "pt2": (lambda p: zipfile_with(p, "m/archive_format", "m/models/model.json"), r"torch.export \(.pt2\)"),
-    "another zip": (lambda p: zipfile.ZipFile(p, "w").writestr("a/weights.pth", b"x"), "zip file without weights"),
+    "another zip": (lambda p: zipfile.ZipFile(p, "w").writestr("a/weights.pth", b"x"), "zip file with checkpoints in it"),
     "web page": (lambda p: p.write_bytes(b"\n<!DOCTYPE html><html>"), "web page"),
     "LFS pointer": (lambda p: p.write_bytes(b"version https://git-lfs.github.com/spec/v1"), "LFS pointer"),
     "empty": (lambda p: p.write_bytes(b""), "is empty"),

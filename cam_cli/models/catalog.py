@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import nn
 
 from ..errors import CamxError
+from ..images.remote import is_remote
 from .checkpoint_metadata import architecture_of, class_names_of, named_architecture, of_writer
 from .checkpoints import Checkpoint, read_checkpoint
 from .classes import ClassNames, checked, chosen_names
@@ -18,12 +20,13 @@ from .gap import GapDescription, GapNetwork
 from .input_settings import input_settings
 from .libraries import Architecture
 from .matching import matched, mismatch
-from .names import DEMO, DEMO_FILE, find_architecture, is_name
+from .names import DEMO, DEMO_FILE, find_architecture, is_name, renamed
 from .network import Network, digest
 from .options import ModelSpec, PreprocessingOptions
 from .own_code import OwnCode
 from .own_network import own_network
 from .preprocessing import overridden
+from .remote_weights import local_weights
 from .sayings import Said, said_of
 
 __all__ = ["ModelSpec", "Network", "digest", "load_model"]
@@ -37,6 +40,8 @@ def load_model(spec: ModelSpec | str, origins: Mapping[str, str] | None = None) 
     Raises `CamxError` for unknown names, weights that cannot be had, and files that do not fit.
     """
     spec, origins = ModelSpec(spec) if isinstance(spec, str) else spec, origins or {}
+    if (is_remote(spec.name) and not is_name(spec.name)) or spec.name.startswith("~"):
+        spec = replace(spec, name=local_weights(spec.name))
     checkpoint = read_checkpoint(spec.checkpoint, ema=spec.ema) if spec.checkpoint else None
     if (code := OwnCode.parse(spec.name)) and not is_name(spec.name):
         return own_network(code, spec, checkpoint, _by_field(origins))
@@ -88,7 +93,12 @@ def load_model(spec: ModelSpec | str, origins: Mapping[str, str] | None = None) 
         notes=found.notes,
         idle_tensors=(*found.idle, *(checkpoint.beside if checkpoint else ())),
         origins={**settings.origins, **_argument_origins(found, spec, said, _by_field(origins))},
-        warnings=(*settings.warnings, *_other_architecture(architecture, checkpoint), *_arguments(spec, said)),
+        warnings=(
+            *_renamed(spec.name),
+            *settings.warnings,
+            *_other_architecture(architecture, checkpoint),
+            *_arguments(spec, said),
+        ),
         silent_checkpoint=checkpoint is not None and not said.values and not found.normalisation,
     )
 
@@ -109,6 +119,11 @@ def _argument_origins(found: Fitted, spec: ModelSpec, said: Said, given: Mapping
         else:
             origins[key] = said.origins.get(key, "the image size")
     return {f"model_arg {key}": origin for key, origin in origins.items()}
+
+
+def _renamed(name: str) -> Iterator[str]:
+    if new := renamed(name):
+        yield f"timm has renamed {name}: `model` {new} is used."
 
 
 def _other_architecture(architecture: Architecture, checkpoint: Checkpoint | None) -> Iterator[str]:

@@ -15,6 +15,7 @@ import torch
 from ..errors import CamxError
 from .configurations import configurations
 from .placeholders import Placeholder, array_of, is_module, module_tensors, to_plain
+from .remote_weights import local_weights
 from .weights import Tensors, read_weights, weights_in
 
 #: Where training scripts keep the weights; averaged ones first, the plain ones after.
@@ -68,6 +69,7 @@ def read_checkpoint(path: str, *, ema: bool | None = None) -> Checkpoint:
     `ema=None` takes averaged weights where the file has them, True insists on them, False refuses them.
     Raises `CamxError` that names what the file is instead, if it is none of these.
     """
+    path = local_weights(path)
     if os.path.isdir(path):
         path = weights_in(path)
     content, metadata = read_weights(path)

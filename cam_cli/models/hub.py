@@ -27,6 +27,13 @@ def cached_on_hub(repository: str, *filenames: str) -> bool:
     return any(isinstance(try_to_load_from_cache(repo, name, revision=revision or None), str) for name in filenames)
 
 
+def offline() -> bool:
+    """Whether the user forbids to ask the hub: `HF_HUB_OFFLINE=1`."""
+    from huggingface_hub import constants
+
+    return bool(constants.HF_HUB_OFFLINE)
+
+
 def hub_url(repository: str, filename: str) -> str:
     from huggingface_hub import hf_hub_url
 
@@ -49,6 +56,10 @@ def no_network() -> Iterator[None]:
 
 def require_reachable(url: str, what: str) -> None:
     """Return if `url` answers within `TIMEOUT` seconds in all; else raise `CamxError` saying why and what to do."""
+    if offline():
+        raise CamxError(
+            f"The weights of {what} are not on this machine, and HF_HUB_OFFLINE forbids to fetch them.", _WAYS_OUT
+        )
     answer: list[str | None] = []
     thread = threading.Thread(target=lambda: answer.append(_probe(url)), daemon=True)
     thread.start()

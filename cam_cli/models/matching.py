@@ -143,12 +143,22 @@ def mismatch(checkpoint: Checkpoint, match: Match, expected: Mapping[str, torch.
             "Give the `model` it was trained as.",
         )
     left = {**match.inside, **match.outside}
+    if any("lora_" in name for name in left):
+        return CamxError(
+            f"The checkpoint {path!r} holds an adapter (LoRA) beside or without its network: {groups(left)}.",
+            "Merge it first: model.merge_and_unload(), then save the state_dict().",
+        )
     if left and not match.missing and not match.wrong:
         return CamxError(
             f"The checkpoint {path!r} holds more than {name}: {groups(left)} would be left over, and the scores "
             "may depend on them.",
             f"Give the `model` it was trained as, your own code with `model=my_module.py:build`, or vouch for them "
             f"with `ignore_tensors={next(iter(_grouped(left)))}`.",
+        )
+    if match.missing and not left and not match.wrong and len({_stem(n) for n in match.missing}) == 1:
+        return CamxError(
+            f"The checkpoint {path!r} misses {_few(list(match.missing))}: it is a backbone without a classifier.",
+            "Give one that has it, or train one with `camx train-gap`.",
         )
     parts = [f"misses {_few(list(match.missing))}"] * bool(match.missing)
     parts += [f"has {groups(left)} too many"] * bool(left)
@@ -184,6 +194,10 @@ def _grouped(tensors: Iterable[str]) -> dict[str, list[str]]:
         top, dot, _ = name.partition(".")
         found.setdefault(f"{top}.*" if dot else name, []).append(name)
     return found
+
+
+def _stem(name: str) -> str:
+    return name.rpartition(".")[0]
 
 
 def _few(names: list[str]) -> str:

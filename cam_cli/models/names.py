@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 from fnmatch import fnmatch
 
 from ..errors import CamxError, nearest
-from .libraries import Architecture, TimmModel, TorchvisionModel, timm_names, torchvision_names
+from .libraries import (
+    Architecture,
+    TimmModel,
+    TorchvisionModel,
+    deprecated_names,
+    other_kind,
+    timm_names,
+    torchvision_names,
+)
 
 #: The model that ships inside the package (docs/demo.md).
 DEMO = "demo"
@@ -15,6 +24,7 @@ DEMO_FILE = os.path.join(os.path.dirname(__file__), os.pardir, "demo", "demo.saf
 
 def find_architecture(name: str) -> Architecture:
     """The library and the network a name means: `timm/…`, `torchvision/…`, `hf-hub:…`, or bare (timm first)."""
+    name = canonical(name)
     library, _, rest = name.partition("/")
     bare, _, tag = rest.partition(".")
     if name.startswith("hf-hub:"):
@@ -30,6 +40,39 @@ def find_architecture(name: str) -> Architecture:
         if bare in torchvision_names():
             return TorchvisionModel(bare, tag)
     raise CamxError(_unknown(name))
+
+
+def canonical(name: str) -> str:
+    """The name of a network as camx spells it, from the spellings that people bring along; any other as it is.
+
+    `hf_hub:REPO`, the page of a repository of the hub, `timm:NAME`, `ResNet50_Weights.IMAGENET1K_V2`, and names that
+    timm has replaced by others.
+    """
+    if page := re.fullmatch(r"(?:https?://)?huggingface\.co/([\w.-]+/[\w.-]+)(?:/tree/[\w.-]+)?/?", name):
+        return f"hf-hub:{page[1]}"
+    if name.startswith(("hf_hub:", "hf-hub:")):
+        return f"hf-hub:{name[7:]}"
+    if name.startswith(("timm:", "torchvision:")):
+        name = name.replace(":", "/", 1)
+    if enum := re.fullmatch(r"(?:torchvision\.models\.)?(\w+_Weights)\.(\w+)", name):
+        return _of_weights(enum[1], enum[2]) or name
+    return renamed(name) or name
+
+
+def renamed(name: str) -> str:
+    """The name that timm has given to a network that was called `name`; "" where it has not."""
+    bare = name.removeprefix("timm/")
+    return deprecated_names().get(bare, "") if bare not in timm_names() else ""
+
+
+def _of_weights(kind: str, tag: str) -> str:
+    """The network that an enumeration of torchvision's weights is of."""
+    from torchvision.models import get_model_weights
+
+    for name in torchvision_names():
+        if get_model_weights(name).__name__ == kind:
+            return f"torchvision/{name}" + (f".{tag}" if tag != "DEFAULT" else "")
+    return ""
 
 
 def model_names(pattern: str = "") -> list[tuple[str, str]]:
@@ -52,6 +95,13 @@ def is_name(name: str) -> bool:
 def _unknown(name: str) -> str:
     if os.path.splitext(name)[1].lower() in (".pt", ".pth", ".ckpt", ".safetensors", ".bin"):
         return f"There is no checkpoint file {name!r}. Check the path."
+    if name.partition("/")[0] == "torchvision" and (kind := other_kind(name.partition("/")[2])):
+        return f"The model {name!r} is for {kind}, and camx explains classifiers of whole images."
+    if re.fullmatch(r"[\w-]+/[\w.-]+", name) and name.partition("/")[0] not in ("timm", "torchvision"):
+        return (
+            f"Unknown model {name!r}. A repository of the Hugging Face hub with a network of timm is hf-hub:{name}, a "
+            "file is given with its path."
+        )
     bare = name.split("/")[-1].partition(".")[0]
     known = [n for _, n in model_names()]
     return f"Unknown model {name!r}.{nearest(bare, known)} `camx models PATTERN` lists the names."

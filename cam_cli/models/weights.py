@@ -12,6 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from ..errors import CamxError
+from .other_formats import other_file, other_folder, other_zip
 from .placeholders import Placeholder, is_module
 from .torch_files import read_stream, read_zip
 from .unpickling import Blocked, OtherTensor
@@ -19,7 +20,12 @@ from .unpickling import Blocked, OtherTensor
 Tensors = dict[str, torch.Tensor]
 
 #: Files that a folder of weights can hold, the one to be taken first.
-FILES = ("model.safetensors", "pytorch_model.bin", "model.pth", "model.pt")
+FILES = (
+    *("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"),
+    *("model.pth", "model.pt"),
+)
+#: Files of weights by name, where a folder holds a single one.
+_SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".bin", ".tar", ".pkl")
 #: The longest header of a .safetensors file, in bytes; that of the largest networks is some hundred thousand.
 _LONGEST_HEADER = 100_000_000
 _AGAIN = "Download or save it again."
@@ -31,7 +37,11 @@ def read_weights(path: str) -> tuple[dict[str, Any], dict[str, Any] | None]:
     Of a .safetensors these are the tensors by name; of a torch file the saved mapping, with stand-ins for objects
     of other packages, and None. Raises `CamxError` that names what the file is instead, if it is neither.
     """
+    if path.endswith(".index.json"):
+        return _sharded(path)
     start = _start_of(path)
+    if problem := other_file(path, start):
+        raise CamxError(f"The checkpoint {path!r} {problem}")
     if len(start) >= 9 and start[8:9] == b"{":
         return _safetensors(path, int.from_bytes(start[:8], "little"))
     return _torch_file(path, start), None
@@ -39,12 +49,43 @@ def read_weights(path: str) -> tuple[dict[str, Any], dict[str, Any] | None]:
 
 def weights_in(folder: str) -> str:
     """The file of weights in a folder. Raises `CamxError` if there is none."""
-    found = next((name for name in FILES if os.path.isfile(os.path.join(folder, name))), None)
-    if found is None:
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError as error:
+        raise CamxError(f"The folder {folder!r} cannot be read: {error.strerror}. Check the path.") from error
+    if found := next((name for name in FILES if name in names), None):
+        return os.path.join(folder, found)
+    if problem := other_folder(folder, names):
+        raise CamxError(f"The folder {folder!r} {problem}")
+    others = [name for name in names if name.endswith(_SUFFIXES)]
+    if len(others) == 1:
+        return os.path.join(folder, others[0])
+    if others:
         raise CamxError(
-            f"The folder {folder!r} holds no weights ({', '.join(FILES[:2])}). Give the checkpoint file itself."
+            f"The folder {folder!r} holds {len(others)} files of weights ({', '.join(others[:4])}).",
+            f"Give one of them, such as {os.path.join(folder, others[0])}.",
         )
-    return os.path.join(folder, found)
+    raise CamxError(
+        f"The folder {folder!r} holds no weights ({', '.join(FILES[:2])}). Give the checkpoint file itself."
+    )
+
+
+def _sharded(path: str) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """The tensors of all files that an index names."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            shards = json.load(file)["weight_map"]
+        names = sorted({str(name) for name in shards.values()})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise CamxError(f"The index {path!r} cannot be read: {_first_line(error)}. {_AGAIN}") from error
+    found: dict[str, Any] = {}
+    for name in names:
+        if os.path.basename(name) != name or name.endswith(".index.json"):
+            raise CamxError(f"The index {path!r} names {name!r}, which is no file beside it. {_AGAIN}")
+        found |= read_weights(os.path.join(os.path.dirname(path), name))[0]
+    if missing := [name for name in shards if name not in found]:
+        raise CamxError(f"The index {path!r} names {missing[0]!r}, which no file holds. {_AGAIN}")
+    return found, {}
 
 
 def _start_of(path: str) -> bytes:
@@ -91,8 +132,6 @@ def _safetensors(path: str, header: int) -> tuple[dict[str, Any], dict[str, Any]
 def _torch_file(path: str, start: bytes) -> dict[str, Any]:
     if start.startswith(b"PK"):
         _check_archive(path)
-    elif start[257:262] == b"ustar":
-        raise CamxError(f"The checkpoint {path!r} is a tar archive, not weights. Unpack it, and give the file in it.")
     elif start[:1] != b"\x80" and start[:1] not in b"(}]c":
         raise CamxError(
             f"The checkpoint {path!r} is no .safetensors and no torch file (it starts with {start[:8]!r}). "
@@ -149,6 +188,8 @@ def _not_weights(entries: list[zipfile.ZipInfo]) -> str:
         return f"is a program of torch.export (.pt2), {no_layers}"
     if any(name.endswith("/constants.pkl") or "/code/" in name for name in names):
         return f"is a TorchScript program, {no_layers}"
+    if problem := other_zip(names):
+        return problem
     if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
         return "is a compressed zip, which torch never writes. Unpack it first."
     if not any(name.endswith("data.pkl") for name in names):

@@ -1,7 +1,15 @@
 """timm and torchvision behind one protocol: build a network, say how it wants its pictures, name its classes."""
 
 from .architecture import Architecture
-from .timm import TimmModel, timm_names
-from .torchvision import TorchvisionModel, torchvision_names
+from .timm import TimmModel, deprecated_names, timm_names
+from .torchvision import TorchvisionModel, other_kind, torchvision_names
 
-__all__ = ["Architecture", "TimmModel", "TorchvisionModel", "timm_names", "torchvision_names"]
+__all__ = [
+    "Architecture",
+    "TimmModel",
+    "TorchvisionModel",
+    "deprecated_names",
+    "other_kind",
+    "timm_names",
+    "torchvision_names",
+]

@@ -97,6 +97,16 @@ class TimmModel:
 
 
 @lru_cache(maxsize=1)
+def deprecated_names() -> Mapping[str, str]:
+    """Names that timm has given up, with those that it uses now."""
+    import_timm()
+    from timm.models import _registry
+
+    known = getattr(_registry, "_deprecated_models", {})
+    return {old: new for old, new in known.items() if isinstance(new, str)}
+
+
+@lru_cache(maxsize=1)
 def timm_names() -> tuple[str, ...]:
     timm = import_timm()
     return tuple(timm.list_models())
@@ -120,7 +130,9 @@ def _created(name: str, pretrained: bool, args: Mapping[str, Any]) -> nn.Module:
         unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
         what = f"takes no {unknown.group(1)!r}" if unknown else f"cannot be built with {dict(args)}: {error}"
         raise CamxError(f"The model {name!r} {what}. Check `model_arg` and `image_size`.") from error
-    except (RuntimeError, OSError, ValueError, AssertionError) as error:
+    # timm, torch and the hub raise whatever they like on a user's file.
+    except Exception as error:
         raise CamxError(
-            f"timm cannot load {name!r}: {str(error).splitlines()[0] if str(error) else error!r}."
+            f"timm cannot load {name!r}: {str(error).splitlines()[0] if str(error) else error!r}.",
+            "Check the name and `model_arg`, or give the weights as a file with `checkpoint=FILE`.",
         ) from error

@@ -53,7 +53,7 @@ class TorchvisionModel:
         try:
             built: nn.Module = get_model(self.name, weights=weights, **given)
             return built
-        except (TypeError, ValueError, AssertionError, RuntimeError) as error:
+        except Exception as error:  # its networks raise whatever they like on arguments
             raise CamxError(f"{self} cannot be built with {given}: {error}. Check `model_arg`.") from error
 
     def preprocessing(
@@ -91,3 +91,13 @@ def torchvision_names() -> tuple[str, ...]:
     import torchvision
 
     return tuple(torchvision.models.list_models(module=torchvision.models))
+
+
+def other_kind(name: str) -> str:
+    """What a network of torchvision that is no classifier is for; "" for any other name."""
+    import torchvision
+
+    for kind in ("segmentation", "detection", "video", "optical_flow", "quantization"):
+        if name in torchvision.models.list_models(module=getattr(torchvision.models, kind)):
+            return kind.replace("_", " ")
+    return ""

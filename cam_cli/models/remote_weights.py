@@ -1,0 +1,83 @@
+"""Weights that lie elsewhere: fetched once into a cache, through what also opens remote pictures."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from typing import Any
+
+from ..errors import CamxError
+from ..images.remote import filesystem, is_remote, tried
+from .hub import offline
+
+
+def local_weights(path: str) -> str:
+    """The path of a file of weights on this machine: `~` and variables expanded, an address fetched into the cache.
+
+    A copy in the cache is taken where its address says the same version, or cannot be asked. Raises `CamxError`.
+    """
+    if not is_remote(path):
+        return os.path.expandvars(os.path.expanduser(path))
+    files = filesystem(path)
+    stem = hashlib.sha256(path.encode()).hexdigest()[:16]
+    name = os.path.basename(path.partition("?")[0].rstrip("/")) or "weights"
+    folder = os.path.join(cache_folder(), stem)
+    kept = os.path.join(folder, name)
+    if offline() and path.startswith(("hf://", "https://huggingface.co/")):
+        if os.path.exists(kept):
+            return kept
+        raise CamxError(f"{path!r} is not in the cache, and HF_HUB_OFFLINE forbids to fetch it.", "Unset the variable.")
+    try:
+        version = _version(tried(lambda: files.info(path)))
+    except CamxError:
+        raise
+    except Exception as error:
+        if os.path.exists(kept):
+            return kept
+        raise _unreadable(path, error) from error
+    mark = os.path.join(folder, "version")
+    if os.path.exists(kept) and _text(mark) == version:
+        return kept
+    os.makedirs(folder, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=folder)
+    os.close(handle)
+    try:
+        tried(lambda: files.get_file(path, temporary))
+        os.replace(temporary, kept)
+    except CamxError:
+        raise
+    except Exception as error:
+        raise _unreadable(path, error) from error
+    finally:
+        if os.path.exists(temporary):
+            os.remove(temporary)
+    with open(mark, "w", encoding="utf-8") as file:
+        file.write(version)
+    return kept
+
+
+def cache_folder() -> str:
+    """Where fetched weights are kept: `CAMX_CACHE`, or the user's cache."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return os.environ.get("CAMX_CACHE") or os.path.join(base, "camx", "weights")
+
+
+def _unreadable(path: str, error: Exception) -> CamxError:
+    reason = (
+        "there is nothing" if isinstance(error, FileNotFoundError) else f"{type(error).__name__}: {str(error)[:200]}"
+    )
+    return CamxError(f"The weights {path!r} cannot be fetched ({reason}).", "Check the address and your credentials.")
+
+
+def _version(info: dict[str, Any]) -> str:
+    named = ("size", "ETag", "etag", "mtime", "LastModified", "created", "blob_id", "sha256")
+    return " ".join(f"{key}={info[key]}" for key in named if info.get(key))
+
+
+def _text(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except OSError:
+        return ""

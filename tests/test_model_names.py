@@ -1,0 +1,143 @@
+"""Names and places of networks and weights as people type them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import fsspec
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from cam_cli.errors import CamxError
+from cam_cli.models import hub, remote_weights
+from cam_cli.models.catalog import digest, load_model
+from cam_cli.models.names import find_architecture
+from cam_cli.models.options import ModelSpec
+
+ARCH = "test_resnet"
+
+
+def trained() -> nn.Module:
+    torch.manual_seed(7)
+    module: nn.Module = timm.create_model(ARCH, num_classes=4)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("typed", "name"),
+    [
+        ("hf_hub:owner/repo", "hf-hub:owner/repo"),
+        ("https://huggingface.co/timm/resnet18.a1_in1k", "hf-hub:timm/resnet18.a1_in1k"),
+        ("huggingface.co/owner/repo/tree/main", "hf-hub:owner/repo"),
+        ("timm:resnet18", "timm/resnet18"),
+        ("torchvision:resnet18", "torchvision/resnet18"),
+        ("ResNet50_Weights.IMAGENET1K_V2", "torchvision/resnet50.IMAGENET1K_V2"),
+        ("torchvision.models.ResNet50_Weights.DEFAULT", "torchvision/resnet50"),
+        ("tf_efficientnet_b0_ns", "timm/tf_efficientnet_b0.ns_jft_in1k"),
+        ("timm/tf_efficientnet_b0_ns", "timm/tf_efficientnet_b0.ns_jft_in1k"),
+    ],
+)
+def test_spellings(typed: str, name: str) -> None:
+    assert str(find_architecture(typed)) == name
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        ("microsoft/resnet-50", "repository of the Hugging Face hub .* is hf-hub:microsoft/resnet-50"),
+        ("torchvision/fcn_resnet50", "is for segmentation"),
+        ("torchvision/fasterrcnn_resnet50_fpn", "is for detection"),
+        ("ResNet5_Weights.DEFAULT", "Unknown model"),
+    ],
+)
+def test_names_that_mean_something_else(typed: str, message: str) -> None:
+    with pytest.raises(CamxError, match=message):
+        find_architecture(typed)
+
+
+def test_a_name_that_timm_has_given_up(tmp_path: Path) -> None:
+    network = load_model(ModelSpec("convnext_tiny_in22ft1k", pretrained=False))
+    assert network.name == "timm/convnext_tiny.fb_in22k_ft_in1k"
+    assert network.warnings == (
+        "timm has renamed convnext_tiny_in22ft1k: `model` convnext_tiny.fb_in22k_ft_in1k is used.",
+    )
+
+
+def test_home_and_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = trained()
+    torch.save({"state_dict": module.state_dict(), "arch": ARCH}, tmp_path / "w.pth")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("RUN", str(tmp_path))
+    for path in ("~/w.pth", "$RUN/w.pth", "${RUN}/w.pth"):
+        assert load_model(ModelSpec(ARCH, checkpoint=path)).digest == digest(module)
+    assert load_model("~/w.pth").digest == digest(module)
+
+
+def test_weights_at_an_address_are_fetched_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CAMX_CACHE", str(tmp_path))
+    module, address = trained(), "memory://names/best.pth"
+    files = fsspec.filesystem("memory")
+    with fsspec.open(address, "wb") as file:
+        torch.save({"state_dict": module.state_dict(), "arch": ARCH}, file)
+    fetched: list[str] = []
+    real = type(files).get_file
+    monkeypatch.setattr(
+        type(files), "get_file", lambda self, path, *a, **k: (fetched.append(path), real(self, path, *a, **k))
+    )
+    assert load_model(address).digest == digest(module)
+    assert load_model(ModelSpec(ARCH, checkpoint=address)).digest == digest(module)
+    assert len(fetched) == 1
+    with fsspec.open(address, "wb") as file:
+        torch.save({"state_dict": timm.create_model(ARCH, num_classes=5).state_dict()}, file)
+    assert load_model(ModelSpec(ARCH, checkpoint=address)).digest != digest(module)
+    assert len(fetched) == 2
+    files.rm(address)
+    load_model(ModelSpec(ARCH, checkpoint=address))
+    assert len(fetched) == 2, "the copy serves where the address does not answer"
+    assert not [path for path in tmp_path.rglob("tmp*") if path.is_file()]
+
+
+def test_weights_that_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CAMX_CACHE", str(tmp_path))
+    for address, message in (
+        ("memory://names/none.pth", "there is nothing"),
+        ("ftp://x/y.pth", "files can be read from"),
+    ):
+        with pytest.raises(CamxError, match=message):
+            load_model(ModelSpec(ARCH, checkpoint=address))
+
+
+def test_offline_is_respected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CAMX_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(hub, "_probe", lambda url: pytest.fail("asked the network"))
+    monkeypatch.setattr(hub, "cached_on_hub", lambda *_: False)
+    with pytest.raises(CamxError, match="HF_HUB_OFFLINE forbids"):
+        load_model("hf-hub:owner/repo")
+    with pytest.raises(CamxError, match="HF_HUB_OFFLINE forbids"):
+        remote_weights.local_weights("hf://owner/repo/model.safetensors")
+
+
+@pytest.mark.parametrize(
+    "names", [["../w.safetensors"], ["/etc/passwd"], ["model.safetensors.index.json"], [3], ["none"]]
+)
+def test_an_index_names_files_beside_it_only(names: list[object], tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    save_file(trained().state_dict(), tmp_path / "w.safetensors")
+    index = {"weight_map": dict.fromkeys(["fc.weight"], names[0])}
+    (tmp_path / "a" / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(CamxError, match="no file beside it|cannot be read"):
+        load_model(ModelSpec(ARCH, checkpoint=str(tmp_path / "a")))
+
+
+def test_what_libraries_raise_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise KeyError("architecture")
+
+    monkeypatch.setattr(timm, "create_model", broken)
+    with pytest.raises(CamxError, match="timm cannot load 'test_resnet'"):
+        load_model(ModelSpec(ARCH, pretrained=False))
