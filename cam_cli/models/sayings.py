@@ -100,8 +100,8 @@ def preprocessor_values(said: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(said.get("crop_pct"), float) and 0 < said["crop_pct"] <= 1:
             found["crop_pct"] = said["crop_pct"]
     resample = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
-    if said.get("resample") in resample:
-        found["interpolation"] = resample[said["resample"]]
+    if isinstance(number := said.get("resample"), int) and number in resample:
+        found["interpolation"] = resample[number]
     return found
 
 

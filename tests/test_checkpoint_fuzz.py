@@ -1,0 +1,189 @@
+"""The loader on damaged and hostile files: a network or a sentence, in bounded time and memory, never a traceback."""
+
+from __future__ import annotations
+
+import json
+import random
+import resource
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+
+from cam_cli.errors import CamxError
+from cam_cli.models.catalog import load_model
+from cam_cli.models.options import ModelSpec
+
+ARCH = "test_resnet"
+#: Damaged files per form and kind of damage; `-m slow` tries many.
+_FEW, _MANY = 12, 400
+
+torch.manual_seed(7)
+STATE = timm.create_model(ARCH, num_classes=4).state_dict()
+
+
+def forms(folder: Path) -> Iterator[Path]:
+    """One good file of each container, with some metadata."""
+    about = {"arch": ARCH, "args": {"mean": [0.1, 0.2, 0.3]}, "classes": list("abcd"), "epoch": 3}
+    torch.save({"state_dict": STATE, **about}, folder / "new.pth")
+    torch.save({"state_dict": STATE, **about}, folder / "old.pth", _use_new_zipfile_serialization=False)
+    save_file(STATE, folder / "w.safetensors", {"arch": ARCH})
+    yield from (folder / "new.pth", folder / "old.pth", folder / "w.safetensors")
+
+
+def cut(data: bytearray, dice: random.Random) -> bytearray:
+    return data[: dice.randrange(len(data))]
+
+
+def flipped(data: bytearray, dice: random.Random) -> bytearray:
+    """Bits of the first or the last thousand bytes, or anywhere: where structure lies, and where numbers lie."""
+    for _ in range(dice.randrange(1, 8)):
+        start, end = dice.choice([(0, 1000), (len(data) - 1000, len(data)), (0, len(data))])
+        data[dice.randrange(start, end)] ^= 1 << dice.randrange(8)
+    return data
+
+
+def moved(data: bytearray, dice: random.Random) -> bytearray:
+    """A piece copied over another one."""
+    size = dice.randrange(1, 400)
+    source, target = dice.randrange(len(data) - size), dice.randrange(len(data) - size)
+    data[target : target + size] = data[source : source + size]
+    return data
+
+
+def inserted(data: bytearray, dice: random.Random) -> bytearray:
+    place = dice.randrange(len(data))
+    return data[:place] + bytearray(dice.randbytes(dice.randrange(1, 60))) + data[place:]
+
+
+DAMAGES: dict[str, Callable[[bytearray, random.Random], bytearray]] = {
+    "cut": cut, "flipped": flipped, "moved": moved, "inserted": inserted,
+}  # fmt: skip
+
+
+def tried(path: Path, **spec: Any) -> bool:
+    """Whether the file loads. Anything but a network or a `CamxError` fails the test."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            load_model(ModelSpec(ARCH, checkpoint=str(path), **spec))
+    except CamxError as error:
+        assert str(error).strip()
+        return False
+    return True
+
+
+def damaged(kind: str, count: int, folder: Path) -> None:
+    dice, began = random.Random(kind), time.monotonic()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    refused = 0
+    for good in forms(folder):
+        data = good.read_bytes()
+        assert tried(good)
+        for index in range(count):
+            bad = folder / f"bad{good.suffix}"
+            bad.write_bytes(DAMAGES[kind](bytearray(data), dice))
+            refused += not tried(bad)
+            bad.unlink()
+            assert time.monotonic() - began < 10 + index
+    assert refused > count
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 800_000, "in KiB"
+
+
+@pytest.mark.parametrize("kind", DAMAGES)
+def test_damaged_files(kind: str, tmp_path: Path) -> None:
+    damaged(kind, _FEW, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", DAMAGES)
+def test_many_damaged_files(kind: str, tmp_path: Path) -> None:
+    damaged(kind, _MANY, tmp_path)
+
+
+def test_shapes_that_are_swapped(tmp_path: Path) -> None:
+    dice, loads = random.Random(3), 0
+    for _ in range(25):
+        state = dict(STATE)
+        for name in dice.sample(list(state), 2):
+            tensor = state[name]
+            state[name] = dice.choice(
+                [
+                    tensor[..., None],
+                    tensor.flatten(),
+                    tensor.new_zeros(0),
+                    tensor.new_zeros(3, 2),
+                    tensor.flatten()[:, None],
+                    tensor.bool(),
+                ]
+            )
+        torch.save(state, tmp_path / "w.pth")
+        loads += tried(tmp_path / "w.pth")
+    assert loads < 25
+
+
+ODD: list[Any] = [
+    None, True, -1, 0, 1e400, float("nan"), "", "x" * 100_000, b"\xff", [], [[]], [None] * 3, {}, {"a": {"b": {}}}, {1: 2},
+    [1, 2], [0.5, "x", 3], (10**9,) * 3, -224, 2**70, {"mean": [1]}, "resnet18", "../../etc/passwd", "os:system", set(),
+]  # fmt: skip
+KEYS = (
+    *("arch", "architecture", "args", "hyper_parameters", "config", "cfg", "classes", "class_to_idx", "idx_to_class"),
+    *("pretrained_cfg", "model_args", "model_name", "img_size", "mean", "head", "format", "label_names", "id2label"),
+)
+INNER = (
+    *("model", "mean", "std", "img_size", "input_size", "crop_pct", "crop_mode", "interpolation", "gp", "in_chans"),
+    *("model_kwargs", "num_classes", "val_crop_size", "val_resize_size", "class_names", "pretrained_cfg"),
+)
+
+
+def test_hostile_metadata(tmp_path: Path) -> None:
+    path = tmp_path / "w.pth"
+    dice = random.Random(5)
+    for key, odd in dice.sample([(key, odd) for key in KEYS for odd in ODD], _FEW * 5):
+        torch.save({"state_dict": STATE, key: odd}, path)
+        tried(path)
+    for _ in range(_FEW * 3):
+        torch.save({"state_dict": STATE, "args": {key: dice.choice(ODD) for key in dice.sample(INNER, 3)}}, path)
+        tried(path)
+
+
+@pytest.mark.parametrize("name", ["config.json", "preprocessor_config.json", "args.yaml"])
+def test_hostile_files_beside(name: str, tmp_path: Path) -> None:
+    save_file(STATE, tmp_path / "model.safetensors")
+    torch.save(STATE, tmp_path / "w.pth")
+    dice = random.Random(7)
+    contents = [
+        "",
+        "{",
+        "[]",
+        "null",
+        "[" * 5000,
+        "a: &a [*a]" if name.endswith("yaml") else "{}",
+        "!!python/object/apply:os.system [ls]",
+    ]
+    keys = (
+        "architecture",
+        "model_type",
+        "pretrained_cfg",
+        "model_args",
+        "size",
+        "crop_size",
+        "resample",
+        "image_mean",
+        *INNER,
+    )
+    plain = [odd for odd in ODD if not isinstance(odd, (bytes, set))]
+    for _ in range(_FEW):
+        said = {key: dice.choice(plain) for key in dice.sample(keys, 4)}
+        contents.append(json.dumps({"architecture": ARCH, "model": ARCH, **said}))
+    for content in contents:
+        (tmp_path / name).write_text(content)
+        if name == "preprocessor_config.json":
+            (tmp_path / "config.json").write_text(json.dumps({"architecture": ARCH}))
+        tried(tmp_path / ("w.pth" if name.endswith("yaml") else "model.safetensors"))
