@@ -24,7 +24,7 @@ from cam_cli.outputs.run_folder import RunFolder
 from cam_cli.report import build, build_report
 from cam_cli.report.chart import charts
 from cam_cli.report.chunks import script_safe
-from cam_cli.report.classes import CELLS, Classes, MeanMaps, _areas
+from cam_cli.report.classes import CELLS, Classes, MeanMaps, areas
 from cam_cli.report.failures import LISTED, Failures
 from cam_cli.report.page import SCRIPTS, STYLES, _joined, policy
 from cam_cli.report.pictures import _BUDGET, embedded, link
@@ -268,8 +268,8 @@ def test_classes_and_what_labels_mean() -> None:
 
 def test_mean_maps_average_over_relative_positions() -> None:
     for cells in (1, 5, 18, 24):
-        assert np.allclose(_areas(cells).sum(1), 1)
-        assert np.allclose(_areas(cells) @ np.ones(cells), 1)
+        assert np.allclose(areas(cells).sum(1), 1)
+        assert np.allclose(areas(cells) @ np.ones(cells), 1)
     means = MeanMaps()
     for width, height, correct in ((24, 12, True), (12, 24, False), (6, 6, None)):
         sketch = np.zeros((height, width), np.uint8)

@@ -15,11 +15,12 @@ from ..maps.colormaps import COLORMAPS, TWO_SIDED, palette
 from ..outputs import store
 from ..outputs.folder import OutputFolder, explained_errors
 from ..outputs.rows import ImageRow
-from ..outputs.run_folder import COMMANDS, TRAIN_GAP, RunFolder
+from ..outputs.run_folder import COMMANDS, EXPLAIN, TRAIN_GAP, RunFolder
 from ..run_layout import REPORT
 from .chart import charts
 from .chunks import Beside, Chunks, Inside
 from .failures import Failures
+from .groups import SUMMARY, GroupData, audit_options
 from .headline import image_figures, training_figures
 from .images import Images
 from .page import Content, page
@@ -44,7 +45,7 @@ def build_report(
     if run.command not in COMMANDS:
         raise CamxError(f"{path!r} holds results of `camx {run.command}`, which has no report. Update camx.")
     with explained_errors(path):
-        content = _of_training(run) if run.command == TRAIN_GAP else _of_images(run, keys)
+        content = _of_training(run) if run.command == TRAIN_GAP else _of_images(run, keys, warned)
         store.write_file(run.file(REPORT), page(run, content), below=run.path)
         OutputFolder(path).remove_report_data(but=content.parts.base.removeprefix("data/"))
     for problem in run.problems():
@@ -70,16 +71,41 @@ def _of_training(run: RunFolder) -> Content:
     )
 
 
-def _of_images(run: RunFolder, keys: Sequence[str] | None) -> Content:
+def _of_images(run: RunFolder, keys: Sequence[str] | None, warned: Callable[[str], None]) -> Content:
     names = run.images if keys is None else [key for key in keys if key in run]
     beside = len(names) > EMBEDDED
     rows: Iterable[ImageRow] = run.rows(names) if beside else list(run.rows(names))
     parts: Chunks = Beside(run.path, _build(run)) if beside else Inside()
-    images = Images(run, parts, None if beside else _pictures(run, rows))
-    data = images.put(rows)
+    images = Images(run, parts, None if beside else _pictures(run, rows), groups=_groups(run, warned))
+    data = images.put(rows) | _put_groups(images, parts, warned)
     evidence = run.record.get("fingerprint", {}).get("evidence", "for")
     figures = image_figures(images.counts)
     return Content({**data, **_colours(run), "evidence": evidence}, parts, figures, images.failures)
+
+
+def _groups(run: RunFolder, warned: Callable[[str], None]) -> GroupData | None:
+    """What collects the groups of the images; without those of an audit whose options cannot be read."""
+    if run.command != EXPLAIN:
+        return None
+    try:
+        return GroupData(run, audit_options(run))
+    except CamxError as error:
+        warned(str(error))
+        return GroupData(run, None)
+
+
+def _put_groups(images: Images, parts: Chunks, warned: Callable[[str], None]) -> dict[str, Any]:
+    """Puts the groups into the parts. An audit that cannot be done again on these rows is left out, and said."""
+    if images.groups is None:
+        return {}
+    try:
+        known, found = images.groups.parts()
+    except CamxError as error:
+        warned(f"The report has no groups: {error}")
+        return {}
+    for name, part in found.items():
+        parts.put(name, part)
+    return known
 
 
 def _pictures(run: RunFolder, rows: Iterable[ImageRow]) -> dict[str, str]:
@@ -109,6 +135,7 @@ def _packed(levels: np.ndarray) -> str:
 
 def _build(run: RunFolder) -> str:
     """Twelve hexadecimal digits that name the data files of this state of the run."""
-    states = [os.stat(run.file(name)) for name in run.journals()] or [os.stat(run.path)]
+    names = [*run.journals(), *filter(run.has, (SUMMARY,))]
+    states = [os.stat(run.file(name)) for name in names] or [os.stat(run.path)]
     text = " ".join(f"{state.st_size} {state.st_mtime_ns}" for state in states)
     return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -81,7 +81,7 @@ class MeanMaps:
         if not sketch:
             return
         cells = decode(sketch)
-        placed = _areas(cells.shape[0]) @ cells @ _areas(cells.shape[1]).T
+        placed = areas(cells.shape[0]) @ cells @ areas(cells.shape[1]).T
         groups = (ALL,) if correct is None else (ALL, RIGHT if correct else WRONG)
         for key in ((shown["method"], target), (shown["method"], -1)):
             self._strengths[key].add(np.abs(placed), groups)
@@ -129,7 +129,7 @@ class _Sums:
 
 
 @cache
-def _areas(cells: int) -> np.ndarray:
+def areas(cells: int) -> np.ndarray:
     """The CELLS×cells matrix that averages `cells` equal cells of a line over CELLS equal ones."""
     fine, coarse = np.arange(CELLS)[:, None] / CELLS, np.arange(cells)[None] / cells
     overlap = np.minimum(fine + 1 / CELLS, coarse + 1 / cells) - np.maximum(fine, coarse)

@@ -17,6 +17,7 @@ from ..run_layout import is_result
 from .chunks import Chunks
 from .classes import Classes, MeanMaps
 from .failures import Failures
+from .groups import GroupData
 from .pictures import link, picture_of
 
 CHUNK, GROUP = 10_000, 100
@@ -39,6 +40,7 @@ class Images:
     counts: Counter[str] = field(default_factory=Counter)
     signs: Counter[str] = field(default_factory=Counter)
     methods: dict[str, None] = field(default_factory=dict)
+    groups: GroupData | None = None
 
     def put(self, rows: Iterable[ImageRow]) -> dict[str, Any]:
         """Puts all rows into the parts. Returns what the page needs before it has loaded any part."""
@@ -49,6 +51,9 @@ class Images:
                 details = [self._details(row) for row in chunk[start : start + GROUP]]
                 self.parts.put(f"more-{(number * CHUNK + start) // GROUP}", details)
             total += len(chunk)
+            if self.groups is not None:
+                for row in chunk:
+                    self.groups.add(row)
         self.parts.put("means", self.means.as_part())
         known = {"rows": total, "chunk": CHUNK, "group": GROUP, "methods": [*self.methods]}
         known["signs"] = dict(self.signs)
