@@ -11,7 +11,8 @@ from cam_cli.options import OUTPUT, Flag
 from .bind import Command
 from .config import CONFIG
 from .gates import Junit, tell
-from .run_command import AsJson, Quiet
+from .run_command import AsJson, NoColor, Quiet
+from .terminal import Reporter
 
 
 @dataclass(frozen=True)
@@ -20,17 +21,18 @@ class AuditJob:
 
     output: Annotated[str, Flag("The --output of a run of explain.", argument=True, metavar="OUT")]
     audit: AuditOptions = AuditOptions()
-    report: Annotated[bool, Flag("Leave the report as it is.", panel=OUTPUT, only_off=True)] = True
+    report: Annotated[bool, Flag("Leave the report of the run as it is.", panel=OUTPUT, only_off=True)] = True
     junit: Junit = None
     config: Annotated[str | None, CONFIG] = None
     as_json: AsJson = False
     quiet: Quiet = False
+    no_color: NoColor = False
 
 
 def audit(job: AuditJob) -> int:
     """Compare accuracy and attention between groups of images, with intervals; needs no model and no GPU.
 
-    Reads the rows of a finished run and writes OUT/audit. Exit code 1 if a gate fails, 0 if all pass or warn.
+    Reads the rows of a finished run, writes OUT/audit, and adds groups to the report. Exit code 1 if a gate fails.
     """
     from cam_cli.audit.audit import audit as audited
     from cam_cli.audit.summary import lines, markdown, summary
@@ -38,6 +40,11 @@ def audit(job: AuditJob) -> int:
 
     result = audited(job.output, job.audit)
     write(job.output, result, job.audit, job.junit)
+    if job.report:
+        from cam_cli.report import build_report
+
+        reporter = Reporter(quiet=job.quiet, verbose=False, color=not job.no_color)
+        reporter.said(build_report(job.output, warned=reporter.warned))
     return tell(
         result.gates,
         lines=lines(result),

@@ -40,7 +40,7 @@ def audit_options(run: RunFolder) -> AuditOptions | None:
             name: tuple(value) if isinstance(value, list) else value for name, value in given if name in known
         }
         return AuditOptions(**options)
-    except (UnreadableImage, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (CamxError, UnreadableImage, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CamxError(f"{run.file(SUMMARY)!r} is no summary of an audit: {error}. Audit the run again.") from error
 
 

@@ -29,12 +29,12 @@ SCRIPTS = (
     *("views", "address", "order", "filters"),
     *("colours", "legend", "canvas", "opacity", "stage", "virtual-list"),
     *("toolbar", "gallery", "table", "viewer"),
-    *("mean-maps", "classes", "class-page", "confusion", "distribution", "epochs"),
+    *("mean-maps", "classes", "class-page", "groups", "group-maps", "confusion", "distribution", "epochs"),
     *("keyboard", "print", "start"),
 )
 #: The style sheets, in the order in which they are joined: a later rule wins.
 STYLES = (
-    *("base", "header", "gallery", "table", "viewer", "classes", "confusion", "distribution", "training"),
+    *("base", "header", "gallery", "table", "viewer", "classes", "groups", "confusion", "distribution", "training"),
     *("narrow", "print"),
 )
 _WORDS = {

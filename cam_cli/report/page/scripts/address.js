@@ -1,11 +1,14 @@
 /* What is asked for stands in the address, so that a link or a bookmark leads back to it. */
 
-const FILTERS = ['class', 'label', 'pred', 'right', 'status', 'prob', 'area', 'border', 'q'];
+const FILTERS = [
+  'class', 'label', 'pred', 'right', 'status', 'prob', 'area', 'border', 'q',
+  ...(data.attributes || []).map(({ name }) => GROUPED + name),
+];
 const RANGES = { prob: 'probability', area: 'area', border: 'border' };
 const DEFAULTS = {
   view: training ? 'curves' : 'gallery', of: '', image: '', sort: '', desc: '',
   ...Object.fromEntries(FILTERS.map((name) => [name, ''])),
-  map: keys(data.colormaps)[0], alpha: String(data.alpha), method: '', rank: '1', epoch: '', box: '',
+  map: keys(data.colormaps)[0], alpha: String(data.alpha), method: '', rank: '1', epoch: '', box: '', metric: '',
 };
 let state = readAddress();
 
@@ -53,7 +56,7 @@ function become(next) {
   if (changed('map')) showLegends();
   const filtered = changed(...FILTERS, 'sort', 'desc');
   if (filtered) select();
-  if (filtered || changed('view', 'of', 'map', 'method', 'rank')) showView(changed('view', 'of', ...FILTERS));
+  if (filtered || changed('view', 'of', 'map', 'method', 'rank', 'metric')) showView(changed('view', 'of', ...FILTERS));
   if (changed('image', 'map', 'box') || (state.image && changed('method', 'rank'))) showViewer();
   if (changed('epoch') && state.view === 'epochs' && epochChanged) epochChanged();
 }

@@ -26,6 +26,9 @@ function tests() { // the filters that are set, as functions of a row
     const k = classes.indexOf(state.class);
     found.push((i) => predicted[i] === k || label[i] === k || target[i] === k);
   }
+  for (const [name, { groups, codes }] of attributes) {
+    if (state[GROUPED + name]) is(codes, groups.indexOf(state[GROUPED + name]));
+  }
   for (const name of keys(RANGES)) {
     const limits = rangeOf(state[name]), values = columns[name];
     if (limits) found.push((i) => values[i] >= limits[0] && values[i] <= limits[1]);

@@ -19,11 +19,14 @@ function strengthLegend(peak) {
 }
 
 function signedLegend(peak) {
-  const ramp = h('i.ramp', { style: { 'background-image': gradient(TWO_SIDED) } });
   const end = peak === undefined ? '' : figure(Math.abs(peak));
   const title = 'Colours of a map, from what speaks against the class to what speaks for it; nothing in the middle';
-  return h('div.legend.signed', { title },
-    h('span', end ? `−${end} against` : 'against'), ramp, h('span', end ? `for ${end}` : 'for'));
+  return signedLegendOf(end ? `−${end} against` : 'against', end ? `for ${end}` : 'for', title);
+}
+
+function signedLegendOf(less, more, title) {
+  const ramp = h('i.ramp', { style: { 'background-image': gradient(TWO_SIDED) } });
+  return h('div.legend.signed', { title }, h('span', less), ramp, h('span', more));
 }
 
 const LOST_SIGNS = 'The run kept how strong the evidence is, and not whether it speaks for the class or against it. ' +

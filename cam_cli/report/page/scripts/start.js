@@ -3,7 +3,7 @@
 async function start() {
   byId('view').append(h('p.note', 'Loading …'));
   try {
-    await loadColumns();
+    await Promise.all([loadColumns(), loadAttributes()]);
   } catch (error) {
     byId('view').replaceChildren();
     showError(error);

@@ -59,6 +59,20 @@ function takeChunk(chunk, start) {
   for (const [i, text] of entries(chunk.errors)) errors.set(start + Number(i), text);
 }
 
+/* Attributes: by name its groups, and the group of each image; a number beyond the last group for none. */
+
+const GROUPED = 'by.'; // before the name of an attribute: the filter on it
+const attributes = new Map();
+
+async function loadAttributes() {
+  if (!data.attributes) return;
+  (await loadPart('attributes')).forEach((packed, k) => {
+    const { name, groups } = data.attributes[k], raw = bytes(packed);
+    const codes = Uint16Array.from({ length: imageCount }, (_, i) => raw[2 * i] | raw[2 * i + 1] << 8);
+    attributes.set(name, { groups, codes });
+  });
+}
+
 /* Details: picture, maps and top classes of an image. */
 
 const detailGroups = new Map(); // those that are loaded

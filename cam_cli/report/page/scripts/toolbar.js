@@ -23,6 +23,7 @@ function filterLine(tools, set) {
   return h('div.line', search, h('details.filters', { open }, h('summary', count), h('div.line', filterFields())));
 }
 
+const MOST_CHOICES = 60; // of an attribute
 let classChoices = null;
 function filterFields() {
   classChoices ||= [['', 'every class'], ...[...classes].sort().map((name) => [name, name])];
@@ -33,6 +34,8 @@ function filterFields() {
     explain && classes.length > 1 ? field(classChoices, 'class', 'Class') : '',
     labelled ? field(verdicts, 'right', 'Right or wrong (w)') : '',
     field(statuses, 'status', 'Status'),
+    (data.attributes || []).filter(({ kind, groups }) => kind === 'column' && groups.length <= MOST_CHOICES)
+      .map(({ name, groups }) => field([['', `every ${name}`], ...groups.map((one) => [one, one])], GROUPED + name, name)),
     explain ? entries(RANGES).map(([name, text]) => limits(name, text)) : '',
   ];
 }
@@ -88,6 +91,7 @@ function chip(key) { // a filter that is set; a click removes it
 function filterWords(key) {
   const share = (one) => one && percent(Number(one));
   const value = RANGES[key] ? state[key].split('~').map(share).join('–') : state[key];
+  if (key.startsWith(GROUPED)) return `${key.slice(GROUPED.length)} ${state[key]}`;
   const name = { q: 'text', pred: 'predicted', right: '', status: '', ...RANGES }[key] ?? key;
   return `${name} ${value}`.trim();
 }

@@ -5,6 +5,7 @@ const VIEWS = {
   table: { name: 'Table', key: 't', filtered: true, show: showTable, there: explain },
   classes: { name: 'Classes', key: 'c', show: showClasses, there: explain },
   confusion: { name: 'Confusion', key: 'x', show: showConfusion, there: explain && labelled },
+  groups: { name: 'Groups', key: 'a', show: showGroups, there: !!data.audited },
   distribution: { name: 'Distribution', key: 'd', filtered: true, show: showDistribution, there: explain },
   curves: { name: 'Curves', key: 'c', there: training },
   matrix: { name: 'Confusion', key: 'x', show: showTrainingConfusion, there: training && !!data.confusion },
