@@ -4,7 +4,8 @@ const MOST_MEANS = 24; // side by side
 let compared = []; // the two groups whose difference is shown, by attribute and name
 
 function groupMeans(found, by, groups) {
-  const means = found.means[by], known = groups.map((row, k) => ({ ...row, mean: means[k] })).filter(({ mean }) => mean);
+  const means = found.means[by];
+  const known = groups.map((row, k) => ({ ...row, mean: means[k] })).filter(({ mean }) => mean);
   if (!known.length) return '';
   const shown = known.slice(0, MOST_MEANS);
   const more = known.length > shown.length && h('p.quiet', `The first ${shown.length} of ${known.length} groups.`);

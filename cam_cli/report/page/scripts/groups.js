@@ -5,13 +5,16 @@ async function showGroups(view) {
   if (state.view !== 'groups') return;
   const named = data.attributes.map(({ name }) => name);
   const by = named.includes(state.of) ? state.of : named[0];
-  const metrics = found.metrics.map(([name]) => name), metric = metrics.includes(state.metric) ? state.metric : metrics[0];
+  const metrics = found.metrics.map(([name]) => name);
+  const metric = metrics.includes(state.metric) ? state.metric : metrics[0];
   const groups = found.rows.filter((row) => row.by === by);
   view.append(
     ...[gateList(found.gates)].filter(Boolean),
     h('div.line',
       choices(named.map((name) => [name, `by ${name}`]), by, (of) => go({ of }), 'Attribute'),
-      choices(found.metrics.map(([name]) => [name, metricName(name)]), metric, (chosen) => go({ metric: chosen }), 'Metric')),
+      choices(
+        found.metrics.map(([name]) => [name, metricName(name)]), metric, (chosen) => go({ metric: chosen }), 'Metric',
+      )),
     forest(found, by, metric, groups),
     ...[groupMeans(found, by, groups), worstOf(by, groups)].filter(Boolean),
     ...groupNotes(found));
@@ -21,7 +24,8 @@ const metricName = (name) => name.replace('_', ' ').replaceAll('_', ' ');
 
 function gateList(gates) {
   if (!gates.length) return '';
-  const item = ({ verdict: word, text, sentence }) => h('li', h('em.tag', { class: `tag ${word}` }, word), ' ', h('b', text),
+  const item = ({ verdict: word, text, sentence }) => h(
+    'li', h('em.tag', { class: `tag ${word}` }, word), ' ', h('b', text),
     h('p.quiet', sentence));
   return h('section', h('h2', 'Gates'), h('ul.gates', gates.map(item)));
 }
@@ -29,7 +33,8 @@ function gateList(gates) {
 /* A row for each group: the value as a point, its interval as a line, on one scale. */
 
 function forest(found, by, metric, groups) {
-  const [, share, summary] = found.metrics.find(([name]) => name === metric), level = `${figure(100 * found.confidence)} %`;
+  const [, share, summary] = found.metrics.find(([name]) => name === metric);
+  const level = `${figure(100 * found.confidence)} %`;
   const show = share ? percent : figure, whole = found.overall[metric];
   const scale = scaleOf([...groups.map((row) => row.values[metric]), whole], share);
   const row = ({ group, small, values, images }) => {
@@ -55,7 +60,8 @@ function forest(found, by, metric, groups) {
 
 // From the smallest to the largest limit, in five steps of 1, 2 or 5 times a power of ten.
 function scaleOf(values, share) {
-  const known = values.filter(([value]) => !isNothing(value)).flatMap((one) => one.slice(0, 3)).filter((x) => !isNothing(x));
+  const shown = values.filter(([value]) => !isNothing(value)).flatMap((one) => one.slice(0, 3));
+  const known = shown.filter((x) => !isNothing(x));
   const low = Math.min(...known, share ? 1 : Infinity), high = Math.max(...known, share ? 0 : -Infinity);
   const span = (high - low) || 1, power = 10 ** Math.floor(Math.log10(span / 4));
   const step = [1, 2, 5, 10].map((one) => one * power).find((one) => span / one <= 5);
@@ -83,7 +89,8 @@ function worstOf(by, groups) { // the surest mistakes in the group with the most
   const worst = judged.reduce((a, b) => b.values.accuracy[0] < a.values.accuracy[0] ? b : a);
   const { codes, groups: names } = attributes.get(by), k = names.indexOf(worst.group);
   const title = `Wrong in ${worst.group}, where most are, surest first`;
-  return strip(title, (i) => codes[i] === k && columns.correct[i] === 0, { [GROUPED + by]: worst.group, right: 'wrong' });
+  const wanted = { [GROUPED + by]: worst.group, right: 'wrong' };
+  return strip(title, (i) => codes[i] === k && columns.correct[i] === 0, wanted);
 }
 
 function groupNotes({ notes, left }) {

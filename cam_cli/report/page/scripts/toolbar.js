@@ -35,7 +35,10 @@ function filterFields() {
     labelled ? field(verdicts, 'right', 'Right or wrong (w)') : '',
     field(statuses, 'status', 'Status'),
     (data.attributes || []).filter(({ kind, groups }) => kind === 'column' && groups.length <= MOST_CHOICES)
-      .map(({ name, groups }) => field([['', `every ${name}`], ...groups.map((one) => [one, one])], GROUPED + name, name)),
+      .map(({ name, groups }) => {
+        const choices = [['', `every ${name}`], ...groups.map((one) => [one, one])];
+        return field(choices, GROUPED + name, name);
+      }),
     explain ? entries(RANGES).map(([name, text]) => limits(name, text)) : '',
   ];
 }
