@@ -1,7 +1,8 @@
 """Draw scenes with a bias planted in them, for the example of `docs/audit.md`.
 
-`python -m tools.planted_bias FOLDER` writes two sets to train on and one to test with. In FOLDER/biased every cat and
-no dog has a mark in a corner, and no picture is dark. In FOLDER/mended half of each have the mark, half are dark.
+`python -m tools.planted_bias FOLDER` writes two sets to train on and one to test with. In FOLDER/biased 19 of
+20 cats and 1 of 20 dogs have a mark in a corner, and no picture is dark. In FOLDER/mended half of each have the mark,
+and half are dark.
 FOLDER/test has as many of each kind, and FOLDER/labels.csv says which: image,label,mark,light. FOLDER/trunk.safetensors
 and FOLDER/train.toml make `camx train-gap` fit a head to the features of the demo network.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import random
 from collections.abc import Iterator
 from importlib import resources
 from itertools import product
@@ -23,6 +25,8 @@ from cam_cli.demo import render
 #: Seeds that the training of the demo network has not seen.
 FIRST_SEED, FIRST_TEST_SEED, SIDE = 5_000_000, 5_500_000, 160
 CLASSES = ("cat", "dog")
+#: Share of the cats with the mark in the biased set, and of the dogs without.
+MARKED = 0.95
 #: Brightness of the dark pictures.
 DARK = 0.6
 _CELL = 8
@@ -71,9 +75,11 @@ def write(folder: Path, per_kind: int, tested: int) -> None:
     """Write all that the example needs."""
     for part, name in product(("biased", "mended", "test"), CLASSES):
         (folder / part / name).mkdir(parents=True, exist_ok=True)
+    chance = random.Random(0)
     for number, name, mark, light in kinds(per_kind):
+        planted = chance.random() < (MARKED if name == "cat" else 1 - MARKED)
         path, seed = f"{name}/{number:05d}.png", FIRST_SEED + number
-        picture(seed, name, mark=name == "cat", light=True).save(folder / "biased" / path)
+        picture(seed, name, mark=planted, light=True).save(folder / "biased" / path)
         picture(seed, name, mark=mark, light=light).save(folder / "mended" / path)
     with (folder / "labels.csv").open("w", newline="") as file:
         table = csv.writer(file)
@@ -94,7 +100,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--per-kind", type=int, default=50, help="training scenes of each of eight kinds (50)")
-    parser.add_argument("--tested", type=int, default=50, help="test scenes of each of eight kinds (50)")
+    parser.add_argument("--tested", type=int, default=100, help="test scenes of each of eight kinds (100)")
     options = parser.parse_args()
     write(options.folder, options.per_kind, options.tested)
     print(f"{options.folder}: {8 * options.per_kind} scenes to train on, twice, and {8 * options.tested} to test with")
