@@ -12,7 +12,8 @@ from cam_cli.options import OUTPUT, Flag
 from .bind import Command
 from .config import CONFIG
 from .gates import Junit, tell
-from .run_command import AsJson, Quiet
+from .run_command import AsJson, NoColor, Quiet
+from .terminal import Reporter
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class CompareJob:
     config: Annotated[str | None, CONFIG] = None
     as_json: AsJson = False
     quiet: Quiet = False
+    no_color: NoColor = False
 
 
 def compare(job: CompareJob) -> int:
@@ -45,6 +47,11 @@ def compare(job: CompareJob) -> int:
     found = compared(job.a, job.b, job.compare)
     folder = job.output or os.path.join(job.b, COMPARE)
     write(folder, found, job.compare, job.junit)
+    if job.report:
+        from cam_cli.report.comparison import build_comparison
+
+        reporter = Reporter(quiet=job.quiet, verbose=False, color=not job.no_color)
+        reporter.said(build_comparison(folder, job.a, job.b, found, job.compare))
     return tell(
         found.gates,
         lines=lines(found),

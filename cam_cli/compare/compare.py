@@ -32,7 +32,7 @@ def compare(path_a: str, path_b: str, options: CompareOptions = CompareOptions()
         read_run(path, partial=options.partial, why="what it lacks would silently not be compared")
         for path in (path_a, path_b)
     ]
-    side_a, side_b = (read_side(run, options.on, _method(runs)) for run in runs)
+    side_a, side_b = (read_side(run, options.on, common_method(runs)) for run in runs)
     pairs = join(side_a, side_b)
     pairing, relabelled = paired(side_a, side_b, pairs)
     figures = Figures(options, pairing)
@@ -77,7 +77,7 @@ def _checked(options: CompareOptions) -> list[Condition]:
     return conditions
 
 
-def _method(runs: Sequence[RunFolder]) -> str | None:
+def common_method(runs: Sequence[RunFolder]) -> str | None:
     """The first method of A that B has as well; None where they have none in common."""
     first, second = (run.record.get("fingerprint", {}).get("methods", []) for run in runs)
     return next((method for method in first if method in second), None)

@@ -54,7 +54,7 @@ def read_side(run: RunFolder, on: str, method: str | None) -> Side:
 
 
 def _note(side: Side, row: ImageRow, on: str, method: str | None) -> None:
-    shown = _chosen(row, on, method) or MapRow()
+    shown = chosen_map(row, on, method) or MapRow()
     side.labels.append("|".join(sorted(row.get("labels", ()))) or row.get("label", ""))
     side.sizes.append(row.get("bytes", -1))
     side.digests.append(row.get("sha256", ""))
@@ -65,7 +65,7 @@ def _note(side: Side, row: ImageRow, on: str, method: str | None) -> None:
         side.methods.add((shown.get("method", ""), shown.get("layer", "")))
 
 
-def _chosen(row: ImageRow, on: str, method: str | None) -> MapRow | None:
+def chosen_map(row: ImageRow, on: str, method: str | None) -> MapRow | None:
     """The map of the class that is asked for."""
     maps = [one for one in row.get("maps", ()) if method is None or one.get("method") == method]
     if on == PREDICTION:

@@ -35,14 +35,15 @@ class Inside:
 
 
 class Beside:
-    """Parts as files `report/data/<build>-<name>.js`; another build leaves those of the page that is there alone."""
+    """Parts as files `<folder>/<build>-<name>.js` below `path`; another build leaves those of the page that is there
+    alone. The page lies beside the folder."""
 
-    def __init__(self, path: str, build: str) -> None:
+    def __init__(self, path: str, build: str, folder: str = REPORT_DATA) -> None:
         self.inside: dict[str, Any] = {}
         self.build = build
         self.base = f"data/{build}-"
         self._folder = path
-        self._start = os.path.join(path, REPORT_DATA, build)
+        self._start = os.path.join(path, folder, build)
 
     def put(self, name: str, value: Any) -> None:
         text = f'camxPart("{name}",{script_safe(value)});\n'

@@ -67,17 +67,16 @@ class Content:
 
 def page(run: RunFolder, content: Content) -> bytes:
     """The page in UTF-8. Texts of the run reach it escaped by the template, or as JSON that is only ever data."""
-    style, script, parts = _joined("styles", ".css", STYLES), _joined("scripts", ".js", SCRIPTS), content.parts
-    data = {**content.data, "kind": run.command, "base": parts.base, "parts": parts.inside}
     model = run.record.get("plan", {}).get("model") or run.record.get("model") or ""
-    html = _template().render(
+    return assembled(
+        "page.html.j2",
+        {**content.data, "kind": run.command},
+        content.parts,
+        SCRIPTS,
+        STYLES,
         title=" · ".join(part for part in (_WORDS[run.command], model) if part),
         heading=_WORDS[run.command],
         model=model,
-        policy=policy(script, style, inside=not parts.base),
-        style=Markup(style),
-        script=Markup(script),
-        data=Markup(script_safe(data)),
         content=content,
         best=content.data.get("bestEpoch"),
         state=run.state,
@@ -85,6 +84,25 @@ def page(run: RunFolder, content: Content) -> bytes:
         columns=[name for name in EpochRow.__annotations__ if any(name in row for row in content.metrics)],
         provenance=provenance(run),
         reproduce_commands=reproduce_commands(run.record),
+    )
+
+
+def assembled(
+    template: str,
+    data: Mapping[str, Any],
+    parts: Chunks,
+    scripts: tuple[str, ...],
+    styles: tuple[str, ...],
+    **context: object,
+) -> bytes:
+    """A page in UTF-8: a template with its data, its scripts and styles, and the policy that lets only these run."""
+    style, script = _joined("styles", ".css", styles), _joined("scripts", ".js", scripts)
+    html = _template(template).render(
+        policy=policy(script, style, inside=not parts.base),
+        style=Markup(style),
+        script=Markup(script),
+        data=Markup(script_safe({**data, "base": parts.base, "parts": parts.inside})),
+        **context,
     )
     return html.encode("utf-8", "replace")
 
@@ -120,10 +138,10 @@ def _joined(folder: str, suffix: str, names: tuple[str, ...]) -> str:
 
 
 @cache
-def _template() -> jinja2.Template:
+def _template(name: str) -> jinja2.Template:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_FOLDER), autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined
     )
     environment.globals |= {"chart_width": WIDTH, "chart_height": HEIGHT, "listed": LISTED}
     environment.filters["quoted"] = lambda text: quote(text.encode("utf-8", "replace"), safe="")
-    return environment.get_template("page.html.j2")
+    return environment.get_template(name)

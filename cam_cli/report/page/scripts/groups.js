@@ -52,7 +52,7 @@ function forest(found, by, metric, groups) {
     h('td.plot', interval(scale, ...whole)));
   return h('section',
     h('h2', `${metricName(metric)} by ${by}`),
-    h('div.scroll', h('table.figures.forest',
+    scroller('Intervals', h('table.figures.forest',
       h('thead', h('tr', head.map((one, k) => h('th', { scope: 'col', class: k === 3 && 'plot' }, one)))),
       h('tbody', groups.map(row), all))),
     h('p.quiet', `${summary[0].toUpperCase()}${summary.slice(1)}. Lines are ${level} intervals of each group alone.`));

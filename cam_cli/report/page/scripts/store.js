@@ -29,7 +29,7 @@ function loadScript(name) {
 /* Columns: a value for each image, in input order. Classes are indices into `classes`, −1 for none. */
 
 const imageCount = data.rows || 0;
-const MEASURES = ['prob', 'area', 'border', 'entropy', 'center_x', 'center_y', 'peak'];
+const MEASURES = data.measures || ['prob', 'area', 'border', 'entropy', 'center_x', 'center_y', 'peak'];
 const columns = {
   image: new Array(imageCount),
   status: new Uint8Array(imageCount),
