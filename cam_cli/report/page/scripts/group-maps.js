@@ -5,7 +5,7 @@ let compared = []; // the two groups whose difference is shown, by attribute and
 
 function groupMeans(found, by, groups) {
   const means = found.means[by];
-  const known = groups.map((row, k) => ({ ...row, mean: means[k] })).filter(({ mean }) => mean);
+  const known = groups.map((row, k) => ({ ...row, mean: means[k] })).filter(({ mean: found }) => found);
   if (!known.length) return '';
   const shown = known.slice(0, MOST_MEANS);
   const more = known.length > shown.length && h('p.quiet', `The first ${shown.length} of ${known.length} groups.`);

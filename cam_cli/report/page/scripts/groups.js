@@ -12,9 +12,7 @@ async function showGroups(view) {
     ...[gateList(found.gates)].filter(Boolean),
     h('div.line',
       choices(named.map((name) => [name, `by ${name}`]), by, (of) => go({ of }), 'Attribute'),
-      choices(
-        found.metrics.map(([name]) => [name, metricName(name)]), metric, (chosen) => go({ metric: chosen }), 'Metric',
-      )),
+      choices(metrics.map((name) => [name, metricName(name)]), metric, (name) => go({ metric: name }), 'Metric')),
     forest(found, by, metric, groups),
     ...[groupMeans(found, by, groups), worstOf(by, groups)].filter(Boolean),
     ...groupNotes(found));
@@ -24,9 +22,8 @@ const metricName = (name) => name.replace('_', ' ').replaceAll('_', ' ');
 
 function gateList(gates) {
   if (!gates.length) return '';
-  const item = ({ verdict: word, text, sentence }) => h(
-    'li', h('em.tag', { class: `tag ${word}` }, word), ' ', h('b', text),
-    h('p.quiet', sentence));
+  const item = ({ verdict: word, text, sentence }) =>
+    h('li', h('em', { class: `tag ${word}` }, word), ' ', h('b', text), h('p.quiet', sentence));
   return h('section', h('h2', 'Gates'), h('ul.gates', gates.map(item)));
 }
 
@@ -60,8 +57,7 @@ function forest(found, by, metric, groups) {
 
 // From the smallest to the largest limit, in five steps of 1, 2 or 5 times a power of ten.
 function scaleOf(values, share) {
-  const shown = values.filter(([value]) => !isNothing(value)).flatMap((one) => one.slice(0, 3));
-  const known = shown.filter((x) => !isNothing(x));
+  const known = values.flatMap((one) => one.slice(0, 3)).filter((x) => !isNothing(x));
   const low = Math.min(...known, share ? 1 : Infinity), high = Math.max(...known, share ? 0 : -Infinity);
   const span = (high - low) || 1, power = 10 ** Math.floor(Math.log10(span / 4));
   const step = [1, 2, 5, 10].map((one) => one * power).find((one) => span / one <= 5);
@@ -89,8 +85,8 @@ function worstOf(by, groups) { // the surest mistakes in the group with the most
   const worst = judged.reduce((a, b) => b.values.accuracy[0] < a.values.accuracy[0] ? b : a);
   const { codes, groups: names } = attributes.get(by), k = names.indexOf(worst.group);
   const title = `Wrong in ${worst.group}, where most are, surest first`;
-  const wanted = { [GROUPED + by]: worst.group, right: 'wrong' };
-  return strip(title, (i) => codes[i] === k && columns.correct[i] === 0, wanted);
+  const wrong = (i) => codes[i] === k && columns.correct[i] === 0;
+  return strip(title, wrong, { [GROUPED + by]: worst.group, right: 'wrong' });
 }
 
 function groupNotes({ notes, left }) {

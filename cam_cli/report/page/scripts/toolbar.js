@@ -23,7 +23,7 @@ function filterLine(tools, set) {
   return h('div.line', search, h('details.filters', { open }, h('summary', count), h('div.line', filterFields())));
 }
 
-const MOST_CHOICES = 60; // of an attribute
+const isChoice = ({ kind, groups }) => kind === 'column' && groups.length <= 60; // an attribute of the toolbar
 let classChoices = null;
 function filterFields() {
   classChoices ||= [['', 'every class'], ...[...classes].sort().map((name) => [name, name])];
@@ -34,11 +34,8 @@ function filterFields() {
     explain && classes.length > 1 ? field(classChoices, 'class', 'Class') : '',
     labelled ? field(verdicts, 'right', 'Right or wrong (w)') : '',
     field(statuses, 'status', 'Status'),
-    (data.attributes || []).filter(({ kind, groups }) => kind === 'column' && groups.length <= MOST_CHOICES)
-      .map(({ name, groups }) => {
-        const choices = [['', `every ${name}`], ...groups.map((one) => [one, one])];
-        return field(choices, GROUPED + name, name);
-      }),
+    (data.attributes || []).filter(isChoice).map(({ name, groups }) =>
+      field([['', `every ${name}`], ...groups.map((one) => [one, one])], GROUPED + name, name)),
     explain ? entries(RANGES).map(([name, text]) => limits(name, text)) : '',
   ];
 }

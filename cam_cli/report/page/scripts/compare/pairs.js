@@ -89,7 +89,7 @@ function showTools() {
   search.value = state.q;
   const names = [...classes].sort().map((name) => [name, name]);
   const turn = { hint: 'Turn the order round', 'aria-pressed': String(!!state.desc) };
-  const count = chosen.length === imageCount ? many(imageCount, 'pair') : `${chosen.length} of ${many(imageCount, 'pair')}`;
+  const all = many(imageCount, 'pair'), count = chosen.length === imageCount ? all : `${chosen.length} of ${all}`;
   const more = data.all > imageCount ? `, of ${data.all.toLocaleString('en')} images: images.csv has all` : '';
   tools.replaceChildren(
     h('div.line', search,

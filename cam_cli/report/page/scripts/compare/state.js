@@ -5,7 +5,8 @@ const PRINTED = 200; // pairs
 const VIEWS = { pairs: 'Pairs', figures: 'Figures' };
 const FILTERS = ['flip', 'class', 'q'];
 const DEFAULTS = {
-  view: 'pairs', flip: '', class: '', q: '', sort: '', desc: '', map: keys(data.colormaps)[0], alpha: String(data.alpha),
+  view: 'pairs', flip: '', class: '', q: '', sort: '', desc: '',
+  map: keys(data.colormaps)[0], alpha: String(data.alpha),
 };
 const SORTS = [
   ['', 'broke, fixed, changed, least alike'], ['image', 'name'], ['prob_a', 'probability in A'],
