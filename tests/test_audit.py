@@ -521,6 +521,11 @@ def test_a_gate_does_not_cry_wolf(count: int, total: int, limit: float, most: fl
     assert simulated(np.random.default_rng(0), [0.97] * count, total, limit, 400) <= most
 
 
+def test_a_gate_on_the_point_would_cry_wolf() -> None:
+    right = np.random.default_rng(0).binomial(50, 0.97, (4000, 6)) / 50
+    assert 0.92 < np.mean(right.max(1) - right.min(1) > 0.04 + 1e-12) < 0.96
+
+
 # Power for 99 % against 95 % and a limit of 0.02: images in each group, and how often the gate fails, as it should.
 POWER = [(300, 0.20, 0.36), (1000, 0.68, 0.84), (3000, 0.99, 1.0)]
 

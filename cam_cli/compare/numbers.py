@@ -79,7 +79,9 @@ class Figures:
                 broke=broke,
                 fixed=fixed,
                 changed=changed,
-                difference=Number(-drop.value, -drop.high, -drop.low, drop.total) if drop.total else None,
+                difference=Number(0.0 - drop.value, 0.0 - drop.high, 0.0 - drop.low, drop.total)
+                if drop.total
+                else None,
                 iou=alike[group] if alike[group].total else None,
                 small=(judged or images) < self.options.min_group,
             )
