@@ -523,7 +523,7 @@ def test_a_gate_does_not_cry_wolf(count: int, total: int, limit: float, most: fl
 
 def test_a_gate_on_the_point_would_cry_wolf() -> None:
     right = np.random.default_rng(0).binomial(50, 0.97, (4000, 6)) / 50
-    assert 0.92 < np.mean(right.max(1) - right.min(1) > 0.04 + 1e-12) < 0.96
+    assert 0.58 < np.mean(right.max(1) - right.min(1) > 0.04 + 1e-12) < 0.64
 
 
 # Power for 99 % against 95 % and a limit of 0.02: images in each group, and how often the gate fails, as it should.
