@@ -456,6 +456,12 @@ def test_energy_in_the_box_comes_from_an_evaluation(pets: Path) -> None:
     assert group(result, "light", "bright").values["energy_in_box"].total == 1
 
 
+def test_an_evaluation_has_the_columns_that_an_audit_reads() -> None:
+    from cam_cli.evaluation.files import _IMAGE_COLUMNS
+
+    assert {"image", "energy", "method"} <= set(_IMAGE_COLUMNS)
+
+
 def test_files_terminal_and_markdown(pets: Path, tmp_path: Path) -> None:
     options = AuditOptions(fail_if=("accuracy_gap > 0.04", "accuracy_min < 0.97"), metrics=("ece",))
     result = audit(str(pets), options)
