@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from cam_cli.audit import metrics as audit_metrics
+from cam_cli.compare import metrics as compare_metrics
 from cam_cli.outputs.folder import locked_folder
 
 from .run_folders import csv_file, failed_row, image_row, rights, run_folder
@@ -183,3 +185,8 @@ def test_a_link_in_place_of_a_folder_is_not_followed(camx: Camx, run: Path, tmp_
     (run / "audit").symlink_to(elsewhere)
     assert camx("audit", run, "-q") == 2
     assert not list(elsewhere.iterdir())
+
+
+def test_the_docs_list_every_metric_of_the_tables() -> None:
+    text = (Path(__file__).parents[1] / "docs" / "audit.md").read_text()
+    assert not [name for name in (*audit_metrics.METRICS, *compare_metrics.METRICS) if f"`{name}`" not in text]
