@@ -67,7 +67,8 @@ function scaleOf(values, share) {
 
 function axis(scale, show) {
   const { start, step, count } = scale, ticks = Array.from({ length: count + 1 }, (_, k) => start + k * step);
-  const tick = (x) => h('span', { style: { left: scale.place(x) } }, show(Number(x.toPrecision(6))).replace('.0', ''));
+  const word = (x) => show(Number(x.toPrecision(6))).replace(/\.0(?=\D|$)/, '');
+  const tick = (x) => h('span', { style: { left: scale.place(x) } }, word(x));
   return h('span.ticks', ticks.map(tick));
 }
 
