@@ -14,9 +14,10 @@ import pytest
 
 from cam_cli.report import build_report
 
+from .browser.conftest import browser, opened
+from .browser.pages import Opened
 from .run_folders import NAMES, failed_row, image_row, rights, run_folder, spot
 from .test_report import content
-from .test_report_browser import Opened, browser, opened
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

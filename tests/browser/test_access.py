@@ -1,0 +1,112 @@
+"""A report can be used on a phone, by the keyboard and by people who see little."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from .pages import Opened, names
+
+pytestmark = pytest.mark.browser
+
+VIEWS = ("", "#view=table", "#view=classes", "#view=classes&of=cat", "#view=confusion", "#view=distribution",
+         "#view=failures", "#view=made", "#image=cat-and-dog.jpg", "#image=broken.jpg")  # fmt: skip
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_fits_a_phone(opened: Opened, out: Path, scheme: Any) -> None:
+    page = opened(out, width=390, height=844, color_scheme=scheme)
+    for view in ("gallery", "table", "classes", "confusion", "distribution", "made"):
+        page.evaluate(f"go({{ view: '{view}' }})")
+        page.wait_for_timeout(60)
+        assert page.evaluate("document.documentElement.scrollWidth") == 390, view
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(18, 20, 23)"
+    assert dark == (scheme == "dark")
+
+
+def test_a_phone_shows_what_a_wrong_image_is(opened: Opened, out: Path, rows: dict[str, Any]) -> None:
+    wrong = {name: row["label"] for name, row in rows.items() if row.get("correct") is False}
+    page = opened(out, "#right=wrong", width=390, height=844)
+    for view, place in (("gallery", ".card .verdict small"), ("table", ".rows .class small")):
+        page.evaluate(f"go({{ view: '{view}' }})")
+        page.wait_for_selector(place)
+        shown = page.locator(place)
+        assert shown.all_inner_texts() == [f"is {wrong[name]}" for name in names(page)]
+        frame, words = page.locator(".card, .rows .row").first.bounding_box(), shown.first.bounding_box()
+        following = page.locator(".card, .rows .row").nth(2 if view == "gallery" else 1).bounding_box()
+        assert frame
+        assert words
+        assert following
+        assert words["height"] > 10
+        assert frame["y"] < words["y"] < words["y"] + words["height"] <= following["y"], "nothing lies over it"
+    wide = opened(out, "#right=wrong&view=table")
+    assert not wide.locator(".rows .class small").first.is_visible(), "there the label has a column"
+
+
+@pytest.mark.parametrize("look", [{"color_scheme": "light"}, {"color_scheme": "dark"}, {"width": 390, "height": 844}])
+def test_axe_finds_no_barrier(opened: Opened, out: Path, look: Any) -> None:
+    """Contrast, roles, landmarks, headings, names, and what else axe-core can see by itself."""
+    pytest.importorskip("axe_playwright_python", reason="axe-playwright-python is not installed")
+    axe = (resources.files("axe_playwright_python") / "axe.min.js").read_text()
+    page, found = opened(out, bypass_csp=True, **look), []
+    page.evaluate(axe)
+    for view in VIEWS:
+        page.evaluate("(hash) => { location.hash = hash; }", view)
+        page.wait_for_selector("#large[open]" if "image" in view else "[aria-current=page]")
+        page.wait_for_timeout(300)
+        violations = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")["violations"]
+        found += [f"{view}: {one['id']}: {node['target']}" for one in violations for node in one["nodes"]]
+    assert found == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_number_in_every_cell_of_the_confusion_can_be_read(opened: Opened, out: Path, scheme: Any) -> None:
+    """A contrast of 4.5 at every share of a row; few of them occur in one report."""
+    page = opened(out, "#view=confusion", color_scheme=scheme)
+    page.wait_for_selector(".matrix .hit a")
+    colours = page.evaluate("""(() => {
+        const seen = (colour) => { // as a person sees it, on the page
+            const canvas = new OffscreenCanvas(1, 1).getContext('2d');
+            for (const one of [getComputedStyle(document.body).backgroundColor, colour]) {
+                canvas.fillStyle = one;
+                canvas.fillRect(0, 0, 1, 1);
+            }
+            return [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3);
+        };
+        return ['.hit', '.miss'].flatMap((kind) => [...Array(21).keys()].map((k) => {
+            const cell = document.querySelector(`.matrix ${kind}:has(a)`);
+            cell.style.setProperty('--x', k / 20);
+            return [getComputedStyle(cell.firstChild).color, getComputedStyle(cell).backgroundColor].map(seen);
+        }));
+    })()""")
+
+    def luminance(rgb: list[int]) -> float:
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in np.array(rgb) / 255]
+        return float(np.dot([0.2126, 0.7152, 0.0722], linear))
+
+    contrasts = []
+    for words, cell in colours:
+        low, high = sorted((luminance(words), luminance(cell)))
+        contrasts.append((high + 0.05) / (low + 0.05))
+    assert len(contrasts) == 42
+    assert min(contrasts) >= 4.5
+    assert max(contrasts) > 10, "no share, no colour"
+
+
+def test_the_keyboard_reaches_every_row_of_the_table(opened: Opened, out: Path, rows: dict[str, Any]) -> None:
+    page = opened(out, "#view=table")
+    page.wait_for_selector(".rows .row")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate("document.activeElement.textContent") == list(rows)[1]
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#large[open]")
+    assert page.locator("#large .bar strong").inner_text() == list(rows)[1]
+    page.keyboard.press("Escape")
+    page.locator(".rows .row").nth(3).locator(".entropy").click(force=True)
+    page.wait_for_selector("#large[open]")
+    assert page.locator("#large .bar strong").inner_text() == list(rows)[3], "a row is a link as a whole"
