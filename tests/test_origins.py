@@ -113,7 +113,7 @@ def test_arguments_that_a_checkpoint_says(tmp_path: Path) -> None:
     args = argparse.Namespace(model="test_vit", gp="avg", img_size=96, model_kwargs={"drop_path_rate": 0.1})
     torch.save({"state_dict": module.state_dict(), "arch": "test_vit", "args": args}, tmp_path / "w.pth")
     network = load_model(str(tmp_path / "w.pth"))
-    assert dict(network.args) == {"global_pool": "avg", "drop_path_rate": 0.1, "img_size": 96, "num_classes": 4}
+    assert dict(network.args) == {"global_pool": "avg", "drop_path_rate": 0.1, "img_size": 96}
     assert network.origins["model_arg global_pool"] == "the checkpoint's args"
     assert network.origins["model_arg num_classes"] == "the checkpoint's tensors"
     with torch.no_grad():
@@ -157,6 +157,14 @@ def test_the_example_script_of_imagenet_is_of_torchvision(tmp_path: Path) -> Non
         assert network.name == "torchvision/resnet18"
         assert (found.input_size, found.resize, found.interpolation) == ((224, 224), (256, 256), "bilinear")
         assert network.origins["interpolation"] == "the ImageNet example script"
+
+
+def test_a_file_that_shows_no_writer_is_what_the_user_says(tmp_path: Path) -> None:
+    """timm and torchvision share the names of these tensors, and `{"model": …}` is everybody's."""
+    torch.save({"model": timm.create_model("resnet18", num_classes=4).state_dict()}, tmp_path / "w.pth")
+    network = loaded(tmp_path / "w.pth", "resnet18")
+    assert network.name == "timm/resnet18"
+    assert "from timm's default; the checkpoint says nothing" in network.input_line
 
 
 def test_arguments_of_torchvisions_training(tmp_path: Path) -> None:

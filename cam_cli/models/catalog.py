@@ -111,7 +111,7 @@ def _by_field(origins: Mapping[str, str]) -> dict[str, str]:
 def _argument_origins(found: Fitted, spec: ModelSpec, said: Said, given: Mapping[str, str]) -> dict[str, str]:
     """Where each argument of the architecture comes from, as `model_arg KEY`."""
     origins = {}
-    for key in found.args:
+    for key in (*found.args, *found.inferred):
         if key in found.inferred:
             origins[key] = "the checkpoint's tensors"
         elif key in spec.args:

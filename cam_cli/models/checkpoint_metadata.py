@@ -35,19 +35,14 @@ def architecture_of(checkpoint: Checkpoint, path: str) -> Architecture:
         raise CamxError(
             f"The checkpoint {checkpoint.path!r} {what}. Give both: `model=NAME` and `checkpoint={checkpoint.path}`."
         )
-    return of_writer(find_architecture(known), checkpoint, known)
+    # torchvision's training script writes no `arch`.
+    bare = checkpoint.key.startswith("model") and "arch" not in checkpoint.about and known in torchvision_names()
+    return TorchvisionModel(known) if bare else of_writer(find_architecture(known), checkpoint, known)
 
 
 def of_writer(architecture: Architecture, checkpoint: Checkpoint, name: str) -> Architecture:
-    """torchvision's network in place of timm's of the same name, where a script of torchvision wrote the file."""
-    if "/" not in name and name in torchvision_names() and _by_torchvision(checkpoint):
-        return TorchvisionModel(name)
-    return architecture
-
-
-def _by_torchvision(checkpoint: Checkpoint) -> bool:
-    # torchvision's training script writes no `arch`.
-    return bool(written_by(checkpoint)) or (checkpoint.key.startswith("model") and "arch" not in checkpoint.about)
+    """torchvision's network in place of timm's of the same `name`, where a script of torchvision wrote the file."""
+    return TorchvisionModel(name) if name in torchvision_names() and written_by(checkpoint) else architecture
 
 
 def class_names_of(checkpoint: Checkpoint) -> tuple[str, ...]:

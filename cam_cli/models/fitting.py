@@ -99,7 +99,9 @@ class _Trial:
             _check_forward(module, self.checkpoint.path, rebuilt.note)
         else:
             _strictly(module, loaded)
-        return Fitted(module, {**args, **inferred}, match.prefix, tuple(notes), match.idle, inferred, normalisation)
+        # The number of classes is not among them: results never depended on it beside the weights.
+        built = {**args, **{key: value for key, value in inferred.items() if key != "num_classes"}}
+        return Fitted(module, built, match.prefix, tuple(notes), match.idle, inferred, normalisation)
 
     def _match(self, module: nn.Module, tensors: Tensors) -> Match:
         spec, path = self.spec, self.checkpoint.path
