@@ -45,7 +45,7 @@ class Reporter:
         self._say(f"{self.layer} {plan.layer} ({plan.grid}): {plan.layer_reason}")
         self._say(f"input {plan.input}")
         for note in plan.weights_notes:
-            self._say(note)
+            self._say(self._names.in_flags(note))
         if plan.passed_over and self.verbose:
             self._say(f"{plan.passed_over} files without an image extension passed over; --include '*' takes them")
         if self.console.is_terminal:

@@ -216,3 +216,17 @@ def test_layouts_that_timm_converts(tmp_path: Path) -> None:
     images = pictures(3, 224)
     torch.testing.assert_close(scores(network.module, images), scores(module, images), atol=1e-5, rtol=1e-5)
     assert any("timm's filter" in note for note in network.notes)
+
+
+def test_the_line_on_a_rebuilt_head_shows_flags(
+    tmp_path: Path, camx: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    from PIL import Image
+
+    Image.new("RGB", (40, 40), "red").save(tmp_path / "a.png")
+    torch.save(replaced(two(FEATURES, nn.ReLU())).state_dict(), tmp_path / "w.pth")
+    assert camx("explain", "a.png", "-m", ARCH, "--checkpoint", "w.pth", "--device", "cpu", "--no-report") == 0
+    told = capsys.readouterr().err
+    assert "input 160×160, bilinear, crop 0.952, mean 0.5 0.5 0.5" in told
+    assert "head: fc is rebuilt from its tensors" in told
+    assert "--model-arg head_activation=NAME sets another" in told
