@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from typing import Final
@@ -72,3 +73,13 @@ def is_inside(name: str) -> bool:
 def is_result(name: str) -> bool:
     """Whether a name, relative to OUT, is that of a file in one of the folders of results."""
     return is_inside(name) and "/" in name and name.split("/")[0] in RESULT_FOLDERS
+
+
+def output_name(folder: str, key: str, suffix: str) -> str:
+    """The path in OUT of a result of an image; names too long for a file system end in a digest instead."""
+    *parents, name = key.split("/")
+    if len(os.fsencode(name + suffix)) > 255:
+        digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:12]
+        kept = os.fsdecode(os.fsencode(name)[: 255 - len(os.fsencode(suffix)) - 13])
+        name = f"{kept}~{digest}"
+    return "/".join([folder, *parents, name + suffix])

@@ -113,6 +113,31 @@ def test_a_folder_of_0_1_0_has_no_schema(tmp_path: Path) -> None:
     assert run.complete
 
 
+@pytest.mark.parametrize(
+    ("name", "command", "state", "images", "epochs"),
+    [
+        ("explain", "explain", "finished", 5, []),
+        ("activations", "activations", "finished", 2, []),
+        ("sharded", "explain", "finished", 9, []),
+        ("killed", "explain", "running", 4, []),
+        ("interrupted", "explain", "interrupted", 4, []),
+        ("trained", "train-gap", "finished", 0, [1, 2]),
+        ("half-trained", "train-gap", "interrupted", 0, [1]),
+    ],
+)
+def test_folders_made_by_0_1_0(name: str, command: str, state: str, images: int, epochs: list[int]) -> None:
+    run = RunFolder.read(str(ROOT / "tests" / "fixtures" / "0.1.0" / name))
+    assert (run.command, run.state, run.complete) == (command, state, state == "finished")
+    assert len(list(run.rows())) == len(run.images) == images
+    assert [one["epoch"] for one in run.metrics] == epochs
+    assert run.problems() == []
+    for found in run.rows():
+        for one in found.get("maps", ()):
+            assert all(
+                run.has(str(value)) for kind, value in one.items() if kind in ("overlay", "heatmap", "array", "sheet")
+            )
+
+
 def test_a_folder_of_a_later_version_is_refused(tmp_path: Path) -> None:
     written(tmp_path, [row()], {**EXPLAINED, "schema": 2})
     with pytest.raises(CamxError, match=r"written by a later camx \(schema 2; this one reads 1\).*pip install -U camx"):

@@ -56,11 +56,11 @@ def unpacked(text: str) -> tuple[int, Source]:
 
 
 @dataclass
-class _Rows(OutputFolder):
-    """Writes files to OUT and keeps rows for the caller: the run alone writes the journal."""
+class _CollectedRows:
+    """A sink that writes files to `target` and collects the rows: the run writes them to its one journal."""
 
+    target: OutputFolder
     rows: list[Row] = field(default_factory=list)
-    target: OutputFolder = field(default_factory=lambda: OutputFolder(""))
 
     def write(self, relative: str, data: bytes) -> None:
         self.target.write(relative, data)
@@ -167,7 +167,7 @@ class Actor:
 
     def explained(self, sources: Sequence[Source], progress: Progress) -> list[Row]:
         """The rows of these images, by the same loop as on one machine."""
-        folder = _Rows("", target=self._target)
+        folder = _CollectedRows(self._target)
         job: RunOptions = self._task.job
         Loop(
             self._work,

@@ -6,13 +6,12 @@ from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
 from ..outputs.drawing import encode_image
-from ..outputs.folder import output_name
 from ..outputs.journal import BLANK, OK, Row
 from ..outputs.renderer import Rendered, base_row
 from ..outputs.rows import Channels as ChannelsRow
 from ..outputs.rows import MapRow, first_map
 from ..outputs.tables import line, number, text
-from ..run_layout import SHEETS
+from ..run_layout import SHEETS, output_name
 from .maps import Channels, Reading
 from .sheet import draw_sheet
 

@@ -20,7 +20,7 @@ from ..errors import CamxError
 from ..images.remote import filesystem, tried
 from ..run_layout import ACTIVATIONS_TABLE, JOURNAL, RECORD, TABLE, THUMBNAILS
 from . import store
-from .folder import OutputFolder, locked_folder
+from .folder import OutputFolder, locked
 from .journal import Row
 
 _GROWTH = 1.25
@@ -142,14 +142,10 @@ class RemoteFolder(OutputFolder):
 
 @contextlib.contextmanager
 def locked_remote_folder(url: str) -> Iterator[OutputFolder]:
-    """Hold the folder of this machine that stands for an output folder elsewhere."""
-    with locked_folder(staging(url)) as held:
-        folder = RemoteFolder(held.path, url=url)
+    """Locks the folder of this machine that stands for an output folder elsewhere, and fetches its journal."""
+    with locked(RemoteFolder(staging(url), url=url)) as folder:
         folder.fetch()
-        try:
-            yield folder
-        finally:
-            held._journal = folder._journal
+        yield folder
 
 
 def staging(url: str) -> str:

@@ -14,9 +14,8 @@ from ..maps import sketch
 from ..maps.explanation import ClassMap, Explanation
 from ..maps.explanation import Prediction as ClassProbability
 from ..maps.measures import measured, on_raster
-from ..run_layout import THUMBNAILS
+from ..run_layout import THUMBNAILS, output_name
 from .drawing import SAVERS, drawing_of, encode_thumbnail
-from .folder import output_name
 from .journal import BLANK, FAILED, OK, Row
 from .options import Rendering
 from .rows import MapRow, Prediction, Sketch

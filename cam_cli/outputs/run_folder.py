@@ -21,7 +21,7 @@ from .record import RunRecord, read_record
 from .rows import EpochRow, ImageRow
 
 EXPLAIN, ACTIVATIONS, TRAIN_GAP = COMMANDS = ("explain", "activations", "train-gap")
-FINISHED, INTERRUPTED = "finished", "interrupted"
+FINISHED, INTERRUPTED, INCOMPLETE = "finished", "interrupted", "incomplete"
 
 #: Formats of the pictures that camx writes.
 _FORMATS = ("JPEG", "PNG", "WEBP")
@@ -64,18 +64,22 @@ class RunFolder:
 
     @property
     def state(self) -> str:
-        """`running`, `finished`, `interrupted`, `stopped`, `broken` or `incomplete`. A killed run stays `running`."""
-        return self.record.get("state", INTERRUPTED)
+        """`running`, `finished`, `interrupted`, `stopped`, `broken` or `incomplete`. A killed run stays `running`.
+
+        A run in shards is `finished` when all of them are, also before they are merged.
+        """
+        parts = part_numbers(self.path)
+        if not parts:
+            return self.record.get("state", INTERRUPTED)
+        records = [read_record(self.file(part_folder(*part)))[0] or RunRecord() for part in parts]
+        ended = {count for _, count in parts} == {len(parts)} and all(one.get("state") == FINISHED for one in records)
+        state = self.record.get("state", INTERRUPTED)
+        return FINISHED if ended else INCOMPLETE if state == FINISHED else state
 
     @property
     def complete(self) -> bool:
         """Whether the run came to its end, every shard of it."""
-        parts = part_numbers(self.path)
-        if not parts:
-            return self.state == FINISHED
-        counts = {count for _, count in parts}
-        states = [read_record(self.file(part_folder(*part)))[0] or RunRecord() for part in parts]
-        return counts == {len(parts)} and all(one.get("state") == FINISHED for one in states)
+        return self.state == FINISHED
 
     @property
     def inputs(self) -> str:

@@ -20,7 +20,8 @@ from ..errors import CamxError
 from ..images.shard import Shard
 from ..run_layout import INPUTS, JOURNAL, PARTS, RECORD, part_folder, part_numbers
 from . import store
-from .folder import InUse, OutputFolder, explained_errors, locked_folder
+from .folder import OutputFolder, explained_errors, locked, locked_folder
+from .folder_lock import InUse
 from .journal import Journal, Row
 from .record import RunInputs, RunRecord
 from .shard_inputs import write_inputs
@@ -29,7 +30,7 @@ from .shard_inputs import write_inputs
 _PATIENCE = 30.0
 _CHUNK = 1000
 
-Claim = Callable[[str], AbstractContextManager[OutputFolder]]
+FolderLock = Callable[[str], AbstractContextManager[OutputFolder]]
 
 
 def part_name(shard: Shard) -> str:
@@ -54,7 +55,7 @@ class Part(OutputFolder):
     """The share of one shard: journal and record of its own, pictures in OUT. It derives nothing: a merge does."""
 
     shard: Shard = Shard(1, 1)
-    parent_lock: Claim = locked_folder
+    parent_lock: FolderLock = locked_folder
     _run_inputs: RunInputs | None = None
 
     def file(self, relative: str) -> str:
@@ -90,9 +91,6 @@ class Part(OutputFolder):
     def record(self, record: Mapping[str, object]) -> None:
         super().record({**record, "run_inputs": self._run_inputs} if self._run_inputs else record)
 
-    def derive(self, name: str, keys: Iterable[str], render: Callable[[Iterable[Row]], Iterable[bytes]]) -> None:
-        """Nothing: what one shard knows is no table of the run."""
-
 
 def _shards_of_finished(whole: OutputFolder) -> dict[str, Any]:
     """Keeps the shards in the record of a run that was finished before some of its shards run again: the last of them
@@ -104,7 +102,7 @@ def _shards_of_finished(whole: OutputFolder) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def locked_shard_folder(path: str, shard: Shard) -> Iterator[Part]:
-    """Hold the part of a shard for this process; see `locked_part`."""
+    """Locks the part of a shard for this process; see `locked_part`."""
     with (
         locked_part(path, shard, lock_when_free),
         contextlib.closing(Part(path, shard=shard, parent_lock=lock_when_free)) as part,
@@ -113,8 +111,8 @@ def locked_shard_folder(path: str, shard: Shard) -> Iterator[Part]:
 
 
 @contextlib.contextmanager
-def locked_part(path: str, shard: Shard, parent_lock: Claim) -> Iterator[None]:
-    """Keep others out of a part; `parent_lock` holds OUT while it begins.
+def locked_part(path: str, shard: Shard, parent_lock: FolderLock) -> Iterator[None]:
+    """Locks a part; `parent_lock` locks OUT while the part begins.
 
     Raises `CamxError` if the part is in use, if a run holds all of OUT, or if OUT has parts of another number of
     shards.
@@ -132,23 +130,18 @@ def locked_part(path: str, shard: Shard, parent_lock: Claim) -> Iterator[None]:
 
 
 def lock_when_free(path: str) -> AbstractContextManager[OutputFolder]:
-    """Hold OUT as soon as others that hold it for a moment are done."""
+    """Locks OUT; waits up to 30 s for short-lived holders."""
     return locked_folder(path, patience=_PATIENCE)
 
 
-@contextlib.contextmanager
-def locked_whole_folder(path: str) -> Iterator[OutputFolder]:
-    """Hold all of an output folder; the rows of parts that are there move into its journal at `begin`."""
-    with locked_folder(path) as folder:
-        whole = _Whole(folder.path)
-        try:
-            yield whole
-        finally:
-            # What came of it is closed, and left away if it was nothing, as that of any folder.
-            folder._journal = whole._journal
+def locked_whole_folder(path: str) -> AbstractContextManager[OutputFolder]:
+    """Locks all of an output folder; `begin` moves the rows of its parts into its journal."""
+    return locked(_WholeFolder(path))
 
 
-class _Whole(OutputFolder):
+class _WholeFolder(OutputFolder):
+    """OUT with the parts that runs in shards have left in it."""
+
     def begin(self, fingerprint: Mapping[str, Any], keys: Iterable[str] = (), *, overwrite: bool = False) -> None:
         self.check(fingerprint, overwrite=overwrite)
         parts = parts_in(self.path)
@@ -165,7 +158,7 @@ def parts_in(path: str) -> list[Shard]:
 
 
 def part_record(path: str, shard: Shard) -> RunRecord | None:
-    """What a part's `run.json` says; None where the shard has not begun."""
+    """The record of a part; None where the shard has not begun."""
     return OutputFolder(os.path.join(path, part_name(shard))).run_record()
 
 

@@ -17,7 +17,7 @@ from ..images.picture import Decodable, Unreadable
 from ..images.remote import is_remote
 from ..images.workers import Workers
 from ..machine import cpus, picture_memory
-from ..outputs.folder import OutputFolder
+from ..outputs.folder import ResultSink
 from ..outputs.journal import FAILED, Row
 from ..outputs.renderer import failed_row
 from .batchsize import BatchSize
@@ -78,7 +78,7 @@ class Loop(Generic[R]):
     indices: Mapping[str, int]
     lanes: Lanes[Sequence[Decodable], Sequence[R]]
     pace: Pace
-    folder: OutputFolder
+    folder: ResultSink
     progress: Progress
     observer: Observer
     stop: Stop

@@ -13,10 +13,11 @@ from ..images.listing import Inputs
 from ..images.remote import is_remote
 from ..images.workers import Workers
 from ..machine import keep_freed_memory, picture_memory
-from ..outputs.folder import OutputFolder, check_writable
+from ..outputs.folder import OutputFolder
+from ..outputs.folder_lock import check_writable
 from ..outputs.journal import FAILED
 from ..outputs.remote import locked_remote_folder, staging
-from ..outputs.shards import Claim, locked_shard_folder, locked_whole_folder
+from ..outputs.shards import FolderLock, locked_shard_folder, locked_whole_folder
 from .batchsize import BatchSize
 from .finish import end_state, finish_run, finished_if_broken
 from .job import RunOptions
@@ -48,7 +49,7 @@ def run_task(
     stop: Stop,
     *,
     inputs: Inputs | None = None,
-    lock_folder: Claim | None = None,
+    lock_folder: FolderLock | None = None,
 ) -> Summary:
     """Does the task for every image, or every one of the shard, and leaves the folder complete, also where the run
     ends early. Continues an earlier run of the same fingerprint.
@@ -120,7 +121,7 @@ def _own(inputs: Inputs, job: RunOptions) -> Inputs:
     return dataclasses.replace(inputs, sources=job.shard.of(inputs.sources)) if job.shard else inputs
 
 
-def _folder_lock(job: RunOptions) -> Claim:
+def _folder_lock(job: RunOptions) -> FolderLock:
     """The context that holds the output folder of a job."""
     if is_remote(job.output):
         if job.shard:

@@ -13,7 +13,8 @@ import numpy as np
 from ..errors import CamxError
 from ..maps.colormaps import COLORMAPS, TWO_SIDED, palette
 from ..outputs import store
-from ..outputs.folder import OutputFolder, explained_errors
+from ..outputs.folder import explained_errors
+from ..outputs.leftovers import remove_report_data
 from ..outputs.rows import ImageRow
 from ..outputs.run_folder import COMMANDS, EXPLAIN, TRAIN_GAP, RunFolder
 from ..run_layout import REPORT
@@ -47,7 +48,7 @@ def build_report(
     with explained_errors(path):
         content = _of_training(run) if run.command == TRAIN_GAP else _of_images(run, keys, warned)
         store.write_file(run.file(REPORT), page(run, content), below=run.path)
-        OutputFolder(path).remove_report_data(but=content.parts.base.removeprefix("data/"))
+        remove_report_data(path, but=content.parts.base.removeprefix("data/"))
     for problem in run.problems():
         warned(problem)
     return run.file(REPORT)

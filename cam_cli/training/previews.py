@@ -22,8 +22,9 @@ from ..models.catalog import Network
 from ..models.classes import ClassNames
 from ..models.gap import GapNetwork
 from ..outputs.drawing import Drawing, draw_overlay, encode_image
-from ..outputs.folder import OutputFolder, output_name
+from ..outputs.folder import OutputFolder
 from ..outputs.options import Rendering
+from ..run_layout import output_name
 from .data import Dataset, Sample
 from .job import TrainJob
 from .state import ACTIVATIONS, CAMS
