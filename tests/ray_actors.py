@@ -8,14 +8,14 @@ from pathlib import Path
 
 from cam_cli.distributed.actor import Actor
 from cam_cli.images.listing import Source
-from cam_cli.outputs.journal import Row
+from cam_cli.outputs.rows import ImageRow
 from cam_cli.pipeline.progress import Progress
 
 
 class Killed(Actor):
     """Its process ends over images named `once…` the first time, over `always…` whenever it works on them."""
 
-    def explained(self, sources: Sequence[Source], progress: Progress) -> list[Row]:
+    def explained(self, sources: Sequence[Source], progress: Progress) -> list[ImageRow]:
         rows = super().explained(sources, progress)
         for source in sources:
             name = Path(source.path).name

@@ -19,8 +19,8 @@ from cam_cli.images.listing import Inputs, Source, find
 from cam_cli.images.picture import Decodable, Picture, Unreadable, file_state
 from cam_cli.models.classes import ClassNames
 from cam_cli.models.options import ModelSpec
-from cam_cli.outputs.journal import OK, Row
 from cam_cli.outputs.renderer import Rendered, base_row
+from cam_cli.outputs.rows import OK, ImageRow
 from cam_cli.outputs.tables import table
 from cam_cli.pipeline import Stop, Summary, session
 from cam_cli.pipeline.job import ExplainJob
@@ -117,7 +117,7 @@ class StubTask:
     def work(self, engine: Any, images: int) -> Work[Result]:
         return Work(load, self.render)
 
-    def relabel(self, engine: Any, row: Row, source: Source) -> Row:
+    def relabel(self, engine: Any, row: ImageRow, source: Source) -> ImageRow:
         return row
 
     def warnings(self, engine: Any, inputs: Inputs) -> tuple[str, ...]:

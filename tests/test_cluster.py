@@ -20,7 +20,7 @@ from cam_cli.distributed.cluster import run_on_ray
 from cam_cli.distributed.run import run
 from cam_cli.images.listing import Source
 from cam_cli.models.options import ModelSpec
-from cam_cli.outputs.journal import Row
+from cam_cli.outputs.rows import ImageRow
 from cam_cli.pipeline import ExplainJob, Stop
 from cam_cli.pipeline.explain import ExplainTask
 from cam_cli.pipeline.progress import Progress, Silent
@@ -47,7 +47,7 @@ class Unsteady(Actor):
     deadly: tuple[str, ...] = ()
     broken: tuple[str, ...] = ()
 
-    def explained(self, sources: Sequence[Source], progress: Progress) -> list[Row]:
+    def explained(self, sources: Sequence[Source], progress: Progress) -> list[ImageRow]:
         for source in sources:
             if source.key in self.deadly:
                 raise SystemExit(source.key)

@@ -13,7 +13,7 @@ import pytest
 SCRIPT = """
 import json, re, sys, time
 from pathlib import Path
-from cam_cli.outputs.journal import OK
+from cam_cli.outputs.rows import OK
 from cam_cli.outputs.renderer import Rendered, base_row
 from tests.stub import run_stub
 

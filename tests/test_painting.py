@@ -24,9 +24,9 @@ from cam_cli.images.picture import Encoded, Fetched, Picture, load
 from cam_cli.maps.colormaps import COLORMAPS, palette
 from cam_cli.maps.explanation import ClassMap, Explanation, Prediction
 from cam_cli.outputs.drawing import encode_thumbnail, overlay
-from cam_cli.outputs.journal import BLANK
 from cam_cli.outputs.options import Rendering
 from cam_cli.outputs.renderer import ExplanationRenderer
+from cam_cli.outputs.rows import BLANK
 from cam_cli.pipeline.lanes import Lanes, Share
 from cam_cli.pipeline.memory import InFlightMemory
 

@@ -20,9 +20,9 @@ from ..images.remote import is_remote
 from ..images.workers import Workers
 from ..machine import picture_memory
 from ..outputs.folder import OutputFolder
-from ..outputs.journal import Row
 from ..outputs.remote import RemoteFolder
 from ..outputs.renderer import failed_row
+from ..outputs.rows import ImageRow
 from ..pipeline import Plan, Stop
 from ..pipeline.batchsize import BatchSize
 from ..pipeline.job import RunOptions
@@ -60,12 +60,12 @@ class _CollectedRows:
     """A sink that writes files to `target` and collects the rows: the run writes them to its one journal."""
 
     target: OutputFolder
-    rows: list[Row] = field(default_factory=list)
+    rows: list[ImageRow] = field(default_factory=list)
 
     def write(self, relative: str, data: bytes) -> None:
         self.target.write(relative, data)
 
-    def append(self, rows: Sequence[Row]) -> None:
+    def append(self, rows: Sequence[ImageRow]) -> None:
         self.rows += rows
 
 
@@ -135,7 +135,7 @@ class Actor:
         notes = [json.dumps({"spent": spent, "batch_size": self._batch.current}), *[""] * (len(rows) - 1)]
         return {"row": [json.dumps(row, allow_nan=False) for row in rows], "note": notes}
 
-    def _rows(self, sources: Sequence[Source], progress: Progress) -> list[Row]:
+    def _rows(self, sources: Sequence[Source], progress: Progress) -> list[ImageRow]:
         """The rows of these images. Where a process ended over them before, they are done one by one, and who ends
         it again is left out of the third attempt."""
         keys = [source.key for source in sources]
@@ -151,7 +151,7 @@ class Actor:
                 _leave_if_sick(error)
         return [self._alone(source, count, progress) for source, count in zip(sources, before)]
 
-    def _alone(self, source: Source, begun: int, progress: Progress) -> Row:
+    def _alone(self, source: Source, begun: int, progress: Progress) -> ImageRow:
         if begun > 1:
             return self._failed(source, _ENDED)
         self._call("begin_alone", source.key)
@@ -165,7 +165,7 @@ class Actor:
         self._call("end", [source.key])
         return row
 
-    def explained(self, sources: Sequence[Source], progress: Progress) -> list[Row]:
+    def explained(self, sources: Sequence[Source], progress: Progress) -> list[ImageRow]:
         """The rows of these images, by the same loop as on one machine."""
         folder = _CollectedRows(self._target)
         job: RunOptions = self._task.job
@@ -184,7 +184,7 @@ class Actor:
         ).run(sources)
         return folder.rows
 
-    def _failed(self, source: Source, reason: str) -> Row:
+    def _failed(self, source: Source, reason: str) -> ImageRow:
         row = failed_row(Unreadable(source, reason, state_of(source)))
         return {**row, "index": self._places[source.key]}
 

@@ -22,8 +22,8 @@ from ..errors import CamxError
 from ..images.listing import Inputs, Source
 from ..images.remote import is_remote
 from ..outputs.folder import OutputFolder
-from ..outputs.journal import FAILED, Row
 from ..outputs.remote import locked_remote_folder
+from ..outputs.rows import FAILED, ImageRow
 from ..outputs.shards import locked_whole_folder
 from ..pipeline import Dropped, Observer, Plan, Stop, Summary
 from ..pipeline.finish import end_state, finish_run, finished_if_broken
@@ -133,7 +133,7 @@ class _Run:
             self.batch_size = max(self.batch_size, content["batch_size"])
             for name in SPENT:
                 setattr(self.progress, name, getattr(self.progress, name) + content["spent"][name])
-        rows: list[Row] = [json.loads(str(row)) for row in batch["row"]]
+        rows: list[ImageRow] = [json.loads(str(row)) for row in batch["row"]]
         self.folder.append(rows)
         for row in rows:
             self.progress.add(row)

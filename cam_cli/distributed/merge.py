@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from ..errors import CamxError
 from ..images.shard import Shard
 from ..outputs.folder import OutputFolder
-from ..outputs.journal import BLANK, FAILED, OK, Journal, Row
+from ..outputs.journal import Journal
 from ..outputs.record import RunRecord, ShardRecord, Stage
+from ..outputs.rows import BLANK, FAILED, OK, ImageRow
 from ..outputs.shard_inputs import MergedInputs
 from ..outputs.shards import lock_when_free, merge_rows, part_record, parts_in, remove_parts
 from ..pipeline.commands import table_of
@@ -86,7 +87,7 @@ def may_be_complete(path: str, count: int) -> bool:
 def _counted(table: Table, tally: Progress) -> Table:
     """The table; its rows are counted in `tally` while it is written."""
 
-    def counted(rows: Iterable[Row]) -> Iterator[Row]:
+    def counted(rows: Iterable[ImageRow]) -> Iterator[ImageRow]:
         for row in rows:
             tally.add(row)
             yield row

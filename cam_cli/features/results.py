@@ -6,10 +6,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
 from ..outputs.drawing import encode_image
-from ..outputs.journal import BLANK, OK, Row
 from ..outputs.renderer import Rendered, base_row
+from ..outputs.rows import BLANK, OK, ImageRow, MapRow, first_map
 from ..outputs.rows import Channels as ChannelsRow
-from ..outputs.rows import MapRow, first_map
 from ..outputs.tables import line, number, text
 from ..run_layout import SHEETS, output_name
 from .maps import Channels, Reading
@@ -36,7 +35,7 @@ def rendered(reading: Reading) -> Rendered:
     return Rendered(row, {record["sheet"]: encode_image(draw_sheet(maps, picture.input), "png")})
 
 
-def table(rows: Iterable[Row]) -> Iterator[bytes]:
+def table(rows: Iterable[ImageRow]) -> Iterator[bytes]:
     """`activations.csv` in pieces of UTF-8 (RFC 4180): one line per image and channel, in the order of the channels.
 
     An image without numbers (failed, not finite) has one line. `tile` is the place on the sheet from 1, by
@@ -47,7 +46,7 @@ def table(rows: Iterable[Row]) -> Iterator[bytes]:
         yield b"".join(map(line, _lines(row)))
 
 
-def _lines(row: Row) -> Iterator[list[Any]]:
+def _lines(row: ImageRow) -> Iterator[list[Any]]:
     map_row = first_map(row)
     start = [text(row["image"]), row["status"], text(row.get("error", "")), text(map_row.get("layer", ""))]
     channels = map_row.get("channels")

@@ -23,8 +23,9 @@ from ..run_layout import (
 from . import leftovers, store
 from .fingerprints import differences
 from .folder_lock import folder_lock
-from .journal import Journal, Row
+from .journal import Journal
 from .record import RunRecord, read_record, record_bytes
+from .rows import ImageRow
 
 _OURS = (JOURNAL, TABLE, ACTIVATIONS_TABLE, RECORD, *sorted(RESULT_FOLDERS - {PARTS}))
 
@@ -38,7 +39,7 @@ class ResultSink(Protocol):
     def write(self, relative: str, data: bytes) -> None:
         """Write one file of a result."""
 
-    def append(self, rows: Sequence[Row]) -> None:
+    def append(self, rows: Sequence[ImageRow]) -> None:
         """Take rows whose files are written."""
 
 
@@ -133,7 +134,7 @@ class OutputFolder:
         """Delete a file of the run; one that is gone already is fine."""
         store.remove_if_there(self.file(relative))
 
-    def append(self, rows: Sequence[Row]) -> None:
+    def append(self, rows: Sequence[ImageRow]) -> None:
         """Write rows, then remove the files that replaced rows of the same images named and the new ones do not."""
         replaced = list(self.journal.rows(row["image"] for row in rows if row["image"] in self.journal))
         with explained_errors(self.path):
@@ -147,12 +148,12 @@ class OutputFolder:
         with explained_errors(self.path):
             store.write_file(self.file(RECORD), record_bytes(record), durable=True, below=self.path)
 
-    def derive(self, name: str, keys: Iterable[str], render: Callable[[Iterable[Row]], Iterable[bytes]]) -> None:
+    def derive(self, name: str, keys: Iterable[str], render: Callable[[Iterable[ImageRow]], Iterable[bytes]]) -> None:
         """Write the file `name`, rendered from the journal's rows of these images."""
         with explained_errors(self.path):
             store.write_file(self.file(name), render(self.journal.rows(keys)), durable=True, below=self.path)
 
-    def is_whole(self, row: Row) -> bool:
+    def is_whole(self, row: ImageRow) -> bool:
         """Whether every file that a row names is there."""
         return all(self.has(name) for name in _files_of(row))
 
@@ -185,7 +186,7 @@ class OutputFolder:
             leftovers.remove_report(self.path)
 
 
-def _files_of(row: Row) -> list[str]:
+def _files_of(row: ImageRow) -> list[str]:
     """The files that a row names, relative to OUT; only such as lie in one of our folders, whatever a journal says."""
     named = [row.get("thumb")]
     for map_row in row.get("maps", ()):

@@ -10,11 +10,7 @@ from typing import BinaryIO
 
 from . import store
 from .regular import open_regular
-from .rows import BLANK, FAILED, OK, ImageRow, parse_row
-
-__all__ = ["BLANK", "FAILED", "OK", "Journal", "Row"]
-
-Row = ImageRow
+from .rows import ImageRow, parse_row
 
 #: Bytes of the longest line that is read.
 _LONGEST = 1 << 26

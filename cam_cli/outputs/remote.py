@@ -21,7 +21,7 @@ from ..images.remote import filesystem, tried
 from ..run_layout import ACTIVATIONS_TABLE, JOURNAL, RECORD, TABLE, THUMBNAILS
 from . import store
 from .folder import OutputFolder, locked
-from .journal import Row
+from .rows import ImageRow
 
 _GROWTH = 1.25
 #: Seconds between two copies of the journal, at least.
@@ -57,7 +57,7 @@ class RemoteFolder(OutputFolder):
                 if not name.startswith(THUMBNAILS) or name not in self._there:
                     self._copy(name)
 
-    def append(self, rows: Sequence[Row]) -> None:
+    def append(self, rows: Sequence[ImageRow]) -> None:
         super().append(rows)
         size = os.path.getsize(self.file(JOURNAL))
         if size > _GROWTH * self._copied and time.monotonic() - self._copied_at > _INTERVAL:
@@ -69,7 +69,7 @@ class RemoteFolder(OutputFolder):
             self._copy(JOURNAL)
         self._copy(RECORD)
 
-    def derive(self, name: str, keys: Iterable[str], render: Callable[[Iterable[Row]], Iterable[bytes]]) -> None:
+    def derive(self, name: str, keys: Iterable[str], render: Callable[[Iterable[ImageRow]], Iterable[bytes]]) -> None:
         super().derive(name, keys, render)
         self._copy(name)
 

@@ -16,15 +16,14 @@ from ..maps.explanation import Prediction as ClassProbability
 from ..maps.measures import measured, on_raster
 from ..run_layout import THUMBNAILS, output_name
 from .drawing import SAVERS, drawing_of, encode_thumbnail
-from .journal import BLANK, FAILED, OK, Row
 from .options import Rendering
-from .rows import MapRow, Prediction, Sketch
+from .rows import BLANK, FAILED, OK, ImageRow, MapRow, Prediction, Sketch
 
 
 class Rendered(NamedTuple):
     """The row of one image for the journal, and the bytes of its files by their names in OUT."""
 
-    row: Row
+    row: ImageRow
     files: dict[str, bytes]
 
 
@@ -127,7 +126,7 @@ def _seen(picture: Picture) -> list[float]:
     return [round(share, 5) for share in (across[0], down[0], across[1], down[1])]
 
 
-def base_row(image: Picture | Unreadable) -> Row:
+def base_row(image: Picture | Unreadable) -> ImageRow:
     """The fields that every row has: status `failed` until more is known, and no position in the input yet."""
     source, state = image.source, image.state
     row = with_truth({"image": source.key, "index": -1, "status": FAILED, "error": ""}, source)
@@ -139,9 +138,9 @@ def base_row(image: Picture | Unreadable) -> Row:
     return row
 
 
-def with_truth(row: Row, source: Source) -> Row:
+def with_truth(row: ImageRow, source: Source) -> ImageRow:
     """The row with the labels and attributes that the source has now."""
-    now: Row = {**row, "label": source.label}
+    now: ImageRow = {**row, "label": source.label}
     now.pop("labels", None)
     now.pop("attributes", None)
     if source.more_labels:
@@ -151,6 +150,6 @@ def with_truth(row: Row, source: Source) -> Row:
     return now
 
 
-def failed_row(unreadable: Unreadable) -> Row:
+def failed_row(unreadable: Unreadable) -> ImageRow:
     """The row of an image that cannot be explained."""
     return {**base_row(unreadable), "error": unreadable.reason}

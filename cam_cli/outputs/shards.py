@@ -22,8 +22,9 @@ from ..run_layout import INPUTS, JOURNAL, PARTS, RECORD, part_folder, part_numbe
 from . import store
 from .folder import OutputFolder, explained_errors, locked, locked_folder
 from .folder_lock import InUse
-from .journal import Journal, Row
+from .journal import Journal
 from .record import RunInputs, RunRecord
+from .rows import ImageRow
 from .shard_inputs import write_inputs
 
 #: Seconds that a part waits for others that begin at the same moment, or for a merge.
@@ -45,7 +46,7 @@ class _Layered(Journal):
     def __contains__(self, key: str) -> bool:
         return super().__contains__(key) or key in self.below
 
-    def rows(self, keys: Iterable[str]) -> Iterator[Row]:
+    def rows(self, keys: Iterable[str]) -> Iterator[ImageRow]:
         for own, some in groupby(keys, super().__contains__):
             yield from (super().rows if own else self.below.rows)(some)
 

@@ -7,8 +7,7 @@ import io
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from .journal import Row
-from .rows import first_map, number_of
+from .rows import ImageRow, first_map, number_of
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -24,14 +23,14 @@ def columns(top_k: int) -> list[str]:
     ]
 
 
-def table(rows: Iterable[Row], top_k: int) -> Iterator[bytes]:
+def table(rows: Iterable[ImageRow], top_k: int) -> Iterator[bytes]:
     """The table in pieces of UTF-8 (RFC 4180). Several maps of an image: the first one stands in the row."""
     yield line(columns(top_k))
     for row in rows:
         yield line(_cells(row, top_k))
 
 
-def _cells(row: Row, top_k: int) -> list[Any]:
+def _cells(row: ImageRow, top_k: int) -> list[Any]:
     top: list[Any] = []
     for prediction in row.get("top", [])[:top_k]:
         top += [prediction["index"], text(prediction["name"]), number(prediction["prob"])]

@@ -16,8 +16,8 @@ from ..images.listing import Inputs, Source, find
 from ..images.picture import Decodable, load
 from ..models.catalog import load_model
 from ..options import results
-from ..outputs.journal import Row
 from ..outputs.renderer import with_truth
+from ..outputs.rows import ImageRow
 from ..run_layout import ACTIVATIONS_TABLE
 from .fingerprint import common_fingerprint
 from .job import ActivationsJob, decoding_as
@@ -92,7 +92,7 @@ class ActivationsTask:
             render=rendered,
         )
 
-    def relabel(self, engine: FeatureReader, row: Row, source: Source) -> Row:
+    def relabel(self, engine: FeatureReader, row: ImageRow, source: Source) -> ImageRow:
         """Feature maps do not depend on labels: only the note of it changes."""
         return with_truth(row, source)
 

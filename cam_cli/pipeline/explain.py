@@ -21,8 +21,8 @@ from ..images.listing import Inputs, Source, find
 from ..images.picture import Decodable, load
 from ..maps.colormaps import palette
 from ..maps.explanation import Explanation
-from ..outputs.journal import Row
 from ..outputs.renderer import ExplanationRenderer, with_truth
+from ..outputs.rows import ImageRow
 from ..outputs.tables import table
 from ..report import thumbnail_side
 from ..run_layout import TABLE
@@ -113,7 +113,7 @@ class ExplainTask:
             render=ExplanationRenderer(job.rendering, thumbnail).render,
         )
 
-    def relabel(self, engine: Explainer, row: Row, source: Source) -> Row | None:
+    def relabel(self, engine: Explainer, row: ImageRow, source: Source) -> ImageRow | None:
         """None where the label chose the map."""
         options = self.job.explain
         if options.multi_label or any(target.kind == "label" for target in options.targets):
@@ -142,7 +142,7 @@ class ExplainTask:
         return thumbnail_side(images) if self.job.report else 0
 
 
-def _relabelled(row: Row, source: Source, classes: Mapping[int, str]) -> Row:
+def _relabelled(row: ImageRow, source: Source, classes: Mapping[int, str]) -> ImageRow:
     """A finished row with other labels; of a class that is not in its `top` probability and rank are not known."""
     now = with_truth(row, source)
     now.pop("correct", None)

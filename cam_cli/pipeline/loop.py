@@ -18,8 +18,8 @@ from ..images.remote import is_remote
 from ..images.workers import Workers
 from ..machine import cpus, picture_memory
 from ..outputs.folder import ResultSink
-from ..outputs.journal import FAILED, Row
 from ..outputs.renderer import failed_row
+from ..outputs.rows import FAILED, ImageRow
 from .batchsize import BatchSize
 from .lanes import Done, Lanes
 from .memory import InFlightMemory, MemoryReservation
@@ -47,7 +47,7 @@ class Batch(NamedTuple):
 class Written(NamedTuple):
     """The row of one result, the seconds of its files, and the bytes that its image has held in memory."""
 
-    row: Row
+    row: ImageRow
     seconds: float
     nbytes: int
 
@@ -215,7 +215,7 @@ class Loop(Generic[R]):
             self.progress.waiting_for_encode += time.perf_counter() - began
             self._journal(rows)
 
-    def _journal(self, rows: Sequence[Row]) -> None:
+    def _journal(self, rows: Sequence[ImageRow]) -> None:
         for row in rows:
             row["index"] = self.indices[row["image"]]
         self.folder.append(rows)

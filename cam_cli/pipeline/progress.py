@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from ..outputs.journal import BLANK, FAILED, OK, Row
+from ..outputs.rows import BLANK, FAILED, OK, ImageRow
 
 if TYPE_CHECKING:
     import torch
@@ -152,7 +152,7 @@ class Progress:
         """Sets how many steps of a method are done for the image at the network."""
         self.steps = (done, total) if done < total else None
 
-    def add(self, row: Row) -> None:
+    def add(self, row: ImageRow) -> None:
         self.counts[row["status"]] += 1
         if "correct" in row:
             self.labelled += 1

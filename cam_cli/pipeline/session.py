@@ -15,8 +15,8 @@ from ..images.workers import Workers
 from ..machine import keep_freed_memory, picture_memory
 from ..outputs.folder import OutputFolder
 from ..outputs.folder_lock import check_writable
-from ..outputs.journal import FAILED
 from ..outputs.remote import locked_remote_folder, staging
+from ..outputs.rows import FAILED
 from ..outputs.shards import FolderLock, locked_shard_folder, locked_whole_folder
 from .batchsize import BatchSize
 from .finish import end_state, finish_run, finished_if_broken

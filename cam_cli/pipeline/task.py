@@ -9,8 +9,8 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 from ..cams.tracing.replay import StepCallback
 from ..images.listing import Inputs, Source
 from ..images.picture import Decodable, Picture, TooLarge, Unreadable
-from ..outputs.journal import Row
 from ..outputs.renderer import Rendered
+from ..outputs.rows import ImageRow
 from .job import RunOptions
 from .progress import Engine
 
@@ -42,7 +42,7 @@ class Table(NamedTuple):
     """A file of OUT that derives from the journal: its name, and its pieces from the rows."""
 
     name: str
-    render: Callable[[Iterable[Row]], Iterator[bytes]]
+    render: Callable[[Iterable[ImageRow]], Iterator[bytes]]
 
 
 class Task(Protocol[J, E, R]):
@@ -93,7 +93,7 @@ class Task(Protocol[J, E, R]):
         """The work of the worker processes in a run over so many images."""
         ...
 
-    def relabel(self, engine: E, row: Row, source: Source) -> Row | None:
+    def relabel(self, engine: E, row: ImageRow, source: Source) -> ImageRow | None:
         """A finished row with the label that its source has now; None where the image must be done again."""
         ...
 
