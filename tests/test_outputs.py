@@ -42,6 +42,23 @@ def test_the_last_line_of_an_image_counts(tmp_path: Path) -> None:
     assert [one.get("index") for one in Journal.read(str(tmp_path / "j")).rows(["b", "none", "a"])] == [2, 3]
 
 
+@pytest.mark.parametrize(
+    "content", ["", "{", '{"image":7,"status":"ok"}', '{"image":"a","status":"ok","maps":7}', "[" * 999]
+)
+@pytest.mark.parametrize("in_place", [True, False])
+def test_a_journal_that_others_replace_is_no_traceback(content: str, in_place: bool, tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    path.write_text(json.dumps(row("a", maps=[{"overlay": "x" * 99}])) + "\n")
+    journal = Journal.read(str(path))
+    if in_place and content:  # lines are only ever appended, or the end is cut off
+        os.truncate(path, min(20, len(content)))
+    else:
+        path.unlink()
+        (tmp_path / "other").write_text(content + "\n")
+        (tmp_path / "other").rename(path)
+    assert list(journal.rows(["a"])) == []
+
+
 @pytest.mark.parametrize("tail", [b'{"image":"c"', b"\x00\x00", b'{"image":"c","status":"ok"}'])
 def test_a_torn_last_line_was_never_written(tmp_path: Path, tail: bytes) -> None:
     path = tmp_path / "j"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO
@@ -14,19 +15,22 @@ from .rows import ImageRow, parse_row
 
 #: Bytes of the longest line that is read.
 _LONGEST = 1 << 26
+#: Bits of the checksum of a line.
+_CHECKSUM = 32
 
 
 @dataclass
 class Journal:
     """A journal file, and where in it the last line of each image begins: later lines replace earlier ones.
 
-    Only offsets are kept in memory. Opening cuts off a line that a kill has torn. A damaged line in the middle counts
-    as never written, and is counted in `damaged`.
+    Only one number per image is kept in memory. Opening cuts off a line that a kill has torn. A damaged line in the
+    middle counts as never written, and is counted in `damaged`.
     """
 
     path: str
     damaged: int = 0
-    _offsets: dict[str, int] = field(default_factory=dict)
+    #: Where the last line of each image begins, and in the lower 32 bits its checksum.
+    _places: dict[str, int] = field(default_factory=dict)
     _descriptor: int | None = None
     _size: int = 0
 
@@ -57,41 +61,43 @@ class Journal:
                 if row is None:
                     self.damaged += 1
                 else:
-                    self._offsets[row["image"]] = self._size
+                    self._places[row["image"]] = _place(self._size, line)
                     each(row)
                 self._size += length
 
     def __contains__(self, key: str) -> bool:
-        return key in self._offsets
+        return key in self._places
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._offsets)
+        return iter(self._places)
 
     def rows(self, keys: Iterable[str]) -> Iterator[ImageRow]:
         """The last rows of these images, in the order of the keys; images without one are left out."""
         with open_regular(self.path) as file:
             for key in keys:
-                offset = self._offsets.get(key)
-                if offset is None:
+                place = self._places.get(key)
+                if place is None:
                     continue
-                file.seek(offset)
-                row = parse_row(file.readline(_LONGEST))
-                # Another process may have replaced the file since its lines were counted.
-                if row is not None and row["image"] == key:
+                file.seek(place >> _CHECKSUM)
+                line = file.readline(_LONGEST)
+                # Another process may have replaced the file since its lines were checked.
+                if _place(place >> _CHECKSUM, line) == place:
+                    row: ImageRow = json.loads(line)
                     yield row
 
     def append(self, rows: Iterable[ImageRow]) -> None:
         """Write rows and wait until they are on the disk."""
         assert self._descriptor is not None
-        offsets, data = {}, b""
+        places, data = {}, b""
         for row in rows:
-            offsets[row["image"]] = self._size + len(data)
-            data += json.dumps(row, allow_nan=False, separators=(",", ":")).encode("ascii") + b"\n"
+            line = json.dumps(row, allow_nan=False, separators=(",", ":")).encode("ascii") + b"\n"
+            places[row["image"]] = _place(self._size + len(data), line)
+            data += line
         if data:
             store.write_all(self._descriptor, data)
             store.system.sync(self._descriptor)
             # Only now: a write that failed left a torn tail, which the next opening cuts off.
-            self._offsets |= offsets
+            self._places |= places
             self._size += len(data)
 
     def close(self) -> None:
@@ -99,6 +105,10 @@ class Journal:
         if self._descriptor is not None:
             descriptor, self._descriptor = self._descriptor, None
             store.system.close(descriptor)
+
+
+def _place(offset: int, line: bytes) -> int:
+    return offset << _CHECKSUM | zlib.crc32(line)
 
 
 def _whole_lines(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
