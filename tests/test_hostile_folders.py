@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 
 from cam_cli.errors import CamxError
+from cam_cli.evaluation.folder import ExplainedRun
 from cam_cli.outputs.run_folder import RunFolder
 from cam_cli.report import build_report
 from cam_cli.tracking.explain_log import explain_log
@@ -205,6 +206,23 @@ def test_an_original_outside_the_folder_of_the_inputs_is_not_logged(folder: Path
     table = values["explanations"]
     assert isinstance(table, Table)
     assert table.rows[0][0] is None
+
+
+def test_how_an_image_is_held_is_asked_of_images_alone(folder: Path, tmp_path: Path) -> None:
+    photo = Image.new("RGB", (8, 6))
+    exif = photo.getexif()
+    exif[0x0112] = 6
+    for path in (folder / "turned.jpg", tmp_path / "turned.jpg"):
+        photo.save(path, "JPEG", exif=exif)
+    (folder / "eps.jpg").write_bytes(EPS)
+    os.mkfifo(folder / "pipe.jpg")
+    written(folder, [row()], {**EXPLAINED, "fingerprint": {"command": "explain", "inputs": str(folder)}})
+    run = ExplainedRun(str(folder), partial=False)
+    turned = run.orientation("turned.jpg")
+    assert turned is not None
+    assert turned.size(8, 6) == (6, 8)
+    for name in ("../turned.jpg", "pipe.jpg", "eps.jpg", "missing.jpg"):
+        assert run.orientation(name) is None
 
 
 def test_the_pictures_of_epochs_are_those_of_the_folder(folder: Path, tmp_path: Path) -> None:

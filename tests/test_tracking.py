@@ -604,6 +604,20 @@ def test_modes_and_missing_packages_are_explained(
     assert "There is no folder 'nowhere'" in capsys.readouterr().err
 
 
+def test_pictures_open_also_where_pillow_lacks_a_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from cam_cli.images import decode
+    from cam_cli.tracking.pictures import opened
+
+    Image.new("RGB", (8, 6)).save(tmp_path / "x.webp")
+    Image.init()
+    monkeypatch.delitem(Image.OPEN, "AVIF", raising=False)
+    decode.readable_formats.cache_clear()
+    try:
+        assert opened(str(tmp_path / "x.webp"), 512).size == (8, 6)
+    finally:
+        decode.readable_formats.cache_clear()
+
+
 def test_the_same_results_are_the_same_run(tmp_path: Path) -> None:
     first = wandb_run.run_id(str(tmp_path), "a")
     assert wandb_run.run_id(str(tmp_path), "a") == first

@@ -8,10 +8,13 @@ from collections.abc import Iterator
 from PIL import Image
 
 from ..errors import CamxError
+from ..images.decode import readable_formats
 from ..images.orientation import Orientation, orientation_of
 from ..outputs.record import RunRecord
+from ..outputs.regular import open_regular
 from ..outputs.rows import ImageRow
 from ..outputs.run_folder import EXPLAIN, RunFolder
+from ..run_layout import is_inside
 
 
 class ExplainedRun:
@@ -62,8 +65,14 @@ class ExplainedRun:
 
     def orientation(self, image: str) -> Orientation | None:
         """How the camera held an image, by its file; None where that is no longer there."""
+        if not is_inside(image):
+            return None
         try:
-            with Image.open(os.path.join(self.base, image)) as picture:
+            # Names come from a journal: a pipe is not waited for, and no other decoder than those of images is asked.
+            with (
+                open_regular(os.path.join(self.base, image)) as file,
+                Image.open(file, formats=readable_formats()) as picture,
+            ):
                 return orientation_of(picture)
         # Whatever a decoder has against a file that is another one by now.
         except Exception:

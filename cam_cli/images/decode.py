@@ -109,7 +109,7 @@ def opened(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image
     Whatever is wrong with it, also what comes out while it is open, is raised as `UnreadableImage`.
     """
     try:
-        with Image.open(io.BytesIO(data), formats=_formats()) as image:
+        with Image.open(io.BytesIO(data), formats=readable_formats()) as image:
             width, height = image.size
             if width * height > max_pixels:
                 raise UnreadableImage(f"{width}×{height} pixels are over the limit of {max_pixels:,} (max_pixels)")
@@ -145,7 +145,7 @@ def upright_rgb(image: Image.Image) -> Image.Image:
 
 
 @cache
-def _formats() -> tuple[str, ...]:
+def readable_formats() -> tuple[str, ...]:
     """Those of `FORMATS` that this build of Pillow has."""
     Image.init()
     return tuple(name for name in FORMATS if name in Image.OPEN)

@@ -75,15 +75,15 @@ class MeanMaps:
         self._strengths: dict[tuple[str, int], _Sums] = defaultdict(_Sums)
         self._signed: dict[tuple[str, int], _Sums] = defaultdict(_Sums)
 
-    def add(self, shown: MapRow, target: int, correct: bool | None) -> None:
+    def add(self, map_row: MapRow, target: int, correct: bool | None) -> None:
         """Adds a map, if it has a sketch. Every map has the same weight, whatever its peak."""
-        sketch = shown.get("sketch")
+        sketch = map_row.get("sketch")
         if not sketch:
             return
         cells = decode(sketch)
         placed = areas(cells.shape[0]) @ cells @ areas(cells.shape[1]).T
         groups = (ALL,) if correct is None else (ALL, RIGHT if correct else WRONG)
-        for key in ((shown["method"], target), (shown["method"], -1)):
+        for key in ((map_row["method"], target), (map_row["method"], -1)):
             self._strengths[key].add(np.abs(placed), groups)
             if sketch.get("signed"):
                 self._signed[key].add(placed, groups)

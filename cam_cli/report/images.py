@@ -1,4 +1,4 @@
-"""Rows of a journal as the data of a page: columns to filter and sort by, and what is shown of each image.
+"""Rows of a journal as the data of a page: columns to filter and sort by, and the details of each image.
 
 The columns of 10,000 rows make a part, the details of 100 rows another; a page of 100,000 images loads all of the
 first (some 10 MB) and of the second those that come into sight.
@@ -79,10 +79,10 @@ class Images:
             first = next(iter(row.get("top", ())), None)
             columns["class"].append(self.classes.place(first["index"], first["name"]) if first else -1)
             columns["prob"].append(_short(first["prob"]) if first else None)
-            shown = first_map(row)
-            columns["target"].append(self._target(shown))
+            map_row = first_map(row)
+            columns["target"].append(self._target(map_row))
             for name in ("peak", *_MEASURES):
-                columns[name].append(_short(number_of(shown, name)))
+                columns[name].append(_short(number_of(map_row, name)))
             if row.get("error"):
                 errors[place] = row["error"]
         return {**columns, "errors": errors}
@@ -93,17 +93,17 @@ class Images:
         fields = cast(dict[str, Any], row)
         details |= {name: fields[name] for name in ("width", "height", "seen") if name in row}
         details["top"] = [[self.classes.place(p["index"], p["name"]), _short(p["prob"])] for p in row.get("top", ())]
-        details["maps"] = [self._map(shown, row) for shown in row.get("maps", ())]
+        details["maps"] = [self._map(map_row, row) for map_row in row.get("maps", ())]
         return details
 
-    def _map(self, shown: MapRow, row: ImageRow) -> dict[str, Any]:
-        target = self._target(shown)
-        if "method" in shown:
-            self.methods[shown["method"]] = None
-            self.means.add(shown, target, row.get("correct"))
-        if sketch := shown.get("sketch"):
+    def _map(self, map_row: MapRow, row: ImageRow) -> dict[str, Any]:
+        target = self._target(map_row)
+        if "method" in map_row:
+            self.methods[map_row["method"]] = None
+            self.means.add(map_row, target, row.get("correct"))
+        if sketch := map_row.get("sketch"):
             self.signs["signed" if sketch.get("signed") else "strength"] += 1
-        fields = cast(dict[str, Any], shown)
+        fields = cast(dict[str, Any], map_row)
         known = {name: fields[name] for name in _SHOWN if fields.get(name) is not None}
         for name in ("target_prob", "peak", *_MEASURES):
             if name in known:
@@ -114,10 +114,10 @@ class Images:
             "files": {kind: link(fields[kind]) for kind in _FILES if is_result(fields.get(kind, ""))},
         }
 
-    def _target(self, shown: MapRow) -> int:
-        if "target_index" not in shown:
+    def _target(self, map_row: MapRow) -> int:
+        if "target_index" not in map_row:
             return -1
-        return self.classes.place(shown["target_index"], shown.get("target_name", ""))
+        return self.classes.place(map_row["target_index"], map_row.get("target_name", ""))
 
     def _address(self, name: str) -> str:
         if self.addresses is not None:

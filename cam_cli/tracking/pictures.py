@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from ..images.decode import FORMATS, read, upright_rgb
+from ..images.decode import read, readable_formats, upright_rgb
 from ..images.geometry import fitted
 from ..maps.sketch import decode
 from ..outputs.rows import MapRow
@@ -26,7 +26,7 @@ def opened(path: str, side: int) -> Image.Image:
 
     Raises `OSError` or whatever a decoder comes up with.
     """
-    with Image.open(io.BytesIO(read(path)), formats=FORMATS) as image:
+    with Image.open(io.BytesIO(read(path)), formats=readable_formats()) as image:
         image.draft("RGB", (side, side))
         image.load()
         picture = upright_rgb(image)
