@@ -200,7 +200,9 @@ def test_actors_that_are_killed_lose_no_image_and_one_that_kills_is_a_failed_row
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::FutureWarning")
-def test_feature_maps_on_a_cluster_are_those_of_one_machine(camx: Camx, images: Path) -> None:
+def test_feature_maps_on_a_cluster_are_those_of_one_machine(
+    camx: Camx, images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     pytest.importorskip("ray")
     (images / "broken.jpg").write_bytes(b"nothing")
     words = ("activations", images, *TINY, "--max-channels", "3", "-b", "1", "-q", "--max-failures", "1")
@@ -211,3 +213,8 @@ def test_feature_maps_on_a_cluster_are_those_of_one_machine(camx: Camx, images: 
     assert files[0] == files[1]
     record = json.loads(Path("ray/run.json").read_text())
     assert (record["state"], record["ok"], record["failed"]) == ("finished", 7, 1)
+    journal = Path("ray/manifest.jsonl")
+    journal.write_text("{\n" + journal.read_text().split("\n", 1)[1])
+    assert camx(*[word for word in words if word != "-q"], "-o", "ray", "--engine", "ray") == 0
+    assert "1 damaged line of the journal is left out" in capsys.readouterr().err
+    assert Path("ray/activations.csv").read_bytes() == Path("one/activations.csv").read_bytes()

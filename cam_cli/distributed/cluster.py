@@ -61,7 +61,7 @@ def run_on_ray(task: AnyTask, observer: Observer, stop: Stop, actor: type[Actor]
         todo = pending_sources(inputs.sources, folder, run.progress, lambda row, source: None)
         run.plan = dataclasses.replace(plan, skipped=run.progress.skipped, device=pool.words, output=job.output)
         observer.planned(run.plan)
-        for warning in warnings:
+        for warning in (*folder.problems(), *warnings):
             observer.warned(warning)
         run.progress.started = time.perf_counter()
         return run.to_end(_streamed(ray, pool, todo, inputs, actor))
