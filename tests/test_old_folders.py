@@ -11,14 +11,13 @@ import json
 import os
 import re
 import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .wandb_reader import LoggedRun, read_run
+from .wandb_reader import LoggedRun, read_finished_run
 
 Camx = Callable[..., int]
 FIXTURES = Path(__file__).parent / "fixtures" / "0.1.0"
@@ -234,14 +233,9 @@ def nobody_logged_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def logged_run(out: str) -> LoggedRun:
-    """The run that a push logged. W&B's own process may write the end of the file a moment after the push returned."""
+    """The run that a push logged."""
     (folder,) = Path(out, "wandb").glob("offline-run-*")
-    for _ in range(100):
-        run = read_run(folder)
-        if run.exit_code is not None:
-            break
-        time.sleep(0.1)
-    return run
+    return read_finished_run(folder)
 
 
 @pytest.mark.usefixtures("nobody_logged_in")

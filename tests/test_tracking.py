@@ -34,7 +34,7 @@ from cli import tracking as cli_tracking
 from cli.main import run
 
 from .conftest import TINY, picture
-from .wandb_reader import LoggedRun, read_run
+from .wandb_reader import LoggedRun, read_finished_run, read_run
 
 Camx = Callable[..., int]
 SAMPLES = Path(__file__).parents[1] / "sample_images"
@@ -456,16 +456,16 @@ def mute_server() -> Iterator[str]:
 SCRIPT = """
 import os, signal, sys
 from cam_cli.tracking.background import Background, Patience
-from cam_cli.tracking.tracker import About, At, Shown, Table
+from cam_cli.tracking.tracker import ImageCell, RunInfo, Step, Table
 from cam_cli.tracking.wandb_run import WandbTracker
 from cam_cli.tracking.options import WandbOptions
 mode, start, picture, how = sys.argv[1:]
 patience = Patience(answer=1, start=float(start), finish=30)
 def tell(text): print(text, flush=True)
 tracker = Background(lambda: WandbTracker(WandbOptions(mode=mode), tell, tell, patience), "W&B", tell, patience=patience)
-tracker.begin(About("explain", "out", "a run", {"layer": "layer4"}, "0"))
-tracker.log({"speed": 3.5}, At("images", 10))
-tracker.log({"table": Table(("picture",), [[Shown(picture, 64)]])})
+tracker.begin(RunInfo("explain", "out", "a run", {"layer": "layer4"}, "0"))
+tracker.log({"speed": 3.5}, Step("images", 10))
+tracker.log({"table": Table(("picture",), [[ImageCell(picture, 64)]])})
 if how == "killed":
     import glob, time
     # W&B writes every 15 s or so.
@@ -573,7 +573,7 @@ def test_the_same_command_again_continues_the_wandb_run(camx: Camx, images: Path
     assert camx("explain", images, *TINY, *FLAGS, "--limit", 3, "-o", "out") == 0
     assert camx("explain", images, *TINY, *FLAGS, "-o", "out") == 0
     assert camx("explain", images, *TINY, *FLAGS, "-o", "out", "--size", 64, "--overwrite") == 0
-    runs = [read_run(folder) for folder in sorted(Path("out/wandb").glob("offline-run-*"))]
+    runs = [read_finished_run(folder) for folder in sorted(Path("out/wandb").glob("offline-run-*"))]
     first, second, other = (logged.run.run_id for logged in runs)
     assert first == second != other
     assert [logged.summary["images"] for logged in runs] == [3, 7, 7]

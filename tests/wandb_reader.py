@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import time
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -54,6 +55,16 @@ class LoggedRun:
     def table(self, name: str) -> LoggedTable:
         (table,) = self.tables(name)
         return table
+
+
+def read_finished_run(folder: Path) -> LoggedRun:
+    """The run in a folder; W&B's own process may write the end of the file a moment after camx has returned."""
+    for _ in range(100):
+        read = read_run(folder)
+        if read.exit_code is not None:
+            break
+        time.sleep(0.1)
+    return read
 
 
 def read_run(folder: Path) -> LoggedRun:
