@@ -15,10 +15,11 @@ import pytest
 from cam_cli.report import comparison
 from cam_cli.report.comparison import MOST_PAIRS
 
+from .browser.conftest import browser, opened
+from .browser.pages import Opened
 from .conftest import picture
 from .run_folders import NAMES, image_row, run_folder, sketch, spot
 from .test_report import content
-from .test_report_browser import Opened, browser, opened
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
