@@ -15,7 +15,8 @@ from torch import nn
 from cam_cli.errors import CamxError
 from cam_cli.models.catalog import Network, load_model
 from cam_cli.models.options import ModelSpec
-from tests.checkpoint_kinds import LOADS, REFUSED, Loads
+from tests.checkpoint_kinds import LOADS, Loads
+from tests.refused_kinds import REFUSED
 from tools.checkpoints_page import PAGE, page
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*DataParallel", "ignore:.*quant")

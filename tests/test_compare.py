@@ -1,58 +1,24 @@
-"""`camx compare` from the rows of two runs: flips, paired intervals, where the maps moved, and what was left out."""
+"""Two runs compared pair by pair: accuracy, flips, files, and what was left out."""
 
 from __future__ import annotations
 
 import csv
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from cam_cli.compare.compare import compare
-from cam_cli.compare.maps import CHANCE, likeness
 from cam_cli.compare.options import CompareOptions
 from cam_cli.compare.records import Comparison
 from cam_cli.compare.summary import lines, markdown
 from cam_cli.compare.write import write
 from cam_cli.errors import CamxError
-from cam_cli.gates import GateResult
 from cam_cli.statistics import mcnemar, paired_difference, z_of
 
-from .run_folders import NAMES, blank_row, csv_file, failed_row, image_row, run_folder, sketch, spot
-
-Z = z_of(0.05)
-CAT, DOG, FISH = range(3)
-
-
-def runs(tmp_path: Path, pairs: list[tuple[dict[str, Any], dict[str, Any]]], **record: Any) -> tuple[str, str]:
-    """A run of the first rows, and one of the second ones."""
-    record = {"classes": list(NAMES), **record}
-    first, second = (
-        run_folder(tmp_path / name, [pair[side] for pair in pairs], **record) for side, name in enumerate("ab")
-    )
-    return str(first), str(second)
-
-
-def predicted(counts: dict[tuple[int, int], int], **more: Any) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    """Pictures of cats: how many have which class in A and in B."""
-    kinds = [kind for kind, count in counts.items() for _ in range(count)]
-    return [tuple(image_row(f"{i}.jpg", CAT, kind[side], **more) for side in (0, 1)) for i, kind in enumerate(kinds)]  # type: ignore[misc]
-
-
-#: The example of the specification: 160 photos, accuracy 0.969 → 0.925, broke 9, fixed 2.
-EXAMPLE = {(CAT, CAT): 146, (CAT, DOG): 9, (DOG, CAT): 2, (DOG, DOG): 2, (DOG, FISH): 1}
-
-
-@pytest.fixture
-def example(tmp_path: Path) -> tuple[str, str]:
-    return runs(tmp_path, predicted(EXAMPLE))
-
-
-def one_gate(pair: tuple[str, str], text: str, **options: Any) -> GateResult:
-    (found,) = compare(*pair, CompareOptions(fail_if=(text,), **options)).gates
-    return found
+from .compare_support import CAT, DOG, Z, one_gate, predicted, runs
+from .run_folders import NAMES, blank_row, failed_row, image_row, run_folder, spot
 
 
 def test_accuracy_is_compared_pair_by_pair(example: tuple[str, str]) -> None:
@@ -73,38 +39,6 @@ def test_flips(example: tuple[str, str]) -> None:
         "same": 148, "broke": 9, "fixed": 2, "changed": 1,
     }  # fmt: skip
     assert found.flipped == 12
-
-
-GATES = {
-    "accuracy_drop > 0.01": ("warn", 0.04375),
-    "accuracy_drop > 0": ("fail", 0.04375),
-    "accuracy_drop > 5%": ("pass", 0.04375),
-    "accuracy < 0.9": ("pass", 0.925),
-    "broke > 3": ("fail", 9),
-    "broke > 9": ("pass", 9),
-    "broke > 5%": ("warn", 9 / 160),
-    "flips > 20%": ("pass", 12 / 160),
-    "flips >= 12": ("fail", 12),
-    "changed > 0": ("fail", 1),
-    "map_iou < 0.3": ("pass", 1.0),
-    "map_cosine < 0.9 if same": ("pass", 1.0),
-    "peak_shift > 0.1 if differs": ("pass", 0.0),
-    "cam_border_rise > 0.1": ("pass", 0.0),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("text", GATES)
-def test_gates(example: tuple[str, str], text: str) -> None:
-    verdict, seen = GATES[text]
-    gate = one_gate(example, text)
-    assert (gate.verdict, gate.text) == (verdict, text)
-    assert gate.seen == pytest.approx(seen)
-
-
-def test_sentences_of_gates(example: tuple[str, str]) -> None:
-    drop = one_gate(example, "accuracy_drop > 0.01")
-    assert drop.sentence.startswith("accuracy_drop: all images 4.4 % (n = 160), between 0.1 % and 9.3 % (95 %); about ")
-    assert one_gate(example, "broke > 3").sentence == "broke: all images 9 (n = 160)"
 
 
 def test_equivalence_has_to_be_shown(example: tuple[str, str], tmp_path: Path) -> None:
@@ -137,61 +71,6 @@ def test_a_run_compared_with_itself(tmp_path: Path) -> None:
     assert any("does not show that there is none" in note for note in compare(first, first).notes)
 
 
-def test_places_of_maps_by_pencil() -> None:
-    a, b = np.zeros((2, 5)), np.zeros((2, 5))
-    a[0, :2], b[0, 1:3] = (200, 100), (100, 200)  # a fifth of ten cells are two
-    found = likeness([sketch(a)], [sketch(b)])
-    assert found.cosine[0] == pytest.approx(100 * 100 / (200**2 + 100**2))
-    assert found.iou[0] == pytest.approx(1 / 3)
-    assert found.shift[0] == pytest.approx(2 / 5)
-    assert np.isnan(found.shuffled)
-
-
-def test_a_fifth_that_holds_no_heat_is_not_hot() -> None:
-    a, b = np.zeros((10, 10)), np.zeros((10, 10))
-    a[0, 0], b[9, 9] = 255, 255
-    found = likeness([sketch(a), sketch(a)], [sketch(b), sketch(a)])
-    assert found.iou.tolist() == [0.0, 1.0]
-    assert found.shift[0] == pytest.approx(0.9 * 2**0.5)
-
-
-def test_a_peak_of_several_cells_lies_in_their_middle() -> None:
-    a, b = np.zeros((4, 4)), np.zeros((4, 4))
-    a[0, [0, 3]] = 255
-    b[0, [1, 2]] = 255
-    assert likeness([sketch(a)], [sketch(b)]).shift[0] == pytest.approx(0.0)
-
-
-def test_maps_that_are_missing_blank_or_of_another_shape_are_left_out() -> None:
-    some, other = sketch(spot(2, 2)), sketch(spot(2, 2, side=8))
-    found = likeness([some, None, sketch(np.zeros((10, 10))), some], [None, some, some, other])
-    for column in (found.cosine, found.iou, found.shift):
-        assert np.isnan(column).all()
-
-
-def test_signs_of_a_map_are_strength() -> None:
-    signed = np.full((4, 5), 128)
-    signed[0, 0], signed[3, 4] = 255, 1
-    plain = np.zeros((4, 5))
-    plain[0, 0], plain[3, 4] = 127, 127
-    found = likeness([{**sketch(signed), "signed": True}], [sketch(plain)])
-    assert found.cosine[0] == pytest.approx(1.0)
-
-
-def test_random_maps_have_the_likeness_of_chance() -> None:
-    rng = np.random.default_rng(0)
-    first, second = ([sketch(rng.permutation(576).reshape(24, 24) * 255 / 575) for _ in range(200)] for _ in range(2))
-    found = likeness(first, second)
-    assert found.iou.mean() == pytest.approx(CHANCE, abs=0.01)
-    assert found.shuffled == pytest.approx(CHANCE, abs=0.01)
-    assert pytest.approx(1 / 9) == CHANCE
-
-
-def test_a_habit_of_looking_at_the_middle_shows_in_the_shuffled_maps() -> None:
-    same = [sketch(spot(12, 12, side=24)) for _ in range(20)]
-    assert likeness(same, same).shuffled == 1.0
-
-
 def test_where_predictions_agree_and_maps_do_not(tmp_path: Path) -> None:
     pairs = [
         (image_row(f"{i}.jpg", CAT, CAT, cells=spot(2, 2)), image_row(f"{i}.jpg", CAT, CAT, cells=spot(7, 7)))
@@ -212,30 +91,6 @@ def test_where_predictions_agree_and_maps_do_not(tmp_path: Path) -> None:
     text = "\n".join(lines(found))
     assert "IoU of two random fifths 0.111" in text
     assert "least alike with the same prediction: 0.jpg, 1.jpg, 2.jpg" in text
-
-
-def test_the_map_that_is_asked_for(tmp_path: Path) -> None:
-    """Each row has a map of a cat, a dog and, of another method, a cat again."""
-
-    def row(best: int, cat: np.ndarray, dog: np.ndarray, other: np.ndarray) -> dict[str, Any]:
-        made = [
-            image_row("x", CAT, target, cells=cells)["maps"][0]
-            for target, cells in ((CAT, other), (CAT, cat), (DOG, dog))
-        ]
-        made[0]["method"] = "eigencam"
-        return image_row("i.jpg", CAT, best, maps=made)
-
-    left, right, up = spot(1, 5), spot(8, 5), spot(5, 1)
-    pair = runs(tmp_path, [(row(CAT, left, right, up), row(DOG, right, right, up))])
-    shift = {
-        on: compare(*pair, CompareOptions(on=on)).likeness.shift[0]
-        for on in ("prediction", "label", "target:Cat", "target:1")
-    }
-    assert shift == pytest.approx({"prediction": 0.7, "label": 0.7, "target:Cat": 0.7, "target:1": 0.0})
-    assert np.isnan(compare(*pair, CompareOptions(on="target:fish")).likeness.shift[0])
-    for on in ("everything", "target:", "target: "):
-        with pytest.raises(CamxError, match="`on`"):
-            compare(*pair, CompareOptions(on=on))
 
 
 def test_what_is_left_out_is_counted_and_why(tmp_path: Path) -> None:
@@ -339,78 +194,6 @@ def test_classes_are_matched_by_name_and_the_rest_is_listed(tmp_path: Path) -> N
     assert "Only A has the classes fish. Classes are matched by name." in found.notes
     bare = run_folder(tmp_path / "bare", [image_row("0.jpg", DOG, DOG)])
     assert any("does not list its classes" in note for note in compare(str(a), str(bare)).notes)
-
-
-def test_other_layers_methods_and_frames_are_said(tmp_path: Path) -> None:
-    a = run_folder(
-        tmp_path / "a", [image_row("0.jpg")], classes=list(NAMES), fingerprint={"preprocessing": {"size": [224, 224]}}
-    )
-    other = image_row("0.jpg")
-    other["maps"][0]["layer"] = "blocks.11"
-    b = run_folder(tmp_path / "b", [other], classes=list(NAMES), fingerprint={"preprocessing": {"size": [384, 384]}})
-    notes = " ".join(compare(str(a), str(b)).notes)
-    assert "gradcam at layer4 in A and of gradcam at blocks.11 in B" in notes
-    assert "shown the pictures in different ways" in notes
-
-
-def test_gates_by_attribute_are_judged_on_the_worst_group(tmp_path: Path) -> None:
-    pairs = []
-    for i in range(200):
-        of = {"attributes": {"site": "xy"[i % 2]}}
-        pairs.append(
-            (image_row(f"{i}.jpg", CAT, CAT, **of), image_row(f"{i}.jpg", CAT, DOG if i % 10 == 1 else CAT, **of))
-        )
-    pair = runs(tmp_path, pairs)
-    gate = one_gate(pair, "accuracy_drop > 0.05 by site")
-    assert (gate.groups, gate.seen) == (("y",), pytest.approx(0.2))
-    assert gate.low == pytest.approx(-paired_difference(80, 20, 0, 0, z_of(0.05, 2))[1])
-    assert gate.verdict == "fail"
-    assert "all 2 groups together" in gate.sentence
-    worst = one_gate(pair, "map_iou < 0.5 by site if same")
-    assert worst.verdict == "pass"
-    found = compare(*pair, CompareOptions(by=("site",)))
-    rows = {(row.by, row.group): row for row in found.groups}
-    assert (rows["site", "y"].broke, rows["site", "x"].broke, rows["class", "cat"].broke) == (20, 0, 20)
-    difference = rows["site", "y"].difference
-    assert difference is not None
-    assert (difference.value, difference.low, difference.high) == pytest.approx(
-        (-0.2, *paired_difference(80, 20, 0, 0, Z))
-    )
-    table = csv_file(
-        tmp_path / "g.csv", [("image", "lens"), *((f"{i}.jpg", "uv"[i % 2]) for i in range(200)), ("z.jpg", "u")]
-    )
-    with_file = compare(*pair, CompareOptions(groups=str(table), fail_if=("broke > 30 by lens",)))
-    assert with_file.gates[0].verdict == "pass"
-    assert with_file.left_out == {"in the groups file, not compared": 1}
-
-
-WRONG = {
-    "typo": ("acuracy_drop > 0.1", r"Did you mean accuracy_drop"),
-    "no count and no share": ("flips > 0.05", r"flips is a number of images.*'flips > 5%'"),
-    "a flag that is none": ("map_iou < 0.3 if equal", "There are same, differs"),
-    "an attribute that is none": ("broke > 3 by site", "no attribute 'site'"),
-    "probability of the label": ("label_prob_drop > 0.1", "lack the probability of the true class"),
-}
-
-
-@pytest.mark.parametrize("case", WRONG)
-def test_wrong_gates_are_refused_with_what_to_do(example: tuple[str, str], case: str) -> None:
-    text, message = WRONG[case]
-    with pytest.raises(CamxError, match=message):
-        one_gate(example, text)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"equivalent_within": 0.0}, "`equivalent_within` 0.0 is out of range"),
-        ({"confidence": 1.0}, "`confidence` 1.0 is out of range"),
-        ({"confidence": 95.0}, "from 0.5 to 0.9999"),
-    ],
-)
-def test_wrong_numbers_are_refused(example: tuple[str, str], options: dict[str, Any], message: str) -> None:
-    with pytest.raises(CamxError, match=message):
-        compare(*example, CompareOptions(**options))
 
 
 def test_the_probability_of_the_label_is_paired(tmp_path: Path) -> None:

@@ -1,32 +1,25 @@
-"""The one reader of a run folder: whatever lies in it, rows or a sentence, never a traceback, nothing outside of it."""
+"""The one reader of a run folder: rows and records of every command, or a sentence."""
 
 from __future__ import annotations
 
-import ast
 import json
-import os
-import re
 import shutil
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
-from cam_cli.errors import CamxError, UnreadableImage
+from cam_cli.errors import CamxError
 from cam_cli.outputs import rows as rows_module
-from cam_cli.outputs.folder import locked_folder
 from cam_cli.outputs.record import SCHEMA
 from cam_cli.outputs.rows import parse_row
 from cam_cli.outputs.run_folder import RunFolder
-from tools import results_page
 
 from .conftest import TINY
-from .damaged import DAMAGED, EPS, EXPLAINED, mapped, row, written
+from .damaged import DAMAGED, EXPLAINED, mapped, row, written
+from .run_folder_support import ROOT
 
 Camx = Callable[..., int]
-ROOT = Path(__file__).parents[1]
 
 
 @pytest.mark.parametrize("what", DAMAGED)
@@ -81,9 +74,6 @@ def test_rows_of_some_images(tmp_path: Path) -> None:
     lines = [row("a"), row("b"), row("a", label="again")]
     run = RunFolder.read(str(written(tmp_path, lines, EXPLAINED)))
     assert [(one["image"], one["label"]) for one in run.rows(["b", "none", "a"])] == [("b", ""), ("a", "again")]
-
-
-# What a folder is
 
 
 def test_a_folder_of_every_command(camx: Camx, images: Path) -> None:
@@ -197,9 +187,6 @@ def test_wrong_fields_of_the_record_are_left_out_and_named(tmp_path: Path) -> No
     assert len(run.problems()) == len(wrong)
 
 
-# Shards
-
-
 def test_the_rows_of_shards_are_one_run(camx: Camx, images: Path) -> None:
     assert camx("explain", images, *TINY, "-q", "-o", "whole") == 0
     assert camx("explain", images, *TINY, "-q", "--shard", "1/2") == 0
@@ -232,8 +219,6 @@ def test_a_run_in_shards_is_complete_when_all_of_them_are(tmp_path: Path) -> Non
     assert not RunFolder.read(str(tmp_path)).complete
 
 
-# The table of a training
-
 COLUMNS = "epoch,lr,train_loss,train_accuracy,val_loss,val_accuracy,seconds,best"
 
 
@@ -264,170 +249,3 @@ def test_values_of_an_epoch(tmp_path: Path) -> None:
     (tmp_path / "metrics.csv").write_text(f"{COLUMNS}\n1,0.1,2,0.5,3,0.25,4,1\n")
     (one,) = RunFolder.read(str(tmp_path)).metrics
     assert one == {"epoch": 1, "lr": 0.1, "train_loss": 2, "train_accuracy": 0.5, "val_loss": 3, "val_accuracy": 0.25, "seconds": 4, "best": True}  # fmt: skip
-
-
-# Files that a journal names
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> RunFolder:
-    """A run with one overlay, beside a picture that is none of its business."""
-    out = written(tmp_path / "out", [row()], EXPLAINED)
-    (out / "overlays").mkdir()
-    for path in (tmp_path / "private.png", out / "overlays" / "a.jpg.png"):
-        Image.new("RGB", (8, 8), "red").save(path)
-    return RunFolder.read(str(out))
-
-
-OUTSIDE = ["../private.png", "overlays/../../private.png", "/etc/passwd", "overlays/../overlays/a.jpg.png", "", ".", "overlays", "overlays//a.jpg.png", "a\0b"]  # fmt: skip
-
-
-@pytest.mark.parametrize("name", OUTSIDE)
-def test_a_name_that_leads_elsewhere_is_not_followed(name: str, run: RunFolder) -> None:
-    assert not run.has(name)
-    assert not run.has_picture(name)
-    with pytest.raises(UnreadableImage, match="no file of the run"):
-        run.read_file(name)
-    if name not in ("overlays",):
-        with pytest.raises(CamxError, match="lies outside of it. It is not read"):
-            run.file(name)
-
-
-def test_links_are_not_followed(run: RunFolder, tmp_path: Path) -> None:
-    out = Path(run.path)
-    assert run.has_picture("overlays/a.jpg.png")
-    (out / "overlays" / "link.png").symlink_to(tmp_path / "private.png")
-    (out / "heatmaps").symlink_to(tmp_path)
-    (out / "arrays").symlink_to(out / "overlays")
-    for name in ("overlays/link.png", "heatmaps/private.png", "arrays/a.jpg.png"):
-        assert (out / name).exists()
-        assert not run.has(name), name
-    (tmp_path / "other").symlink_to(out)
-    assert RunFolder.read(str(tmp_path / "other")).has_picture("overlays/a.jpg.png"), "the folder itself may be one"
-
-
-def test_pipes_and_devices_are_not_waited_for(run: RunFolder) -> None:
-    out = Path(run.path)
-    os.mkfifo(out / "overlays" / "pipe.png")
-    assert not run.has("overlays/pipe.png")
-    for name in ("manifest.jsonl", "run.json"):
-        (out / name).unlink()
-        os.mkfifo(out / name)
-        with pytest.raises(CamxError, match="cannot be read: it is no regular file"):
-            list(RunFolder.read(str(out)).rows())
-    (out / "run.json").unlink()
-    (out / "metrics.csv").unlink(missing_ok=True)
-    os.mkfifo(out / "metrics.csv")
-    with pytest.raises(CamxError):
-        RunFolder.read(str(out))
-
-
-@pytest.mark.parametrize("data", [EPS, b"", b"no picture", b"GIF89a", b"\x89PNG\r\n\x1a\n"])
-def test_only_pictures_that_camx_writes_are_opened(data: bytes, run: RunFolder) -> None:
-    (Path(run.path) / "overlays" / "x.png").write_bytes(data)
-    assert run.has("overlays/x.png")
-    assert not run.has_picture("overlays/x.png")
-    Image.new("RGB", (8, 8)).save(Path(run.path) / "overlays" / "y.png", "TIFF")
-    with pytest.raises(UnreadableImage, match="camx writes no TIFF"), run.picture("overlays/y.png"):
-        pass
-
-
-def test_a_bomb_is_refused_at_its_header(run: RunFolder) -> None:
-    plain = (Path(run.path) / "overlays" / "a.jpg.png").read_bytes()
-    header = bytearray(plain)
-    header[16:24] = (60_000).to_bytes(4, "big") * 2
-    import zlib
-
-    header[29:33] = zlib.crc32(header[12:29]).to_bytes(4, "big")
-    (Path(run.path) / "overlays" / "bomb.png").write_bytes(bytes(header))
-    with pytest.raises(UnreadableImage, match="limit"), run.picture("overlays/bomb.png"):
-        pass
-
-
-def test_reading_changes_nothing(run: RunFolder) -> None:
-    def state() -> dict[str, tuple[int, int]]:
-        return {str(p): (p.stat().st_size, p.stat().st_mtime_ns) for p in Path(run.path).rglob("*")}
-
-    before = state()
-    fresh = RunFolder.read(run.path)
-    assert list(fresh.rows()), fresh.complete
-    assert state() == before
-
-
-def test_a_run_is_read_while_it_writes(tmp_path: Path) -> None:
-    """Rows come whole, however the reader and the writer are interleaved."""
-    stop, seen = threading.Event(), 0
-    with locked_folder(str(tmp_path)) as folder:
-        folder.begin({"command": "explain"})
-
-        def write() -> None:
-            for number in range(200):
-                folder.append([row(f"{number}.jpg", index=number)])
-            stop.set()
-
-        writer = threading.Thread(target=write)
-        writer.start()
-        while not stop.is_set():
-            run = RunFolder.read(str(tmp_path))
-            found = list(run.rows())
-            assert run.damaged == 0
-            assert [one["index"] for one in found] == list(range(len(found)))
-            assert len(found) >= seen
-            seen = len(found)
-        writer.join()
-    assert len(list(RunFolder.read(str(tmp_path)).rows())) == 200
-
-
-# One reader, and one page that says what it reads
-
-_FILES = re.compile(r"\b(RECORD|JOURNAL|METRICS|MANIFEST)\b|run\.json|manifest\.jsonl|metrics\.csv")
-_PARSERS = re.compile(r"json\.loads?\(|csv\.(reader|DictReader)\(|\bopen\(|\.read_text\(")
-_OF_THE_READER = re.compile(r"\b(Journal\.|parse_json|parse_row|read_record|read_metrics)\b")
-
-
-def second_readers(text: str) -> list[str]:
-    """The functions of a module that parse a file of a run themselves, or use the inside of its reader."""
-    functions = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef)]
-    sources = {node.name: ast.get_source_segment(text, node) or "" for node in functions}
-    return [
-        name
-        for name, source in sources.items()
-        if (_FILES.search(source) and _PARSERS.search(source)) or _OF_THE_READER.search(source)
-    ]
-
-
-def test_nothing_else_reads_what_a_run_leaves() -> None:
-    for path in [*(ROOT / "cam_cli").rglob("*.py"), *(ROOT / "cli").glob("*.py")]:
-        if path.parent.name != "outputs":
-            assert second_readers(path.read_text()) == [], path
-
-
-@pytest.mark.parametrize(
-    "line",
-    ["json.load(open(RECORD))", "json.loads(Path(out, 'run.json').read_text())", "csv.DictReader(METRICS)", "Journal.read(x)", "parse_row(x)"],
-)  # fmt: skip
-def test_a_second_reader_is_seen(line: str) -> None:
-    assert second_readers(f"def read(x):\n    return {line}\n") == ["read"]
-
-
-def test_the_page_of_fields_is_fresh() -> None:
-    assert results_page.PAGE.read_text("utf-8") == results_page.page(results_page.PAGE.read_text("utf-8"))
-    assert results_page.main(["--check"]) == 0
-
-
-def test_every_type_of_the_files_is_on_the_page() -> None:
-    from cam_cli.outputs import record
-
-    for module in (rows_module, record):
-        for name, kind in vars(module).items():
-            if isinstance(kind, type) and hasattr(kind, "__required_keys__") and not name.startswith("_"):
-                assert kind in results_page.TYPES, name
-
-
-def test_a_stale_page_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    stale = tmp_path / "results.md"
-    stale.write_text(results_page.PAGE.read_text("utf-8").replace("Entropy of the mass", "Entropie"))
-    monkeypatch.setattr(results_page, "PAGE", stale)
-    assert results_page.main(["--check"]) == 1
-    assert results_page.main([]) == 0
-    assert results_page.main(["--check"]) == 0

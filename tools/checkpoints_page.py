@@ -10,12 +10,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from tests.checkpoint_kinds import LOADS, REFUSED
+from tests.checkpoint_kinds import LOADS
+from tests.refused_kinds import REFUSED
 
 PAGE = Path(__file__).parents[1] / "docs" / "checkpoints.md"
 _INTRODUCTION = """# Files of weights
 
-<!-- Written by `python -m tools.checkpoints_page` from the table of tests/checkpoint_kinds.py; do not edit. -->
+<!-- Written by `python -m tools.checkpoints_page` from the tables of tests/*_kinds.py; do not edit. -->
 
 `--checkpoint FILE` takes any of these for the network that `--model` names; `--model FILE` alone where the file
 names its network. A folder, and an address that images can be read from, do as well. Nothing in a file is ever

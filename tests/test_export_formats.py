@@ -1,0 +1,156 @@
+"""What is written comes back through the readers of those whom it is for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from cam_cli.evaluation.localise import localise
+from cam_cli.evaluation.options import LocaliseOptions
+from cam_cli.export.findings import findings
+from cam_cli.export.options import ExportOptions
+from cam_cli.images.annotations.formats import read_truth
+from cam_cli.images.annotations.shapes import Box
+from cam_cli.images.annotations.truth import Problems
+
+from .export_support import HALF, SIZE, exported
+from .journals import CLASSES
+
+
+def boxes_of(path: Path, format_name: str = "auto") -> dict[str, list[tuple[str, Box]]]:
+    """What our own reader of ground truth makes of it."""
+    truth = read_truth(str(path), format_name)
+    problems = Problems()
+    found = {}
+    for image in truth.images:
+        objects = image.read(SIZE, problems).objects
+        found[image.name] = [(one.name, one.box or one.shape.bounds()) for one in objects]
+    assert not problems.found
+    assert not truth.problems.found
+    return found
+
+
+class TestRoundTrips:
+    @pytest.mark.parametrize("shape", ["box", "polygon", "mask"])
+    def test_coco_comes_back_as_truth(self, out: Path, tmp_path: Path, shape: str) -> None:
+        exported(out, "coco", tmp_path, shape=shape)
+        found = boxes_of(tmp_path / "coco.json")
+        assert set(found) == {"a.jpg", "b c/ü.png", "blank.jpg"}
+        ((name, box),) = found["a.jpg"]
+        assert name == "cat"
+        (one,) = next(findings(str(out), ExportOptions(threshold="0.5"), "9").images()).found
+        assert box == pytest.approx(one.box, abs=0.01)
+
+    @pytest.mark.parametrize(("name", "path", "format_name"), [("yolo", "data.yaml", "yolo"), ("csv", "boxes.csv", "csv"), ("masks", "masks", "masks")])  # fmt: skip
+    def test_the_other_formats_too(self, out: Path, tmp_path: Path, name: str, path: str, format_name: str) -> None:
+        exported(out, name, tmp_path)
+        found = boxes_of(tmp_path / path, format_name)
+        stem = {image.replace("labels/", "").split(".")[0]: some for image, some in found.items()}
+        assert set(stem) == {"a", "b c/ü", "blank"}
+        assert stem["blank"] == []
+        ((label, box),) = stem["a"]
+        assert label == "cat"
+        assert box == pytest.approx((60 - HALF * 20, 50 - HALF * 10, 60 + HALF * 20, 50 + HALF * 10), abs=3.3)
+        assert {label for label, _ in stem["b c/ü"]} == {"dog", "pot, flowerpot"}
+
+    def test_evaluated_against_its_own_export_every_box_fits(self, out: Path, tmp_path: Path) -> None:
+        exported(out, "csv", tmp_path)
+        found = localise(str(out), LocaliseOptions(truth=str(tmp_path / "boxes.csv"), threshold="0.5"))
+        assert found.sets[0].whole.figures["pointing"][0].value == 1
+        assert found.sets[0].whole.figures["box_iou"][0].value > 0.9
+
+    @pytest.mark.parametrize("shape", ["box", "polygon", "mask", "point"])
+    @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+    def test_pycocotools_reads_it(self, out: Path, empty: Path, tmp_path: Path, shape: str) -> None:
+        coco = pytest.importorskip("pycocotools.coco")
+        exported(out, "coco", tmp_path, shape=shape, parts="all")
+        read = coco.COCO(str(tmp_path / "coco.json"))
+        assert sorted(one["name"] for one in read.loadCats(read.getCatIds())) == sorted(CLASSES)
+        wanted = [
+            one
+            for image in findings(str(out), ExportOptions(threshold="0.5", parts="all"), "9").images()
+            for one in image.found
+        ]
+        annotations = read.loadAnns(read.getAnnIds())
+        assert len(annotations) == len(wanted) == 4
+        for annotation, one in zip(annotations, wanted):
+            left, top, width, height = annotation["bbox"]
+            assert (left, top, left + width, top + height) == pytest.approx(one.box, abs=0.011)
+            assert annotation["attributes"]["source"] == "camx"
+            if shape in ("polygon", "mask"):
+                mask, ours = read.annToMask(annotation).astype(bool), one.mask(*SIZE)
+                iou = (mask & ours).sum() / (mask | ours).sum()
+                assert iou == 1 if shape == "mask" else iou > 0.93
+            if shape == "point":
+                assert annotation["keypoints"][:2] == pytest.approx(one.point, abs=0.01)
+        exported(empty, "coco", tmp_path / "none", shape=shape)
+        assert coco.COCO(str(tmp_path / "none" / "coco.json")).getAnnIds() == []
+
+    def test_detections_scored_by_pycocotools(self, out: Path, tmp_path: Path) -> None:
+        """As results against itself as the truth: everything is found."""
+        coco, evaluator = pytest.importorskip("pycocotools.coco"), pytest.importorskip("pycocotools.cocoeval")
+        exported(out, "coco", tmp_path)
+        truth = coco.COCO(str(tmp_path / "coco.json"))
+        results = truth.loadRes(
+            [
+                {key: one[key] for key in ("image_id", "category_id", "bbox", "score")}
+                for one in truth.loadAnns(truth.getAnnIds())
+            ]
+        )
+        evaluation = evaluator.COCOeval(truth, results, "bbox")
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+        assert evaluation.stats[0] == pytest.approx(1)
+
+    def pictures(self, out: Path, folder: Path) -> None:
+        for image in findings(str(out), ExportOptions(), "9").images():
+            (folder / image.image).parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", SIZE).save(folder / image.image)
+
+    @pytest.mark.filterwarnings("ignore")
+    def test_ultralytics_reads_its_labels(self, out: Path, tmp_path: Path) -> None:
+        utils = pytest.importorskip("ultralytics.data.utils")
+        for shape, key in (("box", 4), ("polygon", 5)):
+            folder = tmp_path / shape
+            exported(out, "yolo", folder, shape=shape)
+            self.pictures(out, folder / "images")
+            for name, count in (("a", 1), ("b c/ü", 2), ("blank", 0)):
+                picture = next((folder / "images").glob(f"{name}.*"))
+                label = folder / "labels" / f"{name}.txt"
+                read = utils.verify_image_label((str(picture), str(label), "", False, 3, 0, 0, False))
+                assert read[0] is not None, read[-1]
+                assert read[9] == ""
+                assert len(read[1]) == count
+                assert key == 4 or len(read[3]) == count
+            assert utils.check_det_dataset(str(folder / "data.yaml"))["names"] == dict(enumerate(sorted(CLASSES)))
+
+    @pytest.mark.filterwarnings("ignore")
+    def test_supervision_reads_coco_and_yolo(self, out: Path, tmp_path: Path) -> None:
+        supervision = pytest.importorskip("supervision")
+        exported(out, "coco", tmp_path)
+        self.pictures(out, tmp_path / "images")
+        read = supervision.DetectionDataset.from_coco(str(tmp_path / "images"), str(tmp_path / "coco.json"))
+        assert read.classes == sorted(CLASSES)
+        assert sum(len(one) for _, _, one in read) == 3
+        exported(out, "yolo", tmp_path / "y")
+        read = supervision.DetectionDataset.from_yolo(
+            str(tmp_path / "images"), str(tmp_path / "y" / "labels"), str(tmp_path / "y" / "data.yaml")
+        )
+        assert sum(len(one) for _, _, one in read) >= 1
+
+    @pytest.mark.filterwarnings("ignore")
+    @pytest.mark.parametrize("shape", ["box", "polygon", "point"])
+    def test_label_studio_finds_its_predictions_valid(self, out: Path, tmp_path: Path, shape: str) -> None:
+        interface = pytest.importorskip("label_studio_sdk.label_interface")
+        exported(out, "label-studio", tmp_path, shape=shape)
+        config = interface.LabelInterface((tmp_path / "label-studio.xml").read_text("utf-8"))
+        tasks = json.loads((tmp_path / "label-studio.json").read_text())
+        for task in tasks:
+            assert config.validate_task({"data": task["data"]})
+            for prediction in task["predictions"]:
+                assert config.validate_prediction(prediction, return_errors=True) == []
+        assert len(tasks) == 3
