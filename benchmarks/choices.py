@@ -1,4 +1,4 @@
-"""What four choices of the pipeline rest on, each way beside its alternative in one run on a CPU.
+"""Measures four choices of the pipeline, each beside its alternative in one run on a CPU.
 
 python -m benchmarks.choices drawing     # overlays per second: threads against processes
 python -m benchmarks.choices lanes       # forwards: all cores on one batch against a batch and a core each
@@ -174,7 +174,7 @@ def channel() -> None:
 
 
 def _printed(code: str, *arguments: str) -> bytes:
-    """What a process of its own prints."""
+    """Runs a choice in a process of its own and returns its output."""
     root = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     return subprocess.run([sys.executable, "-c", code, *arguments], env=root, check=True, capture_output=True).stdout
 

@@ -1,4 +1,4 @@
-"""What `--compile` costs at the start and what it gives: `python benchmarks/compiling.py [MODEL …]`.
+"""Measures `--compile`: seconds at the start, and the speed after it: `python benchmarks/compiling.py [MODEL …]`.
 
 The figures of docs/compiling.md. Random weights, batches of noise, Grad-CAM of the predicted class, in lanes as a run
 has them. The compiler keeps what it has made: set TORCHINDUCTOR_CACHE_DIR to an empty folder for the first time.

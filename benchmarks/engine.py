@@ -4,7 +4,7 @@
 
 A normalised batch lies on the device. In turn, round after round: the plain forward under `inference_mode`, the
 engine's maps of the predicted class, those of the five best classes, and the two libraries' Grad-CAM of the same layer,
-all in the same precision and memory format. A round gives ratios to its own plain forward; the medians are told.
+all in the same precision and memory format. A round gives ratios to its own plain forward; the medians are printed.
 Weights are random. `of the matrix product` is the plain forward's share of the multiplications per second of one large
 matrix product in the same precision on the same device: nothing that computes the same can be faster than one.
 """
@@ -37,7 +37,7 @@ _MODELS = ("resnet50", "convnext_base", "vit_base_patch16_224", "efficientnet_b0
 
 
 def ways(explainer: Explainer, batch: Tensor, *, rivals: bool) -> Iterator[tuple[str, Callable[[], object]]]:
-    """What is timed, by name; the plain forward first."""
+    """Timed functions by name; the plain forward first."""
     module, autocast = explainer.network.module, explainer._runner.autocast
 
     @torch.inference_mode()
@@ -55,7 +55,7 @@ def ways(explainer: Explainer, batch: Tensor, *, rivals: bool) -> Iterator[tuple
 
 
 def _rivals(explainer: Explainer, batch: Tensor, best: Tensor) -> Iterator[tuple[str, Callable[[], object]]]:
-    """The other libraries, told the layer; where a network is no CNN, how its tokens are a map."""
+    """The other libraries with our layer; for a transformer also the function that reshapes its tokens to a map."""
     import pytorch_grad_cam
     import torchcam.methods
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget

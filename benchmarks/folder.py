@@ -5,7 +5,7 @@
 Every round measures `camx explain` on the folder, and before and after it decoding alone, the plain network alone and
 encoding alone, each with the whole machine to itself and nothing between its items; and with `--loop` one image after
 the other with pytorch-grad-cam and cv2. What a round gives are ratios, to the means of before and after, since a shared
-machine is not as fast all the time; the median over the rounds is what is told.
+machine is not as fast all the time; the median over the rounds is printed.
 
 On a CPU the stages share the cores: a machine that does D, F and E images per second of each stage alone can do
 1 / (1/D + 1/F + 1/E) of all three. With a GPU the network has a device of its own: the ceiling is the smaller of F and

@@ -1,4 +1,4 @@
-"""What a figure was measured on, and waiting for a device."""
+"""Describes the machine of a measurement, and waits for its device."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How fast a large report is in a real browser: `python benchmarks/report_scale.py [--images 100000]`.
+"""Measures the speed of a large report in a real browser: `python benchmarks/report_scale.py [--images 100000]`.
 
 Explains `sample_images/`, writes a journal in which their rows come back under other names and with other figures,
 makes the report of it, opens it from disk in Chromium, and times what a person does. Needs playwright and a
@@ -74,7 +74,7 @@ def varied(row: dict[str, Any], index: int, chance: random.Random) -> dict[str, 
 
 
 def measured(page_file: str) -> dict[str, Any]:
-    """Seconds until the page is there, and milliseconds of every action: until it is seen, and of the processor."""
+    """Seconds until the page is there, and milliseconds of every action: until it is drawn, and of the processor."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:

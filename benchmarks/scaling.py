@@ -1,4 +1,4 @@
-"""What listing and merging cost, per image: `python benchmarks/scaling.py [IMAGES]`. The figures of docs/scaling.md."""
+"""Measures listing and merging, per image: `python benchmarks/scaling.py [IMAGES]`. The figures of docs/scaling.md."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""How long until the first overlay: `camx explain` of one image with a local checkpoint, beside `import timm` and
-building the same network, and `camx --help`.
+"""Measures the time to the first overlay: `camx explain` of one image with a local checkpoint, beside `import timm`
+and building the same network, and `camx --help`.
 
     python -m benchmarks.start --model resnet50 --json start.json
 
-Whole processes, one after the other in every round; the median of the rounds' ratios is told.
+Whole processes, one after the other in every round; prints the median of the rounds' ratios.
 """
 
 from __future__ import annotations

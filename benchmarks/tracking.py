@@ -1,10 +1,10 @@
-"""What `--wandb` costs a run: the same images explained with and without, in turn, offline, the cap at 500.
+"""Measures the cost of `--wandb`: the same images explained with and without it, in turn, offline, the cap at 500.
 
     python -m benchmarks.photos PHOTOS --count 2000
     ROUNDS=1 python benchmarks/tracking.py PHOTOS --model resnet50 --no-pretrained
 
-The time of the whole process counts, from its start to its exit. Ratios of runs of the same round are what is told: the
-speed of a machine drifts, two runs next to each other mostly share it.
+The time of the whole process counts, from its start to its exit. Prints ratios of runs of the same round: the
+speed of a machine drifts, and two runs next to each other mostly share it.
 """
 
 from __future__ import annotations

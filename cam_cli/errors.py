@@ -1,4 +1,4 @@
-"""What can go wrong, in words a user can act on. The engine raises; only the command line speaks."""
+"""Errors with sentences that a user can act on. The engine raises them; only the command line prints them."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ MODEL, INPUT, EXPLANATION, GROUPS, GATES, TRAINING, PICTURE, OUTPUT, SPEED, TRAC
 
 @dataclass(frozen=True, eq=False)
 class Flag:
-    """What the command line needs to know of a field beside its name, type and default.
+    """Declares a field for the command line, beside its name, type and default.
 
     help: one or two sentences; fields in backticks are shown as flags. name: the long name, if not that of the field.
     argument: a positional word instead of a flag; a tuple takes several. panel, order: the place in the help, lower
@@ -181,7 +181,7 @@ def without_none(kind: Any) -> Any:
 def annotations_of(options: type) -> Mapping[str, tuple[Any, tuple[Any, ...]]]:
     """The type of each field of a dataclass, and what it is annotated with.
 
-    Kept, since what stands in an annotation is made anew whenever annotations are evaluated.
+    Cached: every evaluation of annotations would build the flags anew.
     """
     hints = get_type_hints(options, include_extras=True)
     parts = {field.name: hints[field.name] for field in dataclasses.fields(options)}

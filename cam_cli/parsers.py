@@ -1,4 +1,4 @@
-"""From a word of the command line to a value. Each raises `ValueError` that says what to give instead."""
+"""Parsers from a word of the command line to a value. Each raises `ValueError` with what to give instead."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def one_of(text: str, choices: tuple[str, ...]) -> str:
 
 
 def _any_of(text: str, kinds: tuple[Any, ...]) -> Any:
-    """The first of several types that the word can be."""
+    """Parses the word as the first of several types that accepts it."""
     asked = []
     for kind in kinds:
         try:

@@ -17,7 +17,7 @@ from .terminal import Reporter
 
 @dataclass(frozen=True)
 class AuditJob:
-    """Which run, and what of it."""
+    """The run folder, and the options of the audit."""
 
     output: Annotated[str, Flag("The --output of a run of explain.", argument=True, metavar="OUT")]
     audit: AuditOptions = AuditOptions()

@@ -18,7 +18,7 @@ from .terminal import Reporter
 
 @dataclass(frozen=True)
 class CompareJob:
-    """Which runs, and what of them."""
+    """The two run folders, and the options of the comparison."""
 
     a: Annotated[str, Flag("The --output of the old run of explain.", argument=True, metavar="A")]
     b: Annotated[str, Flag("That of the new one.", argument=True, metavar="B", order=1)]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EvaluateJob:
-    """Which run, against which truth."""
+    """The run folder, the truth, and the options of the evaluation."""
 
     run: Annotated[str, Flag("The --output of `camx explain`.", argument=True, metavar="OUT")]
     localise: LocaliseOptions = LocaliseOptions()

@@ -1,4 +1,4 @@
-"""`camx export`: what the maps of a run show, as files for labelling tools."""
+"""`camx export`: boxes, polygons and masks of the maps of a run, as files for labelling tools."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .terminal import out, out_json
 
 @dataclass(frozen=True)
 class ExportJob:
-    """Which run, and what of it."""
+    """The run folder, and the options of the export."""
 
     run: Annotated[str, Flag("The --output of `camx explain`.", argument=True, metavar="OUT")]
     export: ExportOptions = ExportOptions()

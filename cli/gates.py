@@ -1,4 +1,4 @@
-"""The end of a command with gates: what is printed, the summary of a CI job, and the exit code."""
+"""Ends a command with gates: prints the result, writes the summary of a CI job, and chooses the exit code."""
 
 from __future__ import annotations
 

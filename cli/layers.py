@@ -17,7 +17,7 @@ from .terminal import out, out_json
 
 @dataclass(frozen=True)
 class LayersJob:
-    """Which network."""
+    """The network whose layers are listed."""
 
     model: Annotated[str, Flag("A name as --model of `camx explain` takes it, or a checkpoint file.", argument=True)]
     checkpoint: Annotated[

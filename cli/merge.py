@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MergeJob:
-    """Which run."""
+    """The folder of the sharded run."""
 
     output: Annotated[str, Flag("The --output that the shards share.", argument=True, metavar="OUT")]
     as_json: AsJson = False

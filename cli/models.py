@@ -16,7 +16,7 @@ PrintJson = Annotated[bool, Flag("Print JSON.", name="json")]
 
 @dataclass(frozen=True)
 class ModelsJob:
-    """Which names."""
+    """The pattern of the names to list."""
 
     pattern: Annotated[str, Flag("A glob, or a word that the name contains.", argument=True)] = ""
     as_json: PrintJson = False

@@ -26,7 +26,7 @@ class Names:
         return self._options.get(name)
 
     def in_flags(self, text: str) -> str:
-        """A sentence with its fields shown as flags; what is no field of the command stays as it is."""
+        """Replaces the fields in a sentence by flags; words that are no field of the command stay."""
 
         def flag(match: re.Match[str]) -> str:
             option = self.find(match[1])

@@ -18,7 +18,7 @@ from .tracking import trackers
 
 @dataclass(frozen=True)
 class PushJob:
-    """Which run, and where to."""
+    """The run folder, and the trackers it goes to."""
 
     output: Annotated[str, Flag("The folder of results of a run.", argument=True, metavar="OUT")]
     tracking: TrackingOptions = TrackingOptions()

@@ -1,4 +1,4 @@
-"""`camx report`: the page of a run that is there already."""
+"""`camx report`: writes the page of an existing run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .terminal import Reporter, out
 
 @dataclass(frozen=True)
 class ReportJob:
-    """Which run."""
+    """The run folder."""
 
     output: Annotated[str, Flag("The --output of a run of explain, activations or train-gap.", argument=True)]
 

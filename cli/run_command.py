@@ -1,4 +1,4 @@
-"""What every command that works through images does around its run: plan or run, tell the end, choose the exit code."""
+"""Runs a command over images: plans or executes the job, prints the summary, and chooses the exit code."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ NoColor = Annotated[bool, Flag("No colours.", panel=BEHAVIOUR)]
 
 @dataclass(frozen=True)
 class RunFlags:
-    """What a command over images is told beside its job: when to fail, what to print, and where to log."""
+    """Flags of a command over images beside its job: when to fail, what to print, and where to log."""
 
     tracking: TrackingOptions = TrackingOptions()
     config: Annotated[str | None, CONFIG] = None
@@ -57,7 +57,7 @@ class RunFlags:
 
 @dataclass(frozen=True)
 class Words:
-    """What a command calls things: the past participle of its work, its layer, its table."""
+    """Words for the messages of a command: the past participle of its work, its layer, its table."""
 
     done: str
     layer: str
@@ -72,7 +72,7 @@ def run_command(
     plan: Callable[[J], Plan],
     execute: Callable[[J, Observer, Stop], Summary],
 ) -> int:
-    """Plan or execute the job; the exit code. Progress, warnings and the summary are told, trackers as well."""
+    """Plans or executes the job and returns the exit code. Prints progress, warnings and summary; logs to trackers."""
     if job.shard is not None and run.tracking.wanted:
         raise CamxError(
             "`shard` knows its part alone: leave trackers out, and log the merged folder with `camx push`.",
@@ -91,7 +91,7 @@ def run_command(
 
 
 def _show_plan(plan: Plan, words: Words, run: RunFlags) -> int:
-    """The end of a dry run."""
+    """Prints the plan of a dry run."""
     if run.as_json:
         out_json(dataclasses.asdict(plan))
     elif not run.quiet:
@@ -112,7 +112,7 @@ def _to_end(
     words: Words,
     run: RunFlags,
 ) -> int:
-    """Execute with signals caught, and tell the end."""
+    """Executes the job with signals caught, and prints its summary."""
     from cam_cli.pipeline import Dropped, Stop
 
     with Stop() as stop, warnings.catch_warnings():

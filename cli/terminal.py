@@ -1,4 +1,4 @@
-"""What a person sees: words and progress on stderr, data on stdout, errors as one sentence."""
+"""Output of the commands: messages and progress on stderr, data on stdout, errors as one sentence."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _INTERVAL = 10.0
 
 
 class Reporter:
-    """Tells on stderr how a run goes: a bar on a terminal, a line every 10 s elsewhere, nothing when quiet."""
+    """Shows the progress of a run on stderr: a bar on a terminal, a line every 10 s elsewhere, nothing when quiet."""
 
     def __init__(
         self, *, quiet: bool, verbose: bool, color: bool, layer: str = "target layer", names: Names = Names()
     ) -> None:
-        """`layer` is what the layer of the plan is called; `names` shows fields in warnings as flags."""
+        """`layer` is the word for the layer in messages; `names` shows fields in warnings as flags."""
         self.quiet, self.verbose, self.layer, self._names = quiet, verbose, layer, names
         self.console = Console(stderr=True, no_color=not color or None, highlight=False, soft_wrap=True)
         self._bar: Bar | None = None
@@ -70,7 +70,7 @@ class Reporter:
         self.console.print(f"[yellow]warning:[/] {escape(printable(self._names.in_flags(message)))}")
 
     def said(self, message: str) -> None:
-        """A word that is no warning."""
+        """Prints a message that is no warning."""
         if not self.quiet:
             self._say(message)
 
@@ -104,7 +104,7 @@ def _figures(progress: Progress) -> dict[str, Any]:
 
 
 def _steps(progress: Progress) -> str:
-    """How far a method is with its present image, where it takes long."""
+    """Progress of a slow method within its image; otherwise nothing."""
     return f", forward {progress.steps[0]} of {progress.steps[1]}" if progress.steps else ""
 
 

@@ -41,7 +41,7 @@ def trackers(options: TrackingOptions, reporter: Reporter | TrainReporter, *, wa
 
 
 def follow_run(options: TrackingOptions, job: RunOptions, reporter: Reporter, go: Callable[[Observer], int]) -> int:
-    """`go` with an observer that also tells the trackers asked for; its exit code."""
+    """Calls `go` with an observer that also logs to the wanted trackers; returns its exit code."""
     if not options.wanted:
         return go(reporter)
     from cam_cli.tracking.follow import FollowedRun, TrackerGroup
@@ -53,7 +53,7 @@ def follow_run(options: TrackingOptions, job: RunOptions, reporter: Reporter, go
 def follow_training(
     options: TrackingOptions, job: TrainJob, reporter: TrainReporter, go: Callable[[TrainObserver], int]
 ) -> int:
-    """The same for a training."""
+    """Calls `go` with an observer that also logs the training to the wanted trackers; returns its exit code."""
     if not options.wanted:
         return go(reporter)
     from cam_cli.tracking.follow import FollowedTraining, TrackerGroup

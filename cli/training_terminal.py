@@ -1,4 +1,4 @@
-"""How a training is told on stderr: a bar per stage on a terminal, a line per epoch or every 10 s elsewhere."""
+"""Shows the progress of a training on stderr: a bar per stage on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class TrainReporter:
         self.console.print(f"[yellow]warning:[/] {escape(printable(self._names.in_flags(message)))}")
 
     def said(self, message: str) -> None:
-        """A word that is no warning."""
+        """Prints a message that is no warning."""
         self._say(message)
 
     def close(self) -> None:
@@ -113,7 +113,7 @@ class TrainReporter:
 
 
 def _latest(progress: TrainProgress, epochs: int) -> str:
-    """Where the training stands: the epoch, and how good the one before was."""
+    """The present epoch, and the validation accuracy of the one before."""
     if progress.stage != "training":
         return ""
     last = f", validation {progress.last.val_accuracy:.1%}" if progress.last else ""

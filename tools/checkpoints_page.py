@@ -1,4 +1,4 @@
-"""`docs/checkpoints.md`: files of weights that camx reads, and its words on others, from the table of their tests.
+"""Writes `docs/checkpoints.md`: the weight files that camx reads, and its messages on others, from the test table.
 
 python -m tools.checkpoints_page            writes the page
 python -m tools.checkpoints_page --check    exit code 1 if it would be written differently

@@ -1,4 +1,4 @@
-"""Make the picture of the groups of an audited run: `python tools/groups_picture.py biased docs/groups.jpg`.
+"""Writes the screenshot of the groups of an audited run: `python tools/groups_picture.py biased docs/groups.jpg`.
 
 The run is that of `docs/audit.md`, after `camx audit biased --by mark,class --cross`. Needs playwright and a Chromium
 (`CHROMIUM=/usr/bin/chromium`).

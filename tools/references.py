@@ -92,7 +92,7 @@ def _row(option: Option, names: Names) -> str:
 
 
 def _placeholder(option: Option) -> str:
-    """What stands for the value: N for a whole number, X for any, `A,B` for a list, else WORD."""
+    """Placeholder of the value: N for a whole number, X for any, `A,B` for a list, else WORD."""
     if option.switch or option.flag.argument:
         return ""
     if option.table:

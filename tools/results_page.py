@@ -48,7 +48,7 @@ def _lines(kind: Any) -> Iterator[str]:
 
 
 def _comments(kind: Any) -> dict[str, str]:
-    """What stands in `#:` lines above each field of a type, and of the types that it continues."""
+    """Text of the `#:` lines above each field of a type and of its base types."""
     module = inspect.getsource(sys.modules[kind.__module__])
     found: dict[str, str] = {}
     name = kind.__name__

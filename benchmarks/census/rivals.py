@@ -1,4 +1,4 @@
-"""What torch-cam and grad-cam make of the same network, where they are installed."""
+"""Examines torch-cam and grad-cam on the networks of the census, where they are installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which networks the census examines, in which order, and how large ones are made to fit."""
+"""Lists the networks of the census in their order, and makes large ones fit."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def ways_to_build(specimen: Specimen, limit: float, parameters: int) -> Iterator
 
 
 def resized_args(specimen: Specimen, size: int) -> Mapping[str, Any]:
-    """What to build the network with for another input size."""
+    """Arguments that build the network for another input size."""
     return specimen.architecture.resized_args(_on_meta(specimen, {}), size)
 
 

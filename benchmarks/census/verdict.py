@@ -31,7 +31,7 @@ EVERYWHERE = 0.95
 
 @dataclass
 class Row:
-    """What the census says of one network; `verdict` is `right`, or what is wrong with it."""
+    """Result of one network; `verdict` is `right`, or the fault."""
 
     library: str
     name: str

@@ -1,4 +1,4 @@
-"""Which attributes an audit looks at."""
+"""Attributes that an audit compares: columns of the table, the class, and derived values."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Attributes:
     """The attributes of a table by name: its columns, the class, and what is derived from every image."""
 
     def __init__(self, table: ImageTable, bins: Sequence[str]) -> None:
-        """Raises `CamxError` for bins of a column that there is not, or of one without numbers."""
+        """Raises `CamxError` if `bins` name a column that is missing or has no numbers."""
         self._table = table
         self._bins = {found.name: found for found in map(Bins.parse, bins)}
         self._known: dict[str, Attribute | None] = {}

@@ -65,7 +65,7 @@ def _several(table: ImageTable) -> Iterator[str]:
 
 
 def _left_out(table: ImageTable, planned: Plan) -> dict[str, int]:
-    """How many images do not count, and why."""
+    """Number of images that are left out, by reason."""
     unlabelled = ~table.failed & ~table.labelled
     return {
         "failed": int(table.failed.sum()),
@@ -81,7 +81,7 @@ def _left_out(table: ImageTable, planned: Plan) -> dict[str, int]:
 
 
 class _Work:
-    """One table and what is asked of it. Every estimate is computed once."""
+    """Computes the estimates of one table, each of them once."""
 
     def __init__(self, options: AuditOptions, planned: Plan, table: ImageTable) -> None:
         self.options, self.planned, self.table = options, planned, table

@@ -105,7 +105,7 @@ def crossing(attributes: Sequence[Attribute]) -> Attribute:
 
 @dataclass(frozen=True)
 class Bins:
-    """How a column of numbers becomes groups: at `edges`, or in `count` groups of equal size."""
+    """Bins that turn a column of numbers into groups: cut at `edges`, or into `count` groups of equal size."""
 
     name: str
     edges: tuple[float, ...] = ()
@@ -151,7 +151,7 @@ def _number(text: str) -> float:
 
 
 def _natural(text: str) -> list[tuple[int, float, str]]:
-    """The order in which people expect names: 2 before 10."""
+    """Sort key for names with numbers in them: 2 comes before 10."""
     parts = re.split(r"(\d+)", text.casefold())
     return [(0, float(part), "") if part.isdecimal() else (1, 0.0, part) for part in parts] + [(2, 0.0, text)]
 

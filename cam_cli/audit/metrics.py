@@ -1,4 +1,4 @@
-"""What can be compared between groups: one function per metric, in a table."""
+"""Metrics that are compared between groups: one function per metric, in a table."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def precision(question: Question) -> Estimates:
 
 
 def overconfidence(question: Question) -> Estimates:
-    """Mean probability of the best class minus accuracy: above 0 the network believes in itself too much."""
+    """Mean probability of the best class minus accuracy: above 0 the network is overconfident."""
     return _mean(question, question.table.numbers["prob"] - question.table.correct)
 
 

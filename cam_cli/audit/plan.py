@@ -1,4 +1,4 @@
-"""What an audit will look at: options become metrics, attributes and gates of one table, or an error."""
+"""Turns the options of an audit into the metrics, attributes and gates of one table, or into an error."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Plan:
 
 
 def plan(options: AuditOptions, conditions: Sequence[Condition], table: ImageTable) -> Plan:
-    """Raises `CamxError` for a metric, an attribute, a class or a group that there is not."""
+    """Plans an audit. Raises `CamxError` for an unknown metric, attribute, class or group."""
     forms = [_form(condition) for condition in conditions]
     known = Attributes(table, options.bins)
     metrics = _metrics(options, [metric for metric, _ in forms], table)

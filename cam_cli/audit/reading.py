@@ -1,4 +1,4 @@
-"""From a run folder to the columns of its images."""
+"""Reads a run folder into the columns of its images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an audit finds, as records that every output is drawn from."""
+"""Results of an audit, as records from which every output is written."""
 
 from __future__ import annotations
 

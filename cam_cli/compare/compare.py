@@ -115,7 +115,7 @@ def _unmatched(runs: Sequence[RunFolder]) -> tuple[tuple[str, ...], tuple[str, .
 def _notes(
     options: CompareOptions, runs: Sequence[RunFolder], sides: Sequence[Side], pairs: Pairs, accuracy: Accuracy | None
 ) -> Iterator[str]:
-    """What a reader must know in order not to misread the figures."""
+    """Caveats: sentences without which a reader would misread the figures."""
     if pairs.by_content:
         yield "No image has the same name in both runs: they are paired by the content of the files."
     methods = [" and ".join(sorted(f"{method} at {layer}" for method, layer in side.methods)) for side in sides]

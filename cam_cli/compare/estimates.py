@@ -1,4 +1,4 @@
-"""What gates read of pairs: differences of accuracy, and counts that are facts."""
+"""Estimates that gates read from pairs: differences of accuracy, and exact counts."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class PairedDrops:
 
     @property
     def spread(self) -> np.ndarray:
-        """Of the difference of one image, which is −1, 0 or 1. Without any flip, as if there were one more of each."""
+        """Standard deviation of the difference of one image (−1, 0 or 1). Without flips one more of each is assumed."""
         only_a, only_b, total = self.only_a, self.only_b, self.total
         none = only_a + only_b == 0
         only_a, only_b, total = only_a + none, only_b + none, total + 2 * none
@@ -49,7 +49,7 @@ class PairedDrops:
 
 @dataclass(frozen=True)
 class Counts:
-    """How many of these very images: a fact, without an interval."""
+    """Exact counts of images: the interval has no width."""
 
     value: np.ndarray
     total: np.ndarray

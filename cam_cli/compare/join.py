@@ -1,4 +1,4 @@
-"""Two runs become pairs: the same picture, explained twice."""
+"""Pairs the images of two runs: the same file, explained twice."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def chosen_map(row: ImageRow, on: str, method: str | None) -> MapRow | None:
 def join(a: Side, b: Side) -> Pairs:
     """Pairs of the same name and the same file; where no name is in both runs, of the same content.
 
-    Raises `CamxError` if there is none.
+    Raises `CamxError` if there is no pair.
     """
     names_a, names_b = a.table.images, b.table.images
     pairs, by_content = _matched(names_a, names_b), False

@@ -32,7 +32,7 @@ class Gate:
 
 
 def check(condition: Condition) -> None:
-    """Raises `CamxError` for a metric or flag that there is not, and for a limit that could be a count or a share."""
+    """Raises `CamxError` for an unknown metric or flag, and for a limit that could be a count or a share."""
     condition.expect_metric(METRICS)
     condition.expect_flag(FLAGS)
     whole = condition.limit == int(condition.limit)
@@ -57,7 +57,7 @@ def has(need: str, pairing: Pairing) -> bool:
 
 
 def judged(gate: Gate, pairing: Pairing, options: CompareOptions) -> GateResult:
-    """Raises `CamxError` if the runs do not have what the metric needs."""
+    """Judges the gates. Raises `CamxError` if the runs lack what a metric needs."""
     condition, metric = gate.condition, METRICS[gate.condition.metric]
     if not has(metric.needs, pairing):
         raise CamxError(

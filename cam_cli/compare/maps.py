@@ -1,4 +1,4 @@
-"""Whether two maps of one picture look at the same place."""
+"""Compares two maps of one image: do they look at the same place?"""
 
 from __future__ import annotations
 

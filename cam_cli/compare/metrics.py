@@ -1,4 +1,4 @@
-"""What a gate can ask of two runs: one function per metric, in a table."""
+"""Metrics that a gate compares between two runs: one function per metric, in a table."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Question:
         return Sample.of(values, self.codes, self.count)
 
     def counted(self, chosen: np.ndarray) -> np.ndarray:
-        """How many pairs of each group."""
+        """Number of pairs in each group."""
         return np.bincount(self.codes[chosen & (self.codes >= 0)], minlength=self.count).astype(float)
 
 

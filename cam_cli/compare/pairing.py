@@ -1,4 +1,4 @@
-"""Pairs of images as columns: what both runs say of each."""
+"""Pairs of images as columns: the prediction, label and map of both runs."""
 
 from __future__ import annotations
 

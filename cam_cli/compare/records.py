@@ -1,4 +1,4 @@
-"""What a comparison finds, as records that every output is drawn from."""
+"""Results of a comparison, as records from which every output is written."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class MapNumbers:
-    """How alike the maps of some images are."""
+    """Similarity of the maps of some images: cosine, IoU and shift of the peak."""
 
     cosine: Number
     iou: Number

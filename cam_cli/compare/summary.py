@@ -103,7 +103,7 @@ def accuracy_line(found: Comparison) -> str:
 
 
 def maps_line(title: str, numbers: MapNumbers) -> str:
-    """How alike the maps of some images are, in a line."""
+    """Similarity of the maps of some images, as one line."""
     iou = numbers.iou
     return (
         f"{title:20}IoU of the hottest fifths {iou.value:.3f} [{iou.low:.3f}, {iou.high:.3f}], cosine "

@@ -68,7 +68,7 @@ def levels(picture: Image.Image) -> Field:
 
 
 def slope(mask: Image.Image, radius: float, light: Light) -> Field:
-    """How far each pixel of an 'L' mask faces the light, about -1..1, from its blurred relief."""
+    """Shading of each pixel of an 'L' mask from its blurred relief: about −1 (away from the light) to 1 (facing it)."""
     blurred = levels(mask.filter(ImageFilter.BoxBlur(max(radius, 0.6))))
     facing = np.zeros_like(blurred)
     reach = max(radius, 0.6)

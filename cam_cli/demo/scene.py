@@ -59,7 +59,7 @@ def _spot(stage: Stage, parts: Sequence[Part], name: str, slot: tuple[float, flo
 
 
 def _shared(a: Sequence[Part], b: Sequence[Part]) -> float:
-    """How much of the smaller of two drawings' boxes lies in the other's, 0..1."""
+    """Share of the smaller of two drawings' boxes that lies in the other, 0..1."""
     (ax0, ay0, ax1, ay1), (bx0, by0, bx1, by1) = extent(a), extent(b)
     common = max(0.0, min(ax1, bx1) - max(ax0, bx0)) * max(0.0, min(ay1, by1) - max(ay0, by0))
     return common / min((ax1 - ax0) * (ay1 - ay0), (bx1 - bx0) * (by1 - by0))

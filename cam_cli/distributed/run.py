@@ -1,4 +1,4 @@
-"""One job, whatever it runs on."""
+"""Runs one job: here, on several devices, or on a cluster."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _devices(task: AnyTask) -> tuple[str, ...]:
 
 
 def _merge_if_last(job: RunOptions, observer: Observer) -> None:
-    """The work of this shard stands, whatever hinders the merge."""
+    """Merges if this shard is the last. An error in the merge is a warning: the rows of this shard are written."""
     assert job.shard is not None
     if not may_be_complete(job.output, job.shard.count):
         return

@@ -1,1 +1,1 @@
-"""Looking inside: feature maps of a layer as sheets of pictures and as numbers, in a run or while training."""
+"""Feature maps of a layer as sheets of heatmaps and as numbers, in a run or while training."""

@@ -1,4 +1,4 @@
-"""Which layer's feature maps are shown, and a forward that ends there."""
+"""Finds the layer whose feature maps are shown, and runs a forward that ends there."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def watched(module: nn.Module, wanted: str) -> Mapping[str, nn.Module]:
 
 
 def as_map(output: Any, batch: int, input_size: tuple[int, int], prefixes: Sequence[int]) -> tuple[Path, Layout] | None:
-    """Where in a module's output a feature map is, and how it is laid out; None if there is none."""
+    """Finds the feature map in a module's output, and its layout; None if there is none."""
     for path, tensor in tensors_in(output):
         if tensor.is_floating_point():
             layouts = possible_layouts(tensor.shape, batch, input_size, prefixes)
@@ -79,12 +79,12 @@ def as_map(output: Any, batch: int, input_size: tuple[int, int], prefixes: Seque
 
 
 def prefix_counts(module: nn.Module) -> list[int]:
-    """How many tokens may stand before those of the grid, the network's own word first."""
+    """Possible numbers of prefix tokens before those of the grid; the network's own number comes first."""
     return list(dict.fromkeys([int(getattr(module, "num_prefix_tokens", 0) or 0), 0, 1, 2, 5]))
 
 
 def no_map(module: nn.Module, wanted: str) -> CamxError:
-    """What to say when a forward has shown no map where it was looked for."""
+    """Error for a forward that gave no feature map at the wanted layer."""
     kind = type(module).__name__
     if wanted == AUTO:
         return CamxError(

@@ -109,7 +109,7 @@ class FeatureLogger:
             self._busy = False
 
     def _seen(self, name: str, _call: int, inputs: tuple[Any, ...], output: Any) -> None:
-        """The hook: keeps what the layer gives, and writes it when the whole forward has ended."""
+        """Forward hook. Keeps the output of the layer, and writes it when the whole forward has ended."""
         if self._busy:
             return
         if name == _ROOT:

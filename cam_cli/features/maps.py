@@ -40,7 +40,7 @@ class Channels:
 
 @dataclass(frozen=True)
 class FeatureMaps:
-    """What is known of one picture at a layer of C channels on a grid of `height`×`width`.
+    """Feature maps of one image at a layer of C channels on a grid of `height`×`width`.
 
     shown: the K channels that are drawn, in this order. peaks: K, the largest magnitude in each of them.
     levels: K×h×w int16 in −255 … 255, each map divided by its own peak (0 stays 0) and, where its long side is over

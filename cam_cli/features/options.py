@@ -1,4 +1,4 @@
-"""Which feature maps are read, and which of them are shown."""
+"""Options of feature maps: the layer that is read, and the channels that are shown."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SORTS = ("energy", "index")
 
 @dataclass(frozen=True)
 class Choice:
-    """Which channels are shown and in which order. energy: highest mean square first, ties by index.
+    """Channels that are shown, and their order. energy: highest mean square first, ties by index.
 
     `max_channels` counts from 1. Raises `CamxError` for values that do not exist.
     """
@@ -38,7 +38,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """What to read and how to run. `layer` auto: the first convolution. Raises `CamxError` for an unknown precision."""
+    """Layer, channels, device and precision. `layer` auto: the first convolution. Raises `CamxError` for bad values."""
 
     layer: Annotated[
         str,

@@ -1,4 +1,4 @@
-"""Batches of pictures in, their feature maps out."""
+"""Reads feature maps from batches of images."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class FeatureReader:
         self.layers = (self.layer,)
 
     def replica(self) -> FeatureReader:
-        """The same reader on modules of its own, with the same weights in memory: for another thread."""
+        """Copies the reader for another thread: modules of its own that share the weights in memory."""
         other = copy.copy(self)
         other._runner = self._runner.replica()
         other.network = other._runner.network

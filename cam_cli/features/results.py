@@ -1,4 +1,4 @@
-"""One reading becomes a sheet, a row of the journal, and lines of `activations.csv`."""
+"""Turns the maps of one image into a sheet, a journal row, and lines of `activations.csv`."""
 
 from __future__ import annotations
 

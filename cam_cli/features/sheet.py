@@ -75,7 +75,7 @@ def _peak(levels: np.ndarray, peak: float) -> str:
 
 
 def _columns(count: int, cell_ratio: float) -> int:
-    """How many tiles stand in a row: as few holes as possible in a sheet that is somewhat wider than high."""
+    """Number of tiles per row: few empty places, in a sheet that is somewhat wider than high."""
 
     def cost(columns: int) -> tuple[bool, int, float]:
         rows = math.ceil(count / columns)

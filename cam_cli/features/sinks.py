@@ -1,4 +1,4 @@
-"""Where a `FeatureLogger` puts its sheets."""
+"""Destinations for the sheets of a `FeatureLogger`: a folder, or W&B."""
 
 from __future__ import annotations
 

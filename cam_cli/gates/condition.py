@@ -1,4 +1,4 @@
-"""What `--fail-if` says: `METRIC OP NUMBER [by ATTRIBUTE] [if FLAG]`."""
+"""Parses the conditions of `--fail-if`: `METRIC OP NUMBER [by ATTRIBUTE] [if FLAG]`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Condition:
 
     @classmethod
     def parse(cls, text: str) -> Condition:
-        """Raises `CamxError` for a text that is no condition."""
+        """Reads a condition as the user wrote it. Raises `CamxError` for any other text."""
         found = _CONDITION.fullmatch(text.strip())
         if found is None:
             raise CamxError(
@@ -61,11 +61,11 @@ class Condition:
 
     @property
     def above(self) -> bool:
-        """Large values are the bad ones."""
+        """True for `>` and `>=`: the gate fails for large values."""
         return self.operator.startswith(">")
 
     def holds(self, value: float) -> bool:
-        """The command fails for this value, if it is the truth."""
+        """True if the command fails for this true value."""
         beyond = value - self.limit if self.above else self.limit - value
         return beyond >= -_CLOSE if self.operator.endswith("=") else beyond > _CLOSE
 

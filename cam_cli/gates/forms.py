@@ -1,4 +1,4 @@
-"""What a gate reads from several groups: their gap, their ratio, the smallest or the largest one, with its interval."""
+"""Forms of a gate over several groups: gap, ratio, minimum and maximum, each with its interval."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def pairs_of(groups: Sequence[int], reference: int | None) -> tuple[np.ndarray, 
 
 
 def comparisons_of(form: str, groups: Sequence[int], reference: int | None = None) -> int:
-    """How many intervals a form reads at once."""
+    """Number of intervals that a form reads at once."""
     if form in (GAP, RATIO):
         return len(groups) - 1 if reference is not None else len(groups) * (len(groups) - 1) // 2
     return len(groups)

@@ -1,4 +1,4 @@
-"""A gate meets the groups of an attribute, and says in a sentence what it saw."""
+"""Judges a gate on the groups of an attribute, and writes the sentence that explains the verdict."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class Judge:
         return f"{self.metric}{by}: {values}{shown}, between {low} and {high} ({level})"
 
     def _needed(self, reading: Reading, verdict: Verdict) -> tuple[int | None, str]:
-        """Images that would tell, and a sentence on them, where the verdict is open."""
+        """For an open verdict: the number of images that would decide it, and a sentence that says so."""
         seen, limit = reading.seen, self.condition.limit
         if self.form == RATIO:
             if seen <= 0 or limit <= 0:

@@ -26,7 +26,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def cell(text: object) -> str:
-    """A text as it reads, whatever is in it: names of groups come from strangers."""
+    """Escapes a text for a table cell: names of groups may hold any characters."""
     shown = "".join(letter if letter.isprintable() else " " for letter in str(text))
     return _SPECIAL.sub(r"\\\1", shown)
 

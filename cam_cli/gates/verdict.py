@@ -1,4 +1,4 @@
-"""A condition meets an interval: fail, warn or pass."""
+"""Verdicts: a condition is compared with an interval and fails, warns or passes."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def judge(condition: Condition, seen: float, low: float, high: float, *, prove: 
 
 
 def exit_code(results: Iterable[GateResult]) -> int:
-    """1 if a gate failed, else 0: a warning stops nobody."""
+    """1 if any gate failed, else 0: a warning does not change the exit code."""
     return int(any(result.verdict == FAIL for result in results))
 
 

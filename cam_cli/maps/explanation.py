@@ -1,4 +1,4 @@
-"""What is known of a picture once it is explained: one record, from which every output is drawn."""
+"""The explanation of one image as a record, from which every output is written."""
 
 from __future__ import annotations
 
@@ -55,10 +55,10 @@ class ClassMap:
 
 @dataclass(frozen=True)
 class Explanation:
-    """All that is known of one picture: its best classes, best first, and its maps, in the order asked for.
+    """Explanation of one image: its top classes, best first, and its maps, in the order of the options.
 
-    `truth` is its true class, if known to the model; `correct` whether it was predicted. `problem` says why there
-    is nothing to show, or is "".
+    `truth` is its true class, if known to the model; `correct` whether it was predicted. `problem` is the
+    reason why there is nothing to show, or "".
     """
 
     picture: Picture

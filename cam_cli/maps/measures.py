@@ -19,7 +19,7 @@ BORDER = 0.1
 def on_raster(heat: np.ndarray, frame: Frame, width: int, height: int) -> np.ndarray:
     """A normalised heatmap h×w over the whole upright picture of `width`×`height`, on the raster of all measures.
 
-    float32 in [0, 1], long side at most 256; what the network did not see is 0.
+    float32 in [0, 1], long side at most 256; what lies outside the frame is 0.
     """
     columns, rows = fitted(width, height, _RASTER)
     return placed(heat, frame.scaled(columns / width, rows / height), columns, rows)

@@ -49,7 +49,7 @@ def decode(record: Mapping[str, Any]) -> np.ndarray:
 
 
 def enlarged(cells: np.ndarray, width: int, height: int, long_side: int) -> np.ndarray | None:
-    """What speaks for the class in a decoded sketch, over its picture of `width`×`height`: float32, its peak 1.
+    """Positive evidence of a decoded sketch, enlarged onto its image of `width`×`height`: float32, its peak 1.
 
     The heatmap lies on a raster within `long_side`. None for a sketch that shows nothing above 0.
     """

@@ -1,4 +1,4 @@
-"""From the files of a run to `report/index.html`."""
+"""Builds `report/index.html` from the files of a run."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def _of_images(run: RunFolder, keys: Sequence[str] | None, warned: Callable[[str
 
 
 def _groups(run: RunFolder, warned: Callable[[str], None]) -> GroupData | None:
-    """What collects the groups of the images; without those of an audit whose options cannot be read."""
+    """Collector for the groups of the images. Warns, and has no audit, if the options of the audit cannot be read."""
     if run.command != EXPLAIN:
         return None
     try:
@@ -96,7 +96,7 @@ def _groups(run: RunFolder, warned: Callable[[str], None]) -> GroupData | None:
 
 
 def _put_groups(images: Images, parts: Chunks, warned: Callable[[str], None]) -> dict[str, Any]:
-    """Puts the groups into the parts. An audit that cannot be done again on these rows is left out, and said."""
+    """Puts the groups into the parts. Warns and leaves them out if the audit does not fit these rows any more."""
     if images.groups is None:
         return {}
     try:

@@ -1,4 +1,4 @@
-"""The page of a comparison: pairs of maps beside their picture, and what both runs come to."""
+"""The page of a comparison: pairs of maps beside their image, and the figures of both runs."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class _Pairs:
     beside: bool
 
     def known(self, order: np.ndarray) -> dict[str, Any]:
-        """What the page needs before it has loaded any part."""
+        """Data that the page needs before it loads any part."""
         found = self.found
         shades = [_levels(table.numbers["prob"]) for table in (found.a, found.b)]
         return {

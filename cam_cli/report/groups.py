@@ -1,4 +1,4 @@
-"""The groups of a run as data of its page: which group each image is in, and what an audit found of them."""
+"""The groups of a run as data of its page: the group of each image, and the results of an audit."""
 
 from __future__ import annotations
 

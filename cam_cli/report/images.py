@@ -43,7 +43,7 @@ class Images:
     groups: GroupData | None = None
 
     def put(self, rows: Iterable[ImageRow]) -> dict[str, Any]:
-        """Puts all rows into the parts. Returns what the page needs before it has loaded any part."""
+        """Puts all rows into the parts. Returns the data that the page needs before it loads any part."""
         total = 0
         for number, chunk in enumerate(_chunks(rows, CHUNK)):
             self.parts.put(f"rows-{number}", self._columns(chunk))
@@ -137,5 +137,5 @@ def _chunks(rows: Iterable[ImageRow], size: int) -> Iterator[list[ImageRow]]:
 
 
 def _short(value: float | None) -> float | None:
-    """Four digits: what can be seen or sorted by."""
+    """Rounds to four digits, enough to show and to sort by."""
     return None if value is None else float(f"{value:.4g}")

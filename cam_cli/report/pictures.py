@@ -1,4 +1,4 @@
-"""Pictures of a report: thumbnails that the run has made, or what stands in for them, linked or embedded."""
+"""Images of a report: thumbnails of the run, or overlays in their place, linked or embedded."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def thumbnail_side(images: int) -> int:
 
 
 def picture_of(row: ImageRow) -> tuple[str, str]:
-    """The file in OUT that shows a row, and what it is: the bare `picture`, an `overlay`, a `sheet`, or nothing."""
+    """The file in OUT that shows a row, and its kind: the plain `picture`, an `overlay`, a `sheet`, or none."""
     if thumbnail := row.get("thumb"):
         return thumbnail, "picture"
     for shown in row.get("maps", ()):

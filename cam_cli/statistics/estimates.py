@@ -1,4 +1,4 @@
-"""One number per group with its uncertainty, and what two groups differ by."""
+"""Estimates: one number per group with its uncertainty, and the difference or ratio of two groups."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Shares:
 
     @property
     def spread(self) -> np.ndarray:
-        """Of a group that is all right, or all wrong, the share is moved by two images (Agresti and Coull 1998)."""
+        """Standard deviation of one image. A share of 0 or 1 is first moved by two images (Agresti and Coull 1998)."""
         share = np.where(
             (self.right == 0) | (self.right == self.total), (self.right + 2) / (self.total + 4), self.value
         )

@@ -110,9 +110,9 @@ class Resampler:
         return Shares(right, total, None if self.clusters is None else effective)
 
     def _effective(self, sample: Sample, members: np.ndarray) -> float:
-        """How many independent images would make the share as uncertain as drawing clusters makes it.
+        """Effective sample size: the number of independent images with the same uncertainty as these clusters.
 
-        By the linear approximation of the variance of a ratio, to which the bootstrap of clusters tends.
+        Uses the linear approximation of the variance of a ratio, the limit of the cluster bootstrap.
         """
         units, values = self._units(members), sample.values[members]
         count, share = int(units.max()) + 1, float(values.mean())
@@ -140,7 +140,7 @@ class Resampler:
 
 
 def _redrawn(units: np.ndarray, cells: np.ndarray, values: np.ndarray, draws: int, seed: int) -> Totals:
-    """The totals of images by cell when their units are drawn with replacement: draws × cells."""
+    """Draws the units with replacement and totals the images by cell: draws × cells."""
     count = int(units.max()) + 1
     # Images of one unit in one cell are only ever drawn together.
     together, places = np.unique(cells * count + units, return_inverse=True)
@@ -160,14 +160,14 @@ def _redrawn(units: np.ndarray, cells: np.ndarray, values: np.ndarray, draws: in
 
 @lru_cache(maxsize=1)
 def _times(seed: int, draws: int, units: int) -> np.ndarray:
-    """How often each unit is drawn: draws × units. Groups of one size, one after the other, have the same draws."""
+    """Counts of each unit in each draw: draws × units. Cached, so that groups of one size share their draws."""
     drawn = np.random.default_rng([seed, units]).integers(0, units, (draws, units))
     places = drawn + np.arange(draws)[:, None] * units
     return np.bincount(places.ravel(), minlength=draws * units).reshape(draws, units).astype(float)
 
 
 def _limit(cells: np.ndarray, values: np.ndarray, draws: int, rng: np.random.Generator) -> tuple[Totals, Totals]:
-    """Totals and draws of many images: how many fall into each cell, and a normal sum of their values there."""
+    """Normal approximation of `_redrawn` for many images: counts per cell, and a normal sum of the values in each."""
     sizes, sums = np.bincount(cells), np.bincount(cells, values)
     means = sums / sizes
     variances = np.maximum(np.bincount(cells, values**2) / sizes - means**2, 0.0)

@@ -1,4 +1,4 @@
-"""How many images would tell: the size at which a gate that warns today would decide."""
+"""Sample size that a gate needs to decide where today it can only warn."""
 
 from __future__ import annotations
 

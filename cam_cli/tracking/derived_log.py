@@ -1,4 +1,4 @@
-"""Values of what `camx audit` and `camx compare` have found of a run, from the files that they left in its folder."""
+"""Values for a tracker from the results of `camx audit` and `camx compare` in a run folder."""
 
 from __future__ import annotations
 

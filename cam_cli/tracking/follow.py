@@ -1,4 +1,4 @@
-"""Observers that pass the course of a run to a tracker, beside the one that tells the user."""
+"""Observers that log a run to a tracker while it goes, and pass everything on to the user's observer."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ class _Followed:
         self._begun = False
 
     def ended(self, exit_code: int, warn: Callable[[str], None]) -> None:
-        """The run is over. Logs tables of results that are complete (exit codes 0 and 1).
+        """Ends the log. Writes the tables if the results are complete (exit codes 0 and 1).
 
-        `warn` gets a sentence on whatever goes wrong with them.
+        Errors in that become warnings through `warn`.
         """
         summary: dict[str, Scalar] = {}
         if self._begun and exit_code in (0, 1):

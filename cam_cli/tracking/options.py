@@ -12,8 +12,8 @@ MODES = ("auto", "online", "offline")
 
 @dataclass(frozen=True)
 class WandbOptions:
-    """Target of a run in W&B. `mode` auto: online if there is a key and a server that answers, else offline. None: what
-    W&B's own settings say; `project` camx, `name` as the run calls itself. Raises `CamxError` for an unknown mode."""
+    """Target of a run in W&B. `mode` auto: online if there is a key and a server that answers, else offline. Where a
+    field is None, W&B's own settings apply; the default project is camx. Raises `CamxError` for an unknown mode."""
 
     project: Annotated[
         str | None, Flag("W&B project. [default: camx]", name="wandb-project", panel=TRACKING, example="animals")

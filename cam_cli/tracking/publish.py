@@ -1,4 +1,4 @@
-"""A run folder goes to a tracker: at the end of a run, or from any machine later."""
+"""Logs a run folder to a tracker: at the end of a run, or later from any machine."""
 
 from __future__ import annotations
 

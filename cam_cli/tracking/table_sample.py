@@ -1,4 +1,4 @@
-"""A sample of the images of a run, for a table that cannot hold all: those worth looking at."""
+"""Chooses the images of a run that are most worth looking at, for a table that cannot hold all."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class TableSample:
         return dict(every[: self.cap])
 
     def words(self) -> str:
-        """The sample in words; where all images are in it, nothing had to be spread."""
+        """Describes the sample in a sentence."""
         counts = Counter(self.chosen().values())
         shown = counts.total()
         if shown == self.seen:

@@ -28,10 +28,10 @@ _OF_FINISH = 0.8
 
 
 class WandbTracker:
-    """One W&B run. Making it imports wandb and, unless offline, finds out whether a server can be used.
+    """One W&B run. The constructor imports wandb and, unless offline, tests whether a server answers.
 
-    `say` is told where the run is, `warn` that it is offline and the command that sends it later. Raises
-    `CamxError` where mode online cannot be had.
+    `say` is called with the address of the run; `warn` with the command that sends an offline run later.
+    Raises `CamxError` if mode is online and no server answers.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class WandbTracker:
             told(f"W&B run kept offline ({self._why_offline}). Send it with: wandb sync {folder}")
 
     def _obstacle(self) -> str | None:
-        """Why a run cannot be online, or None."""
+        """Reason why a run cannot be online, or None."""
         if "offline" in (self._options.mode, os.environ.get("WANDB_MODE")):
             return "as asked for"
         try:

@@ -1,4 +1,4 @@
-"""The batches of an epoch, the same for the same seed: which images in which order, as features or as pictures."""
+"""Batches of an epoch, as features or as images; their order depends on the seed and the epoch only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a backbone to a network that ends in global average pooling, and what its own head would have scored."""
+"""Builds a network that ends in global average pooling from a backbone, and scores the backbone's own head."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .pictures import Pictures
 
 
 def load_backbone(job: TrainJob) -> Network:
-    """The network whose head is to be replaced. Raises `CamxError` for one that camx has made itself."""
+    """The network whose head is to be replaced. Raises `CamxError` for a network of `camx train-gap`."""
     network = load_model(job.model, job.origins)
     if isinstance(network.module, GapNetwork):
         raise CamxError(
@@ -31,7 +31,7 @@ def load_backbone(job: TrainJob) -> Network:
 
 
 def describe_head(network: Network, job: TrainJob, classes: tuple[str, ...]) -> GapDescription:
-    """Where the network will be cut and what replaces its head; nothing is changed yet."""
+    """Describes where the network will be cut and the head that replaces its own; changes nothing."""
     preprocessing = network.preprocessing
     module = network.module.eval()
     layer = choose_layer(module, preprocessing.input_size, preprocessing.channels, job.layer)
@@ -41,10 +41,10 @@ def describe_head(network: Network, job: TrainJob, classes: tuple[str, ...]) -> 
     return GapDescription(architecture, args, classes, head, preprocessing)
 
 
-def built(network: Network, description: GapDescription, seed: int) -> GapNetwork:
-    """The network as designed, its head fresh from `seed`, on the device of the backbone, channels last.
+def build_gap_network(network: Network, description: GapDescription, seed: int) -> GapNetwork:
+    """Builds the described network with a head drawn from `seed`, on the backbone's device, channels last.
 
-    Takes `network.module` over.
+    The result owns `network.module`.
     """
     device = next(network.module.parameters()).device
     with torch.random.fork_rng([]):
@@ -64,7 +64,7 @@ def _offline_architecture(network: Network) -> tuple[str, dict[str, object]]:
 
 
 def classes_in(network: Network, classes: Sequence[str]) -> list[int] | None:
-    """Where each class stands among those of the network's own head; None if it does not know them all."""
+    """Index of each class in the network's own head; None if the head does not know them all."""
     known = network.classes
     if not known.names:
         return None

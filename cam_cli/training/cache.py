@@ -1,4 +1,4 @@
-"""What a frozen backbone makes of each image, computed once and kept in a memory-mapped file of bounded size."""
+"""Cache for the features of a frozen backbone: computed once, kept in a memory-mapped file of bounded size."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..outputs.folder import explained_errors
 from .data import Sample
 from .pictures import Pictures, Pixels
 
-#: Told how many more images are done; may raise to break the work off.
+#: Called with the number of images done since the last call; may raise to stop the work.
 Tick = Callable[[int], None]
 #: A normalised batch B×C×H×W on the device → its features B×…, float32.
 Extract = Callable[[Tensor], Tensor]
@@ -60,7 +60,7 @@ class FeatureStore:
             self._file.close()
 
     def fill(self, size: int, tick: Tick) -> list[Unreadable]:
-        """Decode every sample, cache the features of those that have room, and tell which cannot be read."""
+        """Decodes every sample, caches the features of those that fit, and returns those that cannot be read."""
         unreadable: list[Unreadable] = []
         waiting: list[tuple[int, Pixels]] = []
         for index, loaded in enumerate(self._pictures.load(self.samples)):
@@ -100,7 +100,7 @@ class FeatureStore:
             self._rows[indices * self.variants + variant] = features.cpu().numpy()
 
     def _reserve(self) -> None:
-        """Take the room on the disk now: a mapped file that finds the disk full later kills the process."""
+        """Reserves the disk space now: a mapped file that meets a full disk later kills the process."""
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(self._file.fileno(), 0, self.bytes)
         else:

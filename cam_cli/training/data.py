@@ -1,4 +1,4 @@
-"""Which images train and which validate: class folders become a dataset, and what is wrong is said before training."""
+"""Turns class folders into training and validation images; errors in them are raised before the training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What trains when the backbone is frozen: the linear layer, and the 3×3 convolution where there is one."""
+"""The trainable part behind a frozen backbone: the linear layer, and the 3×3 convolution if there is one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `camx train-gap` is asked to do, as one value, and what its result depends on."""
+"""The job of `camx train-gap` as one value, and the fingerprint of its result."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ class TrainJob:
 
 
 def fingerprint(job: TrainJob, network: Network, data: Dataset) -> dict[str, Any]:
-    """What the final weights depend on, key by key; only a run with the same can be continued."""
+    """Everything that the final weights depend on. A run resumes only if its fingerprint is equal."""
     images = hashlib.sha256()
     for part in (data.train, data.val):
         for sample in part:

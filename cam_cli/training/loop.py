@@ -28,7 +28,7 @@ _TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How to train. `lr` is the highest rate of the new layers, `backbone_lr` that of the pretrained ones.
+    """Settings of the optimiser. `lr` is the peak rate of the new layers, `backbone_lr` that of the pretrained ones.
 
     `class_weights` K or None; `ema` is the decay of the averaged weights, 0 for none.
     """

@@ -1,4 +1,4 @@
-"""Figures of a training: per epoch for the table, and what the best network gets right and wrong."""
+"""Figures of a training: metrics per epoch, and the confusion matrix of the best network."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class EpochMetrics:
 
     @property
     def rank(self) -> tuple[float, float]:
-        """Larger is better: the accuracy first, then the loss."""
+        """Sort key, larger is better: by accuracy, then by loss."""
         return self.val_accuracy, -self.val_loss
 
     @classmethod

@@ -1,4 +1,4 @@
-"""The two ways to train, made ready: a head on cached features, or the whole network on pictures."""
+"""Prepares a training: of a head on cached features, or of the whole network on images."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _MEASURED = 4096
 
 @dataclass(frozen=True)
 class Prepared:
-    """What trains, on what. `data` without the images that cannot be read; `cached` images in `cache_bytes`."""
+    """The module to train and its batches. `data` lacks the unreadable images; `cached` images fill `cache_bytes`."""
 
     data: Dataset
     batches: Batches

@@ -1,4 +1,4 @@
-"""The same few validation images after every epoch: their maps of the class, and what the first convolution gives."""
+"""Draws a few fixed validation images after every epoch: their heatmaps and their first feature maps."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def _device(network: GapNetwork) -> str:
 
 
 def _drawn(explanation: Explanation) -> Image.Image:
-    """The overlay; the bare picture while there is nothing that speaks for the class."""
+    """The overlay; the plain image while the map has nothing positive."""
     picture = explanation.picture
     values = explanation.maps[0].values if explanation.maps else None
     heat = normalised(values) if values is not None else None

@@ -1,4 +1,4 @@
-"""What a training tells while it goes and when it ends."""
+"""Plan, progress and summary of a training, and the observer that receives them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .metrics import EpochMetrics, Scores
 
 @dataclass(frozen=True)
 class TrainPlan:
-    """What a training will do, known before the first image is decoded; `first_epoch` counts from 1."""
+    """Plan of a training, complete before the first image is decoded; `first_epoch` counts from 1."""
 
     model: str
     weights: str
@@ -37,7 +37,7 @@ class TrainPlan:
 
 @dataclass
 class TrainProgress:
-    """Where a stage stands, in images. The stage is `images` (reading them), `features`, `original head` or
+    """Progress of a stage, in images. The stage is `images` (reading them), `features`, `original head` or
     `training`."""
 
     stage: str
@@ -54,7 +54,7 @@ class TrainProgress:
 
 
 class Observer(Protocol):
-    """Who is told how a training goes; the command line draws it."""
+    """Receives plan, progress, epochs and warnings of a training; the command line shows them."""
 
     def planned(self, plan: TrainPlan) -> None: ...
 
@@ -78,7 +78,7 @@ class Silent:
 
 
 class Stopping(Protocol):
-    """Tells that a signal has come: its number, or None."""
+    """Holds the number of the signal that asks for an end, or None."""
 
     signal: int | None
 
@@ -96,7 +96,7 @@ class Interrupted(Exception):
 
 @dataclass(frozen=True)
 class TrainSummary:
-    """How a training ended. `best` are the scores of model.safetensors; None if no epoch was finished.
+    """Result of a training. `best` are the scores of model.safetensors; None if no epoch was finished.
 
     `original_accuracy` is that of the network's own head on the same images and classes, where it knows them.
     `seconds` by stage; `cached` images had their features in the cache of `cache_bytes`.
@@ -118,7 +118,7 @@ class TrainSummary:
 
     @property
     def price(self) -> float | None:
-        """What CAM costs: accuracy of the original head minus that of the new one."""
+        """Price of CAM: accuracy of the original head minus that of the new one."""
         if self.best is None or self.original_accuracy is None:
             return None
         return self.original_accuracy - self.best.accuracy

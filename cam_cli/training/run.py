@@ -1,4 +1,4 @@
-"""The training from its folder of images to the files it leaves: find, load, cut, prepare, learn, record."""
+"""Runs a training from the folder of images to the files in OUT: find, load, cut, prepare, learn, record."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..options import recorded
 from ..outputs.folder import OutputFolder, locked_folder
 from ..outputs.versions import versions
 from ..run_layout import METRICS
-from .build import built, classes_in, describe_head, load_backbone, original_accuracy
+from .build import build_gap_network, classes_in, describe_head, load_backbone, original_accuracy
 from .cache import Tick
 from .curves import draw_curves
 from .data import Dataset, find_dataset
@@ -46,7 +46,7 @@ _BETWEEN_DRAWINGS = 3.0
 
 
 def train(job: TrainJob, observer: Observer = Silent(), stop: Stopping | None = None) -> TrainSummary:
-    """Train as the job says and leave the network, its figures and the state to go on from in its folder.
+    """Trains and writes the network, its figures and the state for `resume` into the output folder.
 
     Raises `CamxError` when it cannot start, or cannot go on. A signal ends it early with a summary; the best
     network and the one after the last whole epoch are then there, and `resume` goes on to the same result.
@@ -78,7 +78,7 @@ def train(job: TrainJob, observer: Observer = Silent(), stop: Stopping | None = 
 
 
 class _Training:
-    """One training: its surroundings, and what is known so far."""
+    """State of one training while it runs."""
 
     def __init__(
         self, job: TrainJob, observer: Observer, stop: Stopping, folder: OutputFolder,
@@ -102,7 +102,7 @@ class _Training:
             settings = self._settings
             with Pictures(network.preprocessing, settings.workers, settings.device, self._job.train_size) as pictures:
                 original = self._original(network, pictures, data)
-                gap = built(network, self._description, self._job.seed)
+                gap = build_gap_network(network, self._description, self._job.seed)
                 with prepared(self._job, gap, data, pictures, self._settings, self._folder.path, self._stage) as ready:
                     self._warn(ready.data)
                     self._learn(ready, gap, earlier)
@@ -134,22 +134,22 @@ class _Training:
     def _learn(self, ready: Prepared, gap: GapNetwork, earlier: TrainingState | None) -> None:
         """All epochs that are left; `last.safetensors` is of the last whole one, also if a signal comes."""
         job, batches = self._job, ready.batches
-        learner = Trainer(ready.module, self._recipe(ready.data), self._settings.device, batches.train_batches)
+        trainer = Trainer(ready.module, self._recipe(ready.data), self._settings.device, batches.train_batches)
         if earlier is not None:
-            learner.load_state_dict(earlier.learner)
+            trainer.load_state_dict(earlier.trainer)
         first = len(self._history)
         settings, preprocessing = self._settings, self._description.preprocessing
         previews = Previews(job, preprocessing, ready.data, self._folder, settings.precision, first + 1)
         try:
             with self._stage("training", (job.epochs - first) * batches.train_count) as tick:
                 for epoch in range(first, job.epochs):
-                    self._epoch(epoch, learner, ready, gap, tick, previews)
+                    self._epoch(epoch, trainer, ready, gap, tick, previews)
         except Interrupted:
             if self._history:
-                learner.load_state_dict(TrainingState.read(self._folder.file(STATE)).learner)
-                self._keep_last(ready.network(learner.result, gap))
+                trainer.load_state_dict(TrainingState.read(self._folder.file(STATE)).trainer)
+                self._keep_last(ready.network(trainer.result, gap))
             raise
-        self._keep_last(ready.network(learner.result, gap))
+        self._keep_last(ready.network(trainer.result, gap))
 
     def _draw(self) -> None:
         title = f"{self._description.architecture} + GAP"
@@ -161,15 +161,15 @@ class _Training:
         self._folder.write(LAST, network_bytes(network, self._description, self._trained(self._history[-1])))
 
     def _epoch(
-        self, epoch: int, learner: Trainer, ready: Prepared, gap: GapNetwork, tick: Tick, previews: Previews
+        self, epoch: int, trainer: Trainer, ready: Prepared, gap: GapNetwork, tick: Tick, previews: Previews
     ) -> None:
-        """One epoch and its files. The state is written when all else that cannot be made again is."""
+        """Trains one epoch and writes its files. The state is written last of those that cannot be computed again."""
         began = time.perf_counter()
-        train_loss, train_accuracy = learner.train_epoch(epoch, ready.batches, tick)
-        scores = learner.evaluate(ready.batches, tick)
+        train_loss, train_accuracy = trainer.train_epoch(epoch, ready.batches, tick)
+        scores = trainer.evaluate(ready.batches, tick)
         row = EpochMetrics(
             epoch + 1,
-            learner.lr,
+            trainer.lr,
             train_loss,
             train_accuracy,
             scores.loss,
@@ -179,12 +179,12 @@ class _Training:
         )
         if all(row.rank > before.rank for before in self._history if before.best):
             row, self._best = dataclasses.replace(row, best=True), scores
-            network = ready.network(learner.result, gap)
+            network = ready.network(trainer.result, gap)
             self._folder.write(BEST, network_bytes(network, self._description, self._trained(row)))
-        previews.write(ready.network(learner.result, gap), epoch + 1)
+        previews.write(ready.network(trainer.result, gap), epoch + 1)
         self._history.append(row)
         assert self._best is not None
-        state = TrainingState(self._depends_on, tuple(self._history), self._best, learner.state_dict())
+        state = TrainingState(self._depends_on, tuple(self._history), self._best, trainer.state_dict())
         self._folder.write(STATE, state.to_bytes())
         self._folder.write(METRICS, metrics_csv(self._history))
         if time.perf_counter() - self._drawn > _BETWEEN_DRAWINGS:

@@ -1,4 +1,4 @@
-"""What the job leaves to choose: device, precision, batch size and learning rates."""
+"""Chooses what the job leaves open: device, precision, batch size and learning rates."""
 
 from __future__ import annotations
 

@@ -35,12 +35,12 @@ _OURS = (BEST, LAST, STATE, METRICS, CURVES, CAMS, ACTIVATIONS, RECORD)
 
 @dataclass(frozen=True)
 class TrainingState:
-    """Where a training stands after its last whole epoch. `best` are the scores of the best network so far."""
+    """State of a training after its last whole epoch. `best` are the scores of the best network so far."""
 
     fingerprint: Mapping[str, Any]
     history: tuple[EpochMetrics, ...]
     best: Scores
-    learner: dict[str, Any]
+    trainer: dict[str, Any]
 
     def to_bytes(self) -> bytes:
         content = {
@@ -48,7 +48,7 @@ class TrainingState:
             "history": [asdict(row) for row in self.history],
             "best_loss": self.best.loss,
             "best_confusion": torch.from_numpy(self.best.confusion),
-            "learner": self.learner,
+            "learner": self.trainer,
         }
         buffer = io.BytesIO()
         torch.save(content, buffer)
@@ -56,14 +56,14 @@ class TrainingState:
 
     @classmethod
     def read(cls, path: str) -> TrainingState:
-        """Raises `CamxError` for a file that `to_bytes` did not make."""
+        """Reads a state file. Raises `CamxError` for any file that `to_bytes` did not write."""
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)
             return cls(
                 fingerprint=json.loads(content["fingerprint"]),
                 history=tuple(map(EpochMetrics.from_dict, content["history"])),
                 best=Scores(content["best_loss"], np.asarray(content["best_confusion"])),
-                learner=content["learner"],
+                trainer=content["learner"],
             )
         except (RuntimeError, EOFError, ValueError, KeyError, TypeError, OSError, pickle.UnpicklingError) as error:
             raise CamxError(
@@ -72,7 +72,7 @@ class TrainingState:
 
 
 def earlier_state(folder: OutputFolder, *, resume: bool, overwrite: bool) -> TrainingState | None:
-    """What an earlier training has left in the folder, if it is to be continued.
+    """State of an earlier training in the folder; None unless `resume` asks for it.
 
     Raises `CamxError` for a folder that holds a run and may neither be continued nor replaced.
     """
@@ -94,7 +94,7 @@ def earlier_state(folder: OutputFolder, *, resume: bool, overwrite: bool) -> Tra
 
 
 def remove_earlier(folder: OutputFolder) -> None:
-    """Remove what an earlier training has left; files of others stay. The state goes last: it says whose they are."""
+    """Removes the files of an earlier training and no others. The state goes last: it proves that they are ours."""
     folder.remove_report()
     for name in sorted(_OURS, key=STATE.__eq__):
         if os.path.lexists(folder.file(name)):
