@@ -3,7 +3,7 @@
 python -m benchmarks.choices drawing     # overlays per second: threads against processes
 python -m benchmarks.choices lanes       # forwards: all cores on one batch against a batch and a core each
 python -m benchmarks.choices memory      # forwards: memory given back to the system against memory kept
-python -m benchmarks.choices channel     # pictures to and from workers: pipes against memory that both see
+python -m benchmarks.choices channel     # images to and from workers: pipes against memory that both see
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ print(sum(spent[:4]))
 
 
 def channel() -> None:
-    """Milliseconds of the processor, in both processes, for a picture of 500×375 to a worker and back."""
+    """Milliseconds of the processor, in both processes, for an image of 500×375 to a worker and back."""
     few, many = 100, 1100
 
     def spent(way: str, calls: int) -> float:

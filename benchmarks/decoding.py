@@ -39,7 +39,7 @@ def main(width: int, height: int) -> None:
 
 
 def photo(width: int, height: int, noise: float) -> bytes:
-    """A sample picture, enlarged, with the noise of a sensor; quality 90, 4:2:0."""
+    """A sample image, enlarged, with the noise of a sensor; quality 90, 4:2:0."""
     with Image.open(SAMPLE) as image:
         large = np.asarray(image.convert("RGB").resize((width, height), Image.Resampling.LANCZOS), np.float32)
     large = large + np.random.default_rng(0).normal(0, noise, (height, width, 1)).astype(np.float32)
@@ -49,7 +49,7 @@ def photo(width: int, height: int, noise: float) -> bytes:
 
 
 def timed(data: bytes, decoding: str, size: CanvasSize) -> tuple[Picture, float]:
-    """The picture as a worker, or a lane on the CPU, makes it, and the least milliseconds of a processor for it."""
+    """The image as a worker, or a lane on the CPU, makes it, and the least milliseconds of a processor for it."""
     best = float("inf")
     for _ in range(REPEATS):
         began = time.process_time()

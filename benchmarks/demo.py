@@ -1,7 +1,7 @@
 """Measures the demo model on freshly rendered scenes: `python benchmarks/demo.py`.
 
 top-1: the highest score is the class of the only object. pointing: the peak of the map of a class, enlarged onto
-the picture, lies within the exact mask of its object. within 4: at most 4 of 160 pixels beside it. two objects: the
+the image, lies within the exact mask of its object. within 4: at most 4 of 160 pixels beside it. two objects: the
 same for the map of each of the two classes. Prints one JSON object.
 """
 

@@ -29,7 +29,7 @@ def make(folder: Path, count: int, size: tuple[int, int] = (500, 375)) -> None:
 
 
 def _cut(sample: Image.Image, size: tuple[int, int], random: np.random.Generator) -> np.ndarray:
-    """A random part of a picture, as large as the proportions allow and enlarged to `size`: H×W×3 float."""
+    """A random part of an image, as large as the proportions allow and enlarged to `size`: H×W×3 float."""
     scale = random.uniform(0.6, 1.0) * min(sample.width / size[0], sample.height / size[1])
     width, height = size[0] * scale, size[1] * scale
     left, top = random.uniform(0, sample.width - width), random.uniform(0, sample.height - height)

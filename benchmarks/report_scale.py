@@ -53,7 +53,7 @@ ACTIONS = {
 
 
 def synthetic(folder: Path, images: int) -> None:
-    """Replace the journal of a run by one of so many rows; the pictures are those of the run."""
+    """Replace the journal of a run by one of so many rows; the images are those of the run."""
     rows = [json.loads(line) for line in (folder / "manifest.jsonl").read_text().splitlines()]
     chance = random.Random(0)
     with open(folder / "manifest.jsonl", "w") as file:

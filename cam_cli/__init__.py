@@ -1,4 +1,4 @@
-"""camx explains image classifiers: which part of a picture speaks for a class.
+"""camx explains image classifiers with class activation maps: the part of an image that supports a class.
 
 >>> from cam_cli import Explainer, load_model
 >>> explainer = Explainer(load_model("resnet50"))

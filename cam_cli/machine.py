@@ -6,14 +6,14 @@ import contextlib
 import ctypes
 import os
 
-#: Bytes for decoded pictures that a small machine grants as well.
+#: Bytes for decoded images that a small machine grants as well.
 _LEAST_FOR_PICTURES = 1 << 30
 #: Blocks, and free memory at the end of the heap, up to this size are kept by the process of a run.
 _KEPT = 1 << 30
 
 #: Environment of worker processes. Threads of a BLAS library would take the cores from the network. And glibc would
-#: give the memory of every picture back to the system and ask for it again, a quarter of the processor time of small
-#: pictures.
+#: give the memory of every image back to the system and ask for it again, a quarter of the processor time of small
+#: images.
 WORKER_ENVIRONMENT = {
     **dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
@@ -38,7 +38,7 @@ def total_memory() -> int:
 
 
 def picture_memory(processes: int = 1) -> int:
-    """Bytes that the decoded pictures of one of so many processes may take: an eighth of the memory for all of them,
+    """Bytes that the decoded images of one of so many processes may take: an eighth of the memory for all of them,
     but a gigabyte where that is less."""
     return max(_LEAST_FOR_PICTURES, total_memory() // 8) // processes
 

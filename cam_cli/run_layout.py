@@ -33,7 +33,7 @@ REPORT_PART: Final = re.compile(r"[0-9a-f]{12}-[a-z]+(-\d+)?\.js")
 PARTS: Final = "parts"
 INPUTS: Final = "inputs.jsonl"
 
-#: Folders of a run that hold pictures.
+#: Folders of a run that hold images.
 RESULT_FOLDERS: Final = frozenset({OVERLAYS, HEATMAPS, ARRAYS, SHEETS, "report", PARTS})
 #: What `audit`, `compare` and `evaluate` derive from the rows of a run: no longer true when the rows are others.
 AUDIT: Final = "audit"

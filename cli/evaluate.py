@@ -61,7 +61,7 @@ def evaluate(job: EvaluateJob) -> int:
 
 
 def _lines(found: Localisation) -> list[str]:
-    """The summary for people: each metric beside the baseline in the middle of the picture."""
+    """The summary for people: each metric beside the baseline in the middle of the image."""
     lines = [f"{found.images} images with truth ({found.truth_format})"]
     for one in found.sets:
         lines += _of_set(found, one)

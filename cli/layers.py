@@ -45,7 +45,7 @@ class LayersJob:
         from cam_cli.models.names import DEMO, is_name
         from cam_cli.models.own_code import OwnCode
 
-        # Layers do not depend on how pictures are normalised, which own code would have to say.
+        # Layers do not depend on how images are normalised, which own code would have to say.
         unknown: dict[str, Any] = {"mean": (0.5,), "std": (0.5,)} if OwnCode.parse(self.model) else {}
         return ModelSpec(
             self.model,

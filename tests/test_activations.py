@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from cam_cli import CamxError, load_model
 from cam_cli.features.layer import find_map_layer, maps_at
 from cam_cli.features.maps import LARGEST_MAP, feature_maps
-from cam_cli.features.options import Choice, ReadOptions
+from cam_cli.features.options import ChannelChoice, ReadOptions
 from cam_cli.features.reader import FeatureReader
 from cam_cli.features.sheet import draw_sheet
 from cam_cli.images.listing import Source
@@ -59,7 +59,7 @@ def pictures(folder: Path, network: Network) -> list[Picture]:
 
 def test_numbers_follow_the_slow_definition() -> None:
     maps = torch.tensor([[[[0.0, -1.0], [3.0, 2.0]], [[0.0, 0.0], [0.0, 0.0]], [[-4.0, -4.0], [-4.0, -4.0]]]])
-    (found,) = feature_maps(maps, "layer", Choice("energy", 2))
+    (found,) = feature_maps(maps, "layer", ChannelChoice("energy", 2))
     channels = found.channels
     assert channels.mean.tolist() == [1.0, 0.0, -4.0]
     assert channels.maximum.tolist() == [3.0, 0.0, -4.0]
@@ -74,7 +74,7 @@ def test_numbers_follow_the_slow_definition() -> None:
 
 def test_numbers_of_random_maps_one_position_at_a_time() -> None:
     maps = torch.randn(2, 5, 3, 4, generator=torch.Generator().manual_seed(1)).clamp_min(-0.3)
-    for found, picture in zip(feature_maps(maps, "layer", Choice("index", 99)), maps.tolist(), strict=True):
+    for found, picture in zip(feature_maps(maps, "layer", ChannelChoice("index", 99)), maps.tolist(), strict=True):
         for channel, rows in enumerate(picture):
             values = [value for row in rows for value in row]
             assert found.channels.mean[channel] == pytest.approx(sum(values) / 12, abs=1e-6)
@@ -86,14 +86,14 @@ def test_numbers_of_random_maps_one_position_at_a_time() -> None:
 
 
 def test_equal_energies_keep_the_order_of_the_channels() -> None:
-    (found,) = feature_maps(torch.ones(1, 40, 2, 2), "layer", Choice("energy", 40))
+    (found,) = feature_maps(torch.ones(1, 40, 2, 2), "layer", ChannelChoice("energy", 40))
     assert found.shown.tolist() == list(range(40))
 
 
 def test_maps_that_are_too_large_are_reduced_by_area() -> None:
     maps = torch.zeros(1, 1, 2 * LARGEST_MAP, 2 * LARGEST_MAP)
     maps[0, 0, 0, 0] = 8.0
-    (found,) = feature_maps(maps, "layer", Choice())
+    (found,) = feature_maps(maps, "layer", ChannelChoice())
     assert found.levels.shape == (1, LARGEST_MAP, LARGEST_MAP)
     assert found.levels[0, 0, 0] == 64
     assert found.peaks.tolist() == [8.0]
@@ -103,7 +103,7 @@ def test_zero_and_nan_maps_are_blank_and_concern_their_own_picture() -> None:
     maps = torch.ones(3, 2, 2, 2)
     maps[1] = 0
     maps[2, 0, 0, 0] = torch.nan
-    assert [(found.blank, found.finite) for found in feature_maps(maps, "layer", Choice())] == [
+    assert [(found.blank, found.finite) for found in feature_maps(maps, "layer", ChannelChoice())] == [
         (False, True),
         (True, True),
         (True, False),
@@ -157,7 +157,7 @@ def test_a_layer_that_cannot_be_shown_is_refused(resnet: Network, wanted: str, w
 def test_the_sheet_holds_the_picture_and_every_map_in_order() -> None:
     maps = torch.full((1, 5, 8, 8), -1.0)
     maps[0, 3] = 2.0
-    (found,) = feature_maps(maps, "stem", Choice("energy", 64))
+    (found,) = feature_maps(maps, "stem", ChannelChoice("energy", 64))
     picture = np.full((32, 32, 3), (10, 200, 30), np.uint8)
     sheet = np.asarray(draw_sheet(found, picture))
     # 8 by 8 positions are drawn 14 times as large: tiles of 112, 4 apart, 3 in a row, captions of 15 below.
@@ -171,7 +171,7 @@ def test_the_sheet_holds_the_picture_and_every_map_in_order() -> None:
 
 
 def test_a_grey_picture_and_a_tall_map_fit() -> None:
-    (found,) = feature_maps(torch.rand(1, 3, 40, 10), "stem", Choice())
+    (found,) = feature_maps(torch.rand(1, 3, 40, 10), "stem", ChannelChoice())
     with_picture = draw_sheet(found, np.zeros((80, 20, 1), np.uint8))
     assert with_picture.size[0] > draw_sheet(found).size[0] or with_picture.size[1] > draw_sheet(found).size[1]
 

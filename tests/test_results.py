@@ -11,7 +11,7 @@ import pytest
 
 from cam_cli.cams.engine.options import ExplainOptions
 from cam_cli.cams.engine.targets import Target
-from cam_cli.features.options import Choice
+from cam_cli.features.options import ChannelChoice
 from cam_cli.images.geometry import Preprocessing
 from cam_cli.images.shard import Shard
 from cam_cli.models.classes import ClassNames
@@ -104,5 +104,5 @@ def test_the_fingerprint_of_a_training_has_what_its_result_depends_on(option: Op
 
 
 def test_what_is_drawn_of_feature_maps_is_in_their_fingerprint() -> None:
-    assert results(Choice("index", 3)) == {"sort": "index", "max_channels": 3}
+    assert results(ChannelChoice("index", 3)) == {"sort": "index", "max_channels": 3}
     assert set(results(Rendering())) == {"save", "size", "colormap", "alpha", "format"}

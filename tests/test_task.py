@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cam_cli.cams.engine.explainer import ExplainOptions
-from cam_cli.features.options import Choice
+from cam_cli.features.options import ChannelChoice
 from cam_cli.features.reader import ReadOptions
 from cam_cli.models.catalog import ModelSpec
 from cam_cli.pipeline import ActivationsJob, ExplainJob
@@ -30,7 +30,7 @@ def task(request: pytest.FixtureRequest, images: Path) -> AnyTask:
     if kind is ExplainJob:
         return task_of(ExplainJob(sources=(str(images),), explain=ExplainOptions(top_k=2, device="cpu"), **COMMON))
     return task_of(
-        ActivationsJob(sources=(str(images),), read=ReadOptions("conv1", Choice("index", 4), "cpu"), **COMMON)
+        ActivationsJob(sources=(str(images),), read=ReadOptions("conv1", ChannelChoice("index", 4), "cpu"), **COMMON)
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cam_cli.features.options import Choice, ReadOptions
+from cam_cli.features.options import ChannelChoice, ReadOptions
 from cam_cli.features.reader import FeatureReader
 from cam_cli.features.sheet import draw_sheet
 from cam_cli.images.picture import Picture, load
@@ -69,7 +69,7 @@ def test_feature_maps_of_a_frozen_convolution_are_drawn_once(job: TrainJob) -> N
     train(replace(job, log_activations=1, epochs=3), observer)
     assert list(sheets(job.output)) == ["epoch-001/blue/00.png.png"]
     assert "drawn once" in observer.warnings[0]
-    reader = FeatureReader(load_model(job.output), ReadOptions(choice=Choice("index"), device="cpu"))
+    reader = FeatureReader(load_model(job.output), ReadOptions(choice=ChannelChoice("index"), device="cpu"))
     picture = load(find_dataset(job.data, 0.2, 0).val[0].source, reader.network.preprocessing)
     assert isinstance(picture, Picture)
     (reading,) = reader.read([picture])

@@ -1,4 +1,4 @@
-"""Make the picture of docs/methods.md, every method on one sample.
+"""Writes the figure of docs/methods.md: every method on one sample image.
 
 `python tools/method_picture.py docs/methods.jpg`
 """
@@ -28,7 +28,7 @@ def tile(explanation: Explanation, one: ClassMap) -> Image.Image:
 
 
 def tiles(network: Network) -> list[tuple[str, Image.Image]]:
-    """The picture, the map of every method, and one of evidence for and against."""
+    """The image, the map of every method, and one of evidence for and against."""
     image = Image.open(SAMPLE)
     target = (Target("class", name=CLASS),)
     names = tuple(name for name, method in METHODS.items() if method.works != "ViT")

@@ -1,7 +1,7 @@
 """Draw scenes with a bias planted in them, for the example of `docs/audit.md`.
 
 `python -m tools.planted_bias FOLDER` writes two sets to train on and one to test with. In FOLDER/biased 19 of
-20 cats and 1 of 20 dogs have a mark in a corner, and no picture is dark. In FOLDER/mended half of each have the mark,
+20 cats and 1 of 20 dogs have a mark in a corner, and no image is dark. In FOLDER/mended half of each have the mark,
 and half are dark.
 FOLDER/test has as many of each kind, and FOLDER/labels.csv says which: image,label,mark,light. FOLDER/trunk.safetensors
 and FOLDER/train.toml make `camx train-gap` fit a head to the features of the demo network.
@@ -27,7 +27,7 @@ FIRST_SEED, FIRST_TEST_SEED, SIDE = 5_000_000, 5_500_000, 160
 CLASSES = ("cat", "dog")
 #: Share of the cats with the mark in the biased set, and of the dogs without.
 MARKED = 0.95
-#: Brightness of the dark pictures.
+#: Brightness of the dark images.
 DARK = 0.6
 _CELL = 8
 
@@ -47,7 +47,7 @@ output_stride = 8
 
 
 def marked(picture: Image.Image) -> Image.Image:
-    """The picture with a chequered mark in its lower right corner, of 64×32 pixels."""
+    """The image with a chequered mark in its lower right corner, of 64×32 pixels."""
     copy = picture.copy()
     draw = ImageDraw.Draw(copy)
     for column, row in product(range(8), range(4)):

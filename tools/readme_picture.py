@@ -1,4 +1,4 @@
-"""Make the picture of the README from `sample_images/`: `python tools/readme_picture.py docs/overlays.jpg`."""
+"""Writes the figure of the README from `sample_images/`: `python tools/readme_picture.py docs/overlays.jpg`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WIDTH, HEIGHT, GAP, TEXT = 256, 192, 6, 24
 
 
 def tiles(explanation: Explanation) -> list[tuple[str, Image.Image]]:
-    """The picture, and its map for each of its two best classes."""
+    """The image, and its map for each of its two best classes."""
     picture = explanation.picture
     canvas = Image.fromarray(picture.canvas)
     shown = [(Path(picture.source.key).name, canvas)]

@@ -1,4 +1,4 @@
-"""Make the picture of the report from `sample_images/`: `python tools/report_picture.py docs/report.jpg`.
+"""Writes the screenshot of the report from `sample_images/`: `python tools/report_picture.py docs/report.jpg`.
 
 Needs playwright and a Chromium (`CHROMIUM=/usr/bin/chromium`).
 """

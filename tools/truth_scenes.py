@@ -1,4 +1,4 @@
-"""Draw scenes of one or two objects whose exact masks are known: pictures, and their truth as COCO.
+"""Draw scenes of one or two objects whose exact masks are known: images, and their truth as COCO.
 
 `python tools/truth_scenes.py scenes --count 100` writes `scenes/pictures/*.png` and `scenes/truth.json`.
 """

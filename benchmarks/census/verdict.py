@@ -117,9 +117,9 @@ def photo(preprocessing: Preprocessing, path: Path = PHOTO) -> Tensor:
 
 
 def _placed(built: Built, traced: Trace) -> str:
-    """`yes` if the features change where the picture does: rows, columns and prefix tokens are where they should be.
+    """`yes` if the features change where the image does: rows, columns and prefix tokens are where they should be.
 
-    The quarters of the picture get noise one at a time. Of all ways to pair them with the quarters of the map, the one
+    The quarters of the image get noise one at a time. Of all ways to pair them with the quarters of the map, the one
     that explains the changes best must be the straight one. `even`: all pairings do so alike, as in transformers whose
     attention spreads everything while its weights are random. Mostly one quarter already tells.
     """
@@ -133,7 +133,7 @@ def _placed(built: Built, traced: Trace) -> str:
 
 
 def _moved(built: Built, traced: Trace, quarter: int) -> Tensor:
-    """Change of the features in each quarter (left to right, top to bottom) if one of the picture gets noise."""
+    """Change of the features in each quarter (left to right, top to bottom) if one of the image gets noise."""
     noise = torch.randn(built.picture.shape, generator=torch.Generator().manual_seed(quarter))
     changed = built.picture.clone()
     part = _quarters(changed)[quarter]

@@ -10,7 +10,7 @@ import numpy as np
 from ..maps.sketch import decode
 from ..outputs.rows import Sketch
 
-#: The share of the picture that counts as hot.
+#: The share of the image that counts as hot.
 HOT = 0.2
 #: What the IoU of two hot parts would be if they lay anywhere: 0.04 / 0.36.
 CHANCE = HOT * HOT / (2 * HOT - HOT * HOT)
@@ -20,7 +20,7 @@ _CHUNK = 4096
 @dataclass(frozen=True)
 class Likeness:
     """By image: cosine of the two maps in [0, 1]; iou of their hottest fifths; shift of their peaks, in sides of the
-    picture. NaN where one of the maps is missing or blank. shuffled: the mean IoU with the map of another picture,
+    image. NaN where one of the maps is missing or blank. shuffled: the mean IoU with the map of another image,
     which is what a habit of looking at the middle gives by itself; NaN for fewer than two maps."""
 
     cosine: np.ndarray
@@ -75,7 +75,7 @@ def _hot(maps: np.ndarray) -> np.ndarray:
 
 
 def _peak(maps: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """The place of the largest cell, the middle of several: two rows, down and across, in sides of the picture."""
+    """The place of the largest cell, the middle of several: two rows, down and across, in sides of the image."""
     best = maps == maps.max(1, keepdims=True)
     rows, columns = np.divmod(np.arange(maps.shape[1]), shape[1])
     weights = best / best.sum(1, keepdims=True)

@@ -9,7 +9,7 @@ from .dataset import write_dataset
 
 
 def main() -> None:
-    """Parse the command line and write the pictures."""
+    """Parse the command line and write the images."""
     parser = argparse.ArgumentParser(prog="python -m cam_cli.demo", description=__doc__)
     parser.add_argument("out", type=Path, help="folder to write train/ and val/ into")
     parser.add_argument("--per-class", type=int, default=300, help="pictures of every class (default 300)")

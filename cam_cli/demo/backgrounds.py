@@ -1,4 +1,4 @@
-"""Places a picture is set in; drawn without regard to what will stand there."""
+"""Places an image is set in; drawn without regard to what will stand there."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .texture import noise
 
 @dataclass(frozen=True)
 class Backdrop:
-    """``picture`` H×W×3 (0..255) and the row of the ``horizon``, where the ground begins."""
+    """``image`` H×W×3 (0..255) and the row of the ``horizon``, where the ground begins."""
 
     picture: Field
     horizon: float
@@ -38,7 +38,7 @@ def _fade(size: tuple[int, int], top: Colour, bottom: Colour) -> Field:
 
 
 def _tinted(picture: Field, pattern: Field, colour: Colour, share: float) -> Field:
-    """``picture`` blended towards ``colour`` where ``pattern`` (H×W, 0..1) is high."""
+    """``image`` blended towards ``colour`` where ``pattern`` (H×W, 0..1) is high."""
     weight = (np.clip(pattern, 0, 1) * share)[..., None]
     blended: Field = picture + (np.asarray(colour, np.float32) - picture) * weight
     return blended

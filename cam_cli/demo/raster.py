@@ -1,4 +1,4 @@
-"""Turns the parts of a drawing into an anti-aliased, lit picture with alpha."""
+"""Turns the parts of a drawing into an anti-aliased, lit image with alpha."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Light:
 
 @dataclass(frozen=True)
 class Coat:
-    """Pattern of the marked parts: an 'L' picture at drawing resolution (255 = full ``colour``)."""
+    """Pattern of the marked parts: an 'L' image at drawing resolution (255 = full ``colour``)."""
 
     field: Image.Image
     colour: Colour
@@ -37,9 +37,9 @@ class Coat:
 
 @dataclass(frozen=True)
 class Sprite:
-    """A drawn thing on the picture's grid: ``rgb`` h×w×3 (0..255, times alpha) and ``alpha`` h×w (0..1).
+    """A drawn thing on the image's grid: ``rgb`` h×w×3 (0..255, times alpha) and ``alpha`` h×w (0..1).
 
-    ``left, top`` is the picture pixel of its first row and column (may be negative).
+    ``left, top`` is the image pixel of its first row and column (may be negative).
     """
 
     rgb: Field
@@ -63,7 +63,7 @@ def canvas_box(parts: Sequence[Part]) -> tuple[int, int, int, int]:
 
 
 def levels(picture: Image.Image) -> Field:
-    """An 'L' picture as h×w in 0..1."""
+    """An 'L' image as h×w in 0..1."""
     return np.asarray(picture, dtype=np.float32) * np.float32(1 / 255)
 
 
@@ -78,7 +78,7 @@ def slope(mask: Image.Image, radius: float, light: Light) -> Field:
 
 
 def lit(colour: Colour, facing: Field, strength: float) -> Image.Image:
-    """RGB picture of ``colour`` brightened warmly where ``facing`` > 0 and darkened coolly elsewhere."""
+    """RGB image of ``colour`` brightened warmly where ``facing`` > 0 and darkened coolly elsewhere."""
     facing = facing[..., None] * np.float32(strength)
     gain = 1 + np.maximum(facing, 0) * _GLOW + np.minimum(facing, 0) * _GLOOM
     return Image.fromarray(np.minimum(gain * np.asarray(colour, dtype=np.float32), 255).astype(np.uint8))
@@ -86,7 +86,7 @@ def lit(colour: Colour, facing: Field, strength: float) -> Image.Image:
 
 @lru_cache(maxsize=64)
 def _share(level: float) -> list[int]:
-    """Look-up table that scales an 'L' picture by ``level``."""
+    """Look-up table that scales an 'L' image by ``level``."""
     return [int(v * level) for v in range(256)]
 
 
@@ -141,7 +141,7 @@ def _rgb(colour: Colour) -> tuple[int, int, int]:
 
 
 def rasterise(parts: Sequence[Part], light: Light, coat: Coat | None = None, grain: Field | None = None) -> Sprite:
-    """Paint ``parts`` (outlines in picture pixels); ``grain`` h×w multiplies the colours (around 1)."""
+    """Paint ``parts`` (outlines in image pixels); ``grain`` h×w multiplies the colours (around 1)."""
     left, top, width, height = canvas_box(parts)
     sheet = _Sheet((width * OVERSAMPLE, height * OVERSAMPLE), parts[0].fill, light, coat)
     for part in parts:

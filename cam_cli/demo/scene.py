@@ -1,4 +1,4 @@
-"""Composes a picture: backdrop, clutter, objects with exact masks, covers, toning."""
+"""Composes an image: backdrop, clutter, objects with exact masks, covers, toning."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class DrawnObject:
 
 @dataclass(frozen=True)
 class Scene:
-    """A rendered picture (RGB) and the objects in it."""
+    """A rendered image (RGB) and the objects in it."""
 
     image: Image.Image
     objects: tuple[DrawnObject, ...]
@@ -47,7 +47,7 @@ def _posed(stage: Stage, name: str, crowd: int) -> tuple[list[Part], Colour]:
 
 
 def _spot(stage: Stage, parts: Sequence[Part], name: str, slot: tuple[float, float]) -> list[Part]:
-    """Parts moved to a random place inside the picture, its base's x within ``slot`` (0..1)."""
+    """Parts moved to a random place inside the image, its base's x within ``slot`` (0..1)."""
     rng, (width, height) = stage.rng, stage.size
     x0, y0, x1, _ = extent(parts)
     low, high = max(slot[0] * width, 2 - x0), min(slot[1] * width, width - 2 - x1)
@@ -95,9 +95,9 @@ def _place(stage: Stage, names: Sequence[str]) -> list[Placed]:
 
 
 def render(seed: int, size: tuple[int, int] = (160, 160), classes: Sequence[str] | None = None) -> Scene:
-    """The picture of ``seed``: ``size`` is (width, height) in pixels, ``classes`` one or two class names.
+    """The image of ``seed``: ``size`` is (width, height) in pixels, ``classes`` one or two class names.
 
-    Without ``classes`` one class is drawn from the seed. Equal arguments give equal pictures.
+    Without ``classes`` one class is drawn from the seed. Equal arguments give equal images.
     """
     rng = np.random.default_rng(seed)
     names = tuple(classes) if classes is not None else (CLASSES[int(rng.integers(len(CLASSES)))],)

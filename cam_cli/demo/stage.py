@@ -1,4 +1,4 @@
-"""The picture under construction and the placing of drawings on it."""
+"""The image under construction and the placing of drawings on it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Mask = NDArray[np.bool_]
 
 @dataclass
 class Stage:
-    """The picture under construction: ``picture`` H×W×3 in 0..255, ``size`` as (width, height)."""
+    """The image under construction: ``image`` H×W×3 in 0..255, ``size`` as (width, height)."""
 
     rng: np.random.Generator
     size: tuple[int, int]
@@ -27,12 +27,12 @@ class Stage:
     light: Light
 
     def shade(self, parts: Sequence[Part], grounded: bool, depth: float) -> None:
-        """Darken the picture by the shadow of ``parts``; ``depth`` is its strength, 0..1."""
+        """Darken the image by the shadow of ``parts``; ``depth`` is its strength, 0..1."""
         shadow = cast_shadow(parts, self.size, self.light, grounded)
         self.picture *= 1 - (depth * shadow)[..., None] * np.array([0.95, 0.9, 0.8], np.float32)
 
     def paste(self, sprite: Sprite) -> Field:
-        """Lays the sprite over the picture; returns its alpha on the whole picture, H×W."""
+        """Lays the sprite over the image; returns its alpha on the whole image, H×W."""
         alpha = np.zeros((self.size[1], self.size[0]), dtype=np.float32)
         height, width = sprite.alpha.shape
         x0, y0 = max(sprite.left, 0), max(sprite.top, 0)
@@ -49,7 +49,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Placed:
-    """An object on the picture: the ``area`` of its whole shape in pixels, and its ``visible`` alpha, H×W."""
+    """An object on the image: the ``area`` of its whole shape in pixels, and its ``visible`` alpha, H×W."""
 
     area: float
     visible: Field
@@ -78,7 +78,7 @@ def shifted(parts: Sequence[Part], x: float, y: float) -> list[Part]:
 
 
 def dressed(stage: Stage, parts: list[Part], colour: Colour) -> Sprite:
-    """Paint ``parts`` (in picture pixels) with a random coat pattern in ``colour`` and fine grain."""
+    """Paint ``parts`` (in image pixels) with a random coat pattern in ``colour`` and fine grain."""
     _, _, width, height = canvas_box(parts)
     coat = draw_coat(stage.rng, parts, colour)
     grain = 1 + 0.035 * noise(stage.rng, (height, width), max(6.0, height / 8), octaves=2)

@@ -66,7 +66,7 @@ _PATTERNS = (_stripes, _spots, _patches, _gradient, _speckle)
 
 
 def draw_coat(rng: np.random.Generator, parts: list[Part], colour: Colour) -> Coat | None:
-    """A random coat pattern over the box of ``parts`` (in picture pixels); None for a plain coat."""
+    """A random coat pattern over the box of ``parts`` (in image pixels); None for a plain coat."""
     kind = int(rng.integers(0, len(_PATTERNS) + 2))
     if kind >= len(_PATTERNS):
         return None

@@ -1,4 +1,4 @@
-"""Film-like finish of a picture: exposure, tint, soft contrast, vignette, grain."""
+"""Film-like finish of an image: exposure, tint, soft contrast, vignette, grain."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .raster import Field
 
 
 def finish(rng: np.random.Generator, picture: Field) -> Image.Image:
-    """RGB picture from ``picture`` (H×W×3, about 0..255)."""
+    """RGB image from ``image`` (H×W×3, about 0..255)."""
     height, width = picture.shape[:2]
     y, x = (
         np.linspace(-1, 1, height, dtype=np.float32)[:, None],

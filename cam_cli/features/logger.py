@@ -19,7 +19,7 @@ from ..models.hooks import hooked
 from ..models.layouts import Path, tensors_in
 from .layer import as_map, find_map_layer, maps_at, no_map, prefix_counts, watched
 from .maps import feature_maps
-from .options import Choice
+from .options import ChannelChoice
 from .sheet import draw_sheet
 from .sinks import Sink, as_sink
 
@@ -37,14 +37,14 @@ class FeatureLogger:
     ...     for images, labels in loader:
     ...         loss(model(images), labels).backward()
 
-    As a callback it runs the same pictures after every `every`-th epoch, in evaluation mode and without gradients:
+    As a callback it runs the same images after every `every`-th epoch, in evaluation mode and without gradients:
 
     >>> logger = FeatureLogger(model, to=WandbSink())
     >>> logger.log(images, step=epoch)
 
-    layer: `auto` (the first convolution that runs) or the name of a module. images: how many pictures of a batch.
-    sort, max_channels: which channels, as in `Choice`; `index` keeps a channel in its place from step to step.
-    mean, std: how the pictures were normalised, one number per channel; without them the tile of the picture
+    layer: `auto` (the first convolution that runs) or the name of a module. images: number of images of a batch that are drawn.
+    sort, max_channels: which channels, as in `ChannelChoice`; `index` keeps a channel in its place from step to step.
+    mean, std: how the images were normalised, one number per channel; without them the tile of the input
     goes from its lowest value (black) to its highest (white).
     Hooks are on the network only while the context is open, and gone when it is left in whatever way.
     Raises `CamxError` for a layer that does not exist, does not run, or gives no map.
@@ -68,7 +68,7 @@ class FeatureLogger:
         if (mean is None) != (std is None):
             raise CamxError("FeatureLogger takes mean and std together, or neither.")
         self.model, self.layer, self.every, self.images = model, layer, every, images
-        self.sink, self.choice = as_sink(to), Choice(sort, max_channels)
+        self.sink, self.choice = as_sink(to), ChannelChoice(sort, max_channels)
         self._modules = {**watched(model, layer), _ROOT: model}
         self._normalisation = (tuple(mean), tuple(std)) if mean is not None and std is not None else None
         self._step = 0
@@ -92,7 +92,7 @@ class FeatureLogger:
             hooks.__exit__(None, None, None)
 
     def log(self, images: Tensor, step: int) -> None:
-        """Write the sheets of normalised pictures B×C×H×W, if `step` is a multiple of `every`.
+        """Write the sheets of normalised images B×C×H×W, if `step` is a multiple of `every`.
 
         The network's mode, gradients and statistics are as before.
         """
@@ -146,7 +146,7 @@ class FeatureLogger:
         self.sink.write([draw_sheet(one, self._shown(x)) for one, x in zip(read, pictures, strict=False)], step)
 
     def _shown(self, picture: Tensor) -> np.ndarray | None:
-        """A normalised picture C×H×W as uint8 H×W×C; None where it has neither one nor three channels."""
+        """A normalised image C×H×W as uint8 H×W×C; None where it has neither one nor three channels."""
         values = picture.detach().float().cpu()
         if values.shape[0] not in (1, 3):
             return None

@@ -1,4 +1,4 @@
-"""The feature maps of one picture at one layer: numbers per channel, and those maps that are shown.
+"""The feature maps of one image at one layer: numbers per channel, and those maps that are shown.
 
 Imported without torch by the workers that draw.
 """
@@ -16,7 +16,7 @@ from ..images.picture import Picture
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .options import Choice
+    from .options import ChannelChoice
 
 #: Long side in pixels to which larger maps are reduced (by area) before they are drawn.
 LARGEST_MAP = 128
@@ -26,7 +26,7 @@ LEVELS = 255
 
 @dataclass(frozen=True)
 class Channels:
-    """Numbers of all C channels over the positions of one picture's maps, float64 arrays of length C.
+    """Numbers of all C channels over the positions of one image's maps, float64 arrays of length C.
 
     energy: mean of the squares. dead: share of positions in [0, 1] whose value is zero or below: behind a
     ReLU those that it has set to zero, before one those that it would. 1 is a channel that is never positive.
@@ -65,15 +65,15 @@ class FeatureMaps:
 
 @dataclass(frozen=True)
 class Reading:
-    """One picture and its maps; `maps` is None where there are none, and `problem` says why."""
+    """One image and its maps; `maps` is None where there are none, and `problem` says why."""
 
     picture: Picture
     maps: FeatureMaps | None = None
     problem: str = ""
 
 
-def feature_maps(maps: Tensor, layer: str, choice: Choice) -> list[FeatureMaps]:
-    """One `FeatureMaps` per picture from maps B×C×h×w of any sign and scale."""
+def feature_maps(maps: Tensor, layer: str, choice: ChannelChoice) -> list[FeatureMaps]:
+    """One `FeatureMaps` per image from maps B×C×h×w of any sign and scale."""
     height, width = maps.shape[2:]
     maps = maps.float()
     energy = maps.square().mean((2, 3))
@@ -105,8 +105,8 @@ def feature_maps(maps: Tensor, layer: str, choice: Choice) -> list[FeatureMaps]:
     ]
 
 
-def _chosen(energy: Tensor, choice: Choice) -> Tensor:
-    """The shown channels of each picture, B×K, from energies B×C."""
+def _chosen(energy: Tensor, choice: ChannelChoice) -> Tensor:
+    """The shown channels of each image, B×K, from energies B×C."""
     if choice.sort == "energy":
         order = energy.nan_to_num().sort(dim=1, descending=True, stable=True).indices
     else:

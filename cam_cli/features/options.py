@@ -12,7 +12,7 @@ SORTS = ("energy", "index")
 
 
 @dataclass(frozen=True)
-class Choice:
+class ChannelChoice:
     """Channels that are shown, and their order. energy: highest mean square first, ties by index.
 
     `max_channels` counts from 1. Raises `CamxError` for values that do not exist.
@@ -49,7 +49,7 @@ class ReadOptions:
             results=True,
         ),
     ] = "auto"
-    choice: Choice = Choice()
+    choice: ChannelChoice = ChannelChoice()
     device: Annotated[str, DEVICE] = "auto"
     precision: Annotated[str, PRECISION] = "auto"
 

@@ -41,7 +41,7 @@ class FeatureReader:
         return other
 
     def read(self, images: Sequence[Decodable]) -> list[Reading]:
-        """The maps of prepared pictures and JPEG files, as one batch or in smaller ones where the memory does not
+        """The maps of prepared images and JPEG files, as one batch or in smaller ones where the memory does not
         hold it."""
         return self._runner.in_batches(images, self._batch, lambda one, why: Reading(one, problem=why))
 

@@ -1,4 +1,4 @@
-"""The sheet of one picture: the picture itself, then its feature maps side by side, each with number and peak.
+"""The sheet of one image: the image itself, then its feature maps side by side, each with number and peak.
 
 The colour of a position is its value divided by the largest magnitude in its own map: black at 0, through red and
 yellow to white at +peak, through blue to white at −peak. So two maps may be compared in form but not in brightness;

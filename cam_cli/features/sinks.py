@@ -16,13 +16,13 @@ from ..outputs.folder import explained_errors
 
 
 class Sink(Protocol):
-    """Takes the sheets of one step: one RGB image per picture, in the order of the batch."""
+    """Takes the sheets of one step: one RGB sheet per image, in the order of the batch."""
 
     def write(self, sheets: Sequence[Image.Image], step: int) -> None: ...
 
 
 class FolderSink:
-    """PNG files `PATH/step-000100/0.png`, one per picture; the folders are made when they are needed.
+    """PNG files `PATH/step-000100/0.png`, one per image; the folders are made when they are needed.
 
     `prefix` is the word before the number. Raises `CamxError` when the disk is full or the folder not writable.
     """

@@ -56,7 +56,7 @@ def parts(heat: np.ndarray, threshold: float, *, most: int | None = None) -> lis
     """The connected parts of `heat` h×w > `threshold` (0 or more), that with the most pixels first; at most `most`.
 
     Values are interpolated linearly between pixel centres, and constant from the outer centres to the edge of the
-    picture. Pixels that touch at a corner are connected, as in `components`.
+    image. Pixels that touch at a corner are connected, as in `components`.
     """
     if not heat.size or not (heat > threshold).any():
         return []
@@ -96,7 +96,7 @@ def _signed_area(points: np.ndarray) -> float:
 
 
 def _positions(pixels: int) -> np.ndarray:
-    """Where the columns (or rows) of the field with its twofold edge lie in the picture."""
+    """Where the columns (or rows) of the field with its twofold edge lie in the image."""
     inner = np.arange(pixels) + 0.5
     return np.concatenate([[0.0, 0.0], inner, [pixels, pixels]])
 
@@ -139,7 +139,7 @@ def _corners(sides: np.ndarray, field: np.ndarray, nodes: np.ndarray, threshold:
     row, column = node // width, node % width
     other_row, other_column = row + vertical, column + 1 - vertical
     here, there = field[row, column], field[other_row, other_column]
-    # Beyond the edge of the picture the field is −∞: the crossing lies at the edge, where both nodes are.
+    # Beyond the edge of the image the field is −∞: the crossing lies at the edge, where both nodes are.
     with np.errstate(invalid="ignore"):
         share = np.where(np.isfinite(here) & np.isfinite(there), (threshold - here) / (there - here), 0.0)
     xs, ys = _positions(width - 4), _positions(height - 4)
@@ -147,7 +147,7 @@ def _corners(sides: np.ndarray, field: np.ndarray, nodes: np.ndarray, threshold:
     y = ys[row] + share * (ys[other_row] - ys[row])
     points = np.stack([x, y], axis=1)
     part = max(int(nodes[row[0], column[0]]), int(nodes[other_row[0], other_column[0]]))
-    # At the corners of the picture several crossings share a place.
+    # At the corners of the image several crossings share a place.
     distinct = (points != np.roll(points, 1, axis=0)).any(1)
     return points[distinct] if distinct.any() else points, part
 

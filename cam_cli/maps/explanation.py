@@ -38,7 +38,7 @@ class ClassMap:
     energies: of several layers, the root mean square of each one's own map. two_sided: negative values speak
     against the class, and are shown. fine: it lies on the pixels of the input, not on a grid. concept: its number
     from 1, and in `concept_classes` the best classes for it, where the map is of a concept instead of a class.
-    overlay: uint8 H×W×3, the map over its picture, where the device has drawn it.
+    overlay: uint8 H×W×3, the map over its image, where the device has drawn it.
     """
 
     method: str

@@ -36,9 +36,9 @@ def normalised(values: np.ndarray, *, two_sided: bool = False, fine: bool = Fals
 
 
 def placed(heat: np.ndarray, frame: Frame, width: int, height: int) -> np.ndarray:
-    """A heatmap h×w in [0, 1] (or [−1, 1]) enlarged onto a picture of `width`×`height`, where it belongs: float32.
+    """A heatmap h×w in [0, 1] (or [−1, 1]) enlarged onto an image of `width`×`height`, where it belongs: float32.
 
-    `frame` is the part of the picture (in its pixels) that the map covers; outside it the result is 0.
+    `frame` is the part of the image (in its pixels) that the map covers; outside it the result is 0.
     Cubic interpolation (Keys 1981, a = −1/2) between the centres of the grid cells.
     """
     rows = interpolation(heat.shape[0], frame.top, frame.bottom, height)

@@ -17,7 +17,7 @@ BORDER = 0.1
 
 
 def on_raster(heat: np.ndarray, frame: Frame, width: int, height: int) -> np.ndarray:
-    """A normalised heatmap h×w over the whole upright picture of `width`×`height`, on the raster of all measures.
+    """A normalised heatmap h×w over the whole upright image of `width`×`height`, on the raster of all measures.
 
     float32 in [0, 1], long side at most 256; what lies outside the frame is 0.
     """
@@ -27,11 +27,11 @@ def on_raster(heat: np.ndarray, frame: Frame, width: int, height: int) -> np.nda
 
 @dataclass(frozen=True)
 class Measures:
-    """A heatmap in numbers, over the whole upright picture (what the network did not see counts as 0).
+    """A heatmap in numbers, over the whole upright image (what lies outside the frame counts as 0).
 
-    area: share of the picture at or above half the peak. center_x, center_y: centre of mass in [0, 1] of the
+    area: share of the image at or above half the peak. center_x, center_y: centre of mass in [0, 1] of the
     width and height. border: share of the mass in the outer 10 % on each side. entropy: of the mass over the
-    picture, divided by that of an even spread: 0 for one point, 1 for no preference at all. box: left, top, right
+    image, divided by that of an even spread: 0 for one point, 1 for no preference at all. box: left, top, right
     and bottom, in [0, 1] of the width and height, of what is at or above half the peak.
     """
 

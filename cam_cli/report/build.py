@@ -38,7 +38,7 @@ def build_report(
     """Writes the report of the run in `path`, finished or not, and returns its file.
 
     `keys` are the images it shows; without them all of the journal, in input order. Up to 200 images are one file that
-    holds everything; more of them a page with data files and pictures beside it. The page is written last: whoever
+    holds everything; more of them a page with data files and images beside it. The page is written last: whoever
     looks sees the old report or the new one. `warned` is called for everything that is left out because it is damaged.
     Raises `CamxError` for a folder that holds no run or cannot be written.
     """
@@ -110,7 +110,7 @@ def _put_groups(images: Images, parts: Chunks, warned: Callable[[str], None]) ->
 
 
 def _pictures(run: RunFolder, rows: Iterable[ImageRow]) -> dict[str, str]:
-    """The pictures of the rows as `data:` addresses."""
+    """The images of the rows as `data:` addresses."""
     names: dict[str, list[str]] = {}
     for row in rows:
         name, kind = picture_of(row)

@@ -13,7 +13,7 @@ import numpy as np
 from ..maps.sketch import decode
 from ..outputs.rows import ImageRow, MapRow
 
-#: Cells of a mean map, along both sides: positions relative to the picture, whatever its shape.
+#: Cells of a mean map, along both sides: positions relative to the image, whatever its shape.
 CELLS = 24
 ALL, RIGHT, WRONG = range(3)
 

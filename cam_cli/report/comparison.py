@@ -47,7 +47,7 @@ STYLES = ("base", "header", "gallery", "table", "classes", "groups", "distributi
 def build_comparison(folder: str, path_a: str, path_b: str, found: Comparison, options: CompareOptions) -> str:
     """Writes the page of a comparison into `folder`, and returns its file.
 
-    Up to 200 pairs are one file that holds everything; more of them a page with data files beside it, whose pictures
+    Up to 200 pairs are one file that holds everything; more of them a page with data files beside it, whose images
     stay in the run folders. Raises `CamxError` if it cannot be written.
     """
     runs = RunFolder.read(path_a), RunFolder.read(path_b)
@@ -104,7 +104,7 @@ def _points(number: Number | None) -> str:
 
 @dataclass(frozen=True)
 class _Pairs:
-    """Pairs as data of the page; beside: pictures are linked, not embedded."""
+    """Pairs as data of the page; beside: images are linked, not embedded."""
 
     runs: tuple[RunFolder, RunFolder]
     found: Comparison
@@ -159,7 +159,7 @@ class _Pairs:
         }
 
     def details(self, order: np.ndarray) -> Iterator[list[dict[str, Any]]]:
-        """The pictures and maps of the pairs, in parts."""
+        """The images and maps of the pairs, in parts."""
         found, method = self.found, common_method(self.runs)
         for start in range(0, len(order), GROUP):
             places = order[start : start + GROUP].tolist()
@@ -182,7 +182,7 @@ class _Pairs:
         }
 
     def _addresses(self, pairs: Sequence[Sequence[ImageRow | None]]) -> list[str]:
-        """For each pair the bare picture that one of the runs has kept, B's first; "" without one."""
+        """For each pair the bare image that one of the runs has kept, B's first; "" without one."""
         named: list[tuple[RunFolder, str] | None] = []
         for pair in pairs:
             kept = [(run, picture_of(row)) for run, row in zip(self.runs[::-1], pair[::-1]) if row]

@@ -29,7 +29,7 @@ _FILES = ("overlay", "heatmap", "array", "sheet")
 
 @dataclass
 class Images:
-    """Collects rows; `addresses` are those of embedded pictures, None where pictures are linked."""
+    """Collects rows; `addresses` are those of embedded images, None where images are linked."""
 
     run: RunFolder
     parts: Chunks

@@ -108,7 +108,7 @@ def assembled(
 
 
 def policy(script: str, style: str, *, inside: bool) -> str:
-    """The Content-Security-Policy of a page: this script and this style, pictures, and nothing else.
+    """The Content-Security-Policy of a page: this script and this style, images, and nothing else.
 
     A page that loads its data as scripts trusts what its own script loads ('strict-dynamic'); no address would do,
     since 'self' means nothing to a page opened from a disk. One that holds all its data never makes markup from text.

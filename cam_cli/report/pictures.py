@@ -14,9 +14,9 @@ from ..errors import UnreadableImage
 from ..outputs.rows import ImageRow
 from ..outputs.run_folder import RunFolder, opened_result
 
-#: Up to so many pictures are embedded: the report is one file.
+#: Up to so many images are embedded: the report is one file.
 EMBEDDED = 200
-#: Bytes of pictures that one file may hold, before base64.
+#: Bytes of images that one file may hold, before base64.
 _BUDGET = 9_000_000
 _LARGE, _SMALL = 512, 256
 
@@ -46,7 +46,7 @@ def link(name: str) -> str:
 def embedded(run: RunFolder, names: Sequence[str], side: int) -> Mapping[str, str]:
     """Files as `data:` addresses: JPEGs of at most `side` pixels, smaller ones where together they were too large.
 
-    Left out are files that are missing, broken, no pictures that camx writes, or outside of the run folder.
+    Left out are files that are missing, broken, not of a format that camx writes, or outside of the run folder.
     """
     encoded: dict[str, bytes] = {}
     for _ in range(4):

@@ -1,4 +1,4 @@
-"""Pictures of a training as the data of a page: the same images over the epochs."""
+"""Previews of a training as the data of a page: the same images over the epochs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SIDE = 384
 
 
 def samples_of(run: RunFolder) -> tuple[dict[str, Any], bool]:
-    """By folder: images and the addresses of their pictures by epoch; and whether these are embedded."""
+    """By folder: images and the addresses of their previews by epoch; and whether these are embedded."""
     samples = {folder: _samples(run, folder) for folder in _FOLDERS}
     names = [f for found in samples.values() for epochs in found.values() for f in epochs.values()]
     inside = len(names) <= EMBEDDED
@@ -28,7 +28,7 @@ def samples_of(run: RunFolder) -> tuple[dict[str, Any], bool]:
 
 
 def _samples(run: RunFolder, folder: str) -> dict[str, dict[int, str]]:
-    """The pictures of `folder/epoch-003/<image>.png`: by image, then epoch."""
+    """The previews `folder/epoch-003/<image>.png`: by image, then epoch."""
     samples: dict[str, dict[int, str]] = {}
     for name in run.files_in(folder):
         _, epoch, *image = name.split("/")

@@ -148,7 +148,7 @@ def _cells(row: ImageRow, why: str, top_k: int, run: RunFolder, originals: _Orig
 
 
 def _picture(row: ImageRow, originals: _Originals) -> ImageCell | None:
-    """The plain picture under the levels of its maps, with the box of the first one.
+    """The plain image under the levels of its maps, with the box of the first one.
 
     Masks have the same names in all rows, so that one switch of the table shows one kind of map.
     """
@@ -172,14 +172,14 @@ def _picture(row: ImageRow, originals: _Originals) -> ImageCell | None:
 
 
 class _Originals:
-    """The pictures that were explained; on another machine there may be thumbnails only, or nothing."""
+    """The images that were explained; on another machine there may be thumbnails only, or nothing."""
 
     def __init__(self, run: RunFolder) -> None:
         self._run = run
         self.missing = 0
 
     def path(self, row: ImageRow) -> str | None:
-        """The file of the picture, if it is still the same one, or else of its thumbnail."""
+        """The file of the image, if it is still the same one, or else of its thumbnail."""
         path = os.path.join(self._run.inputs, row["image"])
         if is_inside(row["image"]) and file_state(path) == (row.get("bytes"), row.get("mtime_ns")):
             return path

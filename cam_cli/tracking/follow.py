@@ -115,7 +115,7 @@ class FollowedTraining(_Followed):
     ) -> None:
         super().__init__(job.output, tracker, cap, say)
         self._job, self._observer = job, observer
-        #: The epoch whose pictures come next: they are drawn after its numbers are told.
+        #: The epoch whose images come next: they are drawn after its numbers are logged.
         self._pictures = 1
 
     def planned(self, plan: TrainPlan) -> None:

@@ -45,7 +45,7 @@ class WandbOptions:
 
 @dataclass(frozen=True)
 class TrackingOptions:
-    """Trackers that follow a run. `max_images`: rows of a table with pictures."""
+    """Trackers that follow a run. `max_images`: rows of a table with images."""
 
     wandb: Annotated[bool, Flag("Log the run to Weights & Biases.", panel=TRACKING, page="wandb.md")] = False
     wandb_options: WandbOptions = WandbOptions()

@@ -1,4 +1,4 @@
-"""Small pictures of rows, and sketches of maps as masks of a few levels."""
+"""Small images of rows, and sketches of maps as masks of a few levels."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ AGAINST = ("25–50 % against", "50–75 % against", "75–100 % against")
 
 
 def opened(path: str, side: int) -> Image.Image:
-    """A picture as a person sees it, 8-bit RGB, at most `side` pixels long; a large JPEG is decoded in part.
+    """An image as a person sees it, 8-bit RGB, at most `side` pixels long; a large JPEG is decoded in part.
 
     Raises `OSError` or whatever a decoder comes up with.
     """
@@ -41,7 +41,7 @@ def level_names(maps: Sequence[MapRow]) -> tuple[str, ...]:
 
 
 def levels_of(map_row: MapRow, width: int, height: int) -> np.ndarray | None:
-    """The sketch of a map in the journal as a grid h×w of levels over the whole picture of `width`×`height`: uint8.
+    """The sketch of a map in the journal as a grid h×w of levels over the whole image of `width`×`height`: uint8.
 
     0 … 3 are the quarters of the peak (`LEVELS`); where a map has signs, 4 … 6 speak against the class (`AGAINST`).
     None where the map has no sketch.

@@ -18,7 +18,7 @@ from .training_log import epochs, training_log
 def push(run: RunFolder, tracker: Tracker, cap: int, say: Callable[[str], None]) -> None:
     """Log a run folder as a run of its own, or as more of the run that its results belong to already.
 
-    `cap` limits the rows of tables with pictures.
+    `cap` limits the rows of tables with images.
     """
     tracker.begin(run_info(run.path, run.record))
     if run.command == TRAIN_GAP:

@@ -18,7 +18,7 @@ _MOST_FILES = 2000
 
 
 def image_cell(run: RunFolder, name: str | None) -> ImageCell | None:
-    """A picture file of the run, as it is; None where there is none that camx wrote."""
+    """An image file of the run, as it is; None where there is none that camx wrote."""
     return ImageCell(run.file(name)) if name and run.has_picture(name) else None
 
 

@@ -16,7 +16,7 @@ from .tracker import Confusion, Files, ImageCell, RunInfo, Scalar, Step, Table, 
 
 FOLDER = "tensorboard"
 _SIDE = 512
-#: Rows of a table without pictures that are shown as text.
+#: Rows of a table without images that are shown as text.
 _ROWS = 200
 
 
@@ -27,7 +27,7 @@ def require_tensorboard() -> None:
 
 
 class TensorBoardTracker:
-    """Numbers as scalars, pictures of tables as images, everything else as text."""
+    """Numbers as scalars, images of tables as images, everything else as text."""
 
     def __init__(self) -> None:
         from torch.utils.tensorboard import SummaryWriter
@@ -69,7 +69,7 @@ class TensorBoardTracker:
         self._writer.add_text(name, text, step)
 
     def _table(self, name: str, table: Table, step: int) -> None:
-        """The last picture of each row (an overlay says more than the plain one), and the rest of the rows as text."""
+        """The last image of each row (an overlay says more than the plain one), and the rest of the rows as text."""
         plain = [
             i for i, column in enumerate(table.columns) if not any(isinstance(r[i], ImageCell) for r in table.rows)
         ]

@@ -1,4 +1,4 @@
-"""The interface of a tracker: identity of a run, numbers, tables with pictures, files, summary and exit code."""
+"""The interface of a tracker: identity of a run, numbers, tables with images, files, summary and exit code."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class RunInfo:
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle of a picture: left, top, right, bottom in [0, 1], and what is in it."""
+    """A rectangle of an image: left, top, right, bottom in [0, 1], and what is in it."""
 
     position: tuple[float, float, float, float]
     caption: str
@@ -36,8 +36,8 @@ class Box:
 
 @dataclass(frozen=True)
 class ImageCell:
-    """A picture in a cell: its file, and at most `side` pixels of it (None: as it is). `masks` are grids h×w of
-    uint8, each cell a number from `names`, by the name of what they show; they cover the whole picture."""
+    """An image in a cell: its file, and at most `side` pixels of it (None: as it is). `masks` are grids h×w of
+    uint8, each cell a number from `names`, by the name of what they show; they cover the whole image."""
 
     path: str
     side: int | None = None
@@ -48,7 +48,7 @@ class ImageCell:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells. A column holds pictures (None where there is none) or scalars."""
+    """Rows of cells. A column holds images (None where there is none) or scalars."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[Scalar | ImageCell]]

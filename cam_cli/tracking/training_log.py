@@ -15,7 +15,7 @@ from .results import files_of
 from .tracker import Confusion, Files, ImageCell, Scalar, Step, Table, Value
 
 AXIS = "epoch"
-#: Folders with pictures per epoch: class activation maps of the same images, feature maps of the first convolution.
+#: Folders with images per epoch: class activation maps of the same images, feature maps of the first convolution.
 _PICTURES = (CAMS, "activations")
 _SUMMARY = (
     *("val_accuracy", "val_loss", "best_epoch", "epochs", "original_accuracy", "price_of_cam"),
@@ -42,7 +42,7 @@ def _values(row: Mapping[str, Any]) -> dict[str, Value]:
 
 
 def epoch_pictures(run: RunFolder, epoch: int) -> dict[str, Value]:
-    """A table for each kind of picture that there is of this epoch."""
+    """A table for each kind of image that there is of this epoch."""
     tables: dict[str, Value] = {}
     for kind in _PICTURES:
         folder = f"{kind}/epoch-{epoch:03}"
@@ -56,7 +56,7 @@ def epoch_pictures(run: RunFolder, epoch: int) -> dict[str, Value]:
 
 
 def epochs(run: RunFolder) -> Iterator[tuple[dict[str, Value], Step]]:
-    """Numbers and pictures of all epochs of a training that is over."""
+    """Numbers and images of all epochs of a training that is over."""
     for row in run.metrics:
         yield _values(row) | epoch_pictures(run, row["epoch"]), Step(AXIS, row["epoch"])
 

@@ -58,7 +58,7 @@ class WandbTracker:
     def begin(self, info: RunInfo) -> None:
         self._output = info.output
         store.system.make_folder(info.output)
-        if self._data_dir is None:  # Pictures of tables go here, not into the home folder.
+        if self._data_dir is None:  # Images of tables go here, not into the home folder.
             os.environ[_DATA_DIR] = os.path.abspath(os.path.join(info.output, "wandb"))
         if self._why_offline is None:
             try:

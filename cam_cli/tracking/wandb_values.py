@@ -1,4 +1,4 @@
-"""Values as W&B has them: tables with pictures, masks and boxes, panels, artifacts."""
+"""Values as W&B has them: tables with images, masks and boxes, panels, artifacts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from .pictures import opened
 from .tracker import Box, Confusion, Files, ImageCell, Scalar, Table, Value
 
-#: Pictures that are made ready at once.
+#: Images that are made ready at once.
 _WORKERS = 4
 
 
@@ -32,7 +32,7 @@ def artifact(name: str, value: Files) -> Any:
 
 
 def _table(table: Table) -> Any:
-    """Made in several threads: decoding and encoding of pictures is most of it."""
+    """Made in several threads: decoding and encoding of images is most of it."""
     import wandb
 
     made = wandb.Table(columns=[*table.columns])
@@ -43,7 +43,7 @@ def _table(table: Table) -> Any:
 
 
 def _cell(cell: Scalar | ImageCell) -> Any:
-    """A picture with its masks and boxes. One that has become unreadable leaves its cell empty."""
+    """An image with its masks and boxes. One that has become unreadable leaves its cell empty."""
     if not isinstance(cell, ImageCell):
         return cell
     import wandb

@@ -98,7 +98,7 @@ class FeatureBatches:
 
 @dataclass(frozen=True)
 class PictureBatches:
-    """Batches of pictures, those for training augmented where asked for."""
+    """Batches of images, those for training augmented where asked for."""
 
     pictures: Pictures
     train_samples: Sequence[Sample]

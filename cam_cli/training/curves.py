@@ -1,4 +1,4 @@
-"""Learning curves as a picture: loss and accuracy over the epochs, drawn with Pillow alone."""
+"""Learning curves as an image: loss and accuracy over the epochs, drawn with Pillow alone."""
 
 from __future__ import annotations
 

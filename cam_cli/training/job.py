@@ -60,7 +60,7 @@ class TrainJob:
 
     `cache_limit` in bytes; `ema` is the decay of averaged weights, 0 for none; `log_cams` validation images are
     explained after every epoch, and of `log_activations` of them the feature maps are drawn; `train_size` is the side
-    of the random crops, None for that of the input (objects look larger in a crop than in the whole picture: smaller
+    of the random crops, None for that of the input (objects look larger in a crop than in the whole image: smaller
     crops make up for it); `command` and `origins` are kept for the record only. Raises `CamxError` for values that do
     not exist.
     """

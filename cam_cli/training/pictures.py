@@ -25,7 +25,7 @@ R = TypeVar("R")
 #: uint8 H×W×C of the network's input size, before normalisation.
 Pixels = np.ndarray
 Loaded = Pixels | Unreadable
-#: Share of the picture that a random crop keeps, and its proportions.
+#: Share of the image that a random crop keeps, and its proportions.
 _AREA, _RATIO = (0.4, 1.0), (3 / 4, 4 / 3)
 
 
@@ -95,7 +95,7 @@ class Pictures:
 
 
 def random_crop(picture: Image.Image, preprocessing: Preprocessing, chance: np.random.Generator) -> Pixels:
-    """A random part of an upright picture, of random proportions, enlarged to the input size; flipped half the time."""
+    """A random part of an upright image, of random proportions, enlarged to the input size; flipped half the time."""
     width, height = picture.size
     area = width * height * chance.uniform(*_AREA)
     ratio = math.exp(chance.uniform(math.log(_RATIO[0]), math.log(_RATIO[1])))

@@ -11,7 +11,7 @@ from PIL import Image
 from ..cams.engine.explainer import Explainer
 from ..cams.engine.options import ExplainOptions
 from ..cams.engine.targets import Target
-from ..features.options import Choice, ReadOptions
+from ..features.options import ChannelChoice, ReadOptions
 from ..features.reader import FeatureReader
 from ..features.sheet import draw_sheet
 from ..images.geometry import Preprocessing
@@ -98,7 +98,7 @@ class ActivationLog:
         if not self._pictures:
             return
         named = Network(network, "", self._preprocessing, ClassNames(()))
-        options = ReadOptions(choice=Choice("index"), device=_device(network), precision=precision)
+        options = ReadOptions(choice=ChannelChoice("index"), device=_device(network), precision=precision)
         reader = FeatureReader(named, options)
         for part in _in_batches(self._pictures):
             for reading in reader.read(part):
