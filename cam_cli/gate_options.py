@@ -30,12 +30,12 @@ Bins = Annotated[
         example="age=18,40,65",
     ),
 ]
-MinGroup = Annotated[int, Flag("Smaller groups are shown and not judged.", panel=GROUPS, min=1)]
+MinGroup = Annotated[int, Flag("Smallest group that gates judge; smaller ones are shown only.", panel=GROUPS, min=1)]
 
 FailIf = Annotated[
     tuple[str, ...],
     Flag(
-        "Exit code 1 if this is shown: METRIC, one of > >= < <=, and a number or a percentage, such as "
+        "Exit code 1 if the data prove this: METRIC, one of > >= < <=, and a number or a percentage, such as "
         "'accuracy_gap > 0.04 by sex'. Repeatable.",
         panel=GATES,
         metavar="GATE",
@@ -43,6 +43,6 @@ FailIf = Annotated[
         example="accuracy_gap > 0.04 by sex",
     ),
 ]
-Confidence = Annotated[float, Flag("Level of the intervals.", panel=GATES, min=0.5, max=0.9999)]
+Confidence = Annotated[float, Flag("Confidence level of the intervals.", panel=GATES, min=0.5, max=0.9999)]
 Seed = Annotated[int, Flag("Seed of the bootstrap.", panel=GATES, min=0)]
-Partial = Annotated[bool, Flag("Take a run that is not finished, too.", panel=GATES)]
+Partial = Annotated[bool, Flag("Accept a run that is not finished.", panel=GATES)]

@@ -26,7 +26,7 @@ MODEL, INPUT, EXPLANATION, GROUPS, GATES, TRAINING, PICTURE, OUTPUT, SPEED, TRAC
     "Groups",
     "Gates",
     "Training",
-    "Picture",
+    "Rendering",
     "Output",
     "Speed",
     "Tracking",

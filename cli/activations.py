@@ -16,7 +16,7 @@ WORDS = Words(
 
 
 def activations(job: ActivationsJob, run: RunFlags) -> int:
-    """Look at the feature maps of a layer: one sheet per image, and numbers per channel in a table."""
+    """Draw the feature maps of a layer: one sheet per image, and numbers per channel in a table."""
     from cam_cli import distributed
 
     return run_command(job, run, WORDS, distributed.plan, distributed.run)

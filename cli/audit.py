@@ -21,7 +21,7 @@ class AuditJob:
 
     output: Annotated[str, Flag("The --output of a run of explain.", argument=True, metavar="OUT")]
     audit: AuditOptions = AuditOptions()
-    report: Annotated[bool, Flag("Leave the report of the run as it is.", panel=OUTPUT, only_off=True)] = True
+    report: Annotated[bool, Flag("Do not add the groups to the report of the run.", panel=OUTPUT, only_off=True)] = True
     junit: Junit = None
     config: Annotated[str | None, CONFIG] = None
     as_json: AsJson = False

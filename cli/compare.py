@@ -21,12 +21,12 @@ class CompareJob:
     """The two run folders, and the options of the comparison."""
 
     a: Annotated[str, Flag("The --output of the old run of explain.", argument=True, metavar="A")]
-    b: Annotated[str, Flag("That of the new one.", argument=True, metavar="B", order=1)]
+    b: Annotated[str, Flag("The --output of the new run of explain.", argument=True, metavar="B", order=1)]
     compare: CompareOptions = CompareOptions()
     output: Annotated[
-        str | None, Flag("Folder of the results; B/compare without it.", short="-o", panel=OUTPUT, metavar="DIR")
+        str | None, Flag("Folder for the results; B/compare if none is given.", short="-o", panel=OUTPUT, metavar="DIR")
     ] = None
-    report: Annotated[bool, Flag("Write no page.", panel=OUTPUT, only_off=True)] = True
+    report: Annotated[bool, Flag("Do not write the page.", panel=OUTPUT, only_off=True)] = True
     junit: Junit = None
     config: Annotated[str | None, CONFIG] = None
     as_json: AsJson = False

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from cam_cli.errors import CamxError
 from cam_cli.evaluation.options import LocaliseOptions
 from cam_cli.options import OUTPUT, Flag
+from cam_cli.sentences import counted
 
 from .bind import Command
 from .config import CONFIG
@@ -62,24 +63,26 @@ def evaluate(job: EvaluateJob) -> int:
 
 def _lines(found: Localisation) -> list[str]:
     """The summary for people: each metric beside the baseline in the middle of the image."""
-    lines = [f"{found.images} images with truth ({found.truth_format})"]
+    lines = [f"{counted(found.images, 'image')} with truth ({found.truth_format})"]
     for one in found.sets:
         lines += _of_set(found, one)
     if found.problems.found:
-        counted = ", ".join(f"{count} {reason}" for reason, count in found.problems.counts().items())
-        lines.append(f"left out: {counted} (left_out.csv names them)")
+        problems = ", ".join(f"{count} {reason}" for reason, count in found.problems.counts().items())
+        lines.append(f"left out: {problems} (left_out.csv names them)")
     return [*lines, *found.notes]
 
 
 def _of_set(found: Localisation, one: MapSet) -> list[str]:
     place = one.chosen.ours
     threshold = "none" if place is None else f"{found.thresholds[place]:.2f} of the peak"
-    lines = [f"{one.method}, {one.layer}: {len(one.scores.cases)} maps of the true class, threshold {threshold}"]
+    lines = [
+        f"{one.method}, {one.layer}: {counted(len(one.scores.cases), 'map')} of the true class, threshold {threshold}"
+    ]
     measured = one.whole
     if not one.scores.cases:
         measured = one.whole_other
     elif one.other.cases:
-        lines.append(f"  {len(one.other.cases)} maps of a wrong class are measured apart (summary.json)")
+        lines.append(f"  measured apart: {counted(len(one.other.cases), 'map')} of a wrong class (summary.json)")
     for name, (figure,) in measured.figures.items():
         if figure.n:
             interval = f"[{figure.low:.3f}, {figure.high:.3f}]"

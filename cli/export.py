@@ -8,6 +8,7 @@ from typing import Annotated
 
 from cam_cli.export.options import ExportOptions
 from cam_cli.options import OUTPUT, Flag
+from cam_cli.sentences import counted
 
 from .bind import Command
 from .config import CONFIG
@@ -50,7 +51,8 @@ def export(job: ExportJob) -> int:
         out(f"threshold {shown}{exported.threshold.origin}")
         if left_out:
             named = ", ".join(left_out[:3]) + (" …" if len(left_out) > 3 else "")
-            out(f"{len(left_out)} images have no file of their own, since another one has the same name: {named}")
+            having = counted(len(left_out), "image has no file of its own", "images have no file of their own")
+            out(f"{having}, since another image has the same name: {named}")
         for name in written:
             out(os.path.join(folder, name))
     return 0

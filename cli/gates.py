@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from cam_cli.gates import GateResult
 
 Junit = Annotated[
-    str | None, Flag("Write the gates as JUnit XML, too.", panel=GATES, metavar="FILE", example="gates.xml")
+    str | None, Flag("Write the gates as JUnit XML to this file.", panel=GATES, metavar="FILE", example="gates.xml")
 ]
 
 

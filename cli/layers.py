@@ -57,7 +57,7 @@ class LayersJob:
 
 
 def layers(job: LayersJob) -> int:
-    """List every layer that could be the target: output, grid, and why or why not; the automatic choice is marked."""
+    """List every possible target layer: its output, its grid, and why or why not; the automatic choice is marked."""
     import dataclasses
 
     from cam_cli.cams.target_layer.choose import list_layers

@@ -19,7 +19,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Explain whole folders of images: which part of each picture speaks for a class.",
+    help="Explain image classifiers over whole folders with Grad-CAM and other class activation maps.",
 )
 #: Every command by its name, in the order of the help.
 COMMANDS = {

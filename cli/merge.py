@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 from cam_cli.options import Flag
+from cam_cli.sentences import counted
 
 from . import activations, explain
 from .bind import Command
@@ -49,13 +50,12 @@ def _text(merged: Merged, output: str) -> str:
     if "images" not in record:
         return f"no shard has ended yet\n{output}"
     words = activations.WORDS if record["fingerprint"].get("command") == "activations" else explain.WORDS
-    lines = [
-        f"{record['ok']} of {record['images']} images {words.done}, {record['failed']} failed, {record['blank']} blank"
-    ]
+    images = counted(record["images"], "image")
+    lines = [f"{record['ok']} of {images} {words.done}, {record['failed']} failed, {record['blank']} blank"]
     if record.get("labelled"):
-        lines.append(f"top-1 accuracy {record['accuracy']:.1%} on {record['labelled']} labelled images")
+        lines.append(f"top-1 accuracy {record['accuracy']:.1%} on {counted(record['labelled'], 'labelled image')}")
     if shards := record.get("shards"):
-        lines.append(f"{len(shards)} shards, the longest {record['seconds']:.1f} s")
+        lines.append(f"{counted(len(shards), 'shard')}, the longest {record['seconds']:.1f} s")
     return "\n".join([*lines, f"{output}/{words.table}"])
 
 

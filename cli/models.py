@@ -23,7 +23,7 @@ class ModelsJob:
 
 
 def models(job: ModelsJob) -> int:
-    """List the names usable with --model, of timm and torchvision."""
+    """List the names that --model takes, of timm and torchvision."""
     from cam_cli.errors import CamxError, nearest
     from cam_cli.models.names import model_names
 

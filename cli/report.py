@@ -19,7 +19,7 @@ class ReportJob:
 
 
 def report(job: ReportJob) -> int:
-    """Write report/index.html of a run, finished or not, from what it has left; needs no model and no GPU."""
+    """Write report/index.html of a run, finished or not, from its files; needs no model and no GPU."""
     from cam_cli.report import build_report
 
     out(build_report(job.output, warned=Reporter(quiet=False, verbose=False, color=True).warned))

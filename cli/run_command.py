@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 from cam_cli.errors import CamxError
 from cam_cli.options import BEHAVIOUR, FILLED, Flag
 from cam_cli.parsers import Amount
+from cam_cli.sentences import counted
 from cam_cli.tracking.options import TrackingOptions
 
 from .config import CONFIG
@@ -33,8 +34,8 @@ _ADVICE = {
 
 
 AsJson = Annotated[bool, Flag("Print one summary object on stdout.", name="json", panel=BEHAVIOUR)]
-Quiet = Annotated[bool, Flag("No words; errors only.", short="-q", panel=BEHAVIOUR)]
-NoColor = Annotated[bool, Flag("No colours.", panel=BEHAVIOUR)]
+Quiet = Annotated[bool, Flag("Print errors only.", short="-q", panel=BEHAVIOUR)]
+NoColor = Annotated[bool, Flag("Print without colours.", panel=BEHAVIOUR)]
 
 
 @dataclass(frozen=True)
@@ -47,10 +48,12 @@ class RunFlags:
         Amount,
         Flag("Images that may fail before the exit code is 1: N or P%.", panel=BEHAVIOUR, order=-1, parse=Amount.parse),
     ] = Amount()
-    dry_run: Annotated[bool, Flag("Check everything, write nothing.", short="-n", panel=BEHAVIOUR)] = False
+    dry_run: Annotated[bool, Flag("Check everything, print the plan, write nothing.", short="-n", panel=BEHAVIOUR)] = (
+        False
+    )
     as_json: AsJson = False
     quiet: Quiet = False
-    verbose: Annotated[bool, Flag("Tell more, with advice on speed.", short="-v", panel=BEHAVIOUR)] = False
+    verbose: Annotated[bool, Flag("Print more, with advice on speed.", short="-v", panel=BEHAVIOUR)] = False
     no_color: NoColor = False
     names: Annotated[Names, FILLED] = Names()
 
@@ -96,7 +99,7 @@ def _show_plan(plan: Plan, words: Words, run: RunFlags) -> int:
         out_json(dataclasses.asdict(plan))
     elif not run.quiet:
         out(
-            f"{plan.images} images would be {words.done} with {plan.model} ({plan.weights})\n"
+            f"{counted(plan.images, 'image')} would be {words.done} with {plan.model} ({plan.weights})\n"
             f"{words.layer} {plan.layer} ({plan.grid}): {plan.layer_reason}\n"
             + "".join(f"{line}\n" for line in (f"input {plan.input}", *plan.weights_notes))
             + f"on {plan.device} in {plan.precision}{', compiled' * plan.compiled}, into {plan.output}"
@@ -140,11 +143,11 @@ def _summary_text(summary: Summary, words: Words) -> str:
     progress, planned = summary.progress, summary.plan
     counts = progress.counts
     already = f", {progress.skipped} of them earlier" if progress.skipped else ""
-    what = f"{counts['ok']} of {planned.images} images {words.done}{already}"
+    what = f"{counts['ok']} of {counted(planned.images, 'image')} {words.done}{already}"
     lines = [f"{what}, {counts['failed']} failed, {counts['blank']} blank"]
     if progress.labelled:
         accuracy = progress.correct / progress.labelled
-        lines.append(f"top-1 accuracy {accuracy:.1%} on {progress.labelled} labelled images")
+        lines.append(f"top-1 accuracy {accuracy:.1%} on {counted(progress.labelled, 'labelled image')}")
     if progress.done_now:
         rate = progress.done_now / summary.seconds
         lines.append(f"{summary.seconds:.1f} s, {decimals(rate)} images per second, limited by {progress.limited_by}")

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.markup import escape
 
+from cam_cli.sentences import counted
+
 from .names import Names
 
 if TYPE_CHECKING:
@@ -41,13 +43,14 @@ class Reporter:
         self._last = time.monotonic()
         done = f", {plan.skipped} of them done already" if plan.skipped else ""
         how = f"{plan.device}, {plan.precision}" + ", compiled" * plan.compiled
-        self._say(f"{plan.images} images{done} · {plan.model} ({plan.weights}) · {how}")
+        self._say(f"{counted(plan.images, 'image')}{done} · {plan.model} ({plan.weights}) · {how}")
         self._say(f"{self.layer} {plan.layer} ({plan.grid}): {plan.layer_reason}")
         self._say(f"input {plan.input}")
         for note in plan.weights_notes:
             self._say(self._names.in_flags(note))
         if plan.passed_over and self.verbose:
-            self._say(f"{plan.passed_over} files without an image extension passed over; --include '*' takes them")
+            passed_over = counted(plan.passed_over, "file")
+            self._say(f"left out {passed_over} without an image extension; --include '*' takes every file")
         if self.console.is_terminal:
             self._start_bar(plan)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 from cam_cli.options import BEHAVIOUR, FILLED, Flag
+from cam_cli.sentences import counted
 from cam_cli.tracking.options import TrackingOptions
 from cam_cli.training.job import TrainJob
 
@@ -29,7 +30,7 @@ class TrainFlags:
     config: Annotated[str | None, CONFIG] = None
     as_json: AsJson = False
     quiet: Quiet = False
-    verbose: Annotated[bool, Flag("Tell every epoch and the confusion of classes.", short="-v", panel=BEHAVIOUR)] = (
+    verbose: Annotated[bool, Flag("Print every epoch and the confusion of classes.", short="-v", panel=BEHAVIOUR)] = (
         False
     )
     no_color: NoColor = False
@@ -67,7 +68,7 @@ def _summary_text(summary: TrainSummary, *, verbose: bool) -> str:
     if best is None or row is None:
         return "interrupted before the end of the first epoch: nothing was written"
     epoch = f"epoch {row.epoch} of {len(summary.history)}"
-    lines = [f"validation accuracy {best.accuracy:.1%} on {int(best.confusion.sum())} images ({epoch})"]
+    lines = [f"validation accuracy {best.accuracy:.1%} on {counted(int(best.confusion.sum()), 'image')} ({epoch})"]
     if summary.original_accuracy is not None and summary.price is not None:
         lines.append(
             f"the network's own head: {summary.original_accuracy:.1%}; "

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.markup import escape
 
+from cam_cli.sentences import counted
+
 from .names import Names
 from .terminal import printable
 
@@ -38,12 +40,13 @@ class TrainReporter:
         trained = "the head on frozen features" if plan.freeze == "backbone" else "the whole network"
         again = f", from epoch {plan.first_epoch}" if plan.first_epoch > 1 else ""
         self._say(
-            f"{plan.train_images} training and {plan.val_images} validation images of {len(plan.classes)} classes"
+            f"{counted(plan.train_images, 'training image')} and {counted(plan.val_images, 'validation image')} "
+            f"of {counted(len(plan.classes), 'class', 'classes')}"
         )
         self._say(f"{plan.model} ({plan.weights}) cut at {plan.layer} ({plan.grid}): {plan.layer_reason}")
         self._say(f"input {plan.input}")
         self._say(
-            f"training {trained}: {plan.epochs} epochs{again}, batches of {plan.batch_size}, "
+            f"training {trained}: {counted(plan.epochs, 'epoch')}{again}, batches of {plan.batch_size}, "
             f"learning rate {plan.lr:g}, {plan.device}, {plan.precision}"
         )
 

@@ -210,7 +210,7 @@ def test_help_lists_all_there_is(
     text = capsys.readouterr().out
     for name in [*METHOD_NAMES, *COLORMAPS, *SAVERS, *FORMATS]:
         assert name in text
-    for panel in ("Input", "Model", "Explanation", "Picture", "Output", "Speed", "Behaviour"):
+    for panel in ("Input", "Model", "Explanation", "Rendering", "Output", "Speed", "Behaviour"):
         assert f" {panel} " in text
 
 

@@ -145,7 +145,7 @@ class TestCommand:
         assert camx("export", folder, "--format", "yolo", "--json") == 0
         assert json.loads(capsys.readouterr().out)["left_out"] == ["a.png"]
         assert camx("export", folder, "--format", "yolo") == 0
-        assert "1 images have no file of their own" in capsys.readouterr().out
+        assert "1 image has no file of its own" in capsys.readouterr().out
 
     @pytest.mark.parametrize(
         ("argv", "words"),

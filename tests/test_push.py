@@ -89,7 +89,7 @@ def test_a_folder_from_elsewhere_shows_its_overlays(
     assert cells["cat/0.jpg"]["image"] is None
     assert cells["cat/2.jpg"]["image"].path == str(images / "cat" / "2.jpg")
     assert cells["cat/0.jpg"]["overlay"].path == "moved/overlays/cat/0.jpg.png"
-    assert "1 pictures are not where they were" in capsys.readouterr().err
+    assert "1 image moved or changed since" in capsys.readouterr().err
 
 
 def test_thumbnails_stand_in_for_pictures_that_are_gone(camx: Camx, images: Path, recorder: Recorder) -> None:

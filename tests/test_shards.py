@@ -229,7 +229,7 @@ def test_a_part_that_lost_its_journal_is_named_and_kept(
     if list_too:
         (part / "inputs.jsonl").unlink()
     assert camx("merge", "camx-out") == 1
-    assert f"1/2 finished, but {own} of {own} rows are lost" in capsys.readouterr().err
+    assert f"1/2 finished, but without {own} of {own} row" in capsys.readouterr().err
     assert len(Path("camx-out/predictions.csv").read_text().splitlines()[1:]) == 7 - own
     record = json.loads(Path("camx-out/run.json").read_text())
     assert (record["state"], record["ok"]) == ("incomplete", 7 - own)

@@ -7,6 +7,7 @@ python -m tools.references --check    exit code 1, and a line for each of them t
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
 import sys
 import textwrap
@@ -40,7 +41,7 @@ def command_page(commands: Mapping[str, Command]) -> str:
     parts = [_INTRODUCTION, " · ".join(f"[{name}](#camx-{name})" for name in commands)]
     for name, command in commands.items():
         options = flags_of(command.run)
-        parts += [f"## camx {name}", (command.run.__doc__ or "").strip(), _synopsis(name, options)]
+        parts += [f"## camx {name}", inspect.getdoc(command.run) or "", _synopsis(name, options)]
         parts += [_examples(command)] * bool(command.examples)
         names = Names(options)
         for panel, group in groupby(options, key=_heading):

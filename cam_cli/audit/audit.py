@@ -9,6 +9,7 @@ import numpy as np
 
 from ..gates import Condition, GateResult, Groups, Judge, comparisons_of, pairs_of
 from ..outputs.run_folder import RunFolder
+from ..sentences import counted
 from ..statistics import Estimates, Resampler, difference, holm, p_values, z_of
 from .groups import Attribute
 from .groups_file import read_groups
@@ -61,7 +62,8 @@ def audit_table(run: RunFolder, table: ImageTable, options: AuditOptions) -> Aud
 
 def _several(table: ImageTable) -> Iterator[str]:
     if count := int(table.several.sum()):
-        yield f"{count:,} images have several true classes: their class is the one that the network ranks best."
+        having = counted(count, "image has", "images have")
+        yield f"{having} several true classes: the one that the network ranks best counts."
 
 
 def _left_out(table: ImageTable, planned: Plan) -> dict[str, int]:
@@ -136,8 +138,8 @@ class _Work:
             most = max(comparisons_of("gap", groups.usable, groups.reference) for _, groups in found)
             if most > MOST_PAIRS:
                 unlisted.append(
-                    f"{attribute.name} has {most:,} pairs of groups, which are not listed: choose a reference "
-                    "group for those with one."
+                    f"{attribute.name} has too many pairs of groups to list ({most:,}). Choose a reference group to "
+                    "list the pairs with it."
                 )
                 continue
             rows += [row for metric, groups in found for row in self._pair_rows(metric, groups)]

@@ -59,7 +59,7 @@ def read_groups(path: str, images: Sequence[str], inputs: str) -> GroupsFile:
             )
     if not found:
         raise CamxError(
-            f"`groups` {path!r} names none of the {len(images)} images of the run. "
+            f"`groups` {path!r} names no image of the run. "
             f"Its column `image` must hold names such as {images[0] if images else ''!r}."
         )
     columns = {name: [found[image][name] if image in found else "" for image in images] for name in names}

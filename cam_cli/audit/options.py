@@ -27,7 +27,7 @@ class AuditOptions:
     cluster: Annotated[
         str | None,
         Flag(
-            "Column whose images belong together, such as patient: they are no independent images.",
+            "Column of images that belong together, such as patient: they do not count as independent.",
             panel=GROUPS,
             metavar="COLUMN",
             example="patient",
@@ -56,8 +56,8 @@ class AuditOptions:
     prove: Annotated[
         Literal["harm", "parity"],
         Flag(
-            "What has to be shown: harm fails a gate whose whole interval is beyond the limit; parity fails one whose "
-            "whole interval is not within it.",
+            "Burden of proof: harm fails a gate if the whole interval lies beyond the limit; parity fails it unless "
+            "the whole interval lies within.",
             panel=GATES,
         ),
     ] = "harm"

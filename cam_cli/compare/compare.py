@@ -124,7 +124,7 @@ def _notes(
         yield f"The maps are of {first} in A and of {second} in B: they are compared by place, not by value."
     frames = [run.record.get("fingerprint", {}).get("preprocessing") for run in runs]
     if frames[0] != frames[1]:
-        yield "The networks are shown the pictures in different ways (size, crop or normalisation)."
+        yield "The networks get the images in different ways (size, crop or normalisation)."
     for name, only in zip("AB", _unmatched(runs)):
         if only:
             more = f" and {len(only) - _MOST_NAMES} more" if len(only) > _MOST_NAMES else ""

@@ -9,6 +9,7 @@ import numpy as np
 from ..audit.groups import Attribute
 from ..errors import CamxError
 from ..gates import FAIL, PASS, Condition, GateResult, Groups, Judge
+from ..sentences import counted
 from ..statistics import Resampler, images_to_stay_within, paired_difference, z_of
 from .estimates import PairedDrops
 from .metrics import METRICS, Question
@@ -91,7 +92,7 @@ def equivalence(accuracy: Accuracy, margin: float, confidence: float) -> GateRes
         return GateResult(text, PASS, sentence, seen, low, high, ("all images",))
     spread = PairedDrops(*(np.array([count]) for count in counts)).spread[0]
     needed = images_to_stay_within(abs(seen), margin, [float(spread)], z_of(alpha))
-    more = f"about {needed:,} images would show it" if needed else "no number of images would show it"
+    more = f"about {counted(needed, 'image')} would show it" if needed else "no number of images would show it"
     return GateResult(
         text, FAIL, f"{sentence}; not shown to be equal: {more}", seen, low, high, ("all images",), needed
     )

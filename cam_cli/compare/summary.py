@@ -10,6 +10,7 @@ import numpy as np
 
 from ..gates import cell, gates_table, table
 from ..gates.verdict import worst
+from ..sentences import counted
 from .maps import CHANCE
 from .options import CompareOptions
 from .records import FLIPS, SAME, Comparison, MapNumbers, Number
@@ -74,7 +75,8 @@ def lines(found: Comparison) -> Iterator[str]:
     """The comparison for a terminal."""
     words = ", ".join(f"{found.count(word):,} {word}" for word in FLIPS[1:])
     flipped = found.flipped
-    yield f"{len(found.a):,} images in both; another prediction in {flipped:,} ({flipped / len(found.a):.1%}): {words}"
+    both = counted(len(found.a), "image")
+    yield f"{both} in both; another prediction in {flipped:,} ({flipped / len(found.a):.1%}): {words}"
     if found.accuracy:
         yield accuracy_line(found)
     for name, numbers in found.maps.items():
@@ -113,7 +115,7 @@ def maps_line(title: str, numbers: MapNumbers) -> str:
 
 def _shuffled(found: Comparison) -> str:
     shuffled = found.likeness.shuffled
-    return f", with the map of another picture {shuffled:.3f}" if math.isfinite(shuffled) else ""
+    return f", with the map of another image {shuffled:.3f}" if math.isfinite(shuffled) else ""
 
 
 def markdown(found: Comparison) -> str:

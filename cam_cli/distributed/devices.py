@@ -20,6 +20,7 @@ from ..pipeline import Dropped, Observer, Plan, Stop, Summary
 from ..pipeline.finish import end_state, finish_run, finished_if_broken
 from ..pipeline.progress import Progress
 from ..pipeline.task import AnyTask, E, J, R, Task
+from ..sentences import counted
 from .merge import FINISHED
 from .messages import Ended, Failed, Fingerprint, Warned
 from .processes import DeviceProcess, Processes
@@ -126,8 +127,8 @@ class _Run:
             self._merge_rows()
             if state == FINISHED and (lost := self._without_row()):
                 raise CamxError(
-                    f"{lost} of {len(self._inputs.sources)} images have no row, although every device has finished. "
-                    "The same command does them again."
+                    f"No row for {lost} of {counted(len(self._inputs.sources), 'image')}, although every device has "
+                    "finished. The same command does them again."
                 )
         return self._finish(state)
 

@@ -18,6 +18,7 @@ from ..pipeline.commands import table_of
 from ..pipeline.finish import finish_folder
 from ..pipeline.progress import Observer, Progress, Silent
 from ..pipeline.task import Table
+from ..sentences import counted
 
 FINISHED, INCOMPLETE = "finished", "incomplete"
 #: Fields of the record of a part that has come to an end.
@@ -98,8 +99,8 @@ def _counted(table: Table, tally: Progress) -> Table:
 def _check_one_run(path: str, parts: Sequence[Shard]) -> None:
     counts = sorted({shard.count for shard in parts})
     if len(counts) > 1:
-        numbers = " and in ".join(map(str, counts))
-        raise CamxError(f"{path!r} has parts of runs in {numbers} shards. Keep those of one run, and merge again.")
+        numbers = " and in ".join(counted(count, "shard") for count in counts)
+        raise CamxError(f"{path!r} has parts of runs in {numbers}. Keep those of one run, and merge again.")
 
 
 def _unfinished(
@@ -117,7 +118,7 @@ def _unfinished(
             # A record that says "running" without a lock is that of a process that was killed.
             states[shard] = "killed" if state == "running" else state
         elif lost := inputs.without_row(shard, record.get("images", 0), journal):
-            states[shard] = f"finished, but {lost} of {record.get('images', lost)} rows are lost"
+            states[shard] = f"finished, but without {lost} of {counted(record.get('images', lost), 'row')}"
     if set(states.values()) == {"missing"} and _all_there(begun, inputs):
         return {}
     return states

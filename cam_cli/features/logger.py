@@ -42,7 +42,7 @@ class FeatureLogger:
     >>> logger = FeatureLogger(model, to=WandbSink())
     >>> logger.log(images, step=epoch)
 
-    layer: `auto` (the first convolution that runs) or the name of a module. images: number of images of a batch that are drawn.
+    layer: `auto` (the first convolution that runs) or the name of a module. images: drawn images per batch.
     sort, max_channels: which channels, as in `ChannelChoice`; `index` keeps a channel in its place from step to step.
     mean, std: how the images were normalised, one number per channel; without them the tile of the input
     goes from its lowest value (black) to its highest (white).

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from ..maps.colormaps import ramp
+from ..sentences import counted
 from .maps import LEVELS, FeatureMaps
 
 #: Long side in pixels towards which small maps are enlarged, by whole factors and without smoothing.
@@ -89,7 +90,7 @@ def _draw_header(sheet: Image.Image, pen: ImageDraw.ImageDraw, maps: FeatureMaps
     """Layer, channels and grid at the left, the scale at the right; what does not fit is left out."""
     font, middle = _font(_HEADER_FONT_SIZE), _MARGIN + _HEADER // 2 - 4
     count, shown = len(maps.channels.mean), len(maps.shown)
-    grid = f"{count} channels of {maps.height} x {maps.width}"
+    grid = f"{counted(count, 'channel')} of {maps.height} x {maps.width}"
     words = [maps.layer, grid, *([f"{shown} shown"] if shown < count else [])]
     room = sheet.width - 2 * _MARGIN
     while len(words) > 1 and font.getlength("   ".join(words)) > room:

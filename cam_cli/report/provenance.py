@@ -62,7 +62,7 @@ def provenance(run: RunFolder) -> list[Section]:
         ("Model", _picked(record.get("plan", {}), _PLAN)),
         ("Preprocessing", _all(fingerprint.get("preprocessing", {}))),
         ("Explanation" if "methods" in fingerprint else "Settings", _picked(fingerprint, _SETTINGS)),
-        ("Picture", _all(fingerprint.get("rendering", {}))),
+        ("Rendering", _all(fingerprint.get("rendering", {}))),
         ("Run", [*_picked(record, _RUN), *_stages(record.get("stages", {}))]),
         ("Damaged, and left out", _damage(run)),
         ("Versions", _all(record.get("versions", {}))),

@@ -13,6 +13,7 @@ from ..images.picture import file_state
 from ..outputs.rows import BLANK, FAILED, OK, ImageRow, Prediction, first_map, number_of
 from ..outputs.run_folder import RunFolder
 from ..run_layout import is_inside
+from ..sentences import counted
 from .pictures import level_names, levels_of
 from .results import image_cell
 from .table_sample import TableSample
@@ -116,7 +117,7 @@ def explain_log(run: RunFolder, cap: int) -> tuple[dict[str, Value], dict[str, S
         values["confusion"] = Confusion(most_common(overview.confusion()))
     words = [f"the table shows {sample.words()}"]
     if originals.missing:
-        words.append(f"{originals.missing} pictures are not where they were: the table has their overlays only")
+        words.append(f"{counted(originals.missing, 'image')} moved or changed since: the table has only their overlays")
     if overview.counts[FAILED] > len(overview.failures):
         words.append(f"the first {len(overview.failures)} of {overview.counts[FAILED]} failures")
     return values, _summary(overview, len(rows)), words

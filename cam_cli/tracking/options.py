@@ -52,7 +52,7 @@ class TrackingOptions:
     max_images: Annotated[
         int,
         Flag(
-            "Rows of a table with pictures: wrong ones first, then blank, doubtful, and some of each class.",
+            "Images in the table: wrong ones first, then blank, doubtful, and some of each class.",
             name="wandb-max-images",
             panel=TRACKING,
             min=0,

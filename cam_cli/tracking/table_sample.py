@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..outputs.rows import BLANK, FAILED, ImageRow
+from ..sentences import counted
 
 #: A best class below this probability is a doubtful one.
 DOUBT = 0.5
@@ -68,7 +69,7 @@ class TableSample:
         if shown == self.seen:
             del counts[SPREAD]
         parts = ", ".join(f"{count} {why}" for why, count in counts.items())
-        return f"{shown} of {self.seen} images" + (f" ({parts})" if parts else "")
+        return f"{shown} of {counted(self.seen, 'image')}" + (f" ({parts})" if parts else "")
 
     def _keep(self, heap: list[_Ranked], ranked: _Ranked) -> None:
         if len(heap) < self.cap:

@@ -24,7 +24,7 @@ BALANCE = ("none", "loss", "sampler")
 
 #: A training of 0.1.0 may go on with another precision.
 _PRECISION = dataclasses.replace(PRECISION, results=False)
-_SEED = Flag("Seed of all that is random.", panel=TRAINING, order=1, min=0, max=2**63 - 1, results=True)
+_SEED = Flag("Seed of all random choices.", panel=TRAINING, order=1, min=0, max=2**63 - 1, results=True)
 
 
 def _learning_rate(text: str) -> float:
@@ -47,7 +47,7 @@ class Backbone(ModelSpec):
     ] = "resnet18"
     pretrained: Annotated[
         bool,
-        Flag("Random weights: train from nothing, with `freeze=none`.", panel=MODEL, only_off=True, results=True),
+        Flag("Random weights: train from scratch, with `freeze=none`.", panel=MODEL, only_off=True, results=True),
     ] = True
     class_names: str | None = None
     ema: bool | None = None
@@ -72,7 +72,7 @@ class TrainJob:
     model: Backbone = Backbone()
     output: Annotated[str, Flag("Folder for the network and its figures.", short="-o", panel=OUTPUT)] = "camx-gap"
     layer: Annotated[
-        str, Flag("Where to cut: auto, or a name that `camx layers MODEL` lists.", panel=MODEL, results=True)
+        str, Flag("Layer to cut at: auto, or a name that `camx layers MODEL` lists.", panel=MODEL, results=True)
     ] = "auto"
     gap_channels: Annotated[
         int,
@@ -151,7 +151,7 @@ class TrainJob:
     log_activations: Annotated[
         int,
         Flag(
-            "Draw what the first convolution gives for N validation images after every epoch (once, where the "
+            "Draw the feature maps of the first convolution for N validation images after every epoch (once, if the "
             "backbone is frozen).",
             panel=OUTPUT,
             min=0,
@@ -159,7 +159,7 @@ class TrainJob:
     ] = 0
     overwrite: Annotated[bool, Flag("Replace the training in that folder.", panel=OUTPUT)] = False
     resume: Annotated[
-        bool, Flag("Continue the training in that folder, to the result it would have had.", panel=OUTPUT)
+        bool, Flag("Continue the training in that folder; the result is that of an uninterrupted one.", panel=OUTPUT)
     ] = False
     device: Annotated[str, DEVICE] = "auto"
     precision: Annotated[str, _PRECISION] = "auto"

@@ -1,0 +1,67 @@
+"""Numbers in messages: the plural of one is one."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cam_cli.sentences import counted
+
+ROOT = Path(__file__).parents[1]
+#: Nouns that messages count.
+NOUNS = (
+    "boxes|channels|classes|columns|devices|epochs|files|groups|images|labels|layers|lines|maps|objects|others|pairs|"
+    "rows|shards|steps|tensors|workers"
+)
+PLURAL = re.compile(rf"\{{\}} ({NOUNS})\b")
+#: Rates, and the progress `3/16 images`, need no singular.
+USUAL = re.compile(r"images per second|\{\}/\{\} images")
+#: Files that are not clean yet.
+OPEN = ("cam_cli/cams/", "cam_cli/evaluation/", "cam_cli/export/", "cam_cli/images/", "cam_cli/models/",
+        "cam_cli/outputs/", "cam_cli/pipeline/")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("number", "words", "text"),
+    [
+        (0, ("image",), "0 images"),
+        (1, ("image",), "1 image"),
+        (2000, ("image",), "2,000 images"),
+        (1, ("class", "classes"), "1 class"),
+        (3, ("class", "classes"), "3 classes"),
+        (1, ("image has", "images have"), "1 image has"),
+    ],
+)
+def test_a_number_with_its_noun(number: int, words: tuple[str, ...], text: str) -> None:
+    assert counted(number, *words) == text
+
+
+def _placeholder(part: ast.expr) -> str:
+    """The text itself, {} for a value as it is, and '' for one in quotes, which is no number."""
+    if isinstance(part, ast.FormattedValue):
+        return "''" if part.conversion == ord("r") else "{}"
+    return str(part.value) if isinstance(part, ast.Constant) else ""
+
+
+def plurals(source: str) -> Iterator[int]:
+    """Lines of f-strings in which a number of any size stands before a plural."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.JoinedStr):
+            text = "".join(map(_placeholder, node.values))
+            if PLURAL.search(USUAL.sub("", text)):
+                yield node.lineno
+
+
+def test_no_message_says_1_images() -> None:
+    files = [*(ROOT / "cam_cli").rglob("*.py"), *(ROOT / "cli").rglob("*.py")]
+    names = {path: str(path.relative_to(ROOT)) for path in files}
+    found = [f"{names[path]}:{line}" for path in files for line in plurals(path.read_text("utf-8"))]
+    assert [one for one in found if not one.startswith(OPEN)] == []
+
+
+def test_a_plural_of_any_number_is_found() -> None:
+    assert list(plurals('f"{n} images failed"\nf"{n:,} rows"\nf"{counted(n, 0)} failed"\nf"all images"')) == [1, 2]
