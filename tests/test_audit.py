@@ -15,7 +15,7 @@ from cam_cli.audit.options import AuditOptions
 from cam_cli.errors import CamxError
 from cam_cli.statistics import share_difference, wilson, z_of
 
-from .audit_support import group, lit, one_gate
+from .audit_support import group, lit, one_gate, pets  # noqa: F401 - fixtures are found by their names
 from .run_folders import blank_row, csv_file, failed_row, image_row, run_folder
 
 Z = z_of(0.05)

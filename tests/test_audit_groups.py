@@ -18,7 +18,7 @@ from cam_cli.audit.write import write
 from cam_cli.errors import CamxError
 from cam_cli.statistics import share_difference, z_of
 
-from .audit_support import group, lit, one_gate
+from .audit_support import group, lit, one_gate, pets  # noqa: F401 - fixtures are found by their names
 from .run_folders import csv_file, image_row, run_folder
 
 

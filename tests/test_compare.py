@@ -17,7 +17,7 @@ from cam_cli.compare.write import write
 from cam_cli.errors import CamxError
 from cam_cli.statistics import mcnemar, paired_difference, z_of
 
-from .compare_support import CAT, DOG, Z, one_gate, predicted, runs
+from .compare_support import CAT, DOG, Z, example, one_gate, predicted, runs  # noqa: F401 - fixtures are found by their names
 from .run_folders import NAMES, blank_row, failed_row, image_row, run_folder, spot
 
 

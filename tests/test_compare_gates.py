@@ -12,7 +12,7 @@ from cam_cli.compare.options import CompareOptions
 from cam_cli.errors import CamxError
 from cam_cli.statistics import paired_difference, z_of
 
-from .compare_support import CAT, DOG, Z, one_gate, runs
+from .compare_support import CAT, DOG, Z, example, one_gate, runs  # noqa: F401 - fixtures are found by their names
 from .run_folders import csv_file, image_row
 
 GATES = {

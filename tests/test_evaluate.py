@@ -13,7 +13,7 @@ from cam_cli.evaluation.localise import localise
 from cam_cli.evaluation.names import ClassMatcher, read_synonyms
 from cam_cli.evaluation.options import LocaliseOptions
 
-from .evaluate_support import SIZE, box, boxes_file, value
+from .evaluate_support import SIZE, box, boxes_file, out, truth, value  # noqa: F401 - fixtures are found by their names
 from .journals import failed_row, hill, map_of, row_of, run_of
 
 

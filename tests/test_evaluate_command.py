@@ -19,7 +19,7 @@ from cam_cli.evaluation.localise import localise
 from cam_cli.evaluation.options import LocaliseOptions
 from cam_cli.images.annotations.run_lengths import encoded
 
-from .evaluate_support import SIZE, box, boxes_file, value
+from .evaluate_support import SIZE, box, boxes_file, out, truth, value  # noqa: F401 - fixtures are found by their names
 from .journals import hill, map_of, row_of, run_of
 
 Camx = Callable[..., int]

@@ -16,7 +16,7 @@ from cam_cli.export.findings import findings
 from cam_cli.export.options import ExportOptions
 from cam_cli.maps.thresholds import otsu
 
-from .export_support import HALF, SIZE
+from .export_support import HALF, SIZE, out  # noqa: F401 - fixtures are found by their names
 from .journals import hill, map_of, row_of, run_of
 
 

@@ -21,7 +21,7 @@ from cam_cli.export.formats import FORMATS
 from cam_cli.export.options import ExportOptions
 from cam_cli.images.annotations.run_lengths import decoded
 
-from .export_support import SIZE, exported
+from .export_support import SIZE, empty, exported, out  # noqa: F401 - fixtures are found by their names
 from .journals import CLASSES, hill, map_of, row_of, run_of
 
 Camx = Callable[..., int]

@@ -16,7 +16,7 @@ from cam_cli.images.annotations.formats import read_truth
 from cam_cli.images.annotations.shapes import Box
 from cam_cli.images.annotations.truth import Problems
 
-from .export_support import HALF, SIZE, exported
+from .export_support import HALF, SIZE, empty, exported, out  # noqa: F401 - fixtures are found by their names
 from .journals import CLASSES
 
 

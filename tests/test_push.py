@@ -15,7 +15,7 @@ from cam_cli.tracking import wandb_run
 from cam_cli.tracking.tracker import Files, ImageCell
 
 from .conftest import TINY
-from .tracking_support import FLAGS, Camx, Recorder
+from .tracking_support import FLAGS, Camx, Recorder, nobody_logged_in, recorder  # noqa: F401 - fixtures are found by their names
 from .wandb_reader import read_finished_run, read_run
 
 

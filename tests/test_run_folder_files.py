@@ -16,7 +16,7 @@ from cam_cli.outputs.folder import locked_folder
 from cam_cli.outputs.run_folder import RunFolder
 
 from .damaged import EPS, row
-from .run_folder_support import ROOT
+from .run_folder_support import ROOT, run  # noqa: F401 - fixtures are found by their names
 
 OUTSIDE = ["../private.png", "overlays/../../private.png", "/etc/passwd", "overlays/../overlays/a.jpg.png", "", ".", "overlays", "overlays//a.jpg.png", "a\0b"]  # fmt: skip
 

@@ -22,7 +22,7 @@ from cam_cli.tracking.background import AGAIN, Background, Patience
 from cam_cli.tracking.tracker import RunInfo
 
 from .conftest import TINY, picture
-from .tracking_support import FLAGS, SAMPLES, Camx, Recorder
+from .tracking_support import FLAGS, SAMPLES, Camx, Recorder, nobody_logged_in  # noqa: F401 - fixtures are found by their names
 from .wandb_reader import read_run
 
 NOBODY = RunInfo("explain", "out", "a run", {}, "0")

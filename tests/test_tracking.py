@@ -19,7 +19,7 @@ from cam_cli.tracking.pictures import level_names, levels_of
 from cli.main import run
 
 from .conftest import TINY
-from .tracking_support import FLAGS, SAMPLES, Camx, Recorder
+from .tracking_support import FLAGS, SAMPLES, Camx, Recorder, nobody_logged_in, recorder  # noqa: F401 - fixtures are found by their names
 from .wandb_reader import LoggedRun, read_run
 
 MORE = (
