@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 from ..outputs.record import RunRecord
 from ..outputs.rows import BLANK, FAILED, OK, EpochRow
-from ..sentences import counted
 from .page import Figure
 
 
@@ -14,7 +13,7 @@ def image_figures(counts: Mapping[str, int]) -> list[Figure]:
     """Figures from counts by status, and by `right` and `wrong`; each with the address of its images."""
     total = sum(counts.get(status, 0) for status in (OK, FAILED, BLANK))
     right, wrong, blank, failed = (counts.get(name, 0) for name in ("right", "wrong", BLANK, FAILED))
-    figures = [Figure(*counted(total, "image").split(" "), "#")]
+    figures = [Figure(f"{total:,}", "image" if total == 1 else "images", "#")]
     if right + wrong:
         figures.append(Figure(percent(right / (right + wrong)), "right", "#right=right"))
     found = ((wrong, "wrong", "#right=wrong"), (blank, "blank", "#status=blank"), (failed, "failed", "#view=failures"))
