@@ -138,8 +138,8 @@ class _Work:
             most = max(comparisons_of("gap", groups.usable, groups.reference) for _, groups in found)
             if most > MOST_PAIRS:
                 unlisted.append(
-                    f"{attribute.name} has {most:,} pairs of groups, too many to list. Choose a reference group to "
-                    "list the pairs with it."
+                    f"{attribute.name} has {counted(most, 'pair')} of groups, too many to list. Choose a reference "
+                    "group to list the pairs with it."
                 )
                 continue
             rows += [row for metric, groups in found for row in self._pair_rows(metric, groups)]
