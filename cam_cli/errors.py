@@ -5,21 +5,26 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from .redaction import redacted
+
 
 class CamxError(Exception):
     """The run cannot start or cannot go on. `message`: what happened, with the value; `hint`: what to do next.
 
     Options are called by their fields in backticks, `top_k` or `ema=False`; the command line shows these as flags.
-    `field` is the one whose value is refused.
+    `field` is the one whose value is refused. Secrets of addresses are left out.
     """
 
     def __init__(self, message: str, hint: str = "", *, field: str = "") -> None:
-        super().__init__(f"{message} {hint}" if hint else message)
+        super().__init__(redacted(f"{message} {hint}" if hint else message))
         self.field = field
 
 
 class UnreadableImage(Exception):
     """One image cannot be used; the message becomes the `error` of its row. The run goes on."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(redacted(message))
 
 
 def nearest(value: str, known: Iterable[str], *, limit: int = 3) -> str:

@@ -75,9 +75,14 @@ def is_result(name: str) -> bool:
     return is_inside(name) and "/" in name and name.split("/")[0] in RESULT_FOLDERS
 
 
-def output_name(folder: str, key: str, suffix: str) -> str:
-    """The path in OUT of a result of an image; names too long for a file system end in a digest instead."""
+def output_name(folder: str, key: str, suffix: str, *, apart: bool = False) -> str:
+    """The path in OUT of a result of an image; names too long for a file system end in a digest instead.
+
+    `apart` adds a digest where some file systems take another key for this one.
+    """
     *parents, name = key.split("/")
+    if apart:
+        suffix = f"~{hashlib.sha256(os.fsencode(key)).hexdigest()[:12]}{suffix}"
     if len(os.fsencode(name + suffix)) > 255:
         digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:12]
         kept = os.fsdecode(os.fsencode(name)[: 255 - len(os.fsencode(suffix)) - 13])

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Collection
-from pathlib import Path
 from typing import Any
 
 import typer
 
 from cam_cli.errors import CamxError, nearest
 from cam_cli.options import BEHAVIOUR, Flag
+from cam_cli.regular_files import CONFIG_BYTES, read_regular
+from cam_cli.yaml_text import parse_yaml
 
 #: The flag of commands that read such a file.
 CONFIG = Flag(
@@ -24,22 +25,16 @@ CONFIG = Flag(
 
 def read_config(path: str) -> dict[str, Any]:
     """The content of a TOML or YAML file of options."""
+    kind = "YAML" if path.endswith((".yaml", ".yml")) else "TOML"
     try:
-        text = Path(path).read_text("utf-8")
-        if path.endswith((".yaml", ".yml")):
-            import yaml
-
-            content = yaml.safe_load(text) or {}
-        else:
-            content = _toml(text)
+        data = read_regular(path, CONFIG_BYTES)
+        content = (parse_yaml(data) or {}) if kind == "YAML" else _toml(data.decode("utf-8"))
     except OSError as error:
         raise CamxError(f"--config {path!r} cannot be read: {error.strerror}. Check the path.") from error
     except ValueError as error:
-        raise CamxError(f"--config {path!r} is no valid TOML: {error}.") from error
-    except Exception as error:
-        if type(error).__module__.split(".")[0] != "yaml":
-            raise
-        raise CamxError(f"--config {path!r} is no valid YAML: {' '.join(str(error).split())}.") from error
+        raise CamxError(f"--config {path!r} is no valid {kind}: {error}.") from error
+    except RecursionError as error:
+        raise CamxError(f"--config {path!r} is no valid {kind}: nested too deeply.") from error
     if not isinstance(content, dict):
         raise CamxError(f"--config {path!r} must hold `key = value` lines, the keys named as the flags are.")
     return content

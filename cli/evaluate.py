@@ -42,14 +42,14 @@ def evaluate(job: EvaluateJob) -> int:
     from cam_cli.evaluation.files import FOLDER, junit_file, summary, write_files
     from cam_cli.evaluation.localise import localise
     from cam_cli.gates import append_step_summary, exit_code, gates_table
-    from cam_cli.outputs.store import write_file
+    from cam_cli.outputs.derived import write_beside
 
     if job.localise.truth is None:
         raise CamxError("`camx evaluate` needs to know where the objects are.", "Give --truth FILE or a folder.")
     found = localise(job.run, job.localise)
     write_files(found, job.output or os.path.join(job.run, FOLDER))
     if job.junit:
-        write_file(job.junit, junit_file(found))
+        write_beside(job.junit, junit_file(found))
     append_step_summary(gates_table(found.gates))
     if job.as_json:
         out_json(summary(found))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.markup import escape
 
+from cam_cli.redaction import redacted
 from cam_cli.sentences import counted
 
 from .names import Names
@@ -123,8 +124,9 @@ def fail(message: str) -> None:
 
 
 def printable(text: str) -> str:
-    """Text without control characters and without bytes that no terminal can show: file names are hostile."""
-    shown = "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+    """Text without control characters, without bytes that no terminal can show, since file names are hostile, and
+    without secrets of addresses."""
+    shown = "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in redacted(text))
     return shown.encode("utf-8", "backslashreplace").decode()
 
 

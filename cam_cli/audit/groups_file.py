@@ -9,6 +9,7 @@ from pathlib import PurePath
 
 from ..errors import CamxError
 from ..images.tables import read_table
+from ..regular_files import open_text
 
 _NOT_ATTRIBUTES = ("", "image", "label")
 
@@ -31,7 +32,7 @@ def read_groups(path: str, images: Sequence[str], inputs: str) -> GroupsFile:
     image that has two different rows.
     """
     try:
-        with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        with open_text(path) as file:
             rows = list(read_table(file, path, required="image"))
     except OSError as error:
         raise CamxError(

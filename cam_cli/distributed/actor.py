@@ -42,7 +42,7 @@ def packed(place: int, source: Source) -> str:
 
 
 def unpacked(text: str) -> tuple[int, Source]:
-    place, key, path, label, folder_label, span, state, more_labels, attributes = json.loads(text)
+    place, key, path, label, folder_label, span, state, more_labels, attributes, apart = json.loads(text)
     return place, Source(
         key=key,
         path=path,
@@ -52,6 +52,7 @@ def unpacked(text: str) -> tuple[int, Source]:
         listed_state=tuple(state) if state else None,
         more_labels=tuple(more_labels),
         attributes=tuple((name, value) for name, value in attributes),
+        apart=apart,
     )
 
 

@@ -11,9 +11,9 @@ from ..errors import CamxError
 from ..images.decode import readable_formats
 from ..images.orientation import Orientation, orientation_of
 from ..outputs.record import RunRecord
-from ..outputs.regular import open_regular
 from ..outputs.rows import ImageRow
 from ..outputs.run_folder import EXPLAIN, RunFolder
+from ..regular_files import open_regular
 from ..run_layout import is_inside
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from ..errors import CamxError
 from ..images.tables import read_table
+from ..regular_files import open_text
 
 
 class ClassMatcher:
@@ -30,7 +31,7 @@ def read_synonyms(path: str) -> dict[str, frozenset[str]]:
     Raises `CamxError` where it cannot be read.
     """
     try:
-        with open(path, encoding="utf-8-sig", errors="replace", newline="") as file:
+        with open_text(path, errors="replace") as file:
             rows = list(read_table(file, path, required="truth"))
     except OSError as error:
         raise CamxError(

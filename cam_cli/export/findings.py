@@ -20,6 +20,7 @@ from ..images.geometry import fitted
 from ..maps.contours import Part, parts, simplified
 from ..maps.sketch import enlarged
 from ..maps.thresholds import otsu
+from ..regular_files import read_regular
 from .options import AUTO, ExportOptions
 
 #: Long side of the raster on which parts are outlined.
@@ -196,8 +197,7 @@ def _threshold(run: ExplainedRun, method: str, options: ExportOptions) -> Thresh
 def _calibrated(run: ExplainedRun, method: str) -> Threshold | None:
     """What `camx evaluate` has found for the maps of a method; None where it has not, or for another run."""
     try:
-        with open(os.path.join(run.path, FOLDER, SUMMARY), encoding="utf-8") as file:
-            summary = json.load(file)
+        summary = json.loads(read_regular(os.path.join(run.path, FOLDER, SUMMARY)))
         if summary["run"]["fingerprint"] != run.record.get("fingerprint"):
             return None
         for one in summary["maps"]:
@@ -205,6 +205,6 @@ def _calibrated(run: ExplainedRun, method: str) -> Threshold | None:
                 apart = one["threshold"]["maps_held_apart"]
                 how = f"calibrated on {apart} maps" if one["threshold"]["how"] == "calibrated" else "given"
                 return Threshold(float(one["threshold"]["value"]), f"`camx evaluate`, {how}")
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     return None

@@ -31,7 +31,7 @@ def rendered(reading: Reading) -> Rendered:
     record |= {"channels": _as_record(maps.channels), "shown": maps.shown.tolist()}
     if maps.blank:
         return Rendered({**row, "status": BLANK, "error": "the feature maps are zero"}, {})
-    record["sheet"] = output_name(SHEETS, picture.source.key, ".png")
+    record["sheet"] = output_name(SHEETS, picture.source.key, ".png", apart=picture.source.apart)
     return Rendered(row, {record["sheet"]: encode_image(draw_sheet(maps, picture.input), "png")})
 
 

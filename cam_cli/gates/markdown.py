@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from ..errors import CamxError
+from ..regular_files import require_regular
 from .verdict import FAIL, PASS, WARN, GateResult
 
 _SIGN = {PASS: "✅ pass", WARN: "⚠️ warn", FAIL: "❌ fail"}
@@ -37,6 +38,9 @@ def append_step_summary(text: str) -> None:
     if not path:
         return
     try:
+        # What is there must be a file: a pipe without a reader would be waited for.
+        if os.path.exists(path):
+            require_regular(path)
         with open(path, "a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text if text.endswith("\n") else text + "\n")
     except OSError as error:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 
 from ..errors import CamxError
-from .listing import holds_results
+from .places import holds_results
 
 
 def class_folders(sources: Sequence[str]) -> tuple[str, ...]:
@@ -14,16 +14,22 @@ def class_folders(sources: Sequence[str]) -> tuple[str, ...]:
 
     Raises `CamxError` for a folder that cannot be listed.
     """
-    names: set[str] = set()
-    for source in sources:
-        if not os.path.isdir(source):
-            return ()
-        try:
-            with os.scandir(source) as listing:
-                folders = [entry for entry in listing if entry.is_dir() and not entry.name.startswith(".")]
-        except OSError as error:
-            raise CamxError(
-                f"The folder {source!r} cannot be listed: {error.strerror}. Check its permissions."
-            ) from error
-        names |= {entry.name for entry in folders if not holds_results(entry.path)}
-    return tuple(sorted(names))
+    if not all(map(os.path.isdir, sources)):
+        return ()
+    return tuple(sorted({name for source in sources for name in subfolders(source, linked=True)}))
+
+
+def subfolders(folder: str, *, linked: bool = False) -> list[str]:
+    """Names of the folders in a folder, in text order, without hidden ones and results of runs; with `linked` also
+    of links to folders. Raises `CamxError` for a folder that cannot be listed."""
+    try:
+        with os.scandir(folder) as listing:
+            entries = [entry for entry in listing if not entry.name.startswith(".")]
+    except OSError as error:
+        raise CamxError(f"The folder {folder!r} cannot be listed: {error.strerror}. Check its permissions.") from error
+    # Unlike that of the entry, this says no of a link in a circle instead of raising.
+    return sorted(
+        entry.name
+        for entry in entries
+        if os.path.isdir(entry.path) and (linked or not entry.is_symlink()) and not holds_results(entry.path)
+    )

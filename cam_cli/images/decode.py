@@ -61,6 +61,9 @@ def read(path: str, span: tuple[int, int] | None = None) -> bytes:
     Raises `UnreadableImage`; never waits for a pipe or a device.
     """
     try:
+        # A device may do something when it is opened.
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise UnreadableImage("not a regular file")
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except (OSError, ValueError) as error:
         raise UnreadableImage(getattr(error, "strerror", None) or str(error)) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import unicodedata
 from collections.abc import Container
 
 #: Stands for a name without any usable part.
@@ -24,6 +25,17 @@ def image_key(name: str) -> str:
 def is_image_key(name: object) -> bool:
     """Whether a name read from a journal or a part is such a key; anything else must not become a path."""
     return isinstance(name, str) and name != "" and image_key(name) == name
+
+
+def folded(key: str) -> str:
+    """One text for all keys that some file system takes for one name: it may not tell apart capitals, letters with
+    marks in one or two parts, letters without width, and dots or spaces at an end."""
+    if key.isascii():
+        text = key.casefold()
+    else:
+        text = unicodedata.normalize("NFC", unicodedata.normalize("NFD", key).casefold())
+        text = "".join(letter for letter in text if unicodedata.category(letter) != "Cf")
+    return "/".join(part.rstrip(". ") for part in text.split("/"))
 
 
 def distinct_key(key: str, origin: str, taken: Container[str]) -> str:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import PurePath
 
 from ..errors import CamxError
+from ..regular_files import open_text
 from .label_table import NO_TRUTH, Truth, truth_of
 from .listing import Inputs, Source
 from .tables import read_table
@@ -98,7 +99,7 @@ def _named(names: list[str]) -> str:
 
 def _read(path: str) -> list[dict[str, str]]:
     try:
-        with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        with open_text(path) as file:
             rows = list(read_table(file, path, required="image"))
     except OSError as error:
         raise CamxError(

@@ -1,4 +1,5 @@
-"""Files of object stores and web servers, through fsspec: several at once, and tried again when it fails."""
+"""Files of object stores and web servers, through fsspec: several at once, within limits of bytes and time, and tried
+again when it fails."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
 from ..errors import CamxError, UnreadableImage
+from .web import CONNECT_SECONDS, PAGE_BYTES, PIECE_SECONDS, REQUEST_SECONDS, Page, TooMuch, pages_below, read_url
 
 T = TypeVar("T")
 
@@ -24,20 +26,36 @@ PROTOCOLS = {
     "https": "aiohttp",
     "memory": "fsspec",
 }
+#: Bytes of one image that lies elsewhere: many are fetched at once.
+REMOTE_BYTES = 256 << 20
+#: Files in one listing of an object store.
+MOST_LISTED = 50_000_000
 _ATTEMPTS = 4
 #: Seconds before the second attempt; each further one waits twice as long.
 _PAUSE = 0.5
 _LISTERS = 16
 #: What trying again does not mend.
-_FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, NotImplementedError, CamxError)
+_FINAL = (
+    FileNotFoundError,
+    PermissionError,
+    IsADirectoryError,
+    NotADirectoryError,
+    NotImplementedError,
+    CamxError,
+    TooMuch,
+)
 
 
 class RemoteFile(NamedTuple):
-    """Its address, its size in bytes (-1: not told), and a number that changes with its content, as far as told."""
+    """Its address, its size in bytes (-1: not told), and a number that changes with its content, as far as told.
+
+    lost: why a folder at this address could not be listed.
+    """
 
     url: str
     size: int
     version: int
+    lost: str = ""
 
 
 def is_remote(path: str) -> bool:
@@ -53,33 +71,54 @@ def filesystem(url: str) -> Any:
     try:
         import fsspec
 
-        options = {"config_kwargs": {"max_pool_connections": 64}} if protocol == "s3" else {}
-        return fsspec.filesystem(protocol, **options)
+        return fsspec.filesystem(protocol, **_options(protocol))
     except ImportError as error:
         raise CamxError(
             f"{url!r} needs the package {PROTOCOLS[protocol]!r}. Install it with `pip install 'camx[remote]'`."
         ) from error
 
 
+def _options(protocol: str) -> dict[str, Any]:
+    """What makes a file system give up on a server that does not answer."""
+    if protocol == "s3":
+        seconds = {"connect_timeout": CONNECT_SECONDS, "read_timeout": PIECE_SECONDS}
+        return {"config_kwargs": {"max_pool_connections": 64, **seconds}}
+    if protocol in ("http", "https"):
+        from aiohttp import ClientTimeout
+
+        limits = ClientTimeout(total=REQUEST_SECONDS, sock_connect=CONNECT_SECONDS, sock_read=PIECE_SECONDS)
+        return {"client_kwargs": {"timeout": limits}}
+    return {}
+
+
 def tried(work: Callable[[], T], attempts: int = _ATTEMPTS) -> T:
-    """What `work` returns, tried again after a pause when it fails in a way that may pass."""
-    try:
-        return work()
-    except _FINAL:
-        raise
-    # Each file system has errors of its own for the same broken connection.
-    except Exception:
-        if attempts == 1:
+    """What `work` returns, tried again after a pause when it fails in a way that may pass, for two minutes in all."""
+    began = time.monotonic()
+    for attempt in range(attempts - 1):
+        try:
+            return work()
+        except _FINAL:
             raise
-    time.sleep(_PAUSE * 2 ** (_ATTEMPTS - attempts))
-    return tried(work, attempts - 1)
+        # Each file system has errors of its own for the same broken connection.
+        except Exception:
+            pause = _PAUSE * 2**attempt
+            if time.monotonic() - began + pause > REQUEST_SECONDS:
+                raise
+        time.sleep(pause)
+    return work()
 
 
-def fetch(url: str, span: tuple[int, int] | None = None) -> bytes:
-    """The bytes of a file, or `size` of them from `offset`. Raises `UnreadableImage`."""
-    start, end = (None, None) if span is None else (span[0], span[0] + span[1])
+def fetch(url: str, span: tuple[int, int] | None = None, *, size: int = -1) -> bytes:
+    """The bytes of a file, or of a span (offset, size) of it. `size`: that of the whole file, as far as it is known.
+
+    Raises `UnreadableImage`.
+    """
     try:
-        data: bytes = tried(lambda: filesystem(url).cat_file(url, start=start, end=end))
+        data = tried(lambda: _bytes(url, span, size))
+    except TooMuch as error:
+        raise UnreadableImage(f"{error} for a file that is fetched") from error
+    except TimeoutError as error:
+        raise UnreadableImage(f"it did not come within {REQUEST_SECONDS:.0f} s") from error
     except FileNotFoundError as error:
         raise UnreadableImage("No such file or directory") from error
     except PermissionError as error:
@@ -93,6 +132,23 @@ def fetch(url: str, span: tuple[int, int] | None = None) -> bytes:
     return data
 
 
+def _bytes(url: str, span: tuple[int, int] | None, size: int) -> bytes:
+    files, most = filesystem(url), REMOTE_BYTES
+    if span and span[1] > most:
+        raise TooMuch(f"{span[1]:,} bytes are over the limit of {most:,}")
+    if url.startswith("http"):
+        return read_url(files, url, most, span=span).data
+    if span:
+        part: bytes = files.cat_file(url, start=span[0], end=span[0] + span[1])
+        return part
+    # An object store tells the truth about sizes, as far as it tells any.
+    known = files.info(url).get("size") if size < 0 else size
+    if known is not None and known > most:
+        raise TooMuch(f"{known:,} bytes are over the limit of {most:,}")
+    data: bytes = files.cat_file(url)
+    return data
+
+
 def listed(url: str) -> list[RemoteFile]:
     """The file of an address, those that match it as a pattern, or all below it as a folder, sorted.
 
@@ -100,18 +156,34 @@ def listed(url: str) -> list[RemoteFile]:
     """
     files = filesystem(url)
     try:
+        if url.startswith("http") and url.endswith("/"):
+            return _web_files(files, url)
         files.invalidate_cache()
         found = tried(lambda: _found(files, url))
     except CamxError:
         raise
+    except PermissionError as error:
+        raise CamxError(f"{url!r} may not be read. Check the address and your credentials.") from error
     except FileNotFoundError as error:
         raise CamxError(f"There is nothing at {url!r}. Check the address.") from error
     except Exception as error:
         text = f"{type(error).__name__}: {str(error)[:200]}"
         raise CamxError(f"{url!r} cannot be listed ({text}). Check the address and your credentials.") from error
+    if len(found) > MOST_LISTED:
+        raise CamxError(f"There are more than {MOST_LISTED:,} files at {url!r}.", "Give folders inside it.")
     protocol = url.partition("://")[0]
     own = (_file(protocol, name, info) for name, info in found.items() if info.get("type") == "file")
     return sorted(own, key=lambda file: file.url.split("/"))
+
+
+def _web_files(files: Any, url: str) -> list[RemoteFile]:
+    """The files that the pages of a web server list, sorted, and its folders that cannot be listed."""
+
+    def read(folder: str) -> Page:
+        return tried(lambda: read_url(files, folder, PAGE_BYTES))
+
+    found = [RemoteFile(address, -1, 0, lost) for address, lost in pages_below(read, url)]
+    return sorted(found, key=lambda file: file.url.split("/"))
 
 
 def _found(files: Any, url: str) -> dict[str, dict[str, Any]]:

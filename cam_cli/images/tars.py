@@ -1,19 +1,34 @@
-"""Images inside tar files (the layout of WebDataset), found by their place in the file: nothing is unpacked."""
+"""Images inside tar files (the layout of WebDataset), found by their place in the file: nothing is unpacked.
+
+Headers come from strangers. They are read by hand, a block at a time: the library of Python reads as much at once as a
+header asks for.
+"""
 
 from __future__ import annotations
 
 import os
-import tarfile
+import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import IO, NamedTuple
 
 from ..errors import CamxError
+from ..regular_files import open_regular
 from .remote import filesystem, is_remote
 
 #: Bytes that are read at once from a tar file elsewhere: its headers lie between the images.
 _BLOCK = 8 << 20
-_LABEL = ".cls"
+_LABEL, _LABEL_BYTES = ".cls", 1000
+_SIZE = 512
+#: Bytes of the longest extended header (names of files, of at most 4096 bytes, stand in them).
+EXTENDED_BYTES = 1 << 20
+#: Files in one tar file.
+MOST_MEMBERS = 10_000_000
+#: Seconds for all headers of one tar file.
+HEADER_SECONDS = 600.0
+_RECORD = re.compile(rb"(\d{1,7}) ([^=]{1,200})=")
 
 
 class Member(NamedTuple):
@@ -31,25 +46,163 @@ def is_tar(path: str) -> bool:
 
 def members(path: str) -> list[Member]:
     """The regular files of a tar file, but for labels, in its order. Raises `CamxError` if it is broken."""
-    found: list[Member] = []
-    labels: dict[str, str] = {}
+    found, problem = read_members(path)
+    if problem:
+        raise CamxError(f"{path!r}: {problem}.", "Make it again, uncompressed.")
+    return found
+
+
+def read_members(path: str) -> tuple[list[Member], str]:
+    """The regular files of a tar file, but for labels, in its order; of a broken one those before the damage, and what
+    is wrong with it."""
+    reader = _Reader()
     try:
-        with _opened(path) as file, tarfile.open(fileobj=file, mode="r:") as tar:
-            for one in tar:
-                name = _inside(one.name)
-                if one.isreg() and not one.issparse() and name:
-                    if name.endswith(_LABEL) and one.size < 1000:
-                        content = tar.extractfile(one)
-                        labels[_sample(name)] = content.read().decode("utf-8", "replace").strip() if content else ""
-                    else:
-                        found.append(Member(name, one.offset_data, one.size))
-                # The library would keep every member that it has met.
-                tar.members = []  # type: ignore[attr-defined]
-    except tarfile.TarError as error:
-        raise CamxError(f"{path!r} is no whole tar file ({error}). Make it again, uncompressed.") from error
+        with _opened(path) as file:
+            reader.read(file)
+        problem = ""
+    except _Broken as error:
+        problem = f"it is no whole tar file ({error})"
     except OSError as error:
-        raise CamxError(f"{path!r} cannot be read: {error.strerror or error}. Check the path.") from error
-    return [member._replace(label=labels.get(_sample(member.name), "")) for member in found]
+        problem = f"it cannot be read ({error.strerror or error})"
+    except CamxError as error:
+        problem = f"it cannot be read ({error})"
+    # A file system of an object store has errors of its own.
+    except Exception as error:
+        problem = f"it cannot be read ({type(error).__name__}: {str(error)[:200]})"
+    labels = reader.labels
+    return [member._replace(label=labels.get(_sample(member.name), "")) for member in reader.found], problem
+
+
+class _Broken(Exception):
+    """The file is no tar file, or ends too early."""
+
+
+@dataclass
+class _Reader:
+    """found: the files so far. labels: by sample."""
+
+    found: list[Member] = field(default_factory=list)
+    labels: dict[str, str] = field(default_factory=dict)
+
+    def read(self, file: IO[bytes]) -> None:
+        """Read all headers. Raises `_Broken`."""
+        end, ends = file.seek(0, os.SEEK_END), time.monotonic() + HEADER_SECONDS
+        offset = headers = 0
+        extended: dict[bytes, bytes] = {}
+        while True:
+            header = _at(file, offset, _SIZE)
+            if not header and headers:
+                return
+            if header.strip(b"\0") == b"" and len(header) == _SIZE:
+                return
+            size, kind = _checked(header), header[156:157]
+            headers += 1
+            if headers > MOST_MEMBERS:
+                raise _Broken(f"more than {MOST_MEMBERS:,} files")
+            if time.monotonic() > ends:
+                raise _Broken(f"reading its headers took more than {HEADER_SECONDS:.0f} s")
+            offset += _SIZE
+            if kind in b"xgLK" and kind:
+                extended |= _extended(_at_whole(file, offset, size, end), kind)
+            else:
+                if kind == b"S":
+                    offset = _behind_map(file, header, offset)
+                size = _number(extended.get(b"size", b""), size)
+                if offset + size > end:
+                    raise _Broken("a file in it is cut short")
+                sparse = kind == b"S" or any(name.startswith(b"GNU.sparse") for name in extended)
+                name = _inside(_text(extended.get(b"path") or _name(header)))
+                # Old archives mark folders by a slash alone.
+                if kind in (b"0", b"\0", b"7") and not sparse and name and not _name(header).endswith(b"/"):
+                    self._add(file, Member(name, offset, size))
+                extended = {}
+                if kind in b"123456" and kind:
+                    size = 0
+            offset += -(-size // _SIZE) * _SIZE
+
+    def _add(self, file: IO[bytes], member: Member) -> None:
+        if member.name.endswith(_LABEL) and member.size < _LABEL_BYTES:
+            text = _at(file, member.offset, member.size).decode("utf-8", "replace").strip()
+            self.labels[_sample(member.name)] = text
+        else:
+            self.found.append(member)
+
+
+def _at(file: IO[bytes], offset: int, size: int) -> bytes:
+    file.seek(offset)
+    return file.read(size)
+
+
+def _at_whole(file: IO[bytes], offset: int, size: int, end: int) -> bytes:
+    if size > EXTENDED_BYTES:
+        raise _Broken(f"a header of {size:,} bytes, more than {EXTENDED_BYTES:,}")
+    if offset + size > end:
+        raise _Broken("a header in it is cut short")
+    return _at(file, offset, size)
+
+
+def _checked(header: bytes) -> int:
+    """The size that a header tells. Raises `_Broken` for a block that is none."""
+    if len(header) < _SIZE:
+        raise _Broken("it ends within a header" if header else "it is empty")
+    if header[:2] in (b"\x1f\x8b", b"BZ") or header[:6] in (b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd"):
+        raise _Broken("it is compressed")
+    told = _octal(header[148:156])
+    if told != sum(header[:148]) + 8 * 32 + sum(header[156:]):
+        raise _Broken("a block in it is no header")
+    size = header[124:136]
+    # Sizes over 8 GB are written in binary.
+    number = int.from_bytes(size[1:], "big") if size[0] == 0x80 else _octal(size)
+    if size[0] == 0xFF or number is None or number >= 1 << 62:
+        raise _Broken("a file in it has no size")
+    return number
+
+
+def _octal(field: bytes) -> int | None:
+    digits = field.partition(b"\0")[0].strip()
+    if digits.translate(None, b"01234567"):
+        return None
+    return int(digits or b"0", 8)
+
+
+def _number(told: bytes, otherwise: int) -> int:
+    return int(told) if told.isdigit() and len(told) < 19 else otherwise
+
+
+def _name(header: bytes) -> bytes:
+    name, prefix = header[:100].partition(b"\0")[0], header[345:500].partition(b"\0")[0]
+    return prefix + b"/" + name if prefix and header[257:263] == b"ustar\0" else name
+
+
+def _extended(data: bytes, kind: bytes) -> dict[bytes, bytes]:
+    """What an extended header says of the next file; a header for all files says nothing that matters here."""
+    if kind == b"L":
+        return {b"path": data.partition(b"\0")[0]}
+    if kind != b"x":
+        return {}
+    found, place = dict[bytes, bytes](), 0
+    while record := _RECORD.match(data, place):
+        after = place + int(record[1])
+        if after <= record.end() or after > len(data):
+            break
+        found[record[2]] = data[record.end() : after - 1]
+        place = after
+    return found
+
+
+def _behind_map(file: IO[bytes], header: bytes, offset: int) -> int:
+    """Where the bytes of a sparse file begin: behind the blocks that go on with its map."""
+    more, blocks = header[482], 0
+    while more and blocks < 10_000:
+        block = _at(file, offset, _SIZE)
+        if len(block) < _SIZE:
+            raise _Broken("it ends within a header")
+        more, offset, blocks = block[504], offset + _SIZE, blocks + 1
+    return offset
+
+
+def _text(name: bytes) -> str:
+    return name.decode("utf-8", "surrogateescape")
 
 
 @contextmanager
@@ -58,7 +211,7 @@ def _opened(path: str) -> Iterator[IO[bytes]]:
         with filesystem(path).open(path, "rb", block_size=_BLOCK, cache_type="readahead") as file:
             yield file
     else:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             yield file
 
 

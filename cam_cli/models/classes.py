@@ -7,10 +7,13 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from ..errors import CamxError, nearest
+from ..regular_files import read_regular
 from .timm_import import import_timm
+
+#: A file of class names; that of ImageNet-22k has one megabyte.
+_NAMES_BYTES = 16 << 20
 
 #: In place of a file of names: those of the class folders, in their order as text (as ImageFolder numbers them), or
 #: no names at all, so that numbers are indices.
@@ -114,14 +117,14 @@ def chosen_names(class_names: str | None, count: int, own: Callable[[], ClassNam
 def read_class_names(path: str) -> ClassNames:
     """Class names from a text file (one per line), a JSON list, or a JSON object of index to name."""
     try:
-        text = Path(path).read_text("utf-8-sig")
+        text = read_regular(path, _NAMES_BYTES).decode("utf-8-sig")
         if path.lower().endswith(".json"):
             return ClassNames(tuple(_from_json(json.loads(text))))
     except OSError as error:
         raise CamxError(f"`class_names` {path!r} cannot be read: {error.strerror}. Check the path.") from error
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise CamxError(
-            f"`class_names` {path!r} is not a list of names or an object of index to name: {error}."
+            f"`class_names` {path!r} is not a list of names or an object of index to name: {str(error)[:200]}."
         ) from error
     return ClassNames(tuple(line.strip() for line in text.splitlines() if line.strip()))
 

@@ -7,9 +7,9 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
 from ..errors import CamxError
+from ..regular_files import CONFIG_BYTES, read_regular
+from ..yaml_text import parse_yaml
 
 #: Larger ones are no configuration.
 _LONGEST = 50_000_000
@@ -36,9 +36,11 @@ def _read(path: str) -> Mapping[str, Any]:
     try:
         if not os.path.isfile(path) or os.path.getsize(path) > _LONGEST:
             return {}
-        with open(path, encoding="utf-8") as file:
-            content = yaml.safe_load(file) if path.endswith(".yaml") else json.load(file)
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        if path.endswith(".yaml"):
+            content = parse_yaml(read_regular(path, CONFIG_BYTES))
+        else:
+            content = json.loads(read_regular(path, _LONGEST))
+    except (OSError, ValueError, RecursionError) as error:
         first = (str(error) or type(error).__name__).splitlines()[0]
         raise CamxError(
             f"The {os.path.basename(path)} in {os.path.dirname(path)!r} cannot be read: {first}.",

@@ -9,7 +9,11 @@ from typing import Any
 
 from ..errors import CamxError
 from ..images.remote import filesystem, is_remote, tried
+from ..images.web import save_url
 from .hub import offline
+
+#: Bytes of the largest file of weights that is fetched.
+WEIGHTS_BYTES = 100 * 10**9
 
 
 def local_weights(path: str) -> str:
@@ -29,7 +33,8 @@ def local_weights(path: str) -> str:
             return kept
         raise CamxError(f"{path!r} is not in the cache, and HF_HUB_OFFLINE forbids to fetch it.", "Unset the variable.")
     try:
-        version = _version(tried(lambda: files.info(path)))
+        info = tried(lambda: files.info(path))
+        version = _version(info)
     except CamxError:
         raise
     except Exception as error:
@@ -39,11 +44,16 @@ def local_weights(path: str) -> str:
     mark = os.path.join(folder, "version")
     if os.path.exists(kept) and _text(mark) == version:
         return kept
+    if (info.get("size") or 0) > WEIGHTS_BYTES:
+        raise CamxError(f"The weights {path!r} have {info['size']:,} bytes, more than {WEIGHTS_BYTES:,}.")
     os.makedirs(folder, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=folder)
     os.close(handle)
     try:
-        tried(lambda: files.get_file(path, temporary))
+        if path.startswith("http"):
+            tried(lambda: save_url(files, path, temporary, WEIGHTS_BYTES))
+        else:
+            tried(lambda: files.get_file(path, temporary))
         os.replace(temporary, kept)
     except CamxError:
         raise

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, cast
 
 import torch
 
+from ..regular_files import open_regular
 from .unpickling import DataUnpickler, Storage
 
 _MAGIC = 0x1950A86A20F9469CFC6C
@@ -47,7 +48,7 @@ def read_zip(path: str) -> object:
 
 def read_stream(path: str) -> object:
     """What a file of pickles holds: as torch wrote it before 1.6, or one pickle alone."""
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         return _stream(file, os.path.getsize(path))
 
 

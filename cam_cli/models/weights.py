@@ -12,6 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from ..errors import CamxError
+from ..regular_files import open_regular, read_regular
 from .other_formats import other_file, other_folder, other_zip
 from .placeholders import Placeholder, is_module
 from .torch_files import read_stream, read_zip
@@ -73,8 +74,7 @@ def weights_in(folder: str) -> str:
 def _sharded(path: str) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """The tensors of all files that an index names."""
     try:
-        with open(path, encoding="utf-8") as file:
-            shards = json.load(file)["weight_map"]
+        shards = json.loads(read_regular(path, _LONGEST_HEADER))["weight_map"]
         names = sorted({str(name) for name in shards.values()})
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CamxError(f"The index {path!r} cannot be read: {_first_line(error)}. {_AGAIN}") from error
@@ -90,7 +90,7 @@ def _sharded(path: str) -> tuple[dict[str, Any], dict[str, Any] | None]:
 
 def _start_of(path: str) -> bytes:
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             start = file.read(512)
     except OSError as error:
         raise CamxError(f"The checkpoint {path!r} cannot be read: {error.strerror}. Check the path.") from error

@@ -7,6 +7,8 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ..errors import CamxError
+from ..regular_files import require_regular
 from .folder import explained_errors
 from .store import write_file
 
@@ -24,10 +26,18 @@ def write_derived(folder: str, files: Mapping[str, Content], below: str) -> None
 
 
 def write_beside(path: str, content: bytes) -> None:
-    """Write a file where the user wants it. Raises `CamxError` if that cannot be done."""
+    """Write a file where the user wants it. Raises `CamxError` if that cannot be done.
+
+    A pipe or a device there is neither written to nor replaced: root could lose /dev/null.
+    """
     whole = os.path.abspath(path)
-    with explained_errors(os.path.dirname(whole)):
+    try:
+        if os.path.exists(whole):
+            require_regular(whole)
         write_file(whole, content)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise CamxError(f"The file {path!r} cannot be written: {reason}.", "Give another path.") from error
 
 
 def json_bytes(content: Mapping[str, Any]) -> bytes:

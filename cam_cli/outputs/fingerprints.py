@@ -6,10 +6,14 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from ..redaction import redacted_values
+
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """The keys in which two fingerprints differ, nested ones joined by a dot, with both values: `layer (a → b)`."""
-    plain, before = _flat(json.loads(json.dumps(dict(now), default=str))), _flat(before)
+    # Records hold no secrets.
+    plain = _flat(redacted_values(json.loads(json.dumps(dict(now), default=str))))
+    before = _flat(redacted_values(before))
     return [
         f"{key} ({_short(before.get(key))} → {_short(plain.get(key))})"
         for key in {**before, **plain}

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from filelock import FileLock, Timeout
 
 from ..errors import CamxError
+from ..regular_files import open_regular
 from ..run_layout import LOCK
 from . import store
 
@@ -30,6 +31,8 @@ def folder_lock(path: str, patience: float = 0.0) -> Iterator[None]:
     probe, lock_path = os.path.join(path, f".probe{store.TEMPORARY}"), os.path.join(path, LOCK)
     store.write_file(probe, b"")
     store.remove_if_there(probe)
+    if os.path.islink(lock_path) or (os.path.lexists(lock_path) and not os.path.isfile(lock_path)):
+        raise OSError(None, f"{LOCK!r} in it is no regular file")
     lock = FileLock(lock_path)
     try:
         lock.acquire(timeout=patience)
@@ -61,8 +64,8 @@ def check_writable(path: str) -> None:
 
 def _holder(lock_path: str) -> str:
     try:
-        with open(lock_path, encoding="utf-8") as file:
-            text = file.read(200)
+        with open_regular(lock_path) as file:
+            text = file.read(200).decode("utf-8", "replace")
     except OSError:
         return ""
     return f" ({text})" if text else ""

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
+from ..regular_files import open_regular, require_regular
 from . import store
-from .regular import open_regular
 from .rows import ImageRow, parse_row
 
 #: Bytes of the longest line that is read.
@@ -38,7 +38,11 @@ class Journal:
     def open(cls, path: str) -> Journal:
         """Open a journal to append to it; create it if it is missing. Raises `OSError`."""
         journal = cls(path)
-        journal._descriptor = store.system.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
+        if os.path.lexists(path):
+            require_regular(path)
+        # A link of that name would lead the lines elsewhere.
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
+        journal._descriptor = store.system.open(path, flags)
         journal._scan()
         store.system.truncate(journal._descriptor, journal._size)
         return journal

@@ -6,17 +6,21 @@ import os
 import re
 from collections.abc import Iterator, Set
 
+from ..folders import files_below
 from ..run_layout import REPORT, REPORT_DATA, REPORT_PART, RESULT_FOLDERS, THUMBNAILS
 from . import store
 
 #: The end of the name of a result, behind the name of its image.
 _ENDING = re.compile(r"(\.[\w+-]+\.\d+)?\.(png|jpg|webp|npy)$")
+#: What tells the names of two images apart that some file systems take for one.
+_APART = re.compile(r"~[0-9a-f]{12}$")
 
 
 def remove_results(path: str, keys: Set[str]) -> None:
     """Remove the files in the folders of results whose names are those of images `keys`."""
     for file, inside in _results(path):
-        if _ENDING.sub("", inside) in keys:
+        name = _ENDING.sub("", inside)
+        if name in keys or _APART.sub("", name) in keys:
             store.remove_if_there(file)
 
 
@@ -47,7 +51,5 @@ def _results(path: str) -> Iterator[tuple[str, str]]:
     """All files in the folders of results: their paths, and their names within, with `/`."""
     for result in (*RESULT_FOLDERS, THUMBNAILS):
         start = os.path.join(path, result)
-        for folder, _, names in os.walk(start):
-            for name in names:
-                file = os.path.join(folder, name)
-                yield file, os.path.relpath(file, start).replace(os.sep, "/")
+        for inside in files_below(start):
+            yield os.path.join(start, inside), inside.replace(os.sep, "/")

@@ -8,8 +8,8 @@ import math
 import os
 from typing import Any, cast
 
+from ..regular_files import read_regular
 from ..run_layout import METRICS
-from .regular import read_regular
 from .rows import EpochRow
 from .shapes import without_wrong
 

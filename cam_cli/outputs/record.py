@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Final, TypedDict, cast
 
 from ..errors import CamxError
+from ..redaction import redacted_values
+from ..regular_files import read_regular
 from ..run_layout import RECORD
-from .regular import read_regular
 from .rows import Count, Share
 from .shapes import Range, parse_json, without_wrong
 
@@ -248,7 +249,8 @@ def read_record(path: str) -> tuple[RunRecord | None, list[str]]:
             f"{file!r} was written by a later camx (schema {schema}; this one reads {SCHEMA}). "
             "Update camx: pip install -U camx."
         )
-    kept, wrong = without_wrong(RunRecord, content)
+    # Earlier versions wrote addresses as they were given.
+    kept, wrong = without_wrong(RunRecord, redacted_values(content))
     if not _is_square(kept.get("confusion"), kept.get("classes")):
         del kept["confusion"]
         wrong.append("confusion")
@@ -256,8 +258,9 @@ def read_record(path: str) -> tuple[RunRecord | None, list[str]]:
 
 
 def record_bytes(record: Mapping[str, object]) -> bytes:
-    """The text of a record, with the version of its schema first."""
-    text = json.dumps({"schema": SCHEMA, **record}, indent=2, ensure_ascii=False, default=str)
+    """The text of a record, with the version of its schema first, without secrets of addresses and variables."""
+    content = redacted_values({"schema": SCHEMA, **record})
+    text = json.dumps(content, indent=2, ensure_ascii=False, default=str)
     return text.encode("utf-8", "backslashreplace") + b"\n"
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import CamxError
+from ..folders import files_below
 from ..images.remote import filesystem, tried
 from ..run_layout import ACTIVATIONS_TABLE, JOURNAL, RECORD, TABLE, THUMBNAILS
 from . import store
@@ -51,11 +52,10 @@ class RemoteFolder(OutputFolder):
         self._there.add(relative)
 
     def publish(self, relative: str) -> None:
-        for folder, _, names in os.walk(self.file(relative)):
-            inside = os.path.relpath(folder, self.path).replace(os.sep, "/")
-            for name in sorted(f"{inside}/{name}" for name in names):
-                if not name.startswith(THUMBNAILS) or name not in self._there:
-                    self._copy(name)
+        for inside in files_below(self.file(relative)):
+            name = f"{relative}/{inside}".replace(os.sep, "/")
+            if not name.startswith(THUMBNAILS) or name not in self._there:
+                self._copy(name)
 
     def append(self, rows: Sequence[ImageRow]) -> None:
         super().append(rows)

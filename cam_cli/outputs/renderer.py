@@ -14,6 +14,7 @@ from ..maps import sketch
 from ..maps.explanation import ClassMap, Explanation
 from ..maps.explanation import Prediction as ClassProbability
 from ..maps.measures import measured, on_raster
+from ..redaction import redacted
 from ..run_layout import THUMBNAILS, output_name
 from .drawing import SAVERS, drawing_of, encode_thumbnail
 from .options import Rendering
@@ -52,7 +53,7 @@ class ExplanationRenderer:
         row["frame"] = [round(edge, 3) for edge in picture.frame]
         row["maps"] = [self._map_row(explanation, class_map, files) for class_map in explanation.maps]
         if self.thumbnail:
-            row["thumb"] = output_name(THUMBNAILS, picture.source.key, ".jpg")
+            row["thumb"] = output_name(THUMBNAILS, picture.source.key, ".jpg", apart=picture.source.apart)
             files[row["thumb"]] = encode_thumbnail(picture.canvas, self.thumbnail)
         blank = not row["maps"] or row["maps"][0]["area"] is None
         if blank:
@@ -102,7 +103,8 @@ class ExplanationRenderer:
         several = f".{method}.{target.index}" if len(explanation.maps) > 1 else ""
         for kind in self.rendering.save:
             saver = SAVERS[kind]
-            name = output_name(saver.folder, picture.source.key, f"{several}.{saver.extension(self.rendering)}")
+            suffix = f"{several}.{saver.extension(self.rendering)}"
+            name = output_name(saver.folder, picture.source.key, suffix, apart=picture.source.apart)
             files[name] = saver.encode(drawing, self.rendering)
             map_row |= cast(MapRow, {kind: name})
         return map_row
@@ -152,4 +154,4 @@ def with_truth(row: ImageRow, source: Source) -> ImageRow:
 
 def failed_row(unreadable: Unreadable) -> ImageRow:
     """The row of an image that cannot be explained."""
-    return {**base_row(unreadable), "error": unreadable.reason}
+    return {**base_row(unreadable), "error": redacted(unreadable.reason)}

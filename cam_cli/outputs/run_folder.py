@@ -13,6 +13,7 @@ from itertools import groupby
 from PIL import Image
 
 from ..errors import CamxError, UnreadableImage
+from ..folders import files_below
 from ..images.decode import opened, read
 from ..run_layout import JOURNAL, METRICS, is_inside, part_folder, part_numbers
 from .journal import Journal
@@ -147,8 +148,7 @@ class RunFolder:
     def files_in(self, folder: str) -> list[str]:
         """The names of all files below a folder of the run, sorted; links and what lies behind them are left out."""
         start = os.path.join(self.path, folder)
-        found = (os.path.join(inside, name) for inside, _, names in os.walk(start) for name in names)
-        names = (os.path.relpath(path, self.path).replace(os.sep, "/") for path in found)
+        names = (f"{folder}/{inside}".replace(os.sep, "/") for inside in files_below(start))
         return sorted(name for name in names if self.has(name))
 
     def read_file(self, name: str) -> bytes:

@@ -11,6 +11,7 @@ from itertools import islice
 from typing import Any
 
 from ..images.shard import Shard, name_hash, shard_number
+from ..regular_files import open_regular
 from ..run_layout import INPUTS, part_folder
 from . import store
 from .journal import Journal
@@ -107,8 +108,8 @@ def _list_of(path: str, shard: Shard) -> str:
 def _lines(path: str, shard: Shard) -> Iterator[tuple[int, str]]:
     """The lines of one list, some at a time: there may be more lists than files that a process may have open."""
     start, file_path = 0, _list_of(path, shard)
-    while os.path.exists(file_path):
-        with open(file_path, "rb") as file:
+    while os.path.isfile(file_path):
+        with open_regular(file_path) as file:
             file.seek(start)
             some = list(islice(file, _CHUNK))
             start = file.tell()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterable, Iterator
 
@@ -31,8 +32,16 @@ class System:
         os.ftruncate(descriptor, length)
 
     def make_folder(self, path: str) -> None:
-        if not os.path.isdir(path):
-            os.makedirs(path, exist_ok=True)
+        missing = []
+        while path and not os.path.isdir(path):
+            missing.append(path)
+            path = os.path.dirname(path)
+        # One after the other: `os.makedirs` calls itself, and a key may have a thousand folders.
+        for one in reversed(missing):
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(one)
+        if missing and not os.path.isdir(missing[0]):
+            raise FileExistsError(errno.EEXIST, "it is no folder", missing[0])
 
     def remove_folder(self, path: str) -> None:
         os.rmdir(path)

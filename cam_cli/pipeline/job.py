@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 from ..cams.engine.options import ExplainOptions
 from ..errors import CamxError
 from ..features.options import ReadOptions
-from ..images.listing import Filters
+from ..images.filters import Filters
 from ..images.options import DECODINGS, MAX_PIXELS
 from ..images.scheduler import chosen_shard
 from ..images.shard import Shard

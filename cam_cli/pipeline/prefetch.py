@@ -52,7 +52,7 @@ class Decoder:
 
     def _load(self, source: Source) -> Decodable | Unreadable:
         # A thread waits for the network, so that no worker does.
-        image = Fetched(source, fetch(source.path, source.span)) if is_remote(source.path) else source
+        image = Fetched(source, _fetched(source)) if is_remote(source.path) else source
         item = self.workers.call(partial(self.load, unasked=_UNASKED), image)
         if not isinstance(item, TooLarge):
             return item
@@ -60,6 +60,10 @@ class Decoder:
             whole = self.workers.call(self.load, image)
         assert not isinstance(whole, TooLarge)
         return whole
+
+
+def _fetched(source: Source) -> bytes:
+    return fetch(source.path, source.span, size=source.listed_state[0] if source.listed_state else -1)
 
 
 def prefetch(

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..outputs.run_folder import TRAIN_GAP, RunFolder
+from ..redaction import redacted_values
 from .tracker import Files, ImageCell, RunInfo, identity
 
 #: What of a plan is worth a column of its own in a table of runs.
@@ -47,5 +48,5 @@ def run_info(output: str, record: Mapping[str, Any]) -> RunInfo:
         **{key: record[key] for key in ("plan", "fingerprint", "versions") if key in record},
         "job": {key: value for key, value in (record.get("job") or {}).items() if key != "command"},
     }
-    plain = json.loads(json.dumps(config, default=str))
+    plain = redacted_values(json.loads(json.dumps(config, default=str)))
     return RunInfo(command, output, f"{command} {plan.get('model', '')}".strip(), plain, identity(same))

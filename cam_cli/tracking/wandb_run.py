@@ -6,15 +6,18 @@ import contextlib
 import json
 import os
 import secrets
+import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ..errors import CamxError
 from ..models.timm_import import WANDB_HIDDEN
 from ..outputs import store
 from ..outputs.folder import explained_errors
+from ..redaction import redacted
+from ..regular_files import read_regular
 from .background import Patience
 from .options import WandbOptions
 from .tracker import Files, RunInfo, Scalar, Step, Value
@@ -22,6 +25,7 @@ from .wandb_values import artifact, as_wandb
 
 #: In OUT: which W&B run its results belong to.
 RUN_FILE = ".wandb-run"
+_RUN_FILE_BYTES = 10_000
 _DATA_DIR = "WANDB_DATA_DIR"
 #: The share of the patience at the end after which W&B gives up by itself and says so.
 _OF_FINISH = 0.8
@@ -111,7 +115,6 @@ class WandbTracker:
         return None if _answers(server, self._patience.answer) else f"{server} does not answer"
 
     def _started(self, info: RunInfo, mode: str) -> Any:
-        options = self._options
         settings = self._wandb.Settings(
             console="off",
             silent=True,
@@ -124,6 +127,11 @@ class WandbTracker:
             save_code=False,
             disable_job_creation=True,
         )
+        with _public_arguments():
+            return self._init(info, mode, settings)
+
+    def _init(self, info: RunInfo, mode: str, settings: Any) -> Any:
+        options = self._options
         return self._wandb.init(
             mode=mode,
             dir=os.path.abspath(info.output),  # the process that writes may have another working folder
@@ -151,14 +159,25 @@ class WandbTracker:
 def run_id(output: str, identity: str) -> str:
     """The id of the W&B run for results of this identity in a folder: a new one, or that of the run before."""
     path = os.path.join(output, RUN_FILE)
-    with contextlib.suppress(OSError, ValueError), open(path, encoding="utf-8") as file:
-        before = json.load(file)
+    with contextlib.suppress(OSError, ValueError, RecursionError):
+        before = json.loads(read_regular(path, _RUN_FILE_BYTES))
         if isinstance(before, dict) and before.get("identity") == identity and isinstance(before.get("id"), str):
             return str(before["id"])
     new = secrets.token_hex(4)
     with explained_errors(output):
         store.write_file(path, json.dumps({"id": new, "identity": identity}).encode() + b"\n")
     return new
+
+
+@contextlib.contextmanager
+def _public_arguments() -> Iterator[None]:
+    """Has W&B note the words of the command line without the secrets of addresses in them."""
+    before = sys.argv
+    sys.argv = [redacted(word) for word in before]
+    try:
+        yield
+    finally:
+        sys.argv = before
 
 
 def _answers(url: str, seconds: float) -> bool:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..errors import CamxError
-from ..images.listing import Source, find, holds_results
+from ..images.class_folders import subfolders
+from ..images.listing import Source, find
 from ..images.picture import Unreadable
 
 TRAIN, VAL = "train", "val"
@@ -95,9 +96,7 @@ def find_dataset(folder: str, val_fraction: float, seed: int) -> Dataset:
 
 def _by_class(folder: str) -> dict[str, list[Source]]:
     """The images of each class folder, at least one in each of at least two."""
-    with os.scandir(folder) as listing:
-        folders = [e for e in listing if e.is_dir(follow_symlinks=False) and not e.name.startswith(".")]
-        names = sorted(entry.name for entry in folders if not holds_results(entry.path))
+    names = subfolders(folder)
     if not names:
         raise CamxError(f"{folder!r} has no class folders. Put the images of each class into a folder of its name.")
     if len(names) == 1:

@@ -77,7 +77,8 @@ class CamLog:
         explainer = Explainer(named, options)
         for part in _in_batches(self._pictures):
             for explanation in explainer.explain(part):
-                name = output_name(f"{CAMS}/epoch-{epoch:03}", explanation.picture.source.key, ".png")
+                source = explanation.picture.source
+                name = output_name(f"{CAMS}/epoch-{epoch:03}", source.key, ".png", apart=source.apart)
                 self._folder.write(name, encode_image(_drawn(explanation), "png"))
 
 
@@ -103,7 +104,8 @@ class ActivationLog:
         for part in _in_batches(self._pictures):
             for reading in reader.read(part):
                 if reading.maps is not None:
-                    name = output_name(f"{ACTIVATIONS}/epoch-{epoch:03}", reading.picture.source.key, ".png")
+                    source = reading.picture.source
+                    name = output_name(f"{ACTIVATIONS}/epoch-{epoch:03}", source.key, ".png", apart=source.apart)
                     sheet = draw_sheet(reading.maps, reading.picture.input)
                     self._folder.write(name, encode_image(sheet, "png"))
 

@@ -19,6 +19,7 @@ from safetensors.torch import save
 from ..errors import CamxError
 from ..models.gap import GapDescription, GapNetwork
 from ..outputs.folder import OutputFolder, explained_errors
+from ..regular_files import require_regular
 from ..run_layout import JOURNAL, METRICS, RECORD
 from .metrics import EpochMetrics, Scores
 
@@ -58,6 +59,7 @@ class TrainingState:
     def read(cls, path: str) -> TrainingState:
         """Reads a state file. Raises `CamxError` for any file that `to_bytes` did not write."""
         try:
+            require_regular(path)
             content = torch.load(path, map_location="cpu", weights_only=True)
             return cls(
                 fingerprint=json.loads(content["fingerprint"]),

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 
 from ...errors import CamxError
+from ...regular_files import open_text
 from ..tables import read_table
 from .shapes import Box
 from .truth import Annotations, Problems, Size, Truth, TruthImage, TruthObject, as_read, clean_name
@@ -18,7 +19,7 @@ def read_box_table(path: str) -> Truth:
     """The truth of a table. An image with empty edges has no object. Raises `CamxError` where columns are missing."""
     problems = Problems()
     try:
-        with open(path, encoding="utf-8-sig", errors="replace", newline="") as file:
+        with open_text(path, errors="replace") as file:
             rows = list(read_table(file, path, required="image"))
     except OSError as error:
         raise CamxError(f"The truth {path!r} cannot be read: {error.strerror}. Check the path.") from error

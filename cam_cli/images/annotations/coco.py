@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
-import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import CamxError
+from ...regular_files import open_regular
 from .run_lengths import counts_of
 from .shapes import Box, Polygons, RunLengths, Shape
 from .truth import Annotations, Problems, Size, Truth, TruthImage, TruthObject, as_read, clean_name
@@ -44,11 +45,13 @@ def read_coco(path: str) -> Truth:
 
 def _content(path: str) -> dict[str, list[Any]]:
     try:
-        if os.path.getsize(path) > _MOST_BYTES:
-            raise CamxError(f"{path!r} is larger than 2 GB. Split the truth by image, or give its boxes as CSV.")
-        with open(path, "rb") as file:
+        with open_regular(path, _MOST_BYTES) as file:
             content = json.load(file)
     except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise CamxError(
+                f"{path!r} is larger than 2 GB.", "Split the truth by image, or give its boxes as CSV."
+            ) from error
         raise CamxError(f"The truth {path!r} cannot be read: {error.strerror}. Check the path.") from error
     except (ValueError, RecursionError) as error:
         raise CamxError(f"{path!r} is no valid JSON: {str(error) or 'nested too deeply'}.") from error

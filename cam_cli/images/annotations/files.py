@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterator
 
 from ...errors import CamxError
+from ...folders import walk
+from ...regular_files import read_regular
 
 
 def beneath(path: str, extension: str) -> Iterator[tuple[str, str]]:
@@ -18,24 +20,20 @@ def beneath(path: str, extension: str) -> Iterator[tuple[str, str]]:
         return
     if not os.path.isdir(path):
         raise CamxError(f"The truth {path!r} is not there. Check the path.")
-    for folder, folders, names in os.walk(path):
-        folders.sort()
-        for name in sorted(names):
-            if name.lower().endswith(extension) and not name.startswith("."):
-                file = os.path.join(folder, name)
-                yield os.path.relpath(file, path).replace(os.sep, "/"), file
+    for inside, kind, reason in walk(path):
+        if kind == "unlisted":
+            raise CamxError(f"The folder {os.path.join(path, inside)!r} of the truth cannot be listed: {reason}.")
+        name = os.path.basename(inside)
+        if kind == "file" and name.lower().endswith(extension) and not name.startswith("."):
+            yield inside.replace(os.sep, "/"), os.path.join(path, inside)
 
 
 def read_small(path: str, most: int) -> bytes:
     """The content of a file. Raises `ValueError` for one that cannot be read or is larger than it can honestly be."""
     try:
-        with open(path, "rb") as file:
-            data = file.read(most + 1)
+        return read_regular(path, most)
     except OSError as error:
         raise ValueError(error.strerror or "it cannot be read") from error
-    if len(data) > most:
-        raise ValueError(f"larger than {most >> 20} MB")
-    return data
 
 
 def read_names(path: str) -> list[str] | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,6 +13,8 @@ import numpy as np
 from PIL import Image
 
 from ...errors import CamxError
+from ...regular_files import open_regular
+from ..decode import MAX_BYTES, readable_formats
 from .files import beneath, read_names
 from .shapes import Bitmap
 from .truth import Annotations, Problems, Size, Truth, TruthImage, TruthObject
@@ -81,7 +84,7 @@ def _single_level(files: Sequence[str]) -> int:
     step = max(1, len(files) // _SAMPLE)
     for file in files[::step]:
         try:
-            with warnings.catch_warnings(), Image.open(file) as image:
+            with warnings.catch_warnings(), _opened(file) as image:
                 warnings.simplefilter("error", Image.DecompressionBombWarning)
                 if image.mode == "P" or np.isin(_single_channel(image), (0, VOID)).all():
                     continue
@@ -95,7 +98,7 @@ def _single_level(files: Sequence[str]) -> int:
 def _read(path: str, levels: _Levels, size: Size, problems: Problems) -> Annotations:
     name = os.path.basename(path)
     try:
-        with warnings.catch_warnings(), Image.open(path) as image:
+        with warnings.catch_warnings(), _opened(path) as image:
             # Its size is that of a picture that was decoded, or it is not decoded.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             if sorted(image.size) != sorted(size):
@@ -121,6 +124,13 @@ def _read(path: str, levels: _Levels, size: Size, problems: Problems) -> Annotat
             problems.add(name, f"level {level}", "unknown category", f"no class has the level {level}")
     height, width = pixels.shape
     return Annotations((width, height), tuple(objects))
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[Image.Image]:
+    """A mask, opened by the decoders of images alone: no pipe is waited for, and no program is started for EPS."""
+    with open_regular(path, MAX_BYTES) as file, Image.open(file, formats=readable_formats()) as image:
+        yield image
 
 
 def _single_channel(image: Image.Image) -> np.ndarray:

@@ -6,12 +6,12 @@ import math
 import os
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 import numpy as np
-import yaml
 
 from ...errors import CamxError
+from ...regular_files import CONFIG_BYTES
+from ...yaml_text import parse_yaml
 from .files import beneath, read_names, read_small
 from .shapes import Box, Polygons, Shape
 from .truth import Annotations, Problems, Size, Truth, TruthImage, TruthObject
@@ -63,8 +63,8 @@ def _names(path: str, folder: str) -> Mapping[int, str]:
 def _described(path: str) -> Mapping[int, str]:
     """The `names` of a data.yaml."""
     try:
-        content: Any = yaml.safe_load(read_small(path, 4 << 20).decode("utf-8", "replace"))
-    except (ValueError, RecursionError, yaml.YAMLError) as error:
+        content = parse_yaml(read_small(path, CONFIG_BYTES))
+    except ValueError as error:
         raise CamxError(f"{path!r} is no valid YAML: {' '.join(str(error).split())[:200]}") from error
     names = content.get("names") if isinstance(content, dict) else None
     if isinstance(names, list):

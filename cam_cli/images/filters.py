@@ -1,0 +1,74 @@
+"""Which files of a folder are images: by their extensions, or by patterns that replace that rule."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from typing import Annotated
+
+from ..options import INPUT, Flag
+
+#: Files of these extensions are taken from folders; `--include` replaces the rule.
+EXTENSIONS = frozenset(
+    [
+        ".avif",
+        ".bmp",
+        ".dib",
+        ".gif",
+        ".heic",
+        ".heif",
+        ".ico",
+        ".jfif",
+        ".j2k",
+        ".jp2",
+        ".jpe",
+        ".jpeg",
+        ".jpg",
+        ".mpo",
+        ".pgm",
+        ".png",
+        ".pnm",
+        ".ppm",
+        ".qoi",
+        ".tga",
+        ".tif",
+        ".tiff",
+        ".webp",
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Which files count: `include` replaces the rule of extensions in folders, `exclude` leaves images out."""
+
+    include: Annotated[
+        tuple[str, ...],
+        Flag(
+            "Take these files from folders, instead of those with image extensions. Repeatable.",
+            panel=INPUT,
+            repeatable=True,
+            example="*.jpg",
+        ),
+    ] = ()
+    exclude: Annotated[
+        tuple[str, ...],
+        Flag("Leave these images out. Repeatable.", panel=INPUT, repeatable=True, example="*_mask.png"),
+    ] = ()
+
+    def takes(self, inside: str) -> bool:
+        """Whether a file of a folder is an image by its path with `/` within the folder."""
+        return matches(inside, self.include) if self.include else has_image_name(inside)
+
+
+def matches(key: str, patterns: Iterable[str]) -> bool:
+    """Whether a path with `/`, or its last part, fits one of the patterns."""
+    name = key.rsplit("/", 1)[-1]
+    return any(fnmatch(key, pattern) or fnmatch(name, pattern) for pattern in patterns)
+
+
+def has_image_name(path: str) -> bool:
+    """Whether a file has the extension of an image."""
+    return os.path.splitext(path)[1].lower() in EXTENSIONS

@@ -1,0 +1,288 @@
+"""Where images can lie: what each kind of argument stands for, as entries that may be images."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from fnmatch import fnmatchcase
+from itertools import pairwise
+from pathlib import PurePath
+from typing import NamedTuple
+
+from ..errors import CamxError
+from ..folders import walk
+from ..regular_files import TABLE_BYTES, open_text
+from ..run_layout import JOURNAL, RESULT_FOLDERS, TRACKER_FOLDERS
+from .filters import Filters, has_image_name, matches
+from .label_table import NO_TRUTH, Truth, truth_of
+from .remote import is_remote, listed
+from .tables import read_table
+from .tars import is_tar, read_members
+
+#: What is known of an address that only a list names: a later run takes it for the same file.
+UNKNOWN_STATE = (-1, 0)
+#: Bytes of a path in a list; what is longer is none.
+_LONGEST_LINE = 1 << 16
+
+
+class Entry(NamedTuple):
+    """A file found, the folder (absolute) that its key may start at, and what is known of its class.
+
+    linked: a link to a folder. lost: why what lies here is not known; a `passed_over` entry is then no image at all.
+    """
+
+    path: str
+    absolute: str
+    root: str
+    folder_label: str
+    truth: Truth = NO_TRUTH
+    passed_over: bool = False
+    linked: bool = False
+    lost: str = ""
+    span: tuple[int, int] | None = None
+    listed_state: tuple[int, int] | None = None
+
+
+def expand(argument: str, filters: Filters) -> Iterator[Entry]:
+    """The entries of one argument, with the images that it holds in the place of a tar file.
+
+    Raises `CamxError` for an argument that is nothing.
+    """
+    for applies, found in SOURCES:
+        if applies(argument):
+            for entry in found(argument, filters):
+                yield from _in_tar(entry, filters) if is_tar(entry.path) and not _aside(entry) else (entry,)
+            return
+    raise CamxError(f"There is no file or folder {argument!r}. Check the path; a pattern needs one of * ? [.")
+
+
+def holds_results(folder: str) -> bool:
+    """Whether a folder is a training's, or the overlays, heatmaps … of a run: no input, wherever it lies."""
+    parent, name = os.path.split(folder)
+    if name in RESULT_FOLDERS | TRACKER_FOLDERS and os.path.isfile(os.path.join(parent, JOURNAL)):
+        return True
+    return os.path.isfile(os.path.join(folder, "training-state.pt"))
+
+
+def _aside(entry: Entry) -> bool:
+    return bool(entry.passed_over or entry.linked or entry.lost)
+
+
+def _in_tar(entry: Entry, filters: Filters) -> Iterator[Entry]:
+    """The images of a tar file; of a broken one those before the damage, and the file itself, which fails as a row."""
+    found, problem = read_members(entry.path)
+    version = entry.listed_state[1] if entry.listed_state else _changed(entry.path)
+    for member in found:
+        named = matches(member.name, filters.include) if filters.include else has_image_name(member.name)
+        yield entry._replace(
+            absolute=f"{entry.absolute}/{member.name}",
+            folder_label=os.path.basename(os.path.dirname(member.name)),
+            truth=Truth((member.label,)) if member.label else entry.truth,
+            passed_over=not named,
+            span=(member.offset, member.size),
+            listed_state=(member.size, version),
+        )
+    if problem:
+        # Of the file alone its first block is looked at: it may be as long as a disk.
+        yield entry._replace(lost=problem, span=(0, 512), listed_state=(512, version))
+
+
+def _changed(path: str) -> int:
+    try:
+        return os.stat(path).st_mtime_ns
+    except (OSError, ValueError):
+        return 0
+
+
+def _remote(argument: str, filters: Filters) -> Iterator[Entry]:
+    """What lies at an address: a file, whatever its name is, the images below a folder, or those of a pattern."""
+    files = listed(argument)
+    alone = [file.url for file in files] == [argument]
+    pattern = re.search(r"[*?\[]", argument) if not argument.startswith("http") else None
+    root = argument[: pattern.start()] if pattern else argument
+    root = root.rpartition("/")[0] if alone or pattern else root.rstrip("/")
+    results = {file.url.removesuffix(JOURNAL) for file in files if file.url.endswith(f"/{JOURNAL}")}
+    for file in files:
+        inside = file.url.removeprefix(root).strip("/")
+        if any(file.url.startswith(f"{out}{name}/") for out in results for name in RESULT_FOLDERS):
+            continue
+        if file.lost:
+            yield Entry(file.url, file.url, root, "", passed_over=True, lost=f"it cannot be listed ({file.lost})")
+            continue
+        named = matches(inside, filters.include) if filters.include else alone or has_image_name(path_of(file.url))
+        first, below, _ = inside.partition("/")
+        label = first if below else root.rpartition("/")[2]
+        passed_over = not named and not is_tar(file.url)
+        yield Entry(file.url, file.url, root, label, passed_over=passed_over, listed_state=(file.size, file.version))
+
+
+def path_of(url: str) -> str:
+    """An address up to its query."""
+    return url.partition("?")[0] if url.startswith("http") else url
+
+
+def _stdin(_: str, filters: Filters) -> Iterator[Entry]:
+    data = sys.stdin.buffer.read(TABLE_BYTES + 1) if sys.stdin else b""
+    if len(data) > TABLE_BYTES:
+        raise CamxError(f"Standard input has more than {TABLE_BYTES:,} bytes of paths. Give some of them at a time.")
+    separator = rb"[^\0]+" if b"\0" in data else rb"[^\n]+"
+    for found in re.finditer(separator, data):
+        line = found[0] if separator == rb"[^\0]+" else found[0].rstrip(b"\r")
+        if line:
+            yield _listed_entry(_checked(os.fsdecode(line), "Standard input"), os.curdir)
+
+
+def _list_file(argument: str, filters: Filters) -> Iterator[Entry]:
+    path = argument[1:]
+    folder = os.path.dirname(path) or os.curdir
+    try:
+        with open_text(path) as file:
+            if path.lower().endswith((".csv", ".tsv")):
+                rows = list(read_table(file, path, required="image"))
+            else:
+                rows = [{"image": line.rstrip("\r\n")} for line in iter(lambda: file.readline(_LONGEST_LINE), "")]
+    except OSError as error:
+        raise CamxError(
+            f"The list {path!r} cannot be read: {error.strerror}. Give @FILE with one path per line."
+        ) from error
+    for row in rows:
+        if row["image"]:
+            yield _listed_entry(_checked(row["image"], f"The list {path!r}"), folder, truth_of(row))
+
+
+def _checked(path: str, what: str) -> str:
+    if len(path) >= _LONGEST_LINE - 2:
+        raise CamxError(f"{what} has a line of {_LONGEST_LINE:,} and more characters, which is no path. Check it.")
+    return path
+
+
+def _listed_entry(path: str, folder: str, truth: Truth = NO_TRUTH) -> Entry:
+    """A path of a list: beside the list, or else in the working folder. It may be missing; its row says so."""
+    if is_remote(path):
+        root = path_of(path).rpartition("/")[0]
+        return Entry(path, path, root, root.rpartition("/")[2], truth, listed_state=UNKNOWN_STATE)
+    beside = os.path.join(folder, path)
+    if not os.path.lexists(beside) and os.path.lexists(path):
+        beside, folder = path, os.curdir
+    absolute, root = os.path.abspath(beside), os.path.abspath(folder)
+    parent = os.path.dirname(absolute)
+    inside = absolute.startswith(root.rstrip(os.sep) + os.sep)
+    return Entry(os.path.normpath(beside), absolute, root if inside else parent, os.path.basename(parent), truth)
+
+
+def _folder(argument: str, filters: Filters) -> Iterator[Entry]:
+    root = os.path.abspath(argument)
+
+    def enter(path: str) -> bool:
+        return not _hidden(path) and not holds_results(path)
+
+    for inside, kind, reason in walk(argument, enter):
+        if _hidden(inside):
+            continue
+        path = os.path.join(argument, inside)
+        # One string for both where it can be: there may be a million of them.
+        absolute = path if argument == root else os.path.join(root, inside)
+        first, below, _ = inside.partition(os.sep)
+        label = sys.intern(first if below else os.path.basename(root))
+        named = filters.takes(inside.replace(os.sep, "/"))
+        if kind == "file":
+            yield Entry(path, absolute, root, label, passed_over=not named)
+        elif kind == "linked":
+            yield Entry(path, absolute, root, "", linked=True)
+        elif kind == "unlisted" or named:
+            yield Entry(path, absolute, root, "", passed_over=True, lost=_why(kind, reason))
+
+
+def _hidden(path: str) -> bool:
+    name = os.path.basename(path)
+    return name.startswith(".") and name != os.curdir
+
+
+def _pattern(argument: str, filters: Filters) -> Iterator[Entry]:
+    root = argument
+    while glob.has_magic(root):
+        root = os.path.dirname(root)
+    top, root = root or os.curdir, os.path.abspath(root or os.curdir)
+    if "**" in argument:
+        yield from _deep_pattern(argument, top, root)
+        return
+    for path in sorted(glob.iglob(argument)):
+        absolute = os.path.abspath(path)
+        if os.path.isdir(path):
+            yield from _folder(path, filters)
+        elif os.path.isfile(path) and not any(map(holds_results, map(str, PurePath(absolute).parents))):
+            yield Entry(path, absolute, root, os.path.basename(os.path.dirname(absolute)))
+
+
+def _deep_pattern(argument: str, top: str, root: str) -> Iterator[Entry]:
+    """The files that fit a pattern with `**`. Links to folders are told and not followed: two of them in a circle
+    would be an endless tree."""
+    wanted = PurePath(os.path.relpath(argument, top)).parts if top != os.curdir else PurePath(argument).parts
+    hidden = any(part.startswith(".") for part in wanted)
+    results = any(map(holds_results, map(str, (PurePath(root), *PurePath(root).parents))))
+    for inside, kind, reason in walk(top, lambda path: (hidden or not _hidden(path)) and not holds_results(path)):
+        path = inside if top == os.curdir else os.path.join(top, inside)
+        absolute = os.path.join(root, inside)
+        if kind == "file" and fits(inside.split(os.sep), wanted) and not results:
+            yield Entry(path, absolute, root, os.path.basename(os.path.dirname(absolute)))
+        elif kind == "linked" and not _hidden(inside):
+            yield Entry(path, absolute, root, "", linked=True)
+        elif kind == "unlisted":
+            yield Entry(path, absolute, root, "", passed_over=True, lost=_why(kind, reason))
+
+
+def _why(kind: str, reason: str) -> str:
+    if kind == "unlisted":
+        return f"it cannot be listed ({reason})"
+    return f"it is no file ({reason or 'a pipe, a device or a link that leads nowhere'})"
+
+
+def fits(parts: Sequence[str], wanted: Sequence[str]) -> bool:
+    """Whether the parts of a path fit those of a pattern, in which `**` stands for any number of folders.
+
+    What begins with a dot is fitted only by what does so too.
+    """
+    places = _with_empty({0}, wanted)
+    for part in parts:
+        after = set()
+        for place in places:
+            if place == len(wanted):
+                continue
+            pattern = wanted[place]
+            if part.startswith(".") and not pattern.startswith("."):
+                continue
+            if pattern == "**":
+                after |= {place, place + 1} if place == len(wanted) - 1 else {place}
+            elif fnmatchcase(part, pattern):
+                after.add(place + 1)
+        places = _with_empty(after, wanted)
+    return len(wanted) in places
+
+
+def _with_empty(places: set[int], wanted: Sequence[str]) -> set[int]:
+    """The places, and those behind a `**` that stands for nothing; at the end it stands for a file at least."""
+    found = set(places)
+    for place, after in pairwise(range(len(wanted))):
+        if place in found and wanted[place] == "**":
+            found.add(after)
+    return found
+
+
+def _file(argument: str, filters: Filters) -> Iterator[Entry]:
+    absolute = os.path.abspath(argument)
+    folder = os.path.dirname(absolute)
+    yield Entry(argument, absolute, folder, os.path.basename(folder))
+
+
+#: What an argument can be, tried in order: (does it apply, how it becomes files).
+SOURCES: tuple[tuple[Callable[[str], bool], Callable[[str, Filters], Iterator[Entry]]], ...] = (
+    (lambda argument: argument == "-", _stdin),
+    (is_remote, _remote),
+    (os.path.isdir, _folder),
+    (os.path.lexists, _file),
+    (lambda argument: argument.startswith("@"), _list_file),
+    (glob.has_magic, _pattern),
+)

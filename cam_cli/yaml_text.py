@@ -1,0 +1,42 @@
+"""YAML from files of strangers: data alone, and no more of it than the text is long."""
+
+from __future__ import annotations
+
+from typing import Any
+
+#: Values in a text, each alias counted as often as it is used: nine lines can stand for a billion.
+_MOST_VALUES = 1_000_000
+
+
+def parse_yaml(data: bytes) -> Any:
+    """The content of a YAML text. Raises `ValueError` in one line for one that is broken, too deep, or grows by its
+    aliases."""
+    import yaml
+
+    try:
+        content = yaml.safe_load(data.decode("utf-8", "replace"))
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    except yaml.YAMLError as error:
+        raise ValueError(" ".join(str(error).split())[:200]) from error
+    # Constructors raise what Python raises on a key that is a list or a date that is none.
+    except (TypeError, AttributeError, OverflowError, IndexError, KeyError) as error:
+        raise ValueError(f"{type(error).__name__}: {error}"[:200]) from error
+    if not _within(content, _MOST_VALUES):
+        raise ValueError("its aliases make it endless")
+    return content
+
+
+def _within(content: Any, most: int) -> bool:
+    """Whether a value holds at most so many values, each counted as often as it is met."""
+    waiting, count = [content], 0
+    while waiting:
+        one = waiting.pop()
+        count += 1
+        if isinstance(one, dict):
+            waiting.extend(one.values())
+        elif isinstance(one, (list, tuple, set)):
+            waiting.extend(one)
+        if count + len(waiting) > most:
+            return False
+    return True
