@@ -168,7 +168,7 @@ class TestVoc:
         with open(tmp_path / "xml" / "b.xml", "wb") as file:
             file.truncate(9 << 20)
         truth = read_truth(str(tmp_path / "xml"))
-        assert [problem.detail for problem in truth.problems.found] == ["larger than 8 MB"]
+        assert [problem.detail for problem in truth.problems.found] == ["it is larger than 8,388,608 bytes"]
 
 
 class TestYolo:

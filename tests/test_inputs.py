@@ -216,7 +216,7 @@ def test_a_file_that_is_being_written_is_not_taken_for_whole(tmp_path: Path, mon
 
 @pytest.mark.parametrize("operation", ["open", "scandir"])
 def test_what_may_not_be_read(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, operation: str) -> None:
-    """A file is its own failure; a folder, whose images nobody knows, ends the run before it begins."""
+    """A file is its own failure; a folder, whose images nobody knows, is told, and the others go on."""
     real = getattr(os, operation)
 
     def forbidden(path: Any, *rest: Any) -> Any:
@@ -229,8 +229,9 @@ def test_what_may_not_be_read(images: Path, tmp_path: Path, monkeypatch: pytest.
         with pytest.raises(UnreadableImage, match="Permission denied"):
             read(str(images / "cat" / "0.jpg"))
     else:
-        with pytest.raises(CamxError, match="dog' cannot be listed: Permission denied"):
-            find([str(images)])
+        inputs = find([str(images)])
+        assert [source.key for source in inputs.sources] == ["cat/0.jpg", "cat/1.png", "cat/2.jpg", "cat/3.png"]
+        assert inputs.notes == (f"Left out, since it cannot be listed (Permission denied): {images}/dog.",)
 
 
 HOSTILE = [

@@ -90,6 +90,8 @@ class _Reader:
         offset = headers = 0
         extended: dict[bytes, bytes] = {}
         while True:
+            if offset > end:
+                raise _Broken("a file in it is cut short")
             header = _at(file, offset, _SIZE)
             if not header and headers:
                 return

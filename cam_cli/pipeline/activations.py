@@ -97,4 +97,4 @@ class ActivationsTask:
         return with_truth(row, source)
 
     def warnings(self, engine: FeatureReader, inputs: Inputs) -> Iterable[str]:
-        return ()
+        return inputs.notes
