@@ -33,6 +33,8 @@ class Dataset:
     train: tuple[Sample, ...]
     val: tuple[Sample, ...]
     unreadable: tuple[Unreadable, ...] = ()
+    #: Sentences on what cannot be looked at.
+    notes: tuple[str, ...] = ()
 
     def without(self, unreadable: Iterable[Unreadable]) -> Dataset:
         """The dataset with these images left out. Raises `CamxError` if a class has no other image."""
@@ -87,31 +89,32 @@ def find_dataset(folder: str, val_fraction: float, seed: int) -> Dataset:
                 f"{folder!r} has {other}/ but no {name}/. Add it with the same class folders"
                 + (f", or give {os.path.join(folder, TRAIN)!r} to split it." if name == VAL else ".")
             )
-    train, val = (_by_class(os.path.join(folder, name)) for name in (TRAIN, VAL))
+    (train, notes), (val, more) = (_by_class(os.path.join(folder, name)) for name in (TRAIN, VAL))
     if set(train) != set(val):
         raise CamxError(_differing(sorted(set(train) - set(val)), sorted(set(val) - set(train))))
     classes = tuple(sorted(train))
-    return Dataset(classes, _samples(classes, train), _samples(classes, val))
+    return Dataset(classes, _samples(classes, train), _samples(classes, val), notes=(*notes, *more))
 
 
-def _by_class(folder: str) -> dict[str, list[Source]]:
-    """The images of each class folder, at least one in each of at least two."""
+def _by_class(folder: str) -> tuple[dict[str, list[Source]], tuple[str, ...]]:
+    """The images of each class folder, at least one in each of at least two, and notes on what cannot be looked at."""
     names = subfolders(folder)
     if not names:
         raise CamxError(f"{folder!r} has no class folders. Put the images of each class into a folder of its name.")
     if len(names) == 1:
         raise CamxError(f"{folder!r} has one class only ({names[0]!r}). A classifier needs two or more class folders.")
     found: dict[str, list[Source]] = defaultdict(list)
-    for source in find((folder,)).sources:
+    inputs = find((folder,))
+    for source in inputs.sources:
         if "/" in source.key:
             found[_class_of(source)].append(source)
     if empty := [name for name in names if name not in found]:
         raise CamxError(f"No images in the class folder{'s' * (len(empty) > 1)} {_few(empty, folder)}. Fill or remove.")
-    return dict(found)
+    return dict(found), inputs.notes
 
 
 def _split(folder: str, val_fraction: float, seed: int) -> Dataset:
-    found = _by_class(folder)
+    found, notes = _by_class(folder)
     classes = tuple(sorted(found))
     train: dict[str, list[Source]] = {}
     val: dict[str, list[Source]] = {}
@@ -125,7 +128,7 @@ def _split(folder: str, val_fraction: float, seed: int) -> Dataset:
         held_out = set(np.random.default_rng((seed, index)).permutation(len(sources))[:count].tolist())
         train[name] = [source for i, source in enumerate(sources) if i not in held_out]
         val[name] = [source for i, source in enumerate(sources) if i in held_out]
-    return Dataset(classes, _samples(classes, train), _samples(classes, val))
+    return Dataset(classes, _samples(classes, train), _samples(classes, val), notes=notes)
 
 
 def _samples(classes: Sequence[str], found: dict[str, list[Source]]) -> tuple[Sample, ...]:

@@ -58,7 +58,7 @@ def train(job: TrainJob, observer: Observer = Silent(), stop: Stopping | None = 
         if job.resume and earlier is None:
             observer.warned(f"{job.output!r} holds no training to resume; this one starts from the beginning.")
         network = load_backbone(job)
-        for warning in network.warnings:
+        for warning in (*data.notes, *network.warnings):
             observer.warned(warning)
         depends_on = fingerprint(job, network, data)
         if earlier is not None:
