@@ -113,9 +113,11 @@ class _Reader:
                 if offset + size > end:
                     raise _Broken("a file in it is cut short")
                 sparse = kind == b"S" or any(name.startswith(b"GNU.sparse") for name in extended)
-                name = _inside(_text(extended.get(b"path") or _name(header)))
+                told = extended.get(b"path") or _name(header)
+                name = _inside(_text(told))
                 # Old archives mark folders by a slash alone.
-                if kind in (b"0", b"\0", b"7") and not sparse and name and not _name(header).endswith(b"/"):
+                regular = kind in (b"0", b"7") or (kind == b"\0" and not told.endswith(b"/"))
+                if regular and not sparse and name:
                     self._add(file, Member(name, offset, size))
                 extended = {}
                 if kind in b"123456" and kind:
