@@ -286,7 +286,7 @@ def test_a_tiny_thumbnail_has_no_blocks() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
 
     def error(canvas: np.ndarray) -> float:
-        with Image.open(io.BytesIO(encode_thumbnail(canvas, 512))) as image:
+        with Image.open(io.BytesIO(encode_thumbnail(Image.fromarray(canvas), 512))) as image:
             assert image.size == canvas.shape[1::-1]
             return float(np.abs(np.asarray(image, float) - canvas).mean())
 

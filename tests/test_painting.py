@@ -163,7 +163,7 @@ def test_a_thumbnail_is_a_smaller_canvas(size: tuple[int, int], side: int) -> No
     assert max(abs(width - small.width), abs(height - small.height)) <= 1
     expected = np.asarray(small.resize((width, height)), int)
     assert np.abs(expected - painted.picture.canvas).mean() < 6
-    assert encode_thumbnail(painted.picture.canvas, side)
+    assert encode_thumbnail(painted.picture.image, side)
 
 
 def test_several_threads_may_use_one_renderer() -> None:

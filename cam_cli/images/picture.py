@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -57,6 +57,11 @@ class Picture:
     def nbytes(self) -> int:
         """The memory of its pixels."""
         return self.input.nbytes + self.canvas.nbytes
+
+    @cached_property
+    def image(self) -> Image.Image:
+        """`canvas` as an image of Pillow, copied once for all that is drawn from it; read-only."""
+        return Image.fromarray(self.canvas)
 
     def frame_on(self, width: int, height: int) -> Frame:
         """What the network saw, in pixels of a copy of `width`×`height`."""

@@ -32,7 +32,7 @@ _TINY = 128
 class Drawing:
     """One map ready to be drawn: the picture H×W×3 uint8, the heat h×w in [0, 1], the raw map, and the frame
     it covers in pixels of the picture. A two-sided map has its heat in [−1, 1]. `overlay`: H×W×3 uint8, drawn
-    already; the picture is then a smaller one, or none."""
+    already; the picture is then a smaller one, or none. `image`: the picture as an image of Pillow, if there is one."""
 
     canvas: np.ndarray
     heat: np.ndarray
@@ -40,6 +40,7 @@ class Drawing:
     frame: Frame
     two_sided: bool = False
     overlay: np.ndarray | None = None
+    image: Image.Image | None = None
 
 
 def drawing_of(picture: Picture, class_map: ClassMap) -> Drawing | None:
@@ -49,7 +50,8 @@ def drawing_of(picture: Picture, class_map: ClassMap) -> Drawing | None:
         return None
     height, width = picture.canvas.shape[:2]
     frame = picture.frame_on(width, height)
-    return Drawing(picture.canvas, heat, class_map.values, frame, class_map.two_sided, class_map.overlay)
+    image = picture.image if class_map.overlay is None else None
+    return Drawing(picture.canvas, heat, class_map.values, frame, class_map.two_sided, class_map.overlay, image)
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def draw_overlay(drawing: Drawing, rendering: Rendering) -> Image.Image:
         return Image.fromarray(drawing.overlay)
     height, width = drawing.canvas.shape[:2]
     rows, columns = seen(drawing.frame, width, height)
-    picture = Image.fromarray(drawing.canvas)
+    picture = drawing.image or Image.fromarray(drawing.canvas)
     box = (columns.start, rows.start, columns.stop, rows.stop)
     levels = _eight_bit(drawing, width, height)[rows, columns]
     heat = Image.fromarray(levels, "P")
@@ -76,10 +78,11 @@ def draw_overlay(drawing: Drawing, rendering: Rendering) -> Image.Image:
         coloured = _two_coloured(picture.crop(box), heat, levels, rendering.alpha)
     else:
         coloured = Image.blend(picture.crop(box), heat.convert("RGB"), rendering.alpha)
-    if box != (0, 0, width, height):
-        picture = picture.point(_DIMMED)
-    picture.paste(coloured, box)
-    return picture
+    if box == (0, 0, width, height):
+        return coloured
+    dimmed = picture.point(_DIMMED)
+    dimmed.paste(coloured, box)
+    return dimmed
 
 
 def _two_coloured(picture: Image.Image, heat: Image.Image, levels: np.ndarray, alpha: float) -> Image.Image:
@@ -98,12 +101,12 @@ def encode_image(image: Image.Image, image_format: str) -> bytes:
     return buffer.getvalue()
 
 
-def encode_thumbnail(canvas: np.ndarray, side: int) -> bytes:
-    """A picture H×W×3 uint8 as a JPEG with a long side of at most `side` pixels.
+def encode_thumbnail(picture: Image.Image, side: int) -> bytes:
+    """A picture as a JPEG with a long side of at most `side` pixels.
 
     A tiny one is enlarged so much where it is shown that the blocks of JPEG would be seen; it is encoded finely.
     """
-    image = Image.fromarray(canvas)
+    image = picture.copy()
     image.thumbnail((side, side), Image.Resampling.BICUBIC, reducing_gap=1.0)
     buffer = io.BytesIO()
     if max(image.size) <= _TINY:

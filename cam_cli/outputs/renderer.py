@@ -54,7 +54,7 @@ class ExplanationRenderer:
         row["maps"] = [self._map_row(explanation, class_map, files) for class_map in explanation.maps]
         if self.thumbnail:
             row["thumb"] = output_name(THUMBNAILS, picture.source.key, ".jpg", apart=picture.source.apart)
-            files[row["thumb"]] = encode_thumbnail(picture.canvas, self.thumbnail)
+            files[row["thumb"]] = encode_thumbnail(picture.image, self.thumbnail)
         blank = not row["maps"] or row["maps"][0]["area"] is None
         if blank:
             return Rendered({**row, "status": BLANK, "error": "the map is zero or not finite"}, files)
@@ -136,8 +136,13 @@ def base_row(image: Picture | Unreadable) -> ImageRow:
     if isinstance(image, Picture):
         row |= {"width": image.width, "height": image.height}
         if image.canvas.size:
-            row["brightness"] = round(float(np.asarray(Image.fromarray(image.canvas).convert("L")).mean()) / 255, 5)
+            row["brightness"] = round(_mean_level(image.image.convert("L")) / 255, 5)
     return row
+
+
+def _mean_level(grey: Image.Image) -> float:
+    """The exact mean of an image in mode L, 0..255; a histogram is faster than a sum of bytes in NumPy."""
+    return float(np.dot(grey.histogram(), np.arange(256))) / (grey.width * grey.height)
 
 
 def with_truth(row: ImageRow, source: Source) -> ImageRow:
