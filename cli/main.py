@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -9,9 +10,11 @@ from typing import Annotated
 import typer
 
 from cam_cli.errors import CamxError
+from cam_cli.shortages import advice, is_memory, is_threads
 
 from . import activations, audit, compare, evaluate, explain, export, layers, merge, models, push, report, train_gap
 from .bind import bind, epilog
+from .streams import lost_output, open_streams
 from .terminal import fail
 
 app = typer.Typer(
@@ -74,22 +77,35 @@ def run(argv: Sequence[str] | None = None) -> int:
         )
         return error.exit_code
     except typer.Abort:
-        return 1
-    except (MemoryError, RuntimeError) as error:
-        if (
-            not isinstance(error, MemoryError)
-            and "allocate memory" not in str(error)
-            and "out of memory" not in str(error)
-        ):
+        # Ctrl-C, where no run is under way that could be finished.
+        return 128 + signal.SIGINT
+    except (MemoryError, RuntimeError, ImportError, OSError) as error:
+        if not (said := _of_system(error)):
             raise
-        fail("Not enough memory for this model. Give a smaller --image-size or --batch-size, or another --device.")
+        fail(said)
         return 2
     return code if isinstance(code, int) else 0
 
 
+def _of_system(error: Exception) -> str:
+    """A sentence on an error of the system that no command expects; empty for other errors."""
+    if is_memory(error):
+        return "Not enough memory. Give a smaller --image-size or --batch-size, fewer --workers, or another --device."
+    if is_threads(error):
+        return "The system starts no more processes or threads. Raise the limit (ulimit -u), or give fewer --workers."
+    if isinstance(error, OSError):
+        place = f"{error.filename!r}: " if error.filename else ""
+        return f"{place}{error.strerror or error}. {advice(error, 'Mend that, and give the same command again.')}"
+    return ""
+
+
 def main() -> None:
     """The entry point of the `camx` script."""
-    sys.exit(run())
+    open_streams()
+    code = run()
+    if lost := lost_output():
+        fail(f"Standard output cannot be written: {lost.strerror}. What was to be printed is lost; files are whole.")
+    sys.exit(code or 2 * (lost is not None))
 
 
 if __name__ == "__main__":

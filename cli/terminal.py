@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from collections.abc import Mapping
@@ -131,15 +130,9 @@ def printable(text: str) -> str:
 
 
 def out(text: str) -> None:
-    """A line of data on stdout; a reader that went away is no error."""
-    try:
-        sys.stdout.write(printable(text) + "\n")
-        sys.stdout.flush()
-    except OSError as error:
-        if not isinstance(error, BrokenPipeError):
-            fail(f"Standard output cannot be written: {error.strerror}. The results are in their files.")
-        # Python flushes stdout once more at exit; there it must not fail either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """A line of data on stdout."""
+    sys.stdout.write(printable(text) + "\n")
+    sys.stdout.flush()
 
 
 def out_json(content: Mapping[str, Any] | list[Any]) -> None:

@@ -41,6 +41,18 @@ def killed_once(note: Path) -> str:
     return "done"
 
 
+def stop(_: object) -> None:
+    """As one that somebody stops and forgets."""
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def stopped_once(note: Path) -> str:
+    if not note.exists():
+        note.write_text("stopped")
+        stop(note)
+    return "done"
+
+
 def noted_hang(note: Path) -> None:
     with note.open("a") as file:
         file.write("hangs\n")

@@ -18,6 +18,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cam_cli.pipeline.stop import Stop
+
 from .conftest import TINY, picture
 from .test_workers import children, gone
 
@@ -29,7 +31,7 @@ FAULTY = "from cam_cli.pipeline import explain; from tests.faults import faulty_
 @contextlib.contextmanager
 def start(images: Path, cwd: Path, *argv: str, before: str = "pass") -> Iterator[subprocess.Popen[str]]:
     """`camx explain` in a process of its own, which does not outlive the block."""
-    script = f"{before}\nimport sys\nfrom cli.main import run\nsys.exit(run(sys.argv[1:]))"
+    script = f"{before}\nimport sys\nfrom cli.main import main\nsys.exit(main())"
     process = subprocess.Popen(
         [sys.executable, "-c", script, "explain", str(images), *argv],
         cwd=cwd,
@@ -89,6 +91,46 @@ def test_a_signal_ends_a_run_whose_decoders_hang(
     with open(tmp_path / "camx-out" / "predictions.csv", newline="") as file:
         assert [row["status"] for row in csv.DictReader(file)] == ["ok"] * 3
     assert json.loads((tmp_path / "camx-out" / "run.json").read_text())["state"] == "interrupted"
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="there is no SIGHUP here")
+def test_a_hangup_ends_a_run_as_a_signal_does_also_when_it_comes_twice(hanging: Path, tmp_path: Path) -> None:
+    """A terminal that is closed sends it, and its shell once more; neither stream can be written any longer."""
+    argv = (*TINY, "-b", "1", "-j", "2", "--image-timeout", "0")
+    with start(hanging, tmp_path, *argv, before=FAULTY) as process:
+        wait_for(lambda: len(list(tmp_path.glob("camx-out/overlays/*.png"))) == 3)
+        assert process.stdout is not None
+        process.stdout.close()
+        for _ in range(3):
+            process.send_signal(signal.SIGHUP)
+        process.wait(timeout=30)
+    assert process.returncode == 129
+    with open(tmp_path / "camx-out" / "predictions.csv", newline="") as file:
+        assert [row["status"] for row in csv.DictReader(file)] == ["ok"] * 3
+    assert json.loads((tmp_path / "camx-out" / "run.json").read_text())["state"] == "interrupted"
+
+
+def test_handlers_of_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SIGHUP is never a second signal, and where it is ignored (`nohup`) it stays so."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
+    monkeypatch.setattr(os, "_exit", lambda code: ended.append(code))
+    ended: list[int] = []
+    with Stop() as stop:
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert stop.signal == signal.SIGHUP
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert ended == []
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert ended == [143]
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Stop() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert stop.signal is None
+    finally:
+        signal.signal(signal.SIGHUP, before[2])
+    assert [signal.getsignal(number) for number in numbers] == before
 
 
 #: A run whose files take for ever to encode: the first signal waits for those that are being written.

@@ -14,7 +14,7 @@ SETTINGS = re.compile(
     r"signal\.signal\(|SetAsyncExc|mallopt|prctl|setrlimit|os\._exit\(|os\.dup2\(|memfd_create|F_SETPIPE_SZ"
     r"|gc\.(freeze|disable)\(|set_num_threads\(|torch\.manual_seed\(|empty_cache\(|MAX_IMAGE_PIXELS ="
     r"|sys\.modules\[.*\] =|os\.environ(\[.*\] =|\.setdefault|\.pop)|HF_HUB_OFFLINE =|\.setLevel\("
-    r"|warnings\.(simplefilter|filterwarnings)|start_new_session|subprocess\.Popen\("
+    r"|warnings\.(simplefilter|filterwarnings)|start_new_session|subprocess\.Popen\(|sys\.std(in|out|err) ="
 )
 
 

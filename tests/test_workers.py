@@ -17,6 +17,8 @@ import pytest
 
 from cam_cli.errors import CamxError
 from cam_cli.images import worker_process
+from cam_cli.images import workers as workers_module
+from cam_cli.images.channel import Channel
 from cam_cli.images.worker_process import WorkerFailed, WorkerProcess
 from cam_cli.images.workers import Workers
 from cam_cli.pipeline import explain as task
@@ -140,6 +142,57 @@ def test_an_image_that_hangs_is_not_tried_again(tmp_path: Path) -> None:
         with pytest.raises(WorkerFailed, match="more than 0.5 s"):
             workers.call(faults.noted_hang, tmp_path / "note")
         assert (tmp_path / "note").read_text() == "hangs\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+def test_a_worker_that_is_stopped_from_outside_fails_no_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Idle, at work, or while it starts: it is killed after a while, and another one does the work."""
+    monkeypatch.setattr(worker_process, "_PAUSE", 0.1)
+    monkeypatch.setattr(workers_module, "_LOOK", 0.05)
+    with Workers(1) as workers:
+        os.kill(workers._workers[0].pid, signal.SIGSTOP)
+        assert workers.call(faults.double, 4) == 8, "stopped while it starts"
+        os.kill(workers._workers[0].pid, signal.SIGSTOP)
+        assert workers.call(faults.double, 5) == 10
+        os.kill(workers._workers[0].pid, signal.SIGSTOP)
+        # More than a pipe holds: the message itself cannot be sent.
+        assert workers.call(len, bytes(8 << 20)) == 8 << 20
+        with pytest.raises(WorkerFailed, match=r"its decoder was stopped from outside \(SIGSTOP\)"):
+            workers.call(faults.stop, 0)
+        assert workers.call(faults.double, 6) == 12
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+def test_a_worker_that_is_stopped_has_not_taken_too_long(tmp_path: Path) -> None:
+    with Workers(1, timeout=0.3) as workers:
+        assert workers.call(faults.stopped_once, tmp_path / "note") == "done"
+        with pytest.raises(WorkerFailed, match="stopped from outside"):
+            workers.call(faults.stop, 0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+def test_a_worker_that_is_stopped_for_a_moment_goes_on() -> None:
+    with Workers(1) as workers, ThreadPoolExecutor(1) as pool:
+        process = workers.call(faults.where, 0)
+        os.kill(process, signal.SIGSTOP)
+        answer = pool.submit(workers.call, faults.where, 0)
+        time.sleep(0.3)
+        os.kill(process, signal.SIGCONT)
+        assert answer.result(10) == process
+
+
+def test_time_in_which_the_run_itself_was_stopped_is_not_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after `kill -STOP` of run and workers: the wait is over at once, and the worker has not worked."""
+    waits: list[float] = []
+
+    def wait(self: Channel, seconds: float) -> bool:
+        waits.append(seconds)
+        return len(waits) == 3
+
+    monkeypatch.setattr(Channel, "wait", wait)
+    with Workers(1, timeout=2.5) as workers:
+        assert workers.call(faults.double, 4) == 8
+    assert waits == [1.0, 1.0, 0.5]
 
 
 def test_workers_that_are_killed_while_they_start_are_started_again(monkeypatch: pytest.MonkeyPatch) -> None:

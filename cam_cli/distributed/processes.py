@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import IO
 
 from ..images.listing import Inputs
-from ..images.worker_process import exit_description
+from ..images.worker_process import exit_description, is_paused
 from ..machine import cpus
 from ..pipeline.task import AnyTask
 from .messages import Ended, Message
@@ -67,7 +67,7 @@ class DeviceProcess:
 
     def is_stuck(self, now: float) -> bool:
         """Whether it does not react to the signal that ends it, or has been stopped from outside for long."""
-        if not _is_paused(self.process.pid):
+        if not is_paused(self.process.pid):
             self.paused_since = None
         elif self.paused_since is None:
             self.paused_since = now
@@ -151,15 +151,6 @@ class Processes:
             while True:
                 self._messages.put((one, pickle.load(one.replies)))
         self._messages.put((one, Ended(exit_description(one.process.wait()))))
-
-
-def _is_paused(process: int) -> bool:
-    """Whether a process is stopped by SIGSTOP or its like (Linux)."""
-    try:
-        with open(f"/proc/{process}/stat", encoding="utf-8", errors="replace") as file:
-            return file.read().rpartition(")")[2].split()[:1] == ["T"]
-    except OSError:
-        return False
 
 
 def _started(task: AnyTask) -> subprocess.Popen[bytes]:

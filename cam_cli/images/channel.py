@@ -95,16 +95,24 @@ class Channel:
 @contextlib.contextmanager
 def new_window() -> Iterator[int | None]:
     """A descriptor of memory for both ends, for the other process to inherit and this one to map while the context is
-    open; None but on Linux."""
+    open; None where the system has no such memory."""
     if not hasattr(os, "memfd_create"):
         yield None
         return
     descriptor = os.memfd_create("camx")
     try:
-        os.truncate(descriptor, _WINDOW)
-        yield descriptor
+        yield descriptor if _sized(descriptor) else None
     finally:
         os.close(descriptor)
+
+
+def _sized(descriptor: int) -> bool:
+    """Gives the memory its size; False where a limit of file sizes (`ulimit -f`), which holds for it too, is lower."""
+    try:
+        os.truncate(descriptor, _WINDOW)
+    except OSError:
+        return False
+    return True
 
 
 def _widen(pipe: IO[bytes]) -> None:

@@ -125,7 +125,11 @@ def path_of(url: str) -> str:
 
 
 def _stdin(_: str, filters: Filters) -> Iterator[Entry]:
-    data = sys.stdin.buffer.read(TABLE_BYTES + 1) if sys.stdin else b""
+    try:
+        data = sys.stdin.buffer.read(TABLE_BYTES + 1) if sys.stdin else b""
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise CamxError(f"Standard input cannot be read: {reason}. Give paths there, one per line, for -.") from error
     if len(data) > TABLE_BYTES:
         raise CamxError(f"Standard input has more than {TABLE_BYTES:,} bytes of paths. Give some of them at a time.")
     separator = rb"[^\0]+" if b"\0" in data else rb"[^\n]+"

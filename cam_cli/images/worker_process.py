@@ -11,6 +11,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from math import inf
 from typing import Any, TypeVar
@@ -22,6 +23,10 @@ T = TypeVar("T")
 
 #: Seconds from the end of a pipe to the end of its process.
 _LAST_MOMENTS = 2.0
+#: Seconds that a process may be stopped from outside.
+_PAUSE = 10.0
+#: Seconds between two looks at the clock, while a reply is waited for.
+_LOOK = 1.0
 #: `-I`: neither the working folder nor the environment adds modules; the path is that of the parent.
 _BEGIN = f"import sys; sys.path[:] = sys.argv[3:]; from {__name__} import serve; serve(*map(int, sys.argv[1:3]))"
 #: In place of a descriptor.
@@ -33,10 +38,13 @@ class WorkerFailed(Exception):
 
 
 class ProcessEnded(Exception):
-    """The process is gone. `code`: its exit code, or minus the number of the signal that ended it."""
+    """The process is gone. `code`: its exit code, or minus the number of the signal that ended it.
 
-    def __init__(self, code: int) -> None:
-        super().__init__(exit_description(code))
+    paused: whether it was killed since it had been stopped from outside.
+    """
+
+    def __init__(self, code: int, *, paused: bool = False) -> None:
+        super().__init__("was stopped from outside (SIGSTOP)" if paused else exit_description(code))
         self.code = code
 
 
@@ -61,10 +69,17 @@ class WorkerProcess:
             requests, replies = self._process.stdin, self._process.stdout
             assert requests is not None
             assert replies is not None
-            self._channel = Channel(replies, requests, window)
+            try:
+                self._channel = Channel(replies, requests, window)
+            except OSError:
+                self._process.kill()
+                self._process.communicate()
+                raise
         self.pid = self._process.pid
         self.ended = False
         self._ready = False
+        self._paused_since: float | None = None
+        self._was_paused = False
 
     def await_start(self) -> None:
         """Waits until it serves. Raises `ProcessEnded`."""
@@ -72,7 +87,7 @@ class WorkerProcess:
             try:
                 self._channel.receive()
             except (EOFError, OSError, pickle.UnpicklingError) as error:
-                raise ProcessEnded(self._exit_code()) from error
+                raise ProcessEnded(self._exit_code(), paused=self._was_paused) from error
             self._ready = True
 
     def call(self, work: Callable[[Any], T], item: object, timeout: float) -> T:
@@ -80,16 +95,44 @@ class WorkerProcess:
         `timeout` seconds, which end the process."""
         try:
             self._channel.send((work, item))
-            if 0 < timeout < inf and not self._channel.wait(timeout):
+            if 0 < timeout < inf and not self._replies_within(timeout):
+                if is_paused(self.pid):
+                    raise ProcessEnded(self.end(), paused=True)
                 self.end()
                 raise WorkerFailed(f"decoding took more than {timeout:g} s (image_timeout)")
             done, result = self._channel.receive()
         except (EOFError, OSError, pickle.UnpicklingError) as error:
-            raise ProcessEnded(self._exit_code()) from error
+            raise ProcessEnded(self._exit_code(), paused=self._was_paused) from error
         if not done:
             raise WorkerFailed(result)
         answer: T = result
         return answer
+
+    def kill_if_paused(self) -> None:
+        """Kills the process if it has been stopped from outside for long: whoever waits for it gets `ProcessEnded`.
+
+        Called about once a second, from another thread than `call`.
+        """
+        if not is_paused(self.pid):
+            self._paused_since = None
+        elif self._paused_since is None:
+            self._paused_since = time.monotonic()
+        elif time.monotonic() - self._paused_since > _PAUSE:
+            self._was_paused = True
+            self._process.kill()
+
+    def _replies_within(self, seconds: float) -> bool:
+        """Whether a reply comes, or the end, before the process has worked for so many seconds.
+
+        Time in which this process itself was stopped, or the whole machine, does not count.
+        """
+        left = seconds
+        while left > 0:
+            part = min(left, _LOOK)
+            if self._channel.wait(part):
+                return True
+            left -= part
+        return False
 
     def end(self) -> int:
         """Kills the process if it still runs; returns its exit code."""
@@ -106,6 +149,15 @@ class WorkerProcess:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_LAST_MOMENTS)
         return self.end()
+
+
+def is_paused(process: int) -> bool:
+    """Whether a process is stopped by SIGSTOP or its like (Linux)."""
+    try:
+        with open(f"/proc/{process}/stat", encoding="utf-8", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[:1] == ["T"]
+    except OSError:
+        return False
 
 
 def exit_description(code: int) -> str:

@@ -6,18 +6,27 @@ is tried again in a new process: the end may have come from outside, or from an 
 
 from __future__ import annotations
 
+import errno
 import queue
+import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from ..errors import CamxError
+from ..shortages import advice, is_threads
 from .worker_process import ProcessEnded, WorkerFailed, WorkerProcess
 
 T = TypeVar("T")
 
-#: Processes that may be killed while they start, one after the other, before the run gives up.
+#: Processes that may be killed while they start, or that the system refuses to start, one after the other, before the
+#: run gives up.
 _STARTS = 5
+#: Seconds before the second attempt to start a process that the system refuses; each further one waits twice as long.
+_REST = 0.1
+#: Seconds between two looks for processes that are stopped from outside.
+_LOOK = 1.0
 
 
 class Workers:
@@ -31,18 +40,26 @@ class Workers:
         self._starter = ThreadPoolExecutor(1, "starts workers")
 
         def start() -> WorkerProcess:
-            return self._starter.submit(WorkerProcess, memory).result()
+            return _started(lambda: self._starter.submit(WorkerProcess, memory).result())
 
-        self._workers = [_Worker(start) for _ in range(count)]
+        self._workers: list[_Worker] = []
         self._idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
-        for worker in self._workers:
-            self._idle.put(worker)
+        self._over = threading.Event()
+        try:
+            for _ in range(count):
+                self._workers.append(_Worker(start))
+                self._idle.put(self._workers[-1])
+            threading.Thread(target=self._watch, name="watches workers", daemon=True).start()
+        except BaseException:
+            self.__exit__()
+            raise
 
     def __enter__(self) -> Workers:
         return self
 
     def __exit__(self, *_: object) -> None:
         """Ends all workers, whatever they are doing: their callers get `WorkerFailed`."""
+        self._over.set()
         for worker in self._workers:
             worker.end()
         # Their callers give them back as soon as they see that end.
@@ -50,6 +67,12 @@ class Workers:
             worker.close()
             self._idle.put(worker)
         self._starter.shutdown()
+
+    def _watch(self) -> None:
+        """Kills processes that are stopped from outside and stay so: nobody would get an answer."""
+        while not self._over.wait(_LOOK):
+            for worker in self._workers:
+                worker.kill_if_paused()
 
     def call(self, work: Callable[[Any], T], item: object) -> T:
         """The result of `work(item)` in a worker; all three can be pickled.
@@ -61,6 +84,21 @@ class Workers:
             return worker.call(work, item, self._timeout)
         finally:
             self._idle.put(worker)
+
+
+def _started(start: Callable[[], WorkerProcess]) -> WorkerProcess:
+    """A process; asked for again after a pause where the system refuses it. Raises `CamxError` in the end."""
+    for attempt in range(_STARTS):
+        try:
+            return start()
+        except (OSError, RuntimeError) as error:
+            refused = error
+            if not isinstance(error, OSError) and not is_threads(error):
+                raise
+        time.sleep(_REST * 2**attempt)
+    reason = refused.strerror if isinstance(refused, OSError) else str(refused)
+    hint = advice(refused if isinstance(refused, OSError) else OSError(errno.EAGAIN, ""), "Give fewer `workers`.")
+    raise CamxError(f"A process for decoding images could not be started: {reason}. {hint}")
 
 
 class _Worker:
@@ -83,6 +121,9 @@ class _Worker:
                 return self._ready().call(work, item, timeout)
             except ProcessEnded as error:
                 raise WorkerFailed(f"its decoder {error}") from error
+
+    def kill_if_paused(self) -> None:
+        self._process.kill_if_paused()
 
     def end(self) -> None:
         """Ends the process; no other one takes its place."""

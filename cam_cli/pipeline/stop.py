@@ -14,8 +14,13 @@ class Dropped(BaseException):
     """Breaks off work after a signal; nothing of that work has been written."""
 
 
+#: A terminal that is closed sends it, often twice; it never counts as a second signal.
+_HANGUP = getattr(signal, "SIGHUP", None)
+
+
 class Stop:
-    """Signal handlers for `with Stop() as stop:`. The first SIGINT or SIGTERM sets `signal`, a second one exits."""
+    """Signal handlers for `with Stop() as stop:`. The first SIGINT, SIGTERM or SIGHUP sets `signal`; a second one
+    exits, unless it is SIGHUP. `nohup` keeps its effect: where SIGHUP is ignored, it stays so."""
 
     def __init__(self) -> None:
         self.signal: int | None = None
@@ -23,7 +28,8 @@ class Stop:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Stop:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        hangup = [_HANGUP] if _HANGUP and signal.getsignal(_HANGUP) != signal.SIG_IGN else []
+        for number in (signal.SIGINT, signal.SIGTERM, *hangup):
             self._before[number] = signal.signal(number, self._received)
         return self
 
@@ -33,6 +39,8 @@ class Stop:
 
     def _received(self, number: int, _frame: FrameType | None) -> None:
         if self.signal is not None:
+            if number == _HANGUP:
+                return
             os._exit(128 + number)
         self.signal = number
         if self._droppable:

@@ -1,0 +1,158 @@
+"""Standard streams that are closed, full or broken: the work is done as ever, and no file gets one of their numbers."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .conftest import TINY
+from .damaged import EXPLAINED, row, written
+
+Camx = Callable[..., int]
+ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is Linux's")
+
+#: What a shell writes behind a command to put a stream into each state.
+STATES = {"well": ">stream{0}", "closed": ">&-", "full": ">/dev/full", "broken": ">&9"}
+INPUTS = {"well": "</dev/null", "closed": "<&-", "write only": "0>stdin"}
+FULL = "error: Standard output cannot be written: No space left on device."
+
+
+def shell(cwd: Path, *argv: object, stdin: str = "well", stdout: str = "well", stderr: str = "well") -> int:
+    """The exit code of `camx` with streams in these states; descriptor 9 is a pipe whose reader has gone away."""
+    words = INPUTS[stdin] + " " + "".join(f" {n}{STATES[s].format(n)}" for n, s in ((1, stdout), (2, stderr)))
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        return subprocess.run(
+            ["bash", "-c", f'exec 9>&{writer}; exec "$@" {words} 9>&-', "-", sys.executable, "-m", "cli.main", *map(str, argv)],
+            cwd=cwd, env={**os.environ, "PYTHONPATH": str(ROOT)}, pass_fds=[writer], timeout=120, check=False,
+        ).returncode  # fmt: skip
+    finally:
+        os.close(writer)
+
+
+def said(cwd: Path, number: int) -> str:
+    return (cwd / f"stream{number}").read_text()
+
+
+@pytest.mark.parametrize(
+    ("stdin", "stdout", "stderr"),
+    [
+        ("closed", "closed", "closed"),
+        ("well", "full", "broken"),
+        ("write only", "broken", "full"),
+        ("closed", "well", "closed"),
+    ],
+)
+def test_a_run_does_its_work_whatever_its_streams_are(
+    stdin: str, stdout: str, stderr: str, camx: Camx, images: Path, tmp_path: Path
+) -> None:
+    assert camx("explain", images, *TINY, "-q", "-o", "as-ever") == 0
+    code = shell(tmp_path, "explain", images, *TINY, "-b", "2", stdin=stdin, stdout=stdout, stderr=stderr)
+    assert code == (2 if stdout == "full" else 0)
+    assert Path("camx-out/predictions.csv").read_bytes() == Path("as-ever/predictions.csv").read_bytes()
+    names = [{str(p.relative_to(out)) for p in Path(out).rglob("*")} for out in ("camx-out", "as-ever")]
+    assert names[0] == names[1]
+    lines = Path("camx-out/manifest.jsonl").read_text().splitlines()
+    assert {json.loads(line)["status"] for line in lines} == {"ok"}
+
+
+def test_data_that_are_lost_are_an_error(tmp_path: Path) -> None:
+    written(tmp_path / "out", [row()], EXPLAINED)
+    assert shell(tmp_path, "report", "out", stdout="full") == 2
+    assert FULL in said(tmp_path, 2)
+    assert shell(tmp_path, "--version", stdout="full") == 2
+    assert FULL in said(tmp_path, 2)
+    assert shell(tmp_path, "report", "out", stdout="broken") == 0, "its reader has seen enough"
+    assert said(tmp_path, 2) == ""
+    assert shell(tmp_path, "report", "nowhere", stdout="full", stderr="full") == 2
+
+
+def test_paths_cannot_be_read_from_an_input_that_is_closed(tmp_path: Path) -> None:
+    assert shell(tmp_path, "explain", "-", *TINY, stdin="closed") == 2
+    assert "No images in '-'" in said(tmp_path, 2)
+    assert shell(tmp_path, "explain", "-", *TINY, stdin="write only") == 2
+    assert "Standard input cannot be read" in said(tmp_path, 2)
+
+
+def test_letters_that_an_encoding_lacks_are_escaped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    written(tmp_path / "blå", [row()], EXPLAINED)
+    assert shell(tmp_path, "report", "blå") == 0
+    assert said(tmp_path, 1).strip() == "bl\\xe5/report/index.html"
+
+
+@pytest.fixture
+def finished(camx: Camx, images: Path, tmp_path: Path) -> Path:
+    """A finished run, and what the commands below read beside it."""
+    (tmp_path / "names.txt").write_text("cat\ndog\n" + "".join(f"{n}\n" for n in range(998)))
+    words = (*TINY, "--labels", "folder", "--class-names", "names.txt", "-q")
+    assert camx("explain", images, *words, "-o", "run") == 0
+    assert camx("explain", images, *words, "--no-report", "-o", "sharded", "--shard", "1/2") == 0
+    boxes = "".join(f"cat/{n}.{'png' if n % 2 else 'jpg'},cat,0.1,0.1,0.6,0.6\n" for n in range(4))
+    (tmp_path / "boxes.csv").write_text("image,class,left,top,right,bottom\n" + boxes)
+    shutil.copytree(Path(__file__).parent / "fixtures" / "0.1.0" / "data", tmp_path / "data")
+    return tmp_path
+
+
+#: Every command, with its exit code where all streams are well.
+COMMANDS: dict[str, tuple[object, ...]] = {
+    "explain": ("explain", "images", *TINY, "-o", "made"),
+    "activations": ("activations", "images", *TINY, "-o", "made"),
+    "train-gap": (
+        "train-gap",
+        "data",
+        "--model",
+        "test_resnet",
+        "--no-pretrained",
+        "--device",
+        "cpu",
+        "--epochs",
+        1,
+        "-o",
+        "made",
+    ),
+    "push": ("push", "run", "--tensorboard"),
+    "layers": ("layers", "test_resnet", "--no-pretrained"),
+    "models": ("models", "resnet*", "--json"),
+    "report": ("report", "run"),
+    "merge": ("merge", "sharded", "--json"),
+    "audit": ("audit", "run", "--json"),
+    "compare": ("compare", "run", "run"),
+    "evaluate": ("evaluate", "run", "--truth", "boxes.csv"),
+    "export": ("export", "run", "--format", "coco"),
+}
+
+
+def test_every_command_is_in_the_table() -> None:
+    from cli import main
+
+    assert COMMANDS.keys() == main.COMMANDS.keys()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_with_streams_in_every_combination(command: str, finished: Path) -> None:
+    """All 48 combinations of the states of three streams."""
+    argv = COMMANDS[command]
+    wanted = shell(finished, *argv)
+    assert "Traceback" not in said(finished, 2)
+    assert wanted == (1 if command == "merge" else 0)
+    for stdin, stdout, stderr in itertools.product(INPUTS, STATES, STATES):
+        shutil.rmtree(finished / "made", ignore_errors=True)
+        for number in (1, 2):
+            (finished / f"stream{number}").unlink(missing_ok=True)
+        code = shell(finished, *argv, stdin=stdin, stdout=stdout, stderr=stderr)
+        assert code == (wanted or 2 if stdout == "full" else wanted), (stdin, stdout, stderr)
+        if stderr == "well":
+            assert "Traceback" not in said(finished, 2), (stdin, stdout, stderr)
+            assert "Exception ignored" not in said(finished, 2), (stdin, stdout, stderr)
