@@ -103,6 +103,7 @@ def _show_plan(plan: Plan, words: Words, run: RunFlags) -> int:
             f"{words.layer} {plan.layer} ({plan.grid}): {plan.layer_reason}\n"
             + "".join(f"{line}\n" for line in (f"input {plan.input}", *plan.weights_notes))
             + f"on {plan.device} in {plan.precision}{', compiled' * plan.compiled}, into {plan.output}"
+            + (f"\n--overwrite would remove {plan.replaced}" if plan.replaced else "")
         )
     return 0
 

@@ -184,10 +184,10 @@ def test_files_that_vanish_or_change_meanwhile(
 
     real = session.pending_sources
 
-    def meanwhile(*arguments: Any) -> Any:
+    def meanwhile(*arguments: Any, **more: Any) -> Any:
         (images / "cat" / "0.jpg").unlink()
         shutil.rmtree(images / "dog")
-        return real(*arguments)
+        return real(*arguments, **more)
 
     with monkeypatch.context() as patched:
         patched.setattr(session, "pending_sources", meanwhile)

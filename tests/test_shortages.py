@@ -53,7 +53,7 @@ def check_rows(out: Path, whole: Path) -> None:
             assert any(word in str(row["error"]) for word in ("memory", "Too many open files", "File too large")), row
 
 
-@pytest.mark.parametrize("limit", ["-n 24", "-f 1", "-n 12"])
+@pytest.mark.parametrize("limit", ["-n 24"])
 def test_a_run_with_a_low_limit(limit: str, camx: Camx, images: Path, tmp_path: Path) -> None:
     assert camx("explain", images, *TINY, "-q", "-o", "whole") == 0
     code, words = limited(tmp_path, limit, "explain", images, *TINY, "-j", "2")
@@ -70,7 +70,7 @@ def test_a_run_with_a_low_limit(limit: str, camx: Camx, images: Path, tmp_path: 
     [
         *(f"-n {n}" for n in range(6, 90, 4)),
         *(f"-v {n * 100_000}" for n in range(1, 40, 3)),
-        *(f"-f {n}" for n in (0, 2, 8, 64)),
+        *(f"-f {n}" for n in (0, 1, 2, 8, 64)),
     ],
 )
 def test_every_limit(limit: str, camx: Camx, images: Path, tmp_path: Path) -> None:

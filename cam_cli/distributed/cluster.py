@@ -58,13 +58,13 @@ def run_on_ray(task: AnyTask, observer: Observer, stop: Stop, actor: type[Actor]
         folder.begin(fingerprint, (source.key for source in inputs.sources), overwrite=job.overwrite)
         run = _Run(task, inputs, folder, observer, stop, fingerprint, Progress(len(inputs.sources)))
         # Labels are read again with the image: the engine that knows the classes is elsewhere.
-        todo = pending_sources(inputs.sources, folder, run.progress, lambda row, source: None)
+        pending = pending_sources(inputs.sources, folder, run.progress, lambda row, source: None, verify=job.verify)
         run.plan = dataclasses.replace(plan, skipped=run.progress.skipped, device=pool.words, output=job.output)
         observer.planned(run.plan)
-        for warning in (*folder.problems(), *warnings):
+        for warning in (*folder.problems(), *pending.problems(), *warnings):
             observer.warned(warning)
         run.progress.started = time.perf_counter()
-        return run.to_end(_streamed(ray, pool, todo, inputs, actor))
+        return run.to_end(_streamed(ray, pool, pending.sources, inputs, actor))
 
 
 @dataclasses.dataclass(frozen=True)

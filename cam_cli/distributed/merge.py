@@ -11,11 +11,13 @@ from ..images.shard import Shard
 from ..outputs.folder import OutputFolder
 from ..outputs.journal import Journal
 from ..outputs.record import RunRecord, ShardRecord, Stage
+from ..outputs.revisions import changes_since, revision_of
 from ..outputs.rows import BLANK, FAILED, OK, ImageRow
+from ..outputs.run_folder import RunFolder
 from ..outputs.shard_inputs import MergedInputs
-from ..outputs.shards import lock_when_free, merge_rows, part_record, parts_in, remove_parts
+from ..outputs.shards import has_rows, lock_when_free, merge_rows, part_record, parts_in, remove_parts
 from ..pipeline.commands import table_of
-from ..pipeline.finish import finish_folder
+from ..pipeline.finish import finish_folder, write_report
 from ..pipeline.progress import Observer, Progress, Silent
 from ..pipeline.task import Table
 from ..sentences import counted
@@ -49,17 +51,35 @@ def merge(path: str, observer: Observer = Silent()) -> Merged:
         parts = parts_in(path)
         if not parts:
             return Merged(before)
+        if before.get("state") == FINISHED and not any(has_rows(path, shard) for shard in parts):
+            # An earlier merge was ended after its record: of the parts, their names alone are left.
+            if (before.get("job") or {}).get("report"):
+                write_report(folder, lambda: RunFolder.read(path).images, observer)
+            remove_parts(path, parts)
+            return Merged(before)
         records = {shard: part_record(path, shard) for shard in parts}
         _check_one_run(path, parts)
         running = merge_rows(path, parts)
         begun = {shard: found for shard, found in records.items() if found is not None}
+        for change in _mixed(begun, before):
+            observer.warned(change)
         folder.open_journal()
         inputs = MergedInputs.read(path, parts[0].count, begun, folder.journal)
-        unfinished = _unfinished(begun, running, inputs, folder.journal)
+        unfinished = _unfinished(records, running, inputs, folder.journal)
         tally, merged = Progress(total=0), RunRecord()
 
         def content() -> RunRecord:
+            if not unfinished and tally.done != inputs.images:
+                raise CamxError(
+                    f"The table has {tally.done} rows, and the shards have {inputs.images} images. "
+                    "Their parts are kept; merge again."
+                )
             merged.update(_joined(begun, tally, INCOMPLETE if unfinished else FINISHED, before, inputs))
+            merged["revision"] = min(map(revision_of, (before, *begun.values())))
+            for one in merged.get("shards", ()):
+                shard = Shard.parse(one["shard"])
+                if shard in begun:
+                    one["rows"] = inputs.rows_of(shard, folder.journal)
             return merged
 
         finish_folder(
@@ -103,15 +123,23 @@ def _check_one_run(path: str, parts: Sequence[Shard]) -> None:
         raise CamxError(f"{path!r} has parts of runs in {numbers}. Keep those of one run, and merge again.")
 
 
+def _mixed(begun: Mapping[Shard, RunRecord], before: RunRecord) -> list[str]:
+    """A sentence if parts are of versions of camx that draw or compute differently."""
+    revisions = {revision_of(record) for record in begun.values()}
+    return changes_since(min(revisions), before["fingerprint"]) if len(revisions) > 1 else []
+
+
 def _unfinished(
-    begun: Mapping[Shard, RunRecord], running: Sequence[Shard], inputs: MergedInputs, journal: Journal
+    parts: Mapping[Shard, RunRecord | None], running: Sequence[Shard], inputs: MergedInputs, journal: Journal
 ) -> dict[Shard, str]:
-    """The state of each shard that is not finished."""
+    """The state of each shard that is not finished, lacks rows, or had another input than the others."""
     states = {}
+    begun = {shard: record for shard, record in parts.items() if record is not None}
+    most = max(begun.items(), key=lambda one: _images_seen(one[1]), default=None)
     for number in range(1, inputs.count + 1):
         shard = Shard(number, inputs.count)
         record = begun.get(shard, RunRecord())
-        state = record.get("state", "missing")
+        state = record.get("state", "without its run.json" if shard in parts else "missing")
         if shard in running:
             states[shard] = "running"
         elif state != FINISHED:
@@ -119,9 +147,22 @@ def _unfinished(
             states[shard] = "killed" if state == "running" else state
         elif lost := inputs.without_row(shard, record.get("images", 0), journal):
             states[shard] = f"finished, but without {lost} of {counted(record.get('images', lost), 'row')}"
+        elif most and "run_inputs" in record and record["run_inputs"] != most[1].get("run_inputs"):
+            found, wanted = _images_seen(record), _images_seen(most[1])
+            others = f"{wanted}" if found != wanted else "as many others"
+            states[shard] = (
+                f"finished for an input of {counted(found, 'image')}, where shard {most[0]} had {others} "
+                "(give both the same sources)"
+            )
     if set(states.values()) == {"missing"} and _all_there(begun, inputs):
         return {}
     return states
+
+
+def _images_seen(record: RunRecord) -> int:
+    """Images of all shards, as a part has listed them; 0 where it does not say."""
+    inputs = record.get("run_inputs")
+    return inputs["images"] if inputs else 0
 
 
 def _all_there(begun: Mapping[Shard, RunRecord], inputs: MergedInputs) -> bool:

@@ -6,10 +6,11 @@ import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from ..errors import CamxError, UnreadableImage
+from ..regular_files import read_regular
 from ..run_layout import (
     ACTIVATIONS_TABLE,
     DERIVED,
@@ -18,17 +19,21 @@ from ..run_layout import (
     RECORD,
     RESULT_FOLDERS,
     TABLE,
-    is_result,
 )
+from ..sentences import counted
+from ..shortages import advice
 from . import leftovers, store
 from .fingerprints import differences
 from .folder_lock import folder_lock
 from .journal import Journal
-from .record import RunRecord, read_record, record_bytes
+from .record import RunRecord, record_bytes, recovered_record
+from .result_files import files_of, has_size, is_intact
+from .revisions import NEWEST, changes_since, revision_of, running_record
 from .rows import ImageRow
 
 _OURS = (JOURNAL, TABLE, ACTIVATIONS_TABLE, RECORD, *sorted(RESULT_FOLDERS - {PARTS}))
-
+#: The losses of an empty journal.
+_NOTHING = "0 rows and 0 files"
 
 F = TypeVar("F", bound="OutputFolder")
 
@@ -49,6 +54,8 @@ class OutputFolder:
 
     path: str
     _journal: Journal | None = None
+    #: Sentences on what `begin` has found.
+    _found: list[str] = field(default_factory=list)
 
     @property
     def journal(self) -> Journal:
@@ -62,10 +69,7 @@ class OutputFolder:
         """
         before = self.run_record()
         if before is None:
-            if present := [name for name in _OURS if os.path.lexists(self.file(name))]:
-                raise CamxError(
-                    f"{self.path!r} holds {present[0]!r}, which camx did not write there. Choose another `output`."
-                )
+            self._check_without_record(overwrite=overwrite)
         elif before["fingerprint"].get("command") != fingerprint.get("command"):
             other = before["fingerprint"].get("command", "another command")
             raise CamxError(f"{self.path!r} holds results of `camx {other}`. Choose another `output`.")
@@ -75,8 +79,41 @@ class OutputFolder:
                 "Choose another `output`, or replace them with `overwrite`."
             )
 
+    def _check_without_record(self, *, overwrite: bool) -> None:
+        present = [name for name in _OURS if os.path.lexists(self.file(name))]
+        lost = self.losses()
+        if not present or (present == [JOURNAL] and lost == _NOTHING):
+            return
+        if not lost:
+            raise CamxError(
+                f"{self.path!r} holds {present[0]!r}, and no rows or run.json of camx that say what it is. "
+                "Choose another `output`, or remove it yourself."
+            )
+        if not overwrite:
+            raise CamxError(
+                f"{self.path!r} holds {lost} of camx, but its run.json is lost or damaged: nothing says which options "
+                f"made them. `camx report {self.path}` still shows them. Choose another `output`, or give `overwrite`: "
+                "it removes them, and makes all images anew."
+            )
+
+    def replaced(self, fingerprint: Mapping[str, Any]) -> str:
+        """Results that a run with `overwrite` removes; empty where it goes on with an unfinished run of its own."""
+        before, lost = self.run_record(), self.losses()
+        return "" if lost == _NOTHING or (before is not None and not _is_replaced(before, fingerprint)) else lost
+
+    def losses(self) -> str:
+        """The results in the folder: `7 rows and 14 files`; empty where it has no journal of camx."""
+        try:
+            journal = Journal.read(self.file(JOURNAL))
+        except OSError:
+            return ""
+        names = {name for row in journal.rows(journal) for name in files_of(row)}
+        files, rows = sum(self.size(name) is not None for name in names), len(list(journal))
+        return f"{counted(rows, 'row')} and {counted(files, 'file')}" if rows or not journal.damaged else ""
+
     def begin(self, fingerprint: Mapping[str, Any], keys: Iterable[str] = (), *, overwrite: bool = False) -> None:
-        """Open the journal. `overwrite` removes the results of another fingerprint, or of a finished run, first.
+        """Open the journal. `overwrite` removes the results of another fingerprint, of a finished run, of an earlier
+        revision, or of a run whose record is lost, first.
 
         `keys` are the images of this run: what a killed run has left of them without a line in the journal goes too.
         """
@@ -84,12 +121,21 @@ class OutputFolder:
         with explained_errors(self.path):
             before = self.run_record()
             leftovers.remove_temporary_files(self.path)
-            if before is not None:
-                unfinished = before.get("state") != "finished" and not differences(before["fingerprint"], fingerprint)
-                if overwrite and not unfinished:
-                    self._clear(frozenset(keys))
-            self.record({"fingerprint": dict(fingerprint), "state": "running"})
+            if before is None and overwrite and (lost := self.losses()) not in ("", _NOTHING):
+                self._found.append(f"`overwrite` removed {lost} of a run whose run.json was lost.")
+                # From now on the folder is ours, and what is left in it of another run, also after a kill.
+                before = RunRecord(fingerprint={"command": fingerprint["command"]}, state="lost")
+                self.record(before)
+            if overwrite and before is not None and _is_replaced(before, fingerprint):
+                self._clear(frozenset(keys))
+                before = None
+            # First the record: a journal alone is nobody's.
+            self.record(running_record(fingerprint, revision_of(before)))
             self.open_journal()
+            if next(iter(self.journal), None) is not None:
+                self._found += changes_since(revision_of(before), fingerprint)
+            elif revision_of(before) != NEWEST:
+                self.record(running_record(fingerprint, NEWEST))
 
     def open_journal(self) -> None:
         """Open the journal as it is now."""
@@ -98,12 +144,13 @@ class OutputFolder:
             self._journal = Journal.open(self.file(JOURNAL))
 
     def problems(self) -> list[str]:
-        """Sentences on lines of the open journal that are damaged."""
+        """Sentences on the folder: damaged lines of its journal, results of an earlier camx."""
         count = self.journal.damaged
         if not count:
-            return []
+            return self._found
         lines = "line of the journal is" if count == 1 else "lines of the journal are"
-        return [f"{count} damaged {lines} left out; an image without another line is explained again."]
+        damaged = f"{count} damaged {lines} left out; an image without another line is explained again."
+        return [damaged, *self._found]
 
     def close(self) -> None:
         """Close the journal; what is in it is on the disk already."""
@@ -139,31 +186,44 @@ class OutputFolder:
         replaced = list(self.journal.rows(row["image"] for row in rows if row["image"] in self.journal))
         with explained_errors(self.path):
             self.journal.append(rows)
-            kept = {name for row in rows for name in _files_of(row)} if replaced else set()
-            for name in {name for row in replaced for name in _files_of(row)} - kept:
+            kept = {name for row in rows for name in files_of(row)} if replaced else set()
+            for name in {name for row in replaced for name in files_of(row)} - kept:
                 self.remove(name)
 
     def record(self, record: Mapping[str, object]) -> None:
-        """Write `run.json`."""
+        """Write `run.json`. A record that names no revision has that of the present one."""
         with explained_errors(self.path):
-            store.write_file(self.file(RECORD), record_bytes(record), durable=True, below=self.path)
+            content = {**record, "revision": record.get("revision") or revision_of(self.run_record())}
+            store.write_file(self.file(RECORD), record_bytes(content), durable=True, below=self.path)
 
     def derive(self, name: str, keys: Iterable[str], render: Callable[[Iterable[ImageRow]], Iterable[bytes]]) -> None:
         """Write the file `name`, rendered from the journal's rows of these images."""
         with explained_errors(self.path):
             store.write_file(self.file(name), render(self.journal.rows(keys)), durable=True, below=self.path)
 
-    def is_whole(self, row: ImageRow) -> bool:
-        """Whether every file that a row names is there."""
-        return all(self.has(name) for name in _files_of(row))
+    def is_whole(self, row: ImageRow, *, verify: bool = False) -> bool:
+        """Whether every file that a row names is there with its size; with `verify`, with all of its bytes."""
+        if verify:
+            return all(is_intact(row, name, self.content(name)) for name in files_of(row))
+        return all(has_size(row, name, self.size(name)) for name in files_of(row))
 
-    def has(self, relative: str) -> bool:
-        """Whether a file of the run is there."""
-        return os.path.exists(self.file(relative))
+    def size(self, relative: str) -> int | None:
+        """The bytes of a file of the run; None where it is missing."""
+        try:
+            return os.stat(self.file(relative)).st_size
+        except OSError:
+            return None
+
+    def content(self, relative: str) -> bytes | None:
+        """The bytes of a file of the run; None where it is missing or cannot be read."""
+        try:
+            return read_regular(self.file(relative))
+        except OSError:
+            return None
 
     def run_record(self) -> RunRecord | None:
-        """`run.json`, if it is one of ours."""
-        return read_record(os.path.dirname(self.file(RECORD)))[0]
+        """`run.json`, if it is one of ours; of parts in shards where it is lost."""
+        return recovered_record(os.path.dirname(self.file(RECORD)))[0]
 
     def _clear(self, keys: Set[str]) -> None:
         """Remove the files that the old journal names and those of the images `keys`, then the journal.
@@ -173,7 +233,7 @@ class OutputFolder:
         if os.path.exists(self.file(JOURNAL)):
             old = Journal.read(self.file(JOURNAL))
             for row in old.rows(old):
-                for name in _files_of(row):
+                for name in files_of(row):
                     self.remove(name)
         self.remove_report()
         leftovers.remove_results(self.path, keys)
@@ -186,12 +246,10 @@ class OutputFolder:
             leftovers.remove_report(self.path)
 
 
-def _files_of(row: ImageRow) -> list[str]:
-    """The files that a row names, relative to OUT; only such as lie in one of our folders, whatever a journal says."""
-    named = [row.get("thumb")]
-    for map_row in row.get("maps", ()):
-        named += [map_row.get("overlay"), map_row.get("heatmap"), map_row.get("array"), map_row.get("sheet")]
-    return [name for name in named if name and is_result(name)]
+def _is_replaced(before: RunRecord, fingerprint: Mapping[str, Any]) -> bool:
+    """Whether `overwrite` removes the results of a run: those of another one, and of a finished one."""
+    changes = changes_since(revision_of(before), fingerprint)
+    return before.get("state") == "finished" or bool(differences(before["fingerprint"], fingerprint) or changes)
 
 
 @contextlib.contextmanager
@@ -226,7 +284,12 @@ def explained_errors(path: str) -> Iterator[None]:
         if os.path.lexists(path) and not os.path.isdir(path):
             raise CamxError(f"{path!r} is not a folder. Choose another `output`.") from error
         reason = error.strerror or str(error)
+        hint = advice(error, "Make room or choose another `output`.")
         raise CamxError(
-            f"The output folder {path!r} cannot be written: {reason}. "
-            "Make room or choose another `output`; the same command continues."
+            f"The output folder {path!r} cannot be written: {reason}. {hint} The same command continues."
+        ) from error
+    except NotImplementedError as error:
+        # From the lock: some network file systems have none.
+        raise CamxError(
+            f"The file system of the output folder {path!r} has no locks. Choose another `output`, and copy it there."
         ) from error

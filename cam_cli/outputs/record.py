@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, TypedDict, cast
 from ..errors import CamxError
 from ..redaction import redacted_values
 from ..regular_files import read_regular
-from ..run_layout import RECORD
+from ..run_layout import RECORD, part_folder, part_numbers
 from .rows import Count, Share
 from .shapes import Range, parse_json, without_wrong
 
@@ -116,6 +116,8 @@ class ShardRecord(TypedDict, total=False):
     state: str
     #: Images of the shard.
     images: Count
+    #: Rows of the shard that the merge has found.
+    rows: Count
     #: Seconds that the part took.
     seconds: Seconds
     #: Time at which it ended.
@@ -141,7 +143,7 @@ class UnreadableRow(TypedDict):
 
 
 class RunRecord(TypedDict, total=False):
-    """The content of `run.json`. While a run is under way it has `schema`, `fingerprint` and `state` only."""
+    """The content of `run.json`. While a run is under way it has the first five fields only."""
 
     #: Version of this file and of the journal. Folders of camx 0.1.0 have none.
     schema: Annotated[int, Range(1, 1e6)]
@@ -150,14 +152,17 @@ class RunRecord(TypedDict, total=False):
     state: str
     #: Everything that the results depend on.
     fingerprint: Fingerprint
+    #: Python and the packages that results depend on, as the last run had them.
+    versions: dict[str, str]
+    #: Number of the last change to the drawing or the scores that all results of the folder have: those of the file
+    #: `outputs/revisions.py`. Folders of camx 0.1.0 have none.
+    revision: Annotated[int, Range(1, 1e6)]
     #: The command as it was typed.
     command: str
     #: What the run was going to do.
     plan: Plan
     #: Every option of the run, also those that results do not depend on.
     job: dict[str, Any]
-    #: Python and the packages that results depend on.
-    versions: dict[str, str]
     #: Time at which the run ended: ISO 8601 with the offset from UTC.
     finished: str
     #: Images of the input, or of the shard.
@@ -255,6 +260,19 @@ def read_record(path: str) -> tuple[RunRecord | None, list[str]]:
         del kept["confusion"]
         wrong.append("confusion")
     return cast(RunRecord, kept), wrong
+
+
+def recovered_record(path: str) -> tuple[RunRecord | None, list[str]]:
+    """The record in a folder. Where it is lost, the fingerprint that its parts in shards name. See `read_record`."""
+    found, wrong = read_record(path)
+    for part in part_numbers(path) if found is None else ():
+        own, _ = read_record(os.path.join(path, part_folder(*part)))
+        if own is not None:
+            recovered = RunRecord(state="running", fingerprint=own["fingerprint"])
+            if "revision" in own:
+                recovered["revision"] = own["revision"]
+            return recovered, []
+    return found, wrong
 
 
 def record_bytes(record: Mapping[str, object]) -> bytes:

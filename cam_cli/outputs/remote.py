@@ -14,7 +14,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from ..errors import CamxError
 from ..folders import files_below
@@ -35,21 +34,17 @@ class RemoteFolder(OutputFolder):
     """`path` is the folder on this machine that stands for the one at `url`."""
 
     url: str = ""
-    _there: set[str] = field(default_factory=set)
+    #: Names of the files there and their sizes in bytes.
+    _there: dict[str, int | None] = field(default_factory=dict)
     _copied: int = 0
     _copied_at: float = 0.0
-
-    def begin(self, fingerprint: Mapping[str, Any], keys: Iterable[str] = (), *, overwrite: bool = False) -> None:
-        super().begin(fingerprint, keys, overwrite=overwrite)
-        if next(iter(self.journal), None) is not None:
-            self._there = self._listed()
 
     def write(self, relative: str, data: bytes) -> None:
         self._put(relative, data)
         if relative.startswith("report/") and self.path:
             # The page is made of them, on this machine.
             super().write(relative, data)
-        self._there.add(relative)
+        self._there[relative] = len(data)
 
     def publish(self, relative: str) -> None:
         for inside in files_below(self.file(relative)):
@@ -75,15 +70,19 @@ class RemoteFolder(OutputFolder):
 
     def remove(self, relative: str) -> None:
         super().remove(relative)
-        self._there.discard(relative)
+        self._there.pop(relative, None)
         with self._explained(), contextlib.suppress(FileNotFoundError):
             tried(lambda: filesystem(self.url).rm_file(self._at(relative)))
 
-    def has(self, relative: str) -> bool:
-        return relative in self._there
+    def size(self, relative: str) -> int | None:
+        return self._there.get(relative)
+
+    def content(self, relative: str) -> bytes | None:
+        return self._get(relative)
 
     def fetch(self) -> None:
         """Take over what is there already; a journal of this machine that goes on where that one ends is kept."""
+        self._there = self._listed()
         for name in (RECORD, JOURNAL):
             there = self._get(name)
             if there is None:
@@ -101,12 +100,16 @@ class RemoteFolder(OutputFolder):
     def _at(self, relative: str) -> str:
         return f"{self.url.rstrip('/')}/{relative}"
 
-    def _listed(self) -> set[str]:
+    def _listed(self) -> dict[str, int | None]:
         there = filesystem(self.url)
         root = there._strip_protocol(self.url).rstrip("/") + "/"
         with self._explained():
             there.invalidate_cache()
-            return {str(name).removeprefix(root) for name in tried(lambda: there.find(root))}
+            try:
+                found = tried(lambda: there.find(root, detail=True))
+            except FileNotFoundError:
+                return {}
+            return {str(name).removeprefix(root): info.get("size") for name, info in found.items()}
 
     def _get(self, relative: str) -> bytes | None:
         with self._explained():

@@ -138,6 +138,15 @@ class MapRow(TypedDict, total=False):
     shown: list[Count]
 
 
+class WrittenFile(TypedDict):
+    """A file of an image, as it was written."""
+
+    #: Size in bytes.
+    bytes: Count
+    #: BLAKE2b of its bytes, 8 bytes long, in hexadecimal.
+    digest: Annotated[str, Length(16)]
+
+
 class _EveryImage(TypedDict):
     #: Name of the image: its path below the deepest folder that holds all sources, with `/`.
     image: str
@@ -191,6 +200,8 @@ class ImageRow(_EveryImage, total=False):
     maps: list[MapRow]
     #: File of the bare picture that the report shows, relative to OUT.
     thumb: str
+    #: Size and digest of each file of this image, by its name relative to OUT. Absent in folders of camx 0.1.0.
+    files: dict[str, WrittenFile]
 
 
 def first_map(row: ImageRow) -> MapRow:

@@ -14,18 +14,16 @@ from PIL import Image
 
 from ..errors import CamxError, UnreadableImage
 from ..folders import files_below
-from ..images.decode import opened, read
+from ..images.decode import read
 from ..run_layout import JOURNAL, METRICS, is_inside, part_folder, part_numbers
 from .journal import Journal
 from .metrics import read_metrics
-from .record import RunRecord, read_record
+from .record import RunRecord, read_record, recovered_record
+from .result_pictures import opened_result
 from .rows import EpochRow, ImageRow
 
 EXPLAIN, ACTIVATIONS, TRAIN_GAP = COMMANDS = ("explain", "activations", "train-gap")
 FINISHED, INTERRUPTED, INCOMPLETE = "finished", "interrupted", "incomplete"
-
-#: Formats of the pictures that camx writes.
-_FORMATS = ("JPEG", "PNG", "WEBP")
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +46,7 @@ class RunFolder:
         """Raises `CamxError` for a folder without results of camx."""
         if not os.path.isdir(path):
             raise CamxError(f"There is no folder {path!r}. Give the `output` of a run.")
-        record, wrong = read_record(path)
+        record, wrong = recovered_record(path)
         found = record if record is not None else RunRecord()
         run = cls(path, found.get("fingerprint", {}).get("command", ""), found, tuple(wrong))
         if run.command:
@@ -217,12 +215,3 @@ def _journal(path: str, note: Callable[[ImageRow], None]) -> Journal | None:
         return None
     except OSError as error:
         raise CamxError(f"{path!r} cannot be read: {error.strerror or error}. Choose another folder.") from error
-
-
-@contextmanager
-def opened_result(data: bytes) -> Iterator[Image.Image]:
-    """The bytes of a result as a picture of a format that camx writes; see `RunFolder.picture`."""
-    with opened(data) as image:
-        if image.format not in _FORMATS:
-            raise UnreadableImage(f"camx writes no {image.format} files")
-        yield image

@@ -94,11 +94,15 @@ class MergedInputs:
             tally.add(key)
         return tally.as_record()
 
+    def rows_of(self, shard: Shard, journal: Journal) -> int:
+        """How many images of a shard have a row in the journal."""
+        if shard in self.lists:
+            return sum(key in journal for _, key in _lines(self.path, shard))
+        return sum(shard_number(key, self.count) == shard.number for _, key in self.others)
+
     def without_row(self, shard: Shard, images: int, journal: Journal) -> int:
         """How many images of a shard, which had so many, have no row in the journal."""
-        if shard in self.lists:
-            return sum(key not in journal for _, key in _lines(self.path, shard))
-        return max(0, images - sum(shard_number(key, self.count) == shard.number for _, key in self.others))
+        return max(0, self.lists.get(shard, images) - self.rows_of(shard, journal))
 
 
 def _list_of(path: str, shard: Shard) -> str:
@@ -117,7 +121,8 @@ def _lines(path: str, shard: Shard) -> Iterator[tuple[int, str]]:
             return
         for line in some:
             match _parsed(line):
-                case [int(place), str(key)]:
+                # A list that was copied from another shard holds images that are not of this one.
+                case [int(place), str(key)] if shard.holds(key):
                     yield place, key
 
 

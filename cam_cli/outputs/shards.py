@@ -24,6 +24,7 @@ from .folder import OutputFolder, explained_errors, locked, locked_folder
 from .folder_lock import InUse
 from .journal import Journal
 from .record import RunInputs, RunRecord
+from .revisions import changes_since, revision_of, running_record
 from .rows import ImageRow
 from .shard_inputs import write_inputs
 
@@ -75,12 +76,14 @@ class Part(OutputFolder):
         with self.parent_lock(self.path) as whole:
             # The first one to begin says for all what OUT holds.
             whole.check(fingerprint)
-            OutputFolder(os.path.join(self.path, part_name(self.shard))).check(fingerprint)
-            running = {"fingerprint": dict(fingerprint), "state": "running"}
+            before, own = whole.run_record(), self.run_record()
+            if before is None or own is not None:
+                OutputFolder(os.path.join(self.path, part_name(self.shard))).check(fingerprint)
+            running = running_record(fingerprint, revision_of(before))
             whole.record({**running, **_shards_of_finished(whole)})
             below = whole.file(JOURNAL)
             Journal.open(below).close()
-            self.record(running)
+            self.record({**running, "revision": min(revision_of(before), revision_of(own))})
             with explained_errors(self.path):
                 self._run_inputs = write_inputs(self.path, self.shard, keys).as_record()
             journal = _Layered.open(self.file(JOURNAL))
@@ -88,6 +91,8 @@ class Part(OutputFolder):
             journal.below = Journal.read(below)
             journal.damaged += journal.below.damaged
             self._journal = journal
+            if next(iter(self.journal), None) is not None or next(iter(journal.below), None) is not None:
+                self._found += changes_since(min(revision_of(before), revision_of(own)), fingerprint)
 
     def record(self, record: Mapping[str, object]) -> None:
         super().record({**record, "run_inputs": self._run_inputs} if self._run_inputs else record)
@@ -163,6 +168,11 @@ def part_record(path: str, shard: Shard) -> RunRecord | None:
     return OutputFolder(os.path.join(path, part_name(shard))).run_record()
 
 
+def has_rows(path: str, shard: Shard) -> bool:
+    """Whether a part has a journal; a merge removes it when its rows are moved."""
+    return os.path.lexists(os.path.join(path, part_name(shard), JOURNAL))
+
+
 def merge_rows(path: str, parts: Sequence[Shard]) -> list[Shard]:
     """Moves the rows of these parts into the journal of OUT, which the caller holds; returns the parts that are in use.
 
@@ -171,8 +181,10 @@ def merge_rows(path: str, parts: Sequence[Shard]) -> list[Shard]:
     """
     record = OutputFolder(path).run_record()
     if record is not None:
-        for shard in parts:
-            OutputFolder(os.path.join(path, part_name(shard))).check(record["fingerprint"])
+        for part in (OutputFolder(os.path.join(path, part_name(shard))) for shard in parts):
+            # A part that has lost its record began under that of OUT.
+            if part.run_record() is not None:
+                part.check(record["fingerprint"])
     running = []
     for shard in parts:
         folder = os.path.join(path, part_name(shard))

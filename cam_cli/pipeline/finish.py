@@ -77,12 +77,12 @@ def finish_folder(
     folder.derive(table.name, keys(), table.render)
     folder.record(content())
     if report:
-        _write_report(folder, keys, observer)
+        write_report(folder, keys, observer)
     else:
         folder.remove_report()
 
 
-def _write_report(folder: OutputFolder, keys: Callable[[], Iterable[str]], observer: Observer) -> None:
+def write_report(folder: OutputFolder, keys: Callable[[], Iterable[str]], observer: Observer) -> None:
     """The results stand without the report: what goes wrong with it is a warning."""
     try:
         build_report(folder.path, list(keys()))

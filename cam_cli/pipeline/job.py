@@ -55,6 +55,10 @@ class RunOptions:
     limit: Annotated[int | None, Flag("Only the first N images.", panel=INPUT, min=1, example="100")] = None
     output: Output
     overwrite: Annotated[bool, Flag("Replace the results of another run in that folder.", panel=OUTPUT)] = False
+    verify: Annotated[
+        bool,
+        Flag("Read every file of an earlier run again, not its size alone, and redo the damaged ones.", panel=OUTPUT),
+    ] = False
     report: bool = False
     batch_size: Annotated[
         int | None, Flag("Images per batch, or auto.", short="-b", panel=SPEED, none="auto", min=1)

@@ -19,6 +19,7 @@ from ..images.workers import Workers
 from ..machine import cpus, picture_memory
 from ..outputs.folder import ResultSink
 from ..outputs.renderer import failed_row
+from ..outputs.result_files import written_file
 from ..outputs.rows import FAILED, ImageRow
 from .batchsize import BatchSize
 from .lanes import Done, Lanes
@@ -192,6 +193,8 @@ class Loop(Generic[R]):
             row, files = self.drawers.call(self.work.render, result)
             for name, data in files.items():
                 self.folder.write(name, data)
+            if files:
+                row["files"] = {name: written_file(data) for name, data in files.items()}
         except CamxError:
             raise
         except Exception as error:

@@ -51,7 +51,8 @@ class Engine(Protocol):
 @dataclass(frozen=True)
 class Plan:
     """Plan of a run, made before the first image is decoded. `skipped` images are done already; `classes` are the
-    names of the network's classes, or none."""
+    names of the network's classes, or none. `replaced`: results of an earlier run that `overwrite` would remove, in
+    words; of a dry run only."""
 
     images: int
     skipped: int
@@ -70,6 +71,7 @@ class Plan:
     input_origins: Mapping[str, str] = field(default_factory=dict)
     weights_notes: tuple[str, ...] = ()
     idle_tensors: tuple[str, ...] = ()
+    replaced: str = ""
 
     @classmethod
     def of(cls, engine: Engine, inputs: Inputs, output: str, skipped: int = 0) -> Plan:
@@ -95,8 +97,8 @@ class Plan:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """All but the names of the classes, of which there may be thousands."""
-        return {name: value for name, value in dataclasses.asdict(self).items() if name != "classes"}
+        """What `run.json` keeps: not the names of the classes, of which there may be thousands."""
+        return {name: value for name, value in dataclasses.asdict(self).items() if name not in ("classes", "replaced")}
 
 
 @dataclass

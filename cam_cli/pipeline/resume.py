@@ -3,18 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import islice
+from typing import NamedTuple
 
 from ..images.listing import Source
 from ..images.picture import NO_FILE, state_of
 from ..images.shard import Shard
 from ..outputs.folder import OutputFolder
 from ..outputs.rows import BLANK, OK, ImageRow
+from ..sentences import counted
 from .progress import Progress
 
 #: Rows that are written at once.
 _CHUNK = 1000
+#: Files that are verified at once.
+_READERS = 8
 #: Gives the row of an image with its new label; None where the image must be explained again.
 Relabel = Callable[[ImageRow, Source], ImageRow | None]
+
+
+class Pending(NamedTuple):
+    """The images that a run has to do, and how many of them an earlier run had done whose files are not whole."""
+
+    sources: list[Source]
+    damaged: int = 0
+
+    def problems(self) -> list[str]:
+        """A sentence on results that are not whole."""
+        if not self.damaged:
+            return []
+        images = counted(self.damaged, "image with results", "images with results")
+        return [f"{images} that are missing or damaged: explained again."]
 
 
 def pending_sources(
@@ -23,16 +44,21 @@ def pending_sources(
     progress: Progress,
     relabel: Relabel,
     shard: Shard | None = None,
-) -> list[Source]:
-    """The sources of the shard that have no good row: failed, new, changed on disk, or with a missing result file.
+    *,
+    verify: bool = False,
+) -> Pending:
+    """The sources of the shard that have no good row: failed, new, changed on disk, or with a file that is not whole.
 
     Good rows are counted in `progress`; where only the label or the position is another now, the row is written again.
+    `verify` reads every file, instead of its size alone.
     """
     done: set[str] = set()
     renewed: list[ImageRow] = []
+    damaged = 0
     own = [source for source in sources if shard.holds(source.key)] if shard else sources
-    for index, source, row in _known(sources, folder, shard):
-        if not _still_true(source, row, folder):
+    for index, source, row, whole in _with_state(_known(sources, folder, shard), folder, verify):
+        if not whole:
+            damaged += 1
             continue
         now: ImageRow = {**row, "index": index}
         same = row.get("labels", [row["label"]]) == [*(source.labels or ("",))]
@@ -48,7 +74,7 @@ def pending_sources(
         progress.skipped += 1
         progress.add(current)
     folder.append(renewed)
-    return [source for source in own if source.key not in done]
+    return Pending([source for source in own if source.key not in done], damaged)
 
 
 def _with_attributes(row: ImageRow, source: Source) -> ImageRow:
@@ -72,6 +98,19 @@ def _known(
     return ((index, source, row) for (index, source), row in zip(known(), rows))
 
 
-def _still_true(source: Source, row: ImageRow, folder: OutputFolder) -> bool:
+def _with_state(
+    known: Iterator[tuple[int, Source, ImageRow]], folder: OutputFolder, verify: bool
+) -> Iterator[tuple[int, Source, ImageRow, bool]]:
+    """The rows that are still true of their images, each with whether its files are whole."""
+    good = (one for one in known if _still_true(one[1], one[2]))
+    is_whole = partial(folder.is_whole, verify=verify)
+    with ThreadPoolExecutor(_READERS, "verify") as pool:
+        while some := list(islice(good, _CHUNK)):
+            rows = [row for _, _, row in some]
+            states = pool.map(is_whole, rows) if verify else map(is_whole, rows)
+            yield from ((*one, whole) for one, whole in zip(some, states))
+
+
+def _still_true(source: Source, row: ImageRow) -> bool:
     unchanged = state_of(source) == (row.get("bytes"), row.get("mtime_ns")) != NO_FILE
-    return row.get("status") in (OK, BLANK) and "label" in row and unchanged and folder.is_whole(row)
+    return row.get("status") in (OK, BLANK) and "label" in row and unchanged

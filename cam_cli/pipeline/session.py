@@ -37,10 +37,13 @@ def plan_task(task: Task[J, E, R]) -> Plan:
     if not remote:
         check_writable(job.output)
     engine = task.build_engine(len(inputs.sources))
-    OutputFolder(staging(job.output) if remote else job.output).check(
-        task.fingerprint(engine, inputs.base), overwrite=job.overwrite
+    folder, fingerprint = (
+        OutputFolder(staging(job.output) if remote else job.output),
+        task.fingerprint(engine, inputs.base),
     )
-    return Plan.of(engine, _own(inputs, job), job.output)
+    folder.check(fingerprint, overwrite=job.overwrite)
+    replaced = folder.replaced(fingerprint) if job.overwrite else ""
+    return dataclasses.replace(Plan.of(engine, _own(inputs, job), job.output), replaced=replaced)
 
 
 def run_task(
@@ -75,10 +78,18 @@ def run_task(
             engine = task.build_engine(images, progress.step)
         fingerprint = task.fingerprint(engine, found.base)
         folder.begin(fingerprint, (source.key for source in found.sources), overwrite=job.overwrite)
-        todo = pending_sources(found.sources, folder, progress, partial(task.relabel, engine), job.shard)
+        relabel = partial(task.relabel, engine)
+        pending = pending_sources(found.sources, folder, progress, relabel, job.shard, verify=job.verify)
+        todo = pending.sources
         plan = Plan.of(engine, own, job.output, progress.skipped)
         observer.planned(plan)
-        doubts = (*folder.problems(), *_links(found), *engine.network.warnings, *task.warnings(engine, found))
+        doubts = (
+            *folder.problems(),
+            *pending.problems(),
+            *_links(found),
+            *engine.network.warnings,
+            *task.warnings(engine, found),
+        )
         for warning in doubts:
             observer.warned(warning)
         progress.started = time.perf_counter()

@@ -11,8 +11,9 @@ from urllib.parse import quote
 from PIL import Image
 
 from ..errors import UnreadableImage
+from ..outputs.result_pictures import opened_result
 from ..outputs.rows import ImageRow
-from ..outputs.run_folder import RunFolder, opened_result
+from ..outputs.run_folder import RunFolder
 
 #: Up to so many images are embedded: the report is one file.
 EMBEDDED = 200

@@ -82,9 +82,17 @@ def earlier_state(folder: OutputFolder, *, resume: bool, overwrite: bool) -> Tra
     if os.path.lexists(folder.file(JOURNAL)):
         raise CamxError(f"{folder.path!r} holds results of `camx explain`. Choose another `output`.")
     if present and STATE not in present:
-        raise CamxError(
-            f"{folder.path!r} holds {present[0]!r}, which camx did not write there. Choose another `output`."
-        )
+        record = folder.run_record()
+        if record is None or record["fingerprint"].get("command") != "train-gap":
+            raise CamxError(
+                f"{folder.path!r} holds {present[0]!r}, which camx did not write there. Choose another `output`."
+            )
+        if not overwrite:
+            raise CamxError(
+                f"{folder.path!r} holds a training whose {STATE} is lost, so it cannot be continued. Its networks and "
+                "figures can be used as they are. Replace it with `overwrite`, or choose another `output`."
+            )
+        return None
     if resume:
         return TrainingState.read(folder.file(STATE)) if present else None
     if present and not overwrite:
@@ -96,9 +104,9 @@ def earlier_state(folder: OutputFolder, *, resume: bool, overwrite: bool) -> Tra
 
 
 def remove_earlier(folder: OutputFolder) -> None:
-    """Removes the files of an earlier training and no others. The state goes last: it proves that they are ours."""
+    """Removes the files of an earlier training and no others. Record and state go last: they prove that they are ours."""
     folder.remove_report()
-    for name in sorted(_OURS, key=STATE.__eq__):
+    for name in sorted(_OURS, key=(RECORD, STATE).__contains__):
         if os.path.lexists(folder.file(name)):
             _removed(folder.file(name))
 

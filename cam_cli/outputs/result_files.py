@@ -1,0 +1,61 @@
+"""The files of an image in OUT: their names in a row, their sizes and digests, and whether they are still whole."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+
+import numpy as np
+
+from ..errors import UnreadableImage
+from ..images.decode import loaded
+from ..run_layout import is_result
+from .result_pictures import opened_result
+from .rows import ImageRow, WrittenFile
+
+_DIGEST_BYTES = 8
+
+
+def files_of(row: ImageRow) -> list[str]:
+    """The files that a row names, relative to OUT; only such as lie in one of our folders, whatever a journal says."""
+    named = [row.get("thumb")]
+    for map_row in row.get("maps", ()):
+        named += [map_row.get("overlay"), map_row.get("heatmap"), map_row.get("array"), map_row.get("sheet")]
+    return [name for name in named if name and is_result(name)]
+
+
+def written_file(data: bytes) -> WrittenFile:
+    """Size and digest of a file with these bytes."""
+    return {"bytes": len(data), "digest": hashlib.blake2b(data, digest_size=_DIGEST_BYTES).hexdigest()}
+
+
+def has_size(row: ImageRow, name: str, size: int | None) -> bool:
+    """Whether a file of a row has the size that it was written with. None: it is missing.
+
+    Rows of camx 0.1.0 name no sizes; none of their files is empty.
+    """
+    written = row.get("files", {}).get(name)
+    return bool(size) if written is None else size == written["bytes"]
+
+
+def is_intact(row: ImageRow, name: str, data: bytes | None) -> bool:
+    """Whether a file of a row has the bytes that were written. None: it is missing.
+
+    Rows of camx 0.1.0 name no digests: their pictures and arrays are decoded completely.
+    """
+    if data is None:
+        return False
+    written = row.get("files", {}).get(name)
+    return _decodes(name, data) if written is None else written == written_file(data)
+
+
+def _decodes(name: str, data: bytes) -> bool:
+    try:
+        if name.endswith(".npy"):
+            np.load(io.BytesIO(data), allow_pickle=False)
+            return True
+        with opened_result(data) as image:
+            loaded(image)
+    except (UnreadableImage, ValueError, EOFError, OSError):
+        return False
+    return True

@@ -1,0 +1,71 @@
+"""Revisions: changes of camx after which the same command draws other pictures or computes other scores.
+
+`run.json` names the oldest revision that any result of the folder has; folders of camx 0.1.0 name none. A run that
+adds to older results says so. Add a line whenever a change is not one of the options: their values stand in the
+fingerprint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from .record import Fingerprint, RunRecord
+from .versions import versions
+
+#: That of camx 0.1.0.
+FIRST = 1
+
+
+@dataclass(frozen=True)
+class Revision:
+    """A change: its number, the version of camx that has it first, and what is other since then.
+
+    `of`: values of the fingerprint that a run has if the change is one for it.
+    """
+
+    number: int
+    version: str
+    change: str
+    of: Mapping[str, Any] = field(default_factory=dict)
+
+
+REVISIONS = (
+    Revision(
+        2,
+        "0.2.0",
+        "the network sees pictures with transparency as the loaders of timm and torchvision give them",
+    ),
+    Revision(
+        3,
+        "0.2.0",
+        "the sketches of maps with two signs keep the signs",
+        of={"command": "explain", "evidence": "both"},
+    ),
+)
+NEWEST = REVISIONS[-1].number
+
+
+def revision_of(record: RunRecord | None) -> int:
+    """The oldest revision among the results of a folder; the newest one where there are none yet."""
+    return NEWEST if record is None else record.get("revision", FIRST)
+
+
+def running_record(fingerprint: Mapping[str, Any], revision: int) -> RunRecord:
+    """The record of a run that begins."""
+    known = cast(Fingerprint, dict(fingerprint))
+    return RunRecord(fingerprint=known, state="running", versions=versions(), revision=revision)
+
+
+def changes_since(revision: int, fingerprint: Mapping[str, Any] | Fingerprint) -> list[str]:
+    """What is other since a revision for a run with this fingerprint, one sentence or none."""
+    values = dict(fingerprint)
+    later = [
+        one for one in REVISIONS if one.number > revision and all(values.get(key) == of for key, of in one.of.items())
+    ]
+    if not later:
+        return []
+    changes = ", and ".join(one.change for one in later)
+    older = f"Some results are of a camx before {later[-1].version}. Since then {changes}."
+    return [f"{older} They stay as they are; `overwrite` makes all of them anew."]

@@ -1,0 +1,192 @@
+"""The loop of faults for everything that starts from a finished folder, and for parts that are merged."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from cam_cli.outputs import store
+from cli.main import run
+
+from .conftest import TINY, picture
+from .run_folders import csv_file, image_row, run_folder
+from .test_faults import Faulty, tree
+
+MODES = ["kill", "ENOSPC", "EIO", "EACCES", "ENOSPC for good"]
+#: Commands, and how many operations on the disk each has at least.
+COMMANDS: dict[str, tuple[str, ...]] = {
+    "report": ("report", "run"),
+    "audit": ("audit", "run", "--by", "class", "--junit", "gates.xml"),
+    "compare": ("compare", "other", "run", "--junit", "gates.xml"),
+    "evaluate": ("evaluate", "run", "--truth", "boxes.csv", "--junit", "gates.xml"),
+    "export": ("export", "run", "--format", "coco,yolo,csv"),
+    "push": ("push", "run", "--tensorboard"),
+    "merge": ("merge", "parts"),
+}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two finished runs, a run in two shards that are not merged, and the truth."""
+    here = tmp_path_factory.mktemp("made")
+    for name, predicted in (("run", 1), ("other", 0)):
+        rows = [image_row(f"a/{n}.jpg", n % 2, predicted if n == 3 else n % 2) for n in range(6)]
+        run_folder(here / name, rows)
+    csv_file(
+        here / "boxes.csv",
+        [
+            ["image", "class", "left", "top", "right", "bottom"],
+            *[[f"a/{n}.jpg", "cat", 5, 5, 20, 20] for n in range(6)],
+        ],
+    )
+    for number in range(6):
+        (here / "images").mkdir(exist_ok=True)
+        picture(seed=number).save(here / "images" / f"{number}.png")
+    argv = ["explain", str(here / "images"), *TINY, "-q", "-j", "1", "-o", str(here / "parts"), "--shard"]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(import_module("cam_cli.distributed.run"), "may_be_complete", lambda *_: False)
+        assert [run([*argv, f"{number}/2"]) for number in (1, 2)] == [0, 0]
+    return here
+
+
+@pytest.fixture
+def here(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def fresh(made: Path, here: Path) -> None:
+    for path in here.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    shutil.copytree(made, here, dirs_exist_ok=True)
+
+
+def stable(here: Path) -> dict[str, bytes]:
+    """The files without what time changes: of records and pages only whether they are whole, of trackers nothing."""
+    kept = {name: data for name, data in tree(here).items() if not name.startswith("run/tensorboard")}
+    for name, data in kept.items():
+        if name.endswith(("run.json", "coco.json")):
+            kept[name] = str(sorted(json.loads(data))).encode()
+        elif name.endswith(".html"):
+            kept[name] = data[-8:]
+        elif name.endswith("manifest.jsonl"):
+            kept[name] = b"".join(sorted(data.splitlines(keepends=True)))
+    return kept
+
+
+def half_written(here: Path) -> list[str]:
+    ends = {".html": b"</html>", ".json": b"}\n", ".csv": b"\n", ".xml": b">\n", ".png": b"IEND\xaeB`\x82"}
+    found = [path for path in here.rglob("*.*") if path.suffix in ends and path.is_file()]
+    return [
+        path.name for path in found if not path.read_bytes().rstrip(b"\n").endswith(ends[path.suffix].rstrip(b"\n"))
+    ]
+
+
+def run_on(disk: Faulty, argv: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> int:
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "system", disk)
+        try:
+            return run(list(argv))
+        finally:
+            for descriptor in disk.open_files:
+                os.close(descriptor)
+
+
+def check_writing(command: str, made: Path, here: Path, monkeypatch: pytest.MonkeyPatch, step: int) -> int:
+    """The number of faults; after each the command says it in words, and the same command again sets all right."""
+    argv, clean = COMMANDS[command], Faulty()
+    fresh(made, here)
+    code = run_on(clean, argv, monkeypatch)
+    assert code in (0, 1)
+    expected = stable(here)
+    assert clean.count > 0 or command == "push"
+    cases = [(mode, at) for mode in MODES for at in range(1, clean.count + 1)][::step]
+    for mode, at in cases:
+        fresh(made, here)
+        broken = run_on(Faulty(at, mode), argv, monkeypatch)
+        assert broken in (2, code), (mode, at)
+        assert not half_written(here), (mode, at)
+        assert run_on(Faulty(), argv, monkeypatch) == code, (mode, at)
+        if command == "merge" and broken == code:
+            # A page that cannot be written is a warning that names this command.
+            assert run(["report", "parts"]) == 0
+        left = {name: data for name, data in stable(here).items() if not name.endswith(store.TEMPORARY)}
+        assert left == expected, (mode, at)
+    return len(cases)
+
+
+class FaultyReads:
+    """Opening the `at`-th file below a folder fails."""
+
+    def __init__(self, folder: Path, at: int = 0) -> None:
+        self.folder, self.at, self.count, self.real = str(folder), at, 0, os.open
+
+    def __call__(self, path: str, flags: int, *more: int) -> int:
+        if str(path).startswith(("run/", "other/", "parts/", self.folder)) and not flags & os.O_CREAT:
+            self.count += 1
+            if self.count == self.at:
+                raise OSError(errno.EIO, "Input/output error")
+        return self.real(path, flags, *more)
+
+
+def check_reading(command: str, made: Path, here: Path, monkeypatch: pytest.MonkeyPatch, step: int) -> int:
+    def read_on(reads: FaultyReads) -> int:
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "open", reads)
+            return run(list(COMMANDS[command]))
+
+    fresh(made, here)
+    clean = FaultyReads(here)
+    code = read_on(clean)
+    expected = stable(here)
+    assert clean.count > 0
+    places = range(1, clean.count + 1, step)
+    for at in places:
+        fresh(made, here)
+        before = tree(here / "run")
+        broken = read_on(FaultyReads(here, at))
+        assert broken in (2, code), at
+        kept = tree(here / "run")
+        assert {name: kept[name] for name in ("manifest.jsonl", "run.json")} == {
+            name: before[name] for name in ("manifest.jsonl", "run.json")
+        }
+        assert not half_written(here), at
+        assert run(list(COMMANDS[command])) == code, at
+        if command == "merge" and broken == code:
+            assert run(["report", "parts"]) == 0
+        left = {name: data for name, data in stable(here).items() if not name.endswith(store.TEMPORARY)}
+        assert left == expected, at
+    return len(places)
+
+
+@pytest.fixture
+def quiet(capsys: pytest.CaptureFixture[str]) -> Callable[[], str]:
+    return lambda: capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_reader_on_a_disk_that_fails(
+    command: str, made: Path, here: Path, monkeypatch: pytest.MonkeyPatch, quiet: Callable[[], str]
+) -> None:
+    """A sample of the cases of the test below."""
+    check_writing(command, made, here, monkeypatch, step=23 if command == "merge" else 7)
+    check_reading(command, made, here, monkeypatch, step=5)
+    assert "Traceback" not in quiet()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_operation_of_a_reader_may_fail(
+    command: str, made: Path, here: Path, monkeypatch: pytest.MonkeyPatch, quiet: Callable[[], str]
+) -> None:
+    writes = check_writing(command, made, here, monkeypatch, step=1)
+    reads = check_reading(command, made, here, monkeypatch, step=1)
+    assert "Traceback" not in quiet()
+    print(f"\n{command}: {writes} faults of writing, {reads} of reading")
