@@ -46,12 +46,7 @@ def said(cwd: Path, number: int) -> str:
 
 @pytest.mark.parametrize(
     ("stdin", "stdout", "stderr"),
-    [
-        ("closed", "closed", "closed"),
-        ("well", "full", "broken"),
-        ("write only", "broken", "full"),
-        ("closed", "well", "closed"),
-    ],
+    [("closed", "closed", "closed"), ("write only", "full", "broken")],
 )
 def test_a_run_does_its_work_whatever_its_streams_are(
     stdin: str, stdout: str, stderr: str, camx: Camx, images: Path, tmp_path: Path
@@ -77,11 +72,16 @@ def test_data_that_are_lost_are_an_error(tmp_path: Path) -> None:
     assert shell(tmp_path, "report", "nowhere", stdout="full", stderr="full") == 2
 
 
-def test_paths_cannot_be_read_from_an_input_that_is_closed(tmp_path: Path) -> None:
-    assert shell(tmp_path, "explain", "-", *TINY, stdin="closed") == 2
-    assert "No images in '-'" in said(tmp_path, 2)
-    assert shell(tmp_path, "explain", "-", *TINY, stdin="write only") == 2
-    assert "Standard input cannot be read" in said(tmp_path, 2)
+@pytest.mark.parametrize(
+    ("stdin", "words"),
+    [
+        ("write only", "Standard input cannot be read"),
+        pytest.param("closed", "No images in '-'", marks=pytest.mark.slow),
+    ],
+)
+def test_paths_cannot_be_read_from_an_input_that_is_closed(stdin: str, words: str, tmp_path: Path) -> None:
+    assert shell(tmp_path, "explain", "-", *TINY, stdin=stdin) == 2
+    assert words in said(tmp_path, 2)
 
 
 def test_letters_that_an_encoding_lacks_are_escaped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

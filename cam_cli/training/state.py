@@ -104,7 +104,7 @@ def earlier_state(folder: OutputFolder, *, resume: bool, overwrite: bool) -> Tra
 
 
 def remove_earlier(folder: OutputFolder) -> None:
-    """Removes the files of an earlier training and no others. Record and state go last: they prove that they are ours."""
+    """Removes the files of an earlier training and no others. Record and state go last: they prove whose they are."""
     folder.remove_report()
     for name in sorted(_OURS, key=(RECORD, STATE).__contains__):
         if os.path.lexists(folder.file(name)):
