@@ -1,4 +1,4 @@
-"""What a system has no more of, by its error: files, processes, memory, room on the disk; and what to do then."""
+"""Sentences on a system that has no more files, processes, threads or memory to give: what to raise."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ _ADVICE = {
     errno.ENOMEM: "Raise the limit of memory (`ulimit -v`), end other programs, or give fewer `workers`.",
     errno.EFBIG: "Raise the limit of file sizes (`ulimit -f`).",
 }
-#: What torch and the interpreter say in errors without a number.
+#: Words that torch and the interpreter have in errors without a number.
 _MEMORY = ("allocate memory", "out of memory", "failed to map segment", "std::bad_alloc", "not enough memory")
 _THREADS = ("can't start new thread", "thread constructor failed", "Resource temporarily unavailable")
 
 
 def advice(error: OSError, otherwise: str = "") -> str:
-    """What to do about an error of the system, as a sentence; `otherwise` for one that is no shortage."""
+    """A sentence that says what to do about an error of the system; `otherwise` for one that is no shortage."""
     return _ADVICE.get(error.errno or 0, otherwise)
 
 

@@ -59,7 +59,7 @@ def running_record(fingerprint: Mapping[str, Any], revision: int) -> RunRecord:
 
 
 def changes_since(revision: int, fingerprint: Mapping[str, Any] | Fingerprint) -> list[str]:
-    """What is other since a revision for a run with this fingerprint, one sentence or none."""
+    """A sentence on what is other since a revision for a run with this fingerprint; none if nothing is."""
     values = dict(fingerprint)
     later = [
         one for one in REVISIONS if one.number > revision and all(values.get(key) == of for key, of in one.of.items())

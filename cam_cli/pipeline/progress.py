@@ -97,7 +97,7 @@ class Plan:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """What `run.json` keeps: not the names of the classes, of which there may be thousands."""
+        """The plan as `run.json` keeps it: without the names of the classes, of which there may be thousands."""
         return {name: value for name, value in dataclasses.asdict(self).items() if name not in ("classes", "replaced")}
 
 
