@@ -27,6 +27,11 @@ class UnreadableImage(Exception):
         super().__init__(redacted(message))
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text without its full stop, or the name of its class if it has no text."""
+    return (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
+
+
 def nearest(value: str, known: Iterable[str], *, limit: int = 3) -> str:
     """A hint that names the known values closest to a mistyped one: ` Did you mean a, b?`, or nothing."""
     close = difflib.get_close_matches(value, sorted(set(known)), n=limit, cutoff=0.6)

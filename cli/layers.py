@@ -1,10 +1,10 @@
-"""`camx layers`: every layer that could be the target, and the one that `--layer auto` takes."""
+"""`camx layers`: the layer that `--layer auto` takes and why, and others that could be the target."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cam_cli.models.options import ModelSpec, PreprocessingOptions
 from cam_cli.options import MODEL, Flag
@@ -13,6 +13,9 @@ from cam_cli.parsers import key_value
 from .bind import Command
 from .models import PrintJson
 from .terminal import out, out_json
+
+if TYPE_CHECKING:
+    from cam_cli.cams.target_layer.choose import LayerReport
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ class LayersJob:
         ),
     ] = field(default_factory=dict)
     image_size: Annotated[int | None, Flag("Input size in pixels.", panel=MODEL, min=16, example="224")] = None
+    scores: Annotated[str | None, Flag("Which output holds the class scores.", panel=MODEL, example="logits")] = None
+    all: Annotated[bool, Flag("Show every layer, also those that cannot be the target.")] = False
     as_json: PrintJson = False
 
     @property
@@ -52,39 +57,70 @@ class LayersJob:
             checkpoint=self.checkpoint,
             pretrained=self.model == DEMO or not is_name(self.model),
             args=self.args,
+            scores=self.scores,
             preprocessing=PreprocessingOptions(image_size=self.image_size, **unknown),
         )
 
 
 def layers(job: LayersJob) -> int:
-    """List every possible target layer: its output, its grid, and why or why not; the automatic choice is marked."""
+    """Show the target layer and why it was chosen, and the last usable layer of each grid; --all shows every layer."""
     import dataclasses
 
     from cam_cli.cams.target_layer.choose import list_layers
     from cam_cli.models.catalog import load_model
 
     network = load_model(job.spec)
-    found = list_layers(network.module, network.preprocessing.input_size, network.preprocessing.channels)
+    preprocessing = network.preprocessing
+    found = list_layers(network.module, preprocessing.input_size, preprocessing.channels, network.scores)
     if job.as_json:
         out_json({"model": network.name, "layers": [dataclasses.asdict(report) for report in found]})
         return 0
-    rows = [("", "LAYER", "TYPE", "OUTPUT", "GRID", "CHANNELS", "GRADIENT", "")]
     for report in found:
-        mark = "→" if report.chosen else " " if report.usable else "×"
-        shape = "×".join(map(str, report.shape[1:]))
-        grid = f"{report.grid[0]}×{report.grid[1]}"
-        gradient = f"{report.gradient:.0%}"
-        rows.append((mark, report.name, report.type, shape, grid, str(report.channels), gradient, report.reason))
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    for row in rows:
-        out("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
+        if report.chosen:
+            out(f"→ {report.name}: {report.reason}\n")
+    shown = found if job.all else notable_layers(found)
+    out("\n".join(_table(shown)))
+    if len(shown) < len(found):
+        out(f"\n{len(found) - len(shown)} more: camx layers {job.model} --all")
     return 0
+
+
+def notable_layers(found: Sequence[LayerReport]) -> list[LayerReport]:
+    """The chosen layer, and the last usable one of every other grid, in order of execution."""
+    last: dict[tuple[int, int], LayerReport] = {}
+    for report in found:
+        if report.usable and not (report.grid in last and last[report.grid].chosen):
+            last[report.grid] = report
+    return [report for report in found if any(report is one for one in last.values())]
+
+
+def _table(reports: Sequence[LayerReport]) -> list[str]:
+    rows = [("", "LAYER", "TYPE", "OUTPUT", "LAYOUT", "GRID", "CHANNELS", "GRADIENT", "")]
+    for report in reports:
+        mark = "→" if report.chosen else " " if report.usable else "×"
+        prefix = f"+{report.prefix_tokens}" * bool(report.prefix_tokens)
+        rows.append(
+            (
+                mark,
+                report.name,
+                report.type,
+                "×".join(map(str, report.shape[1:])),
+                f"{report.layout}{prefix}",
+                f"{report.grid[0]}×{report.grid[1]}",
+                str(report.channels),
+                f"{report.gradient:.0%}",
+                "chosen" if report.chosen else report.reason,
+            )
+        )
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
 
 
 COMMAND = Command(
     layers,
     examples={
-        "camx layers resnet50": "the automatic choice is marked",
+        "camx layers resnet50": "the automatic choice and its reason, and the last layer of each grid",
+        "camx layers resnet50 --all": "every layer that has a feature map, and why it can or cannot be the target",
         "camx layers vit_base_patch16_224 --json": "for scripts",
     },
     page="coverage.md",

@@ -16,6 +16,8 @@ from benchmarks.census.specimens import Specimen, in_order, ways_to_build
 from benchmarks.census.verdict import Built, Row, build, examine
 from benchmarks.coverage import census_row
 from cam_cli.cams.target_layer.choose import choose_layer
+from cam_cli.errors import CamxError
+from cam_cli.models.hooks import TargetLayer
 from cam_cli.models.layouts import Layout
 
 TABLE = Path(__file__).parents[1] / "docs" / "coverage.csv"
@@ -44,7 +46,10 @@ def test_a_map_in_another_place_is_noticed() -> None:
     turned = nn.Sequential(Turned(), nn.Conv2d(3, 8, 16, 16), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     module = turned.append(nn.Linear(8, 7)).eval()
     found = row()
-    examine(Built(module, built.preprocessing, built.picture, choose_layer(module, (160, 160)), ""), found)
+    with pytest.raises(CamxError, match="no layer that can be the target"):
+        choose_layer(module, (160, 160))
+    layer = TargetLayer("2", Layout("NCHW", 10, 10, 8))
+    examine(Built(module, built.preprocessing, built.picture, layer, ""), found)
     assert found.verdict == "not where the picture changed"
 
 

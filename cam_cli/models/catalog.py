@@ -100,6 +100,7 @@ def load_model(spec: ModelSpec | str, origins: Mapping[str, str] | None = None) 
             *_arguments(spec, said),
         ),
         silent_checkpoint=checkpoint is not None and not said.values and not found.normalisation,
+        scores=spec.scores,
     )
 
 

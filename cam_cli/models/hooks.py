@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor, jit, nn
 
 from ..errors import CamxError
 from .layouts import Layout, Path, tensors_in
@@ -33,7 +33,10 @@ class TargetLayer:
 
 @contextlib.contextmanager
 def hooked(modules: Mapping[str, nn.Module], seen: Seen) -> Iterator[None]:
-    """Let `seen` look at the inputs and outputs (and replace the outputs) of the modules while the context is open."""
+    """Let `seen` look at the inputs and outputs (and replace the outputs) of the modules while the context is open.
+
+    Modules of TorchScript run without hooks and are left out.
+    """
     calls: Counter[str] = Counter()
     handles = []
 
@@ -47,6 +50,8 @@ def hooked(modules: Mapping[str, nn.Module], seen: Seen) -> Iterator[None]:
 
     try:
         for name, module in modules.items():
+            if isinstance(module, jit.ScriptModule):
+                continue
             handles.append(module.register_forward_hook(watch(name)))
         yield
     finally:

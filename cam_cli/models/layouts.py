@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple
@@ -15,13 +17,14 @@ Path = tuple[Any, ...]
 
 
 class Layout(NamedTuple):
-    """Axes of a feature map: `kind`, grid of `height`×`width`, `prefix` tokens before it, `channels`."""
+    """Axes of a feature map: `kind`, grid of `height`×`width`, `channels`, tokens before (`prefix`) and after it."""
 
     kind: Kind
     height: int
     width: int
     channels: int
     prefix: int = 0
+    suffix: int = 0
 
     def to_nchw(self, tensor: Tensor) -> Tensor:
         """The map as N×C×h×w, a view where the layout allows it."""
@@ -29,34 +32,44 @@ class Layout(NamedTuple):
             return tensor
         if self.kind == "NHWC":
             return tensor.permute(0, 3, 1, 2)
+        # A wrong number of tokens must not fit by chance: the reshape takes all that are not before or after the grid.
         if self.kind == "NLC":
-            tokens = tensor[:, self.prefix :].transpose(1, 2)
+            tokens = tensor[:, self.prefix : tensor.shape[1] - self.suffix].transpose(1, 2)
         elif self.kind == "LNC":
-            tokens = tensor[self.prefix :].permute(1, 2, 0)
+            tokens = tensor[self.prefix : tensor.shape[0] - self.suffix].permute(1, 2, 0)
         else:
-            tokens = tensor[:, :, self.prefix :]
+            tokens = tensor[:, :, self.prefix : tensor.shape[2] - self.suffix]
         return tokens.reshape(tokens.shape[0], self.channels, self.height, self.width)
 
     def put(self, tensor: Tensor, maps: Tensor) -> Tensor:
         """A copy of `tensor` (of one image) for each of the `maps` N×C×h×w, with the map in its place.
 
-        Prefix tokens stay as they are in `tensor`.
+        Tokens before and after it stay as they are in `tensor`.
         """
-        count = len(maps)
+        count, end = len(maps), self.prefix + self.height * self.width
         if self.kind == "NCHW":
             return maps
         if self.kind == "NHWC":
             return maps.permute(0, 2, 3, 1)
         tokens = maps.flatten(2)
         if self.kind == "NLC":
-            return torch.cat([tensor[:, : self.prefix].expand(count, -1, -1), tokens.transpose(1, 2)], dim=1)
+            before, after = (part.expand(count, -1, -1) for part in (tensor[:, : self.prefix], tensor[:, end:]))
+            return torch.cat([before, tokens.transpose(1, 2), after], dim=1)
         if self.kind == "LNC":
-            return torch.cat([tensor[: self.prefix].expand(-1, count, -1), tokens.permute(2, 0, 1)])
-        return torch.cat([tensor[:, :, : self.prefix].expand(count, -1, -1), tokens], dim=2)
+            before, after = (part.expand(-1, count, -1) for part in (tensor[: self.prefix], tensor[end:]))
+            return torch.cat([before, tokens.permute(2, 0, 1), after])
+        before, after = (part.expand(count, -1, -1) for part in (tensor[:, :, : self.prefix], tensor[:, :, end:]))
+        return torch.cat([before, tokens, after], dim=2)
 
     def __str__(self) -> str:
         prefix = f" after {self.prefix} prefix token{'s' * (self.prefix > 1)}" if self.prefix else ""
-        return f"{self.height}×{self.width}, {self.channels} channels, {self.kind}{prefix}"
+        suffix = f" before {self.suffix} token{'s' * (self.suffix > 1)}" if self.suffix else ""
+        return f"{self.height}×{self.width}, {self.channels} channels, {self.kind}{prefix}{suffix}"
+
+    @property
+    def at_the_end(self) -> Layout:
+        """The layout with its prefix tokens after the grid instead of before it."""
+        return self._replace(prefix=0, suffix=self.prefix)
 
 
 def possible_layouts(
@@ -114,6 +127,9 @@ def tensors_in(output: Any, path: Path = ()) -> Iterator[tuple[Path, Tensor]]:
     elif isinstance(output, dict):
         for key, item in output.items():
             yield from tensors_in(item, (*path, key))
+    elif dataclasses.is_dataclass(output) and not isinstance(output, type):
+        for field in dataclasses.fields(output):
+            yield from tensors_in(getattr(output, field.name), (*path, field.name))
 
 
 def replaced(output: Any, path: Path, new: Tensor) -> Any:
@@ -123,8 +139,25 @@ def replaced(output: Any, path: Path, new: Tensor) -> Any:
     key, *rest = path
     if isinstance(output, dict):
         return type(output)({**output, key: replaced(output[key], tuple(rest), new)})
+    if isinstance(key, str):
+        changed = copy.copy(output)
+        # Also of a frozen dataclass.
+        object.__setattr__(changed, key, replaced(getattr(output, key), tuple(rest), new))
+        return changed
     items = list(output)
     items[key] = replaced(items[key], tuple(rest), new)
     if isinstance(output, tuple):
         return type(output)(*items) if hasattr(output, "_fields") else tuple(items)
     return items
+
+
+def dequantised(tensor: Tensor) -> Tensor:
+    """A tensor of integers with a scale as the numbers that it stands for; any other one as it is."""
+    return tensor.dequantize() if tensor.is_quantized else tensor
+
+
+def quantised_like(own: Tensor, new: Tensor) -> Tensor:
+    """`new` quantised as `own` is; as it is where `own` is not."""
+    if not own.is_quantized:
+        return new
+    return torch.quantize_per_tensor(new, own.q_scale(), own.q_zero_point(), own.dtype)

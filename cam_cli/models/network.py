@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -26,7 +26,8 @@ class Network:
     that the architecture was built with. `notes`: one line on each thing that was read from the weights themselves.
     `idle_tensors`: tensors of the file that play no part in the scores. `origins`: where each value of the
     preprocessing and each argument comes from. `warnings`: what contradicts itself. `silent_checkpoint`: the weights
-    come from a file that says nothing of its input.
+    come from a file that says nothing of its input. `scores`: which of several outputs holds the class scores: a key,
+    a position, a path of both (`heads.0`), or a function of the output.
     """
 
     module: nn.Module
@@ -41,6 +42,7 @@ class Network:
     origins: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     silent_checkpoint: bool = False
+    scores: str | int | Callable[[Any], Any] | None = None
 
     @property
     def input_line(self) -> str:
@@ -66,12 +68,14 @@ class Network:
         mean: Sequence[float],
         std: Sequence[float],
         class_names: Sequence[str] = (),
+        scores: str | int | Callable[[Any], Any] | None = None,
     ) -> Network:
         """A network of your own that is in no registry, for pictures of `image_size` (h, w).
 
         `mean` and `std` apply to values in [0, 1], one per channel. A picture's short side is resized to the input and
         the middle cut out; for anything else give `preprocessing` to `Network` itself. `class_names` in order of the
-        scores. Raises `CamxError` for values that cannot be.
+        scores. `scores`: which output holds them, if the network returns several. Raises `CamxError` for values that
+        cannot be.
         """
         size = (image_size, image_size) if isinstance(image_size, int) else image_size
         PreprocessingOptions(mean=tuple(mean), std=tuple(std))  # checks the values
@@ -80,13 +84,19 @@ class Network:
                 f"mean has {len(mean)} values and std {len(std)}: give one per channel, 3 (colour) or 1 (grey)."
             )
         preprocessing = Preprocessing(size, size, "center", "bicubic", tuple(mean), tuple(std))
-        return cls(module, type(module).__name__, preprocessing, ClassNames(tuple(class_names)))
+        return cls(module, type(module).__name__, preprocessing, ClassNames(tuple(class_names)), scores=scores)
 
 
 def digest(module: nn.Module) -> str:
     """SHA-256 over names, types, shapes and values of all parameters and buffers."""
     sha = hashlib.sha256()
-    for name, tensor in module.state_dict().items():
-        sha.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        sha.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    for name, value in module.state_dict().items():
+        for tensor in value if isinstance(value, tuple) else (value,):
+            if isinstance(tensor, torch.Tensor):
+                sha.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+                stored = tensor.int_repr() if tensor.is_quantized else tensor
+                sha.update(stored.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+            else:
+                # Quantised layers keep types and packed weights among their tensors.
+                sha.update(f"{name} {tensor!r}".encode())
     return sha.hexdigest()

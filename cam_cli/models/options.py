@@ -136,6 +136,16 @@ class ModelSpec:
             example="aux.*",
         ),
     ] = ()
+    scores: Annotated[
+        str | None,
+        Flag(
+            "Which output of the network holds the class scores, where it returns several: a key, a position, or both "
+            "(heads.0).",
+            panel=MODEL,
+            results=True,
+            example="logits",
+        ),
+    ] = None
     ema: Annotated[
         bool | None,
         Flag(

@@ -72,6 +72,7 @@ def own_network(code: OwnCode, spec: ModelSpec, checkpoint: Checkpoint | None, g
         idle_tensors=idle,
         origins={**settings.origins, **arguments},
         warnings=settings.warnings,
+        scores=spec.scores or (made.scores if isinstance(made, Network) else None),
     )
 
 

@@ -29,6 +29,7 @@ def common_fingerprint(job: RunOptions, engine: Engine, base: str) -> dict[str, 
         "precision": engine.precision,
         "layer": engine.layer.name,
         **({} if job.decode == "exact" else {"decode": job.decode}),
+        **({} if network.scores is None else {"scores": getattr(network.scores, "__qualname__", str(network.scores))}),
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import torch
 from PIL import Image
@@ -18,15 +19,16 @@ from ..methods.augmentation import VIEWS, average_views
 from ..methods.concepts import CONCEPTS
 from ..methods.fusion import Maps, maps_of
 from ..methods.registry import METHODS
-from ..target_layer.choose import choose_layer
 from ..target_layer.probe import probe_picture
 from ..tracing.classifier import Classifier
 from ..tracing.replay import Replay, StepCallback
+from ..tracing.scored_network import ScoredNetwork
 from ..tracing.trace import Trace, traces
 from .backends import Backend, EagerBackend, compile_upstream
 from .batches import Runner
 from .device_overlays import OverlayRenderer
 from .inputs import as_pictures
+from .layer_choice import choose_layers
 from .options import ExplainOptions
 from .predictions import ClassReader
 from .requirements import check_methods
@@ -43,8 +45,9 @@ class Explainer:
     >>> explainer = Explainer(network)
     >>> explanations = explainer([Image.open("dog.jpg")])
 
-    layers: the target layers of the options; layer: the first of them. device, precision: what `auto` stands for.
-    classes, class_count: names and number of the classes. overlays: draws maps on the device, or None.
+    layers: the target layers of the options; layer: the first of them. network: with what was found about its scores
+    among its notes. device, precision: what `auto` stands for. classes, class_count: names and number of the classes.
+    overlays: draws maps on the device, or None.
     """
 
     @torch.inference_mode(False)
@@ -69,23 +72,20 @@ class Explainer:
         self._runner = Runner(network, options.device, options.precision)
         self.device, self.precision = self._runner.device, self._runner.precision
         preprocessing = network.preprocessing
-        found = [
-            choose_layer(self._runner.module, preprocessing.input_size, preprocessing.channels, name)
-            for name in options.layers
-        ]
-        # The automatic choice may be one of those that are named.
-        self.layers = tuple({(layer.name, layer.path, layer.call): layer for layer in found}.values())
-        self.layer = self.layers[0]
         picture = probe_picture(preprocessing.channels, preprocessing.input_size).to(self.device)
+        choice = choose_layers(self._runner.module, picture, network.scores, options.layers, options.methods)
+        self._module, self.layers, self._gradients = choice.module, choice.layers, choice.gradients
+        self.layer = self.layers[0]
+        self.network = replace(network, notes=(*network.notes, *choice.notes))
         self._backend: Backend = EagerBackend()
         if options.compile:
-            self._backend = compile_upstream(self._runner.module, self.layers, picture, self._runner.autocast)
+            self._backend = compile_upstream(self._module, self.layers, picture, self._runner.autocast)
         self.compiled = options.compile
         self._classifier: Classifier | None = None
         self._several_labels = options.multi_label
         probed = self._traces(picture)
         #: A head with one logit has two classes; its own share of probability is the softmax of both.
-        self._several_labels = options.multi_label and not probed[0].one_logit
+        self._several_labels = choice.several_labels(multi_label=options.multi_label) and not probed[0].one_logit
         self._classifier = check_methods(options.methods, picture, probed)
         self.class_count = probed[0].logits.shape[1]
         self.classes = network.classes.two_sided() if probed[0].one_logit else network.classes
@@ -98,8 +98,10 @@ class Explainer:
         """Returns an explainer on modules of its own, with the same weights in memory: for another thread."""
         other = copy.copy(self)
         other._runner = self._runner.replica()
-        other.network = other._runner.network
-        other._backend = self._backend.replica(other._runner.module)
+        other.network = replace(other._runner.network, notes=self.network.notes)
+        module = other._runner.module
+        other._module = self._module.around(module) if isinstance(self._module, ScoredNetwork) else module
+        other._backend = self._backend.replica(other._module)
         return other
 
     def __call__(self, inputs: Tensor | Image.Image | Sequence[Image.Image]) -> list[Explanation]:
@@ -134,7 +136,7 @@ class Explainer:
 
     def _traces(self, inputs: Tensor) -> list[Trace]:
         """Runs one forward and returns its traces at all layers."""
-        module, runner = self._runner.module, self._runner
+        module, runner = self._module, self._runner
         replay = Replay(
             module,
             inputs,
@@ -148,7 +150,15 @@ class Explainer:
         )
         second_order = any(METHODS[name].second_order for name in self.options.methods)
         with runner.autocast(), self._backend(inputs) as batch:
-            return traces(module, batch, self.layers, self._classifier, second_order=second_order, replay=replay)
+            return traces(
+                module,
+                batch,
+                self.layers,
+                self._classifier,
+                second_order=second_order,
+                gradients=self._gradients,
+                replay=replay,
+            )
 
     def _maps(self, traced: Sequence[Trace], classes: Tensor) -> dict[str, Maps]:
         """Computes the maps of every method for B×T classes, averaged over the views of `smooth`.

@@ -35,7 +35,8 @@ class _Entry:
     behind the target layer. gradients: whether the method needs any. works: the kinds of networks that it works with.
     grid: where its maps live. per: whether an image gets a map per class, one map, or a map per concept.
     signed: whether evidence against a class has a map of its own. needs_classifier: whether `Trace.classifier` must be
-    known. second_order: whether the method differentiates the head twice.
+    known. reads_layer: whether its maps depend on the target layer. second_order: whether the method differentiates the
+    head twice.
     check: raises `CamxError` for a network (in a trace of one picture) that the method cannot work with.
     """
 
@@ -51,6 +52,7 @@ class _Entry:
     per: Literal["class", "image", "concept"] = "class"
     signed: bool = True
     needs_classifier: bool = False
+    reads_layer: bool = True
     second_order: bool = False
     check: Callable[[Trace], None] | None = None
 

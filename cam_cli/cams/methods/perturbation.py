@@ -113,6 +113,7 @@ def reciprocam(trace: Trace, classes: Tensor) -> Tensor:
     equation="Σ_n (p_n − p̄)·(M_n − E M) / (N·var M)",
     forwards=str(MASKS),
     gradients=False,
+    reads_layer=False,
 )
 def rise(trace: Trace, classes: Tensor) -> Tensor:
     """Σ_n (p_n − p̄)(M_n − E M) / (N·var M) over N random masks M_n on the picture (Petsiuk et al. 2018).

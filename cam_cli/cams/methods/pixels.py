@@ -29,6 +29,7 @@ def needs_relu(trace: Trace) -> None:
     equation="max_rgb |∂y_c/∂x|",
     forwards="1",
     grid="pixels",
+    reads_layer=False,
     signed=False,
 )
 def saliency(trace: Trace, classes: Tensor) -> Tensor:
@@ -43,6 +44,7 @@ def saliency(trace: Trace, classes: Tensor) -> Tensor:
     equation="max_rgb |mean_n ∂y_c/∂x (x + ε_n)|",
     forwards=str(SAMPLES),
     grid="pixels",
+    reads_layer=False,
     signed=False,
 )
 def smoothgrad(trace: Trace, classes: Tensor) -> Tensor:
@@ -64,6 +66,7 @@ def smoothgrad(trace: Trace, classes: Tensor) -> Tensor:
     equation="Σ_rgb (x−x′)·∫₀¹ ∂y_c/∂x (x′+t(x−x′)) dt",
     forwards=str(STEPS),
     grid="pixels",
+    reads_layer=False,
 )
 def integrated_gradients(trace: Trace, classes: Tensor) -> Tensor:
     """Σ over colours of (x − x′)·∫ ∂y_c/∂x along the straight way from a black picture x′ (Sundararajan et al. 2017).
@@ -88,6 +91,7 @@ def integrated_gradients(trace: Trace, classes: Tensor) -> Tensor:
     forwards="1",
     works="ReLU",
     grid="pixels",
+    reads_layer=False,
     check=needs_relu,
 )
 def guided_backprop(trace: Trace, classes: Tensor) -> Tensor:
@@ -103,6 +107,7 @@ def guided_backprop(trace: Trace, classes: Tensor) -> Tensor:
     forwards="1",
     works="ReLU",
     grid="pixels",
+    reads_layer=False,
     check=needs_relu,
 )
 def deconvnet(trace: Trace, classes: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from ...models.layouts import Layout, Path, possible_layouts, tensors_in
+
+#: More tokens than this before the grid are not taken for prefix tokens, unless the network says so.
+_MOST_PREFIXES = 32
 
 
 @dataclass(frozen=True)
@@ -40,8 +44,9 @@ class GradientCoverage:
 class Candidate:
     """A tensor inside the network that can be read as a feature map; several modules may return the same tensor.
 
-    layouts: the ways to read it. edge: its place in the autograd graph. outputs: its occurrences. dominator: whether
-    every path from the picture to the score crosses it. coverage: None until it has been measured.
+    layouts: the ways to read it. others: less likely ones. edge: its place in the autograd graph. outputs: its
+    occurrences. dominator: whether every path from the picture to the score crosses it. coverage: None until it is
+    measured.
     """
 
     shape: torch.Size
@@ -51,6 +56,7 @@ class Candidate:
     outputs: list[Output] = field(default_factory=list)
     dominator: bool = False
     coverage: GradientCoverage | None = None
+    others: list[Layout] = field(default_factory=list)
 
     @property
     def node(self) -> int:
@@ -68,7 +74,7 @@ class Collector:
     def __init__(self, module: nn.Module, inputs: Tensor) -> None:
         self._modules = dict(module.named_modules())
         self._input_size = (inputs.shape[2], inputs.shape[3])
-        self._prefixes = list(dict.fromkeys([int(getattr(module, "num_prefix_tokens", 0) or 0), 0, 1, 2, 5]))
+        self._prefixes = _known_prefixes(module)
         self._grids: set[tuple[int, int]] = set()
         self._by_edge: dict[tuple[int, int], Candidate] = {}
         self.calls: dict[str, int] = {}
@@ -77,22 +83,29 @@ class Collector:
         self.shrunk = False
 
     def hook(self, name: str, call: int, inputs: tuple[Any, ...], output: Any) -> None:
-        """Forward hook. Stores the tensors of an output that can be read as a feature map."""
-        self.calls[name] = call + 1
+        """Forward hook. Stores the tensors of an output that can be read as a feature map and have a gradient."""
+        self.see(name, call, inputs, output)
         module = self._modules[name]
         if isinstance(module, (nn.Linear, nn.Conv2d)) and _is_pooled(inputs):
             self.head_input = inputs[0]
         for path, tensor in tensors_in(output):
-            if not tensor.is_floating_point() or not tensor.requires_grad:
+            if tensor.is_floating_point() and tensor.requires_grad:
+                self._add(Output(name, module, call, path), tensor)
+
+    def see(self, name: str, call: int, inputs: tuple[Any, ...], output: Any) -> None:
+        """Counts a call of a module and stores the grids that it shows."""
+        self.calls[name] = call + 1
+        module = self._modules[name]
+        for _, tensor in tensors_in(output):
+            if tensor.dim() != 4:
                 continue
-            if isinstance(module, nn.Conv2d) and tensor.dim() == 4:
+            if isinstance(module, nn.Conv2d):
                 self._grids.add((tensor.shape[2], tensor.shape[3]))
                 self._grids |= self._patches(tensor.shape[0])
                 # A window larger than its input: the network is meant for larger pictures.
                 self.shrunk |= max(module.kernel_size) > 1 and inputs[0].shape[2:] == (1, 1)
-            if tensor.dim() == 4 and tensor.shape[2:] == (1, 1):
+            if tensor.shape[2:] == (1, 1):
                 self.single.add(name)
-            self._add(Output(name, module, call, path), tensor)
 
     def _patches(self, count: int) -> set[tuple[int, int]]:
         """The grids of patches, if a convolution gets them as `count` rows of a batch (TNT)."""
@@ -104,23 +117,42 @@ class Collector:
         key = (id(edge.node), edge.output_nr)
         known = self._by_edge.get(key)
         if known is None or known.shape != tensor.shape:
-            layouts = possible_layouts(tensor.shape, 1, self._input_size, self._prefixes)
+            layouts = self.layouts(tensor.shape)
             if not layouts:
                 return
             known = Candidate(tensor.shape, layouts, edge, tensor.detach())
             self._by_edge[key] = known
         known.outputs.append(output)
 
+    def layouts(self, shape: torch.Size) -> list[Layout]:
+        """Returns the layouts of a tensor: with known numbers of prefix tokens, then with what a grid leaves over."""
+        if len(shape) != 3:
+            return possible_layouts(shape, 1, self._input_size, (0,))
+        left_over = {
+            length - height * width
+            for length in shape
+            for height, width in self._grids or _whole_strides(self._input_size)
+            if 0 < length - height * width <= min(_MOST_PREFIXES, height * width)
+        }
+        known = possible_layouts(shape, 1, self._input_size, self._prefixes)
+        more = possible_layouts(shape, 1, self._input_size, sorted(left_over - {*self._prefixes}))
+        return [*known, *(layout for layout in more if layout.kind != "NCL")]
+
     def candidates(self) -> list[Candidate]:
         """Returns the tensors with a credible layout: tokens must fit a grid that is the output of a convolution."""
         found = []
         for candidate in self._by_edge.values():
-            credible = [layout for layout in candidate.layouts if self._credible(layout)]
+            credible = self.credible(candidate.layouts)
             # As many channels as tokens fit the grid: channels last is the rule, channels first the exception.
             candidate.layouts = [layout for layout in credible if layout.kind != "NCL"] or credible
+            candidate.others = [layout for layout in credible if layout not in candidate.layouts]
             if candidate.layouts:
                 found.append(candidate)
         return found
+
+    def credible(self, layouts: Sequence[Layout]) -> list[Layout]:
+        """Returns the layouts whose grid a convolution has shown; all of whole maps."""
+        return [layout for layout in layouts if self._credible(layout)]
 
     def _credible(self, layout: Layout) -> bool:
         grid = (layout.height, layout.width)
@@ -135,6 +167,19 @@ class Collector:
                 and height // grid[0] == width // grid[1]
             )
         return grid in (self._grids if layout.kind == "NCL" else _pooled(self._grids))
+
+
+def _known_prefixes(module: nn.Module) -> list[int]:
+    """Numbers of prefix tokens: those that the network or a part of it states, then the usual ones."""
+    stated = [getattr(one, "num_prefix_tokens", 0) for one in module.modules()]
+    return list(dict.fromkeys([*(n for n in stated if isinstance(n, int) and n > 0), 0, 1, 2, 5]))
+
+
+def _whole_strides(input_size: tuple[int, int]) -> set[tuple[int, int]]:
+    """The grids that whole strides make of a picture, for networks that cut it into patches without a convolution."""
+    height, width = input_size
+    sides = range(2, min(height, width) // 2 + 1)
+    return {(height // s, width // s) for s in sides if height % s == 0 and width % s == 0}
 
 
 def _pooled(grids: set[tuple[int, int]]) -> set[tuple[int, int]]:

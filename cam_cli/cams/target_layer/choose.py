@@ -3,13 +3,13 @@
 The target is the last image-shaped output that every path from the picture to the score crosses (a dominator of the
 autograd graph) and that the gradient reaches at nearly all positions. If the normalisation that reads it has a dense
 gradient too, that one is taken: `blocks.-1.norm1` of token-pooled transformers, since after the last block only the
-class token has a gradient.
+class token has a gradient. Every choice, also a named one, must pass the placement check.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,12 +17,16 @@ from torch import Tensor, nn
 
 from ...errors import CamxError, nearest
 from ...models.hooks import TargetLayer
-from ..tracing.trace import trace
+from ..tracing.scored_network import scored_network
+from ..tracing.scores import Wanted, network_name
 from .candidates import Candidate, Output
 from .probe import Probe, probe, probe_picture
 from .ranking import is_bare_pooling, measure_all, partly_alive, rank_candidates
+from .trial import Trial, try_layer
 
 AUTO = "auto"
+#: So many candidates are tried at most.
+_TRIALS = 8
 _TRANSPARENT = re.compile(r"identity|drop|stochasticdepth|flatten", re.IGNORECASE)
 
 
@@ -52,17 +56,20 @@ def choose_layer(module: nn.Module, input_size: tuple[int, int], channels: int =
 
     Raises `CamxError` with the candidates if `wanted` is unknown or cannot work, and if there is no such layer.
     """
-    device = next((p.device for p in module.parameters()), torch.device("cpu"))
-    picture = probe_picture(channels, input_size).to(device)
+    picture = probe_picture(channels, input_size).to(device_of(module))
+    module = scored_network(module, picture)
     if wanted == AUTO:
         return _automatic(module, picture)
     return _named(module, picture, wanted)
 
 
 @torch.inference_mode(False)
-def list_layers(module: nn.Module, input_size: tuple[int, int], channels: int = 3) -> list[LayerReport]:
+def list_layers(
+    module: nn.Module, input_size: tuple[int, int], channels: int = 3, scores: Wanted = None
+) -> list[LayerReport]:
     """Returns every module whose output could be a feature map, in order of execution; marks the automatic choice."""
-    picture = probe_picture(channels, input_size)
+    picture = probe_picture(channels, input_size).to(device_of(module))
+    module = scored_network(module, picture, scores)
     found = probe(module, picture)
     measure_all(found)
     try:
@@ -72,17 +79,56 @@ def list_layers(module: nn.Module, input_size: tuple[int, int], channels: int = 
     return [_report(found, candidate, output, chosen) for candidate in found.candidates for output in candidate.outputs]
 
 
+def device_of(module: nn.Module) -> torch.device:
+    """Returns the device of a network's parameters; the CPU for one without."""
+    return next((p.device for p in module.parameters()), torch.device("cpu"))
+
+
 def _automatic(module: nn.Module, picture: Tensor, found: Probe | None = None) -> TargetLayer:
     found = found or probe(module, picture)
+    problems: dict[str, str] = {}
+    tried: set[int] = set()
     for candidate, reason in rank_candidates(found, module):
+        if candidate.node in tried:
+            continue
+        tried.add(candidate.node)
         if found.shrunk:
             reason += f"; later ones have a single position at {picture.shape[2]}×{picture.shape[3]} pixels"
         layer = _as_target(found, candidate, reason)
-        if _works(module, picture, layer, found.indirect):
-            return layer
-    raise CamxError(
-        f"{type(module).__name__} has no feature map with more than one position on which its scores depend at "
-        f"{picture.shape[2]}×{picture.shape[3]} pixels. Try a larger `image_size`, or `layer=NAME`."
+        if not candidate.dominator and (name := found.runs_beside(candidate, module)):
+            raise CamxError(
+                f"{network_name(module)} runs {name!r} {found.calls[name]} times in one forward, side by side (on "
+                "views or crops of the picture), so no single map holds what its scores depend on.",
+                f"Give {name.partition('.')[0]!r} with its head as a network of its own, which runs it once.",
+            )
+        trial = _tried(module, picture, layer, candidate, found)
+        if not trial.problem:
+            return trial.layer
+        problems[layer.name] = trial.problem
+        if len(problems) == _TRIALS:
+            break
+    raise _no_layer(module, picture, problems)
+
+
+def _tried(module: nn.Module, picture: Tensor, layer: TargetLayer, candidate: Candidate, found: Probe) -> Trial:
+    return try_layer(module, picture, layer, [*candidate.layouts, *candidate.others], indirect=found.indirect)
+
+
+def _no_layer(module: nn.Module, picture: Tensor, problems: Mapping[str, str]) -> CamxError:
+    name, size = network_name(module), f"{picture.shape[2]}×{picture.shape[3]}"
+    if problems:
+        looked_at = "; ".join(f"{layer!r}: {problem}" for layer, problem in problems.items())
+        return CamxError(
+            f"{name} has no layer that can be the target at {size} pixels. {looked_at}.", "Name one: `layer`."
+        )
+    if any(isinstance(one, torch.jit.ScriptModule) for one in module.modules()):
+        return CamxError(
+            f"{name} is scripted, so no layer of it can be watched.",
+            "Give the network as it is before torch.jit.script, or use `methods=rise`.",
+        )
+    return CamxError(
+        f"{name} has no feature map with more than one position on which its scores depend at {size} pixels. Try a "
+        "larger `image_size`, or `layer=NAME`."
     )
 
 
@@ -96,11 +142,16 @@ def _named(module: nn.Module, picture: Tensor, wanted: str) -> TargetLayer:
     found = probe(module, picture)
     measure_all(found)
     reports = [(c, o, _report(found, c, o, None)) for c in found.candidates for o in c.outputs if o.name == wanted]
+    problem = ""
     for candidate, output, report in reports:
         if report.usable and candidate.coverage:
-            return TargetLayer(wanted, candidate.coverage.layout, output.path, output.call, "named by the user")
+            layer = TargetLayer(wanted, candidate.coverage.layout, output.path, output.call, "named by the user")
+            trial = _tried(module, picture, layer, candidate, found)
+            if not trial.problem:
+                return trial.layer
+            problem = problem or trial.problem
     raise CamxError(
-        f"The layer {wanted!r} cannot be the target: {_why_not(found, wanted, reports, picture)}. "
+        f"The layer {wanted!r} cannot be the target: {problem or _why_not(found, wanted, reports, picture)}. "
         "`camx layers MODEL` lists those that can."
     )
 
@@ -126,18 +177,6 @@ def _as_target(found: Probe, candidate: Candidate, reason: str) -> TargetLayer:
     output = ([o for o in once if not o.path] or once)[-1]
     assert candidate.coverage is not None
     return TargetLayer(output.name, candidate.coverage.layout, output.path, output.call, reason)
-
-
-def _works(module: nn.Module, picture: Tensor, layer: TargetLayer, indirect: bool) -> bool:
-    """Whether a trace there has finite features that vary, and a gradient (unless the head is zero)."""
-    try:
-        traced = trace(module, picture, layer)
-        gradient = traced.gradients(traced.logits.argmax(1, keepdim=True))
-    except (CamxError, RuntimeError):
-        return False
-    features = traced.features
-    varied = bool((features != features.mean((2, 3), keepdim=True)).any())
-    return bool(torch.isfinite(features).all()) and varied and (indirect or bool(gradient.any()))
 
 
 def _report(found: Probe, candidate: Candidate, output: Output, chosen: TargetLayer | None) -> LayerReport:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +12,17 @@ from torch import Tensor, nn
 
 from ...errors import CamxError
 from ...models.hooks import hooked
-from ..tracing.autograd_graph import Dominators, dominators
+from ..tracing.autograd_graph import Dominators, dominators, reachable
 from ..tracing.network_state import undisturbed
-from ..tracing.scores import scores_of
+from ..tracing.scored_network import running
+from ..tracing.scores import network_name, scores_of
 from .candidates import Candidate, Collector, coverage_of, reached_share
+
+#: Operations that change a map position by position, or only its shape.
+_LIGHT = re.compile(
+    r"(Relu|Hardtanh|LeakyRelu|Silu|Gelu|Sigmoid|Clone|View|UnsafeView|Reshape|Permute|Transpose|T|ToCopy|Unsqueeze"
+    r"|Squeeze)Backward\d+$"
+)
 
 
 @dataclass
@@ -52,9 +60,13 @@ class Probe:
             candidate.coverage = coverage
 
     def is_class_map(self, candidate: Candidate) -> bool:
-        """Whether a map holds the scores themselves, one channel per class, before they are pooled."""
+        """Whether a map holds the scores themselves, one channel per class, before they are pooled.
+
+        A layer that works on each position alone has then made the scores. The last map of a network without a head
+        has a channel per score too, but comes from a wider convolution, a normalisation or a sum.
+        """
         layout = candidate.layouts[0]
-        if layout.channels != self.scores.shape[1]:
+        if layout.channels != self.scores.shape[1] or not self._is_pointwise(candidate):
             return False
         best = int(self.scores.argmax())
         (gradient,) = torch.autograd.grad(self.scores[0, best], candidate.edge, allow_unused=True, retain_graph=True)
@@ -63,9 +75,57 @@ class Probe:
             [best],
         )
 
+    def _is_pointwise(self, candidate: Candidate) -> bool:
+        """Whether a 1×1 convolution or a linear layer made a map, perhaps with an activation behind it."""
+        by_node = {one.node: one for one in self.candidates}
+        node = candidate.edge.node
+        while node is not None:
+            made_by = [o.module for o in by_node[id(node)].outputs] if id(node) in by_node else []
+            for module in made_by:
+                if isinstance(module, nn.Conv2d):
+                    return max(module.kernel_size) == 1
+                if isinstance(module, nn.Linear):
+                    return True
+            if not _LIGHT.match(node.name()):
+                return False
+            node = node.next_functions[0][0]
+        return False
+
+    def runs_beside(self, candidate: Candidate, module: nn.Module) -> str:
+        """Returns the name of a part with weights whose other runs do not lie before this candidate, or "".
+
+        Such a network runs the part several times, on several views of a picture or on crops of it.
+        """
+        before: frozenset[int] | None = None
+        for output in candidate.outputs:
+            name = _repeated_part(output.name, self.calls, module)
+            others = [
+                one
+                for one in self.candidates
+                if any((o.name, o.path) == (output.name, output.path) and o.call != output.call for o in one.outputs)
+            ]
+            if name and others:
+                before = reachable(candidate.edge.node) if before is None else before
+                if any(one.node not in before for one in others):
+                    return name
+        return ""
+
+
+def _repeated_part(name: str, calls: Mapping[str, int], module: nn.Module) -> str:
+    """The outermost module with weights around a layer that runs several times in one forward, or ""."""
+    parts = name.split(".")
+    for end in range(1, len(parts) + 1):
+        part = ".".join(parts[:end])
+        if calls.get(part, 0) > 1 and any(True for _ in module.get_submodule(part).parameters()):
+            return part
+    return ""
+
 
 def probe(module: nn.Module, picture: Tensor) -> Probe:
-    """Runs a network on one normalised picture 1×C×H×W and collects the candidates for its target layer."""
+    """Runs a network on one normalised picture 1×C×H×W and collects the candidates for its target layer.
+
+    Raises `NoGradient` where no gradient of the scores reaches the picture.
+    """
     modules = {name: m for name, m in module.named_modules() if name}
     with undisturbed(module):
         inputs = picture.detach().clone().requires_grad_()
@@ -73,14 +133,40 @@ def probe(module: nn.Module, picture: Tensor) -> Probe:
         with hooked(modules, collector.hook):
             # A copy of the leaf: the network may change its input in place.
             scores = scores_of(_forward(module, inputs.clone()))
+        if not scores.requires_grad or is_quantised(module):
+            raise NoGradient(module)
         score, indirect = _live_score(scores, collector.head_input)
         graph = dominators(score.grad_fn, torch.autograd.graph.get_gradient_edge(inputs).node)
     on_path = set(map(id, graph.order))
+    if id(torch.autograd.graph.get_gradient_edge(inputs).node) not in on_path:
+        raise NoGradient(module)
     candidates = [c for c in collector.candidates() if c.node in on_path]
     for candidate in candidates:
         candidate.dominator = candidate.node in graph.crossed
     single, shrunk = frozenset(collector.single), collector.shrunk
     return Probe(candidates, graph, score, scores, collector.calls, indirect, single, shrunk)
+
+
+def is_quantised(module: nn.Module) -> bool:
+    """Whether layers of a network compute with integers, which autograd cannot follow."""
+    return any(type(one).__module__.startswith(("torch.ao.nn", "torch.nn.quantized")) for one in module.modules())
+
+
+class NoGradient(CamxError):
+    """No gradient of a network's scores reaches its picture."""
+
+    def __init__(self, module: nn.Module) -> None:
+        if is_quantised(module):
+            reason = "its weights are quantised"
+        elif any("ScriptModule" in base.__name__ for one in module.modules() for base in type(one).__mro__):
+            reason = "its scripted part passes none"
+        else:
+            reason = "its forward runs under torch.no_grad, detaches a tensor or leaves torch"
+        super().__init__(
+            f"No gradient reaches the scores of {network_name(module)}: {reason}.",
+            "Methods without gradients work: `methods=eigencam`, scorecam, ablationcam, rise.",
+            field="methods",
+        )
 
 
 def _forward(module: nn.Module, inputs: Tensor) -> Any:
@@ -93,16 +179,8 @@ def _forward(module: nn.Module, inputs: Tensor) -> Any:
         for name, parameter in module.named_parameters()
         if parameter.dim() == 1 and name.endswith(("weight", "gamma")) and not parameter.any()
     }
-    try:
+    with running(module, inputs):
         return torch.func.functional_call(module, ones, (inputs,)) if ones else module(inputs)
-    except (RuntimeError, AssertionError, ValueError, IndexError) as error:
-        if "allocate memory" in str(error) or isinstance(error, torch.OutOfMemoryError):
-            raise
-        reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
-        raise CamxError(
-            f"{type(module).__name__} does not run on {inputs.shape[2]}×{inputs.shape[3]} pixels: {reason}. "
-            "Leave `image_size` out, or check `model_arg`."
-        ) from error
 
 
 def probe_picture(channels: int, input_size: tuple[int, int]) -> Tensor:

@@ -28,20 +28,20 @@ _CHUNK = 12
 
 def rank_candidates(found: Probe, module: nn.Module) -> Iterator[tuple[Candidate, str]]:
     """Yields the candidates in the order in which they are tried, each with the reason that a user reads."""
-    attention = _attention_modules(module)
-    pool = [c for c in found.candidates if not all(_inside(o.name, attention) for o in c.outputs)]
-    spatial = [c for c in pool if not all(is_bare_pooling(o) for o in c.outputs) and not found.is_class_map(c)]
-    dominator = _last(found, spatial, lambda c: c.dominator and _alive(c))
+    attention = inside_attention(module)
+    pool = [c for c in found.candidates if not all(attention(o.name) for o in c.outputs)]
+    spatial = [c for c in pool if not all(is_bare_pooling(o) for o in c.outputs)]
+    dominator = _last(found, spatial, lambda c: c.dominator and _alive(c) and not found.is_class_map(c))
     why = "the last feature map that every path to the score crosses, with gradient at every position"
     if dominator is None:
-        dominator = _last(found, spatial, lambda c: c.dominator and partly_alive(c))
+        dominator = _last(found, spatial, lambda c: c.dominator and partly_alive(c) and not found.is_class_map(c))
         why = "the last feature map that every path to the score crosses; a ReLU behind it silences some positions"
     if dominator is not None and found.graph.share_after(dominator.node) <= _LATE:
         reading = _normalisation_after(found, pool, dominator)
         if reading is not None:
             yield reading, "the normalisation that reads the last feature map which every path crosses"
         yield dominator, why
-    dense = _last(found, spatial, lambda c: _alive(c) and _elements(c) >= _DENSE)
+    dense = _last(found, spatial, lambda c: _alive(c) and _elements(c) >= _DENSE and not found.is_class_map(c))
     if dense is not None:
         yield dense, "the last feature map with gradient at every position (several branches lead to the score)"
     if dominator is not None:
@@ -49,6 +49,8 @@ def rank_candidates(found: Probe, module: nn.Module) -> Iterator[tuple[Candidate
     partly = _last(found, pool, partly_alive)
     if partly is not None:
         yield partly, "the last feature map with gradient at many positions"
+    for candidate in _backwards(found, spatial, lambda c: _alive(c) and (c.dominator or dominator is None)):
+        yield candidate, "a feature map before later ones that do not lie where the picture is"
 
 
 def _normalisation_after(found: Probe, candidates: Sequence[Candidate], dominator: Candidate) -> Candidate | None:
@@ -62,15 +64,21 @@ def _normalisation_after(found: Probe, candidates: Sequence[Candidate], dominato
 
 
 def _last(found: Probe, candidates: Sequence[Candidate], wanted: Callable[[Candidate], bool]) -> Candidate | None:
-    """The last candidate that fits; measures a few at a time, from the score backwards."""
+    """The last candidate that fits."""
+    return next(_backwards(found, candidates, wanted), None)
+
+
+def _backwards(
+    found: Probe, candidates: Sequence[Candidate], wanted: Callable[[Candidate], bool]
+) -> Iterator[Candidate]:
+    """The candidates that fit, from the score backwards; measures a few at a time."""
     backwards = list(reversed(candidates))
     for start in range(0, len(backwards), _CHUNK):
         chunk = backwards[start : start + _CHUNK]
         found.measure(chunk)
         for candidate in chunk:
             if wanted(candidate):
-                return candidate
-    return None
+                yield candidate
 
 
 def measure_all(found: Probe) -> None:
@@ -99,17 +107,19 @@ def _elements(candidate: Candidate) -> float:
     return candidate.coverage.elements if candidate.coverage else 0.0
 
 
-def _attention_modules(module: nn.Module) -> set[str]:
-    return {
+def inside_attention(module: nn.Module) -> Callable[[str], bool]:
+    """Returns a function that tells whether a layer, by its name, lies inside an attention module."""
+    prefixes = {
         name
         for name, m in module.named_modules()
         if name and _ATTENTION.search(type(m).__name__) and not _CONTAINER.search(type(m).__name__)
     }
 
+    def inside(name: str) -> bool:
+        parts = name.split(".")
+        return any(".".join(parts[:i]) in prefixes for i in range(1, len(parts) + 1))
 
-def _inside(name: str, prefixes: set[str]) -> bool:
-    parts = name.split(".")
-    return any(".".join(parts[:i]) in prefixes for i in range(1, len(parts) + 1))
+    return inside
 
 
 def is_bare_pooling(output: Output) -> bool:

@@ -78,3 +78,8 @@ def topological(root: Node) -> list[Node]:
             stack.extend((following, False) for following in _inputs(node))
     order.reverse()
     return order
+
+
+def reachable(node: Node) -> frozenset[int]:
+    """Returns the ids of all nodes that a node hands its gradient to, itself included."""
+    return frozenset(map(id, topological(node)))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ...models.hooks import TargetLayer, answering, hooked
-from ...models.layouts import replaced, tensors_in
+from ...models.layouts import dequantised, quantised_like, replaced, tensors_in
 from .network_state import undisturbed
 from .scores import scores_of, two_sided
 from .upstream import UpstreamModules
@@ -28,7 +28,7 @@ class HeadRunner:
         self._upstream = UpstreamModules([layer])
         with undisturbed(module), torch.no_grad(), hooked(dict(module.named_modules()), self._upstream.hook):
             expected = scores_of(module(picture))
-        own = layer.layout.to_nchw(dict(tensors_in(self._upstream.output))[layer.path])
+        own = dequantised(layer.layout.to_nchw(dict(tensors_in(self._upstream.output))[layer.path]))
         self.head_only = True
         try:
             with undisturbed(module), torch.no_grad():
@@ -49,7 +49,7 @@ class HeadRunner:
     def _output_with(self, features: Tensor) -> Any:
         """The output of the layer's module with other activations in it, all its other tensors repeated n times."""
         own = dict(tensors_in(self._upstream.output))[self._layer.path]
-        new = self._layer.layout.put(own, features.to(own.dtype))
+        new = quantised_like(own, self._layer.layout.put(dequantised(own), features.to(dequantised(own).dtype)))
         output = self._upstream.output
         for path, tensor in tensors_in(output):
             output = replaced(output, path, new if path == self._layer.path else _repeated(tensor, len(features)))
@@ -83,7 +83,9 @@ def _repeated_output(output: Any, count: int) -> Any:
 
 
 def _repeated(tensor: Tensor, count: int) -> Tensor:
-    return tensor.expand(count, *tensor.shape[1:]) if tensor.dim() and tensor.shape[0] == 1 else tensor
+    if not tensor.dim() or tensor.shape[0] != 1:
+        return tensor
+    return quantised_like(tensor, dequantised(tensor).expand(count, *tensor.shape[1:]))
 
 
 def _one_by_one(outputs: list[Any]) -> Callable[..., Any]:

@@ -18,7 +18,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ...errors import CamxError
 from ...models.hooks import TargetLayer, hooked
-from ...models.layouts import replaced, tensors_in
+from ...models.layouts import dequantised, replaced, tensors_in
 from .classifier import Classifier
 from .network_state import undisturbed
 from .replay import Replay
@@ -142,12 +142,14 @@ def traces(
     classifier: Classifier | None = None,
     *,
     second_order: bool = False,
+    gradients: bool = True,
     replay: Replay | None = None,
 ) -> list[Trace]:
     """Runs one forward and cuts it at the earliest of `layers`; returns a trace of each layer, in their order.
 
-    second_order: the head will be differentiated twice, which fused attention does not allow. replay: goes into the
-    traces; without it they get one with default settings. Raises `CamxError` as `trace` does.
+    second_order: the head will be differentiated twice, which fused attention does not allow. gradients: whether the
+    head is recorded; without it the traces have none. replay: goes into the traces; without it they get one with
+    default settings. Raises `CamxError` as `trace` does.
     """
     leaves: dict[int, Tensor] = {}
 
@@ -155,6 +157,9 @@ def traces(
         for index, layer in enumerate(layers):
             if (layer.name, layer.call) == (name, call):
                 found = dict(tensors_in(output))[layer.path]
+                if not gradients:
+                    leaves[index] = dequantised(found).clone()
+                    continue
                 # The first layer to run is the leaf where the graph begins; later ones are parts of the graph. A copy
                 # of its own: a tensor that shares memory with the output may be changed in place later on.
                 leaves[index] = found.clone() if found.requires_grad else found.detach().clone().requires_grad_()
@@ -164,7 +169,8 @@ def traces(
 
     modules = {layer.name: module.get_submodule(layer.name) for layer in layers}
     attention = sdpa_kernel(SDPBackend.MATH) if second_order else contextlib.nullcontext()
-    with undisturbed(module), hooked(modules, cut), attention:
+    recording = contextlib.nullcontext() if gradients else torch.no_grad()
+    with undisturbed(module), recording, hooked(modules, cut), attention:
         raw = scores_of(module(inputs.clone() if inputs.is_inference() else inputs))
         scores = two_sided(raw)
     for index, layer in enumerate(layers):
@@ -173,7 +179,7 @@ def traces(
                 f"The layer {layer.name!r} does not run in a forward of this network. "
                 "Choose one that `camx layers` lists."
             )
-    if not scores.requires_grad:
+    if gradients and not scores.requires_grad:
         names = ", ".join(repr(layer.name) for layer in layers)
         raise CamxError(f"No class score depends on the layer {names}. Choose one that `camx layers` lists.")
     head = HeadGraph(scores, tuple(leaves[index] for index in range(len(layers))))

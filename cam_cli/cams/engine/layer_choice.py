@@ -1,0 +1,85 @@
+"""The scores and the target layers of a network for some methods, also where no gradient or no layer can be had."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from ...errors import CamxError
+from ...models.hooks import TargetLayer
+from ...models.layouts import Layout
+from ..methods.registry import METHODS
+from ..target_layer.choose import choose_layer
+from ..target_layer.probe import NoGradient
+from ..target_layer.without_gradient import choose_without_gradient
+from ..tracing.endings import Ending
+from ..tracing.scored_network import ENTRY, ScoredNetwork, ScoreReading, scored_network
+from ..tracing.scores import Wanted
+
+
+@dataclass(frozen=True)
+class LayerChoice:
+    """A network with logits as its output, its target layers, and whether its scores have gradients there."""
+
+    module: nn.Module
+    layers: tuple[TargetLayer, ...]
+    gradients: bool = True
+
+    @property
+    def ending(self) -> Ending:
+        """The ending of the network's own scores."""
+        return self.module.reading.ending if isinstance(self.module, ScoredNetwork) else "logits"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Lines for the user on what was found about the scores."""
+        return (
+            (self.module.reading.note,) if isinstance(self.module, ScoredNetwork) and self.module.reading.note else ()
+        )
+
+    def several_labels(self, *, multi_label: bool) -> bool:
+        """Whether each class has a probability of its own: by the end of the network, else as the user says."""
+        return self.ending == "sigmoid" or (multi_label and self.ending == "logits")
+
+
+def choose_layers(
+    module: nn.Module, picture: Tensor, scores: Wanted, layers: Sequence[str], methods: Sequence[str]
+) -> LayerChoice:
+    """Returns the network as the methods will see it, and its target layers, `auto` or by name.
+
+    picture: 1×C×H×W, normalised. scores: which output holds the class scores. Raises `CamxError` for methods that need
+    a gradient or a layer which the network does not have.
+    """
+    scored = scored_network(module, picture, scores)
+    size = (picture.shape[2], picture.shape[3])
+    needing = [name for name in methods if METHODS[name].gradients]
+    reading = [name for name in methods if METHODS[name].reads_layer]
+    try:
+        return LayerChoice(scored, _unique([choose_layer(scored, size, picture.shape[1], name) for name in layers]))
+    except NoGradient as error:
+        if needing:
+            raise CamxError(f"`methods={needing[0]}` cannot work. {error}", field="methods") from error
+        if reading:
+            found = [choose_without_gradient(scored, picture, name) for name in layers]
+            return LayerChoice(scored, _unique(found), gradients=False)
+    except CamxError:
+        # A method that reads no layer needs none.
+        if reading:
+            raise
+    return _with_entry(scored, picture, gradients=bool(needing))
+
+
+def _unique(layers: Iterable[TargetLayer]) -> tuple[TargetLayer, ...]:
+    """The layers, each once: the automatic choice may be one of those that are named."""
+    return tuple({(layer.name, layer.path, layer.call): layer for layer in layers}.values())
+
+
+def _with_entry(scored: nn.Module, picture: Tensor, *, gradients: bool) -> LayerChoice:
+    """The network with its pictures as the layer."""
+    module = scored.with_entry() if isinstance(scored, ScoredNetwork) else ScoredNetwork(scored, ScoreReading())
+    module = module if module.entry else module.with_entry()
+    height, width = picture.shape[2:]
+    layer = TargetLayer(ENTRY, Layout("NCHW", height, width, picture.shape[1]), reason="no method here reads a layer")
+    return LayerChoice(module, (layer,), gradients=gradients)

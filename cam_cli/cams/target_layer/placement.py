@@ -1,0 +1,98 @@
+"""The placement check: where the picture changes, the feature map must change too.
+
+Another picture is put into one quarter of the probe at a time. Each position of the map votes for the quarter whose
+change moved it most, measured against how much that change moved the whole map. A map that lies where the picture is
+gets the votes of each quarter for that quarter. A map that is transposed, mirrored, shifted, shuffled or read along
+the wrong axis does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+_NAMES = ("upper left", "upper right", "lower left", "lower right")
+#: A position votes if a change moves it by more than this share of the largest change, squared.
+_MOVED = 1e-12
+#: And if that change moved it so much more than any other change did, in logarithms of squares.
+_CLEAR = 0.4
+#: The share of a quarter's votes that must be for the quarter itself, and of its positions that must vote.
+_MAJORITY = 0.5
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Votes of the positions of a map.
+
+    votes: 4×4 counts; row q, column i: positions in quarter q of the map that the change of quarter i of the picture
+    moved most. Quarters are upper left, upper right, lower left, lower right. positions: in each quarter of the map.
+    """
+
+    votes: tuple[tuple[int, ...], ...]
+    positions: int
+
+    @property
+    def decided(self) -> bool:
+        """Whether the positions of any quarter follow single quarters of the picture."""
+        return any(map(self._decided, self.votes))
+
+    @property
+    def fits(self) -> bool:
+        """Whether each quarter of the map that follows any quarter of the picture follows its own.
+
+        The others say nothing: attention of random weights, for one, moves all positions alike.
+        """
+        return all(row[q] > _MAJORITY * sum(row) for q, row in enumerate(self.votes) if self._decided(row))
+
+    @property
+    def agreement(self) -> float:
+        """The share of all votes that are for their own quarter, in [0, 1]."""
+        return sum(row[q] for q, row in enumerate(self.votes)) / max(1, sum(map(sum, self.votes)))
+
+    @property
+    def reason(self) -> str:
+        """What is wrong with a map that does not fit, in words."""
+        wrong = [q for q in range(4) if self._decided(self.votes[q])]
+        quarter = min(wrong, key=lambda q: self.votes[q][q] / sum(self.votes[q]))
+        row = self.votes[quarter]
+        other = max((i for i in range(4) if i != quarter), key=lambda i: row[i])
+        return (
+            f"its {_NAMES[quarter]} quarter changes with the {_NAMES[other]} quarter of the picture "
+            f"({row[quarter]} of {sum(row)} positions follow their own quarter)"
+        )
+
+    def _decided(self, row: tuple[int, ...]) -> bool:
+        return sum(row) >= max(1, _MAJORITY * self.positions)
+
+
+def quarter_pictures(picture: Tensor) -> Tensor:
+    """Returns a picture 1×C×H×W, then four copies, each with another content in one quarter: 5×C×H×W."""
+    copies = picture.repeat(5, 1, 1, 1)
+    # The picture upside down and mirrored: the same statistics, other content.
+    other = picture.flip((2, 3)).roll(1, dims=1)
+    for index, part in enumerate(quarters(other)):
+        quarters(copies[index + 1 : index + 2])[index].copy_(part.neg())
+    return copies
+
+
+def placement_of(features: Tensor) -> Placement:
+    """Counts the votes of feature maps 5×C×h×w, those of `quarter_pictures`."""
+    changes = (features[1:].double() - features[:1].double()).square().sum(1)
+    moved = changes.amax(0) > _MOVED * changes.max()
+    logs = (changes + _MOVED * changes.max().clamp_min(1e-300)).log()
+    best = (logs - logs.mean((1, 2), keepdim=True)).topk(2, dim=0)
+    voting = moved & (best.values[0] - best.values[1] > _CLEAR)
+    votes = tuple(
+        tuple(int(((part == index) & some).sum()) for index in range(4))
+        for part, some in zip(quarters(best.indices[0]), quarters(voting))
+    )
+    return Placement(votes, quarters(voting)[0].numel())
+
+
+def quarters(maps: Tensor) -> Sequence[Tensor]:
+    """Returns the quarters of maps …×h×w as views; a middle row or column of an odd number is in none."""
+    height, width = maps.shape[-2] // 2, maps.shape[-1] // 2
+    rows, columns = (slice(0, height), slice(-height, None)), (slice(0, width), slice(-width, None))
+    return [maps[..., row, column] for row in rows for column in columns]

@@ -1,0 +1,197 @@
+"""A network as the rest of camx sees it: float32 pictures in, logits B×K out, whatever it takes and returns itself."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...errors import CamxError, first_line
+from ...models.layouts import Path
+from .endings import Ending, EndingRecorder, as_logits, ending_of
+from .network_state import undisturbed
+from .out_of_memory import is_out_of_memory
+from .scores import NETWORK, Wanted, as_scores, at, network_name, score_path, spelled
+
+#: The child through which pictures enter a network of which no layer can be watched.
+ENTRY = "input"
+#: Errors whose text says enough without their class.
+_PLAIN_ERRORS = (RuntimeError, AssertionError, ValueError)
+
+
+@dataclass(frozen=True)
+class ScoreReading:
+    """How class scores are read from a network.
+
+    path: their place in its output. pick: a function of the user instead. ending: of the scores. dtype: of the
+    pictures that it takes. eager: whether code that torch.compile made is left out. plain: whether all of this is as
+    in an ordinary network. note: one line for the user, or "".
+    """
+
+    path: Path = ()
+    pick: Callable[[Any], Any] | None = None
+    ending: Ending = "logits"
+    dtype: torch.dtype = torch.float32
+    eager: bool = False
+    plain: bool = False
+
+    @property
+    def note(self) -> str:
+        parts = []
+        if self.path:
+            parts.append(f"The class scores are the output `{spelled(self.path)}`.")
+        if self.ending == "sigmoid":
+            parts.append("The network ends in a sigmoid: its scores are probabilities, one per class.")
+        elif self.ending != "logits":
+            parts.append(f"The network ends in a {self.ending}: its scores are probabilities that add up to 1.")
+        return " ".join(parts)
+
+
+class ScoredNetwork(nn.Module):
+    """Another network with logits B×K float32 as its output; its modules, parameters and buffers are the same ones.
+
+    Names of layers are those of the network. With `entry`, pictures pass a child `ENTRY`, a layer of its own.
+    """
+
+    def __init__(self, network: nn.Module, reading: ScoreReading, *, entry: bool = False) -> None:
+        training = network.training
+        self.__dict__[NETWORK] = network
+        super().__init__()
+        network.training = training
+        self.reading, self.entry = reading, entry
+        scripted = isinstance(network, torch.jit.ScriptModule)
+        own: dict[str, Any] = {"scripted": network} if scripted else network._modules
+        shared = {} if scripted else {"_parameters": network._parameters, "_buffers": network._buffers}
+        self.__dict__.update(_modules={**own, ENTRY: nn.Identity()} if entry else own, **shared)
+
+    @property
+    def training(self) -> bool:
+        """Whether the network is in training mode."""
+        return bool(self.__dict__[NETWORK].training)
+
+    @training.setter
+    def training(self, value: bool) -> None:
+        self.__dict__[NETWORK].training = value
+
+    def around(self, network: nn.Module) -> ScoredNetwork:
+        """Returns the same reading of a replica of the network."""
+        return ScoredNetwork(network, self.reading, entry=self.entry)
+
+    def with_entry(self) -> ScoredNetwork:
+        """Returns this network with a layer `ENTRY` that its pictures pass."""
+        return ScoredNetwork(self.__dict__[NETWORK], self.reading, entry=True)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Returns logits B×K float32 of pictures B×C×H×W float32."""
+        reading, recorder = self.reading, EndingRecorder()
+        if self.entry:
+            pictures = self.get_submodule(ENTRY)(pictures)
+        watching: contextlib.AbstractContextManager[Any] = (
+            contextlib.nullcontext() if reading.ending == "logits" else recorder
+        )
+        with watching, _eager(reading.eager):
+            output = self.__dict__[NETWORK](pictures.to(reading.dtype))
+            found = reading.pick(output) if reading.pick else at(output, reading.path)
+        return as_logits(as_scores(found, len(pictures)), reading.ending, recorder)
+
+
+def scored_network(module: nn.Module, picture: Tensor, wanted: Wanted = None) -> nn.Module:
+    """Returns a network whose output is logits B×K: `module` itself if that is so, else a `ScoredNetwork` around it.
+
+    picture: 1×C×H×W, normalised. wanted: which output holds the scores. Runs the network once, and once more on two
+    pictures if its output is not simply B×K. Raises `CamxError` for a network that cannot run on the picture, or has
+    no class scores, or several outputs that could be.
+    """
+    if isinstance(module, ScoredNetwork):
+        return module
+    module = getattr(module, "_orig_mod", module)
+    compiled = any("_orig_mod" in one._modules or _compiled_in_place(one) for one in module.modules())
+    reading = ScoreReading(dtype=_dtype(module), eager=compiled)
+    output, recorder = _run(module, picture, reading)
+    ordinary = isinstance(output, Tensor) and output.dim() == 2 and len(output) == 1
+    if ordinary and wanted is None:
+        reading = replace(reading, ending=ending_of(output, recorder))
+        plain = reading == ScoreReading() and not isinstance(module, torch.jit.ScriptModule)
+        return module if plain else ScoredNetwork(module, reading)
+    batch = 1
+    with contextlib.suppress(CamxError):
+        output, recorder = _run(module, picture.expand(2, -1, -1, -1), reading)
+        batch = 2
+    if callable(wanted):
+        reading = replace(reading, pick=wanted)
+        found = _picked(wanted, output)
+    else:
+        path = score_path(output, batch, wanted)
+        reading, found = replace(reading, path=path), at(output, path)
+    return ScoredNetwork(module, replace(reading, ending=ending_of(as_scores(found, batch), recorder)))
+
+
+def _run(module: nn.Module, pictures: Tensor, reading: ScoreReading) -> tuple[Any, EndingRecorder]:
+    recorder = EndingRecorder()
+    with undisturbed(module), recorder, _eager(reading.eager), running(module, pictures):
+        return module(pictures.detach().to(reading.dtype).requires_grad_().clone()), recorder
+
+
+@contextlib.contextmanager
+def running(module: nn.Module, pictures: Tensor) -> Iterator[None]:
+    """A context for a network's first forwards: what it raises becomes a `CamxError` that says what to do."""
+    try:
+        yield
+    except CamxError:
+        raise
+    # A network may raise whatever its author likes.
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        name, size = network_name(module), f"{pictures.shape[2]}×{pictures.shape[3]}"
+        missing = _missing_arguments(module) if isinstance(error, TypeError) else []
+        if missing:
+            raise CamxError(
+                f"The forward of {name} needs {', '.join(map(repr, missing))} beside the pictures.",
+                "Wrap it in a module whose forward takes the pictures alone.",
+            ) from error
+        kind = "" if isinstance(error, _PLAIN_ERRORS) else f"{type(error).__name__}: "
+        raise CamxError(
+            f"{name} does not run on {size} pixels: {kind}{first_line(error)}.",
+            "Leave `image_size` out, or check `model_arg`.",
+        ) from error
+
+
+def _missing_arguments(module: nn.Module) -> list[str]:
+    """The parameters of a forward that have no default, beside the first one."""
+    try:
+        parameters = list(inspect.signature(module.forward).parameters.values())[1:]
+    except (TypeError, ValueError):
+        return []
+    kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return [one.name for one in parameters if one.default is one.empty and one.kind not in kinds]
+
+
+def _picked(pick: Callable[[Any], Any], output: Any) -> Tensor:
+    found = pick(output)
+    if not isinstance(found, Tensor) or not found.is_floating_point():
+        raise CamxError(f"`scores`: the function returns a {type(found).__name__}, not a tensor of scores.")
+    return found
+
+
+def _dtype(module: nn.Module) -> torch.dtype:
+    return next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float32)
+
+
+def _compiled_in_place(module: nn.Module) -> bool:
+    return vars(module).get("_compiled_call_impl") is not None
+
+
+@contextlib.contextmanager
+def _eager(wanted: bool) -> Iterator[None]:
+    """Runs compiled modules as they were written: hooks see nothing inside compiled code."""
+    if not wanted:
+        yield
+        return
+    with torch.compiler.set_stance("force_eager"):
+        yield

@@ -1,0 +1,178 @@
+"""Layers of networks that people wrap, bend and share (`tests/variants.py`), as a library and as one's own module."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from cam_cli import CamxError, Explainer, ExplainOptions, Network
+from cam_cli.models.catalog import load_model
+from cam_cli.models.hooks import features_at
+from cam_cli.models.options import ModelSpec, PreprocessingOptions
+
+from .variants import BENT, CLOSED, GRADIENT_FREE, HEADLESS, NO_GRADIENT, SHARED, SIDE, WRAPPED, Variant
+
+TABLE = {**WRAPPED, **BENT, **SHARED, **HEADLESS, **CLOSED}
+HALF = (0.5, 0.5, 0.5)
+INPUT = PreprocessingOptions(image_size=SIDE, mean=HALF, std=HALF)
+
+Camx = Callable[..., int]
+
+
+def built(build: Callable[[], nn.Module]) -> nn.Module:
+    torch.manual_seed(0)
+    return build().eval()
+
+
+def own(module: nn.Module, **more: Any) -> Network:
+    return Network.of(module, image_size=SIDE, mean=HALF, std=HALF, **more)
+
+
+def explainer(network: Network, *methods: str) -> Explainer:
+    return Explainer(network, ExplainOptions(methods or ("gradcam",), device="cpu"))
+
+
+def moved_quarters(maps: Callable[[Tensor], Tensor]) -> list[int]:
+    """Of the map, the quarter that changes most for each quarter of the picture, at a common scale."""
+    picture = torch.randn(1, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(3))
+    before, found = maps(picture), []
+    for rows in (slice(0, SIDE // 2), slice(SIDE // 2, SIDE)):
+        for columns in (slice(0, SIDE // 2), slice(SIDE // 2, SIDE)):
+            changed = picture.clone()
+            changed[:, :, rows, columns] *= -1
+            change = (maps(changed) - before).abs().sum(1)[0]
+            height, width = change.shape[0] // 2, change.shape[1] // 2
+            parts = [
+                change[:height, :width],
+                change[:height, -width:],
+                change[-height:, :width],
+                change[-height:, -width:],
+            ]
+            found.append(max(range(4), key=lambda i: float(parts[i].median())))
+    return found
+
+
+#: torch's compiler takes seconds to import.
+NAMES = [pytest.param(name, marks=[pytest.mark.slow] * name.startswith("compiled")) for name in TABLE]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_layer_of_a_variant(name: str) -> None:
+    check(TABLE[name], lambda: own(built(TABLE[name].build)))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_layer_of_a_variant_as_an_own_module(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("my_module.py").write_text(
+        "from tests.test_variants import TABLE\ndef build(name): return TABLE[name].build()\n"
+    )
+    check(TABLE[name], lambda: load_model(ModelSpec("my_module.py:build", args={"name": name}, preprocessing=INPUT)))
+
+
+def check(variant: Variant, network: Callable[[], Network]) -> None:
+    if variant.refusal:
+        with pytest.raises(CamxError, match=variant.refusal):
+            explainer(network())
+        return
+    found = explainer(network())
+    layer, layout = found.layer, found.layer.layout
+    assert (layer.name, (layout.height, layout.width)) == (variant.layer, variant.grid), layer
+    assert (layout.prefix, layout.suffix) == (variant.prefix, variant.suffix), layout
+    assert variant.kind in ("", layout.kind)
+    assert moved_quarters(lambda pictures: features_at(found._module, pictures, layer).detach()) == [0, 1, 2, 3]
+    (explanation,) = found(torch.randn(1, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(5)))
+    assert explanation.maps[0].values.shape == variant.grid
+    assert explanation.maps[0].values.std() > 0
+
+
+def test_the_table_is_long_enough() -> None:
+    assert len(TABLE) + len(NO_GRADIENT) >= 60
+
+
+@pytest.mark.filterwarnings(
+    "ignore:torch.ao:DeprecationWarning", "ignore:.*quant:UserWarning", "ignore:.*reduce_range:UserWarning"
+)
+@pytest.mark.parametrize("name", NO_GRADIENT)
+def test_without_a_gradient_only_methods_without_one_work(name: str) -> None:
+    module = built(NO_GRADIENT[name])
+    with pytest.raises(CamxError, match="`methods=gradcam` cannot work. No gradient reaches the scores of .*eigencam"):
+        explainer(own(module))
+    found = explainer(own(module), *GRADIENT_FREE)
+    assert found.layer.layout[1:3] == (8, 8)
+    (explanation,) = found(torch.randn(1, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(5)))
+    assert {one.method for one in explanation.maps} == set(GRADIENT_FREE)
+    assert all(one.values.shape == (8, 8) for one in explanation.maps)
+
+
+@pytest.mark.parametrize("script", [torch.jit.script, lambda m: torch.jit.trace(m, torch.zeros(1, 3, SIDE, SIDE))])
+@pytest.mark.filterwarnings("ignore:`torch.jit")
+def test_a_scripted_network_is_explained_from_outside(script: Callable[[nn.Module], nn.Module]) -> None:
+    module = nn.Sequential(
+        nn.Conv2d(3, 8, 4, 4), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3)
+    ).eval()
+    scripted = script(module)
+    with pytest.raises(CamxError, match="scripted, so no layer of it can be watched"):
+        explainer(own(scripted))
+    picture = torch.randn(1, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(5))
+    (expected,) = explainer(own(module), "saliency")(picture)
+    saliency, black_box = explainer(own(scripted), "saliency", "rise")(picture)[0].maps
+    assert torch.allclose(torch.from_numpy(saliency.values), torch.from_numpy(expected.maps[0].values), atol=1e-6)
+    assert black_box.values.shape == (SIDE, SIDE)
+
+
+def test_a_named_layer_must_lie_in_its_place_too() -> None:
+    with pytest.raises(
+        CamxError, match="'bend' cannot be the target: its upper right quarter changes with the upper left"
+    ):
+        Explainer(own(built(BENT["mirrored"].build)), ExplainOptions(layers=("bend",), device="cpu"))
+
+
+def test_a_refusal_names_the_layers_that_were_looked_at() -> None:
+    class Mirror(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.fc = nn.Conv2d(3, 6, 4, 4), nn.Linear(6, 3)
+
+        def forward(self, pictures: Tensor) -> Tensor:
+            return self.fc(self.conv(pictures.flip(2)).mean((2, 3)))
+
+    with pytest.raises(CamxError, match=r"no layer that can be the target at 32×32 pixels. 'conv': its upper left"):
+        explainer(own(built(Mirror)))
+
+
+def test_the_choice_takes_few_forwards() -> None:
+    for name, variant in TABLE.items():
+        if variant.refusal or name.startswith("compiled"):
+            continue
+        module, calls = built(variant.build), 0
+
+        def count(*_: Any) -> None:
+            nonlocal calls
+            calls += 1
+
+        handle = module.register_forward_hook(count)
+        explainer(own(module))
+        handle.remove()
+        # One for the output, one for the probe, one per trial, and one for the methods.
+        assert calls <= 7, (name, calls)
+
+
+def test_layers_of_an_own_module_on_the_command_line(
+    camx: Camx, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = "from tests.test_variants import TABLE\ndef build(name): return TABLE[name].build()\n"
+    Path("my_module.py").write_text(source)
+    common = ("layers", "my_module.py:build", "--image-size", SIDE, "--model-arg")
+    assert camx(*common, "name=transposed") == 0
+    short = capsys.readouterr().out.splitlines()
+    assert re.match(r"→ act2: a feature map before later ones", short[0])
+    assert camx(*common, "name=transposed", "--all") == 0
+    assert len(capsys.readouterr().out.splitlines()) > len(short) - 2
+    assert camx(*common, "name=picture and mirror image") == 0
