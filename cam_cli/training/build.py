@@ -34,7 +34,7 @@ def describe_head(network: Network, job: TrainJob, classes: tuple[str, ...]) -> 
     """Describes where the network will be cut and the head that replaces its own; changes nothing."""
     preprocessing = network.preprocessing
     module = network.module.eval()
-    layer = choose_layer(module, preprocessing.input_size, preprocessing.channels, job.layer)
+    layer = choose_layer(module, preprocessing.input_size, preprocessing.channels, job.layer, network.scores)
     picture = probe_picture(preprocessing.channels, preprocessing.input_size).to(next(module.parameters()).device)
     head = GapHead(layer, job.gap_channels, idle_behind(module, layer, picture))
     architecture, args = _offline_architecture(network)

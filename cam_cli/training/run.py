@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 
+from ..cams.target_layer.probe import probe_picture
+from ..cams.tracing.scored_network import scored_network
 from ..errors import CamxError
 from ..models.catalog import Network
 from ..models.gap import GapDescription, GapNetwork
@@ -129,7 +131,10 @@ class _Training:
         if columns is None:
             return None
         with self._stage("original head", len(data.val)) as tick:
-            return original_accuracy(network.module, pictures, data.val, columns, tick)
+            inputs = network.preprocessing
+            picture = probe_picture(inputs.channels, inputs.input_size).to(self._settings.device)
+            module = scored_network(network.module, picture, network.scores)
+            return original_accuracy(module, pictures, data.val, columns, tick)
 
     def _learn(self, ready: Prepared, gap: GapNetwork, earlier: TrainingState | None) -> None:
         """All epochs that are left; `last.safetensors` is of the last whole one, also if a signal comes."""

@@ -51,13 +51,16 @@ class LayerReport:
 
 
 @torch.inference_mode(False)
-def choose_layer(module: nn.Module, input_size: tuple[int, int], channels: int = 3, wanted: str = AUTO) -> TargetLayer:
+def choose_layer(
+    module: nn.Module, input_size: tuple[int, int], channels: int = 3, wanted: str = AUTO, scores: Wanted = None
+) -> TargetLayer:
     """Returns the target layer of a network for pictures of `input_size` (h, w): found by a probe, or checked if named.
 
+    scores: which output of the network holds the class scores, where it returns several.
     Raises `CamxError` with the candidates if `wanted` is unknown or cannot work, and if there is no such layer.
     """
     picture = probe_picture(channels, input_size).to(device_of(module))
-    module = scored_network(module, picture)
+    module = scored_network(module, picture, scores)
     if wanted == AUTO:
         return _automatic(module, picture)
     return _named(module, picture, wanted)
