@@ -53,7 +53,7 @@ class Placement:
 
     @property
     def reason(self) -> str:
-        """What is wrong with a map that does not fit, in words."""
+        """The quarter of a map that does not fit, and the quarter of the picture that it follows instead."""
         wrong = [q for q in range(4) if self._decided(self.votes[q])]
         quarter = min(wrong, key=lambda q: self.votes[q][q] / sum(self.votes[q]))
         row = self.votes[quarter]

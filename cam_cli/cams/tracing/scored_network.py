@@ -26,7 +26,7 @@ _PLAIN_ERRORS = (RuntimeError, AssertionError, ValueError)
 
 @dataclass(frozen=True)
 class ScoreReading:
-    """How class scores are read from a network.
+    """The way in which class scores are read from a network.
 
     path: their place in its output. pick: a function of the user instead. ending: of the scores. dtype: of the
     pictures that it takes. eager: whether code that torch.compile made is left out. plain: whether all of this is as
