@@ -31,6 +31,7 @@ class TestRunLengths:
         assert decoded([2, 3, 1], 3, 2).tolist() == mask.tolist()
         assert encoded(~mask) == [0, 2, 3, 1]
 
+    @pytest.mark.extras
     @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
     @pytest.mark.parametrize("seed", range(30))
     def test_both_forms_are_those_of_pycocotools(self, seed: int) -> None:

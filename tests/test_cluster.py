@@ -164,6 +164,7 @@ def table(out: str | Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.extras
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::FutureWarning")
 def test_actors_that_are_killed_lose_no_image_and_one_that_kills_is_a_failed_row(tmp_path: Path) -> None:
@@ -198,6 +199,7 @@ def test_actors_that_are_killed_lose_no_image_and_one_that_kills_is_a_failed_row
     assert (again.progress.skipped, again.progress.counts["ok"]) == (19, 20)
 
 
+@pytest.mark.extras
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::FutureWarning")
 def test_feature_maps_on_a_cluster_are_those_of_one_machine(

@@ -101,6 +101,7 @@ class TestThreshold:
         assert otsu(heat) == pytest.approx(0.5, abs=0.01)
         assert otsu(np.full((2, 2), 0.8)) == 0.4
 
+    @pytest.mark.extras
     @pytest.mark.parametrize("seed", range(5))
     def test_otsu_is_the_one_of_opencv(self, seed: int) -> None:
         cv2 = pytest.importorskip("cv2")

@@ -62,6 +62,7 @@ class TestRoundTrips:
         assert found.sets[0].whole.figures["pointing"][0].value == 1
         assert found.sets[0].whole.figures["box_iou"][0].value > 0.9
 
+    @pytest.mark.extras
     @pytest.mark.parametrize("shape", ["box", "polygon", "mask", "point"])
     @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
     def test_pycocotools_reads_it(self, out: Path, empty: Path, tmp_path: Path, shape: str) -> None:
@@ -89,6 +90,7 @@ class TestRoundTrips:
         exported(empty, "coco", tmp_path / "none", shape=shape)
         assert coco.COCO(str(tmp_path / "none" / "coco.json")).getAnnIds() == []
 
+    @pytest.mark.extras
     def test_detections_scored_by_pycocotools(self, out: Path, tmp_path: Path) -> None:
         """As results against itself as the truth: everything is found."""
         coco, evaluator = pytest.importorskip("pycocotools.coco"), pytest.importorskip("pycocotools.cocoeval")
@@ -111,6 +113,7 @@ class TestRoundTrips:
             (folder / image.image).parent.mkdir(parents=True, exist_ok=True)
             Image.new("RGB", SIZE).save(folder / image.image)
 
+    @pytest.mark.extras
     @pytest.mark.filterwarnings("ignore")
     def test_ultralytics_reads_its_labels(self, out: Path, tmp_path: Path) -> None:
         utils = pytest.importorskip("ultralytics.data.utils")
@@ -128,6 +131,7 @@ class TestRoundTrips:
                 assert key == 4 or len(read[3]) == count
             assert utils.check_det_dataset(str(folder / "data.yaml"))["names"] == dict(enumerate(sorted(CLASSES)))
 
+    @pytest.mark.extras
     @pytest.mark.filterwarnings("ignore")
     def test_supervision_reads_coco_and_yolo(self, out: Path, tmp_path: Path) -> None:
         supervision = pytest.importorskip("supervision")
@@ -142,6 +146,7 @@ class TestRoundTrips:
         )
         assert sum(len(one) for _, _, one in read) >= 1
 
+    @pytest.mark.extras
     @pytest.mark.filterwarnings("ignore")
     @pytest.mark.parametrize("shape", ["box", "polygon", "point"])
     def test_label_studio_finds_its_predictions_valid(self, out: Path, tmp_path: Path, shape: str) -> None:

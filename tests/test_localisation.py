@@ -154,6 +154,7 @@ class TestBoxes:
         b = np.array([[1, 0, 3, 2], [0, 0, 2, 2], [3, 3, 3, 3]], float)
         assert ious(a, b) == pytest.approx(np.array([[1 / 3, 1, 0], [0, 0, 0]]))
 
+    @pytest.mark.extras
     @pytest.mark.parametrize("seed", SEEDS)
     def test_the_best_component_is_that_of_opencv(self, seed: int) -> None:
         """On 8 bits as wsolevaluation has them, with the outer contours and boxes that end where their pixels do."""
@@ -181,6 +182,7 @@ class TestBoxes:
             not some or min(abs(value - one) for one in some) < 1e-6 for value, some in zip(ours.largest, largest)
         )
 
+    @pytest.mark.extras
     def test_how_far_wsolevaluations_own_boxes_are_off(self) -> None:
         """There contours of holes are boxes too, and boxes reach one pixel too far: x + w is taken for the last pixel.
 

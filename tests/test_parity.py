@@ -56,6 +56,7 @@ GRAD_CAM = {
 }
 
 
+@pytest.mark.extras
 @pytest.mark.parametrize("name", [*GRAD_CAM, "ablationcam", "shapleycam"])
 @pytest.mark.filterwarnings("ignore")
 def test_maps_are_those_of_pytorch_grad_cam(name: str) -> None:
@@ -96,6 +97,7 @@ def captured(method: Any, run: Any) -> np.ndarray:
 TORCH_CAM = {"gradcam": "GradCAM", "xgradcam": "XGradCAM", "layercam": "LayerCAM"}
 
 
+@pytest.mark.extras
 @pytest.mark.parametrize("name", TORCH_CAM)
 @pytest.mark.filterwarnings("ignore")
 def test_maps_are_those_of_torch_cam(name: str) -> None:
@@ -112,6 +114,7 @@ def test_maps_are_those_of_torch_cam(name: str) -> None:
     assert np.abs(by_range(np.stack(found)) - by_range(ours(name))).max() < 1e-4
 
 
+@pytest.mark.extras
 def test_where_torch_cam_is_wrong_we_do_not_follow() -> None:
     """Its Grad-CAM++ never divides by the denominator: α is g², and the map that of Σ ReLU(g)³."""
     library = pytest.importorskip("torchcam.methods")

@@ -100,6 +100,7 @@ def test_parts_are_the_components_and_their_boxes_lie_within_half_a_pixel(seed: 
         assert min(np.abs(np.array(part.box) - box).max() for part in ours) <= 0.5
 
 
+@pytest.mark.extras
 @pytest.mark.parametrize("seed", range(60))
 def test_outlines_have_the_areas_of_contourpy(seed: int) -> None:
     """But where two parts meet at a corner, which are one part here and may be two there."""

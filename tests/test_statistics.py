@@ -266,6 +266,7 @@ def test_a_level_shared_by_comparisons() -> None:
     assert z_of(1e-12, 100_000) == pytest.approx(8.5, abs=0.5)
 
 
+@pytest.mark.extras
 def test_scipy_agrees() -> None:
     stats = pytest.importorskip("scipy.stats")
     for k, n in ((0, 5), (5, 5), (97, 100), (1, 3000)):
@@ -282,6 +283,7 @@ def test_scipy_agrees() -> None:
     assert (holm(p) >= stats.false_discovery_control(p)).all()
 
 
+@pytest.mark.extras
 def test_scipy_draws_the_same_interval() -> None:
     stats = pytest.importorskip("scipy.stats")
     values = np.random.default_rng(0).beta(2, 5, 80)

@@ -1,0 +1,39 @@
+"""Tests that need a package of an extra are marked, so that CI can run them where the extras are installed."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+#: What the test extra installs, or what has a mark of its own (browser).
+HAVE_OWN = {"axe_playwright_python", "moto", "playwright", "tensorboard", "torchvision", "wandb"}
+
+
+def unmarked(source: str) -> Iterator[str]:
+    """Tests that skip where a package of an extra is missing, and have no mark `extras`."""
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.FunctionDef) or not node.name.startswith("test_"):
+            continue
+        calls = [call for call in ast.walk(node) if isinstance(call, ast.Call)]
+        names = [
+            call.args[0].value.split(".")[0]
+            for call in calls
+            if ast.unparse(call.func) == "pytest.importorskip"
+            and isinstance(call.args[0], ast.Constant)
+            and isinstance(call.args[0].value, str)
+        ]
+        marked = any(ast.unparse(decorator) == "pytest.mark.extras" for decorator in node.decorator_list)
+        if set(names) - HAVE_OWN and not marked:
+            yield node.name
+
+
+def test_every_test_of_an_extra_is_marked() -> None:
+    files = sorted(Path(__file__).parent.rglob("*.py"))
+    assert [(path.name, name) for path in files for name in unmarked(path.read_text())] == []
+
+
+def test_a_missing_mark_is_found() -> None:
+    source = 'def test_it() -> None:\n    pytest.importorskip("scipy.stats")\n'
+    assert [*unmarked(source)] == ["test_it"]
+    assert [*unmarked("@pytest.mark.extras\n" + source)] == []
