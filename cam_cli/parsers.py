@@ -76,9 +76,18 @@ def per_channel(text: str) -> tuple[float, ...]:
         values = tuple(float(part) for part in text.replace(",", " ").split())
     except ValueError:
         values = ()
-    if len(values) not in (1, 3):
-        raise ValueError("give one number, or three separated by commas (0.485,0.456,0.406)")
+    if not values:
+        raise ValueError("give one number, or one per channel separated by commas (0.485,0.456,0.406)")
     return values
+
+
+def sides(text: str) -> int | tuple[int, int]:
+    """`224`, or a height and a width, `224x448`; a square is one number."""
+    words = re.split(r"[x×,]", text.strip().lower())
+    if len(words) > 2 or not all(word.strip().isdecimal() for word in words):
+        raise ValueError("give a number of pixels, or HxW such as 224x448")
+    height, width = int(words[0]), int(words[-1])
+    return height if height == width else (height, width)
 
 
 def key_value(text: str) -> tuple[str, Any]:

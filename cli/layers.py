@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cam_cli.models.options import ModelSpec, PreprocessingOptions
 from cam_cli.options import MODEL, Flag
-from cam_cli.parsers import key_value
+from cam_cli.parsers import key_value, sides
 
 from .bind import Command
 from .models import PrintJson
@@ -38,7 +38,10 @@ class LayersJob:
             example="drop_path_rate=0",
         ),
     ] = field(default_factory=dict)
-    image_size: Annotated[int | None, Flag("Input size in pixels.", panel=MODEL, min=16, example="224")] = None
+    image_size: Annotated[
+        int | tuple[int, int] | None,
+        Flag("Input size in pixels: N, or HxW (height, width).", panel=MODEL, min=16, parse=sides, example="224"),
+    ] = None
     scores: Annotated[str | None, Flag("Which output holds the class scores.", panel=MODEL, example="logits")] = None
     all: Annotated[bool, Flag("Show every layer, also those that cannot be the target.")] = False
     as_json: PrintJson = False

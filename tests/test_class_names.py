@@ -12,6 +12,7 @@ import pytest
 
 from cam_cli.errors import CamxError
 from cam_cli.models.catalog import load_model
+from cam_cli.models.class_files import read_class_names
 from cam_cli.models.classes import ClassNames
 from cam_cli.models.options import ModelSpec
 
@@ -108,3 +109,41 @@ def test_names_are_compared_exactly_first_then_by_letters_then_without_case() ->
     with pytest.raises(CamxError, match=r"Several classes are called 'É': 0 \(é\), 1"):
         ClassNames(("\u00e9", "e\u0301")).index("\u00c9", 2)
     assert ClassNames(("\u00e9", "e\u0301")).index("e\u0301", 2) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("data.yaml", "path: here\nnc: 3\nnames: [ant, bee, cat]\n"),
+        ("data.yml", "names:\n  0: ant\n  1: bee\n  2: cat\n"),
+        ("config.json", '{"model_type": "vit", "id2label": {"0": "ant", "1": "bee", "2": "cat"}}'),
+        ("names.txt", "0 ant\n1 bee\n2 cat\n"),
+        ("names.txt", "2: cat\n0: ant\n1: bee\n"),
+        ("names.csv", "1,ant\n2,bee\n3,cat\n"),
+        ("places.txt", "ant 0\nbee 1\ncat 2\n"),
+        ("synsets.txt", "n01440764 ant\nn01443537 bee\nn01484850 cat\n"),
+        ("plain.txt", "ant\nbee\ncat\n"),
+    ],
+)
+def test_files_that_name_classes(tmp_path: Path, name: str, content: str) -> None:
+    (tmp_path / name).write_text(content)
+    found = read_class_names(str(tmp_path / name))
+    # 0.1.0 has taken most of these lines for names: "0 ant", "path: here" …
+    assert found.names == ("ant", "bee", "cat")
+    if name.startswith("synsets"):
+        assert found.index("n01443537", 3) == 1
+
+
+@pytest.mark.parametrize(
+    "lines", [("3 wheeler", "4 wheeler"), ("class 0", "class 1"), ("0 ant", "1 ant"), ("0 ant", "bee"), ("7", "8")]
+)
+def test_numbers_in_names_are_names(tmp_path: Path, lines: tuple[str, ...]) -> None:
+    (tmp_path / "names.txt").write_text("\n".join(lines))
+    assert read_class_names(str(tmp_path / "names.txt")).names == lines
+
+
+@pytest.mark.parametrize("content", ["names: {a: b}", "names: [", "just words", "nc: 3"])
+def test_a_yaml_file_without_names_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "data.yaml").write_text(content)
+    with pytest.raises(CamxError, match="is not a list of names .*`names` or `id2label`"):
+        read_class_names(str(tmp_path / "data.yaml"))

@@ -44,8 +44,8 @@ def test_twice_the_pixels_that_are_needed_are_decoded(
         asked.append((width, height))
         return least[::-1] if turned else least
 
-    image, extent = decode_draft(data, needed)
-    assert image.size == (decoded[::-1] if turned else decoded)
+    pixels, extent = decode_draft(data, needed)
+    assert pixels.image.size == (decoded[::-1] if turned else decoded)
     assert asked == [(size[::-1] if turned else size)] == [extent[:2]]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -149,7 +150,8 @@ def test_a_labels_file_that_says_more_than_there_are_images(images: Path, tmp_pa
         *(f"gone/{number}.jpg,3,f" for number in range(5)),
     )
     found = labelled(find([str(images)]), str(table))
-    left, several, denied = found.notes
+    left, without, several, denied = found.notes
+    assert "5 of 7 images have no row" in without
     assert "5 images of" in left
     assert "(gone/0.jpg, gone/1.jpg, gone/2.jpg …)" in left
     assert "1 images have rows with different labels" in several
@@ -197,3 +199,52 @@ def test_files_that_are_no_tables_are_named(images: Path, tmp_path: Path, conten
     (tmp_path / "l.csv").write_bytes(content)
     with pytest.raises(CamxError, match=message):
         labelled(find([str(images)]), str(tmp_path / "l.csv"))
+
+
+def test_columns_by_their_names(camx: Camx, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = written(tmp_path / "l.csv", "id,File Name,class,label", "1,cat/0.jpg,3,x", "2,cat/1.png,4,y")
+    argv = ("explain", images, *TINY, "--no-report", "--labels", table)
+    # 0.1.0: no way on but to write the file again.
+    assert camx(*argv) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "has no column 'image' (its first line: id, file name, class, label)" in said
+    assert "--image-column and --label-column" in said
+    assert camx(*argv, "--image-column", "file name", "--label-column", "CLASS") == 0
+    row = rows_of()["cat/0.jpg"]
+    assert (row["label"], row["label_index"], row["attributes"]) == ("3", 3, {"id": "1", "label": "x"})
+    assert camx(*argv, "--image-column", "File Name", "--label-column", "kind") == 2
+    assert "has no column 'kind' (its columns: id, file name, class, label)" in " ".join(
+        capsys.readouterr().err.split()
+    )
+    listed = written(images / "l.csv", "file;class", "cat/0.jpg;5", "dog/5.png;6")
+    assert camx("explain", f"@{listed}", *TINY, "--image-column", "file", "--label-column", "class", "-o", "list") == 0
+    assert {key: row["label_index"] for key, row in rows_of(Path("list")).items()} == {"cat/0.jpg": 5, "dog/5.png": 6}
+
+
+def test_names_of_images_in_another_form_of_their_letters(tmp_path: Path) -> None:
+    folder = tmp_path / "images" / unicodedata.normalize("NFD", "Café")
+    folder.mkdir(parents=True)
+    for name in (unicodedata.normalize("NFD", "é.png"), "ü.png", "plain.png"):
+        Image.new("RGB", (8, 8)).save(folder / name)
+    # 0.1.0: none of the first two is named in the table.
+    table = written(tmp_path / "l.csv", "image,label", "Café/é.png,1", "Café\\ü.png,2", "Café/plain.png,3")
+    found = labelled(find([str(tmp_path / "images"), str(tmp_path / "images" / folder)]), str(table))
+    assert {unicodedata.normalize("NFC", one.key)[-5:]: one.label for one in found.sources} == {
+        "é.png": "1", "ü.png": "2", "n.png": "3",
+    }  # fmt: skip
+    assert found.notes == ()
+
+
+def test_images_without_a_row_are_counted_and_named(images: Path, tmp_path: Path) -> None:
+    table = written(tmp_path / "l.csv", "image,label", "cat/0.jpg,3", "cat/1.png,3")
+    (note,) = labelled(find([str(images)]), str(table)).notes
+    assert "5 of 7 images have no row in" in note
+    assert "(cat/2.jpg, cat/3.png, dog/4.jpg …)" in note
+
+
+def test_labels_that_are_no_class_are_counted_by_their_images(
+    camx: Camx, images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert camx("explain", images, *TINY, "--labels", "folder", "--no-report") == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert "`correct` stays empty for 7 images." in said

@@ -116,9 +116,19 @@ def test_a_grey_network_and_other_sizes() -> None:
     assert explanation.picture.canvas.shape == (32, 48, 3)
 
 
+def test_a_network_of_four_channels() -> None:
+    module = nn.Sequential(nn.Conv2d(4, 4, 3, 4), nn.Tanh(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+    own = Network.of(module, image_size=(32, 48), mean=[0.5] * 4, std=[0.5] * 4)
+    explainer = Explainer(own, ExplainOptions(device="cpu"))
+    assert explainer(torch.zeros(1, 4, 32, 48))[0].picture.canvas.shape == (32, 48, 3)
+    assert explainer(picture().convert("RGBA"))[0].maps[0].values.shape == (8, 12)
+    with pytest.raises(CamxError, match="it has 3 bands, and the network takes 4"):
+        explainer(picture())
+
+
 @pytest.mark.parametrize(
     ("mean", "std", "message"),
-    [((0.5,), HALF, "mean has 1 values and std 3"), (HALF, (0.0, 1.0, 1.0), "above 0"), ((0.5,) * 4, (1.0,) * 4, "4")],
+    [((0.5,), HALF, "mean has 1 values and std 3"), (HALF, (0.0, 1.0, 1.0), "above 0"), ((), (), "mean has 0 values")],
 )
 def test_preprocessing_that_cannot_be(mean: tuple[float, ...], std: tuple[float, ...], message: str) -> None:
     with pytest.raises(CamxError, match=message):

@@ -18,7 +18,8 @@ from torch import nn
 from cam_cli.errors import CamxError
 from cam_cli.models import hub, timm_import
 from cam_cli.models.catalog import digest, load_model
-from cam_cli.models.classes import ClassNames, read_class_names
+from cam_cli.models.class_files import read_class_names
+from cam_cli.models.classes import ClassNames
 from cam_cli.models.libraries import TorchvisionModel
 from cam_cli.models.names import find_architecture, model_names
 from cam_cli.models.options import ModelSpec, PreprocessingOptions

@@ -90,9 +90,9 @@ def test_rough_arithmetic_of_the_network_hardly_moves_a_map(
     """Correlation above 0.99 with fp32, for the class of fp32, on real photos; finercam is left out, for which rounded
     scores can choose other similar classes."""
     from cam_cli import Explainer, ExplainOptions, ModelSpec, load_model
-    from cam_cli.images.decode import upright_rgb
     from cam_cli.images.listing import Source
     from cam_cli.images.picture import prepare
+    from cam_cli.images.pixels import upright_rgb
 
     methods = (
         "gradcam",

@@ -20,7 +20,16 @@ from cam_cli.outputs.shapes import Length, Range
 PAGE = Path(__file__).parents[1] / "docs" / "results.md"
 #: Every type of the page, in its order.
 TYPES = (
-    *(rows.ImageRow, rows.Prediction, rows.MapRow, rows.Sketch, rows.Component, rows.Channels, rows.WrittenFile),
+    *(
+        rows.ImageRow,
+        rows.PixelsRow,
+        rows.Prediction,
+        rows.MapRow,
+        rows.Sketch,
+        rows.Component,
+        rows.Channels,
+        rows.WrittenFile,
+    ),
     *(record.RunRecord, record.Fingerprint, record.Rendering, record.Plan, record.Stage, record.ShardRecord),
     *(record.RunInputs, record.UnreadableRow, rows.EpochRow),
 )

@@ -42,7 +42,7 @@ def packed(place: int, source: Source) -> str:
 
 
 def unpacked(text: str) -> tuple[int, Source]:
-    place, key, path, label, folder_label, span, state, more_labels, attributes, apart = json.loads(text)
+    place, key, path, label, folder_label, span, state, more_labels, attributes, apart, frame = json.loads(text)
     return place, Source(
         key=key,
         path=path,
@@ -53,6 +53,7 @@ def unpacked(text: str) -> tuple[int, Source]:
         more_labels=tuple(more_labels),
         attributes=tuple((name, value) for name, value in attributes),
         apart=apart,
+        frame=frame,
     )
 
 

@@ -64,8 +64,10 @@ class ExplainedRun:
         return self._folder.problems()
 
     def orientation(self, image: str) -> Orientation | None:
-        """How the camera held an image, by its file; None where that is no longer there."""
-        if not is_inside(image):
+        """How the camera held an image, by its file; None where that is no longer there, and for a run over pictures as
+        they are stored."""
+        stored = self.record.get("fingerprint", {}).get("pixels", {}).get("exif") == "ignore"
+        if stored or not is_inside(image):
             return None
         try:
             # Names come from a journal: a pipe is not waited for, and no other decoder than those of images is asked.

@@ -29,7 +29,7 @@ _RATIO, _NARROWEST, _WIDEST = 1.5, 0.9, 2.4
 
 
 def draw_sheet(maps: FeatureMaps, picture: np.ndarray | None = None) -> Image.Image:
-    """The sheet as an RGB image. `picture`: what the network saw, uint8 h×w×3 or h×w×1; None for no such tile."""
+    """The sheet as an RGB image. `picture`: what the network saw, uint8 h×w×C; None for no such tile."""
     _, height, width = maps.levels.shape
     factor = max(1, round(_TILE / max(height, width)))
     tile_width, tile_height = width * factor, height * factor
@@ -63,7 +63,7 @@ def _drawn(levels: np.ndarray, factor: int) -> Image.Image:
 
 
 def _thumbnail(picture: np.ndarray, width: int, height: int) -> Image.Image:
-    pixels = picture[..., 0] if picture.shape[2] == 1 else picture
+    pixels = picture[..., 0] if picture.shape[2] < 3 else picture[..., :3]
     image = Image.fromarray(np.ascontiguousarray(pixels)).convert("RGB")
     return image.resize((width, height), Image.Resampling.LANCZOS)
 

@@ -1,4 +1,4 @@
-"""From the bytes of a file to upright 8-bit RGB pixels, or to the reason why not."""
+"""From the bytes of a file to the pixels of an upright picture, or to the reason why not."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
+from typing import NamedTuple
 
-import numpy as np
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from ..errors import UnreadableImage
-from .options import MAX_PIXELS
+from .arrays import array_pixels, is_npy, is_tiff, npy_array, tiff_array
+from .frames import frame_places
+from .options import MAX_PIXELS, PixelOptions
+from .pixels import Pixels, pixels_of
 
 #: Formats whose decoders run inside Pillow and its libraries; no interpreter, no external program.
 FORMATS = ("AVIF", "BMP", "DIB", "GIF", "ICO", "JPEG", "JPEG2000", "PNG", "PPM", "QOI", "TGA", "TIFF", "WEBP")
@@ -101,8 +104,36 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS, unasked: int | None = N
     16-bit, 32-bit and float pixels are scaled to 8 bits, not clipped. Raises `UnreadableImage`, and `NeedsMemory`
     at the header of a picture that takes more than `unasked` bytes to decode.
     """
-    with opened(data, max_pixels=max_pixels) as image:
-        return loaded(image, unasked=unasked)
+    return decode_pixels(data, Reading(max_pixels=max_pixels, unasked=unasked)).image
+
+
+class Reading(NamedTuple):
+    """A way to read files: as the options say, for a network of so many channels, its `frame` from 1 (0: the first).
+
+    max_pixels: larger pictures are refused. unasked: how many bytes decoding may take, or None for any number.
+    """
+
+    options: PixelOptions = PixelOptions()
+    channels: int = 3
+    frame: int = 0
+    max_pixels: int = MAX_PIXELS
+    unasked: int | None = None
+
+    @property
+    def bands(self) -> bool:
+        """Whether bands are wanted that the mode of a picture does not name."""
+        return self.options.bands is not None or self.channels not in (1, 3)
+
+
+def decode_pixels(data: bytes, reading: Reading = Reading()) -> Pixels:
+    """The pixels of a file. Raises as `decode` does."""
+    if is_npy(data):
+        return array_pixels(data, npy_array, reading.options, reading.channels, reading.max_pixels)
+    if reading.bands and is_tiff(data):
+        read_page = partial(tiff_array, frame=max(1, reading.frame))
+        return array_pixels(data, read_page, reading.options, reading.channels, reading.max_pixels)
+    with opened(data, max_pixels=reading.max_pixels) as image:
+        return loaded(image, data, reading)
 
 
 @contextmanager
@@ -113,9 +144,7 @@ def opened(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image
     """
     try:
         with Image.open(io.BytesIO(data), formats=readable_formats()) as image:
-            width, height = image.size
-            if width * height > max_pixels:
-                raise UnreadableImage(f"{width}×{height} pixels are over the limit of {max_pixels:,} (max_pixels)")
+            _check_size(image, max_pixels)
             yield image
     except (UnreadableImage, NeedsMemory):
         raise
@@ -130,21 +159,37 @@ def opened(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image
         raise UnreadableImage(f"broken image: {str(error) or type(error).__name__}") from error
 
 
-def loaded(image: Image.Image, *, unasked: int | None = None, beside: int = 0) -> Image.Image:
-    """The pixels of an open picture as `decode` gives them; the decoder takes so many bytes `beside` them.
+def loaded(image: Image.Image, data: bytes, reading: Reading, *, beside: int = 0) -> Pixels:
+    """The pixels of a picture that is open, of the file `data`; the decoder takes so many bytes `beside` them.
 
-    Raises `NeedsMemory` where that takes more than `unasked` bytes.
+    Raises `NeedsMemory` where that takes more than `reading.unasked` bytes.
     """
+    places, frame = frame_places(data, image), max(1, reading.frame)
+    if frame > len(places):
+        count = f"{len(places)} frame" + "s" * (len(places) > 1)
+        raise UnreadableImage(f"it has {count}, and none with the number {frame} (frames)")
+    if places[frame - 1]:
+        image.seek(places[frame - 1])
+        _check_size(image, reading.max_pixels)
     need = image.width * image.height * _BYTES_PER_PIXEL + beside
-    if unasked is not None and need > unasked:
+    if reading.unasked is not None and need > reading.unasked:
         raise NeedsMemory(need)
     image.load()
-    return upright_rgb(image)
+    return pixels_of(image, reading.options, reading.channels, (len(places), frame))
 
 
-def upright_rgb(image: Image.Image) -> Image.Image:
-    """A loaded picture of any mode as 8-bit RGB, turned as its EXIF data say, without its alpha channel."""
-    return _rgb(_upright(image))
+def _check_size(image: Image.Image, max_pixels: int) -> None:
+    width, height = image.size
+    if width * height > max_pixels:
+        raise UnreadableImage(f"{width}×{height} pixels are over the limit of {max_pixels:,} (max_pixels)")
+
+
+def count_frames(data: bytes, *, max_pixels: int = MAX_PIXELS) -> int:
+    """Number of pictures in a file. Raises `UnreadableImage`."""
+    if is_npy(data):
+        return 1
+    with opened(data, max_pixels=max_pixels) as image:
+        return len(frame_places(data, image))
 
 
 @cache
@@ -154,48 +199,16 @@ def readable_formats() -> tuple[str, ...]:
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    try:
-        return ImageOps.exif_transpose(image)
-    # A broken EXIF block says nothing about the pixels: they are shown as stored.
-    except Exception:
-        return image
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "RGB":
-        return image
-    if image.mode.startswith(("I", "F")):
-        return Image.fromarray(_eight_bit(np.asarray(image))).convert("RGB")
-    if image.mode == "LAB":
-        lab = ImageCms.createProfile("LAB")
-        converted = ImageCms.profileToProfile(image, lab, ImageCms.createProfile("sRGB"), outputMode="RGB")
-        return converted or image.convert("RGB")
-    if image.mode == "P" and isinstance(image.info.get("transparency"), bytes):
-        # Pillow would warn that the transparency is lost.
-        image = image.copy()
-        del image.info["transparency"]
-    return image.convert("RGB")
-
-
-def _eight_bit(values: np.ndarray) -> np.ndarray:
-    """Grey levels of 16 bits, 32 bits or float as uint8: by the type's range where it is known, else min to max."""
-    if values.dtype.itemsize == 2:
-        return (values.astype(np.uint32) // 257).astype(np.uint8)
-    levels = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-    low, high = float(levels.min()), float(levels.max())
-    if values.dtype.kind == "f" and low >= 0 and high <= 1:
-        low, high = 0.0, 1.0
-    elif values.dtype.kind != "f" and low >= 0 and high <= 65535:
-        low, high = 0.0, 65535.0
-    return np.rint((levels - low) * (255.0 / ((high - low) or 1.0))).astype(np.uint8)
-
-
 def _what_it_is(data: bytes) -> str:
     start = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     for signature, what in _SIGNATURES:
         if start.startswith(signature.lower()):
             return f"not an image camx reads: {what}"
+    if is_tiff(data):
+        return (
+            "not an image camx reads: a TIFF file of a kind that Pillow does not know; choose its bands (bands), which "
+            "tifffile reads (`pip install 'camx[tiff]'`)"
+        )
     if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"mif1", b"msf1", b"hevc"):
         return "a HEIC photo, which Pillow does not read; convert it to JPEG (`heif-convert in.heic out.jpg`)"
     return f"not an image of a known format ({', '.join(FORMATS)})"

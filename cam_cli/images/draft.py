@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
-from .decode import loaded, opened
+from .decode import Reading, loaded, opened
 from .geometry import Extent, Frame
-from .options import MAX_PIXELS
-from .orientation import orientation_of
+from .orientation import Orientation, orientation_of
+from .pixels import Pixels
 
 _SCALES = (8, 4, 2)
 #: Decoded pixels per side, at least, for one of what is made of them.
@@ -25,20 +24,19 @@ _PROGRESSIVE = 6
 Least = Callable[[int, int], tuple[int, int]]
 
 
-def decode_draft(
-    data: bytes, least: Least, *, max_pixels: int = MAX_PIXELS, unasked: int | None = None
-) -> tuple[Image.Image, Extent]:
-    """A picture as `decode` gives it, and what it shows; a JPEG file at a smaller scale where that is enough.
+def decode_draft(data: bytes, least: Least, reading: Reading = Reading()) -> tuple[Pixels, Extent]:
+    """The pixels of a file, and what they show; those of a JPEG file at a smaller scale where that is enough.
 
     Enough are twice as many pixels per side as `least` says of the upright width and height. Raises as `decode` does;
     `max_pixels` counts those of the file.
     """
-    with opened(data, max_pixels=max_pixels) as image:
+    with opened(data, max_pixels=reading.max_pixels) as image:
         # Other formats may have to decode their pixels to tell how they are turned.
         if not isinstance(image, JpegImageFile):
-            whole = loaded(image, unasked=unasked)
-            return whole, Extent.whole(*whole.size)
-        turn, width, height = orientation_of(image), image.width, image.height
+            whole = loaded(image, data, reading)
+            return whole, Extent.whole(*whole.image.size)
+        turn = orientation_of(image) if reading.options.exif == "apply" else Orientation()
+        width, height = image.size
         upright = turn.size(width, height)
         extent, beside = Extent.whole(*upright), 0
         scale = _scale(width, height, turn.size(*least(*upright)))
@@ -48,7 +46,7 @@ def decode_draft(
             # The last row and column of a side that is no multiple of the scale show less than a whole pixel.
             box = Frame(0, 0, width / scale, height / scale)
             extent = Extent(*upright, turn.box(box, *image.size))
-        return loaded(image, unasked=unasked, beside=beside), extent
+        return loaded(image, data, reading, beside=beside), extent
 
 
 def _scale(width: int, height: int, least: tuple[int, int]) -> int:

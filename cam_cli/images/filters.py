@@ -9,6 +9,7 @@ from fnmatch import fnmatch
 from typing import Annotated
 
 from ..options import INPUT, Flag
+from .label_table import Columns
 
 #: Files of these extensions are taken from folders; `--include` replaces the rule.
 EXTENSIONS = frozenset(
@@ -42,7 +43,8 @@ EXTENSIONS = frozenset(
 
 @dataclass(frozen=True)
 class Filters:
-    """Which files count: `include` replaces the rule of extensions in folders, `exclude` leaves images out."""
+    """Which files count: `include` replaces the rule of extensions in folders, `exclude` leaves images out. `columns`:
+    where a list in a table has its images and labels."""
 
     include: Annotated[
         tuple[str, ...],
@@ -57,6 +59,7 @@ class Filters:
         tuple[str, ...],
         Flag("Leave these images out. Repeatable.", panel=INPUT, repeatable=True, example="*_mask.png"),
     ] = ()
+    columns: Columns = Columns()
 
     def takes(self, inside: str) -> bool:
         """Whether a file of a folder is an image by its path with `/` within the folder."""

@@ -7,6 +7,7 @@ the pixels are theirs bit by bit; what those do not tell is the frame, which put
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -91,25 +92,31 @@ class Preprocessing:
     def channels(self) -> int:
         return len(self.mean)
 
-    def apply(self, picture: Image.Image, extent: Extent | None = None) -> tuple[np.ndarray, Frame]:
+    def apply(
+        self, picture: Image.Image, extent: Extent | None = None, bands: Sequence[Image.Image] = ()
+    ) -> tuple[np.ndarray, Frame]:
         """An upright RGB picture as uint8 H×W×C of `input_size`, and the frame of it in the picture.
 
         `extent`: what `picture` shows, where it was decoded at a smaller scale; the frame is in pixels of `extent`.
+        `bands`: the channels as grey pictures, where they are not those of the picture.
         """
         if self.channels == 1:
             picture = picture.convert("L")
         width, height, box = extent or Extent.whole(*picture.size)
         place = self.placed(width, height)
+        parts = [np.asarray(self._kept(one, place, box)) for one in bands or (picture,)]
+        return self._padded(parts[0] if len(parts) == 1 else np.stack(parts, axis=-1), place), place.frame
+
+    def _kept(self, picture: Image.Image, place: Placement, box: Frame) -> Image.Image:
+        """Resizes a picture and keeps the crop."""
         how, kept = INTERPOLATIONS[self.interpolation], place.kept
         if not place.long:
             whole = picture if picture.size == place.size else picture.resize(place.size, how, box)
-            part = whole.crop(kept)
-        else:
-            x, y = (box.right - box.left) / place.size[0], (box.bottom - box.top) / place.size[1]
-            right, bottom = min(box.left + kept[2] * x, box.right), min(box.top + kept[3] * y, box.bottom)
-            source = (box.left + kept[0] * x, box.top + kept[1] * y, right, bottom)
-            part = picture.resize((kept[2] - kept[0], kept[3] - kept[1]), how, source)
-        return self._padded(part, place), place.frame
+            return whole.crop(kept)
+        x, y = (box.right - box.left) / place.size[0], (box.bottom - box.top) / place.size[1]
+        right, bottom = min(box.left + kept[2] * x, box.right), min(box.top + kept[3] * y, box.bottom)
+        source = (box.left + kept[0] * x, box.top + kept[1] * y, right, bottom)
+        return picture.resize((kept[2] - kept[0], kept[3] - kept[1]), how, source)
 
     def placed(self, width: int, height: int) -> Placement:
         """Where a picture of this size lies in the input."""
@@ -139,14 +146,15 @@ class Preprocessing:
         ratio = by(height / to_height, width / to_width)
         return max(1, round(width / ratio)), max(1, round(height / ratio))
 
-    def _padded(self, picture: Image.Image, place: Placement) -> np.ndarray:
+    def _padded(self, kept: np.ndarray, place: Placement) -> np.ndarray:
         """What the crop keeps, in a field of `input_size`."""
-        pixels = np.asarray(picture).reshape(picture.height, picture.width, self.channels)
-        if pixels.shape[:2] == self.input_size:
+        height, width = kept.shape[:2]
+        pixels = kept.reshape(height, width, self.channels)
+        if (height, width) == self.input_size:
             return pixels
         out = np.empty((*self.input_size, self.channels), np.uint8)
         out[:] = self.background
-        out[place.top : place.top + picture.height, place.left : place.left + picture.width] = pixels
+        out[place.top : place.top + height, place.left : place.left + width] = pixels
         return out
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import PurePath
 
 from ..errors import CamxError
 from ..regular_files import open_text
-from .label_table import NO_TRUTH, Truth, truth_of
+from .label_table import NO_TRUTH, Columns, Truth, truth_of
 from .listing import Inputs, Source
 from .tables import read_table
 
@@ -18,38 +20,48 @@ FOLDER = "folder"
 _NAMED = 3
 
 
-def labelled(inputs: Inputs, labels: str) -> Inputs:
+def labelled(inputs: Inputs, labels: str, columns: Columns = Columns()) -> Inputs:
     """The inputs with the labels of their sources, as written by the user (an index or a class name).
 
-    labels: `folder`, or a CSV with the columns `image` and `label`, where several labels are separated by `|`; other
-    columns are attributes. `image` is the key of the source, a path relative to the table, or an absolute path. Images
-    that the table lacks keep their label. The notes of the inputs say what is doubtful.
+    labels: `folder`, or a CSV with an image and a label in each row, where several labels are separated by `|`; other
+    columns are attributes. The image is the key of the source, a path relative to the table, or an absolute path; of a
+    frame also that of its file. Images that the table lacks keep their label. The notes of the inputs say what is
+    doubtful.
     """
     if labels == FOLDER:
         return replace(inputs, sources=tuple(replace(one, label=one.folder_label) for one in inputs.sources))
-    table = _Table(labels)
+    table = _Table(labels, columns)
     sources = tuple(table.on(source) for source in inputs.sources)
     if not table.used:
         raise CamxError(
             f"None of the {len(sources)} images is named in {labels!r}. "
-            f"Its column `image` must hold paths such as {sources[0].key!r}."
+            f"Its column {columns.image!r} must hold paths such as {sources[0].key!r}."
         )
-    return replace(inputs, sources=sources, notes=(*inputs.notes, *table.notes()))
+    return replace(inputs, sources=sources, notes=(*inputs.notes, *table.notes(len(sources))))
+
+
+def _composed(path: str) -> str:
+    """One form for letters with marks, which macOS stores in two parts, and for the two slashes."""
+    return unicodedata.normalize("NFC", path).replace("\\", "/")
 
 
 class _Table:
-    """A table of labels. used: its names of images that belong to a source."""
+    """A table of labels. used: its names of images that belong to a source. without_row: keys of sources that it does
+    not name."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, columns: Columns) -> None:
         self._path, self._folder = path, os.path.dirname(path)
-        rows = _read(path)
+        rows = _read(path, columns)
         self._truths: dict[str, Truth] = {}
         self._several: dict[str, None] = {}
         self._contradicted: dict[str, None] = {}
         for row in rows:
-            self._add(PurePath(row["image"]).as_posix(), truth_of(row))
+            self._add(PurePath(row[columns.image_key]).as_posix(), truth_of(row, columns))
         self._by_path = {os.path.abspath(os.path.join(self._folder, image)): image for image in self._truths}
+        self._composed = _unique({image: _composed(image) for image in self._truths})
+        self._composed_paths = _unique({image: _composed(path) for path, image in self._by_path.items()})
         self.used: set[str] = set()
+        self.without_row: list[str] = []
 
     def _add(self, image: str, truth: Truth) -> None:
         before = self._truths.get(image)
@@ -64,8 +76,9 @@ class _Table:
 
     def on(self, source: Source) -> Source:
         """The source with its row; as it was where the table has none, or no label for it."""
-        image = source.key if source.key in self._truths else self._by_path.get(os.path.abspath(source.path))
+        image = self._image_of(source)
         if image is None:
+            self.without_row.append(source.key)
             return source
         self.used.add(image)
         truth = self._truths.get(image, NO_TRUTH)
@@ -73,11 +86,27 @@ class _Table:
         attributes = {**dict(source.attributes), **dict(truth.attributes)}
         return replace(source, label=label, more_labels=tuple(more), attributes=tuple(attributes.items()))
 
-    def notes(self) -> Iterator[str]:
-        """What the rows say that no image has, or that another row denies."""
+    def _image_of(self, source: Source) -> str | None:
+        """The name that the table has for a source: as it is written, or else in another form of its letters."""
+        path = os.path.abspath(source.path)
+        for key in (source.key, source.key.rpartition("#")[0] if source.frame else ""):
+            if key in self._truths:
+                return key
+        if path in self._by_path:
+            return self._by_path[path]
+        for key in (source.key, source.key.rpartition("#")[0] if source.frame else source.key):
+            if (image := self._composed.get(_composed(key))) is not None:
+                return image
+        return self._composed_paths.get(_composed(path))
+
+    def notes(self, images: int) -> Iterator[str]:
+        """What the rows say that no image has, or that another row denies, and the images without a row."""
         left = [image for image in self._truths if image not in self.used]
         if left:
             yield f"{len(left)} images of {self._path!r} are not among the images of this run ({_named(left)})."
+        if self.without_row:
+            count, some = len(self.without_row), _named(self.without_row)
+            yield f"{count} of {images} images have no row in {self._path!r} ({some})."
         if several := [image for image in self._several if image in self.used]:
             yield (
                 f"{len(several)} images have rows with different labels in {self._path!r} ({self._labels(several)}): "
@@ -97,14 +126,21 @@ def _named(names: list[str]) -> str:
     return ", ".join(names[:_NAMED]) + (" …" if len(names) > _NAMED else "")
 
 
-def _read(path: str) -> list[dict[str, str]]:
+def _unique(forms: Mapping[str, str]) -> dict[str, str]:
+    """Names by their forms; without those that share one."""
+    counts = Counter(forms.values())
+    return {form: name for name, form in forms.items() if counts[form] == 1}
+
+
+def _read(path: str, columns: Columns) -> list[dict[str, str]]:
     try:
         with open_text(path) as file:
-            rows = list(read_table(file, path, required="image"))
+            rows = list(read_table(file, path, required=columns.image_key, advice=columns.advice))
     except OSError as error:
         raise CamxError(
             f"`labels` {path!r} cannot be read: {error.strerror}. Give `folder` or a CSV with image,label."
         ) from error
-    if not rows or "label" not in rows[0]:
-        raise CamxError(f"{path!r} has no column 'label'. Its first line must name the columns image,label.")
+    if not rows or columns.label_key not in rows[0]:
+        header = ", ".join(rows[0]) if rows else "no rows"
+        raise CamxError(f"{path!r} has no column {columns.label!r} (its columns: {header}).", columns.advice)
     return rows

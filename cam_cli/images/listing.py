@@ -31,6 +31,7 @@ class Source:
     file system: its size in a listing, and a number there that changes with its content.
     `apart`: another key of the run is the same name to some file systems, so that the files of its results get names
     of their own.
+    `frame` is the number of one picture of a file with several, from 1; 0 is the first one, as the only one.
     """
 
     key: str
@@ -42,6 +43,7 @@ class Source:
     more_labels: tuple[str, ...] = ()
     attributes: tuple[tuple[str, str], ...] = ()
     apart: bool = False
+    frame: int = 0
 
     @property
     def labels(self) -> tuple[str, ...]:

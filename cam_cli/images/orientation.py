@@ -47,6 +47,11 @@ _TURNS = {
 }
 
 
+def number_of(turn: Orientation) -> int:
+    """The number that stands in EXIF data for a turn; 1 for none."""
+    return next((number for number, one in _TURNS.items() if one == turn), 1)
+
+
 def orientation_of(image: Image.Image) -> Orientation:
     """How `ImageOps.exif_transpose` turns a JPEG picture, told by its header; broken EXIF data turn nothing."""
     try:

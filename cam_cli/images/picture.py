@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -11,13 +12,14 @@ import numpy as np
 from PIL import Image
 
 from ..errors import UnreadableImage
-from .decode import NeedsMemory, allow_pixels, decode, opened, read
+from .decode import NeedsMemory, Reading, allow_pixels, decode_pixels, opened, read
 from .draft import decode_draft
 from .geometry import Extent, Frame, Preprocessing, fitted
 from .jpeg import is_plain
 from .listing import Source
-from .options import MAX_PIXELS, CanvasSize
-from .orientation import Orientation, orientation_of
+from .options import MAX_PIXELS, CanvasSize, PixelOptions
+from .orientation import Orientation, number_of, orientation_of
+from .pixels import PixelFacts, Pixels
 
 #: What a device resizes as Pillow does, and how large a picture may be there: its memory is not asked for, and where a
 #: side becomes much smaller, a kernel would need too much of it at once.
@@ -42,7 +44,8 @@ class Picture:
 
     `input` is uint8 h×w×C as the network wants it, before normalisation, or float32 after it; `canvas` is uint8
     H×W×3 RGB, the whole picture at the size of the overlay; `frame` is what `input` shows, in pixels of
-    `width`×`height`. Where the device has drawn, `input` is empty, and `canvas` a thumbnail, or empty too.
+    `width`×`height`. Where the device has drawn, `input` is empty, and `canvas` a thumbnail, or empty too. `digest` is
+    the SHA-256 of the bytes of the file in hexadecimal, or "".
     """
 
     source: Source
@@ -52,6 +55,8 @@ class Picture:
     frame: Frame
     canvas: np.ndarray
     state: FileState = NO_FILE
+    digest: str = ""
+    facts: PixelFacts = PixelFacts()
 
     @property
     def nbytes(self) -> int:
@@ -86,6 +91,8 @@ class Encoded:
     values: int
     state: FileState = NO_FILE
     copies: int = 1
+    digest: str = ""
+    facts: PixelFacts = PixelFacts()
 
     @property
     def nbytes(self) -> int:
@@ -104,6 +111,7 @@ class Unreadable:
     source: Source
     reason: str
     state: FileState = NO_FILE
+    digest: str = ""
     nbytes: ClassVar[int] = 0
 
 
@@ -127,6 +135,7 @@ def load(
     max_pixels: int = MAX_PIXELS,
     decoding: str = "exact",
     *,
+    pixels: PixelOptions = PixelOptions(),
     copies: int = 1,
     unasked: int | None = None,
 ) -> Decodable | Unreadable | TooLarge:
@@ -136,50 +145,56 @@ def load(
     where `decoding` is `device` and the file a plain JPEG.
     """
     source = image.source if isinstance(image, Fetched) else image
-    state = state_of(source)
+    state, digest = state_of(source), ""
     allow_pixels(max_pixels)
+    reading = Reading(pixels, preprocessing.channels, source.frame, max_pixels, unasked)
     try:
         data = image.data if isinstance(image, Fetched) else read(source.path, source.span)
-        if decoding == "device" and (encoded := _encoded(data, source, preprocessing, canvas, max_pixels)):
-            return replace(encoded, state=state, copies=copies)
+        digest = hashlib.sha256(data).hexdigest()
+        if decoding == "device" and (encoded := _encoded(data, source, preprocessing, canvas, reading)):
+            return replace(encoded, state=state, copies=copies, digest=digest)
         extent: Extent | None = None
-        if decoding == "draft":
-            least = partial(_least, preprocessing, canvas)
-            decoded, extent = decode_draft(data, least, max_pixels=max_pixels, unasked=unasked)
+        if decoding == "draft" and not reading.bands:
+            decoded, extent = decode_draft(data, partial(_least, preprocessing, canvas), reading)
         else:
-            decoded = decode(data, max_pixels=max_pixels, unasked=unasked)
+            decoded = decode_pixels(data, reading)
         picture = prepare(decoded, source, preprocessing, canvas, extent)
     except NeedsMemory as error:
         return TooLarge(error.bytes)
     except UnreadableImage as error:
-        return Unreadable(source, str(error), state)
+        return Unreadable(source, str(error), state, digest)
     # A picture that was decoded can still be too much for the resizing: its problem, not its neighbours'.
     except (MemoryError, ValueError, OSError) as error:
-        return Unreadable(source, f"cannot be prepared: {str(error) or 'not enough memory'}", state)
-    return replace(picture, state=state)
+        return Unreadable(source, f"cannot be prepared: {str(error) or 'not enough memory'}", state, digest)
+    return replace(picture, state=state, digest=digest)
 
 
 def _encoded(
-    data: bytes, source: Source, preprocessing: Preprocessing, canvas: CanvasSize, max_pixels: int
+    data: bytes, source: Source, preprocessing: Preprocessing, canvas: CanvasSize, reading: Reading
 ) -> Encoded | None:
     """A file as it is, if a device makes of it what is made here; None for one that must be decoded here."""
-    with opened(data, max_pixels=max_pixels) as image:
+    if reading.bands or source.frame > 1:
+        return None
+    with opened(data, max_pixels=reading.max_pixels) as image:
         if not is_plain(image, data) or image.width * image.height > _MOST_ON_DEVICE:
             return None
-        turn = orientation_of(image)
+        stored = orientation_of(image)
+        turn = stored if reading.options.exif == "apply" else Orientation()
         width, height = turn.size(*image.size)
     place, drawn = preprocessing.placed(width, height), canvas_size(width, height, preprocessing, canvas)
     reduced = max(whole / part for size in (place.size, drawn) for whole, part in zip((width, height), size))
     if preprocessing.interpolation not in _ON_DEVICE or place.long or reduced > _MOST_REDUCED:
         return None
     values = preprocessing.input_size[0] * preprocessing.input_size[1] * preprocessing.channels
-    return Encoded(source, width, height, np.frombuffer(bytearray(data), np.uint8), turn, drawn, values)
+    facts = PixelFacts(orientation=number_of(stored))
+    return Encoded(source, width, height, np.frombuffer(bytearray(data), np.uint8), turn, drawn, values, facts=facts)
 
 
 def placeholder_picture(image: Decodable) -> Picture:
     """What is told of an image that has no result: all but its pixels."""
     none = np.empty((0, 0, 3), np.uint8)
-    return Picture(image.source, image.width, image.height, none, Frame(0, 0, 0, 0), none, image.state)
+    place = Frame(0, 0, 0, 0)
+    return Picture(image.source, image.width, image.height, none, place, none, image.state, image.digest, image.facts)
 
 
 def state_of(source: Source) -> FileState:
@@ -197,19 +212,20 @@ def file_state(path: str) -> FileState:
 
 
 def prepare(
-    image: Image.Image,
+    pixels: Pixels | Image.Image,
     source: Source,
     preprocessing: Preprocessing,
     canvas: CanvasSize = 512,
     extent: Extent | None = None,
 ) -> Picture:
-    """A decoded upright RGB picture as a `Picture`; `extent`: what it shows, where that is not each of its pixels."""
-    pixels, frame = preprocessing.apply(image, extent)
+    """Decoded pixels, or an upright RGB picture, as a `Picture`; `extent`: what they show, where that is not each."""
+    image, bands, facts = pixels if isinstance(pixels, Pixels) else Pixels(pixels)
+    values, frame = preprocessing.apply(image, extent, bands)
     width, height, box = extent or Extent.whole(*image.size)
     size = canvas_size(width, height, preprocessing, canvas)
     # BOX and BICUBIC in one step would be slow for large photos; the gap of 2 keeps what an eye can see.
     drawn = image if size == image.size else image.resize(size, Image.Resampling.BICUBIC, box, reducing_gap=2.0)
-    return Picture(source, width, height, pixels, frame, np.asarray(drawn))
+    return Picture(source, width, height, values, frame, np.asarray(drawn), facts=facts)
 
 
 def _least(preprocessing: Preprocessing, canvas: CanvasSize, width: int, height: int) -> tuple[int, int]:

@@ -140,21 +140,22 @@ def _stdin(_: str, filters: Filters) -> Iterator[Entry]:
 
 
 def _list_file(argument: str, filters: Filters) -> Iterator[Entry]:
-    path = argument[1:]
+    path, columns = argument[1:], filters.columns
     folder = os.path.dirname(path) or os.curdir
     try:
         with open_text(path) as file:
             if path.lower().endswith((".csv", ".tsv")):
-                rows = list(read_table(file, path, required="image"))
+                rows = list(read_table(file, path, required=columns.image_key, advice=columns.advice))
             else:
-                rows = [{"image": line.rstrip("\r\n")} for line in iter(lambda: file.readline(_LONGEST_LINE), "")]
+                lines = iter(lambda: file.readline(_LONGEST_LINE), "")
+                rows = [{columns.image_key: line.rstrip("\r\n")} for line in lines]
     except OSError as error:
         raise CamxError(
             f"The list {path!r} cannot be read: {error.strerror}. Give @FILE with one path per line."
         ) from error
     for row in rows:
-        if row["image"]:
-            yield _listed_entry(_checked(row["image"], f"The list {path!r}"), folder, truth_of(row))
+        if name := row[columns.image_key]:
+            yield _listed_entry(_checked(name, f"The list {path!r}"), folder, truth_of(row, columns))
 
 
 def _checked(path: str, what: str) -> str:

@@ -17,29 +17,31 @@ _OTHERS = (
 )
 
 
-def read_table(lines: Iterable[str], name: str, *, required: str) -> Iterator[dict[str, str]]:
+def read_table(
+    lines: Iterable[str], name: str, *, required: str, advice: str = "Add a header line `image,label`."
+) -> Iterator[dict[str, str]]:
     """Rows of a table with a header; column names in lower case.
 
     The separator is a tab in a file `.tsv`; in others that of comma, semicolon and tab by which the header has the
-    `required` column. Raises `CamxError` for a file without that column, and for one that is no text in UTF-8.
+    `required` column. Raises `CamxError` with `advice` for a file without that column, and for one that is no text in
+    UTF-8.
     """
     rest = iter(lines)
     first = next(rest, "")
-    for start, what, advice in _OTHERS:
+    for start, what, instead in _OTHERS:
         if first.startswith(start):
-            raise CamxError(f"{name!r} is {what}, not a table.", f"{advice}.")
+            raise CamxError(f"{name!r} is {what}, not a table.", f"{instead}.")
     reader = csv.reader(chain([first], rest), delimiter=_separator(first, name, required))
     try:
         header = [column.strip().lower() for column in next(reader, [])]
         if required not in header:
             raise CamxError(
-                f"{name!r} has no column {required!r} (its first line: {', '.join(header) or 'empty'}). "
-                "Add a header line `image,label`."
+                f"{name!r} has no column {required!r} (its first line: {', '.join(header) or 'empty'}). {advice}"
             )
         for row in reader:
             if any(cell.strip() for cell in row):
                 cells = [*row, *[""] * (len(header) - len(row))]
-                yield {c: cell if c == "image" else cell.strip() for c, cell in zip(header, cells)}
+                yield {c: cell if c == required else cell.strip() for c, cell in zip(header, cells)}
     except csv.Error as error:
         raise CamxError(f"{name!r} is no valid CSV (line {reader.line_num}: {error}). Check its quotes.") from error
 

@@ -59,6 +59,14 @@ def labelled(mask: np.ndarray) -> tuple[np.ndarray, int]:
     return numbered, len(first)
 
 
+def largest(mask: np.ndarray) -> np.ndarray:
+    """The component of a mask h×w of bool with the most pixels, of several the first; an empty mask as it is."""
+    numbered, count = labelled(mask)
+    if count < 2:
+        return mask
+    return np.asarray(numbered == np.bincount(numbered[mask]).argmax())
+
+
 def _runs(heat: np.ndarray, thresholds: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Runs of pixels above a threshold: the index of the threshold, the row, and the columns start … stop (exclusive).
 

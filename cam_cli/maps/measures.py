@@ -8,10 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..images.geometry import Frame, fitted
+from .components import largest
 from .heatmap import placed
 
 #: Long side of the raster on which a map is measured; independent of the size of the overlay.
 _RASTER = 256
+#: Share of the peak from which on a map counts as strong.
+HALF = 0.5
 #: Width of the border strip, as a share of each side.
 BORDER = 0.1
 
@@ -32,7 +35,8 @@ class Measures:
     area: share of the image at or above half the peak. center_x, center_y: centre of mass in [0, 1] of the
     width and height. border: share of the mass in the outer 10 % on each side. entropy: of the mass over the
     image, divided by that of an even spread: 0 for one point, 1 for no preference at all. box: left, top, right
-    and bottom, in [0, 1] of the width and height, of what is at or above half the peak.
+    and bottom, in [0, 1] of the width and height, of what is at or above half the peak. component: of the largest
+    connected part of that.
     """
 
     area: float
@@ -41,6 +45,7 @@ class Measures:
     border: float
     entropy: float
     box: tuple[float, float, float, float]
+    component: tuple[float, float, float, float]
 
 
 def measured(mass: np.ndarray) -> Measures:
@@ -48,11 +53,11 @@ def measured(mass: np.ndarray) -> Measures:
     rows, columns = mass.shape
     total = float(mass.sum(dtype=np.float64))
     if total <= 0:
-        return Measures(0.0, 0.5, 0.5, 0.0, 0.0, (0.0, 0.0, 0.0, 0.0))
+        return Measures(0.0, 0.5, 0.5, 0.0, 0.0, *[(0.0, 0.0, 0.0, 0.0)] * 2)
     edge_y, edge_x = round(rows * BORDER), round(columns * BORDER)
     inner = float(mass[edge_y : rows - edge_y, edge_x : columns - edge_x].sum(dtype=np.float64))
     share = mass[mass > 0].astype(np.float64) / total
-    strong = mass >= 0.5 * mass.max()
+    strong = mass >= HALF * mass.max()
     return Measures(
         area=float(strong.mean()),
         center_x=float(mass.sum(0, dtype=np.float64) @ (np.arange(columns) + 0.5)) / columns / total,
@@ -60,6 +65,7 @@ def measured(mass: np.ndarray) -> Measures:
         border=max(0.0, 1.0 - inner / total),
         entropy=float(-(share * np.log(share)).sum() / math.log(max(2, mass.size))),
         box=_box(strong),
+        component=_box(largest(strong)),
     )
 
 

@@ -14,7 +14,8 @@ from ..errors import CamxError
 from ..images.remote import is_remote
 from .checkpoint_metadata import architecture_of, class_names_of, named_architecture, of_writer
 from .checkpoints import Checkpoint, read_checkpoint
-from .classes import ClassNames, checked, chosen_names
+from .class_files import chosen_names
+from .classes import ClassNames, checked
 from .fitting import HEAD_ACTIVATION, Fitted, fitted
 from .gap import GapDescription, GapNetwork
 from .input_settings import input_settings
@@ -171,7 +172,8 @@ def _gap_network(
     fixed = description.head.layer.layout.kind not in ("NCHW", "NHWC") or architecture.resized_args(backbone, 0)
     if own.input_size != trained.input_size and fixed:
         raise CamxError(
-            f"{checkpoint.path!r} takes pictures of {trained.input_size[0]} pixels only. Leave `image_size` out."
+            f"{checkpoint.path!r} takes pictures of {'×'.join(map(str, trained.input_size))} pixels only.",
+            "Leave `image_size` out.",
         )
     names = chosen_names(spec.class_names, module.num_classes, lambda: ClassNames(description.classes))
     name, weights = (f"{architecture} + GAP", checkpoint.path) if spec.name != DEMO else (DEMO, "ships with camx")
@@ -187,7 +189,7 @@ def _build(
     pretrained = spec.pretrained and checkpoint is None
     args: Mapping[str, Any] = {**said.args, **spec.args}
     size = spec.preprocessing.image_size or said.values.get("image_size")
-    if isinstance(size, int):
+    if isinstance(size, (int, tuple)):
         known = {key: value for key, value in args.items() if key != HEAD_ACTIVATION}
         module = architecture.build(pretrained=pretrained, num_classes=None, args=known)
         resized = architecture.resized_args(module, size)

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ..errors import CamxError, nearest
-from ..regular_files import read_regular
 from .timm_import import import_timm
 
-#: A file of class names; that of ImageNet-22k has one megabyte.
-_NAMES_BYTES = 16 << 20
-
-#: In place of a file of names: those of the class folders, in their order as text (as ImageFolder numbers them), or
-#: no names at all, so that numbers are indices.
-FOLDER, INDEX = "folder", "index"
 #: An index as a person or a spreadsheet writes it; pandas makes 7.0 of a column of integers with a gap.
 _NUMBER = re.compile(r"\s*(-?[0-9]+)(?:\.0+)?\s*")
 
@@ -93,57 +85,6 @@ class ClassNames:
                 whole = [index for index in found if form(self.names[index].strip()) == form(wanted)]
                 return whole if len(whole) == 1 else found
         return []
-
-
-def chosen_names(class_names: str | None, count: int, own: Callable[[], ClassNames]) -> ClassNames:
-    """The names that `class_names` asks for (a file, or `INDEX` for none), or the network's `own` without it.
-
-    Raises `CamxError` for a file that cannot be read or has another number of names, and for `FOLDER`, which only a run
-    over class folders knows.
-    """
-    if not class_names:
-        return own()
-    if class_names == INDEX:
-        return ClassNames()
-    if class_names == FOLDER:
-        raise CamxError(
-            "`class_names=folder` takes the names from class folders, which only `camx explain` has.",
-            "Give a file of names.",
-            field="class_names",
-        )
-    return checked(read_class_names(class_names), count, f"`class_names` {class_names!r}")
-
-
-def read_class_names(path: str) -> ClassNames:
-    """Class names from a text file (one per line), a JSON list, or a JSON object of index to name."""
-    try:
-        text = read_regular(path, _NAMES_BYTES).decode("utf-8-sig")
-        if path.lower().endswith(".json"):
-            return ClassNames(tuple(_from_json(json.loads(text))))
-    except OSError as error:
-        raise CamxError(f"`class_names` {path!r} cannot be read: {error.strerror}. Check the path.") from error
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise CamxError(
-            f"`class_names` {path!r} is not a list of names or an object of index to name: {str(error)[:200]}."
-        ) from error
-    return ClassNames(tuple(line.strip() for line in text.splitlines() if line.strip()))
-
-
-def _from_json(content: object) -> Iterable[str]:
-    if isinstance(content, dict):
-        if all(str(key).isdecimal() for key in content):
-            by_index = {int(key): value for key, value in content.items()}
-        else:
-            by_index = {int(index): name for name, index in content.items()}
-        return [_name(by_index[i]) for i in range(len(by_index))]
-    if isinstance(content, list):
-        return [_name(value) for value in content]
-    raise TypeError(f"it holds a {type(content).__name__}")
-
-
-def _name(value: object) -> str:
-    """A name, also out of Keras' pair of WordNet id and name."""
-    return str(value[1]) if isinstance(value, list) and len(value) == 2 else str(value)
 
 
 def checked(names: ClassNames, count: int, origin: str) -> ClassNames:

@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import CamxError
 from ..images.geometry import Preprocessing
 from .options import PreprocessingOptions
-from .preprocessing import overridden
+from .preprocessing import check_known, overridden
 from .sayings import Said
 
 #: Values of the input, in the order in which the line of a run shows them.
@@ -51,21 +51,18 @@ def input_settings(
     if "image_size" in wanted or "crop_pct" in wanted:
         taken.pop("resize", None)
     resize = taken.pop("resize", None)
-    size = taken.get("image_size")
     try:
-        told = PreprocessingOptions(**{**taken, "image_size": size if isinstance(size, int) else None})
+        told = PreprocessingOptions(**taken)
         preprocessing = overridden(own, told)
     except CamxError as error:
         raise CamxError(
             f"The checkpoint {path!r} says what cannot be: {error}", "Give the right value as an option."
         ) from error
-    if isinstance(size, tuple):
-        crop = own.input_size[0] / own.resize[0]
-        preprocessing = replace(preprocessing, input_size=size, resize=(round(size[0] / crop), round(size[1] / crop)))
     if resize is not None and "crop_pct" not in taken:
         sides = resize if isinstance(resize, tuple) else (resize, resize)
         preprocessing = replace(preprocessing, resize=sides)
     preprocessing = overridden(preprocessing, options)
+    check_known(preprocessing)
     origins = dict.fromkeys(VALUES, model)
     origins |= {name: said.origins[name] for name in taken}
     if resize is not None:

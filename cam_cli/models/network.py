@@ -78,11 +78,11 @@ class Network:
         cannot be.
         """
         size = (image_size, image_size) if isinstance(image_size, int) else image_size
-        PreprocessingOptions(mean=tuple(mean), std=tuple(std))  # checks the values
-        if len(mean) != len(std) or len(mean) not in (1, 3):
+        if len(mean) != len(std) or not mean:
             raise CamxError(
                 f"mean has {len(mean)} values and std {len(std)}: give one per channel, 3 (colour) or 1 (grey)."
             )
+        PreprocessingOptions(mean=tuple(mean), std=tuple(std))  # checks the values
         preprocessing = Preprocessing(size, size, "center", "bicubic", tuple(mean), tuple(std))
         return cls(module, type(module).__name__, preprocessing, ClassNames(tuple(class_names)), scores=scores)
 

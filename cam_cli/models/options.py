@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from ..errors import CamxError
 from ..images.options import CROP_MODES, RESAMPLINGS
 from ..options import EXPLANATION, MODEL, Flag, check
-from ..parsers import key_value, per_channel
+from ..parsers import key_value, per_channel, sides
 
 #: Of a command; several of its parts may read it.
 SEED = Flag("Seed of all that is random.", panel=EXPLANATION, order=1, min=0, max=2**63 - 1, results=True)
@@ -24,8 +24,15 @@ class PreprocessingOptions:
     """
 
     image_size: Annotated[
-        int | None,
-        Flag("Input size in pixels, over the model's own.", panel=MODEL, min=16, results=True, example="224"),
+        int | tuple[int, int] | None,
+        Flag(
+            "Input size in pixels, over the model's own: N, or HxW (height, width).",
+            panel=MODEL,
+            min=16,
+            parse=sides,
+            results=True,
+            example="224",
+        ),
     ] = None
     mean: Annotated[
         tuple[float, ...] | None,

@@ -13,7 +13,8 @@ from ..errors import CamxError
 from ..images.geometry import Preprocessing
 from .checkpoint_metadata import class_names_of
 from .checkpoints import Checkpoint
-from .classes import ClassNames, checked, read_class_names
+from .class_files import chosen_names
+from .classes import ClassNames, checked
 from .gap import GapDescription, GapNetwork
 from .input_settings import input_settings
 from .libraries import TimmModel
@@ -22,6 +23,9 @@ from .network import Network, digest
 from .options import ModelSpec, PreprocessingOptions
 from .own_code import OwnCode
 from .sayings import Said, said_of
+
+#: A first convolution that reads more than these does not read a picture.
+_MOST_CHANNELS = 16
 
 
 def own_network(code: OwnCode, spec: ModelSpec, checkpoint: Checkpoint | None, given: Mapping[str, str]) -> Network:
@@ -52,7 +56,7 @@ def own_network(code: OwnCode, spec: ModelSpec, checkpoint: Checkpoint | None, g
     )
     count = _scores(module, settings.preprocessing, code)
     if spec.class_names:
-        names = checked(read_class_names(spec.class_names), count, f"`class_names` {spec.class_names!r}")
+        names = chosen_names(spec.class_names, count, ClassNames)
     else:
         stored = description.classes if description else class_names_of(checkpoint) if checkpoint else ()
         names = made.classes if isinstance(made, Network) and not stored else ClassNames(stored)
@@ -101,10 +105,18 @@ def _own_preprocessing(module: nn.Module, spec: ModelSpec, said: Said, code: Own
             "Give them, or return a cam_cli.Network, which has them.",
         )
     size: Any = options.image_size or said.values["image_size"]
-    first = next((p for p in module.parameters() if p.dim() == 4), None)
-    channels = 1 if first is not None and first.shape[1] == 1 else 3
+    channels = _channels(module, options.mean or said.values.get("mean", ()))
     sides = size if isinstance(size, tuple) else (size, size)
     return Preprocessing(sides, sides, "center", "bicubic", (0.0,) * channels, (1.0,) * channels), "the middle, whole"
+
+
+def _channels(module: nn.Module, mean: tuple[float, ...]) -> int:
+    """Number of channels that a network takes: those of its first convolution where `mean` does not contradict, or as
+    many as `mean` has."""
+    first = next((p.shape[1] for p in module.parameters() if p.dim() == 4), 3)
+    if first == 1 or first == len(mean) or (len(mean) <= 1 and 1 < first <= _MOST_CHANNELS):
+        return int(first)
+    return len(mean) if len(mean) > 1 else 3
 
 
 def _scores(module: nn.Module, preprocessing: Preprocessing, code: OwnCode) -> int:

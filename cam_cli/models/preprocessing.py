@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any, cast
 
@@ -12,12 +13,13 @@ from .options import PreprocessingOptions
 
 
 def per_channel(values: Any, channels: int) -> tuple[float, ...]:
+    """A library's mean or std for a network of so many channels; NaN where nothing says it."""
     given = tuple(float(v) for v in values)
     if len(given) == channels:
         return given
     if channels == 1:
         return (sum(given) / len(given),)
-    raise CamxError(f"The model wants {channels} channels; camx explains colour (3) and grey (1) pictures.")
+    return given * channels if len(given) == 1 else (math.nan,) * channels
 
 
 def resolved(
@@ -30,21 +32,49 @@ def resolved(
     mean: tuple[float, ...],
     std: tuple[float, ...],
 ) -> Preprocessing:
-    """A model's own configuration with the user's options over it."""
-    size = (options.image_size, options.image_size) if options.image_size else input_size
+    """A model's own configuration with the user's options over it. Raises `CamxError` for a mean or std of another
+    number of channels."""
+    size = pair(options.image_size) if options.image_size else input_size
     resampling = options.interpolation or (interpolation if interpolation in INTERPOLATIONS else "bicubic")
     return Preprocessing(
         input_size=size,
         resize=scaled_for_crop(size, options.crop_pct or crop_pct),
         crop_mode=cast(CropMode, options.crop_mode or crop_mode),
         interpolation=resampling,
-        mean=per_channel(
-            options.mean * len(mean) if options.mean and len(options.mean) == 1 else options.mean or mean, len(mean)
-        ),
-        std=per_channel(
-            options.std * len(std) if options.std and len(options.std) == 1 else options.std or std, len(std)
-        ),
+        mean=_chosen("mean", options.mean, mean),
+        std=_chosen("std", options.std, std),
     )
+
+
+def pair(size: int | tuple[int, int]) -> tuple[int, int]:
+    """Height and width of an input size."""
+    return (size, size) if isinstance(size, int) else size
+
+
+def _chosen(name: str, option: tuple[float, ...] | None, own: tuple[float, ...]) -> tuple[float, ...]:
+    if option is None:
+        return own
+    if len(option) in (1, 3) and len(own) in (1, 3):
+        return per_channel(option, len(own))
+    if len(option) not in (1, len(own)):
+        raise CamxError(
+            f"`{name}` has {len(option)} values, and the network takes {len(own)} channels.",
+            "Give one value for each, or one for all.",
+            field=name,
+        )
+    return option * (len(own) // len(option))
+
+
+def check_known(preprocessing: Preprocessing) -> None:
+    """Raises `CamxError` where nothing says mean and std of a network of another number of channels than its own."""
+    missing = [name for name in ("mean", "std") if any(map(math.isnan, getattr(preprocessing, name)))]
+    if missing:
+        raise CamxError(
+            f"The network takes {preprocessing.channels} channels, and nothing says their "
+            f"{' and '.join(f'`{name}`' for name in missing)}.",
+            "Give one value for each channel, or one for all.",
+            field=missing[0],
+        )
 
 
 def overridden(own: Preprocessing, options: PreprocessingOptions) -> Preprocessing:

@@ -8,16 +8,22 @@ from typing import Any
 
 from ..redaction import redacted_values
 
+#: Names of classes are written into rows again where they are others: no image is explained again for them.
+_RENDERING = ("class_names",)
 
-def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """The keys in which two fingerprints differ, nested ones joined by a dot, with both values: `layer (a → b)`."""
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any], *, exact: bool = False) -> list[str]:
+    """The keys in which two fingerprints differ, nested ones joined by a dot, with both values: `layer (a → b)`.
+
+    exact: names of classes count too.
+    """
     # Records hold no secrets.
     plain = _flat(redacted_values(json.loads(json.dumps(dict(now), default=str))))
     before = _flat(redacted_values(before))
     return [
         f"{key} ({_short(before.get(key))} → {_short(plain.get(key))})"
         for key in {**before, **plain}
-        if before.get(key) != plain.get(key)
+        if before.get(key) != plain.get(key) and (exact or key not in _RENDERING)
     ]
 
 

@@ -34,6 +34,8 @@ class Fingerprint(TypedDict, total=False):
     weights: str
     #: Preprocessing of the network, value by value.
     preprocessing: dict[str, Any]
+    #: How the pixels of files are read, where that is not the default.
+    pixels: dict[str, Any]
     #: First target layer.
     layer: str
     #: All target layers.

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple, cast
+from typing import Literal, NamedTuple, cast
 
 import numpy as np
-from PIL import Image
 
 from ..images.listing import Source
 from ..images.picture import Picture, Unreadable
+from ..images.pixels import PixelFacts
 from ..maps import sketch
 from ..maps.explanation import ClassMap, Explanation
 from ..maps.explanation import Prediction as ClassProbability
-from ..maps.measures import measured, on_raster
+from ..maps.measures import HALF, measured, on_raster
 from ..redaction import redacted
 from ..run_layout import THUMBNAILS, output_name
 from .drawing import SAVERS, drawing_of, encode_thumbnail
 from .options import Rendering
-from .rows import BLANK, FAILED, OK, ImageRow, MapRow, Prediction, Sketch
+from .rows import BLANK, FAILED, OK, ImageRow, MapRow, PixelsRow, Prediction, Sketch
+
+#: A picture is dark, white or flat if all of its luma but this share at each end lies within so many levels.
+_ODD, _NARROW = 0.01, 16
 
 
 class Rendered(NamedTuple):
@@ -97,6 +100,7 @@ class ExplanationRenderer:
             "border": numbers.border,
             "entropy": numbers.entropy,
             "box": [*numbers.box],
+            "component": {"threshold": HALF, "box": [*numbers.component]},
             "sketch": cast(Sketch, sketch.encode(signed, two_sided=class_map.two_sided)),
         }
         method = class_map.method if class_map.concept is None else f"{class_map.method}-{class_map.concept}"
@@ -133,16 +137,48 @@ def base_row(image: Picture | Unreadable) -> ImageRow:
     source, state = image.source, image.state
     row = with_truth({"image": source.key, "index": -1, "status": FAILED, "error": ""}, source)
     row |= {"bytes": state.size, "mtime_ns": state.mtime_ns}
+    if image.digest:
+        row["sha256"] = image.digest
     if isinstance(image, Picture):
         row |= {"width": image.width, "height": image.height}
+        if pixels := _pixels(image.facts):
+            row["pixels"] = pixels
         if image.canvas.size:
-            row["brightness"] = round(_mean_level(image.image.convert("L")) / 255, 5)
+            luma = np.array(image.image.convert("L").histogram())
+            row["brightness"] = round(float(luma @ np.arange(256) / luma.sum()) / 255, 5)
+            if look := _look(luma):
+                row["look"] = look
     return row
 
 
-def _mean_level(grey: Image.Image) -> float:
-    """The exact mean of an image in mode L, 0..255; a histogram is faster than a sum of bytes in NumPy."""
-    return float(np.dot(grey.histogram(), np.arange(256))) / (grey.width * grey.height)
+def _pixels(facts: PixelFacts) -> PixelsRow:
+    row = PixelsRow()
+    if facts.mode:
+        row["mode"] = facts.mode
+    if facts.levels:
+        row["levels"] = [*facts.levels]
+    if facts.nodata is not None:
+        row["nodata"] = facts.nodata
+    if facts.frames > 1:
+        row |= {"frames": facts.frames, "frame": facts.frame}
+    if facts.orientation > 1:
+        row["orientation"] = facts.orientation
+    if not facts.opaque:
+        row["opaque"] = False
+    if facts.bands:
+        row["bands"] = [*facts.bands]
+    return row
+
+
+def _look(luma: np.ndarray) -> Literal["dark", "white", "flat"] | None:
+    """Says what is odd about a picture with so many pixels of each luma, but for 1 % of them at each end."""
+    below = luma.cumsum() / luma.sum()
+    low, high = int(np.searchsorted(below, _ODD)), int(np.searchsorted(below, 1 - _ODD))
+    if high < _NARROW:
+        return "dark"
+    if low > 255 - _NARROW:
+        return "white"
+    return "flat" if high - low < _NARROW else None
 
 
 def with_truth(row: ImageRow, source: Source) -> ImageRow:

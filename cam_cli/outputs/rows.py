@@ -72,6 +72,27 @@ class Component(TypedDict):
     box: Box
 
 
+class PixelsRow(TypedDict, total=False):
+    """Decisions on the pixels of an image; where there was nothing to decide, a field is left out."""
+
+    #: Mode of the file as Pillow names it, or type and shape of an array. Absent for RGB and grey of 8 bits.
+    mode: str
+    #: Levels of 16 bits, 32 bits or float that became 0 and 255.
+    levels: Annotated[list[float], Length(2)]
+    #: Level that stands for no value; it became 0.
+    nodata: float
+    #: How many pictures the file holds. Absent for one.
+    frames: Annotated[int, Range(2, 1e6)]
+    #: Which of them is explained, from 1.
+    frame: Annotated[int, Range(1, 1e6)]
+    #: Orientation in the EXIF data, which is undone unless `--exif ignore`. Absent for upright pictures.
+    orientation: Annotated[int, Range(2, 8)]
+    #: `false` where pixels are transparent: the network sees what lies under them.
+    opaque: bool
+    #: Bands that the network was given, from 1, in their order.
+    bands: list[Annotated[int, Range(1, 1e6)]]
+
+
 def _has_all_cells(sketch: dict[str, Any]) -> bool:
     try:
         cells = base64.b64decode(sketch["values"], validate=True)
@@ -180,6 +201,11 @@ class ImageRow(_EveryImage, total=False):
     #: Mean luma (ITU-R 601) of the picture at the size of the overlay: 0 black, 1 white. Absent where the device
     #: draws the overlays (`--decode device`) of a run without a report.
     brightness: Share
+    #: Whether the picture is nearly black (`dark`), nearly white (`white`), or uses less than 1/16 of the levels
+    #: (`flat`); absent for any other.
+    look: Literal["dark", "white", "flat"]
+    #: How its pixels were read; absent for an ordinary picture.
+    pixels: PixelsRow
     #: Best classes, best first; as many as `--top-k`.
     top: list[Prediction]
     #: Whether the best class is the true one; absent without a label that the network knows.

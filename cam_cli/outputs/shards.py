@@ -75,10 +75,10 @@ class Part(OutputFolder):
             )
         with self.parent_lock(self.path) as whole:
             # The first one to begin says for all what OUT holds.
-            whole.check(fingerprint)
+            whole.check(fingerprint, exact=True)
             before, own = whole.run_record(), self.run_record()
             if before is None or own is not None:
-                OutputFolder(os.path.join(self.path, part_name(self.shard))).check(fingerprint)
+                OutputFolder(os.path.join(self.path, part_name(self.shard))).check(fingerprint, exact=True)
             running = running_record(fingerprint, revision_of(before))
             whole.record({**running, **_shards_of_finished(whole)})
             below = whole.file(JOURNAL)
@@ -184,7 +184,7 @@ def merge_rows(path: str, parts: Sequence[Shard]) -> list[Shard]:
         for part in (OutputFolder(os.path.join(path, part_name(shard))) for shard in parts):
             # A part that has lost its record began under that of OUT.
             if part.run_record() is not None:
-                part.check(record["fingerprint"])
+                part.check(record["fingerprint"], exact=True)
     running = []
     for shard in parts:
         folder = os.path.join(path, part_name(shard))

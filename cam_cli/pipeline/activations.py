@@ -20,6 +20,7 @@ from ..outputs.renderer import with_truth
 from ..outputs.rows import ImageRow
 from ..run_layout import ACTIVATIONS_TABLE
 from .fingerprint import common_fingerprint
+from .frames import with_frames
 from .job import ActivationsJob, decoding_as
 from .progress import Observer, Plan, Silent, Summary
 from .session import plan_task, run_task
@@ -64,7 +65,7 @@ class ActivationsTask:
         return ActivationsTask(dataclasses.replace(self.job, read=options))
 
     def find(self) -> Inputs:
-        return find(self.job.sources, self.job.filters, limit=self.job.limit)
+        return with_frames(find(self.job.sources, self.job.filters, limit=self.job.limit), self.job)
 
     def build_engine(self, images: int, on_step: StepCallback | None = None) -> FeatureReader:
         """Every image takes one forward: there are no steps."""
@@ -87,6 +88,7 @@ class ActivationsTask:
                 preprocessing=engine.network.preprocessing,
                 canvas="model",
                 max_pixels=self.job.max_pixels,
+                pixels=self.job.pixels,
                 decoding=self.job.decode,
             ),
             render=rendered,

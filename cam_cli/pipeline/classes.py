@@ -11,7 +11,8 @@ from ..images.class_folders import class_folders
 from ..images.labels import FOLDER as FOLDER_LABELS
 from ..images.listing import Inputs, Source
 from ..models.catalog import Network, load_model
-from ..models.classes import FOLDER, INDEX, ClassNames, checked
+from ..models.class_files import FOLDER, INDEX
+from ..models.classes import ClassNames, checked
 
 if TYPE_CHECKING:
     from ..cams.engine.explainer import Explainer
@@ -67,7 +68,8 @@ def unknown_labels(explainer: Explainer, inputs: Inputs, *, by_folder: bool) -> 
     unknown = sorted(label for label, source in labels.items() if not explainer.classes_of(source))
     if not unknown:
         return
-    count, rest = len(unknown), "`correct` stays empty for them."
+    count, images = len(unknown), sum(not explainer.classes_of(source) for source in inputs.sources if source.labels)
+    rest = f"`correct` stays empty for {images} image{'s' * (images > 1)}." if images else "Other labels of them count."
     if by_folder and len(labels) == count == 1 and not any("/" in source.key for source in inputs.sources):
         yield (
             f"There are no class folders in {inputs.base!r}: `labels=folder` takes the name of the folder that an "

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import inf
 from typing import Any
 
 from ..cams.engine.device_overlays import OverlayRenderer
@@ -21,16 +20,19 @@ from ..images.listing import Inputs, Source, find
 from ..images.picture import Decodable, load
 from ..maps.colormaps import palette
 from ..maps.explanation import Explanation
-from ..outputs.renderer import ExplanationRenderer, with_truth
+from ..outputs.renderer import ExplanationRenderer
 from ..outputs.rows import ImageRow
 from ..outputs.tables import table
 from ..report import thumbnail_side
 from ..run_layout import TABLE
 from .classes import check_numbered_folders, network_with_classes, unknown_labels
 from .fingerprint import fingerprint
+from .frames import with_frames
 from .job import ExplainJob, decoding_as
 from .lanes import as_in_a_lane
 from .progress import Observer, Plan, Silent, Summary
+from .relabel import best_known, relabelled, renamed
+from .resume import has_labels_of, with_attributes
 from .session import plan_task, run_task
 from .stop import Stop
 from .task import Table, Work
@@ -79,8 +81,8 @@ class ExplainTask:
             raise CamxError(
                 "`targets=label` needs labels. Give `labels=folder`, `labels=FILE.csv`, or an @list.csv with them."
             )
-        inputs = find(job.sources, job.filters, limit=job.limit)
-        return labelled(inputs, job.labels) if job.labels else inputs
+        inputs = with_frames(find(job.sources, job.filters, limit=job.limit), job)
+        return labelled(inputs, job.labels, job.filters.columns) if job.labels else inputs
 
     def build_engine(self, images: int, on_step: StepCallback | None = None) -> Explainer:
         network, options = network_with_classes(self.job), self.job.explain
@@ -106,6 +108,7 @@ class ExplainTask:
                 preprocessing=engine.network.preprocessing,
                 canvas=job.rendering.size,
                 max_pixels=job.max_pixels,
+                pixels=job.pixels,
                 decoding=job.decode,
                 # A thumbnail is no larger than an overlay.
                 copies=overlays + bool(thumbnail) if overlays else 1,
@@ -114,11 +117,16 @@ class ExplainTask:
         )
 
     def relabel(self, engine: Explainer, row: ImageRow, source: Source) -> ImageRow | None:
-        """None where the label chose the map."""
-        options = self.job.explain
+        """None where a label or the name of a class chose the map, and now means another class."""
+        options, now = self.job.explain, renamed(row, engine.classes)
+        if now is not row and not {*engine.target_classes} <= {one.get("target_index") for one in row.get("maps", ())}:
+            return None
+        meanings = engine.classes_of(source)
+        if has_labels_of(row, source) and best_known(row, meanings) == row.get("label_index"):
+            return with_attributes(now, source)
         if options.multi_label or any(target.kind == "label" for target in options.targets):
             return None
-        return _relabelled(row, source, engine.classes_of(source))
+        return relabelled(now, source, meanings)
 
     def warnings(self, engine: Explainer, inputs: Inputs) -> Iterable[str]:
         return (*inputs.notes, *unknown_labels(engine, inputs, by_folder=self.job.labels == FOLDER))
@@ -140,22 +148,3 @@ class ExplainTask:
     def _thumbnail_side(self, images: int) -> int:
         """Long side in pixels of the thumbnails for the report; 0 without a report."""
         return thumbnail_side(images) if self.job.report else 0
-
-
-def _relabelled(row: ImageRow, source: Source, classes: Mapping[int, str]) -> ImageRow:
-    """A finished row with other labels; of a class that is not in its `top` probability and rank are not known."""
-    now = with_truth(row, source)
-    now.pop("correct", None)
-    now.pop("label_index", None)
-    now.pop("label_prob", None)
-    now.pop("label_rank", None)
-    if not classes:
-        return now
-    known = {one["index"]: (rank, one["prob"]) for rank, one in enumerate(row["top"], 1)}
-    if row.get("label_rank") and "label_prob" in row:
-        known[row["label_index"]] = (row["label_rank"], row["label_prob"])
-    index = min(classes, key=lambda index: known[index][0] if index in known else inf)
-    now |= {"label": classes[index], "correct": row["top"][0]["index"] == index, "label_index": index}
-    if index in known:
-        now["label_rank"], now["label_prob"] = known[index]
-    return now

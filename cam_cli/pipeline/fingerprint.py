@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 def common_fingerprint(job: RunOptions, engine: Engine, base: str) -> dict[str, Any]:
     """Fingerprint that all commands share: folder of the images, network, preprocessing and layer.
 
-    Exact decoding is not named: folders of runs that knew no other way go on.
+    Exact decoding and pixels by default are not named: folders of runs that knew no other way go on.
     """
-    network = engine.network
+    network, pixels = engine.network, job.pixels.fingerprint()
     return {
         "inputs": base,
         "model": network.name,
@@ -30,6 +30,7 @@ def common_fingerprint(job: RunOptions, engine: Engine, base: str) -> dict[str, 
         "layer": engine.layer.name,
         **({} if job.decode == "exact" else {"decode": job.decode}),
         **({} if network.scores is None else {"scores": getattr(network.scores, "__qualname__", str(network.scores))}),
+        **({"pixels": pixels} if pixels else {}),
     }
 
 

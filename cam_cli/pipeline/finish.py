@@ -11,6 +11,7 @@ from ..images.listing import Inputs
 from ..outputs.folder import OutputFolder
 from ..outputs.record import RunRecord
 from ..report import build_report
+from .looks import Looks
 from .progress import Observer, Summary
 from .record import record
 from .stop import Dropped, Stop
@@ -72,14 +73,18 @@ def finish_folder(
 ) -> None:
     """Writes the table of the images `keys()`, then `run.json` with `content()`, then the report.
 
-    Without a report the page of an earlier run is removed: it would say what is no longer so.
+    Without a report the page of an earlier run is removed: it would say what is no longer so. Warns of pictures that
+    look wrong as a whole.
     """
-    folder.derive(table.name, keys(), table.render)
+    looks = Looks()
+    folder.derive(table.name, keys(), lambda rows: table.render(looks.noted(rows)))
     folder.record(content())
     if report:
         write_report(folder, keys, observer)
     else:
         folder.remove_report()
+    for sentence in looks.sentences():
+        observer.warned(sentence)
 
 
 def write_report(folder: OutputFolder, keys: Callable[[], Iterable[str]], observer: Observer) -> None:

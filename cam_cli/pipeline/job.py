@@ -11,7 +11,7 @@ from ..cams.engine.options import ExplainOptions
 from ..errors import CamxError
 from ..features.options import ReadOptions
 from ..images.filters import Filters
-from ..images.options import DECODINGS, MAX_PIXELS
+from ..images.options import DECODINGS, MAX_PIXELS, PixelOptions
 from ..images.scheduler import chosen_shard
 from ..images.shard import Shard
 from ..models.options import ModelSpec
@@ -52,6 +52,7 @@ class RunOptions:
     ]
     model: ModelSpec
     filters: Filters = Filters()
+    pixels: PixelOptions = PixelOptions()
     limit: Annotated[int | None, Flag("Only the first N images.", panel=INPUT, min=1, example="100")] = None
     output: Output
     overwrite: Annotated[bool, Flag("Replace the results of another run in that folder.", panel=OUTPUT)] = False
@@ -177,7 +178,8 @@ class ActivationsJob(RunOptions):
 
 
 def decoding_as(job: RunOptions, engine: E) -> E:
-    """The engine. Raises `CamxError` if it cannot decode as the job wants it to."""
+    """The engine. Raises `CamxError` if it cannot decode as the job wants it to, or takes other channels."""
+    job.pixels.check_channels(engine.network.preprocessing.channels)
     if job.decode == "device":
         from ..cams.engine.device_decoding import check_decoder
 

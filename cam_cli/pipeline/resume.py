@@ -20,7 +20,8 @@ from .progress import Progress
 _CHUNK = 1000
 #: Files that are verified at once.
 _READERS = 8
-#: Gives the row of an image with its new label; None where the image must be explained again.
+#: Gives the row of an image with its label and the names of classes as they are now; None where the image must be
+#: explained again.
 Relabel = Callable[[ImageRow, Source], ImageRow | None]
 
 
@@ -49,7 +50,7 @@ def pending_sources(
 ) -> Pending:
     """The sources of the shard that have no good row: failed, new, changed on disk, or with a file that is not whole.
 
-    Good rows are counted in `progress`; where only the label or the position is another now, the row is written again.
+    Good rows are counted in `progress`. Where only labels, names or the position differ now, the row is written again.
     `verify` reads every file, instead of its size alone.
     """
     done: set[str] = set()
@@ -61,8 +62,7 @@ def pending_sources(
             damaged += 1
             continue
         now: ImageRow = {**row, "index": index}
-        same = row.get("labels", [row["label"]]) == [*(source.labels or ("",))]
-        current = _with_attributes(now, source) if same else relabel(now, source)
+        current = relabel(now, source)
         if current is None:
             continue
         if current != row:
@@ -77,7 +77,18 @@ def pending_sources(
     return Pending([source for source in own if source.key not in done], damaged)
 
 
-def _with_attributes(row: ImageRow, source: Source) -> ImageRow:
+def has_labels_of(row: ImageRow, source: Source) -> bool:
+    """Whether a row has the labels that its source has now."""
+    return row.get("labels", [row["label"]]) == [*(source.labels or ("",))]
+
+
+def same_label(row: ImageRow, source: Source) -> ImageRow | None:
+    """The row with the attributes of its source; None where the labels are others."""
+    return with_attributes(row, source) if has_labels_of(row, source) else None
+
+
+def with_attributes(row: ImageRow, source: Source) -> ImageRow:
+    """The row with the attributes that its source has now."""
     now: ImageRow = {**row, "attributes": dict(source.attributes)}
     if not source.attributes:
         del now["attributes"]

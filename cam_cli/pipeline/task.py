@@ -94,7 +94,8 @@ class Task(Protocol[J, E, R]):
         ...
 
     def relabel(self, engine: E, row: ImageRow, source: Source) -> ImageRow | None:
-        """A finished row with the label that its source has now; None where the image must be done again."""
+        """A finished row with the label that its source and the names that the classes have now, the same one if they
+        are the same; None where the image must be done again."""
         ...
 
     def warnings(self, engine: E, inputs: Inputs) -> Iterable[str]:

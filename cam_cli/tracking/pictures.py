@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from ..images.decode import read, readable_formats, upright_rgb
+from ..images.decode import read, readable_formats
 from ..images.geometry import fitted
+from ..images.pixels import upright_rgb
 from ..maps.sketch import decode
 from ..outputs.rows import MapRow
 

@@ -227,6 +227,11 @@ class Explainer:
         maps = {"class": sum(target.top for target in self._targets), "image": 1, "concept": CONCEPTS}
         return sum(maps[METHODS[name].per] for name in self.options.methods)
 
+    @property
+    def target_classes(self) -> tuple[int, ...]:
+        """The classes that every image is explained for, whatever its own scores and labels are."""
+        return tuple(int(target.name) for target in self._targets if target.kind == "class")
+
     def classes_of(self, source: Source) -> dict[int, str]:
         """Returns the classes that a source's labels mean to this network, and the text of each label."""
         return self._reader.classes_of(source)

@@ -8,11 +8,12 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from ...errors import CamxError
-from ...images.decode import upright_rgb
+from ...errors import CamxError, UnreadableImage
 from ...images.geometry import Frame, Preprocessing
 from ...images.listing import Source
+from ...images.options import PixelOptions
 from ...images.picture import Picture, prepare
+from ...images.pixels import pixels_of
 
 
 def as_pictures(inputs: Tensor | Image.Image | Sequence[Image.Image], preprocessing: Preprocessing) -> list[Picture]:
@@ -32,7 +33,11 @@ def as_pictures(inputs: Tensor | Image.Image | Sequence[Image.Image], preprocess
             raise CamxError(
                 f"A {type(image).__name__} cannot be explained. Give PIL images, or one normalised tensor B×C×H×W."
             )
-    return [prepare(upright_rgb(image), Source(f"image-{i}", ""), preprocessing) for i, image in enumerate(images)]
+    try:
+        pixels = [pixels_of(image, PixelOptions(), preprocessing.channels) for image in images]
+    except UnreadableImage as error:
+        raise CamxError(f"A picture cannot be explained: {error}.", "Give a normalised tensor B×C×H×W.") from error
+    return [prepare(one, Source(f"image-{i}", ""), preprocessing) for i, one in enumerate(pixels)]
 
 
 def _checked(batch: Tensor, preprocessing: Preprocessing) -> Tensor:
@@ -53,6 +58,5 @@ def _of_tensor(pixels: Tensor, key: str, preprocessing: Preprocessing) -> Pictur
     height, width = preprocessing.input_size
     levels = (values * np.array(preprocessing.std) + np.array(preprocessing.mean)) * 255
     canvas = np.nan_to_num(levels).clip(0, 255).round().astype(np.uint8)
-    if canvas.shape[2] == 1:
-        canvas = canvas.repeat(3, axis=2)
+    canvas = canvas[..., :3] if canvas.shape[2] > 2 else canvas[..., :1].repeat(3, axis=2)
     return Picture(Source(key, ""), width, height, values, Frame(0, 0, width, height), canvas)

@@ -27,5 +27,7 @@ class Architecture(Protocol):
 
     def class_names(self, network: nn.Module, count: int) -> ClassNames: ...
 
-    def resized_args(self, network: nn.Module, image_size: int) -> Mapping[str, Any]:
-        """Arguments to build the network with for another input size; empty where any size does."""
+    def resized_args(self, network: nn.Module, image_size: int | tuple[int, int]) -> Mapping[str, Any]:
+        """Arguments to build the network with for another input size; empty where any size does.
+
+        Raises `CamxError` for a size that it cannot be built for."""

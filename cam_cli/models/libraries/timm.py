@@ -91,7 +91,7 @@ class TimmModel:
         subset = infer_imagenet_subset({"num_classes": count})
         return imagenet(subset) if subset else ClassNames()
 
-    def resized_args(self, network: nn.Module, image_size: int) -> Mapping[str, Any]:
+    def resized_args(self, network: nn.Module, image_size: int | tuple[int, int]) -> Mapping[str, Any]:
         config: Mapping[str, Any] = getattr(network, "pretrained_cfg", {}) or {}
         return {"img_size": image_size} if config.get("fixed_input_size") else {}
 

@@ -80,8 +80,14 @@ class TorchvisionModel:
             return ClassNames()
         return ClassNames(tuple(categories), imagenet("imagenet-1k").aliases if count == 1000 else ())
 
-    def resized_args(self, network: nn.Module, image_size: int) -> Mapping[str, Any]:
+    def resized_args(self, network: nn.Module, image_size: int | tuple[int, int]) -> Mapping[str, Any]:
         fixed = getattr(network, "image_size", None)
+        if fixed is not None and isinstance(image_size, tuple):
+            raise CamxError(
+                f"{self} takes square pictures only, not {'×'.join(map(str, image_size))}.",
+                "Give one number, or the network of timm.",
+                field="image_size",
+            )
         return {"image_size": image_size} if fixed not in (None, image_size) else {}
 
 

@@ -1,0 +1,69 @@
+"""Finished rows with other labels or other names of classes: what a network gave stays, what it is called changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from math import inf
+from typing import TYPE_CHECKING
+
+from ..images.listing import Source
+from ..outputs.renderer import with_truth
+from ..outputs.rows import ImageRow, MapRow, Prediction
+
+if TYPE_CHECKING:
+    from ..models.classes import ClassNames
+
+
+def renamed(row: ImageRow, classes: ClassNames) -> ImageRow:
+    """The row with the names that its classes have now; the row itself if they are the same."""
+    now: ImageRow = {**row}
+    if "top" in row:
+        now["top"] = _named(row["top"], classes)
+    if "maps" in row:
+        now["maps"] = [_map_renamed(one, classes) for one in row["maps"]]
+    return row if now == row else now
+
+
+def _map_renamed(one: MapRow, classes: ClassNames) -> MapRow:
+    now: MapRow = {**one}
+    if "target_index" in one:
+        now["target_name"] = classes[one["target_index"]]
+    if "concept_classes" in one:
+        now["concept_classes"] = _named(one["concept_classes"], classes)
+    return now
+
+
+def _named(predictions: Iterable[Prediction], classes: ClassNames) -> list[Prediction]:
+    return [{**one, "name": classes[one["index"]]} for one in predictions]
+
+
+def best_known(row: ImageRow, classes: Mapping[int, str]) -> int | None:
+    """Of the true classes of an image the one that its row ranks best; None without any."""
+    ranks = _known(row)
+    return min(classes, key=lambda index: ranks[index][0] if index in ranks else inf, default=None)
+
+
+def relabelled(row: ImageRow, source: Source, classes: Mapping[int, str]) -> ImageRow:
+    """A finished row with other labels, which mean `classes`; of a class that is not in its `top` probability and rank
+    are not known."""
+    now = with_truth(row, source)
+    now.pop("correct", None)
+    now.pop("label_index", None)
+    now.pop("label_prob", None)
+    now.pop("label_rank", None)
+    index = best_known(row, classes)
+    if index is None:
+        return now
+    now |= {"label": classes[index], "correct": row["top"][0]["index"] == index, "label_index": index}
+    known = _known(row)
+    if index in known:
+        now["label_rank"], now["label_prob"] = known[index]
+    return now
+
+
+def _known(row: ImageRow) -> dict[int, tuple[int, float]]:
+    """Rank and probability of the classes of which a row has them."""
+    known = {one["index"]: (rank, one["prob"]) for rank, one in enumerate(row.get("top", ()), 1)}
+    if row.get("label_rank") and "label_prob" in row:
+        known[row["label_index"]] = (row["label_rank"], row["label_prob"])
+    return known

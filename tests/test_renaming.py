@@ -1,0 +1,121 @@
+"""Names of classes are rendering: other names on a finished folder cost no forward of an image."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cam_cli.cams.engine.explainer import Explainer
+
+from .conftest import TINY
+from .test_class_names import class_folders
+from .test_pixels import rows_of
+
+Camx = Callable[..., int]
+THREE = (*TINY, "--model-arg", "num_classes=3", "--size", 48)
+
+
+@pytest.fixture
+def explained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The images that have gone through the network."""
+    seen: list[str] = []
+    real = Explainer.explain
+
+    def counted(self: Explainer, images: Sequence[Any]) -> Any:
+        seen.extend(image.source.key for image in images)
+        return real(self, images)
+
+    monkeypatch.setattr(Explainer, "explain", counted)
+    return seen
+
+
+def names(*words: str) -> Path:
+    path = Path("-".join(words) + ".txt")
+    path.write_text("\n".join(words) + "\n")
+    return path
+
+
+def pictures() -> dict[str, int]:
+    return {str(path): path.stat().st_mtime_ns for path in Path("camx-out/overlays").rglob("*.png")}
+
+
+def test_names_are_added_and_changed_without_a_forward(
+    camx: Camx, tmp_path: Path, explained: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = class_folders(tmp_path / "data", "cat", "dog", "owl", "9")
+    argv = ("explain", folder, *THREE, "--labels", "folder")
+    assert camx(*argv) == 0
+    assert len(explained) == 4
+    before, drawn = rows_of(), pictures()
+    assert all(one["name"] == str(one["index"]) for row in before.values() for one in row["top"])
+    assert "label_index" not in before["cat/0.png"]
+    explained.clear()
+    # 0.1.0: "holds results of another run; different are class_names".
+    assert camx(*argv, "--class-names", names("cat", "dog", "owl")) == 0
+    assert explained == []
+    now = rows_of()
+    for key, row in now.items():
+        assert [one["name"] for one in row["top"]] == [("cat", "dog", "owl")[one["index"]] for one in row["top"]]
+        assert row["maps"][0]["target_name"] == ("cat", "dog", "owl")[row["maps"][0]["target_index"]]
+        assert [one["prob"] for one in row["top"]] == [one["prob"] for one in before[key]["top"]]
+        assert {k: v for k, v in row["maps"][0].items() if k != "target_name"} == {
+            k: v for k, v in before[key]["maps"][0].items() if k != "target_name"
+        }
+    # Labels that mean something now are compared.
+    assert [now[f"{name}/{place}.png"]["label_index"] for place, name in enumerate(("cat", "dog", "owl"))] == [0, 1, 2]
+    assert all(
+        row["correct"] == (row["top"][0]["index"] == row["label_index"]) for row in now.values() if "correct" in row
+    )
+    assert "correct" not in now["9/3.png"]
+    assert pictures() == drawn
+    record = json.loads(Path("camx-out/run.json").read_text("utf-8"))
+    assert (record["classes"], record["skipped"], record["labelled"]) == (["cat", "dog", "owl"], 4, 3)
+    assert "owl" in Path("camx-out/predictions.csv").read_text("utf-8")
+    assert camx(*argv, "--class-names", names("owl", "cat", "dog")) == 0
+    assert rows_of()["cat/0.png"]["label_index"] == 1
+    assert explained == []
+    size = Path("camx-out/manifest.jsonl").stat().st_size
+    assert camx(*argv, "--class-names", names("owl", "cat", "dog")) == 0
+    assert Path("camx-out/manifest.jsonl").stat().st_size == size
+    assert camx(*argv) == 0
+    assert explained == []
+    rest = ("label", "correct", "label_index", "label_prob", "label_rank")
+    assert [{k: v for k, v in row.items() if k not in rest} for row in rows_of().values()] == [
+        {k: v for k, v in row.items() if k not in rest} for row in before.values()
+    ]
+
+
+def test_images_whose_map_another_class_would_have_now_are_explained_again(
+    camx: Camx, tmp_path: Path, explained: list[str]
+) -> None:
+    folder = class_folders(tmp_path / "data", "cat", "dog")
+    argv = ("explain", folder, *THREE, "--no-report", "--class-names")
+    for more in (("--labels", "folder", "--target", "label"), ("--target", "cat")):
+        out = ("-o", more[-1])
+        assert camx(*argv, names("cat", "dog", "owl"), *more, *out) == 0
+        explained.clear()
+        # Only a class is called otherwise that no map is for.
+        assert camx(*argv, names("cat", "dog", "bat"), *more, *out) == 0
+        assert explained == []
+        assert camx(*argv, names("dog", "cat", "bat"), *more, *out) == 0
+        assert len(explained) == 2
+        assert {row["maps"][0]["target_name"] for row in rows_of(out[1]).values()} <= {"cat", "dog"}
+        assert {row["maps"][0]["target_index"] for row in rows_of(out[1]).values()} == (
+            {0, 1} if len(more) > 2 else {1}
+        )
+
+
+def test_parts_of_a_run_in_shards_have_the_same_names(
+    camx: Camx, images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ("explain", images, *THREE, "--no-report", "--class-names")
+    assert camx(*argv, names("a", "b", "c"), "--shard", "1/2") == 0
+    assert camx(*argv, names("a", "b", "d"), "--shard", "2/2") == 2
+    assert "class_names" in capsys.readouterr().err
+    assert camx(*argv, names("a", "b", "c"), "--shard", "2/2") == 0
+    assert camx(*argv, names("a", "b", "d")) == 0
+    assert all(one["name"] == "abd"[one["index"]] for row in rows_of().values() for one in row["top"])
