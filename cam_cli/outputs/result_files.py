@@ -8,7 +8,6 @@ import io
 import numpy as np
 
 from ..errors import UnreadableImage
-from ..images.decode import loaded
 from ..run_layout import is_result
 from .result_pictures import opened_result
 from .rows import ImageRow, WrittenFile
@@ -55,7 +54,7 @@ def _decodes(name: str, data: bytes) -> bool:
             np.load(io.BytesIO(data), allow_pickle=False)
             return True
         with opened_result(data) as image:
-            loaded(image)
+            image.load()
     except (UnreadableImage, ValueError, EOFError, OSError):
         return False
     return True
