@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 #: Values in a text, each alias counted as often as it is used: nine lines can stand for a billion.
@@ -14,7 +15,8 @@ def parse_yaml(data: bytes) -> Any:
     import yaml
 
     try:
-        content = yaml.safe_load(data.decode("utf-8", "replace"))
+        # The loader makes plain values only.
+        content = yaml.load(data.decode("utf-8", "replace"), _loader())
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
     except yaml.YAMLError as error:
@@ -25,6 +27,23 @@ def parse_yaml(data: bytes) -> Any:
     if not _within(content, _MOST_VALUES):
         raise ValueError("its aliases make it endless")
     return content
+
+
+@cache
+def _loader() -> Any:
+    """The loader of plain values, with a limit on what merge keys (`<<`) add: each can double what the last one had."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        merged = 0
+
+        def flatten_mapping(self, node: yaml.MappingNode) -> None:
+            super().flatten_mapping(node)
+            self.merged += len(node.value)
+            if self.merged > _MOST_VALUES:
+                raise yaml.YAMLError("its merge keys make it endless")
+
+    return Loader
 
 
 def _within(content: Any, most: int) -> bool:

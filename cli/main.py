@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from cam_cli.errors import CamxError
+from cam_cli.library_messages import quiet_libraries
 from cam_cli.shortages import advice, is_memory, is_threads
 
 from . import activations, audit, compare, evaluate, explain, export, layers, merge, models, push, report, train_gap
@@ -102,6 +103,7 @@ def _of_system(error: Exception) -> str:
 def main() -> None:
     """The entry point of the `camx` script."""
     open_streams()
+    quiet_libraries()
     code = run()
     if lost := lost_output():
         fail(f"Standard output cannot be written: {lost.strerror}. What was to be printed is lost; files are whole.")

@@ -239,6 +239,24 @@ def positions(folder: Path) -> Loads:
     return Loads(module, given(folder / "w.pth"))
 
 
+class ConcatPool(nn.Module):
+    """fastai's pooling: maximum, then mean."""
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return torch.cat([nn.functional.adaptive_max_pool2d(maps, 1), nn.functional.adaptive_avg_pool2d(maps, 1)], 1)
+
+
+def of_fastai(folder: Path) -> Loads:
+    plain = trained()
+    body = nn.Sequential(*list(plain.children())[:-2])
+    stages = [nn.BatchNorm1d(2 * WIDTH), nn.Dropout(), nn.Linear(2 * WIDTH, 16, bias=False), nn.ReLU()]
+    last = [nn.BatchNorm1d(16), nn.Dropout(), nn.Linear(16, CLASSES, bias=False)]
+    module = nn.Sequential(body, nn.Sequential(ConcatPool(), nn.Flatten(), *stages, *last)).eval()
+    module.pretrained_cfg = plain.pretrained_cfg  # type: ignore[assignment]
+    torch.save({"model": module.state_dict(), "opt": {"state": [], "hypers": []}}, folder / "stage-1.pth")
+    return Loads(module, given(folder / "stage-1.pth"))
+
+
 LOADS: dict[str, Kind] = {
     "a state dict": saved(lambda m: m.state_dict()),
     **{
@@ -345,6 +363,7 @@ LOADS: dict[str, Kind] = {
     "head behind it, a hidden layer": built(lambda: Beside(trained(1000), hidden(1000), "net", "classifier")),
     "nn.Sequential(backbone, head)": built(lambda: nn.Sequential(trained(0), nn.Linear(WIDTH, CLASSES))),
     "nn.Sequential(*children)": positions,
+    "fastai's learner, behind maximum and mean": of_fastai,
     "grey pictures": built(lambda: trained(in_chans=1)),
     "another input size of a transformer": built(lambda: trained(name="test_vit", img_size=96), "test_vit"),
     "another pooling of a transformer": built(lambda: trained(name="test_vit", global_pool="avg"), "test_vit"),

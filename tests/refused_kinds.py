@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
-from .checkpoint_kinds import given, trained, under
+from .checkpoint_kinds import CLASSES, given, replaced, trained, under
 
 Refused = tuple[Callable[[Path], Mapping[str, Any]], str]
 
@@ -139,6 +139,10 @@ REFUSED: dict[str, Refused] = {
     "a margin head": (
         content(lambda: under("backbone.", trained(16)) | {"arc_face.weight": torch.rand(5, 16)}),
         "arc_face.* (weight 5×16) would be left over",
+    ),
+    "a head behind two poolings": (
+        content(lambda: replaced(lambda n: nn.Linear(2 * n, CLASSES)).state_dict()),
+        "head_pool=maxavg (fastai) or head_pool=avgmax",
     ),
     "two networks": (
         content(lambda: under("student.", trained()) | under("teacher.", trained())), "holds several networks",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import resource
 import time
@@ -188,3 +189,37 @@ def test_hostile_files_beside(name: str, tmp_path: Path) -> None:
         if name == "preprocessor_config.json":
             (tmp_path / "config.json").write_text(json.dumps({"architecture": ARCH}))
         tried(tmp_path / ("w.pth" if name.endswith("yaml") else "model.safetensors"))
+
+
+def test_yaml_that_doubles_what_it_merges(tmp_path: Path) -> None:
+    """Forty lines of merge keys would otherwise be 2⁴⁰ pairs."""
+    torch.save(STATE, tmp_path / "w.pth")
+    lines = ["model: test_resnet", "a0: &a0 {x: 1}"]
+    lines += [f"a{i}: &a{i} {{<<: [*a{i - 1}, *a{i - 1}]}}" for i in range(1, 40)]
+    (tmp_path / "args.yaml").write_text("\n".join(lines))
+    began = time.process_time()
+    tried(tmp_path / "w.pth")
+    assert time.process_time() - began < 5
+
+
+def test_thousands_of_networks_in_one_file(tmp_path: Path) -> None:
+    """Each of their prefixes might be the one to take off; all are counted at once."""
+    one = torch.zeros(1)
+    names = list(STATE)[:5]
+    torch.save({f"n{i}.{name}": one for i in range(8000) for name in names}, tmp_path / "w.pth")
+    began = time.process_time()
+    assert not tried(tmp_path / "w.pth")
+    assert time.process_time() - began < 10
+
+
+def test_what_is_no_regular_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "w.pth")
+    with pytest.raises(CamxError, match="it is a pipe"):
+        load_model(ModelSpec(ARCH, checkpoint=str(tmp_path / "w.pth")))
+
+
+@pytest.mark.parametrize("kind", ["float8_e4m3fn", "float8_e5m2", "uint16", "bool", "int8"])
+def test_numbers_of_every_kind(kind: str, tmp_path: Path) -> None:
+    for make in (torch.save, save_file):
+        make({name: tensor.to(getattr(torch, kind)) for name, tensor in STATE.items()}, tmp_path / "w.pth")
+        tried(tmp_path / "w.pth")

@@ -117,7 +117,7 @@ def test_another_activation_is_the_users_to_say(tmp_path: Path) -> None:
     assumed = loaded(tmp_path, module.state_dict())
     assert not torch.allclose(scores(assumed.module), scores(module), atol=1e-5)
     assert "taken for granted, `model_arg` head_activation=NAME" in assumed.notes[0]
-    with pytest.raises(CamxError, match="head_activation=tan: give one of relu"):
+    with pytest.raises(CamxError, match="head_activation.* 'tan' is unknown"):
         loaded(tmp_path, module.state_dict(), args={"head_activation": "tan"})
 
 
@@ -134,6 +134,69 @@ def test_a_head_that_fits_in_two_places_is_refused(tmp_path: Path) -> None:
     module = Wrapped(trained(FEATURES), nn.Linear(FEATURES, 3))
     with pytest.raises(CamxError, match="may stand behind it or in its place.*my_module.py:build"):
         loaded(tmp_path, module.state_dict())
+
+
+class FastaiPool(nn.Module):
+    """Maximum before mean, as in fastai."""
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return torch.cat([nn.functional.adaptive_max_pool2d(maps, 1), nn.functional.adaptive_avg_pool2d(maps, 1)], 1)
+
+
+class MeanFirst(FastaiPool):
+    def forward(self, maps: Tensor) -> Tensor:
+        return torch.cat(super().forward(maps).chunk(2, 1)[::-1], 1)
+
+
+def of_fastai(body: nn.Module, width: int, *, bias: bool = False) -> nn.Module:
+    """What `vision_learner` builds: the body, and a head behind two poolings."""
+
+    def stage(inputs: int, outputs: int, *activation: nn.Module) -> list[nn.Module]:
+        norm = nn.BatchNorm1d(inputs)
+        norm.running_mean = torch.randn(inputs) / 9
+        return [norm, nn.Dropout(0.25), nn.Linear(inputs, outputs, bias=bias), *activation]
+
+    torch.manual_seed(3)
+    head = nn.Sequential(FastaiPool(), nn.Flatten(), *stage(2 * width, 12, nn.ReLU()), *stage(12, 3))
+    return nn.Sequential(body, head)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_the_head_of_fastai(bias: bool, tmp_path: Path) -> None:
+    module = of_fastai(nn.Sequential(*list(trained().children())[:-2]), FEATURES, bias=bias)
+    network = loaded(tmp_path, {"model": module.state_dict(), "opt": {}})
+    torch.testing.assert_close(scores(network.module), scores(module), atol=1e-5, rtol=1e-5)
+    assert any("behind maximum and mean side by side as in fastai" in note for note in network.notes)
+    network = loaded(tmp_path, of_fastai(trained(0, global_pool=""), FEATURES).state_dict())
+    assert scores(network.module).shape == (2, 3)
+
+
+def test_the_head_of_fastai_on_torchvision(tmp_path: Path) -> None:
+    body = nn.Sequential(*list(torchvision.models.resnet18(weights=None).children())[:-2])
+    module = of_fastai(body, 512)
+    network = loaded(tmp_path, module.state_dict(), "torchvision/resnet18")
+    torch.testing.assert_close(scores(network.module), scores(module), atol=1e-5, rtol=1e-5)
+
+
+def test_two_poolings_in_an_order_that_nothing_tells(tmp_path: Path) -> None:
+    module = trained()
+    module.global_pool.pool = MeanFirst()
+    module.fc = nn.Linear(2 * FEATURES, 3)
+    with pytest.raises(CamxError, match=f"takes {2 * FEATURES} values, twice the {FEATURES} .*head_pool=maxavg"):
+        loaded(tmp_path, module.state_dict())
+    network = loaded(tmp_path, module.state_dict(), args={"head_pool": "avgmax"})
+    torch.testing.assert_close(scores(network.module), scores(module), atol=1e-5, rtol=1e-5)
+    other = loaded(tmp_path, module.state_dict(), args={"head_pool": "maxavg"})
+    assert not torch.allclose(scores(other.module), scores(module), atol=1e-4)
+    with pytest.raises(CamxError, match="head_pool.* is unknown"):
+        loaded(tmp_path, module.state_dict(), args={"head_pool": "max"})
+
+
+def test_two_poolings_in_a_network_without_a_module_for_them(tmp_path: Path) -> None:
+    module = torchvision.models.densenet121(num_classes=2)
+    state = module.state_dict() | {"classifier.weight": torch.zeros(2, 2048)}
+    with pytest.raises(CamxError, match="no module that could be exchanged.*my_module.py:build"):
+        loaded(tmp_path, state, "torchvision/densenet121", args={"head_pool": "maxavg"})
 
 
 def of_torchvision(name: str, place: str, head: Callable[[int], nn.Module], **args: Any) -> nn.Module:

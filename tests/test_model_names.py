@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import fsspec
 import pytest
 import timm
 import torch
+import wandb
 from safetensors.torch import save_file
 from torch import nn
 
@@ -17,6 +20,7 @@ from cam_cli.models import hub, remote_weights
 from cam_cli.models.catalog import digest, load_model
 from cam_cli.models.names import find_architecture
 from cam_cli.models.options import ModelSpec
+from cam_cli.models.wandb_artifacts import artifact_name
 
 ARCH = "test_resnet"
 
@@ -132,6 +136,81 @@ def test_an_index_names_files_beside_it_only(names: list[object], tmp_path: Path
     (tmp_path / "a" / "model.safetensors.index.json").write_text(json.dumps(index))
     with pytest.raises(CamxError, match="no file beside it|cannot be read"):
         load_model(ModelSpec(ARCH, checkpoint=str(tmp_path / "a")))
+
+
+class Artifacts:
+    """A W&B server: `versions` by name, and the artifacts that were downloaded."""
+
+    def __init__(self, versions: dict[str, tuple[str, nn.Module]]) -> None:
+        self.versions, self.downloaded = versions, []
+
+    def artifact(self, name: str) -> Any:
+        if name not in self.versions:
+            raise wandb.errors.CommError(f"artifact {name!r} not found\nmore lines")
+        version, module = self.versions[name]
+
+        def download(root: str) -> str:
+            self.downloaded.append(version)
+            Path(root).mkdir(parents=True)
+            torch.save({"state_dict": module.state_dict(), "arch": ARCH}, Path(root) / "model.ckpt")
+            return root
+
+        return SimpleNamespace(version=version, digest=f"{version}==", download=download)
+
+
+@pytest.fixture
+def artifacts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Artifacts:
+    server = Artifacts({"me/proj/model-x:latest": ("v0", trained())})
+    monkeypatch.setenv("CAMX_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    monkeypatch.setattr(wandb, "Api", lambda timeout: server)
+    monkeypatch.setattr(wandb, "login", lambda **_: True)
+    monkeypatch.setattr(wandb, "setup", lambda *_: None)
+    return server
+
+
+def test_artifacts_of_wandb_are_fetched_once(artifacts: Artifacts, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = digest(artifacts.versions["me/proj/model-x:latest"][1])
+    for form in ("wandb-artifact://me/proj/model-x:latest", "wandb:me/proj/model-x:latest", "me/proj/model-x:latest"):
+        assert load_model(ModelSpec(ARCH, checkpoint=form)).digest == expected
+    assert load_model("me/proj/model-x:latest").digest == expected
+    assert artifacts.downloaded == ["v0"]
+    artifacts.versions["me/proj/model-x:latest"] = ("v1", timm.create_model(ARCH, num_classes=3))
+    newer = load_model("me/proj/model-x:latest")
+    assert (artifacts.downloaded, newer.digest == expected) == (["v0", "v1"], False)
+    artifacts.versions.clear()
+    assert load_model("me/proj/model-x:latest").digest == newer.digest, "the copy serves where the server does not"
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setattr(wandb, "Api", lambda timeout: pytest.fail("asked the network"))
+    assert load_model("me/proj/model-x:latest").digest == newer.digest
+
+
+def test_artifacts_that_cannot_be_had(artifacts: Artifacts, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(CamxError, match=r"W&B artifact 'me/proj/none:v3' cannot be fetched \(artifact .* not found\)"):
+        load_model(ModelSpec(ARCH, checkpoint="wandb-artifact://me/proj/none:v3"))
+    monkeypatch.setattr(wandb, "login", lambda **_: False)
+    with pytest.raises(CamxError, match="no API key: `wandb login`"):
+        load_model(ModelSpec(ARCH, checkpoint="me/proj/none:v3"))
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    with pytest.raises(CamxError, match="WANDB_MODE=offline"):
+        load_model(ModelSpec(ARCH, checkpoint="me/proj/none:v3"))
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("wandb-artifact://me/proj/model:v3", "me/proj/model:v3"),
+        ("wandb:proj/model:best", "proj/model:best"),
+        ("me/proj/model:v3", "me/proj/model:v3"),
+        ("proj/model:v3", ""),
+        ("runs/1/w.pth", ""),
+        ("C:/a/b/w.pth", ""),
+        ("s3://bucket/w:v1", ""),
+        ("sub/my_module.py:build", ""),
+    ],
+)
+def test_names_of_artifacts(path: str, name: str) -> None:
+    assert artifact_name(path) == name
 
 
 def test_what_libraries_raise_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

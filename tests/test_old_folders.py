@@ -260,3 +260,29 @@ def test_the_folder_can_be_pushed(old: Camx, name: str) -> None:
     if rows:
         table = logged.table("activations" if name == "activations" else "explanations")
         assert set(table.column("path")) == {row["image"] for row in rows if row["status"] == "ok"}
+
+
+def test_a_network_in_a_folder_of_the_hub_was_called_by_the_folder(
+    old: Camx, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """0.1.0 wrote `local-dir:FOLDER`, and not the arguments in its `config.json`."""
+    import timm
+    from safetensors.torch import save_file
+
+    Path("net").mkdir()
+    module = timm.create_model("test_resnet", num_classes=2, channels=(8, 8, 8, 8))
+    save_file(module.state_dict(), "net/model.safetensors")
+    said = {"architecture": "test_resnet", "num_classes": 2, "model_args": {"channels": [8, 8, 8, 8]}}
+    Path("net/config.json").write_text(json.dumps(said))
+    command = ("explain", "images", "--model", "net", "--device", "cpu", "--no-report", "--limit", 2, "-o", "hub")
+    assert old(*command) == 0
+    record = record_of("hub")
+    assert record["fingerprint"]["model"] == "timm/test_resnet"
+    record["fingerprint"] |= {"model": "local-dir:net", "model_args": {}}
+    Path("hub/run.json").write_text(json.dumps(record))
+    journal = Path("hub/manifest.jsonl").read_bytes()
+    assert old(*command) == 0
+    assert Path("hub/manifest.jsonl").read_bytes() == journal
+    Path("hub/run.json").write_text(json.dumps(record))
+    assert old(*command, "--model-arg", "drop_rate=0.5") == 2
+    assert "model_args.drop_rate (null → 0.5)" in capsys.readouterr().err

@@ -14,6 +14,7 @@ import pytest
 import timm
 import torch
 import torchvision
+from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -204,6 +205,17 @@ def test_a_network_that_normalised_its_pictures_itself(tmp_path: Path) -> None:
     network = loaded(tmp_path / "w.pth")
     assert (network.preprocessing.mean, network.preprocessing.std) == ((0.5, 0.2, 1.0), (0.2, 0.2, 0.2))
     assert network.origins["mean"] == "the checkpoint's tensors"
+
+
+def test_the_report_says_where_each_value_comes_from(tmp_path: Path, camx: Callable[..., int]) -> None:
+    Image.new("RGB", (40, 40), "red").save(tmp_path / "a.png")
+    saved(tmp_path, arch=ARCH, args=argparse.Namespace(model=ARCH, mean=(0.1, 0.2, 0.3)))
+    words = ("a.png", "-m", "w.pth", "--std", "0.5", "--device", "cpu", "--workers", "1")
+    assert camx("explain", *words, "-o", "out") == 0
+    page = (tmp_path / "out" / "report" / "index.html").read_text()
+    for value in ("0.1, 0.2, 0.3 (from the checkpoint&#39;s args)", "0.5, 0.5, 0.5 (from flag)"):
+        assert value in page
+    assert "160 × 160 (from timm&#39;s default)" in page
 
 
 @pytest.mark.slow

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from cam_cli.errors import CamxError
 from cam_cli.models.catalog import load_model
 from cam_cli.models.options import ModelSpec, PreprocessingOptions
 from cam_cli.models.own_code import OwnCode
+from cam_cli.models.placing import placed
 
 PAGE = (Path(__file__).parents[1] / "docs" / "own-network.md").read_text("utf-8")
 EXAMPLE = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)[0]
@@ -64,6 +67,54 @@ def test_every_command_takes_it(here: Path, camx: Camx, capsys: pytest.CaptureFi
     assert camx("explain", "photos", *model, "--device", "cpu", "--no-report", "-o", "out") == 0
 
 
+def test_several_devices_take_it(here: Path, camx: Camx) -> None:
+    words = ("photos", *COMMAND, "--no-report", "--workers", "1")
+    assert camx("explain", *words, "--device", "cpu", "-o", "one") == 0
+    assert camx("explain", *words, "--device", "cpu,cpu", "-o", "two") == 0
+    tables = [(here / out / "predictions.csv").read_text().replace(f"{out}/", "") for out in ("one", "two")]
+    assert tables[0] == tables[1]
+    assert json.loads((here / "two" / "run.json").read_text())["plan"]["device"] == "cpu, cpu"
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::FutureWarning")
+def test_a_cluster_takes_it(here: Path, camx: Camx) -> None:
+    """Its processes may work in other folders: every path of the model goes out whole."""
+    pytest.importorskip("ray")
+    (here / "sub").mkdir()
+    (here / "my_module.py").rename(here / "sub" / "my_module.py")
+    (here / "names.txt").write_text("warm\ncold\n")
+    torch.save(load_model(ModelSpec("sub/my_module.py:build", preprocessing=INPUT)).module.state_dict(), "w.pth")
+    words = (
+        *("photos", "--model", "sub/my_module.py:build", "--image-size", 64, "--mean", 0.5, "--std", 0.5),
+        *("--checkpoint", "w.pth", "--class-names", "names.txt", "--device", "cpu", "--no-report", "--workers", 1),
+    )
+    assert camx("explain", *words, "-o", "one") == 0
+    assert camx("explain", *words, "-o", "ray", "--engine", "ray") == 0
+    assert (here / "ray" / "predictions.csv").read_text() == (here / "one" / "predictions.csv").read_text()
+    assert camx("explain", *words, "-o", "ray") == 0, "the folder of a cluster goes on here"
+
+
+def test_paths_of_a_model_for_other_folders(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.save({}, here / "w.pth")
+    (here / "names.txt").write_text("a\nb\n")
+    spec = placed(ModelSpec("my_module.py:build", checkpoint="w.pth", class_names="names.txt"))
+    assert (spec.name, spec.checkpoint, spec.class_names) == (
+        f"{here}/my_module.py:build", f"{here}/w.pth", f"{here}/names.txt"
+    )  # fmt: skip
+    assert placed(ModelSpec("w.pth")).name == f"{here}/w.pth"
+    for name in ("resnet18", "demo", "timm/resnet18", "memory://a/w.pth", "pkg.nets:ready"):
+        same = ModelSpec(name, checkpoint="s3://b/w.pth", class_names="folder")
+        assert placed(same) == same
+
+
+def test_the_folder_of_the_code_does_not_matter(here: Path) -> None:
+    (here / "sub").mkdir()
+    (here / "sub" / "my_module.py").write_text(EXAMPLE)
+    one, other = (load_model(ModelSpec(f"{f}my_module.py:build", preprocessing=INPUT)) for f in ("", "sub/"))
+    assert (one.name, one.digest) == (other.name, other.digest)
+
+
 def test_a_checkpoint_and_its_names(here: Path) -> None:
     fresh = load_model(ModelSpec("my_module.py:build", preprocessing=INPUT, seed=5))
     content = {"state_dict": {f"net.{n}": t for n, t in fresh.module.state_dict().items()}, "classes": ["cold", "warm"]}
@@ -94,6 +145,20 @@ def test_results_depend_on_the_code(here: Path) -> None:
     first = load_model(ModelSpec("my_module.py:build", preprocessing=INPUT)).digest
     (here / "my_module.py").write_text(EXAMPLE + "# changed\n")
     assert load_model(ModelSpec("my_module.py:build", preprocessing=INPUT)).digest != first
+
+
+def test_warnings_of_torch_stay_off_the_terminal(tmp_path: Path) -> None:
+    """The softmax below makes torch warn of the dimension that it chooses."""
+    (tmp_path / "noisy.py").write_text(
+        "from torch import nn\ndef build():\n"
+        "    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.Softmax(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))\n"
+    )
+    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r}); from cli.main import main; main()"
+    words = ("layers", "noisy.py:build", "--image-size", "32")
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 MISTAKES = {

@@ -19,13 +19,16 @@ _INTRODUCTION = """# Files of weights
 <!-- Written by `python -m tools.checkpoints_page` from the tables of tests/*_kinds.py; do not edit. -->
 
 `--checkpoint FILE` takes any of these for the network that `--model` names; `--model FILE` alone where the file
-names its network. A folder, and an address that images can be read from, do as well. Nothing in a file is ever
-imported or run: a pickle is read as data.
+names its network. A folder, an address that images can be read from, and an artifact of W&B
+(`wandb-artifact://ENTITY/PROJECT/NAME:VERSION`, or the name alone) do as well; the last two are kept in a cache
+(`CAMX_CACHE`). Nothing in a file is ever imported or run: a pickle is read as data, and memory and time are bounded
+by the size of the file.
 
 * Every tensor is used, known to play no part in the scores (`run.json` lists it under `plan.idle_tensors`), or
   named and refused. `--ignore-tensors GLOB` vouches for what may be left over.
 * A head that its tensors describe is rebuilt, and one line of the run says so. What they do not decide is
-  refused with the argument that does, such as `--model-arg head_activation=gelu`. [Your own
+  refused with the argument that does: `--model-arg head_activation=gelu` between linear layers, `--model-arg
+  head_pool=maxavg` or `avgmax` behind two poolings side by side. [Your own
   code](own-network.md) is the way for everything else.
 * What the file, or `config.json`, `preprocessor_config.json` and `args.yaml` beside it, say of the input is
   used. Flags come first."""

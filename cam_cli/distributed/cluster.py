@@ -21,6 +21,7 @@ from typing import Any
 from ..errors import CamxError
 from ..images.listing import Inputs, Source
 from ..images.remote import is_remote
+from ..models.placing import placed
 from ..outputs.folder import OutputFolder
 from ..outputs.remote import locked_remote_folder
 from ..outputs.rows import FAILED, ImageRow
@@ -86,11 +87,14 @@ class _Pool:
         kind = "cuda" if gpus else "cpu"
         size = len(names) if len(names) > 1 else gpus or max(1, int(resources.get("CPU", 1)) // _CPUS)
         each = {"num_cpus": 1.0, "num_gpus": 1.0 if gpus else 0.0}
-        placed = task.on_device(kind)
-        job = placed.job
+        on_kind = task.on_device(kind)
+        job = on_kind.job
         output = job.output if is_remote(job.output) else os.path.abspath(job.output)
-        placed = placed.with_job(dataclasses.replace(job, output=output, processes=max(1, size // nodes)))
-        return cls(size, each, placed, f"{size} × {kind} on {nodes} node{'s' * (nodes > 1)} of Ray")
+        # The processes of a cluster work in folders of their own.
+        model = placed(job.model)
+        elsewhere = dataclasses.replace(job, model=model, output=output, processes=max(1, size // nodes))
+        words = f"{size} × {kind} on {nodes} node{'s' * (nodes > 1)} of Ray"
+        return cls(size, each, on_kind.with_job(elsewhere), words)
 
     @property
     def batch_size(self) -> int:

@@ -20,6 +20,7 @@ from typing import IO, Any
 
 from ..errors import CamxError
 from ..images.shard import Shard
+from ..library_messages import quiet_libraries
 from ..outputs.folder import OutputFolder
 from ..outputs.shards import Part, locked_part
 from ..pipeline import Dropped, Stop
@@ -32,6 +33,7 @@ _TICK = 0.2
 
 def serve() -> None:
     """Runs the process, and leaves it at once: a thread waits for the end of the pipe, and nothing can wake it."""
+    quiet_libraries()
     try:
         _work()
     except BaseException:

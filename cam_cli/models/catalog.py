@@ -11,13 +11,13 @@ import torch
 from torch import nn
 
 from ..errors import CamxError
-from ..images.remote import is_remote
 from .checkpoint_metadata import architecture_of, class_names_of, named_architecture, of_writer
 from .checkpoints import Checkpoint, read_checkpoint
 from .class_files import chosen_names
 from .classes import ClassNames, checked
-from .fitting import HEAD_ACTIVATION, Fitted, fitted
+from .fitting import Fitted, fitted
 from .gap import GapDescription, GapNetwork
+from .heads import HeadOptions
 from .input_settings import input_settings
 from .libraries import Architecture
 from .matching import matched, mismatch
@@ -27,7 +27,7 @@ from .options import ModelSpec, PreprocessingOptions
 from .own_code import OwnCode
 from .own_network import own_network
 from .preprocessing import overridden
-from .remote_weights import local_weights
+from .remote_weights import lies_elsewhere, local_weights
 from .sayings import Said, said_of
 
 __all__ = ["ModelSpec", "Network", "digest", "load_model"]
@@ -41,7 +41,7 @@ def load_model(spec: ModelSpec | str, origins: Mapping[str, str] | None = None) 
     Raises `CamxError` for unknown names, weights that cannot be had, and files that do not fit.
     """
     spec, origins = ModelSpec(spec) if isinstance(spec, str) else spec, origins or {}
-    if (is_remote(spec.name) and not is_name(spec.name)) or spec.name.startswith("~"):
+    if spec.name.startswith("~") or (lies_elsewhere(spec.name) and not is_name(spec.name)):
         spec = replace(spec, name=local_weights(spec.name))
     checkpoint = read_checkpoint(spec.checkpoint, ema=spec.ema) if spec.checkpoint else None
     if (code := OwnCode.parse(spec.name)) and not is_name(spec.name):
@@ -190,7 +190,7 @@ def _build(
     args: Mapping[str, Any] = {**said.args, **spec.args}
     size = spec.preprocessing.image_size or said.values.get("image_size")
     if isinstance(size, (int, tuple)):
-        known = {key: value for key, value in args.items() if key != HEAD_ACTIVATION}
+        _, known = HeadOptions.taken_from(args)
         module = architecture.build(pretrained=pretrained, num_classes=None, args=known)
         resized = architecture.resized_args(module, size)
         if resized and not set(resized) & set(args):

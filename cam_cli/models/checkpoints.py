@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import torch
@@ -27,6 +28,10 @@ _NO_WEIGHTS = re.compile(
 )
 #: More than any network has; a few bytes of a pickle can name far more.
 _MOST_TENSORS = 200_000
+#: Characters in the name of a tensor; those of the deepest networks have a hundred.
+_LONGEST_NAME = 1000
+#: How often weights are wrapped at most.
+_DEEPEST_WRAPPER = 4
 #: What a file says of itself.
 _ABOUT = (
     *("arch", "architecture", "args", "hyper_parameters", "hparams", "config", "cfg"),
@@ -87,8 +92,8 @@ def read_checkpoint(path: str, *, ema: bool | None = None) -> Checkpoint:
 
 def _said_by(module: Placeholder) -> dict[str, Any]:
     """What a whole module says of itself: networks of timm carry their configuration."""
-    own = module.attributes
-    return {key: to_plain(own[key]) for key in ("pretrained_cfg", "class_names", "classes") if key in own}
+    own = {key: module.attribute(key) for key in ("pretrained_cfg", "class_names", "classes")}
+    return {key: to_plain(value) for key, value in own.items() if value is not None}
 
 
 def _parsed(metadata: dict[str, Any]) -> dict[str, Any]:
@@ -125,15 +130,15 @@ def _unwrapped(content: dict[str, Any], path: str, ema: bool | None) -> tuple[Te
     return {**_weights_of(content[key]), **weights}, key, tuple(n for n in beside if n not in weights)
 
 
-def _weights_of(value: object) -> Tensors:
+def _weights_of(value: object, depth: int = _DEEPEST_WRAPPER) -> Tensors:
     """The tensors of a mapping, of the mapping that is wrapped once more in it, or of a whole module."""
     if is_module(value):
         return dict(module_tensors(value))
     if isinstance(value, Placeholder):
         value = value.pairs
-    if not isinstance(value, Mapping):
+    if not isinstance(value, Mapping) or not depth:
         return {}
-    return _only_tensors(value) or next((t for k in WRAPPERS if (t := _weights_of(value.get(k)))), {})
+    return _only_tensors(value) or next((t for k in WRAPPERS if (t := _weights_of(value.get(k), depth - 1))), {})
 
 
 def _tensors_in(value: object) -> bool:
@@ -150,34 +155,56 @@ def _tensor_of(value: object) -> torch.Tensor | None:
     if isinstance(value, torch.Tensor):
         return value.detach()
     numbers = array_of(value)
-    return None if numbers is None else torch.from_numpy(numbers.astype(numbers.dtype.newbyteorder("=")))
+    return None if numbers is None else torch.from_numpy(numbers)
 
 
-def _flat(mapping: Mapping[Any, Any], prefix: str = "", depth: int = 5) -> Tensors:
+def _flat(mapping: Mapping[Any, Any]) -> Tensors:
     """Every tensor in nested mappings under its joined names, without what only a training needs."""
     found: Tensors = {}
+    left = [_MOST_TENSORS]
+    _collect(mapping, "", 5, found, left)
+    return found
+
+
+def _collect(mapping: Mapping[Any, Any], prefix: str, depth: int, found: Tensors, left: list[int]) -> None:
+    """Adds the tensors of a mapping to `found`. left: how many entries may still be looked at."""
     for key, value in mapping.items():
+        left[0] -= 1
+        if left[0] <= 0:
+            return
         inner = value.pairs if isinstance(value, Placeholder) and value.pairs else value
-        if not isinstance(key, str) or (not isinstance(inner, torch.Tensor) and _NO_WEIGHTS.search(key)):
+        if not isinstance(key, str) or len(prefix) + len(key) > _LONGEST_NAME:
+            continue
+        if not isinstance(inner, torch.Tensor) and _NO_WEIGHTS.search(key):
             continue
         if (tensor := _tensor_of(inner)) is not None:
             found[prefix + key] = tensor
         elif is_module(inner):
-            found |= {f"{prefix}{key}.{n}": t for n, t in module_tensors(inner)}
+            tensors = {f"{prefix}{key}.{n}": t for n, t in module_tensors(inner)}
+            left[0] -= 10 * len(tensors)
+            found |= tensors
         elif isinstance(inner, Mapping) and depth and "param_groups" not in inner:
-            found |= _flat(inner, f"{prefix}{key}.", depth - 1)
-        if len(found) > _MOST_TENSORS:
-            break
-    return found
+            _collect(inner, f"{prefix}{key}.", depth - 1, found, left)
 
 
 def _keys(content: Mapping[str, Any]) -> str:
-    return ", ".join(list(map(str, content))[:5]) or "none"
+    return ", ".join(f"{key!s:.60}" for key in islice(content, 5)) or "none"
 
 
 def _finite(tensors: Tensors, path: str) -> Tensors:
+    seen = set()
     for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+        if len(name) > _LONGEST_NAME:
+            raise CamxError(
+                f"The checkpoint {path!r} has a tensor whose name has {len(name):,} characters. Save it again."
+            )
+        view = (tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride())
+        if view in seen:
+            continue
+        seen.add(view)
+        # Numbers of one byte are compared as larger ones.
+        wide = tensor.float() if tensor.is_floating_point() and tensor.itemsize == 1 else tensor
+        if tensor.is_floating_point() and not torch.isfinite(wide).all():
             raise CamxError(
                 f"The checkpoint {path!r} has NaN or infinite values in {name!r}: "
                 "the training had diverged. Use an earlier one."

@@ -10,9 +10,10 @@ from typing import Any
 from ..errors import CamxError
 from ..regular_files import CONFIG_BYTES, read_regular
 from ..yaml_text import parse_yaml
+from .placeholders import to_plain
 
-#: Larger ones are no configuration.
-_LONGEST = 50_000_000
+#: Larger ones are no configuration, in bytes; YAML is read slowly.
+_LONGEST = {".json": 50_000_000, ".yaml": 1_000_000}
 _NAMES = ("config.json", "preprocessor_config.json", "args.yaml")
 
 
@@ -34,12 +35,13 @@ def configurations(weights: str) -> dict[str, Mapping[str, Any]]:
 
 def _read(path: str) -> Mapping[str, Any]:
     try:
-        if not os.path.isfile(path) or os.path.getsize(path) > _LONGEST:
+        if not os.path.isfile(path) or os.path.getsize(path) > _LONGEST[os.path.splitext(path)[1]]:
             return {}
         if path.endswith(".yaml"):
             content = parse_yaml(read_regular(path, CONFIG_BYTES))
         else:
-            content = json.loads(read_regular(path, _LONGEST))
+            content = json.loads(read_regular(path, _LONGEST[".json"]))
+        content = to_plain(content)
     except (OSError, ValueError, RecursionError) as error:
         first = (str(error) or type(error).__name__).splitlines()[0]
         raise CamxError(

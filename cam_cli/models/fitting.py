@@ -11,16 +11,13 @@ from torch import nn
 
 from ..errors import CamxError
 from .checkpoints import Checkpoint
-from .heads import rebuilt_head
+from .heads import HeadOptions, rebuilt_head
 from .inferred import proposals
 from .libraries import Architecture
 from .matching import Match, matched, mismatch
 from .options import ModelSpec
 from .renamed import renamings
 from .weights import Tensors
-
-#: Arguments of camx itself among those for the architecture.
-HEAD_ACTIVATION = "head_activation"
 
 
 @dataclass(frozen=True)
@@ -47,10 +44,9 @@ def fitted(architecture: Architecture, args: Mapping[str, Any], spec: ModelSpec,
     Names are tried as they stand, then as positions of the network's parts, then as the filters of timm rename them.
     Raises `CamxError` for tensors that are missing, left over, or of other shapes.
     """
-    activation = str(args.get(HEAD_ACTIVATION, ""))
-    own = {key: value for key, value in args.items() if key != HEAD_ACTIVATION}
+    head, own = HeadOptions.taken_from(args)
     module = architecture.build(pretrained=False, num_classes=None, args=own)
-    trial = _Trial(architecture, spec, checkpoint, own, activation)
+    trial = _Trial(architecture, spec, checkpoint, own, head)
     first: Match | None = None
     for tensors, note in renamings(checkpoint.tensors, module):
         found = trial.run(module, tensors, note)
@@ -69,7 +65,7 @@ class _Trial:
     spec: ModelSpec
     checkpoint: Checkpoint
     args: Mapping[str, Any]
-    activation: str
+    head: HeadOptions
 
     def run(self, module: nn.Module, tensors: Tensors, note: str) -> Fitted | Match:
         """The network with these tensors, or what does not fit."""
@@ -90,7 +86,7 @@ class _Trial:
         match, normalisation = _without_normalisation(match)
         loaded = match.tensors
         if not match.complete:
-            rebuilt = rebuilt_head(module, match, self.activation) if match.tensors else None
+            rebuilt = rebuilt_head(module, match, self.head) if match.tensors else None
             if rebuilt is None:
                 return match
             module, loaded = rebuilt.module, rebuilt.tensors

@@ -1,33 +1,42 @@
-"""Heads that the tensors of a checkpoint describe, rebuilt: linear layers with norms and activations between them."""
+"""Heads that the tensors of a checkpoint describe, put in their place in a network."""
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise, takewhile
+from typing import Any
 
-import torch
 from torch import nn
 
-from ..errors import CamxError
+from ..errors import CamxError, unknown
+from .concat_pooling import ORDERS, with_concat_pool
+from .head_layers import ACTIVATIONS, HeadLayers, head_layers
 from .matching import Match
 from .weights import Tensors
 
-ACTIVATIONS: dict[str, type[nn.Module]] = {
-    "relu": nn.ReLU,
-    "gelu": nn.GELU,
-    "tanh": nn.Tanh,
-    "silu": nn.SiLU,
-    "sigmoid": nn.Sigmoid,
-    "elu": nn.ELU,
-    "leaky_relu": nn.LeakyReLU,
-    "identity": nn.Identity,
-}
-#: Names of layers that make scores. A matrix without a bias under another name may be a margin or a prototype.
-_ORDINARY = ("fc", "head", "heads", "classifier", "linear", "lin", "logits", "last_linear", "output", "out", "top")
-_REST = {"bias", "running_mean", "running_var", "num_batches_tracked"}
+_ACTIVATION, _POOL = "head_activation", "head_pool"
+
+
+@dataclass(frozen=True)
+class HeadOptions:
+    """What tensors do not say of a head, and the user does among the arguments of the model: `head_activation` between
+    linear layers, and `head_pool`, the order of two poolings in front of it. "" for what is not given."""
+
+    activation: str = ""
+    pool: str = ""
+
+    @classmethod
+    def taken_from(cls, args: Mapping[str, Any]) -> tuple[HeadOptions, dict[str, Any]]:
+        """The options among these arguments, and the arguments that are left for the architecture.
+
+        Raises `CamxError` for an unknown activation or order.
+        """
+        for key, known in ((_ACTIVATION, ACTIVATIONS), (_POOL, ORDERS)):
+            if key in args and args[key] not in known:
+                raise unknown(f"model_arg {key}", args[key], known)
+        rest = {key: value for key, value in args.items() if key not in (_ACTIVATION, _POOL)}
+        return cls(str(args.get(_ACTIVATION, "")), str(args.get(_POOL, ""))), rest
 
 
 @dataclass(frozen=True)
@@ -39,39 +48,19 @@ class Rebuilt:
     note: str
 
 
-@dataclass(frozen=True)
-class _Chain:
-    """A head, layer by layer: module path → module, and where each of its tensors goes."""
-
-    layers: OrderedDict[str, nn.Module]
-    features: int
-    classes: int
-    guessed: bool
-
-    def __str__(self) -> str:
-        steps = []
-        for layer in self.layers.values():
-            name = type(layer).__name__
-            steps.append(f"{name} {layer.in_features}→{layer.out_features}" if isinstance(layer, nn.Linear) else name)
-        return ", ".join(steps)
-
-
-def rebuilt_head(module: nn.Module, match: Match, activation: str = "") -> Rebuilt | None:
+def rebuilt_head(module: nn.Module, match: Match, options: HeadOptions) -> Rebuilt | None:
     """The network with the head that the left over tensors of `match` describe; None where they describe none.
 
-    `module` is changed. activation: between the linear layers; "" takes ReLU. Raises `CamxError` where the tensors
-    allow two heads, or an unknown activation.
+    `module` is changed. Raises `CamxError` where the tensors allow two heads.
     """
-    if activation and activation not in ACTIVATIONS:
-        raise CamxError(f"`model_arg` head_activation={activation}: give one of {', '.join(ACTIVATIONS)}.")
     own = own_head(module)
     if own is None:
         return None
-    for place, names in _places(module, match, own):
+    for place, names in _places(match, own):
         if not names or not _covers(match, place, names):
             continue
-        chain = _chain(names, activation)
-        if chain is not None and (found := _placed(module, match, own, place, chain, names)):
+        head = head_layers(names, options.activation)
+        if head is not None and (found := _placed(module, match, own, place, head, options)):
             return found
     return None
 
@@ -88,7 +77,7 @@ def own_head(module: nn.Module) -> str | None:
     return linear[-1] if linear else None
 
 
-def _places(module: nn.Module, match: Match, own: str) -> list[tuple[str, Tensors]]:
+def _places(match: Match, own: str) -> list[tuple[str, Tensors]]:
     """Where a head may belong: a module of the network that it replaces, or "" for one that stands outside of it.
 
     With each, the tensors of the head by their names in the file, without what all of them begin with.
@@ -114,160 +103,93 @@ def _covers(match: Match, place: str, names: Tensors) -> bool:
     return not match.wrong
 
 
-def _chain(names: Tensors, activation: str) -> _Chain | None:
-    stem = _common(names)
-    leaves: dict[str, dict[str, torch.Tensor]] = {}
-    for name, tensor in names.items():
-        path, _, leaf = name.removeprefix(stem).rpartition(".")
-        leaves.setdefault(path, {})[leaf] = tensor
-    modules = {path: _layer(tensors) for path, tensors in leaves.items()}
-    if any(layer is None for layer in modules.values()):
-        return None
-    paths = sorted(modules, key=_natural)
-    layers: OrderedDict[str, nn.Module] = OrderedDict()
-    guessed = False
-    linear = [p for p in paths if isinstance(modules[p], nn.Linear)]
-    if not linear or len(linear) > 3 or paths[-1] != linear[-1]:
-        return None
-    for here, following in pairwise(linear):
-        if modules[here].out_features != modules[following].in_features:  # type: ignore[union-attr]
-            return None
-    if len(linear) == 1 and not _ordinary(stem, names) and "bias" not in leaves[linear[0]]:
-        return None
-    for before, path in zip([None, *paths], paths):
-        layer = modules[path]
-        assert layer is not None
-        gap = 0 if before is None else _gap(before, path)
-        if gap != 0 and before is not None and not isinstance(modules[before], nn.PReLU):
-            certain = isinstance(layer, nn.Linear) and any(isinstance(one, nn.Linear) for one in layers.values())
-            # Behind the norm of a hidden layer, or between two linear ones, stands an activation.
-            if not certain and not activation and not isinstance(layer, nn.PReLU):
-                raise CamxError(
-                    f"The head {stem.rstrip('.')!r} of the checkpoint has a module without weights between "
-                    f"{before!r} and {path!r}, and its tensors do not say which.",
-                    "Give `model_arg` head_activation=relu, or head_activation=identity where it is a dropout.",
-                )
-            if not isinstance(layer, nn.PReLU):
-                layers[f"activation{len(layers)}"] = ACTIVATIONS[activation or "relu"]()
-                guessed = guessed or not activation
-        layers[path] = layer
-    first, last = modules[linear[0]], modules[linear[-1]]
-    assert isinstance(first, nn.Linear)
+def _placed(
+    module: nn.Module, match: Match, own: str, place: str, head: HeadLayers, options: HeadOptions
+) -> Rebuilt | None:
+    """The network with the head at `place`, or where a head outside of it belongs."""
+    last = _submodule(module, own)
     assert isinstance(last, nn.Linear)
-    return _Chain(layers, first.in_features, last.out_features, guessed)
-
-
-def _layer(tensors: Mapping[str, torch.Tensor]) -> nn.Module | None:
-    """The layer that has exactly these tensors; None for any other than a linear one, a norm or a PReLU."""
-    weight = tensors.get("weight")
-    if weight is None or set(tensors) - {"weight"} - _REST or not weight.is_floating_point():
-        return None
-    extra = set(tensors) - {"weight"}
-    if weight.dim() == 2 and extra <= {"bias"} and weight.numel():
-        if "bias" in tensors and tuple(tensors["bias"].shape) != (weight.shape[0],):
-            return None
-        return nn.Linear(weight.shape[1], weight.shape[0], bias="bias" in tensors)
-    if weight.dim() == 1 and {"running_mean", "running_var", "bias"} <= extra:
-        return nn.BatchNorm1d(weight.shape[0])
-    if weight.dim() == 1 and extra == {"bias"}:
-        return nn.LayerNorm(weight.shape[0])
-    return nn.PReLU(weight.shape[0]) if weight.dim() == 1 and not extra else None
-
-
-def _gap(before: str, after: str) -> int | None:
-    """Modules without tensors between two of a Sequential; None where the names are no positions."""
-    stem, _, index = before.rpartition(".")
-    other, _, following = after.rpartition(".")
-    if stem != other or not (index.isdecimal() and following.isdecimal()):
-        return None
-    return int(following) - int(index) - 1
-
-
-def _placed(module: nn.Module, match: Match, own: str, place: str, chain: _Chain, names: Tensors) -> Rebuilt | None:
-    head = _submodule(module, own)
-    assert isinstance(head, nn.Linear)
-    tensors = dict(match.tensors)
     own_names = {name for name in module.state_dict() if name.startswith(f"{own}.")}
-    stem = _common(names)
-    what = stem.rstrip(".") or "its last tensors"
     if place:
         old = _submodule(module, place)
         first = next((m for m in (old.modules() if old is not None else ()) if isinstance(m, nn.Linear)), None)
-        if first is None or first.in_features != chain.features:
+        if first is None:
             return None
-        tensors = {n: t for n, t in tensors.items() if not n.startswith(f"{place}.")}
-        new, target, how = _module(chain), place, f"{place} is rebuilt from its tensors"
-    elif set(match.missing) == own_names:
-        if chain.features != head.in_features:
-            return None
-        new, target, how = _module(chain), own, f"{what} takes the place of {own}"
-    elif not match.missing:
-        inner, outer = head.in_features, head.out_features
-        if inner == outer == chain.features:
-            raise CamxError(
-                f"The head {what} of the checkpoint takes {chain.features} values, and {own} has as many inputs as "
-                "outputs: it may stand behind it or in its place.",
-                "Say which with your own code, `model=my_module.py:build`.",
-            )
-        if chain.features == outer:
-            new, target, how = _module(chain), own, f"{what} stands behind {own}"
-            state, layers = new.state_dict(), OrderedDict([("own", head), ("head", new)])
-            tensors |= {f"{own}.own.{n.removeprefix(f'{own}.')}": tensors.pop(n) for n in own_names}
-            tensors |= dict(zip((f"{own}.head.{n}" for n in state), _ordered(chain, names, stem)))
-            return _finished(module, own, nn.Sequential(layers), tensors, chain, how)
-        if chain.features != inner:
-            return None
-        tensors = {n: t for n, t in tensors.items() if n not in own_names}
-        new, target, how = (
-            _module(chain),
-            own,
-            f"{what} takes the place of {own}, whose tensors do not fit in front of it",
+        pooling = _pooling(module, head, first.in_features, options)
+        return (
+            None
+            if pooling is None
+            else _in_place(module, match, place, head, f"{place} is rebuilt from its tensors{pooling}")
         )
-    else:
+    if set(match.missing) == own_names:
+        pooling = _pooling(module, head, last.in_features, options)
+        return (
+            None
+            if pooling is None
+            else _in_place(module, match, own, head, f"{head.what} takes the place of {own}{pooling}")
+        )
+    if match.missing:
         return None
-    tensors |= dict(zip((f"{target}.{n}" for n in new.state_dict()), _ordered(chain, names, stem)))
-    return _finished(module, target, new, tensors, chain, how)
+    inner, outer = last.in_features, last.out_features
+    if inner == outer == head.features:
+        raise CamxError(
+            f"The head {head.what} of the checkpoint takes {head.features} values, and {own} has as many inputs as "
+            "outputs: it may stand behind it or in its place.",
+            "Say which with your own code, `model=my_module.py:build`.",
+        )
+    if head.features == outer:
+        return _behind(module, match, own, last, head)
+    how = f"{head.what} takes the place of {own}, whose tensors do not fit in front of it"
+    return _in_place(module, match, own, head, how) if head.features == inner else None
 
 
-def _finished(module: nn.Module, target: str, new: nn.Module, tensors: Tensors, chain: _Chain, how: str) -> Rebuilt:
+def _pooling(module: nn.Module, head: HeadLayers, features: int, options: HeadOptions) -> str | None:
+    """Prepares the network, whose pooling gives so many features, for the head, and says what was changed; None where
+    the head takes another number. Raises `CamxError` for twice the number in an order that nothing tells."""
+    if head.features == features:
+        return ""
+    if head.features != 2 * features:
+        return None
+    order = options.pool or ("maxavg" if head.fastai else "")
+    if not order:
+        raise CamxError(
+            f"The head {head.what} of the checkpoint takes {head.features} values, twice the {features} that the "
+            "network pools: maximum and mean side by side, and its tensors do not say in which order.",
+            "Give `model_arg` head_pool=maxavg (fastai) or head_pool=avgmax (timm's catavgmax).",
+        )
+    if not with_concat_pool(module, order):
+        raise CamxError(
+            f"The head {head.what} of the checkpoint takes {head.features} values, twice the {features} that the "
+            "network pools: it stands behind maximum and mean side by side, and the pooling of this network is no "
+            "module that could be exchanged.",
+            "Give your own code, `model=my_module.py:build`.",
+        )
+    words = "maximum and mean" if order == "maxavg" else "mean and maximum"
+    return f", behind {words} side by side" + " as in fastai" * (head.fastai and not options.pool)
+
+
+def _in_place(module: nn.Module, match: Match, target: str, head: HeadLayers, how: str) -> Rebuilt:
+    new = head.module()
+    tensors = {n: t for n, t in match.tensors.items() if not n.startswith(f"{target}.")}
+    tensors |= dict(zip((f"{target}.{n}" for n in new.state_dict()), head.tensors()))
+    return _finished(module, target, new, tensors, head, how)
+
+
+def _behind(module: nn.Module, match: Match, own: str, last: nn.Linear, head: HeadLayers) -> Rebuilt:
+    new = head.module()
+    tensors = dict(match.tensors)
+    both = OrderedDict([("own", last), ("head", new)])
+    tensors |= {f"{own}.own.{name}": tensors.pop(f"{own}.{name}") for name in last.state_dict()}
+    tensors |= dict(zip((f"{own}.head.{n}" for n in new.state_dict()), head.tensors()))
+    return _finished(module, own, nn.Sequential(both), tensors, head, f"{head.what} stands behind {own}")
+
+
+def _finished(module: nn.Module, target: str, new: nn.Module, tensors: Tensors, head: HeadLayers, how: str) -> Rebuilt:
     module.set_submodule(target, new)
     if isinstance(getattr(module, "num_classes", None), int):
-        module.num_classes = chain.classes  # type: ignore[assignment]
-    taken = "; the activation is taken for granted, `model_arg` head_activation=NAME sets another" * chain.guessed
-    return Rebuilt(module, tensors, f"head: {how} ({chain}{taken})")
-
-
-def _module(chain: _Chain) -> nn.Module:
-    if len(chain.layers) == 1:
-        return next(iter(chain.layers.values()))
-    return nn.Sequential(OrderedDict((name.replace(".", "_"), one) for name, one in chain.layers.items()))
-
-
-def _ordered(chain: _Chain, names: Tensors, stem: str) -> list[torch.Tensor]:
-    """The tensors of the head in the order of its `state_dict()`."""
-    found = []
-    for path, layer in chain.layers.items():
-        for leaf, own in layer.state_dict().items():
-            name = stem + (f"{path}.{leaf}" if path else leaf)
-            found.append(names.get(name, own))
-    return found
-
-
-def _common(names: Mapping[str, torch.Tensor]) -> str:
-    """What all names begin with, up to a dot."""
-    paths = [name.split(".")[:-1] for name in names]
-    shared = [parts[0] for parts in takewhile(lambda parts: len(set(parts)) == 1, zip(*paths))]
-    return "".join(f"{part}." for part in shared)
-
-
-def _ordinary(stem: str, names: Mapping[str, torch.Tensor]) -> bool:
-    """Whether a single layer is called as layers are that make scores."""
-    path = (stem or next(iter(names))).rstrip(".").split(".")
-    return any(part in _ORDINARY for part in path)
-
-
-def _natural(path: str) -> tuple[tuple[float, str], ...]:
-    return tuple((int(part), "") if part.isdecimal() else (math.inf, part) for part in path.split("."))
+        module.num_classes = head.classes  # type: ignore[assignment]
+    taken = "; the activation is taken for granted, `model_arg` head_activation=NAME sets another" * head.guessed
+    return Rebuilt(module, tensors, f"head: {how} ({head}{taken})")
 
 
 def _submodule(module: nn.Module, name: str) -> nn.Module | None:

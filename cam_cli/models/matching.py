@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -19,7 +20,8 @@ _COMPUTED = ("num_batches_tracked", "relative_position_index", "attn_mask", "pos
 _COUNTERS = ("n_averaged", "total_ops", "total_params", "dummy_param", "device_indicator", "global_step")
 _METRIC = re.compile(r"(^|[._])(metrics?|acc|accuracy|auroc|auc|f1|f1_?score|confmat|confusion_matrix|recall)([._]|$)")
 _LOSS = re.compile(r"(^|[._])(loss|loss_fn|loss_func|loss_function|criterion|objective)([._]|\d|$)|loss[._]")
-_AVERAGED = re.compile(r"(^|[._])(ema|.*_ema|ema_.*|swa|averaged.*)([._]|$)")
+#: Parts of a name that may be a prefix.
+_DEEPEST = 50
 
 
 @dataclass(frozen=True)
@@ -103,18 +105,16 @@ def _prefix(
 
     Raises `CamxError` where two prefixes fit as well and neither is an average of the other.
     """
-    fitting, most = [""], sum(name in expected for name in tensors)
-    for prefix in _prefixes(tensors, expected):
-        hits = sum(n.startswith(prefix) and n.removeprefix(prefix) in expected for n in tensors)
-        if hits > most:
-            fitting, most = [], hits
-        if hits == most and most:
-            fitting.append(prefix)
+    counts = _prefixes(tensors, expected)
+    most = max(counts.values())
+    # The names as they stand win where as many fit under a prefix.
+    fitting = [""] if counts[""] == most else []
+    fitting += sorted(prefix for prefix, hits in counts.items() if prefix and hits == most and most)
     if len(fitting) == 1:
         return fitting[0], ()
     if most <= len(expected) // 2:  # the blocks of one network have the same names, too
         return "", ()
-    averaged = [prefix for prefix in fitting if _AVERAGED.search(prefix)]
+    averaged = [prefix for prefix in fitting if _is_average(prefix)]
     plain = [prefix for prefix in fitting if prefix not in averaged]
     wanted = plain if ema is False else averaged
     if len(wanted) == 1 and len(fitting) == 2:
@@ -125,11 +125,24 @@ def _prefix(
     )
 
 
-def _prefixes(tensors: Tensors, expected: Mapping[str, torch.Tensor]) -> list[str]:
-    """What stands in the checkpoint before some names of the network, taken from its beginning and its end."""
-    names = list(expected)
-    some = {*names[:2], *names[-2:], *names[len(names) // 2 : len(names) // 2 + 2]}
-    return sorted({n.removesuffix(w) for w in some for n in tensors if n.endswith(f".{w}")})
+def _is_average(prefix: str) -> bool:
+    words = re.split("[._]", prefix)
+    return any(word in ("ema", "swa") or word.startswith("averaged") for word in words)
+
+
+def _prefixes(tensors: Iterable[str], expected: Mapping[str, torch.Tensor]) -> Counter[str]:
+    """How many names of the network stand behind each prefix in the file; "" is always among them."""
+    counts = Counter({"": 0})
+    for name in tensors:
+        rest, prefix = name, ""
+        for _ in range(_DEEPEST):
+            if rest in expected:
+                counts[prefix] += 1
+            part, dot, rest = rest.partition(".")
+            if not dot:
+                break
+            prefix += part + dot
+    return counts
 
 
 def mismatch(checkpoint: Checkpoint, match: Match, expected: Mapping[str, torch.Tensor], name: str) -> CamxError:

@@ -19,12 +19,22 @@ from .libraries import (
 
 #: The model that ships inside the package (docs/demo.md).
 DEMO = "demo"
+#: Characters in the name of a network at most.
+_LONGEST = 300
 DEMO_FILE = os.path.join(os.path.dirname(__file__), os.pardir, "demo", "demo.safetensors")
 
 
 def find_architecture(name: str) -> Architecture:
     """The library and the network a name means: `timm/…`, `torchvision/…`, `hf-hub:…`, or bare (timm first)."""
     name = canonical(name)
+    found = _known(name)
+    if found is None:
+        raise CamxError(_unknown(name))
+    return found
+
+
+def _known(name: str) -> Architecture | None:
+    """The network that a canonical name means; None for any other name."""
     library, _, rest = name.partition("/")
     bare, _, tag = rest.partition(".")
     if name.startswith("hf-hub:"):
@@ -39,7 +49,7 @@ def find_architecture(name: str) -> Architecture:
             return TimmModel(name)
         if bare in torchvision_names():
             return TorchvisionModel(bare, tag)
-    raise CamxError(_unknown(name))
+    return None
 
 
 def canonical(name: str) -> str:
@@ -85,11 +95,7 @@ def model_names(pattern: str = "") -> list[tuple[str, str]]:
 
 def is_name(name: str) -> bool:
     """Names win over files and folders that happen to be called the same; `./resnet50` is a path."""
-    try:
-        find_architecture(name)
-    except CamxError:
-        return False
-    return True
+    return len(name) < _LONGEST and _known(canonical(name)) is not None
 
 
 def _unknown(name: str) -> str:

@@ -29,7 +29,14 @@ class OwnCode:
     function: str
 
     def __str__(self) -> str:
-        return f"{self.place}:{self.function}"
+        """Without the folder: results depend on what the file says, not on where it lies."""
+        return f"{os.path.basename(self.place)}:{self.function}"
+
+    @property
+    def placed(self) -> str:
+        """The name of the model for a process in another folder."""
+        place = os.path.abspath(self.place) if self.place.endswith(".py") else self.place
+        return f"{place}:{self.function}"
 
     @classmethod
     def parse(cls, name: str) -> OwnCode | None:

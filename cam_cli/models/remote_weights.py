@@ -11,6 +11,7 @@ from ..errors import CamxError
 from ..images.remote import filesystem, is_remote, tried
 from ..images.web import save_url
 from .hub import offline
+from .wandb_artifacts import artifact_name, local_artifact
 
 #: Bytes of the largest file of weights that is fetched.
 WEIGHTS_BYTES = 100 * 10**9
@@ -19,8 +20,11 @@ WEIGHTS_BYTES = 100 * 10**9
 def local_weights(path: str) -> str:
     """The path of a file of weights on this machine: `~` and variables expanded, an address fetched into the cache.
 
-    A copy in the cache is taken where its address says the same version, or cannot be asked. Raises `CamxError`.
+    An artifact of W&B becomes the folder of its files. A copy in the cache is taken where its address says the same
+    version, or cannot be asked. Raises `CamxError`.
     """
+    if name := artifact_name(path):
+        return local_artifact(name, cache_folder())
     if not is_remote(path):
         return os.path.expandvars(os.path.expanduser(path))
     files = filesystem(path)
@@ -65,6 +69,11 @@ def local_weights(path: str) -> str:
     with open(mark, "w", encoding="utf-8") as file:
         file.write(version)
     return kept
+
+
+def lies_elsewhere(path: str) -> bool:
+    """Whether this is the address of weights, not a path."""
+    return is_remote(path) or bool(artifact_name(path))
 
 
 def cache_folder() -> str:

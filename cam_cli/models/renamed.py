@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -12,7 +12,10 @@ from torch import nn
 
 from .weights import Tensors
 
-_POSITION = re.compile(r"(^|.*?\.)(\d+)\.")
+#: Sequences in a file that may be the network; a file has a few.
+_MOST_PREFIXES = 20
+#: Parts of a name in front of a position.
+_DEEPEST = 4
 
 
 def renamings(tensors: Tensors, module: nn.Module) -> Iterator[tuple[Tensors, str]]:
@@ -27,20 +30,29 @@ def renamings(tensors: Tensors, module: nn.Module) -> Iterator[tuple[Tensors, st
 def _by_position(tensors: Tensors, module: nn.Module) -> tuple[Tensors, str] | None:
     """Names that count the parts of a network, as `nn.Sequential(*network.children())` has them."""
     expected = module.state_dict()
-    children = [name for name, _ in module.named_children()]
+    positions = {str(index): name for index, (name, _) in enumerate(module.named_children())}
     best: Tensors = {}
     most, where = len(expected) // 2, ""
-    for prefix in sorted({found.group(1) for name in tensors if (found := _POSITION.match(name))}):
+    prefixes = Counter(prefix for name in tensors for prefix in _before_positions(name))
+    for prefix in sorted(prefix for prefix, _ in prefixes.most_common(_MOST_PREFIXES)):
         named = {}
         for name, tensor in tensors.items():
             rest = name.removeprefix(prefix)
             index, _, tail = rest.partition(".")
-            inside = name.startswith(prefix) and index.isdecimal() and int(index) < len(children)
-            named[f"{children[int(index)]}.{tail}" if inside else name] = tensor
+            inside = name.startswith(prefix) and index in positions
+            named[f"{positions[index]}.{tail}" if inside else name] = tensor
         hits = sum(n in expected and t.shape == expected[n].shape for n, t in named.items())
         if hits > most and len(named) == len(tensors):
             best, most, where = named, hits, prefix
     return (best, f"positions {where}0, {where}1, … read as the parts of the network, in order") if best else None
+
+
+def _before_positions(name: str) -> Iterator[str]:
+    """What stands in front of each number in a name: `a.0.1.weight` → `a.`, `a.0.`."""
+    parts = name.split(".", _DEEPEST)
+    for end, part in enumerate(parts[:-1]):
+        if part.isdecimal():
+            yield "".join(f"{one}." for one in parts[:end])
 
 
 def _filtered(tensors: Tensors, module: nn.Module) -> Tensors | None:

@@ -13,7 +13,9 @@ from typing import Any, BinaryIO, cast
 import torch
 
 from ..regular_files import open_regular
-from .unpickling import DataUnpickler, Storage
+from .pickled_values import Storage
+from .reading_limits import ReadingLimits
+from .unpickling import DataUnpickler
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 #: Storages that were pickled alone can hold pickles of storages.
@@ -22,6 +24,7 @@ _DEEPEST = 3
 
 def read_zip(path: str) -> object:
     """What a zip of torch holds. Raises `BadZipFile` for damaged entries, `UnpicklingError` for what cannot be read."""
+    limits = ReadingLimits.of(os.path.getsize(path))
     with zipfile.ZipFile(path) as archive:
         entries = {entry.filename: entry for entry in archive.infolist()}
         pickled = next(name for name in entries if name.endswith("data.pkl"))
@@ -43,23 +46,27 @@ def read_zip(path: str) -> object:
                 known[key] = Storage(_numbers(buffer, dtype, count))
             return known[key]
 
-        return DataUnpickler(io.BytesIO(archive.read(pickled)), storage, _stored_bytes).load()
+        def stored_bytes(data: bytes) -> object:
+            return _stored_bytes(data, limits)
+
+        return DataUnpickler(io.BytesIO(archive.read(pickled)), storage, stored_bytes, limits).load()
 
 
 def read_stream(path: str) -> object:
     """What a file of pickles holds: as torch wrote it before 1.6, or one pickle alone."""
+    size = os.path.getsize(path)
     with open_regular(path) as file:
-        return _stream(file, os.path.getsize(path))
+        return _stream(file, size, ReadingLimits.of(size))
 
 
-def _stored_bytes(data: bytes, depth: int = _DEEPEST) -> object:
+def _stored_bytes(data: bytes, limits: ReadingLimits, depth: int = _DEEPEST) -> object:
     """The storage in the bytes that `pickle.dump` makes of it."""
     if not depth:
         raise pickle.UnpicklingError("storages within storages")
-    return _stream(io.BytesIO(data), len(data), depth - 1)
+    return _stream(io.BytesIO(data), len(data), limits, depth - 1)
 
 
-def _stream(file: BinaryIO | io.BytesIO, size: int, depth: int = _DEEPEST) -> object:
+def _stream(file: BinaryIO | io.BytesIO, size: int, limits: ReadingLimits, depth: int = _DEEPEST) -> object:
     known: dict[str, Storage] = {}
     left = [size]
 
@@ -72,14 +79,17 @@ def _stream(file: BinaryIO | io.BytesIO, size: int, depth: int = _DEEPEST) -> ob
         return known[key]
 
     def load() -> Any:
-        return DataUnpickler(file, storage, lambda data: _stored_bytes(data, depth)).load()
+        return DataUnpickler(file, storage, lambda data: _stored_bytes(data, limits, depth), limits).load()
 
     content = load()
-    if content != _MAGIC:
+    if not isinstance(content, int) or content != _MAGIC:
         return content
     load(), load()  # version of the format, sizes of the machine
     content = load()
-    for key in load():
+    keys = load()
+    if not isinstance(keys, list) or not all(isinstance(key, (str, int)) for key in keys):
+        raise pickle.UnpicklingError("storages of unknown names")
+    for key in keys:
         numbers = known[str(key)].numbers
         (count,) = struct.unpack("<q", _exactly(file, 8))
         if count != numbers.numel():

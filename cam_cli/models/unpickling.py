@@ -1,64 +1,28 @@
 """Pickles read as data. No name in a pickle is ever imported or called: each becomes a placeholder.
 
 Torch's own restricted reader knows a list of names and the opcodes of one protocol. This one reads every protocol, has
-placeholders for every name it does not know, and makes nothing but containers, numbers, text and tensors.
+placeholders for every name it does not know, and makes nothing but containers, numbers, text and tensors. Memory and
+time are bounded by the size of the file (`ReadingLimits`).
 """
 
 from __future__ import annotations
 
 import io
-import math
 import pickle
-from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 import torch
 
+from .pickled_names import stand_in
+from .pickled_values import CONTAINERS, Storage, StorageKind, container, mapping_of, tensor
 from .placeholders import Name, Placeholder
+from .reading_limits import MOST_INSTRUCTIONS, ReadingLimits, TooMuch
 
-#: Whose functions serve to run programs and nothing else: a file that names one is refused, as torch refuses it.
-_BLOCKED_MODULES = frozenset(
-    ("sys", "os", "posix", "nt", "subprocess", "pty", "runpy", "importlib", "ctypes", "socket", "shutil", "webbrowser")
-)
-_BLOCKED = frozenset(f"builtins.{name}" for name in ("eval", "exec", "compile", "open", "__import__", "breakpoint"))
-_DTYPES = {
-    str(dtype): dtype
-    for name in dir(torch)
-    if isinstance(dtype := getattr(torch, name), torch.dtype) and not dtype.is_complex
-}
-_STORAGES = {
-    "Float": torch.float32, "Double": torch.float64, "Half": torch.float16, "BFloat16": torch.bfloat16,
-    "Long": torch.int64, "Int": torch.int32, "Short": torch.int16, "Char": torch.int8, "Byte": torch.uint8,
-    "Bool": torch.bool, "Untyped": torch.uint8,
-}  # fmt: skip
-#: Tensors of kinds that no float network holds.
-_OTHER_TENSORS = ("_rebuild_qtensor", "_rebuild_sparse_tensor", "_rebuild_nested_tensor", "_rebuild_wrapper_subclass")
-
-
-class Blocked(pickle.UnpicklingError):
-    """The file names a function that serves to run programs."""
-
-
-class OtherTensor(pickle.UnpicklingError):
-    """The file holds quantised, sparse or other tensors that cannot be read as numbers."""
-
-
-@dataclass(frozen=True)
-class StorageKind:
-    """A class of storages: the type of its numbers."""
-
-    dtype: torch.dtype
-
-
-@dataclass(frozen=True)
-class Storage:
-    """The numbers that tensors are views of, as a flat tensor."""
-
-    numbers: torch.Tensor
-
+#: Bytes of a whole number, written or not.
+_LONGEST_NUMBER = 1000
+#: Lengths above this are compared with the file before memory is taken for them.
+_LARGE = 2**16
 
 #: From (key, type of numbers, how many) to the storage.
 ReadStorage = Callable[[str, torch.dtype, int], Storage]
@@ -72,51 +36,87 @@ if TYPE_CHECKING:
         """What is used of Python's unpickler that is written in Python: its opcodes can be replaced."""
 
         stack: list[Any]
+        metastack: list[list[Any]]
         append: Callable[[Any], None]
+        proto: int
+        read: Callable[[int], bytes]
         readline: Callable[[], bytes]
         dispatch: ClassVar[dict[int, Callable[..., None]]]
 
         def __init__(self, file: Any, *, encoding: str) -> None: ...
-        def load(self) -> Any: ...
         def pop_mark(self) -> list[Any]: ...
 
+    class _Stop(Exception):
+        value: Any
+
 else:
-    _Unpickler = pickle._Unpickler
+    _Unpickler, _Stop = pickle._Unpickler, pickle._Stop
 
 
 class DataUnpickler(_Unpickler):
     """Reads one pickle. Everything that it makes is data; see the head of this module."""
 
-    def __init__(self, file: io.BytesIO | BinaryIO, read_storage: ReadStorage, read_bytes: ReadBytes) -> None:
+    def __init__(
+        self, file: io.BytesIO | BinaryIO, read_storage: ReadStorage, read_bytes: ReadBytes, limits: ReadingLimits
+    ) -> None:
         super().__init__(file, encoding="latin1")
-        self._read_storage = read_storage
-        self._read_bytes = read_bytes
+        self._file, self._read_storage, self._read_bytes, self._limits = file, read_storage, read_bytes, limits
+        self._names: dict[tuple[str, str], Any] = {}
+        self.read, self.readline = self._exactly, file.readline
+
+    def load(self) -> Any:
+        """The value of the pickle. Raises whatever damaged bytes lead to, and `TooMuch`."""
+        self.metastack, self.stack, self.proto = [], [], 0
+        self.append = self.stack.append
+        read, dispatch = self._file.read, self.dispatch
+        done = 0
+        try:
+            for _ in range(self._limits.instructions):
+                done += 1
+                dispatch[read(1)[0]](self)
+            raise TooMuch(f"more than {MOST_INSTRUCTIONS:,} instructions")
+        except _Stop as stop:
+            return stop.value
+        finally:
+            self._limits.instructions -= done
+
+    def _exactly(self, count: int) -> bytes:
+        """So many bytes. A length that the file does not have is refused before memory is taken for it."""
+        if count > _LARGE:
+            start = self._file.tell()
+            end = self._file.seek(0, io.SEEK_END)
+            if count > end - start:
+                raise EOFError("a value that is longer than the file")
+            self._file.seek(start)
+        data = self._file.read(count)
+        if len(data) < count:
+            raise EOFError("the file ends within a value")
+        return data
 
     def find_class(self, module: str, name: str) -> Any:
         """What stands for a name. Raises `Blocked` and `OtherTensor`."""
-        module, name = NAME_MAPPING.get((module, name), (IMPORT_MAPPING.get(module, module), name))
-        path = f"{module}.{name}"
-        if module.partition(".")[0] in _BLOCKED_MODULES or path in _BLOCKED:
-            raise Blocked(path)
-        if path in _DTYPES:
-            return _DTYPES[path]
-        if module in ("torch", "torch.storage", "torch.cuda") and name.endswith("Storage"):
-            dtype = _STORAGES.get(name.removesuffix("Storage"))
-            return StorageKind(dtype) if dtype is not None else Name(path)
-        if module == "torch._utils" and name.startswith(_OTHER_TENSORS):
-            raise OtherTensor(name.removeprefix("_rebuild_"))
-        return Name(path)
+        if (module, name) not in self._names:
+            self._limits.copy(len(module) + len(name))
+            self._names[module, name] = stand_in(module, name)
+        return self._names[module, name]
 
     def persistent_load(self, pid: Any) -> Any:
         if isinstance(pid, tuple) and len(pid) == 4 and pid[0] in ("module", b"module"):
             return pid[1]  # a class with its source, which nobody needs
-        if not isinstance(pid, tuple) or len(pid) < 5 or pid[0] not in ("storage", b"storage"):
+        if not isinstance(pid, tuple) or len(pid) not in (5, 6) or pid[0] not in ("storage", b"storage"):
             raise pickle.UnpicklingError("an unknown reference")
         kind, key, count = pid[1], pid[2], pid[4]
         dtype = kind.dtype if isinstance(kind, StorageKind) else kind
-        if not isinstance(dtype, torch.dtype) or not isinstance(count, int) or count < 0:
+        known = isinstance(dtype, torch.dtype) and isinstance(key, (str, int)) and isinstance(count, int)
+        if not known or count < 0:
             raise pickle.UnpicklingError("a storage of an unknown kind")
-        return self._read_storage(str(key), dtype, count)
+        storage = self._read_storage(str(key), dtype, count)
+        if len(pid) == 5 or pid[5] is None:
+            return storage
+        # Before torch 0.4 a storage could be a part of another one: (key, offset, count).
+        if not isinstance(pid[5], tuple) or len(pid[5]) != 3:
+            raise pickle.UnpicklingError("a part of a storage of an unknown kind")
+        return storage.part(*pid[5][1:])
 
     def get_extension(self, code: int) -> None:
         raise pickle.UnpicklingError("a name from a private registry")
@@ -127,25 +127,26 @@ class DataUnpickler(_Unpickler):
             made = self._known(function.path, args)
             return Placeholder(function.path, args, kwargs) if made is None else made
         # Whatever else a pickle would call.
-        return Placeholder("call", (function, *args), kwargs)
+        return Placeholder("call", (function, args), kwargs)
 
     def _known(self, path: str, args: tuple[Any, ...]) -> Any:
         """What a handful of functions of torch and Python make of their arguments; None for all others."""
-        if path in _CONTAINERS:
-            return _container(path, args)
+        if path in CONTAINERS:
+            return container(path, args, self._limits)
         if path.startswith("torch._utils._rebuild_tensor"):
-            return _tensor(*args)
+            return tensor(args, self._limits)
         if path.startswith("torch._utils._rebuild_parameter") or path == "torch.nn.parameter.Parameter":
             return args[0] if args and isinstance(args[0], torch.Tensor) else None
         if path == "torch._tensor._rebuild_from_type_v2" and len(args) == 4:
             return self._make(args[0], args[2])
         if path == "torch.storage._load_from_bytes" and args and isinstance(args[0], bytes):
+            self._limits.copy(len(args[0]))
             return self._read_bytes(args[0])
         if path == "copyreg._reconstructor" and args and isinstance(args[0], Name):
             return Placeholder(args[0].path)
         return None
 
-    # One function per opcode that would call, import or change something.
+    # One function per opcode that would call, import, hash or change something, or trusts a length.
 
     def _reduce(self) -> None:
         args = self.stack.pop()
@@ -185,74 +186,64 @@ class DataUnpickler(_Unpickler):
         values = self.pop_mark()
         _update(self.stack[-1], values)
 
+    def _dict(self) -> None:
+        values = self.pop_mark()
+        self.append(mapping_of(values))
+
+    def _empty_set(self) -> None:
+        self.append([])
+
+    def _frozenset(self) -> None:
+        values = self.pop_mark()
+        self.append(values)
+
+    def _int(self) -> None:
+        line = self._number()
+        self.append({b"00": False, b"01": True}[line] if line in (b"00", b"01") else int(line, 0))
+
+    def _long(self) -> None:
+        self.append(int(self._number().removesuffix(b"L"), 0))
+
+    def _number(self) -> bytes:
+        line = self.readline()[:-1]
+        if len(line) > _LONGEST_NUMBER:
+            raise pickle.UnpicklingError(f"a number of {len(line)} digits")
+        return line
+
+    def _long4(self) -> None:
+        count = int.from_bytes(self.read(4), "little")
+        if count > _LONGEST_NUMBER:
+            raise pickle.UnpicklingError(f"a number of {count} bytes")
+        self.append(int.from_bytes(self.read(count), "little", signed=True))
+
+    def _bytearray(self) -> None:
+        self.append(bytearray(self.read(int.from_bytes(self.read(8), "little"))))
+
+    def _frame(self) -> None:
+        self.read(8)  # its length; what it holds follows
+
     dispatch: ClassVar[dict[int, Callable[..., None]]] = {
         **_Unpickler.dispatch,
         **dict.fromkeys((pickle.REDUCE[0], pickle.NEWOBJ[0]), _reduce),
-        pickle.NEWOBJ_EX[0]: _newobj_ex,
-        pickle.INST[0]: _inst,
-        pickle.OBJ[0]: _obj,
-        pickle.BUILD[0]: _build,
-        pickle.APPEND[0]: _append,
-        **dict.fromkeys((pickle.APPENDS[0], pickle.ADDITEMS[0]), _appends),
-        pickle.SETITEM[0]: _setitem,
-        pickle.SETITEMS[0]: _setitems,
-    }
-
-
-_CONTAINERS = {
-    **dict.fromkeys(("collections.OrderedDict", "collections.defaultdict", "collections.Counter"), "mapping"),
-    "builtins.dict": "mapping",
-    **dict.fromkeys(("builtins.set", "builtins.frozenset", "builtins.list", "builtins.tuple"), "sequence"),
-    "torch.Size": "sequence",
-    **dict.fromkeys(("builtins.bytearray", "builtins.bytes", "_codecs.encode"), "bytes"),
-}
-
-
-def _container(path: str, args: tuple[Any, ...]) -> Any:
-    first = args[0] if args else None
-    kind = _CONTAINERS[path]
-    if kind == "mapping":
-        if isinstance(first, (list, tuple)):
-            first = {key: value for key, value in first if isinstance(key, (str, int))}
-        return OrderedDict(first) if isinstance(first, Mapping) else OrderedDict()
-    if kind == "bytes":
-        return first.encode("latin1") if isinstance(first, str) else bytes(first) if isinstance(first, bytes) else b""
-    items = list(first) if isinstance(first, (list, tuple, set, frozenset)) else []
-    return tuple(items) if path in ("builtins.tuple", "torch.Size") else items
+        pickle.NEWOBJ_EX[0]: _newobj_ex, pickle.INST[0]: _inst, pickle.OBJ[0]: _obj, pickle.BUILD[0]: _build,
+        **dict.fromkeys((pickle.APPENDS[0], pickle.ADDITEMS[0]), _appends), pickle.APPEND[0]: _append,
+        pickle.SETITEM[0]: _setitem, pickle.SETITEMS[0]: _setitems, pickle.DICT[0]: _dict,
+        pickle.EMPTY_SET[0]: _empty_set, pickle.FROZENSET[0]: _frozenset, pickle.INT[0]: _int, pickle.LONG[0]: _long,
+        pickle.LONG4[0]: _long4, pickle.BYTEARRAY8[0]: _bytearray, pickle.FRAME[0]: _frame,
+    }  # fmt: skip
 
 
 def _extend(target: Any, values: list[Any]) -> None:
     if isinstance(target, Placeholder):
-        target.items += values
+        target.extend(values)
     elif isinstance(target, list):
         target += values
-    elif isinstance(target, set):
-        target.update(values)
     else:
         raise pickle.UnpicklingError("items of what holds none")
 
 
 def _update(target: Any, values: list[Any]) -> None:
-    pairs = target.pairs if isinstance(target, Placeholder) else target
-    if not isinstance(pairs, dict):
+    if isinstance(target, (Placeholder, dict)):
+        target.update(mapping_of(values))
+    else:
         raise pickle.UnpicklingError("keys of what has none")
-    pairs.update(zip(values[::2], values[1::2]))
-
-
-def _tensor(storage: Any = None, offset: Any = 0, size: Any = (), stride: Any = (), *more: Any) -> torch.Tensor:
-    """A view of a storage. Raises `UnpicklingError` where it would reach beyond its end."""
-    if not isinstance(storage, Storage):
-        raise pickle.UnpicklingError("a tensor without a storage")
-    numbers = storage.numbers
-    dtype = next((one for one in more if isinstance(one, torch.dtype)), numbers.dtype)
-    if dtype != numbers.dtype:
-        numbers = numbers.view(torch.uint8)
-        numbers = numbers[: numbers.numel() // dtype.itemsize * dtype.itemsize].view(dtype)
-    whole = (offset, *size, *stride)
-    if len(size) != len(stride) or len(size) > 32 or not all(isinstance(n, int) and n >= 0 for n in whole):
-        raise pickle.UnpicklingError("a tensor of an impossible shape")
-    count = math.prod(size)
-    last = offset + sum((n - 1) * step for n, step in zip(size, stride)) if count else offset
-    if (count and last >= numbers.numel()) or count > max(numbers.numel(), 1_000_000):
-        raise pickle.UnpicklingError("a tensor that reaches beyond its numbers")
-    return numbers.as_strided(size, stride, offset) if count else torch.empty(size, dtype=dtype)

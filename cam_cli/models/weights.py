@@ -11,12 +11,13 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
-from ..errors import CamxError
+from ..errors import CamxError, first_line
 from ..regular_files import open_regular, read_regular
 from .other_formats import other_file, other_folder, other_zip
+from .pickled_names import Blocked, OtherTensor
 from .placeholders import Placeholder, is_module
+from .reading_limits import TooMuch
 from .torch_files import read_stream, read_zip
-from .unpickling import Blocked, OtherTensor
 
 Tensors = dict[str, torch.Tensor]
 
@@ -77,7 +78,7 @@ def _sharded(path: str) -> tuple[dict[str, Any], dict[str, Any] | None]:
         shards = json.loads(read_regular(path, _LONGEST_HEADER))["weight_map"]
         names = sorted({str(name) for name in shards.values()})
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise CamxError(f"The index {path!r} cannot be read: {_first_line(error)}. {_AGAIN}") from error
+        raise CamxError(f"The index {path!r} cannot be read: {first_line(error)}. {_AGAIN}") from error
     found: dict[str, Any] = {}
     for name in names:
         if os.path.basename(name) != name or name.endswith(".index.json"):
@@ -120,7 +121,7 @@ def _safetensors(path: str, header: int) -> tuple[dict[str, Any], dict[str, Any]
             about: dict[str, Any] = dict(file.metadata() or {})
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
     except (SafetensorError, OSError, ValueError) as error:
-        raise CamxError(f"The checkpoint {path!r} is broken: {_first_line(error)}. {_AGAIN}") from error
+        raise CamxError(f"The checkpoint {path!r} is broken: {first_line(error)}. {_AGAIN}") from error
     if "camx" in about:
         try:
             about.update(json.loads(about.pop("camx")))
@@ -150,13 +151,19 @@ def _torch_file(path: str, start: bytes) -> dict[str, Any]:
             "divided between machines.",
             "Save the state_dict() of the float network on one machine.",
         ) from error
+    except TooMuch as error:
+        raise CamxError(
+            f"The checkpoint {path!r} asks for far more than its size needs ({error}): it is hostile, or holds much "
+            "beside its weights.",
+            "Save model.state_dict() alone.",
+        ) from error
     except zipfile.BadZipFile as error:
         named = str(error).partition("for file ")[2].strip("'")
-        what = f"is damaged (bad checksum in {named})" if named else f"is broken or cut short: {_first_line(error)}"
+        what = f"is damaged (bad checksum in {named})" if named else f"is broken or cut short: {first_line(error)}"
         raise CamxError(f"The checkpoint {path!r} {what}. {_AGAIN}") from error
     # Whatever reading damaged bytes raises (IndexError, MemoryError …): they are damaged.
     except Exception as error:
-        raise CamxError(f"The checkpoint {path!r} is broken: {_first_line(error)}. {_AGAIN}") from error
+        raise CamxError(f"The checkpoint {path!r} is broken: {first_line(error)}. {_AGAIN}") from error
     if is_module(content):
         return {"module": content}
     if isinstance(content, Placeholder) and content.pairs:
@@ -173,7 +180,7 @@ def _check_archive(path: str) -> None:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
     except (zipfile.BadZipFile, EOFError, NotImplementedError, OSError, ValueError) as error:
-        raise CamxError(f"The checkpoint {path!r} is broken or cut short: {_first_line(error)}. {_AGAIN}") from error
+        raise CamxError(f"The checkpoint {path!r} is broken or cut short: {first_line(error)}. {_AGAIN}") from error
     if problem := _not_weights(entries):
         raise CamxError(f"The checkpoint {path!r} {problem}")
     if sum(entry.file_size for entry in entries) > os.path.getsize(path):
@@ -198,7 +205,3 @@ def _not_weights(entries: list[zipfile.ZipInfo]) -> str:
             f"is a zip file without weights of torch (it holds {held}). Unpack it, and give the file of weights in it."
         )
     return ""
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0].rstrip(".")

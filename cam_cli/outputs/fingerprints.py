@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,8 @@ from ..redaction import redacted_values
 
 #: Names of classes are written into rows again where they are others: no image is explained again for them.
 _RENDERING = ("class_names",)
+#: What the name of such a network begins with.
+_FOLDER = "local-dir:"
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any], *, exact: bool = False) -> list[str]:
@@ -18,13 +21,36 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any], *, exact: boo
     exact: names of classes count too.
     """
     # Records hold no secrets.
-    plain = _flat(redacted_values(json.loads(json.dumps(dict(now), default=str))))
-    before = _flat(redacted_values(before))
+    plain = redacted_values(json.loads(json.dumps(dict(now), default=str)))
+    plain, before = _flat(plain), _flat(_without_folder_name(redacted_values(before), plain))
     return [
         f"{key} ({_short(before.get(key))} → {_short(plain.get(key))})"
         for key in {**before, **plain}
         if before.get(key) != plain.get(key) and (exact or key not in _RENDERING)
     ]
+
+
+def _without_folder_name(before: Mapping[str, Any], now: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The older fingerprint with the name of the network that it means by `local-dir:FOLDER`.
+
+    0.1.0 called a network in a folder of the hub by that folder, and left out the arguments in its `config.json`. The
+    digest of the weights tells whether the network is the same.
+    """
+    model = before.get("model")
+    if not isinstance(model, str) or not model.startswith(_FOLDER):
+        return before
+    args = {**_said_args(model.removeprefix(_FOLDER)), **(before.get("model_args") or {})}
+    return {**before, "model": now.get("model"), "model_args": args}
+
+
+def _said_args(folder: str) -> dict[str, Any]:
+    """The arguments of the network in the `config.json` of a folder, if it is still there."""
+    try:
+        with open(os.path.join(folder, "config.json"), encoding="utf-8") as file:
+            said = json.load(file)["model_args"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
 def _flat(tree: Mapping[str, Any], above: str = "") -> dict[str, Any]:

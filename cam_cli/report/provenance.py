@@ -45,6 +45,8 @@ _SETTINGS = {
     "max_channels": "channels on a sheet",
     "decode": "decoding of JPEG files",
 }
+#: Values of the preprocessing, and the options that set them.
+_ORIGINS = {"input_size": "image_size", "resize": "crop_pct"}
 _RUN = {
     "state": "ended",
     "finished": "at",
@@ -60,7 +62,7 @@ def provenance(run: RunFolder) -> list[Section]:
     fingerprint = record.get("fingerprint", Fingerprint())
     sections = [
         ("Model", _picked(record.get("plan", {}), _PLAN)),
-        ("Preprocessing", _all(fingerprint.get("preprocessing", {}))),
+        ("Preprocessing", _preprocessing(record)),
         ("Explanation" if "methods" in fingerprint else "Settings", _picked(fingerprint, _SETTINGS)),
         ("Rendering", _all(fingerprint.get("rendering", {}))),
         ("Run", [*_picked(record, _RUN), *_stages(record.get("stages", {}))]),
@@ -68,6 +70,16 @@ def provenance(run: RunFolder) -> list[Section]:
         ("Versions", _all(record.get("versions", {}))),
     ]
     return [(title, terms) for title, terms in sections if terms]
+
+
+def _preprocessing(record: RunRecord) -> list[tuple[str, str]]:
+    """Each value that the network is given, with where it comes from."""
+    origins = record.get("plan", {}).get("input_origins", {})
+    values = record.get("fingerprint", Fingerprint()).get("preprocessing", {})
+    return [
+        (term, value + (f" (from {origin})" if (origin := origins.get(_ORIGINS.get(key, key))) else ""))
+        for key, (term, value) in zip(_given(values), _all(values))
+    ]
 
 
 def reproduce_commands(record: RunRecord) -> list[str]:
@@ -88,7 +100,11 @@ def _picked(content: Mapping[str, object], terms: Mapping[str, str]) -> list[tup
 
 
 def _all(content: Mapping[str, object]) -> list[tuple[str, str]]:
-    return [(key.replace("_", " "), text(value)) for key, value in content.items() if value not in (None, "")]
+    return [(key.replace("_", " "), text(content[key])) for key in _given(content)]
+
+
+def _given(content: Mapping[str, object]) -> list[str]:
+    return [key for key, value in content.items() if value not in (None, "")]
 
 
 def _stages(stages: Mapping[str, Stage]) -> Iterator[tuple[str, str]]:

@@ -1,0 +1,47 @@
+"""What stands for the names of classes and functions in a pickle."""
+
+from __future__ import annotations
+
+import pickle
+from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
+
+import torch
+
+from .pickled_values import DTYPES, STORAGES, StorageKind
+from .placeholders import Name
+
+#: Whose functions serve to run programs and nothing else: a file that names one is refused, as torch refuses it.
+_BLOCKED_MODULES = frozenset(
+    ("sys", "os", "posix", "nt", "subprocess", "pty", "runpy", "importlib", "ctypes", "socket", "shutil", "webbrowser")
+)
+_BLOCKED = frozenset(f"builtins.{name}" for name in ("eval", "exec", "compile", "open", "__import__", "breakpoint"))
+#: Tensors of kinds that no float network holds.
+_OTHER_TENSORS = ("_rebuild_qtensor", "_rebuild_sparse_tensor", "_rebuild_nested_tensor", "_rebuild_wrapper_subclass")
+#: Characters of a module and a name.
+_LONGEST = 300
+
+
+class Blocked(pickle.UnpicklingError):
+    """The file names a function that serves to run programs."""
+
+
+class OtherTensor(pickle.UnpicklingError):
+    """The file holds quantised, sparse or other tensors that cannot be read as numbers."""
+
+
+def stand_in(module: str, name: str) -> Name | StorageKind | torch.dtype:
+    """The type of numbers or the storage that a name means, or else a `Name`. Raises `Blocked` and `OtherTensor`."""
+    if len(module) + len(name) > _LONGEST:
+        raise pickle.UnpicklingError(f"a name of {len(module) + len(name)} characters")
+    module, name = NAME_MAPPING.get((module, name), (IMPORT_MAPPING.get(module, module), name))
+    path = f"{module}.{name}"
+    if module.partition(".")[0] in _BLOCKED_MODULES or path in _BLOCKED:
+        raise Blocked(path)
+    if path in DTYPES:
+        return DTYPES[path]
+    if module in ("torch", "torch.storage", "torch.cuda") and name.endswith("Storage"):
+        dtype = STORAGES.get(name.removesuffix("Storage"))
+        return StorageKind(dtype) if dtype is not None else Name(path)
+    if module == "torch._utils" and name.startswith(_OTHER_TENSORS):
+        raise OtherTensor(name.removeprefix("_rebuild_"))
+    return Name(path)

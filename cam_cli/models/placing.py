@@ -1,0 +1,28 @@
+"""A model as processes in other folders find it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+
+from .classes import FOLDER, INDEX
+from .names import DEMO, is_name
+from .options import ModelSpec
+from .own_code import OwnCode
+from .remote_weights import lies_elsewhere
+
+
+def placed(spec: ModelSpec) -> ModelSpec:
+    """The same network with every path absolute; names and addresses stay."""
+    name = spec.name
+    if name != DEMO and not is_name(name):
+        code = OwnCode.parse(name)
+        name = code.placed if code else _absolute(name) if os.path.exists(os.path.expanduser(name)) else name
+    checkpoint = _absolute(spec.checkpoint) if spec.checkpoint else spec.checkpoint
+    names = spec.class_names
+    class_names = names if names in (None, FOLDER, INDEX) else os.path.abspath(str(names))
+    return dataclasses.replace(spec, name=name, checkpoint=checkpoint, class_names=class_names)
+
+
+def _absolute(path: str) -> str:
+    return path if lies_elsewhere(path) else os.path.abspath(os.path.expanduser(os.path.expandvars(path)))
