@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 
-from .classes import FOLDER, INDEX
+from .class_files import FOLDER, INDEX
 from .names import DEMO, is_name
 from .options import ModelSpec
 from .own_code import OwnCode
