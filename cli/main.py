@@ -13,7 +13,21 @@ from cam_cli.errors import CamxError
 from cam_cli.library_messages import quiet_libraries
 from cam_cli.shortages import advice, is_memory, is_threads
 
-from . import activations, audit, compare, evaluate, explain, export, layers, merge, models, push, report, train_gap
+from . import (
+    activations,
+    audit,
+    compare,
+    doctor,
+    evaluate,
+    explain,
+    export,
+    layers,
+    merge,
+    models,
+    push,
+    report,
+    train_gap,
+)
 from .bind import bind, epilog
 from .streams import lost_output, open_streams
 from .terminal import fail
@@ -39,6 +53,7 @@ COMMANDS = {
     "compare": compare.COMMAND,
     "evaluate": evaluate.COMMAND,
     "export": export.COMMAND,
+    "doctor": doctor.COMMAND,
 }
 for name, command in COMMANDS.items():
     app.command(name, epilog=epilog(command))(bind(command.run))

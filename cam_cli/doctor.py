@@ -1,0 +1,143 @@
+"""Versions, devices, decoders, caches and extras of an installation, for a bug report. No secret is among them."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from .machine import cpus, total_memory
+from .sentences import counted
+
+PACKAGES = ("torch", "torchvision", "timm", "pillow", "numpy", "safetensors", "typer", "rich", "wandb")
+#: The extras of the package, each with the distributions that it installs.
+EXTRAS: Mapping[str, tuple[str, ...]] = {
+    "ray": ("ray",),
+    "remote": ("fsspec", "s3fs", "gcsfs", "aiohttp", "huggingface_hub"),
+    "tensorboard": ("tensorboard",),
+}
+#: Decoders of Pillow that not every build has.
+_DECODERS = {"JPEG": "jpg", "JPEG 2000": "jpg_2000", "PNG": "zlib", "TIFF": "libtiff", "WebP": "webp", "AVIF": "avif"}
+#: Variables that decide where networks and images come from; their values are paths or switches, never secrets.
+_VARIABLES = (
+    "CUDA_VISIBLE_DEVICES",
+    "HF_HOME",
+    "HF_HUB_OFFLINE",
+    "OMP_NUM_THREADS",
+    "TORCH_HOME",
+    "WANDB_DIR",
+    "WANDB_DISABLED",
+    "WANDB_MODE",
+)
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What an installation consists of, as names and values by section, and sentences on what does not work."""
+
+    sections: Mapping[str, Mapping[str, str]]
+    problems: tuple[str, ...] = field(default=())
+
+
+def diagnose() -> Diagnosis:
+    """Look at this process, its packages, and its devices. Imports torch; loads no network and opens no connection."""
+    problems: list[str] = []
+    return Diagnosis(
+        {
+            "system": _system(),
+            "packages": {name: _version(name) for name in PACKAGES},
+            "devices": _devices(problems),
+            "decoders": _decoders(problems),
+            "extras": {name: _extra(parts) for name, parts in EXTRAS.items()},
+            "caches": _caches(),
+            "W&B": _wandb(),
+            "environment": {name: os.environ[name] for name in _VARIABLES if name in os.environ},
+        },
+        tuple(problems),
+    )
+
+
+def _system() -> dict[str, str]:
+    memory = total_memory()
+    return {
+        "camx": _version("camx"),
+        "Python": f"{platform.python_version()} ({sys.executable})",
+        "system": platform.platform(),
+        "processors": str(cpus()),
+        "memory": f"{memory / 2**30:.1f} GiB" if memory else "unknown",
+    }
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "missing"
+
+
+def _devices(problems: list[str]) -> dict[str, str]:
+    """The devices by the names that `--device` takes."""
+    try:
+        torch = importlib.import_module("torch")
+        importlib.import_module("torchvision")
+        importlib.import_module("timm")
+    except Exception as error:  # a broken build raises anything, not only ImportError
+        problems.append(f"torch, torchvision or timm cannot be imported ({error}). Install versions that fit together.")
+        return {}
+    found = {"cpu": f"{torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}"}
+    for index in range(torch.cuda.device_count()):
+        facts = torch.cuda.get_device_properties(index)
+        found[f"cuda:{index}"] = f"{facts.name}, {facts.total_memory / 2**30:.1f} GiB, CUDA {torch.version.cuda}"
+    if torch.backends.mps.is_available():
+        found["mps"] = "available"
+    if torch.version.cuda and not torch.cuda.is_available():
+        found["cuda"] = f"torch is built for CUDA {torch.version.cuda}, but finds no device"
+    return found
+
+
+def _decoders(problems: list[str]) -> dict[str, str]:
+    from PIL import features
+
+    found = {}
+    for name, feature in _DECODERS.items():
+        there = features.check(feature)
+        found[name] = (features.version(feature) or "yes") if there else "missing"
+        if not there and name in ("JPEG", "PNG"):
+            problems.append(f"Pillow has no {name} decoder. Install Pillow from PyPI.")
+    return found
+
+
+def _extra(parts: tuple[str, ...]) -> str:
+    versions = {name: _version(name) for name in parts}
+    missing = [name for name, one in versions.items() if one == "missing"]
+    if not missing:
+        return ", ".join(f"{name} {one}" for name, one in versions.items())
+    return f"missing: {', '.join(missing)}"
+
+
+def _caches() -> dict[str, str]:
+    """Where weights are kept after a download, and whether there is anything yet."""
+    home = Path.home() / ".cache"
+    hub = Path(os.environ.get("HF_HUB_CACHE") or Path(os.environ.get("HF_HOME", home / "huggingface")) / "hub")
+    torch_home = Path(os.environ.get("TORCH_HOME", home / "torch")) / "hub" / "checkpoints"
+    return {"hub": _folder(hub), "torchvision": _folder(torch_home)}
+
+
+def _folder(path: Path) -> str:
+    try:
+        count = sum(1 for _ in path.iterdir())
+    except OSError:
+        return f"{path} (does not exist)"
+    return f"{path} ({counted(count, 'entry', 'entries')})"
+
+
+def _wandb() -> dict[str, str]:
+    """The mode, and whether there is a key; never the key."""
+    mode = os.environ.get("WANDB_MODE", "")
+    key = "WANDB_API_KEY is set" if os.environ.get("WANDB_API_KEY") else "WANDB_API_KEY is not set"
+    return {"version": _version("wandb"), "mode": mode or "default", "key": key}

@@ -1,0 +1,45 @@
+"""`camx doctor`: what is installed here, to read or to paste into a bug report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .bind import Command
+from .models import PrintJson
+from .terminal import out, out_json
+
+
+@dataclass(frozen=True)
+class DoctorJob:
+    """The form of the answer."""
+
+    as_json: PrintJson = False
+
+
+def doctor(job: DoctorJob) -> int:
+    """Show versions, devices, decoders, caches and extras of this installation, for a bug report.
+
+    Exit code 1 if something that every run needs does not work. No key and no password is shown.
+    """
+    from cam_cli.doctor import diagnose
+
+    found = diagnose()
+    if job.as_json:
+        out_json({**found.sections, "problems": list(found.problems)})
+    else:
+        for title, facts in found.sections.items():
+            if facts:
+                out(title)
+                width = max(len(name) for name in facts)
+                out("\n".join(f"  {name:{width}}  {value}" for name, value in facts.items()))
+        out("\n".join(f"problem: {text}" for text in found.problems) or "No problem was found.")
+    return 1 if found.problems else 0
+
+
+COMMAND = Command(
+    doctor,
+    examples={
+        "camx doctor": "paste it into a bug report",
+        "camx doctor --json": "for scripts",
+    },
+)
