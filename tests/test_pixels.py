@@ -22,6 +22,7 @@ from cam_cli.images.options import Levels, PixelOptions
 from cam_cli.images.pixels import Pixels
 
 from .conftest import TINY, picture
+from .decoding_support import jpeg, loaded, same
 from .test_decode import encoded, stored_modes
 
 Camx = Callable[..., int]
@@ -175,6 +176,16 @@ def test_pictures_of_8_bits_are_not_stretched() -> None:
     data = encoded(Image.fromarray(np.array([[10, 20]], np.uint8)))
     assert np.asarray(read(data, levels=Levels.parse("10,20")).image)[0, :, 0].tolist() == [10, 20]
     assert read(data).facts.levels is None
+
+
+@pytest.mark.parametrize("way", ["exact", "draft", "device"])
+def test_pictures_as_they_are_stored(way: str) -> None:
+    image = picture(801, 641, seed=3)
+    kept, turned = (loaded(jpeg(image, 6), way, pixels=PixelOptions(exif=exif)) for exif in ("ignore", "apply"))
+    assert (kept.width, kept.height) == (turned.height, turned.width) == (801, 641)
+    assert kept.facts.orientation == turned.facts.orientation == 6
+    plain = loaded(jpeg(image, 1), way)
+    assert kept.turn == plain.turn if way == "device" else same(kept, plain)
 
 
 def rows_of(out: str = "camx-out") -> dict[str, dict[str, Any]]:

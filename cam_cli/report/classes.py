@@ -58,10 +58,12 @@ class Classes:
         return {"classes": told_apart + names[len(indices) :], "labels": meanings}
 
     def _meaning(self, text: str) -> int | None:
+        """The class that a label of a row without its index may mean: the only one of that name, or of that index."""
         wanted = text.strip().casefold()
-        for place, name in enumerate(self._names):
-            if wanted in {name.casefold(), *(part.strip().casefold() for part in name.split(","))}:
-                return place
+        parts = ({name.casefold(), *(part.strip().casefold() for part in name.split(","))} for name in self._names)
+        found = [place for place, names in enumerate(parts) if wanted in names]
+        if found:
+            return found[0] if len(found) == 1 else None
         return self._places.get(int(wanted)) if wanted.isdecimal() else None
 
 

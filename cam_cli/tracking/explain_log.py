@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -40,8 +41,8 @@ class _Overview:
     sums: dict[str, float] = field(default_factory=lambda: dict.fromkeys(_MEASURES, 0.0))
     failures: list[list[Scalar | ImageCell]] = field(default_factory=list)
     _names: dict[int, str] = field(default_factory=dict)
-    _predicted: Counter[str] = field(default_factory=Counter)
-    _taken: Counter[tuple[int | None, str, str]] = field(default_factory=Counter)
+    _predicted: Counter[int] = field(default_factory=Counter)
+    _taken: Counter[tuple[int | None, str, int]] = field(default_factory=Counter)
     _right: Counter[tuple[int | None, str]] = field(default_factory=Counter)
 
     def add(self, row: ImageRow) -> None:
@@ -51,7 +52,7 @@ class _Overview:
         top = row.get("top", [])
         if top:
             self._names.update((entry["index"], entry["name"]) for entry in top)
-            self._predicted[top[0]["name"]] += 1
+            self._predicted[top[0]["index"]] += 1
         if top and "correct" in row:
             self._label(row, top)
         first = first_map(row)
@@ -65,7 +66,7 @@ class _Overview:
         self.labelled += 1
         correct, label = row.get("correct", False), row.get("label", "")
         self.correct += correct
-        self._taken[index, label, top[0]["name"]] += 1
+        self._taken[index, label, top[0]["index"]] += 1
         self._right[index, label] += correct
         if index is not None:
             self.ranked += 1
@@ -75,7 +76,7 @@ class _Overview:
         """Counts of (true class, predicted class)."""
         pairs: Counter[tuple[str, str]] = Counter()
         for (index, label, predicted), count in self._taken.items():
-            pairs[self._named(index, label), predicted] += count
+            pairs[self._named(index, label), self._named(predicted)] += count
         return pairs
 
     def classes(self) -> list[list[Scalar | ImageCell]]:
@@ -85,15 +86,25 @@ class _Overview:
             labelled[actual] += count
         for (index, label), count in self._right.items():
             correct[self._named(index, label)] += count
-        names = sorted({*self._predicted, *labelled}, key=lambda name: (-labelled[name], -self._predicted[name], name))
+        predicted = Counter({self._named(index): count for index, count in self._predicted.items()})
+        names = sorted({*predicted, *labelled}, key=lambda name: (-labelled[name], -predicted[name], name))
         return [
-            [name, self._predicted[name], labelled[name], correct[name], _share(correct[name], labelled[name])]
+            [name, predicted[name], labelled[name], correct[name], _share(correct[name], labelled[name])]
             for name in names[:_MOST_ROWS]
         ]
 
-    def _named(self, index: int | None, label: str) -> str:
-        """A label may be another word for its class: it gets the class's name, where that has occurred."""
-        return label if index is None else self._names.get(index, label)
+    def _named(self, index: int | None, label: str = "") -> str:
+        """A label may be another word for its class: it gets the class's name, where that has occurred. Of classes with
+        the same name each has its index behind it."""
+        if index is None or index not in self._names:
+            return label
+        name = self._names[index]
+        return f"{name} ({index})" if name in self._shared_names else name
+
+    @cached_property
+    def _shared_names(self) -> set[str]:
+        """Names of several classes; asked for when all rows are there."""
+        return {name for name, count in Counter(self._names.values()).items() if count > 1}
 
 
 def explain_log(run: RunFolder, cap: int) -> tuple[dict[str, Value], dict[str, Scalar], list[str]]:
@@ -182,11 +193,21 @@ class _Originals:
     def path(self, row: ImageRow) -> str | None:
         """The file of the image, if it is still the same one, or else of its thumbnail."""
         path = os.path.join(self._run.inputs, row["image"])
-        if is_inside(row["image"]) and file_state(path) == (row.get("bytes"), row.get("mtime_ns")):
+        if (
+            self._as_shown(row)
+            and is_inside(row["image"])
+            and file_state(path) == (row.get("bytes"), row.get("mtime_ns"))
+        ):
             return path
         thumbnail = image_cell(self._run, row.get("thumb"))
         self.missing += thumbnail is None
         return thumbnail.path if thumbnail else None
+
+    def _as_shown(self, row: ImageRow) -> bool:
+        """Whether the file of an image, read by default, is the picture that maps lie on."""
+        pixels = row.get("pixels", {})
+        stored = self._run.record.get("fingerprint", {}).get("pixels", {}).get("exif") == "ignore"
+        return not ({"levels", "bands"} & pixels.keys() or (stored and "orientation" in pixels))
 
 
 def most_common(confusion: Mapping[tuple[str, str], int]) -> dict[tuple[str, str], int]:
