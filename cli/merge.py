@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
-from cam_cli.options import Flag
+from cam_cli.options import FILLED, Flag
 from cam_cli.sentences import counted
 
 from . import activations, explain
 from .bind import Command
+from .names import Names
 from .run_command import AsJson, Quiet
 from .terminal import Reporter, fail, out, out_json
 
@@ -24,13 +25,14 @@ class MergeJob:
     output: Annotated[str, Flag("The --output that the shards share.", argument=True, metavar="OUT")]
     as_json: AsJson = False
     quiet: Quiet = False
+    names: Annotated[Names, FILLED] = Names()
 
 
 def merge(job: MergeJob) -> int:
     """Join the parts of a sharded run: table, report and totals. Exit code 1 while a shard is missing or unfinished."""
     from cam_cli.distributed import merge as join
 
-    merged = join(job.output, Reporter(quiet=job.quiet, verbose=False, color=True))
+    merged = join(job.output, Reporter(quiet=job.quiet, verbose=False, color=True, names=job.names))
     if job.as_json:
         unfinished = {str(shard): state for shard, state in merged.unfinished.items()}
         out_json({"output": job.output, "unfinished": unfinished, **merged.record})

@@ -197,6 +197,53 @@ def test_twenty_kills_at_any_time(tmp_path: Path) -> None:
     assert len(list(out.rglob("*.*"))) == len(list((tmp_path / "undisturbed").rglob("*.*")))
 
 
+#: A run that gives a stopped worker a fifth of a second.
+IMPATIENT = """
+from cam_cli.images import worker_process, workers
+worker_process._PAUSE, workers._LOOK = 0.2, 0.05
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for children in /proc")
+def test_a_storm_of_signals_on_workers(tmp_path: Path) -> None:
+    """Workers are killed and stopped at any moment, also while they start: every row is true, and the next run has all."""
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    for index in range(300):
+        picture(200 + index % 50, 150, index).save(folder / f"{index:03}.jpg")
+    argv = ("--model", "demo", "-j", "3", "-b", "4", "-q")
+    with start(folder, tmp_path, *argv, "-o", str(tmp_path / "undisturbed")) as process:
+        process.communicate()
+    chance, sent = random.Random(0), dict.fromkeys((signal.SIGKILL, signal.SIGSTOP), 0)
+    with start(folder, tmp_path, *argv, "-o", str(out), before=IMPATIENT) as process:
+        while process.poll() is None:
+            with contextlib.suppress(OSError, IndexError):
+                number = chance.choice(list(sent))
+                os.kill(chance.choice(children(process.pid)), number)
+                sent[number] += 1
+            time.sleep(chance.uniform(0.01, 0.15))
+        process.communicate()
+    print(f"\n{sent[signal.SIGKILL]} workers killed, {sent[signal.SIGSTOP]} stopped")
+    assert process.returncode in (0, 1)
+    wanted, found = (
+        {row["image"]: row for row in map(json.loads, lines(path))} for path in (tmp_path / "undisturbed", out)
+    )
+    assert found.keys() == wanted.keys()
+    for image, row in found.items():
+        if row["status"] == "ok":
+            assert row["top"][0]["index"] == wanted[image]["top"][0]["index"]
+            assert abs(row["top"][0]["prob"] - wanted[image]["top"][0]["prob"]) < 1e-5
+        else:
+            assert "was ended by SIGKILL" in row["error"] or "was stopped from outside" in row["error"], row
+    failed = sum(row["status"] == "failed" for row in found.values())
+    print(f"{failed} of {len(found)} images failed, each with two workers")
+    assert sum(sent.values()) >= 20
+    with start(folder, tmp_path, *argv, "-o", str(out)) as process:
+        process.communicate()
+    assert process.returncode == 0
+
+
 def unfinished(out: Path) -> list[str]:
     """Pictures whose last bytes are missing."""
     return [path.name for path in out.rglob("*.png") if not path.read_bytes().endswith(b"IEND\xaeB`\x82")]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
+import random
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -18,6 +22,7 @@ from cli.main import run
 from .conftest import TINY, picture
 from .run_folders import csv_file, image_row, run_folder
 from .test_faults import Faulty, tree
+from .wandb_reader import read_finished_run
 
 MODES = ["kill", "ENOSPC", "EIO", "EACCES", "ENOSPC for good"]
 #: Commands, and how many operations on the disk each has at least.
@@ -30,6 +35,9 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "push": ("push", "run", "--tensorboard"),
     "merge": ("merge", "parts"),
 }
+
+
+WANDB = ("push", "run", "--wandb", "--wandb-mode", "offline")
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +78,11 @@ def fresh(made: Path, here: Path) -> None:
 
 def stable(here: Path) -> dict[str, bytes]:
     """The files without what time changes: of records and pages only whether they are whole, of trackers nothing."""
-    kept = {name: data for name, data in tree(here).items() if not name.startswith("run/tensorboard")}
+    kept = {
+        name: data
+        for name, data in tree(here).items()
+        if not name.startswith(("run/tensorboard", "run/wandb", "run/.wandb"))
+    }
     for name, data in kept.items():
         if name.endswith(("run.json", "coco.json")):
             kept[name] = str(sorted(json.loads(data))).encode()
@@ -176,9 +188,57 @@ def test_a_reader_on_a_disk_that_fails(
     command: str, made: Path, here: Path, monkeypatch: pytest.MonkeyPatch, quiet: Callable[[], str]
 ) -> None:
     """A sample of the cases of the test below."""
-    check_writing(command, made, here, monkeypatch, step=23 if command == "merge" else 7)
-    check_reading(command, made, here, monkeypatch, step=5)
+    check_writing(command, made, here, monkeypatch, step=23 if command == "merge" else 11)
+    check_reading(command, made, here, monkeypatch, step=9)
     assert "Traceback" not in quiet()
+
+
+@pytest.fixture
+def nobody_logged_in(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_DATA_DIR", "WANDB_PROJECT", "WANDB_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    settings = tmp_path_factory.mktemp("wandb")
+    monkeypatch.setenv("NETRC", str(settings / "netrc"))
+    monkeypatch.setenv("WANDB_CONFIG_DIR", str(settings))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("nobody_logged_in")
+def test_every_operation_of_a_push_to_wandb_may_fail(
+    made: Path, here: Path, monkeypatch: pytest.MonkeyPatch, quiet: Callable[[], str]
+) -> None:
+    monkeypatch.setitem(COMMANDS, "push", WANDB)
+    writes = check_writing("push", made, here, monkeypatch, step=1)
+    reads = check_reading("push", made, here, monkeypatch, step=1)
+    assert "Traceback" not in quiet()
+    print(f"\npush to W&B: {writes} faults of writing, {reads} of reading")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("nobody_logged_in")
+def test_a_push_may_be_killed_at_any_time(made: Path, here: Path) -> None:
+    """Eight times; then it goes through, and the folder of the run is as it was."""
+    fresh(made, here)
+    before, chance, kills = stable(here), random.Random(0), 0
+    while kills < 8:
+        with start_push(here) as process:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(chance.uniform(0.5, 6))
+            kills += process.poll() is None
+            process.kill()
+    with start_push(here) as process:
+        assert process.wait(120) == 0
+    newest = max((here / "run" / "wandb").glob("offline-run-*"))
+    logged = read_finished_run(newest)
+    assert logged.exit_code == 0
+    assert set(logged.table("explanations").column("path")) == {f"a/{number}.jpg" for number in range(6)}
+    assert stable(here) == before
+
+
+def start_push(here: Path) -> subprocess.Popen[bytes]:
+    root = str(Path(__file__).parents[1])
+    argv = [sys.executable, "-m", "cli.main", *WANDB, "-q"]
+    return subprocess.Popen(argv, cwd=here, env={**os.environ, "PYTHONPATH": root}, start_new_session=True)
 
 
 @pytest.mark.slow

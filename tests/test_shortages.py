@@ -141,7 +141,7 @@ def test_without_memory_that_two_processes_see_pictures_go_through_pipes(monkeyp
 def test_threads_that_cannot_be_started_end_the_run_in_words(
     camx: Camx, images: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def refused(*_: object) -> None:
+    def refused(*_: object, **more: object) -> None:
         raise RuntimeError("can't start new thread")
 
     with monkeypatch.context() as patched:
@@ -168,7 +168,7 @@ def test_threads_that_cannot_be_started_end_the_run_in_words(
 def test_errors_of_the_system_are_words(
     error: Exception, words: str, command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def raises(*_: object) -> None:
+    def raises(*_: object, **more: object) -> None:
         raise error
 
     module = {"report": "cam_cli.report", "merge": "cam_cli.distributed", "audit": "cam_cli.audit.audit"}[command]
@@ -180,7 +180,7 @@ def test_errors_of_the_system_are_words(
 
 
 def test_a_mistake_of_camx_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    def raises(*_: object) -> None:
+    def raises(*_: object, **more: object) -> None:
         raise RuntimeError("a bug")
 
     monkeypatch.setattr("cam_cli.report.build_report", raises)

@@ -139,20 +139,69 @@ def test_every_command_is_in_the_table() -> None:
     assert COMMANDS.keys() == main.COMMANDS.keys()
 
 
+#: Starts commands in copies of one process, with streams as the interpreter would find them: 99 is a traceback.
+MANY = """
+import os, sys, traceback
+import torch, timm, cam_cli.distributed, cam_cli.report, cam_cli.pipeline.commands, cam_cli.training.run, cli.main
+
+def put(number, state):
+    if state == "closed":
+        os.close(number)
+        return None
+    if state == "broken":
+        reader, target = os.pipe()
+        os.close(reader)
+    else:
+        where = {"well": f"stream{number}" if number else os.devnull, "full": "/dev/full", "write only": "stdin"}[state]
+        target = os.open(where, os.O_WRONLY | os.O_CREAT | os.O_TRUNC if number or state == "write only" else os.O_RDONLY)
+    os.dup2(target, number)
+    os.close(target)
+    return open(number, "w" if number else "r", closefd=False) if state != "write only" else sys.stdin
+
+def child(states, argv):
+    try:
+        sys.stdin, sys.stdout, sys.stderr = [put(number, state) for number, state in enumerate(states)]
+        sys.argv = ["camx", *argv]
+        cli.main.main()
+    except SystemExit as ended:
+        sys.stdout.flush(), sys.stderr.flush()
+        return ended.code
+    except BaseException:
+        with open("traceback", "w") as file:
+            traceback.print_exc(file=file)
+    return 99
+
+for line in iter(sys.stdin.readline, ""):
+    states, argv = eval(line)
+    process = os.fork()
+    if not process:
+        os._exit(child(states, argv))
+    print(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), flush=True)
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_with_streams_in_every_combination(command: str, finished: Path) -> None:
     """All 48 combinations of the states of three streams."""
-    argv = COMMANDS[command]
-    wanted = shell(finished, *argv)
-    assert "Traceback" not in said(finished, 2)
-    assert wanted == (1 if command == "merge" else 0)
-    for stdin, stdout, stderr in itertools.product(INPUTS, STATES, STATES):
-        shutil.rmtree(finished / "made", ignore_errors=True)
-        for number in (1, 2):
-            (finished / f"stream{number}").unlink(missing_ok=True)
-        code = shell(finished, *argv, stdin=stdin, stdout=stdout, stderr=stderr)
-        assert code == (wanted or 2 if stdout == "full" else wanted), (stdin, stdout, stderr)
-        if stderr == "well":
-            assert "Traceback" not in said(finished, 2), (stdin, stdout, stderr)
-            assert "Exception ignored" not in said(finished, 2), (stdin, stdout, stderr)
+    argv = [str(word) for word in COMMANDS[command]]
+    ways = list(itertools.product(INPUTS, STATES, STATES))
+    with subprocess.Popen(
+        [sys.executable, "-c", MANY], cwd=finished, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as many:  # fmt: skip
+        assert many.stdin is not None
+        assert many.stdout is not None
+        codes = {}
+        for states in ways:
+            shutil.rmtree(finished / "made", ignore_errors=True)
+            many.stdin.write(f"{(states, argv)!r}\n")
+            many.stdin.flush()
+            codes[states] = int(many.stdout.readline())
+            assert codes[states] != 99, (finished / "traceback").read_text()
+            if states[2] == "well":
+                assert "Traceback" not in said(finished, 2), states
+        many.stdin.close()
+    wanted = 1 if command == "merge" else 0
+    assert codes == {states: wanted or 2 if states[1] == "full" else wanted for states in ways}
+    print(f"\n{command}: {len(ways)} combinations")
