@@ -22,7 +22,7 @@ class Below(NamedTuple):
 
 
 def walk(folder: str, enter: Callable[[str], bool] = lambda path: True) -> Iterator[Below]:
-    """All that lies below a folder, sorted by the parts of its path; folders themselves are not told.
+    """Lists the files and links below a folder, sorted by the parts of their paths; folders are left out.
 
     `enter`: whether to look into a folder, by its whole path. Names may be no text.
     """
@@ -43,7 +43,7 @@ def files_below(folder: str) -> Iterator[str]:
 
 
 def _listed(folder: str, inside: str) -> list[Below]:
-    """What lies directly in a folder, sorted by name."""
+    """Entries of a folder, sorted by name."""
     try:
         with os.scandir(os.path.join(folder, inside)) as listing:
             return sorted(Below(os.path.join(inside, entry.name), *_kind(entry)) for entry in listing)

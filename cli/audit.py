@@ -59,7 +59,7 @@ COMMAND = Command(
     audit,
     examples={
         "camx explain ./val --model best.pth --labels labels.csv": "its columns sex and site are attributes",
-        "camx audit camx-out --by sex,site --fail-if 'accuracy_gap > 0.04'": "exit code 1 if that is shown",
+        "camx audit camx-out --by sex,site --fail-if 'accuracy_gap > 0.04'": "exit code 1 if that is proven",
         "camx audit camx-out --by class --fail-if 'recall_min < 0.8'": "the worst class",
         "camx audit camx-out --groups sites.csv --by site --cluster patient": "images of a patient are not independent",
     },

@@ -66,8 +66,8 @@ COMMAND = Command(
     compare,
     examples={
         "camx compare old-out new-out": "A is the old one",
-        "camx compare old-out new-out --fail-if 'accuracy_drop > 0.01' --fail-if 'broke > 3'": "exit code 1 if shown",
-        "camx compare fp32-out int8-out --equivalent-within 0.01": "exit code 1 unless that is shown",
+        "camx compare old-out new-out --fail-if 'accuracy_drop > 0.01' --fail-if 'broke > 3'": "exit code 1 if proven",
+        "camx compare fp32-out int8-out --equivalent-within 0.01": "exit code 1 unless that is proven",
         "camx compare old-out new-out --fail-if 'map_iou < 0.3 if same'": "same answer, another reason",
     },
     page="audit.md",

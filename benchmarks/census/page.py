@@ -43,7 +43,7 @@ python -m benchmarks.coverage --work FOLDER --page docs/coverage.md --table docs
 ```
 
 One process, one network at a time. Networks above the limits are built with fewer blocks (`depth=4`) or for a smaller
-picture (`160 px`); the column `how` of [coverage.csv](coverage.csv) says so for each. Weights are random; large ones repeat a
+image (`160 px`); the column `how` of [coverage.csv](coverage.csv) says so for each. Weights are random; large ones repeat a
 million draws. Weights that are zero at initialisation (heads, last normalisations of a branch), and layer scales that are
 nearly so, get ordinary values, because they would hide what a layer does; where the signal of a random network fades, batch
 normalisation takes its statistics from four photos. The column `mended` says where. Trained weights are not part of this page.
