@@ -38,7 +38,7 @@ _VARIABLES = (
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What an installation consists of, as names and values by section, and sentences on what does not work."""
+    """Parts of an installation, as names and values by section, and sentences on those that do not work."""
 
     sections: Mapping[str, Mapping[str, str]]
     problems: tuple[str, ...] = field(default=())
