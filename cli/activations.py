@@ -5,7 +5,8 @@ from __future__ import annotations
 from cam_cli.pipeline.job import ActivationsJob
 
 from .bind import Command
-from .run_command import RunFlags, Words, run_command
+from .run_command import RunFlags, run_command
+from .run_summary import Words
 
 WORDS = Words(
     done="read",

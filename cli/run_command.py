@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,21 +16,16 @@ from cam_cli.tracking.options import TrackingOptions
 
 from .config import CONFIG
 from .names import Names
-from .terminal import Reporter, decimals, out, out_json
+from .terminal import Reporter, out, out_json
 from .tracking import follow_run
 
 if TYPE_CHECKING:
     from cam_cli.pipeline import Observer, Plan, Stop, Summary
     from cam_cli.pipeline.job import RunOptions
 
+    from .run_summary import Words
+
 J = TypeVar("J", bound="RunOptions")
-
-_ADVICE = {
-    "decode": "decoding limits: more --workers, smaller files, or --decode draft for large photos",
-    "model": "the network limits: a GPU, --precision bf16, or a smaller --model",
-    "encode": "encoding limits: --format jpg, a smaller --size, or more --workers",
-}
-
 
 AsJson = Annotated[bool, Flag("Print one summary object on stdout.", name="json", panel=BEHAVIOUR)]
 Quiet = Annotated[bool, Flag("Print errors only.", short="-q", panel=BEHAVIOUR)]
@@ -56,16 +50,6 @@ class RunFlags:
     verbose: Annotated[bool, Flag("Print more, with advice on speed.", short="-v", panel=BEHAVIOUR)] = False
     no_color: NoColor = False
     names: Annotated[Names, FILLED] = Names()
-
-
-@dataclass(frozen=True)
-class Words:
-    """Words for the messages of a command: the past participle of its work, its layer, its table."""
-
-    done: str
-    layer: str
-    table: str
-    advice: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
 def run_command(
@@ -117,7 +101,10 @@ def _to_end(
     run: RunFlags,
 ) -> int:
     """Executes the job with signals caught, and prints its summary."""
+    from cam_cli.gates.markdown import append_step_summary
     from cam_cli.pipeline import Dropped, Stop
+
+    from .run_summary import advice, as_json, as_markdown, as_text, failure_lines
 
     with Stop() as stop, warnings.catch_warnings():
         # Odd image files make Pillow talk; their rows say what matters.
@@ -128,40 +115,20 @@ def _to_end(
             return 128 + (stop.signal or 0)
         finally:
             reporter.close()
+    if not run.quiet:
+        for line in failure_lines(summary, words):
+            reporter.said(line)
     if run.as_json:
-        out_json(summary.as_dict())
+        out_json(as_json(summary))
     elif not run.quiet:
-        out(_summary_text(summary, words))
+        out(as_text(summary, words))
     if run.verbose and not run.quiet:
-        reporter.console.print(_advice(summary, words))
+        reporter.console.print(advice(summary, words))
+    try:
+        append_step_summary(as_markdown(summary, words))
+    except CamxError as error:
+        reporter.warned(str(error))
     if summary.signal:
         return 128 + summary.signal
     stopped = summary.state != "finished"
     return int(stopped or summary.failed > run.max_failures.of(summary.plan.images))
-
-
-def _summary_text(summary: Summary, words: Words) -> str:
-    progress, planned = summary.progress, summary.plan
-    counts = progress.counts
-    already = f", {progress.skipped} of them earlier" if progress.skipped else ""
-    what = f"{counts['ok']} of {counted(planned.images, 'image')} {words.done}{already}"
-    lines = [f"{what}, {counts['failed']} failed, {counts['blank']} blank"]
-    if progress.labelled:
-        accuracy = progress.correct / progress.labelled
-        lines.append(f"top-1 accuracy {accuracy:.1%} on {counted(progress.labelled, 'labelled image')}")
-    if progress.done_now:
-        rate = progress.done_now / summary.seconds
-        lines.append(f"{summary.seconds:.1f} s, {decimals(rate)} images per second, limited by {progress.limited_by}")
-    if summary.state != "finished":
-        lines.append(f"{summary.state}: the same command continues")
-    lines.append(f"{planned.output}/{words.table}")
-    if os.path.exists(page := os.path.join(planned.output, "report", "index.html")):
-        lines.append(page)
-    return "\n".join(lines)
-
-
-def _advice(summary: Summary, words: Words) -> str:
-    stages = summary.as_dict()["stages"]
-    rates = ", ".join(f"{name} {stage['images_per_second']} img/s" for name, stage in stages.items())
-    advice = {**_ADVICE, **words.advice}[summary.progress.limited_by]
-    return f"{advice} (one worker alone: {rates})"

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from ..outputs.rows import BLANK, FAILED, OK, ImageRow
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 
 E = TypeVar("E", bound="Engine")
+
+#: How many failed images are kept by name; the journal has all of them.
+_MOST_FAILURES = 100_000
 
 
 class Engine(Protocol):
@@ -101,11 +104,19 @@ class Plan:
         return {name: value for name, value in dataclasses.asdict(self).items() if name not in ("classes", "replaced")}
 
 
+class Failure(NamedTuple):
+    """A failed image by its key, and the reason."""
+
+    image: str
+    reason: str
+
+
 @dataclass
 class Progress:
     """State of a run. Seconds are of work, summed over workers; `waiting_*` are those in which the loop stood still.
 
-    `steps` are those done, and those in all, of a method that takes many forwards for one image.
+    `steps` are those done, and those in all, of a method that takes many forwards for one image. `failures`: the
+    first 100,000 failed images.
     """
 
     total: int
@@ -120,6 +131,7 @@ class Progress:
     waiting_for_model: float = 0.0
     waiting_for_encode: float = 0.0
     steps: tuple[int, int] | None = None
+    failures: list[Failure] = field(default_factory=list)
     started: float = field(default_factory=time.perf_counter)
 
     @property
@@ -156,6 +168,8 @@ class Progress:
 
     def add(self, row: ImageRow) -> None:
         self.counts[row["status"]] += 1
+        if row["status"] == FAILED and len(self.failures) < _MOST_FAILURES:
+            self.failures.append(Failure(row["image"], row["error"]))
         if "correct" in row:
             self.labelled += 1
             self.correct += bool(row["correct"])

@@ -1,0 +1,120 @@
+"""The end of a run in words: for a terminal, as JSON, and for the jobs of GitHub."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cam_cli.sentences import counted
+
+from .terminal import decimals
+
+if TYPE_CHECKING:
+    from cam_cli.pipeline import Summary
+    from cam_cli.pipeline.progress import Failure
+
+#: Failed images that are named one by one; GitHub shows as many annotations of a step.
+_LISTED = 10
+
+_ADVICE = {
+    "decode": "decoding limits: more --workers, smaller files, or --decode draft for large photos",
+    "model": "the network limits: a GPU, --precision bf16, or a smaller --model",
+    "encode": "encoding limits: --format jpg, a smaller --size, or more --workers",
+}
+
+
+@dataclass(frozen=True)
+class Words:
+    """Words for the messages of a command: the past participle of its work, its layer, its table."""
+
+    done: str
+    layer: str
+    table: str
+    advice: dict[str, str] = dataclasses.field(default_factory=dict)
+
+
+def as_text(summary: Summary, words: Words) -> str:
+    """Counts, accuracy, speed and the main files, a line each."""
+    planned, progress = summary.plan, summary.progress
+    lines = [_counts(summary, words), *_accuracy(summary)]
+    if progress.done_now:
+        rate = progress.done_now / summary.seconds
+        lines.append(f"{summary.seconds:.1f} s, {decimals(rate)} images per second, limited by {progress.limited_by}")
+    if summary.state != "finished":
+        lines.append(f"{summary.state}: the same command continues")
+    lines.append(f"{planned.output}/{words.table}")
+    if os.path.exists(page := os.path.join(planned.output, "report", "index.html")):
+        lines.append(page)
+    return "\n".join(lines)
+
+
+def as_json(summary: Summary) -> dict[str, Any]:
+    """The summary with every failed image and its reason."""
+    return {**summary.as_dict(), "failures": [failure._asdict() for failure in summary.progress.failures]}
+
+
+def as_markdown(summary: Summary, words: Words) -> str:
+    """Counts, accuracy and the first failed images for the summary of a GitHub job."""
+    from cam_cli.gates.markdown import cell, table
+
+    failures = summary.progress.failures
+    points = [_counts(summary, words), *_accuracy(summary), f"{summary.plan.model}, layer {summary.plan.layer}"]
+    if summary.state != "finished":
+        points.append(f"{summary.state}: the same command continues")
+    listed = table(("failed image", "reason"), [(cell(one.image), cell(one.reason)) for one in failures[:_LISTED]])
+    more = f"\n{_more(summary, words)}\n" if summary.failed > _LISTED else ""
+    return (
+        f"## camx: {counted(summary.plan.images, 'image')}\n\n"
+        + "".join(f"* {cell(point)}\n" for point in points)
+        + (f"\n{listed}{more}" if failures else "")
+    )
+
+
+def failure_lines(summary: Summary, words: Words) -> Iterator[str]:
+    """The first failed images with their reasons; in a job of GitHub as annotations of their files."""
+    annotate = os.environ.get("GITHUB_ACTIONS") == "true"
+    for failure in summary.progress.failures[:_LISTED]:
+        yield _annotation(failure) if annotate else f"failed: {failure.image}: {failure.reason}"
+    if summary.failed > _LISTED:
+        yield _more(summary, words)
+
+
+def advice(summary: Summary, words: Words) -> str:
+    """What would make the run faster, and the images per second of each stage."""
+    stages = summary.as_dict()["stages"]
+    rates = ", ".join(f"{name} {stage['images_per_second']} img/s" for name, stage in stages.items())
+    sentence = {**_ADVICE, **words.advice}[summary.progress.limited_by]
+    return f"{sentence} (one worker alone: {rates})"
+
+
+def _counts(summary: Summary, words: Words) -> str:
+    progress, planned = summary.progress, summary.plan
+    counts = progress.counts
+    already = f", {progress.skipped} of them earlier" if progress.skipped else ""
+    what = f"{counts['ok']} of {counted(planned.images, 'image')} {words.done}{already}"
+    return f"{what}, {counts['failed']} failed, {counts['blank']} blank"
+
+
+def _accuracy(summary: Summary) -> list[str]:
+    progress = summary.progress
+    if not progress.labelled:
+        return []
+    accuracy = progress.correct / progress.labelled
+    return [f"top-1 accuracy {accuracy:.1%} on {counted(progress.labelled, 'labelled image')}"]
+
+
+def _more(summary: Summary, words: Words) -> str:
+    return f"{summary.failed - _LISTED:,} more failed: {summary.plan.output}/{words.table}"
+
+
+def _annotation(failure: Failure) -> str:
+    """A workflow command of GitHub. Percent signs and line ends are escaped; in properties also colons and commas."""
+
+    def escaped(text: str) -> str:
+        return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+    place = escaped(failure.image).replace(":", "%3A").replace(",", "%2C")
+    return f"::error file={place},title=camx::{escaped(failure.reason)}"

@@ -1,0 +1,87 @@
+"""The end of a run in words: failed images by name, JSON, and the summary and annotations of a GitHub job."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .conftest import TINY, picture
+
+Camx = Callable[..., int]
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> Path:
+    """A good image, and twelve that are none."""
+    folder = tmp_path / "broken"
+    folder.mkdir()
+    picture(40, 30).save(folder / "good.png")
+    for number in range(12):
+        (folder / f"{number:02}%.png").write_bytes(b"no image")
+    return folder
+
+
+def test_the_first_ten_failed_images_are_named(camx: Camx, broken: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert camx("explain", broken, *TINY) == 1
+    out, err = capsys.readouterr()
+    lines = [line for line in err.splitlines() if line.startswith("failed: ")]
+    assert len(lines) == 10
+    assert lines[0].startswith("failed: 00%.png: ")
+    assert "not an image" in lines[0] or "cannot" in lines[0]
+    assert "2 more failed: camx-out/predictions.csv" in err
+    assert "failed: " not in out
+    assert "1 of 13 images explained, 12 failed" in out
+
+
+def test_quiet_names_none(camx: Camx, broken: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert camx("explain", broken, *TINY, "-q") == 1
+    assert "failed: " not in capsys.readouterr().err
+
+
+def test_json_has_all_of_them_also_of_an_earlier_run(
+    camx: Camx, broken: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(2):
+        camx("explain", broken, *TINY, "--json")
+        found = json.loads(capsys.readouterr().out)
+        assert found["failed"] == 12
+        assert sorted(one["image"] for one in found["failures"]) == [f"{number:02}%.png" for number in range(12)]
+        assert all(one["reason"] for one in found["failures"])
+
+
+def test_a_job_of_github_gets_annotations_and_a_summary(
+    camx: Camx, broken: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    summary = tmp_path / "summary.md"
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    (broken / "a,b:c\n.png").write_bytes(b"")
+    assert camx("explain", broken, *TINY) == 1
+    err = capsys.readouterr().err
+    assert "::error file=00%25.png,title=camx::" in err
+    assert "failed: " not in err.replace("more failed: ", "")
+    text = summary.read_text()
+    assert text.startswith("## camx: 14 images\n\n* 1 of 14 images explained, 13 failed, 0 blank\n")
+    assert "| failed image | reason |" in text
+    assert text.count("\n| 0") + text.count("\n| a") == 10
+    assert "3 more failed: camx-out/predictions.csv" in text
+
+
+def test_names_cannot_end_an_annotation() -> None:
+    from cam_cli.pipeline.progress import Failure
+    from cli.run_summary import _annotation
+
+    line = _annotation(Failure("a,b:c\n::error::x", "100 %\r\n::stop-commands::x"))
+    assert line == "::error file=a%2Cb%3Ac%0A%3A%3Aerror%3A%3Ax,title=camx::100 %25%0D%0A::stop-commands::x"
+
+
+def test_a_summary_that_cannot_be_written_is_a_warning(
+    camx: Camx, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "no" / "summary.md"))
+    code = camx("explain", images, *TINY)
+    assert "GITHUB_STEP_SUMMARY" in capsys.readouterr().err
+    assert code in (0, 1)
