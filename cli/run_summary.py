@@ -83,7 +83,7 @@ def failure_lines(summary: Summary, words: Words) -> Iterator[str]:
 
 
 def advice(summary: Summary, words: Words) -> str:
-    """What would make the run faster, and the images per second of each stage."""
+    """Advice that would make the run faster, and the images per second of each stage."""
     stages = summary.as_dict()["stages"]
     rates = ", ".join(f"{name} {stage['images_per_second']} img/s" for name, stage in stages.items())
     sentence = {**_ADVICE, **words.advice}[summary.progress.limited_by]
