@@ -191,6 +191,17 @@ def test_the_python_of_a_page_runs(page: str, monkeypatch: pytest.MonkeyPatch) -
         exec(compile(block, page, "exec"), {})
 
 
+def test_the_index_of_the_docs_has_every_page() -> None:
+    index = ROOT / "docs" / "README.md"
+    listed = re.findall(r"\]\(([\w-]+\.md)\)", index.read_text("utf-8"))
+    assert sorted(listed) == sorted(page.name for page in (ROOT / "docs").glob("*.md") if page != index)
+
+
+def test_the_readme_has_a_line_for_every_command() -> None:
+    lines = {words[0] for line in LINES if line.page == "README.md" if (words := camx_words(line.text))}
+    assert lines == set(COMMANDS)
+
+
 @pytest.mark.slow
 def test_the_tutorial_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every command in order, as a reader types them in a copy of the repository; exit code 0 each."""
