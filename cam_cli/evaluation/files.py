@@ -1,4 +1,4 @@
-"""What `camx evaluate` leaves in OUT/evaluate: tables, what was left out, and a summary."""
+"""Writes the files of `camx evaluate` into OUT/evaluate: tables, left-out images and objects, and a summary."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def _metrics(measured: Measured, place: int = 0) -> dict[str, Any]:
 
 
 def _curves(thresholds: np.ndarray, chosen: Chosen, scores: Scores) -> dict[str, Any]:
-    """What the report draws: box accuracy over thresholds, precision over recall, and how often which IoU occurs."""
+    """Curves for the report: box accuracy over thresholds, precision over recall, and a histogram of IoU."""
     at = columns(scores, chosen)["box_iou"]
     return {
         "thresholds": thresholds.tolist(),

@@ -45,7 +45,7 @@ class Gate:
         return cls(condition, metric.removesuffix(f"_{GAIN}"), form, metric.endswith(f"_{GAIN}"))
 
     def judged(self, one: MapSet, options: LocaliseOptions, *, several: bool) -> list[GateResult]:
-        """The verdict on the maps of a method; `several`: its name is told."""
+        """The verdict on the maps of a method; `several`: the sentence names the method."""
         measured, by, least = one.whole, "", 1
         names: tuple[str, ...] = ("all maps",)
         if self.form:

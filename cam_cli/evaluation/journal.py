@@ -45,7 +45,7 @@ class ImageRecord:
 
 
 def image_record(row: ImageRow) -> ImageRecord | None:
-    """What a row says; None for one without maps (a failed image)."""
+    """Reads a row of the journal; None for a row without maps (a failed image)."""
     if not row.get("maps") or "width" not in row or "height" not in row:
         return None
     top = row.get("top", [])

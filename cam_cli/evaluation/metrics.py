@@ -38,7 +38,7 @@ def pointing(heat: np.ndarray, truth: TruthRaster) -> float:
 
 
 def pointing_tolerant(heat: np.ndarray, truth: TruthRaster) -> float:
-    """The same with a margin of 3 % of the long side around the objects."""
+    """Pointing game with a margin of 3 % of the long side around the objects."""
     return points_at(*peak_of(heat), truth, TOLERANCE * max(heat.shape))
 
 
@@ -80,7 +80,7 @@ def area(heat: np.ndarray, truth: TruthRaster) -> float:
 
 
 def histograms(heat: np.ndarray, truth: TruthRaster) -> np.ndarray:
-    """How much of the picture has which value, inside the objects and outside: float32 2×128, its sum 1.
+    """Histogram of the map inside the objects and outside, as shares of the image: float32 2×128, its sum 1.
 
     The last bin holds the peak.
     """

@@ -1,4 +1,4 @@
-"""What an evaluation of localisation is asked for."""
+"""Options of an evaluation of localisation."""
 
 from __future__ import annotations
 

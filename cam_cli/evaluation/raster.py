@@ -33,7 +33,7 @@ class TruthRaster:
 
     @property
     def counted(self) -> np.ndarray:
-        """How much of each cell is scored: all that is the class, and what is not ignored."""
+        """Share of each cell that is scored: the class itself, and all that is not ignored."""
         shown: np.ndarray = np.maximum(1.0 - self.ignored, self.inside)
         return shown
 

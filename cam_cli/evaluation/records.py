@@ -1,4 +1,4 @@
-"""What an evaluation of localisation finds, as records."""
+"""Results of an evaluation of localisation, as records."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class MapSet:
 
 @dataclass(frozen=True)
 class Localisation:
-    """What came of it. `images`: how many have a score; `thresholds`: those of the box curves."""
+    """Result of an evaluation. `images`: number with a score; `thresholds`: those of the box curves."""
 
     run: ExplainedRun
     options: LocaliseOptions

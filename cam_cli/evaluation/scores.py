@@ -37,7 +37,7 @@ class Columns:
 
 @dataclass(frozen=True)
 class CaseInfo:
-    """What a case is, without its pixels. `right`: the map is of the predicted class; `alone`: the truth of
+    """Facts of a case beside its pixels. `right`: the map is of the predicted class; `alone`: the truth of
     the image has one class; `held_apart`: its image only serves to choose the threshold."""
 
     image: str

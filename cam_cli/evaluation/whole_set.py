@@ -97,7 +97,7 @@ def set_estimates(
 
 
 def _drawn(images: np.ndarray, left: int, seed: int) -> Iterator[np.ndarray]:
-    """How often each case counts when images are drawn with replacement: some draws × cases at a time."""
+    """Weight of each case when images are drawn with replacement: some draws × cases at a time."""
     unit = np.unique(images, return_inverse=True)[1]
     count = int(unit.max()) + 1
     rng = np.random.default_rng([seed, count])
