@@ -1,4 +1,4 @@
-"""What is found in the maps of a run: parts above a threshold, in pixels of the upright pictures."""
+"""Finds the parts of the maps of a run above a threshold, in pixels of the upright images."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class Exported:
     provenance: dict[str, Any]
 
     def in_shape(self, shape: str) -> Exported:
-        """The same findings, told as another shape."""
+        """Copies the findings with another shape."""
         return replace(self, options=replace(self.options, shape=shape))
 
     def records(self) -> Iterator[ImageRecord]:
@@ -195,7 +195,7 @@ def _threshold(run: ExplainedRun, method: str, options: ExportOptions) -> Thresh
 
 
 def _calibrated(run: ExplainedRun, method: str) -> Threshold | None:
-    """What `camx evaluate` has found for the maps of a method; None where it has not, or for another run."""
+    """Threshold that `camx evaluate` chose for the maps of a method; None without one, or from another run."""
     try:
         summary = json.loads(read_regular(os.path.join(run.path, FOLDER, SUMMARY)))
         if summary["run"]["fingerprint"] != run.record.get("fingerprint"):

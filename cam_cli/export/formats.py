@@ -1,4 +1,4 @@
-"""What can be written, and which shapes it can hold."""
+"""Table of the formats, with the shapes that each can hold."""
 
 from __future__ import annotations
 

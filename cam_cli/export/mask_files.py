@@ -22,7 +22,7 @@ BACKGROUND = "background"
 def mask_files(exported: Exported) -> Iterator[tuple[str, Iterator[bytes]]]:
     """For every image `masks/<name without extension>.png` of its size, and `masks/classes.txt` with a name per level.
 
-    Where parts overlap the most probable class is seen. Raises `CamxError` for more classes than levels.
+    Where parts overlap, the most probable class is on top. Raises `CamxError` for more classes than levels.
     """
     if len(exported.names) > _MOST_CLASSES:
         raise CamxError(
