@@ -1,4 +1,4 @@
-"""What is derived from the rows of a run: files that are written whole, together, into a folder of their own."""
+"""Derived results of a run: files that are written whole, together, into a folder of their own."""
 
 from __future__ import annotations
 

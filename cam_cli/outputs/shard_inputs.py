@@ -95,13 +95,13 @@ class MergedInputs:
         return tally.as_record()
 
     def rows_of(self, shard: Shard, journal: Journal) -> int:
-        """How many images of a shard have a row in the journal."""
+        """Number of images of a shard that have a row in the journal."""
         if shard in self.lists:
             return sum(key in journal for _, key in _lines(self.path, shard))
         return sum(shard_number(key, self.count) == shard.number for _, key in self.others)
 
     def without_row(self, shard: Shard, images: int, journal: Journal) -> int:
-        """How many images of a shard, which had so many, have no row in the journal."""
+        """Number of images of a shard without a row in the journal, from its number of images."""
         return max(0, self.lists.get(shard, images) - self.rows_of(shard, journal))
 
 
