@@ -44,7 +44,7 @@ class Frame(NamedTuple):
 
 
 class Extent(NamedTuple):
-    """What decoded pixels show: a picture of `width`×`height`, at its own scale or a smaller one, in `box` of them."""
+    """Extent of an image in decoded pixels: `width`×`height` at its own scale or a smaller one, in `box` of them."""
 
     width: int
     height: int
@@ -74,7 +74,7 @@ class Placement(NamedTuple):
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How a picture becomes the network's input: a model's own data configuration, resolved.
+    """Resize, crop and normalisation of the network's input: a model's own data configuration, resolved.
 
     `input_size` and `resize` are (height, width) in pixels. `center`: the short side is resized to `resize`
     and the middle cut out; `squash`: both sides to `resize`, proportions lost; `border`: the long side to
@@ -147,7 +147,7 @@ class Preprocessing:
         return max(1, round(width / ratio)), max(1, round(height / ratio))
 
     def _padded(self, kept: np.ndarray, place: Placement) -> np.ndarray:
-        """What the crop keeps, in a field of `input_size`."""
+        """The pixels that the crop keeps, in a field of `input_size`."""
         height, width = kept.shape[:2]
         pixels = kept.reshape(height, width, self.channels)
         if (height, width) == self.input_size:

@@ -1,4 +1,4 @@
-"""Which JPEG files any decoder reads in the same way, told by their header."""
+"""Finds JPEG files that all decoders read alike, by their header."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a row of a table says of an image: its true classes, and its attributes."""
+"""Row of a label table: the true classes of an image, and its attributes."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ class Inputs:
 
 @dataclass
 class _Aside:
-    """What was met beside images."""
+    """Files and links beside the images, which are not read."""
 
     passed_over: int = 0
     linked: list[str] = field(default_factory=list)

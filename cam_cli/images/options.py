@@ -1,4 +1,4 @@
-"""What can be chosen of reading and resizing pictures: names and limits, without numpy and Pillow."""
+"""Names and limits of the options for reading and resizing images, without numpy and Pillow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a camera held its picture: from the pixels as they are stored to the upright picture."""
+"""EXIF orientation: turns the stored pixels of an image upright."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _ORIENTATION = 0x0112
 
 
 class Orientation(NamedTuple):
-    """What makes a stored picture upright: first rows become columns, then left and right, top and bottom change."""
+    """Turns a stored image upright: first swaps rows and columns, then left and right, top and bottom."""
 
     transposed: bool = False
     mirrored: bool = False
@@ -53,7 +53,7 @@ def number_of(turn: Orientation) -> int:
 
 
 def orientation_of(image: Image.Image) -> Orientation:
-    """How `ImageOps.exif_transpose` turns a JPEG picture, told by its header; broken EXIF data turn nothing."""
+    """Orientation that `ImageOps.exif_transpose` applies to a JPEG file, from its header; none for broken EXIF data."""
     try:
         exif = image.getexif()
         turn = _TURNS.get(exif.get(_ORIENTATION, 1), Orientation())

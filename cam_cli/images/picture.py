@@ -69,7 +69,7 @@ class Picture:
         return Image.fromarray(self.canvas)
 
     def frame_on(self, width: int, height: int) -> Frame:
-        """What the network saw, in pixels of a copy of `width`×`height`."""
+        """The frame of the network, in pixels of a copy of `width`×`height`."""
         return self.frame.scaled(width / self.width, height / self.height)
 
 
@@ -191,7 +191,7 @@ def _encoded(
 
 
 def placeholder_picture(image: Decodable) -> Picture:
-    """What is told of an image that has no result: all but its pixels."""
+    """Stand-in for an image without a result: all of it but the pixels."""
     none = np.empty((0, 0, 3), np.uint8)
     place = Frame(0, 0, 0, 0)
     return Picture(image.source, image.width, image.height, none, place, none, image.state, image.digest, image.facts)

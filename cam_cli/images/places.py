@@ -98,7 +98,7 @@ def _changed(path: str) -> int:
 
 
 def _remote(argument: str, filters: Filters) -> Iterator[Entry]:
-    """What lies at an address: a file, whatever its name is, the images below a folder, or those of a pattern."""
+    """Lists an address: a file of any name, the images below a folder, or those of a pattern."""
     files = listed(argument)
     alone = [file.url for file in files] == [argument]
     pattern = re.search(r"[*?\[]", argument) if not argument.startswith("http") else None
@@ -223,7 +223,7 @@ def _pattern(argument: str, filters: Filters) -> Iterator[Entry]:
 
 
 def _deep_pattern(argument: str, top: str, root: str) -> Iterator[Entry]:
-    """The files that fit a pattern with `**`. Links to folders are told and not followed: two of them in a circle
+    """The files that fit a pattern with `**`. Links to folders are listed and not followed: two of them in a circle
     would be an endless tree."""
     wanted = PurePath(os.path.relpath(argument, top)).parts if top != os.curdir else PurePath(argument).parts
     hidden = any(part.startswith(".") for part in wanted)

@@ -47,7 +47,7 @@ _FINAL = (
 
 
 class RemoteFile(NamedTuple):
-    """Its address, its size in bytes (-1: not told), and a number that changes with its content, as far as told.
+    """Its address, its size in bytes (-1: unknown), and a number that changes with its content, if the server sends one.
 
     lost: why a folder at this address could not be listed.
     """
@@ -79,7 +79,7 @@ def filesystem(url: str) -> Any:
 
 
 def _options(protocol: str) -> dict[str, Any]:
-    """What makes a file system give up on a server that does not answer."""
+    """Options with which a file system gives up on a server that does not answer."""
     if protocol == "s3":
         seconds = {"connect_timeout": CONNECT_SECONDS, "read_timeout": PIECE_SECONDS}
         return {"config_kwargs": {"max_pool_connections": 64, **seconds}}
@@ -92,7 +92,7 @@ def _options(protocol: str) -> dict[str, Any]:
 
 
 def tried(work: Callable[[], T], attempts: int = _ATTEMPTS) -> T:
-    """What `work` returns, tried again after a pause when it fails in a way that may pass, for two minutes in all."""
+    """Calls `work`, and again after a pause when it fails in a way that may pass, for two minutes in all."""
     began = time.monotonic()
     for attempt in range(attempts - 1):
         try:
@@ -216,7 +216,7 @@ def _file(protocol: str, name: str, info: dict[str, Any]) -> RemoteFile:
 
 
 def _version(info: dict[str, Any]) -> int:
-    """The time of change in nanoseconds where it is told, else a number made of the content's tag."""
+    """The time of change in nanoseconds if the server sends it, else a number made of the content's tag."""
     for name in ("LastModified", "mtime", "updated", "created", "last_commit"):
         value = info.get(name)
         if isinstance(value, datetime):

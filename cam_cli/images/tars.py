@@ -179,7 +179,7 @@ def _name(header: bytes) -> bytes:
 
 
 def _extended(data: bytes, kind: bytes) -> dict[bytes, bytes]:
-    """What an extended header says of the next file; a header for all files says nothing that matters here."""
+    """Fields of the next file from an extended header; a header for all files has none that matter here."""
     if kind == b"L":
         return {b"path": data.partition(b"\0")[0]}
     if kind != b"x":

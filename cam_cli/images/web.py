@@ -27,11 +27,11 @@ _HREF = re.compile(r"""\bhref\s{0,9}=\s{0,9}(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))"
 
 
 class TooMuch(Exception):
-    """What a server sends is over a limit. Trying again does not mend it."""
+    """The answer of a server is over a limit. A retry does not help."""
 
 
 class Page(NamedTuple):
-    """What a request brought: the bytes, and their type as the server calls it."""
+    """Answer to a request: the bytes, and the content type that the server names."""
 
     data: bytes
     type: str

@@ -35,7 +35,7 @@ _IN_FOLDERS = (("xml", "voc"), ("txt", "yolo"), ("png", "masks"))
 
 
 def read_truth(path: str, wanted: str = AUTO) -> Truth:
-    """The ground truth at a path, in a format of `READERS`. Raises `CamxError` for one that cannot be told."""
+    """The ground truth at a path, in a format of `READERS`. Raises `CamxError` for one that is not recognised."""
     return READERS[_found(path) if wanted == AUTO else wanted](path)
 
 

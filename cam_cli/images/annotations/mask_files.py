@@ -50,7 +50,7 @@ _SAMPLE = 64
 
 @dataclass(frozen=True)
 class _Levels:
-    """What the levels of masks mean. `names`: of classes by index, where a file lists them. `single`: the level of the
+    """Classes of the levels of masks. `names`: of classes by index, where a file lists them. `single`: the level of the
     only object, of which no name is known."""
 
     names: Mapping[int, str]

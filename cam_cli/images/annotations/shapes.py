@@ -133,7 +133,7 @@ class RunLengths:
 
 
 def _overlap(start: float, stop: float, cells: int) -> np.ndarray:
-    """How much of each of `cells` unit cells lies between start and stop."""
+    """Share of each of `cells` unit cells that lies between start and stop."""
     edges = np.arange(cells + 1, dtype=np.float64)
     shared: np.ndarray = np.maximum(np.minimum(edges[1:], stop) - np.maximum(edges[:-1], start), 0.0)
     return shared

@@ -26,7 +26,7 @@ class Problem(NamedTuple):
 
 @dataclass
 class Problems:
-    """What was left out of a truth, or changed in it, in the order in which it was found."""
+    """Objects of a truth that were left out or changed, in the order in which they were found."""
 
     found: list[Problem] = field(default_factory=list)
 
@@ -34,7 +34,7 @@ class Problems:
         self.found.append(Problem(image, thing, reason, detail))
 
     def counts(self) -> dict[str, int]:
-        """How often each reason was met, the most frequent first."""
+        """Number of objects by reason, the most frequent first."""
         return dict(Counter(problem.reason for problem in self.found).most_common())
 
 
@@ -51,7 +51,7 @@ class TruthObject:
 
 @dataclass(frozen=True)
 class Annotations:
-    """What a file says of one image. `size`: width and height of the picture that the pixels belong to, if stated."""
+    """Annotations of one image. `size`: width and height of the picture that the pixels belong to, if stated."""
 
     size: Size | None
     objects: tuple[TruthObject, ...]
