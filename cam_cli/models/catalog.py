@@ -204,7 +204,7 @@ def _build(
 
 
 def _class_count(module: nn.Module) -> int:
-    """How many classes the network tells apart: what it says itself, or the size of its last weight."""
+    """Number of classes: the one that the network states, or the size of its last weight."""
     said = getattr(module, "num_classes", None)
     if isinstance(said, int):
         return said

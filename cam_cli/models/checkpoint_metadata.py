@@ -1,4 +1,4 @@
-"""What a checkpoint says of itself: the architecture it belongs to, and the names of its classes."""
+"""Metadata in and beside a checkpoint: its architecture, and the names of its classes."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def named_architecture(checkpoint: Checkpoint) -> str:
 
 
 def _sayings(checkpoint: Checkpoint) -> Iterator[Mapping[str, Any]]:
-    """What the file says, then its arguments, then the files beside it."""
+    """Metadata of the file, then of its arguments, then of the files beside it."""
     for _, said in nested(checkpoint.about):
         yield said
         if isinstance(config := said.get("pretrained_cfg"), Mapping):

@@ -91,7 +91,7 @@ def read_checkpoint(path: str, *, ema: bool | None = None) -> Checkpoint:
 
 
 def _said_by(module: Placeholder) -> dict[str, Any]:
-    """What a whole module says of itself: networks of timm carry their configuration."""
+    """Metadata of a pickled module: networks of timm carry their configuration."""
     own = {key: module.attribute(key) for key in ("pretrained_cfg", "class_names", "classes")}
     return {key: to_plain(value) for key, value in own.items() if value is not None}
 

@@ -94,7 +94,7 @@ class GapNetwork(nn.Module):
         return scores
 
     def features(self, inputs: Tensor) -> Tensor:
-        """What the backbone gives, B×C×h×w."""
+        """Features of the backbone, B×C×h×w."""
         return features_at(self.backbone, inputs, self.design.layer)
 
 
@@ -121,7 +121,7 @@ def idle_behind(module: nn.Module, layer: TargetLayer, picture: Tensor) -> tuple
 
 @dataclass(frozen=True)
 class GapDescription:
-    """What a checkpoint of a GAP network says of itself, beside its weights."""
+    """Description of a GAP network, which its checkpoint holds beside the weights."""
 
     architecture: str
     model_args: Mapping[str, Any]

@@ -169,7 +169,7 @@ def _gap(before: str, after: str) -> int | None:
 
 
 def _common(names: Mapping[str, torch.Tensor]) -> str:
-    """What all names begin with, up to a dot."""
+    """Longest common prefix of all names, up to a dot."""
     paths = [name.split(".")[:-1] for name in names]
     shared = [parts[0] for parts in takewhile(lambda parts: len(set(parts)) == 1, zip(*paths))]
     return "".join(f"{part}." for part in shared)

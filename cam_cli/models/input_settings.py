@@ -1,4 +1,4 @@
-"""What the network is given, value by value: the user's options over what a checkpoint says over the model's own."""
+"""Input settings, value by value: the user's options, else those of a checkpoint, else those of the model."""
 
 from __future__ import annotations
 

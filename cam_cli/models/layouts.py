@@ -1,4 +1,4 @@
-"""How a tensor inside a network is a picture: NCHW, NHWC, or a sequence of tokens with some prefix tokens."""
+"""Layouts in which a tensor is a feature map: NCHW, NHWC, or a sequence of tokens with some prefix tokens."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class Match:
 
     @property
     def problems(self) -> int:
-        """How many tensors do not fit."""
+        """Number of tensors that do not fit."""
         return len(self.missing) + len(self.inside) + len(self.outside) + len(self.wrong)
 
 

@@ -1,4 +1,4 @@
-"""What a name after `--model` means."""
+"""Parses the name in `--model`."""
 
 from __future__ import annotations
 

@@ -50,9 +50,9 @@ class Network:
         return input_line(self.preprocessing, self.origins, silent=self.silent_checkpoint)
 
     def replica(self) -> Network:
-        """The same network on modules of its own, whose weights are the same memory: hooks on one are not on the other.
+        """Copies the modules and shares the memory of their weights: hooks on one are not on the other.
 
-        Raises what a module's own objects raise that cannot be copied.
+        Raises whatever an object of a module raises when it cannot be copied.
         """
         shared: dict[int, Any] = {id(buffer): buffer for buffer in self.module.buffers()}
         for parameter in self.module.parameters():

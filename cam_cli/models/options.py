@@ -18,9 +18,9 @@ SEED = Flag("Seed of all that is random.", panel=EXPLANATION, order=1, min=0, ma
 
 @dataclass(frozen=True)
 class PreprocessingOptions:
-    """What the user sets over the model's own data configuration; None keeps the model's.
+    """The user's changes to the model's own data configuration; None keeps the model's value.
 
-    Raises `CamxError` for values that cannot be.
+    Raises `CamxError` for impossible values.
     """
 
     image_size: Annotated[

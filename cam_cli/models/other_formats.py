@@ -9,7 +9,7 @@ _KERAS = "Convert it to torch, or train a GAP head on a network of timm with `ca
 
 
 def other_file(path: str, start: bytes) -> str:
-    """What a file is, by its first bytes and its name, and what to do; "" for any that may be of torch."""
+    """Names the format of a file by its first bytes and its name, with advice; "" for one that torch may have written."""
     name = os.path.basename(path).lower()
     if start.startswith(b"\x89HDF"):
         return f"is an HDF5 file of Keras. {_KERAS}"
@@ -33,7 +33,7 @@ def other_file(path: str, start: bytes) -> str:
 
 
 def other_zip(names: Collection[str]) -> str:
-    """What a zip file is by the names of its entries; "" for any other."""
+    """Names the format of a zip file by its entries; "" for any other."""
     if any(name.endswith("keras_model.h5") for name in names):
         return f"is an export of Teachable Machine for Keras. {_KERAS}"
     if any(name.endswith(".h5") for name in names):
@@ -46,7 +46,7 @@ def other_zip(names: Collection[str]) -> str:
 
 
 def other_folder(folder: str, names: Collection[str]) -> str:
-    """What a folder without plain weights is, by the names in it; "" for any other."""
+    """Names the format of a folder without plain weights by its files; "" for any other."""
     if ".metadata" in names or any(name.endswith(".distcp") for name in names):
         return (
             "is a distributed checkpoint of torch. Convert it: python -m torch.distributed.checkpoint.format_utils "

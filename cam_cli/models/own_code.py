@@ -47,7 +47,7 @@ class OwnCode:
         return cls(os.path.expanduser(os.path.expandvars(found["place"])), found["function"])
 
     def call(self, args: Mapping[str, Any]) -> object:
-        """What the function returns. Imports the module. Raises `CamxError` with the place of what it raises."""
+        """Imports the module, and returns the result of its function. Raises `CamxError` with the place of an error in it."""
         module = self._module()
         function = getattr(module, self.function, None)
         if not callable(function):

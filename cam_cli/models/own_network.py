@@ -120,7 +120,7 @@ def _channels(module: nn.Module, mean: tuple[float, ...]) -> int:
 
 
 def _scores(module: nn.Module, preprocessing: Preprocessing, code: OwnCode) -> int:
-    """How many scores the network gives a picture. Raises `CamxError` where it cannot run."""
+    """Number of logits per image. Raises `CamxError` if the network does not run."""
     first = next(iter(module.parameters()), None)
     picture = torch.zeros(1, preprocessing.channels, *preprocessing.input_size)
     try:

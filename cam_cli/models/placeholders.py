@@ -1,4 +1,4 @@
-"""What stands for the objects of other packages in a file of weights: data without behaviour."""
+"""Placeholders for the objects of other packages in a file of weights: data without behaviour."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def is_module(value: object) -> TypeGuard[Placeholder]:
 
 
 def module_tensors(module: Placeholder) -> Iterator[tuple[str, torch.Tensor]]:
-    """What the module's `state_dict()` would hold, by walking its parameters, buffers and modules."""
+    """Content of the module's `state_dict()`, by walking its parameters, buffers and modules."""
     todo, left = [("", module, 0)], _MOST_VALUES
     while todo and left > 0:
         prefix, own, depth = todo.pop()

@@ -1,4 +1,4 @@
-"""How a model wants its pictures: its own data configuration with the user's options over it."""
+"""Preprocessing of a model: its own data configuration with the user's changes."""
 
 from __future__ import annotations
 

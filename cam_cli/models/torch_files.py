@@ -23,7 +23,7 @@ _DEEPEST = 3
 
 
 def read_zip(path: str) -> object:
-    """What a zip of torch holds. Raises `BadZipFile` for damaged entries, `UnpicklingError` for what cannot be read."""
+    """Reads a zip file of torch. Raises `BadZipFile` for damaged entries, `UnpicklingError` for what cannot be read."""
     limits = ReadingLimits.of(os.path.getsize(path))
     with zipfile.ZipFile(path) as archive:
         entries = {entry.filename: entry for entry in archive.infolist()}
@@ -53,7 +53,7 @@ def read_zip(path: str) -> object:
 
 
 def read_stream(path: str) -> object:
-    """What a file of pickles holds: as torch wrote it before 1.6, or one pickle alone."""
+    """Reads a file of pickles: as torch wrote it before 1.6, or one pickle alone."""
     size = os.path.getsize(path)
     with open_regular(path) as file:
         return _stream(file, size, ReadingLimits.of(size))

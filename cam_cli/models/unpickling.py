@@ -33,7 +33,7 @@ ReadBytes = Callable[[bytes], object]
 if TYPE_CHECKING:
 
     class _Unpickler:
-        """What is used of Python's unpickler that is written in Python: its opcodes can be replaced."""
+        """Declares the parts in use of the unpickler that is written in Python, whose opcodes can be replaced."""
 
         stack: list[Any]
         metastack: list[list[Any]]
@@ -94,7 +94,7 @@ class DataUnpickler(_Unpickler):
         return data
 
     def find_class(self, module: str, name: str) -> Any:
-        """What stands for a name. Raises `Blocked` and `OtherTensor`."""
+        """The object or placeholder for a name. Raises `Blocked` and `OtherTensor`."""
         if (module, name) not in self._names:
             self._limits.copy(len(module) + len(name))
             self._names[module, name] = stand_in(module, name)
@@ -130,7 +130,7 @@ class DataUnpickler(_Unpickler):
         return Placeholder("call", (function, args), kwargs)
 
     def _known(self, path: str, args: tuple[Any, ...]) -> Any:
-        """What a handful of functions of torch and Python make of their arguments; None for all others."""
+        """Results of a handful of functions of torch and Python for their arguments; None for all others."""
         if path in CONTAINERS:
             return container(path, args, self._limits)
         if path.startswith("torch._utils._rebuild_tensor"):

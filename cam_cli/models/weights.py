@@ -34,7 +34,7 @@ _AGAIN = "Download or save it again."
 
 
 def read_weights(path: str) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """What a file holds, and its metadata.
+    """Reads the content of a file, and its metadata.
 
     Of a .safetensors these are the tensors by name; of a torch file the saved mapping, with stand-ins for objects
     of other packages, and None. Raises `CamxError` that names what the file is instead, if it is neither.
@@ -188,7 +188,7 @@ def _check_archive(path: str) -> None:
 
 
 def _not_weights(entries: list[zipfile.ZipInfo]) -> str:
-    """What a zip file is, if it is no file of weights by torch; else ""."""
+    """Names the format of a zip file that is no file of weights by torch; else ""."""
     names = [entry.filename for entry in entries]
     no_layers = "which has no layers to look into. Save model.state_dict() instead."
     if any(name.endswith(("archive_format", "/model.json", "serialized_exported_program.json")) for name in names):

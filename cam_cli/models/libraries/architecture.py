@@ -1,4 +1,4 @@
-"""What every library of networks offers."""
+"""Interface of a library of networks."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ def torchvision_names() -> tuple[str, ...]:
 
 
 def other_kind(name: str) -> str:
-    """What a network of torchvision that is no classifier is for; "" for any other name."""
+    """Purpose of a torchvision network that is no classifier; "" for any other name."""
     import torchvision
 
     for kind in ("segmentation", "detection", "video", "optical_flow", "quantization"):
