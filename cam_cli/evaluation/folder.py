@@ -64,7 +64,7 @@ class ExplainedRun:
         return self._folder.problems()
 
     def orientation(self, image: str) -> Orientation | None:
-        """How the camera held an image, by its file; None where that is no longer there, and for a run over pictures as
+        """EXIF orientation of an image, read from its file; None if the file is gone, and for a run over images as
         they are stored."""
         stored = self.record.get("fingerprint", {}).get("pixels", {}).get("exif") == "ignore"
         if stored or not is_inside(image):

@@ -100,7 +100,7 @@ class _Table:
         return self._composed_paths.get(_composed(path))
 
     def notes(self, images: int) -> Iterator[str]:
-        """What the rows say that no image has, or that another row denies, and the images without a row."""
+        """Warnings on rows without an image, rows that contradict each other, and images without a row."""
         left = [image for image in self._truths if image not in self.used]
         if left:
             yield f"{len(left)} images of {self._path!r} are not among the images of this run ({_named(left)})."

@@ -47,7 +47,7 @@ _FINAL = (
 
 
 class RemoteFile(NamedTuple):
-    """Its address, its size in bytes (-1: unknown), and a number that changes with its content, if the server sends one.
+    """Address, size in bytes (-1: unknown), and a number that changes with the content, if the server sends one.
 
     lost: why a folder at this address could not be listed.
     """

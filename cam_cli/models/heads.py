@@ -20,8 +20,8 @@ _ACTIVATION, _POOL = "head_activation", "head_pool"
 
 @dataclass(frozen=True)
 class HeadOptions:
-    """What tensors do not say of a head, and the user does among the arguments of the model: `head_activation` between
-    linear layers, and `head_pool`, the order of two poolings in front of it. "" for what is not given."""
+    """Facts of a head that its tensors do not show. The user gives them as model arguments: `head_activation` between
+    linear layers, and `head_pool`, the order of two poolings in front of it. "" if not given."""
 
     activation: str = ""
     pool: str = ""

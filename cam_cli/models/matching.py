@@ -131,7 +131,7 @@ def _is_average(prefix: str) -> bool:
 
 
 def _prefixes(tensors: Iterable[str], expected: Mapping[str, torch.Tensor]) -> Counter[str]:
-    """How many names of the network stand behind each prefix in the file; "" is always among them."""
+    """Number of names of the network behind each prefix in the file; "" is always among the prefixes."""
     counts = Counter({"": 0})
     for name in tensors:
         rest, prefix = name, ""

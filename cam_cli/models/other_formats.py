@@ -9,7 +9,7 @@ _KERAS = "Convert it to torch, or train a GAP head on a network of timm with `ca
 
 
 def other_file(path: str, start: bytes) -> str:
-    """Names the format of a file by its first bytes and its name, with advice; "" for one that torch may have written."""
+    """Names the format of a file by its first bytes and its name, with advice; "" for a possible file of torch."""
     name = os.path.basename(path).lower()
     if start.startswith(b"\x89HDF"):
         return f"is an HDF5 file of Keras. {_KERAS}"

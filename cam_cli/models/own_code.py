@@ -47,7 +47,7 @@ class OwnCode:
         return cls(os.path.expanduser(os.path.expandvars(found["place"])), found["function"])
 
     def call(self, args: Mapping[str, Any]) -> object:
-        """Imports the module, and returns the result of its function. Raises `CamxError` with the place of an error in it."""
+        """Imports the module and returns the result of its function. Raises `CamxError` with the place of an error."""
         module = self._module()
         function = getattr(module, self.function, None)
         if not callable(function):

@@ -1,4 +1,4 @@
-"""What stands for the names of classes and functions in a pickle."""
+"""Stand-ins for the names of classes and functions in a pickle."""
 
 from __future__ import annotations
 

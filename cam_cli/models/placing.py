@@ -13,7 +13,7 @@ from .remote_weights import lies_elsewhere
 
 
 def placed(spec: ModelSpec) -> ModelSpec:
-    """The same network with every path absolute; names and addresses stay."""
+    """Makes every path of a network absolute; names and addresses stay."""
     name = spec.name
     if name != DEMO and not is_name(name):
         code = OwnCode.parse(name)

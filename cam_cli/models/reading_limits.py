@@ -17,7 +17,7 @@ class TooMuch(pickle.UnpicklingError):
 
 @dataclass
 class ReadingLimits:
-    """What is left of three budgets. Raises `TooMuch` where one is used up.
+    """Remainders of three budgets. Raises `TooMuch` when one is used up.
 
     instructions: of pickles. copied: bytes that instructions copy. viewed: numbers in the tensors that are made, which
     may share their storages.

@@ -48,7 +48,7 @@ def _by_position(tensors: Tensors, module: nn.Module) -> tuple[Tensors, str] | N
 
 
 def _before_positions(name: str) -> Iterator[str]:
-    """What stands in front of each number in a name: `a.0.1.weight` → `a.`, `a.0.`."""
+    """Prefixes in front of each number in a name: `a.0.1.weight` → `a.`, `a.0.`."""
     parts = name.split(".", _DEEPEST)
     for end, part in enumerate(parts[:-1]):
         if part.isdecimal():
