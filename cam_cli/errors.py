@@ -7,6 +7,9 @@ from collections.abc import Iterable
 
 from .redaction import redacted
 
+#: Letters of a sentence; what stands in it may come from a file.
+_LONGEST = 2000
+
 
 class CamxError(Exception):
     """The run cannot start or cannot go on. `message`: what happened, with the value; `hint`: what to do next.
@@ -16,7 +19,7 @@ class CamxError(Exception):
     """
 
     def __init__(self, message: str, hint: str = "", *, field: str = "") -> None:
-        super().__init__(redacted(f"{message} {hint}" if hint else message))
+        super().__init__(_sentence(f"{message} {hint}" if hint else message))
         self.field = field
 
 
@@ -24,7 +27,13 @@ class UnreadableImage(Exception):
     """One image cannot be used; the message becomes the `error` of its row. The run goes on."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(redacted(message))
+        super().__init__(_sentence(message))
+
+
+def _sentence(text: str) -> str:
+    """A text without secrets, and with its middle left out where it is too long to be read."""
+    shown = redacted(text)
+    return shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST - 500]} … {shown[-500:]}"
 
 
 def first_line(error: BaseException) -> str:

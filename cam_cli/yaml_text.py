@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import Any
 
 #: Values in a text, each alias counted as often as it is used: nine lines can stand for a billion.
 _MOST_VALUES = 1_000_000
+_DEEPEST = 200
 
 
 def parse_yaml(data: bytes) -> Any:
@@ -14,6 +16,8 @@ def parse_yaml(data: bytes) -> Any:
     aliases."""
     import yaml
 
+    if _brackets(data) > _DEEPEST:
+        raise ValueError("nested too deeply")
     try:
         # The loader makes plain values only.
         content = yaml.load(data.decode("utf-8", "replace"), _loader())
@@ -44,6 +48,15 @@ def _loader() -> Any:
                 raise yaml.YAMLError("its merge keys make it endless")
 
     return Loader
+
+
+def _brackets(data: bytes) -> int:
+    """How many brackets are open at once, at most; the time of the parser grows with their square."""
+    depth = deepest = 0
+    for bracket in re.findall(rb"[\[\]{}]", data):
+        depth = depth + 1 if bracket in b"[{" else max(0, depth - 1)
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def _within(content: Any, most: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from collections.abc import Mapping
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
 #: Seconds between two lines of progress where there is no terminal.
 _INTERVAL = 10.0
+
+
+#: The beginning of a line that GitHub, Azure or TeamCity take for a command.
+_RUNNER_COMMAND = re.compile(r"^(\s*)([:#])(?=:|#\w*\[)", re.MULTILINE)
 
 
 class Reporter:
@@ -126,6 +131,8 @@ def printable(text: str) -> str:
     """Text without control characters, without bytes that no terminal can show, since file names are hostile, and
     without secrets of addresses."""
     shown = "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in redacted(text))
+    # A runner of CI jobs would obey a line that begins so.
+    shown = _RUNNER_COMMAND.sub(lambda found: f"{found[1]}\\x{ord(found[2]):02x}", shown)
     return shown.encode("utf-8", "backslashreplace").decode()
 
 

@@ -7,6 +7,9 @@ from collections.abc import Iterator
 
 from .findings import Exported, ImageFindings
 
+#: Bytes of a name that leave room for an extension.
+_LONGEST = 251
+
 
 def by_stem(exported: Exported) -> Iterator[tuple[str, ImageFindings]]:
     """The images with their names without extension; those of `unnamed` are left out."""
@@ -19,7 +22,8 @@ def by_stem(exported: Exported) -> Iterator[tuple[str, ImageFindings]]:
 
 
 def unnamed(exported: Exported) -> list[str]:
-    """The images that get no file: an earlier one has the same stem, or the name leads out of the folder."""
+    """The images that get no file: an earlier one has the same stem, or the name is too long or leads out of the
+    folder."""
     taken, found = set[str](), []
     for record in exported.records():
         stem = os.path.splitext(record.image)[0]
@@ -31,4 +35,6 @@ def unnamed(exported: Exported) -> list[str]:
 
 def _is_free(stem: str, taken: set[str]) -> bool:
     parts = stem.replace("\\", "/").split("/")
+    if any(len(os.fsencode(part)) > _LONGEST for part in parts):
+        return False
     return stem not in taken and not os.path.isabs(stem) and not {"", ".", ".."} & set(parts)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import unicodedata
 from collections.abc import Container
 
+#: NUL, and halves of letters that stand for no byte: no file system has a name with these.
+_NO_LETTER = re.compile("[\0\ud800-\udc7f\udd00-\udfff]")
 #: Stands for a name without any usable part.
 _NAMELESS = "image"
 
@@ -14,10 +17,10 @@ _NAMELESS = "image"
 def image_key(name: str) -> str:
     """The key of an image: a relative path with `/`, from whatever a list, an archive or a server calls it.
 
-    The key has no empty part, no `.`, no `..`, and no NUL. Parts that would leave the folder, or that no file system
-    takes, are percent-encoded, so that they stay readable: `../x.jpg` becomes `%2E%2E/x.jpg`.
+    The key has no empty part, no `.`, no `..`, no NUL and no half of a letter. What would leave the folder, or what no
+    file system takes, is percent-encoded, so that it stays readable: `../x.jpg` becomes `%2E%2E/x.jpg`.
     """
-    parts = name.replace("\0", "%00").split("/")
+    parts = _NO_LETTER.sub(lambda found: f"%{ord(found[0]):02X}", name).split("/")
     kept = ["%2E%2E" if part == ".." else part for part in parts if part not in ("", ".")]
     return "/".join(kept) or _NAMELESS
 

@@ -103,7 +103,7 @@ def _remote(argument: str, filters: Filters) -> Iterator[Entry]:
     alone = [file.url for file in files] == [argument]
     pattern = re.search(r"[*?\[]", argument) if not argument.startswith("http") else None
     root = argument[: pattern.start()] if pattern else argument
-    root = root.rpartition("/")[0] if alone or pattern else root.rstrip("/")
+    root = _folder_of(root) if alone or pattern else root.rstrip("/")
     results = {file.url.removesuffix(JOURNAL) for file in files if file.url.endswith(f"/{JOURNAL}")}
     for file in files:
         inside = file.url.removeprefix(root).strip("/")
@@ -117,6 +117,12 @@ def _remote(argument: str, filters: Filters) -> Iterator[Entry]:
         label = first if below else root.rpartition("/")[2]
         passed_over = not named and not is_tar(file.url)
         yield Entry(file.url, file.url, root, label, passed_over=passed_over, listed_state=(file.size, file.version))
+
+
+def _folder_of(url: str) -> str:
+    """An address up to its last slash, but never less than its host."""
+    folder = url.rpartition("/")[0]
+    return folder if is_remote(folder) and not folder.endswith(":/") else url
 
 
 def path_of(url: str) -> str:
@@ -167,7 +173,7 @@ def _checked(path: str, what: str) -> str:
 def _listed_entry(path: str, folder: str, truth: Truth = NO_TRUTH) -> Entry:
     """A path of a list: beside the list, or else in the working folder. It may be missing; its row says so."""
     if is_remote(path):
-        root = path_of(path).rpartition("/")[0]
+        root = _folder_of(path_of(path))
         return Entry(path, path, root, root.rpartition("/")[2], truth, listed_state=UNKNOWN_STATE)
     beside = os.path.join(folder, path)
     if not os.path.lexists(beside) and os.path.lexists(path):

@@ -35,9 +35,8 @@ def read_table(
     try:
         header = [column.strip().lower() for column in next(reader, [])]
         if required not in header:
-            raise CamxError(
-                f"{name!r} has no column {required!r} (its first line: {', '.join(header) or 'empty'}). {advice}"
-            )
+            shown = " ".join(", ".join(header).split())[:200] or "empty"
+            raise CamxError(f"{name!r} has no column {required!r} (its first line: {shown}). {advice}")
         for row in reader:
             if any(cell.strip() for cell in row):
                 cells = [*row, *[""] * (len(header) - len(row))]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from .rows import ImageRow, first_map, number_of
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+#: A sign that begins a formula, also a wide one, behind signs that spreadsheets leave out.
+_FORMULA = re.compile(r"[\t\r\n]|[\s\x00-\x1f\u00ad\u200b-\u200f\u2060\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]")
 
 
 def columns(top_k: int) -> list[str]:
@@ -51,7 +53,7 @@ def _cells(row: ImageRow, top_k: int) -> list[Any]:
 
 def text(value: str) -> str:
     """The text with an apostrophe in front, if a spreadsheet would run it as a formula."""
-    return f"'{value}" if value.startswith(_FORMULA) else value
+    return f"'{value}" if _FORMULA.match(value) else value
 
 
 def number(value: float | None) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import CamxError
+from ..gates.markdown import cell
 from .pictures import opened
 from .tracker import Confusion, Files, ImageCell, RunInfo, Scalar, Step, Table, Value
 
@@ -48,7 +49,7 @@ class TensorBoardTracker:
                 rows = [[*pair, count] for pair, count in value.counts.items() if count]
                 self._text(name, _markdown(("class", "taken for", "images"), rows), step)
             elif isinstance(value, Files):
-                self._text(name, "\n".join(f"* `{path}`" for path in value.paths.values()), step)
+                self._text(name, "\n".join(f"* {cell(path)}" for path in value.paths.values()), step)
             else:
                 self._scalar(name, value, step)
         self._writer.flush()
@@ -66,7 +67,8 @@ class TensorBoardTracker:
             self._writer.add_scalar(name, value, step)
 
     def _text(self, name: str, text: str, step: int) -> None:
-        self._writer.add_text(name, text, step)
+        # Names of files may be no text.
+        self._writer.add_text(name, text.encode("utf-8", "backslashreplace").decode(), step)
 
     def _table(self, name: str, table: Table, step: int) -> None:
         """The last image of each row (an overlay says more than the plain one), and the rest of the rows as text."""
@@ -79,7 +81,8 @@ class TensorBoardTracker:
             pictures = [cell for cell in row if isinstance(cell, ImageCell)]
             if pictures:
                 pixels = np.asarray(opened(pictures[-1].path, _SIDE))
-                self._writer.add_image(f"{name}/{number:04} {row[-1]}", pixels, step, dataformats="HWC")
+                tag = "".join(letter if letter.isprintable() else "_" for letter in f"{name}/{number:04} {row[-1]}")
+                self._writer.add_image(tag, pixels, step, dataformats="HWC")
 
 
 def _markdown(columns: Any, rows: list[list[Any]]) -> str:
@@ -89,8 +92,7 @@ def _markdown(columns: Any, rows: list[list[Any]]) -> str:
 
 
 def _cell(value: Any) -> str:
-    text = "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
-    return text.replace("|", "\\|").replace("\n", " ")
+    return cell("" if value is None else f"{value:.4g}" if isinstance(value, float) else value)
 
 
 def _fenced(text: str) -> str:

@@ -1,0 +1,240 @@
+"""Pipes, sockets and devices are opened by no command, whatever argument names them: a sentence, or a row."""
+
+from __future__ import annotations
+
+import builtins
+import io
+import os
+import signal
+import socket
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.bind import flags_of
+from cli.main import COMMANDS, run
+
+from .conftest import TINY, picture
+from .run_folders import image_row, run_folder
+
+#: Flags whose values are words, not paths, and those that nothing is read from or written to.
+WORDS = {
+    "model-arg", "ignore-tensors", "mean", "std", "layer", "include", "exclude", "target", "size", "device", "shard", "ray-address",
+    "wandb-project", "wandb-entity", "wandb-name", "wandb-group", "wandb-tags", "max-failures", "pattern", "by", "bins", "reference",
+    "cluster", "metric", "positive", "fail-if", "prove", "on", "threshold", "min-area", "method", "format", "image-root",
+}  # fmt: skip
+#: Arguments and flags that are paths, with the words that the command needs beside them; X is the special file.
+TINY_RUN = ("images", *TINY, "-q")
+CASES: dict[tuple[str, str], tuple[str, ...]] = {
+    ("explain", "sources"): ("X", *TINY),
+    ("explain", "sources @"): ("@X", *TINY),
+    ("explain", "sources in a list"): ("@list.txt", *TINY),
+    ("explain", "sources in a folder"): ("special", *TINY),
+    ("explain", "sources tar"): ("X.tar", *TINY),
+    ("explain", "model"): ("images", "--model", "X"),
+    ("explain", "model py"): ("images", "--model", "X.py:build"),
+    ("explain", "checkpoint"): ("images", "--model", "test_resnet", "--checkpoint", "X"),
+    ("explain", "class-names"): (*TINY_RUN, "--class-names", "X"),
+    ("explain", "class-names json"): (*TINY_RUN, "--class-names", "X.json"),
+    ("explain", "labels"): (*TINY_RUN, "--labels", "X"),
+    ("explain", "output"): (*TINY_RUN, "-o", "X"),
+    ("explain", "config"): (*TINY_RUN, "--config", "X"),
+    ("explain", "config yaml"): (*TINY_RUN, "--config", "X.yaml"),
+    ("activations", "sources"): ("X", *TINY),
+    ("activations", "model"): ("images", "--model", "X"),
+    ("activations", "checkpoint"): ("images", "--model", "test_resnet", "--checkpoint", "X"),
+    ("activations", "output"): (*TINY_RUN, "-o", "X"),
+    ("activations", "config"): (*TINY_RUN, "--config", "X"),
+    ("train-gap", "data"): ("X", *TINY),
+    ("train-gap", "model"): ("images", "--model", "X"),
+    ("train-gap", "checkpoint"): ("images", "--model", "test_resnet", "--checkpoint", "X"),
+    ("train-gap", "output"): ("images", *TINY, "-o", "X"),
+    ("train-gap", "config"): ("images", *TINY, "--config", "X"),
+    ("train-gap", "output state"): ("images", *TINY, "-o", "half", "--resume"),
+    ("push", "output"): ("X", "--tensorboard"),
+    ("layers", "model"): ("X",),
+    ("layers", "checkpoint"): ("test_resnet", "--checkpoint", "X"),
+    ("report", "output"): ("X",),
+    ("merge", "output"): ("X",),
+    ("audit", "output"): ("X", "--by", "class"),
+    ("audit", "groups"): ("run", "--groups", "X"),
+    ("audit", "junit"): ("run", "--by", "class", "--junit", "X"),
+    ("audit", "config"): ("run", "--config", "X"),
+    ("compare", "a"): ("X", "run"),
+    ("compare", "b"): ("run", "X"),
+    ("compare", "groups"): ("run", "run2", "--groups", "X"),
+    ("compare", "junit"): ("run", "run2", "--junit", "X"),
+    ("compare", "output"): ("run", "run2", "-o", "X"),
+    ("compare", "config"): ("run", "run2", "--config", "X"),
+    ("evaluate", "run"): ("X", "--truth", "truth.csv"),
+    ("evaluate", "truth"): ("run", "--truth", "X"),
+    ("evaluate", "truth json"): ("run", "--truth", "X.json"),
+    ("evaluate", "truth csv"): ("run", "--truth", "X.csv"),
+    ("evaluate", "truth yaml"): ("run", "--truth", "X.yaml"),
+    ("evaluate", "truth xml"): ("run", "--truth", "X.xml"),
+    ("evaluate", "truth folder"): ("run", "--truth", "special", "--truth-format", "masks"),
+    ("evaluate", "names"): ("run", "--truth", "truth.csv", "--names", "X"),
+    ("evaluate", "output"): ("run", "--truth", "truth.csv", "-o", "X"),
+    ("evaluate", "junit"): ("run", "--truth", "truth.csv", "--junit", "X"),
+    ("evaluate", "config"): ("run", "--truth", "truth.csv", "--config", "X"),
+    ("export", "run"): ("X", "--format", "csv"),
+    ("export", "output"): ("run", "--format", "csv", "-o", "X"),
+    ("export", "config"): ("run", "--format", "csv", "--config", "X"),
+}  # fmt: skip
+ENDINGS = ("", ".tar", ".py", ".json", ".yaml", ".csv", ".xml", ".png")
+KINDS = ("pipe", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("socket", "device")))
+
+
+def test_every_flag_of_every_command_is_a_word_or_is_tried() -> None:
+    """A new flag must be sorted in, so that a path is never forgotten."""
+    tried = {(command, what.partition(" ")[0]) for command, what in CASES}
+    texts = {
+        (name, option.name)
+        for name, command in COMMANDS.items()
+        for option in flags_of(command.run)
+        if option.base not in (int, float, bool) and not option.flag.choices
+    }
+    assert {one for one in texts if one[1] not in WORDS} == tried
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Whatever a command needs, and special files under every name."""
+    place = tmp_path_factory.mktemp("special")
+    for index in range(4):
+        path = place / "images" / ("cat" if index < 2 else "dog") / f"{index}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture(seed=index).save(path)
+    for name in ("run", "run2"):
+        run_folder(place / name, [image_row(f"{n}.jpg") for n in range(4)])
+    (place / "truth.csv").write_text("image,label,x0,y0,x1,y1\n0.jpg,cat,1,1,9,9\n")
+    return place
+
+
+@pytest.fixture(params=KINDS)
+def special(request: pytest.FixtureRequest, place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
+    """Makes everything that is called X a special file; the names of all of them."""
+    monkeypatch.chdir(place)
+    for folder in ("special", "half"):
+        (place / folder).mkdir()
+    picture(40, 30).convert("L").point(lambda level: 255 * (level > 99)).save("special/0.png")
+    names = [f"X{end}" for end in ENDINGS] + ["special/X.png", "half/training-state.pt"]
+    open_sockets = []
+    for name in names:
+        if request.param == "pipe":
+            os.mkfifo(name)
+        elif request.param == "socket":
+            open_sockets.append(socket.socket(socket.AF_UNIX))
+            open_sockets[-1].bind(name)
+        else:
+            os.symlink("/dev/zero", name)
+    (place / "list.txt").write_text("X.png\nimages/cat/0.png\n")
+    yield {os.path.abspath(name) for name in names} | {"/dev/zero"}
+    for one in open_sockets:
+        one.close()
+    for name in [*names, "list.txt", "special/0.png"]:
+        os.remove(name)
+    for folder in ("special", "half"):
+        os.rmdir(folder)
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The pipes, sockets and devices that were opened in this process."""
+    found: list[str] = []
+
+    def noting(real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(path: Any, *rest: Any, **more: Any) -> Any:
+            if isinstance(path, (str, bytes, os.PathLike)) and path != os.devnull and os.path.exists(path):
+                mode = os.stat(path).st_mode
+                if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+                    found.append(os.fsdecode(path))
+            return real(path, *rest, **more)
+
+        return call
+
+    for module, name in ((os, "open"), (builtins, "open"), (io, "open")):
+        monkeypatch.setattr(module, name, noting(getattr(module, name)))
+    return found
+
+
+@pytest.fixture(autouse=True)
+def patience() -> Iterator[None]:
+    """What waits for a pipe is ended with a traceback."""
+
+    def over(*_: object) -> None:
+        raise AssertionError("it waits")
+
+    before = signal.signal(signal.SIGALRM, over)
+    signal.alarm(20)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def test_no_command_opens_one(special: set[str], opened: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    wrong = []
+    for number, ((command, what), words) in enumerate(CASES.items()):
+        opened.clear()
+        free = "-o" in words or command in ("push", "layers", "report", "merge", "audit")
+        code = run([command, *words, *(() if free else ("-o", f"out-{number}"))])
+        heard = capsys.readouterr()
+        expected = PASSED_BY.get((command, what), (1, 2))
+        said = code != 2 or (heard.err.startswith("error: ") and len(heard.err) < 1500)
+        if opened or code not in expected or not said:
+            wrong.append((command, what, code, opened[:], heard.err))
+    assert wrong == []
+    for path in special:
+        assert not stat.S_ISREG(os.stat(path).st_mode), "none was replaced"
+
+
+#: Exit codes where the special file lies beside others.
+PASSED_BY = {
+    ("explain", "sources in a folder"): (0,),
+    ("explain", "sources in a list"): (1,),
+    ("evaluate", "truth folder"): (0,),
+}
+
+
+def test_the_summary_of_a_job_is_no_pipe(
+    special: set[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", "X")
+    assert run(["audit", "run", "--by", "class", "--fail-if", "accuracy < 0.1"]) == 2
+    assert "$GITHUB_STEP_SUMMARY 'X' cannot be written" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "name", ["manifest.jsonl", "run.json", ".camx.lock", ".wandb-run", "metrics.csv", "evaluate/summary.json"]
+)
+@pytest.mark.parametrize("kind", ["pipe", pytest.param("link", marks=pytest.mark.slow)])
+def test_nothing_special_in_an_output_folder_is_opened_or_followed(
+    name: str,
+    kind: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    opened: list[str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A stranger's folder, in which a run goes on, and which is read."""
+    monkeypatch.chdir(tmp_path)
+    picture().save("a.png")
+    outside = tmp_path / "outside"
+    outside.write_text("")
+    path = Path("out") / name
+    run_folder(Path("out"), [image_row("a.png")])
+    path.parent.mkdir(exist_ok=True)
+    path.unlink(missing_ok=True)
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to(outside)
+    for words in (("report", "out"), ("merge", "out"), ("audit", "out", "--by", "class"), ("export", "out", "--format", "csv"),
+                  ("explain", "a.png", *TINY, "-o", "out", "--no-report"), ("explain", "a.png", *TINY, "-o", "out", "--overwrite", "--no-report")):  # fmt: skip
+        assert run(list(words)) in (0, 1, 2)
+    capsys.readouterr()
+    assert outside.read_text() == ""
+    assert opened == []
