@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import builtins
 import io
 import os
@@ -25,6 +26,7 @@ WORDS = {
     "model-arg", "ignore-tensors", "mean", "std", "layer", "include", "exclude", "target", "size", "device", "shard", "ray-address",
     "wandb-project", "wandb-entity", "wandb-name", "wandb-group", "wandb-tags", "max-failures", "pattern", "by", "bins", "reference",
     "cluster", "metric", "positive", "fail-if", "prove", "on", "threshold", "min-area", "method", "format", "image-root",
+    "image-column", "label-column", "image-size", "scores", "levels", "bands", "frames",
 }  # fmt: skip
 #: Arguments and flags that are paths, with the words that the command needs beside them; X is the special file.
 TINY_RUN = ("images", *TINY, "-q")
@@ -98,6 +100,29 @@ def test_every_flag_of_every_command_is_a_word_or_is_tried() -> None:
         if option.base not in (int, float, bool) and not option.flag.choices
     }
     assert {one for one in texts if one[1] not in WORDS} == tried
+
+
+#: Files whose names no user and no stranger has chosen, or that `require_regular` has looked at before.
+OWN_FILES = {
+    "cam_cli/report/page.py", "cam_cli/images/web.py", "cam_cli/images/worker_process.py", "cam_cli/machine.py", "cam_cli/pipeline/batchsize.py",
+    "cam_cli/gates/markdown.py", "cam_cli/outputs/folder_lock.py", "cam_cli/outputs/remote.py", "cam_cli/models/remote_weights.py",
+    "cam_cli/models/wandb_artifacts.py", "cam_cli/models/own_code.py", "cam_cli/images/decode.py", "cli/streams.py",
+}  # fmt: skip
+
+
+def test_no_file_is_opened_but_by_the_helper() -> None:
+    """Neither by `open`, nor as text or a picture by its path."""
+    root = Path(__file__).parents[1]
+    found = set()
+    for path in [*(root / "cli").rglob("*.py"), *(root / "cam_cli").rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call):
+                called = ast.unparse(node.func)
+                if called in ("open", "io.open") or called.endswith((".read_text", ".read_bytes")) or (
+                    called == "Image.open" and ast.unparse(node.args[0]) in ("path", "file_path", "name")
+                ):  # fmt: skip
+                    found.add(str(path.relative_to(root)))
+    assert {path for path in found if "/demo/" not in path} <= OWN_FILES
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..redaction import redacted_values
+from ..regular_files import read_regular
 
 #: Names of classes are written into rows again where they are others: no image is explained again for them.
 _RENDERING = ("class_names",)
@@ -46,9 +47,8 @@ def _without_folder_name(before: Mapping[str, Any], now: Mapping[str, Any]) -> M
 def _said_args(folder: str) -> dict[str, Any]:
     """The arguments of the network in the `config.json` of a folder, if it is still there."""
     try:
-        with open(os.path.join(folder, "config.json"), encoding="utf-8") as file:
-            said = json.load(file)["model_args"]
-    except (OSError, ValueError, KeyError, TypeError):
+        said = json.loads(read_regular(os.path.join(folder, "config.json")))["model_args"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return {}
     return said if isinstance(said, dict) else {}
 
