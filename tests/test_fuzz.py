@@ -27,7 +27,7 @@ from cam_cli.images.annotations.upright import upright
 from cam_cli.images.labels import labelled
 from cam_cli.images.listing import Inputs, Source, find
 from cam_cli.models.catalog import load_model
-from cam_cli.models.classes import read_class_names
+from cam_cli.models.class_files import read_class_names
 from cam_cli.models.configurations import configurations
 from cam_cli.models.options import ModelSpec
 from cam_cli.models.timm_import import import_timm
