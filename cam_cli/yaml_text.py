@@ -51,7 +51,7 @@ def _loader() -> Any:
 
 
 def _brackets(data: bytes) -> int:
-    """How many brackets are open at once, at most; the time of the parser grows with their square."""
+    """The most brackets that are open at once; the time of the parser grows with their square."""
     depth = deepest = 0
     for bracket in re.findall(rb"[\[\]{}]", data):
         depth = depth + 1 if bracket in b"[{" else max(0, depth - 1)
