@@ -11,6 +11,7 @@ from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
+from ..gates.junit import xml_text
 from .findings import Exported, Found, ImageFindings
 
 #: For each shape the control of the interface, and its kind of result.
@@ -31,7 +32,7 @@ def label_studio_files(exported: Exported) -> Iterator[tuple[str, Iterator[bytes
 
 def _interface(exported: Exported) -> bytes:
     control = _CONTROLS[exported.options.shape][0]
-    labels = "".join(f"    <Label value={quoteattr(name)}/>\n" for name in exported.names)
+    labels = "".join(f"    <Label value={quoteattr(xml_text(name))}/>\n" for name in exported.names)
     return (
         f'<View>\n  <Image name="image" value="$image"/>\n  <{control} name="label" toName="image">\n'
         f"{labels}  </{control}>\n</View>\n"
@@ -68,7 +69,7 @@ def _result(found: Found, image: ImageFindings, place: int, shape: str) -> dict[
         "original_height": image.height,
         "image_rotation": 0,
         "score": round(found.probability, 6),
-        "value": {**_place(found, image, shape), kind: [found.name]},
+        "value": {**_place(found, image, shape), kind: [xml_text(found.name)]},
     }
 
 

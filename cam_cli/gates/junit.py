@@ -19,15 +19,18 @@ def junit(command: str, results: Sequence[GateResult]) -> bytes:
     root = ElementTree.Element("testsuites", counts)
     suite = ElementTree.SubElement(root, "testsuite", {"name": f"camx {command}", **counts})
     for result in results:
-        case = ElementTree.SubElement(suite, "testcase", {"classname": f"camx.{command}", "name": _text(result.text)})
+        case = ElementTree.SubElement(
+            suite, "testcase", {"classname": f"camx.{command}", "name": xml_text(result.text)}
+        )
         if result.verdict == FAIL:
-            ElementTree.SubElement(case, "failure", {"message": _text(result.sentence), "type": "gate"})
+            ElementTree.SubElement(case, "failure", {"message": xml_text(result.sentence), "type": "gate"})
         output = ElementTree.SubElement(case, "system-out")
-        output.text = _text(f"{result.verdict}: {result.sentence}")
+        output.text = xml_text(f"{result.verdict}: {result.sentence}")
     ElementTree.indent(root)
     text: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
     return text + b"\n"
 
 
-def _text(text: str) -> str:
+def xml_text(text: str) -> str:
+    """A text without the signs that no XML file may hold."""
     return _FORBIDDEN.sub("�", text)
