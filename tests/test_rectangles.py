@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import timm
+import torch
 from PIL import Image
 from timm.data import create_transform
 
@@ -104,3 +106,20 @@ def test_networks_that_are_built_for_one_size() -> None:
     assert Explainer(network)([picture(300, 200)])[0].maps[0].values.shape == (6, 10)
     with pytest.raises(CamxError, match="torchvision/vit_b_16 takes square pictures only, not 96×160"):
         loaded("torchvision/vit_b_16", (96, 160))
+
+
+@pytest.mark.parametrize("size", [96, (96, 160)])
+def test_weights_of_a_transformer_at_another_size(tmp_path: Path, size: Any) -> None:
+    """Position embeddings of a checkpoint are resampled by timm's own filter, and one line says so."""
+    args = {"depth": 2, "embed_dim": 48, "num_heads": 3, "num_classes": 5}
+    trained = loaded("vit_tiny_patch16_224", 64, args=args)
+    torch.save(trained.module.state_dict(), tmp_path / "w.pth")
+    # 0.1.0: "does not fit timm/vit_tiny_patch16_224".
+    found = loaded("vit_tiny_patch16_224", size, args=args, checkpoint=str(tmp_path / "w.pth"))
+    assert found.preprocessing.input_size == (96, size[1] if isinstance(size, tuple) else 96)
+    assert found.notes == ("pos_embed resampled to the size of the input, as timm does it",)
+    whole = timm.create_model("vit_tiny_patch16_224", img_size=size, **args)
+    filtered = timm.models.vision_transformer.checkpoint_filter_fn(trained.module.state_dict(), whole)
+    assert torch.equal(found.module.state_dict()["pos_embed"], filtered["pos_embed"])
+    same = loaded("vit_tiny_patch16_224", 64, args=args, checkpoint=str(tmp_path / "w.pth"))
+    assert same.notes == ()

@@ -24,7 +24,10 @@ def renamings(tensors: Tensors, module: nn.Module) -> Iterator[tuple[Tensors, st
     if by_position := _by_position(tensors, module):
         yield by_position
     if filtered := _filtered(tensors, module):
-        yield filtered, f"names changed by timm's filter for {type(module).__name__}"
+        resampled = [name for name in filtered if name in tensors and filtered[name].shape != tensors[name].shape]
+        renamed = "names changed by timm's filter for " + type(module).__name__
+        others = f"{', '.join(resampled[:3])} resampled to the size of the input, as timm does it"
+        yield filtered, others if resampled and set(filtered) == set(tensors) else renamed
 
 
 def _by_position(tensors: Tensors, module: nn.Module) -> tuple[Tensors, str] | None:
@@ -56,7 +59,8 @@ def _before_positions(name: str) -> Iterator[str]:
 
 
 def _filtered(tensors: Tensors, module: nn.Module) -> Tensors | None:
-    """As the filter of the network's module in timm renames them; None without one, or where it fails."""
+    """As the filter of the network's module in timm renames and resamples them; None without one, or where it fails or
+    changes nothing."""
     own = sys.modules.get(type(module).__module__)
     change = getattr(own, "checkpoint_filter_fn", None)
     if change is None or not type(module).__module__.startswith("timm."):
@@ -66,6 +70,11 @@ def _filtered(tensors: Tensors, module: nn.Module) -> Tensors | None:
             found: Any = change(dict(tensors), module)
     except Exception:  # a filter knows the layouts that it was written for, and fails on others in its own ways
         return None
-    if not isinstance(found, Mapping) or set(found) == set(tensors):
+    if not isinstance(found, Mapping):
         return None
-    return {name: t for name, t in found.items() if isinstance(name, str) and isinstance(t, torch.Tensor)}
+    kept = {name: t for name, t in found.items() if isinstance(name, str) and isinstance(t, torch.Tensor)}
+    return None if _shapes(kept) == _shapes(tensors) else kept
+
+
+def _shapes(tensors: Tensors) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in tensors.items()}
