@@ -11,9 +11,10 @@ JOURNAL: Final = "manifest.jsonl"
 RECORD: Final = "run.json"
 LOCK: Final = ".camx.lock"
 
-#: Tables of `explain` and `activations`, derived from the journal, and the table of a training.
+#: Tables of `explain`, `activations` and `evaluate`, derived from the journal, and the table of a training.
 TABLE: Final = "predictions.csv"
 ACTIVATIONS_TABLE: Final = "activations.csv"
+FAITHFULNESS_TABLE: Final = "faithfulness.csv"
 METRICS: Final = "metrics.csv"
 
 OVERLAYS: Final = "overlays"
@@ -42,7 +43,10 @@ EVALUATE: Final = "evaluate"
 DERIVED: Final = (
     *(f"{AUDIT}/{name}" for name in ("groups.csv", "pairs.csv", "summary.json")),
     *(f"{COMPARE}/{name}" for name in ("images.csv", "groups.csv", "summary.json", "index.html")),
-    *(f"{EVALUATE}/{name}" for name in ("images.csv", "groups.csv", "left_out.csv", "summary.json")),
+    *(
+        f"{EVALUATE}/{name}"
+        for name in ("images.csv", "groups.csv", "left_out.csv", "summary.json", "methods.csv", "index.html")
+    ),
 )
 #: Folders in which trackers keep theirs; several programs share them.
 TRACKER_FOLDERS: Final = frozenset({"wandb", "tensorboard"})

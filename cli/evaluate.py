@@ -1,93 +1,119 @@
-"""`camx evaluate`: are the maps of a run where the objects are?"""
+"""`camx evaluate`: are maps where the objects are, and does the network depend on what they show?"""
 
 from __future__ import annotations
 
+import dataclasses
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 from cam_cli.errors import CamxError
 from cam_cli.evaluation.options import LocaliseOptions
-from cam_cli.options import OUTPUT, Flag
-from cam_cli.sentences import counted
+from cam_cli.options import FILLED, options_of
+from cam_cli.pipeline.job import EVALUATED, EVALUATION, PAGE, EvaluateJob
 
 from .bind import Command
-from .config import CONFIG
-from .run_command import AsJson, Quiet
-from .terminal import fail, out, out_json
+from .evaluate_truth import evaluate_truth
+from .gates import Junit
+from .run_command import Ending, RunFlags, run_command
+from .run_summary import Words
 
 if TYPE_CHECKING:
-    from cam_cli.evaluation.records import Localisation, MapSet
+    from cam_cli.pipeline import Summary
+
+WORDS = Words(done="evaluated", layer="target layer", table="faithfulness.csv")
 
 
 @dataclass(frozen=True)
-class EvaluateJob:
-    """The run folder, the truth, and the options of the evaluation."""
+class LocaliseJob:
+    """Which run, against which truth; and the gates of both kinds of evaluation."""
 
-    run: Annotated[str, Flag("The --output of `camx explain`.", argument=True, metavar="OUT")]
+    sources: Annotated[tuple[str, ...], EVALUATED]
     localise: LocaliseOptions = LocaliseOptions()
-    output: Annotated[
-        str | None, Flag("Folder for the figures; OUT/evaluate if none is given.", short="-o", panel=OUTPUT)
-    ] = None
-    junit: Annotated[
-        str | None, Flag("Write the gates as JUnit XML to this file.", panel=OUTPUT, example="gates.xml")
-    ] = None
-    config: Annotated[str | None, CONFIG] = None
-    as_json: AsJson = False
-    quiet: Quiet = False
+    output: Annotated[str | None, EVALUATION] = None
+    report: Annotated[bool, PAGE] = True
+    junit: Junit = None
+    origins: Annotated[Mapping[str, str], FILLED] = dataclasses.field(default_factory=dict, compare=False)
 
 
-def evaluate(job: EvaluateJob) -> int:
-    """Score the maps of a run against boxes or masks; needs no model. Exit code 1 where a gate fails."""
-    from cam_cli.evaluation.files import FOLDER, junit_file, summary, write_files
-    from cam_cli.evaluation.localise import localise
-    from cam_cli.gates import append_step_summary, exit_code, gates_table
+#: Flags that both kinds of evaluation read.
+_SHARED = {"sources", "output", "report", "junit", "fail-if", "confidence", "config", "json", "quiet", "no-color"}
+
+
+def evaluate(localise: LocaliseJob, job: EvaluateJob, run: RunFlags) -> int:
+    """Score class activation maps in one of two ways. Exit code 1 where a gate fails.
+
+    OUT and --truth: do the maps of a finished run lie where the boxes or masks are? Needs no model.
+
+    SOURCES and --model: does the network depend on what the maps show, and which of --methods shows it best?
+    """
+    # A model in the environment is there for other commands.
+    model = job.model.name and (not localise.localise.truth or job.origins.get("model") == "flag")
+    if bool(localise.localise.truth) == bool(model):
+        raise CamxError(
+            "`camx evaluate` needs to know what to measure.",
+            "Give the folder of a run and --truth (where the objects are), or images and --model (faithfulness), "
+            "one of the two.",
+        )
+    if localise.localise.truth:
+        _refuse("`model`", {**job.origins, **run.origins}, _names(LocaliseJob))
+        return evaluate_truth(
+            localise.sources, localise.localise, localise.output, localise.junit, run, page=localise.report
+        )
+    from cam_cli import distributed
+    from cam_cli.evaluation.faithful_files import check_gates
+
+    _refuse("`truth`", localise.origins, _names(EvaluateJob) | _names(RunFlags))
+    check_gates(localise.localise.fail_if, job.faithful.metrics)
+    ending = partial(_ending, localise, job)
+    return run_command(job, run, WORDS, distributed.plan, distributed.run, ending)
+
+
+def _names(part: type) -> set[str]:
+    return {option.name for option in options_of(part)}
+
+
+def _refuse(wanted: str, origins: Mapping[str, str], known: set[str]) -> None:
+    """Raises `CamxError` for a flag that the other kind of evaluation reads alone."""
+    for name, origin in origins.items():
+        if origin == "flag" and name not in known | _SHARED:
+            raise CamxError(f"--{name} has no meaning here: it goes with {wanted}.", "Leave it out.")
+
+
+def _ending(localise: LocaliseJob, job: EvaluateJob, summary: Summary) -> Ending:
+    """Writes figures, gates and JUnit of a run that is whole; one shard of several leaves that to the last one."""
+    from cam_cli.evaluation.faithful_files import faithfulness, lines, markdown, write_faithfulness
+    from cam_cli.evaluation.faithful_files import summary as as_json
+    from cam_cli.gates import append_step_summary, exit_code, junit
+    from cam_cli.images.remote import is_remote
     from cam_cli.outputs.derived import write_beside
+    from cam_cli.outputs.run_folder import RunFolder
+    from cam_cli.outputs.store import remove_if_there
 
-    if job.localise.truth is None:
-        raise CamxError("`camx evaluate` needs to know where the objects are.", "Give --truth FILE or a folder.")
-    found = localise(job.run, job.localise)
-    write_files(found, job.output or os.path.join(job.run, FOLDER))
-    if job.junit:
-        write_beside(job.junit, junit_file(found))
-    append_step_summary(gates_table(found.gates))
-    if job.as_json:
-        out_json(summary(found))
-    elif not job.quiet:
-        out("\n".join(_lines(found)))
-    for gate in found.gates:
-        if gate.verdict != "pass":
-            fail(f"{gate.verdict}: {gate.text}: {gate.sentence}")
-    return exit_code(found.gates)
+    if is_remote(job.output) or not RunFolder.read(job.output).complete:
+        return Ending()
+    options = localise.localise
+    found = faithfulness(job.output, options.fail_if, options.confidence)
+    write_faithfulness(found)
+    written = os.path.join(job.output, "evaluate", "summary.json")
+    if job.report:
+        from cam_cli.report.evaluation import build_faithfulness
 
-
-def _lines(found: Localisation) -> list[str]:
-    """The summary for people: each metric beside the baseline in the middle of the image."""
-    lines = [f"{counted(found.images, 'image')} with truth ({found.truth_format})"]
-    for one in found.sets:
-        lines += _of_set(found, one)
-    if found.problems.found:
-        problems = ", ".join(f"{count} {reason}" for reason, count in found.problems.counts().items())
-        lines.append(f"left out: {problems} (left_out.csv names them)")
-    return [*lines, *found.notes]
-
-
-def _of_set(found: Localisation, one: MapSet) -> list[str]:
-    place = one.chosen.ours
-    threshold = "none" if place is None else f"{found.thresholds[place]:.2f} of the peak"
-    lines = [
-        f"{one.method}, {one.layer}: {counted(len(one.scores.cases), 'map')} of the true class, threshold {threshold}"
-    ]
-    measured = one.whole
-    if not one.scores.cases:
-        measured = one.whole_other
-    elif one.other.cases:
-        lines.append(f"  measured apart: {counted(len(one.other.cases), 'map')} of a wrong class (summary.json)")
-    for name, (figure,) in measured.figures.items():
-        if figure.n:
-            interval = f"[{figure.low:.3f}, {figure.high:.3f}]"
-            lines.append(f"  {name:<15} {figure.value:.3f} {interval}   centre {figure.baseline:.3f}   n = {figure.n}")
-    return lines
+        written = build_faithfulness(found)
+    else:
+        remove_if_there(os.path.join(job.output, "evaluate", "index.html"))
+    if localise.junit:
+        write_beside(localise.junit, junit("evaluate", found.gates))
+    append_step_summary(markdown(found))
+    told = [f"{gate.verdict.upper()} {gate.text}: {gate.sentence}" for gate in found.gates]
+    figures = as_json(found)
+    return Ending(
+        {"evaluation": figures},
+        [*lines(found), *told, written],
+        exit_code(found.gates),
+    )
 
 
 COMMAND = Command(
@@ -95,6 +121,9 @@ COMMAND = Command(
     examples={
         "camx evaluate camx-out --truth instances.json": "every score beside that of a map in the middle",
         "camx evaluate camx-out --truth labels/ --fail-if 'pointing < 0.8'": "exit code 1 where that holds for sure",
+        "camx evaluate ./images --model resnet50 --methods gradcam,layercam,eigencam": "which method is faithful here?",
+        "camx evaluate ./images --model resnet50 --metrics sanity --fail-if 'sanity_head > 0.5'": "does the map change "
+        "with the classifier?",
     },
     page="evaluate.md",
 )

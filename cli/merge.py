@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from cam_cli.options import FILLED, Flag
 from cam_cli.sentences import counted
 
-from . import activations, explain
+from . import activations, evaluate, explain
 from .bind import Command
 from .names import Names
 from .run_command import AsJson, Quiet
@@ -51,7 +51,8 @@ def _text(merged: Merged, output: str) -> str:
     record = merged.record
     if "images" not in record:
         return f"no shard has ended yet\n{output}"
-    words = activations.WORDS if record["fingerprint"].get("command") == "activations" else explain.WORDS
+    commands = {"activations": activations.WORDS, "evaluate": evaluate.WORDS}
+    words = commands.get(record["fingerprint"].get("command", ""), explain.WORDS)
     images = counted(record["images"], "image")
     lines = [f"{record['ok']} of {images} {words.done}, {record['failed']} failed, {record['blank']} blank"]
     if record.get("labelled"):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from cam_cli.errors import CamxError
 from cam_cli.options import BEHAVIOUR, FILLED, Flag
@@ -50,6 +50,16 @@ class RunFlags:
     verbose: Annotated[bool, Flag("Print more, with advice on speed.", short="-v", panel=BEHAVIOUR)] = False
     no_color: NoColor = False
     names: Annotated[Names, FILLED] = Names()
+    origins: Annotated[Mapping[str, str], FILLED] = dataclasses.field(default_factory=dict, compare=False)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """Additions of a command to the end of a finished run: keys of the JSON, lines of the summary, an exit code."""
+
+    summary: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    lines: Sequence[str] = ()
+    code: int = 0
 
 
 def run_command(
@@ -58,8 +68,12 @@ def run_command(
     words: Words,
     plan: Callable[[J], Plan],
     execute: Callable[[J, Observer, Stop], Summary],
+    ending: Callable[[Summary], Ending] = lambda summary: Ending(),
 ) -> int:
-    """Plans or executes the job and returns the exit code. Prints progress, warnings and summary; logs to trackers."""
+    """Plans or executes the job and returns the exit code. Prints progress, warnings and summary; logs to trackers.
+
+    ending: called when a run has finished, before trackers read its folder.
+    """
     if job.shard is not None and run.tracking.wanted:
         raise CamxError(
             "`shard` knows its part alone: leave trackers out, and log the merged folder with `camx push`.",
@@ -72,7 +86,7 @@ def run_command(
     )
 
     def go(observer: Observer) -> int:
-        return _to_end(job, execute, observer, reporter, words, run)
+        return _to_end(job, execute, observer, reporter, words, run, ending)
 
     return follow_run(run.tracking, job, reporter, go)
 
@@ -86,6 +100,7 @@ def _show_plan(plan: Plan, words: Words, run: RunFlags) -> int:
             f"{counted(plan.images, 'image')} would be {words.done} with {plan.model} ({plan.weights})\n"
             f"{words.layer} {plan.layer} ({plan.grid}): {plan.layer_reason}\n"
             + "".join(f"{line}\n" for line in (f"input {plan.input}", *plan.weights_notes))
+            + f"{plan.cost}\n" * bool(plan.cost)
             + f"on {plan.device} in {plan.precision}{', compiled' * plan.compiled}, into {plan.output}"
             + (f"\n--overwrite would remove {plan.replaced}" if plan.replaced else "")
         )
@@ -99,6 +114,7 @@ def _to_end(
     reporter: Reporter,
     words: Words,
     run: RunFlags,
+    ending: Callable[[Summary], Ending],
 ) -> int:
     """Executes the job with signals caught, and prints its summary."""
     from cam_cli.gates.markdown import append_step_summary
@@ -115,13 +131,14 @@ def _to_end(
             return 128 + (stop.signal or 0)
         finally:
             reporter.close()
+    end = ending(summary) if summary.state == "finished" else Ending()
     if not run.quiet:
         for line in failure_lines(summary, words):
             reporter.said(line)
     if run.as_json:
-        out_json(as_json(summary))
+        out_json({**as_json(summary), **end.summary})
     elif not run.quiet:
-        out(as_text(summary, words))
+        out("\n".join([as_text(summary, words), *end.lines]))
     if run.verbose and not run.quiet:
         reporter.console.print(advice(summary, words))
     try:
@@ -131,4 +148,4 @@ def _to_end(
     if summary.signal:
         return 128 + summary.signal
     stopped = summary.state != "finished"
-    return int(stopped or summary.failed > run.max_failures.of(summary.plan.images))
+    return int(stopped or summary.failed > run.max_failures.of(summary.plan.images)) or end.code

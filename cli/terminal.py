@@ -53,6 +53,8 @@ class Reporter:
         self._say(f"input {plan.input}")
         for note in plan.weights_notes:
             self._say(self._names.in_flags(note))
+        if plan.cost:
+            self._say(plan.cost)
         if plan.passed_over and self.verbose:
             passed_over = counted(plan.passed_over, "file")
             self._say(f"left out {passed_over} without an image extension; --include '*' takes every file")

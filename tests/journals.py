@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from cam_cli.images.geometry import Frame
-from cam_cli.maps.measures import measured, on_raster
+from cam_cli.maps.measures import HALF, measured, on_raster
 from cam_cli.maps.sketch import encode
 from cam_cli.outputs.folder import locked_folder
 
@@ -29,7 +29,9 @@ def map_of(values: np.ndarray | None, index: int, size: tuple[int, int], method:
     if values is None:
         return record
     mass = on_raster(values / values.max(), Frame(0, 0, *size), *size)
-    return record | measured(mass).__dict__ | {"sketch": encode(mass)}
+    numbers = measured(mass)
+    component = {"threshold": HALF, "box": [*numbers.component]}
+    return record | numbers.__dict__ | {"component": component, "sketch": encode(mass)}
 
 
 def row_of(

@@ -116,13 +116,13 @@ def test_a_file_that_cannot_be_decoded_is_its_own_failure(
     (folder / "1.jpg").write_bytes(hollow((folder / "1.jpg").read_bytes()))
     picture(60, 50, 7).save(folder / "9.png")
     sizes: list[int] = []
-    batch = Explainer._explain_batch
+    batch = Explainer.explain_batch
 
     def counted(self: Explainer, pictures: Sequence[Picture], inputs: torch.Tensor) -> Any:
         sizes.append(len(pictures))
         return batch(self, pictures, inputs)
 
-    monkeypatch.setattr(Explainer, "_explain_batch", counted)
+    monkeypatch.setattr(Explainer, "explain_batch", counted)
     assert camx("explain", folder, *TINY, "-b", 5, "-q", "--decode", "device", "--max-failures", 1) == 0
     assert sizes == [4]
     rows = rows_of("camx-out")

@@ -10,25 +10,29 @@ from typing import Any
 import pytest
 
 from cam_cli.cams.engine.explainer import ExplainOptions
+from cam_cli.faithfulness.options import FaithfulOptions
 from cam_cli.features.options import ChannelChoice
 from cam_cli.features.reader import ReadOptions
 from cam_cli.models.catalog import ModelSpec
-from cam_cli.pipeline import ActivationsJob, ExplainJob
+from cam_cli.pipeline import ActivationsJob, EvaluateJob, ExplainJob
 from cam_cli.pipeline.commands import table_of, task_of
-from cam_cli.pipeline.job import RunOptions
+from cam_cli.pipeline.job import AnyModel, RunOptions
 from cam_cli.pipeline.task import AnyTask
 
 from .conftest import TINY, picture
 
 Camx = Callable[..., int]
+MODEL: dict[str, Any] = {"model": AnyModel("test_resnet", pretrained=False)}
 COMMON: dict[str, Any] = {"model": ModelSpec("test_resnet", pretrained=False), "batch_size": 3, "workers": 1}
 
 
-@pytest.fixture(params=[ExplainJob, ActivationsJob])
+@pytest.fixture(params=[ExplainJob, ActivationsJob, EvaluateJob])
 def task(request: pytest.FixtureRequest, images: Path) -> AnyTask:
     kind: type[RunOptions] = request.param
     if kind is ExplainJob:
         return task_of(ExplainJob(sources=(str(images),), explain=ExplainOptions(top_k=2, device="cpu"), **COMMON))
+    if kind is EvaluateJob:
+        return task_of(EvaluateJob(sources=(str(images),), faithful=FaithfulOptions(device="cpu"), **COMMON | MODEL))
     return task_of(
         ActivationsJob(sources=(str(images),), read=ReadOptions("conv1", ChannelChoice("index", 4), "cpu"), **COMMON)
     )

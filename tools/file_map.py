@@ -19,7 +19,14 @@ BEGIN, END = "<!-- files -->", "<!-- /files -->"
 ROOMS = (
     *("cli", "cam_cli", "cam_cli/images", "cam_cli/images/annotations", "cam_cli/models", "cam_cli/models/libraries"),
     *("cam_cli/cams/target_layer", "cam_cli/cams/tracing", "cam_cli/cams/methods", "cam_cli/cams/engine"),
-    *("cam_cli/maps", "cam_cli/features", "cam_cli/outputs", "cam_cli/pipeline", "cam_cli/distributed"),
+    *(
+        "cam_cli/maps",
+        "cam_cli/features",
+        "cam_cli/faithfulness",
+        "cam_cli/outputs",
+        "cam_cli/pipeline",
+        "cam_cli/distributed",
+    ),
     *("cam_cli/training", "cam_cli/report", "cam_cli/tracking", "cam_cli/statistics", "cam_cli/gates"),
     *("cam_cli/audit", "cam_cli/compare", "cam_cli/evaluation", "cam_cli/export", "cam_cli/demo", "tools"),
 )

@@ -210,5 +210,5 @@ def describe(task: AnyTask, inputs: Inputs) -> tuple[dict[str, Any], Plan, list[
         engine = task.build_engine(len(inputs.sources))
     except CamxError as error:
         return str(error)
-    plan = Plan.of(engine, inputs, task.job.output)
+    plan = Plan.of(engine, inputs, task.job.output, cost=task.cost(engine, len(inputs.sources)))
     return task.fingerprint(engine, inputs.base), plan, list(task.warnings(engine, inputs))

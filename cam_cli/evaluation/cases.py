@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from ..images.annotations.truth import Problems, TruthImage, TruthObject
@@ -42,6 +42,10 @@ class Ground:
     classes: tuple[str, ...]
     orientation: Callable[[str], Orientation | None]
     problems: Problems
+
+    def quiet(self, problems: Problems) -> Ground:
+        """This truth for a second look: its problems are collected elsewhere."""
+        return replace(self, problems=problems)
 
 
 def cases(rows: Iterable[ImageRow], ground: Ground) -> Iterator[Case]:

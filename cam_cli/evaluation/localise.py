@@ -53,6 +53,7 @@ def localise(path: str, options: LocaliseOptions) -> Localisation:
         images=len({case.image for case in scores.cases}),
         sets=sets,
         thresholds=thresholds,
+        ground=ground,
         problems=truth.problems,
         notes=(*run.notes(), *truth.notes, *_notes(sets, options)),
         gates=tuple(

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from ..errors import CamxError
+from ..gate_options import Confidence, FailIf, MinGroup, Partial
 from ..images.annotations.names import AUTO, TRUTH_FORMATS
-from ..options import BEHAVIOUR, EXPLANATION, INPUT, Flag, check
+from ..options import EXPLANATION, GROUPS, INPUT, Flag, check
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,23 +48,16 @@ class LocaliseOptions:
     ] = 0.2
     by: Annotated[
         tuple[str, ...],
-        Flag("Attributes whose groups are measured beside the classes; several with commas.", panel=EXPLANATION),
+        Flag("Attributes whose groups are measured beside the classes; several with commas.", panel=GROUPS),
     ] = ()
-    min_group: Annotated[int, Flag("Smaller groups are shown, but not judged.", panel=EXPLANATION, min=1)] = 10
-    confidence: Annotated[float, Flag("Level of the intervals.", panel=EXPLANATION)] = 0.95
-    fail_if: Annotated[
-        tuple[str, ...],
-        Flag(
-            "Exit with 1 where this holds for sure, as in 'pointing < 0.8' or 'energy_gain < 0.1'. Repeatable.",
-            panel=BEHAVIOUR,
-            repeatable=True,
-        ),
-    ] = ()
-    partial: Annotated[bool, Flag("Take a run that is not finished.", panel=BEHAVIOUR)] = False
+    min_group: MinGroup = 10
+    confidence: Confidence = 0.95
+    fail_if: FailIf = ()
+    partial: Partial = False
 
     def __post_init__(self) -> None:
         check(self)
-        for field in ("calibrate", "confidence"):
-            value = getattr(self, field)
-            if not 0 < value < 1:
-                raise CamxError(f"`{field}` {value:g} is outside 0 … 1.", "Give a share such as 0.2.", field=field)
+        if not 0 < self.calibrate < 1:
+            raise CamxError(
+                f"`calibrate` {self.calibrate:g} is outside 0 … 1.", "Give a share such as 0.2.", field="calibrate"
+            )

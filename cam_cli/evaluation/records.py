@@ -8,6 +8,7 @@ import numpy as np
 
 from ..gates import GateResult
 from ..images.annotations.truth import Problems
+from .cases import Ground
 from .figures import Chosen, Measured
 from .folder import ExplainedRun
 from .options import LocaliseOptions
@@ -43,7 +44,8 @@ class MapSet:
 
 @dataclass(frozen=True)
 class Localisation:
-    """Result of an evaluation. `images`: number with a score; `thresholds`: those of the box curves."""
+    """Result of an evaluation. `images`: number with a score; `thresholds`: those of the box curves; `ground`: the
+    truth."""
 
     run: ExplainedRun
     options: LocaliseOptions
@@ -51,6 +53,7 @@ class Localisation:
     images: int
     sets: tuple[MapSet, ...]
     thresholds: np.ndarray
+    ground: Ground
     problems: Problems
     notes: tuple[str, ...]
     gates: tuple[GateResult, ...]

@@ -15,6 +15,16 @@ from ..parsers import key_value, per_channel, sides
 #: Of a command; several of its parts may read it.
 SEED = Flag("Seed of all that is random.", panel=EXPLANATION, order=1, min=0, max=2**63 - 1, results=True)
 
+NAME = Flag(
+    "demo, resnet50, timm/NAME[.TAG], torchvision/NAME, hf-hub:REPO, a checkpoint that names its "
+    "architecture, or my_module.py:build for your own network. `camx models` lists them.",
+    name="model",
+    short="-m",
+    panel=MODEL,
+    results=True,
+    example="demo",
+)
+
 
 @dataclass(frozen=True)
 class PreprocessingOptions:
@@ -95,18 +105,7 @@ class PreprocessingOptions:
 class ModelSpec:
     """Which network, as the user asks for it. `ema` None takes averaged weights where a checkpoint has them."""
 
-    name: Annotated[
-        str,
-        Flag(
-            "demo, resnet50, timm/NAME[.TAG], torchvision/NAME, hf-hub:REPO, a checkpoint that names its "
-            "architecture, or my_module.py:build for your own network. `camx models` lists them.",
-            name="model",
-            short="-m",
-            panel=MODEL,
-            results=True,
-            example="demo",
-        ),
-    ]
+    name: Annotated[str, NAME]
     checkpoint: Annotated[
         str | None, Flag("Weights for that architecture.", panel=MODEL, results=True, example="weights.pth")
     ] = None

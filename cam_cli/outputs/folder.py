@@ -14,6 +14,7 @@ from ..regular_files import read_regular
 from ..run_layout import (
     ACTIVATIONS_TABLE,
     DERIVED,
+    FAITHFULNESS_TABLE,
     JOURNAL,
     PARTS,
     RECORD,
@@ -31,7 +32,7 @@ from .result_files import files_of, has_size, is_intact
 from .revisions import NEWEST, changes_since, revision_of, running_record
 from .rows import ImageRow
 
-_OURS = (JOURNAL, TABLE, ACTIVATIONS_TABLE, RECORD, *sorted(RESULT_FOLDERS - {PARTS}))
+_OURS = (JOURNAL, TABLE, ACTIVATIONS_TABLE, FAITHFULNESS_TABLE, RECORD, *sorted(RESULT_FOLDERS - {PARTS}))
 #: The losses of an empty journal.
 _NOTHING = "0 rows and 0 files"
 
@@ -238,7 +239,7 @@ class OutputFolder:
                     self.remove(name)
         self.remove_report()
         leftovers.remove_results(self.path, keys)
-        for name in (*DERIVED, TABLE, ACTIVATIONS_TABLE, JOURNAL):
+        for name in (*DERIVED, TABLE, ACTIVATIONS_TABLE, FAITHFULNESS_TABLE, JOURNAL):
             self.remove(name)
 
     def remove_report(self) -> None:

@@ -24,7 +24,7 @@ class Fingerprint(TypedDict, total=False):
     """Everything that the results depend on; a folder holds results of one fingerprint. Other keys depend on the
     command."""
 
-    #: Command that made the results: `explain`, `activations`, `train-gap`.
+    #: Command that made the results: `explain`, `activations`, `evaluate`, `train-gap`.
     command: str
     #: Folder that the names of the images start in.
     inputs: str
@@ -42,6 +42,8 @@ class Fingerprint(TypedDict, total=False):
     layers: list[str]
     #: Methods, as in `--method`.
     methods: list[str]
+    #: Metrics, as in `--metrics` (`evaluate`).
+    metrics: list[str]
     #: `for`, `against` or `both`.
     evidence: str
     #: Classes per image in the table.
@@ -96,6 +98,8 @@ class Plan(TypedDict, total=False):
     weights_notes: list[str]
     #: Tensors of the checkpoint that play no part in the scores.
     idle_tensors: list[str]
+    #: Forwards and explanations per image, and about how long they take (`evaluate`).
+    cost: str
     #: Epochs of a training.
     epochs: Annotated[int, Range(1, 1e6)]
 

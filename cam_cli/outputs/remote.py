@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from ..errors import CamxError
 from ..folders import files_below
 from ..images.remote import filesystem, tried
-from ..run_layout import ACTIVATIONS_TABLE, JOURNAL, RECORD, TABLE, THUMBNAILS
+from ..run_layout import ACTIVATIONS_TABLE, FAITHFULNESS_TABLE, JOURNAL, RECORD, TABLE, THUMBNAILS
 from . import store
 from .folder import OutputFolder, locked
 from .rows import ImageRow
@@ -26,7 +26,7 @@ from .rows import ImageRow
 _GROWTH = 1.25
 #: Seconds between two copies of the journal, at least.
 _INTERVAL = 30.0
-_HERE = (JOURNAL, RECORD, TABLE, ACTIVATIONS_TABLE)
+_HERE = (JOURNAL, RECORD, TABLE, ACTIVATIONS_TABLE, FAITHFULNESS_TABLE)
 
 
 @dataclass

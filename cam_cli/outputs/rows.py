@@ -106,7 +106,7 @@ def _of_one_length(channels: dict[str, Any]) -> bool:
 
 
 class MapRow(TypedDict, total=False):
-    """One map of an image (`explain`), or the feature maps of one layer (`activations`)."""
+    """One map of an image (`explain`, `evaluate`), or the feature maps of one layer (`activations`)."""
 
     #: Method that made the map, as in `--method`.
     method: str
@@ -153,6 +153,11 @@ class MapRow(TypedDict, total=False):
     array: str
     #: File of the sheet of feature maps, relative to OUT.
     sheet: str
+    #: Scores of the map by their names (`evaluate`); those that are not defined are absent. Maps of the baselines have
+    #: the methods `random` and `centre`, and no layer.
+    scores: dict[str, float]
+    #: Curves behind the scores (`evaluate`): probabilities, or correlations per stage.
+    curves: dict[str, list[float]]
     #: Numbers per channel (`activations`).
     channels: Annotated[Channels, _of_one_length]
     #: Channels on the sheet, in its order (`activations`).

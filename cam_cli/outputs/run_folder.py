@@ -22,7 +22,7 @@ from .record import RunRecord, read_record, recovered_record
 from .result_pictures import opened_result
 from .rows import EpochRow, ImageRow
 
-EXPLAIN, ACTIVATIONS, TRAIN_GAP = COMMANDS = ("explain", "activations", "train-gap")
+EXPLAIN, ACTIVATIONS, EVALUATE, TRAIN_GAP = COMMANDS = ("explain", "activations", "evaluate", "train-gap")
 FINISHED, INTERRUPTED, INCOMPLETE = "finished", "interrupted", "incomplete"
 
 
@@ -30,8 +30,8 @@ FINISHED, INTERRUPTED, INCOMPLETE = "finished", "interrupted", "incomplete"
 class RunFolder:
     """The results of a run in `path`.
 
-    `command` made it: `explain`, `activations` or `train-gap`. `record` is `run.json` without fields of a wrong shape;
-    it is empty where a kill came before the first one. Nothing in the folder is changed.
+    `command` made it: `explain`, `activations`, `evaluate` or `train-gap`. `record` is `run.json` without fields of a
+    wrong shape; it is empty where a kill came before the first one. Nothing in the folder is changed.
     """
 
     path: str
@@ -55,10 +55,10 @@ class RunFolder:
             return cls(path, TRAIN_GAP, found, run.wrong_fields)
         # The record is lost: rows say what made them.
         for row in run.rows():
-            command = ACTIVATIONS if any("channels" in one for one in row.get("maps", ())) else EXPLAIN
-            return cls(path, command, found, run.wrong_fields)
+            return cls(path, _command_of(row), found, run.wrong_fields)
         raise CamxError(
-            f"{path!r} holds no results of `camx explain`, `activations` or `train-gap`. Give the `output` of a run."
+            f"{path!r} holds no results of `camx explain`, `activations`, `evaluate` or `train-gap`. "
+            "Give the `output` of a run."
         )
 
     @property
@@ -185,6 +185,14 @@ class RunFolder:
     @cached_property
     def _table(self) -> tuple[list[EpochRow], int]:
         return read_metrics(self.path) if self.command == TRAIN_GAP else ([], 0)
+
+
+def _command_of(row: ImageRow) -> str:
+    """The command that made a row."""
+    maps = row.get("maps", ())
+    if any("channels" in one for one in maps):
+        return ACTIVATIONS
+    return EVALUATE if any("scores" in one for one in maps) else EXPLAIN
 
 
 class _Index:

@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .activations import plan_activations, run_activations
+    from .evaluate import plan_evaluate, run_evaluate
     from .explain import plan, run
-    from .job import ActivationsJob, ExplainJob
+    from .job import ActivationsJob, EvaluateJob, ExplainJob
     from .progress import Observer, Plan, Progress, Summary
     from .stop import Dropped, Stop
 
 __all__ = [
     "ActivationsJob",
     "Dropped",
+    "EvaluateJob",
     "ExplainJob",
     "Observer",
     "Plan",
@@ -22,13 +24,16 @@ __all__ = [
     "Summary",
     "plan",
     "plan_activations",
+    "plan_evaluate",
     "run",
     "run_activations",
+    "run_evaluate",
 ]
 
 _HOMES = {
     "ActivationsJob": "job",
     "Dropped": "stop",
+    "EvaluateJob": "job",
     "ExplainJob": "job",
     "Observer": "progress",
     "Plan": "progress",
@@ -37,8 +42,10 @@ _HOMES = {
     "Summary": "progress",
     "plan": "explain",
     "plan_activations": "activations",
+    "plan_evaluate": "evaluate",
     "run": "explain",
     "run_activations": "activations",
+    "run_evaluate": "evaluate",
 }
 
 

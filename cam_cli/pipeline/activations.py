@@ -100,3 +100,7 @@ class ActivationsTask:
 
     def warnings(self, engine: FeatureReader, inputs: Inputs) -> Iterable[str]:
         return inputs.notes
+
+    def cost(self, engine: FeatureReader, images: int) -> str:
+        """Returns nothing: an image takes one forward."""
+        return ""

@@ -16,13 +16,13 @@ from ..models.classes import ClassNames, checked
 
 if TYPE_CHECKING:
     from ..cams.engine.explainer import Explainer
-    from .job import ExplainJob
+    from .job import EvaluateJob, ExplainJob
 
 #: Names that a sentence lists.
 _NAMED = 3
 
 
-def network_with_classes(job: ExplainJob) -> Network:
+def network_with_classes(job: ExplainJob | EvaluateJob) -> Network:
     """The network of the job. With `class_names=folder` its classes have the names of the class folders."""
     spec = job.model
     if spec.class_names == FOLDER:
@@ -42,7 +42,7 @@ def network_with_classes(job: ExplainJob) -> Network:
     return load_model(spec, job.origins)
 
 
-def check_numbered_folders(job: ExplainJob, explainer: Explainer) -> None:
+def check_numbered_folders(job: ExplainJob | EvaluateJob, explainer: Explainer) -> None:
     """Raises `CamxError` where the labels are folders with numbers for names, the network knows no names, and a number
     means one class by its value and another by its place among the names."""
     if job.labels != FOLDER_LABELS or job.model.class_names == INDEX or explainer.classes.names:

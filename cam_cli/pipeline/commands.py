@@ -7,8 +7,9 @@ from typing import Any
 
 from ..errors import CamxError
 from .activations import ActivationsTask, activations_table
+from .evaluate import EvaluateTask, faithfulness_table
 from .explain import ExplainTask, explain_table
-from .job import ActivationsJob, ExplainJob, RunOptions
+from .job import ActivationsJob, EvaluateJob, ExplainJob, RunOptions
 from .task import AnyTask, Table
 
 
@@ -19,6 +20,8 @@ def task_of(job: RunOptions) -> AnyTask:
             return ExplainTask(job)
         case ActivationsJob():
             return ActivationsTask(job)
+        case EvaluateJob():
+            return EvaluateTask(job)
     raise TypeError(f"{type(job).__name__} is the job of no command")
 
 
@@ -29,7 +32,9 @@ def table_of(fingerprint: Mapping[str, Any]) -> Table:
             return explain_table(fingerprint["top_k"])
         case "activations":
             return activations_table()
+        case "evaluate":
+            return faithfulness_table(fingerprint["metrics"])
     raise CamxError(
         f"The folder holds results of `camx {fingerprint.get('command')}`, which makes no table of images. "
-        "Give the `output` of `camx explain` or `camx activations`."
+        "Give the `output` of `camx explain`, `activations` or `evaluate`."
     )

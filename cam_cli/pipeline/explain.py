@@ -131,6 +131,10 @@ class ExplainTask:
     def warnings(self, engine: Explainer, inputs: Inputs) -> Iterable[str]:
         return (*inputs.notes, *unknown_labels(engine, inputs, by_folder=self.job.labels == FOLDER))
 
+    def cost(self, engine: Explainer, images: int) -> str:
+        """Returns nothing: the table of methods has their cost."""
+        return ""
+
     def _device_overlays(self, images: int) -> OverlayRenderer | None:
         """Draws the overlays of a run over so many images on the device; None where workers draw them.
 

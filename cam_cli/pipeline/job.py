@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from ..cams.engine.options import ExplainOptions
 from ..errors import CamxError
+from ..faithfulness.options import FaithfulOptions
 from ..features.options import ReadOptions
 from ..images.filters import Filters
 from ..images.options import DECODINGS, MAX_PIXELS, PixelOptions
 from ..images.scheduler import chosen_shard
 from ..images.shard import Shard
-from ..models.options import ModelSpec
+from ..models.options import NAME, ModelSpec
 from ..options import BEHAVIOUR, FILLED, INPUT, OUTPUT, SPEED, Flag, check
 from ..outputs.options import Rendering
 
@@ -23,6 +24,14 @@ if TYPE_CHECKING:
 
 ENGINES = ("local", "ray")
 Output = Annotated[str, Flag("Folder for the results.", short="-o", panel=OUTPUT)]
+Labels = Annotated[
+    str | None,
+    Flag("Ground truth: `folder` (class folders) or a CSV with image,label.", panel=INPUT, order=-1, example="folder"),
+]
+#: Of `evaluate`, whose parts share them: images for a network, or the folder of a run for a truth.
+EVALUATED = Flag("Images, as `camx explain` takes them; with `truth` the output of `camx explain`.", argument=True)
+EVALUATION = Flag("Folder for the results: camx-evaluate, or with `truth` OUT/evaluate.", short="-o", panel=OUTPUT)
+PAGE = Flag("Write a page with curves and pictures.", panel=OUTPUT)
 
 E = TypeVar("E", bound="Engine")
 
@@ -136,15 +145,7 @@ class RunOptions:
 class ExplainJob(RunOptions):
     """Everything that `camx explain` does. `labels` is `folder`, a CSV file, or None."""
 
-    labels: Annotated[
-        str | None,
-        Flag(
-            "Ground truth: `folder` (class folders) or a CSV with image,label.",
-            panel=INPUT,
-            order=-1,
-            example="folder",
-        ),
-    ] = None
+    labels: Labels = None
     explain: ExplainOptions = ExplainOptions()
     rendering: Rendering = Rendering()
     output: Output = "camx-out"
@@ -175,6 +176,25 @@ class ActivationsJob(RunOptions):
     model: Unnamed
     output: Output = "camx-activations"
     read: ReadOptions = ReadOptions()
+
+
+@dataclass(frozen=True)
+class AnyModel(ModelSpec):
+    """A network, or none where the name is empty."""
+
+    name: Annotated[str, NAME] = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateJob(RunOptions):
+    """Everything that `camx evaluate` does with images. `labels` as in `ExplainJob`."""
+
+    sources: Annotated[tuple[str, ...], EVALUATED]
+    model: AnyModel = AnyModel()
+    labels: Labels = None
+    faithful: FaithfulOptions = FaithfulOptions()
+    output: Annotated[str, EVALUATION] = "camx-evaluate"
+    report: Annotated[bool, PAGE] = True
 
 
 def decoding_as(job: RunOptions, engine: E) -> E:

@@ -26,7 +26,7 @@ _MOST_FAILURES = 100_000
 
 
 class Engine(Protocol):
-    """Works on batches: an `Explainer` or a `FeatureReader`."""
+    """Works on batches: an `Explainer`, a `FeatureReader` or an `Evaluator`."""
 
     @property
     def network(self) -> Network: ...
@@ -54,8 +54,8 @@ class Engine(Protocol):
 @dataclass(frozen=True)
 class Plan:
     """Plan of a run, made before the first image is decoded. `skipped` images are done already; `classes` are the
-    names of the network's classes, or none. `replaced`: results of an earlier run that `overwrite` would remove, in
-    words; of a dry run only."""
+    names of the network's classes, or none. `cost`: a line on what the images will take, or none. `replaced`: results
+    of an earlier run that `overwrite` would remove, in words; of a dry run only."""
 
     images: int
     skipped: int
@@ -75,9 +75,10 @@ class Plan:
     weights_notes: tuple[str, ...] = ()
     idle_tensors: tuple[str, ...] = ()
     replaced: str = ""
+    cost: str = ""
 
     @classmethod
-    def of(cls, engine: Engine, inputs: Inputs, output: str, skipped: int = 0) -> Plan:
+    def of(cls, engine: Engine, inputs: Inputs, output: str, skipped: int = 0, cost: str = "") -> Plan:
         network, layers = engine.network, engine.layers
         return cls(
             images=len(inputs.sources),
@@ -97,11 +98,14 @@ class Plan:
             input_origins=dict(network.origins),
             weights_notes=network.notes,
             idle_tensors=network.idle_tensors,
+            cost=cost,
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """The plan as `run.json` keeps it: without the names of the classes, of which there may be thousands."""
-        return {name: value for name, value in dataclasses.asdict(self).items() if name not in ("classes", "replaced")}
+        """The plan as `run.json` keeps it: without the names of the classes, of which there may be thousands, and
+        without a cost that is not known."""
+        left_out = {"classes", "replaced", *({"cost"} if not self.cost else ())}
+        return {name: value for name, value in dataclasses.asdict(self).items() if name not in left_out}
 
 
 class Failure(NamedTuple):

@@ -43,7 +43,9 @@ def plan_task(task: Task[J, E, R]) -> Plan:
     )
     folder.check(fingerprint, overwrite=job.overwrite)
     replaced = folder.replaced(fingerprint) if job.overwrite else ""
-    return dataclasses.replace(Plan.of(engine, _own(inputs, job), job.output), replaced=replaced)
+    own = _own(inputs, job)
+    plan = Plan.of(engine, own, job.output, cost=task.cost(engine, len(own.sources)))
+    return dataclasses.replace(plan, replaced=replaced)
 
 
 def run_task(
@@ -81,7 +83,7 @@ def run_task(
         relabel = partial(task.relabel, engine)
         pending = pending_sources(found.sources, folder, progress, relabel, job.shard, verify=job.verify)
         todo = pending.sources
-        plan = Plan.of(engine, own, job.output, progress.skipped)
+        plan = Plan.of(engine, own, job.output, progress.skipped, task.cost(engine, len(todo)))
         observer.planned(plan)
         doubts = (
             *folder.problems(),

@@ -102,5 +102,9 @@ class Task(Protocol[J, E, R]):
         """Sentences that the user should read before the first image."""
         ...
 
+    def cost(self, engine: E, images: int) -> str:
+        """Returns a line on the forwards of each image and the time of so many; "" where an image takes one forward."""
+        ...
+
 
 AnyTask = Task[Any, Any, Any]

@@ -11,15 +11,17 @@ from typing import Any
 import numpy as np
 
 from ..errors import CamxError
+from ..evaluation.faithful_files import faithfulness, write_faithfulness
 from ..maps.colormaps import COLORMAPS, TWO_SIDED, palette
 from ..outputs import store
 from ..outputs.folder import explained_errors
 from ..outputs.leftovers import remove_report_data
 from ..outputs.rows import ImageRow
-from ..outputs.run_folder import COMMANDS, EXPLAIN, TRAIN_GAP, RunFolder
+from ..outputs.run_folder import COMMANDS, EVALUATE, EXPLAIN, TRAIN_GAP, RunFolder
 from ..run_layout import REPORT
 from .chart import charts
 from .chunks import Beside, Chunks, Inside
+from .evaluation import build_faithfulness
 from .failures import Failures
 from .groups import SUMMARY, GroupData, audit_options
 from .headline import image_figures, training_figures
@@ -35,7 +37,8 @@ _OFFERED = ("turbo", "viridis", "inferno", "gray")
 def build_report(
     path: str, keys: Sequence[str] | None = None, warned: Callable[[str], None] = lambda message: None
 ) -> str:
-    """Writes the report of the run in `path`, finished or not, and returns its file.
+    """Writes the report of the run in `path`, finished or not, and returns its file; that of `evaluate` is in
+    OUT/evaluate, beside its figures.
 
     `keys` are the images it shows; without them all of the journal, in input order. Up to 200 images are one file that
     holds everything; more of them a page with data files and images beside it. The page is written last: whoever
@@ -45,6 +48,12 @@ def build_report(
     run = RunFolder.read(path)
     if run.command not in COMMANDS:
         raise CamxError(f"{path!r} holds results of `camx {run.command}`, which has no report. Update camx.")
+    if run.command == EVALUATE:
+        for problem in run.problems():
+            warned(problem)
+        found = faithfulness(path)
+        write_faithfulness(found)
+        return build_faithfulness(found)
     with explained_errors(path):
         content = _of_training(run) if run.command == TRAIN_GAP else _of_images(run, keys, warned)
         store.write_file(run.file(REPORT), page(run, content), below=run.path)

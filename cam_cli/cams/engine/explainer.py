@@ -5,10 +5,11 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...images.listing import Source
 from ...images.picture import Decodable, Picture
@@ -25,7 +26,7 @@ from ..tracing.replay import Replay, StepCallback
 from ..tracing.scored_network import ScoredNetwork
 from ..tracing.trace import Trace, traces
 from .backends import Backend, EagerBackend, compile_upstream
-from .batches import Runner
+from .batches import BatchFunction, FailureFunction, Runner
 from .device_overlays import OverlayRenderer
 from .inputs import as_pictures
 from .layer_choice import choose_layers
@@ -33,6 +34,8 @@ from .options import ExplainOptions
 from .predictions import ClassReader
 from .requirements import check_methods
 from .targets import as_columns, target_classes
+
+R = TypeVar("R")
 
 #: The layer's name in the maps of a method that reads no layer.
 _PLACES = {"pixels": "input", "patches": "attention"}
@@ -99,10 +102,13 @@ class Explainer:
         other = copy.copy(self)
         other._runner = self._runner.replica()
         other.network = replace(other._runner.network, notes=self.network.notes)
-        module = other._runner.module
-        other._module = self._module.around(module) if isinstance(self._module, ScoredNetwork) else module
+        other._module = self._module_around(other._runner.module)
         other._backend = self._backend.replica(other._module)
         return other
+
+    def _module_around(self, module: nn.Module) -> nn.Module:
+        """Another network of the same architecture as its methods see it."""
+        return self._module.around(module) if isinstance(self._module, ScoredNetwork) else module
 
     def __call__(self, inputs: Tensor | Image.Image | Sequence[Image.Image]) -> list[Explanation]:
         """Explains PIL images, or a normalised batch B×C×H×W; returns one explanation each, in order.
@@ -120,8 +126,12 @@ class Explainer:
         cannot be decoded, says so as its `problem`.
         """
         return self._runner.in_batches(
-            images, self._explain_batch, lambda picture, reason: Explanation(picture, problem=reason), self.overlays
+            images, self.explain_batch, lambda picture, reason: Explanation(picture, problem=reason), self.overlays
         )
+
+    def in_batches(self, images: Sequence[Decodable], run: BatchFunction[R], failed: FailureFunction[R]) -> list[R]:
+        """Runs another function on batches of images as `explain` runs its own; see `Runner.in_batches`."""
+        return self._runner.in_batches(images, run, failed)
 
     @torch.inference_mode(False)
     @torch.enable_grad()
@@ -134,24 +144,49 @@ class Explainer:
         wanted = traced[0].logits.argmax(1, keepdim=True) if classes is None else classes.clone()
         return traced[0], {name: maps.values for name, maps in self._maps(traced, wanted).items()}
 
-    def _traces(self, inputs: Tensor) -> list[Trace]:
-        """Runs one forward and returns its traces at all layers."""
-        module, runner = self._module, self._runner
-        replay = Replay(
-            module,
+    def replay(self, inputs: Tensor) -> Replay:
+        """Returns what runs the network again around a normalised batch B×C×H×W; runs nothing yet."""
+        return Replay(
+            self._module,
             inputs,
             self.layers,
-            black=runner.normalised_black,
+            black=self._runner.normalised_black,
             seed=self.options.seed,
             multi_label=self._several_labels,
-            autocast=runner.autocast,
+            autocast=self._runner.autocast,
             on_step=self._on_step,
             backend=self._backend,
         )
+
+    def with_methods(self, names: tuple[str, ...]) -> Explainer:
+        """Returns this explainer, on the same modules, with some of its methods alone."""
+        other = copy.copy(self)
+        other.options = replace(self.options, methods=names)
+        return other
+
+    def with_network(self, network: Network) -> Explainer:
+        """Returns an explainer with these layers and classes on another network of the same architecture.
+
+        Raises `CamxError` where a method does not work with its weights.
+        """
+        other = copy.copy(self)
+        other._runner = Runner(network, str(self.device), self.precision)
+        other._module = self._module_around(other._runner.module)
+        other.network, other.overlays = network, None
+        other._backend, other.compiled = EagerBackend(), False
+        picture = probe_picture(network.preprocessing.channels, network.preprocessing.input_size).to(self.device)
+        with torch.enable_grad():
+            other._classifier = None
+            other._classifier = check_methods(self.options.methods, picture, other._traces(picture))
+        return other
+
+    def _traces(self, inputs: Tensor) -> list[Trace]:
+        """Runs one forward and returns its traces at all layers."""
+        replay = self.replay(inputs)
         second_order = any(METHODS[name].second_order for name in self.options.methods)
-        with runner.autocast(), self._backend(inputs) as batch:
+        with self._runner.autocast(), self._backend(inputs) as batch:
             return traces(
-                module,
+                replay.module,
                 batch,
                 self.layers,
                 self._classifier,
@@ -173,7 +208,8 @@ class Explainer:
             for name in self.options.methods
         }
 
-    def _explain_batch(self, pictures: Sequence[Picture], inputs: Tensor) -> list[Explanation]:
+    def explain_batch(self, pictures: Sequence[Picture], inputs: Tensor) -> list[Explanation]:
+        """Explains pictures whose normalised batch B×C×H×W is on the device, all at once."""
         traced = self._traces(inputs)
         logits = traced[0].logits
         scores = self._reader.scores(logits)

@@ -16,7 +16,7 @@ PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
 #: Of every command that runs a network.
 DEVICE = Flag(
-    "auto, cpu, cuda, cuda:1, mps; for `explain` and `activations` also several (cuda:0,cuda:1) or all.",
+    "auto, cpu, cuda, cuda:1, mps; for `explain`, `activations` and `evaluate` also several (cuda:0,cuda:1) or all.",
     panel=SPEED,
     order=-1,
     page="scaling.md",

@@ -1,0 +1,91 @@
+"""Options of an evaluation of faithfulness; imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from ..cams.engine.options import DEVICE, PRECISION
+from ..cams.engine.targets import Target
+from ..cams.methods.names import METHOD_NAMES
+from ..errors import CamxError
+from ..evaluation.faithful_scores import METRICS
+from ..models.options import SEED
+from ..options import EXPLANATION, MODEL, Flag, check
+
+
+@dataclass(frozen=True)
+class FaithfulOptions:
+    """Which methods are measured by what. Raises `CamxError` for values that do not exist or do not go together.
+
+    metrics: names of `faithful_scores.METRICS`. steps: parts in which the cells of the grid go or come. draws: noisy
+    copies of a picture for `sensitivity`. `target`: the class of the maps, one per image.
+    """
+
+    methods: Annotated[
+        tuple[str, ...],
+        Flag(
+            "Methods to measure and to rank, with commas: gradcam,layercam,eigencam.",
+            panel=EXPLANATION,
+            choices=METHOD_NAMES,
+            results=True,
+            page="evaluate.md",
+        ),
+    ] = ("gradcam",)
+    metrics: Annotated[
+        tuple[str, ...],
+        Flag(
+            f"{', '.join(METRICS)}; several with commas.",
+            panel=EXPLANATION,
+            choices=tuple(METRICS),
+            results=True,
+            page="evaluate.md",
+        ),
+    ] = ("deletion", "insertion")
+    steps: Annotated[
+        int,
+        Flag("Parts in which the cells of the map go or come.", panel=EXPLANATION, min=2, max=64, results=True),
+    ] = 8
+    draws: Annotated[
+        int, Flag("Noisy copies of a picture for sensitivity.", panel=EXPLANATION, min=1, max=1000, results=True)
+    ] = 10
+    target: Annotated[
+        Target,
+        Flag("predicted, label, or a class by index or name.", panel=EXPLANATION, parse=Target.parse, results=True),
+    ] = Target()
+    layers: Annotated[
+        tuple[str, ...],
+        Flag(
+            "Target layer: auto, or a name that `camx layers MODEL` lists. Repeatable.",
+            name="layer",
+            panel=MODEL,
+            order=1,
+            repeatable=True,
+            results=True,
+        ),
+    ] = ("auto",)
+    multi_label: Annotated[
+        bool, Flag("Each class has a probability of its own (sigmoid).", panel=EXPLANATION, results=True)
+    ] = False
+    seed: Annotated[int, SEED] = 0
+    device: Annotated[str, DEVICE] = "auto"
+    precision: Annotated[str, PRECISION] = "auto"
+
+    def __post_init__(self) -> None:
+        check(self)
+        for field in ("methods", "metrics"):
+            values = getattr(self, field)
+            if not values or len(set(values)) < len(values):
+                raise CamxError(f"`{field}` {','.join(values)!r} is empty or names one twice.", field=field)
+        if "dff" in self.methods:
+            raise CamxError(
+                "`methods=dff`: its maps are of concepts, not of a class whose score could change.",
+                "Leave it out.",
+                field="methods",
+            )
+        if self.target.kind == "top" and self.target.top > 1:
+            raise CamxError(
+                f"`target` {self.target}: one map per method and image is measured.",
+                "Give `target=predicted`, `target=label` or a class.",
+                field="target",
+            )

@@ -1,0 +1,71 @@
+"""Networks whose weights are permuted from the head downwards (Adebayo et al. 2018): honest maps change with them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..models.hooks import hooked
+from ..models.network import Network
+
+#: Shares of the modules with weights that are permuted, after the head alone.
+SHARES = (0.25, 0.5, 0.75, 1.0)
+#: Names of the stages, in their order.
+STAGES = ("head", *(f"{share:.0%}" for share in SHARES))
+
+
+def weighted_modules(module: nn.Module, forward: Callable[[], object]) -> list[str]:
+    """Names of the modules with weights of their own, the head first: those that run last in a `forward` come first.
+
+    What holds other modules (position embeddings of a transformer) and what does not run comes last.
+    """
+    own = {name: one for name, one in module.named_modules() if any(True for _ in one.parameters(recurse=False))}
+    leaves = {name: one for name, one in own.items() if not any(True for _ in one.children())}
+    last: dict[str, int] = {}
+    count = 0
+
+    def seen(name: str, _call: int, _inputs: tuple[Any, ...], _output: Any) -> None:
+        nonlocal count
+        last[name] = count = count + 1
+
+    with torch.no_grad(), hooked(leaves, seen):
+        forward()
+    ran = sorted(last, key=last.__getitem__, reverse=True)
+    return [*ran, *(name for name in own if name not in last)]
+
+
+def randomised_networks(network: Network, forward: Callable[[], object], seed: int) -> list[Network]:
+    """The network at every stage of `STAGES`, in memory of its own. `forward` runs it once, on any picture.
+
+    The values of each tensor are permuted, so that scale and spread stay what they were. Later stages keep what
+    earlier ones have done.
+    """
+    names = weighted_modules(network.module, forward)
+    ends = [1, *(max(1, round(share * len(names))) for share in SHARES)]
+    generator = torch.Generator().manual_seed(seed)
+    networks, module, done = [], network.module, 0
+    for end in ends:
+        module = copy.deepcopy(module)
+        _permute([module.get_submodule(name) for name in names[done:end]], generator)
+        done = max(done, end)
+        networks.append(replace(network, module=module))
+    return networks
+
+
+@torch.no_grad()
+def _permute(modules: Sequence[nn.Module], generator: torch.Generator) -> None:
+    """Permutes the tensors of each module. Those of one length move together, as the statistics of a channel must."""
+    for module in modules:
+        orders: dict[int, Tensor] = {}
+        tensors = [*module.parameters(recurse=False), *module.buffers(recurse=False)]
+        for tensor in tensors:
+            if not tensor.is_floating_point() or tensor.numel() < 2:
+                continue
+            if tensor.numel() not in orders:
+                orders[tensor.numel()] = torch.randperm(tensor.numel(), generator=generator).to(tensor.device)
+            tensor.copy_(tensor.flatten()[orders[tensor.numel()]].view_as(tensor))

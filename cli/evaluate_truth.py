@@ -1,0 +1,77 @@
+"""`camx evaluate OUT --truth`: are the maps of a run where the objects are?"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from cam_cli.errors import CamxError
+from cam_cli.sentences import counted
+
+from .gates import tell
+
+if TYPE_CHECKING:
+    from cam_cli.evaluation.options import LocaliseOptions
+    from cam_cli.evaluation.records import Localisation, MapSet
+
+    from .run_command import RunFlags
+
+
+def evaluate_truth(
+    runs: Sequence[str], options: LocaliseOptions, output: str | None, junit: str | None, run: RunFlags, *, page: bool
+) -> int:
+    """Scores the maps of a finished run, writes figures and gates, and returns the exit code."""
+    from cam_cli.evaluation.files import FOLDER, junit_file, summary, write_files
+    from cam_cli.evaluation.localise import localise
+    from cam_cli.gates import gates_table
+    from cam_cli.outputs.derived import write_beside
+
+    if len(runs) != 1:
+        raise CamxError(f"{len(runs)} folders are given: `truth` is compared with one run.", "Give one of them.")
+    found = localise(runs[0], options)
+    folder = output or os.path.join(runs[0], FOLDER)
+    write_files(found, folder)
+    if page:
+        from cam_cli.report.evaluation import build_localisation
+
+        build_localisation(folder, found)
+    if junit:
+        write_beside(junit, junit_file(found))
+    return tell(
+        found.gates,
+        lines=[*_lines(found), *(f"{gate.verdict.upper()} {gate.text}: {gate.sentence}" for gate in found.gates)],
+        summary=summary(found),
+        markdown=gates_table(found.gates),
+        as_json=run.as_json,
+        quiet=run.quiet,
+    )
+
+
+def _lines(found: Localisation) -> list[str]:
+    """The summary for people: each metric beside the baseline in the middle of the image."""
+    lines = [f"{counted(found.images, 'image')} with truth ({found.truth_format})"]
+    for one in found.sets:
+        lines += _of_set(found, one)
+    if found.problems.found:
+        problems = ", ".join(f"{count} {reason}" for reason, count in found.problems.counts().items())
+        lines.append(f"left out: {problems} (left_out.csv names them)")
+    return [*lines, *found.notes]
+
+
+def _of_set(found: Localisation, one: MapSet) -> list[str]:
+    place = one.chosen.ours
+    threshold = "none" if place is None else f"{found.thresholds[place]:.2f} of the peak"
+    lines = [
+        f"{one.method}, {one.layer}: {counted(len(one.scores.cases), 'map')} of the true class, threshold {threshold}"
+    ]
+    measured = one.whole
+    if not one.scores.cases:
+        measured = one.whole_other
+    elif one.other.cases:
+        lines.append(f"  measured apart: {counted(len(one.other.cases), 'map')} of a wrong class (summary.json)")
+    for name, (figure,) in measured.figures.items():
+        if figure.n:
+            interval = f"[{figure.low:.3f}, {figure.high:.3f}]"
+            lines.append(f"  {name:<15} {figure.value:.3f} {interval}   centre {figure.baseline:.3f}   n = {figure.n}")
+    return lines
