@@ -240,7 +240,7 @@ def test_models(camx: Camx, capsys: pytest.CaptureFixture[str]) -> None:
 def test_layers(camx: Camx, capsys: pytest.CaptureFixture[str]) -> None:
     assert camx("layers", "test_resnet") == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[1] for line in lines if line.startswith("→")] == ["layer4"]
+    assert [line.split()[1] for line in lines if line.startswith("→  ")] == ["layer4"]
     assert camx("layers", "test_vit", "--json") == 0
     found = json.loads(capsys.readouterr().out)
     (chosen,) = [layer for layer in found["layers"] if layer["chosen"]]

@@ -55,7 +55,7 @@ def test_two_devices_leave_what_one_does(
     told = capfd.readouterr()
     assert told.out.startswith("7 of 8 images explained, 1 failed, 0 blank\n")
     assert "Fatal" not in told.err  # of the processes
-    assert told.err.count("labels are no class") == 1
+    assert told.err.count("no class of the model") == 1
     assert " · cpu, cpu, fp32" in told.err
     assert Path("camx-out/predictions.csv").read_bytes() == Path("one/predictions.csv").read_bytes()
     files = [{str(p.relative_to(name)) for p in Path(name).rglob("*")} for name in ("camx-out", "one")]
@@ -178,7 +178,7 @@ def test_a_process_that_does_not_end_on_a_signal_is_killed(
     meddler.begun = impatient
     summary = run(on_two(many, tmp_path / "out"), meddler, stop)
     assert (summary.state, summary.signal) == ("interrupted", signal.SIGINT)
-    assert meddler.warnings == ["The process for cpu did not end when it was told to, and was killed."]
+    assert meddler.warnings == ["The process for cpu did not react to the signal to end, and was killed."]
     done = (tmp_path / "out" / "manifest.jsonl").read_text().splitlines()
     assert 0 < len(done) < 120
     assert not (tmp_path / "out" / "parts").exists()

@@ -151,12 +151,12 @@ def test_a_labels_file_that_says_more_than_there_are_images(images: Path, tmp_pa
     )
     found = labelled(find([str(images)]), str(table))
     left, without, several, denied = found.notes
-    assert "5 of 7 images have no row" in without
+    assert "for 5 of 7 images" in without
     assert "5 images of" in left
     assert "(gone/0.jpg, gone/1.jpg, gone/2.jpg …)" in left
-    assert "1 images have rows with different labels" in several
+    assert "1 image with different labels" in several
     assert "cat/0.jpg: 3, 4" in several
-    assert "1 images have rows with different attributes" in denied
+    assert "1 image with different attributes" in denied
     assert dict(found.sources[1].attributes) == {"sex": "f"}
 
 
@@ -238,7 +238,7 @@ def test_names_of_images_in_another_form_of_their_letters(tmp_path: Path) -> Non
 def test_images_without_a_row_are_counted_and_named(images: Path, tmp_path: Path) -> None:
     table = written(tmp_path / "l.csv", "image,label", "cat/0.jpg,3", "cat/1.png,3")
     (note,) = labelled(find([str(images)]), str(table)).notes
-    assert "5 of 7 images have no row in" in note
+    assert "for 5 of 7 images" in note
     assert "(cat/2.jpg, cat/3.png, dog/4.jpg …)" in note
 
 

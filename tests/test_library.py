@@ -137,7 +137,7 @@ def test_preprocessing_that_cannot_be(mean: tuple[float, ...], std: tuple[float,
 
 def test_class_names_must_be_as_many_as_the_scores() -> None:
     own = Network.of(seeded(RedDetector), image_size=64, mean=HALF, std=HALF, class_names=("red",))
-    with pytest.raises(CamxError, match="names 1 classes, but the model has 2"):
+    with pytest.raises(CamxError, match="names 1 class, but the model has 2"):
         Explainer(own, ExplainOptions(device="cpu"))
 
 

@@ -134,5 +134,5 @@ def test_labels_from_folders_and_tables(tree: Path) -> None:
     (tree / "a" / "labels.csv").write_text("image,label\nx.jpg,8\n")
     assert [s.label for s in labelled(find(["a", "b"]), "a/labels.csv").sources] == ["", "8", "", ""]
     (tree / "other.csv").write_text("image,label\nq.jpg,7\n")
-    with pytest.raises(CamxError, match="None of the 3 images"):
+    with pytest.raises(CamxError, match="No image "):
         labelled(find(["a"]), "other.csv")

@@ -20,9 +20,13 @@ NOUNS = (
 PLURAL = re.compile(rf"\{{\}} ({NOUNS})\b")
 #: Rates, and the progress `3/16 images`, need no singular.
 USUAL = re.compile(r"images per second|\{\}/\{\} images")
-#: Files that are not clean yet.
-OPEN = ("cam_cli/cams/", "cam_cli/evaluation/", "cam_cli/export/", "cam_cli/images/", "cam_cli/models/",
-        "cam_cli/outputs/", "cam_cli/pipeline/")  # fmt: skip
+#: Sentences that are only said of several, or where {} is no number.
+SEVERAL = (
+    "cam_cli/cams/tracing/scores.py",
+    "cam_cli/models/weights.py",
+    "cam_cli/outputs/result_pictures.py",
+    "cam_cli/outputs/shards.py",
+)
 
 
 @pytest.mark.parametrize(
@@ -41,9 +45,10 @@ def test_a_number_with_its_noun(number: int, words: tuple[str, ...], text: str) 
 
 
 def _placeholder(part: ast.expr) -> str:
-    """The text itself, {} for a value as it is, and '' for one in quotes, which is no number."""
+    """The text itself, {} for a value that may be any number, and '' for one in quotes and for a constant."""
     if isinstance(part, ast.FormattedValue):
-        return "''" if part.conversion == ord("r") else "{}"
+        constant = isinstance(part.value, ast.Name) and part.value.id.isupper()
+        return "''" if constant or part.conversion == ord("r") else "{}"
     return str(part.value) if isinstance(part, ast.Constant) else ""
 
 
@@ -60,7 +65,7 @@ def test_no_message_says_1_images() -> None:
     files = [*(ROOT / "cam_cli").rglob("*.py"), *(ROOT / "cli").rglob("*.py")]
     names = {path: str(path.relative_to(ROOT)) for path in files}
     found = [f"{names[path]}:{line}" for path in files for line in plurals(path.read_text("utf-8"))]
-    assert [one for one in found if not one.startswith(OPEN)] == []
+    assert [one for one in found if not one.startswith(SEVERAL)] == []
 
 
 def test_a_plural_of_any_number_is_found() -> None:

@@ -101,7 +101,7 @@ def _where(condition: np.ndarray, values: np.ndarray) -> np.ndarray:
 #: Means of the columns that a map is measured by.
 _OF_MAPS = {
     "cam_peak": "mean of the raw peak of the map",
-    "cam_area": "mean share of the picture at or above half the peak",
+    "cam_area": "mean share of the image at or above half the peak",
     "cam_center_x": "mean centre of mass across",
     "cam_center_y": "mean centre of mass down",
     "cam_border": "mean share of the mass in the outer 10 %",

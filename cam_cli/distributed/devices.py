@@ -149,7 +149,7 @@ class _Run:
         for process in self._processes.kill_stuck():
             if process.signalled:
                 self._observer.warned(
-                    f"The process for {process.device} did not end when it was told to, and was killed."
+                    f"The process for {process.device} did not react to the signal to end, and was killed."
                 )
             else:
                 self._error = self._error or (

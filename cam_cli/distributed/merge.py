@@ -71,7 +71,7 @@ def merge(path: str, observer: Observer = Silent()) -> Merged:
         def content() -> RunRecord:
             if not unfinished and tally.done != inputs.images:
                 raise CamxError(
-                    f"The table has {tally.done} rows, and the shards have {inputs.images} images. "
+                    f"The table has {counted(tally.done, 'row')} for {counted(inputs.images, 'image')} of the shards. "
                     "Their parts are kept; merge again."
                 )
             merged.update(_joined(begun, tally, INCOMPLETE if unfinished else FINISHED, before, inputs))

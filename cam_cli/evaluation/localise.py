@@ -35,7 +35,7 @@ def localise(path: str, options: LocaliseOptions) -> Localisation:
     images = matched(truth.images, run.images, run.base, stems=truth.stems, problems=truth.problems)
     if not images:
         raise CamxError(
-            f"None of the {len(truth.images)} images of {options.truth!r} is in {path!r}. "
+            f"No image of {options.truth!r} is in {path!r}. "
             f"The truth names {_example(one.name for one in truth.images)}, the run {_example(run.images)}."
         )
     ground = Ground(images, matcher, run.classes, run.orientation, truth.problems)

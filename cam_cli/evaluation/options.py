@@ -30,7 +30,7 @@ class LocaliseOptions:
     names: Annotated[
         str | None,
         Flag(
-            "CSV truth,model: which class of the network a class of the truth is.",
+            "CSV truth,model: the class of the network for each class of the truth.",
             name="names",
             panel=INPUT,
             example="names.csv",
@@ -39,12 +39,12 @@ class LocaliseOptions:
     threshold: Annotated[
         str,
         Flag(
-            "Of the boxes: a share of the peak, or auto, the best one for the images that are held apart.",
+            "Threshold of the boxes: a share of the peak, or auto, the best one for the held-out images.",
             panel=EXPLANATION,
         ),
     ] = AUTO
     calibrate: Annotated[
-        float, Flag("Share of the images that are held apart to choose the threshold.", panel=EXPLANATION)
+        float, Flag("Share of the images that are held out to choose the threshold.", panel=EXPLANATION)
     ] = 0.2
     by: Annotated[
         tuple[str, ...],

@@ -21,6 +21,7 @@ from ..maps.contours import Part, parts, simplified
 from ..maps.sketch import enlarged
 from ..maps.thresholds import otsu
 from ..regular_files import read_regular
+from ..sentences import counted
 from .options import AUTO, ExportOptions
 
 #: Long side of the raster on which parts are outlined.
@@ -203,7 +204,7 @@ def _calibrated(run: ExplainedRun, method: str) -> Threshold | None:
         for one in summary["maps"]:
             if one["method"] == method and one["threshold"]["value"] is not None:
                 apart = one["threshold"]["maps_held_apart"]
-                how = f"calibrated on {apart} maps" if one["threshold"]["how"] == "calibrated" else "given"
+                how = f"calibrated on {counted(apart, 'map')}" if one["threshold"]["how"] == "calibrated" else "given"
                 return Threshold(float(one["threshold"]["value"]), f"`camx evaluate`, {how}")
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None

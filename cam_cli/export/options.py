@@ -21,31 +21,31 @@ class ExportOptions:
         tuple[str, ...],
         Flag("coco, yolo, label-studio, csv, masks; several with commas.", panel=OUTPUT, page="export.md"),
     ] = ("coco",)
-    image_root: Annotated[
-        str, Flag("What stands before the names of images in Label Studio: an address.", panel=OUTPUT)
-    ] = "/data/local-files/?d="
+    image_root: Annotated[str, Flag("Address in front of the names of images in Label Studio.", panel=OUTPUT)] = (
+        "/data/local-files/?d="
+    )
     shape: Annotated[
         str, Flag("box, polygon, mask, point; auto: what is usual in the format.", panel=EXPLANATION, choices=SHAPES)
     ] = AUTO
     threshold: Annotated[
         str,
         Flag(
-            "Share of the peak, otsu (each map its own), or auto: the one that `camx evaluate` has found for this run, "
+            "Share of the peak, otsu (each map its own), or auto: the one that `camx evaluate` chose for this run, "
             "else otsu.",
             panel=EXPLANATION,
         ),
     ] = AUTO
     parts: Annotated[
-        str, Flag("Of each map the largest part, or all.", panel=EXPLANATION, choices=("largest", "all"))
+        str, Flag("Parts of each map: the largest, or all.", panel=EXPLANATION, choices=("largest", "all"))
     ] = "largest"
     min_area: Annotated[
-        str, Flag("Leave out parts below this share of the picture: 0.5% or 0.005.", panel=EXPLANATION)
+        str, Flag("Leave out parts below this share of the image: 0.5% or 0.005.", panel=EXPLANATION)
     ] = "0.1%"
     min_prob: Annotated[
-        float, Flag("Leave out maps of classes that are less probable.", panel=EXPLANATION, min=0, max=1)
+        float, Flag("Leave out maps of classes below this probability.", panel=EXPLANATION, min=0, max=1)
     ] = 0.0
     method: Annotated[
-        str | None, Flag("Whose maps, where the run has several methods.", panel=EXPLANATION, example="gradcam")
+        str | None, Flag("Method of the maps, if the run has several.", panel=EXPLANATION, example="gradcam")
     ] = None
     partial: Annotated[bool, Flag("Take a run that is not finished.", panel=BEHAVIOUR)] = False
 
@@ -53,7 +53,7 @@ class ExportOptions:
         check(self)
         if self.threshold not in (AUTO, OTSU):
             _share("threshold", self.threshold, "Give a share of the peak from 0 to below 1, otsu or auto.")
-        _share("min_area", self.min_area, "Give a share of the picture, such as 0.5% or 0.005.")
+        _share("min_area", self.min_area, "Give a share of the image, such as 0.5% or 0.005.")
 
     @property
     def least_area(self) -> float:

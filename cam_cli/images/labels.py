@@ -11,6 +11,7 @@ from pathlib import PurePath
 
 from ..errors import CamxError
 from ..regular_files import open_text
+from ..sentences import counted
 from .label_table import NO_TRUTH, Columns, Truth, truth_of
 from .listing import Inputs, Source
 from .tables import read_table
@@ -34,8 +35,7 @@ def labelled(inputs: Inputs, labels: str, columns: Columns = Columns()) -> Input
     sources = tuple(table.on(source) for source in inputs.sources)
     if not table.used:
         raise CamxError(
-            f"None of the {len(sources)} images is named in {labels!r}. "
-            f"Its column {columns.image!r} must hold paths such as {sources[0].key!r}."
+            f"No image is named in {labels!r}. Its column {columns.image!r} must hold paths such as {sources[0].key!r}."
         )
     return replace(inputs, sources=sources, notes=(*inputs.notes, *table.notes(len(sources))))
 
@@ -103,18 +103,18 @@ class _Table:
         """Warnings on rows without an image, rows that contradict each other, and images without a row."""
         left = [image for image in self._truths if image not in self.used]
         if left:
-            yield f"{len(left)} images of {self._path!r} are not among the images of this run ({_named(left)})."
+            yield f"{counted(len(left), 'image')} of {self._path!r} not among the images of this run ({_named(left)})."
         if self.without_row:
             count, some = len(self.without_row), _named(self.without_row)
-            yield f"{count} of {images} images have no row in {self._path!r} ({some})."
+            yield f"No row in {self._path!r} for {count} of {counted(images, 'image')} ({some})."
         if several := [image for image in self._several if image in self.used]:
             yield (
-                f"{len(several)} images have rows with different labels in {self._path!r} ({self._labels(several)}): "
+                f"{counted(len(several), 'image')} with different labels in {self._path!r} ({self._labels(several)}): "
                 "all count as true, and one of them is enough for `correct`."
             )
         if denied := [image for image in self._contradicted if image in self.used]:
             yield (
-                f"{len(denied)} images have rows with different attributes in {self._path!r} ({_named(denied)}); "
+                f"{counted(len(denied), 'image')} with different attributes in {self._path!r} ({_named(denied)}): "
                 "the first row counts."
             )
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from ..errors import CamxError
 from ..redaction import public_address
+from ..sentences import counted
 from .filters import Filters, matches
 from .keys import distinct_key, folded, image_key
 from .places import Entry, expand
@@ -129,7 +130,7 @@ def find(arguments: Sequence[str], filters: Filters = Filters(), *, limit: int |
     found.clear()
     kept = [source for source in sources if not matches(source.key, filters.exclude)] if filters.exclude else sources
     if not kept:
-        raise CamxError(f"All {len(sources)} images are excluded by {', '.join(filters.exclude)}. Loosen `exclude`.")
+        raise CamxError(f"All images are excluded by {', '.join(filters.exclude)}. Loosen `exclude`.")
     return Inputs(tuple(kept[:limit]), base, aside.passed_over, tuple(aside.linked), tuple(aside.notes()))
 
 
@@ -176,7 +177,8 @@ def _nothing(argument: str, met: _Aside) -> str:
         )
     if met.passed_over:
         return (
-            f"No images in {argument!r}: {met.passed_over} files have no image extension or do not match `include`. "
+            f"No images in {argument!r}: left out {counted(met.passed_over, 'file')} without an image extension or not "
+            "matched by `include`. "
             "Take every file with `include=*`."
         )
     return f"No images in {argument!r}. Give image files, folders, patterns, @lists or - for paths on standard input."

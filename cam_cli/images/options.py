@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from ..errors import CamxError
 from ..options import INPUT, Flag, check
 from ..parsers import number
+from ..sentences import counted
 
 CropMode = Literal["center", "squash", "border"]
 CROP_MODES: tuple[CropMode, ...] = ("center", "squash", "border")
@@ -118,7 +119,7 @@ class PixelOptions:
     exif: Annotated[
         str,
         Flag(
-            "Turn pictures upright by their EXIF data (apply), or take them as they are stored (ignore).",
+            "Turn images upright by their EXIF data (apply), or take them as they are stored (ignore).",
             panel=INPUT,
             order=1,
             choices=EXIF,
@@ -146,7 +147,7 @@ class PixelOptions:
         count = len(self.bands or ())
         if count and count != channels and not {count, channels} <= {1, 3}:
             raise CamxError(
-                f"`bands` names {count} bands, and the network takes {channels} channels.",
+                f"`bands` names {counted(count, 'band')}, and the network takes {counted(channels, 'channel')}.",
                 "Give one band for each channel.",
                 field="bands",
             )

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ..errors import CamxError, nearest
+from ..sentences import counted
 from .timm_import import import_timm
 
 #: An index as a person or a spreadsheet writes it; pandas makes 7.0 of a column of integers with a gap.
@@ -92,7 +93,8 @@ def checked(names: ClassNames, count: int, origin: str) -> ClassNames:
     one_score = count == 1 and len(names.names) == 2  # the head of two classes
     if names.names and len(names.names) != count and not one_score:
         raise CamxError(
-            f"{origin} names {len(names.names)} classes, but the model has {count}. Give one name per class, in order."
+            f"{origin} names {counted(len(names.names), 'class', 'classes')}, but the model has {count}. "
+            "Give one name per class, in order."
         )
     return names
 

@@ -64,7 +64,8 @@ class Layout(NamedTuple):
     def __str__(self) -> str:
         prefix = f" after {self.prefix} prefix token{'s' * (self.prefix > 1)}" if self.prefix else ""
         suffix = f" before {self.suffix} token{'s' * (self.suffix > 1)}" if self.suffix else ""
-        return f"{self.height}×{self.width}, {self.channels} channels, {self.kind}{prefix}{suffix}"
+        channels = f"{self.channels} channel{'s' * (self.channels != 1)}"
+        return f"{self.height}×{self.width}, {channels}, {self.kind}{prefix}{suffix}"
 
     @property
     def at_the_end(self) -> Layout:

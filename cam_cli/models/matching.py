@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 import torch
 
 from ..errors import CamxError
+from ..sentences import counted
 from .checkpoints import Checkpoint
 from .weights import Tensors
 
@@ -198,7 +199,7 @@ def groups(tensors: Mapping[str, torch.Tensor]) -> str:
         rest = f" and {len(names) - 3} more" if len(names) > 3 else ""
         shown.append(f"{glob} ({', '.join(listed)}{rest})" if glob.endswith("*") else listed[0])
     more = len(_grouped(tensors)) - 3
-    return ", ".join(shown) + (f" and {more} groups more" if more > 0 else "")
+    return ", ".join(shown) + (f" and {counted(more, 'more group')}" if more > 0 else "")
 
 
 def _grouped(tensors: Iterable[str]) -> dict[str, list[str]]:

@@ -13,7 +13,7 @@ from ..options import EXPLANATION, MODEL, Flag, check
 from ..parsers import key_value, per_channel, sides
 
 #: Of a command; several of its parts may read it.
-SEED = Flag("Seed of all that is random.", panel=EXPLANATION, order=1, min=0, max=2**63 - 1, results=True)
+SEED = Flag("Seed of all random choices.", panel=EXPLANATION, order=1, min=0, max=2**63 - 1, results=True)
 
 NAME = Flag(
     "demo, resnet50, timm/NAME[.TAG], torchvision/NAME, hf-hub:REPO, a checkpoint that names its "
@@ -107,9 +107,12 @@ class ModelSpec:
 
     name: Annotated[str, NAME]
     checkpoint: Annotated[
-        str | None, Flag("Weights for that architecture.", panel=MODEL, results=True, example="weights.pth")
+        str | None,
+        Flag("File of weights for the architecture in `model`.", panel=MODEL, results=True, example="weights.pth"),
     ] = None
-    pretrained: Annotated[bool, Flag("Random weights, for trials.", panel=MODEL, only_off=True, results=True)] = True
+    pretrained: Annotated[bool, Flag("Use random weights, for trials.", panel=MODEL, only_off=True, results=True)] = (
+        True
+    )
     args: Annotated[
         Mapping[str, Any],
         Flag(
@@ -155,7 +158,7 @@ class ModelSpec:
     ema: Annotated[
         bool | None,
         Flag(
-            "Take or refuse averaged weights; they are taken where a checkpoint has them.",
+            "Use averaged weights, or do not; by default they are used if the checkpoint has them.",
             panel=MODEL,
             order=1,
             results=True,

@@ -9,6 +9,7 @@ from typing import Any, cast
 from ..errors import CamxError
 from ..images.geometry import INTERPOLATIONS, Preprocessing, scaled_for_crop
 from ..images.options import CropMode
+from ..sentences import counted
 from .options import PreprocessingOptions
 
 
@@ -58,7 +59,7 @@ def _chosen(name: str, option: tuple[float, ...] | None, own: tuple[float, ...])
         return per_channel(option, len(own))
     if len(option) not in (1, len(own)):
         raise CamxError(
-            f"`{name}` has {len(option)} values, and the network takes {len(own)} channels.",
+            f"`{name}` has {len(option)} values, and the network takes {counted(len(own), 'channel')}.",
             "Give one value for each, or one for all.",
             field=name,
         )
@@ -70,7 +71,7 @@ def check_known(preprocessing: Preprocessing) -> None:
     missing = [name for name in ("mean", "std") if any(map(math.isnan, getattr(preprocessing, name)))]
     if missing:
         raise CamxError(
-            f"The network takes {preprocessing.channels} channels, and nothing says their "
+            f"The network takes {counted(preprocessing.channels, 'channel')}, and nothing says their "
             f"{' and '.join(f'`{name}`' for name in missing)}.",
             "Give one value for each channel, or one for all.",
             field=missing[0],

@@ -25,7 +25,7 @@ class Rendering:
     save: Annotated[
         tuple[str, ...],
         Flag(
-            "What to write: overlay, heatmap, array; several with commas.", panel=PICTURE, choices=SAVED, results=True
+            "Files per image: overlay, heatmap, array; several with commas.", panel=PICTURE, choices=SAVED, results=True
         ),
     ] = ("overlay",)
     size: Annotated[
@@ -35,15 +35,13 @@ class Rendering:
         ),
     ] = 512
     colormap: Annotated[str, Flag(f"{', '.join(COLORMAPS)}.", panel=PICTURE, choices=COLORMAPS, results=True)] = "turbo"
-    alpha: Annotated[float, Flag("Share of the colour over the picture, 0 to 1.", panel=PICTURE, results=True)] = 0.5
+    alpha: Annotated[float, Flag("Opacity of the heatmap over the image, 0 to 1.", panel=PICTURE, results=True)] = 0.5
     format: Annotated[str, Flag("png, jpg or webp.", panel=PICTURE, choices=FORMATS, results=True)] = "png"
 
     def __post_init__(self) -> None:
         check(self)
         if not 0 <= self.alpha <= 1:
-            raise CamxError(
-                f"`alpha` {self.alpha} is outside 0 … 1: the share of the colour over the picture.", field="alpha"
-            )
+            raise CamxError(f"`alpha` {self.alpha} is outside 0 … 1: the opacity of the heatmap.", field="alpha")
         if isinstance(self.size, int) and self.size < 16:
             raise CamxError(
                 f"`size` {self.size} is too small to see anything.",

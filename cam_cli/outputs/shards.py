@@ -19,6 +19,7 @@ from typing import Any
 from ..errors import CamxError
 from ..images.shard import Shard
 from ..run_layout import INPUTS, JOURNAL, PARTS, RECORD, part_folder, part_numbers
+from ..sentences import counted
 from . import store
 from .folder import OutputFolder, explained_errors, locked, locked_folder
 from .folder_lock import InUse
@@ -206,7 +207,7 @@ def _move(part: str, whole: str) -> None:
             before = {row["image"]: row for row in journal.rows(row["image"] for row in some)}
             journal.append([row for row in some if before.get(row["image"]) != row])
         if lost := sum(key not in journal for key in own):
-            raise CamxError(f"{lost} rows of {part!r} could not be moved. The file is kept; merge again.")
+            raise CamxError(f"Could not move {counted(lost, 'row')} of {part!r}. The file is kept; merge again.")
         store.remove_if_there(part)
 
 

@@ -13,6 +13,7 @@ from ..images.listing import Inputs, Source
 from ..models.catalog import Network, load_model
 from ..models.class_files import FOLDER, INDEX
 from ..models.classes import ClassNames, checked
+from ..sentences import counted
 
 if TYPE_CHECKING:
     from ..cams.engine.explainer import Explainer
@@ -81,7 +82,8 @@ def unknown_labels(explainer: Explainer, inputs: Inputs, *, by_folder: bool) -> 
             "Give `class_names=folder` if it was trained on these folders by ImageFolder, or a file of names."
         )
     else:
-        yield f"{count} labels are no class of the model ({_listed(unknown)}); {rest}"
+        names = counted(count, "label is", "labels are")
+        yield f"{names} no class of the model ({_listed(unknown)}); {rest}"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -62,7 +62,7 @@ class RunOptions:
     model: ModelSpec
     filters: Filters = Filters()
     pixels: PixelOptions = PixelOptions()
-    limit: Annotated[int | None, Flag("Only the first N images.", panel=INPUT, min=1, example="100")] = None
+    limit: Annotated[int | None, Flag("Take the first N images only.", panel=INPUT, min=1, example="100")] = None
     output: Output
     overwrite: Annotated[bool, Flag("Replace the results of another run in that folder.", panel=OUTPUT)] = False
     verify: Annotated[
@@ -88,11 +88,13 @@ class RunOptions:
         ),
     ] = "exact"
     fail_fast: Annotated[bool, Flag("Stop after the first failed image.", panel=BEHAVIOUR)] = False
-    max_pixels: Annotated[int, Flag("Refuse larger pictures at their header.", panel=BEHAVIOUR, min=1)] = MAX_PIXELS
+    max_pixels: Annotated[
+        int, Flag("Most pixels of an image; larger ones fail before they are decoded.", panel=BEHAVIOUR, min=1)
+    ] = MAX_PIXELS
     image_timeout: Annotated[
         float,
         Flag(
-            "Seconds for decoding one image, 0 for no limit: what takes longer is a failed row.",
+            "Seconds to decode one image, 0 for no limit; slower images fail.",
             panel=BEHAVIOUR,
             min=0,
         ),
@@ -100,7 +102,7 @@ class RunOptions:
     shard: Annotated[
         Shard | None,
         Flag(
-            "Do one share of the images: i/n, or auto (auto/n) for what the scheduler says. `camx merge` joins them.",
+            "Do one share of the images: i/n, or auto (auto/n) to ask the scheduler. `camx merge` joins the shares.",
             panel=SPEED,
             order=1,
             parse=_shard,
@@ -151,14 +153,14 @@ class ExplainJob(RunOptions):
     output: Output = "camx-out"
     report: Annotated[
         bool,
-        Flag("Write report/index.html, with thumbnails of the pictures.", panel=OUTPUT, page="report.md"),
+        Flag("Write report/index.html, with thumbnails of the images.", panel=OUTPUT, page="report.md"),
     ] = True
 
     def __post_init__(self) -> None:
         RunOptions.__post_init__(self)
         if self.explain.compile and self.batch_size == 1:
             raise CamxError(
-                "`compile` works on batches of two and more pictures.", "Leave `compile` or `batch_size=1` out."
+                "`compile` works on batches of two and more images.", "Leave `compile` or `batch_size=1` out."
             )
 
 

@@ -76,7 +76,7 @@ class ExplainOptions:
     evidence: Annotated[
         str,
         Flag(
-            "What speaks for the class, against it, or both in one map of two colours.",
+            "Evidence for the class, against it, or both in one map of two colours.",
             panel=EXPLANATION,
             choices=EVIDENCE,
             results=True,
@@ -95,14 +95,14 @@ class ExplainOptions:
     multi_label: Annotated[
         bool,
         Flag(
-            "A picture can have several classes: all that reach `threshold` are predicted.",
+            "An image can have several classes: all that reach `threshold` are predicted.",
             panel=EXPLANATION,
             results=True,
         ),
     ] = False
     threshold: Annotated[
         float,
-        Flag("Probability from which on a class is predicted, with `multi_label`.", panel=EXPLANATION, results=True),
+        Flag("Smallest probability of a predicted class, with `multi_label`.", panel=EXPLANATION, results=True),
     ] = 0.5
     seed: Annotated[int, SEED] = 0
     device: Annotated[str, DEVICE] = "auto"
@@ -110,7 +110,7 @@ class ExplainOptions:
     compile: Annotated[
         bool,
         Flag(
-            "Compile what runs before the target layer: slow to start, faster for many images; needs a compiler.",
+            "Compile the network up to the target layer: slow to start, faster for many images; needs a compiler.",
             panel=SPEED,
             page="compiling.md",
         ),

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ...errors import CamxError, first_line
 from ...models.hooks import TargetLayer
 from ...models.layouts import Layout
+from ...sentences import counted
 from ..tracing.trace import traces
 from .placement import Placement, placement_of, quarter_pictures
 
@@ -75,7 +76,9 @@ def _activations(module: nn.Module, pictures: Tensor, layer: TargetLayer, *, gra
 def _traced(module: nn.Module, pictures: Tensor, layer: TargetLayer, *, gradients: bool) -> tuple[Tensor, Tensor]:
     (found,) = traces(module, pictures, [layer], gradients=gradients)
     if len(found.logits) != len(pictures):
-        raise CamxError(f"{len(pictures)} pictures have {len(found.logits)} rows of scores")
+        raise CamxError(
+            f"The network gives {counted(len(found.logits), 'row')} of scores for {counted(len(pictures), 'image')}"
+        )
     gradient = found.gradients(found.logits.argmax(1, keepdim=True)) if gradients else torch.zeros(())
     return found.head.leaves[found.index].detach().float(), gradient
 

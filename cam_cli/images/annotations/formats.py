@@ -54,7 +54,7 @@ def _found(path: str) -> str:
         raise CamxError(f"The truth {path!r} is not there. Check the path.")
     elif extension in _BY_EXTENSION:
         return _BY_EXTENSION[extension]
-    raise CamxError(f"What {path!r} holds cannot be told.", f"Say it with `truth_format`: {', '.join(READERS)}.")
+    raise CamxError(f"The format of {path!r} is not recognised.", f"Name it with `truth_format`: {', '.join(READERS)}.")
 
 
 def _no_list(inside: str) -> bool:
