@@ -22,6 +22,7 @@ from ..outputs.derived import write_derived
 from ..outputs.rows import MapRow
 from ..outputs.run_folder import RunFolder
 from ..run_layout import EVALUATE
+from ..sentences import counted
 from .chunks import Inside
 from .marked import marked_picture
 from .page import assembled
@@ -59,7 +60,8 @@ def build_localisation(folder: str, found: Localisation) -> str:
     """Writes the page of scores against a truth into `folder`; returns its file. Raises `CamxError` if that fails."""
     figures = localisation_summary(found)
     sections = [_localised(found, one, content) for one, content in zip(found.sets, figures["maps"], strict=True)]
-    notes = [f"{found.images} images with truth ({found.truth_format})", *_left_out(figures["left_out"]), *found.notes]
+    count = counted(found.images, "image")
+    notes = [f"{count} with truth ({found.truth_format})", *_left_out(figures["left_out"]), *found.notes]
     content = _page(
         "Are the maps where the objects are?", found.run.record.get("plan", {}), notes, found.gates, sections
     )
@@ -72,7 +74,8 @@ def build_faithfulness(found: Faithfulness) -> str:
     fails."""
     figures = summary(found)
     sections = [_measured(found, content, figures["curves"]) for content in figures["methods"]]
-    notes = [f"{figures['images']} images, intervals of {100 * found.confidence:g} %", *_left_out(figures["left_out"])]
+    count = counted(figures["images"], "image")
+    notes = [f"{count}, intervals of {100 * found.confidence:g} %", *_left_out(figures["left_out"])]
     content = _page("Are the maps faithful?", found.run.record.get("plan", {}), notes, found.gates, sections)
     folder = found.run.file(EVALUATE)
     write_derived(folder, {PAGE: content}, below=found.run.path)
