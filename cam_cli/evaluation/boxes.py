@@ -41,7 +41,7 @@ def box_curves(found: Components, truth: np.ndarray, thresholds: int) -> BoxCurv
     if len(found.boxes) and len(truth):
         fit = ious(found.boxes.astype(np.float64), truth).max(1).astype(np.float32)
         np.maximum.at(best, found.threshold, fit)
-        # The last one of a threshold wins: by area, and among equal ones the first of the picture.
+        # The last one of a threshold wins: by area, and among equal ones the first of the image.
         order = np.lexsort((-np.arange(len(fit)), found.areas, found.threshold))
         largest[found.threshold[order]] = fit[order]
     return BoxCurves(best, largest)

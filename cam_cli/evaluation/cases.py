@@ -35,7 +35,7 @@ class Case:
 @dataclass(frozen=True)
 class Ground:
     """The truth of a run's images. `classes`: those of the network, empty where they are not known. `orientation`: how
-    the picture of an image is turned, asked where that matters."""
+    EXIF turns an image, read only if that matters."""
 
     images: Mapping[str, TruthImage]
     matcher: ClassMatcher

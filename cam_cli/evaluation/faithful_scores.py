@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-#: Maps that look at no picture, measured beside every method.
+#: Maps that look at no image, measured beside every method.
 RANDOM, CENTRE = BASELINES = ("random", "centre")
 
 

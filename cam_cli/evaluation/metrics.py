@@ -74,7 +74,7 @@ def energy(heat: np.ndarray, truth: TruthRaster) -> float:
 
 
 def area(heat: np.ndarray, truth: TruthRaster) -> float:
-    """The share of the picture that the objects take: the energy of a map that is the same everywhere."""
+    """The share of the image that the objects take: the energy of a map that is the same everywhere."""
     counted = float(truth.counted.sum(dtype=np.float64))
     return float(truth.inside.sum(dtype=np.float64)) / counted if counted > 0 else math.nan
 

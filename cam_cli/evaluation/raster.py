@@ -39,7 +39,7 @@ class TruthRaster:
 
 
 def truth_raster(objects: Sequence[TruthObject], ignored: Sequence[TruthObject], size: Size) -> TruthRaster:
-    """The objects of one class in a picture of `size`, and what is ignored in it."""
+    """The objects of one class in an image of `size`, and what is ignored in it."""
     columns, rows = fitted(*size, LONG_SIDE)
     scale = np.array([columns / size[0], rows / size[1]] * 2)
     return TruthRaster(
@@ -64,7 +64,7 @@ def _cover(objects: Sequence[TruthObject], size: Size, columns: int, rows: int) 
 
 @lru_cache(maxsize=256)
 def centre_map(rows: int, columns: int) -> np.ndarray:
-    """The baseline that looks at no picture: a Gaussian in the middle of the raster, its peak 1."""
+    """The baseline that looks at no image: a Gaussian in the middle of the raster, its peak 1."""
     y = (np.arange(rows) + 0.5) / rows - 0.5
     x = (np.arange(columns) + 0.5) / columns - 0.5
     heat = np.exp(-(y[:, None] ** 2 + x**2) / (2 * _CENTRE**2)).astype(np.float32)

@@ -53,7 +53,7 @@ def _pixels(columns: Columns) -> np.ndarray:
 
 
 def _pooled_precision(pixels: np.ndarray, total: np.ndarray) -> np.ndarray:
-    """PxAP (Choe et al. 2020): average precision over the pixels of all maps, each picture with the same weight."""
+    """PxAP (Choe et al. 2020): average precision over the pixels of all maps, each image with the same weight."""
     return average_precision(pixels.reshape(*pixels.shape[:-1], 2, -1))
 
 

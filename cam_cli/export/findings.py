@@ -26,13 +26,13 @@ from .options import AUTO, ExportOptions
 
 #: Long side of the raster on which parts are outlined.
 LONG_SIDE = 256
-#: How far an outline may be off after corners are dropped: pixels of the picture, or this share of its long side.
+#: How far an outline may be off after corners are dropped: pixels of the image, or this share of its long side.
 _TOLERANCE, _TOLERANCE_SHARE = 0.25, 1 / 2000
 
 
 @dataclass(frozen=True)
 class Found:
-    """One part of a map, in pixels of the picture (the edges of the picture are 0 and its size).
+    """One part of a map, in pixels of the image (the edges of the image are 0 and its size).
 
     `outline` and `holes` n×2; `point`: the x, y of its largest value; `area` in pixels²; `threshold`: a share of the
     peak; `tolerance`: how far a polygon may be off after corners are dropped.
@@ -60,7 +60,7 @@ class Found:
         return simplified(self.outline, self.tolerance)
 
     def mask(self, width: int, height: int) -> np.ndarray:
-        """The pixels of a picture whose centres lie in the part: bool height×width."""
+        """The pixels of an image whose centres lie in the part: bool height×width."""
         inside = filled(self.outline, width, height)
         for hole in self.holes:
             inside &= ~filled(hole, width, height)
@@ -116,7 +116,7 @@ class Exported:
 
 
 def found_in(one: MapRecord, size: tuple[int, int], threshold: float | None, options: ExportOptions) -> Iterator[Found]:
-    """The parts of a map over a picture of a size, the largest first; none of a blank map."""
+    """The parts of a map over an image of a size, the largest first; none of a blank map."""
     heat = None if one.cells is None else enlarged(one.cells, *size, LONG_SIDE)
     if heat is None:
         return

@@ -20,7 +20,7 @@ _CONTROLS = {
     "polygon": ("PolygonLabels", "polygonlabels"),
     "point": ("KeyPointLabels", "keypointlabels"),
 }
-#: Width of a point, in percent of the picture.
+#: Width of a point, in percent of the image.
 _POINT = 0.75
 
 
@@ -74,7 +74,7 @@ def _result(found: Found, image: ImageFindings, place: int, shape: str) -> dict[
 
 
 def _place(found: Found, image: ImageFindings, shape: str) -> dict[str, Any]:
-    """Where it is, in percent of the upright picture."""
+    """Where it is, in percent of the upright image."""
     percent = 100 / np.array([image.width, image.height])
     if shape == "polygon":
         return {"points": np.round(found.polygon * percent, 4).tolist(), "closed": True}

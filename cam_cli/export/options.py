@@ -57,7 +57,7 @@ class ExportOptions:
 
     @property
     def least_area(self) -> float:
-        """The share of the picture below which a part is left out."""
+        """The share of the image below which a part is left out."""
         return _share("min_area", self.min_area, "")
 
     @property

@@ -1,4 +1,4 @@
-"""Cells of the target layer's grid: maps on it, the order of its cells, and pictures in which some are exchanged."""
+"""Cells of the target layer's grid: maps on it, the order of its cells, and images in which some are exchanged."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, interpolate
 
-#: Standard deviation of the blur of a picture, and of the Gaussian in the middle, as shares of a side.
+#: Standard deviation of the blur of an image, and of the Gaussian in the middle, as shares of a side.
 _BLUR, _CENTRE = 0.05, 0.25
 
 
@@ -49,7 +49,7 @@ def random_maps(keys: Sequence[str], grid: tuple[int, int], seed: int, draw: int
 def ranks(maps: Tensor, ties: Tensor) -> Tensor:
     """The place of each cell of maps N×h×w in the order of their values, from 0 for the hottest: N×h×w.
 
-    Equal cells come in the order of `ties` N×h×w, so that no side of the picture comes first.
+    Equal cells come in the order of `ties` N×h×w, so that no side of the image comes first.
     """
     first = ties.flatten(1).argsort(1)
     then = maps.flatten(1).gather(1, first).argsort(dim=1, descending=True, stable=True)
@@ -57,7 +57,7 @@ def ranks(maps: Tensor, ties: Tensor) -> Tensor:
 
 
 def blurred(pictures: Tensor) -> Tensor:
-    """Pictures B×C×H×W blurred by three box filters: nearly a Gaussian of 5 % of the side."""
+    """Images B×C×H×W blurred by three box filters: nearly a Gaussian of 5 % of the side."""
     soft = pictures
     sides = [2 * round((4 * (_BLUR * side) ** 2 + 1) ** 0.5 / 2 - 0.5) + 1 for side in pictures.shape[2:]]
     for _ in range(3):
@@ -67,7 +67,7 @@ def blurred(pictures: Tensor) -> Tensor:
 
 
 def mean_colour(pictures: Tensor) -> Tensor:
-    """Pictures that are the mean colour everywhere: 0 after normalisation."""
+    """Images that are the mean colour everywhere: 0 after normalisation."""
     return torch.zeros_like(pictures)
 
 
@@ -79,7 +79,7 @@ def enlarged(cells: Tensor, size: Sequence[int]) -> Tensor:
 def exchanged(
     pictures: Tensor, fill: Tensor, gone: Callable[[slice], Tensor], owner: Tensor
 ) -> Callable[[slice], Tensor]:
-    """Makes a slice of N pictures at a time: picture `owner[n]` of B, with `fill` in the cells `gone`."""
+    """Makes a slice of N images at a time: image `owner[n]` of B, with `fill` in the cells `gone`."""
 
     def make(part: slice) -> Tensor:
         own = owner[part]

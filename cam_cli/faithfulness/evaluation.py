@@ -1,4 +1,4 @@
-"""Results of one picture: maps of methods and of the baselines, with scores and curves."""
+"""Results of one image: maps of methods and of the baselines, with scores and curves."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ScoredMap:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One picture with its best classes and its maps, those of the baselines last. `problem`: why there is nothing."""
+    """One image with its best classes and its maps, those of the baselines last. `problem`: why there is nothing."""
 
     picture: Picture
     ranking: tuple[Prediction, ...] = ()

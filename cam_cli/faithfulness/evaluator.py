@@ -1,4 +1,4 @@
-"""The engine of an evaluation: batches of pictures become maps with scores, beside those of two baselines."""
+"""The engine of an evaluation: batches of images become maps with scores, beside those of two baselines."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _MOST_CELLS, _FEWER_CELLS = 32, 14
 class Evaluator:
     """A network with the methods and metrics to measure, ready for batches.
 
-    grid: rows and columns of the target layer, or fewer: the cells in which pictures are changed. All
+    grid: rows and columns of the target layer, or fewer: the cells in which images are changed. All
     else is as of `Explainer`.
     """
 
@@ -93,13 +93,13 @@ class Evaluator:
 
     @property
     def cost(self) -> Cost:
-        """Forwards and explanations that one picture takes."""
+        """Forwards and explanations that one image takes."""
         maps = len(self.options.methods) + len(BASELINES)
         costs = [MEASURES[name].cost(maps, self.options.steps, self.options.draws) for name in self.options.metrics]
         return Cost(sum(one.forwards for one in costs), 1 + sum(one.explanations for one in costs))
 
     def seconds_per_picture(self) -> float:
-        """The time that one picture will take, from that of one forward and of one explanation here and now."""
+        """The time that one image will take, from that of one forward and of one explanation here and now."""
         replay, classes = self._explainer.replay(self._picture), torch.zeros(1, 1, dtype=torch.long, device=self.device)
         several = self._picture.expand(8, -1, -1, -1)
         spent = []
@@ -120,7 +120,7 @@ class Evaluator:
     @torch.inference_mode(False)
     @torch.enable_grad()
     def evaluate(self, images: Sequence[Decodable]) -> list[Evaluation]:
-        """Measures prepared pictures and JPEG files as one batch, or in smaller ones where memory is short."""
+        """Measures prepared images and JPEG files as one batch, or in smaller ones where memory is short."""
         return self._explainer.in_batches(images, self._batch, lambda picture, why: Evaluation(picture, problem=why))
 
     def _batch(self, pictures: Sequence[Picture], inputs: Tensor) -> list[Evaluation]:
@@ -134,7 +134,7 @@ class Evaluator:
         return [next(found) if maps else self._empty(one) for one, maps in zip(explained, own)]
 
     def _own_maps(self, explained: Explanation) -> list[ClassMap]:
-        """The first map of each method; none where the picture has a problem."""
+        """The first map of each method; none where the image has a problem."""
         firsts = {one.method: one for one in reversed(explained.maps)}
         return [firsts[name] for name in self.options.methods] if explained.maps else []
 
@@ -188,7 +188,7 @@ class Evaluator:
         return on_grid(maps.float(), self.grid)
 
     def _about(self, own: Sequence[ClassMap]) -> list[tuple[str, str, Prediction]]:
-        """Method, layer and class of every map of a picture."""
+        """Method, layer and class of every map of an image."""
         target = own[0].prediction
         return [(one.method, one.layer, one.prediction) for one in own] + [(name, "", target) for name in BASELINES]
 
@@ -219,7 +219,7 @@ class Evaluator:
         draw: int,
         which: Sequence[int],
     ) -> Tensor:
-        """Raw maps B×n×h×w on the grid, finite, of other pictures for the same classes; `which` of all maps."""
+        """Raw maps B×n×h×w on the grid, finite, of other images for the same classes; `which` of all maps."""
         names = tuple(name for number, name in enumerate(self.options.methods) if number in which)
         made: Mapping[str, Tensor] = {}
         if names:

@@ -17,9 +17,9 @@ _ENOUGH, _MOST = 1e-3, 400
 
 
 def imputed(pictures: Tensor, gone: Tensor, noise: Tensor | None = None) -> Tensor:
-    """Pictures N×C×H×W whose pixels `gone` N×1×H×W are imputed; `noise` N×C×H×W is added to those.
+    """Images N×C×H×W whose pixels `gone` N×1×H×W are imputed; `noise` N×C×H×W is added to those.
 
-    The equations Σ w·(x_neighbour − x) = 0 are those of a graph Laplacian, so conjugate gradients solve them. A picture
+    The equations Σ w·(x_neighbour − x) = 0 are those of a graph Laplacian, so conjugate gradients solve them. An image
     of which nothing is left becomes the mean colour.
     """
     degree = _neighbours(torch.ones_like(pictures[:1, :1]))
@@ -56,7 +56,7 @@ def _neighbours(x: Tensor) -> Tensor:
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:
-    """One number per picture and channel, N×C×1×1."""
+    """One number per image and channel, N×C×1×1."""
     return (a * b).sum((2, 3), keepdim=True)
 
 
@@ -74,7 +74,7 @@ def _coarse(known: Tensor, weight: Tensor) -> Tensor:
 
 
 def _blocks(x: Tensor, size: int) -> Tensor:
-    """Means of blocks, at the size of the picture."""
+    """Means of blocks, at the size of the image."""
     height, width = x.shape[2:]
     means = avg_pool2d(x, size, ceil_mode=True, count_include_pad=False)
     return interpolate(means, scale_factor=float(size), mode="nearest")[..., :height, :width]

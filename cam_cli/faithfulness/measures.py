@@ -32,7 +32,7 @@ class Found(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """Cost of a metric for one picture with M maps: forwards, and explanations by all methods at once."""
+    """Cost of a metric for one image with M maps: forwards, and explanations by all methods at once."""
 
     forwards: int
     explanations: int
@@ -40,14 +40,14 @@ class Cost(NamedTuple):
 
 @dataclass(frozen=True)
 class Measure:
-    """`run` measures a batch; `cost` of (maps, steps, draws) says what that takes for each picture."""
+    """`run` measures a batch; `cost` of (maps, steps, draws) says what that takes for each image."""
 
     run: Callable[[MeasuredBatch], Found]
     cost: Callable[[int, int, int], Cost]
 
 
 def curve(batch: MeasuredBatch, fill: Tensor, *, insert: bool) -> Tensor:
-    """Probabilities B×M×(steps + 1) while cells go or come, the hottest first; ends are computed once per picture."""
+    """Probabilities B×M×(steps + 1) while cells go or come, the hottest first; ends are computed once per image."""
     count, steps, cells = batch.count, batch.steps, batch.cells
     pictures = len(batch.inputs)
     numbers = torch.arange(pictures * count * (steps - 1), device=batch.inputs.device)
@@ -129,7 +129,7 @@ def adcc(batch: MeasuredBatch) -> Found:
 
 
 def adcc_scores(before: Tensor, after: Tensor, alike: Tensor, complexity: Tensor) -> Found:
-    """Scores from the probabilities of a picture and of what its map shows, the correlation of both maps, and the mean
+    """Scores from the probabilities of an image and of what its map shows, the correlation of both maps, and the mean
     of the map."""
     drop = (before - after).clamp_min(0) / before.clamp_min(1e-12)
     coherency = (alike.nan_to_num(0.0) + 1) / 2
@@ -140,7 +140,7 @@ def adcc_scores(before: Tensor, after: Tensor, alike: Tensor, complexity: Tensor
 
 
 def sensitivity(batch: MeasuredBatch) -> Found:
-    """Sensitivity-max (Yeh et al. 2019): the largest relative change of the map over noisy copies of the picture."""
+    """Sensitivity-max (Yeh et al. 2019): the largest relative change of the map over noisy copies of the image."""
     changed = []
     for draw in range(batch.draws):
         noise = torch.stack(
@@ -155,7 +155,7 @@ def sensitivity(batch: MeasuredBatch) -> Found:
 
 
 def sensitivity_max(maps: Tensor, changed: Tensor) -> Tensor:
-    """Largest ‖map of a changed picture − map‖ / ‖map‖ over draws: …×h×w and draws×…×h×w → …; NaN for a zero map."""
+    """Largest ‖map of a changed image − map‖ / ‖map‖ over draws: …×h×w and draws×…×h×w → …; NaN for a zero map."""
     size = maps.square().sum((-2, -1)).sqrt()
     distance = (changed - maps).square().sum((-2, -1)).sqrt().amax(0)
     return torch.where(size > 0, distance / size.clamp_min(1e-38), torch.nan)

@@ -19,7 +19,7 @@ class FaithfulOptions:
     """Which methods are measured by what. Raises `CamxError` for values that do not exist or do not go together.
 
     metrics: names of `faithful_scores.METRICS`. steps: parts in which the cells of the grid go or come. draws: noisy
-    copies of a picture for `sensitivity`. `target`: the class of the maps, one per image.
+    copies of an image for `sensitivity`. `target`: the class of the maps, one per image.
     """
 
     methods: Annotated[

@@ -40,7 +40,7 @@ def weighted_modules(module: nn.Module, forward: Callable[[], object]) -> list[s
 
 
 def randomised_networks(network: Network, forward: Callable[[], object], seed: int) -> list[Network]:
-    """The network at every stage of `STAGES`, in memory of its own. `forward` runs it once, on any picture.
+    """The network at every stage of `STAGES`, in memory of its own. `forward` runs it once, on any image.
 
     The values of each tensor are permuted, so that scale and spread stay what they were. Later stages keep what
     earlier ones have done.

@@ -33,7 +33,7 @@ _ABOUT = (
 
 @dataclass(frozen=True)
 class EvaluationRenderer:
-    """Renders evaluations; can be pickled. `thumbnail`: long side of the bare picture for the page; 0 for none."""
+    """Renders evaluations; can be pickled. `thumbnail`: long side of the bare image for the page; 0 for none."""
 
     thumbnail: int = 0
 

@@ -1,4 +1,4 @@
-"""Pictures as arrays of any number of bands: `.npy` files, and TIFF files that Pillow does not know."""
+"""Images as arrays of any number of bands: `.npy` files, and TIFF files that Pillow does not know."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .pixels import PixelFacts, Pixels, chosen, nodata_of
 
 _NPY = b"\x93NUMPY"
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-#: An axis of a picture is that of the bands if it is no longer than this, and the other two are longer.
+#: An axis of an image is that of the bands if it is no longer than this, and the other two are longer.
 _MOST_BANDS = 32
 
 
@@ -49,7 +49,7 @@ def array_pixels(
     channels: int,
     max_pixels: int,
 ) -> Pixels:
-    """The bands of a file as grey pictures of 8 bits, all with the same levels. Raises `UnreadableImage`."""
+    """The bands of a file as grey images of 8 bits, all with the same levels. Raises `UnreadableImage`."""
     try:
         stored = read(data, max_pixels)
         bands = _bands_first(stored, options, channels)

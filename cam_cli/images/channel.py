@@ -1,6 +1,6 @@
-"""Messages between two processes: small ones go through a pipe, pictures through memory that both see.
+"""Messages between two processes: small ones go through a pipe, images through memory that both see.
 
-A picture crosses a pipe in pieces, and each is copied into the system and out of it again.
+An image crosses a pipe in pieces, and each is copied into the system and out of it again.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import IO, Any
 
 import numpy as np
 
-#: Bytes that both processes see: a picture of the usual size. Larger messages go through the pipe.
+#: Bytes that both processes see: an image of the usual size. Larger messages go through the pipe.
 _WINDOW = 2 << 20
 #: Milliseconds that the system can wait, about 24 days.
 _LONGEST = (1 << 31) - 1
-#: The pipes hold a picture, so that a worker needs not wait for its reader (Linux; elsewhere they stay as they are).
+#: The pipes hold an image, so that a worker needs not wait for its reader (Linux; elsewhere they stay as they are).
 _PIPE = 1 << 20
 
 

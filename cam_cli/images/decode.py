@@ -1,4 +1,4 @@
-"""From the bytes of a file to the pixels of an upright picture, or to the reason why not."""
+"""From the bytes of a file to the pixels of an upright image, or to the reason why not."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FORMATS = ("AVIF", "BMP", "DIB", "GIF", "ICO", "JPEG", "JPEG2000", "PNG", "PPM",
 
 MAX_BYTES = 1 << 30
 
-#: What decoding takes at most: the picture in its mode, a copy, turned upright, as RGB; four bytes each.
+#: What decoding takes at most: the image in its mode, a copy, turned upright, as RGB; four bytes each.
 _BYTES_PER_PIXEL = 16
 
 _SIGNATURES = (
@@ -40,7 +40,7 @@ _SIGNATURES = (
 
 
 class NeedsMemory(Exception):
-    """Decoding this picture would take so many `bytes`, more than was allowed."""
+    """Decoding this image would take so many `bytes`, more than was allowed."""
 
     def __init__(self, size: int) -> None:
         super().__init__(f"{size} bytes")
@@ -48,7 +48,7 @@ class NeedsMemory(Exception):
 
 
 def memory_limit(max_pixels: int) -> int:
-    """Bytes that no decoding of a picture within `max_pixels` needs; what asks for more is broken, or an attack."""
+    """Bytes that no decoding of an image within `max_pixels` needs; what asks for more is broken, or an attack."""
     return MAX_BYTES + 2 * _BYTES_PER_PIXEL * max_pixels
 
 
@@ -102,7 +102,7 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS, unasked: int | None = N
     `convert("RGB")` of timm's and torchvision's loaders does: the network was trained on what lies under it.
 
     16-bit, 32-bit and float pixels are scaled to 8 bits, not clipped. Raises `UnreadableImage`, and `NeedsMemory`
-    at the header of a picture that takes more than `unasked` bytes to decode.
+    at the header of an image that takes more than `unasked` bytes to decode.
     """
     return decode_pixels(data, Reading(max_pixels=max_pixels, unasked=unasked)).image
 
@@ -110,7 +110,7 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS, unasked: int | None = N
 class Reading(NamedTuple):
     """A way to read files: as the options say, for a network of so many channels, its `frame` from 1 (0: the first).
 
-    max_pixels: larger pictures are refused. unasked: how many bytes decoding may take, or None for any number.
+    max_pixels: larger images are refused. unasked: how many bytes decoding may take, or None for any number.
     """
 
     options: PixelOptions = PixelOptions()
@@ -121,7 +121,7 @@ class Reading(NamedTuple):
 
     @property
     def bands(self) -> bool:
-        """Whether bands are wanted that the mode of a picture does not name."""
+        """Whether bands are wanted that the mode of an image does not name."""
         return self.options.bands is not None or self.channels not in (1, 3)
 
 
@@ -138,7 +138,7 @@ def decode_pixels(data: bytes, reading: Reading = Reading()) -> Pixels:
 
 @contextmanager
 def opened(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
-    """A picture of which the header is read and nothing decoded.
+    """An image of which the header is read and nothing decoded.
 
     Whatever is wrong with it, also what comes out while it is open, is raised as `UnreadableImage`.
     """
@@ -160,7 +160,7 @@ def opened(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image
 
 
 def loaded(image: Image.Image, data: bytes, reading: Reading, *, beside: int = 0) -> Pixels:
-    """The pixels of a picture that is open, of the file `data`; the decoder takes so many bytes `beside` them.
+    """The pixels of an image that is open, of the file `data`; the decoder takes so many bytes `beside` them.
 
     Raises `NeedsMemory` where that takes more than `reading.unasked` bytes.
     """
@@ -185,7 +185,7 @@ def _check_size(image: Image.Image, max_pixels: int) -> None:
 
 
 def count_frames(data: bytes, *, max_pixels: int = MAX_PIXELS) -> int:
-    """Number of pictures in a file. Raises `UnreadableImage`."""
+    """Number of images in a file. Raises `UnreadableImage`."""
     if is_npy(data):
         return 1
     with opened(data, max_pixels=max_pixels) as image:

@@ -1,6 +1,6 @@
-"""JPEG files at a smaller scale: their decoder leaves out what a reduced picture does not show.
+"""JPEG files at a smaller scale: their decoder leaves out what a reduced image does not show.
 
-A JPEG picture is stored as the frequencies of blocks of 8×8 pixels. From the low ones alone libjpeg makes 4×4, 2×2 or
+A JPEG image is stored as the frequencies of blocks of 8×8 pixels. From the low ones alone libjpeg makes 4×4, 2×2 or
 one pixel of each block, for a fraction of the time.
 """
 

@@ -1,4 +1,4 @@
-"""Files with several pictures: how many a file has, and where each begins."""
+"""Files with several images: how many a file has, and where each begins."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import io
 
 from PIL import Image
 
-#: Formats whose files may hold several pictures. The others of an MPO file are previews of its first one.
+#: Formats whose files may hold several images. The others of an MPO file are previews of its first one.
 _SEVERAL = ("AVIF", "GIF", "PNG", "TIFF", "WEBP")
 #: The tag of a TIFF page that is a smaller copy of another one (1), or a mask of it (4).
 _KIND, _NO_PICTURE = 254, 1 | 4
@@ -16,9 +16,9 @@ _MOST = 10_000
 
 
 def frame_places(data: bytes, image: Image.Image) -> list[int]:
-    """The places of the pictures in a file, as `seek` takes them; `image` is the file, open. Not empty.
+    """The places of the images in a file, as `seek` takes them; `image` is the file, open. Not empty.
 
-    Smaller copies and masks in a TIFF file are no pictures.
+    Smaller copies and masks in a TIFF file are no images.
     """
     if image.format not in _SEVERAL:
         return [0]

@@ -1,4 +1,4 @@
-"""The way from the picture to the network's input and back: resize, crop or pad, and the frame that was seen.
+"""The way from the image to the network's input and back: resize, crop or pad, and the frame that was seen.
 
 The arithmetic is that of `timm.data.create_transform` and of torchvision's classification presets, so that
 the pixels are theirs bit by bit; what those do not tell is the frame, which puts a heatmap back in place.
@@ -26,13 +26,13 @@ INTERPOLATIONS = {
 }
 
 
-#: A picture whose resized form is more than this many times the input is resized only where the crop lies, so
+#: An image whose resized form is more than this many times the input is resized only where the crop lies, so
 #: that 1×60,000 pixels cost no gigabytes. Pillow's rounding then differs by a level or two in some pixels.
 _FULL_RESIZE = 16
 
 
 class Frame(NamedTuple):
-    """The rectangle the network saw, in pixels of the upright picture; with padding it reaches outside."""
+    """The rectangle the network saw, in pixels of the upright image; with padding it reaches outside."""
 
     left: float
     top: float
@@ -52,16 +52,16 @@ class Extent(NamedTuple):
 
     @classmethod
     def whole(cls, width: int, height: int) -> Extent:
-        """That of a picture at its own scale."""
+        """That of an image at its own scale."""
         return cls(width, height, Frame(0, 0, width, height))
 
 
 class Placement(NamedTuple):
-    """Where a picture lies in the network's input.
+    """Where an image lies in the network's input.
 
-    size: width and height of the whole picture at that scale. kept: left, top, right, bottom of what the crop keeps
+    size: width and height of the whole image at that scale. kept: left, top, right, bottom of what the crop keeps
     of it. left, top: where that begins in the input; above 0 where there is padding. frame: all of the input, in pixels
-    of the picture. long: the whole picture at that scale is many times the input.
+    of the image. long: the whole image at that scale is many times the input.
     """
 
     size: tuple[int, int]
@@ -95,10 +95,10 @@ class Preprocessing:
     def apply(
         self, picture: Image.Image, extent: Extent | None = None, bands: Sequence[Image.Image] = ()
     ) -> tuple[np.ndarray, Frame]:
-        """An upright RGB picture as uint8 H×W×C of `input_size`, and the frame of it in the picture.
+        """An upright RGB image as uint8 H×W×C of `input_size`, and the frame of it in the image.
 
         `extent`: what `picture` shows, where it was decoded at a smaller scale; the frame is in pixels of `extent`.
-        `bands`: the channels as grey pictures, where they are not those of the picture.
+        `bands`: the channels as grey images, where they are not those of the image.
         """
         if self.channels == 1:
             picture = picture.convert("L")
@@ -108,7 +108,7 @@ class Preprocessing:
         return self._padded(parts[0] if len(parts) == 1 else np.stack(parts, axis=-1), place), place.frame
 
     def _kept(self, picture: Image.Image, place: Placement, box: Frame) -> Image.Image:
-        """Resizes a picture and keeps the crop."""
+        """Resizes an image and keeps the crop."""
         how, kept = INTERPOLATIONS[self.interpolation], place.kept
         if not place.long:
             whole = picture if picture.size == place.size else picture.resize(place.size, how, box)
@@ -119,7 +119,7 @@ class Preprocessing:
         return picture.resize((kept[2] - kept[0], kept[3] - kept[1]), how, source)
 
     def placed(self, width: int, height: int) -> Placement:
-        """Where a picture of this size lies in the input."""
+        """Where an image of this size lies in the input."""
         new_width, new_height = self.resized(width, height)
         in_height, in_width = self.input_size
         left, top = _start(new_width, in_width), _start(new_height, in_height)
@@ -134,7 +134,7 @@ class Preprocessing:
         return tuple(round(255 * v) if self.crop_mode == "border" else 0 for v in self.mean)
 
     def resized(self, width: int, height: int) -> tuple[int, int]:
-        """Width and height of the whole picture at the scale at which the network sees it."""
+        """Width and height of the whole image at the scale at which the network sees it."""
         to_height, to_width = self.resize
         if self.crop_mode == "squash":
             return to_width, to_height

@@ -14,8 +14,8 @@ _RGB = (ord("R"), ord("G"), ord("B"))
 
 
 def is_plain(image: Image.Image, data: bytes) -> bool:
-    """Whether `data`, whose header is open as `image`, is one whole baseline picture of 8 bits, grey or YCbCr."""
-    # A file with more pictures in it is of a class of its own, MPO.
+    """Whether `data`, whose header is open as `image`, is one whole baseline image of 8 bits, grey or YCbCr."""
+    # A file with more images in it is of a class of its own, MPO.
     if type(image) is not JpegImageFile or image.mode not in ("L", "RGB"):
         return False
     try:
@@ -38,7 +38,7 @@ def _is_ycbcr(image: JpegImageFile) -> bool:
 
 
 def _frame_and_scan(data: bytes) -> tuple[int, int]:
-    """The marker that says how the picture is coded, and where its pixels begin. Raises `IndexError` without those."""
+    """The marker that says how the image is coded, and where its pixels begin. Raises `IndexError` without those."""
     place, frame = 2, 0
     while True:
         if data[place] != 0xFF:

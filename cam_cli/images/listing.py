@@ -32,7 +32,7 @@ class Source:
     file system: its size in a listing, and a number there that changes with its content.
     `apart`: another key of the run is the same name to some file systems, so that the files of its results get names
     of their own.
-    `frame` is the number of one picture of a file with several, from 1; 0 is the first one, as the only one.
+    `frame` is the number of one image of a file with several, from 1; 0 is the first one, as the only one.
     """
 
     key: str

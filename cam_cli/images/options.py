@@ -12,16 +12,16 @@ from ..sentences import counted
 
 CropMode = Literal["center", "squash", "border"]
 CROP_MODES: tuple[CropMode, ...] = ("center", "squash", "border")
-#: How a picture is resized: the keys of `geometry.INTERPOLATIONS`.
+#: How an image is resized: the keys of `geometry.INTERPOLATIONS`.
 RESAMPLINGS = ("nearest", "bilinear", "bicubic", "lanczos", "box", "hamming")
 
-#: How large the picture under an overlay is: a long side in pixels, its own size, or as the network saw it.
+#: How large the image under an overlay is: a long side in pixels, its own size, or as the network saw it.
 CanvasSize = int | Literal["original", "model"]
 
 #: How JPEG files are decoded: as they are, at a smaller scale that is enough, or where the network runs.
 DECODINGS = ("exact", "draft", "device")
 
-#: Larger pictures are refused at their header: twice the size at which Pillow suspects a decompression bomb.
+#: Larger images are refused at their header: twice the size at which Pillow suspects a decompression bomb.
 MAX_PIXELS = 178_956_970
 
 EXIF = ("apply", "ignore")
@@ -77,7 +77,7 @@ def _bands(text: str) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class PixelOptions:
-    """The way from the pixels of a file to those of a picture. `bands` None takes those that its mode names.
+    """The way from the pixels of a file to those of an image. `bands` None takes those that its mode names.
 
     Raises `CamxError` for values that do not exist.
     """

@@ -23,7 +23,7 @@ class Orientation(NamedTuple):
         return (height, width) if self.transposed else (width, height)
 
     def box(self, box: Frame, width: int, height: int) -> Frame:
-        """A rectangle of stored pixels, of which there are `width`×`height`, in the upright picture."""
+        """A rectangle of stored pixels, of which there are `width`×`height`, in the upright image."""
         left, top, right, bottom = box
         if self.transposed:
             left, top, right, bottom = top, left, bottom, right

@@ -21,7 +21,7 @@ from .options import MAX_PIXELS, CanvasSize, PixelOptions
 from .orientation import Orientation, number_of, orientation_of
 from .pixels import PixelFacts, Pixels
 
-#: What a device resizes as Pillow does, and how large a picture may be there: its memory is not asked for, and where a
+#: What a device resizes as Pillow does, and how large an image may be there: its memory is not asked for, and where a
 #: side becomes much smaller, a kernel would need too much of it at once.
 _ON_DEVICE = ("bilinear", "bicubic")
 _MOST_ON_DEVICE = 64_000_000
@@ -40,10 +40,10 @@ NO_FILE = FileState(-1, -1)
 
 @dataclass(frozen=True)
 class Picture:
-    """An upright picture of a file in a `state`: its size, its share that the network sees, and a copy to draw on.
+    """An upright image of a file in a `state`: its size, its share that the network sees, and a copy to draw on.
 
     `input` is uint8 h×w×C as the network wants it, before normalisation, or float32 after it; `canvas` is uint8
-    H×W×3 RGB, the whole picture at the size of the overlay; `frame` is what `input` shows, in pixels of
+    H×W×3 RGB, the whole image at the size of the overlay; `frame` is what `input` shows, in pixels of
     `width`×`height`. Where the device has drawn, `input` is empty, and `canvas` a thumbnail, or empty too. `digest` is
     the SHA-256 of the bytes of the file in hexadecimal, or "".
     """
@@ -77,9 +77,9 @@ class Picture:
 class Encoded:
     """A JPEG file that the device of the network decodes, and what its header says.
 
-    `width`×`height` is the size of the upright picture, `turn` what makes it upright; `data` are the bytes of the file,
+    `width`×`height` is the size of the upright image, `turn` what makes it upright; `data` are the bytes of the file,
     uint8; `canvas` the width and height of the copy to draw on. `values`: how many the network's input has. `copies`:
-    how many pictures of the size of the canvas are made of it.
+    how many images of the size of the canvas are made of it.
     """
 
     source: Source
@@ -116,7 +116,7 @@ class Unreadable:
 
 
 class TooLarge(NamedTuple):
-    """A picture that has not been decoded: it would take so many bytes."""
+    """An image that has not been decoded: it would take so many bytes."""
 
     bytes: int
 
@@ -163,7 +163,7 @@ def load(
         return TooLarge(error.bytes)
     except UnreadableImage as error:
         return Unreadable(source, str(error), state, digest)
-    # A picture that was decoded can still be too much for the resizing: its problem, not its neighbours'.
+    # An image that was decoded can still be too much for the resizing: its problem, not its neighbours'.
     except (MemoryError, ValueError, OSError) as error:
         return Unreadable(source, f"cannot be prepared: {str(error) or 'not enough memory'}", state, digest)
     return replace(picture, state=state, digest=digest)
@@ -218,7 +218,7 @@ def prepare(
     canvas: CanvasSize = 512,
     extent: Extent | None = None,
 ) -> Picture:
-    """Decoded pixels, or an upright RGB picture, as a `Picture`; `extent`: what they show, where that is not each."""
+    """Decoded pixels, or an upright RGB image, as a `Picture`; `extent`: what they show, where that is not each."""
     image, bands, facts = pixels if isinstance(pixels, Pixels) else Pixels(pixels)
     values, frame = preprocessing.apply(image, extent, bands)
     width, height, box = extent or Extent.whole(*image.size)
@@ -229,13 +229,13 @@ def prepare(
 
 
 def _least(preprocessing: Preprocessing, canvas: CanvasSize, width: int, height: int) -> tuple[int, int]:
-    """Width and height of the larger of what is made of a picture: the network's view of it, and the canvas."""
+    """Width and height of the larger of what is made of an image: the network's view of it, and the canvas."""
     resized, drawn = preprocessing.resized(width, height), canvas_size(width, height, preprocessing, canvas)
     return max(resized[0], drawn[0]), max(resized[1], drawn[1])
 
 
 def canvas_size(width: int, height: int, preprocessing: Preprocessing, canvas: CanvasSize) -> tuple[int, int]:
-    """Width and height of the overlay of a picture; never larger than the picture."""
+    """Width and height of the overlay of an image; never larger than the image."""
     if canvas == "original":
         return width, height
     if canvas != "model":

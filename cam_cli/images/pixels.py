@@ -1,4 +1,4 @@
-"""From a loaded picture of any mode to 8-bit RGB and, where they are asked for, to bands; and what was decided."""
+"""From a loaded image of any mode to 8-bit RGB and, where they are asked for, to bands; and what was decided."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class PixelFacts:
 
 
 class Pixels(NamedTuple):
-    """image: the picture as 8-bit RGB, to be seen by people and by a network of one or three channels. bands: one grey
-    picture per channel, for a network of another number of channels."""
+    """image: the image as 8-bit RGB, to be seen by people and by a network of one or three channels. bands: one grey
+    image per channel, for a network of another number of channels."""
 
     image: Image.Image
     bands: tuple[Image.Image, ...] = ()
@@ -50,7 +50,7 @@ class Pixels(NamedTuple):
 
 
 def pixels_of(image: Image.Image, options: PixelOptions, channels: int, frames: tuple[int, int] = (1, 1)) -> Pixels:
-    """A loaded picture for a network of so many channels. frames: how many its file has, and which one it is.
+    """A loaded image for a network of so many channels. frames: how many its file has, and which one it is.
 
     Raises `UnreadableImage` where it has not the bands that are asked for.
     """
@@ -68,7 +68,7 @@ def pixels_of(image: Image.Image, options: PixelOptions, channels: int, frames: 
 
 
 def chosen(bands: Sequence[Image.Image], options: PixelOptions, channels: int, facts: PixelFacts) -> Pixels:
-    """The bands of a picture, each a grey one, that a network of so many channels gets.
+    """The bands of an image, each a grey one, that a network of so many channels gets.
 
     Raises `UnreadableImage` where the number of bands is another one and none are chosen.
     """
@@ -87,19 +87,19 @@ def chosen(bands: Sequence[Image.Image], options: PixelOptions, channels: int, f
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:
-    """A loaded picture of any mode as 8-bit RGB, turned as its EXIF data say, without its alpha channel."""
+    """A loaded image of any mode as 8-bit RGB, turned as its EXIF data say, without its alpha channel."""
     return pixels_of(image, PixelOptions(), 3).image
 
 
 def rgb(image: Image.Image) -> Image.Image:
-    """A picture of a mode of 8 bits as RGB."""
+    """An image of a mode of 8 bits as RGB."""
     if image.mode == "RGB":
         return image
     return _without_transparency(image).convert("RGB")
 
 
 def is_opaque(image: Image.Image) -> bool:
-    """Whether no pixel of a loaded picture is transparent."""
+    """Whether no pixel of a loaded image is transparent."""
     if not image.has_transparency_data or image.mode.startswith(("I", "F")):
         return True
     if image.mode in ("La", "RGBa"):
@@ -110,7 +110,7 @@ def is_opaque(image: Image.Image) -> bool:
 
 
 def orientation_number(image: Image.Image) -> int:
-    """The orientation in the EXIF data of a loaded picture; 1 where there is none or the data are broken."""
+    """The orientation in the EXIF data of a loaded image; 1 where there is none or the data are broken."""
     try:
         number = image.getexif().get(_ORIENTATION, 1)
     # As below.
@@ -143,7 +143,7 @@ def _bands(image: Image.Image) -> list[Image.Image]:
 
 
 def _without_transparency(image: Image.Image) -> Image.Image:
-    """The picture; Pillow would warn of a palette whose transparency is lost."""
+    """The image; Pillow would warn of a palette whose transparency is lost."""
     if image.mode == "P" and isinstance(image.info.get("transparency"), bytes):
         image = image.copy()
         del image.info["transparency"]

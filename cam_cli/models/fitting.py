@@ -26,7 +26,7 @@ class Fitted:
 
     args: those it was built with. prefix: what was taken off the names. notes: one line on each thing that was read
     from the tensors or rebuilt. idle: tensors that play no part in the scores. inferred: arguments read from tensors.
-    normalisation: mean and std, for values in [0, 1], of a layer that normalised the pictures inside of the network.
+    normalisation: mean and std, for values in [0, 1], of a layer that normalised the images inside of the network.
     """
 
     module: nn.Module
@@ -125,7 +125,7 @@ class _Trial:
 def _without_normalisation(
     match: Match,
 ) -> tuple[Match, tuple[tuple[float, ...], tuple[float, ...]] | None]:
-    """The match without the mean and std of a layer that normalised pictures, and these for values in [0, 1]."""
+    """The match without the mean and std of a layer that normalised images, and these for values in [0, 1]."""
     left = {**match.inside, **match.outside}
     for name, mean in left.items():
         if not name.endswith("mean"):

@@ -101,7 +101,7 @@ class GapNetwork(nn.Module):
 def idle_behind(module: nn.Module, layer: TargetLayer, picture: Tensor) -> tuple[str, ...]:
     """The outermost modules with weights that play no part in the activations of `layer`.
 
-    Proved by one run of a picture 1×C×H×W: they are not called, and no gradient of the activations reaches them.
+    Proved by one run of an image 1×C×H×W: they are not called, and no gradient of the activations reaches them.
     """
     parameters = {name: p for name, p in module.named_parameters(remove_duplicate=False) if p.requires_grad}
     called: set[str] = set()

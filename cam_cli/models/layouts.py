@@ -76,7 +76,7 @@ class Layout(NamedTuple):
 def possible_layouts(
     shape: torch.Size, batch: int, input_size: tuple[int, int], prefixes: Sequence[int]
 ) -> list[Layout]:
-    """Every way a tensor of this shape can be a feature map of `batch` pictures of `input_size` (h, w)."""
+    """Every way a tensor of this shape can be a feature map of `batch` images of `input_size` (h, w)."""
     if len(shape) == 4 and shape[0] == batch:
         _, a, b, c = shape
         nchw = [Layout("NCHW", b, c, a)] if _is_grid(b, c, input_size) else []

@@ -1,4 +1,4 @@
-"""Which network, and how it wants its pictures: as the user asks for it."""
+"""Which network, and how it wants its images: as the user asks for it."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from .options import ModelSpec, PreprocessingOptions
 from .own_code import OwnCode
 from .sayings import Said, said_of
 
-#: A first convolution that reads more than these does not read a picture.
+#: A first convolution that reads more than these does not read an image.
 _MOST_CHANNELS = 16
 
 

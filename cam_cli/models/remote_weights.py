@@ -1,4 +1,4 @@
-"""Weights that lie elsewhere: fetched once into a cache, through what also opens remote pictures."""
+"""Weights that lie elsewhere: fetched once into a cache, through what also opens remote images."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Files of a run: pictures, journal, tables and record, written whole or not at all, and read with checks."""
+"""Files of a run: images, journal, tables and record, written whole or not at all, and read with checks."""

@@ -1,4 +1,4 @@
-"""Options of the pictures of a run: kinds of files, size, colours, format."""
+"""Options of the images of a run: kinds of files, size, colours, format."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ _COLOUR_TYPES = {1: 0, 3: 2}
 
 
 def encode_png(image: Image.Image) -> bytes:
-    """The file of an 8-bit grey or RGB picture; pixels are exact, nothing else is stored."""
+    """The file of an 8-bit grey or RGB image; pixels are exact, nothing else is stored."""
     if isal_zlib is None or image.mode not in ("L", "RGB"):
         return _by_pillow(image)
     pixels = np.asarray(image)

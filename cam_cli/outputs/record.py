@@ -48,16 +48,16 @@ class Fingerprint(TypedDict, total=False):
     evidence: str
     #: Classes per image in the table.
     top_k: Annotated[int, Range(1, 1e9)]
-    #: Colours, size and format of the pictures.
+    #: Colours, size and format of the images.
     rendering: Rendering
 
 
 class Rendering(TypedDict, total=False):
-    """Colours, size and format of the pictures of a run."""
+    """Colours, size and format of the images of a run."""
 
     #: Name of the colour map.
     colormap: str
-    #: Share of the colour over the picture.
+    #: Share of the colour over the image.
     alpha: Share
     #: Format of the overlays.
     format: str

@@ -1,4 +1,4 @@
-"""An output folder in an object store. Pictures go there at once; the journal grows in a folder of this machine.
+"""An output folder in an object store. Images go there at once; the journal grows in a folder of this machine.
 
 Object stores cannot append. The journal is copied there when it has grown by a quarter, and at the end: whoever
 loses the machine loses the rows since the last copy, and their images are explained again. Nor do they lock: the

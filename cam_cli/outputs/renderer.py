@@ -20,7 +20,7 @@ from .drawing import SAVERS, drawing_of, encode_thumbnail
 from .options import Rendering
 from .rows import BLANK, FAILED, OK, ImageRow, MapRow, PixelsRow, Prediction, Sketch
 
-#: A picture is dark, white or flat if all of its luma but this share at each end lies within so many levels.
+#: An image is dark, white or flat if all of its luma but this share at each end lies within so many levels.
 _ODD, _NARROW = 0.01, 16
 
 
@@ -35,7 +35,7 @@ class Rendered(NamedTuple):
 class ExplanationRenderer:
     """Renders explanations; can be pickled, and needs no torch.
 
-    `thumbnail`: long side in pixels of the bare picture that the report shows; 0 for none.
+    `thumbnail`: long side in pixels of the bare image that the report shows; 0 for none.
     """
 
     rendering: Rendering
@@ -125,7 +125,7 @@ def _peak(class_map: ClassMap) -> float:
 
 
 def _seen(picture: Picture) -> list[float]:
-    """The part of the picture that the network saw: left, top, right, bottom in [0, 1] of its width and height."""
+    """The part of the image that the network saw: left, top, right, bottom in [0, 1] of its width and height."""
     frame = picture.frame
     across = [min(1.0, max(0.0, x / picture.width)) for x in (frame.left, frame.right)]
     down = [min(1.0, max(0.0, y / picture.height)) for y in (frame.top, frame.bottom)]
@@ -171,7 +171,7 @@ def _pixels(facts: PixelFacts) -> PixelsRow:
 
 
 def _look(luma: np.ndarray) -> Literal["dark", "white", "flat"] | None:
-    """Says what is odd about a picture with so many pixels of each luma, but for 1 % of them at each end."""
+    """Says what is odd about an image with so many pixels of each luma, but for 1 % of them at each end."""
     below = luma.cumsum() / luma.sum()
     low, high = int(np.searchsorted(below, _ODD)), int(np.searchsorted(below, 1 - _ODD))
     if high < _NARROW:

@@ -40,7 +40,7 @@ def has_size(row: ImageRow, name: str, size: int | None) -> bool:
 def is_intact(row: ImageRow, name: str, data: bytes | None) -> bool:
     """Whether a file of a row has the bytes that were written. None: it is missing.
 
-    Rows of camx 0.1.0 name no digests: their pictures and arrays are decoded completely.
+    Rows of camx 0.1.0 name no digests: their images and arrays are decoded completely.
     """
     if data is None:
         return False

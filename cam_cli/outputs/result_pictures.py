@@ -1,4 +1,4 @@
-"""Pictures that camx wrote, opened with the decoders of the formats that it writes."""
+"""Images that camx wrote, opened with the decoders of the formats that it writes."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from PIL import Image
 from ..errors import UnreadableImage
 from ..images.decode import opened
 
-#: Formats of the pictures that camx writes.
+#: Formats of the images that camx writes.
 _FORMATS = ("JPEG", "PNG", "WEBP")
 
 
 @contextmanager
 def opened_result(data: bytes) -> Iterator[Image.Image]:
-    """The bytes of a result as a picture, with its header read and nothing decoded.
+    """The bytes of a result as an image, with its header read and nothing decoded.
 
     Whatever is wrong with it, also what comes out while it is open, is raised as `UnreadableImage`.
     """

@@ -1,4 +1,4 @@
-"""Revisions: changes of camx after which the same command draws other pictures or computes other scores.
+"""Revisions: changes of camx after which the same command draws other images or computes other scores.
 
 `run.json` names the oldest revision that any result of the folder has; folders of camx 0.1.0 name none. A run that
 adds to older results says so. Add a line whenever a change is not one of the options: their values stand in the

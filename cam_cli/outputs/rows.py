@@ -43,7 +43,7 @@ class _EverySketch(TypedDict):
 
 
 class Sketch(_EverySketch, total=False):
-    """A map over the whole picture in at most 24 × 24 cells; each cell is the mean of what it covers."""
+    """A map over the whole image in at most 24 × 24 cells; each cell is the mean of what it covers."""
 
     #: Whether the cells have a sign: then 128 is zero, 255 the strongest evidence for the class and 0 (or 1) the
     #: strongest against it. Without this field the cells hold the strength, whatever its sign.
@@ -68,7 +68,7 @@ class Component(TypedDict):
 
     #: The share of the peak.
     threshold: Share
-    #: Smallest box around it, as shares of the picture's width and height: left, top, right, bottom.
+    #: Smallest box around it, as shares of the image's width and height: left, top, right, bottom.
     box: Box
 
 
@@ -81,11 +81,11 @@ class PixelsRow(TypedDict, total=False):
     levels: Annotated[list[float], Length(2)]
     #: Level that stands for no value; it became 0.
     nodata: float
-    #: How many pictures the file holds. Absent for one.
+    #: How many images the file holds. Absent for one.
     frames: Annotated[int, Range(2, 1e6)]
     #: Which of them is explained, from 1.
     frame: Annotated[int, Range(1, 1e6)]
-    #: Orientation in the EXIF data, which is undone unless `--exif ignore`. Absent for upright pictures.
+    #: Orientation in the EXIF data, which is undone unless `--exif ignore`. Absent for upright images.
     orientation: Annotated[int, Range(2, 8)]
     #: `false` where pixels are transparent: the network sees what lies under them.
     opaque: bool
@@ -120,17 +120,17 @@ class MapRow(TypedDict, total=False):
     target_prob: Share
     #: Raw value of the map that is furthest from zero, before any normalisation; null if it is not finite.
     peak: float | None
-    #: Share of the picture at or above half the peak; null for a map with nothing to show.
+    #: Share of the image at or above half the peak; null for a map with nothing to show.
     area: Share | None
-    #: Centre of mass, as a share of the picture's width.
+    #: Centre of mass, as a share of the image's width.
     center_x: Share
-    #: Centre of mass, as a share of the picture's height.
+    #: Centre of mass, as a share of the image's height.
     center_y: Share
     #: Share of the mass in the outer 10 % on each side.
     border: Share
     #: Entropy of the mass, divided by that of an even spread: 0 is one point, 1 no preference.
     entropy: Share
-    #: Box around everything at or above half the peak, as shares of the picture's width and height: left, top,
+    #: Box around everything at or above half the peak, as shares of the image's width and height: left, top,
     #: right, bottom.
     box: Box
     #: Box around the largest connected part, at the share of the peak that stands beside it.
@@ -147,7 +147,7 @@ class MapRow(TypedDict, total=False):
     concept_classes: list[Prediction]
     #: File of the overlay, relative to OUT.
     overlay: str
-    #: File of the heatmap, relative to OUT: 8-bit grey, over the whole picture.
+    #: File of the heatmap, relative to OUT: 8-bit grey, over the whole image.
     heatmap: str
     #: File of the raw map, relative to OUT: `.npy`, float32, rows × columns of the grid.
     array: str
@@ -199,17 +199,17 @@ class ImageRow(_EveryImage, total=False):
     mtime_ns: int
     #: SHA-256 of the bytes of the file, in hexadecimal.
     sha256: Annotated[str, Length(64)]
-    #: Width of the upright picture, in pixels.
+    #: Width of the upright image, in pixels.
     width: Pixels
-    #: Height of the upright picture, in pixels.
+    #: Height of the upright image, in pixels.
     height: Pixels
-    #: Mean luma (ITU-R 601) of the picture at the size of the overlay: 0 black, 1 white. Absent where the device
+    #: Mean luma (ITU-R 601) of the image at the size of the overlay: 0 black, 1 white. Absent where the device
     #: draws the overlays (`--decode device`) of a run without a report.
     brightness: Share
-    #: Whether the picture is nearly black (`dark`), nearly white (`white`), or uses less than 1/16 of the levels
+    #: Whether the image is nearly black (`dark`), nearly white (`white`), or uses less than 1/16 of the levels
     #: (`flat`); absent for any other.
     look: Literal["dark", "white", "flat"]
-    #: How its pixels were read; absent for an ordinary picture.
+    #: How its pixels were read; absent for an ordinary image.
     pixels: PixelsRow
     #: Best classes, best first; as many as `--top-k`.
     top: list[Prediction]
@@ -222,14 +222,14 @@ class ImageRow(_EveryImage, total=False):
     label_prob: Share
     #: Place of the true class among all classes, from 1. Absent where `label_prob` is.
     label_rank: Annotated[int, Range(1, 1e9)]
-    #: What the network saw, as shares of the picture's width and height, cut at its edges: left, top, right, bottom.
+    #: What the network saw, as shares of the image's width and height, cut at its edges: left, top, right, bottom.
     seen: Box
-    #: What the network saw, in pixels of the upright picture: left, top, right, bottom. Reaches beyond the picture
+    #: What the network saw, in pixels of the upright image: left, top, right, bottom. Reaches beyond the image
     #: where it was padded.
     frame: Annotated[list[float], Length(4)]
     #: The maps, in the order of `--method` and `--target`.
     maps: list[MapRow]
-    #: File of the bare picture that the report shows, relative to OUT.
+    #: File of the bare image that the report shows, relative to OUT.
     thumb: str
     #: Size and digest of each file of this image, by its name relative to OUT. Absent in folders of camx 0.1.0.
     files: dict[str, WrittenFile]

@@ -157,7 +157,7 @@ class RunFolder:
 
     @contextmanager
     def picture(self, name: str) -> Iterator[Image.Image]:
-        """A picture that camx wrote, with its header read and nothing decoded; raises `UnreadableImage` for any other.
+        """An image that camx wrote, with its header read and nothing decoded; raises `UnreadableImage` for any other.
 
         Whatever is wrong with the file, also what comes out while it is open, is raised as `UnreadableImage`.
         """
@@ -165,7 +165,7 @@ class RunFolder:
             yield image
 
     def has_picture(self, name: str) -> bool:
-        """Whether a name is that of a picture that camx wrote, by its header."""
+        """Whether a name is that of an image that camx wrote, by its header."""
         try:
             with self.picture(name):
                 return True

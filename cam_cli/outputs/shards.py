@@ -1,6 +1,6 @@
 """Several runs that fill one folder: each keeps a journal of its own under `parts/`, and a merge joins them.
 
-Pictures go straight to their place in OUT, since no two shards have the same image. The journal of OUT and those of the
+Images go straight to their place in OUT, since no two shards have the same image. The journal of OUT and those of the
 parts are one: the row of an image is the last one in its part, or else the last one in OUT. Nothing is counted
 or elected between the runs; all that keeps them apart are kernel locks, one per part, and that of OUT itself, which
 a part holds while it begins and a merge while it joins.
@@ -55,7 +55,7 @@ class _Layered(Journal):
 
 @dataclass
 class Part(OutputFolder):
-    """The share of one shard: journal and record of its own, pictures in OUT. It derives nothing: a merge does."""
+    """The share of one shard: journal and record of its own, images in OUT. It derives nothing: a merge does."""
 
     shard: Shard = Shard(1, 1)
     parent_lock: FolderLock = locked_folder

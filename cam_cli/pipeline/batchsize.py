@@ -42,7 +42,7 @@ class BatchSize:
         self._before = self._peak()
         self._begun = 0
         self._largest_ended = 0
-        #: What is still to be compared with the current size, and the seconds per picture of both.
+        #: What is still to be compared with the current size, and the seconds per image of both.
         self._rivals = [] if wanted else self._larger()
         self._costs: dict[int, list[float]] = {}
 

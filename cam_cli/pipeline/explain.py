@@ -138,7 +138,7 @@ class ExplainTask:
     def _device_overlays(self, images: int) -> OverlayRenderer | None:
         """Draws the overlays of a run over so many images on the device; None where workers draw them.
 
-        Workers draw maps of two signs or on the pixels of the input, and where another file needs the whole picture.
+        Workers draw maps of two signs or on the pixels of the input, and where another file needs the whole image.
         They also draw where the scores of an image decide how many overlays it gets.
         """
         rendering, options = self.job.rendering, self.job.explain

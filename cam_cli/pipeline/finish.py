@@ -73,7 +73,7 @@ def finish_folder(
 ) -> None:
     """Writes the table of the images `keys()`, then `run.json` with `content()`, then the report.
 
-    Without a report the page of an earlier run is removed: it would say what is no longer so. Warns of pictures that
+    Without a report the page of an earlier run is removed: it would say what is no longer so. Warns of images that
     look wrong as a whole.
     """
     looks = Looks()

@@ -1,4 +1,4 @@
-"""Files with several pictures become one image for each, where the job asks for that."""
+"""Files with several images become one image for each, where the job asks for that."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ..images.workers import Workers
 from .job import RunOptions
 from .loop import worker_count
 
-#: Extensions of formats whose files may hold several pictures.
+#: Extensions of formats whose files may hold several images.
 _SEVERAL = (".avif", ".gif", ".png", ".tif", ".tiff", ".webp")
 
 

@@ -1,4 +1,4 @@
-"""Tallies of the pictures of a run: where they look wrong as a whole, the user hears it once at the end."""
+"""Tallies of the images of a run: where they look wrong as a whole, the user hears it once at the end."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _RANGES = ((0.0, 255.0), (0.0, 1023.0), (0.0, 4095.0), (0.0, 65535.0))
 
 @dataclass
 class Looks:
-    """Counts what rows say of their pictures."""
+    """Counts what rows say of their images."""
 
     pictures: int = 0
     looks: Counter[str] = field(default_factory=Counter)
@@ -41,7 +41,7 @@ class Looks:
         self.several_frames += "frames" in pixels and not row["image"].endswith(f"#{pixels.get('frame')}")
 
     def sentences(self) -> Iterator[str]:
-        """Says what holds for half of the pictures and more, and which frames are left out or levels differ in any."""
+        """Says what holds for half of the images and more, and which frames are left out or levels differ in any."""
         for look, words in _LOOKS.items():
             if self._most(self.looks[look]):
                 yield (

@@ -137,7 +137,7 @@ class Loop(Generic[R]):
         return self.stop.signal is not None or (self.pace.fail_fast and self.progress.counts[FAILED] > 0)
 
     def _next_batch(self, loaded: Iterator[Loaded]) -> Batch | None:
-        """The pictures of the next batch, fewer where the memory for them is full; None at the end."""
+        """The images of the next batch, fewer where the memory for them is full; None at the end."""
         images: list[Decodable] = []
         unreadable: list[Unreadable] = []
         size, seconds, nbytes, began = self.pace.batch.next(), 0.0, 0, time.perf_counter()

@@ -1,4 +1,4 @@
-"""Memory of pictures under way, bounded in bytes and not in pictures; and garbage collection during a run."""
+"""Memory of images under way, bounded in bytes and not in images; and garbage collection during a run."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class MemoryReservation:
 
 
 class InFlightMemory:
-    """The bytes of decoded pictures, from the worker that decodes one to its line in the journal.
+    """The bytes of decoded images, from the worker that decodes one to its line in the journal.
 
-    While `total` is reached no other picture is decoded, except the one that the loop waits for. So the total is
-    exceeded by one picture per worker at most.
+    While `total` is reached no other image is decoded, except the one that the loop waits for. So the total is
+    exceeded by one image per worker at most.
     """
 
     def __init__(self, total: int) -> None:
@@ -49,12 +49,12 @@ class InFlightMemory:
         return self._held >= self.total
 
     def wait(self, turn: int) -> None:
-        """Waits until memory is free, or the loop waits for the picture with this turn."""
+        """Waits until memory is free, or the loop waits for the image with this turn."""
         with self._changed:
             self._changed.wait_for(lambda: not self.full or turn <= self._turn or self._closed)
 
     def await_turn(self, turn: int) -> None:
-        """Lets the picture with this turn be decoded: the loop waits for it."""
+        """Lets the image with this turn be decoded: the loop waits for it."""
         with self._changed:
             self._turn = turn
             self._changed.notify_all()

@@ -20,7 +20,7 @@ from .memory import InFlightMemory, MemoryReservation
 
 T = TypeVar("T")
 
-#: A picture that takes more than this many bytes to decode reserves them first.
+#: An image that takes more than this many bytes to decode reserves them first.
 _UNASKED = 128 << 20
 
 
@@ -76,7 +76,7 @@ def prefetch(
 ) -> Iterator[Loaded]:
     """Results in the order of the items, with at most `limit()` of them under way or waiting.
 
-    Each picture takes its bytes of `in_flight`; the caller gives them back.
+    Each image takes its bytes of `in_flight`; the caller gives them back.
     """
     running: deque[tuple[int, Future[Loaded]]] = deque()
 

@@ -16,7 +16,7 @@ from .progress import Engine
 
 
 class Result(Protocol):
-    """Result of an engine for one image, with its picture."""
+    """Result of an engine for one image, with its image."""
 
     @property
     def picture(self) -> Picture: ...

@@ -1,4 +1,4 @@
-"""A map over its picture with the truth drawn around it, as a `data:` address."""
+"""A map over its image with the truth drawn around it, as a `data:` address."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _WHITE, _BLACK = (255, 255, 255), (0, 0, 0)
 
 
 def marked_picture(run: RunFolder, row: ImageRow, cells: np.ndarray | None, truth: TruthRaster | None = None) -> str:
-    """The picture of a row with a sketch over it, and the outlines of the truth; grey where the run kept no picture.
+    """The image of a row with a sketch over it, and the outlines of the truth; grey where the run kept no image.
 
     "" where there is nothing to draw on.
     """
@@ -53,7 +53,7 @@ def _read(run: RunFolder, name: str, size: tuple[int, int]) -> Image.Image | Non
 
 
 def _outline(picture: Image.Image, truth: TruthRaster) -> None:
-    """Edges of the masks, or the boxes where the truth has no masks; white on black, to be seen on any picture."""
+    """Edges of the masks, or the boxes where the truth has no masks; white on black, to be seen on any image."""
     rows, columns = truth.inside.shape
     if not truth.outlined:
         draw = ImageDraw.Draw(picture)

@@ -204,7 +204,7 @@ class _Originals:
         return thumbnail.path if thumbnail else None
 
     def _as_shown(self, row: ImageRow) -> bool:
-        """Whether the file of an image, read by default, is the picture that maps lie on."""
+        """Whether the file of an image, read by default, is the image that maps lie on."""
         pixels = row.get("pixels", {})
         stored = self._run.record.get("fingerprint", {}).get("pixels", {}).get("exif") == "ignore"
         return not ({"levels", "bands"} & pixels.keys() or (stored and "orientation" in pixels))

@@ -70,7 +70,7 @@ class CompiledBackend:
         if len(batch) == 1:
             yield batch
             return
-        # Also in a run: some sizes have code of their own, such as small convolutions from 16 pictures on.
+        # Also in a run: some sizes have code of their own, such as small convolutions from 16 images on.
         limits = torch._dynamo.config.patch(recompile_limit=_MOST_CODE, accumulated_recompile_limit=_MOST_CODE)
         with answering(self._answers), limits:
             # Another layout would be other code.
@@ -98,7 +98,7 @@ def compile_upstream(
     picture: Tensor,
     autocast: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext,
 ) -> CompiledBackend:
-    """Compiles what runs before the first of `layers`, and checks its values on a normalised picture 1×C×H×W.
+    """Compiles what runs before the first of `layers`, and checks its values on a normalised image 1×C×H×W.
 
     autocast: the context in which the network will run. Raises `CamxError` where there is nothing to compile, no
     compiler, or a module that cannot be compiled, needs other code for every size of a batch, or gives other values.

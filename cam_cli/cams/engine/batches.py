@@ -21,11 +21,11 @@ from .devices import PRECISIONS, DeviceFailed, chosen_precision, device_answers,
 
 R = TypeVar("R")
 
-#: (pictures, their inputs B×C×H×W) → one result per picture.
+#: (images, their inputs B×C×H×W) → one result per image.
 BatchFunction = Callable[[Sequence[Picture], Tensor], Sequence[R]]
-#: (a picture without pixels, why it has no result) → its result.
+#: (an image without pixels, why it has no result) → its result.
 FailureFunction = Callable[[Picture, str], R]
-#: (results, the canvas H×W×3 uint8 of each on the device; None for a picture in main memory) → results with overlays.
+#: (results, the canvas H×W×3 uint8 of each on the device; None for an image in main memory) → results with overlays.
 OverlayFunction = Callable[[Sequence[R], Sequence[Tensor | None]], Sequence[R]]
 
 
@@ -49,9 +49,9 @@ class Runner:
         self._largest_batch: int | None = None
 
     def inputs(self, pictures: Sequence[Picture]) -> Tensor:
-        """Returns the normalised batch B×C×H×W float32 of pictures, channels last in memory.
+        """Returns the normalised batch B×C×H×W float32 of images, channels last in memory.
 
-        A picture whose input is float32 is normalised already.
+        An image whose input is float32 is normalised already.
         """
         arrays = [picture.input for picture in pictures]
         if self.device.type != "cuda":
@@ -80,7 +80,7 @@ class Runner:
 
     @property
     def normalised_black(self) -> Tensor:
-        """A black picture after normalisation, 1×C×1×1."""
+        """A black image after normalisation, 1×C×1×1."""
         return -self._mean / self._std
 
     def autocast(self) -> AbstractContextManager[object]:
@@ -154,7 +154,7 @@ class Runner:
         return results
 
     def _inputs(self, ready: Sequence[Picture | Decoded]) -> Tensor:
-        """The `inputs` of pictures, some of which may be on the device already."""
+        """The `inputs` of images, some of which may be on the device already."""
         pictures = [one for one in ready if isinstance(one, Picture)]
         if len(pictures) == len(ready):
             return self.inputs(pictures)
@@ -162,7 +162,7 @@ class Runner:
         return self._normalised(torch.stack([one.to(self.device, non_blocking=True) for one in pixels]))
 
     def _reason(self, error: Exception) -> str:
-        """Why one picture has no result. Raises `DeviceFailed` if the device computes nothing more."""
+        """Why one image has no result. Raises `DeviceFailed` if the device computes nothing more."""
         if is_out_of_memory(error):
             return f"not enough memory on {self.device} for one picture"
         first_line = str(error).partition("\n")[0]

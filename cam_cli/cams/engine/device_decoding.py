@@ -1,6 +1,6 @@
 """JPEG files decoded on the device of the network: by nvJPEG on CUDA, elsewhere by libjpeg-turbo on the CPU.
 
-Decoded pixels are turned, resized and cropped there in float32, as Pillow does in a worker. The pictures that maps are
+Decoded pixels are turned, resized and cropped there in float32, as Pillow does in a worker. The images that maps are
 drawn on go to the host once per batch, or stay on the device.
 """
 
@@ -24,7 +24,7 @@ from ...images.orientation import Orientation
 from ...images.picture import Encoded, Picture, placeholder_picture
 from ..tracing.out_of_memory import is_out_of_memory
 
-#: Bytes of complete pictures that are on the device at once.
+#: Bytes of complete images that are on the device at once.
 _AT_ONCE = 256 << 20
 #: The shares of red, green and blue in Pillow's grey.
 _GREY = (0.299, 0.587, 0.114)
@@ -33,9 +33,9 @@ _PLACE = re.compile(r"^\w+, \S+, ")
 
 
 class Decoded(NamedTuple):
-    """A picture and its pixels on the device.
+    """An image and its pixels on the device.
 
-    input: uint8 h×w×C. canvas: uint8 H×W×3, if the picture has no pixels in main memory.
+    input: uint8 h×w×C. canvas: uint8 H×W×3, if the image has no pixels in main memory.
     """
 
     picture: Picture
@@ -58,9 +58,9 @@ class JpegDecoder:
         self._device = decoding_device(device)
 
     def __call__(self, images: Sequence[Encoded], *, keep_on_device: bool = False) -> list[Decoded | str]:
-        """Returns a picture of each file, in order, or why it cannot be decoded.
+        """Returns an image of each file, in order, or why it cannot be decoded.
 
-        keep_on_device: the pixels of the pictures are on the device only.
+        keep_on_device: the pixels of the images are on the device only.
         """
         results = [one for group in _groups(images) for one in self._decode_group(group)]
         pixels = [] if keep_on_device else [one for pair in results if not isinstance(pair, str) for one in pair]
@@ -147,7 +147,7 @@ def on_host(pixels: Sequence[Tensor]) -> Iterator[np.ndarray]:
 
 
 def _groups(images: Sequence[Encoded]) -> Iterator[list[Encoded]]:
-    """The files in order, in groups whose complete pictures fit into memory at once."""
+    """The files in order, in groups whose complete images fit into memory at once."""
     group: list[Encoded] = []
     size = 0
     for image in images:
@@ -162,7 +162,7 @@ def _groups(images: Sequence[Encoded]) -> Iterator[list[Encoded]]:
 
 
 def resized(stored: Tensor, size: tuple[int, int], turn: Orientation, interpolation: str) -> Tensor:
-    """Resizes stored pixels C×h×w to the upright picture of width and height `size`: float32, not rounded."""
+    """Resizes stored pixels C×h×w to the upright image of width and height `size`: float32, not rounded."""
     width, height = turn.size(*size)
     if stored.shape[1:] != (height, width):
         stored = interpolate(stored[None], size=(height, width), mode=interpolation, antialias=True)[0]

@@ -1,4 +1,4 @@
-"""Overlays drawn on the device that holds the pictures of a batch, many at once; `outputs.drawing` draws one by one."""
+"""Overlays drawn on the device that holds the images of a batch, many at once; `outputs.drawing` draws one by one."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from .device_decoding import eight_bit, on_host, resized
 
 #: Pixels of overlays that are in memory as float32 at once.
 _AT_ONCE = 1 << 20
-#: The index of an image, and that of one of its maps; `_BARE` stands for the picture without a map.
+#: The index of an image, and that of one of its maps; `_BARE` stands for the image without a map.
 _Place = tuple[int, int]
 _BARE = -1
 
 
 class OverlayRenderer:
-    """Draws maps of one sign over pictures that are on a device; several threads may call it at once.
+    """Draws maps of one sign over images that are on a device; several threads may call it at once.
 
-    palette: 256×3 uint8, the colours from nothing to the peak. alpha: their share over the picture, in [0, 1].
-    thumbnail: long side in pixels of a copy of the picture without a map; 0 for none.
+    palette: 256×3 uint8, the colours from nothing to the peak. alpha: their share over the image, in [0, 1].
+    thumbnail: long side in pixels of a copy of the image without a map; 0 for none.
     """
 
     def __init__(self, palette: np.ndarray, alpha: float, thumbnail: int = 0) -> None:
@@ -39,7 +39,7 @@ class OverlayRenderer:
     def __call__(self, explanations: Sequence[Explanation], canvases: Sequence[Tensor | None]) -> list[Explanation]:
         """Returns the explanations with their overlays, and with thumbnails as canvases, in main memory.
 
-        canvases: uint8 H×W×3, the whole picture of each; an explanation without one stays as it is. A map that is not
+        canvases: uint8 H×W×3, the whole image of each; an explanation without one stays as it is. A map that is not
         finite or has nothing to show gets no overlay.
         """
         alike: dict[tuple[torch.Size, Frame, tuple[int, ...]], dict[_Place, np.ndarray]] = defaultdict(dict)
@@ -62,7 +62,7 @@ class OverlayRenderer:
         return [_with(one, image, pixels) for image, one in enumerate(explanations)]
 
     def _draw(self, pictures: Tensor, heats: np.ndarray, frame: Frame) -> None:
-        """Draws heats N×h×w in [0, 1] on pictures N×H×W×3 uint8, in place; `frame` is what they cover, in pixels.
+        """Draws heats N×h×w in [0, 1] on images N×H×W×3 uint8, in place; `frame` is what they cover, in pixels.
 
         Repeats the arithmetic of `maps.heatmap.placed`, of Pillow's `blend`, and of the dimming outside the frame.
         """
@@ -94,7 +94,7 @@ def _bands(rows: int, at_once: int) -> Iterator[slice]:
 
 
 def _reduced(canvas: Tensor, side: int) -> Tensor:
-    """Reduces a picture H×W×3 uint8 to a long side of at most `side` pixels."""
+    """Reduces an image H×W×3 uint8 to a long side of at most `side` pixels."""
     height, width = canvas.shape[:2]
     size = fitted(width, height, side)
     if size == (width, height):

@@ -49,7 +49,7 @@ def choose_layers(
 ) -> LayerChoice:
     """Returns the network as the methods will see it, and its target layers, `auto` or by name.
 
-    picture: 1×C×H×W, normalised. scores: which output holds the class scores. Raises `CamxError` for methods that need
+    image: 1×C×H×W, normalised. scores: which output holds the class scores. Raises `CamxError` for methods that need
     a gradient or a layer which the network does not have.
     """
     scored = scored_network(module, picture, scores)
@@ -77,7 +77,7 @@ def _unique(layers: Iterable[TargetLayer]) -> tuple[TargetLayer, ...]:
 
 
 def _with_entry(scored: nn.Module, picture: Tensor, *, gradients: bool) -> LayerChoice:
-    """The network with its pictures as the layer."""
+    """The network with its images as the layer."""
     module = scored.with_entry() if isinstance(scored, ScoredNetwork) else ScoredNetwork(scored, ScoreReading())
     module = module if module.entry else module.with_entry()
     height, width = picture.shape[2:]

@@ -1,4 +1,4 @@
-"""Test-time augmentation: maps averaged over several views of a picture."""
+"""Test-time augmentation: maps averaged over several views of an image."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from .fusion import Maps
 
 @dataclass(frozen=True)
 class Augmentation:
-    """A view of a picture.
+    """A view of an image.
 
-    apply: changes a normalised batch B×C×H×W. undo: brings maps B×T×h×w of that view back to the picture, exactly.
+    apply: changes a normalised batch B×C×H×W. undo: brings maps B×T×h×w of that view back to the image, exactly.
     """
 
     apply: Callable[[Tensor], Tensor]
@@ -40,12 +40,12 @@ _CONTRASTS = tuple(
     for mirrored in (False, True)
     for factor in (0.9, 1.1)
 )
-#: By the name of a smoothing, the views beside the picture itself: its mirror image, and both with ±10 % of contrast.
+#: By the name of a smoothing, the views beside the image itself: its mirror image, and both with ±10 % of contrast.
 VIEWS: dict[str, tuple[Augmentation, ...]] = {"none": (), "flip": (_MIRROR,), "aug": (_MIRROR, *_CONTRASTS)}
 
 
 def average_views(maps: Sequence[Maps], views: Sequence[Augmentation]) -> Maps:
-    """Averages the maps of a picture, which come first, and of its views; the scores are those of the picture."""
+    """Averages the maps of an image, which come first, and of its views; the scores are those of the image."""
     values = [maps[0].values, *(view.undo(one.values) for view, one in zip(views, maps[1:], strict=True))]
     energies = torch.stack([one.energies for one in maps]).mean(dim=0)
     return Maps(torch.stack(values).mean(dim=0), energies, maps[0].scores)

@@ -1,4 +1,4 @@
-"""Maps of concepts: the parts that a picture's activations are made of, without a class asked for."""
+"""Maps of concepts: the parts that an image's activations are made of, without a class asked for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor
 from ..tracing.trace import Trace
 from .method import Concepts, method
 
-#: Concepts per picture, and updates until their factors stand still.
+#: Concepts per image, and updates until their factors stand still.
 CONCEPTS, UPDATES = 4, 200
 
 
@@ -26,7 +26,7 @@ def deep_feature_factorization(trace: Trace, _classes: Tensor) -> Concepts:
     """ReLU(A) ≈ V·W with V (h·w×K) and W (K×C) non-negative: V are maps of K concepts (Collins et al. 2018).
 
     Multiplicative updates (Lee and Seung 1999) start from the singular vectors, so nothing is random. The scores of a
-    concept are those of its activations W_k at every position, as strong as the picture's own.
+    concept are those of its activations W_k at every position, as strong as the image's own.
     """
     matrix = trace.features.flatten(2).transpose(1, 2).nan_to_num(0.0, 0.0, 0.0).clamp_min(0)
     scale = matrix.amax(dim=(1, 2), keepdim=True).clamp_min(1e-30)

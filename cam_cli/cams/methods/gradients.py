@@ -14,7 +14,7 @@ from .method import method
 
 #: Finer-CAM: how many similar classes a class is contrasted with, and how strongly (γ).
 SIMILAR, CONTRAST = 3, 1.0
-#: Smooth Grad-CAM++: noisy copies of a picture, and their noise in standard deviations of the normalised picture.
+#: Smooth Grad-CAM++: noisy copies of an image, and their noise in standard deviations of the normalised image.
 SAMPLES, NOISE = 8, 0.15
 #: FEM: an activation stands out if it is this many standard deviations above its channel's mean.
 SIGMAS = 2.0
@@ -70,7 +70,7 @@ def gradcampp(trace: Trace, classes: Tensor) -> Tensor:
     forwards=str(SAMPLES),
 )
 def smooth_gradcampp(trace: Trace, classes: Tensor) -> Tensor:
-    """Grad-CAM++ with g, g² and g³ averaged over noisy copies of the picture (Omeiza et al. 2019)."""
+    """Grad-CAM++ with g, g² and g³ averaged over noisy copies of the image (Omeiza et al. 2019)."""
     replay = trace.replay
     noise = torch.randn(SAMPLES, *replay.inputs.shape[1:], generator=replay.generator()) * NOISE
     first = second = third = trace.features.new_zeros(())
@@ -210,7 +210,7 @@ def _inverse(values: Tensor, floor: float = 1e-6) -> Tensor:
 
 
 def _spread(pictures: Tensor) -> Tensor:
-    """The range of each picture's values, B×1×1×1."""
+    """The range of each image's values, B×1×1×1."""
     return pictures.amax(dim=(1, 2, 3), keepdim=True) - pictures.amin(dim=(1, 2, 3), keepdim=True)
 
 

@@ -30,14 +30,14 @@ F = TypeVar("F", bound=MapFunction)
 class _Entry:
     """The row of a method in the table.
 
-    equation: one line; g is the gradient of the class score y_c to the activations A (both C×h×w), x the picture.
+    equation: one line; g is the gradient of the class score y_c to the activations A (both C×h×w), x the image.
     forwards: forwards of the network per image beyond the one that gives the predictions; "head" runs only the layers
     behind the target layer. gradients: whether the method needs any. works: the kinds of networks that it works with.
     grid: where its maps live. per: whether an image gets a map per class, one map, or a map per concept.
     signed: whether evidence against a class has a map of its own. needs_classifier: whether `Trace.classifier` must be
     known. reads_layer: whether its maps depend on the target layer. second_order: whether the method differentiates the
     head twice.
-    check: raises `CamxError` for a network (in a trace of one picture) that the method cannot work with.
+    check: raises `CamxError` for a network (in a trace of one image) that the method cannot work with.
     """
 
     name: str

@@ -1,6 +1,6 @@
-"""Maps without gradients, from scores of pictures and activations of which a part is taken away: B×T×h×w.
+"""Maps without gradients, from scores of images and activations of which a part is taken away: B×T×h×w.
 
-One picture after the other, in as many forwards as the memory budget asks for.
+One image after the other, in as many forwards as the memory budget asks for.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch.nn.functional import conv2d, interpolate
 from ..tracing.trace import Trace
 from .method import method
 
-#: RISE: how many masks, cells of a mask per side, and the share of a picture that is kept.
+#: RISE: how many masks, cells of a mask per side, and the share of an image that is kept.
 MASKS, CELLS, KEPT = 1000, 7, 0.5
 
 
@@ -30,7 +30,7 @@ MASKS, CELLS, KEPT = 1000, 7, 0.5
 def scorecam(trace: Trace, classes: Tensor) -> Tensor:
     """Σ_k α_k A_k, α the softmax over channels k of the score of X ⊙ U(A_k) (Wang et al. 2020, algorithm 1).
 
-    U enlarges a channel to the picture (between cell centres) and brings it to [0, 1].
+    U enlarges a channel to the image (between cell centres) and brings it to [0, 1].
     """
 
     def weights(image: int) -> Tensor:
@@ -116,10 +116,10 @@ def reciprocam(trace: Trace, classes: Tensor) -> Tensor:
     reads_layer=False,
 )
 def rise(trace: Trace, classes: Tensor) -> Tensor:
-    """Σ_n (p_n − p̄)(M_n − E M) / (N·var M) over N random masks M_n on the picture (Petsiuk et al. 2018).
+    """Σ_n (p_n − p̄)(M_n − E M) / (N·var M) over N random masks M_n on the image (Petsiuk et al. 2018).
 
     This is the paper's Σ p_n M_n / (N·E M) without its constant part, so that zero means "does not matter". Where a
-    mask covers the picture, the mean colour takes its place.
+    mask covers the image, the mean colour takes its place.
     """
     replay = trace.replay
     size = (replay.inputs.shape[2], replay.inputs.shape[3])
@@ -160,7 +160,7 @@ def _gaussians(height: int, width: int) -> Tensor:
 
 
 def _shifted(cells: Tensor, shifts: Tensor, size: tuple[int, int]) -> Tensor:
-    """Masks n×1×H×W in [0, 1]: cells n×1×8×8 enlarged by one cell more than the picture, then cut at random shifts."""
+    """Masks n×1×H×W in [0, 1]: cells n×1×8×8 enlarged by one cell more than the image, then cut at random shifts."""
     cell = [math.ceil(side / CELLS) for side in size]
     large = interpolate(cells, [(CELLS + 1) * side for side in cell], mode="bilinear", align_corners=False)
     tops, lefts = (shifts * torch.tensor(cell)).long().unbind(1)

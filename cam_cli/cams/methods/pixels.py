@@ -11,9 +11,9 @@ from ..tracing.trace import Trace
 from .gradients import gradcam
 from .method import method
 
-#: SmoothGrad: noisy copies of a picture, and their noise as a share of its range of values.
+#: SmoothGrad: noisy copies of an image, and their noise as a share of its range of values.
 SAMPLES, NOISE = 16, 0.15
-#: Integrated gradients: points on the way from black to the picture.
+#: Integrated gradients: points on the way from black to the image.
 STEPS = 32
 
 
@@ -69,7 +69,7 @@ def smoothgrad(trace: Trace, classes: Tensor) -> Tensor:
     reads_layer=False,
 )
 def integrated_gradients(trace: Trace, classes: Tensor) -> Tensor:
-    """Σ over colours of (x − x′)·∫ ∂y_c/∂x along the straight way from a black picture x′ (Sundararajan et al. 2017).
+    """Σ over colours of (x − x′)·∫ ∂y_c/∂x along the straight way from a black image x′ (Sundararajan et al. 2017).
 
     The integral is the mean at the middles of equal steps. The map sums to y_c(x) − y_c(x′).
     """
@@ -126,7 +126,7 @@ def deconvnet(trace: Trace, classes: Tensor) -> Tensor:
     check=needs_relu,
 )
 def guided_gradcam(trace: Trace, classes: Tensor) -> Tensor:
-    """Guided backpropagation times Grad-CAM after its ReLU, enlarged to the picture (Selvaraju et al. 2017, 3.1)."""
+    """Guided backpropagation times Grad-CAM after its ReLU, enlarged to the image (Selvaraju et al. 2017, 3.1)."""
     fine = guided_backprop(trace, classes)
     coarse = gradcam(trace, classes).clamp_min(0)
     return fine * interpolate(coarse, fine.shape[2:], mode="bilinear", align_corners=False)

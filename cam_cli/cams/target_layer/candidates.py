@@ -45,7 +45,7 @@ class Candidate:
     """A tensor inside the network that can be read as a feature map; several modules may return the same tensor.
 
     layouts: the ways to read it. others: less likely ones. edge: its place in the autograd graph. outputs: its
-    occurrences. dominator: whether every path from the picture to the score crosses it. coverage: None until it is
+    occurrences. dominator: whether every path from the image to the score crosses it. coverage: None until it is
     measured.
     """
 
@@ -67,7 +67,7 @@ class Collector:
     """Collects candidates: hang `hook` on all modules of a network, run it once, and read `candidates()`.
 
     calls: by name, how often a module ran. head_input: the input of the last layer that reads one vector per image.
-    single: the names of modules that returned a map with one position. shrunk: whether that is because the picture is
+    single: the names of modules that returned a map with one position. shrunk: whether that is because the image is
     small.
     """
 
@@ -102,7 +102,7 @@ class Collector:
             if isinstance(module, nn.Conv2d):
                 self._grids.add((tensor.shape[2], tensor.shape[3]))
                 self._grids |= self._patches(tensor.shape[0])
-                # A window larger than its input: the network is meant for larger pictures.
+                # A window larger than its input: the network is meant for larger images.
                 self.shrunk |= max(module.kernel_size) > 1 and inputs[0].shape[2:] == (1, 1)
             if tensor.shape[2:] == (1, 1):
                 self.single.add(name)
@@ -176,7 +176,7 @@ def _known_prefixes(module: nn.Module) -> list[int]:
 
 
 def _whole_strides(input_size: tuple[int, int]) -> set[tuple[int, int]]:
-    """The grids that whole strides make of a picture, for networks that cut it into patches without a convolution."""
+    """The grids that whole strides make of an image, for networks that cut it into patches without a convolution."""
     height, width = input_size
     sides = range(2, min(height, width) // 2 + 1)
     return {(height // s, width // s) for s in sides if height % s == 0 and width % s == 0}

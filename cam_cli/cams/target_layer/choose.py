@@ -1,6 +1,6 @@
 """The choice of the target layer: found by a probe without a table of families, or checked if named.
 
-The target is the last image-shaped output that every path from the picture to the score crosses (a dominator of the
+The target is the last image-shaped output that every path from the image to the score crosses (a dominator of the
 autograd graph) and that the gradient reaches at nearly all positions. If the normalisation that reads it has a dense
 gradient too, that one is taken: `blocks.-1.norm1` of token-pooled transformers, since after the last block only the
 class token has a gradient. Every choice, also a named one, must pass the placement check.
@@ -54,7 +54,7 @@ class LayerReport:
 def choose_layer(
     module: nn.Module, input_size: tuple[int, int], channels: int = 3, wanted: str = AUTO, scores: Wanted = None
 ) -> TargetLayer:
-    """Returns the target layer of a network for pictures of `input_size` (h, w): found by a probe, or checked if named.
+    """Returns the target layer of a network for images of `input_size` (h, w): found by a probe, or checked if named.
 
     scores: which output of the network holds the class scores, where it returns several.
     Raises `CamxError` with the candidates if `wanted` is unknown or cannot work, and if there is no such layer.

@@ -1,4 +1,4 @@
-"""One forward of a probe picture through a network, with every output that could be a feature map."""
+"""One forward of a probe image through a network, with every output that could be a feature map."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class Probe:
     def runs_beside(self, candidate: Candidate, module: nn.Module) -> str:
         """Returns the name of a part with weights whose other runs do not lie before this candidate, or "".
 
-        Such a network runs the part several times, on several views of a picture or on crops of it.
+        Such a network runs the part several times, on several views of an image or on crops of it.
         """
         before: frozenset[int] | None = None
         for output in candidate.outputs:
@@ -122,9 +122,9 @@ def _repeated_part(name: str, calls: Mapping[str, int], module: nn.Module) -> st
 
 
 def probe(module: nn.Module, picture: Tensor) -> Probe:
-    """Runs a network on one normalised picture 1×C×H×W and collects the candidates for its target layer.
+    """Runs a network on one normalised image 1×C×H×W and collects the candidates for its target layer.
 
-    Raises `NoGradient` where no gradient of the scores reaches the picture.
+    Raises `NoGradient` where no gradient of the scores reaches the image.
     """
     modules = {name: m for name, m in module.named_modules() if name}
     with undisturbed(module):
@@ -153,7 +153,7 @@ def is_quantised(module: nn.Module) -> bool:
 
 
 class NoGradient(CamxError):
-    """No gradient of a network's scores reaches its picture."""
+    """No gradient of a network's scores reaches its image."""
 
     def __init__(self, module: nn.Module) -> None:
         if is_quantised(module):
@@ -184,7 +184,7 @@ def _forward(module: nn.Module, inputs: Tensor) -> Any:
 
 
 def probe_picture(channels: int, input_size: tuple[int, int]) -> Tensor:
-    """Returns a synthetic picture 1×C×H×W with structure at all scales and about unit variance, equal at every call.
+    """Returns a synthetic image 1×C×H×W with structure at all scales and about unit variance, equal at every call.
 
     The choice of the layer must not depend on the user's images, or a run could not be continued.
     """

@@ -1,6 +1,6 @@
 """The choice of the target layer where no gradient reaches the scores: by what a forward shows, and by the trial.
 
-The paths from the picture to the scores are unknown then. The last feature map that lies where the picture is, and
+The paths from the image to the scores are unknown then. The last feature map that lies where the image is, and
 without which the scores are others, is taken.
 """
 
@@ -40,7 +40,7 @@ class _Map:
 def choose_without_gradient(module: nn.Module, picture: Tensor, wanted: str) -> TargetLayer:
     """Returns the target layer `wanted`, or the automatic one, of a network whose scores have no gradient.
 
-    module: with logits as its output (`scored_network`). picture: 1×C×H×W, normalised. Raises `CamxError` with the
+    module: with logits as its output (`scored_network`). image: 1×C×H×W, normalised. Raises `CamxError` with the
     layers that were tried if there is none.
     """
     problems: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""Order and dominators of an autograd graph: the nodes that every path from the picture to the score crosses."""
+"""Order and dominators of an autograd graph: the nodes that every path from the image to the score crosses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Dominators:
     """An autograd graph seen from a score.
 
     order: all nodes, each before those that it hands its gradient to. crossed: the ids of the nodes that every path to
-    the picture crosses. An id is Python's `id` of a node, valid as long as this object keeps the nodes alive.
+    the image crosses. An id is Python's `id` of a node, valid as long as this object keeps the nodes alive.
     """
 
     order: tuple[Node, ...]
@@ -38,7 +38,7 @@ def dominators(root: Node, picture: Node) -> Dominators:
     """Finds the nodes that every path from the score's node `root` to the `picture` node crosses.
 
     Visits the nodes in topological order and counts open edges: all paths cross a node at which no other edge is open.
-    Only edges from which the picture can be reached count.
+    Only edges from which the image can be reached count.
     """
     order = topological(root)
     reaches: dict[int, bool] = {}

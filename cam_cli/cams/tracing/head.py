@@ -1,4 +1,4 @@
-"""Forwards of a network's head alone, from activations that are not the picture's own."""
+"""Forwards of a network's head alone, from activations that are not the image's own."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from .upstream import UpstreamModules
 
 
 class HeadRunner:
-    """Computes scores n×K from activations n×C×h×w at a target layer, for one picture 1×C×H×W.
+    """Computes scores n×K from activations n×C×h×w at a target layer, for one image 1×C×H×W.
 
-    Only what lies behind the layer runs: each module that finished before it answers with its output for this picture.
-    The constructor proves this on the picture's own activations. Where the scores differ (work between modules, in
+    Only what lies behind the layer runs: each module that finished before it answers with its output for this image.
+    The constructor proves this on the image's own activations. Where the scores differ (work between modules, in
     place or across the batch), `head_only` is False and every call runs the whole network.
     """
 
@@ -38,7 +38,7 @@ class HeadRunner:
             self.head_only = torch.allclose(found, expected.expand(2, -1), rtol=tolerance, atol=limit)
         except (RuntimeError, IndexError, TypeError):
             self.head_only = False
-        #: Numbers that one picture brings to where a run begins: its activations, or its pixels.
+        #: Numbers that one image brings to where a run begins: its activations, or its pixels.
         self.input_numbers = own.numel() if self.head_only else picture.numel()
 
     def __call__(self, features: Tensor) -> Tensor:
@@ -76,7 +76,7 @@ class HeadRunner:
 
 
 def _repeated_output(output: Any, count: int) -> Any:
-    """A module's output for one picture, as it would be for `count` equal ones."""
+    """A module's output for one image, as it would be for `count` equal ones."""
     for path, tensor in tensors_in(output):
         output = replaced(output, path, _repeated(tensor, count))
     return output

@@ -1,6 +1,6 @@
-"""More runs of the network behind a trace: on other pictures, from other activations, with gradients to the pixels.
+"""More runs of the network behind a trace: on other images, from other activations, with gradients to the pixels.
 
-All of them in chunks that a memory budget allows: never more pictures at once, whatever a method asks for.
+All of them in chunks that a memory budget allows: never more images at once, whatever a method asks for.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .upstream import UpstreamBackend
 
 #: Bytes that the activations of one chunk may take, as far as they can be guessed.
 BUDGET = 2**29
-#: Guesses of what a picture needs, in multiples of its own bytes: without a graph, and with one. A wrong
+#: Guesses of what an image needs, in multiples of its own bytes: without a graph, and with one. A wrong
 #: guess costs a smaller chunk, or a second try with half of it.
 _FORWARD, _GRAPH = 32, 256
 
@@ -35,7 +35,7 @@ class Replay:
     """Runs the network of a trace again.
 
     inputs: the batch B×C×H×W of the trace, normalised. layers: the target layers that the network was cut at.
-    black: a black picture 1×C×1×1, normalised; 0.0, the mean colour, where nobody knows the normalisation.
+    black: a black image 1×C×1×1, normalised; 0.0, the mean colour, where nobody knows the normalisation.
     seed: of all random numbers, which begin anew for every image, so that a map depends on its image alone.
     multi_label: each class has a probability of its own (sigmoid) instead of a share (softmax).
     backend: runs what lies before the layers, where no gradient is asked for before them and no module is watched.
@@ -62,7 +62,7 @@ class Replay:
         return scores.sigmoid() if self.multi_label else scores.softmax(1)
 
     def scores(self, count: int, pictures: Callable[[slice], Tensor]) -> Tensor:
-        """Returns the scores count×K of `count` normalised pictures; `pictures` makes a slice of them at a time."""
+        """Returns the scores count×K of `count` normalised images; `pictures` makes a slice of them at a time."""
         nbytes = self.inputs[0].numel() * self.inputs.element_size() * _FORWARD
         return self._in_chunks(count, nbytes, lambda part: self._forward(pictures(part)))
 
@@ -91,7 +91,7 @@ class Replay:
         sign: int = 1,
         context: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext,
     ) -> Tensor:
-        """Returns `sign` × ∂score[b, classes[b, t]] / ∂pictures[b], B×T×C×H×W float32, computed within `context()`."""
+        """Returns `sign` × ∂score[b, classes[b, t]] / ∂images[b], B×T×C×H×W float32, computed within `context()`."""
 
         def run(part: slice) -> Tensor:
             leaf = pictures[part].detach().clone().requires_grad_()

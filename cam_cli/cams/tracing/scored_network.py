@@ -1,4 +1,4 @@
-"""A network as the rest of camx sees it: float32 pictures in, logits B×K out, whatever it takes and returns itself."""
+"""A network as the rest of camx sees it: float32 images in, logits B×K out, whatever it takes and returns itself."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .network_state import undisturbed
 from .out_of_memory import is_out_of_memory
 from .scores import NETWORK, Wanted, as_scores, at, network_name, score_path, spelled
 
-#: The child through which pictures enter a network of which no layer can be watched.
+#: The child through which images enter a network of which no layer can be watched.
 ENTRY = "input"
 #: Errors whose text says enough without their class.
 _PLAIN_ERRORS = (RuntimeError, AssertionError, ValueError)
@@ -29,7 +29,7 @@ class ScoreReading:
     """The way in which class scores are read from a network.
 
     path: their place in its output. pick: a function of the user instead. ending: of the scores. dtype: of the
-    pictures that it takes. eager: whether code that torch.compile made is left out. plain: whether all of this is as
+    images that it takes. eager: whether code that torch.compile made is left out. plain: whether all of this is as
     in an ordinary network. note: one line for the user, or "".
     """
 
@@ -55,7 +55,7 @@ class ScoreReading:
 class ScoredNetwork(nn.Module):
     """Another network with logits B×K float32 as its output; its modules, parameters and buffers are the same ones.
 
-    Names of layers are those of the network. With `entry`, pictures pass a child `ENTRY`, a layer of its own.
+    Names of layers are those of the network. With `entry`, images pass a child `ENTRY`, a layer of its own.
     """
 
     def __init__(self, network: nn.Module, reading: ScoreReading, *, entry: bool = False) -> None:
@@ -83,11 +83,11 @@ class ScoredNetwork(nn.Module):
         return ScoredNetwork(network, self.reading, entry=self.entry)
 
     def with_entry(self) -> ScoredNetwork:
-        """Returns this network with a layer `ENTRY` that its pictures pass."""
+        """Returns this network with a layer `ENTRY` that its images pass."""
         return ScoredNetwork(self.__dict__[NETWORK], self.reading, entry=True)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Returns logits B×K float32 of pictures B×C×H×W float32."""
+        """Returns logits B×K float32 of images B×C×H×W float32."""
         reading, recorder = self.reading, EndingRecorder()
         if self.entry:
             pictures = self.get_submodule(ENTRY)(pictures)
@@ -103,8 +103,8 @@ class ScoredNetwork(nn.Module):
 def scored_network(module: nn.Module, picture: Tensor, wanted: Wanted = None) -> nn.Module:
     """Returns a network whose output is logits B×K: `module` itself if that is so, else a `ScoredNetwork` around it.
 
-    picture: 1×C×H×W, normalised. wanted: which output holds the scores. Runs the network once, and once more on two
-    pictures if its output is not simply B×K. Raises `CamxError` for a network that cannot run on the picture, or has
+    image: 1×C×H×W, normalised. wanted: which output holds the scores. Runs the network once, and once more on two
+    images if its output is not simply B×K. Raises `CamxError` for a network that cannot run on the image, or has
     no class scores, or several outputs that could be.
     """
     if isinstance(module, ScoredNetwork):

@@ -26,7 +26,7 @@ def network_name(module: nn.Module) -> str:
 def scores_of(output: Any, batch: int | None = None) -> Tensor:
     """Finds the class scores B×K in a network's output: the only tensor that can be scores, or the `logits` of several.
 
-    batch: the number of pictures, if it is known. Raises `CamxError` for an output that has no score per image and
+    batch: the number of images, if it is known. Raises `CamxError` for an output that has no score per image and
     class, or several that could be.
     """
     if isinstance(output, Tensor) and output.dim() >= 2 and all(side == 1 for side in output.shape[2:]):
@@ -36,7 +36,7 @@ def scores_of(output: Any, batch: int | None = None) -> Tensor:
 
 
 def score_path(output: Any, batch: int | None, wanted: Wanted = None) -> Path:
-    """Finds where the class scores of `batch` pictures stand in an output.
+    """Finds where the class scores of `batch` images stand in an output.
 
     `logits` goes before other tensors. Raises `CamxError` where nothing or several tensors could be the scores, or
     where `wanted` is none of them.

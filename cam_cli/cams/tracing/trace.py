@@ -78,7 +78,7 @@ class Trace:
     features: B×C×h×w float32, the activations of the target layer.
     logits: B×K float32, the class scores; a head with one logit z is read as the two classes −z/2 and z/2.
     head: the graph from the activations to the scores. index: the place of this layer among its leaves.
-    replay: runs the network again, for methods that need other pictures or activations.
+    replay: runs the network again, for methods that need other images or activations.
     classifier: the linear head over global average pooling, where the network has one (for CAM).
     one_logit: whether the network has a single logit.
     sign: 1 for evidence for a class, −1 for evidence against it: the maps explain `sign` × the score.

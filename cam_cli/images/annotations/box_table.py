@@ -1,4 +1,4 @@
-"""Boxes as CSV: a line per box, `image,label,x0,y0,x1,y1` in pixels, optionally `width,height` of the picture."""
+"""Boxes as CSV: a line per box, `image,label,x0,y0,x1,y1` in pixels, optionally `width,height` of the image."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ def _image_of(entry: object, images: Mapping[Any, tuple[str, Size | None]]) -> t
 
 
 def _size(width: Any, height: Any) -> Size | None:
-    """The stated size; None where there is none that a picture can have."""
+    """The stated size; None where there is none that an image can have."""
     if not _is_number(width) or not _is_number(height) or width < 1 or height < 1:
         return None
     return int(width), int(height)

@@ -99,7 +99,7 @@ def _read(path: str, levels: _Levels, size: Size, problems: Problems) -> Annotat
     name = os.path.basename(path)
     try:
         with warnings.catch_warnings(), _opened(path) as image:
-            # Its size is that of a picture that was decoded, or it is not decoded.
+            # Its size is that of an image that was decoded, or it is not decoded.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             if sorted(image.size) != sorted(size):
                 # Before it is decoded: a file of another size is not looked into.
@@ -134,7 +134,7 @@ def _opened(path: str) -> Iterator[Image.Image]:
 
 
 def _single_channel(image: Image.Image) -> np.ndarray:
-    """The levels of a mask h×w. Raises `ValueError` for a picture in colours."""
+    """The levels of a mask h×w. Raises `ValueError` for an image in colours."""
     pixels = np.asarray(image)
     if pixels.dtype == bool:
         return pixels.astype(np.uint8)

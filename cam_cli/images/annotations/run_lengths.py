@@ -8,7 +8,7 @@ import numpy as np
 
 #: Letters of the compressed form begin at this one, and hold 5 bits, a sign and whether more follow.
 _ZERO, _VALUE, _SIGN, _MORE = ord("0"), 0x1F, 0x10, 0x20
-#: A run of 2⁶⁰ pixels takes this many letters; more is no run of a picture.
+#: A run of 2⁶⁰ pixels takes this many letters; more is no run of an image.
 _MOST_LETTERS = 12
 
 

@@ -1,4 +1,4 @@
-"""Places in a picture as annotation tools tell them: boxes, polygons, run lengths, bitmaps."""
+"""Places in an image as annotation tools tell them: boxes, polygons, run lengths, bitmaps."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Box(NamedTuple):
         return max(0.0, self.right - self.left) * max(0.0, self.bottom - self.top)
 
     def clipped(self, width: float, height: float) -> Box:
-        """The part of it within a picture."""
+        """The part of it within an image."""
         return Box(
             min(max(self.left, 0.0), width),
             min(max(self.top, 0.0), height),
@@ -53,10 +53,10 @@ class Box(NamedTuple):
 
 
 class Shape(Protocol):
-    """A place in a picture of a known size in pixels.
+    """A place in an image of a known size in pixels.
 
-    `upright`: the same place after the picture of `width`×`height` stored pixels has been turned. `coverage`: how
-    much of each cell of a raster over the picture it covers, float32 rows×columns in [0, 1].
+    `upright`: the same place after the image of `width`×`height` stored pixels has been turned. `coverage`: how
+    much of each cell of a raster over the image it covers, float32 rows×columns in [0, 1].
     """
 
     def bounds(self) -> Box: ...
@@ -90,7 +90,7 @@ class Polygons:
 
 @dataclass(frozen=True)
 class Bitmap:
-    """A mask of the picture's own pixels, bool height×width."""
+    """A mask of the image's own pixels, bool height×width."""
 
     pixels: np.ndarray
 

@@ -51,7 +51,7 @@ class TruthObject:
 
 @dataclass(frozen=True)
 class Annotations:
-    """Annotations of one image. `size`: width and height of the picture that the pixels belong to, if stated."""
+    """Annotations of one image. `size`: width and height of the image that the pixels belong to, if stated."""
 
     size: Size | None
     objects: tuple[TruthObject, ...]
@@ -59,7 +59,7 @@ class Annotations:
 
 @dataclass(frozen=True)
 class TruthImage:
-    """The truth of one image: `name` as the truth calls it, with `/`; `read` gives it for a picture of an upright size,
+    """The truth of one image: `name` as the truth calls it, with `/`; `read` gives it for an image of an upright size,
     and adds to the problems."""
 
     name: str

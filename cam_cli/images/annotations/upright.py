@@ -1,4 +1,4 @@
-"""Annotations in pixels of the upright picture, checked against it."""
+"""Annotations in pixels of the upright image, checked against it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .truth import Annotations, Problems, Size, TruthObject
 
 #: Tools round: a box may reach outside by this many pixels without a word.
 _SLACK = 1.0
-#: Corners of polygons further away than this many pictures are no mistake of rounding.
+#: Corners of polygons further away than this many images are no mistake of rounding.
 _FAR = 4.0
 
 
@@ -22,7 +22,7 @@ def upright(
 ) -> tuple[TruthObject, ...] | None:
     """The objects of an image of an upright `size`, in its pixels; those of no use become problems.
 
-    A stated size that is that of the upright picture is taken as such. One with the sides exchanged is that of the
+    A stated size that is that of the upright image is taken as such. One with the sides exchanged is that of the
     pixels as they are stored, and is turned as `orientation` (asked only then) says. None where neither fits.
     """
     turn, stated = Orientation(), annotations.size or size
@@ -61,7 +61,7 @@ def _usable(
 
 
 def _turned(shape: Shape, turn: Orientation, stated: Size) -> Shape:
-    """Raises `ValueError` for run lengths that are not those of the stated picture."""
+    """Raises `ValueError` for run lengths that are not those of the stated image."""
     if isinstance(shape, RunLengths) and (shape.width, shape.height) != stated:
         raise ValueError(f"run lengths of {shape.width}×{shape.height} in a picture of {stated[0]}×{stated[1]}")
     return shape if turn == Orientation() else shape.upright(turn, *stated)

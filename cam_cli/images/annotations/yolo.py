@@ -1,4 +1,4 @@
-"""YOLO's text files: one per image, a line per object, in shares of the picture; names in data.yaml or beside."""
+"""YOLO's text files: one per image, a line per object, in shares of the image; names in data.yaml or beside."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _described(path: str) -> Mapping[int, str]:
 
 
 def _read(path: str, names: Mapping[int, str], size: Size, problems: Problems) -> Annotations:
-    """The objects of one file, in pixels of a picture of `size`: shares are of the picture that is shown, upright."""
+    """The objects of one file, in pixels of an image of `size`: shares are of the image that is shown, upright."""
     name, objects = os.path.basename(path), []
     try:
         lines = read_small(path, _MOST_BYTES).decode("utf-8-sig", "replace").splitlines()
