@@ -2,7 +2,7 @@
 
 >>> from cam_cli import Explainer, load_model
 >>> explainer = Explainer(load_model("resnet50"))
->>> explanations = explainer([image])
+>>> explanations = explainer(["dog.jpg"])
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from .maps.explanation import Explanation
     from .models.catalog import Network, load_model
     from .models.options import ModelSpec
-    from .outputs.drawing import overlay
+    from .outputs.drawing import heatmap, overlay
+    from .outputs.options import Rendering
+
+    __version__: str
 
 __all__ = [
     "CamxError",
@@ -30,8 +33,10 @@ __all__ = [
     "FolderSink",
     "ModelSpec",
     "Network",
+    "Rendering",
     "Target",
     "WandbSink",
+    "heatmap",
     "load_model",
     "overlay",
 ]
@@ -45,8 +50,10 @@ _HOMES = {
     "FolderSink": "features.sinks",
     "ModelSpec": "models.options",
     "Network": "models.catalog",
+    "Rendering": "outputs.options",
     "Target": "cams.engine.targets",
     "WandbSink": "features.sinks",
+    "heatmap": "outputs.drawing",
     "load_model": "models.catalog",
     "overlay": "outputs.drawing",
 }
@@ -54,8 +61,16 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     """The public names, loaded when they are used: `import cam_cli` alone does not import torch."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
+    from importlib import import_module, metadata
 
+    if name == "__version__":
+        return metadata.version("camx")
+    if name not in _HOMES:
+        from .errors import nearest
+
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}.{nearest(name, _HOMES)}")
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, "__version__"})

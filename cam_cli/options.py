@@ -16,6 +16,7 @@ from dataclasses import KW_ONLY, MISSING, dataclass
 from functools import cache
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
+from .declared_types import as_declared
 from .errors import CamxError, unknown
 from .parsers import parser_of
 
@@ -212,10 +213,18 @@ def default_of(field: dataclasses.Field[Any]) -> Any:
 
 
 def check(options: Any) -> None:
-    """Raise `CamxError` for a value that its flag does not allow. Called in `__post_init__`."""
+    """Raise `CamxError` for a value that its flag does not allow, or of another type. Called in `__post_init__`.
+
+    What a program may write for a value, such as one name for a tuple of names, becomes that value.
+    """
     kind: type = type(options)
-    for name, (_, notes) in annotations_of(kind).items():
-        if (flag := flag_of(notes)) and (value := getattr(options, name)) is not None:
+    for name, (declared, notes) in annotations_of(kind).items():
+        if (flag := flag_of(notes)) is None:
+            continue
+        value = as_declared(name, declared, given := getattr(options, name))
+        if value is not given:
+            object.__setattr__(options, name, value)
+        if value is not None:
             flag.check(name, value)
 
 

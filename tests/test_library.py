@@ -33,7 +33,7 @@ def test_the_examples_of_the_documentation_run(tmp_path: Path, monkeypatch: pyte
     (tmp_path / "sample_images").symlink_to(ROOT / "sample_images")
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "library.md").read_text(), re.DOTALL)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     space: dict[str, object] = {}
     for block in blocks:
         exec(block, space)
@@ -46,7 +46,7 @@ def test_every_public_name_is_there_and_importing_is_light() -> None:
     assert all(getattr(cam_cli, name) for name in cam_cli.__all__)
     code = "import sys, cam_cli; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, cwd=ROOT).returncode == 0
-    with pytest.raises(AttributeError, match="no attribute 'explain'"):
+    with pytest.raises(AttributeError, match="no attribute 'explain'. Did you mean Explainer"):
         cam_cli.explain  # noqa: B018
 
 
@@ -82,8 +82,14 @@ def test_values_beyond_what_pixels_can_be_are_explained_as_given() -> None:
         (torch.zeros(3, 64, 64), r"shape \(3, 64, 64\) .* prepared for B×3×64×64"),
         (torch.zeros(1, 3, 32, 64), r"shape \(1, 3, 32, 64\)"),
         (torch.zeros(1, 3, 64, 64, dtype=torch.uint8), "torch.uint8 .* normalised"),
-        ([np.zeros((64, 64, 3))], "A ndarray cannot be explained. Give PIL images"),
-        ("cat.jpg", "A str cannot"),
+        ([np.zeros((64, 64, 3))], "An array 64×64×3 of type float64 cannot be explained. Give uint8"),
+        (np.zeros((64, 64, 5), np.uint8), "An array 64×64×5 of type uint8"),
+        ("cat.jpg", "'cat.jpg' cannot be explained: No such file or directory"),
+        (Path("/"), "'/' cannot be explained"),
+        (Image.new("RGB", (0, 0)), "A picture of 0×0 pixels"),
+        (None, "A NoneType cannot be explained. Give paths"),
+        ({"a": 1}, "A dict cannot be explained"),
+        ([torch.zeros(3, 64, 64)], "torch.stack"),
     ],
 )
 def test_what_cannot_be_explained_is_told(inputs: object, message: str) -> None:

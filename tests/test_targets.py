@@ -37,7 +37,7 @@ Camx = Callable[..., int]
 def test_targets_are_joined_and_named_once() -> None:
     scores = Scores.of(torch.tensor([[1.0, 3.0, 2.0, 0.0], [9.0, 0.0, 1.0, 2.0]]))
     targets = (Target("top", 2), Target("label"), Target("class", name="3"), Target())
-    assert target_classes(targets, scores, [2, None]) == [[1, 2, 3], [0, 3]]
+    assert target_classes([targets] * 2, scores, [2, None]) == [[1, 2, 3], [0, 3]]
     assert as_columns([[1, 2, 3], [0, 3]], torch.zeros(1, dtype=torch.long)).tolist() == [[1, 2, 3], [0, 3, 0]]
 
 
@@ -45,7 +45,9 @@ def test_several_labels_are_those_from_the_threshold_on() -> None:
     logits = torch.tensor([[0.1, 3.0, -2.0, 1.0], [-3.0, -1.0, -2.0, -4.0]])
     scores = Scores.of(logits, 0.7, several_labels=True)
     assert torch.allclose(scores.probabilities, logits.sigmoid())
-    assert target_classes((Target(),), scores, [None, None]) == [[1, 3], [1]], "the best one where none reaches it"
+    assert target_classes([(Target(),)] * 2, scores, [None, None]) == [[1, 3], [1]], (
+        "the best one where none reaches it"
+    )
 
 
 def test_an_image_has_a_map_for_each_of_its_labels() -> None:

@@ -33,14 +33,19 @@ from .sayings import Said, said_of
 __all__ = ["ModelSpec", "Network", "digest", "load_model"]
 
 
-def load_model(spec: ModelSpec | str, origins: Mapping[str, str] | None = None) -> Network:
-    """The network that `spec` (or just a name: pretrained weights) describes, on the CPU.
+def load_model(spec: ModelSpec | str | os.PathLike[str], origins: Mapping[str, str] | None = None) -> Network:
+    """The network that `spec` (or just a name or a file of weights) describes, on the CPU.
 
     origins: where the value of each option comes from, by the name of its flag; only for the record.
 
     Raises `CamxError` for unknown names, weights that cannot be had, and files that do not fit.
     """
-    spec, origins = ModelSpec(spec) if isinstance(spec, str) else spec, origins or {}
+    if isinstance(spec, (str, os.PathLike)):
+        spec = ModelSpec(os.fspath(spec))
+    if not isinstance(spec, ModelSpec):
+        hint = "Network.of(module, …) takes a module." if isinstance(spec, nn.Module) else "Give a name or a ModelSpec."
+        raise CamxError(f"A {type(spec).__name__} is no name of a network.", hint)
+    origins = origins or {}
     if spec.name.startswith("~") or (lies_elsewhere(spec.name) and not is_name(spec.name)):
         spec = replace(spec, name=local_weights(spec.name))
     checkpoint = read_checkpoint(spec.checkpoint, ema=spec.ema) if spec.checkpoint else None

@@ -77,7 +77,18 @@ class Network:
         scores. `scores`: which output holds them, if the network returns several. Raises `CamxError` for values that
         cannot be.
         """
+        if not isinstance(module, nn.Module):
+            raise CamxError(
+                f"A {type(module).__name__} is no torch.nn.Module.", "load_model(NAME) takes names and files."
+            )
+        for name, values in (("mean", mean), ("std", std), ("class_names", class_names)):
+            if isinstance(values, str) or not isinstance(values, Sequence):
+                raise CamxError(f"`{name}` {values!r:.60} is no list.", "Give one value per channel or class.")
+        if wrong := [name for name in class_names if not isinstance(name, str)]:
+            raise CamxError(f"`class_names`: {wrong[0]!r:.60} is no text.", "Give one name per class.")
         size = (image_size, image_size) if isinstance(image_size, int) else image_size
+        if not isinstance(size, tuple) or len(size) != 2 or not all(isinstance(n, int) and n > 0 for n in size):
+            raise CamxError(f"`image_size` {image_size!r:.60} is no size.", "Give pixels: 224, or (height, width).")
         if len(mean) != len(std) or not mean:
             raise CamxError(
                 f"mean has {len(mean)} values and std {len(std)}: give one per channel, 3 (colour) or 1 (grey)."

@@ -15,6 +15,7 @@ from ..images.geometry import Frame
 from ..images.picture import Picture
 from ..maps.colormaps import TWO_SIDED, palette
 from ..maps.heatmap import UNSEEN, normalised, placed, seen
+from ..sentences import counted
 from .options import Rendering
 from .png import encode_png
 
@@ -154,11 +155,33 @@ SAVERS: dict[str, Saver] = {
 def overlay(explanation: Explanation, number: int = 0, rendering: Rendering = Rendering()) -> Image.Image:
     """The picture of an explanation under its map `number`, as `camx explain` draws it; `rendering.size` aside.
 
-    Raises `CamxError` if there is nothing to show.
+    Raises `CamxError` if there is nothing to show, and for a number that no map has.
     """
-    drawing = None
-    if not explanation.problem:
-        drawing = drawing_of(explanation.picture, explanation.maps[number])
+    if not isinstance(rendering, Rendering):
+        raise CamxError(f"`rendering` is a {type(rendering).__name__}.", "Give Rendering(…).", field="rendering")
+    return draw_overlay(_drawing(explanation, number), rendering)
+
+
+def heatmap(explanation: Explanation, number: int = 0) -> np.ndarray:
+    """The map `number` at the full size of the upright picture: float32 H×W in [0, 1], 1 at its peak.
+
+    0 where the network saw nothing. A map of two signs (`evidence="both"`) is in [−1, 1]. Raises `CamxError` as
+    `overlay` does.
+    """
+    drawing, picture = _drawing(explanation, number), explanation.picture
+    return placed(drawing.heat, picture.frame_on(picture.width, picture.height), picture.width, picture.height)
+
+
+def _drawing(explanation: Explanation, number: int) -> Drawing:
+    if not hasattr(explanation, "maps"):
+        raise CamxError(f"A {type(explanation).__name__} is no explanation.", "Give one that an Explainer returned.")
+    if explanation.problem:
+        raise CamxError(f"Nothing to show: {explanation.problem}.")
+    if not isinstance(number, int) or not 0 <= number < len(explanation.maps):
+        raise CamxError(
+            f"There is no map {number}: the explanation has {counted(len(explanation.maps), 'map')}, numbered from 0."
+        )
+    drawing = drawing_of(explanation.picture, explanation.maps[number])
     if drawing is None:
-        raise CamxError(f"Nothing to show: {explanation.problem or 'the map is zero or not finite'}.")
-    return draw_overlay(drawing, rendering)
+        raise CamxError("Nothing to show: the map is zero or not finite.")
+    return drawing

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from types import MappingProxyType
 from typing import TypeVar
 
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
+from ...errors import CamxError
 from ...images.listing import Source
 from ...images.picture import Decodable, Picture
 from ...maps.explanation import ClassMap, Explanation, Prediction
@@ -28,12 +30,12 @@ from ..tracing.trace import Trace, traces
 from .backends import Backend, EagerBackend, compile_upstream
 from .batches import BatchFunction, FailureFunction, Runner
 from .device_overlays import OverlayRenderer
-from .inputs import as_pictures
+from .inputs import Inputs, as_pictures
 from .layer_choice import choose_layers
 from .options import ExplainOptions
 from .predictions import ClassReader
-from .requirements import check_methods
-from .targets import as_columns, target_classes
+from .requirements import check_arguments, check_methods
+from .targets import AnyTarget, Target, as_columns, as_targets, target_classes
 
 R = TypeVar("R")
 
@@ -46,7 +48,7 @@ class Explainer:
 
     >>> network = load_model("resnet50")
     >>> explainer = Explainer(network)
-    >>> explanations = explainer([Image.open("dog.jpg")])
+    >>> explanations = explainer(["dog.jpg", Image.open("cat.jpg")])
 
     layers: the target layers of the options; layer: the first of them. network: with what was found about its scores
     among its notes. device, precision: what `auto` stands for. classes, class_count: names and number of the classes.
@@ -68,7 +70,7 @@ class Explainer:
         (steps done, steps in all) by methods that take many forwards. Raises `CamxError` for what cannot be done, and
         for methods that do not work with this network.
         """
-        self.network = network
+        check_arguments(network, options)
         self.options = options
         self.overlays = overlays
         self._on_step = on_step
@@ -95,7 +97,7 @@ class Explainer:
         checked(self.classes, self.class_count, "The list of class names")
         threshold = options.threshold if options.multi_label else None
         self._reader = ClassReader(self.classes, self.class_count, options.top_k, threshold, self._several_labels)
-        self._targets = [target.resolved(self.classes, self.class_count) for target in options.targets]
+        self._targets = self._resolved(options.targets)
 
     def replica(self) -> Explainer:
         """Returns an explainer on modules of its own, with the same weights in memory: for another thread."""
@@ -110,23 +112,51 @@ class Explainer:
         """Another network of the same architecture as its methods see it."""
         return self._module.around(module) if isinstance(self._module, ScoredNetwork) else module
 
-    def __call__(self, inputs: Tensor | Image.Image | Sequence[Image.Image]) -> list[Explanation]:
-        """Explains PIL images, or a normalised batch B×C×H×W; returns one explanation each, in order.
+    def __call__(
+        self,
+        inputs: Inputs,
+        *,
+        labels: Sequence[str | int | None] = (),
+        targets: Sequence[AnyTarget | Sequence[AnyTarget]] = (),
+    ) -> list[Explanation]:
+        """Explains images, or a normalised batch B×C×H×W; returns one explanation each, in order.
 
-        Raises `CamxError` for a batch of another size than the network was prepared for.
+        An image is a path, a PIL image, or an array of NumPy H×W×3 (RGB) or H×W of type uint8. labels: the true class
+        of each image by name or index, None where it is not known. targets: those of each image, in place of the
+        options'. Raises `CamxError` for what is no image, or a batch of another size than the network was prepared for.
         """
-        return self.explain(as_pictures(inputs, self.network.preprocessing))
+        pictures = as_pictures(inputs, self.network.preprocessing, self._label_texts(labels))
+        for name, given in (("labels", labels), ("targets", targets)):
+            if len(given) and len(given) != len(pictures):
+                raise CamxError(f"`{name}` are {len(given)}, and there are {len(pictures)} images.", "Give one each.")
+        own = [self._resolved(as_targets(each)) for each in targets]
+        return self.explain(pictures, {picture.source.key: one for picture, one in zip(pictures, own)})
+
+    def _resolved(self, targets: Sequence[Target]) -> list[Target]:
+        return [target.resolved(self.classes, self.class_count) for target in targets]
+
+    def _label_texts(self, labels: Sequence[str | int | None]) -> list[str]:
+        """The labels as text. Raises `CamxError` for one that is no class of the network."""
+        texts = ["" if label is None else str(label) for label in labels]
+        for text in filter(None, texts):
+            self.classes.index(text, self.class_count)
+        return texts
 
     @torch.inference_mode(False)
     @torch.enable_grad()
-    def explain(self, images: Sequence[Decodable]) -> list[Explanation]:
+    def explain(
+        self, images: Sequence[Decodable], targets: Mapping[str, Sequence[Target]] = MappingProxyType({})
+    ) -> list[Explanation]:
         """Explains prepared pictures and JPEG files as one batch, or in smaller ones where memory is short.
 
-        The size that fits is remembered. The explanation of a picture that does not even fit alone, and of a file that
-        cannot be decoded, says so as its `problem`.
+        targets: by the key of an image, in place of the options'. The size that fits is remembered. The explanation of
+        a picture that does not even fit alone, and of a file that cannot be decoded, says so as its `problem`.
         """
         return self._runner.in_batches(
-            images, self.explain_batch, lambda picture, reason: Explanation(picture, problem=reason), self.overlays
+            images,
+            partial(self.explain_batch, targets=targets),
+            lambda picture, reason: Explanation(picture, problem=reason),
+            self.overlays,
         )
 
     def in_batches(self, images: Sequence[Decodable], run: BatchFunction[R], failed: FailureFunction[R]) -> list[R]:
@@ -208,22 +238,27 @@ class Explainer:
             for name in self.options.methods
         }
 
-    def explain_batch(self, pictures: Sequence[Picture], inputs: Tensor) -> list[Explanation]:
-        """Explains pictures whose normalised batch B×C×H×W is on the device, all at once."""
+    def explain_batch(
+        self,
+        pictures: Sequence[Picture],
+        inputs: Tensor,
+        targets: Mapping[str, Sequence[Target]] = MappingProxyType({}),
+    ) -> list[Explanation]:
+        """Explains pictures whose normalised batch B×C×H×W is on the device, all at once. targets: as in `explain`."""
         traced = self._traces(inputs)
         logits = traced[0].logits
         scores = self._reader.scores(logits)
         truths = [self._reader.truth(scores, i, picture.source) for i, picture in enumerate(pictures)]
         labels = [truth.index if truth else None for truth in truths]
-        classes = target_classes(self._targets, scores, labels)
+        wanted = [targets.get(picture.source.key, self._targets) for picture in pictures]
+        classes = target_classes(wanted, scores, labels)
         maps = {name: one.cpu() for name, one in self._maps(traced, as_columns(classes, logits)).items()}
         finite = torch.isfinite(logits).all(1).tolist()
-        needs_label = any(target.kind == "label" for target in self._targets)
         explanations = []
         for i, picture in enumerate(pictures):
             if not finite[i]:
                 explanations.append(Explanation(picture, problem="the network returned NaN or infinite scores"))
-            elif needs_label and labels[i] is None:
+            elif labels[i] is None and any(target.kind == "label" for target in wanted[i]):
                 explanations.append(Explanation(picture, problem=_no_label(picture.source)))
             else:
                 ranking = self._reader.ranking(scores, i)

@@ -9,7 +9,7 @@ from ...errors import CamxError
 from ...models.options import SEED
 from ...options import EXPLANATION, MODEL, SPEED, Flag, check
 from ..methods.names import EVIDENCE, METHOD_NAMES, SMOOTHINGS
-from .targets import Target
+from .targets import Target, as_targets
 
 #: `auto`, and the keys of `devices.PRECISIONS`, which need torch.
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
@@ -117,7 +117,14 @@ class ExplainOptions:
     ] = False
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "targets", as_targets(self.targets))
+        # A device of torch is called as its name.
+        if type(self.device).__name__ == "device":
+            object.__setattr__(self, "device", str(self.device))
         check(self)
+        for name in ("methods", "targets", "layers"):
+            if not getattr(self, name):
+                raise CamxError(f"`{name}` is empty.", "Name at least one, or leave it out.", field=name)
         self._check_together()
         if not 0 < self.threshold < 1:
             raise CamxError(f"`threshold` {self.threshold} is outside 0 … 1: it is a probability.", field="threshold")

@@ -4,14 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...errors import CamxError
+from ...models.network import Network
 from ..methods.fusion import maps_of
 from ..methods.method import Method
 from ..methods.registry import METHODS
 from ..tracing.classifier import Classifier, find_classifier
 from ..tracing.trace import Trace, trace
+from .options import ExplainOptions
+
+
+def check_arguments(network: object, options: object) -> None:
+    """Raises `CamxError` for what is no network and no options of an `Explainer`."""
+    if not isinstance(network, Network):
+        hint = (
+            "Wrap it: Network.of(module, image_size=…, mean=…, std=…)."
+            if isinstance(network, nn.Module)
+            else "Give load_model(NAME), or Network.of(module, …)."
+        )
+        raise CamxError(f"`network` is a {type(network).__name__}.", hint, field="network")
+    if any(parameter.is_meta for parameter in network.module.parameters()):
+        raise CamxError(f"{network.name} has no weights: it is on the device meta.", "Load its weights first.")
+    if not isinstance(options, ExplainOptions):
+        raise CamxError(f"`options` is a {type(options).__name__}.", "Give ExplainOptions(…).", field="options")
 
 
 def check_methods(names: Sequence[str], picture: Tensor, probed: Sequence[Trace]) -> Classifier | None:

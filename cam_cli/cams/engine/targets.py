@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from numbers import Integral
+from typing import TYPE_CHECKING, Any, Literal
 
-from ...errors import CamxError
+from ...errors import CamxError, unknown
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from ...models.classes import ClassNames
     from .predictions import Scores
+
+
+KINDS = ("predicted", "label", "top", "class")
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,10 @@ class Target:
     kind: Literal["predicted", "label", "top", "class"] = "predicted"
     top: int = 1
     name: str = ""
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise unknown("kind", self.kind, KINDS)
 
     @classmethod
     def parse(cls, text: str) -> Target:
@@ -48,15 +56,41 @@ class Target:
         return Target("top", top=min(self.top, count)) if self.kind == "top" else self
 
 
-def target_classes(targets: Sequence[Target], scores: Scores, labels: Sequence[int | None]) -> list[list[int]]:
-    """Returns the classes that each image is explained for, in the order of the targets, none twice.
+#: A target as a program writes it: as such, by its words (`top:3`, the name of a class), or by the index of a class.
+AnyTarget = Target | str | int
+
+
+def as_targets(given: Any) -> tuple[Target, ...]:
+    """The targets that a program means by one of `AnyTarget` or several. Raises `CamxError` for anything else."""
+    several = given if isinstance(given, Iterable) and not isinstance(given, str) else (given,)
+    return tuple(map(_as_target, several))
+
+
+def _as_target(given: object) -> Target:
+    if isinstance(given, Target):
+        return given
+    if isinstance(given, Integral) and not isinstance(given, bool):
+        return Target("class", name=str(int(given)))
+    if isinstance(given, str):
+        return Target.parse(given)
+    raise CamxError(
+        f"`targets` {given!r:.60} is a {type(given).__name__}.",
+        "Give predicted, label, top:K, or a class by its index or name.",
+        field="targets",
+    )
+
+
+def target_classes(
+    targets: Sequence[Sequence[Target]], scores: Scores, labels: Sequence[int | None]
+) -> list[list[int]]:
+    """Returns the classes that each image is explained for, in the order of its targets, none twice.
 
     The predicted class takes the place of a missing label.
     """
     found = []
-    for image, label in enumerate(labels):
+    for image, (label, own) in enumerate(zip(labels, targets)):
         classes: dict[int, None] = {}
-        for target in targets:
+        for target in own:
             if target.kind == "top":
                 wanted = scores.ranking[image, : target.top].tolist()
             elif target.kind == "class":
