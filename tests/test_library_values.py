@@ -120,9 +120,9 @@ def of(**changes: Any) -> Network:
 
 
 MISTAKES: dict[str, tuple[Callable[[], object], str]] = {
-    "a module in place of a network": (lambda: Explainer(nn.Flatten()), "`network` is a Flatten. Wrap it: Network.of"),  # type: ignore[arg-type]
+    "a module in place of a network": (lambda: Explainer(nn.Flatten()), "A Flatten is no Network. Wrap it: Network.of"),  # type: ignore[arg-type]
     "a name in place of a network": (lambda: Explainer("resnet18"), "Give load_model"),  # type: ignore[arg-type]
-    "options as a dict": (lambda: Explainer(of(), {}), "`options` is a dict. Give ExplainOptions"),  # type: ignore[arg-type]
+    "options as a dict": (lambda: Explainer(of(), {}), "A dict is no ExplainOptions. Give ExplainOptions"),  # type: ignore[arg-type]
     "a module without weights": (lambda: Explainer(of(module=nn.Linear(2, 2, device="meta"))), "on the device meta"),
     "a second input": (lambda: Explainer(of(module=Two()), ExplainOptions(device="cpu")), "needs 'meta' beside the pictures"),
     "no method": (lambda: ExplainOptions(methods=()), "`methods` is empty"),
@@ -150,7 +150,7 @@ MISTAKES: dict[str, tuple[Callable[[], object], str]] = {
     "another number of targets": (lambda: named()([picture()] * 2, targets=["red"]), "`targets` are 1, and there are 2"),
     "a map that is not there": (lambda: overlay(named()(picture())[0], 3), "There is no map 3: the explanation has 1 map"),
     "no explanation": (lambda: heatmap(picture()), "A Image is no explanation"),  # type: ignore[arg-type]
-    "colours as text": (lambda: overlay(named()(picture())[0], 0, "turbo"), "`rendering` is a str"),  # type: ignore[arg-type]
+    "colours as text": (lambda: overlay(named()(picture())[0], 0, "turbo"), "A str is no Rendering"),  # type: ignore[arg-type]
 }  # fmt: skip
 
 

@@ -158,7 +158,7 @@ def overlay(explanation: Explanation, number: int = 0, rendering: Rendering = Re
     Raises `CamxError` if there is nothing to show, and for a number that no map has.
     """
     if not isinstance(rendering, Rendering):
-        raise CamxError(f"`rendering` is a {type(rendering).__name__}.", "Give Rendering(…).", field="rendering")
+        raise CamxError(f"A {type(rendering).__name__} is no Rendering.", "Give Rendering(…).")
     return draw_overlay(_drawing(explanation, number), rendering)
 
 

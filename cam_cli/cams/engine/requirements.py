@@ -24,11 +24,11 @@ def check_arguments(network: object, options: object) -> None:
             if isinstance(network, nn.Module)
             else "Give load_model(NAME), or Network.of(module, …)."
         )
-        raise CamxError(f"`network` is a {type(network).__name__}.", hint, field="network")
+        raise CamxError(f"A {type(network).__name__} is no Network.", hint)
     if any(parameter.is_meta for parameter in network.module.parameters()):
         raise CamxError(f"{network.name} has no weights: it is on the device meta.", "Load its weights first.")
     if not isinstance(options, ExplainOptions):
-        raise CamxError(f"`options` is a {type(options).__name__}.", "Give ExplainOptions(…).", field="options")
+        raise CamxError(f"A {type(options).__name__} is no ExplainOptions.", "Give ExplainOptions(…).")
 
 
 def check_methods(names: Sequence[str], picture: Tensor, probed: Sequence[Trace]) -> Classifier | None:
