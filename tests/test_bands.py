@@ -22,10 +22,10 @@ from cam_cli.models.options import ModelSpec, PreprocessingOptions
 
 from .conftest import TINY, picture
 from .test_decode import encoded
-from .test_pixels import read, rows_of, said
+from .test_pixels import QUICK, read, rows_of, said
 
 Camx = Callable[..., int]
-FOUR = ("--model-arg", "in_chans=4", "--mean", "0.5", "--std", "0.25", "--no-report")
+FOUR = ("--model-arg", "in_chans=4", "--mean", "0.5", "--std", "0.25")
 
 
 def npy(values: np.ndarray) -> bytes:
@@ -56,12 +56,12 @@ def test_every_frame_is_a_row_of_its_own(camx: Camx, tmp_path: Path, capsys: pyt
     name = "a.tif"
     stack(tmp_path / name)
     picture(40, 30, 9).save(tmp_path / "b.jpg")
-    assert camx("explain", tmp_path, *TINY, "--no-report") == 0
+    assert camx("explain", tmp_path, *QUICK) == 0
     # 0.1.0 has explained the first one without a word.
     assert "1 file has several frames, of which the first is explained. --frames all" in said(capsys)
     first = rows_of()
     assert first[name]["pixels"]["frames"] == 3
-    assert camx("explain", tmp_path, *TINY, "--no-report", "--frames", "all", "--workers", 1) == 0
+    assert camx("explain", tmp_path, *QUICK, "--frames", "all") == 0
     rows = rows_of()
     table = [line.split(",")[0] for line in Path("camx-out/predictions.csv").read_text("utf-8").splitlines()[1:]]
     assert table == [f"{name}#1", f"{name}#2", f"{name}#3", "b.jpg"]
@@ -75,7 +75,7 @@ def test_every_frame_is_a_row_of_its_own(camx: Camx, tmp_path: Path, capsys: pyt
 def test_one_frame_by_its_number(camx: Camx, tmp_path: Path) -> None:
     stack(tmp_path / "a.tif")
     picture(40, 30, 9).save(tmp_path / "b.jpg")
-    assert camx("explain", tmp_path, *TINY, "--no-report", "--frames", 2) == 1
+    assert camx("explain", tmp_path, *QUICK, "--frames", 2) == 1
     rows = rows_of()
     assert rows["a.tif#2"]["status"] == "ok"
     assert rows["b.jpg#2"]["error"] == "it has 1 frame, and none with the number 2 (frames)"
@@ -100,8 +100,8 @@ def test_frames_have_the_labels_of_their_file_and_a_broken_file_is_one_image(cam
     stack(tmp_path / "images" / "b.gif")
     stack(tmp_path / "images" / "c.tif")
     (tmp_path / "l.csv").write_text("image,label\nb.gif,3\nc.tif#2,5\n")
-    options = ("--frames", "all", "--labels", tmp_path / "l.csv", "--workers", 1)
-    assert camx("explain", tmp_path / "images", *TINY, "--no-report", *options) == 1
+    options = ("--frames", "all", "--labels", tmp_path / "l.csv")
+    assert camx("explain", tmp_path / "images", *QUICK, *options) == 1
     assert {key: (row["status"], row["label"]) for key, row in rows_of().items()} == {
         "a.gif": ("failed", ""),
         **{f"b.gif#{number}": ("ok", "3") for number in (1, 2, 3)},
@@ -198,7 +198,7 @@ def test_a_network_of_four_channels_end_to_end(camx: Camx, tmp_path: Path, capsy
     (tmp_path / "a.npy").write_bytes(npy(np.random.default_rng(0).integers(0, 256, (60, 80, 4), np.uint8)))
     picture(40, 30).convert("RGBA").save(tmp_path / "b.png")
     picture(40, 30).save(tmp_path / "c.png")
-    argv = ("explain", tmp_path, "--include", "*.npy", "--include", "*.png", *TINY)
+    argv = ("explain", tmp_path, "--include", "*.npy", "--include", "*.png", *QUICK)
     # 0.1.0: "camx explains colour (3) and grey (1) pictures".
     assert camx(*argv, *FOUR) == 1
     rows = rows_of()
@@ -211,7 +211,7 @@ def test_a_network_of_four_channels_end_to_end(camx: Camx, tmp_path: Path, capsy
     assert "takes 4 channels, and nothing says their --mean and --std" in said(capsys)
     assert camx(*argv, *FOUR, "--bands", "3,2,1", "-o", "wrong") == 2
     assert "--bands names 3 bands, and the network takes 4 channels" in said(capsys)
-    assert camx("activations", tmp_path / "b.png", *TINY, *FOUR[:-1], "-o", "maps") == 0
+    assert camx("activations", tmp_path / "b.png", *TINY, *FOUR, "-o", "maps") == 0
 
 
 def test_mean_for_other_channels_than_the_network_has() -> None:

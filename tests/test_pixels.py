@@ -27,6 +27,7 @@ from .test_decode import encoded, stored_modes
 
 Camx = Callable[..., int]
 AS_LIBRARIES = PixelOptions(levels=Levels("clip"), exif="ignore")
+QUICK = (*TINY, "--no-report", "--workers", 1)
 #: Kinds of files in which camx differs on purpose, as the table of docs/pixels.md says.
 DELIBERATE = {"deep", "EXIF"}
 
@@ -204,20 +205,20 @@ def test_the_row_says_what_was_decided(camx: Camx, tmp_path: Path) -> None:
     picture(40, 30).save(tmp_path / "plain.jpg")
     Image.new("RGBA", (40, 30), (9, 8, 7, 9)).save(tmp_path / "clear.png")
     Image.fromarray(np.arange(1200, dtype=np.uint16).reshape(30, 40)).save(tmp_path / "deep.png")
-    assert camx("explain", tmp_path, *TINY, "--no-report") == 0
+    assert camx("explain", tmp_path, *QUICK) == 0
     rows = rows_of()
     assert "pixels" not in rows["plain.jpg"]
     assert rows["turned.jpg"]["pixels"] == {"orientation": 6}
     assert (rows["turned.jpg"]["width"], rows["turned.jpg"]["height"]) == (30, 40)
     assert rows["clear.png"]["pixels"] == {"mode": "RGBA", "opaque": False}
     assert rows["deep.png"]["pixels"] == {"mode": "I;16", "levels": [0, 4095]}
-    assert camx("explain", tmp_path, *TINY, "--no-report", "--exif", "ignore", "-o", "stored") == 0
+    assert camx("explain", tmp_path, *QUICK, "--exif", "ignore", "-o", "stored") == 0
     row = rows_of("stored")["turned.jpg"]
     assert (row["width"], row["height"], row["pixels"]) == (40, 30, {"orientation": 6})
     record = json.loads(Path("stored/run.json").read_text("utf-8"))
     assert record["fingerprint"]["pixels"] == {"exif": "ignore"}
     assert "pixels" not in json.loads(Path("camx-out/run.json").read_text("utf-8"))["fingerprint"]
-    assert camx("explain", tmp_path, *TINY, "--no-report", "--exif", "ignore") == 2
+    assert camx("explain", tmp_path, *QUICK, "--exif", "ignore") == 2
 
 
 @pytest.mark.parametrize(
@@ -241,14 +242,14 @@ def test_a_run_whose_pictures_look_wrong_says_so_once(
 ) -> None:
     for i in range(3):
         make(i).save(tmp_path / f"{i}.png")
-    camx("explain", tmp_path, *TINY, "--no-report")
+    camx("explain", tmp_path, *QUICK)
     text = said(capsys)
     assert text.count(words) == 1
     assert "--bands" in text
     # The same pictures are the few among others.
     for i in range(4):
         picture(40, 30, i).save(tmp_path / f"other-{i}.png")
-    camx("explain", tmp_path, *TINY, "--no-report", "-o", "more")
+    camx("explain", tmp_path, *QUICK, "-o", "more")
     assert "pictures are" not in (text := said(capsys))
     assert "alpha" not in text
 
@@ -259,11 +260,11 @@ def test_levels_that_differ_in_one_folder_are_told(
     for name, top in (("a", 4000), ("b", 4095), ("c", 60000)):
         levels = np.linspace(0, top, 1200).astype(np.uint16).reshape(30, 40)
         Image.fromarray(levels).save(tmp_path / f"{name}.png")
-    assert camx("explain", tmp_path, *TINY, "--no-report") == 0
+    assert camx("explain", tmp_path, *QUICK) == 0
     assert "Levels are read in different ways: 0 to 4095 in 2, 0 to 65535 in 1 pictures. --levels 0,4095" in said(
         capsys
     )
-    assert camx("explain", tmp_path, *TINY, "--no-report", "--levels", "0,65535", "-o", "alike") == 0
+    assert camx("explain", tmp_path, *QUICK, "--levels", "0,65535", "-o", "alike") == 0
     assert "different ways" not in said(capsys)
     assert {tuple(row["pixels"]["levels"]) for row in rows_of("alike").values()} == {(0, 65535)}
 
@@ -272,7 +273,7 @@ def test_rows_have_the_digest_of_their_file_and_the_box_of_the_largest_part(camx
     import hashlib
 
     (images / "broken.jpg").write_bytes(b"nothing")
-    assert camx("explain", images, *TINY, "--no-report") == 1
+    assert camx("explain", images, *QUICK) == 1
     for name, row in rows_of().items():
         assert row["sha256"] == hashlib.sha256((images / name).read_bytes()).hexdigest()
         if row["status"] == "ok":

@@ -23,9 +23,9 @@ from cam_cli.models.catalog import load_model
 from cam_cli.models.options import ModelSpec, PreprocessingOptions
 from cam_cli.parsers import sides
 
-from .conftest import TINY, picture
+from .conftest import picture
 from .networks import RedDetector, network
-from .test_pixels import rows_of, said
+from .test_pixels import QUICK, rows_of, said
 
 Camx = Callable[..., int]
 
@@ -80,7 +80,7 @@ def test_the_peak_lies_on_the_evidence_in_a_rectangle() -> None:
 
 
 def test_a_rectangle_end_to_end(camx: Camx, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    argv = ("explain", images, *TINY, "--no-report", "--save", "overlay,array")
+    argv = ("explain", images, *QUICK, "--save", "overlay,array")
     # 0.1.0: "give a whole number".
     assert camx(*argv, "--image-size", "64x128", "--size", "model") == 0
     assert "input 64×128" in said(capsys)

@@ -16,7 +16,7 @@ from .test_class_names import class_folders
 from .test_pixels import rows_of
 
 Camx = Callable[..., int]
-THREE = (*TINY, "--model-arg", "num_classes=3", "--size", 48)
+THREE = (*TINY, "--model-arg", "num_classes=3", "--size", 48, "--workers", 1, "--no-report")
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_images_whose_map_another_class_would_have_now_are_explained_again(
     camx: Camx, tmp_path: Path, explained: list[str]
 ) -> None:
     folder = class_folders(tmp_path / "data", "cat", "dog")
-    argv = ("explain", folder, *THREE, "--no-report", "--class-names")
+    argv = ("explain", folder, *THREE, "--class-names")
     for more in (("--labels", "folder", "--target", "label"), ("--target", "cat")):
         out = ("-o", more[-1])
         assert camx(*argv, names("cat", "dog", "owl"), *more, *out) == 0
@@ -112,7 +112,7 @@ def test_images_whose_map_another_class_would_have_now_are_explained_again(
 def test_parts_of_a_run_in_shards_have_the_same_names(
     camx: Camx, images: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    argv = ("explain", images, *THREE, "--no-report", "--class-names")
+    argv = ("explain", images, *THREE, "--class-names")
     assert camx(*argv, names("a", "b", "c"), "--shard", "1/2") == 0
     assert camx(*argv, names("a", "b", "d"), "--shard", "2/2") == 2
     assert "class_names" in capsys.readouterr().err
