@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from cam_cli.cams.engine.explainer import Explainer
+
 from .wandb_reader import LoggedRun, read_finished_run
 
 Camx = Callable[..., int]
@@ -110,6 +112,24 @@ def test_a_finished_explain_explains_nothing_again(old: Camx) -> None:
     assert after[BROKEN] | {"error": ""} == before[BROKEN] | {"error": ""}
     record = record_of("explain")
     assert (record["state"], record["skipped"], record["ok"], record["failed"]) == ("finished", 4, 4, 1)
+
+
+def test_names_of_classes_are_changed_without_a_forward(old: Camx, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, seen = Explainer.explain, list[str]()
+
+    def counted(self: Explainer, images: Any) -> Any:
+        seen.extend(image.source.key for image in images)
+        return real(self, images)
+
+    monkeypatch.setattr(Explainer, "explain", counted)
+    names, pictures = [f"kind {number}" for number in range(12)], pictures_of("explain")
+    Path("names.txt").write_text("\n".join(names))
+    assert old(*COMMANDS["explain"], "--class-names", "names.txt") == 1  # the broken image
+    assert seen == []
+    assert pictures_of("explain") == pictures
+    rows = [row for row in table_of("explain/predictions.csv").values() if row["status"] == "ok"]
+    assert len(rows) == 4
+    assert all(row["top1_name"] == names[int(row["top1_index"])] for row in rows)
 
 
 def test_finished_activations_read_nothing_again(old: Camx) -> None:
