@@ -168,7 +168,8 @@ def _first_component(M: np.ndarray) -> np.ndarray:
 
 
 def eigencam(s: Slow) -> np.ndarray:
-    return _first_component(s.A)
+    found = _first_component(s.A)
+    return found if found.sum() >= 0 else -found
 
 
 def eigengradcam(s: Slow) -> np.ndarray:
@@ -356,7 +357,8 @@ class SlowAttention:
         return row[prefix:].reshape(side, side)
 
     def read(self, matrix: np.ndarray) -> np.ndarray:
-        return self.grid(matrix[0] if self.module.num_prefix_tokens else matrix.mean(0))
+        prefix = self.module.num_prefix_tokens
+        return self.grid(matrix[0] if self.module.global_pool == "token" else matrix[prefix:].mean(0))
 
 
 def attention_rollout(s: SlowAttention) -> np.ndarray:
@@ -370,7 +372,7 @@ def attention_gradient(s: SlowAttention) -> np.ndarray:
     relevance = np.eye(s.A(0).shape[-1])
     for layer in range(len(s.attention)):
         relevance = relevance + relu(s.gradient(s.score, layer) * s.A(layer)).mean(0) @ relevance
-    return s.read(relevance)
+    return s.read(relevance - np.eye(len(relevance)))
 
 
 def legrad(s: SlowAttention) -> np.ndarray:

@@ -81,6 +81,7 @@ VITS = {
     "class token": {},
     "no class token": {"class_token": False, "global_pool": "avg"},
     "registers": {"reg_tokens": 2},
+    "mean behind a class token": {"global_pool": "avg"},
 }
 
 

@@ -118,3 +118,39 @@ def test_rough_arithmetic_of_the_network_hardly_moves_a_map(
         assert found[method].dtype == torch.float32
         for one, two in zip(wanted[method].flatten(1), found[method].flatten(1)):
             assert np.corrcoef(one.clamp_min(0), two.clamp_min(0))[0, 1] > 0.99, method
+
+
+@pytest.mark.slow
+def test_methods_on_a_trained_transformer(camx: Callable[..., int], data: Path) -> None:
+    """Its head averages the patches, although it has a class token, and some of its channels are very large."""
+    weights = data / "weights"
+    model = "vit_small_patch14_dinov2 --model-arg img_size=224 --model-arg global_pool=avg --model-arg num_classes=2"
+    argv = (
+        "--model",
+        *model.split(),
+        "--image-size",
+        224,
+        "--crop-pct",
+        0.875,
+        "--class-names",
+        weights / "catdog.txt",
+    )
+    methods = ("gradcam", "eigencam", "attention-rollout", "attention-gradient", "legrad")
+    for kind in ("cat", "dog"):
+        asked = [word for name in methods for word in ("--method", name)]
+        checkpoint = ("--checkpoint", weights / "vit_small_patch14_dinov2_catdog.safetensors")
+        photos = data / "catsdogs" / "val" / kind
+        assert camx("explain", photos, *argv, *checkpoint, *asked, "--limit", 4, "-o", kind, "--save", "array") == 0
+        rows = [json.loads(line) for line in (Path(kind) / "manifest.jsonl").read_text().splitlines()]
+        images = [row for row in rows if "maps" in row]
+        assert [row["top"][0]["name"] for row in images].count(kind) >= 3
+        for row in images:
+            assert [one["method"] for one in row["maps"]] == list(methods)
+            for one in row["maps"]:
+                heat = np.load(Path(kind) / one["array"]).clip(0)
+                assert heat.shape == (16, 16)
+                assert heat.max() > 0, (row["image"], one["method"])
+                # Eigen-CAM of a nearly constant first component is flat; evidence of a class must not be.
+                assert one["method"] == "eigencam" or heat.max() > 1.5 * heat.mean()
+    record = json.loads((Path("cat") / "run.json").read_text())
+    assert "not proven" not in record["plan"]["layer_reason"]

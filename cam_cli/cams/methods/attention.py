@@ -29,7 +29,7 @@ def needs_blocks(trace: Trace) -> None:
     "attention-rollout",
     summary="attention multiplied through the layers; no class",
     paper="Abnar and Zuidema 2020",
-    equation="Π_l (½I + ½·mean_heads A_l), row of the class token",
+    equation="Π_l (½I + ½·mean_heads A_l), row that the head reads",
     forwards="1",
     gradients=False,
     works="ViT",
@@ -53,24 +53,28 @@ def attention_rollout(trace: Trace, classes: Tensor) -> Tensor:
     "attention-gradient",
     summary="gradient-weighted attention through the layers",
     paper="Chefer et al. 2021",
-    equation="R ← R + mean_heads(ReLU(∇A_l⊙A_l))·R, row of the class token",
+    equation="R ← R + mean_heads(ReLU(∇A_l⊙A_l))·R, row that the head reads",
     forwards="1",
     works="ViT",
     grid="patches",
     check=needs_attention,
 )
 def attention_gradient(trace: Trace, classes: Tensor) -> Tensor:
-    """R ← R + Ā_l·R with Ā = mean over heads of ReLU(∇A ⊙ A), from R = I (Chefer et al. 2021, for ViT)."""
+    """R ← R + Ā_l·R with Ā = mean over heads of ReLU(∇A ⊙ A), from R = I (Chefer et al. 2021, for ViT).
+
+    The row is that of R − I: where the head averages tokens, what each passes to itself is the same everywhere.
+    """
     attention = _attention(trace)
     tokens = attention.matrices[0].shape[-1]
     maps = []
     for column in classes.unbind(1):
         layers = range(len(attention.matrices))
         gradients = attention.gradients(attention.scores, column, trace.sign, layers)
-        relevance = torch.eye(tokens, device=column.device).expand(len(column), -1, -1)
+        identity = torch.eye(tokens, device=column.device)
+        relevance = identity.expand(len(column), -1, -1)
         for gradient, matrix in zip(gradients, attention.matrices):
             relevance = relevance + (gradient * matrix).clamp_min(0).mean(dim=1) @ relevance
-        maps.append(attention.patches(attention.head_row(relevance)))
+        maps.append(attention.patches(attention.head_row(relevance - identity)))
     return torch.stack(maps, dim=1)
 
 

@@ -19,8 +19,11 @@ from .method import method
     signed=False,
 )
 def eigencam(trace: Trace, classes: Tensor) -> Tensor:
-    """A·v₁, the activations along their first right singular vector (Muhammad and Yeasin 2020)."""
-    return _first_component(trace.features)[:, None].expand(-1, classes.shape[1], -1, -1)
+    """A·v₁, the activations along their first right singular vector (Muhammad and Yeasin 2020); its sum is positive."""
+    first = _first_component(trace.features)
+    # No class gives it a sign, and large negative channels of a transformer would make all of it negative.
+    first = first * torch.where(first.sum((1, 2), keepdim=True) < 0, -1.0, 1.0)
+    return first[:, None].expand(-1, classes.shape[1], -1, -1)
 
 
 @method(

@@ -11,40 +11,47 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 _NAMES = ("upper left", "upper right", "lower left", "lower right")
-#: A position votes if a change moves it by more than this share of the largest change, squared.
+#: A position is moved by a change if it is moved by more than this share of the largest change, squared.
 _MOVED = 1e-12
-#: And if that change moved it so much more than any other change did, in logarithms of squares.
+#: Its vote is clear if that change moved it so much more than any other change did, in logarithms of squares.
 _CLEAR = 0.4
-#: The share of a quarter's votes that must be for the quarter itself, and of its positions that must vote.
+#: The share of a quarter's votes that must be for the quarter itself, and of its positions whose votes must be clear.
 _MAJORITY = 0.5
+
+#: Row q, column i: so many positions in quarter q of a map vote for quarter i of the picture. Quarters are upper left,
+#: upper right, lower left, lower right.
+Votes = tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Votes of the positions of a map.
+    """Votes of the positions of a map. clear: clear ones alone. votes: all. positions: in each quarter."""
 
-    votes: 4×4 counts; row q, column i: positions in quarter q of the map that the change of quarter i of the picture
-    moved most. Quarters are upper left, upper right, lower left, lower right. positions: in each quarter of the map.
-    """
-
-    votes: tuple[tuple[int, ...], ...]
+    clear: Votes
+    votes: Votes
     positions: int
 
     @property
     def decided(self) -> bool:
-        """Whether the positions of any quarter follow single quarters of the picture."""
-        return any(map(self._decided, self.votes))
+        """Whether half of the positions of any quarter have clear votes."""
+        return any(map(self._decided, self.clear))
 
     @property
     def fits(self) -> bool:
-        """Whether each quarter of the map that follows any quarter of the picture follows its own.
+        """Whether each quarter of the map with clear votes follows its own quarter of the picture.
 
         The others say nothing: attention of random weights, for one, moves all positions alike.
         """
-        return all(row[q] > _MAJORITY * sum(row) for q, row in enumerate(self.votes) if self._decided(row))
+        return all(row[q] > _MAJORITY * sum(row) for q, row in enumerate(self.clear) if self._decided(row))
+
+    @property
+    def proven(self) -> bool:
+        """Whether the map fits, by clear votes or by most of all votes in every quarter."""
+        return self.fits and (self.decided or all(row[q] > _MAJORITY * sum(row) for q, row in enumerate(self.votes)))
 
     @property
     def agreement(self) -> float:
@@ -54,9 +61,9 @@ class Placement:
     @property
     def reason(self) -> str:
         """The quarter of a map that does not fit, and the quarter of the picture that it follows instead."""
-        wrong = [q for q in range(4) if self._decided(self.votes[q])]
-        quarter = min(wrong, key=lambda q: self.votes[q][q] / sum(self.votes[q]))
-        row = self.votes[quarter]
+        wrong = [q for q in range(4) if self._decided(self.clear[q])]
+        quarter = min(wrong, key=lambda q: self.clear[q][q] / sum(self.clear[q]))
+        row = self.clear[quarter]
         other = max((i for i in range(4) if i != quarter), key=lambda i: row[i])
         return (
             f"its {_NAMES[quarter]} quarter changes with the {_NAMES[other]} quarter of the picture "
@@ -79,16 +86,25 @@ def quarter_pictures(picture: Tensor) -> Tensor:
 
 def placement_of(features: Tensor) -> Placement:
     """Counts the votes of feature maps 5×C×h×w, those of `quarter_pictures`."""
-    changes = (features[1:].double() - features[:1].double()).square().sum(1)
-    moved = changes.amax(0) > _MOVED * changes.max()
-    logs = (changes + _MOVED * changes.max().clamp_min(1e-300)).log()
+    maps = features.double()
+    # A few channels of a transformer are a hundred times as large as the others.
+    spread = maps.std((0, 2, 3), keepdim=True)
+    maps = maps / torch.maximum(spread, 1e-6 * spread.max().clamp_min(1e-300))
+    changes = (maps[1:] - maps[:1]).square().sum(1)
+    floor = _MOVED * changes.max().clamp_min(1e-300)
+    logs = (changes + floor).log()
     best = (logs - logs.mean((1, 2), keepdim=True)).topk(2, dim=0)
-    voting = moved & (best.values[0] - best.values[1] > _CLEAR)
-    votes = tuple(
+    moved = changes.amax(0) > floor
+    clear = moved & (best.values[0] - best.values[1] > _CLEAR)
+    winner = best.indices[0]
+    return Placement(_counts(winner, clear), _counts(winner, moved), quarters(moved)[0].numel())
+
+
+def _counts(winner: Tensor, voting: Tensor) -> Votes:
+    return tuple(
         tuple(int(((part == index) & some).sum()) for index in range(4))
-        for part, some in zip(quarters(best.indices[0]), quarters(voting))
+        for part, some in zip(quarters(winner), quarters(voting))
     )
-    return Placement(votes, quarters(voting)[0].numel())
 
 
 def quarters(maps: Tensor) -> Sequence[Tensor]:

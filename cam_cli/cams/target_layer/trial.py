@@ -50,9 +50,7 @@ def try_layer(
     layout, placement = _best_reading(raw, layer.layout, layouts)
     problem = "" if placement.fits else placement.reason
     unproven = (
-        ""
-        if placement.decided
-        else "; a change of the picture moves all its positions alike, so its place is not proven"
+        "" if placement.proven else "; changes of the picture move all its positions alike, so its place is not proven"
     )
     return Trial(replace(layer, layout=layout, reason=layer.reason + unproven), problem)
 

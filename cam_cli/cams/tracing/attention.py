@@ -91,7 +91,8 @@ class Attention:
     scores: B×K, with their graph. matrices: one per layer, B×heads×N×N float32; rows are queries, and each sums to 1.
     nodes: the matrices as tensors of the graph, in the shape that the network gives them.
     blocks: the modules that hold one attention each, outputs: their outputs in the graph; both empty where the
-    attentions do not lie in one row of blocks.
+    attentions do not lie in one row of blocks. read_rows: N, the share of each token in what the head reads behind the
+    last attention.
     """
 
     scores: Tensor
@@ -100,6 +101,7 @@ class Attention:
     layout: Layout
     blocks: tuple[nn.Module, ...]
     outputs: tuple[Tensor, ...]
+    read_rows: Tensor
 
     def gradients(self, scores: Tensor, column: Tensor, sign: int, layers: Sequence[int]) -> list[Tensor]:
         """Returns `sign` × ∂scores[b, column[b]] / ∂attention[b] of the layers by index: B×heads×N×N float32 each."""
@@ -110,11 +112,12 @@ class Attention:
 
     def patches(self, tokens: Tensor) -> Tensor:
         """Returns the values of the patch tokens of B×N, on their grid: B×h×w."""
-        return tokens[:, self.layout.prefix :].reshape(-1, self.layout.height, self.layout.width)
+        layout = self.layout
+        return tokens[:, layout.prefix : tokens.shape[1] - layout.suffix].reshape(-1, layout.height, layout.width)
 
     def head_row(self, relevance: Tensor) -> Tensor:
-        """Returns the row B×N of B×N×N that the head reads: the class token's, or the mean of all rows without one."""
-        return relevance[:, 0] if self.layout.prefix else relevance.mean(dim=1)
+        """Returns the row B×N of B×N×N that the head reads: the class token's, or the mean of those it averages."""
+        return torch.einsum("n,bnm->bm", self.read_rows.to(relevance), relevance)
 
 
 def read_attention(module: nn.Module, inputs: Tensor, layout: Layout) -> Attention:
@@ -124,7 +127,7 @@ def read_attention(module: nn.Module, inputs: Tensor, layout: Layout) -> Attenti
     over fewer tokens (Swin, PVT, MaxViT, CaiT's class attention …).
     """
     name = type(module).__name__
-    tokens = layout.prefix + layout.height * layout.width
+    tokens = layout.prefix + layout.height * layout.width + layout.suffix
     if layout.kind not in ("NLC", "LNC"):
         raise CamxError(
             f"{name} has no sequence of tokens at its target layer ({layout}), so there is no attention over the whole "
@@ -154,7 +157,23 @@ def read_attention(module: nn.Module, inputs: Tensor, layout: Layout) -> Attenti
     names = _block_names(containers, ends, len(matrices))
     outputs = tuple(dict(tensors_in(ends[one][1]))[()] for one in names)
     blocks = tuple(module.get_submodule(one) for one in names)
-    return Attention(scores, matrices, tuple(recorder.nodes), layout, blocks, outputs)
+    read_rows = _read_rows(scores, recorder.nodes[-1], recorder.shapes[-1])
+    return Attention(scores, matrices, tuple(recorder.nodes), layout, blocks, outputs, read_rows)
+
+
+def _read_rows(scores: Tensor, last: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """The tokens that the head reads, in equal shares N: those whose row of the last attention has a gradient.
+
+    All of them where no gradient can be had. Raises `CamxError` where the scores do not depend on the last attention.
+    """
+    if not scores.requires_grad:
+        return torch.full((shape[2],), 1 / shape[2])
+    direction = torch.randn(scores.shape[1], generator=torch.Generator().manual_seed(0)).to(scores)
+    (found,) = torch.autograd.grad((scores * direction).sum(), last, retain_graph=True, materialize_grads=True)
+    live = found.reshape(shape).float().abs().sum((0, 1, 3)) > 0
+    if not bool(live.any()):
+        raise CamxError("The scores do not depend on the last attention. Use `methods=gradcam`.")
+    return live.float() / live.sum()
 
 
 def _block_names(containers: dict[str, nn.Module], ends: dict[str, tuple[int, Any]], count: int) -> list[str]:
