@@ -15,7 +15,7 @@ from .terminal import Reporter, out
 class ReportJob:
     """The run folder."""
 
-    output: Annotated[str, Flag("The --output of a run of explain, activations or train-gap.", argument=True)]
+    output: Annotated[str, Flag("The --output of a run of explain, activations, evaluate or train-gap.", argument=True)]
 
 
 def report(job: ReportJob) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,10 @@ from cam_cli.errors import CamxError
 from cam_cli.evaluation.faithful_columns import faithful_columns
 from cam_cli.evaluation.faithful_figures import FaithfulFigures, FaithfulGate
 from cam_cli.evaluation.faithful_files import faithfulness
+from cam_cli.outputs.run_folder import RunFolder
 from cam_cli.report import build_report
+from cam_cli.tracking.publish import push
+from cam_cli.tracking.tracker import Files, ImageCell, RunInfo, Step, Table, Value
 
 from .conftest import TINY, picture
 from .journals import failed_row, run_of
@@ -205,3 +208,41 @@ class TestPage:
         Path("camx-evaluate/evaluate/index.html").unlink()
         assert build_report("camx-evaluate") == "camx-evaluate/evaluate/index.html"
         assert Path("camx-evaluate/evaluate/index.html").exists()
+
+
+class TestTracking:
+    def test_a_tracker_gets_maps_scores_curves_and_files(self, camx: Camx, images: Path) -> None:
+        assert camx("evaluate", images, *QUICK, "-q", "--limit", "3", "--fail-if", "deletion > 2") == 0
+        tracker = Collected()
+        push(RunFolder.read("camx-evaluate"), tracker, 10, lambda word: None)
+        table, curves, methods = (
+            tracker.values[name] for name in ("explanations", "evaluate/curves", "evaluate/methods")
+        )
+        assert isinstance(table, Table)
+        assert isinstance(curves, Table)
+        assert isinstance(methods, Table)
+        cell = table.rows[0][0]
+        assert isinstance(cell, ImageCell)
+        assert {*cell.masks} == {"gradcam", "eigencam"}
+        assert {(row[0], row[1]) for row in curves.rows} >= {("gradcam", "deletion"), ("centre", "sanity")}
+        assert {row[0] for row in methods.rows} == {"gradcam", "eigencam"}
+        assert tracker.summary["evaluate/eigencam/sanity_head"] == pytest.approx(1)
+        files = tracker.values["results"]
+        assert isinstance(files, Files)
+        assert {"faithfulness.csv", "evaluate/summary.json", "evaluate/index.html"} <= {*files.paths}
+
+
+class Collected:
+    """A tracker that keeps what it gets."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, Value] = {}
+        self.summary: dict[str, Any] = {}
+
+    def begin(self, info: RunInfo) -> None: ...
+
+    def log(self, values: Mapping[str, Value], at: Step | None = None) -> None:
+        self.values.update(values)
+
+    def finish(self, summary: Mapping[str, Any], exit_code: int) -> None:
+        self.summary.update(summary)

@@ -1,4 +1,4 @@
-"""Values for a tracker from the results of `camx audit` and `camx compare` in a run folder."""
+"""Values for a tracker from the results of `camx audit`, `compare` and `evaluate` in a run folder."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from typing import Any
 
 from ..errors import UnreadableImage
 from ..outputs.run_folder import RunFolder
-from ..run_layout import AUDIT, COMPARE, DERIVED
+from ..run_layout import AUDIT, COMPARE, DERIVED, EVALUATE
 from .tracker import Scalar, Table, Value
 
 #: Rows of a table that W&B's own file of a run can hold.
 _MOST_ROWS = 10_000
 #: Columns that hold names, also where all of them read like numbers.
-_NAMES = {"by", "group", "group_a", "group_b", "image", "label", "a_top1", "b_top1", "flip", "metric", "small"}
+_NAMES = {
+    *("by", "group", "group_a", "group_b", "image", "label", "a_top1", "b_top1", "flip", "metric", "small"),
+    *("class", "target", "method", "layer", "score", "map", "held_apart", "thing", "reason", "detail"),
+}
 _GATES = ("gate", "verdict", "seen", "low", "high", "needed", "sentence")
 _ESCAPED = ("'=", "'+", "'-", "'@", "'\t", "'\r")
 
@@ -33,6 +36,7 @@ def derived_log(run: RunFolder) -> tuple[dict[str, Value], dict[str, Scalar], li
             content = json.loads(run.read_file(f"{name}/summary.json"))
             found = {f"{name}/{key}": value for key, value in figures(content).items()}
             tables = {f"{name}/gates": _gates(content["gates"]), **_tables(run, name)}
+            tables[f"{name}/curves"] = _curves(content)
         except (UnreadableImage, ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:
             words.append(f"{name}/ of {run.path!r} is left out, it cannot be read: {error}")
             continue
@@ -58,9 +62,28 @@ def _compare_figures(content: Mapping[str, Any]) -> dict[str, Scalar]:
     }
 
 
+def _evaluate_figures(content: Mapping[str, Any]) -> dict[str, Scalar]:
+    """Means by method and score, of either kind of evaluation."""
+    sets = content.get("maps") or content["methods"]
+    scores = {one["method"]: one.get("scores") or one["own"]["metrics"] for one in sets}
+    return {f"{method}/{name}": score["value"] for method, some in scores.items() for name, score in some.items()}
+
+
+def _curves(content: Mapping[str, Any]) -> Table:
+    """Mean curves of deletion, insertion and the sanity checks: a row per point."""
+    rows = [
+        [method, name, place / max(1, len(points) - 1), value]
+        for method, curves in content.get("curves", {}).items()
+        for name, points in curves.items()
+        for place, value in enumerate(points)
+    ]
+    return Table(("method", "curve", "share", "value"), rows)
+
+
 _FIGURES: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Scalar]]] = {
     AUDIT: _audit_figures,
     COMPARE: _compare_figures,
+    EVALUATE: _evaluate_figures,
 }
 
 

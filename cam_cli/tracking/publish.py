@@ -5,14 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..errors import CamxError
-from ..outputs.run_folder import ACTIVATIONS, EXPLAIN, TRAIN_GAP, RunFolder
-from ..run_layout import ACTIVATIONS_TABLE, DERIVED, JOURNAL, RECORD, TABLE
+from ..outputs.run_folder import ACTIVATIONS, EVALUATE, EXPLAIN, TRAIN_GAP, RunFolder
+from ..run_layout import ACTIVATIONS_TABLE, DERIVED, FAITHFULNESS_TABLE, JOURNAL, RECORD, TABLE
 from .activations_log import activations_log
 from .derived_log import derived_log
 from .explain_log import explain_log
 from .results import files_of, run_info
 from .tracker import Scalar, Tracker, Value
 from .training_log import epochs, training_log
+
+#: Values and the table of all images, by the command.
+_TABLES = {
+    EXPLAIN: (explain_log, TABLE),
+    ACTIVATIONS: (activations_log, ACTIVATIONS_TABLE),
+    EVALUATE: (explain_log, FAITHFULNESS_TABLE),
+}
 
 
 def push(run: RunFolder, tracker: Tracker, cap: int, say: Callable[[str], None]) -> None:
@@ -45,9 +52,9 @@ def log_results(run: RunFolder, tracker: Tracker, cap: int, say: Callable[[str],
 def _content(run: RunFolder, cap: int) -> tuple[dict[str, Value], dict[str, Scalar], list[str]]:
     if run.command == TRAIN_GAP:
         return training_log(run)
-    if run.command not in (EXPLAIN, ACTIVATIONS):
+    if run.command not in _TABLES:
         raise CamxError(f"{run.path!r} holds results of `camx {run.command}`, which camx does not log. Update camx.")
-    read, table = (activations_log, ACTIVATIONS_TABLE) if run.command == ACTIVATIONS else (explain_log, TABLE)
+    read, table = _TABLES[run.command]
     values, summary, words = read(run, cap)
     more, figures, problems = derived_log(run)
     files = files_of(run, (table, JOURNAL, RECORD, *DERIVED))
