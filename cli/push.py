@@ -28,7 +28,7 @@ class PushJob:
 
 
 def push(job: PushJob) -> int:
-    """Log a finished folder to W&B or TensorBoard, of `explain`, `activations`, `evaluate` or `train-gap`. Needs no model."""
+    """Log the results of `explain`, `activations`, `evaluate` or `train-gap` to W&B or TensorBoard; needs no model."""
     if not job.tracking.wanted:
         raise CamxError("`camx push` needs to know where to.", "Give --wandb or --tensorboard.")
     from cam_cli.outputs.run_folder import RunFolder
