@@ -67,8 +67,7 @@ class Evaluator:
         preprocessing = network.preprocessing
         self._picture = probe_picture(preprocessing.channels, preprocessing.input_size).to(self.device)
         self._pixel = 1 / torch.tensor(preprocessing.std, device=self.device).view(1, -1, 1, 1)
-        layer_alone = self._explainer.with_methods(())
-        height, width = layer_alone.explain_tensor(self._picture)[0].features.shape[2:]
+        height, width = self._explainer.trace(self._picture).features.shape[2:]
         self.grid = (_cells(height), _cells(width))
         self._permuted: list[Explainer] = []
         if "sanity" in options.metrics:

@@ -188,6 +188,12 @@ class Explainer:
             backend=self._backend,
         )
 
+    @torch.inference_mode(False)
+    @torch.enable_grad()
+    def trace(self, inputs: Tensor) -> Trace:
+        """Runs one forward of a normalised batch B×C×H×W and returns its trace at the first layer."""
+        return self._traces(inputs)[0]
+
     def with_methods(self, names: tuple[str, ...]) -> Explainer:
         """Returns this explainer, on the same modules, with some of its methods alone."""
         other = copy.copy(self)
