@@ -10,13 +10,16 @@ import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from cam_cli.outputs import store
+from cam_cli.outputs.run_folder import RunFolder
+from cam_cli.tracking.publish import push
+from cam_cli.tracking.tracker import RunInfo, Scalar, Step, Value
 from cli.main import run
 
 from .conftest import TINY, picture
@@ -191,6 +194,24 @@ def test_a_reader_on_a_disk_that_fails(
     check_writing(command, made, here, monkeypatch, step=23 if command == "merge" else 11)
     check_reading(command, made, here, monkeypatch, step=9)
     assert "Traceback" not in quiet()
+
+
+def test_a_push_that_fails_closes_the_run_of_its_tracker(made: Path) -> None:
+    class Refusing:
+        ended: int | None = None
+
+        def begin(self, info: RunInfo) -> None: ...
+
+        def log(self, values: Mapping[str, Value], at: Step | None = None) -> None:
+            raise OSError(errno.EIO, "Input/output error")
+
+        def finish(self, summary: Mapping[str, Scalar], exit_code: int) -> None:
+            self.ended = exit_code
+
+    tracker = Refusing()
+    with pytest.raises(OSError, match="Input/output error"):
+        push(RunFolder.read(str(made / "run")), tracker, 10, print)
+    assert tracker.ended == 1
 
 
 @pytest.fixture

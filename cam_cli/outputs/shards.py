@@ -18,7 +18,7 @@ from typing import Any
 
 from ..errors import CamxError
 from ..images.shard import Shard
-from ..run_layout import INPUTS, JOURNAL, PARTS, RECORD, part_folder, part_numbers
+from ..run_layout import INPUTS, JOURNAL, LOCK, PARTS, RECORD, part_folder, part_numbers
 from ..sentences import counted
 from . import store
 from .folder import OutputFolder, explained_errors, locked, locked_folder
@@ -216,7 +216,8 @@ def remove_parts(path: str, parts: Iterable[Shard]) -> None:
     with explained_errors(path):
         for shard in parts:
             folder = os.path.join(path, part_name(shard))
-            for name in (RECORD, INPUTS):
+            # A lock file may be left behind; the lock itself is that of OUT, which the caller holds.
+            for name in (RECORD, INPUTS, LOCK):
                 store.remove_if_there(os.path.join(folder, name))
             with contextlib.suppress(OSError):
                 store.system.remove_folder(folder)

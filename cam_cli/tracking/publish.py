@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 from ..errors import CamxError
@@ -28,10 +29,16 @@ def push(run: RunFolder, tracker: Tracker, cap: int, say: Callable[[str], None])
     `cap` limits the rows of tables with images.
     """
     tracker.begin(run_info(run.path, run.record))
-    if run.command == TRAIN_GAP:
-        for values, at in epochs(run):
-            tracker.log(values, at)
-    summary = log_results(run, tracker, cap, say)
+    try:
+        if run.command == TRAIN_GAP:
+            for values, at in epochs(run):
+                tracker.log(values, at)
+        summary = log_results(run, tracker, cap, say)
+    except BaseException:
+        # The run of the tracker is closed as failed, so that the next push finds it free.
+        with contextlib.suppress(Exception):
+            tracker.finish({}, 1)
+        raise
     tracker.finish(summary, 0 if run.complete else 1)
 
 
