@@ -109,6 +109,35 @@ def test_images_whose_map_another_class_would_have_now_are_explained_again(
         )
 
 
+def test_several_predicted_classes_are_compared_with_new_labels(
+    camx: Camx, tmp_path: Path, explained: list[str]
+) -> None:
+    folder = class_folders(tmp_path / "data", "cat", "dog", "owl")
+    several = ("--labels", "folder", "--multi-label", "--threshold", 0.5)
+    argv = ("explain", folder, *THREE, *several)
+    assert camx(*argv) == 0
+    explained.clear()
+    named = ("--class-names", names("cat", "dog", "owl"))
+    assert camx(*argv, *named) == 0
+    assert explained == []
+    assert camx(*argv, *named, "-o", "new") == 0
+    for key, row in rows_of("new").items():
+        assert {name: rows_of()[key].get(name) for name in ("label", "label_index", "correct")} == {
+            name: row.get(name) for name in ("label", "label_index", "correct")
+        }
+    # Where the row holds too few classes to tell, the image is explained again.
+    assert camx(*argv, "--top-k", 1, "-o", "few") == 0
+    explained.clear()
+    assert camx(*argv, "--top-k", 1, *named, "-o", "few") == 0
+    unknown = {
+        key for key, row in rows_of("few").items() if row["top"][0]["prob"] >= 0.5 and row.get("label_rank") != 1
+    }
+    assert set(explained) == unknown
+    assert {key: row["correct"] for key, row in rows_of("few").items()} == {
+        key: row["correct"] for key, row in rows_of("new").items()
+    }
+
+
 def test_parts_of_a_run_in_shards_have_the_same_names(
     camx: Camx, images: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -124,9 +124,9 @@ class ExplainTask:
         meanings = engine.classes_of(source)
         if has_labels_of(row, source) and best_known(row, meanings) == row.get("label_index"):
             return with_attributes(now, source)
-        if options.multi_label or any(target.kind == "label" for target in options.targets):
+        if any(target.kind == "label" for target in options.targets):
             return None
-        return relabelled(now, source, meanings)
+        return relabelled(now, source, meanings, options.threshold if options.multi_label else None)
 
     def warnings(self, engine: Explainer, inputs: Inputs) -> Iterable[str]:
         return (*inputs.notes, *unknown_labels(engine, inputs, by_folder=self.job.labels == FOLDER))

@@ -43,9 +43,15 @@ def best_known(row: ImageRow, classes: Mapping[int, str]) -> int | None:
     return min(classes, key=lambda index: ranks[index][0] if index in ranks else inf, default=None)
 
 
-def relabelled(row: ImageRow, source: Source, classes: Mapping[int, str]) -> ImageRow:
+def relabelled(
+    row: ImageRow, source: Source, classes: Mapping[int, str], threshold: float | None = None
+) -> ImageRow | None:
     """A finished row with other labels, which mean `classes`; of a class that is not in its `top` probability and rank
-    are not known."""
+    are not known.
+
+    threshold: the probability from which on a class is predicted, with several labels; None for one label. Returns None
+    where the row does not say whether a class is predicted.
+    """
     now = with_truth(row, source)
     now.pop("correct", None)
     now.pop("label_index", None)
@@ -54,8 +60,13 @@ def relabelled(row: ImageRow, source: Source, classes: Mapping[int, str]) -> Ima
     index = best_known(row, classes)
     if index is None:
         return now
-    now |= {"label": classes[index], "correct": row["top"][0]["index"] == index, "label_index": index}
-    known = _known(row)
+    known, top = _known(row), row["top"]
+    correct = top[0]["index"] == index
+    if threshold is not None and not correct:
+        if index not in known and top[-1]["prob"] >= threshold:
+            return None
+        correct = index in known and known[index][1] >= threshold
+    now |= {"label": classes[index], "correct": correct, "label_index": index}
     if index in known:
         now["label_rank"], now["label_prob"] = known[index]
     return now
