@@ -30,7 +30,7 @@ SAID: dict[str, Any] = {"mean": [0.1, 0.2, 0.3], "std": [0.4, 0.5, 0.6], "interp
 
 @dataclass(frozen=True)
 class Loads:
-    """What a kind is in the user's words after it was written to a folder.
+    """The user's description of a kind after it was written to a folder.
 
     module: the network that was trained. said: what its file says of the input, as timm's `resolve_data_config` takes
     it. spec: the fields of `ModelSpec`.

@@ -1,4 +1,4 @@
-"""What can go wrong in a worker process, as functions that it can import without torch."""
+"""Faults of a worker process, as functions that it can import without torch."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class Small(nn.Module):
 
 
 class Pooled(Small):
-    """The same with average pooling and a linear layer alone behind it."""
+    """A network with only average pooling and a linear layer behind its features."""
 
     def forward(self, pictures: Tensor) -> Tensor:
         return self.fc(self.first(pictures).mean((2, 3)))

@@ -9,7 +9,7 @@ import pytest
 
 
 def simulated(rng: np.random.Generator, shares: list[float], total: int, limit: float, times: int) -> float:
-    """How often the gate fails: the same steps as an audit, without its files."""
+    """Share of gates that fail, by the steps of an audit without its files."""
     from cam_cli.gates import Condition, Groups, Judge
     from cam_cli.statistics import Shares
 

@@ -30,7 +30,7 @@ def ends(shared: bool) -> Iterator[tuple[Channel, Channel]]:
 
 
 def received(ends: tuple[Channel, Channel], message: object) -> object:
-    """What the other side makes of a message; sent by a thread, since a pipe may be full."""
+    """The message as the other side reads it; a thread sends it, since a pipe may be full."""
 
     def send() -> None:
         try:

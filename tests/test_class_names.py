@@ -1,4 +1,4 @@
-"""What a label means: by its number, by its name, or by the order of the class folders."""
+"""Labels name classes: by number, by name, or by the order of the class folders."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from .decoding_support import ROOT, SAMPLES, SMALL, close, jpeg, loaded, photo, 
 
 
 def on_device(data: bytes, how: Preprocessing = SMALL, canvas: CanvasSize = 48) -> Picture:
-    """What the lane of a network on the CPU makes of a file."""
+    """A file as the lane of a network on the CPU decodes it."""
     file = loaded(data, "device", how, canvas)
     assert isinstance(file, Encoded)
     (decoded,) = JpegDecoder(how, torch.device("cpu"))([file])

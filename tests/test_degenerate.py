@@ -1,4 +1,4 @@
-"""Networks that have nothing to show: refused at the start, or told in the row; never a pretty picture of nothing."""
+"""Networks without a map: an error at the start or in the row, never a pretty overlay of nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a tracker gets of an audit and a comparison: the figures of their files."""
+"""A tracker gets the figures of an audit and a comparison from their files."""
 
 from __future__ import annotations
 

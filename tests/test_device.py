@@ -35,7 +35,7 @@ def pictures(count: int) -> list[Picture]:
 
 
 class Recorder:
-    """Work that fails where it is told to, and remembers the sizes of the batches it was given."""
+    """Work that fails at chosen places, and records the sizes of its batches."""
 
     def __init__(self, fails: Callable[[list[int]], Exception | None]) -> None:
         self.fails, self.sizes = fails, list[int]()

@@ -1,4 +1,4 @@
-"""The same command again goes on where it was; a signal or a full disk loses nothing."""
+"""A repeated command continues the run; a signal or a full disk loses nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an export finds in a map: regions, boxes, points, thresholds."""
+"""An export finds regions, boxes, points and thresholds in a map."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is written comes back through the readers of those whom it is for."""
+"""Exported files come back through the readers of the tools that they are for."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .journals import CLASSES
 
 
 def boxes_of(path: Path, format_name: str = "auto") -> dict[str, list[tuple[str, Box]]]:
-    """What our own reader of ground truth makes of it."""
+    """Boxes as camx's own reader of ground truth reads them."""
     truth = read_truth(str(path), format_name)
     problems = Problems()
     found = {}

@@ -91,7 +91,7 @@ def images(tmp_path: Path) -> Path:
 
 
 def run_on(disk: Faulty, images: Path, out: Path, monkeypatch: pytest.MonkeyPatch, **changed: Any) -> str:
-    """How a run on this disk ends."""
+    """The end of a run on this disk."""
     with monkeypatch.context() as patched:
         patched.setattr(store, "system", disk)
         try:

@@ -1,4 +1,4 @@
-"""Walking through folders never raises and never ends up in a circle; what cannot be looked at is told."""
+"""Walking through folders never raises and never ends up in a circle; entries that cannot be read are reported."""
 
 from __future__ import annotations
 

@@ -265,7 +265,7 @@ def test_invented_metadata_of_weights(place: str, tmp_path: Path, monkeypatch: p
 
 
 def known() -> Iterator[tuple[str, str, str]]:
-    """What once failed: the kind of file, its text, and what is said."""
+    """Cases that once failed: the kind of file, its text, and the message."""
     yield "config", "x = " + "[" * 5000, "nested too deeply"
     yield "config yaml", "[" * 5000, "nested too deeply"
     yield (

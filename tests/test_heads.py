@@ -149,7 +149,7 @@ class MeanFirst(FastaiPool):
 
 
 def of_fastai(body: nn.Module, width: int, *, bias: bool = False) -> nn.Module:
-    """What `vision_learner` builds: the body, and a head behind two poolings."""
+    """A network as `vision_learner` builds it: the body, and a head behind two poolings."""
 
     def stage(inputs: int, outputs: int, *activation: nn.Module) -> list[nn.Module]:
         norm = nn.BatchNorm1d(inputs)

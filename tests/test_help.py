@@ -62,7 +62,7 @@ def flags(parameter: Any) -> str:
 
 
 def described(parameter: Any, annotation: Any) -> Iterator[str]:
-    """What one parameter declares, a fact per line."""
+    """Declaration of one parameter, a fact per line."""
     is_option = parameter.param_type_name == "option"
     yield flags(parameter) if is_option else f"argument {parameter.metavar or parameter.name}"
     facts = {

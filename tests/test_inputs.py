@@ -38,7 +38,7 @@ def rows(out: str = "camx-out") -> dict[str, dict[str, str]]:
 
 
 def close(one: dict[str, str], two: dict[str, str]) -> bool:
-    """The same row, probabilities within 1e-5 and measures within 1e-3 of each other."""
+    """Whether two rows are equal, with probabilities within 1e-5 and measures within 1e-3."""
     for name in one:
         if name.endswith("prob") and one[name]:
             if abs(float(one[name]) - float(two[name])) > 1e-5:
@@ -216,7 +216,7 @@ def test_a_file_that_is_being_written_is_not_taken_for_whole(tmp_path: Path, mon
 
 @pytest.mark.parametrize("operation", ["open", "scandir"])
 def test_what_may_not_be_read(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, operation: str) -> None:
-    """A file is its own failure; a folder, whose images nobody knows, is told, and the others go on."""
+    """An unreadable file is a failed row, an unreadable folder is a warning, and the others go on."""
     real = getattr(os, operation)
 
     def forbidden(path: Any, *rest: Any) -> Any:

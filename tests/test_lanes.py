@@ -74,7 +74,7 @@ def test_lanes_work_at_the_same_time() -> None:
 
 
 def test_a_lane_with_a_processor_of_its_own_counts_the_seconds_of_that() -> None:
-    """What others took the processor away for says nothing about the size of a batch."""
+    """Time in which other processes had the processor does not change the size of a batch."""
     with Lanes([time.sleep], 1, CPU) as alone, Lanes([time.sleep], 2, CPU) as shared:
         for lanes, least, most in ((alone, 0.0, 0.05), (shared, 0.1, 9.9)):
             done = lanes.submit(0.1, bool).result()

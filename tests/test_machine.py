@@ -1,4 +1,4 @@
-"""What camx takes of a machine: processors, and memory for pictures."""
+"""camx takes its share of a machine: processors, and memory for images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How methods run the network: memory, the head alone, and a network left as it was."""
+"""Methods run the network within memory, or its head alone, and leave it as it was."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_never_more_pictures_at_once_than_memory_allows(name: str, monkeypatch: 
 
 
 class WorksBetweenModules(Small):
-    """What is between the modules works in place, so that the head alone cannot be run from remembered outputs."""
+    """Code between the modules works in place, so that the head alone cannot run from stored outputs."""
 
     def forward(self, pictures: Tensor) -> Tensor:
         features = self.first(self.stem(pictures).add_(1.0))

@@ -63,7 +63,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Run:
-    """What is told beside the job."""
+    """Flags beside the job."""
 
     config: Annotated[str | None, CONFIG] = None
     quiet: Annotated[bool, Flag("Quiet.", panel=BEHAVIOUR)] = False

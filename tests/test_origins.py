@@ -1,4 +1,4 @@
-"""What a checkpoint says of its input and architecture is used, shown and recorded with its origin."""
+"""Input and architecture in a checkpoint are used, shown and recorded with their origin."""
 
 from __future__ import annotations
 

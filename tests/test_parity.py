@@ -1,4 +1,4 @@
-"""The same maps as pytorch-grad-cam and torch-cam, where those are right (docs/methods.md says where they are not).
+"""Maps equal those of pytorch-grad-cam and torch-cam where those are right (docs/methods.md lists where not).
 
 They are not needed to use or test camx: `pip install '.[parity]'`.
 """

@@ -40,7 +40,7 @@ def without_sizes(out: str = "camx-out") -> None:
 
 
 def again(camx: Camx, images: Path, capsys: pytest.CaptureFixture[str], *more: str) -> tuple[int, str]:
-    """How many images the same command does again, and what it says."""
+    """Number of images that a repeated command explains again, and its messages."""
     before = len(journal())
     assert camx("explain", images, *RUN, *more) == 0
     return len(journal()) - before, capsys.readouterr().err

@@ -188,7 +188,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def patience() -> Iterator[None]:
-    """What waits for a pipe is ended with a traceback."""
+    """Ends a test that waits for a pipe, with a traceback."""
 
     def over(*_: object) -> None:
         raise AssertionError("it waits")

@@ -200,7 +200,7 @@ def test_a_group_that_is_all_right_is_no_surer_than_its_number_of_subjects() -> 
 
 
 def test_the_size_of_errors_that_are_only_noise_has_an_interval_that_reaches_0() -> None:
-    """What a calibration error needs: its plain bootstrap interval would lie above 0 every time."""
+    """A calibration error needs this: its plain bootstrap interval would always lie above 0."""
     rng, missed, beyond = np.random.default_rng(5), 0, 0
     for _ in range(120):
         probability = rng.beta(6, 2, 200)

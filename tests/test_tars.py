@@ -36,7 +36,7 @@ def packed(names: list[str], data: bytes = PNG, **more: object) -> bytes:
 
 
 def header(name: str, size: int, kind: bytes = b"0") -> bytes:
-    """A header that says whatever it is told, with a right checksum."""
+    """A header with any content and a right checksum."""
     one = tarfile.TarInfo(name)
     one.type = kind
     block = bytearray(one.tobuf(tarfile.GNU_FORMAT))

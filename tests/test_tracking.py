@@ -1,4 +1,4 @@
-"""What a run logs to W&B and TensorBoard: config, table, charts, artifacts."""
+"""A run logs config, table, charts and artifacts to W&B and TensorBoard."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_pictures_masks_and_boxes_are_those_of_the_row(tracked: Tracked) -> None
 
 
 def test_columns_have_types(tracked: Tracked) -> None:
-    """What W&B sorts, groups and draws by; a column of mixed types would be none."""
+    """W&B sorts, groups and draws by columns of one type; mixed types become none."""
     types = tracked.logged.table("explanations").types
     assert not [name for name, column in types.items() if column["wb_type"] == "any"]
     kinds = {name: {one["wb_type"] for one in types[name]["params"]["allowed_types"]} for name in types}

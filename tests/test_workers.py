@@ -1,4 +1,4 @@
-"""Worker processes: whatever ends one costs the thing it was doing, and none survives."""
+"""Worker processes: the end of one fails its present image only, and none survives the run."""
 
 from __future__ import annotations
 

@@ -175,7 +175,7 @@ class Pair(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Record:
-    """What a part of a network may return."""
+    """A value that a part of a network may return."""
 
     features: Tensor
     extra: int = 0

@@ -113,10 +113,10 @@ class _Reader:
                 if offset + size > end:
                     raise _Broken("a file in it is cut short")
                 sparse = kind == b"S" or any(name.startswith(b"GNU.sparse") for name in extended)
-                told = extended.get(b"path") or _name(header)
-                name = _inside(_text(told))
+                stored = extended.get(b"path") or _name(header)
+                name = _inside(_text(stored))
                 # Old archives mark folders by a slash alone.
-                regular = kind in (b"0", b"7") or (kind == b"\0" and not told.endswith(b"/"))
+                regular = kind in (b"0", b"7") or (kind == b"\0" and not stored.endswith(b"/"))
                 if regular and not sparse and name:
                     self._add(file, Member(name, offset, size))
                 extended = {}
@@ -151,8 +151,8 @@ def _checked(header: bytes) -> int:
         raise _Broken("it ends within a header" if header else "it is empty")
     if header[:2] in (b"\x1f\x8b", b"BZ") or header[:6] in (b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd"):
         raise _Broken("it is compressed")
-    told = _octal(header[148:156])
-    if told != sum(header[:148]) + 8 * 32 + sum(header[156:]):
+    checksum = _octal(header[148:156])
+    if checksum != sum(header[:148]) + 8 * 32 + sum(header[156:]):
         raise _Broken("a block in it is no header")
     size = header[124:136]
     # Sizes over 8 GB are written in binary.
@@ -169,8 +169,8 @@ def _octal(field: bytes) -> int | None:
     return int(digits or b"0", 8)
 
 
-def _number(told: bytes, otherwise: int) -> int:
-    return int(told) if told.isdigit() and len(told) < 19 else otherwise
+def _number(digits: bytes, otherwise: int) -> int:
+    return int(digits) if digits.isdigit() and len(digits) < 19 else otherwise
 
 
 def _name(header: bytes) -> bytes:

@@ -52,8 +52,8 @@ def input_settings(
         taken.pop("resize", None)
     resize = taken.pop("resize", None)
     try:
-        told = PreprocessingOptions(**taken)
-        preprocessing = overridden(own, told)
+        stated = PreprocessingOptions(**taken)
+        preprocessing = overridden(own, stated)
     except CamxError as error:
         raise CamxError(
             f"The checkpoint {path!r} says what cannot be: {error}", "Give the right value as an option."

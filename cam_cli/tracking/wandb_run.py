@@ -99,8 +99,8 @@ class WandbTracker:
         if self._data_dir is None:
             os.environ.pop(_DATA_DIR, None)
         if self._why_offline is not None:
-            told = self._say if self._options.mode == "offline" else self._warn
-            told(f"W&B run kept offline ({self._why_offline}). Send it with: wandb sync {folder}")
+            say = self._say if self._options.mode == "offline" else self._warn
+            say(f"W&B run kept offline ({self._why_offline}). Send it with: wandb sync {folder}")
 
     def _obstacle(self) -> str | None:
         """Reason why a run cannot be online, or None."""

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.browser
 
 
 def printed(page: Page) -> str:
-    """What stands above the images on paper."""
+    """The line above the images on paper."""
     page.emulate_media(media="print")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert page.locator(".on-paper").is_visible()

@@ -147,7 +147,7 @@ def test_classes_failures_and_how_it_was_made(opened: Opened, out: Path, rows: d
 
 
 def figures_of(name: str, rows: dict[str, Any]) -> list[str]:
-    """What the page of a class says, one line for each set of images."""
+    """Text of the page of a class, one line for each set of images."""
 
     def line(images: list[Any], words: str, **shares: list[float]) -> str:
         means = [

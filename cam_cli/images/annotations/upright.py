@@ -56,7 +56,7 @@ def _usable(
         box = placed.box or placed.shape.bounds()
         inside = box.clipped(*size)
         if max(abs(a - b) for a, b in zip(box, inside)) > _SLACK:
-            problems.add(image, thing, "cut at the edge of the picture", _told(box))
+            problems.add(image, thing, "cut at the edge of the picture", _edges(box))
         yield replace(placed, box=inside)
 
 
@@ -73,9 +73,9 @@ def _refusal(one: TruthObject, size: Size) -> tuple[str, str]:
         return "outside the picture", "a corner lies far outside"
     for box in (one.shape.bounds(), one.box):
         if box is not None and (box.right <= box.left or box.bottom <= box.top):
-            return "degenerate box", _told(box)
+            return "degenerate box", _edges(box)
         if box is not None and box.clipped(*size).area <= 0:
-            return "outside the picture", _told(box)
+            return "outside the picture", _edges(box)
     return "", ""
 
 
@@ -83,5 +83,5 @@ def _far(ring: np.ndarray, size: Size) -> bool:
     return bool((np.abs(ring) > (1 + _FAR) * np.array(size)).any())
 
 
-def _told(box: Box) -> str:
+def _edges(box: Box) -> str:
     return ", ".join(f"{edge:g}" for edge in box)
