@@ -128,7 +128,7 @@ class Explainer:
         pictures = as_pictures(inputs, self.network.preprocessing, self._label_texts(labels))
         for name, given in (("labels", labels), ("targets", targets)):
             if len(given) and len(given) != len(pictures):
-                raise CamxError(f"`{name}` are {len(given)}, and there are {len(pictures)} images.", "Give one each.")
+                raise CamxError(f"`{name}` has length {len(given)}, not {len(pictures)}.", "Give one for each image.")
         own = [self._resolved(as_targets(each)) for each in targets]
         return self.explain(pictures, {picture.source.key: one for picture, one in zip(pictures, own)})
 
