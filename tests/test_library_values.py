@@ -145,9 +145,9 @@ MISTAKES: dict[str, tuple[Callable[[], object], str]] = {
     "a module to load": (lambda: load_model(nn.Flatten()), "Network.of.module, …. takes a module"),  # type: ignore[arg-type]
     "nothing to load": (lambda: load_model(None), "A NoneType is no name"),  # type: ignore[arg-type]
     "a path that is not there": (lambda: load_model(Path("/none/w.pth")), "no checkpoint file '/none/w.pth'"),
-    "another number of labels": (lambda: named()(picture(), labels=["red", "red"]), "`labels` are 2, and there are 1 images"),
+    "another number of labels": (lambda: named()(picture(), labels=["red", "red"]), "`labels` has length 2, not 1"),
     "an unknown label": (lambda: named()(picture(), labels=["rod"]), "no class 'rod'"),
-    "another number of targets": (lambda: named()([picture()] * 2, targets=["red"]), "`targets` are 1, and there are 2"),
+    "another number of targets": (lambda: named()([picture()] * 2, targets=["red"]), "`targets` has length 1, not 2"),
     "a map that is not there": (lambda: overlay(named()(picture())[0], 3), "There is no map 3: the explanation has 1 map"),
     "no explanation": (lambda: heatmap(picture()), "A Image is no explanation"),  # type: ignore[arg-type]
     "colours as text": (lambda: overlay(named()(picture())[0], 0, "turbo"), "A str is no Rendering"),  # type: ignore[arg-type]
