@@ -212,6 +212,17 @@ def test_thousands_of_networks_in_one_file(tmp_path: Path) -> None:
     assert time.process_time() - began < 10
 
 
+@pytest.mark.parametrize(
+    "args", [{"layers": (10**6, 1, 1, 1)}, {"channels": (6000, 6000, 6000, 6000)}, {"img_size": 10**7}]
+)
+def test_arguments_that_make_a_giant_of_a_small_file(args: dict[str, Any], tmp_path: Path) -> None:
+    torch.save({"state_dict": STATE, "arch": ARCH, "model_args": args}, tmp_path / "w.pth")
+    began = time.process_time()
+    with pytest.raises(CamxError, match="cannot be those of its weights: .*(weights|model_arg)"):
+        load_model(str(tmp_path / "w.pth"))
+    assert time.process_time() - began < 10
+
+
 def test_what_is_no_regular_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "w.pth")
     with pytest.raises(CamxError, match="it is a pipe"):

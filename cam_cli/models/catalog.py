@@ -23,6 +23,7 @@ from .libraries import Architecture
 from .matching import matched, mismatch
 from .names import DEMO, DEMO_FILE, find_architecture, is_name, renamed
 from .network import Network, digest
+from .network_size import check_size
 from .options import ModelSpec, PreprocessingOptions
 from .own_code import OwnCode
 from .own_network import own_network
@@ -193,6 +194,8 @@ def _build(
     """The network with its weights, and where they came from."""
     pretrained = spec.pretrained and checkpoint is None
     args: Mapping[str, Any] = {**said.args, **spec.args}
+    if said.args and checkpoint is not None:
+        check_size(architecture, HeadOptions.taken_from(said.args)[1], checkpoint)
     size = spec.preprocessing.image_size or said.values.get("image_size")
     if isinstance(size, (int, tuple)):
         _, known = HeadOptions.taken_from(args)
