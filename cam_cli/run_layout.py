@@ -20,6 +20,7 @@ METRICS: Final = "metrics.csv"
 OVERLAYS: Final = "overlays"
 HEATMAPS: Final = "heatmaps"
 ARRAYS: Final = "arrays"
+MASKS: Final = "masks"
 #: Sheets of `activations`.
 SHEETS: Final = "activations"
 
@@ -35,7 +36,7 @@ PARTS: Final = "parts"
 INPUTS: Final = "inputs.jsonl"
 
 #: Folders of a run that hold images.
-RESULT_FOLDERS: Final = frozenset({OVERLAYS, HEATMAPS, ARRAYS, SHEETS, "report", PARTS})
+RESULT_FOLDERS: Final = frozenset({OVERLAYS, HEATMAPS, ARRAYS, MASKS, SHEETS, "report", PARTS})
 #: What `audit`, `compare` and `evaluate` derive from the rows of a run: no longer true when the rows are others.
 AUDIT: Final = "audit"
 COMPARE: Final = "compare"

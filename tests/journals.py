@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from cam_cli.images.geometry import Frame
-from cam_cli.maps.measures import HALF, measured, on_raster
+from cam_cli.maps.measures import measured, on_raster
 from cam_cli.maps.sketch import encode
+from cam_cli.maps.thresholds import HALF
 from cam_cli.outputs.folder import locked_folder
 
 CLASSES = ("cat", "dog", "pot, flowerpot")

@@ -10,11 +10,10 @@ import numpy as np
 from ..images.geometry import Frame, fitted
 from .components import largest
 from .heatmap import placed
+from .thresholds import HALF
 
 #: Long side of the raster on which a map is measured; independent of the size of the overlay.
 _RASTER = 256
-#: Share of the peak from which on a map counts as strong.
-HALF = 0.5
 #: Width of the border strip, as a share of each side.
 BORDER = 0.1
 
@@ -36,7 +35,7 @@ class Measures:
     width and height. border: share of the mass in the outer 10 % on each side. entropy: of the mass over the
     image, divided by that of an even spread: 0 for one point, 1 for no preference at all. box: left, top, right
     and bottom, in [0, 1] of the width and height, of what is at or above half the peak. component: of the largest
-    connected part of that.
+    connected part of what is at or above a threshold.
     """
 
     area: float
@@ -48,8 +47,8 @@ class Measures:
     component: tuple[float, float, float, float]
 
 
-def measured(mass: np.ndarray) -> Measures:
-    """The measures of a heatmap on its raster (`on_raster`)."""
+def measured(mass: np.ndarray, threshold: float = HALF) -> Measures:
+    """The measures of a heatmap on its raster (`on_raster`). threshold: share of the peak of the `component`."""
     rows, columns = mass.shape
     total = float(mass.sum(dtype=np.float64))
     if total <= 0:
@@ -65,7 +64,7 @@ def measured(mass: np.ndarray) -> Measures:
         border=max(0.0, 1.0 - inner / total),
         entropy=float(-(share * np.log(share)).sum() / math.log(max(2, mass.size))),
         box=_box(strong),
-        component=_box(largest(strong)),
+        component=_box(largest(mass >= threshold * mass.max())),
     )
 
 

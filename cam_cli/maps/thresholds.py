@@ -1,9 +1,14 @@
-"""Thresholds that a map chooses for itself."""
+"""Thresholds of maps: half of the peak, and one that a map chooses for itself."""
 
 from __future__ import annotations
 
-import numpy as np
+from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    import numpy as np
+
+#: Share of the peak from which on a map counts as strong.
+HALF = 0.5
 _LEVELS = 256
 
 
@@ -12,6 +17,8 @@ def otsu(heat: np.ndarray) -> float:
 
     Of several equally good ones the middle. A map of one value gets half of it.
     """
+    import numpy as np
+
     counts, edges = np.histogram(heat, _LEVELS, (0.0, 1.0))
     values = (edges[:-1] + edges[1:]) / 2
     below, above = counts.cumsum()[:-1], counts[::-1].cumsum()[::-1][1:]

@@ -1,4 +1,4 @@
-"""Overlays, heatmaps and arrays: the kinds of files of one map."""
+"""Overlays, heatmaps, arrays and masks: the kinds of files of one map."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from ..images.geometry import Frame
 from ..images.picture import Picture
 from ..maps.colormaps import TWO_SIDED, palette
 from ..maps.heatmap import UNSEEN, normalised, placed, seen
+from ..run_layout import MASKS
 from ..sentences import counted
 from .options import Rendering
 from .png import encode_png
@@ -132,6 +133,14 @@ def _array(drawing: Drawing, rendering: Rendering) -> bytes:
     return buffer.getvalue()
 
 
+def _mask(drawing: Drawing, rendering: Rendering) -> bytes:
+    """255 where the map reaches the threshold, whatever its sign, and 0 elsewhere."""
+    height, width = drawing.canvas.shape[:2]
+    heat = np.abs(placed(drawing.heat, drawing.frame, width, height))
+    strong = heat >= rendering.box_threshold * heat.max()
+    return encode_image(Image.fromarray((strong * 255).astype(np.uint8)), "png")
+
+
 def _eight_bit(drawing: Drawing, width: int, height: int) -> np.ndarray:
     """The heat in the place of the picture, 0 to 255; of a two-sided map 0 is −1, and 128 nothing."""
     heat = placed(drawing.heat, drawing.frame, width, height)
@@ -149,6 +158,7 @@ SAVERS: dict[str, Saver] = {
     "overlay": Saver("overlays", lambda rendering: rendering.format, _overlay),
     "heatmap": Saver("heatmaps", lambda rendering: "png", _heatmap),
     "array": Saver("arrays", lambda rendering: "npy", _array),
+    "mask": Saver(MASKS, lambda rendering: "png", _mask),
 }
 
 

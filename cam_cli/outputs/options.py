@@ -8,10 +8,11 @@ from typing import Annotated
 from ..errors import CamxError
 from ..images.options import CanvasSize
 from ..maps.colormaps import COLORMAPS
+from ..maps.thresholds import HALF
 from ..options import PICTURE, Flag, check
 
 #: The keys of `drawing.SAVERS`.
-SAVED = ("overlay", "heatmap", "array")
+SAVED = ("overlay", "heatmap", "array", "mask")
 FORMATS = ("png", "jpg", "webp")
 
 
@@ -25,7 +26,10 @@ class Rendering:
     save: Annotated[
         tuple[str, ...],
         Flag(
-            "Files per image: overlay, heatmap, array; several with commas.", panel=PICTURE, choices=SAVED, results=True
+            "Files per image: overlay, heatmap, array, mask; several with commas.",
+            panel=PICTURE,
+            choices=SAVED,
+            results=True,
         ),
     ] = ("overlay",)
     size: Annotated[
@@ -37,6 +41,18 @@ class Rendering:
     colormap: Annotated[str, Flag(f"{', '.join(COLORMAPS)}.", panel=PICTURE, choices=COLORMAPS, results=True)] = "turbo"
     alpha: Annotated[float, Flag("Opacity of the heatmap over the image, 0 to 1.", panel=PICTURE, results=True)] = 0.5
     format: Annotated[str, Flag("png, jpg or webp.", panel=PICTURE, choices=FORMATS, results=True)] = "png"
+    box_threshold: Annotated[
+        float,
+        Flag(
+            "Share of the peak from which on a place belongs to the mask, and to the box of the largest part; "
+            "`camx evaluate` finds the best one.",
+            panel=PICTURE,
+            min=0.01,
+            max=1.0,
+            results=True,
+            page="evaluate.md",
+        ),
+    ] = HALF
 
     def __post_init__(self) -> None:
         check(self)

@@ -13,7 +13,7 @@ from ..images.pixels import PixelFacts
 from ..maps import sketch
 from ..maps.explanation import ClassMap, Explanation
 from ..maps.explanation import Prediction as ClassProbability
-from ..maps.measures import HALF, measured, on_raster
+from ..maps.measures import measured, on_raster
 from ..redaction import redacted
 from ..run_layout import THUMBNAILS, output_name
 from .drawing import SAVERS, drawing_of, encode_thumbnail
@@ -92,7 +92,8 @@ class ExplanationRenderer:
         place = (picture.frame, picture.width, picture.height)
         mass = on_raster(np.abs(drawing.heat), *place)
         signed = on_raster(drawing.heat, *place) if class_map.two_sided else mass
-        numbers = measured(mass)
+        threshold = self.rendering.box_threshold
+        numbers = measured(mass, threshold)
         map_row |= {
             "area": numbers.area,
             "center_x": numbers.center_x,
@@ -100,7 +101,7 @@ class ExplanationRenderer:
             "border": numbers.border,
             "entropy": numbers.entropy,
             "box": [*numbers.box],
-            "component": {"threshold": HALF, "box": [*numbers.component]},
+            "component": {"threshold": threshold, "box": [*numbers.component]},
             "sketch": cast(Sketch, sketch.encode(signed, two_sided=class_map.two_sided)),
         }
         method = class_map.method if class_map.concept is None else f"{class_map.method}-{class_map.concept}"

@@ -19,7 +19,8 @@ def files_of(row: ImageRow) -> list[str]:
     """The files that a row names, relative to OUT; only such as lie in one of our folders, whatever a journal says."""
     named = [row.get("thumb")]
     for map_row in row.get("maps", ()):
-        named += [map_row.get("overlay"), map_row.get("heatmap"), map_row.get("array"), map_row.get("sheet")]
+        named += [map_row.get("overlay"), map_row.get("heatmap"), map_row.get("array")]
+        named += [map_row.get("mask"), map_row.get("sheet")]
     return [name for name in named if name and is_result(name)]
 
 

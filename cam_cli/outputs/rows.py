@@ -151,6 +151,8 @@ class MapRow(TypedDict, total=False):
     heatmap: str
     #: File of the raw map, relative to OUT: `.npy`, float32, rows × columns of the grid.
     array: str
+    #: File of the mask, relative to OUT: 8-bit grey, 255 where the map reaches `--box-threshold` of its peak.
+    mask: str
     #: File of the sheet of feature maps, relative to OUT.
     sheet: str
     #: Scores of the map by their names (`evaluate`); those that are not defined are absent. Maps of the baselines have

@@ -6,7 +6,9 @@ import dataclasses
 import hashlib
 from typing import TYPE_CHECKING, Any
 
+from ..maps.thresholds import HALF
 from ..options import results
+from ..outputs.options import Rendering
 
 if TYPE_CHECKING:
     from ..cams.engine.explainer import Explainer
@@ -47,5 +49,13 @@ def fingerprint(job: ExplainJob, explainer: Explainer, base: str) -> dict[str, A
         **options,
         "layers": [layer.name for layer in explainer.layers],
         "threshold": options["threshold"] if several else None,
-        "rendering": {**results(job.rendering), "save": tuple(sorted(job.rendering.save))},
+        "rendering": _rendering(job.rendering),
     }
+
+
+def _rendering(rendering: Rendering) -> dict[str, Any]:
+    """The look of the maps; the usual threshold of masks and boxes is not named: older folders knew no other."""
+    named = {**results(rendering), "save": tuple(sorted(rendering.save))}
+    if rendering.box_threshold == HALF:
+        del named["box_threshold"]
+    return named

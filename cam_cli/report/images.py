@@ -24,7 +24,7 @@ CHUNK, GROUP = 10_000, 100
 _STATUS = (OK, FAILED, BLANK)
 _MEASURES = ("area", "border", "entropy", "center_x", "center_y")
 _SHOWN = ("method", "layer", "target_prob", "peak", *_MEASURES, "box", "sketch", "concept")
-_FILES = ("overlay", "heatmap", "array", "sheet")
+_FILES = ("overlay", "heatmap", "array", "mask", "sheet")
 
 
 @dataclass
