@@ -95,6 +95,9 @@ def rgb(image: Image.Image) -> Image.Image:
     """An image of a mode of 8 bits as RGB."""
     if image.mode == "RGB":
         return image
+    if image.mode in ("La", "RGBa"):
+        # Colours that are multiplied with their opacity; nothing makes RGB of them at once.
+        image = image.convert(image.mode.upper())
     return _without_transparency(image).convert("RGB")
 
 

@@ -212,7 +212,8 @@ def _die_with_parent() -> None:
 def _limit_memory(limit: int) -> None:
     """Has the system refuse more memory, as a `MemoryError`, before this process takes that of others."""
     if limit:
-        with contextlib.suppress(ImportError, ValueError, OSError):
+        # No machine has as much as a number that is too large for the system.
+        with contextlib.suppress(ImportError, ValueError, OSError, OverflowError):
             import resource
 
             resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))

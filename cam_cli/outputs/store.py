@@ -32,6 +32,8 @@ class System:
         os.ftruncate(descriptor, length)
 
     def make_folder(self, path: str) -> None:
+        if "\0" in path:
+            raise OSError(errno.EINVAL, "its name has a NUL")
         missing = []
         while path and not os.path.isdir(path):
             missing.append(path)

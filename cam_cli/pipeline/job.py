@@ -158,6 +158,8 @@ class ExplainJob(RunOptions):
 
     def __post_init__(self) -> None:
         RunOptions.__post_init__(self)
+        if self.labels == "":
+            raise CamxError("`labels` is empty.", "Give `folder` or a CSV, or leave it out.", field="labels")
         if self.explain.compile and self.batch_size == 1:
             raise CamxError(
                 "`compile` works on batches of two and more images.", "Leave `compile` or `batch_size=1` out."

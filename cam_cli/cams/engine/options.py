@@ -24,6 +24,10 @@ DEVICE = Flag(
 PRECISION = Flag("auto, fp32, bf16, fp16.", panel=SPEED, order=-1, choices=PRECISIONS, results=True)
 
 
+#: Classes of a row of the table, at most: three columns for each.
+MOST_CLASSES = 50_000
+
+
 @dataclass(frozen=True)
 class ExplainOptions:
     """Options of an `Explainer`.
@@ -126,6 +130,10 @@ class ExplainOptions:
             if not getattr(self, name):
                 raise CamxError(f"`{name}` is empty.", "Name at least one, or leave it out.", field=name)
         self._check_together()
+        if self.top_k > MOST_CLASSES:
+            raise CamxError(
+                f"`top_k` {self.top_k} is more than a table can hold.", f"Give at most {MOST_CLASSES}.", field="top_k"
+            )
         if not 0 < self.threshold < 1:
             raise CamxError(f"`threshold` {self.threshold} is outside 0 … 1: it is a probability.", field="threshold")
 
