@@ -170,6 +170,4 @@ class ModelSpec:
     def __post_init__(self) -> None:
         check(self)
         if self.class_names == "":
-            raise CamxError(
-                "`class_names` is empty.", "Give a file, `folder` or `index`, or leave it out.", field="class_names"
-            )
+            raise CamxError("`class_names` is empty.", "Give a file, or leave it out.", field="class_names")
