@@ -199,7 +199,7 @@ def patience() -> Iterator[None]:
         raise AssertionError("it waits")
 
     before = signal.signal(signal.SIGALRM, over)
-    signal.alarm(20)
+    signal.alarm(30)
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, before)
@@ -209,6 +209,7 @@ def test_no_command_opens_one(special: set[str], opened: list[str], capsys: pyte
     wrong = []
     for number, ((command, what), words) in enumerate(CASES.items()):
         opened.clear()
+        signal.alarm(30)
         free = "-o" in words or command in ("push", "layers", "report", "merge", "audit")
         code = run([command, *words, *(() if free else ("-o", f"out-{number}"))])
         heard = capsys.readouterr()
