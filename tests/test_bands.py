@@ -157,6 +157,7 @@ def test_all_bands_of_an_array_have_the_same_levels() -> None:
     assert read(npy(values), bands=(1, 2, 2), array_layout="hwc").facts.levels == (0, 1023)
 
 
+@pytest.mark.extras
 def test_tiff_files_of_five_bands() -> None:
     tifffile = pytest.importorskip("tifffile")
     values = np.arange(5 * 6 * 8, dtype=np.uint16).reshape(5, 6, 8)
