@@ -76,6 +76,7 @@ def test_several_devices_take_it(here: Path, camx: Camx) -> None:
     assert json.loads((here / "two" / "run.json").read_text())["plan"]["device"] == "cpu, cpu"
 
 
+@pytest.mark.extras
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::FutureWarning")
 def test_a_cluster_takes_it(here: Path, camx: Camx) -> None:
