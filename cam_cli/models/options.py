@@ -128,7 +128,8 @@ class ModelSpec:
     class_names: Annotated[
         str | None,
         Flag(
-            "Names of the classes: a text file, one per line, or JSON; folder: the class folders, in text order as "
+            "Names of the classes: a text file, one per line (also `0 Cat`), JSON or YAML (config.json, data.yaml); "
+            "folder: the class folders, in text order as "
             "ImageFolder numbers them; index: none, numbers are indices.",
             panel=MODEL,
             results=True,
