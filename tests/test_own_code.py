@@ -79,6 +79,7 @@ def test_several_devices_take_it(here: Path, camx: Camx) -> None:
 @pytest.mark.extras
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::FutureWarning")
+@pytest.mark.extras
 def test_a_cluster_takes_it(here: Path, camx: Camx) -> None:
     """Its processes may work in other folders: every path of the model goes out whole."""
     pytest.importorskip("ray")
