@@ -120,6 +120,9 @@ class StubTask:
     def relabel(self, engine: Any, row: ImageRow, source: Source) -> ImageRow:
         return row
 
+    def cost(self, engine: Any, images: int) -> str:
+        return ""
+
     def warnings(self, engine: Any, inputs: Inputs) -> tuple[str, ...]:
         return ()
 

