@@ -37,7 +37,7 @@ class Placement:
 
     @property
     def decided(self) -> bool:
-        """Whether half of the positions of any quarter have clear votes."""
+        """Whether most positions of any quarter have clear votes."""
         return any(map(self._decided, self.clear))
 
     @property
@@ -71,7 +71,7 @@ class Placement:
         )
 
     def _decided(self, row: tuple[int, ...]) -> bool:
-        return sum(row) >= max(1, _MAJORITY * self.positions)
+        return sum(row) > _MAJORITY * self.positions
 
 
 def quarter_pictures(picture: Tensor) -> Tensor:
