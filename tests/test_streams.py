@@ -122,6 +122,7 @@ COMMANDS: dict[str, tuple[object, ...]] = {
         "made",
     ),
     "push": ("push", "run", "--tensorboard"),
+    "doctor": ("doctor",),
     "layers": ("layers", "test_resnet", "--no-pretrained"),
     "models": ("models", "resnet*", "--json"),
     "report": ("report", "run"),
