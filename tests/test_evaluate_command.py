@@ -26,6 +26,20 @@ Camx = Callable[..., int]
 
 
 class TestCommand:
+    def test_the_page_shows_figures_and_the_worst_maps_with_their_truth(
+        self, camx: Camx, out: Path, truth: str
+    ) -> None:
+        assert camx("evaluate", out, "--truth", truth, "--threshold", "0.3", "-q") == 0
+        page = (out / "evaluate" / "index.html").read_text()
+        assert page.count("<polyline") == 4 + 2
+        assert page.count("<rect ") == 20
+        assert page.count("data:image/jpeg;base64") == 12
+        # The maps of the last ten images point elsewhere.
+        assert all(f"{number}.jpg" in page for number in range(30, 40))
+        (out / "evaluate" / "index.html").unlink()
+        assert camx("evaluate", out, "--truth", truth, "--no-report", "-q") == 0
+        assert not (out / "evaluate" / "index.html").exists()
+
     def test_it_writes_tables_and_a_summary(
         self, camx: Camx, out: Path, truth: str, capsys: pytest.CaptureFixture[str]
     ) -> None:

@@ -205,6 +205,7 @@ class TestPage:
         assert "&lt;b&gt;&amp;.png" in page
         assert page.count("data:image/jpeg;base64") == 2 * 8
         assert "<script" not in page
+        assert "solid: gradcam, dashed: random, dotted: centre" in page
         Path("camx-evaluate/evaluate/index.html").unlink()
         assert build_report("camx-evaluate") == "camx-evaluate/evaluate/index.html"
         assert Path("camx-evaluate/evaluate/index.html").exists()

@@ -178,7 +178,9 @@ def _measured(found: Faithfulness, content: dict[str, Any], all_curves: dict[str
         for name in all_curves.get(method, {})
     ]
     place = content["place"]
-    note = "; ".join([*([f"mean place {place:.1f}"] if place else []), *content["flags"]])
+    note = "; ".join(
+        [*([f"mean place {place:.1f}"] if place and len(found.figures.methods) > 1 else []), *content["flags"]]
+    )
     worst_by, worst = _worst_measured(found, method)
     header = ("score", "better", "maps", "interval", "random", "centre", "n")
     return Section(f"{method}, {content['layer']}", note, header, rows, plots, worst_by, worst)
