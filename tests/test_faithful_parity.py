@@ -21,6 +21,8 @@ from .conftest import picture
 from .networks import PLAIN, RedDetector, network
 from .test_faithfulness import evaluated, normalised, scored
 
+pytestmark = pytest.mark.extras
+
 
 def imported(name: str) -> Any:
     """The library, whose own deprecated imports are no errors here; skips the test where it is missing."""
