@@ -31,8 +31,8 @@ class UnreadableImage(Exception):
 
 
 def _sentence(text: str) -> str:
-    """A text without secrets, and with its middle left out where it is too long to be read."""
-    shown = redacted(text)
+    """A text in one line, without secrets, and with its middle left out where it is too long to be read."""
+    shown = " ".join(redacted(text).splitlines())
     return shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST - 500]} … {shown[-500:]}"
 
 

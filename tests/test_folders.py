@@ -103,17 +103,29 @@ def test_class_folders_beside_a_circle(tree: Path) -> None:
     assert class_folders([str(tree)]) == ("closed", "up", "up2")
 
 
-def test_folders_nested_deeper_than_the_stack(tmp_path: Path, camx: Camx, capsys: pytest.CaptureFixture[str]) -> None:
-    """Deeper than Python calls, and as deep as the system allows in a path."""
-    depth = 985
-    deep = tmp_path / "in" / "/".join("d" * depth)
+#: Folders inside each other: more than Python calls.
+DEPTH = 985
+
+
+def test_folders_nested_deeper_than_the_stack(tmp_path: Path) -> None:
+    deep = tmp_path / "in" / "/".join("d" * DEPTH)
     system.make_folder(str(deep))
     picture().save(deep / "x.png")
-    assert list(files_below(str(tmp_path / "in"))) == ["/".join("d" * depth) + "/x.png"]
+    assert list(files_below(str(tmp_path / "in"))) == ["/".join("d" * DEPTH) + "/x.png"]
+    # What cleans up after tests calls itself for each folder.
+    subprocess.run(["rm", "-rf", tmp_path / "in"], check=True)
+
+
+@pytest.mark.slow
+def test_a_run_over_folders_nested_deeper_than_the_stack(
+    tmp_path: Path, camx: Camx, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deep = tmp_path / "in" / "/".join("d" * DEPTH)
+    system.make_folder(str(deep))
+    picture().save(deep / "x.png")
     assert camx("explain", "in", *TINY) == 0, capsys.readouterr().err
     assert camx("explain", "in", *TINY, "--overwrite") == 0
     assert camx("report", "camx-out") == 0
-    # What cleans up after tests calls itself for each folder.
     subprocess.run(["rm", "-rf", tmp_path / "in", tmp_path / "camx-out"], check=True)
 
 
