@@ -59,7 +59,7 @@ def test_a_row_has_size_and_digest_of_every_file(done: dict[str, bytes]) -> None
     assert len(named) == 7 * 4
     line = json.dumps(journal()[0])
     assert parse_row(line.encode())
-    assert parse_row(line.replace('"digest": "', '"digest": "0').encode()) is None
+    assert parse_row(line.replace('"crc32": "', '"crc32": "0').encode()) is None
 
 
 @pytest.mark.parametrize("kind", ["overlays", "heatmaps", "arrays", "report/thumbs"])

@@ -1,9 +1,9 @@
-"""The files of an image in OUT: their names in a row, their sizes and digests, and whether they are still whole."""
+"""The files of an image in OUT: their names in a row, their sizes and checksums, and whether they are still whole."""
 
 from __future__ import annotations
 
-import hashlib
 import io
+import zlib
 
 import numpy as np
 
@@ -11,8 +11,6 @@ from ..errors import UnreadableImage
 from ..run_layout import is_result
 from .result_pictures import opened_result
 from .rows import ImageRow, WrittenFile
-
-_DIGEST_BYTES = 8
 
 
 def files_of(row: ImageRow) -> list[str]:
@@ -25,8 +23,8 @@ def files_of(row: ImageRow) -> list[str]:
 
 
 def written_file(data: bytes) -> WrittenFile:
-    """Size and digest of a file with these bytes."""
-    return {"bytes": len(data), "digest": hashlib.blake2b(data, digest_size=_DIGEST_BYTES).hexdigest()}
+    """Size and checksum of a file with these bytes."""
+    return {"bytes": len(data), "crc32": f"{zlib.crc32(data):08x}"}
 
 
 def has_size(row: ImageRow, name: str, size: int | None) -> bool:
@@ -41,7 +39,7 @@ def has_size(row: ImageRow, name: str, size: int | None) -> bool:
 def is_intact(row: ImageRow, name: str, data: bytes | None) -> bool:
     """Whether a file of a row has the bytes that were written. None: it is missing.
 
-    Rows of camx 0.1.0 name no digests: their images and arrays are decoded completely.
+    Rows of camx 0.1.0 name no checksums: their images and arrays are decoded completely.
     """
     if data is None:
         return False

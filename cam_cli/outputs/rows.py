@@ -171,8 +171,8 @@ class WrittenFile(TypedDict):
 
     #: Size in bytes.
     bytes: Count
-    #: BLAKE2b of its bytes, 8 bytes long, in hexadecimal.
-    digest: Annotated[str, Length(16)]
+    #: CRC-32 of its bytes in hexadecimal: it finds damage, and costs a twentieth of a cryptographic digest.
+    crc32: Annotated[str, Length(8)]
 
 
 class _EveryImage(TypedDict):
@@ -233,7 +233,7 @@ class ImageRow(_EveryImage, total=False):
     maps: list[MapRow]
     #: File of the bare image that the report shows, relative to OUT.
     thumb: str
-    #: Size and digest of each file of this image, by its name relative to OUT. Absent in folders of camx 0.1.0.
+    #: Size and checksum of each file of this image, by its name relative to OUT. Absent in folders of camx 0.1.0.
     files: dict[str, WrittenFile]
 
 
