@@ -264,6 +264,16 @@ def test_arguments_that_the_tensors_tell(kind: str, tmp_path: Path) -> None:
     assert set(network.args) >= set(args) - {"init_values", "num_classes"}
 
 
+def test_an_encoder_that_timm_builds_without_a_head_gets_the_one_of_its_tensors(tmp_path: Path) -> None:
+    """DINOv2 has no classes of its own; a fine-tuned one has a `head`, and often another pooling and size."""
+    name, args = "vit_small_patch14_dinov2", {"depth": 1, "embed_dim": 24, "num_heads": 2}
+    module = trained(2, name, img_size=56, global_pool="avg", **args)
+    network = loaded(tmp_path, module.state_dict(), name, args=args)
+    images = pictures(3, 56)
+    torch.testing.assert_close(scores(network.module, images), scores(module, images), atol=1e-5, rtol=1e-5)
+    assert any("num_classes=2" in note for note in network.notes)
+
+
 def test_layouts_that_timm_converts(tmp_path: Path) -> None:
     """timm < 0.9 named the parts of Swin otherwise; the filter of its module renames them."""
     module = trained(5, "swin_tiny_patch4_window7_224", embed_dim=12, depths=(1, 1, 1, 1), num_heads=(1, 1, 1, 1))

@@ -16,6 +16,7 @@ def proposals(module: nn.Module, match: Match) -> Iterator[dict[str, Any]]:
     """Arguments under which a network might fit the tensors of `match` better, one change at a time."""
     own = module.state_dict()
     yield from _classes(match)
+    yield from _absent_head(module, match)
     yield from _channels(own, match)
     yield from _image_size(module, own, match)
     yield from _pooling(match)
@@ -31,6 +32,18 @@ def _classes(match: Match) -> Iterator[dict[str, Any]]:
         biases = [name for name in match.wrong if match.tensors[name].dim() == 1]
         if biases:
             yield {"num_classes": match.tensors[biases[-1]].shape[0]}
+
+
+def _absent_head(module: nn.Module, match: Match) -> Iterator[dict[str, Any]]:
+    """The classes of a linear head that the architecture names but builds only when it is asked for classes.
+
+    Encoders of timm such as DINOv2 are built without a head.
+    """
+    config = getattr(module, "pretrained_cfg", None) or {}
+    name = config.get("classifier") or "head"
+    weight = match.inside.get(f"{name}.weight") if isinstance(name, str) else None
+    if weight is not None and weight.dim() == 2 and f"{name}.weight" not in module.state_dict():
+        yield {"num_classes": weight.shape[0]}
 
 
 def _channels(own: Mapping[str, torch.Tensor], match: Match) -> Iterator[dict[str, Any]]:
