@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -73,5 +74,7 @@ def _of_set(found: Localisation, one: MapSet) -> list[str]:
     for name, (figure,) in measured.figures.items():
         if figure.n:
             interval = f"[{figure.low:.3f}, {figure.high:.3f}]"
-            lines.append(f"  {name:<15} {figure.value:.3f} {interval}   centre {figure.baseline:.3f}   n = {figure.n}")
+            # No threshold fits the centre on the images held apart: it has no box, and no score of one.
+            centre = "–" if math.isnan(figure.baseline) else f"{figure.baseline:.3f}"
+            lines.append(f"  {name:<15} {figure.value:.3f} {interval}   centre {centre}   n = {figure.n}")
     return lines
