@@ -118,9 +118,9 @@ def test_a_file_that_cannot_be_decoded_is_its_own_failure(
     sizes: list[int] = []
     batch = Explainer.explain_batch
 
-    def counted(self: Explainer, pictures: Sequence[Picture], inputs: torch.Tensor) -> Any:
+    def counted(self: Explainer, pictures: Sequence[Picture], inputs: torch.Tensor, **more: Any) -> Any:
         sizes.append(len(pictures))
-        return batch(self, pictures, inputs)
+        return batch(self, pictures, inputs, **more)
 
     monkeypatch.setattr(Explainer, "explain_batch", counted)
     assert camx("explain", folder, *TINY, "-b", 5, "-q", "--decode", "device", "--max-failures", 1) == 0
