@@ -13,6 +13,7 @@ from cam_cli.cams.engine.options import ExplainOptions
 from cam_cli.cams.engine.targets import Target
 from cam_cli.features.options import ChannelChoice
 from cam_cli.images.geometry import Preprocessing
+from cam_cli.images.options import Levels
 from cam_cli.images.shard import Shard
 from cam_cli.models.classes import ClassNames
 from cam_cli.models.options import ModelSpec
@@ -29,6 +30,7 @@ NETWORK = SimpleNamespace(
     digest="d",
     preprocessing=Preprocessing((8, 8), (8, 8), "center", "bilinear", (0.5,), (0.5,)),
     classes=ClassNames(),
+    scores=None,
 )
 ENGINE: Any = SimpleNamespace(
     network=NETWORK, precision="fp32", layer=SimpleNamespace(name="l"), layers=(SimpleNamespace(name="l"),)
@@ -41,6 +43,8 @@ FOUND = {"model", "precision", "layers", "ray_address"}
 #: Values that are not the default, where another one cannot be guessed from it.
 OTHERS: dict[str, Any] = {
     "sources": ("b",),
+    "levels": Levels.parse("clip"),
+    "bands": (1, 2, 3),
     "include": ("*.png",),
     "exclude": ("b",),
     "limit": 1,

@@ -19,7 +19,7 @@ _NAMES = ("upper left", "upper right", "lower left", "lower right")
 _MOVED = 1e-12
 #: Its vote is clear if that change moved it so much more than any other change did, in logarithms of squares.
 _CLEAR = 0.4
-#: The share of a quarter's votes that must be for the quarter itself, and of its positions whose votes must be clear.
+#: The share of all votes that must be for the own quarter, and of the positions of a quarter whose votes must be clear.
 _MAJORITY = 0.5
 
 #: Row q, column i: so many positions in quarter q of a map vote for quarter i of the picture. Quarters are upper left,
@@ -42,11 +42,14 @@ class Placement:
 
     @property
     def fits(self) -> bool:
-        """Whether each quarter of the map with clear votes follows its own quarter of the picture.
+        """Whether each quarter of the map with clear votes follows its own quarter of the picture before any other,
+        and most clear votes are for their own quarter.
 
-        The others say nothing: attention of random weights, for one, moves all positions alike.
+        Quarters without clear votes say nothing: attention of random weights, for one, moves all positions alike.
         """
-        return all(row[q] > _MAJORITY * sum(row) for q, row in enumerate(self.clear) if self._decided(row))
+        rows = [(q, row) for q, row in enumerate(self.clear) if self._decided(row)]
+        own = sum(row[q] for q, row in rows)
+        return all(row[q] == max(row) for q, row in rows) and own >= _MAJORITY * sum(sum(row) for _, row in rows)
 
     @property
     def proven(self) -> bool:
