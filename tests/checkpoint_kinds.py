@@ -107,6 +107,13 @@ class Beside(nn.Module):
         return found
 
 
+class Exported:
+    """A trainer that is pickled as a whole."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model, self.dls, self.loss_func, self.path = model, None, nn.CrossEntropyLoss(), Path(".")
+
+
 WIDTH = timm.create_model(ARCH).num_features
 
 
@@ -325,6 +332,7 @@ LOADS: dict[str, Kind] = {
     "a whole module, torch before 1.6": saved(lambda m: m, _use_new_zipfile_serialization=False),
     "a whole module in a checkpoint": saved(lambda m: {"model": m, "epoch": 3}),
     "a whole module in DataParallel": saved(nn.DataParallel),
+    "a whole trainer around it, as `learn.export` of fastai": saved(Exported),
     "averaged, `state_dict_ema` of timm": ema(
         lambda p, a: {"state_dict": p.state_dict(), "state_dict_ema": a.state_dict()}
     ),

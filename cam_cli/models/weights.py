@@ -166,12 +166,18 @@ def _torch_file(path: str, start: bytes) -> dict[str, Any]:
         raise CamxError(f"The checkpoint {path!r} is broken: {first_line(error)}. {_AGAIN}") from error
     if is_module(content):
         return {"module": content}
-    if isinstance(content, Placeholder) and content.pairs:
-        content = content.pairs
+    if isinstance(content, Placeholder):
+        content = content.pairs or _trainer_module(content) or content
     if not isinstance(content, Mapping):
         kind = content.path if isinstance(content, Placeholder) else type(content).__name__
         raise CamxError(f"The checkpoint {path!r} holds a {kind}, not weights by name. Save model.state_dict().")
     return dict(content)
+
+
+def _trainer_module(content: Placeholder) -> dict[str, Any]:
+    """The module inside of a pickled trainer, such as a Learner that fastai has exported, by its attribute."""
+    own = {name: content.attribute(name) for name in ("model", "module", "net", "network")}
+    return next(({name: value} for name, value in own.items() if is_module(value)), {})
 
 
 def _check_archive(path: str) -> None:
