@@ -120,7 +120,7 @@ def _to_end(
     from cam_cli.gates.markdown import append_step_summary
     from cam_cli.pipeline import Dropped, Stop
 
-    from .run_summary import advice, as_json, as_markdown, as_text, failure_lines
+    from .run_summary import advice, as_json, as_markdown, as_text, failure_lines, runner_commands
 
     with Stop() as stop, warnings.catch_warnings():
         # Odd image files make Pillow talk; their rows say what matters.
@@ -135,6 +135,7 @@ def _to_end(
     if not run.quiet:
         for line in failure_lines(summary, words):
             reporter.said(line)
+        reporter.annotate(runner_commands(summary))
     if run.as_json:
         out_json({**as_json(summary), **end.summary})
     elif not run.quiet:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from cam_cli.redaction import redacted
 from cam_cli.sentences import counted
 
 from .terminal import decimals
@@ -74,12 +75,18 @@ def as_markdown(summary: Summary, words: Words) -> str:
 
 
 def failure_lines(summary: Summary, words: Words) -> Iterator[str]:
-    """The first failed images with their reasons; in a job of GitHub as annotations of their files."""
-    annotate = os.environ.get("GITHUB_ACTIONS") == "true"
+    """The first failed images with their reasons."""
     for failure in summary.progress.failures[:_LISTED]:
-        yield _annotation(failure) if annotate else f"failed: {failure.image}: {failure.reason}"
+        yield f"failed: {failure.image}: {failure.reason}"
     if summary.failed > _LISTED:
         yield _more(summary, words)
+
+
+def runner_commands(summary: Summary) -> list[str]:
+    """Commands for the runner of a GitHub job, which shows the first failed images at their files; none elsewhere."""
+    if os.environ.get("GITHUB_ACTIONS") != "true":
+        return []
+    return [_annotation(failure) for failure in summary.progress.failures[:_LISTED]]
 
 
 def advice(summary: Summary, words: Words) -> str:
@@ -114,7 +121,7 @@ def _annotation(failure: Failure) -> str:
     """A workflow command of GitHub. Percent signs and line ends are escaped; in properties also colons and commas."""
 
     def escaped(text: str) -> str:
-        return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+        return redacted(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
     place = escaped(failure.image).replace(":", "%3A").replace(",", "%2C")
     return f"::error file={place},title=camx::{escaped(failure.reason)}"

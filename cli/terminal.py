@@ -6,7 +6,7 @@ import json
 import re
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -83,6 +83,12 @@ class Reporter:
         """Prints a message that is no warning."""
         if not self.quiet:
             self._say(message)
+
+    def annotate(self, commands: Iterable[str]) -> None:
+        """Prints commands for the runner of a CI job, a line each, which `printable` would keep from it."""
+        for command in commands:
+            line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in command)
+            self.console.print(escape(line.encode("utf-8", "backslashreplace").decode()))
 
     def close(self) -> None:
         if self._bar is not None:

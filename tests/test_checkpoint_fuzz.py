@@ -144,6 +144,7 @@ INNER = (
 )
 
 
+@pytest.mark.slow
 def test_hostile_metadata(tmp_path: Path) -> None:
     path = tmp_path / "w.pth"
     dice = random.Random(5)

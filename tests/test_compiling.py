@@ -235,6 +235,7 @@ def test_lanes_have_the_threads_that_the_network_was_compiled_for(
         torch.set_num_threads(before)
 
 
+@pytest.mark.slow
 def test_a_run_writes_what_it_writes_uncompiled(
     camx: Callable[..., int], images: Path, tmp_path: Path, wiring: None, capsys: pytest.CaptureFixture[str]
 ) -> None:

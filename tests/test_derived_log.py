@@ -73,6 +73,7 @@ def test_a_damaged_summary_is_left_out_and_said(pair: tuple[Path, Path], text: s
     assert "compare/gates" in values
 
 
+@pytest.mark.slow
 def test_push_logs_them_to_wandb(pair: tuple[Path, Path], tmp_path: Path) -> None:
     own = {"WANDB_CONFIG_DIR": str(tmp_path / "settings"), "NETRC": str(tmp_path / "netrc"), "WANDB_MODE": "offline"}
     environment = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")} | own

@@ -86,6 +86,7 @@ def many(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_device_that_dies_ends_the_run_and_loses_nothing_that_was_done(
     many: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -156,6 +157,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> list[Processes]:
     return entered
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_process_that_is_stopped_from_outside_ends_the_run(
     many: Path, tmp_path: Path, impatient: list[Processes]
@@ -169,6 +171,7 @@ def test_a_process_that_is_stopped_from_outside_ends_the_run(
     assert json.loads((tmp_path / "out" / "run.json").read_text())["state"] == "broken"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="Windows stops no process")
 def test_a_process_that_does_not_end_on_a_signal_is_killed(
     many: Path, tmp_path: Path, impatient: list[Processes]
@@ -214,6 +217,7 @@ def test_a_device_whose_rows_are_lost_is_not_called_finished(
     assert len(Path("camx-out/predictions.csv").read_text().splitlines()) == 8
 
 
+@pytest.mark.slow
 def test_a_process_that_cannot_work_says_why(camx: Camx, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
     argv = ["explain", images, "--model", "test_resnet", "--no-pretrained", "--device", "cpu,cpu"]
     assert camx(*argv, "--layer", "nowhere") == 2

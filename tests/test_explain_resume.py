@@ -119,6 +119,7 @@ def test_a_signal_ends_the_run_with_all_that_is_done(
     assert not list((tmp_path / "camx-out").rglob("*.part"))
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_does_not_stop_the_run(camx: Camx, images: Path, tmp_path: Path) -> None:
     with start(images, tmp_path, "--json") as process:
         assert process.stdout is not None

@@ -31,6 +31,7 @@ def imported(name: str) -> Any:
         return pytest.importorskip(name, exc_type=ImportError)
 
 
+@pytest.mark.slow
 def test_imputation_is_that_of_pytorch_grad_cam() -> None:
     road = imported("pytorch_grad_cam.metrics.road")
     torch.manual_seed(0)

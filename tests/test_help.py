@@ -127,6 +127,7 @@ def settings() -> list[str]:
     return re.findall(r"^(?:# )?([a-z][a-z-]+ = .+)$", text, re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_every_setting_of_the_full_preset_is_accepted(camx: Camx, capsys: pytest.CaptureFixture[str]) -> None:
     """Each one alone gets as far as the images, which are not there."""
     assert len(settings()) > 50

@@ -67,6 +67,7 @@ def test_every_command_takes_it(here: Path, camx: Camx, capsys: pytest.CaptureFi
     assert camx("explain", "photos", *model, "--device", "cpu", "--no-report", "-o", "out") == 0
 
 
+@pytest.mark.slow
 def test_several_devices_take_it(here: Path, camx: Camx) -> None:
     words = ("photos", *COMMAND, "--no-report", "--workers", "1")
     assert camx("explain", *words, "--device", "cpu", "-o", "one") == 0
@@ -149,6 +150,7 @@ def test_results_depend_on_the_code(here: Path) -> None:
     assert load_model(ModelSpec("my_module.py:build", preprocessing=INPUT)).digest != first
 
 
+@pytest.mark.slow
 def test_warnings_of_torch_stay_off_the_terminal(tmp_path: Path) -> None:
     """The softmax below makes torch warn of the dimension that it chooses."""
     (tmp_path / "noisy.py").write_text(

@@ -141,6 +141,7 @@ Loop._written = lambda self, *_: time.sleep(1000)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for children in /proc")
 def test_a_second_signal_is_immediate(hanging: Path, tmp_path: Path) -> None:
     with start(hanging / "a.png", tmp_path, *TINY, before=STUCK) as process:

@@ -80,7 +80,7 @@ def test_the_script_and_the_style_are_small_files_joined_as_they_are(tmp_path: P
     for tag, part, suffix, names in (("script", "scripts", ".js", SCRIPTS), ("style", "styles", ".css", STYLES)):
         files = [folder / part / f"{name}{suffix}" for name in names]
         assert len({*files}) == len(files)
-        of_both = {*names, *(comparison.SCRIPTS if tag == "script" else comparison.STYLES)}
+        of_both = {*names, *(comparison.SCRIPTS if tag == "script" else [*comparison.STYLES, "evaluation"])}
         there = {path.relative_to(folder / part).with_suffix("").as_posix() for path in (folder / part).rglob("*.*")}
         assert of_both == there, "every file has its place in a page"
         (inside,) = re.findall(rf"<{tag}>(.*?)</{tag}>", text, re.DOTALL)

@@ -77,6 +77,7 @@ def test_the_version_stands_in_the_record_from_the_beginning(
     assert one["versions"].keys() >= {"camx", "torch", "timm"}
 
 
+@pytest.mark.slow
 def test_overwrite_redoes_an_unfinished_run_of_an_earlier_camx(
     camx: Camx, images: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -52,7 +52,7 @@ def test_pipes_and_devices_are_not_waited_for(run: RunFolder) -> None:
     for name in ("manifest.jsonl", "run.json"):
         (out / name).unlink()
         os.mkfifo(out / name)
-        with pytest.raises(CamxError, match="cannot be read: it is no regular file"):
+        with pytest.raises(CamxError, match="cannot be read: it is a (pipe|device|socket)"):
             list(RunFolder.read(str(out)).rows())
     (out / "run.json").unlink()
     (out / "metrics.csv").unlink(missing_ok=True)

@@ -61,8 +61,8 @@ def test_a_job_of_github_gets_annotations_and_a_summary(
     (broken / "a,b:c\n.png").write_bytes(b"")
     assert camx("explain", broken, *TINY) == 1
     err = capsys.readouterr().err
-    assert "::error file=00%25.png,title=camx::" in err
-    assert "failed: " not in err.replace("more failed: ", "")
+    assert sum(line.startswith("::error file=") for line in err.splitlines()) == 10
+    assert "\n::error file=00%25.png,title=camx::" in err
     text = summary.read_text()
     assert text.startswith("## camx: 14 images\n\n* 1 of 14 images explained, 13 failed, 0 blank\n")
     assert "| failed image | reason |" in text

@@ -196,6 +196,7 @@ def test_a_shard_of_a_run_that_was_whole_loses_no_row(sharded: Callable[..., int
     assert json.loads(Path("camx-out/run.json").read_text())["state"] == "finished"
 
 
+@pytest.mark.slow
 def test_images_that_came_after_a_merge_are_missed(
     sharded: Callable[..., int], camx: Camx, images: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -53,6 +53,7 @@ def check_rows(out: Path, whole: Path) -> None:
             assert any(word in str(row["error"]) for word in ("memory", "Too many open files", "File too large")), row
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", ["-n 24"])
 def test_a_run_with_a_low_limit(limit: str, camx: Camx, images: Path, tmp_path: Path) -> None:
     assert camx("explain", images, *TINY, "-q", "-o", "whole") == 0

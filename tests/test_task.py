@@ -62,6 +62,7 @@ def test_a_job_of_no_command_has_no_task(images: Path) -> None:
         task_of(RunOptions(sources=(str(images),), output="out", **COMMON))
 
 
+@pytest.mark.slow
 def test_a_page_of_an_earlier_run_goes_wherever_the_next_one_runs(camx: Camx, images: Path) -> None:
     """Without a report the old page would say what is no longer so."""
     for device in ("cpu", "cpu,cpu"):

@@ -21,6 +21,8 @@ _MOVED = 1e-12
 _CLEAR = 0.4
 #: The share of all votes that must be for the own quarter, and of the positions of a quarter whose votes must be clear.
 _MAJORITY = 0.5
+#: With fewer positions in a quarter chance decides; a layer on such a grid is not proven, and not refused.
+_FEWEST = 4
 
 #: Row q, column i: so many positions in quarter q of a map vote for quarter i of the picture. Quarters are upper left,
 #: upper right, lower left, lower right.
@@ -74,7 +76,7 @@ class Placement:
         )
 
     def _decided(self, row: tuple[int, ...]) -> bool:
-        return sum(row) > _MAJORITY * self.positions
+        return self.positions >= _FEWEST and sum(row) > _MAJORITY * self.positions
 
 
 def quarter_pictures(picture: Tensor) -> Tensor:
