@@ -1,4 +1,4 @@
-"""What the network sees: the pixels of timm's and torchvision's loaders, but for the differences of docs/pixels.md."""
+"""The network gets the pixels of timm's and torchvision's loaders, but for the differences of docs/pixels.md."""
 
 from __future__ import annotations
 
