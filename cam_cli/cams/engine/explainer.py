@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ...errors import CamxError
 from ...images.listing import Source
 from ...images.picture import Decodable, Picture
-from ...maps.explanation import ClassMap, Explanation, Prediction
+from ...maps.explanation import Explanation
 from ...models.catalog import Network
 from ...models.classes import checked
 from ..methods.augmentation import VIEWS, average_views
@@ -27,6 +27,7 @@ from ..tracing.classifier import Classifier
 from ..tracing.replay import Replay, StepCallback
 from ..tracing.scored_network import ScoredNetwork
 from ..tracing.trace import Trace, traces
+from .assembly import Assembler
 from .backends import Backend, EagerBackend, compile_upstream
 from .batches import BatchFunction, FailureFunction, Runner
 from .device_overlays import OverlayRenderer
@@ -35,12 +36,9 @@ from .layer_choice import choose_layers
 from .options import ExplainOptions
 from .predictions import ClassReader
 from .requirements import check_arguments, check_methods
-from .targets import AnyTarget, Target, as_columns, as_targets, target_classes
+from .targets import AnyTarget, Target, as_columns, as_targets
 
 R = TypeVar("R")
-
-#: The layer's name in the maps of a method that reads no layer.
-_PLACES = {"pixels": "input", "patches": "attention"}
 
 
 class Explainer:
@@ -97,6 +95,7 @@ class Explainer:
         checked(self.classes, self.class_count, "The list of class names")
         threshold = options.threshold if options.multi_label else None
         self._reader = ClassReader(self.classes, self.class_count, options.top_k, threshold, self._several_labels)
+        self._assembler = Assembler(self._reader, self.layers, options.evidence == "both")
         self._targets = self._resolved(options.targets)
 
     def replica(self) -> Explainer:
@@ -253,48 +252,10 @@ class Explainer:
         """Explains pictures whose normalised batch B×C×H×W is on the device, all at once. targets: as in `explain`."""
         traced = self._traces(inputs)
         logits = traced[0].logits
-        scores = self._reader.scores(logits)
-        truths = [self._reader.truth(scores, i, picture.source) for i, picture in enumerate(pictures)]
-        labels = [truth.index if truth else None for truth in truths]
         wanted = [targets.get(picture.source.key, self._targets) for picture in pictures]
-        classes = target_classes(wanted, scores, labels)
-        maps = {name: one.cpu() for name, one in self._maps(traced, as_columns(classes, logits)).items()}
-        finite = torch.isfinite(logits).all(1).tolist()
-        explanations = []
-        for i, picture in enumerate(pictures):
-            if not finite[i]:
-                explanations.append(Explanation(picture, problem="the network returned NaN or infinite scores"))
-            elif labels[i] is None and any(target.kind == "label" for target in wanted[i]):
-                explanations.append(Explanation(picture, problem=_no_label(picture.source)))
-            else:
-                ranking = self._reader.ranking(scores, i)
-                predictions = self._reader.predictions(scores, i, classes[i])
-                of_image = [one for name in maps for one in self._class_maps(name, maps[name], i, predictions)]
-                correct = None if labels[i] is None else labels[i] in scores.predicted(i)
-                explanations.append(Explanation(picture, ranking, tuple(of_image), truths[i], correct))
-        return explanations
-
-    def _class_maps(self, name: str, maps: Maps, image: int, predictions: Sequence[Prediction]) -> Iterator[ClassMap]:
-        """The maps of one method for one image: of its classes, of the first one only, or of its concepts."""
-        method = METHODS[name]
-        layers = [layer.name for layer in self.layers] if method.grid == "layer" else [_PLACES[method.grid]]
-        for index, values in enumerate(maps.values[image].numpy()):
-            concept: tuple[Prediction, ...] = ()
-            if maps.scores is not None:
-                concept = self._reader.ranking(self._reader.scores(maps.scores[image, index : index + 1]), 0)
-            elif index >= len(predictions):
-                return
-            yield ClassMap(
-                method=name,
-                layer="+".join(layers),
-                prediction=concept[0] if concept else predictions[index],
-                values=values,
-                energies=tuple(zip(layers, maps.energies[image, index].tolist())) if len(layers) > 1 else (),
-                two_sided=self.options.evidence == "both",
-                fine=method.grid == "pixels",
-                concept=index + 1 if concept else None,
-                concept_classes=concept,
-            )
+        asked = self._assembler.question(pictures, logits, wanted)
+        maps = {name: one.cpu() for name, one in self._maps(traced, as_columns(asked.classes, logits)).items()}
+        return self._assembler.explanations(pictures, asked, maps)
 
     @property
     def most_maps(self) -> int | None:
@@ -312,9 +273,3 @@ class Explainer:
     def classes_of(self, source: Source) -> dict[int, str]:
         """Returns the classes that a source's labels mean to this network, and the text of each label."""
         return self._reader.classes_of(source)
-
-
-def _no_label(source: Source) -> str:
-    if len(source.labels) > 1:
-        return f"its labels {', '.join(map(repr, source.labels))} are no classes of the model"
-    return f"its label {source.label!r} is no class of the model" if source.label else "it has no label to explain"

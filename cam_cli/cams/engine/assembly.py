@@ -1,0 +1,93 @@
+"""Assembles the explanations of a batch from its scores and maps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ...images.listing import Source
+from ...images.picture import Picture
+from ...maps.explanation import ClassMap, Explanation, Prediction, TrueClass
+from ...models.hooks import TargetLayer
+from ..methods.fusion import Maps
+from ..methods.registry import METHODS
+from .predictions import ClassReader, Scores
+from .targets import Target, target_classes
+
+#: The layer's name in the maps of a method that reads no layer.
+_PLACES = {"pixels": "input", "patches": "attention"}
+
+
+@dataclass(frozen=True)
+class Question:
+    """The classes that B images are explained for. classes: the indices of each image's classes, the first ones of
+    `as_columns`. truths: the true class of each image, None where it is not known. finite: whether its scores are."""
+
+    scores: Scores
+    truths: Sequence[TrueClass | None]
+    targets: Sequence[Sequence[Target]]
+    classes: list[list[int]]
+    finite: Sequence[bool]
+
+
+@dataclass(frozen=True)
+class Assembler:
+    """Reads scores and maps as explanations. two_sided: whether the maps have signs."""
+
+    reader: ClassReader
+    layers: tuple[TargetLayer, ...]
+    two_sided: bool
+
+    def question(self, pictures: Sequence[Picture], logits: Tensor, targets: Sequence[Sequence[Target]]) -> Question:
+        """Chooses the classes of every image by its `targets` from logits B×K."""
+        scores = self.reader.scores(logits)
+        truths = [self.reader.truth(scores, i, picture.source) for i, picture in enumerate(pictures)]
+        classes = target_classes(targets, scores, [truth.index if truth else None for truth in truths])
+        return Question(scores, truths, targets, classes, torch.isfinite(logits).all(1).tolist())
+
+    def explanations(self, pictures: Sequence[Picture], asked: Question, maps: Mapping[str, Maps]) -> list[Explanation]:
+        """Returns one explanation for each image. maps: those of every method, on the host."""
+        return [self._explanation(picture, i, asked, maps) for i, picture in enumerate(pictures)]
+
+    def _explanation(self, picture: Picture, image: int, asked: Question, maps: Mapping[str, Maps]) -> Explanation:
+        truth = asked.truths[image]
+        if not asked.finite[image]:
+            return Explanation(picture, problem="the network returned NaN or infinite scores")
+        if truth is None and any(target.kind == "label" for target in asked.targets[image]):
+            return Explanation(picture, problem=_no_label(picture.source))
+        ranking = self.reader.ranking(asked.scores, image)
+        predictions = self.reader.predictions(asked.scores, image, asked.classes[image])
+        of_image = [one for name in maps for one in self._class_maps(name, maps[name], image, predictions)]
+        correct = None if truth is None else truth.index in asked.scores.predicted(image)
+        return Explanation(picture, ranking, tuple(of_image), truth, correct)
+
+    def _class_maps(self, name: str, maps: Maps, image: int, predictions: Sequence[Prediction]) -> Iterator[ClassMap]:
+        """The maps of one method for one image: of its classes, of the first one only, or of its concepts."""
+        method = METHODS[name]
+        layers = [layer.name for layer in self.layers] if method.grid == "layer" else [_PLACES[method.grid]]
+        for index, values in enumerate(maps.values[image].numpy()):
+            concept: tuple[Prediction, ...] = ()
+            if maps.scores is not None:
+                concept = self.reader.ranking(self.reader.scores(maps.scores[image, index : index + 1]), 0)
+            elif index >= len(predictions):
+                return
+            yield ClassMap(
+                method=name,
+                layer="+".join(layers),
+                prediction=concept[0] if concept else predictions[index],
+                values=values,
+                energies=tuple(zip(layers, maps.energies[image, index].tolist())) if len(layers) > 1 else (),
+                two_sided=self.two_sided,
+                fine=method.grid == "pixels",
+                concept=index + 1 if concept else None,
+                concept_classes=concept,
+            )
+
+
+def _no_label(source: Source) -> str:
+    if len(source.labels) > 1:
+        return f"its labels {', '.join(map(repr, source.labels))} are no classes of the model"
+    return f"its label {source.label!r} is no class of the model" if source.label else "it has no label to explain"
