@@ -17,8 +17,8 @@ from cam_cli.cams.target_layer.choose import choose_layer
 from cam_cli.cams.tracing.scored_network import ScoredNetwork, scored_network
 from cam_cli.maps.explanation import Explanation
 
+from .odd_networks import Answer, Output, Pair, Small
 from .test_variants import SIDE, built, own
-from .variants import Answer, Output, Pair, Small
 
 Camx = Callable[..., int]
 PICTURES = torch.randn(3, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(5))
@@ -201,7 +201,7 @@ def test_a_scored_network_is_the_network_with_its_names_and_modes() -> None:
 
 def test_the_output_is_chosen_on_the_command_line(camx: Camx, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("m.py").write_text(
-        "from tests.variants import Output\n"
+        "from tests.odd_networks import Output\n"
         "def build(): return Output(lambda maps, s: {'embedding': maps.mean((2, 3)), 'p': s.softmax(1)})\n"
     )
     common = ("explain", images, "-m", "m.py:build", "--image-size", SIDE, "--mean", 0.5, "--std", 0.5, "--no-report")

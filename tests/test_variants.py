@@ -16,7 +16,8 @@ from cam_cli.models.catalog import load_model
 from cam_cli.models.hooks import features_at
 from cam_cli.models.options import ModelSpec, PreprocessingOptions
 
-from .variants import BENT, CLOSED, GRADIENT_FREE, HEADLESS, NO_GRADIENT, SHARED, SIDE, WRAPPED, Variant
+from .odd_networks import SIDE
+from .variants import BENT, CLOSED, GRADIENT_FREE, HEADLESS, NO_GRADIENT, SHARED, WRAPPED, Variant
 
 TABLE = {**WRAPPED, **BENT, **SHARED, **HEADLESS, **CLOSED}
 HALF = (0.5, 0.5, 0.5)
