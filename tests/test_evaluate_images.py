@@ -82,6 +82,22 @@ class TestRun:
         summaries = [json.loads(Path(folder, "evaluate/summary.json").read_text()) for folder in ("whole", "parts")]
         assert summaries[0]["methods"] == summaries[1]["methods"]
 
+    @pytest.mark.extras
+    @pytest.mark.slow
+    @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::FutureWarning")
+    def test_a_cluster_gives_the_scores_of_one_machine(self, camx: Camx, images: Path) -> None:
+        pytest.importorskip("ray")
+        (images / "broken.jpg").write_bytes(b"nothing")
+        words = ("evaluate", images, *QUICK, "-b", "1", "-q", "--max-failures", "1")
+        assert camx(*words, "-o", "one") == 0
+        assert camx(*words, "-o", "ray", "--engine", "ray") == 0
+        assert Path("ray/faithfulness.csv").read_bytes() == Path("one/faithfulness.csv").read_bytes()
+        summaries = [json.loads(Path(folder, "evaluate/summary.json").read_text()) for folder in ("one", "ray")]
+        for key in ("methods", "curves", "left_out"):
+            assert summaries[0][key] == summaries[1][key]
+        files = [{str(path.relative_to(name)) for path in Path(name).rglob("*")} for name in ("one", "ray")]
+        assert files[0] == files[1]
+
     def test_a_dry_run_tells_the_cost_and_writes_nothing(
         self, camx: Camx, images: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:

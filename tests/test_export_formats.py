@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from cam_cli.evaluation.localise import localise
 from cam_cli.evaluation.options import LocaliseOptions
-from cam_cli.export.findings import findings
+from cam_cli.export.findings import Found, findings
 from cam_cli.export.options import ExportOptions
 from cam_cli.images.annotations.formats import read_truth
 from cam_cli.images.annotations.shapes import Box
@@ -135,16 +138,32 @@ class TestRoundTrips:
     @pytest.mark.filterwarnings("ignore")
     def test_supervision_reads_coco_and_yolo(self, out: Path, tmp_path: Path) -> None:
         supervision = pytest.importorskip("supervision")
+        data = supervision.DetectionDataset
         exported(out, "coco", tmp_path)
-        self.pictures(out, tmp_path / "images")
-        read = supervision.DetectionDataset.from_coco(str(tmp_path / "images"), str(tmp_path / "coco.json"))
-        assert read.classes == sorted(CLASSES)
-        assert sum(len(one) for _, _, one in read) == 3
         exported(out, "yolo", tmp_path / "y")
-        read = supervision.DetectionDataset.from_yolo(
-            str(tmp_path / "images"), str(tmp_path / "y" / "labels"), str(tmp_path / "y" / "data.yaml")
-        )
-        assert sum(len(one) for _, _, one in read) >= 1
+        self.pictures(out, tmp_path / "images")
+        wanted = {
+            image.image: image.found for image in findings(str(out), ExportOptions(threshold="0.5"), "9").images()
+        }
+        read = data.from_coco(str(tmp_path / "images"), str(tmp_path / "coco.json"))
+        assert read.classes == sorted(CLASSES)
+        self.compared(read, tmp_path / "images", wanted)
+        # It looks for images in one folder, not below it.
+        for folder in (".", "b c"):
+            here = [str(tmp_path / kind / folder) for kind in ("images", "y/labels")]
+            read = data.from_yolo(*here, str(tmp_path / "y" / "data.yaml"))
+            assert read.classes == sorted(CLASSES)
+            self.compared(read, tmp_path / "images", wanted)
+
+    @staticmethod
+    def compared(read: Any, folder: Path, wanted: Mapping[str, Sequence[Found]]) -> None:
+        """Every image that was read has the boxes and classes that were found in it."""
+        assert len(read) > 0
+        for path, _, detections in read:
+            found = wanted[Path(path).resolve().relative_to(folder.resolve()).as_posix()]
+            numbers = [] if detections.class_id is None else detections.class_id
+            assert [read.classes[number] for number in numbers] == [one.name for one in found]
+            assert detections.xyxy == pytest.approx(np.array([one.box for one in found]).reshape(-1, 4), abs=0.02)
 
     @pytest.mark.extras
     @pytest.mark.filterwarnings("ignore")
@@ -159,3 +178,37 @@ class TestRoundTrips:
             for prediction in task["predictions"]:
                 assert config.validate_prediction(prediction, return_errors=True) == []
         assert len(tasks) == 3
+
+    @pytest.mark.extras
+    @pytest.mark.filterwarnings("ignore")
+    @pytest.mark.parametrize("shape", ["box", "polygon", "point"])
+    def test_label_studio_exports_them_again(self, out: Path, tmp_path: Path, shape: str) -> None:
+        """Predictions that a person accepts come back as COCO in the places where they were found."""
+        converter = pytest.importorskip("label_studio_sdk.converter")
+        exported(out, "label-studio", tmp_path, shape=shape)
+        tasks = json.loads((tmp_path / "label-studio.json").read_text())
+        for number, task in enumerate(tasks):
+            (prediction,) = task.pop("predictions")
+            task |= {"id": number, "annotations": [{"id": number, "result": prediction["result"], "completed_by": 1}]}
+        (tmp_path / "accepted.json").write_text(json.dumps(tasks))
+        config = str(tmp_path / "label-studio.xml")
+        made = converter.Converter(config, project_dir=None, download_resources=False)
+        made.convert_to_coco(str(tmp_path / "accepted.json"), str(tmp_path / "again"), is_dir=False)
+        again = json.loads((tmp_path / "again" / "result.json").read_text())
+        images = findings(str(out), ExportOptions(threshold="0.5"), "9").images()
+        found = [image.found for image in images if image.found]
+        names = {one["id"]: one["name"] for one in again["categories"]}
+        if shape == "point":
+            # All points of an image are one object there, in the order of the interface.
+            for annotation, some in zip(again["annotations"], found, strict=True):
+                triples = np.array(annotation["keypoints"]).reshape(-1, 3)
+                points = {name: tuple(triple[:2]) for name, triple in zip(sorted(CLASSES), triples) if triple[2]}
+                assert points == {one.name: pytest.approx(one.point, abs=1) for one in some}
+            return
+        for annotation, one in zip(again["annotations"], [one for some in found for one in some], strict=True):
+            assert names[annotation["category_id"]] == one.name
+            if shape == "polygon":
+                assert annotation["segmentation"][0] == pytest.approx(one.polygon.ravel(), abs=0.02)
+            else:
+                left, top, width, height = annotation["bbox"]
+                assert (left, top, left + width, top + height) == pytest.approx(one.box, abs=0.02)

@@ -32,7 +32,13 @@ def label_studio_files(exported: Exported) -> Iterator[tuple[str, Iterator[bytes
 
 def _interface(exported: Exported) -> bytes:
     control = _CONTROLS[exported.options.shape][0]
-    labels = "".join(f"    <Label value={quoteattr(xml_text(name))}/>\n" for name in exported.names)
+    # Without an order of its points Label Studio does not export them as COCO.
+    orders = [
+        f' model_index="{number}"' if exported.options.shape == "point" else "" for number in range(len(exported.names))
+    ]
+    labels = "".join(
+        f"    <Label value={quoteattr(xml_text(name))}{order}/>\n" for name, order in zip(exported.names, orders)
+    )
     return (
         f'<View>\n  <Image name="image" value="$image"/>\n  <{control} name="label" toName="image">\n'
         f"{labels}  </{control}>\n</View>\n"
