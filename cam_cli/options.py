@@ -161,6 +161,17 @@ class Option:
             return self.flag.none
         return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
+    @property
+    def placeholder(self) -> str:
+        """Placeholder of the value: N for a whole number, X for any, `A,B` for a list, else WORD; none of a switch."""
+        if self.switch or self.flag.argument:
+            return ""
+        if self.table:
+            return "KEY=VALUE"
+        if get_origin(self.base) is tuple:
+            return "A,B"
+        return {int: "N", float: "X"}.get(self.base, "WORD")
+
     def spelled(self, value: str = "") -> str:
         """The flag as a person types it, with a value if there is one; `False` is the flag that switches off."""
         if self.flag.argument:

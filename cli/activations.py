@@ -18,9 +18,7 @@ WORDS = Words(
 
 def activations(job: ActivationsJob, run: RunFlags) -> int:
     """Draw the feature maps of a layer: one sheet per image, and numbers per channel in a table."""
-    from cam_cli import distributed
-
-    return run_command(job, run, WORDS, distributed.plan, distributed.run)
+    return run_command(job, run, WORDS)
 
 
 COMMAND = Command(

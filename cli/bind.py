@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import os
 import shlex
 import sys
 from collections.abc import Callable, Collection, Mapping
@@ -20,7 +21,8 @@ from rich.markup import escape
 from cam_cli.errors import CamxError
 from cam_cli.options import PANELS, Filled, Flag, Option, annotations_of, default_of, flag_of, options_of
 
-from .config import CONFIG, config_reader
+from .config import CONFIG, config_reader, line_of
+from .help import Learning
 from .names import Names
 
 Function = Callable[..., int]
@@ -34,6 +36,14 @@ class Command:
     run: Function
     examples: Mapping[str, str] = field(default_factory=dict)
     page: str = ""
+
+
+class Refused(CamxError):
+    """An error in the words of the command line; `as_json`: whether the command was to print JSON."""
+
+    def __init__(self, text: str, *, as_json: bool) -> None:
+        super().__init__(text)
+        self.as_json = as_json
 
 
 def bind(command: Function) -> Function:
@@ -53,7 +63,7 @@ def bind(command: Function) -> Function:
                 given[name] = _built(part, MISSING, values, {**filled, "origins": own})
             return command(**given)
         except CamxError as error:
-            raise CamxError(_spoken(error, names, origins)) from error
+            raise Refused(_spoken(error, names, origins), as_json=bool(typed.get("json"))) from error
 
     keyword = inspect.Parameter.KEYWORD_ONLY
     parameters = [inspect.Parameter("context", keyword, annotation=typer.Context)]
@@ -96,8 +106,8 @@ def _parameter(option: Option, names: Names, tables: Collection[str]) -> Any:
     more: dict[str, Any] = {} if shown is bool else {"parser": _as_typed(shown)}
     if shown in (int, float):
         more |= {"min": flag.min, "max": flag.max}
-    if flag.metavar:
-        more["metavar"] = flag.metavar
+    if not option.switch and (word := flag.metavar or ("" if flag.argument else option.placeholder)):
+        more["metavar"] = word
     text = escape(names.in_flags(flag.help))
     if flag.argument:
         info: Any = typer.Argument(help=text, **more)
@@ -195,13 +205,34 @@ def _spoken(error: CamxError, names: Names, origins: Mapping[str, str]) -> str:
     """The sentence with flags in place of fields, and where the refused value comes from if no flag says so."""
     text, option = names.in_flags(str(error)), names.find(error.field)
     origin = origins.get(option.name, "") if option else ""
-    place = option.variable if option and origin == "environment" else origin.partition("config ")[2]
+    place = place_of(option, origin) if option else ""
     return f"{text} ({option.spelled()} is set by {place}.)" if option and place else text
 
 
-def epilog(command: Command) -> str:
-    """The end of a help page: command lines with what they do."""
-    if not command.examples:
+def place_of(option: Option, origin: str) -> str:
+    """The variable, or the file and its line, that a value comes from; empty for a flag and a default."""
+    path = origin.partition("config ")[2]
+    return option.variable if origin == "environment" else f"{path}{line_of(path, option.name)}" if path else ""
+
+
+def source_of(error: typer.TyperException) -> str:
+    """The variable, or the file and its line, that a value comes from which Typer itself has refused."""
+    context, parameter = getattr(error, "ctx", None), getattr(error, "param", None)
+    if context is None or parameter is None or not hasattr(parameter, "opts"):
         return ""
-    lines = [f"{line}  # {what}" for line, what in command.examples.items()]
-    return "\n\n".join(["Examples", *(escape(line) for line in lines)])
+    names = [name.removeprefix("--") for name in (*parameter.opts, *parameter.secondary_opts)]
+    words = {word.partition("=")[0] for word in sys.argv}
+    if words & {*parameter.opts, *parameter.secondary_opts}:
+        return ""
+    if parameter.envvar and parameter.envvar in os.environ:
+        return f" ({parameter.opts[0]} is set by {parameter.envvar}.)"
+    if parameter.name in (context.default_map or {}):
+        path = str(context.params.get("config"))
+        lines = [line for name in names if (line := line_of(path, name))]
+        return f" ({parameter.opts[0]} is set by {path}{lines[0] if lines else ''}.)"
+    return ""
+
+
+def epilog(command: Command) -> str:
+    """The end of a help page: command lines with what they do, and the document that tells more."""
+    return "\n".join(Learning(command.examples, command.page).lines())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Collection
 from typing import Any
@@ -38,6 +39,17 @@ def read_config(path: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise CamxError(f"--config {path!r} must hold `key = value` lines, the keys named as the flags are.")
     return content
+
+
+def line_of(path: str, name: str) -> str:
+    """Returns `, line 3`, the line of a file that sets an option; empty where it is not known."""
+    key = "[-_]".join(map(re.escape, name.split("-")))
+    try:
+        text = read_regular(path, CONFIG_BYTES).decode("utf-8", "replace")
+    except (OSError, ValueError):
+        return ""
+    found = re.search(rf"^[ \t]*[\"']?{key}[\"']?[ \t]*[=:]", text, re.MULTILINE)
+    return f", line {text.count(chr(10), 0, found.start()) + 1}" if found else ""
 
 
 def _toml(text: str) -> dict[str, Any]:

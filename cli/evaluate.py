@@ -62,13 +62,12 @@ def evaluate(localise: LocaliseJob, job: EvaluateJob, run: RunFlags) -> int:
         return evaluate_truth(
             localise.sources, localise.localise, localise.output, localise.junit, run, page=localise.report
         )
-    from cam_cli import distributed
     from cam_cli.evaluation.faithful_files import check_gates
 
     _refuse("`truth`", localise.origins, _names(EvaluateJob) | _names(RunFlags))
     check_gates(localise.localise.fail_if, job.faithful.metrics)
     ending = partial(_ending, localise, job)
-    return run_command(job, run, WORDS, distributed.plan, distributed.run, ending)
+    return run_command(job, run, WORDS, ending)
 
 
 def _names(part: type) -> set[str]:

@@ -13,9 +13,7 @@ WORDS = Words(done="explained", layer="target layer", table="predictions.csv")
 
 def explain(job: ExplainJob, run: RunFlags) -> int:
     """Explain images with class activation maps: an overlay per image, a table of top-k classes, and a report."""
-    from cam_cli import distributed
-
-    return run_command(job, run, WORDS, distributed.plan, distributed.run)
+    return run_command(job, run, WORDS)
 
 
 COMMAND = Command(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -28,12 +29,15 @@ from . import (
     report,
     train_gap,
 )
-from .bind import bind, epilog
+from .bind import bind, epilog, flags_of, source_of
+from .help import HelpfulCommand, HelpfulGroup
 from .streams import lost_output, open_streams
-from .terminal import fail
+from .terminal import fail, out_json, warn
+from .variables import mistyped
 
 app = typer.Typer(
     name="camx",
+    cls=HelpfulGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -56,7 +60,7 @@ COMMANDS = {
     "doctor": doctor.COMMAND,
 }
 for name, command in COMMANDS.items():
-    app.command(name, epilog=epilog(command))(bind(command.run))
+    app.command(name, cls=HelpfulCommand, epilog=epilog(command))(bind(command.run))
 
 
 def _show_version(wanted: bool) -> None:
@@ -78,29 +82,35 @@ def camx(
 
 def run(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; a user's mistake is one sentence on stderr and code 2."""
+    words = sys.argv[1:] if argv is None else list(argv)
     try:
-        code = app(args=None if argv is None else list(argv), prog_name="camx", standalone_mode=False)
+        if not {"-q", "--quiet"} & {*words}:
+            for hint in mistyped(os.environ, (flags_of(command.run) for command in COMMANDS.values())):
+                warn(hint)
+        code = app(args=words, prog_name="camx", standalone_mode=False)
     except CamxError as error:
-        fail(str(error))
-        return 2
+        return _refused(str(error), as_json=getattr(error, "as_json", False) or "--json" in words)
     except typer.TyperException as error:
         if not error.format_message():  # the help was shown instead of an error
             return error.exit_code
-        fail(
-            f"{error.format_message()} (`camx --help` lists what there is.)"
-            if error.exit_code == 2
-            else error.format_message()
-        )
-        return error.exit_code
+        more = source_of(error) or " (`camx --help` lists what there is.)" * (error.exit_code == 2)
+        return _refused(f"{error.format_message()}{more}", as_json="--json" in words, code=error.exit_code)
     except typer.Abort:
         # Ctrl-C, where no run is under way that could be finished.
         return 128 + signal.SIGINT
     except (MemoryError, RuntimeError, ImportError, OSError) as error:
         if not (said := _of_system(error)):
             raise
-        fail(said)
-        return 2
+        return _refused(said, as_json="--json" in words)
     return code if isinstance(code, int) else 0
+
+
+def _refused(message: str, *, as_json: bool, code: int = 2) -> int:
+    """Prints an error, also as the JSON object that a script waits for, and returns the exit code."""
+    fail(message)
+    if as_json:
+        out_json({"state": "refused", "error": message, "exit_code": code})
+    return code
 
 
 def _of_system(error: Exception) -> str:

@@ -66,8 +66,6 @@ def run_command(
     job: J,
     run: RunFlags,
     words: Words,
-    plan: Callable[[J], Plan],
-    execute: Callable[[J, Observer, Stop], Summary],
     ending: Callable[[Summary], Ending] = lambda summary: Ending(),
 ) -> int:
     """Plans or executes the job and returns the exit code. Prints progress, warnings and summary; logs to trackers.
@@ -79,14 +77,22 @@ def run_command(
             "`shard` knows its part alone: leave trackers out, and log the merged folder with `camx push`.",
             field="shard",
         )
-    if run.dry_run:
-        return _show_plan(plan(job), words, run)
     reporter = Reporter(
         quiet=run.quiet, verbose=run.verbose, color=not run.no_color, layer=words.layer, names=run.names
     )
+    reporter.starting(f"loading {job.model.name} …")
+    # Imports torch: seconds in which there is a word already.
+    from cam_cli import distributed
+
+    if run.dry_run:
+        try:
+            planned = distributed.plan(job)
+        finally:
+            reporter.close()
+        return _show_plan(planned, words, run)
 
     def go(observer: Observer) -> int:
-        return _to_end(job, execute, observer, reporter, words, run, ending)
+        return _to_end(job, distributed.run, observer, reporter, words, run, ending)
 
     return follow_run(run.tracking, job, reporter, go)
 
@@ -132,9 +138,9 @@ def _to_end(
         finally:
             reporter.close()
     end = ending(summary) if summary.state == "finished" else Ending()
+    for line in failure_lines(summary, words):
+        reporter.failed(line)
     if not run.quiet:
-        for line in failure_lines(summary, words):
-            reporter.said(line)
         reporter.annotate(runner_commands(summary))
     if run.as_json:
         out_json({**as_json(summary), **end.summary})

@@ -43,12 +43,12 @@ def as_text(summary: Summary, words: Words) -> str:
     lines = [_counts(summary, words), *_accuracy(summary)]
     if progress.done_now:
         rate = progress.done_now / summary.seconds
-        lines.append(f"{summary.seconds:.1f} s, {decimals(rate)} images per second, limited by {progress.limited_by}")
+        lines.append(f"{summary.seconds:.1f} s, {decimals(rate)} images per second, bottleneck: {progress.limited_by}")
     if summary.state != "finished":
         lines.append(f"{summary.state}: the same command continues")
-    lines.append(f"{planned.output}/{words.table}")
+    lines.append(f"table:  {planned.output}/{words.table}")
     if os.path.exists(page := os.path.join(planned.output, "report", "index.html")):
-        lines.append(page)
+        lines.append(f"report: {page}")
     return "\n".join(lines)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 import time
 from collections.abc import Iterable, Mapping
@@ -19,11 +20,14 @@ from .names import Names
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
+    from rich.status import Status
 
     from cam_cli.pipeline import Plan, Progress
 
 #: Seconds between two lines of progress where there is no terminal.
 _INTERVAL = 10.0
+#: Columns of a terminal from which on a bar and all figures fit into one line.
+_WIDE = 90
 
 
 #: The beginning of a line that GitHub, Azure or TeamCity take for a command.
@@ -38,11 +42,23 @@ class Reporter:
     ) -> None:
         """`layer` is the word for the layer in messages; `names` shows fields in warnings as flags."""
         self.quiet, self.verbose, self.layer, self._names = quiet, verbose, layer, names
-        self.console = Console(stderr=True, no_color=not color or None, highlight=False, soft_wrap=True)
+        self.console = stderr_console(color=color)
         self._bar: Bar | None = None
+        self._status: Status | None = None
         self._last = time.monotonic()
 
+    def starting(self, what: str) -> None:
+        """Says what happens before the plan is known: while torch is imported, the images found, the network loaded."""
+        if self.quiet:
+            return
+        if is_live(self.console):
+            self._status = self.console.status(escape(printable(what)))
+            self._status.start()
+        else:
+            self._say(what)
+
     def planned(self, plan: Plan) -> None:
+        self._stop_status()
         if self.quiet:
             return
         self._last = time.monotonic()
@@ -58,7 +74,7 @@ class Reporter:
         if plan.passed_over and self.verbose:
             passed_over = counted(plan.passed_over, "file")
             self._say(f"left out {passed_over} without an image extension; --include '*' takes every file")
-        if self.console.is_terminal:
+        if is_live(self.console):
             self._start_bar(plan)
 
     def advanced(self, progress: Progress) -> None:
@@ -68,8 +84,9 @@ class Reporter:
             self._last = time.monotonic()
             figures = _figures(progress)
             if progress.done_now:
-                left = f"{(progress.total - progress.done) / progress.rate:.0f} s left"
-                how = f"{figures['rate']}, {left}, {figures['failed']} failed, limited by {figures['stage']}"
+                how = (
+                    f"{figures['rate']}, {figures['left']}, {figures['failed']} failed, bottleneck: {figures['stage']}"
+                )
             else:  # no image is through all stages yet: neither a rate nor the slowest one is known
                 how = f"starting{_steps(progress)}, {figures['failed']} failed"
             self._say(f"{progress.done}/{progress.total} images, {how}")
@@ -84,6 +101,10 @@ class Reporter:
         if not self.quiet:
             self._say(message)
 
+    def failed(self, message: str) -> None:
+        """Prints what is an error, also when quiet."""
+        self._say(message)
+
     def annotate(self, commands: Iterable[str]) -> None:
         """Prints commands for the runner of a CI job, a line each, which `printable` would keep from it."""
         for command in commands:
@@ -91,6 +112,7 @@ class Reporter:
             self.console.print(escape(line.encode("utf-8", "backslashreplace").decode()))
 
     def close(self) -> None:
+        self._stop_status()
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
@@ -98,25 +120,57 @@ class Reporter:
     def _say(self, text: str) -> None:
         self.console.print(escape(printable(text)))
 
+    def _stop_status(self) -> None:
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
+
     def _start_bar(self, plan: Plan) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, TextColumn
         from rich.progress import Progress as Bar
 
-        columns = (
-            BarColumn(),
+        columns: list[ProgressColumn] = [
             MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[failed]} failed · {task.fields[stage]} limits"),
-        )
+            *map(TextColumn, ("{task.fields[rate]}", "{task.fields[left]}")),
+        ]
+        if self.console.width >= _WIDE:
+            columns.insert(0, BarColumn())
+            columns.append(TextColumn("{task.fields[failed]} failed · bottleneck: {task.fields[stage]}"))
         self._bar = Bar(*columns, console=self.console, transient=True)
-        self._bar.add_task("", total=plan.images, completed=plan.skipped, rate="", failed=0, stage="…")
+        start: dict[str, Any] = {"rate": "", "left": "", "failed": 0, "stage": "…"}
+        self._bar.add_task("", total=plan.images, completed=plan.skipped, **start)
         self._bar.start()
+
+
+def stderr_console(*, color: bool = True) -> Console:
+    """Standard error. On a terminal lines are broken between words; elsewhere they stay whole."""
+    console = Console(stderr=True, no_color=not color or None, highlight=False)
+    console.soft_wrap = not console.is_terminal
+    if console.is_dumb_terminal:
+        # Rich takes 80 columns for granted there.
+        console.width, console.height = shutil.get_terminal_size()
+    return console
+
+
+def is_live(console: Console) -> bool:
+    """Whether lines can be drawn again in their place."""
+    return console.is_terminal and not console.is_dumb_terminal
 
 
 def _figures(progress: Progress) -> dict[str, Any]:
     rate = f"{decimals(progress.rate)} img/s{_steps(progress)}"
-    return {"rate": rate, "failed": progress.counts["failed"], "stage": progress.limited_by}
+    # From the same rate: two estimates side by side would contradict each other.
+    left = f"{duration((progress.total - progress.done) / progress.rate)} left" if progress.done_now else ""
+    return {"rate": rate, "left": left, "failed": progress.counts["failed"], "stage": progress.limited_by}
+
+
+def duration(seconds: float) -> str:
+    """`42 s`, `5 min 10 s` or `3 h 20 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def _steps(progress: Progress) -> str:
@@ -131,8 +185,13 @@ def decimals(rate: float) -> str:
 
 def fail(message: str) -> None:
     """An error as one line on stderr."""
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = stderr_console()
     console.print(f"[bold red]error:[/] {escape(printable(message))}")
+
+
+def warn(message: str) -> None:
+    """A warning as one line on stderr, where no run has a reporter yet."""
+    stderr_console().print(f"[yellow]warning:[/] {escape(printable(message))}")
 
 
 def printable(text: str) -> str:

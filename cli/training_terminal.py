@@ -5,13 +5,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.markup import escape
 
 from cam_cli.sentences import counted
 
 from .names import Names
-from .terminal import printable
+from .terminal import is_live, printable, stderr_console
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -29,7 +28,7 @@ class TrainReporter:
     def __init__(self, *, quiet: bool, verbose: bool, color: bool, names: Names = Names()) -> None:
         """`names` shows fields in warnings as flags."""
         self.quiet, self.verbose, self._names = quiet, verbose, names
-        self.console = Console(stderr=True, no_color=not color or None, highlight=False, soft_wrap=True)
+        self.console = stderr_console(color=color)
         self._bar: Bar | None = None
         self._stage = ""
         self._epochs = 0
@@ -53,7 +52,7 @@ class TrainReporter:
     def advanced(self, progress: TrainProgress) -> None:
         if self.quiet:
             return
-        if self.console.is_terminal:
+        if is_live(self.console):
             self._draw(progress)
         elif time.monotonic() - self._last >= _INTERVAL:
             self._last = time.monotonic()
@@ -64,7 +63,7 @@ class TrainReporter:
             )
 
     def finished_epoch(self, metrics: EpochMetrics) -> None:
-        if self.verbose or not self.console.is_terminal:
+        if self.verbose or not is_live(self.console):
             self._last = time.monotonic()
             self._say(
                 f"epoch {metrics.epoch}/{self._epochs}: training loss {metrics.train_loss:.4f}, "

@@ -374,5 +374,5 @@ def test_progress_claims_no_rate_before_the_first_image(capsys: pytest.CaptureFi
     progress.add({"status": "ok"})
     reporter._last = -math.inf
     reporter.advanced(progress)
-    assert "limited by decode" in capsys.readouterr().err
+    assert "bottleneck: decode" in capsys.readouterr().err
     assert [decimals(rate) for rate in (0.0274, 0.5, 1, 36.72)] == ["0.027", "0.5", "1.0", "36.7"]

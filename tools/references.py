@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING
 from itertools import groupby
 from pathlib import Path
-from typing import get_args, get_origin
+from typing import get_args
 
 from cam_cli.options import Option, without_none
 from cli.bind import Command, flags_of
@@ -83,24 +83,13 @@ def _examples(command: Command) -> str:
 def _row(option: Option, names: Names) -> str:
     """An option in the tables of `docs/cli.md`."""
     flag = option.flag
-    spelled = " ".join(part for part in (option.spelled(), _placeholder(option)) if part)
+    spelled = " ".join(part for part in (option.spelled(), option.placeholder) if part)
     ways = [spelled, *([f"--no-{option.name}"] * _two_ways(option)), *([flag.short] * bool(flag.short))]
     text = names.in_flags(flag.help) + f" {flag.range.capitalize()}." * bool(flag.range) + " ●" * flag.results
     text += _more(option)
     default = "required" if option.required else f"`{_default(option)}`" if _default(option) else ""
     variable = f"`{option.variable}`" if option.variable else ""
     return f"| {', '.join(f'`{way}`' for way in ways)} | {default} | {variable} | {text} |"
-
-
-def _placeholder(option: Option) -> str:
-    """Placeholder of the value: N for a whole number, X for any, `A,B` for a list, else WORD."""
-    if option.switch or option.flag.argument:
-        return ""
-    if option.table:
-        return "KEY=VALUE"
-    if get_origin(option.base) is tuple:
-        return "A,B"
-    return {int: "N", float: "X"}.get(option.base, "WORD")
 
 
 def _two_ways(option: Option) -> bool:
@@ -121,7 +110,7 @@ def _default(option: Option) -> str:
 def config_file(command: Command) -> str:
     """`configs/explain.toml`: every key with its default, or with an example where there is none."""
     options = [option for option in flags_of(command.run) if not option.flag.argument and option.name != "config"]
-    tables = [option for option in options if _placeholder(option) == "KEY=VALUE"]
+    tables = [option for option in options if option.table]
     names, lines = Names(options), [_CONFIG_HEAD]
     for panel, group in groupby((one for one in options if one not in tables), key=lambda option: option.flag.panel):
         lines.append(f"\n# --- {panel.lower()}")
