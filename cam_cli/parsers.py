@@ -112,6 +112,15 @@ class Bytes(int):
         return f"{int(self) // 1000**power}{' KMGT'[power].strip()}" + "B" * (power > 0)
 
 
+def seconds(text: str) -> float:
+    """`90`, `90s`, `30m`, `2h` or `1h30m` in seconds."""
+    found = re.fullmatch(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?", text.strip().lower())
+    total = sum(float(part or 0) * unit for part, unit in zip(found.groups(), (3600, 60, 1))) if found else 0.0
+    if not total > 0:
+        raise ValueError("give a time such as 90s, 30m, 2h or 1h30m")
+    return total
+
+
 def byte_count(text: str) -> Bytes:
     """`0`, `500MB`, `4GB`, `1.5GiB` in bytes."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?", text.strip(), re.IGNORECASE)

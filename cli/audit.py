@@ -9,7 +9,7 @@ from cam_cli.audit.options import AuditOptions
 from cam_cli.options import OUTPUT, Flag
 
 from .bind import Command
-from .config import CONFIG
+from .config import CONFIG, ISOLATED
 from .gates import Junit, tell
 from .run_command import AsJson, NoColor, Quiet
 from .terminal import Reporter
@@ -24,6 +24,7 @@ class AuditJob:
     report: Annotated[bool, Flag("Do not add the groups to the report of the run.", panel=OUTPUT, only_off=True)] = True
     junit: Junit = None
     config: Annotated[str | None, CONFIG] = None
+    isolated: Annotated[bool, ISOLATED] = False
     as_json: AsJson = False
     quiet: Quiet = False
     no_color: NoColor = False

@@ -21,7 +21,7 @@ from rich.markup import escape
 from cam_cli.errors import CamxError
 from cam_cli.options import PANELS, Filled, Flag, Option, annotations_of, default_of, flag_of, options_of
 
-from .config import CONFIG, config_reader, line_of
+from .config import CONFIG, ISOLATED, config_reader, line_of
 from .help import Learning
 from .names import Names
 
@@ -53,7 +53,7 @@ def bind(command: Function) -> Function:
     names = Names(options)
 
     def run(context: typer.Context, **typed: Any) -> int:
-        origins = {option.name: _origin(context, option) for option in options}
+        origins = {option.name: origin_of(context, option) for option in options}
         filled = {"command": shlex.join(["camx", *sys.argv[1:]]), "names": names}
         try:
             values = {option.flag: _value(option, typed[option.key], origins[option.name]) for option in options}
@@ -114,6 +114,7 @@ def _parameter(option: Option, names: Names, tables: Collection[str]) -> Any:
     else:
         if flag is CONFIG:
             more |= {"is_eager": True, "callback": config_reader(tables)}
+        more |= {"is_eager": True} if flag is ISOLATED else {}
         declared = [_switch(option) if option.switch else f"--{option.name}", *filter(None, [flag.short])]
         info = typer.Option(
             *declared,
@@ -163,7 +164,20 @@ def _default(option: Option) -> Any:
     return option.written(value) if _shown(option) is str else value
 
 
-def _origin(context: typer.Context, option: Option) -> str:
+def resolved(options: Collection[Option], context: Any) -> list[tuple[Option, Any, str]]:
+    """The value of every option in a context, and where each comes from. Raises `CamxError` for one that is refused."""
+    names, found = Names(options), list[tuple[Option, Any, str]]()
+    for option in options:
+        origin = origin_of(context, option)
+        try:
+            value = _value(option, context.params.get(option.key), origin)
+        except CamxError as error:
+            raise CamxError(_spoken(error, names, {option.name: origin})) from error
+        found.append((option, option.default if value is MISSING else value, origin))
+    return found
+
+
+def origin_of(context: Any, option: Option) -> str:
     """Where a value comes from: `flag`, `environment`, `config FILE` or `default`."""
     source = getattr(context.get_parameter_source(option.key), "name", "DEFAULT")
     if source == "DEFAULT_MAP":

@@ -10,7 +10,7 @@ from cam_cli.compare.options import CompareOptions
 from cam_cli.options import OUTPUT, Flag
 
 from .bind import Command
-from .config import CONFIG
+from .config import CONFIG, ISOLATED
 from .gates import Junit, tell
 from .run_command import AsJson, NoColor, Quiet
 from .terminal import Reporter
@@ -29,6 +29,7 @@ class CompareJob:
     report: Annotated[bool, Flag("Do not write the page.", panel=OUTPUT, only_off=True)] = True
     junit: Junit = None
     config: Annotated[str | None, CONFIG] = None
+    isolated: Annotated[bool, ISOLATED] = False
     as_json: AsJson = False
     quiet: Quiet = False
     no_color: NoColor = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Callable, Collection
@@ -14,6 +15,8 @@ from cam_cli.options import BEHAVIOUR, Flag
 from cam_cli.regular_files import CONFIG_BYTES, read_regular
 from cam_cli.yaml_text import parse_yaml
 
+from .discovery import PROJECT, discovered, own_table
+
 #: The flag of commands that read such a file.
 CONFIG = Flag(
     "TOML or YAML file of options, named as the flags are.",
@@ -23,13 +26,21 @@ CONFIG = Flag(
     example="camx.toml",
 )
 
+#: Leaves the files alone that camx finds by itself.
+ISOLATED = Flag(
+    "Read no camx.toml and no [tool.camx] of pyproject.toml, which are found in this folder and above.",
+    panel=BEHAVIOUR,
+    order=-2,
+    page="cli.md",
+)
+
 
 def read_config(path: str) -> dict[str, Any]:
-    """The content of a TOML or YAML file of options."""
+    """The content of a TOML or YAML file of options; of a `pyproject.toml` that of its table `[tool.camx]`."""
     kind = "YAML" if path.endswith((".yaml", ".yml")) else "TOML"
     try:
         data = read_regular(path, CONFIG_BYTES)
-        content = (parse_yaml(data) or {}) if kind == "YAML" else _toml(data.decode("utf-8"))
+        content = (parse_yaml(data) or {}) if kind == "YAML" else toml(data.decode("utf-8"))
     except OSError as error:
         raise CamxError(f"--config {path!r} cannot be read: {error.strerror}. Check the path.") from error
     except ValueError as error:
@@ -38,7 +49,7 @@ def read_config(path: str) -> dict[str, Any]:
         raise CamxError(f"--config {path!r} is no valid {kind}: nested too deeply.") from error
     if not isinstance(content, dict):
         raise CamxError(f"--config {path!r} must hold `key = value` lines, the keys named as the flags are.")
-    return content
+    return own_table(content) if os.path.basename(path) == PROJECT else content
 
 
 def line_of(path: str, name: str) -> str:
@@ -52,7 +63,7 @@ def line_of(path: str, name: str) -> str:
     return f", line {text.count(chr(10), 0, found.start()) + 1}" if found else ""
 
 
-def _toml(text: str) -> dict[str, Any]:
+def toml(text: str) -> dict[str, Any]:
     if sys.version_info >= (3, 11):
         import tomllib
     else:
@@ -63,17 +74,30 @@ def _toml(text: str) -> dict[str, Any]:
 
 def config_reader(tables: Collection[str]) -> Callable[[typer.Context, str | None], str | None]:
     """The eager callback of `--config`: the values of a file become the defaults of the command. `tables`: the flags
-    of the command that take KEY=VALUE, whose values may be a table."""
+    of the command that take KEY=VALUE, whose values may be a table.
+
+    Without `--config` the file of the project is taken. It may serve several commands: a table named as a command is
+    for that one alone, and what only other commands know is left out.
+    """
 
     def apply(context: typer.Context, path: str | None) -> str | None:
+        named = path is not None
+        if path is None:
+            path = None if context.params.get("isolated") else discovered(os.getcwd())
         if path is None:
             return None
-        parameters = _by_key(context)
+        parameters, others = _by_key(context.command), _of_other_commands(context)
         defaults = dict(context.default_map or {})
-        for key, value in read_config(path).items():
+        content = read_config(path)
+        values = {key: value for key, value in content.items() if not (key in others and isinstance(value, dict))}
+        own = table if isinstance(table := content.get(str(context.info_name)), dict) else {}
+        for key, value in {**values, **own}.items():
             flag = str(key).replace("_", "-")
             if flag not in parameters:
-                hint = nearest(flag, parameters)
+                shared = set() if named else set().union(*others.values())
+                if flag in shared and key not in own:
+                    continue
+                hint = nearest(flag, {*parameters, *shared})
                 raise CamxError(f"--config {path!r}: unknown key {key!r}.{hint}", "Keys are named as the flags are.")
             if isinstance(value, dict) and flag not in tables:
                 known = f"Only {', '.join(tables)} can be one; all" if tables else "Leave it out; all"
@@ -98,13 +122,19 @@ def _as_typed(parameter: Any, flag: str, value: Any) -> Any:
     return [value] if several else value
 
 
-def _by_key(context: typer.Context) -> dict[str, Any]:
+def _of_other_commands(context: typer.Context) -> dict[str, set[str]]:
+    """The keys of every command of the program, by its name."""
+    commands = getattr(context.parent.command, "commands", {}) if context.parent else {}
+    return {name: {*_by_key(command)} for name, command in commands.items()}
+
+
+def _by_key(command: Any) -> dict[str, Any]:
     """The parameters of a command by the names of their flags, or of the argument."""
     keys: dict[str, Any] = {}
-    for parameter in context.command.params:
+    for parameter in command.params:
         opts = [*parameter.opts, *parameter.secondary_opts]
         flags = [flag.removeprefix("--") for flag in opts if flag.startswith("--")]
         for key in flags or [str(parameter.name)]:
-            if key not in ("config", "help"):
+            if key not in ("config", "isolated", "help"):
                 keys[key] = parameter
     return keys

@@ -39,7 +39,10 @@ class LocaliseJob:
 
 
 #: Flags that both kinds of evaluation read.
-_SHARED = {"sources", "output", "report", "junit", "fail-if", "confidence", "config", "json", "quiet", "no-color"}
+_SHARED = {
+    *("sources", "output", "report", "junit", "fail-if", "confidence"),
+    *("config", "isolated", "json", "quiet", "no-color"),
+}
 
 
 def evaluate(localise: LocaliseJob, job: EvaluateJob, run: RunFlags) -> int:

@@ -11,7 +11,7 @@ from cam_cli.options import OUTPUT, Flag
 from cam_cli.sentences import counted
 
 from .bind import Command
-from .config import CONFIG
+from .config import CONFIG, ISOLATED
 from .run_command import AsJson, Quiet
 from .terminal import out, out_json
 
@@ -26,6 +26,7 @@ class ExportJob:
         str | None, Flag("Folder for the files; OUT/export if none is given.", short="-o", panel=OUTPUT)
     ] = None
     config: Annotated[str | None, CONFIG] = None
+    isolated: Annotated[bool, ISOLATED] = False
     as_json: AsJson = False
     quiet: Quiet = False
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cam_cli.options import GATES, Flag
 
-from .terminal import out, out_json
+from .terminal import fail, out, out_json
 
 if TYPE_CHECKING:
     from cam_cli.gates import GateResult
@@ -26,13 +26,20 @@ def tell(
     as_json: bool,
     quiet: bool,
 ) -> int:
-    """Print the result as lines, or as JSON, or not at all; add it to the summary of a GitHub job; the exit code."""
-    from cam_cli.gates import append_step_summary, exit_code
+    """Print the result as lines or as JSON, or failed gates alone when quiet; add it to the summary of a CI job.
+
+    Returns the exit code.
+    """
+    from cam_cli.gates import FAIL, append_step_summary, exit_code
 
     if as_json:
         out_json(summary)
     elif not quiet:
         for line in lines:
             out(line)
+    else:
+        for gate in gates:
+            if gate.verdict == FAIL:
+                fail(f"{gate.text}: {gate.sentence}")
     append_step_summary(markdown)
     return exit_code(gates)

@@ -6,9 +6,10 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+import typer.main
 
 from cam_cli.errors import CamxError
 from cam_cli.library_messages import quiet_libraries
@@ -27,6 +28,7 @@ from . import (
     models,
     push,
     report,
+    settings,
     train_gap,
 )
 from .bind import bind, epilog, flags_of, source_of
@@ -57,6 +59,7 @@ COMMANDS = {
     "compare": compare.COMMAND,
     "evaluate": evaluate.COMMAND,
     "export": export.COMMAND,
+    "config": settings.COMMAND,
     "doctor": doctor.COMMAND,
 }
 for name, command in COMMANDS.items():
@@ -78,6 +81,11 @@ def camx(
     ] = False,
 ) -> None:
     pass
+
+
+def app_group() -> Any:
+    """The program as Typer builds it: its `commands` by name."""
+    return typer.main.get_command(app)
 
 
 def run(argv: Sequence[str] | None = None) -> int:

@@ -8,6 +8,7 @@ from typing import Annotated
 from cam_cli.options import Flag
 
 from .bind import Command
+from .browser import open_page
 from .terminal import Reporter, out
 
 
@@ -16,13 +17,16 @@ class ReportJob:
     """The run folder."""
 
     output: Annotated[str, Flag("The --output of a run of explain, activations, evaluate or train-gap.", argument=True)]
+    open_report: Annotated[bool, Flag("Open the page in a browser.", name="open")] = False
 
 
 def report(job: ReportJob) -> int:
     """Write report/index.html of a run, finished or not, from its files; needs no model and no GPU."""
     from cam_cli.report import build_report
 
-    out(build_report(job.output, warned=Reporter(quiet=False, verbose=False, color=True).warned))
+    out(page := build_report(job.output, warned=Reporter(quiet=False, verbose=False, color=True).warned))
+    if job.open_report:
+        open_page(page)
     return 0
 
 

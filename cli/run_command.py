@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from cam_cli.errors import CamxError
 from cam_cli.options import BEHAVIOUR, FILLED, Flag
-from cam_cli.parsers import Amount
+from cam_cli.parsers import Amount, seconds
 from cam_cli.sentences import counted
 from cam_cli.tracking.options import TrackingOptions
 
-from .config import CONFIG
+from .config import CONFIG, ISOLATED
 from .names import Names
 from .terminal import Reporter, out, out_json
 from .tracking import follow_run
@@ -38,10 +38,21 @@ class RunFlags:
 
     tracking: TrackingOptions = TrackingOptions()
     config: Annotated[str | None, CONFIG] = None
+    isolated: Annotated[bool, ISOLATED] = False
     max_failures: Annotated[
         Amount,
         Flag("Images that may fail before the exit code is 1: N or P%.", panel=BEHAVIOUR, order=-1, parse=Amount.parse),
     ] = Amount()
+    time_limit: Annotated[
+        float | None,
+        Flag(
+            "End cleanly after this time (90s, 30m, 2h), with exit code 143; the same command continues.",
+            panel=BEHAVIOUR,
+            order=-1,
+            parse=seconds,
+            example="2h",
+        ),
+    ] = None
     dry_run: Annotated[bool, Flag("Check everything, print the plan, write nothing.", short="-n", panel=BEHAVIOUR)] = (
         False
     )
@@ -80,7 +91,8 @@ def run_command(
     reporter = Reporter(
         quiet=run.quiet, verbose=run.verbose, color=not run.no_color, layer=words.layer, names=run.names
     )
-    reporter.starting(f"loading {job.model.name} …")
+    files = sorted({origin.removeprefix("config ") for origin in run.origins.values() if origin.startswith("config ")})
+    reporter.starting(f"loading {job.model.name}{f', options of {files[0]}' if files else ''} …")
     # Imports torch: seconds in which there is a word already.
     from cam_cli import distributed
 
@@ -128,16 +140,20 @@ def _to_end(
 
     from .run_summary import advice, as_json, as_markdown, as_text, failure_lines, runner_commands
 
-    with Stop() as stop, warnings.catch_warnings():
+    with Stop(run.time_limit) as stop, warnings.catch_warnings():
         # Odd image files make Pillow talk; their rows say what matters.
         warnings.filterwarnings("ignore", module=r"PIL\.")
         try:
             summary = execute(job, observer, stop)
         except Dropped:
+            if stop.timed_out:
+                reporter.failed("The time limit was reached before the first image.")
             return 128 + (stop.signal or 0)
         finally:
             reporter.close()
     end = ending(summary) if summary.state == "finished" else Ending()
+    if stop.timed_out:
+        reporter.failed("The time limit is reached: the same command continues.")
     for line in failure_lines(summary, words):
         reporter.failed(line)
     if not run.quiet:
@@ -146,6 +162,9 @@ def _to_end(
         out_json({**as_json(summary), **end.summary})
     elif not run.quiet:
         out("\n".join([as_text(summary, words), *end.lines]))
+    else:
+        for line in (line for line in end.lines if line.startswith("FAIL ")):
+            reporter.failed(line)
     if run.verbose and not run.quiet:
         reporter.console.print(advice(summary, words))
     try:

@@ -11,7 +11,7 @@ from cam_cli.tracking.options import TrackingOptions
 from cam_cli.training.job import TrainJob
 
 from .bind import Command
-from .config import CONFIG
+from .config import CONFIG, ISOLATED
 from .names import Names
 from .run_command import AsJson, NoColor, Quiet
 from .terminal import out, out_json
@@ -28,6 +28,7 @@ class TrainFlags:
 
     tracking: TrackingOptions = TrackingOptions()
     config: Annotated[str | None, CONFIG] = None
+    isolated: Annotated[bool, ISOLATED] = False
     as_json: AsJson = False
     quiet: Quiet = False
     verbose: Annotated[bool, Flag("Print every epoch and the confusion of classes.", short="-v", panel=BEHAVIOUR)] = (

@@ -267,5 +267,5 @@ def test_the_full_preset_names_every_option(
     text = (ROOT / "configs" / "explain.toml").read_text()
     run(["explain", "--help"])
     flags = set(re.findall(r"(?<![\w-])--([a-z][a-z-]+)", capsys.readouterr().out))
-    for flag in flags - {"help", "config", "no-ema", "no-report"}:
+    for flag in flags - {"help", "config", "isolated", "no-ema", "no-report"}:
         assert re.search(rf"^(# )?\[?{flag}\b", text, re.MULTILINE), flag

@@ -57,7 +57,14 @@ _INTRODUCTION = """# The command line
 
 A flag beats its environment variable, which beats the file of `--config`, which beats the default. Keys of that file
 are the names of the flags ([every one of `camx explain`](../configs/explain.toml)); `run.json` says where each value
-came from. Results depend on options marked ●: another value of one needs another folder, or `--overwrite`."""
+came from.
+
+Without `--config`, options come from the nearest `camx.toml`, or `pyproject.toml` with a table `[tool.camx]`, in this
+folder or above it, up to the root of the repository. Such a file serves all commands: each takes the keys that it
+knows, and a table such as `[audit]` is for that command alone. A run says which file it reads; `--isolated` reads
+none, and a file that another user owns is never read. `camx config show` prints what a command would run with and
+where each value comes from, `camx config schema` a JSON Schema for editors.
+Results depend on options marked ●: another value of one needs another folder, or `--overwrite`."""
 
 _HEAD = "| {} | default | variable | |\n|---|---|---|---|"
 
@@ -109,7 +116,7 @@ def _default(option: Option) -> str:
 
 def config_file(command: Command) -> str:
     """`configs/explain.toml`: every key with its default, or with an example where there is none."""
-    options = [option for option in flags_of(command.run) if not option.flag.argument and option.name != "config"]
+    options = [option for option in flags_of(command.run) if not option.flag.argument and option.name not in _OF_FILES]
     tables = [option for option in options if option.table]
     names, lines = Names(options), [_CONFIG_HEAD]
     for panel, group in groupby((one for one in options if one not in tables), key=lambda option: option.flag.panel):
@@ -122,6 +129,8 @@ def config_file(command: Command) -> str:
     return "\n".join(lines) + "\n"
 
 
+#: Options that a file cannot hold: they say which file is read.
+_OF_FILES = ("config", "isolated")
 _CONFIG_HEAD = """\
 # Every option of `camx explain`, with its default where it has one. Keys are named as the flags are.
 #   camx explain ./images --config configs/explain.toml

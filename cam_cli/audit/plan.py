@@ -79,6 +79,12 @@ def plan(options: AuditOptions, conditions: Sequence[Condition], table: ImageTab
     )
 
 
+def check_conditions(texts: Sequence[str]) -> None:
+    """Raise `CamxError` for a condition that no run could meet or miss: of another form, or on an unknown metric."""
+    for text in texts:
+        _form(Condition.parse(text))
+
+
 def _form(condition: Condition) -> tuple[str, str]:
     condition.expect_flag()
     metric, form = condition.split_form(METRICS, tuple(FORMS))

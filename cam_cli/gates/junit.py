@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import NamedTuple
 from xml.etree import ElementTree
 
 from .verdict import FAIL, GateResult
@@ -12,10 +13,17 @@ from .verdict import FAIL, GateResult
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def junit(command: str, results: Sequence[GateResult]) -> bytes:
-    """One test per gate. A warning is a test that passes; its sentence stands in the output of the test."""
-    failures = sum(result.verdict == FAIL for result in results)
-    counts = {"tests": str(len(results)), "failures": str(failures), "errors": "0"}
+class TestCase(NamedTuple):
+    """A test beside the gates. failure: the reason, or "" where it passed."""
+
+    name: str
+    failure: str = ""
+
+
+def junit(command: str, results: Sequence[GateResult], others: Sequence[TestCase] = ()) -> bytes:
+    """One test per gate, then the others. A warning is a test that passes; its output has the sentence."""
+    failures = sum(result.verdict == FAIL for result in results) + sum(bool(other.failure) for other in others)
+    counts = {"tests": str(len(results) + len(others)), "failures": str(failures), "errors": "0"}
     root = ElementTree.Element("testsuites", counts)
     suite = ElementTree.SubElement(root, "testsuite", {"name": f"camx {command}", **counts})
     for result in results:
@@ -26,6 +34,11 @@ def junit(command: str, results: Sequence[GateResult]) -> bytes:
             ElementTree.SubElement(case, "failure", {"message": xml_text(result.sentence), "type": "gate"})
         output = ElementTree.SubElement(case, "system-out")
         output.text = xml_text(f"{result.verdict}: {result.sentence}")
+    for other in others:
+        names = {"classname": f"camx.{command}.images", "name": xml_text(other.name)}
+        case = ElementTree.SubElement(suite, "testcase", names)
+        if other.failure:
+            ElementTree.SubElement(case, "failure", {"message": xml_text(other.failure), "type": "image"})
     ElementTree.indent(root)
     text: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
     return text + b"\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -22,20 +23,34 @@ class Stop:
     """Signal handlers for `with Stop() as stop:`. The first SIGINT, SIGTERM or SIGHUP sets `signal`; a second one
     exits, unless it is SIGHUP. `nohup` keeps its effect: where SIGHUP is ignored, it stays so."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: float | None = None) -> None:
+        """`limit`: seconds after which the run ends as by SIGTERM."""
         self.signal: int | None = None
+        self.timed_out = False
         self._droppable = False
         self._before: dict[int, Any] = {}
+        self._limit = threading.Timer(limit, self._time_out) if limit is not None else None
 
     def __enter__(self) -> Stop:
         hangup = [_HANGUP] if _HANGUP and signal.getsignal(_HANGUP) != signal.SIG_IGN else []
         for number in (signal.SIGINT, signal.SIGTERM, *hangup):
             self._before[number] = signal.signal(number, self._received)
+        if self._limit is not None:
+            self._limit.daemon = True
+            self._limit.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._limit is not None:
+            self._limit.cancel()
         for number, handler in self._before.items():
             signal.signal(number, handler)
+
+    def _time_out(self) -> None:
+        """Called in a thread of its own: the signal reaches the main thread in whatever it waits for."""
+        if self.signal is None:
+            self.timed_out = True
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
 
     def _received(self, number: int, _frame: FrameType | None) -> None:
         if self.signal is not None:

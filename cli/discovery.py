@@ -1,0 +1,68 @@
+"""Options of a project: `camx.toml`, or `[tool.camx]` in `pyproject.toml`, in this folder or the nearest one above it.
+
+A file that another user owns is left alone: its values could choose code to run.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from typing import Any
+
+from cam_cli.errors import CamxError
+from cam_cli.regular_files import CONFIG_BYTES, read_regular
+
+NAME = "camx.toml"
+PROJECT = "pyproject.toml"
+#: The table of a project file.
+_TABLE = ("tool", "camx")
+
+
+def discovered(start: str) -> str | None:
+    """The path of the nearest file with options, from `start` upwards to the root of its repository, or None."""
+    for folder in _upwards(start):
+        for name in (NAME, PROJECT):
+            path = os.path.join(folder, name)
+            if _is_own(path) and (name == NAME or _has_table(path)):
+                return os.path.relpath(path, start) if folder == start else path
+    return None
+
+
+def own_table(content: dict[str, Any]) -> dict[str, Any]:
+    """`[tool.camx]` of a project file."""
+    table: Any = content
+    for name in _TABLE:
+        table = table.get(name, {}) if isinstance(table, dict) else {}
+    return table if isinstance(table, dict) else {}
+
+
+def _upwards(start: str) -> Iterator[str]:
+    """The folder and those above it; a repository or the home of the user is the last one."""
+    folder, home = os.path.abspath(start), os.path.expanduser("~")
+    while True:
+        yield folder
+        above = os.path.dirname(folder)
+        if above == folder or folder == home or os.path.lexists(os.path.join(folder, ".git")):
+            return
+        folder = above
+
+
+def _is_own(path: str) -> bool:
+    """Whether a regular file lies there that this user or the administrator owns."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return False
+    own = not hasattr(os, "geteuid") or found.st_uid in (0, os.geteuid())
+    return stat.S_ISREG(found.st_mode) and own
+
+
+def _has_table(path: str) -> bool:
+    """Whether a project file has options of camx. One that cannot be read is the concern of other tools."""
+    from .config import toml
+
+    try:
+        return bool(own_table(toml(read_regular(path, CONFIG_BYTES).decode("utf-8"))))
+    except (OSError, ValueError, RecursionError, CamxError):
+        return False
