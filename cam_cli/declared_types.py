@@ -5,11 +5,27 @@ from __future__ import annotations
 import os
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral, Real
-from typing import Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from .errors import CamxError
+
+if TYPE_CHECKING:
+
+    class Names:
+        """The type of a field that holds a tuple of texts, and that a program may give one text or any sequence."""
+
+        def __get__(self, options: object, kind: object) -> tuple[str, ...]: ...
+        def __set__(self, options: object, value: str | Sequence[str]) -> None: ...
+else:
+    Names = tuple[str, ...]
+
+
+def names_of(*given: str) -> Any:
+    """The default of a field of `Names`."""
+    return given
+
 
 _WORDS = {str: "text", int: "a whole number", float: "a number", bool: "True or False", types.NoneType: "None"}
 

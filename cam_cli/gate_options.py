@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from .declared_types import Names
 from .options import GATES, GROUPS, Flag
 
 By = Annotated[
-    tuple[str, ...],
+    Names,
     Flag(
         "Attributes to look at, such as sex,site: columns of the labels file or of `groups`, and class, brightness, "
         "aspect, size.",
@@ -21,7 +22,7 @@ GroupsFile = Annotated[
     Flag("CSV with the column image and one column per attribute.", panel=GROUPS, metavar="FILE", example="groups.csv"),
 ]
 Bins = Annotated[
-    tuple[str, ...],
+    Names,
     Flag(
         "Groups of a column of numbers: age=18,40,65 by edges, age=q4 by quarters. Repeatable.",
         panel=GROUPS,
@@ -33,7 +34,7 @@ Bins = Annotated[
 MinGroup = Annotated[int, Flag("Smallest group that gates judge; smaller ones are shown only.", panel=GROUPS, min=1)]
 
 FailIf = Annotated[
-    tuple[str, ...],
+    Names,
     Flag(
         "Exit code 1 if the data prove this: METRIC, one of > >= < <=, and a number or a percentage, such as "
         "'accuracy_gap > 0.04 by sex'. Repeatable.",

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
+#: Digits of a whole number: no count, index or size has more, and Python reads no number of thousands.
+_MOST_DIGITS = 18
+
 
 def parser_of(kind: Any, allowed: str = "") -> Callable[[str], Any]:
     """The parser of a type: str, int, float, Path, Literal, unions of these, and tuples of them as lists with commas.
@@ -81,12 +84,18 @@ def per_channel(text: str) -> tuple[float, ...]:
     return values
 
 
+def whole(text: str) -> int | None:
+    """The whole number that a text is, without a sign; None for any other text, and for more than 18 digits."""
+    digits = text.strip()
+    return int(digits) if digits.isdecimal() and len(digits) <= _MOST_DIGITS else None
+
+
 def sides(text: str) -> int | tuple[int, int]:
     """`224`, or a height and a width, `224x448`; a square is one number."""
     words = re.split(r"[x×,]", text.strip().lower())
-    if len(words) > 2 or not all(word.strip().isdecimal() for word in words):
+    height, width = whole(words[0]), whole(words[-1])
+    if len(words) > 2 or height is None or width is None:
         raise ValueError("give a number of pixels, or HxW such as 224x448")
-    height, width = int(words[0]), int(words[-1])
     return height if height == width else (height, width)
 
 
@@ -123,7 +132,7 @@ def seconds(text: str) -> float:
 
 def byte_count(text: str) -> Bytes:
     """`0`, `500MB`, `4GB`, `1.5GiB` in bytes."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?", text.strip(), re.IGNORECASE)
+    found = re.fullmatch(r"(\d{1,18}(?:\.\d{1,18})?)\s*([KMGT]?)(i?)B?", text.strip(), re.IGNORECASE)
     if found is None:
         raise ValueError("give a size such as 500MB or 4GB, or 0")
     digits, unit, binary = found.groups()

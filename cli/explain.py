@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
+from cam_cli.declared_types import names_of
 from cam_cli.errors import CamxError
 from cam_cli.gate_options import Confidence, FailIf
 from cam_cli.options import GATES, OUTPUT, Flag, check
@@ -32,7 +33,7 @@ WORDS = Words(done="explained", layer="target layer", table="predictions.csv")
 class Afterwards:
     """Gates, files and pages at the end of a finished run."""
 
-    fail_if: FailIf = ()
+    fail_if: FailIf = names_of()
     confidence: Confidence = 0.95
     junit: Annotated[
         str | None,

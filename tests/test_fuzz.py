@@ -18,6 +18,7 @@ import torch
 from safetensors.torch import save
 
 from cam_cli.audit.groups_file import read_groups
+from cam_cli.cams.engine.targets import Target
 from cam_cli.errors import CamxError
 from cam_cli.evaluation.names import read_synonyms
 from cam_cli.images import web
@@ -26,13 +27,19 @@ from cam_cli.images.annotations.truth import Problems
 from cam_cli.images.annotations.upright import upright
 from cam_cli.images.labels import labelled
 from cam_cli.images.listing import Inputs, Source, find
+from cam_cli.images.options import PixelOptions
+from cam_cli.images.scheduler import chosen_shard
 from cam_cli.models.catalog import load_model
 from cam_cli.models.class_files import read_class_names
+from cam_cli.models.classes import ClassNames
 from cam_cli.models.configurations import configurations
 from cam_cli.models.options import ModelSpec
 from cam_cli.models.timm_import import import_timm
+from cam_cli.options import options_of
 from cam_cli.outputs.run_folder import RunFolder
+from cam_cli.parsers import byte_count, sides
 from cam_cli.report import build_report
+from cam_cli.report.classes import Classes
 from cli.config import read_config
 
 from .conftest import picture
@@ -285,3 +292,27 @@ def test_what_once_failed(kind: str, text: str, said: str, tmp_path: Path) -> No
     with pytest.raises(CamxError, match=said):
         reader(path)
     assert time.monotonic() - began < PATIENCE
+
+
+DIGITS = "9" * 5000
+
+
+def test_numbers_of_more_digits_than_python_reads(tmp_path: Path) -> None:
+    """They are names where a name may stand, and else refused with what to give, not with a limit of Python."""
+    for text in (f"{DIGITS} cat", f"cat {DIGITS}"):
+        (tmp_path / "c.txt").write_text(text)
+        assert read_class_names(str(tmp_path / "c.txt")).names == (text,)
+    classes = Classes()
+    classes.label({"image": "a.jpg", "status": "ok", "label": DIGITS})
+    assert classes.tables() == {"classes": [DIGITS], "labels": [0]}
+    pixels = [one.flag.parse for one in options_of(PixelOptions) if one.field in ("frames", "bands")]
+    refused: list[tuple[Callable[[], object], str]] = [
+        (lambda: ClassNames(("cat",)).index(DIGITS, 1), "no class '9"),
+        (lambda: Target.parse(f"top:{DIGITS}"), "K in top:K"),
+        (lambda: chosen_shard(f"auto/{DIGITS}", {}), "give auto, or auto/n"),
+        (lambda: chosen_shard("auto/2", {"JOB_COMPLETION_INDEX": DIGITS}), "JOB_COMPLETION_INDEX is '9"),
+        *((lambda parse=parse: parse(DIGITS), "^give ") for parse in (sides, byte_count, *pixels)),
+    ]
+    for read, said in refused:
+        with pytest.raises((CamxError, ValueError), match=said):
+            read()

@@ -57,15 +57,15 @@ def test_paths_and_arrays_are_images(tmp_path: Path) -> None:
 
 
 def test_one_name_stands_for_a_tuple_of_one() -> None:
-    assert ExplainOptions(methods="gradcam", layers="maps", targets="cat") == ExplainOptions(  # type: ignore[arg-type]
+    assert ExplainOptions(methods="gradcam", layers="maps", targets="cat") == ExplainOptions(
         methods=("gradcam",), layers=("maps",), targets=(Target("class", name="cat"),)
     )
-    assert ExplainOptions(targets=["label", 3, "top:2"]).targets == (  # type: ignore[arg-type]
+    assert ExplainOptions(targets=["label", 3, "top:2"]).targets == (
         Target("label"),
         Target("class", name="3"),
         Target("top", top=2),
     )
-    assert Rendering(save="heatmap").save == ("heatmap",)  # type: ignore[arg-type]
+    assert Rendering(save="heatmap").save == ("heatmap",)
     assert ExplainOptions(top_k=np.int64(3)).top_k == 3
     assert ModelSpec("demo", checkpoint=Path("a.pth")).checkpoint == "a.pth"  # type: ignore[arg-type]
     assert ExplainOptions(device=torch.device("cpu")).device == "cpu"  # type: ignore[arg-type]
@@ -127,7 +127,7 @@ MISTAKES: dict[str, tuple[Callable[[], object], str]] = {
     "a second input": (lambda: Explainer(of(module=Two()), ExplainOptions(device="cpu")), "needs 'meta' beside the pictures"),
     "no method": (lambda: ExplainOptions(methods=()), "`methods` is empty"),
     "no layer": (lambda: ExplainOptions(layers=()), "`layers` is empty"),
-    "an unknown method": (lambda: ExplainOptions(methods="grad-cam"), "Did you mean gradcam"),  # type: ignore[arg-type]
+    "an unknown method": (lambda: ExplainOptions(methods="grad-cam"), "Did you mean gradcam"),
     "a layer as a module": (lambda: ExplainOptions(layers=nn.Flatten()), "`layers` Flatten.* Give a tuple, each text"),  # type: ignore[arg-type]
     "no target": (lambda: ExplainOptions(targets=None), "`targets` None is a NoneType"),  # type: ignore[arg-type]
     "a target of no kind": (lambda: Target("clas"), "Did you mean class"),  # type: ignore[arg-type]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from cam_cli.models.hooks import features_at
 from cam_cli.models.options import ModelSpec, PreprocessingOptions
 
 from .odd_networks import SIDE
-from .variants import BENT, CLOSED, GRADIENT_FREE, HEADLESS, NO_GRADIENT, SHARED, WRAPPED, Variant
+from .variants import BENT, CLOSED, GRADIENT_FREE, HEADLESS, NO_GRADIENT, SHARED, WRAPPED, Variant, checkpointed
 
 TABLE = {**WRAPPED, **BENT, **SHARED, **HEADLESS, **CLOSED}
 HALF = (0.5, 0.5, 0.5)
@@ -91,6 +92,18 @@ def check(variant: Variant, network: Callable[[], Network]) -> None:
     (explanation,) = found(torch.randn(1, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(5)))
     assert explanation.maps[0].values.shape == variant.grid
     assert explanation.maps[0].values.std() > 0
+
+
+def test_checkpointing_changes_no_map_and_is_on_again_afterwards() -> None:
+    """torch refuses gradients through the reentrant kind, unless they are those of a training."""
+    picture = torch.randn(1, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(5))
+    methods = ("gradcam", "integrated-gradients", "scorecam", "eigencam")
+    modules = [built(partial(checkpointed, reentrant=reentrant)) for reentrant in (False, True)]
+    plain, reentrant = (explainer(own(module), *methods)(picture)[0].maps for module in modules)
+    for expected, found in zip(plain, reentrant, strict=True):
+        assert torch.allclose(torch.from_numpy(found.values), torch.from_numpy(expected.values), atol=1e-6)
+    with pytest.raises(RuntimeError, match="use_reentrant"):
+        torch.autograd.grad(modules[1](picture.requires_grad_()).sum(), picture)
 
 
 def test_the_table_is_long_enough() -> None:

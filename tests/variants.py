@@ -59,6 +59,19 @@ class Variant:
     scores: str | int | None = None
 
 
+def checkpointed(*, reentrant: bool) -> nn.Module:
+    """Both parts of the network are computed again in the backward pass of a training."""
+
+    def forward(net: Around, x: torch.Tensor) -> torch.Tensor:
+        features = torch.utils.checkpoint.checkpoint(net.b.features, x, use_reentrant=reentrant)
+        scores: torch.Tensor = torch.utils.checkpoint.checkpoint(
+            net.head, features.mean((2, 3)), use_reentrant=reentrant
+        )
+        return scores
+
+    return Around(forward, Small(), nn.Linear(12, 5))
+
+
 GRADIENT_FREE = ("eigencam", "scorecam", "ablationcam", "reciprocam", "fem", "dff")
 
 WRAPPED = {
@@ -79,13 +92,7 @@ WRAPPED = {
         lambda: Around(lambda net, x: net.b(x.to(memory_format=torch.channels_last)), Small()), "b.act2"
     ),
     "an unused part": Variant(lambda: Around(lambda net, x: net.b(x), Small(), Small()), "b.act2"),
-    "checkpointed": Variant(
-        lambda: Around(
-            lambda net, x: net.head(torch.utils.checkpoint.checkpoint(net.b.features, x, use_reentrant=False).mean((2, 3))),
-            Small(), nn.Linear(12, 5),
-        ),
-        "b.act2",
-    ),
+    "checkpointed": Variant(lambda: checkpointed(reentrant=False), "b.act2"),
 }  # fmt: skip
 
 BENT = {

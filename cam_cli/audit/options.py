@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+from ..declared_types import Names, names_of
 from ..gate_options import Bins, By, Confidence, FailIf, GroupsFile, MinGroup, Partial, Seed
 from ..options import GATES, GROUPS, Flag, check
 
@@ -13,9 +14,9 @@ from ..options import GATES, GROUPS, Flag, check
 class AuditOptions:
     """Attributes, metrics and gates of an audit."""
 
-    by: By = ()
+    by: By = names_of()
     groups: GroupsFile = None
-    bins: Bins = ()
+    bins: Bins = names_of()
     cross: Annotated[bool, Flag("Also the intersections of the attributes, as a table of their own.", panel=GROUPS)] = (
         False
     )
@@ -34,7 +35,7 @@ class AuditOptions:
         ),
     ] = None
     metrics: Annotated[
-        tuple[str, ...],
+        Names,
         Flag(
             "Metrics beside accuracy, prob, cam_border and cam_area.",
             name="metric",
@@ -42,7 +43,7 @@ class AuditOptions:
             metavar="A,B",
             example="recall,ece",
         ),
-    ] = ()
+    ] = names_of()
     positive: Annotated[
         str | None,
         Flag(
@@ -52,7 +53,7 @@ class AuditOptions:
             example="cat",
         ),
     ] = None
-    fail_if: FailIf = ()
+    fail_if: FailIf = names_of()
     prove: Annotated[
         Literal["harm", "parity"],
         Flag(

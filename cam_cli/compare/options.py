@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
+from ..declared_types import names_of
 from ..gate_options import Bins, By, Confidence, FailIf, GroupsFile, MinGroup, Partial, Seed
 from ..options import EXPLANATION, GATES, Flag, check
 
@@ -21,11 +22,11 @@ class CompareOptions:
             metavar="WHICH",
         ),
     ] = "prediction"
-    by: By = ()
+    by: By = names_of()
     groups: GroupsFile = None
-    bins: Bins = ()
+    bins: Bins = names_of()
     min_group: MinGroup = 30
-    fail_if: FailIf = ()
+    fail_if: FailIf = names_of()
     equivalent_within: Annotated[
         float | None,
         Flag(

@@ -16,6 +16,7 @@ from ..outputs.rows import BLANK, FAILED, OK, ImageRow
 from ..outputs.run_folder import RunFolder
 from ..outputs.shard_inputs import MergedInputs
 from ..outputs.shards import has_rows, lock_when_free, merge_rows, part_record, parts_in, remove_parts
+from ..parsers import whole
 from ..pipeline.commands import table_of
 from ..pipeline.finish import finish_folder, write_report
 from ..pipeline.progress import Observer, Progress, Silent
@@ -205,11 +206,16 @@ def _joined(
 
 def _shards(before: RunRecord, ended: Mapping[Shard, RunRecord]) -> list[ShardRecord]:
     """The shards that have ended, and of the run before those that have not run again."""
-    entries = {one["shard"]: one for one in before.get("shards", ()) if "shard" in one}
     count = next(iter(ended)).count
-    kept = {name: one for name, one in entries.items() if name.endswith(f"/{count}")}
-    now = {str(shard): _of_shard(shard, record) for shard, record in ended.items()}
-    return [one for _, one in sorted({**kept, **now}.items(), key=lambda pair: int(pair[0].partition("/")[0]))]
+
+    def place(name: str) -> int:
+        """The number of a shard of so many; 0 for any other text, which a damaged record may hold."""
+        number, _, of = name.partition("/")
+        return whole(number) or 0 if of == str(count) else 0
+
+    entries = {one["shard"]: one for one in before.get("shards", ()) if place(one.get("shard", ""))}
+    entries |= {str(shard): _of_shard(shard, record) for shard, record in ended.items()}
+    return [entries[name] for name in sorted(entries, key=place)]
 
 
 def _seconds(record: RunRecord) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
+from ..declared_types import Names, names_of
 from ..errors import CamxError
 from ..gate_options import Confidence, FailIf, MinGroup, Partial
 from ..images.annotations.names import AUTO, TRUTH_FORMATS
@@ -47,12 +48,12 @@ class LocaliseOptions:
         float, Flag("Share of the images that are held out to choose the threshold.", panel=EXPLANATION)
     ] = 0.2
     by: Annotated[
-        tuple[str, ...],
+        Names,
         Flag("Attributes whose groups are measured beside the classes; several with commas.", panel=GROUPS),
-    ] = ()
+    ] = names_of()
     min_group: MinGroup = 10
     confidence: Confidence = 0.95
-    fail_if: FailIf = ()
+    fail_if: FailIf = names_of()
     partial: Partial = False
 
     def __post_init__(self) -> None:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Annotated
 
+from ..declared_types import Names, names_of
 from ..errors import CamxError
 from ..options import BEHAVIOUR, EXPLANATION, OUTPUT, Flag, check
 
@@ -18,9 +19,9 @@ class ExportOptions:
     """Formats, shapes, and which parts of which maps. Raises `CamxError` for values that do not exist."""
 
     format: Annotated[
-        tuple[str, ...],
+        Names,
         Flag("coco, yolo, label-studio, csv, masks; several with commas.", panel=OUTPUT, page="export.md"),
-    ] = ("coco",)
+    ] = names_of("coco")
     image_root: Annotated[str, Flag("Address in front of the names of images in Label Studio.", panel=OUTPUT)] = (
         "/data/local-files/?d="
     )

@@ -8,6 +8,7 @@ from typing import Annotated
 from ..cams.engine.options import DEVICE, PRECISION
 from ..cams.engine.targets import Target
 from ..cams.methods.names import METHOD_NAMES
+from ..declared_types import Names, names_of
 from ..errors import CamxError
 from ..evaluation.faithful_scores import METRICS
 from ..models.options import SEED
@@ -23,7 +24,7 @@ class FaithfulOptions:
     """
 
     methods: Annotated[
-        tuple[str, ...],
+        Names,
         Flag(
             "Methods to measure and to rank, with commas: gradcam,layercam,eigencam.",
             panel=EXPLANATION,
@@ -31,9 +32,9 @@ class FaithfulOptions:
             results=True,
             page="evaluate.md",
         ),
-    ] = ("gradcam",)
+    ] = names_of("gradcam")
     metrics: Annotated[
-        tuple[str, ...],
+        Names,
         Flag(
             f"{', '.join(METRICS)}; several with commas.",
             panel=EXPLANATION,
@@ -41,7 +42,7 @@ class FaithfulOptions:
             results=True,
             page="evaluate.md",
         ),
-    ] = ("deletion", "insertion")
+    ] = names_of("deletion", "insertion")
     steps: Annotated[
         int,
         Flag("Parts in which the cells of the map go or come.", panel=EXPLANATION, min=2, max=64, results=True),
@@ -54,7 +55,7 @@ class FaithfulOptions:
         Flag("predicted, label, or a class by index or name.", panel=EXPLANATION, parse=Target.parse, results=True),
     ] = Target()
     layers: Annotated[
-        tuple[str, ...],
+        Names,
         Flag(
             "Target layer: auto, or a name that `camx layers MODEL` lists. Repeatable.",
             name="layer",
@@ -63,7 +64,7 @@ class FaithfulOptions:
             repeatable=True,
             results=True,
         ),
-    ] = ("auto",)
+    ] = names_of("auto")
     multi_label: Annotated[
         bool, Flag("Each class has a probability of its own (sigmoid).", panel=EXPLANATION, results=True)
     ] = False

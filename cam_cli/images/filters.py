@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from typing import Annotated
 
+from ..declared_types import Names, names_of
 from ..options import INPUT, Flag
 from .label_table import Columns
 
@@ -47,18 +48,18 @@ class Filters:
     where a list in a table has its images and labels."""
 
     include: Annotated[
-        tuple[str, ...],
+        Names,
         Flag(
             "Take these files from folders, instead of those with image extensions. Repeatable.",
             panel=INPUT,
             repeatable=True,
             example="*.jpg",
         ),
-    ] = ()
+    ] = names_of()
     exclude: Annotated[
-        tuple[str, ...],
+        Names,
         Flag("Leave these images out. Repeatable.", panel=INPUT, repeatable=True, example="*_mask.png"),
-    ] = ()
+    ] = names_of()
     columns: Columns = Columns()
 
     def takes(self, inside: str) -> bool:

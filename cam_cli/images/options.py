@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from ..errors import CamxError
 from ..options import INPUT, Flag, check
-from ..parsers import number
+from ..parsers import number, whole
 from ..sentences import counted
 
 CropMode = Literal["center", "squash", "border"]
@@ -63,16 +63,16 @@ class Levels:
 
 
 def _frames(text: str) -> str:
-    if text not in (FIRST, ALL) and not (text.isdecimal() and int(text) > 0):
+    if text not in (FIRST, ALL) and not whole(text):
         raise ValueError("give first, all, or the number of a frame from 1")
     return FIRST if text == "1" else text
 
 
 def _bands(text: str) -> tuple[int, ...]:
-    words = [word.strip() for word in text.split(",")]
-    if not all(word.isdecimal() and int(word) > 0 for word in words):
+    bands = [whole(word) or 0 for word in text.split(",")]
+    if not all(bands):
         raise ValueError("give numbers of bands from 1, such as 4,3,2")
-    return tuple(map(int, words))
+    return tuple(bands)
 
 
 @dataclass(frozen=True)

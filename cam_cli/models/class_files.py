@@ -18,8 +18,8 @@ FOLDER, INDEX = "folder", "index"
 #: Keys of a configuration under which the names stand: of transformers, of YOLO, of others.
 _KEYS = ("id2label", "names", "class_names", "classes", "label2id", "class_to_idx")
 #: `0 Cat`, `0: Cat`, `0,Cat` and the other way round, `Cat 0`; WordNet ids before names, as ImageNet lists have them.
-_NUMBER_FIRST = re.compile(r"(\d+)\s*[\s:,;=]\s*(\S.*)")
-_NUMBER_LAST = re.compile(r"(.*\S)\s*[\s:,;=]\s*(\d+)")
+_NUMBER_FIRST = re.compile(r"(\d{1,18})\s*[\s:,;=]\s*(\S.*)")
+_NUMBER_LAST = re.compile(r"(.*\S)\s*[\s:,;=]\s*(\d{1,18})")
 _WORDNET = re.compile(r"(n\d{8})\s+(\S.*)")
 
 

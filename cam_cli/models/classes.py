@@ -12,7 +12,7 @@ from ..sentences import counted
 from .timm_import import import_timm
 
 #: An index as a person or a spreadsheet writes it; pandas makes 7.0 of a column of integers with a gap.
-_NUMBER = re.compile(r"\s*(-?[0-9]+)(?:\.0+)?\s*")
+_NUMBER = re.compile(r"\s*(-?[0-9]{1,18})(?:\.0+)?\s*")
 
 
 def _composed(text: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
+from ..declared_types import Names, names_of
 from ..errors import CamxError
 from ..images.options import CROP_MODES, RESAMPLINGS
 from ..options import EXPLANATION, MODEL, Flag, check
@@ -137,7 +138,7 @@ class ModelSpec:
         ),
     ] = None
     ignore_tensors: Annotated[
-        tuple[str, ...],
+        Names,
         Flag(
             "Tensors of the checkpoint that may be left over, a GLOB such as 'aux.*'. Repeatable.",
             panel=MODEL,
@@ -145,7 +146,7 @@ class ModelSpec:
             results=True,
             example="aux.*",
         ),
-    ] = ()
+    ] = names_of()
     scores: Annotated[
         str | None,
         Flag(

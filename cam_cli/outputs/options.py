@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
+from ..declared_types import Names, names_of
 from ..errors import CamxError
 from ..images.options import CanvasSize
 from ..maps.colormaps import COLORMAPS
@@ -24,14 +25,14 @@ class Rendering:
     """
 
     save: Annotated[
-        tuple[str, ...],
+        Names,
         Flag(
             "Files per image: overlay, heatmap, array, mask; several with commas.",
             panel=PICTURE,
             choices=SAVED,
             results=True,
         ),
-    ] = ("overlay",)
+    ] = names_of("overlay")
     size: Annotated[
         CanvasSize,
         Flag(

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..maps.sketch import decode
 from ..outputs.rows import ImageRow, MapRow
+from ..parsers import whole
 
 #: Cells of a mean map, along both sides: positions relative to the image, whatever its shape.
 CELLS = 24
@@ -64,7 +65,8 @@ class Classes:
         found = [place for place, names in enumerate(parts) if wanted in names]
         if found:
             return found[0] if len(found) == 1 else None
-        return self._places.get(int(wanted)) if wanted.isdecimal() else None
+        index = whole(wanted)
+        return None if index is None else self._places.get(index)
 
 
 class MeanMaps:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
+from ..declared_types import Names, names_of
 from ..options import TRACKING, Flag, check
 
 MODES = ("auto", "online", "offline")
@@ -26,9 +27,9 @@ class WandbOptions:
         str | None, Flag("Group of the W&B run.", name="wandb-group", panel=TRACKING, example="backbones")
     ] = None
     tags: Annotated[
-        tuple[str, ...],
+        Names,
         Flag("Tags of the W&B run, with commas.", name="wandb-tags", panel=TRACKING, example="first"),
-    ] = ()
+    ] = names_of()
     mode: Annotated[
         str,
         Flag(

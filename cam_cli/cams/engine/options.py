@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
+from ...declared_types import Names, names_of
 from ...errors import CamxError
 from ...models.options import SEED
 from ...options import EXPLANATION, MODEL, SPEED, Flag, check
 from ..methods.names import EVIDENCE, METHOD_NAMES, SMOOTHINGS
-from .targets import Target, as_targets
+from .targets import Target, Targets, as_targets, default_targets
 
 #: `auto`, and the keys of `devices.PRECISIONS`, which need torch.
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
@@ -42,7 +43,7 @@ class ExplainOptions:
     """
 
     methods: Annotated[
-        tuple[str, ...],
+        Names,
         Flag(
             f"{', '.join(METHOD_NAMES)}. Repeatable.",
             name="method",
@@ -52,9 +53,9 @@ class ExplainOptions:
             results=True,
             page="methods.md",
         ),
-    ] = ("gradcam",)
+    ] = names_of("gradcam")
     targets: Annotated[
-        tuple[Target, ...],
+        Targets,
         Flag(
             "predicted, label, top:K, or a class by index or name. Repeatable.",
             name="target",
@@ -63,9 +64,9 @@ class ExplainOptions:
             parse=Target.parse,
             results=True,
         ),
-    ] = (Target(),)
+    ] = default_targets()
     layers: Annotated[
-        tuple[str, ...],
+        Names,
         Flag(
             "Target layer: auto, or a name that `camx layers MODEL` lists. Repeatable: the maps of several layers "
             "become one.",
@@ -75,7 +76,7 @@ class ExplainOptions:
             repeatable=True,
             results=True,
         ),
-    ] = ("auto",)
+    ] = names_of("auto")
     top_k: Annotated[int, Flag("Classes per image in the table.", panel=EXPLANATION, min=1, results=True)] = 5
     evidence: Annotated[
         str,

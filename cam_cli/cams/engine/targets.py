@@ -8,6 +8,7 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal
 
 from ...errors import CamxError, unknown
+from ...parsers import whole
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,10 +41,10 @@ class Target:
         if text in ("predicted", "label"):
             return cls("predicted" if text == "predicted" else "label")
         if text.startswith("top:"):
-            count = text.removeprefix("top:")
-            if not count.isdecimal() or int(count) < 1:
+            count = whole(text.removeprefix("top:"))
+            if not count:
                 raise CamxError(f"`target` {text!r}: K in top:K is a number from 1.", field="targets")
-            return cls("top", top=int(count))
+            return cls("top", top=count)
         return cls("class", name=text)
 
     def __str__(self) -> str:
@@ -58,6 +59,21 @@ class Target:
 
 #: A target as a program writes it: as such, by its words (`top:3`, the name of a class), or by the index of a class.
 AnyTarget = Target | str | int
+
+if TYPE_CHECKING:
+
+    class Targets:
+        """The type of a field that holds a tuple of targets, and that a program may give one target or several."""
+
+        def __get__(self, options: object, kind: object) -> tuple[Target, ...]: ...
+        def __set__(self, options: object, value: AnyTarget | Sequence[AnyTarget]) -> None: ...
+else:
+    Targets = tuple[Target, ...]
+
+
+def default_targets() -> Any:
+    """The default of a field of `Targets`: the predicted class."""
+    return (Target(),)
 
 
 def as_targets(given: Any) -> tuple[Target, ...]:
