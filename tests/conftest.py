@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from cam_cli.outputs import store
 from cli.main import run
 
 # The networks of the tests are tiny: a second thread only waits for the first.
@@ -21,6 +22,18 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith("CAMX_") and name != "CAMX_TEST_DATA":
             monkeypatch.delenv(name)
+
+
+#: What waits for the disk in a real run.
+SYNC = store.System.sync
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_wait_for_the_disk() -> Iterator[None]:
+    """Runs inside this process do not wait for the disk: the tests make tens of thousands of files."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store.System, "sync", lambda self, descriptor: None)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,8 @@ from cam_cli.outputs.options import FORMATS, Rendering
 from cam_cli.outputs.tables import columns, table
 from cam_cli.run_layout import output_name
 
+from .conftest import SYNC
+
 
 def row(image: str, **more: Any) -> Any:
     return {"image": image, "status": "ok", **more}
@@ -171,6 +173,24 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(OSError, match="No space"):
         store.write_file(str(tmp_path / "new" / "x"), b"changed")
     assert (tmp_path / "new" / "x").read_bytes() == b"old"
+
+
+def test_rows_and_the_record_wait_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[tuple[str, int]] = []
+
+    def fsync(descriptor: int) -> None:
+        name = os.path.basename(os.readlink(f"/proc/self/fd/{descriptor}"))
+        name = "temporary" if name.endswith(store.TEMPORARY) else name
+        synced.append((name, os.fstat(descriptor).st_size))
+
+    monkeypatch.setattr(store.System, "sync", SYNC)
+    monkeypatch.setattr(os, "fsync", fsync)
+    with locked_folder(str(tmp_path)) as folder:
+        folder.begin({"a": 1})
+        assert synced == [("temporary", (tmp_path / "run.json").stat().st_size)], "the record, before it has its name"
+        folder.write("overlays/a.png", b"an overlay waits for nothing")
+        folder.append([row("a")])
+    assert synced[1:] == [("manifest.jsonl", (tmp_path / "manifest.jsonl").stat().st_size)]
 
 
 def test_a_folder_belongs_to_one_run_at_a_time(tmp_path: Path) -> None:
