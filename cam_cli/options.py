@@ -14,6 +14,7 @@ import typing
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import KW_ONLY, MISSING, dataclass
 from functools import cache
+from keyword import iskeyword
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from .declared_types import as_declared
@@ -114,6 +115,11 @@ class Option:
     def key(self) -> str:
         """The name as an identifier."""
         return self.name.replace("-", "_")
+
+    @property
+    def parameter(self) -> str:
+        """The name as a parameter of a function: `class` is none."""
+        return f"{self.key}_" if iskeyword(self.key) else self.key
 
     @property
     def variable(self) -> str:

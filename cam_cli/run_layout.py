@@ -8,6 +8,8 @@ import re
 from typing import Final
 
 JOURNAL: Final = "manifest.jsonl"
+#: What lies under the peaks of the maps, one line per image.
+SPOTS: Final = "spots.jsonl"
 RECORD: Final = "run.json"
 LOCK: Final = ".camx.lock"
 
@@ -41,9 +43,14 @@ RESULT_FOLDERS: Final = frozenset({OVERLAYS, HEATMAPS, ARRAYS, MASKS, SHEETS, "r
 AUDIT: Final = "audit"
 COMPARE: Final = "compare"
 EVALUATE: Final = "evaluate"
+PATTERNS: Final = "patterns"
+#: Run that covers the spots of patterns, in their folder, and its table.
+CHECK: Final = "check"
+CHECKS_TABLE: Final = "checks.csv"
 DERIVED: Final = (
     *(f"{AUDIT}/{name}" for name in ("groups.csv", "pairs.csv", "summary.json")),
     *(f"{COMPARE}/{name}" for name in ("images.csv", "groups.csv", "summary.json", "index.html")),
+    *(f"{PATTERNS}/{name}" for name in ("patterns.csv", "images.csv", "summary.json", "index.html")),
     *(
         f"{EVALUATE}/{name}"
         for name in ("images.csv", "groups.csv", "left_out.csv", "summary.json", "methods.csv", "index.html")

@@ -56,7 +56,7 @@ def bind(command: Function) -> Function:
         origins = {option.name: origin_of(context, option) for option in options}
         filled = {"command": shlex.join(["camx", *sys.argv[1:]]), "names": names}
         try:
-            values = {option.flag: _value(option, typed[option.key], origins[option.name]) for option in options}
+            values = {option.flag: _value(option, typed[option.parameter], origins[option.name]) for option in options}
             given = {}
             for name, part in parts.items():
                 own = {option.name: origins[option.name] for option in options_of(part)}
@@ -71,7 +71,7 @@ def bind(command: Function) -> Function:
     for option in options:
         default = inspect.Parameter.empty if option.required else _default(option)
         annotation = _parameter(option, names, tables)
-        parameters.append(inspect.Parameter(option.key, keyword, default=default, annotation=annotation))
+        parameters.append(inspect.Parameter(option.parameter, keyword, default=default, annotation=annotation))
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__doc__ = escape(inspect.getdoc(command) or "")
     return run
@@ -179,7 +179,7 @@ def resolved(options: Collection[Option], context: Any) -> list[tuple[Option, An
 
 def origin_of(context: Any, option: Option) -> str:
     """Where a value comes from: `flag`, `environment`, `config FILE` or `default`."""
-    source = getattr(context.get_parameter_source(option.key), "name", "DEFAULT")
+    source = getattr(context.get_parameter_source(option.parameter), "name", "DEFAULT")
     if source == "DEFAULT_MAP":
         return f"config {context.params.get('config')}"
     return {"COMMANDLINE": "flag", "ENVIRONMENT": "environment"}.get(source, "default")

@@ -28,7 +28,15 @@ ROOMS = (
         "cam_cli/distributed",
     ),
     *("cam_cli/training", "cam_cli/report", "cam_cli/tracking", "cam_cli/statistics", "cam_cli/gates"),
-    *("cam_cli/audit", "cam_cli/compare", "cam_cli/evaluation", "cam_cli/export", "cam_cli/demo", "tools"),
+    *(
+        "cam_cli/audit",
+        "cam_cli/compare",
+        "cam_cli/patterns",
+        "cam_cli/evaluation",
+        "cam_cli/export",
+        "cam_cli/demo",
+        "tools",
+    ),
 )
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
 
-from cam_cli.outputs import record, rows
+from cam_cli.outputs import record, rows, spots
 from cam_cli.outputs.shapes import Length, Range
 
 PAGE = Path(__file__).parents[1] / "docs" / "results.md"
@@ -29,6 +29,8 @@ TYPES = (
         rows.Component,
         rows.Channels,
         rows.WrittenFile,
+        spots.SpotsRow,
+        spots.MapSpots,
     ),
     *(record.RunRecord, record.Fingerprint, record.Rendering, record.Plan, record.Stage, record.ShardRecord),
     *(record.RunInputs, record.UnreadableRow, rows.EpochRow),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..images.picture import Picture
+from .spots import Spot
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ class ClassMap:
     energies: of several layers, the root mean square of each one's own map. two_sided: negative values speak
     against the class, and are shown. fine: it lies on the pixels of the input, not on a grid. concept: its number
     from 1, and in `concept_classes` the best classes for it, where the map is of a concept instead of a class.
-    overlay: uint8 H×W×3, the map over its image, where the device has drawn it.
+    overlay: uint8 H×W×3, the map over its image, where the device has drawn it. spots: what lies under its peaks, where
+    that was asked for.
     """
 
     method: str
@@ -51,6 +53,7 @@ class ClassMap:
     concept: int | None = None
     concept_classes: tuple[Prediction, ...] = ()
     overlay: np.ndarray | None = None
+    spots: tuple[Spot, ...] = ()
 
 
 @dataclass(frozen=True)

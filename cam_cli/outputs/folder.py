@@ -19,6 +19,7 @@ from ..run_layout import (
     PARTS,
     RECORD,
     RESULT_FOLDERS,
+    SPOTS,
     TABLE,
 )
 from ..sentences import counted
@@ -31,8 +32,9 @@ from .record import RunRecord, record_bytes, recovered_record
 from .result_files import files_of, has_size, is_intact
 from .revisions import NEWEST, changes_since, revision_of, running_record
 from .rows import ImageRow
+from .spots import SpotsStore
 
-_OURS = (JOURNAL, TABLE, ACTIVATIONS_TABLE, FAITHFULNESS_TABLE, RECORD, *sorted(RESULT_FOLDERS - {PARTS}))
+_OURS = (JOURNAL, SPOTS, TABLE, ACTIVATIONS_TABLE, FAITHFULNESS_TABLE, RECORD, *sorted(RESULT_FOLDERS - {PARTS}))
 #: The losses of an empty journal.
 _NOTHING = "0 rows and 0 files"
 
@@ -55,6 +57,7 @@ class OutputFolder:
 
     path: str
     _journal: Journal | None = None
+    _spots: SpotsStore | None = None
     #: Sentences on what `begin` has found.
     _found: list[str] = field(default_factory=list)
 
@@ -144,6 +147,7 @@ class OutputFolder:
         with explained_errors(self.path):
             self.close()
             self._journal = Journal.open(self.file(JOURNAL))
+            self._spots = SpotsStore(self.file(SPOTS))
 
     def problems(self) -> list[str]:
         """Sentences on the folder: damaged lines of its journal, results of an earlier camx."""
@@ -156,8 +160,9 @@ class OutputFolder:
 
     def close(self) -> None:
         """Close the journal; what is in it is on the disk already."""
-        if self._journal is not None:
-            self._journal.close()
+        for one in (self._journal, self._spots):
+            if one is not None:
+                one.close()
 
     def file(self, relative: str) -> str:
         """The path of a file of the run in the file system."""
@@ -186,7 +191,10 @@ class OutputFolder:
     def append(self, rows: Sequence[ImageRow]) -> None:
         """Write rows, then remove the files that replaced rows of the same images named and the new ones do not."""
         replaced = list(self.journal.rows(row["image"] for row in rows if row["image"] in self.journal))
+        assert self._spots is not None, "begin() opens it with the journal"
         with explained_errors(self.path):
+            # Before the rows, which say that they are there.
+            rows = self._spots.take(rows)
             self.journal.append(rows)
             kept = {name for row in rows for name in files_of(row)} if replaced else set()
             for name in {name for row in replaced for name in files_of(row)} - kept:
@@ -205,6 +213,8 @@ class OutputFolder:
 
     def is_whole(self, row: ImageRow, *, verify: bool = False) -> bool:
         """Whether every file that a row names is there with its size; with `verify`, with all of its bytes."""
+        if self._spots is not None and not self._spots.has(row):
+            return False
         if verify:
             return all(is_intact(row, name, self.content(name)) for name in files_of(row))
         return all(has_size(row, name, self.size(name)) for name in files_of(row))
@@ -239,7 +249,7 @@ class OutputFolder:
                     self.remove(name)
         self.remove_report()
         leftovers.remove_results(self.path, keys)
-        for name in (*DERIVED, TABLE, ACTIVATIONS_TABLE, FAITHFULNESS_TABLE, JOURNAL):
+        for name in (*DERIVED, TABLE, ACTIVATIONS_TABLE, FAITHFULNESS_TABLE, JOURNAL, SPOTS):
             self.remove(name)
 
     def remove_report(self) -> None:

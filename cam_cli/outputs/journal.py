@@ -7,11 +7,15 @@ import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import Any, BinaryIO, Generic, TypeVar
 
 from ..regular_files import open_regular, require_regular
 from . import store
 from .rows import ImageRow, parse_row
+
+#: What a line holds: an object with the name of its `image`.
+L = TypeVar("L", bound=Any)
+J = TypeVar("J", bound="Lines[Any]")
 
 #: Bytes of the longest line that is read.
 _LONGEST = 1 << 26
@@ -20,8 +24,8 @@ _CHECKSUM = 32
 
 
 @dataclass
-class Journal:
-    """A journal file, and where in it the last line of each image begins: later lines replace earlier ones.
+class Lines(Generic[L]):
+    """A file of lines, and where in it the last line of each image begins: later lines replace earlier ones.
 
     Only one number per image is kept in memory. Opening cuts off a line that a kill has torn. A damaged line in the
     middle counts as never written, and is counted in `damaged`.
@@ -35,8 +39,8 @@ class Journal:
     _size: int = 0
 
     @classmethod
-    def open(cls, path: str) -> Journal:
-        """Open a journal to append to it; create it if it is missing. Raises `OSError`."""
+    def open(cls: type[J], path: str) -> J:
+        """Open a file to append to it; create it if it is missing. Raises `OSError`."""
         journal = cls(path)
         if os.path.lexists(path):
             require_regular(path)
@@ -48,8 +52,8 @@ class Journal:
         return journal
 
     @classmethod
-    def read(cls, path: str, each: Callable[[ImageRow], None] = lambda row: None) -> Journal:
-        """Read a journal without changing it; `each` gets every row once, also those that later ones replace.
+    def read(cls: type[J], path: str, each: Callable[[Any], None] = lambda row: None) -> J:
+        """Read a file without changing it; `each` gets every row once, also those that later ones replace.
 
         Raises `OSError`.
         """
@@ -57,11 +61,16 @@ class Journal:
         journal._scan(each)
         return journal
 
-    def _scan(self, each: Callable[[ImageRow], None] = lambda row: None) -> None:
+    @staticmethod
+    def parse(line: bytes) -> L | None:
+        """The content of a line; None for a damaged one."""
+        raise NotImplementedError
+
+    def _scan(self, each: Callable[[Any], None] = lambda row: None) -> None:
         """Note where each image's last whole line begins, and where the last whole line ends."""
         with open_regular(self.path) as file:
             for line, length in _whole_lines(file):
-                row = parse_row(line)
+                row = self.parse(line)
                 if row is None:
                     self.damaged += 1
                 else:
@@ -75,7 +84,7 @@ class Journal:
     def __iter__(self) -> Iterator[str]:
         return iter(self._places)
 
-    def rows(self, keys: Iterable[str]) -> Iterator[ImageRow]:
+    def rows(self, keys: Iterable[str]) -> Iterator[L]:
         """The last rows of these images, in the order of the keys; images without one are left out."""
         with open_regular(self.path) as file:
             for key in keys:
@@ -86,10 +95,10 @@ class Journal:
                 line = file.readline(_LONGEST)
                 # Another process may have replaced the file since its lines were checked.
                 if _place(place >> _CHECKSUM, line) == place:
-                    row: ImageRow = json.loads(line)
+                    row: L = json.loads(line)
                     yield row
 
-    def append(self, rows: Iterable[ImageRow]) -> None:
+    def append(self, rows: Iterable[L]) -> None:
         """Write rows and wait until they are on the disk."""
         assert self._descriptor is not None
         places, data = {}, b""
@@ -104,11 +113,22 @@ class Journal:
             self._places |= places
             self._size += len(data)
 
+    def checksum(self, key: str) -> str:
+        """The CRC-32 of the last line of an image, in hexadecimal; empty without one."""
+        place = self._places.get(key)
+        return "" if place is None else f"{place & ((1 << _CHECKSUM) - 1):08x}"
+
     def close(self) -> None:
         """Close the file; every row is on the disk already."""
         if self._descriptor is not None:
             descriptor, self._descriptor = self._descriptor, None
             store.system.close(descriptor)
+
+
+class Journal(Lines[ImageRow]):
+    """The journal of a run."""
+
+    parse = staticmethod(parse_row)
 
 
 def _place(offset: int, line: bytes) -> int:

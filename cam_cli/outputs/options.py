@@ -12,8 +12,9 @@ from ..maps.colormaps import COLORMAPS
 from ..maps.thresholds import HALF
 from ..options import PICTURE, Flag, check
 
-#: The keys of `drawing.SAVERS`.
+#: The keys of `drawing.SAVERS`; and spots, which all images keep in one file.
 SAVED = ("overlay", "heatmap", "array", "mask")
+SPOTS = "spots"
 FORMATS = ("png", "jpg", "webp")
 
 
@@ -27,9 +28,9 @@ class Rendering:
     save: Annotated[
         Names,
         Flag(
-            "Files per image: overlay, heatmap, array, mask; several with commas.",
+            "Files per image: overlay, heatmap, array, mask; and spots, for `camx patterns`. Several with commas.",
             panel=PICTURE,
-            choices=SAVED,
+            choices=(*SAVED, SPOTS),
             results=True,
         ),
     ] = names_of("overlay")

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from ..errors import CamxError
 from ..folders import files_below
 from ..images.remote import filesystem, tried
-from ..run_layout import ACTIVATIONS_TABLE, FAITHFULNESS_TABLE, JOURNAL, RECORD, TABLE, THUMBNAILS
+from ..run_layout import ACTIVATIONS_TABLE, FAITHFULNESS_TABLE, JOURNAL, RECORD, SPOTS, TABLE, THUMBNAILS
 from . import store
 from .folder import OutputFolder, locked
 from .rows import ImageRow
@@ -56,12 +56,12 @@ class RemoteFolder(OutputFolder):
         super().append(rows)
         size = os.path.getsize(self.file(JOURNAL))
         if size > _GROWTH * self._copied and time.monotonic() - self._copied_at > _INTERVAL:
-            self._copy(JOURNAL)
+            self._copy_journal()
 
     def record(self, record: Mapping[str, object]) -> None:
         super().record(record)
         if self._journal is not None:
-            self._copy(JOURNAL)
+            self._copy_journal()
         self._copy(RECORD)
 
     def derive(self, name: str, keys: Iterable[str], render: Callable[[Iterable[ImageRow]], Iterable[bytes]]) -> None:
@@ -83,16 +83,16 @@ class RemoteFolder(OutputFolder):
     def fetch(self) -> None:
         """Take over what is there already; a journal of this machine that goes on where that one ends is kept."""
         self._there = self._listed()
-        for name in (RECORD, JOURNAL):
+        for name in (RECORD, SPOTS, JOURNAL):
             there = self._get(name)
             if there is None:
                 store.remove_if_there(self.file(name))
-            elif name == RECORD or not self._goes_on(there):
+            elif name == RECORD or not self._goes_on(name, there):
                 store.write_file(self.file(name), there)
 
-    def _goes_on(self, there: bytes) -> bool:
+    def _goes_on(self, name: str, there: bytes) -> bool:
         try:
-            with open(self.file(JOURNAL), "rb") as file:
+            with open(self.file(name), "rb") as file:
                 return file.read(len(there)) == there
         except FileNotFoundError:
             return False
@@ -122,6 +122,12 @@ class RemoteFolder(OutputFolder):
     def _put(self, relative: str, data: bytes) -> None:
         with self._explained():
             tried(lambda: filesystem(self.url).pipe_file(self._at(relative), data))
+
+    def _copy_journal(self) -> None:
+        """Copies the journal, and before it the spots that its rows speak of."""
+        if os.path.exists(self.file(SPOTS)):
+            self._copy(SPOTS)
+        self._copy(JOURNAL)
 
     def _copy(self, name: str) -> None:
         with self._explained():

@@ -17,8 +17,9 @@ from ..maps.measures import measured, on_raster
 from ..redaction import redacted
 from ..run_layout import THUMBNAILS, output_name
 from .drawing import SAVERS, drawing_of, encode_thumbnail
-from .options import Rendering
+from .options import SPOTS, Rendering
 from .rows import BLANK, FAILED, OK, ImageRow, MapRow, PixelsRow, Prediction, Sketch
+from .spots import RowWithSpots, encoded
 
 #: An image is dark, white or flat if all of its luma but this share at each end lies within so many levels.
 _ODD, _NARROW = 0.01, 16
@@ -58,6 +59,10 @@ class ExplanationRenderer:
         if self.thumbnail:
             row["thumb"] = output_name(THUMBNAILS, picture.source.key, ".jpg", apart=picture.source.apart)
             files[row["thumb"]] = encode_thumbnail(picture.image, self.thumbnail)
+        if SPOTS in self.rendering.save:
+            place = (picture.frame, picture.width, picture.height)
+            spots = [encoded(class_map.spots, *place) for class_map in explanation.maps]
+            row = cast(ImageRow, RowWithSpots(**row, spots_row={"image": row["image"], "maps": spots}))
         blank = not row["maps"] or row["maps"][0]["area"] is None
         if blank:
             return Rendered({**row, "status": BLANK, "error": "the map is zero or not finite"}, files)
@@ -106,7 +111,7 @@ class ExplanationRenderer:
         }
         method = class_map.method if class_map.concept is None else f"{class_map.method}-{class_map.concept}"
         several = f".{method}.{target.index}" if len(explanation.maps) > 1 else ""
-        for kind in self.rendering.save:
+        for kind in filter(SAVERS.__contains__, self.rendering.save):
             saver = SAVERS[kind]
             suffix = f"{several}.{saver.extension(self.rendering)}"
             name = output_name(saver.folder, picture.source.key, suffix, apart=picture.source.apart)

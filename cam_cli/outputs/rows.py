@@ -233,6 +233,8 @@ class ImageRow(_EveryImage, total=False):
     maps: list[MapRow]
     #: File of the bare image that the report shows, relative to OUT.
     thumb: str
+    #: CRC-32 of the line of this image in `spots.jsonl`, in hexadecimal (`--save spots`).
+    spots: Annotated[str, Length(8)]
     #: Size and checksum of each file of this image, by its name relative to OUT. Absent in folders of camx 0.1.0.
     files: dict[str, WrittenFile]
 

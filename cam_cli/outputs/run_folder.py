@@ -15,12 +15,13 @@ from PIL import Image
 from ..errors import CamxError, UnreadableImage
 from ..folders import files_below
 from ..images.decode import read
-from ..run_layout import JOURNAL, METRICS, is_inside, part_folder, part_numbers
-from .journal import Journal
+from ..run_layout import JOURNAL, METRICS, SPOTS, is_inside, part_folder, part_numbers
+from .journal import J, Journal
 from .metrics import read_metrics
 from .record import RunRecord, read_record, recovered_record
 from .result_pictures import opened_result
 from .rows import EpochRow, ImageRow
+from .spots import SpotsFile, SpotsRow, spots_of
 
 EXPLAIN, ACTIVATIONS, EVALUATE, TRAIN_GAP = COMMANDS = ("explain", "activations", "evaluate", "train-gap")
 FINISHED, INTERRUPTED, INCOMPLETE = "finished", "interrupted", "incomplete"
@@ -105,6 +106,15 @@ class RunFolder:
         Of a run in shards the rows of all parts.
         """
         return self._index.rows(self.images if keys is None else keys)
+
+    def with_spots(self, rows: Iterable[ImageRow]) -> Iterator[tuple[ImageRow, SpotsRow | None]]:
+        """Rows with their spots; None for a row without any, or whose spots are damaged.
+
+        Raises `CamxError` for a file that cannot be read.
+        """
+        names = [self.file(f"{name.removesuffix(JOURNAL)}{SPOTS}") for name in self.journals()[::-1]]
+        files = [found for name in names if (found := _lines(SpotsFile, name)) is not None]
+        return ((row, spots_of(files, row)) for row in rows)
 
     @property
     def metrics(self) -> list[EpochRow]:
@@ -204,7 +214,7 @@ class _Index:
         def note(row: ImageRow) -> None:
             places[row["image"]] = row.get("index", 0)
 
-        found = [_journal(path, note) for path in paths]
+        found = [_lines(Journal, path, note) for path in paths]
         self._journals = [journal for journal in found if journal is not None]
         self.owners = {key: number for number, journal in enumerate(self._journals) for key in journal}
         self.images = sorted(places, key=places.__getitem__)
@@ -216,9 +226,9 @@ class _Index:
             yield from self._journals[number].rows(some)
 
 
-def _journal(path: str, note: Callable[[ImageRow], None]) -> Journal | None:
+def _lines(kind: type[J], path: str, note: Callable[[ImageRow], None] = lambda row: None) -> J | None:
     try:
-        return Journal.read(path, note)
+        return kind.read(path, note)
     except FileNotFoundError:
         return None
     except OSError as error:

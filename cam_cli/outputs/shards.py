@@ -18,7 +18,7 @@ from typing import Any
 
 from ..errors import CamxError
 from ..images.shard import Shard
-from ..run_layout import INPUTS, JOURNAL, LOCK, PARTS, RECORD, part_folder, part_numbers
+from ..run_layout import INPUTS, JOURNAL, LOCK, PARTS, RECORD, SPOTS, part_folder, part_numbers
 from ..sentences import counted
 from . import store
 from .folder import OutputFolder, explained_errors, locked, locked_folder
@@ -28,6 +28,7 @@ from .record import RunInputs, RunRecord
 from .revisions import changes_since, revision_of, running_record
 from .rows import ImageRow
 from .shard_inputs import write_inputs
+from .spots import SpotsStore, move_spots
 
 #: Seconds that a part waits for others that begin at the same moment, or for a merge.
 _PATIENCE = 30.0
@@ -62,7 +63,7 @@ class Part(OutputFolder):
     _run_inputs: RunInputs | None = None
 
     def file(self, relative: str) -> str:
-        own = part_name(self.shard) if relative in (JOURNAL, RECORD, INPUTS) else ""
+        own = part_name(self.shard) if relative in (JOURNAL, RECORD, INPUTS, SPOTS) else ""
         return os.path.join(self.path, own, relative)
 
     def begin(self, fingerprint: Mapping[str, Any], keys: Iterable[str] = (), *, overwrite: bool = False) -> None:
@@ -92,6 +93,8 @@ class Part(OutputFolder):
             journal.below = Journal.read(below)
             journal.damaged += journal.below.damaged
             self._journal = journal
+            with explained_errors(self.path):
+                self._spots = SpotsStore(self.file(SPOTS), below=whole.file(SPOTS))
             if next(iter(self.journal), None) is not None or next(iter(journal.below), None) is not None:
                 self._found += changes_since(min(revision_of(before), revision_of(own)), fingerprint)
 
@@ -191,7 +194,10 @@ def merge_rows(path: str, parts: Sequence[Shard]) -> list[Shard]:
         folder = os.path.join(path, part_name(shard))
         try:
             with locked_folder(folder):
+                with explained_errors(path):
+                    move_spots(os.path.join(folder, SPOTS), os.path.join(path, SPOTS))
                 _move(os.path.join(folder, JOURNAL), os.path.join(path, JOURNAL))
+                store.remove_if_there(os.path.join(folder, SPOTS))
         except InUse:
             running.append(shard)
     return running

@@ -20,6 +20,7 @@ from ..images.listing import Inputs, Source, find
 from ..images.picture import Decodable, load
 from ..maps.colormaps import palette
 from ..maps.explanation import Explanation
+from ..outputs.options import SPOTS
 from ..outputs.renderer import ExplanationRenderer
 from ..outputs.rows import ImageRow
 from ..outputs.tables import table
@@ -86,10 +87,11 @@ class ExplainTask:
 
     def build_engine(self, images: int, on_step: StepCallback | None = None) -> Explainer:
         network, options = network_with_classes(self.job), self.job.explain
+        spots = SPOTS in self.job.rendering.save
         # Compiled code holds for a number of threads: that of a lane.
         threads = as_in_a_lane(find_device(options.device)) if options.compile else contextlib.nullcontext()
         with threads:
-            engine = Explainer(network, options, overlays=self._device_overlays(images), on_step=on_step)
+            engine = Explainer(network, options, overlays=self._device_overlays(images), spots=spots, on_step=on_step)
         check_numbered_folders(self.job, engine)
         return decoding_as(self.job, engine)
 
@@ -143,7 +145,7 @@ class ExplainTask:
         """
         rendering, options = self.job.rendering, self.job.explain
         files = set(rendering.save)
-        alone = "overlay" in files and files <= {"overlay", "array"}
+        alone = "overlay" in files and files <= {"overlay", "array", SPOTS}
         ordinary = options.evidence != "both" and all(METHODS[name].grid != "pixels" for name in options.methods)
         if self.job.decode != "device" or not alone or not ordinary or options.multi_label:
             return None

@@ -36,6 +36,7 @@ from .layer_choice import choose_layers
 from .options import ExplainOptions
 from .predictions import ClassReader
 from .requirements import check_arguments, check_methods
+from .spots import check_spots, with_spots
 from .targets import AnyTarget, Target, as_columns, as_targets
 
 R = TypeVar("R")
@@ -60,17 +61,20 @@ class Explainer:
         options: ExplainOptions = ExplainOptions(),
         *,
         overlays: OverlayRenderer | None = None,
+        spots: bool = False,
         on_step: StepCallback | None = None,
     ) -> None:
         """Moves the network to the device and finds the target layer.
 
-        overlays: draws the maps of JPEG files on the device; the maps must be of one sign. on_step: called with
+        overlays: draws the maps of JPEG files on the device; the maps must be of one sign. spots: whether
+        maps get what lies under their peaks. on_step: called with
         (steps done, steps in all) by methods that take many forwards. Raises `CamxError` for what cannot be done, and
         for methods that do not work with this network.
         """
         check_arguments(network, options)
         self.options = options
         self.overlays = overlays
+        self._spots = spots
         self._on_step = on_step
         self._runner = Runner(network, options.device, options.precision)
         self.device, self.precision = self._runner.device, self._runner.precision
@@ -78,6 +82,8 @@ class Explainer:
         picture = probe_picture(preprocessing.channels, preprocessing.input_size).to(self.device)
         choice = choose_layers(self._runner.module, picture, network.scores, options.layers, options.methods)
         self._module, self.layers, self._gradients = choice.module, choice.layers, choice.gradients
+        if spots:
+            check_spots(options.methods, gradients=self._gradients)
         self.layer = self.layers[0]
         self.network = replace(network, notes=(*network.notes, *choice.notes))
         self._backend: Backend = EagerBackend()
@@ -254,8 +260,13 @@ class Explainer:
         logits = traced[0].logits
         wanted = [targets.get(picture.source.key, self._targets) for picture in pictures]
         asked = self._assembler.question(pictures, logits, wanted)
-        maps = {name: one.cpu() for name, one in self._maps(traced, as_columns(asked.classes, logits)).items()}
-        return self._assembler.explanations(pictures, asked, maps)
+        columns = as_columns(asked.classes, logits)
+        maps = {name: one.cpu() for name, one in self._maps(traced, columns).items()}
+        explanations = self._assembler.explanations(pictures, asked, maps)
+        if not self._spots:
+            return explanations
+        sided = traced[0].against() if self.options.evidence == "against" else traced[0]
+        return with_spots(explanations, asked.classes, columns, sided)
 
     @property
     def most_maps(self) -> int | None:

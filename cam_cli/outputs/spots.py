@@ -1,0 +1,186 @@
+"""`spots.jsonl`: what lies under the peaks of every map, beside the journal and as safe as it.
+
+The line of an image is on the disk before its row, which holds the line's checksum: a row whose line is missing or
+damaged is no whole result, and its image is explained again.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Annotated, Any, TypedDict, cast
+
+import numpy as np
+
+from ..images.geometry import Frame
+from ..maps.spots import MOST, NUMBERS, Spot
+from .journal import Lines
+from .rows import ImageRow, Share
+from .shapes import check_of, parse_json
+
+_CHUNK = 1000
+#: Of a vector.
+BYTES = NUMBERS // 2
+
+
+class MapSpots(TypedDict):
+    """The spots of one map, strongest first; at most three. Empty lists for a map without any."""
+
+    #: Places, as shares of the image's width.
+    x: list[Share]
+    #: Places, as shares of the image's height.
+    y: list[Share]
+    #: Raw values of the map there.
+    strength: list[float]
+    #: One vector of 384 numbers after the other, in base64, two numbers in a byte, the first in its upper half, each
+    #: with 8 added: the contributions of the channels of the target layer, projected. Directions can be compared
+    #: between runs of one network and layer.
+    vectors: str
+
+
+def _has_all_numbers(spots: dict[str, Any]) -> bool:
+    try:
+        size = len(base64.b64decode(spots["vectors"], validate=True))
+    except ValueError:
+        return False
+    counts = {len(spots[name]) for name in ("x", "y", "strength")}
+    return counts == {size // BYTES} and size % BYTES == 0 and size <= MOST * BYTES
+
+
+class SpotsRow(TypedDict):
+    """One image of a run with `--save spots`: a line of `spots.jsonl`. The last line of an image counts."""
+
+    #: Name of the image.
+    image: str
+    #: The spots of each map, in the order of its row.
+    maps: list[Annotated[MapSpots, _has_all_numbers]]
+
+
+_is_spots = check_of(SpotsRow)
+
+
+def parse_spots(line: bytes) -> SpotsRow | None:
+    """The spots that a line holds; None for a damaged one."""
+    try:
+        row: SpotsRow = parse_json(line)
+    except ValueError:
+        return None
+    return row if _is_spots(row) else None
+
+
+class SpotsFile(Lines[SpotsRow]):
+    """The file of the spots of a run."""
+
+    parse = staticmethod(parse_spots)
+
+
+class RowWithSpots(ImageRow, total=False):
+    """A row on its way to its folder, which writes its spots to their file."""
+
+    spots_row: SpotsRow
+
+
+def encoded(spots: Sequence[Spot], frame: Frame, width: int, height: int) -> MapSpots:
+    """Spots in their places on an upright image of `width`×`height`; `frame` is what the map covers, in its pixels."""
+    across, down = frame.right - frame.left, frame.bottom - frame.top
+    return {
+        "x": [_share((frame.left + spot.peak.x * across) / width) for spot in spots],
+        "y": [_share((frame.top + spot.peak.y * down) / height) for spot in spots],
+        "strength": [float(f"{spot.peak.strength:.6g}") for spot in spots],
+        "vectors": base64.b64encode(b"".join(_packed(spot.vector) for spot in spots)).decode("ascii"),
+    }
+
+
+def _share(value: float) -> float:
+    return round(min(1.0, max(0.0, value)), 4)
+
+
+def _packed(vector: np.ndarray) -> bytes:
+    halves = (vector.astype(np.int16) + 8).astype(np.uint8)
+    return bytes((halves[0::2] << 4 | halves[1::2]).tobytes())
+
+
+def packed_vectors(spots: MapSpots) -> np.ndarray:
+    """The vectors of a map as they are kept: uint8 N×192."""
+    return np.frombuffer(base64.b64decode(spots["vectors"]), np.uint8).reshape(-1, BYTES)
+
+
+def unpacked(vectors: np.ndarray) -> np.ndarray:
+    """Vectors uint8 N×192 as their numbers: float32 N×`NUMBERS`, −7 to 7."""
+    halves = np.stack([vectors >> 4, vectors & 15], axis=-1).reshape(len(vectors), -1)
+    numbers: np.ndarray = halves.astype(np.float32) - 8
+    return numbers
+
+
+@dataclass
+class SpotsStore:
+    """The spots of an output folder. below: the file of OUT under that of a part, which is only read.
+
+    The file is made with the first line. Raises `OSError`.
+    """
+
+    path: str
+    below: str = ""
+    _own: SpotsFile | None = None
+    _files: list[SpotsFile] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if os.path.lexists(self.path):
+            self._opened()
+        if self.below and os.path.lexists(self.below):
+            self._files.append(SpotsFile.read(self.below))
+
+    def _opened(self) -> SpotsFile:
+        if self._own is None:
+            self._own = SpotsFile.open(self.path)
+            self._files.insert(0, self._own)
+        return self._own
+
+    def take(self, rows: Sequence[ImageRow]) -> list[ImageRow]:
+        """Writes the spots that rows carry, and waits until they are on the disk; rows with checksums instead."""
+        carried = [cast(RowWithSpots, {**row}) for row in rows]
+        found = [row.pop("spots_row") for row in carried if "spots_row" in row]
+        if not found:
+            return [*rows]
+        file = self._opened()
+        file.append(found)
+        for row, spots in zip((row for row, before in zip(carried, rows) if "spots_row" in before), found):
+            row["spots"] = file.checksum(spots["image"])
+        return [cast(ImageRow, row) for row in carried]
+
+    def has(self, row: ImageRow) -> bool:
+        """Whether the spots that a row speaks of are there as they were written."""
+        wanted = row.get("spots")
+        return wanted is None or any(file.checksum(row["image"]) == wanted for file in self._files)
+
+    def close(self) -> None:
+        """Close the file; every line is on the disk already."""
+        if self._own is not None:
+            self._own.close()
+
+
+def move_spots(part: str, whole: str) -> None:
+    """Moves the spots of a part into the file of OUT, before its rows are moved.
+
+    A kill in between has the same lines moved again, which changes nothing.
+    """
+    if not os.path.lexists(part):
+        return
+    own, into = SpotsFile.read(part), SpotsFile.open(whole)
+    try:
+        rows = own.rows(own)
+        while some := list(islice(rows, _CHUNK)):
+            into.append([row for row in some if into.checksum(row["image"]) != own.checksum(row["image"])])
+    finally:
+        into.close()
+
+
+def spots_of(files: Iterable[SpotsFile], row: ImageRow) -> SpotsRow | None:
+    """The spots of a row from the files of its run; None where they are missing or damaged."""
+    for file in files:
+        if row.get("spots") and file.checksum(row["image"]) == row["spots"]:
+            return next(file.rows([row["image"]]), None)
+    return None

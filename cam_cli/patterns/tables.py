@@ -1,0 +1,53 @@
+"""`patterns.csv`, one line per pattern, and `images.csv`, one line per spot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ..outputs.tables import line, number, text
+from .records import FLAGS, Number, Patterns
+
+_OF_PATTERNS = (
+    *("pattern", "class", "images", "share", "share_low", "share_high", "spots", "x", "y", "spread", "border"),
+    *("exclusive", "accuracy_with", "accuracy_without", "outside"),
+    *("same_place", "outside_flag", "one_class", "small", "examples"),
+)
+#: Images that a line names.
+EXAMPLES = 12
+
+
+def patterns_csv(found: Patterns) -> Iterator[bytes]:
+    """One line per pattern: of a class those with most images first. Examples are joined by a vertical bar."""
+    yield line(list(_OF_PATTERNS))
+    images, classes = found.spots.table.images, found.spots.table.classes
+    for one in found.patterns:
+        cells: list[Any] = [
+            *(one.number, text(classes[one.target]), len(one.images)),
+            *map(number, (one.share.value, one.share.low, one.share.high)),
+            *(len(one.spots), *map(number, (one.x, one.y, one.spread, one.border, one.exclusive))),
+            *map(_value, (one.with_, one.without, one.outside)),
+            *("true" if flag in one.flags else "false" for flag in FLAGS),
+            *("true" if one.small else "false", text("|".join(images[i] for i in one.images[:EXAMPLES].tolist()))),
+        ]
+        yield line(cells)
+
+
+def _value(value: Number | None) -> str:
+    return number(value.value if value else None)
+
+
+def images_csv(found: Patterns) -> Iterator[bytes]:
+    """One line per spot, in the order of the names of images."""
+    yield line(["image", "class", "pattern", "x", "y", "strength"])
+    spots = found.spots
+    for place in range(len(spots)):
+        if found.cluster[place] < 0:
+            continue
+        one = found.patterns[int(found.cluster[place])]
+        yield line(
+            [
+                *(text(spots.table.images[int(spots.owner[place])]), text(spots.table.classes[one.target]), one.number),
+                *(number(float(column[place])) for column in (spots.x, spots.y, spots.share)),
+            ]
+        )

@@ -1,0 +1,87 @@
+"""`camx patterns`: the cues that a network uses, over a whole folder, and gates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from cam_cli.options import EXPLANATION, OUTPUT, Flag
+from cam_cli.patterns.options import PatternsOptions
+
+from .bind import Command
+from .config import CONFIG
+from .gates import Junit, tell
+from .run_command import AsJson, NoColor, Quiet
+from .terminal import Reporter
+
+
+@dataclass(frozen=True)
+class PatternsJob:
+    """The run folder, and the options of the search."""
+
+    output: Annotated[str, Flag("The --output of a run of explain with --save spots.", argument=True, metavar="OUT")]
+    patterns: PatternsOptions = PatternsOptions()
+    check: Annotated[
+        int | None,
+        Flag(
+            "Cover the spots of each pattern in N images, with the network of the run, and tell the drop of the class "
+            "beside that of covers elsewhere.",
+            panel=EXPLANATION,
+            min=2,
+            metavar="N",
+            example="50",
+        ),
+    ] = None
+    report: Annotated[bool, Flag("Do not write the page.", panel=OUTPUT, only_off=True)] = True
+    junit: Junit = None
+    config: Annotated[str | None, CONFIG] = None
+    as_json: AsJson = False
+    quiet: Quiet = False
+    no_color: NoColor = False
+
+
+def patterns(job: PatternsJob) -> int:
+    """Find the cues that a network uses: what lies under the peaks of its maps, clustered over all images.
+
+    Reads the rows and spots of a finished run, and writes OUT/patterns. Needs a model for --check alone. Exit code 1
+    if a gate fails.
+    """
+    from cam_cli.patterns.find import find_patterns
+    from cam_cli.patterns.summary import lines, markdown, summary
+    from cam_cli.patterns.write import write
+
+    reporter = Reporter(quiet=job.quiet, verbose=False, color=not job.no_color)
+    found = find_patterns(job.output, job.patterns)
+    if job.check:
+        # Loads the network, and with it torch.
+        from cam_cli.pipeline.check import check_patterns
+        from cam_cli.pipeline.stop import Stop
+
+        with Stop() as stop:
+            found = check_patterns(found, job.check, job.patterns.seed, reporter, stop)
+    write(job.output, found, job.patterns, job.junit)
+    if job.report:
+        from cam_cli.report.patterns import build_patterns
+
+        reporter.said(build_patterns(job.output, found))
+    return tell(
+        found.gates,
+        lines=lines(found),
+        summary=summary(found, job.patterns),
+        markdown=markdown(found),
+        as_json=job.as_json,
+        quiet=job.quiet,
+    )
+
+
+COMMAND = Command(
+    patterns,
+    examples={
+        "camx explain ./train --model best.pth --labels folder --save overlay,spots": "keeps what lies under the peaks",
+        "camx patterns camx-out": "OUT/patterns/index.html shows each cue as a strip of crops",
+        "camx patterns camx-out --class cat --patterns 12": "one class, twelve patterns",
+        "camx patterns camx-out --check 50": "does the network depend on them? Needs the network of the run",
+        "camx patterns camx-out --fail-if 'pattern_share > 0.2 if same_place'": "exit code 1 if that is proven",
+    },
+    page="patterns.md",
+)
