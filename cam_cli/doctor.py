@@ -20,6 +20,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "ray": ("ray",),
     "remote": ("fsspec", "s3fs", "gcsfs", "aiohttp", "huggingface_hub"),
     "tensorboard": ("tensorboard",),
+    "text": ("transformers",),
 }
 #: Decoders of Pillow that not every build has.
 _DECODERS = {"JPEG": "jpg", "JPEG 2000": "jpg_2000", "PNG": "zlib", "TIFF": "libtiff", "WebP": "webp", "AVIF": "avif"}

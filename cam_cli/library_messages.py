@@ -6,7 +6,7 @@ import logging
 import os
 import warnings
 
-_LIBRARIES = ("torch", "torchvision", "timm", "huggingface_hub", "safetensors", "fsspec", "wandb")
+_LIBRARIES = ("torch", "torchvision", "timm", "huggingface_hub", "safetensors", "fsspec", "transformers", "wandb")
 
 
 def quiet_libraries() -> None:

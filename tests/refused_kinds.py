@@ -77,7 +77,7 @@ def tarred(folder: Path) -> Mapping[str, Any]:
 
 def transformers(folder: Path) -> Mapping[str, Any]:
     save_file(trained().state_dict(), folder / "model.safetensors")
-    (folder / "config.json").write_text('{"architectures": ["ViTForImageClassification"], "model_type": "vit"}')
+    (folder / "config.json").write_text('{"architectures": ["ViTModel"], "model_type": "vit"}')
     return {"name": str(folder)}
 
 

@@ -175,7 +175,7 @@ def test_a_hub_repository_in_the_cache(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_a_folder_of_another_library(tmp_path: Path) -> None:
     save_file(trained().state_dict(), tmp_path / "model.safetensors")
-    (tmp_path / "config.json").write_text('{"architectures": ["ViTForImageClassification"], "model_type": "vit"}')
+    (tmp_path / "config.json").write_text('{"architectures": ["ViTModel"], "model_type": "vit"}')
     with pytest.raises(CamxError, match="is a vit model of the transformers library"):
         load_model(str(tmp_path))
     (tmp_path / "config.json").write_text("{")

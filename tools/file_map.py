@@ -18,6 +18,7 @@ BEGIN, END = "<!-- files -->", "<!-- /files -->"
 #: The rooms in the order in which one image passes them; inside a room the files are sorted by name.
 ROOMS = (
     *("cli", "cam_cli", "cam_cli/images", "cam_cli/images/annotations", "cam_cli/models", "cam_cli/models/libraries"),
+    "cam_cli/models/hf",
     *("cam_cli/cams/target_layer", "cam_cli/cams/tracing", "cam_cli/cams/methods", "cam_cli/cams/engine"),
     *(
         "cam_cli/maps",

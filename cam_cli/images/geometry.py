@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -78,7 +78,9 @@ class Preprocessing:
 
     `input_size` and `resize` are (height, width) in pixels. `center`: the short side is resized to `resize`
     and the middle cut out; `squash`: both sides to `resize`, proportions lost; `border`: the long side to
-    `resize`, padded with the mean colour. `mean` and `std` apply to values in [0, 1].
+    `resize`, padded with the mean colour. `mean` and `std` apply to values in [0, 1]. `centring`: where the crop begins
+    if what it leaves out is an odd number of pixels: half of it to the nearest even number as in torchvision, or the
+    smaller half as in the processors of transformers.
     """
 
     input_size: tuple[int, int]
@@ -87,6 +89,14 @@ class Preprocessing:
     interpolation: str
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    centring: Literal["even", "down"] = "even"
+
+    def as_dict(self) -> dict[str, Any]:
+        """All values by name, as files and fingerprints keep them; the usual centring is not named."""
+        values = asdict(self)
+        if self.centring == "even":
+            del values["centring"]
+        return values
 
     @property
     def channels(self) -> int:
@@ -122,7 +132,7 @@ class Preprocessing:
         """Where an image of this size lies in the input."""
         new_width, new_height = self.resized(width, height)
         in_height, in_width = self.input_size
-        left, top = _start(new_width, in_width), _start(new_height, in_height)
+        left, top = self._start(new_width, in_width), self._start(new_height, in_height)
         kept = (max(left, 0), max(top, 0), min(left + in_width, new_width), min(top + in_height, new_height))
         frame = Frame(left, top, left + in_width, top + in_height).scaled(width / new_width, height / new_height)
         long = new_width * new_height > _FULL_RESIZE * in_width * in_height
@@ -146,6 +156,12 @@ class Preprocessing:
         ratio = by(height / to_height, width / to_width)
         return max(1, round(width / ratio)), max(1, round(height / ratio))
 
+    def _start(self, size: int, crop: int) -> int:
+        """The first pixel of a side that the crop keeps; below 0 where there is padding."""
+        if self.centring == "down":
+            return (size - crop) // 2
+        return round((size - crop) / 2.0) if size >= crop else -((crop - size) // 2)
+
     def _padded(self, kept: np.ndarray, place: Placement) -> np.ndarray:
         """The pixels that the crop keeps, in a field of `input_size`."""
         height, width = kept.shape[:2]
@@ -156,10 +172,6 @@ class Preprocessing:
         out[:] = self.background
         out[place.top : place.top + height, place.left : place.left + width] = pixels
         return out
-
-
-def _start(size: int, crop: int) -> int:
-    return round((size - crop) / 2.0) if size >= crop else -((crop - size) // 2)
 
 
 def scaled_for_crop(input_size: tuple[int, int], crop_pct: float) -> tuple[int, int]:

@@ -18,6 +18,9 @@ from .classes import ClassNames, checked
 from .fitting import Fitted, fitted
 from .gap import GapDescription, GapNetwork
 from .heads import HeadOptions
+from .hf.classifier import rebuilt
+from .hf.network import hub_network
+from .hf.place import hub_place, is_hub_name
 from .input_settings import input_settings
 from .libraries import Architecture
 from .matching import matched, mismatch
@@ -47,6 +50,8 @@ def load_model(spec: ModelSpec | str | os.PathLike[str], origins: Mapping[str, s
         hint = "Network.of(module, …) takes a module." if isinstance(spec, nn.Module) else "Give a name or a ModelSpec."
         raise CamxError(f"A {type(spec).__name__} is no name of a network.", hint)
     origins = origins or {}
+    if not is_name(spec.name) and (place := hub_place(spec.name)):
+        return hub_network(place, spec, _by_field(origins))
     if spec.name.startswith("~") or (lies_elsewhere(spec.name) and not is_name(spec.name)):
         spec = replace(spec, name=local_weights(spec.name))
     checkpoint = read_checkpoint(spec.checkpoint, ema=spec.ema) if spec.checkpoint else None
@@ -159,33 +164,43 @@ def _gap_network(
             f"{checkpoint.path!r} was trained on your own code, which no checkpoint starts.",
             f"Give both: `model={description.architecture}` and `checkpoint={checkpoint.path}`.",
         )
-    architecture = find_architecture(description.architecture)
     args = {**description.model_args, **spec.args}
-    backbone = architecture.build(pretrained=False, num_classes=None, args=args)
+    backbone, architecture = _backbone(description.architecture, args)
     module = GapNetwork(backbone, description.head, len(description.classes))
     match = matched(checkpoint.tensors, module.state_dict(), path=checkpoint.path)
     if match.wrong:
         raise CamxError(
-            f"The checkpoint {checkpoint.path!r} does not fit {architecture} any more: {match.wrong[0]!r} has another "
-            "shape.",
+            f"The checkpoint {checkpoint.path!r} does not fit {description.architecture} any more: {match.wrong[0]!r} "
+            "has another shape.",
             "Leave `model_arg` out.",
         )
     if not match.complete:
-        raise mismatch(checkpoint, match, module.state_dict(), str(architecture))
+        raise mismatch(checkpoint, match, module.state_dict(), description.architecture)
     module.load_state_dict(match.tensors, strict=False)
     trained = description.preprocessing
     own = overridden(trained, spec.preprocessing)
-    fixed = description.head.layer.layout.kind not in ("NCHW", "NHWC") or architecture.resized_args(backbone, 0)
+    resized = architecture.resized_args(backbone, 0) if architecture else {}
+    fixed = description.head.layer.layout.kind not in ("NCHW", "NHWC") or resized
     if own.input_size != trained.input_size and fixed:
         raise CamxError(
             f"{checkpoint.path!r} takes pictures of {'×'.join(map(str, trained.input_size))} pixels only.",
             "Leave `image_size` out.",
         )
     names = chosen_names(spec.class_names, module.num_classes, lambda: ClassNames(description.classes))
-    name, weights = (f"{architecture} + GAP", checkpoint.path) if spec.name != DEMO else (DEMO, "ships with camx")
+    name, weights = (
+        (f"{description.architecture} + GAP", checkpoint.path) if spec.name != DEMO else (DEMO, "ships with camx")
+    )
     trained_origin = "its camx train-gap" if spec.name != DEMO else "the demo"
     settings = input_settings(trained, Said(), spec.preprocessing, model=trained_origin, given=_by_field(origins))
     return Network(module.eval(), name, own, names, weights, digest(module), args, origins=settings.origins)
+
+
+def _backbone(name: str, args: Mapping[str, Any]) -> tuple[nn.Module, Architecture | None]:
+    """The network that a GAP network was made of, and its architecture; None for one of transformers."""
+    if is_hub_name(name):
+        return rebuilt(name, args), None
+    architecture = find_architecture(name)
+    return architecture.build(pretrained=False, num_classes=None, args=args), architecture
 
 
 def _build(

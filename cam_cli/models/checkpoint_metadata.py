@@ -26,9 +26,8 @@ def architecture_of(checkpoint: Checkpoint, path: str) -> Architecture:
     known = next(filter(is_name, names), None)
     if known is None and (kind := _text(config.get("model_type"))) and kind != "timm_wrapper":
         raise CamxError(
-            f"{path!r} is a {kind} model of the transformers library, and camx explains classifiers of timm and "
-            "torchvision.",
-            "Give your own code that builds it, `model=my_module.py:build`.",
+            f"{path!r} is a {kind} model of the transformers library, but no …ForImageClassification.",
+            "Give one, or your own code that builds a classifier, `model=my_module.py:build`.",
         )
     if known is None:
         what = f"names {names[0]!r}, which camx does not know" if names else "does not say which architecture it is of"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -137,7 +137,7 @@ class GapDescription:
             "num_classes": len(self.classes),
             "class_names": list(self.classes),
             "head": self.head.as_dict(),
-            "preprocessing": asdict(self.preprocessing),
+            "preprocessing": self.preprocessing.as_dict(),
         }
 
     @classmethod

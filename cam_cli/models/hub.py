@@ -54,11 +54,11 @@ def no_network() -> Iterator[None]:
         constants.HF_HUB_OFFLINE = before
 
 
-def require_reachable(url: str, what: str) -> None:
+def require_reachable(url: str, what: str, ways_out: str = _WAYS_OUT) -> None:
     """Return if `url` answers within `TIMEOUT` seconds in all; else raise `CamxError` saying why and what to do."""
     if offline():
         raise CamxError(
-            f"The weights of {what} are not on this machine, and HF_HUB_OFFLINE forbids to fetch them.", _WAYS_OUT
+            f"The weights of {what} are not on this machine, and HF_HUB_OFFLINE forbids to fetch them.", ways_out
         )
     answer: list[str | None] = []
     thread = threading.Thread(target=lambda: answer.append(_probe(url)), daemon=True)
@@ -67,7 +67,7 @@ def require_reachable(url: str, what: str) -> None:
     problem = answer[0] if answer else f"gives no answer within {TIMEOUT:.0f} s"
     if problem:
         host = urllib.parse.urlsplit(url).netloc
-        raise CamxError(f"The weights of {what} are not on this machine, and {host} {problem}. {_WAYS_OUT}")
+        raise CamxError(f"The weights of {what} are not on this machine, and {host} {problem}.", ways_out)
 
 
 def require_file(url: str, what: str) -> None:

@@ -105,8 +105,8 @@ def _unknown(name: str) -> str:
         return f"The model {name!r} is for {kind}, and camx explains classifiers of whole images."
     if re.fullmatch(r"[\w-]+/[\w.-]+", name) and name.partition("/")[0] not in ("timm", "torchvision"):
         return (
-            f"Unknown model {name!r}. A repository of the Hugging Face hub with a network of timm is hf-hub:{name}, a "
-            "file is given with its path."
+            f"Unknown model {name!r}. A repository of the Hugging Face hub is hf-hub:{name} with a network of timm and "
+            f"hf:{name} with one of transformers, a file is given with its path."
         )
     bare = name.split("/")[-1].partition(".")[0]
     known = [n for _, n in model_names()]

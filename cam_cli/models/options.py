@@ -17,8 +17,8 @@ from ..parsers import key_value, per_channel, sides
 SEED = Flag("Seed of all random choices.", panel=EXPLANATION, order=1, min=0, max=2**63 - 1, results=True)
 
 NAME = Flag(
-    "demo, resnet50, timm/NAME[.TAG], torchvision/NAME, hf-hub:REPO, a checkpoint that names its "
-    "architecture, or my_module.py:build for your own network. `camx models` lists them.",
+    "demo, resnet50, timm/NAME[.TAG], torchvision/NAME, hf-hub:REPO (timm), hf:FOLDER or hf:REPO (transformers), a "
+    "checkpoint that names its architecture, or my_module.py:build for your own network. `camx models` lists them.",
     name="model",
     short="-m",
     panel=MODEL,

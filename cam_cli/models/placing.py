@@ -6,6 +6,7 @@ import dataclasses
 import os
 
 from .class_files import FOLDER, INDEX
+from .hf.place import PREFIX, is_hub_name
 from .names import DEMO, is_name
 from .options import ModelSpec
 from .own_code import OwnCode
@@ -15,7 +16,10 @@ from .remote_weights import lies_elsewhere
 def placed(spec: ModelSpec) -> ModelSpec:
     """Makes every path of a network absolute; names and addresses stay."""
     name = spec.name
-    if name != DEMO and not is_name(name):
+    if is_hub_name(name):
+        path = name.removeprefix(PREFIX)
+        name = f"{PREFIX}{_absolute(path)}" if os.path.isdir(os.path.expandvars(os.path.expanduser(path))) else name
+    elif name != DEMO and not is_name(name):
         code = OwnCode.parse(name)
         name = code.placed if code else _absolute(name) if os.path.exists(os.path.expanduser(name)) else name
     checkpoint = _absolute(spec.checkpoint) if spec.checkpoint else spec.checkpoint

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +26,7 @@ def common_fingerprint(job: RunOptions, engine: Engine, base: str) -> dict[str, 
         "model": network.name,
         "model_args": dict(network.args),
         "weights": network.digest,
-        "preprocessing": dataclasses.asdict(network.preprocessing),
+        "preprocessing": network.preprocessing.as_dict(),
         "precision": engine.precision,
         "layer": engine.layer.name,
         **({} if job.decode == "exact" else {"decode": job.decode}),

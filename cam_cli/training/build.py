@@ -14,6 +14,7 @@ from ..errors import CamxError
 from ..images.picture import Unreadable
 from ..models.catalog import Network, load_model
 from ..models.gap import GapDescription, GapHead, GapNetwork, idle_behind
+from ..models.hf.classifier import HubClassifier
 from .cache import Tick
 from .data import Sample
 from .job import TrainJob
@@ -55,6 +56,8 @@ def build_gap_network(network: Network, description: GapDescription, seed: int) 
 
 def _offline_architecture(network: Network) -> tuple[str, dict[str, object]]:
     """Name and arguments that build the architecture without the network, also for one found on the hub."""
+    if isinstance(network.module, HubClassifier):
+        return network.name, network.module.arguments
     if not network.name.startswith("hf-hub:"):
         return network.name, dict(network.args)
     from timm.models import load_model_config_from_hf

@@ -216,7 +216,7 @@ def fingerprint(job: TrainJob, network: Network, data: Dataset) -> dict[str, Any
         "command": "train-gap",
         "model": network.name,
         "weights": network.digest,
-        "preprocessing": dataclasses.asdict(network.preprocessing),
+        "preprocessing": network.preprocessing.as_dict(),
         "images": images.hexdigest()[:16],
         "classes": list(data.classes),
         **results(job),

@@ -105,6 +105,10 @@ def _automatic(module: nn.Module, picture: Tensor, found: Probe | None = None) -
                 f"Give {name.partition('.')[0]!r} with its head as a network of its own, which runs it once.",
             )
         trial = _tried(module, picture, layer, candidate, found)
+        inner = _as_target(found, candidate, reason, outermost=False)
+        if trial.problem and inner != layer:
+            # A module may return the map beside what it has made of it, which alone goes on to the scores.
+            trial = _tried(module, picture, inner, candidate, found)
         if not trial.problem:
             return trial.layer
         problems[layer.name] = trial.problem
@@ -171,13 +175,14 @@ def _why_not(
     return reports[0][2].reason if reports else "its output is not a map with several positions"
 
 
-def _as_target(found: Probe, candidate: Candidate, reason: str) -> TargetLayer:
-    """The candidate as a target layer, named by the outermost module that returns this tensor alone, once."""
+def _as_target(found: Probe, candidate: Candidate, reason: str, *, outermost: bool = True) -> TargetLayer:
+    """The candidate as a target layer, named by the outermost (or innermost) module that returns this tensor alone,
+    once."""
     named = [
         o for o in candidate.outputs if not _TRANSPARENT.search(type(o.module).__name__) and not is_bare_pooling(o)
     ]
     once = [o for o in named or candidate.outputs if found.calls[o.name] == 1] or named or candidate.outputs
-    output = ([o for o in once if not o.path] or once)[-1]
+    output = ([o for o in once if not o.path] or once)[-1 if outermost else 0]
     assert candidate.coverage is not None
     return TargetLayer(output.name, candidate.coverage.layout, output.path, output.call, reason)
 

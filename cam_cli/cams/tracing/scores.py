@@ -14,13 +14,15 @@ from ...models.layouts import Path, tensors_in
 
 #: Which output holds the class scores: a key, a position, a path of both (`heads.0`), or a function of the output.
 Wanted = str | int | Callable[[Any], Any] | None
-#: The attribute of a `ScoredNetwork` that holds the network itself.
+#: The attribute of a network around another one that holds this one, as in `ScoredNetwork`.
 NETWORK = "_network"
 
 
 def network_name(module: nn.Module) -> str:
     """Returns the name of a network's class, as its author wrote it."""
-    return type(vars(module).get(NETWORK, module)).__name__
+    while NETWORK in vars(module):
+        module = vars(module)[NETWORK]
+    return type(module).__name__
 
 
 def scores_of(output: Any, batch: int | None = None) -> Tensor:

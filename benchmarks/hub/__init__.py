@@ -1,0 +1,1 @@
+"""The census of image classifiers of transformers."""

@@ -1,0 +1,151 @@
+"""A classifier of the transformers library as a network of camx: images in, one tensor of scores out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...errors import CamxError, first_line
+from .library import quiet, transformers
+
+#: Numbers in a configuration: more layers than any network has, and more of anything else.
+_MOST_LAYERS, _LARGEST = 1000, 10_000_000
+#: Labels are taken from config.json where they are needed; a network is the same with others.
+_LABELS = ("id2label", "label2id")
+
+
+class HubClassifier(nn.Module):
+    """A network of transformers whose modules, parameters and buffers are its own, under the same names.
+
+    flipped: it takes the channels in the other order (blue, green, red). several_labels: the scores end in a sigmoid,
+    each class with a probability of its own.
+    """
+
+    def __init__(self, network: nn.Module, *, flipped: bool = False, several_labels: bool = False) -> None:
+        training = network.training
+        self.__dict__["_network"] = network
+        super().__init__()
+        self.flipped, self.several_labels = flipped, several_labels
+        self.num_classes = int(network.config.num_labels)  # type: ignore[union-attr, arg-type]
+        self.__dict__.update(
+            _modules=network._modules, _parameters=network._parameters, _buffers=network._buffers, training=training
+        )
+
+    def train(self, mode: bool = True) -> HubClassifier:
+        """Sets the mode of the network, too."""
+        self.__dict__["_network"].train(mode)
+        self.training = mode
+        return self
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Scores B×K of images B×C×H×W: logits, or probabilities with several labels."""
+        network = self.__dict__["_network"]
+        pictures = pictures.flip(1) if self.flipped else pictures
+        scores: Tensor = network(**{network.main_input_name: pictures}, return_dict=True).logits
+        return scores.sigmoid() if self.several_labels else scores
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """All that `rebuilt` needs to build this network without its weights, as JSON."""
+        network = self.__dict__["_network"]
+        config = {key: value for key, value in network.config.to_dict().items() if key not in _LABELS}
+        config |= {"architectures": [type(network).__name__], "num_labels": self.num_classes}
+        return {"config": _plain(config), "flipped": self.flipped, "several_labels": self.several_labels}
+
+
+def rebuilt(name: str, arguments: Mapping[str, Any]) -> HubClassifier:
+    """The network that `arguments` of a `HubClassifier` describe, with random weights. Raises `CamxError`."""
+    config = arguments.get("config")
+    if not isinstance(config, Mapping):
+        raise CamxError(f"The description of {name!r} holds no configuration.", "Train it again.")
+    kind, own = described(transformers(name), config, name)
+    network = built(kind, own, name)
+    flags = {key: bool(arguments.get(key)) for key in ("flipped", "several_labels")}
+    return HubClassifier(network, **flags).eval()
+
+
+def described(library: Any, config: Mapping[str, Any], name: str) -> tuple[Any, Any]:
+    """The class of the network that a config.json names, and its configuration. No code beside it is ever asked.
+
+    Raises `CamxError` for other kinds of networks than image classifiers, for numbers that no network has, and for
+    quantised weights.
+    """
+    auto = library.models.auto.modeling_auto
+    kind = str(config.get("model_type"))
+    known = auto.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES.get(kind, ())
+    allowed = (known,) if isinstance(known, str) else known
+    stated = config.get("architectures")
+    named = [str(one) for one in stated] if isinstance(stated, (list, tuple)) else []
+    found = next((one for one in named if one in allowed), None)
+    if found is None:
+        what = f"a {named[0]}" if named else f"of the kind {kind!r}" if kind != "None" else "of no kind that it names"
+        raise CamxError(
+            f"`model` {name!r} is {what}, no image classifier of the transformers library.",
+            "Fine-tune it as a …ForImageClassification, or give your own code, `model=my_module.py:build`.",
+        )
+    if "quantization_config" in config:
+        raise CamxError(f"`model` {name!r} has quantised weights.", "Save it again in float.")
+    _check_numbers(config, name)
+    values = {key: value for key, value in config.items() if "attn_implementation" not in key and key != "auto_map"}
+    try:
+        with quiet(library):
+            classes = library.models.auto.configuration_auto.CONFIG_MAPPING
+            return getattr(library, found), classes[kind].from_dict(values)
+    # A configuration raises whatever its author likes on values that do not suit it.
+    except Exception as error:
+        raise CamxError(
+            f"The config.json of {name!r} cannot be used: {first_line(error)}.", "Fetch it again."
+        ) from error
+
+
+def built(kind: Any, config: Any, name: str) -> nn.Module:
+    """A network with random weights. Raises `CamxError`."""
+    library = transformers(name)
+    try:
+        with quiet(library):
+            network: nn.Module = kind._from_config(config, attn_implementation=attention(kind))
+            return network.float()
+    except Exception as error:  # as above
+        raise CamxError(f"`model` {name!r} cannot be built: {first_line(error)}.") from error
+
+
+def attention(kind: Any) -> str:
+    """The implementation of attention that camx can look into: torch's own where the network has it."""
+    return "sdpa" if getattr(kind, "_supports_sdpa", False) else "eager"
+
+
+def check_size(kind: Any, config: Any, name: str, stored: int) -> None:
+    """Raises `CamxError` where the network would have far more numbers than its files have bytes."""
+    try:
+        with torch.device("meta"):
+            network = kind._from_config(config)
+    except Exception:  # some compute with numbers while they are built, and cannot be without
+        return
+    wanted = sum(parameter.numel() for parameter in network.parameters())
+    if wanted > stored + 20_000_000:
+        raise CamxError(
+            f"The config.json of {name!r} describes {wanted:,} weights, and its files hold {stored:,} bytes.",
+            "Fetch both again.",
+        )
+
+
+def _check_numbers(config: Mapping[str, Any], name: str) -> None:
+    for key, value in config.items():
+        if key in _LABELS:
+            continue
+        for number in value if isinstance(value, (list, tuple)) else (value,):
+            most = _MOST_LAYERS if "layers" in key or "depth" in key else _LARGEST
+            if isinstance(number, (int, float)) and abs(number) > most:
+                raise CamxError(f"The config.json of {name!r} says {key} {number:,}.", "Fetch it again.")
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON holds it."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(inner) for inner in value]
+    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)

@@ -1,0 +1,54 @@
+"""The transformers library, imported when a network needs it, and silent while it works."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+from ...errors import CamxError
+
+#: The first major version whose processors have a backend of Pillow for every network.
+_OLDEST = 5
+
+
+def transformers(what: str) -> Any:
+    """The package transformers. what: the network that needs it, for the error.
+
+    Raises `CamxError` where it is missing or too old.
+    """
+    hint = "Install it: pip install 'camx[text]'."
+    try:
+        with _silent():
+            found = importlib.import_module("transformers")
+    except ImportError as error:
+        raise CamxError(f"{what} is a network of the transformers library, which is not installed.", hint) from error
+    version = str(found.__version__)
+    if int(version.partition(".")[0]) < _OLDEST:
+        raise CamxError(f"{what} needs transformers {_OLDEST} or newer, and {version} is installed.", hint)
+    return found
+
+
+@contextlib.contextmanager
+def quiet(library: Any) -> Iterator[None]:
+    """Keeps the library's warnings, reports and progress bars to itself while a network is read."""
+    logging = library.utils.logging
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity(logging.CRITICAL)
+    logging.disable_progress_bar()
+    try:
+        with _silent():
+            yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

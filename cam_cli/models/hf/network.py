@@ -1,0 +1,165 @@
+"""A network of the transformers library with its weights, its preprocessing and its classes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from fnmatch import fnmatch
+from typing import Any
+
+import torch
+from torch import nn
+
+from ...errors import CamxError, first_line
+from ...images.geometry import Preprocessing
+from ...sentences import counted
+from ..class_files import chosen_names
+from ..classes import ClassNames, checked, imagenet
+from ..input_settings import input_settings
+from ..network import Network, digest
+from ..options import ModelSpec, PreprocessingOptions
+from ..preprocessing import pair
+from ..sayings import Said
+from .classifier import HubClassifier, attention, built, check_size, described
+from .library import quiet, transformers
+from .place import HubPlace
+from .processor import Prepared, read_processor
+
+
+def hub_network(place: HubPlace, spec: ModelSpec, given: Mapping[str, str]) -> Network:
+    """The classifier in a folder, on the CPU, in float32.
+
+    given: where the value of each option comes from, by its field. Raises `CamxError` for what is no image classifier,
+    for weights that do not fit, and for a processor that no preprocessing equals.
+    """
+    _check_options(spec, place)
+    library = transformers(f"`model` {place.name!r}")
+    config = place.read_config()
+    kind, own = described(library, config, place.name)
+    problem = getattr(own, "problem_type", None)
+    if problem == "regression":
+        raise CamxError(f"`model` {place.name!r} is a regression: its outputs are no scores of classes.")
+    torch.manual_seed(spec.seed)
+    idle: tuple[str, ...] = ()
+    if spec.pretrained:
+        network, idle = _loaded(library, kind, own, place, spec)
+    else:
+        network = built(kind, own, place.name)
+    channels = int(getattr(own, "num_channels", 3))
+    found = read_processor(library, place, channels) or _by_options(place, spec.preprocessing, channels)
+    module = HubClassifier(network, flipped=found.flipped, several_labels=problem == "multi_label_classification")
+    settings = input_settings(
+        found.preprocessing, Said(), spec.preprocessing, model="its image processor", given=given, path=place.folder
+    )
+    return Network(
+        module=module.eval(),
+        name=place.name if place.revision else f"hf:{os.path.basename(os.path.abspath(place.folder))}",
+        preprocessing=settings.preprocessing,
+        classes=chosen_names(spec.class_names, module.num_classes, lambda: _names(config, module.num_classes, place)),
+        weights=place.weights if spec.pretrained else f"random, seed {spec.seed}",
+        digest=digest(module),
+        idle_tensors=idle,
+        origins=settings.origins,
+        warnings=(*settings.warnings, *_inexact(found)),
+        scores=spec.scores,
+    )
+
+
+def _check_options(spec: ModelSpec, place: HubPlace) -> None:
+    for field, value in (("checkpoint", spec.checkpoint), ("model_arg", spec.args), ("ema", spec.ema)):
+        if value:
+            raise CamxError(
+                f"`model` {place.name!r} brings its own weights and configuration. Leave `{field}` out.",
+                field="args" if field == "model_arg" else field,
+            )
+
+
+def _loaded(
+    library: Any, kind: Any, config: Any, place: HubPlace, spec: ModelSpec
+) -> tuple[nn.Module, tuple[str, ...]]:
+    """The network with every tensor of its files, and the names of those that `ignore_tensors` leaves over."""
+    if place.has("adapter_config.json"):
+        raise CamxError(
+            f"`model` {place.name!r} holds an adapter beside or in place of a network.",
+            "Merge it (PEFT: merge_and_unload), and save the network.",
+        )
+    files = place.safetensors()
+    check_size(kind, config, place.name, sum(map(os.path.getsize, files)))
+    try:
+        with quiet(library):
+            network, info = kind.from_pretrained(
+                place.folder,
+                config=config,
+                use_safetensors=True,
+                local_files_only=True,
+                dtype=torch.float32,
+                attn_implementation=attention(kind),
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,
+            )
+    except Exception as error:  # files of strangers, read by a library that raises whatever it likes
+        raise CamxError(
+            f"The weights of {place.name!r} cannot be read: {first_line(error)}.", "Fetch it again."
+        ) from error
+    mismatched = sorted(str(one[0] if isinstance(one, tuple) else one) for one in info["mismatched_keys"])
+    over = sorted(str(one) for one in info["unexpected_keys"])
+    left = [one for one in over if not any(fnmatch(one, glob) for glob in spec.ignore_tensors)]
+    missing = sorted(map(str, info["missing_keys"]))
+    wrong = (
+        (missing, "lack"),
+        (mismatched, "have another shape of"),
+        (left, "hold, and the network has no place for,"),
+    )
+    for names, what in wrong:
+        if names:
+            more = f" and {counted(len(names) - 1, 'other tensor')}" if len(names) > 1 else ""
+            raise CamxError(
+                f"The weights of {place.name!r} {what} {names[0]!r}{more}: they are not those of a {kind.__name__}.",
+                "Vouch for it with `ignore_tensors`."
+                if names is left
+                else "Save the fine-tuned classifier as a whole.",
+            )
+    for name, parameter in network.named_parameters():
+        if not torch.isfinite(parameter).all():
+            raise CamxError(
+                f"The weights of {place.name!r} have NaN or infinite values in {name!r}. Use an earlier one."
+            )
+    return network, tuple(over)
+
+
+def _by_options(place: HubPlace, options: PreprocessingOptions, channels: int) -> Prepared:
+    """A start that options replace, where nothing lies beside the network that says how images are prepared."""
+    needed = {"image_size": options.image_size, "mean": options.mean, "std": options.std}
+    if missing := [name for name, value in needed.items() if value is None]:
+        raise CamxError(
+            f"`model` {place.name!r} has no preprocessor_config.json that says {', '.join(f'`{n}`' for n in missing)}.",
+            "Give them, or fetch the file.",
+        )
+    assert options.image_size is not None
+    size = pair(options.image_size)
+    return Prepared(Preprocessing(size, size, "center", "bicubic", (0.0,) * channels, (1.0,) * channels, "down"))
+
+
+def _names(config: Mapping[str, Any], count: int, place: HubPlace) -> ClassNames:
+    """The labels of config.json, with the WordNet ids of ImageNet where they are its names."""
+    stated = config.get("id2label")
+    if not isinstance(stated, Mapping):
+        return ClassNames()
+    try:
+        labels = {int(index): str(label) for index, label in stated.items()}
+        names = tuple(labels[index] for index in range(len(labels)))
+    except (KeyError, ValueError) as error:
+        raise CamxError(f"The id2label of {place.name!r} does not number the classes from 0.") from error
+    if count == len(names) == 1:
+        return ClassNames((f"not {names[0]}", names[0]))
+    found = checked(ClassNames(names), count, f"The id2label of {place.name!r}")
+    known = imagenet("imagenet-1k") if count == 1000 else ClassNames()
+    return ClassNames(names, known.aliases) if names == known.names else found
+
+
+def _inexact(found: Prepared) -> tuple[str, ...]:
+    if not found.levels:
+        return ()
+    return (
+        f"The image processor resizes tensors, camx images: pixels differ by up to {found.levels:.0f} of 255 levels.",
+    )
