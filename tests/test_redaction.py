@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,8 +22,10 @@ from cli.main import run as command
 from cli.terminal import printable
 
 from .conftest import TINY, picture
+from .tracking_support import FLAGS
 
 Camx = Callable[..., int]
+ROOT = Path(__file__).parents[1]
 SECRET = "hunter2hunter2"
 
 TEXTS = {
@@ -178,3 +183,24 @@ def test_a_run_over_signed_addresses_leaves_no_secret_anywhere(
     assert json.loads(capsys.readouterr().out)["skipped"] == 3
     assert command(["report", "camx-out"]) == 0
     assert SECRET not in Path("camx-out/report/index.html").read_text()
+
+
+@pytest.mark.slow
+def test_what_wandb_notes_of_the_process_holds_none(guarded: str, tmp_path: Path) -> None:
+    """W&B reads the words of the command line by itself."""
+    argv = [f"http://{guarded}/a/x.png?token={SECRET}", f"http://user:{SECRET}@{guarded}/a/y.png", *TINY, *FLAGS]
+    secret = {"MY_SERVICE_TOKEN": SECRET, "WANDB_API_KEY": SECRET * 3}
+    done = subprocess.run(
+        [sys.executable, "-m", "cli.main", "explain", *argv, "--wandb-tags", f"t-{SECRET}"],
+        cwd=tmp_path, env={**os.environ, **secret, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert SECRET not in done.stdout + done.stderr
+    out = tmp_path / "camx-out"
+    files = [path for path in out.rglob("*") if path.is_file()]
+    assert not [path for path in files if SECRET in str(path) or SECRET.encode() in path.read_bytes()]
+    (record,) = out.rglob("*.wandb")
+    # Once in the configuration of camx, once among the words that W&B has read.
+    for shown in (f"http://{guarded}/a/x.png?token=***", f"http://***@{guarded}/a/y.png"):
+        assert record.read_bytes().count(shown.encode()) >= 2
+    assert b"t-***" in record.read_bytes()

@@ -172,6 +172,24 @@ def test_without_a_server_a_run_is_offline_with_one_warning(
 
 
 @pytest.mark.slow
+def test_a_service_that_holds_the_failed_run_does_not_keep_it_from_being_offline(
+    mute_server: str, tmp_path: Path
+) -> None:
+    """A program that has set W&B up, such as a notebook, hands its service on to the processes that it starts."""
+    import wandb
+
+    wandb.setup().ensure_service()
+    try:
+        assert "WANDB_SERVICE" in os.environ
+        ended = script(tmp_path, "auto", "2", "to the end", WANDB_BASE_URL=mute_server, WANDB_API_KEY="0" * 40)
+    finally:
+        wandb.teardown()
+    assert ended.stdout.startswith("W&B run kept offline (")
+    logged = read_run(tmp_path / ended.stdout.split()[-1])
+    assert (logged.summary["images"], logged.exit_code) == (1, 0)
+
+
+@pytest.mark.slow
 def test_a_killed_run_can_be_read(tmp_path: Path) -> None:
     assert script(tmp_path, "offline", "2", "killed").returncode == -signal.SIGKILL
     (folder,) = (tmp_path / "out" / "wandb").glob("offline-run-*")

@@ -249,6 +249,17 @@ def test_weights_of_a_hostile_server(
     filesystem("http://").clear_instance_cache()
 
 
+def test_weights_that_come_too_slowly(serve: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each piece comes in time, and all of them would take for ever."""
+    filesystem("http://").clear_instance_cache()
+    monkeypatch.setenv("CAMX_CACHE", "cache")
+    monkeypatch.setattr(web, "PIECE_SECONDS", 5.0)
+    with pytest.raises(CamxError, match="fewer than 10,000 bytes per second"):
+        local_weights(f"{serve(drip)}/w.pth")
+    assert not [path for path in Path("cache").rglob("*") if path.is_file()]
+    filesystem("http://").clear_instance_cache()
+
+
 @pytest.mark.parametrize(
     ("page", "found"),
     [

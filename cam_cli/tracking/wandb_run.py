@@ -74,7 +74,7 @@ class WandbTracker:
                 # The id is taken until the failed run is gone.
                 self._wandb.teardown()
         if self._run is None:
-            self._run = self._started(info, "offline")
+            self._run = self._offline(info)
         if self._why_offline is None:
             self._say(f"W&B run: {self._run.url}")
 
@@ -130,6 +130,15 @@ class WandbTracker:
         with _public_arguments():
             return self._init(info, mode, settings)
 
+    def _offline(self, info: RunInfo) -> Any:
+        try:
+            return self._started(info, "offline")
+        # Where another program started camx, its W&B service still holds the id of the run that could not begin; the
+        # errors of the service are of no class of W&B.
+        except Exception:
+            store.remove_if_there(os.path.join(info.output, RUN_FILE))
+            return self._started(info, "offline")
+
     def _init(self, info: RunInfo, mode: str, settings: Any) -> Any:
         options = self._options
         return self._wandb.init(
@@ -137,9 +146,9 @@ class WandbTracker:
             dir=os.path.abspath(info.output),  # the process that writes may have another working folder
             project=options.project or os.environ.get("WANDB_PROJECT") or "camx",
             entity=options.entity,
-            name=options.name or info.name,
-            group=options.group,
-            tags=list(options.tags) or None,
+            name=redacted(options.name or info.name),
+            group=options.group and redacted(options.group),
+            tags=[redacted(tag) for tag in options.tags] or None,
             job_type=info.command,
             config=dict(info.config),
             allow_val_change=True,

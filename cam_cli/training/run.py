@@ -17,6 +17,8 @@ from ..models.catalog import Network
 from ..models.gap import GapDescription, GapNetwork
 from ..options import recorded
 from ..outputs.folder import OutputFolder, locked_folder
+from ..outputs.result_files import written_file
+from ..outputs.rows import WrittenFile
 from ..outputs.versions import versions
 from ..run_layout import METRICS
 from .build import build_gap_network, classes_in, describe_head, load_backbone, original_accuracy
@@ -30,6 +32,7 @@ from .pictures import Pictures
 from .prepare import Prepared, prepared
 from .previews import Previews
 from .progress import Interrupted, NeverStopped, Observer, Silent, Stopping, TrainPlan, TrainProgress, TrainSummary
+from .proofs import check_best, mended
 from .settings import Settings, settings_of
 from .state import (
     BEST,
@@ -65,6 +68,7 @@ def train(job: TrainJob, observer: Observer = Silent(), stop: Stopping | None = 
         depends_on = fingerprint(job, network, data)
         if earlier is not None:
             check_same(earlier.fingerprint, depends_on, job.output)
+            check_best(folder, earlier)
         network.module.to(settings.device)
         description = describe_head(network, job, data.classes)
         if job.overwrite:
@@ -90,12 +94,14 @@ class _Training:
         self._settings, self._description, self._depends_on = settings, description, depends_on
         self._history: list[EpochMetrics] = []
         self._best: Scores | None = None
+        self._best_file: WrittenFile | None = None
         self._seconds: dict[str, float] = {}
         self._drawn = time.perf_counter()
 
     def run(self, network: Network, data: Dataset, earlier: TrainingState | None) -> TrainSummary:
         if earlier is not None:
             self._history, self._best = list(earlier.history), earlier.best
+            self._best_file = earlier.best_file
         plan = self._planned(network, data)
         self._observer.planned(plan)
         original: float | None = None
@@ -142,6 +148,9 @@ class _Training:
         trainer = Trainer(ready.module, self._recipe(ready.data), self._settings.device, batches.train_batches)
         if earlier is not None:
             trainer.load_state_dict(earlier.trainer)
+            network = ready.network(trainer.result, gap)
+            for sentence in mended(self._folder, earlier, lambda: self._network_bytes(network)):
+                self._observer.warned(sentence)
         first = len(self._history)
         settings, preprocessing = self._settings, self._description.preprocessing
         previews = Previews(job, preprocessing, ready.data, self._folder, settings.precision, first + 1)
@@ -163,12 +172,16 @@ class _Training:
 
     def _keep_last(self, network: GapNetwork) -> None:
         self._draw()
-        self._folder.write(LAST, network_bytes(network, self._description, self._trained(self._history[-1])))
+        self._folder.write(LAST, self._network_bytes(network))
+
+    def _network_bytes(self, network: GapNetwork) -> bytes:
+        """The file of a network as the last whole epoch has left it."""
+        return network_bytes(network, self._description, self._trained(self._history[-1]))
 
     def _epoch(
         self, epoch: int, trainer: Trainer, ready: Prepared, gap: GapNetwork, tick: Tick, previews: Previews
     ) -> None:
-        """Trains one epoch and writes its files. The state is written last of those that cannot be computed again."""
+        """Trains one epoch and writes its files: first the state, from which the others can be made again."""
         began = time.perf_counter()
         train_loss, train_accuracy = trainer.train_epoch(epoch, ready.batches, tick)
         scores = trainer.evaluate(ready.batches, tick)
@@ -184,13 +197,16 @@ class _Training:
         )
         if all(row.rank > before.rank for before in self._history if before.best):
             row, self._best = dataclasses.replace(row, best=True), scores
-            network = ready.network(trainer.result, gap)
-            self._folder.write(BEST, network_bytes(network, self._description, self._trained(row)))
-        previews.write(ready.network(trainer.result, gap), epoch + 1)
+        network = ready.network(trainer.result, gap)
+        previews.write(network, epoch + 1)
         self._history.append(row)
         assert self._best is not None
-        state = TrainingState(self._depends_on, tuple(self._history), self._best, trainer.state_dict())
+        best = self._network_bytes(network) if row.best else b""
+        self._best_file = written_file(best) if best else self._best_file
+        state = TrainingState(self._depends_on, tuple(self._history), self._best, trainer.state_dict(), self._best_file)
         self._folder.write(STATE, state.to_bytes())
+        if best:
+            self._folder.write(BEST, best)
         self._folder.write(METRICS, metrics_csv(self._history))
         if time.perf_counter() - self._drawn > _BETWEEN_DRAWINGS:
             self._draw()

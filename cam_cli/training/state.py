@@ -8,6 +8,8 @@ import json
 import os
 import pickle
 import shutil
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -19,6 +21,7 @@ from safetensors.torch import save
 from ..errors import CamxError
 from ..models.gap import GapDescription, GapNetwork
 from ..outputs.folder import OutputFolder, explained_errors
+from ..outputs.rows import WrittenFile
 from ..regular_files import require_regular
 from ..run_layout import JOURNAL, METRICS, RECORD
 from .metrics import EpochMetrics, Scores
@@ -31,17 +34,24 @@ BEST, LAST, STATE, CURVES, CAMS, ACTIVATIONS = (
     "cams",
     "activations",
 )
+#: What reading damaged bytes raises.
+_DAMAGED = (
+    *(RuntimeError, EOFError, ValueError, KeyError, TypeError, OSError, pickle.UnpicklingError),
+    *(zipfile.BadZipFile, zlib.error, NotImplementedError),
+)
 _OURS = (BEST, LAST, STATE, METRICS, CURVES, CAMS, ACTIVATIONS, RECORD)
 
 
 @dataclass(frozen=True)
 class TrainingState:
-    """State of a training after its last whole epoch. `best` are the scores of the best network so far."""
+    """State of a training after its last whole epoch. `best` are the scores of the best network so far,
+    `best_file` size and checksum of its file; None in a state of 0.1.0."""
 
     fingerprint: Mapping[str, Any]
     history: tuple[EpochMetrics, ...]
     best: Scores
     trainer: dict[str, Any]
+    best_file: WrittenFile | None = None
 
     def to_bytes(self) -> bytes:
         content = {
@@ -49,6 +59,7 @@ class TrainingState:
             "history": [asdict(row) for row in self.history],
             "best_loss": self.best.loss,
             "best_confusion": torch.from_numpy(self.best.confusion),
+            "best_file": dict(self.best_file) if self.best_file else None,
             "learner": self.trainer,
         }
         buffer = io.BytesIO()
@@ -60,14 +71,18 @@ class TrainingState:
         """Reads a state file. Raises `CamxError` for any file that `to_bytes` did not write."""
         try:
             require_regular(path)
+            with zipfile.ZipFile(path) as archive:
+                if wrong := archive.testzip():  # torch compares no checksums
+                    raise ValueError(f"bad checksum in {wrong}")
             content = torch.load(path, map_location="cpu", weights_only=True)
             return cls(
                 fingerprint=json.loads(content["fingerprint"]),
                 history=tuple(map(EpochMetrics.from_dict, content["history"])),
                 best=Scores(content["best_loss"], np.asarray(content["best_confusion"])),
                 trainer=content["learner"],
+                best_file=content.get("best_file"),
             )
-        except (RuntimeError, EOFError, ValueError, KeyError, TypeError, OSError, pickle.UnpicklingError) as error:
+        except _DAMAGED as error:
             raise CamxError(
                 f"The training state {path!r} cannot be read ({error!r}). Start again with `overwrite`."
             ) from error
