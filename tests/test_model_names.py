@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from inspect import signature
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -183,6 +185,33 @@ def test_artifacts_of_wandb_are_fetched_once(artifacts: Artifacts, monkeypatch: 
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setattr(wandb, "Api", lambda timeout: pytest.fail("asked the network"))
     assert load_model("me/proj/model-x:latest").digest == newer.digest
+
+
+def test_the_stand_in_is_asked_as_wandb_is() -> None:
+    """The calls of `wandb_artifacts` fit the functions of the W&B that is installed."""
+    signature(wandb.setup).bind(wandb.Settings(silent=True))
+    signature(wandb.login).bind(prompt=False, verify=False)
+    signature(wandb.Api).bind(timeout=20)
+    signature(wandb.Api.artifact).bind(None, "me/proj/model-x:latest")
+    signature(wandb.Artifact.download).bind(None, root="folder")
+    assert all(isinstance(one, property) for one in (wandb.Artifact.version, wandb.Artifact.digest))
+    assert issubclass(wandb.errors.CommError, Exception)
+
+
+def test_the_folder_that_wandb_downloads_into_is_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`artifact.download()` makes `artifacts/NAME:VERSION`: with a colon, and no name to ask a server for."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(wandb, "Api", lambda timeout: pytest.fail("asked the network"))
+    model = wandb.Artifact("model-x", "model")
+    folder = tmp_path / "work" / "artifacts" / "model-x:v0"
+    folder.mkdir(parents=True)
+    module = trained()
+    with model.new_file("model.ckpt", "wb") as file:
+        torch.save({"state_dict": module.state_dict(), "arch": ARCH}, file)
+    (entry,) = model.manifest.entries.values()
+    shutil.copy(str(entry.local_path), folder / entry.path)
+    for path in ("work/artifacts/model-x:v0", str(folder), "work/artifacts/model-x:v0/model.ckpt"):
+        assert load_model(ModelSpec(ARCH, checkpoint=path)).digest == digest(module)
 
 
 def test_artifacts_that_cannot_be_had(artifacts: Artifacts, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,6 +27,9 @@ from .run_folders import csv_file, image_row, run_folder
 from .test_faults import Faulty, tree
 from .wandb_reader import read_finished_run
 
+#: W&B leaves the folder of an artifact that could not be logged to the garbage collection, in whatever test that runs.
+pytestmark = pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning")
+
 MODES = ["kill", "ENOSPC", "EIO", "EACCES", "ENOSPC for good"]
 #: Commands, and how many operations on the disk each has at least.
 COMMANDS: dict[str, tuple[str, ...]] = {
