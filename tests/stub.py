@@ -117,7 +117,10 @@ class StubTask:
     def work(self, engine: Any, images: int) -> Work[Result]:
         return Work(load, self.render)
 
-    def relabel(self, engine: Any, row: ImageRow, source: Source) -> ImageRow:
+    def naming(self, engine: Any) -> None:
+        return None
+
+    def relabel(self, naming: Any, row: ImageRow, source: Source) -> ImageRow:
         return row
 
     def cost(self, engine: Any, images: int) -> str:

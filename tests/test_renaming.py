@@ -138,13 +138,65 @@ def test_several_predicted_classes_are_compared_with_new_labels(
     }
 
 
-def test_parts_of_a_run_in_shards_have_the_same_names(
+def named(word: str | list[str], out: str = "camx-out") -> bool:
+    """Whether every row of a folder calls the classes by the letters of a word."""
+    rows = rows_of(out).values()
+    return len(rows) == 7 and all(one["name"] == word[one["index"]] for row in rows for one in row["top"])
+
+
+def test_shards_take_other_names_without_a_forward(
+    camx: Camx, images: Path, explained: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ("explain", images, *THREE, "--labels", "folder", "--class-names")
+    assert camx(*argv, names("a", "b", "c"), "--shard", "1/2") == 0
+    assert camx(*argv, names("a", "b", "d"), "--shard", "2/2") == 0
+    assert "shard 1/2 is with other names of classes (run again, it explains no image again)" in " ".join(
+        capsys.readouterr().err.split()
+    )
+    assert camx("merge", "camx-out") == 1
+    explained.clear()
+    assert camx(*argv, names("a", "b", "d"), "--shard", "1/2") == 0
+    assert named("abd")
+    # A merged folder: each shard writes the names into its own rows.
+    assert camx(*argv, names("dog", "b", "cat"), "--shard", "1/2") == 0
+    record = json.loads(Path("camx-out/run.json").read_text("utf-8"))
+    assert record["state"] == "running"
+    assert camx("merge", "camx-out") == 1
+    assert "2/2 with other names of classes" in " ".join(capsys.readouterr().err.split())
+    assert camx(*argv, names("dog", "b", "cat"), "--shard", "2/2") == 0
+    assert named(["dog", "b", "cat"])
+    record = json.loads(Path("camx-out/run.json").read_text("utf-8"))
+    assert (record["state"], record["classes"], record["labelled"]) == ("finished", ["dog", "b", "cat"], 7)
+    assert rows_of()["cat/0.jpg"]["label_index"] == 2
+    # A run as a whole takes over parts under any names.
+    assert camx(*argv, names("a", "b", "c"), "--shard", "1/2") == 0
+    assert camx(*argv, names("x", "b", "y")) == 0
+    assert named("xby")
+    assert explained == []
+
+
+def test_several_devices_take_other_names(camx: Camx, images: Path) -> None:
+    argv = ("explain", images, *THREE, "--device", "cpu,cpu", "--class-names")
+    assert camx(*argv, names("a", "b", "c")) == 0
+    before = pictures()
+    assert camx(*argv, names("a", "b", "d")) == 0
+    assert named("abd")
+    assert pictures() == before
+
+
+@pytest.mark.extras
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::FutureWarning")
+def test_a_run_on_ray_takes_other_names_and_labels(
     camx: Camx, images: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    argv = ("explain", images, *THREE, "--class-names")
-    assert camx(*argv, names("a", "b", "c"), "--shard", "1/2") == 0
-    assert camx(*argv, names("a", "b", "d"), "--shard", "2/2") == 2
-    assert "class_names" in capsys.readouterr().err
-    assert camx(*argv, names("a", "b", "c"), "--shard", "2/2") == 0
-    assert camx(*argv, names("a", "b", "d")) == 0
-    assert all(one["name"] == "abd"[one["index"]] for row in rows_of().values() for one in row["top"])
+    pytest.importorskip("ray")
+    argv = ("explain", images, *THREE, "--engine", "ray", "--class-names")
+    assert camx(*argv, names("a", "b", "c")) == 0
+    before = pictures()
+    capsys.readouterr()
+    assert camx(*argv, names("dog", "b", "cat"), "--labels", "folder", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["skipped"] == 7
+    assert named(["dog", "b", "cat"])
+    assert rows_of()["cat/0.jpg"]["label_index"] == 2
+    assert pictures() == before

@@ -30,6 +30,7 @@ from ..pipeline.lanes import engine_lanes
 from ..pipeline.loop import Loop, Pace, worker_count
 from ..pipeline.memory import InFlightMemory
 from ..pipeline.progress import Progress, Silent
+from ..pipeline.relabel import Naming
 from ..pipeline.task import AnyTask
 
 #: An image fails that has ended a process among others, and another one alone.
@@ -204,11 +205,12 @@ def _leave_if_sick(error: Exception) -> None:
         os._exit(70)
 
 
-def describe(task: AnyTask, inputs: Inputs) -> tuple[dict[str, Any], Plan, list[str]] | str:
-    """Builds the engine where the task will run. Its fingerprint, plan and warnings; or why it cannot be built."""
+def describe(task: AnyTask, inputs: Inputs) -> tuple[dict[str, Any], Plan, Naming | None, list[str]] | str:
+    """Builds the engine where the task will run. Its fingerprint, plan, names of classes and warnings; or why it
+    cannot be built."""
     try:
         engine = task.build_engine(len(inputs.sources))
     except CamxError as error:
         return str(error)
     plan = Plan.of(engine, inputs, task.job.output, cost=task.cost(engine, len(inputs.sources)))
-    return task.fingerprint(engine, inputs.base), plan, list(task.warnings(engine, inputs))
+    return task.fingerprint(engine, inputs.base), plan, task.naming(engine), list(task.warnings(engine, inputs))

@@ -30,7 +30,7 @@ from ..pipeline import Dropped, Observer, Plan, Stop, Summary
 from ..pipeline.finish import end_state, finish_run, finished_if_broken
 from ..pipeline.job import RunOptions
 from ..pipeline.progress import Progress
-from ..pipeline.resume import pending_sources, same_label
+from ..pipeline.resume import pending_sources
 from ..pipeline.task import AnyTask, E, J, R, Task
 from .actor import SPENT, Actor, Attempts, describe, packed
 
@@ -55,13 +55,11 @@ def run_on_ray(task: AnyTask, observer: Observer, stop: Stop, actor: type[Actor]
             answer = ray.get(ray.remote(describe).options(**pool.each).remote(pool.task, inputs))
         if isinstance(answer, str):
             raise CamxError(answer)
-        fingerprint, plan, warnings = answer
-        # Names of classes are known to the engine, which is elsewhere.
-        folder.check(fingerprint, overwrite=job.overwrite, exact=True)
+        fingerprint, plan, naming, warnings = answer
         folder.begin(fingerprint, (source.key for source in inputs.sources), overwrite=job.overwrite)
         run = _Run(task, inputs, folder, observer, stop, fingerprint, Progress(len(inputs.sources)))
-        # Labels are read again with the image, for the same reason.
-        pending = pending_sources(inputs.sources, folder, run.progress, same_label, verify=job.verify)
+        relabel = partial(task.relabel, naming)
+        pending = pending_sources(inputs.sources, folder, run.progress, relabel, verify=job.verify)
         run.plan = dataclasses.replace(plan, skipped=run.progress.skipped, device=pool.words, output=job.output)
         observer.planned(run.plan)
         for warning in (*folder.problems(), *pending.problems(), *warnings):

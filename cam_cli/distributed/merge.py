@@ -22,6 +22,7 @@ from ..pipeline.finish import finish_folder, write_report
 from ..pipeline.progress import Observer, Progress, Silent
 from ..pipeline.task import Table
 from ..sentences import counted
+from .shard_names import named_otherwise
 
 FINISHED, INCOMPLETE = "finished", "incomplete"
 #: Fields of the record of a part that has come to an end.
@@ -66,7 +67,10 @@ def merge(path: str, observer: Observer = Silent()) -> Merged:
             observer.warned(change)
         folder.open_journal()
         inputs = MergedInputs.read(path, parts[0].count, begun, folder.journal)
-        unfinished = _unfinished(records, running, inputs, folder.journal)
+        unfinished = {
+            **named_otherwise(before, begun, inputs, folder.journal),
+            **_unfinished(records, running, inputs, folder.journal),
+        }
         tally, merged = Progress(total=0), RunRecord()
 
         def content() -> RunRecord:
@@ -198,6 +202,7 @@ def _joined(
         "plan": {**longest["plan"], "images": images},
         "job": {**longest["job"], "shard": None},
         "shards": _shards(before, ended),
+        "fingerprint": before["fingerprint"],
         "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
     joined.pop("run_inputs", None)

@@ -63,6 +63,9 @@ def _merge_if_last(job: RunOptions, observer: Observer) -> None:
     if not may_be_complete(job.output, job.shard.count):
         return
     try:
-        merge(job.output, observer)
+        unfinished = merge(job.output, observer).unfinished
+        if unfinished:
+            states = ", ".join(f"shard {shard} is {state}" for shard, state in unfinished.items())
+            observer.warned(f"The shards are not joined: {states}.")
     except CamxError as error:
         observer.warned(f"{error} `camx merge {job.output}` joins the shards.")

@@ -16,10 +16,9 @@ _RENDERING = ("class_names",)
 _FOLDER = "local-dir:"
 
 
-def differences(before: Mapping[str, Any], now: Mapping[str, Any], *, exact: bool = False) -> list[str]:
-    """The keys in which two fingerprints differ, nested ones joined by a dot, with both values: `layer (a → b)`.
-
-    exact: names of classes count too.
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """The keys in which two fingerprints differ, nested ones joined by a dot, with both values: `layer (a → b)`;
+    but for names of classes.
     """
     # Records hold no secrets.
     plain = redacted_values(json.loads(json.dumps(dict(now), default=str)))
@@ -27,8 +26,13 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any], *, exact: boo
     return [
         f"{key} ({_short(before.get(key))} → {_short(plain.get(key))})"
         for key in {**before, **plain}
-        if before.get(key) != plain.get(key) and (exact or key not in _RENDERING)
+        if before.get(key) != plain.get(key) and key not in _RENDERING
     ]
+
+
+def other_names(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether two fingerprints have other names of classes."""
+    return any(before.get(key) != now.get(key) for key in _RENDERING)
 
 
 def _without_folder_name(before: Mapping[str, Any], now: Mapping[str, Any]) -> Mapping[str, Any]:

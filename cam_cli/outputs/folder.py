@@ -66,11 +66,10 @@ class OutputFolder:
         assert self._journal is not None, "begin() opens the journal"
         return self._journal
 
-    def check(self, fingerprint: Mapping[str, Any], *, overwrite: bool = False, exact: bool = False) -> None:
+    def check(self, fingerprint: Mapping[str, Any], *, overwrite: bool = False) -> None:
         """Raise `CamxError` if the folder holds results of another fingerprint, or files of others; change nothing.
 
-        With `overwrite` only files of others are refused. Other names of classes are refused where `exact`: what takes
-        rows over from the folder as they are.
+        With `overwrite` only files of others are refused. Other names of classes are written into the rows.
         """
         before = self.run_record()
         if before is None:
@@ -78,7 +77,7 @@ class OutputFolder:
         elif before["fingerprint"].get("command") != fingerprint.get("command"):
             other = before["fingerprint"].get("command", "another command")
             raise CamxError(f"{self.path!r} holds results of `camx {other}`. Choose another `output`.")
-        elif not overwrite and (different := differences(before["fingerprint"], fingerprint, exact=exact)):
+        elif not overwrite and (different := differences(before["fingerprint"], fingerprint)):
             raise CamxError(
                 f"{self.path!r} holds results of another run; different are {', '.join(different)}. "
                 "Choose another `output`, or replace them with `overwrite`."

@@ -21,6 +21,7 @@ from ..images.shard import Shard
 from ..run_layout import INPUTS, JOURNAL, LOCK, PARTS, RECORD, SPOTS, part_folder, part_numbers
 from ..sentences import counted
 from . import store
+from .fingerprints import other_names
 from .folder import OutputFolder, explained_errors, locked, locked_folder
 from .folder_lock import InUse
 from .journal import Journal
@@ -77,12 +78,14 @@ class Part(OutputFolder):
             )
         with self.parent_lock(self.path) as whole:
             # The first one to begin says for all what OUT holds.
-            whole.check(fingerprint, exact=True)
+            whole.check(fingerprint)
             before, own = whole.run_record(), self.run_record()
             if before is None or own is not None:
-                OutputFolder(os.path.join(self.path, part_name(self.shard))).check(fingerprint, exact=True)
+                OutputFolder(os.path.join(self.path, part_name(self.shard))).check(fingerprint)
             running = running_record(fingerprint, revision_of(before))
-            whole.record({**running, **_shards_of_finished(whole)})
+            # Under other names every shard has rows to write again, so that the last one must wait for all.
+            again = before is not None and other_names(before["fingerprint"], fingerprint)
+            whole.record({**running, **({} if again else _shards_of_finished(whole))})
             below = whole.file(JOURNAL)
             Journal.open(below).close()
             self.record({**running, "revision": min(revision_of(before), revision_of(own))})
@@ -188,7 +191,7 @@ def merge_rows(path: str, parts: Sequence[Shard]) -> list[Shard]:
         for part in (OutputFolder(os.path.join(path, part_name(shard))) for shard in parts):
             # A part that has lost its record began under that of OUT.
             if part.run_record() is not None:
-                part.check(record["fingerprint"], exact=True)
+                part.check(record["fingerprint"])
     running = []
     for shard in parts:
         folder = os.path.join(path, part_name(shard))

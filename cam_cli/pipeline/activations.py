@@ -23,6 +23,7 @@ from .fingerprint import common_fingerprint
 from .frames import with_frames
 from .job import ActivationsJob, decoding_as
 from .progress import Observer, Plan, Silent, Summary
+from .relabel import Naming
 from .session import plan_task, run_task
 from .stop import Stop
 from .task import Table, Work
@@ -94,7 +95,10 @@ class ActivationsTask:
             render=rendered,
         )
 
-    def relabel(self, engine: FeatureReader, row: ImageRow, source: Source) -> ImageRow:
+    def naming(self, engine: FeatureReader) -> None:
+        """Rows of feature maps name no classes."""
+
+    def relabel(self, naming: Naming | None, row: ImageRow, source: Source) -> ImageRow:
         """Feature maps do not depend on labels: only the note of it changes."""
         return with_truth(row, source)
 

@@ -27,7 +27,7 @@ from .fingerprint import common_fingerprint
 from .frames import with_frames
 from .job import EvaluateJob, decoding_as
 from .progress import Observer, Plan, Silent, Summary
-from .relabel import best_known, relabelled, renamed
+from .relabel import Naming, best_known, relabelled, renamed
 from .resume import has_labels_of, with_attributes
 from .session import plan_task, run_task
 from .stop import Stop
@@ -113,13 +113,17 @@ class EvaluateTask:
             render=EvaluationRenderer(thumbnail_side(images) if self.job.report else 0).render,
         )
 
-    def relabel(self, engine: Evaluator, row: ImageRow, source: Source) -> ImageRow | None:
+    def naming(self, engine: Evaluator) -> Naming:
+        return Naming.of(engine.explainer)
+
+    def relabel(self, naming: Naming | None, row: ImageRow, source: Source) -> ImageRow | None:
         """None where a label or the name of a class chose the maps, and now means another class."""
-        now, explainer = renamed(row, engine.explainer.classes), engine.explainer
+        assert naming is not None
+        now = renamed(row, naming.classes)
         chosen = {one.get("target_index") for one in row.get("maps", ())}
-        if now is not row and not {*explainer.target_classes} <= chosen:
+        if now is not row and not {*naming.target_classes} <= chosen:
             return None
-        meanings = explainer.classes_of(source)
+        meanings = naming.classes_of(source)
         if has_labels_of(row, source) and best_known(row, meanings) == row.get("label_index"):
             return with_attributes(now, source)
         if self.job.faithful.target.kind == "label":

@@ -32,7 +32,7 @@ from .frames import with_frames
 from .job import ExplainJob, decoding_as
 from .lanes import as_in_a_lane
 from .progress import Observer, Plan, Silent, Summary
-from .relabel import best_known, relabelled, renamed
+from .relabel import Naming, best_known, relabelled, renamed
 from .resume import has_labels_of, with_attributes
 from .session import plan_task, run_task
 from .stop import Stop
@@ -118,12 +118,16 @@ class ExplainTask:
             render=ExplanationRenderer(job.rendering, thumbnail).render,
         )
 
-    def relabel(self, engine: Explainer, row: ImageRow, source: Source) -> ImageRow | None:
+    def naming(self, engine: Explainer) -> Naming:
+        return Naming.of(engine)
+
+    def relabel(self, naming: Naming | None, row: ImageRow, source: Source) -> ImageRow | None:
         """None where a label or the name of a class chose the map, and now means another class."""
-        options, now = self.job.explain, renamed(row, engine.classes)
-        if now is not row and not {*engine.target_classes} <= {one.get("target_index") for one in row.get("maps", ())}:
+        assert naming is not None
+        options, now = self.job.explain, renamed(row, naming.classes)
+        if now is not row and not {*naming.target_classes} <= {one.get("target_index") for one in row.get("maps", ())}:
             return None
-        meanings = engine.classes_of(source)
+        meanings = naming.classes_of(source)
         if has_labels_of(row, source) and best_known(row, meanings) == row.get("label_index"):
             return with_attributes(now, source)
         if any(target.kind == "label" for target in options.targets):

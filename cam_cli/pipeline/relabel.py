@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,33 @@ from ..outputs.renderer import with_truth
 from ..outputs.rows import ImageRow, MapRow, Prediction
 
 if TYPE_CHECKING:
+    from ..cams.engine.explainer import Explainer
+    from ..cams.engine.predictions import ClassReader
     from ..models.classes import ClassNames
+
+
+@dataclass(frozen=True)
+class Naming:
+    """The names of a network's classes, without the network: it can be sent to the process that holds the journal.
+
+    target_classes: the classes that every image is explained for, whatever its scores and labels are.
+    """
+
+    reader: ClassReader
+    target_classes: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, explainer: Explainer) -> Naming:
+        """The names that an explainer gives."""
+        return cls(explainer.reader, explainer.target_classes)
+
+    @property
+    def classes(self) -> ClassNames:
+        return self.reader.classes
+
+    def classes_of(self, source: Source) -> dict[int, str]:
+        """Returns the classes that a source's labels mean, and the text of each label."""
+        return self.reader.classes_of(source)
 
 
 def renamed(row: ImageRow, classes: ClassNames) -> ImageRow:

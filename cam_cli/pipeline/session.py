@@ -80,7 +80,7 @@ def run_task(
             engine = task.build_engine(images, progress.step)
         fingerprint = task.fingerprint(engine, found.base)
         folder.begin(fingerprint, (source.key for source in found.sources), overwrite=job.overwrite)
-        relabel = partial(task.relabel, engine)
+        relabel = partial(task.relabel, task.naming(engine))
         pending = pending_sources(found.sources, folder, progress, relabel, job.shard, verify=job.verify)
         todo = pending.sources
         plan = Plan.of(engine, own, job.output, progress.skipped, task.cost(engine, len(todo)))

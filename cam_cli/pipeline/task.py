@@ -13,6 +13,7 @@ from ..outputs.renderer import Rendered
 from ..outputs.rows import ImageRow
 from .job import RunOptions
 from .progress import Engine
+from .relabel import Naming
 
 
 class Result(Protocol):
@@ -93,7 +94,11 @@ class Task(Protocol[J, E, R]):
         """The work of the worker processes in a run over so many images."""
         ...
 
-    def relabel(self, engine: E, row: ImageRow, source: Source) -> ImageRow | None:
+    def naming(self, engine: E) -> Naming | None:
+        """The names of the engine's classes, for `relabel`; None for a command whose rows have none."""
+        ...
+
+    def relabel(self, naming: Naming | None, row: ImageRow, source: Source) -> ImageRow | None:
         """A finished row with the label that its source and the names that the classes have now, the same one if they
         are the same; None where the image must be done again."""
         ...

@@ -51,7 +51,7 @@ class Explainer:
 
     layers: the target layers of the options; layer: the first of them. network: with what was found about its scores
     among its notes. device, precision: what `auto` stands for. classes, class_count: names and number of the classes.
-    overlays: draws maps on the device, or None.
+    overlays: draws maps on the device, or None. reader: reads scores as classes.
     """
 
     @torch.inference_mode(False)
@@ -100,8 +100,8 @@ class Explainer:
         self.classes = network.classes.two_sided() if probed[0].one_logit else network.classes
         checked(self.classes, self.class_count, "The list of class names")
         threshold = options.threshold if options.multi_label else None
-        self._reader = ClassReader(self.classes, self.class_count, options.top_k, threshold, self._several_labels)
-        self._assembler = Assembler(self._reader, self.layers, options.evidence == "both")
+        self.reader = ClassReader(self.classes, self.class_count, options.top_k, threshold, self._several_labels)
+        self._assembler = Assembler(self.reader, self.layers, options.evidence == "both")
         self._targets = self._resolved(options.targets)
 
     def replica(self) -> Explainer:
@@ -283,4 +283,4 @@ class Explainer:
 
     def classes_of(self, source: Source) -> dict[int, str]:
         """Returns the classes that a source's labels mean to this network, and the text of each label."""
-        return self._reader.classes_of(source)
+        return self.reader.classes_of(source)
