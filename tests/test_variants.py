@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -17,7 +18,7 @@ from cam_cli.models.catalog import load_model
 from cam_cli.models.hooks import features_at
 from cam_cli.models.options import ModelSpec, PreprocessingOptions
 
-from .odd_networks import SIDE
+from .odd_networks import SIDE, Small, Then
 from .variants import BENT, CLOSED, GRADIENT_FREE, HEADLESS, NO_GRADIENT, SHARED, WRAPPED, Variant, checkpointed
 
 TABLE = {**WRAPPED, **BENT, **SHARED, **HEADLESS, **CLOSED}
@@ -106,6 +107,62 @@ def test_checkpointing_changes_no_map_and_is_on_again_afterwards() -> None:
         torch.autograd.grad(modules[1](picture.requires_grad_()).sum(), picture)
 
 
+class Corner(nn.Module):
+    """A map of 2×2 positions at 32×32 pixels. turn: what is done to it behind the convolution. size: the only one it
+    takes, in pixels; 0 for any."""
+
+    def __init__(self, turn: Callable[[Tensor], Tensor], size: int = 0) -> None:
+        super().__init__()
+        self.conv, self.turn, self.fc, self.size = nn.Conv2d(3, 8, 16, 16), Then(turn), nn.Linear(8, 5), size
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        if self.size not in (0, pictures.shape[2]):
+            raise ValueError("another size")
+        return self.fc(self.turn(self.conv(pictures)).mean((2, 3)))
+
+
+@pytest.mark.parametrize("size", [0, SIDE])
+def test_a_map_of_four_positions_must_lie_in_its_place_too(size: int) -> None:
+    """On a larger picture, and by several contents of each quarter where the network takes no other size."""
+    found = explainer(own(built(lambda: Corner(lambda maps: maps * 1.0, size)))).layer
+    assert (found.name, found.layout[1:3]) == ("turn", (2, 2))
+    assert "not proven" not in found.reason
+    turns: list[Callable[[Tensor], Tensor]] = [
+        lambda maps: maps.flip(3), lambda maps: maps.transpose(2, 3), lambda maps: maps.rot90(1, (2, 3)),
+    ]  # fmt: skip
+    for turn in turns:
+        assert explainer(own(built(lambda turn=turn: Corner(turn, size)))).layer.name == "conv"
+
+
+def test_a_place_that_cannot_be_proven_is_said(camx: Camx, capsys: pytest.CaptureFixture[str]) -> None:
+    """Positions that all see the whole picture follow no quarter of it."""
+    Path("my_module.py").write_text(
+        "from tests.test_variants import SIDE, Corner\n"
+        "def build(): return Corner(lambda maps: maps.mean((2, 3), keepdim=True) * maps.new_tensor([[1, 2], [3, 4]]), SIDE)\n"
+    )
+    assert camx("layers", "my_module.py:build", "--image-size", SIDE) == 0
+    assert "its place is not proven: 2×2 positions are too few for a proof here" in capsys.readouterr().out
+
+
+def test_branches_beside_the_explained_one_are_named() -> None:
+    network = own(built(SHARED["two networks averaged"].build))
+    alone = explainer(network)
+    assert (alone.layer.name, alone.layer.beside) == ("head.act2", ("b.act2",))
+    (warning,) = alone.network.warnings
+    assert "2 branches lead to the scores: the maps explain the one that ends in 'head.act2', not 'b.act2'." in warning
+    picture = torch.randn(1, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(5))
+    options = ExplainOptions(layers=("b.act2", "head.act2"), device="cpu")
+    joined = Explainer(network, options)
+    assert joined.network.warnings == ()
+    parts = [
+        Explainer(network, ExplainOptions(layers=(name,), device="cpu"))(picture)[0].maps[0].values
+        for name in options.layers
+    ]
+    expected = np.maximum(*(part / part.max() for part in parts))
+    np.testing.assert_allclose(joined(picture)[0].maps[0].values, expected, atol=1e-5)
+    assert explainer(own(built(Small))).network.warnings == ()
+
+
 def test_the_table_is_long_enough() -> None:
     assert len(TABLE) + len(NO_GRADIENT) >= 60
 
@@ -123,22 +180,6 @@ def test_without_a_gradient_only_methods_without_one_work(name: str) -> None:
     (explanation,) = found(torch.randn(1, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(5)))
     assert {one.method for one in explanation.maps} == set(GRADIENT_FREE)
     assert all(one.values.shape == (8, 8) for one in explanation.maps)
-
-
-@pytest.mark.parametrize("script", [torch.jit.script, lambda m: torch.jit.trace(m, torch.zeros(1, 3, SIDE, SIDE))])
-@pytest.mark.filterwarnings("ignore:`torch.jit")
-def test_a_scripted_network_is_explained_from_outside(script: Callable[[nn.Module], nn.Module]) -> None:
-    module = nn.Sequential(
-        nn.Conv2d(3, 8, 4, 4), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3)
-    ).eval()
-    scripted = script(module)
-    with pytest.raises(CamxError, match="scripted, so no layer of it can be watched"):
-        explainer(own(scripted))
-    picture = torch.randn(1, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(5))
-    (expected,) = explainer(own(module), "saliency")(picture)
-    saliency, black_box = explainer(own(scripted), "saliency", "rise")(picture)[0].maps
-    assert torch.allclose(torch.from_numpy(saliency.values), torch.from_numpy(expected.maps[0].values), atol=1e-6)
-    assert black_box.values.shape == (SIDE, SIDE)
 
 
 def test_a_named_layer_must_lie_in_its_place_too() -> None:

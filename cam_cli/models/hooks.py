@@ -21,7 +21,8 @@ Seen = Callable[[str, int, tuple[Any, ...], Any], Any]
 class TargetLayer:
     """Where the network is cut: a module by name, the place in its output, how that is a map, and why it was chosen.
 
-    `call` counts the module's runs within one forward from 0.
+    `call` counts the module's runs within one forward from 0. `beside`: layers of the other branches that lead to the
+    scores, where the automatic choice is that of one branch.
     """
 
     name: str
@@ -29,6 +30,7 @@ class TargetLayer:
     path: Path = ()
     call: int = 0
     reason: str = ""
+    beside: tuple[str, ...] = ()
 
 
 @contextlib.contextmanager

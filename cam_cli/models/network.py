@@ -57,7 +57,10 @@ class Network:
         shared: dict[int, Any] = {id(buffer): buffer for buffer in self.module.buffers()}
         for parameter in self.module.parameters():
             shared[id(parameter)] = nn.Parameter(parameter.detach(), requires_grad=parameter.requires_grad)
-        return replace(self, module=copy.deepcopy(self.module, shared))
+        # TorchScript copies its weights, with a graph back to them where gradients are on.
+        with torch.no_grad():
+            module = copy.deepcopy(self.module, shared)
+        return replace(self, module=module)
 
     @classmethod
     def of(

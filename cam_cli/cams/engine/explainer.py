@@ -85,7 +85,9 @@ class Explainer:
         if spots:
             check_spots(options.methods, gradients=self._gradients)
         self.layer = self.layers[0]
-        self.network = replace(network, notes=(*network.notes, *choice.notes))
+        self.network = replace(
+            network, notes=(*network.notes, *choice.notes), warnings=(*network.warnings, *choice.warnings)
+        )
         self._backend: Backend = EagerBackend()
         if options.compile:
             self._backend = compile_upstream(self._module, self.layers, picture, self._runner.autocast)

@@ -39,6 +39,19 @@ class LayerChoice:
             (self.module.reading.note,) if isinstance(self.module, ScoredNetwork) and self.module.reading.note else ()
         )
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Lines for the user on what the maps leave out."""
+        first = self.layers[0]
+        if not first.beside or len(self.layers) > 1:
+            return ()
+        others = " and ".join(repr(name) for name in first.beside)
+        sentence = (
+            f"{len(first.beside) + 1} branches lead to the scores: the maps explain the one that ends in "
+            f"{first.name!r}, not {others}. `layers={','.join((*first.beside, first.name))}` joins them."
+        )
+        return (sentence,)
+
     def several_labels(self, *, multi_label: bool) -> bool:
         """Whether each class has a probability of its own: by the end of the network, else as the user says."""
         return self.ending == "sigmoid" or (multi_label and self.ending == "logits")

@@ -12,6 +12,8 @@ from ..methods.fusion import maps_of
 from ..methods.method import Method
 from ..methods.registry import METHODS
 from ..tracing.classifier import Classifier, find_classifier
+from ..tracing.scored_network import ScoredNetwork
+from ..tracing.scores import network_name
 from ..tracing.trace import Trace, trace
 from .options import ExplainOptions
 
@@ -40,6 +42,8 @@ def check_methods(names: Sequence[str], picture: Tensor, probed: Sequence[Trace]
     classifier = None
     for name in names:
         method = METHODS[name]
+        if method.needs_classifier or method.check is not None:
+            _check_not_scripted(name, probed[0].replay.module)
         if method.needs_classifier:
             if len(probed) > 1:
                 raise CamxError(f"`methods={name}` reads one layer, the last one; {len(probed)} are given.")
@@ -52,6 +56,16 @@ def check_methods(names: Sequence[str], picture: Tensor, probed: Sequence[Trace]
         if method.second_order:
             _check_second_order(method, probed)
     return classifier
+
+
+def _check_not_scripted(name: str, module: nn.Module) -> None:
+    """Raises `CamxError` for a method that looks at functions or weights which TorchScript hides."""
+    if isinstance(module, ScoredNetwork) and module.reading.followed:
+        raise CamxError(
+            f"`methods={name}` reads functions and weights of torch.nn, which {network_name(module)} hides: it is "
+            "scripted. Use `methods=gradcam`, or give the network as it is before torch.jit.script.",
+            field="methods",
+        )
 
 
 def _check_second_order(method: Method, probed: Sequence[Trace]) -> None:

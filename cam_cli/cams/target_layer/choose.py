@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,7 @@ from ..tracing.scored_network import scored_network
 from ..tracing.scores import Wanted, network_name
 from .candidates import Candidate, Output
 from .probe import Probe, probe, probe_picture
-from .ranking import is_bare_pooling, measure_all, partly_alive, rank_candidates
+from .ranking import is_bare_pooling, measure_all, other_branches, partly_alive, rank_candidates
 from .trial import Trial, try_layer
 
 AUTO = "auto"
@@ -110,18 +110,19 @@ def _automatic(module: nn.Module, picture: Tensor, found: Probe | None = None) -
             # A module may return the map beside what it has made of it, which alone goes on to the scores.
             trial = _tried(module, picture, inner, candidate, found)
         if not trial.problem:
-            return trial.layer
+            beside = [] if candidate.dominator else other_branches(found, module, candidate)
+            return replace(trial.layer, beside=tuple(_as_target(found, one, "").name for one in beside))
         problems[layer.name] = trial.problem
         if len(problems) == _TRIALS:
             break
-    raise _no_layer(module, picture, problems)
+    raise _no_layer(module, picture, problems, found)
 
 
 def _tried(module: nn.Module, picture: Tensor, layer: TargetLayer, candidate: Candidate, found: Probe) -> Trial:
     return try_layer(module, picture, layer, [*candidate.layouts, *candidate.others], indirect=found.indirect)
 
 
-def _no_layer(module: nn.Module, picture: Tensor, problems: Mapping[str, str]) -> CamxError:
+def _no_layer(module: nn.Module, picture: Tensor, problems: Mapping[str, str], found: Probe) -> CamxError:
     name, size = network_name(module), f"{picture.shape[2]}×{picture.shape[3]}"
     if problems:
         looked_at = "; ".join(f"{layer!r}: {problem}" for layer, problem in problems.items())
@@ -131,7 +132,13 @@ def _no_layer(module: nn.Module, picture: Tensor, problems: Mapping[str, str]) -
     if any(isinstance(one, torch.jit.ScriptModule) for one in module.modules()):
         return CamxError(
             f"{name} is scripted, so no layer of it can be watched.",
-            "Give the network as it is before torch.jit.script, or use `methods=rise`.",
+            "Give the network as it is before torch.jit.script, or use `methods=rise`, saliency, smoothgrad or "
+            "integrated-gradients, which read no layer.",
+        )
+    if any(node.name() == "CheckpointFunctionBackward" for node in found.graph.order):
+        return CamxError(
+            f"{name} runs its layers under torch.utils.checkpoint with use_reentrant=True, which hides them.",
+            "Switch gradient checkpointing off, or give it use_reentrant=False.",
         )
     return CamxError(
         f"{name} has no feature map with more than one position on which its scores depend at {size} pixels. Try a "

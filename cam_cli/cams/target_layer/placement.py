@@ -21,8 +21,10 @@ _MOVED = 1e-12
 _CLEAR = 0.4
 #: The share of all votes that must be for the own quarter, and of the positions of a quarter whose votes must be clear.
 _MAJORITY = 0.5
-#: With fewer positions in a quarter chance decides; a layer on such a grid is not proven, and not refused.
-_FEWEST = 4
+#: With fewer positions in a quarter chance decides (`small_grids`).
+FEWEST = 4
+#: The share of the votes for several contents that must agree about each quarter of such a map.
+_AGREED = 0.75
 
 #: Row q, column i: so many positions in quarter q of a map vote for quarter i of the picture. Quarters are upper left,
 #: upper right, lower left, lower right.
@@ -31,11 +33,22 @@ Votes = tuple[tuple[int, ...], ...]
 
 @dataclass(frozen=True)
 class Placement:
-    """Votes of the positions of a map. clear: clear ones alone. votes: all. positions: in each quarter."""
+    """Votes of the positions of a map. clear: clear ones alone. votes: all. positions: those in each quarter, once for
+    each content. few: the map has so few positions that only votes which agree decide."""
 
     clear: Votes
     votes: Votes
     positions: int
+    few: bool = False
+
+    @classmethod
+    def of_several(cls, rounds: Sequence[Placement]) -> Placement:
+        """The votes for several contents of each quarter together, of a map with few positions."""
+        clear, votes = (
+            tuple(tuple(map(sum, zip(*rows))) for rows in zip(*each))
+            for each in ([one.clear for one in rounds], [one.votes for one in rounds])
+        )
+        return cls(clear, votes, sum(one.positions for one in rounds), few=True)
 
     @property
     def decided(self) -> bool:
@@ -48,7 +61,10 @@ class Placement:
         and most clear votes are for their own quarter.
 
         Quarters without clear votes say nothing: attention of random weights, for one, moves all positions alike.
+        Few positions do not fit only where all quarters agree, each on another quarter, and not all on their own.
         """
+        if self.few:
+            return len(set(agreed := self._agreed)) < 4 or None in agreed or agreed == [0, 1, 2, 3]
         rows = [(q, row) for q, row in enumerate(self.clear) if self._decided(row)]
         own = sum(row[q] for q, row in rows)
         return all(row[q] == max(row) for q, row in rows) and own >= _MAJORITY * sum(sum(row) for _, row in rows)
@@ -56,6 +72,8 @@ class Placement:
     @property
     def proven(self) -> bool:
         """Whether the map fits, by clear votes or by most of all votes in every quarter."""
+        if self.few:
+            return self._agreed == [0, 1, 2, 3]
         return self.fits and (self.decided or all(row[q] > _MAJORITY * sum(row) for q, row in enumerate(self.votes)))
 
     @property
@@ -75,15 +93,24 @@ class Placement:
             f"({row[quarter]} of {sum(row)} positions follow their own quarter)"
         )
 
+    @property
+    def _agreed(self) -> list[int | None]:
+        """For each quarter of the map the quarter of the picture that its votes agree on; None where they do not."""
+        return [row.index(max(row)) if max(row) > _AGREED * max(1, sum(row)) else None for row in self.votes]
+
     def _decided(self, row: tuple[int, ...]) -> bool:
-        return self.positions >= _FEWEST and sum(row) > _MAJORITY * self.positions
+        return self.positions >= FEWEST and sum(row) > _MAJORITY * self.positions
 
 
-def quarter_pictures(picture: Tensor) -> Tensor:
-    """Returns a picture 1×C×H×W, then four copies, each with another content in one quarter: 5×C×H×W."""
+def quarter_pictures(picture: Tensor, content: int = 0) -> Tensor:
+    """Returns a picture 1×C×H×W, then four copies, each with another content in one quarter: 5×C×H×W.
+
+    content: a number; each stands for another content.
+    """
     copies = picture.repeat(5, 1, 1, 1)
     # The picture upside down and mirrored: the same statistics, other content.
-    other = picture.flip((2, 3)).roll(1, dims=1)
+    steps = [content * side * 3 // 16 for side in picture.shape[2:]]
+    other = picture.flip((2, 3)).roll((1, *steps), dims=(1, 2, 3))
     for index, part in enumerate(quarters(other)):
         quarters(copies[index + 1 : index + 2])[index].copy_(part.neg())
     return copies

@@ -82,9 +82,10 @@ class Probe:
         while node is not None:
             made_by = [o.module for o in by_node[id(node)].outputs] if id(node) in by_node else []
             for module in made_by:
-                if isinstance(module, nn.Conv2d):
-                    return max(module.kernel_size) == 1
-                if isinstance(module, nn.Linear):
+                # Also those of TorchScript, which have the name alone.
+                if isinstance(module, nn.Conv2d) or type(module).__name__ == "Conv2d":
+                    return max(next(module.parameters()).shape[2:]) == 1
+                if isinstance(module, nn.Linear) or type(module).__name__ == "Linear":
                     return True
             if not _LIGHT.match(node.name()):
                 return False

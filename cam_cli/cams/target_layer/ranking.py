@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from torch import nn
 
+from ..tracing.autograd_graph import reachable
 from .candidates import Candidate, Output
 from .probe import Probe
 
@@ -51,6 +52,26 @@ def rank_candidates(found: Probe, module: nn.Module) -> Iterator[tuple[Candidate
         yield partly, "the last feature map with gradient at many positions"
     for candidate in _backwards(found, spatial, lambda c: _alive(c) and (c.dominator or dominator is None)):
         yield candidate, "a feature map before later ones that do not lie where the picture is"
+
+
+def other_branches(found: Probe, module: nn.Module, chosen: Candidate) -> list[Candidate]:
+    """Returns the last feature map of every branch that leads to the scores beside a candidate, in order of execution.
+
+    Such a map is neither before the candidate nor behind it, as those of the networks of an ensemble.
+    """
+    attention, before, ends = inside_attention(module), reachable(chosen.edge.node), list[frozenset[int]]()
+    branches = []
+    for one in reversed(found.candidates):
+        if one.node in before or any(one.node in end for end in ends):
+            continue
+        own = reachable(one.edge.node)
+        if chosen.node in own or all(is_bare_pooling(o) or attention(o.name) for o in one.outputs):
+            continue
+        found.measure([one])
+        if _alive(one) and not found.is_class_map(one):
+            branches.append(one)
+            ends.append(own)
+    return branches[::-1]
 
 
 def _normalisation_after(found: Probe, candidates: Sequence[Candidate], dominator: Candidate) -> Candidate | None:

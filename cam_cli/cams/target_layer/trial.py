@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -13,7 +13,9 @@ from ...models.hooks import TargetLayer
 from ...models.layouts import Layout
 from ...sentences import counted
 from ..tracing.trace import traces
-from .placement import Placement, placement_of, quarter_pictures
+from .placement import FEWEST, Placement, placement_of, quarter_pictures
+from .probe import probe_picture
+from .small_grids import enlarged_reading, several_contents
 
 #: Another reading of the same tensor replaces the likelier one only if so much more of its positions agree.
 _BETTER = 0.02
@@ -47,12 +49,47 @@ def try_layer(
         return Trial(layer, "its values are equal at all positions")
     if gradients and not indirect and not bool(gradient.any()):
         return Trial(layer, "no gradient of the score reaches it")
-    layout, placement = _best_reading(raw, layer.layout, layouts)
+    layout, placement = _best_reading(raw, _distinct(layer.layout, layouts))
+    if placement.positions < FEWEST:
+        layout, placement = _small_reading(module, picture, layer, _distinct(layer.layout, layouts), placement)
     problem = "" if placement.fits else placement.reason
-    unproven = (
-        "" if placement.proven else "; changes of the picture move all its positions alike, so its place is not proven"
+    return Trial(replace(layer, layout=layout, reason=layer.reason + _unproven(placement, layout)), problem)
+
+
+def _unproven(placement: Placement, layout: Layout) -> str:
+    """The end of a layer's reason where the place of its map is not proven, or ""."""
+    if placement.proven:
+        return ""
+    if placement.few:
+        return f"; its place is not proven: {layout.height}×{layout.width} positions are too few for a proof here"
+    return "; its place is not proven: no quarter of it follows one quarter of the probe clearly more than the others"
+
+
+def _small_reading(
+    module: nn.Module, picture: Tensor, layer: TargetLayer, layouts: Sequence[Layout], placement: Placement
+) -> tuple[Layout, Placement]:
+    """The layout of a map with few positions, from a larger picture or from several contents of each quarter."""
+    size = (picture.shape[2], picture.shape[3])
+
+    def activations(pictures: Tensor) -> Tensor:
+        return _activations(module, pictures, layer, gradients=False)[0]
+
+    grown = enlarged_reading(
+        activations, lambda large: probe_picture(picture.shape[1], large).to(picture), size, layouts
     )
-    return Trial(replace(layer, layout=layout, reason=layer.reason + unproven), problem)
+    if grown is not None:
+        raw, read_as = grown
+        found, placement = _best_reading(raw, list(read_as))
+        return read_as[found], placement
+    placements = several_contents(activations, picture, layouts)
+    if not placements:
+        return layouts[0], replace(placement, few=True)
+    best = next((i for i, one in enumerate(placements) if one.proven), 0)
+    return layouts[best], placements[best]
+
+
+def _distinct(likely: Layout, others: Iterable[Layout]) -> list[Layout]:
+    return list(dict.fromkeys(_readings([likely, *others])))
 
 
 def _activations(module: nn.Module, pictures: Tensor, layer: TargetLayer, *, gradients: bool) -> tuple[Tensor, Tensor]:
@@ -81,10 +118,10 @@ def _traced(module: nn.Module, pictures: Tensor, layer: TargetLayer, *, gradient
     return found.head.leaves[found.index].detach().float(), gradient
 
 
-def _best_reading(raw: Tensor, likely: Layout, others: Iterable[Layout]) -> tuple[Layout, Placement]:
-    """The layout whose map lies where the picture is; the likely one unless another is clearly better."""
-    best, placed = likely, placement_of(likely.to_nchw(raw))
-    for layout in dict.fromkeys(_readings([likely, *others])):
+def _best_reading(raw: Tensor, layouts: Sequence[Layout]) -> tuple[Layout, Placement]:
+    """The layout whose map lies where the picture is; the first one unless another is clearly better."""
+    best, placed = layouts[0], placement_of(layouts[0].to_nchw(raw))
+    for layout in layouts[1:]:
         found = placement_of(layout.to_nchw(raw))
         if found.decided and found.fits and (not placed.fits or found.agreement > placed.agreement + _BETTER):
             best, placed = layout, found

@@ -57,12 +57,14 @@ class HeadRunner:
 
     def _run_head(self, features: Tensor) -> Tensor:
         count = len(features)
-        answers = {
-            self._module.get_submodule(name): _one_by_one([_repeated_output(output, count) for output in outputs])
+        given = {
+            name: [_repeated_output(output, count) for output in outputs]
             for name, outputs in self._upstream.outputs.items()
         }
-        answers[self._module.get_submodule(self._layer.name)] = _one_by_one([self._output_with(features)])
-        with answering(answers):
+        # The module of the layer may have run before, as a ReLU that serves several places does.
+        given.setdefault(self._layer.name, []).append(self._output_with(features))
+        modules = {name: self._module.get_submodule(name) for name in given}
+        with answering({modules[name]: _one_by_one(outputs, modules[name].forward) for name, outputs in given.items()}):
             return scores_of(self._module(self._picture.expand(count, -1, -1, -1)))
 
     def _run_network(self, features: Tensor) -> Tensor:
@@ -88,7 +90,12 @@ def _repeated(tensor: Tensor, count: int) -> Tensor:
     return quantised_like(tensor, dequantised(tensor).expand(count, *tensor.shape[1:]))
 
 
-def _one_by_one(outputs: list[Any]) -> Callable[..., Any]:
-    """A function that ignores its arguments and returns the outputs one after the other, one per call."""
+def _one_by_one(outputs: list[Any], forward: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that returns the outputs one after the other, one per call, and then what `forward` does."""
     remaining: Iterator[Any] = iter(outputs)
-    return lambda *_args, **_kwargs: next(remaining)
+
+    def answer(*args: Any, **kwargs: Any) -> Any:
+        output = next(remaining, None)
+        return forward(*args, **kwargs) if output is None else output
+
+    return answer

@@ -20,8 +20,9 @@ def undisturbed(module: nn.Module) -> Iterator[None]:
 
     Gradient checkpointing is off meanwhile. Raises `CamxError` for parameters created under `torch.inference_mode()`.
     """
+    # What torch.jit.freeze has made has no mode.
     modules = list(module.modules())
-    training = [m for m in modules if m.training]
+    training = [m for m in modules if getattr(m, "training", False)]
     own = [p for m in modules for p in m.parameters(recurse=False)]
     parameters = [p for p in own if p.requires_grad]
     if any(p.is_inference() for p in own):

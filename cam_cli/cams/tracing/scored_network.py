@@ -17,6 +17,7 @@ from .endings import Ending, EndingRecorder, as_logits, ending_of
 from .network_state import undisturbed
 from .out_of_memory import is_out_of_memory
 from .scores import NETWORK, Wanted, as_scores, at, network_name, score_path, spelled
+from .script_reader import is_readable, reader_of
 
 #: The child through which images enter a network of which no layer can be watched.
 ENTRY = "input"
@@ -29,8 +30,9 @@ class ScoreReading:
     """The way in which class scores are read from a network.
 
     path: their place in its output. pick: a function of the user instead. ending: of the scores. dtype: of the
-    images that it takes. eager: whether code that torch.compile made is left out. plain: whether all of this is as
-    in an ordinary network. note: one line for the user, or "".
+    images that it takes. eager: whether code that torch.compile made is left out. followed: whether the graph of
+    TorchScript is followed node by node. plain: whether all of this is as in an ordinary network. note: one line for
+    the user, or "".
     """
 
     path: Path = ()
@@ -38,6 +40,7 @@ class ScoreReading:
     ending: Ending = "logits"
     dtype: torch.dtype = torch.float32
     eager: bool = False
+    followed: bool = False
     plain: bool = False
 
     @property
@@ -59,24 +62,27 @@ class ScoredNetwork(nn.Module):
     """
 
     def __init__(self, network: nn.Module, reading: ScoreReading, *, entry: bool = False) -> None:
-        training = network.training
+        training = _is_training(network)
         self.__dict__[NETWORK] = network
         super().__init__()
-        network.training = training
+        self.training = training
         self.reading, self.entry = reading, entry
-        scripted = isinstance(network, torch.jit.ScriptModule)
-        own: dict[str, Any] = {"scripted": network} if scripted else network._modules
-        shared = {} if scripted else {"_parameters": network._parameters, "_buffers": network._buffers}
+        seen = reader_of(network) if reading.followed else network  # type: ignore[arg-type]
+        self.__dict__["_seen"] = seen
+        closed = isinstance(seen, torch.jit.ScriptModule)
+        own: dict[str, Any] = {"scripted": network} if closed else seen._modules
+        shared = {} if closed else {"_parameters": seen._parameters, "_buffers": seen._buffers}
         self.__dict__.update(_modules={**own, ENTRY: nn.Identity()} if entry else own, **shared)
 
     @property
     def training(self) -> bool:
         """Whether the network is in training mode."""
-        return bool(self.__dict__[NETWORK].training)
+        return _is_training(self.__dict__[NETWORK])
 
     @training.setter
     def training(self, value: bool) -> None:
-        self.__dict__[NETWORK].training = value
+        if self.training != value:
+            self.__dict__[NETWORK].training = value
 
     def around(self, network: nn.Module) -> ScoredNetwork:
         """Returns the same reading of a replica of the network."""
@@ -95,7 +101,7 @@ class ScoredNetwork(nn.Module):
             contextlib.nullcontext() if reading.ending == "logits" else recorder
         )
         with watching, _eager(reading.eager):
-            output = self.__dict__[NETWORK](pictures.to(reading.dtype))
+            output = self.__dict__["_seen"](pictures.to(reading.dtype))
             found = reading.pick(output) if reading.pick else at(output, reading.path)
         return as_logits(as_scores(found, len(pictures)), reading.ending, recorder)
 
@@ -111,7 +117,8 @@ def scored_network(module: nn.Module, picture: Tensor, wanted: Wanted = None) ->
         return module
     module = getattr(module, "_orig_mod", module)
     compiled = any("_orig_mod" in one._modules or _compiled_in_place(one) for one in module.modules())
-    reading = ScoreReading(dtype=_dtype(module), eager=compiled)
+    followed = isinstance(module, torch.jit.ScriptModule) and is_readable(module, picture.to(_dtype(module)))
+    reading = ScoreReading(dtype=_dtype(module), eager=compiled, followed=followed)
     output, recorder = _run(module, picture, reading)
     ordinary = isinstance(output, Tensor) and output.dim() == 2 and len(output) == 1
     if ordinary and wanted is None:
@@ -177,6 +184,11 @@ def _picked(pick: Callable[[Any], Any], output: Any) -> Tensor:
     if not isinstance(found, Tensor) or not found.is_floating_point():
         raise CamxError(f"`scores`: the function returns a {type(found).__name__}, not a tensor of scores.")
     return found
+
+
+def _is_training(module: nn.Module) -> bool:
+    """Whether a network is in training mode; what torch.jit.freeze has made has no mode."""
+    return bool(getattr(module, "training", False))
 
 
 def _dtype(module: nn.Module) -> torch.dtype:

@@ -22,7 +22,7 @@ def network_name(module: nn.Module) -> str:
     """Returns the name of a network's class, as its author wrote it."""
     while NETWORK in vars(module):
         module = vars(module)[NETWORK]
-    return type(module).__name__
+    return str(module.original_name) if isinstance(module, torch.jit.ScriptModule) else type(module).__name__
 
 
 def scores_of(output: Any, batch: int | None = None) -> Tensor:
