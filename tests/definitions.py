@@ -173,7 +173,8 @@ def eigencam(s: Slow) -> np.ndarray:
 
 
 def eigengradcam(s: Slow) -> np.ndarray:
-    return _first_component(s.g * s.A)
+    products = s.g * s.A
+    return _first_component(products - products.mean((1, 2), keepdims=True))
 
 
 def fem(s: Slow) -> np.ndarray:

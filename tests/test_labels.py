@@ -248,3 +248,33 @@ def test_labels_that_are_no_class_are_counted_by_their_images(
     assert camx("explain", images, *TINY, "--labels", "folder", "--no-report") == 0
     said = " ".join(capsys.readouterr().err.split())
     assert "`correct` stays empty for 7 images." in said
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"image,label,label\ncat/0.jpg,3,4\n", "has several columns 'label'"),
+        (b"image,label,Sex,sex\ncat/0.jpg,3,f,m\n", "has several columns 'sex'"),
+        ("image,label\ncat/0.jpg,caf\u00e9\n".encode("latin-1"), r"is no text in UTF-8 \(line 2\)"),
+    ],
+)
+def test_tables_that_can_be_read_in_two_ways_are_refused(
+    images: Path, tmp_path: Path, content: bytes, message: str
+) -> None:
+    (tmp_path / "l.csv").write_bytes(content)
+    with pytest.raises(CamxError, match=message):
+        labelled(find([str(images)]), str(tmp_path / "l.csv"))
+
+
+def test_a_label_that_several_classes_share_is_said_so(
+    camx: Camx, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """ImageNet has two classes `crane`."""
+    names = written(tmp_path / "names.txt", "crane", "cat", "crane")
+    table = written(tmp_path / "l.csv", "image,label", "cat/0.jpg,crane", "cat/1.png,2", "cat/2.jpg,owl")
+    argv = ("explain", images, *TINY, "--model-arg", "num_classes=3", "--class-names", names, "--labels", table)
+    assert camx(*argv, "--no-report") == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert "1 label is the name of several classes (crane: 0, 2), so `correct` stays empty for 1 image." in said
+    assert "1 label is no class of the model (owl); `correct` stays empty for 1 image." in said
+    assert rows_of()["cat/1.png"]["label_index"] == 2

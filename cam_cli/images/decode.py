@@ -31,6 +31,8 @@ _SIGNATURES = (
     (b"%PDF", "a PDF; export its pages as PNG"),
     (b"%!PS", "PostScript, which is never run; export it as PNG"),
     (b"\xc5\xd0\xd3\xc6", "EPS, which is never run; export it as PNG"),
+    (b"\xff\x0a", "a JPEG XL file; export it as PNG"),
+    (b"\0\0\0\x0cJXL ", "a JPEG XL file; export it as PNG"),
     (b"8BPS", "a Photoshop file; export it as PNG"),
     (b"<svg", "an SVG; export it as PNG"),
     (b"<!doctype html", "an HTML page, not an image; download it again"),
@@ -204,6 +206,8 @@ def _what_it_is(data: bytes) -> str:
     for signature, what in _SIGNATURES:
         if start.startswith(signature.lower()):
             return f"not an image camx reads: {what}"
+    if data[128:132] == b"DICM":
+        return "not an image camx reads: a DICOM file; export its pixels as a 16-bit PNG or TIFF"
     if is_tiff(data):
         return (
             "not an image camx reads: a TIFF file of a kind that Pillow does not know; choose its bands (bands), which "

@@ -24,7 +24,7 @@ def read_table(
 
     The separator is a tab in a file `.tsv`; in others that of comma, semicolon and tab by which the header has the
     `required` column. Raises `CamxError` with `advice` for a file without that column, and for one that is no text in
-    UTF-8.
+    UTF-8 (but for the `required` column: names of files may hold any bytes) or names a column twice.
     """
     rest = iter(lines)
     first = next(rest, "")
@@ -37,12 +37,23 @@ def read_table(
         if required not in header:
             shown = " ".join(", ".join(header).split())[:200] or "empty"
             raise CamxError(f"{name!r} has no column {required!r} (its first line: {shown}). {advice}")
+        if twice := next((column for column in header if column and header.count(column) > 1), ""):
+            raise CamxError(f"{name!r} has several columns {twice!r}. Give each a name of its own.")
         for row in reader:
             if any(cell.strip() for cell in row):
                 cells = [*row, *[""] * (len(header) - len(row))]
+                if any(not _is_text(cell) for column, cell in zip(header, cells) if column != required):
+                    raise CamxError(
+                        f"{name!r} is no text in UTF-8 (line {reader.line_num}).", "Save it as CSV in UTF-8."
+                    )
                 yield {c: cell if c == required else cell.strip() for c, cell in zip(header, cells)}
     except csv.Error as error:
         raise CamxError(f"{name!r} is no valid CSV (line {reader.line_num}: {error}). Check its quotes.") from error
+
+
+def _is_text(cell: str) -> bool:
+    """Whether a cell was read from UTF-8; other bytes are in it as surrogates."""
+    return cell.isascii() or not any("\udc80" <= letter <= "\udcff" for letter in cell)
 
 
 def _separator(first: str, name: str, required: str) -> str:

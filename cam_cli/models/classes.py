@@ -78,6 +78,11 @@ class ClassNames:
             f"An index from 0 to {count - 1} works too."
         )
 
+    def sharing(self, wanted: str) -> list[int]:
+        """The classes that share a name; empty if it names one class or none."""
+        found = self._named(wanted.strip())
+        return found if len(found) > 1 else []
+
     def _named(self, wanted: str) -> list[int]:
         """The classes of this name: as it is written, or else in another composition, or else in another case. A whole
         name goes before a part of one."""

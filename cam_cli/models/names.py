@@ -101,7 +101,7 @@ def is_name(name: str) -> bool:
 def _unknown(name: str) -> str:
     if os.path.splitext(name)[1].lower() in (".pt", ".pth", ".ckpt", ".safetensors", ".bin"):
         return f"There is no checkpoint file {name!r}. Check the path."
-    if name.partition("/")[0] == "torchvision" and (kind := other_kind(name.partition("/")[2])):
+    if "/" not in name.removeprefix("torchvision/") and (kind := other_kind(name.removeprefix("torchvision/"))):
         return f"The model {name!r} is for {kind}, and camx explains classifiers of whole images."
     if re.fullmatch(r"[\w-]+/[\w.-]+", name) and name.partition("/")[0] not in ("timm", "torchvision"):
         return (

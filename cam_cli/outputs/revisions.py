@@ -22,13 +22,21 @@ FIRST = 1
 class Revision:
     """A change: its number, the version of camx that has it first, and what is other since then.
 
-    `of`: values of the fingerprint that a run has if the change is one for it.
+    `of`: values of the fingerprint that a run has if the change is one for it. `method`: one of the methods of such a
+    run; "" for any.
     """
 
     number: int
     version: str
     change: str
     of: Mapping[str, Any] = field(default_factory=dict)
+    method: str = ""
+
+    def concerns(self, values: Mapping[str, Any]) -> bool:
+        """Whether the change is one for a run with this fingerprint."""
+        return all(values.get(key) == of for key, of in self.of.items()) and (
+            not self.method or self.method in (values.get("methods") or ())
+        )
 
 
 REVISIONS = (
@@ -42,6 +50,12 @@ REVISIONS = (
         "0.2.0",
         "the sketches of maps with two signs keep the signs",
         of={"command": "explain", "evidence": "both"},
+    ),
+    Revision(
+        4,
+        "0.2.0",
+        "Eigen-Grad-CAM takes the mean over the positions off first",
+        method="eigengradcam",
     ),
 )
 NEWEST = REVISIONS[-1].number
@@ -61,9 +75,7 @@ def running_record(fingerprint: Mapping[str, Any], revision: int) -> RunRecord:
 def changes_since(revision: int, fingerprint: Mapping[str, Any] | Fingerprint) -> list[str]:
     """A sentence on what is other since a revision for a run with this fingerprint; none if nothing is."""
     values = dict(fingerprint)
-    later = [
-        one for one in REVISIONS if one.number > revision and all(values.get(key) == of for key, of in one.of.items())
-    ]
+    later = [one for one in REVISIONS if one.number > revision and one.concerns(values)]
     if not later:
         return []
     changes = ", and ".join(one.change for one in later)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import CamxError
@@ -69,7 +69,19 @@ def unknown_labels(explainer: Explainer, inputs: Inputs, *, by_folder: bool) -> 
     unknown = sorted(label for label, source in labels.items() if not explainer.classes_of(source))
     if not unknown:
         return
-    count, images = len(unknown), sum(not explainer.classes_of(source) for source in inputs.sources if source.labels)
+    shared = {label: found for label in unknown if (found := explainer.classes.sharing(label))}
+    if shared:
+        examples = [f"{label}: {', '.join(map(str, found[:_NAMED]))}" for label, found in shared.items()]
+        names = counted(len(shared), "label is the name", "labels are names")
+        yield (
+            f"{names} of several classes ({_listed(examples)}), so `correct` stays empty for "
+            f"{_images(shared, inputs)}. Give the index of the class as the label."
+        )
+    unknown = [label for label in unknown if label not in shared]
+    if not unknown:
+        return
+    without = [source for source in inputs.sources if source.labels and not explainer.classes_of(source)]
+    count, images = len(unknown), sum(not {*source.labels}.isdisjoint(unknown) for source in without)
     rest = f"`correct` stays empty for {images} image{'s' * (images > 1)}." if images else "Other labels of them count."
     if by_folder and len(labels) == count == 1 and not any("/" in source.key for source in inputs.sources):
         yield (
@@ -84,6 +96,11 @@ def unknown_labels(explainer: Explainer, inputs: Inputs, *, by_folder: bool) -> 
     else:
         names = counted(count, "label is", "labels are")
         yield f"{names} no class of the model ({_listed(unknown)}); {rest}"
+
+
+def _images(labels: Collection[str], inputs: Inputs) -> str:
+    """The number of images with such a label."""
+    return counted(sum(not {*source.labels}.isdisjoint(labels) for source in inputs.sources), "image")
 
 
 def _listed(names: Sequence[str]) -> str:

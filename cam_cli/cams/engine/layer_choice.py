@@ -46,9 +46,10 @@ class LayerChoice:
         if not first.beside or len(self.layers) > 1:
             return ()
         others = " and ".join(repr(name) for name in first.beside)
+        joined = ", ".join(f"`layers={name}`" for name in (*first.beside, first.name))
         sentence = (
             f"{len(first.beside) + 1} branches lead to the scores: the maps explain the one that ends in "
-            f"{first.name!r}, not {others}. `layers={','.join((*first.beside, first.name))}` joins them."
+            f"{first.name!r}, not {others}. Several `layers` join them: {joined}."
         )
         return (sentence,)
 

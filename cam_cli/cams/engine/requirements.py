@@ -11,6 +11,7 @@ from ...models.network import Network
 from ..methods.fusion import maps_of
 from ..methods.method import Method
 from ..methods.registry import METHODS
+from ..target_layer.probe import is_quantised
 from ..tracing.classifier import Classifier, find_classifier
 from ..tracing.scored_network import ScoredNetwork
 from ..tracing.scores import network_name
@@ -45,6 +46,12 @@ def check_methods(names: Sequence[str], picture: Tensor, probed: Sequence[Trace]
         if method.needs_classifier or method.check is not None:
             _check_not_scripted(name, probed[0].replay.module)
         if method.needs_classifier:
+            if is_quantised(probed[0].replay.module):
+                raise CamxError(
+                    f"`methods={name}` reads the weights of the last layer, which are integers in a quantised network. "
+                    "Use `methods=eigencam`, or give the network as it is before it is quantised.",
+                    field="methods",
+                )
             if len(probed) > 1:
                 raise CamxError(f"`methods={name}` reads one layer, the last one; {len(probed)} are given.")
             # In full precision: a rough forward would prove nothing.

@@ -30,11 +30,15 @@ def eigencam(trace: Trace, classes: Tensor) -> Tensor:
     "eigengradcam",
     summary="first principal component of gradient times activation",
     paper="Gildenblat 2021 (pytorch-grad-cam)",
-    equation="(g⊙A)·v₁, g⊙A = UΣVᵀ",
+    equation="M·v₁, M = g⊙A less its mean over positions = UΣVᵀ",
 )
 def eigengradcam(trace: Trace, classes: Tensor) -> Tensor:
-    """(g ⊙ A)·v₁, g ⊙ A along its first right singular vector: Eigen-CAM of a class (pytorch-grad-cam)."""
+    """M·v₁, M = g ⊙ A less its mean over positions, along its first right singular vector (pytorch-grad-cam).
+
+    With the mean, the first component of a transformer would be that mean, of one sign at every position.
+    """
     products = trace.gradients(classes) * trace.features[:, None]
+    products = products - products.mean((3, 4), keepdim=True)
     return _first_component(products.flatten(0, 1)).view(*classes.shape, *trace.features.shape[2:])
 
 

@@ -82,9 +82,11 @@ class Probe:
         while node is not None:
             made_by = [o.module for o in by_node[id(node)].outputs] if id(node) in by_node else []
             for module in made_by:
-                # Also those of TorchScript, which have the name alone.
-                if isinstance(module, nn.Conv2d) or type(module).__name__ == "Conv2d":
-                    return max(next(module.parameters()).shape[2:]) == 1
+                if isinstance(module, nn.Conv2d):
+                    return max(module.kernel_size) == 1
+                # Modules of TorchScript have the name and the weights alone.
+                if type(module).__name__ == "Conv2d":
+                    return max((max(p.shape[2:]) for p in module.parameters() if p.dim() == 4), default=0) == 1
                 if isinstance(module, nn.Linear) or type(module).__name__ == "Linear":
                     return True
             if not _LIGHT.match(node.name()):
@@ -165,7 +167,7 @@ class NoGradient(CamxError):
             reason = "its forward runs under torch.no_grad, detaches a tensor or leaves torch"
         super().__init__(
             f"No gradient reaches the scores of {network_name(module)}: {reason}.",
-            "Methods without gradients work: `methods=eigencam`, scorecam, ablationcam, rise.",
+            "Methods without gradients work: `methods=eigencam`, fem, scorecam, ablationcam, reciprocam, rise, dff.",
             field="methods",
         )
 

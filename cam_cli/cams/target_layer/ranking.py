@@ -44,7 +44,8 @@ def rank_candidates(found: Probe, module: nn.Module) -> Iterator[tuple[Candidate
         yield dominator, why
     dense = _last(found, spatial, lambda c: _alive(c) and _elements(c) >= _DENSE and not found.is_class_map(c))
     if dense is not None:
-        yield dense, "the last feature map with gradient at every position (several branches lead to the score)"
+        branches = "" if dense.dominator else " (several branches lead to the score)"
+        yield dense, f"the last feature map with gradient at every position{branches}"
     if dominator is not None:
         yield dominator, why
     partly = _last(found, pool, partly_alive)
