@@ -31,6 +31,7 @@ from ..run_layout import CHECK, CHECKS_TABLE, PATTERNS
 from .fingerprint import common_fingerprint
 from .job import RunOptions
 from .progress import Observer, Silent
+from .relabel import Naming
 from .resume import same_label
 from .session import run_task
 from .stop import Stop
@@ -149,7 +150,10 @@ class CheckTask:
         )
         return Work(load=read, render=EvaluationRenderer().render)
 
-    def relabel(self, engine: SpotChecker, row: ImageRow, source: Source) -> ImageRow | None:
+    def naming(self, engine: SpotChecker) -> None:
+        """Rows of a check name no classes."""
+
+    def relabel(self, naming: Naming | None, row: ImageRow, source: Source) -> ImageRow | None:
         return same_label(row, source)
 
     def warnings(self, engine: SpotChecker, inputs: Inputs) -> Iterable[str]:

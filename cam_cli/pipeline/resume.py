@@ -82,6 +82,11 @@ def has_labels_of(row: ImageRow, source: Source) -> bool:
     return row.get("labels", [row["label"]]) == [*(source.labels or ("",))]
 
 
+def same_label(row: ImageRow, source: Source) -> ImageRow | None:
+    """The row with the attributes of its source; None where the labels are others."""
+    return with_attributes(row, source) if has_labels_of(row, source) else None
+
+
 def with_attributes(row: ImageRow, source: Source) -> ImageRow:
     """The row with the attributes that its source has now."""
     now: ImageRow = {**row, "attributes": dict(source.attributes)}

@@ -115,14 +115,14 @@ def _automatic(module: nn.Module, picture: Tensor, found: Probe | None = None) -
         problems[layer.name] = trial.problem
         if len(problems) == _TRIALS:
             break
-    raise _no_layer(module, picture, problems, found)
+    raise _no_layer(module, picture, problems)
 
 
 def _tried(module: nn.Module, picture: Tensor, layer: TargetLayer, candidate: Candidate, found: Probe) -> Trial:
     return try_layer(module, picture, layer, [*candidate.layouts, *candidate.others], indirect=found.indirect)
 
 
-def _no_layer(module: nn.Module, picture: Tensor, problems: Mapping[str, str], found: Probe) -> CamxError:
+def _no_layer(module: nn.Module, picture: Tensor, problems: Mapping[str, str]) -> CamxError:
     name, size = network_name(module), f"{picture.shape[2]}×{picture.shape[3]}"
     if problems:
         looked_at = "; ".join(f"{layer!r}: {problem}" for layer, problem in problems.items())
@@ -134,11 +134,6 @@ def _no_layer(module: nn.Module, picture: Tensor, problems: Mapping[str, str], f
             f"{name} is scripted, so no layer of it can be watched.",
             "Give the network as it is before torch.jit.script, or use `methods=rise`, saliency, smoothgrad or "
             "integrated-gradients, which read no layer.",
-        )
-    if any(node.name() == "CheckpointFunctionBackward" for node in found.graph.order):
-        return CamxError(
-            f"{name} runs its layers under torch.utils.checkpoint with use_reentrant=True, which hides them.",
-            "Switch gradient checkpointing off, or give it use_reentrant=False.",
         )
     return CamxError(
         f"{name} has no feature map with more than one position on which its scores depend at {size} pixels. Try a "
