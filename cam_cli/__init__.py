@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .models.options import ModelSpec
     from .outputs.drawing import heatmap, overlay
     from .outputs.options import Rendering
+    from .results import read_results
 
     __version__: str
 
@@ -39,6 +40,7 @@ __all__ = [
     "heatmap",
     "load_model",
     "overlay",
+    "read_results",
 ]
 
 _HOMES = {
@@ -56,6 +58,7 @@ _HOMES = {
     "heatmap": "outputs.drawing",
     "load_model": "models.catalog",
     "overlay": "outputs.drawing",
+    "read_results": "results",
 }
 
 

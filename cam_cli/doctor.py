@@ -17,6 +17,7 @@ from .sentences import counted
 PACKAGES = ("torch", "torchvision", "timm", "pillow", "numpy", "safetensors", "typer", "rich", "wandb")
 #: The extras of the package, each with the distributions that it installs.
 EXTRAS: Mapping[str, tuple[str, ...]] = {
+    "parquet": ("pyarrow",),
     "ray": ("ray",),
     "remote": ("fsspec", "s3fs", "gcsfs", "aiohttp", "huggingface_hub"),
     "tensorboard": ("tensorboard",),

@@ -15,6 +15,9 @@ LOCK: Final = ".camx.lock"
 
 #: Tables of `explain`, `activations` and `evaluate`, derived from the journal, and the table of a training.
 TABLE: Final = "predictions.csv"
+#: One row per map, and both tables in other forms.
+MAPS_TABLE: Final = "maps.csv"
+TYPED_TABLES: Final = tuple(f"{name}.{form}" for name in ("predictions", "maps") for form in ("jsonl", "parquet"))
 ACTIVATIONS_TABLE: Final = "activations.csv"
 FAITHFULNESS_TABLE: Final = "faithfulness.csv"
 METRICS: Final = "metrics.csv"

@@ -89,7 +89,7 @@ def merge(path: str, observer: Observer = Silent()) -> Merged:
 
         finish_folder(
             folder,
-            _counted(table_of(before["fingerprint"]), tally),
+            _counted(table_of(before["fingerprint"], before.get("job", {})), tally),
             lambda: inputs,
             content,
             report=any((one.get("job") or {}).get("report") for one in begun.values()),
@@ -118,7 +118,7 @@ def _counted(table: Table, tally: Progress) -> Table:
             tally.add(row)
             yield row
 
-    return Table(table.name, lambda rows: table.render(counted(rows)))
+    return table._replace(render=lambda rows: table.render(counted(rows)))
 
 
 def _check_one_run(path: str, parts: Sequence[Shard]) -> None:

@@ -10,11 +10,10 @@ from dataclasses import replace
 from pathlib import PurePath
 
 from ..errors import CamxError
-from ..regular_files import open_text
 from ..sentences import counted
 from .label_table import NO_TRUTH, Columns, Truth, truth_of
 from .listing import Inputs, Source
-from .tables import read_table
+from .typed_tables import table_rows
 
 FOLDER = "folder"
 #: Images that a note names; of the others it says that there are more.
@@ -134,8 +133,7 @@ def _unique(forms: Mapping[str, str]) -> dict[str, str]:
 
 def _read(path: str, columns: Columns) -> list[dict[str, str]]:
     try:
-        with open_text(path) as file:
-            rows = list(read_table(file, path, required=columns.image_key, advice=columns.advice))
+        rows = table_rows(path, columns)
     except OSError as error:
         raise CamxError(
             f"`labels` {path!r} cannot be read: {error.strerror}. Give `folder` or a CSV with image,label."

@@ -19,8 +19,8 @@ from ..run_layout import JOURNAL, RESULT_FOLDERS, TRACKER_FOLDERS
 from .filters import Filters, has_image_name, matches
 from .label_table import NO_TRUTH, Truth, truth_of
 from .remote import is_remote, listed
-from .tables import read_table
 from .tars import is_tar, read_members
+from .typed_tables import is_typed, table_rows
 
 #: What is known of an address that only a list names: a later run takes it for the same file.
 UNKNOWN_STATE = (-1, 0)
@@ -149,10 +149,10 @@ def _list_file(argument: str, filters: Filters) -> Iterator[Entry]:
     path, columns = argument[1:], filters.columns
     folder = os.path.dirname(path) or os.curdir
     try:
-        with open_text(path) as file:
-            if path.lower().endswith((".csv", ".tsv")):
-                rows = list(read_table(file, path, required=columns.image_key, advice=columns.advice))
-            else:
+        if is_typed(path) or path.lower().endswith((".csv", ".tsv")):
+            rows = table_rows(path, columns)
+        else:
+            with open_text(path) as file:
                 lines = iter(lambda: file.readline(_LONGEST_LINE), "")
                 rows = [{columns.image_key: line.rstrip("\r\n")} for line in lines]
     except OSError as error:

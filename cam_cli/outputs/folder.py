@@ -16,11 +16,13 @@ from ..run_layout import (
     DERIVED,
     FAITHFULNESS_TABLE,
     JOURNAL,
+    MAPS_TABLE,
     PARTS,
     RECORD,
     RESULT_FOLDERS,
     SPOTS,
     TABLE,
+    TYPED_TABLES,
 )
 from ..sentences import counted
 from ..shortages import advice
@@ -248,7 +250,7 @@ class OutputFolder:
                     self.remove(name)
         self.remove_report()
         leftovers.remove_results(self.path, keys)
-        for name in (*DERIVED, TABLE, ACTIVATIONS_TABLE, FAITHFULNESS_TABLE, JOURNAL, SPOTS):
+        for name in (*DERIVED, TABLE, MAPS_TABLE, *TYPED_TABLES, ACTIVATIONS_TABLE, FAITHFULNESS_TABLE, JOURNAL, SPOTS):
             self.remove(name)
 
     def remove_report(self) -> None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from .rows import ImageRow, first_map, number_of
 
 #: A sign that begins a formula, also a wide one, behind signs that spreadsheets leave out.
 _FORMULA = re.compile(r"[\t\r\n]|[\s\x00-\x1f\u00ad\u200b-\u200f\u2060\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]")
+
+#: Numbers of a map that are columns `cam_…`.
+MEASURES = ("peak", "area", "center_x", "center_y", "border", "entropy")
 
 
 def columns(top_k: int) -> list[str]:
@@ -21,7 +24,7 @@ def columns(top_k: int) -> list[str]:
         *("image", "status", "error", "width", "height", "label", "correct"),
         *top,
         *("method", "layer", "target_index", "target_name", "target_prob"),
-        *("cam_peak", "cam_area", "cam_center_x", "cam_center_y", "cam_border", "cam_entropy", "overlay"),
+        *(*(f"cam_{name}" for name in MEASURES), "overlay"),
     ]
 
 
@@ -30,6 +33,32 @@ def table(rows: Iterable[ImageRow], top_k: int) -> Iterator[bytes]:
     yield line(columns(top_k))
     for row in rows:
         yield line(_cells(row, top_k))
+
+
+def map_columns() -> list[str]:
+    """The header of the table of maps: `box_…` are shares of the image's width and height, of the largest part."""
+    return [
+        *("image", "map", "method", "layer", "target_index", "target_name", "target_prob"),
+        *(f"cam_{name}" for name in MEASURES),
+        *("box_left", "box_top", "box_right", "box_bottom", "overlay"),
+    ]
+
+
+def map_table(rows: Iterable[ImageRow]) -> Iterator[bytes]:
+    """The table of maps in pieces of UTF-8: one row per map, numbered from 0 for each image."""
+    yield line(map_columns())
+    for row in rows:
+        for place, one in enumerate(row.get("maps", ())):
+            box: Sequence[float | None] = one.get("component", {}).get("box") or one.get("box") or [None] * 4
+            yield line(
+                [
+                    *(text(row["image"]), place, one.get("method", ""), text(one.get("layer", ""))),
+                    *(one.get("target_index", ""), text(one.get("target_name", "")), number(one.get("target_prob"))),
+                    *(number(number_of(one, name)) for name in MEASURES),
+                    *map(number, box),
+                    text(one.get("overlay", "")),
+                ]
+            )
 
 
 def _cells(row: ImageRow, top_k: int) -> list[Any]:
@@ -46,7 +75,7 @@ def _cells(row: ImageRow, top_k: int) -> list[Any]:
         *top,
         *(map_row.get("method", ""), text(map_row.get("layer", ""))),
         *(map_row.get("target_index", ""), text(map_row.get("target_name", "")), number(map_row.get("target_prob"))),
-        *(number(number_of(map_row, name)) for name in ("peak", "area", "center_x", "center_y", "border", "entropy")),
+        *(number(number_of(map_row, name)) for name in MEASURES),
         text(map_row.get("overlay", "")),
     ]
 

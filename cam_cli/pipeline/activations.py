@@ -19,6 +19,7 @@ from ..options import results
 from ..outputs.renderer import with_truth
 from ..outputs.rows import ImageRow
 from ..run_layout import ACTIVATIONS_TABLE
+from .earlier import named_as_before
 from .fingerprint import common_fingerprint
 from .frames import with_frames
 from .job import ActivationsJob, decoding_as
@@ -66,7 +67,8 @@ class ActivationsTask:
         return ActivationsTask(dataclasses.replace(self.job, read=options))
 
     def find(self) -> Inputs:
-        return with_frames(find(self.job.sources, self.job.filters, limit=self.job.limit), self.job)
+        found = with_frames(find(self.job.sources, self.job.filters, limit=self.job.limit), self.job)
+        return named_as_before(found, self.job)
 
     def build_engine(self, images: int, on_step: StepCallback | None = None) -> FeatureReader:
         """Every image takes one forward: there are no steps."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from ..errors import CamxError
@@ -25,11 +26,14 @@ def task_of(job: RunOptions) -> AnyTask:
     raise TypeError(f"{type(job).__name__} is the job of no command")
 
 
-def table_of(fingerprint: Mapping[str, Any]) -> Table:
-    """The table of a folder, from the fingerprint of its results. Raises `CamxError` for a command without one."""
+def table_of(fingerprint: Mapping[str, Any], job: Mapping[str, Any] = MappingProxyType({})) -> Table:
+    """The table of a folder, from the fingerprint of its results and the job that asked for its forms.
+
+    Raises `CamxError` for a command without one.
+    """
     match fingerprint.get("command"):
         case "explain":
-            return explain_table(fingerprint["top_k"])
+            return explain_table(fingerprint["top_k"], tuple(job.get("table", ())))
         case "activations":
             return activations_table()
         case "evaluate":

@@ -23,6 +23,7 @@ from ..report import thumbnail_side
 from ..run_layout import FAITHFULNESS_TABLE
 from ..sentences import counted
 from .classes import check_numbered_folders, network_with_classes, unknown_labels
+from .earlier import named_as_before
 from .fingerprint import common_fingerprint
 from .frames import with_frames
 from .job import EvaluateJob, decoding_as
@@ -77,7 +78,7 @@ class EvaluateTask:
                 "`target=label` needs labels. Give `labels=folder`, `labels=FILE.csv`, or an @list.csv with them.",
                 field="target",
             )
-        inputs = with_frames(find(job.sources, job.filters, limit=job.limit), job)
+        inputs = named_as_before(with_frames(find(job.sources, job.filters, limit=job.limit), job), job)
         return labelled(inputs, job.labels, job.filters.columns) if job.labels else inputs
 
     def build_engine(self, images: int, on_step: StepCallback | None = None) -> Evaluator:

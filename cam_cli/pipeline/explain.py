@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -21,12 +21,14 @@ from ..images.picture import Decodable, load
 from ..maps.colormaps import palette
 from ..maps.explanation import Explanation
 from ..outputs.options import SPOTS
+from ..outputs.records import FORMS, typed_images, typed_maps
 from ..outputs.renderer import ExplanationRenderer
 from ..outputs.rows import ImageRow
-from ..outputs.tables import table
+from ..outputs.tables import map_table, table
 from ..report import thumbnail_side
-from ..run_layout import TABLE
+from ..run_layout import MAPS_TABLE, TABLE
 from .classes import check_numbered_folders, network_with_classes, unknown_labels
+from .earlier import named_as_before
 from .fingerprint import fingerprint
 from .frames import with_frames
 from .job import ExplainJob, decoding_as
@@ -49,9 +51,13 @@ def run(job: ExplainJob, observer: Observer = Silent(), stop: Stop | None = None
     return run_task(ExplainTask(job), observer, stop or Stop())
 
 
-def explain_table(top_k: int) -> Table:
-    """`predictions.csv` with so many classes per image."""
-    return Table(TABLE, partial(table, top_k=top_k))
+def explain_table(top_k: int, forms: Sequence[str] = ()) -> Table:
+    """`predictions.csv` with so many classes per image, `maps.csv` beside it, and both in other forms."""
+    more: list[tuple[str, Callable[[Iterable[ImageRow]], Iterator[bytes]]]] = [(MAPS_TABLE, map_table)]
+    for form in (one for one in forms if one in FORMS):
+        more.append((f"predictions.{form}", partial(typed_images, form=form, top_k=top_k)))
+        more.append((f"maps.{form}", partial(typed_maps, form=form)))
+    return Table(TABLE, partial(table, top_k=top_k), tuple(more))
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,7 @@ class ExplainTask:
 
     @property
     def table(self) -> Table:
-        return explain_table(self.job.explain.top_k)
+        return explain_table(self.job.explain.top_k, self.job.table)
 
     def with_job(self, job: ExplainJob) -> ExplainTask:
         return ExplainTask(job)
@@ -82,7 +88,7 @@ class ExplainTask:
             raise CamxError(
                 "`targets=label` needs labels. Give `labels=folder`, `labels=FILE.csv`, or an @list.csv with them."
             )
-        inputs = with_frames(find(job.sources, job.filters, limit=job.limit), job)
+        inputs = named_as_before(with_frames(find(job.sources, job.filters, limit=job.limit), job), job)
         return labelled(inputs, job.labels, job.filters.columns) if job.labels else inputs
 
     def build_engine(self, images: int, on_step: StepCallback | None = None) -> Explainer:

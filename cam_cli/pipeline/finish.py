@@ -11,6 +11,7 @@ from ..images.listing import Inputs
 from ..outputs.folder import OutputFolder
 from ..outputs.record import RunRecord
 from ..report import build_report
+from ..run_layout import TYPED_TABLES
 from .looks import Looks
 from .progress import Observer, Summary
 from .record import record
@@ -78,6 +79,12 @@ def finish_folder(
     """
     looks = Looks()
     folder.derive(table.name, keys(), lambda rows: table.render(looks.noted(rows)))
+    for name, render in table.more:
+        folder.derive(name, keys(), render)
+    for name in {*TYPED_TABLES} - {name for name, _ in table.more}:
+        # Of an earlier run that asked for it: it would lack what is new.
+        if folder.size(name) is not None:
+            folder.remove(name)
     folder.record(content())
     if report:
         write_report(folder, keys, observer)

@@ -18,6 +18,7 @@ from ..images.shard import Shard
 from ..models.options import NAME, ModelSpec
 from ..options import BEHAVIOUR, FILLED, INPUT, OUTPUT, SPEED, Flag, check
 from ..outputs.options import Rendering
+from ..outputs.records import require_pyarrow
 
 if TYPE_CHECKING:
     from .progress import Engine
@@ -54,8 +55,8 @@ class RunOptions:
     sources: Annotated[
         tuple[str, ...],
         Flag(
-            "Images, folders, globs, tar files, s3:// gs:// hf:// http:// addresses, @list.txt, @list.csv (column "
-            "image, optional label), or - for paths on stdin.",
+            "Images, folders, globs, tar files, s3:// gs:// hf:// http:// addresses, @list.txt, @list.csv, "
+            ".jsonl or .parquet (column image, optional label), or - for paths on stdin.",
             argument=True,
         ),
     ]
@@ -151,6 +152,15 @@ class ExplainJob(RunOptions):
     explain: ExplainOptions = ExplainOptions()
     rendering: Rendering = Rendering()
     output: Output = "camx-out"
+    table: Annotated[
+        tuple[str, ...],
+        Flag(
+            "Forms of the tables of images and of maps: csv (always), parquet (needs camx[parquet]), jsonl.",
+            panel=OUTPUT,
+            choices=("csv", "parquet", "jsonl"),
+            page="recipes.md",
+        ),
+    ] = ("csv",)
     report: Annotated[
         bool,
         Flag("Write report/index.html, with thumbnails of the images.", panel=OUTPUT, page="report.md"),
@@ -158,6 +168,8 @@ class ExplainJob(RunOptions):
 
     def __post_init__(self) -> None:
         RunOptions.__post_init__(self)
+        if "parquet" in self.table:
+            require_pyarrow()
         if self.labels == "":
             raise CamxError("`labels` is empty.", "Give `folder` or a CSV, or leave it out.", field="labels")
         if self.explain.compile and self.batch_size == 1:

@@ -40,10 +40,11 @@ class Work(Generic[R]):
 
 
 class Table(NamedTuple):
-    """A file of OUT that derives from the journal: its name, and its pieces from the rows."""
+    """A file of OUT that derives from the journal: its name, and its pieces from the rows. more: others beside it."""
 
     name: str
     render: Callable[[Iterable[ImageRow]], Iterator[bytes]]
+    more: tuple[tuple[str, Callable[[Iterable[ImageRow]], Iterator[bytes]]], ...] = ()
 
 
 class Task(Protocol[J, E, R]):

@@ -1,0 +1,109 @@
+"""The rows of a run as flat records with types: for tables in JSON lines and Parquet, and for Python."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib.util import find_spec
+from typing import Any
+
+from ..errors import CamxError
+from .rows import ImageRow, MapRow, first_map, number_of
+from .tables import MEASURES, columns, map_columns
+
+Record = dict[str, Any]
+#: Rows of Parquet that are held at once.
+_GROUP = 10_000
+#: Types of the columns; all others are texts.
+_WHOLE = {"width", "height", "target_index"}
+_TRUTH = {"correct"}
+
+
+def image_record(row: ImageRow, top_k: int) -> Record:
+    """The row of an image under the names of `predictions.csv`; what it lacks is None."""
+    record: Record = dict.fromkeys(columns(top_k))
+    record |= {name: row.get(name) for name in ("image", "status", "error", "width", "height", "label", "correct")}
+    for place, prediction in enumerate(row.get("top", [])[:top_k], 1):
+        record |= {f"top{place}_{what}": prediction[what] for what in ("index", "name", "prob")}
+    return record | _of_map(first_map(row))
+
+
+def map_records(row: ImageRow) -> Iterator[Record]:
+    """Every map of an image, under the names of `maps.csv`."""
+    for place, one in enumerate(row.get("maps", ())):
+        box = one.get("component", {}).get("box") or one.get("box")
+        corners = {f"box_{side}": value for side, value in zip(("left", "top", "right", "bottom"), box or ())}
+        given = {"image": row["image"], "map": place, **_of_map(one), **corners}
+        yield {name: given.get(name) for name in map_columns()}
+
+
+def _of_map(one: MapRow) -> Record:
+    names = ("method", "layer", "target_index", "target_name", "target_prob", "overlay")
+    return {
+        **{name: one.get(name) for name in names},
+        **{f"cam_{name}": number_of(one, name) for name in MEASURES},
+    }
+
+
+def as_json_lines(records: Iterable[Record]) -> Iterator[bytes]:
+    """One JSON object per line."""
+    for record in records:
+        yield json.dumps(record, ensure_ascii=False, allow_nan=False).encode("utf-8", "backslashreplace") + b"\n"
+
+
+def as_parquet(records: Iterable[Record], names: list[str]) -> Iterator[bytes]:
+    """A Parquet file. Raises `CamxError` without pyarrow."""
+    require_pyarrow()
+    import pyarrow
+    import pyarrow.parquet as parquet
+
+    schema = pyarrow.schema([(name, _type(name)) for name in names])
+    sink, group = io.BytesIO(), list[Record]()
+    with parquet.ParquetWriter(sink, schema, compression="zstd") as writer:
+        for record in records:
+            group.append({name: _encodable(value) for name, value in record.items()})
+            if len(group) == _GROUP:
+                writer.write_table(pyarrow.Table.from_pylist(group, schema))
+                group.clear()
+        writer.write_table(pyarrow.Table.from_pylist(group, schema))
+    yield sink.getvalue()
+
+
+def require_pyarrow() -> None:
+    """Raises `CamxError` where Parquet cannot be written."""
+    if find_spec("pyarrow") is None:
+        raise CamxError(
+            "`table=parquet` needs pyarrow.", "Install it with `pip install 'camx[parquet]'`.", field="table"
+        )
+
+
+def _type(name: str) -> str:
+    if name in _WHOLE or name == "map" or name.endswith("_index"):
+        return "int64"
+    if name in _TRUTH:
+        return "bool"
+    numbers = name.startswith(("cam_", "box_")) or name.endswith("_prob")
+    return "float64" if numbers else "string"
+
+
+def _encodable(value: object) -> object:
+    """Names may hold bytes that are no text."""
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+
+
+#: Writes records in a form; the names are those of the columns.
+FORMS: Mapping[str, Callable[[Iterable[Record], list[str]], Iterator[bytes]]] = {
+    "jsonl": lambda records, names: as_json_lines(records),
+    "parquet": as_parquet,
+}
+
+
+def typed_images(rows: Iterable[ImageRow], form: str, top_k: int) -> Iterator[bytes]:
+    """The table of images in a form of `FORMS`."""
+    return FORMS[form]((image_record(row, top_k) for row in rows), columns(top_k))
+
+
+def typed_maps(rows: Iterable[ImageRow], form: str) -> Iterator[bytes]:
+    """The table of maps in a form of `FORMS`."""
+    return FORMS[form]((record for row in rows for record in map_records(row)), map_columns())

@@ -1,0 +1,27 @@
+"""Sources below the folder that an earlier run of OUT began its names in: part of that run, under the names it gave."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+
+from ..images.listing import Inputs
+from ..images.remote import is_remote
+from ..outputs.record import recovered_record
+from .job import RunOptions
+
+
+def named_as_before(inputs: Inputs, job: RunOptions) -> Inputs:
+    """The inputs under the names that an earlier run of the output folder gives them, so that they count as done.
+
+    A night's folder, `images/monday`, is then no other configuration than `images`. Sources elsewhere stay as they are.
+    """
+    if is_remote(job.output) or is_remote(inputs.base) or not inputs.base:
+        return inputs
+    record, _ = recovered_record(job.output)
+    before = record.get("fingerprint", {}).get("inputs", "") if record is not None else ""
+    if not isinstance(before, str) or not inputs.base.startswith(before.rstrip(os.sep) + os.sep) or not before:
+        return inputs
+    folder = os.path.relpath(inputs.base, before).replace(os.sep, "/")
+    sources = tuple(dataclasses.replace(source, key=f"{folder}/{source.key}") for source in inputs.sources)
+    return dataclasses.replace(inputs, base=before, sources=sources)
