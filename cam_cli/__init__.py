@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .errors import CamxError
     from .features.logger import FeatureLogger
     from .features.sinks import FolderSink, WandbSink
+    from .folder_run import explain_folder
     from .maps.explanation import Explanation
     from .models.catalog import Network, load_model
     from .models.options import ModelSpec
@@ -37,6 +38,7 @@ __all__ = [
     "Rendering",
     "Target",
     "WandbSink",
+    "explain_folder",
     "heatmap",
     "load_model",
     "overlay",
@@ -55,6 +57,7 @@ _HOMES = {
     "Rendering": "outputs.options",
     "Target": "cams.engine.targets",
     "WandbSink": "features.sinks",
+    "explain_folder": "folder_run",
     "heatmap": "outputs.drawing",
     "load_model": "models.catalog",
     "overlay": "outputs.drawing",

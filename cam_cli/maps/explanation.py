@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
 
 import numpy as np
 
 from ..images.picture import Picture
 from .spots import Spot
+from ..sentences import counted
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class TrueClass:
     rank: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ClassMap:
     """The raw map of one method for one class: float32 h×w, any sign and scale, over what the network saw.
 
@@ -55,8 +58,14 @@ class ClassMap:
     overlay: np.ndarray | None = None
     spots: tuple[Spot, ...] = ()
 
+    def __repr__(self) -> str:
+        grid = "×".join(map(str, self.values.shape))
+        return (
+            f"ClassMap({self.method} for {self.prediction.name or self.prediction.index}, layer {self.layer}, {grid})"
+        )
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Explanation:
     """Explanation of one image: its top classes, best first, and its maps, in the order of the options.
 
@@ -75,3 +84,27 @@ class Explanation:
     def label(self) -> int | None:
         """The index of the true class, if it is known."""
         return self.truth.index if self.truth else None
+
+    def __repr__(self) -> str:
+        key = self.picture.source.key
+        if self.problem or not self.ranking:
+            return f"Explanation({key!r}: {self.problem or 'nothing was predicted'})"
+        best = self.ranking[0]
+        said = f"{best.name or best.index} {best.probability:.0%}"
+        return f"Explanation({key!r}: {said}, {counted(len(self.maps), 'map')})"
+
+    def _repr_html_(self) -> str:
+        """The image, its overlays and the ranking, for notebooks."""
+        return str(_display().explanation_html(self))
+
+
+class Explanations(list[Explanation]):
+    """A list that notebooks show as a grid of overlays."""
+
+    def _repr_html_(self) -> str:
+        return str(_display().explanations_html(self))
+
+
+def _display() -> Any:
+    """The module that draws, which lies above this one: only what shows itself needs it."""
+    return import_module("cam_cli.outputs.display")

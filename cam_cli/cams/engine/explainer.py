@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ...errors import CamxError
 from ...images.listing import Source
 from ...images.picture import Decodable, Picture
-from ...maps.explanation import Explanation
+from ...maps.explanation import Explanation, Explanations
 from ...models.catalog import Network
 from ...models.classes import checked
 from ..methods.augmentation import VIEWS, average_views
@@ -125,7 +125,7 @@ class Explainer:
         *,
         labels: Sequence[str | int | None] = (),
         targets: Sequence[AnyTarget | Sequence[AnyTarget]] = (),
-    ) -> list[Explanation]:
+    ) -> Explanations:
         """Explains images, or a normalised batch B×C×H×W; returns one explanation each, in order.
 
         An image is a path, a PIL image, or an array of NumPy H×W×3 (RGB) or H×W of type uint8. labels: the true class
@@ -137,7 +137,7 @@ class Explainer:
             if len(given) and len(given) != len(pictures):
                 raise CamxError(f"`{name}` has length {len(given)}, not {len(pictures)}.", "Give one for each image.")
         own = [self._resolved(as_targets(each)) for each in targets]
-        return self.explain(pictures, {picture.source.key: one for picture, one in zip(pictures, own)})
+        return Explanations(self.explain(pictures, {picture.source.key: one for picture, one in zip(pictures, own)}))
 
     def _resolved(self, targets: Sequence[Target]) -> list[Target]:
         return [target.resolved(self.classes, self.class_count) for target in targets]
