@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -16,6 +15,7 @@ from cam_cli.regular_files import CONFIG_BYTES, read_regular
 from cam_cli.yaml_text import parse_yaml
 
 from .discovery import PROJECT, discovered, own_table
+from .toml_text import toml
 
 #: The flag of commands that read such a file.
 CONFIG = Flag(
@@ -61,15 +61,6 @@ def line_of(path: str, name: str) -> str:
         return ""
     found = re.search(rf"^[ \t]*[\"']?{key}[\"']?[ \t]*[=:]", text, re.MULTILINE)
     return f", line {text.count(chr(10), 0, found.start()) + 1}" if found else ""
-
-
-def toml(text: str) -> dict[str, Any]:
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
-    content: dict[str, Any] = tomllib.loads(text)
-    return content
 
 
 def config_reader(tables: Collection[str]) -> Callable[[typer.Context, str | None], str | None]:

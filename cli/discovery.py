@@ -13,6 +13,8 @@ from typing import Any
 from cam_cli.errors import CamxError
 from cam_cli.regular_files import CONFIG_BYTES, read_regular
 
+from .toml_text import toml
+
 NAME = "camx.toml"
 PROJECT = "pyproject.toml"
 #: The table of a project file.
@@ -60,8 +62,6 @@ def _is_own(path: str) -> bool:
 
 def _has_table(path: str) -> bool:
     """Whether a project file has options of camx. One that cannot be read is the concern of other tools."""
-    from .config import toml
-
     try:
         return bool(own_table(toml(read_regular(path, CONFIG_BYTES).decode("utf-8"))))
     except (OSError, ValueError, RecursionError, CamxError):

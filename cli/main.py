@@ -6,33 +6,19 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-import typer.main
 
 from cam_cli.errors import CamxError
 from cam_cli.library_messages import quiet_libraries
 from cam_cli.shortages import advice, is_memory, is_threads
 
 from . import (
-    activations,
-    audit,
-    compare,
-    doctor,
-    evaluate,
-    explain,
-    export,
-    layers,
-    merge,
-    models,
-    patterns,
-    push,
-    report,
     settings,
-    train_gap,
 )
 from .bind import bind, epilog, flags_of, source_of
+from .commands import COMMANDS as OTHERS
 from .help import HelpfulCommand, HelpfulGroup
 from .streams import lost_output, open_streams
 from .terminal import fail, out_json, warn
@@ -47,23 +33,7 @@ app = typer.Typer(
     help="Explain image classifiers over whole folders with Grad-CAM and other class activation maps.",
 )
 #: Every command by its name, in the order of the help.
-COMMANDS = {
-    "explain": explain.COMMAND,
-    "activations": activations.COMMAND,
-    "train-gap": train_gap.COMMAND,
-    "push": push.COMMAND,
-    "layers": layers.COMMAND,
-    "models": models.COMMAND,
-    "report": report.COMMAND,
-    "merge": merge.COMMAND,
-    "audit": audit.COMMAND,
-    "compare": compare.COMMAND,
-    "evaluate": evaluate.COMMAND,
-    "patterns": patterns.COMMAND,
-    "export": export.COMMAND,
-    "config": settings.COMMAND,
-    "doctor": doctor.COMMAND,
-}
+COMMANDS = {**OTHERS, settings.OWN: settings.COMMAND}
 for name, command in COMMANDS.items():
     app.command(name, cls=HelpfulCommand, epilog=epilog(command))(bind(command.run))
 
@@ -83,11 +53,6 @@ def camx(
     ] = False,
 ) -> None:
     pass
-
-
-def app_group() -> Any:
-    """The program as Typer builds it: its `commands` by name."""
-    return typer.main.get_command(app)
 
 
 def run(argv: Sequence[str] | None = None) -> int:

@@ -9,7 +9,7 @@ from cam_cli.options import EXPLANATION, OUTPUT, Flag
 from cam_cli.patterns.options import PatternsOptions
 
 from .bind import Command
-from .config import CONFIG
+from .config import CONFIG, ISOLATED
 from .gates import Junit, tell
 from .run_command import AsJson, NoColor, Quiet
 from .terminal import Reporter
@@ -35,6 +35,7 @@ class PatternsJob:
     report: Annotated[bool, Flag("Do not write the page.", panel=OUTPUT, only_off=True)] = True
     junit: Junit = None
     config: Annotated[str | None, CONFIG] = None
+    isolated: Annotated[bool, ISOLATED] = False
     as_json: AsJson = False
     quiet: Quiet = False
     no_color: NoColor = False

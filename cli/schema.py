@@ -26,7 +26,8 @@ def document_schema(commands: Mapping[str, Callable[..., int]], *, alone: bool) 
             known = shared.setdefault(name, schema)
             if known != schema:  # commands that read a key of one name in two ways
                 shared[name] = {"anyOf": [*known.get("anyOf", [known]), schema]}
-    return {**head, "type": "object", "properties": {**shared, **tables}, "additionalProperties": False}
+    both = {name: {"anyOf": [shared[name], table]} for name, table in tables.items() if name in shared}
+    return {**head, "type": "object", "properties": {**shared, **tables, **both}, "additionalProperties": False}
 
 
 def _table(options: tuple[Option, ...]) -> dict[str, Any]:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+import typer.main
 
 from cam_cli.errors import unknown
 from cam_cli.options import Flag, Option
 
-from .bind import Command, flags_of, place_of, resolved
+from .bind import Command, bind, flags_of, place_of, resolved
+from .commands import COMMANDS
 from .config import CONFIG, ISOLATED, config_reader
 from .models import PrintJson
 from .schema import document_schema
@@ -19,7 +23,7 @@ from .terminal import out, out_json
 if TYPE_CHECKING:
     from .bind import Function
 
-#: The command itself has no options worth showing.
+#: The name of this command.
 OWN = "config"
 
 
@@ -44,9 +48,7 @@ def config(job: ConfigJob) -> int:
 
     Values come from the environment and from the file of `--config`, or the one that is found in this folder or above.
     """
-    from .main import COMMANDS, app_group
-
-    functions: dict[str, Function] = {name: command.run for name, command in COMMANDS.items() if name != OWN}
+    functions: dict[str, Function] = {name: command.run for name, command in COMMANDS.items()}
     if job.command and job.command not in functions:
         raise unknown("command", job.command, functions)
     if job.what == "schema":
@@ -55,7 +57,8 @@ def config(job: ConfigJob) -> int:
         return 0
     name = job.command or "explain"
     words = [*(["--config", job.file] if job.file else []), *(["--isolated"] if job.isolated else [])]
-    program, command = app_group(), app_group().commands[name]
+    program = _program(functions)
+    command = program.commands[name]
     parent = program.make_context("camx", [name], resilient_parsing=True)
     context = command.make_context(name, words, parent=parent, resilient_parsing=True)
     options = flags_of(functions[name])
@@ -70,6 +73,14 @@ def config(job: ConfigJob) -> int:
     for line, (_, _, origin) in zip(lines, found):
         out(f"{line:{width}}  # {origin}")
     return 0
+
+
+def _program(functions: Mapping[str, Function]) -> Any:
+    """The commands as Typer builds them, to parse what they would be given."""
+    app = typer.Typer()
+    for name, function in functions.items():
+        app.command(name)(bind(function))
+    return typer.main.get_command(app)
 
 
 def _settings(

@@ -253,11 +253,11 @@ def test_layers(camx: Camx, capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_presets(camx: Camx, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert camx("explain", images, "--config", ROOT / "configs" / "explain.toml") == 0
     assert "7 of 7 images" in capsys.readouterr().out
-    assert camx("explain", images, *TINY, "--config", ROOT / "configs" / "ci.toml") == 0
+    assert camx("explain", images, *TINY, "-o", "ci", "--config", ROOT / "configs" / "ci.toml") == 0
     printed = capsys.readouterr()
     assert (json.loads(printed.out)["ok"], printed.err) == (7, "")
     (images / "cat" / "0.jpg").write_bytes(b"")
-    assert camx("explain", images, *TINY, "--config", ROOT / "configs" / "ci.toml") == 1
+    assert camx("explain", images, *TINY, "-o", "ci", "--config", ROOT / "configs" / "ci.toml") == 1
 
 
 def test_the_full_preset_names_every_option(

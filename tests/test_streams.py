@@ -122,6 +122,7 @@ COMMANDS: dict[str, tuple[object, ...]] = {
         "made",
     ),
     "push": ("push", "run", "--tensorboard"),
+    "config": ("config", "show"),
     "doctor": ("doctor",),
     "layers": ("layers", "test_resnet"),
     "models": ("models", "resnet*", "--json"),

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..images.picture import Picture
-from .spots import Spot
 from ..sentences import counted
+from .spots import Spot
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,37 @@
+"""The commands of camx by their names, in the order of the help; `camx config`, which is about them, comes after."""
+
+from __future__ import annotations
+
+from . import (
+    activations,
+    audit,
+    compare,
+    doctor,
+    evaluate,
+    explain,
+    export,
+    layers,
+    merge,
+    models,
+    patterns,
+    push,
+    report,
+    train_gap,
+)
+
+COMMANDS = {
+    "explain": explain.COMMAND,
+    "activations": activations.COMMAND,
+    "train-gap": train_gap.COMMAND,
+    "push": push.COMMAND,
+    "layers": layers.COMMAND,
+    "models": models.COMMAND,
+    "report": report.COMMAND,
+    "merge": merge.COMMAND,
+    "audit": audit.COMMAND,
+    "compare": compare.COMMAND,
+    "evaluate": evaluate.COMMAND,
+    "patterns": patterns.COMMAND,
+    "export": export.COMMAND,
+    "doctor": doctor.COMMAND,
+}
