@@ -3,7 +3,7 @@
 #   docker run --rm -v "$PWD:/data" -v camx-cache:/cache camx explain images --model resnet50
 FROM python:3.12-slim
 
-# Without CUDA: a tenth of the size.
+# Without CUDA.
 RUN pip install --no-cache-dir --index-url https://download.pytorch.org/whl/cpu "torch>=2.10" "torchvision>=0.25"
 COPY pyproject.toml README.md LICENSE /src/
 COPY cam_cli /src/cam_cli

@@ -46,6 +46,11 @@ class Diagnosis:
     problems: tuple[str, ...] = field(default=())
 
 
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that results depend on, from their metadata: nothing is imported."""
+    return {"Python": platform.python_version(), **{name: _version(name) for name in PACKAGES}}
+
+
 def diagnose() -> Diagnosis:
     """Look at this process, its packages, and its devices. Imports torch; loads no network and opens no connection."""
     problems: list[str] = []

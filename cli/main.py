@@ -38,21 +38,29 @@ for name, command in COMMANDS.items():
     app.command(name, cls=HelpfulCommand, epilog=epilog(command))(bind(command.run))
 
 
-def _show_version(wanted: bool) -> None:
+def _show_version(context: typer.Context, wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
 
         print(f"camx {version('camx')}")
+        if context.params.get("verbose"):
+            from cam_cli.doctor import versions
+
+            print("\n".join(f"{name} {found}" for name, found in versions().items()))
         raise typer.Exit()
 
 
 @app.callback()
 def camx(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+        bool, typer.Option("--version", callback=_show_version, help="Show the version and exit.")
+    ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", is_eager=True, help="With --version: also of Python, torch and others.")
     ] = False,
 ) -> None:
-    pass
+    if verbose:
+        raise CamxError("-v stands alone.", "Give it with --version, or behind the command: `camx explain … -v`.")
 
 
 def run(argv: Sequence[str] | None = None) -> int:

@@ -179,6 +179,7 @@ def test_a_wrong_config_is_told(
 QUICK = [
     ["--help"],
     ["--version"],
+    ["--version", "-v"],
     *([name, "--help"] for name in COMMANDS),
     ["explain"],
     ["explain", "x", "--nothing"],
@@ -200,6 +201,15 @@ def test_help_and_usage_errors_import_nothing_heavy(argv: list[str]) -> None:
 def test_the_version(camx: Camx, capsys: pytest.CaptureFixture[str]) -> None:
     assert camx("--version") == 0
     assert capsys.readouterr().out.startswith("camx ")
+
+
+def test_the_versions_of_all_that_matters_import_nothing_heavy(camx: Camx, capsys: pytest.CaptureFixture[str]) -> None:
+    for argv in (["--version", "-v"], ["-v", "--version"]):
+        assert camx(*argv) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[0].startswith("camx ")
+        assert [line.split()[0] for line in lines[1:4]] == ["Python", "torch", "torchvision"]
+    assert camx("-v", "models", "demo") == 2
 
 
 def test_help_lists_all_there_is(
