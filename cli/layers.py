@@ -50,6 +50,8 @@ class LayersJob:
     def spec(self) -> ModelSpec:
         """Random weights serve for a name; what holds its network with its weights is read as it is."""
 
+        from cam_cli.models.class_files import INDEX
+        from cam_cli.models.hf.place import is_hub_name
         from cam_cli.models.names import DEMO, is_name
         from cam_cli.models.own_code import OwnCode
 
@@ -61,6 +63,7 @@ class LayersJob:
             pretrained=self.model == DEMO or not is_name(self.model),
             args=self.args,
             scores=self.scores,
+            class_names=INDEX if is_hub_name(self.model) else None,
             preprocessing=PreprocessingOptions(image_size=self.image_size, **unknown),
         )
 

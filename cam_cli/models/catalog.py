@@ -52,6 +52,8 @@ def load_model(spec: ModelSpec | str | os.PathLike[str], origins: Mapping[str, s
     origins = origins or {}
     if not is_name(spec.name) and (place := hub_place(spec.name)):
         return hub_network(place, spec, _by_field(origins))
+    if spec.prompts:
+        raise CamxError(f"`prompts`: `model` {spec.name!r} has classes of its own.", "Leave them out.", field="prompts")
     if spec.name.startswith("~") or (lies_elsewhere(spec.name) and not is_name(spec.name)):
         spec = replace(spec, name=local_weights(spec.name))
     checkpoint = read_checkpoint(spec.checkpoint, ema=spec.ema) if spec.checkpoint else None

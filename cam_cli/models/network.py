@@ -27,7 +27,8 @@ class Network:
     `idle_tensors`: tensors of the file that play no part in the scores. `origins`: where each value of the
     preprocessing and each argument comes from. `warnings`: what contradicts itself. `silent_checkpoint`: the weights
     come from a file that says nothing of its input. `scores`: which of several outputs holds the class scores: a key,
-    a position, a path of both (`heads.0`), or a function of the output.
+    a position, a path of both (`heads.0`), or a function of the output. `methods`: of `camx explain` where none is
+    asked for, if others than the usual ones suit the network.
     """
 
     module: nn.Module
@@ -43,6 +44,7 @@ class Network:
     warnings: tuple[str, ...] = ()
     silent_checkpoint: bool = False
     scores: str | int | Callable[[Any], Any] | None = None
+    methods: tuple[str, ...] = ()
 
     @property
     def input_line(self) -> str:

@@ -137,6 +137,17 @@ class ModelSpec:
             example="names.txt",
         ),
     ] = None
+    prompts: Annotated[
+        tuple[str, ...],
+        Flag(
+            "For CLIP and SigLIP: the text of a class, {} is its name. Repeatable; several become their mean.",
+            panel=MODEL,
+            repeatable=True,
+            results=True,
+            example="a photo of a {}",
+            page="hub.md",
+        ),
+    ] = ()
     ignore_tensors: Annotated[
         Names,
         Flag(

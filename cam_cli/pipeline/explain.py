@@ -12,6 +12,7 @@ from typing import Any
 from ..cams.engine.device_overlays import OverlayRenderer
 from ..cams.engine.devices import find_device
 from ..cams.engine.explainer import Explainer
+from ..cams.engine.options import ExplainOptions
 from ..cams.methods.registry import METHODS
 from ..cams.tracing.replay import StepCallback
 from ..errors import CamxError
@@ -93,6 +94,8 @@ class ExplainTask:
 
     def build_engine(self, images: int, on_step: StepCallback | None = None) -> Explainer:
         network, options = network_with_classes(self.job), self.job.explain
+        if network.methods and self.job.origins.get("method", "default") == "default" and _usual(options):
+            options = dataclasses.replace(options, methods=network.methods)
         spots = SPOTS in self.job.rendering.save
         # Compiled code holds for a number of threads: that of a lane.
         threads = as_in_a_lane(find_device(options.device)) if options.compile else contextlib.nullcontext()
@@ -164,3 +167,8 @@ class ExplainTask:
     def _thumbnail_side(self, images: int) -> int:
         """Long side in pixels of the thumbnails for the report; 0 without a report."""
         return thumbnail_side(images) if self.job.report else 0
+
+
+def _usual(options: ExplainOptions) -> bool:
+    """Whether the methods are those of no choice."""
+    return options.methods == ExplainOptions().methods

@@ -41,6 +41,7 @@ def fingerprint(job: ExplainJob, explainer: Explainer, base: str) -> dict[str, A
     options = results(job.explain)
     options.pop("precision")
     several = options.pop("multi_label")
+    options["methods"] = explainer.options.methods
     return {
         "command": "explain",
         **common_fingerprint(job, explainer, base),

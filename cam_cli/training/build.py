@@ -15,6 +15,7 @@ from ..images.picture import Unreadable
 from ..models.catalog import Network, load_model
 from ..models.gap import GapDescription, GapHead, GapNetwork, idle_behind
 from ..models.hf.classifier import HubClassifier
+from ..models.hf.zero_shot import ZeroShotClassifier
 from .cache import Tick
 from .data import Sample
 from .job import TrainJob
@@ -24,6 +25,11 @@ from .pictures import Pictures
 def load_backbone(job: TrainJob) -> Network:
     """The network whose head is to be replaced. Raises `CamxError` for a network of `camx train-gap`."""
     network = load_model(job.model, job.origins)
+    if isinstance(network.module, ZeroShotClassifier):
+        raise CamxError(
+            f"`model` {job.model.name!r} compares images with texts, and cannot be rebuilt around another head yet.",
+            "Give an image classifier of its kind, a …ForImageClassification.",
+        )
     if isinstance(network.module, GapNetwork):
         raise CamxError(
             f"{job.model.name!r} ends in global average pooling already. Use it with `camx explain --method cam`."

@@ -67,16 +67,24 @@ def rebuilt(name: str, arguments: Mapping[str, Any]) -> HubClassifier:
     return HubClassifier(network, **flags).eval()
 
 
+def compares_texts(library: Any, config: Mapping[str, Any]) -> bool:
+    """Whether a config.json names a network of images and texts, such as CLIP, and no classifier made of it."""
+    stated = config.get("architectures")
+    names = library.models.auto.modeling_auto.MODEL_FOR_ZERO_SHOT_IMAGE_CLASSIFICATION_MAPPING_NAMES
+    return isinstance(stated, (list, tuple)) and names.get(str(config.get("model_type"))) in stated
+
+
 def described(library: Any, config: Mapping[str, Any], name: str) -> tuple[Any, Any]:
     """The class of the network that a config.json names, and its configuration. No code beside it is ever asked.
 
-    Raises `CamxError` for other kinds of networks than image classifiers, for numbers that no network has, and for
-    quantised weights.
+    Raises `CamxError` for other kinds of networks than image classifiers and CLIP's kin, for numbers that no network
+    has, and for quantised weights.
     """
     auto = library.models.auto.modeling_auto
     kind = str(config.get("model_type"))
     known = auto.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES.get(kind, ())
-    allowed = (known,) if isinstance(known, str) else known
+    allowed: tuple[str, ...] = (known,) if isinstance(known, str) else tuple(known)
+    allowed += (auto.MODEL_FOR_ZERO_SHOT_IMAGE_CLASSIFICATION_MAPPING_NAMES.get(kind, ""),)
     stated = config.get("architectures")
     named = [str(one) for one in stated] if isinstance(stated, (list, tuple)) else []
     found = next((one for one in named if one in allowed), None)

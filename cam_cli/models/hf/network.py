@@ -20,10 +20,12 @@ from ..network import Network, digest
 from ..options import ModelSpec, PreprocessingOptions
 from ..preprocessing import pair
 from ..sayings import Said
-from .classifier import HubClassifier, attention, built, check_size, described
+from .classifier import HubClassifier, attention, built, check_size, compares_texts, described
 from .library import quiet, transformers
 from .place import HubPlace
 from .processor import Prepared, read_processor
+from .texts import DEFAULT_PROMPTS
+from .zero_shot import METHODS, class_names, zero_shot
 
 
 def hub_network(place: HubPlace, spec: ModelSpec, given: Mapping[str, str]) -> Network:
@@ -45,23 +47,37 @@ def hub_network(place: HubPlace, spec: ModelSpec, given: Mapping[str, str]) -> N
         network, idle = _loaded(library, kind, own, place, spec)
     else:
         network = built(kind, own, place.name)
-    channels = int(getattr(own, "num_channels", 3))
+    texts = compares_texts(library, config)
+    if spec.prompts and not texts:
+        raise CamxError(
+            f"`prompts`: `model` {place.name!r} has classes of its own.", "Leave them out.", field="prompts"
+        )
+    channels = int(getattr(getattr(own, "vision_config", own) if texts else own, "num_channels", 3))
     found = read_processor(library, place, channels) or _by_options(place, spec.preprocessing, channels)
-    module = HubClassifier(network, flipped=found.flipped, several_labels=problem == "multi_label_classification")
     settings = input_settings(
         found.preprocessing, Said(), spec.preprocessing, model="its image processor", given=given, path=place.folder
     )
+    module: nn.Module
+    if texts:
+        picture = torch.zeros(1, channels, *settings.preprocessing.input_size)
+        module, classes = zero_shot(library, place, network.eval(), picture, spec), class_names(place, spec)
+    else:
+        module = HubClassifier(network, flipped=found.flipped, several_labels=problem == "multi_label_classification")
+        count = module.num_classes
+        classes = chosen_names(spec.class_names, count, lambda: _names(config, count, place))
     return Network(
         module=module.eval(),
         name=place.name if place.revision else f"hf:{os.path.basename(os.path.abspath(place.folder))}",
         preprocessing=settings.preprocessing,
-        classes=chosen_names(spec.class_names, module.num_classes, lambda: _names(config, module.num_classes, place)),
+        classes=classes,
         weights=place.weights if spec.pretrained else f"random, seed {spec.seed}",
         digest=digest(module),
+        args={"prompts": list(spec.prompts or DEFAULT_PROMPTS)} if texts else {},
         idle_tensors=idle,
         origins=settings.origins,
         warnings=(*settings.warnings, *_inexact(found)),
         scores=spec.scores,
+        methods=METHODS if texts else (),
     )
 
 

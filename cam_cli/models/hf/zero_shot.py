@@ -1,0 +1,121 @@
+"""A network of images and texts (CLIP, SigLIP) as a classifier of named classes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...errors import CamxError
+from ..class_files import FOLDER, INDEX, read_class_names
+from ..classes import ClassNames
+from ..options import ModelSpec
+from .place import HubPlace
+from .texts import DEFAULT_PROMPTS, TextEncoder, check_prompts
+
+#: The method where none is asked for: Grad-CAM's mean over positions averages away where a token lies.
+METHODS = ("hirescam",)
+#: Largest difference to the scores of the network itself.
+_EQUAL = 1e-3
+
+
+class ZeroShotClassifier(nn.Module):
+    """Images against texts: scores B×K, those of the network itself, with the texts encoded once.
+
+    texts: K×D, of length 1. sigmoid: the scores end in a sigmoid, each class with a probability of its own (SigLIP).
+
+    The gradient of a score is that of what the class has more than the mean of all classes: images have much in common
+    with every prompt, which tells nothing of a class. The values are not changed by it.
+    """
+
+    def __init__(self, network: nn.Module, texts: Tensor, *, sigmoid: bool) -> None:
+        self.__dict__["_network"] = network
+        super().__init__()
+        network.register_buffer("class_texts", texts)
+        self.sigmoid, self.num_classes = sigmoid, len(texts)
+        self.__dict__.update(
+            _modules=network._modules, _parameters=network._parameters, _buffers=network._buffers, training=False
+        )
+
+    def train(self, mode: bool = True) -> ZeroShotClassifier:
+        """Sets the mode of the network, too."""
+        self.__dict__["_network"].train(mode)
+        self.training = mode
+        return self
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Scores B×K of images B×C×H×W: logits, or probabilities behind a sigmoid."""
+        scores = self.plain(pictures)
+        mean = scores.mean(1, keepdim=True)
+        scores = scores - mean + mean.detach()
+        return scores.sigmoid() if self.sigmoid else scores
+
+    def plain(self, pictures: Tensor) -> Tensor:
+        """The logits B×K with their own gradient."""
+        network: Any = self.__dict__["_network"]
+        found = network.get_image_features(pixel_values=pictures)
+        images = getattr(found, "pooler_output", found)
+        images = images / images.norm(dim=-1, keepdim=True)
+        bias = getattr(network, "logit_bias", None)
+        scores: Tensor = images @ network.class_texts.T * network.logit_scale.exp()
+        return scores if bias is None else scores + bias
+
+
+def zero_shot(library: Any, place: HubPlace, network: Any, picture: Tensor, spec: ModelSpec) -> ZeroShotClassifier:
+    """The classifier of the names in `class_names`. picture: any input, 1×C×H×W.
+
+    Raises `CamxError` without names, for prompts without a place for them, and for networks whose scores are made in
+    another way than those of CLIP and SigLIP.
+    """
+    names = list(class_names(place, spec).names)
+    prompts = spec.prompts or DEFAULT_PROMPTS
+    check_prompts(prompts)
+    encoder = TextEncoder(library, place, network, picture)
+    sigmoid = "siglip" in network.config.model_type
+    _prove(encoder, network, picture, names[:8], prompts[0], place)
+    classifier = ZeroShotClassifier(network, encoder.vectors(names, prompts), sigmoid=sigmoid)
+    if isinstance(getattr(network, "text_model", None), nn.Module):
+        network.text_model = None  # its work is done
+    return classifier
+
+
+def class_names(place: HubPlace, spec: ModelSpec) -> ClassNames:
+    """The names that the classifier tells apart. Raises `CamxError` for fewer than two."""
+    if spec.class_names == INDEX:
+        return ClassNames(("0", "1"))
+    if not spec.class_names or spec.class_names == FOLDER:
+        raise CamxError(
+            f"`model` {place.name!r} compares images with texts: it needs the names of the classes.",
+            "Give `class_names=FILE`, one name per line.",
+            field="class_names",
+        )
+    found = read_class_names(spec.class_names)
+    if len(found.names) < 2:
+        raise CamxError(
+            f"`class_names` {spec.class_names!r} names {len(found.names)} of the classes.",
+            "Give two or more: a class is told from the others.",
+            field="class_names",
+        )
+    return found
+
+
+@torch.no_grad()
+def _prove(encoder: TextEncoder, network: Any, picture: Tensor, names: list[str], prompt: str, place: HubPlace) -> None:
+    """Raises `CamxError` where the scores are not those of the network itself."""
+    own = encoder.run([prompt.replace("{}", name) for name in names]).logits_per_image
+    texts = encoder.vectors(names, (prompt,))
+    try:
+        found = ZeroShotClassifier(network, texts, sigmoid=False).plain(picture)
+    except (AttributeError, TypeError, RuntimeError) as error:
+        raise _refused(network, place) from error
+    if found.shape != own.shape or float((found - own).abs().max()) > _EQUAL * float(own.abs().max() + 1):
+        raise _refused(network, place)
+
+
+def _refused(network: Any, place: HubPlace) -> CamxError:
+    return CamxError(
+        f"`model` {place.name!r} is a {type(network).__name__}, whose scores are not those of one image vector and one "
+        "text vector.",
+        "CLIP and SigLIP are known to work.",
+    )
