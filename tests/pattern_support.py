@@ -60,8 +60,7 @@ def planted(folder: Path, count: int = 60, share: float = 0.4, order: Sequence[i
         label, marked = number % 2, number % 2 == 0 and number < 2 * count * share
         wrong = number % 20 == 7
         rows.append(image_row(f"{number:04}.jpg", label, 1 - label if wrong else label, **more))
-        target = 1 - label if wrong else label
-        parts = [Cue(10 * target + k, *rng.uniform(0.2, 0.8, 2)) for k in rng.choice(3, 2, replace=False)]
+        parts = [Cue(k, *rng.uniform(0.2, 0.8, 2)) for k in rng.choice(3, 2, replace=False)]
         cues.append([*([Cue(99, *(0.08 + 0.01 * rng.normal(size=2) + (0, 0.84)))] if marked and not wrong else []), *parts])  # fmt: skip
     places = list(range(len(rows))) if order is None else list(order)
     return with_spots(folder, [rows[i] for i in places], [cues[i] for i in places])

@@ -106,6 +106,14 @@ def test_outside_the_box(tmp_path: Path) -> None:
     assert OUTSIDE not in the_mark(find_patterns(str(out), PatternsOptions(truth=str(everywhere)))).flags
 
 
+def test_what_holds_for_most_patterns_is_no_flag(tmp_path: Path) -> None:
+    rows = [image_row(f"{i:02}.jpg", i % 2, i % 2) for i in range(40)]
+    found = find_patterns(str(with_spots(tmp_path / "out", rows, [[Cue(i % 2, 0.5, 0.5)] for i in range(40)])))
+    assert [one.exclusive for one in found.patterns] == [1.0, 1.0]
+    assert not any(ONE_CLASS in one.flags for one in found.patterns)
+    assert any("no flag here" in note for note in found.notes)
+
+
 def test_few_images_have_no_flags(tmp_path: Path) -> None:
     out = str(planted(tmp_path / "out", share=0.4))
     assert the_mark(find_patterns(out, PatternsOptions(min_images=25))).flags == ()

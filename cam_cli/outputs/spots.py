@@ -90,7 +90,7 @@ def encoded(spots: Sequence[Spot], frame: Frame, width: int, height: int) -> Map
         "x": [_share((frame.left + spot.peak.x * across) / width) for spot in spots],
         "y": [_share((frame.top + spot.peak.y * down) / height) for spot in spots],
         "strength": [float(f"{spot.peak.strength:.6g}") for spot in spots],
-        "vectors": base64.b64encode(b"".join(_packed(spot.vector) for spot in spots)).decode("ascii"),
+        "vectors": base64.b64encode(b"".join(packed(spot.vector) for spot in spots)).decode("ascii"),
     }
 
 
@@ -98,7 +98,8 @@ def _share(value: float) -> float:
     return round(min(1.0, max(0.0, value)), 4)
 
 
-def _packed(vector: np.ndarray) -> bytes:
+def packed(vector: np.ndarray) -> bytes:
+    """A vector as its bytes: two numbers in each."""
     halves = (vector.astype(np.int16) + 8).astype(np.uint8)
     return bytes((halves[0::2] << 4 | halves[1::2]).tobytes())
 

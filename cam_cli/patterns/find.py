@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -75,6 +75,8 @@ def _left_out(spots: SpotTable) -> dict[str, int]:
 def _notes(spots: SpotTable, found: Sequence[Pattern]) -> Iterator[str]:
     if not np.isfinite(spots.table.correct).any():
         yield "No image has a label that the network knows: accuracies are not told."
+    if usual(one.exclusive for one in found if one.exclusive is not None):
+        yield "Most patterns are in the maps of one class only: that is no flag here."
     if not found:
         yield "No map has a spot."
 
@@ -164,14 +166,24 @@ def _outside(outside: np.ndarray | None, members: np.ndarray, z: float) -> Numbe
 def _flagged(spots: SpotTable, found: list[Pattern], has_truth: bool) -> Iterator[Pattern]:
     """Patterns with the share of their images that no other class has, and with their flags."""
     exclusive = _exclusive(spots, found)
+    telling = not usual(one for one in exclusive if one is not None)
     for pattern, alone in zip(found, exclusive):
         flags = {
             SAME_PLACE: pattern.spread <= SAME,
             OUTSIDE: has_truth and pattern.outside is not None and pattern.outside.low > MOSTLY,
-            ONE_CLASS: alone is not None and alone >= ALONE,
+            ONE_CLASS: telling and alone is not None and alone >= ALONE,
         }
         told = () if pattern.small else tuple(name for name, holds in flags.items() if holds)
         yield replace(pattern, exclusive=alone, flags=told)
+
+
+def usual(exclusive: Iterable[float]) -> bool:
+    """Whether most patterns are in the maps of one class alone: then this says nothing of any of them.
+
+    So it is with a head of two classes: the same channels speak for one and against the other.
+    """
+    found = list(exclusive)
+    return sum(one >= ALONE for one in found) > len(found) / 2
 
 
 def _exclusive(spots: SpotTable, found: list[Pattern]) -> list[float | None]:
