@@ -18,6 +18,7 @@ PACKAGES = ("torch", "torchvision", "timm", "pillow", "numpy", "safetensors", "t
 #: The extras of the package, each with the distributions that it installs.
 EXTRAS: Mapping[str, tuple[str, ...]] = {
     "parquet": ("pyarrow",),
+    "openvino": ("openvino",),
     "ray": ("ray",),
     "remote": ("fsspec", "s3fs", "gcsfs", "aiohttp", "huggingface_hub"),
     "tensorboard": ("tensorboard",),

@@ -16,7 +16,7 @@ from cam_cli.tracking.options import TrackingOptions
 
 from .config import CONFIG, ISOLATED
 from .names import Names
-from .terminal import Reporter, out, out_json
+from .terminal import BACKENDS, Reporter, out, out_json
 from .tracking import follow_run
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def _show_plan(plan: Plan, words: Words, run: RunFlags) -> int:
             f"{words.layer} {plan.layer} ({plan.grid}): {plan.layer_reason}\n"
             + "".join(f"{line}\n" for line in (f"input {plan.input}", *plan.weights_notes))
             + f"{plan.cost}\n" * bool(plan.cost)
-            + f"on {plan.device} in {plan.precision}{', compiled' * plan.compiled}, into {plan.output}"
+            + f"on {plan.device} in {plan.precision}{BACKENDS[plan.backend]}, into {plan.output}"
             + (f"\n--overwrite would remove {plan.replaced}" if plan.replaced else "")
         )
     return 0

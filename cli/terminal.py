@@ -18,6 +18,9 @@ from cam_cli.sentences import counted
 
 from .names import Names
 
+#: What is said of a backend behind the device and the precision.
+BACKENDS = {"torch": "", "compile": ", compiled", "openvino": ", OpenVINO"}
+
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
     from rich.status import Status
@@ -63,7 +66,7 @@ class Reporter:
             return
         self._last = time.monotonic()
         done = f", {plan.skipped} of them done already" if plan.skipped else ""
-        how = f"{plan.device}, {plan.precision}" + ", compiled" * plan.compiled
+        how = f"{plan.device}, {plan.precision}" + BACKENDS[plan.backend]
         self._say(f"{counted(plan.images, 'image')}{done} · {plan.model} ({plan.weights}) · {how}")
         self._say(f"{self.layer} {plan.layer} ({plan.grid}): {plan.layer_reason}")
         self._say(f"input {plan.input}")

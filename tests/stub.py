@@ -82,7 +82,7 @@ def engine() -> Any:
     )
     layer = SimpleNamespace(name="layer", reason="", layout="1×1")
     return SimpleNamespace(
-        network=network, layers=(layer,), device=torch.device("cpu"), precision="fp32", compiled=False
+        network=network, layers=(layer,), device=torch.device("cpu"), precision="fp32", backend="torch"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -38,16 +39,19 @@ class Evaluator:
     else is as of `Explainer`.
     """
 
-    compiled = False
-
     @torch.inference_mode(False)
     @torch.enable_grad()
     def __init__(
-        self, network: Network, options: FaithfulOptions = FaithfulOptions(), on_step: StepCallback | None = None
+        self,
+        network: Network,
+        options: FaithfulOptions = FaithfulOptions(),
+        on_step: StepCallback | None = None,
+        images: int = 0,
     ) -> None:
         """Moves the network to the device and finds the target layer; with `sanity` also makes permuted networks.
 
-        Raises `CamxError` for what cannot be done, and for methods that do not work with this network.
+        images: how many there will be. Raises `CamxError` for what cannot be done, and for methods that do not work
+        with this network.
         """
         self.options = options
         explain = ExplainOptions(
@@ -59,9 +63,11 @@ class Evaluator:
             seed=options.seed,
             device=options.device,
             precision=options.precision,
+            backend=options.backend,
         )
-        self._explainer = Explainer(network, explain, on_step=on_step)
-        self.network = network
+        self._explainer = Explainer(network, explain, on_step=on_step, images=images * self.cost.forwards)
+        self.backend = self._explainer.backend
+        self.network = replace(network, warnings=self._explainer.network.warnings)
         self.device, self.precision = self._explainer.device, self._explainer.precision
         self.layer, self.layers = self._explainer.layer, self._explainer.layers
         preprocessing = network.preprocessing

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from ..cams.engine.options import DEVICE, PRECISION
+from ..cams.engine.options import BACKEND, DEVICE, PRECISION
 from ..cams.engine.targets import Target
 from ..cams.methods.names import METHOD_NAMES
 from ..declared_types import Names, names_of
@@ -71,6 +71,7 @@ class FaithfulOptions:
     seed: Annotated[int, SEED] = 0
     device: Annotated[str, DEVICE] = "auto"
     precision: Annotated[str, PRECISION] = "auto"
+    backend: Annotated[str, BACKEND] = "auto"
 
     def __post_init__(self) -> None:
         check(self)

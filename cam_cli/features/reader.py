@@ -19,8 +19,8 @@ from .options import ReadOptions
 class FeatureReader:
     """A network with the layer whose maps are read, ready for batches."""
 
-    #: It reads the first convolution, before which there is nothing to compile.
-    compiled = False
+    #: It reads the first convolution, before which nothing runs.
+    backend = "torch"
 
     def __init__(self, network: Network, options: ReadOptions = ReadOptions()) -> None:
         """Moves the network to the device and finds the layer. Raises `CamxError` for what cannot be done."""

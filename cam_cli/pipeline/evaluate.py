@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -9,6 +10,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from ..cams.engine.backend_choice import holds_for_threads
+from ..cams.engine.devices import find_device
 from ..cams.tracing.replay import StepCallback
 from ..errors import CamxError
 from ..faithfulness.evaluation import Evaluation
@@ -27,6 +30,7 @@ from .earlier import named_as_before
 from .fingerprint import common_fingerprint
 from .frames import with_frames
 from .job import EvaluateJob, decoding_as
+from .lanes import as_in_a_lane
 from .progress import Observer, Plan, Silent, Summary
 from .relabel import Naming, best_known, relabelled, renamed
 from .resume import has_labels_of, with_attributes
@@ -82,7 +86,10 @@ class EvaluateTask:
         return labelled(inputs, job.labels, job.filters.columns) if job.labels else inputs
 
     def build_engine(self, images: int, on_step: StepCallback | None = None) -> Evaluator:
-        engine = Evaluator(network_with_classes(self.job), self.job.faithful, on_step)
+        options = self.job.faithful
+        fixed = holds_for_threads(options.backend, images)
+        with as_in_a_lane(find_device(options.device)) if fixed else contextlib.nullcontext():
+            engine = Evaluator(network_with_classes(self.job), options, on_step, images)
         check_numbered_folders(self.job, engine.explainer)
         return decoding_as(self.job, engine)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from ..cams.engine.backend_choice import holds_for_threads
 from ..cams.engine.device_overlays import OverlayRenderer
 from ..cams.engine.devices import find_device
 from ..cams.engine.explainer import Explainer
@@ -98,9 +99,16 @@ class ExplainTask:
             options = dataclasses.replace(options, methods=network.methods)
         spots = SPOTS in self.job.rendering.save
         # Compiled code holds for a number of threads: that of a lane.
-        threads = as_in_a_lane(find_device(options.device)) if options.compile else contextlib.nullcontext()
-        with threads:
-            engine = Explainer(network, options, overlays=self._device_overlays(images), spots=spots, on_step=on_step)
+        fixed = holds_for_threads(options.backend, images)
+        with as_in_a_lane(find_device(options.device)) if fixed else contextlib.nullcontext():
+            engine = Explainer(
+                network,
+                options,
+                overlays=self._device_overlays(images),
+                spots=spots,
+                on_step=on_step,
+                images=images,
+            )
         check_numbered_folders(self.job, engine)
         return decoding_as(self.job, engine)
 

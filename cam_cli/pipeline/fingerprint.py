@@ -32,6 +32,8 @@ def common_fingerprint(job: RunOptions, engine: Engine, base: str) -> dict[str, 
         **({} if job.decode == "exact" else {"decode": job.decode}),
         **({} if network.scores is None else {"scores": getattr(network.scores, "__qualname__", str(network.scores))}),
         **({"pixels": pixels} if pixels else {}),
+        # In fp32 every backend gives the same maps.
+        **({"backend": engine.backend} if engine.backend == "openvino" and engine.precision != "fp32" else {}),
     }
 
 

@@ -172,7 +172,7 @@ class ExplainJob(RunOptions):
             require_pyarrow()
         if self.labels == "":
             raise CamxError("`labels` is empty.", "Give `folder` or a CSV, or leave it out.", field="labels")
-        if self.explain.compile and self.batch_size == 1:
+        if self.explain.backend == "compile" and self.batch_size == 1:
             raise CamxError(
                 "`compile` works on batches of two and more images.", "Leave `compile` or `batch_size=1` out."
             )

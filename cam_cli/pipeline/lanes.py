@@ -57,7 +57,7 @@ def share(device: torch.device, batches: int, *, compiled: bool = False) -> Shar
 
 @contextlib.contextmanager
 def as_in_a_lane(device: torch.device) -> Iterator[None]:
-    """While active, torch has the threads of a lane with compiled code, which the compiler builds into it."""
+    """While active, torch has the threads of a lane with compiled code, which compilers build into it."""
     before = torch.get_num_threads()
     torch.set_num_threads(share(device, _MOST, compiled=True).threads)
     try:
@@ -129,7 +129,7 @@ def engine_lanes(engine: E, run_batch: Callable[[E, A], B], images: int, batch_s
 
     One lane where the network cannot be copied.
     """
-    lanes, threads = share(engine.device, math.ceil(images / batch_size), compiled=engine.compiled)
+    lanes, threads = share(engine.device, math.ceil(images / batch_size), compiled=engine.backend != "torch")
     engines = [engine]
     try:
         engines += [engine.replica() for _ in range(1, lanes)]

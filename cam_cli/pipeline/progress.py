@@ -44,7 +44,9 @@ class Engine(Protocol):
     def precision(self) -> str: ...
 
     @property
-    def compiled(self) -> bool: ...
+    def backend(self) -> str:
+        """What runs the network before the target layer: torch, compile or openvino."""
+        ...
 
     def replica(self: E) -> E:
         """A copy with modules of its own and the same weights in memory, for another thread."""
@@ -68,7 +70,7 @@ class Plan:
     device: str
     precision: str
     output: str
-    compiled: bool = False
+    backend: str = "torch"
     classes: tuple[str, ...] = ()
     input: str = ""
     input_origins: Mapping[str, str] = field(default_factory=dict)
@@ -92,7 +94,7 @@ class Plan:
             device=str(engine.device),
             precision=engine.precision,
             output=output,
-            compiled=engine.compiled,
+            backend=engine.backend,
             classes=network.classes.two_sided().names,
             input=network.input_line,
             input_origins=dict(network.origins),

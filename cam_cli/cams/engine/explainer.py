@@ -28,7 +28,8 @@ from ..tracing.replay import Replay, StepCallback
 from ..tracing.scored_network import ScoredNetwork
 from ..tracing.trace import Trace, traces
 from .assembly import Assembler
-from .backends import Backend, EagerBackend, compile_upstream
+from .backend_choice import choose_backend
+from .backends import Backend, EagerBackend
 from .batches import BatchFunction, FailureFunction, Runner
 from .device_overlays import OverlayRenderer
 from .inputs import Inputs, as_pictures
@@ -50,8 +51,8 @@ class Explainer:
     >>> explanations = explainer(["dog.jpg", Image.open("cat.jpg")])
 
     layers: the target layers of the options; layer: the first of them. network: with what was found about its scores
-    among its notes. device, precision: what `auto` stands for. classes, class_count: names and number of the classes.
-    overlays: draws maps on the device, or None. reader: reads scores as classes.
+    among its notes. device, precision, backend: what `auto` stands for. classes, class_count: names and number of the
+    classes. overlays: draws maps on the device, or None. reader: reads scores as classes.
     """
 
     @torch.inference_mode(False)
@@ -63,13 +64,14 @@ class Explainer:
         overlays: OverlayRenderer | None = None,
         spots: bool = False,
         on_step: StepCallback | None = None,
+        images: int = 0,
     ) -> None:
         """Moves the network to the device and finds the target layer.
 
-        overlays: draws the maps of JPEG files on the device; the maps must be of one sign. spots: whether
-        maps get what lies under their peaks. on_step: called with
-        (steps done, steps in all) by methods that take many forwards. Raises `CamxError` for what cannot be done, and
-        for methods that do not work with this network.
+        overlays: draws the maps of JPEG files on the device; the maps must be of one sign. spots: whether maps get what
+        lies under their peaks. on_step: called with (steps done, steps in all) by methods that take many forwards.
+        images: how many there will be, by which the backend `auto` decides. Raises `CamxError` for what cannot be done,
+        and for methods that do not work with this network.
         """
         check_arguments(network, options)
         self.options = options
@@ -85,13 +87,11 @@ class Explainer:
         if spots:
             check_spots(options.methods, gradients=self._gradients)
         self.layer = self.layers[0]
-        self.network = replace(
-            network, notes=(*network.notes, *choice.notes), warnings=(*network.warnings, *choice.warnings)
-        )
-        self._backend: Backend = EagerBackend()
-        if options.compile:
-            self._backend = compile_upstream(self._module, self.layers, picture, self._runner.autocast)
-        self.compiled = options.compile
+        chosen = choose_backend(options.backend, self._module, self.layers, picture, self._runner, images)
+        self._backend: Backend = chosen.backend
+        self.backend = chosen.name
+        warnings = (*network.warnings, *choice.warnings, *chosen.warnings)
+        self.network = replace(network, notes=(*network.notes, *choice.notes), warnings=warnings)
         self._classifier: Classifier | None = None
         self._several_labels = options.multi_label
         probed = self._traces(picture)
@@ -216,7 +216,7 @@ class Explainer:
         other._runner = Runner(network, str(self.device), self.precision)
         other._module = self._module_around(other._runner.module)
         other.network, other.overlays = network, None
-        other._backend, other.compiled = EagerBackend(), False
+        other._backend, other.backend = EagerBackend(), "torch"
         picture = probe_picture(network.preprocessing.channels, network.preprocessing.input_size).to(self.device)
         with torch.enable_grad():
             other._classifier = None

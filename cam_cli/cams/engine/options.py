@@ -24,6 +24,14 @@ DEVICE = Flag(
 )
 PRECISION = Flag("auto, fp32, bf16, fp16.", panel=SPEED, order=-1, choices=PRECISIONS, results=True)
 
+#: What runs the network before the target layer; `auto` is OpenVINO on a CPU where that pays, else torch.
+BACKENDS = ("auto", "torch", "compile", "openvino")
+BACKEND = Flag(
+    "What runs the network before the target layer: auto, torch, compile or openvino (needs camx[openvino], a CPU).",
+    panel=SPEED,
+    choices=BACKENDS,
+    page="compiling.md",
+)
 
 #: Classes of a row of the table, at most: three columns for each.
 MOST_CLASSES = 50_000
@@ -37,8 +45,10 @@ class ExplainOptions:
     maps of several become one. top_k: classes per ranking. evidence: `for` a class, `against` it, or `both` in one map.
     smooth: averages maps over the mirror image (`flip`), and over contrasts too (`aug`). multi_label: every class from
     the probability `threshold` on is predicted. seed: of methods that draw random numbers. device: a name of torch, or
-    `auto`. precision: fp32, bf16 or fp16; `auto` is bf16 on GPUs that have it, else fp32. compile: runs what lies
-    before the target layer through torch.compile, which takes a while at the start and changes values by rounding only.
+    `auto`. precision: fp32, bf16 or fp16; `auto` is bf16 on GPUs that have it, else fp32. backend: what runs the
+    network before the target layer; others than torch take a while at the start, and change values by rounding only.
+    `auto` is OpenVINO for a long run in fp32 on a CPU, where it is installed. compile: another word for
+    `backend=compile`.
     Raises `CamxError` for values that do not exist or do not go together.
     """
 
@@ -112,10 +122,11 @@ class ExplainOptions:
     seed: Annotated[int, SEED] = 0
     device: Annotated[str, DEVICE] = "auto"
     precision: Annotated[str, PRECISION] = "auto"
+    backend: Annotated[str, BACKEND] = "auto"
     compile: Annotated[
         bool,
         Flag(
-            "Compile the network up to the target layer: slow to start, faster for many images; needs a compiler.",
+            "Another word for `backend=compile`: slow to start, faster for many images; needs a compiler.",
             panel=SPEED,
             page="compiling.md",
         ),
@@ -127,6 +138,10 @@ class ExplainOptions:
         if type(self.device).__name__ == "device":
             object.__setattr__(self, "device", str(self.device))
         check(self)
+        if self.compile and self.backend not in ("auto", "compile"):
+            raise CamxError(f"`compile` contradicts `backend={self.backend}`.", "Give one of them.", field="backend")
+        if self.compile:
+            object.__setattr__(self, "backend", "compile")
         for name in ("methods", "targets", "layers"):
             if not getattr(self, name):
                 raise CamxError(f"`{name}` is empty.", "Name at least one, or leave it out.", field=name)

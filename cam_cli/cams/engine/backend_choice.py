@@ -1,0 +1,90 @@
+"""Which backend runs the part of a network before its target layer: as the user says, or by what pays."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ...errors import CamxError
+from ...machine import cpus
+from ...models.hooks import TargetLayer
+from ..tracing.cut import NoCut
+from ..tracing.trace import traces
+from .backends import Backend, EagerBackend, compile_upstream
+from .batches import Runner
+from .openvino_model import openvino_is_there
+
+#: Runs of fewer images never pay for a conversion.
+FEWEST = 200
+#: Seconds of forwards from which `auto` converts: it takes some seconds, and saves at least a tenth of the rest.
+_PAYS = 60.0
+#: Images of the forward by which that is judged.
+_TIMED = 4
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A backend, its name (torch, compile or openvino), and sentences for the user on what was not possible."""
+
+    backend: Backend
+    name: str
+    warnings: tuple[str, ...] = ()
+
+
+def holds_for_threads(wanted: str, images: int) -> bool:
+    """Whether the backend of this name may be made for the number of threads that torch has at that time."""
+    return wanted in ("compile", "openvino") or (wanted == "auto" and images >= FEWEST and openvino_is_there())
+
+
+def choose_backend(
+    wanted: str, module: nn.Module, layers: Sequence[TargetLayer], picture: Tensor, runner: Runner, images: int
+) -> Chosen:
+    """Returns the backend of a name for what runs before the first of `layers`; see `ExplainOptions`.
+
+    picture: a normalised image 1×C×H×W on the device. images: how many there will be; 0 where nobody knows. Raises
+    `CamxError` for a backend that this machine or device does not have, and for what torch.compile cannot do.
+    """
+    if wanted == "compile":
+        return Chosen(compile_upstream(module, layers, picture, runner.autocast), "compile")
+    if wanted == "openvino":
+        if not openvino_is_there():
+            raise CamxError(
+                "`backend=openvino` needs the package openvino.", "pip install 'camx[openvino]'", field="backend"
+            )
+        if runner.device.type != "cpu":
+            raise CamxError(
+                f"`backend=openvino` runs on the CPU, not on {runner.device}.",
+                "Give `device=cpu`, or leave it out.",
+                field="backend",
+            )
+        return _converted(module, layers, picture, runner)
+    if wanted == "auto" and _would_pay(module, layers, picture, runner, images):
+        return _converted(module, layers, picture, runner)
+    return Chosen(EagerBackend(), "torch")
+
+
+def _converted(module: nn.Module, layers: Sequence[TargetLayer], picture: Tensor, runner: Runner) -> Chosen:
+    # Its module is large; other backends do without.
+    from .openvino_backend import openvino_backend
+
+    weights = runner.network.digest
+    try:
+        backend = openvino_backend(module, layers, picture, runner.precision, runner.autocast, weights)
+    except NoCut as error:
+        return Chosen(EagerBackend(), "torch", (f"The network runs in torch, not in OpenVINO: {error}.",))
+    return Chosen(backend, "openvino")
+
+
+def _would_pay(module: nn.Module, layers: Sequence[TargetLayer], picture: Tensor, runner: Runner, images: int) -> bool:
+    """Whether a run over so many images takes long enough, by the time of one forward here and now."""
+    if runner.device.type != "cpu" or runner.precision != "fp32" or images < FEWEST or not openvino_is_there():
+        return False
+    pictures = picture.repeat(_TIMED, 1, 1, 1)
+    began = time.perf_counter()
+    traces(module, pictures, layers, gradients=False)
+    seconds = (time.perf_counter() - began) / _TIMED
+    return images * seconds / max(1, cpus() // torch.get_num_threads()) >= _PAYS

@@ -1,0 +1,129 @@
+"""A backend that runs the part of a network before its target layer in OpenVINO, on a CPU."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...machine import cpus
+from ...models.hooks import TargetLayer, answering
+from ..tracing.cut import Cut, NoCut
+from ..tracing.trace import Trace, traces
+from .openvino_model import converted, import_openvino
+
+#: How OpenVINO calls the precisions that it has on CPUs.
+_HINTS = {"fp32": "f32", "bf16": "bf16"}
+#: Sizes of batches on which the model is proved; images that differ, so that none gets the values of another.
+_PROVED = (3, 1, 2)
+#: Of the largest feature, gradient and logit: the deviations that the proof allows.
+_TOLERANCES = {"fp32": 1e-4, "bf16": 5e-2}
+#: The deviation of a probability that it allows in fp32.
+_PROBABILITY = 1e-5
+
+
+class OpenVinoBackend:
+    """Answers for the modules before the target layer with what OpenVINO computed. Replicas share its weights.
+
+    Each replica has a request of its own, so that as many as the processors allow are at work at the same time.
+    """
+
+    def __init__(self, module: nn.Module, cut: Cut, compiled: Any) -> None:
+        self._module, self._cut, self._compiled = module, cut, compiled
+        self._request = compiled.create_infer_request()
+
+    def replica(self, module: nn.Module) -> OpenVinoBackend:
+        return OpenVinoBackend(module, self._cut, self._compiled)
+
+    @contextlib.contextmanager
+    def __call__(self, batch: Tensor) -> Iterator[Tensor]:
+        """Opens a context in which the head of the network alone runs on a normalised batch B×C×H×W."""
+        pixels = batch.detach().float().permute(0, 2, 3, 1).contiguous().numpy()
+        found = self._request.infer({0: pixels}, share_inputs=True)
+        values = {piece: torch.from_numpy(found[index]) for index, piece in enumerate(self._cut.pieces)}
+        with answering(self._cut.answers(self._module, values, len(batch))):
+            yield batch
+
+
+def openvino_backend(
+    module: nn.Module,
+    layers: Sequence[TargetLayer],
+    picture: Tensor,
+    precision: str,
+    autocast: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext,
+    weights: str = "",
+) -> OpenVinoBackend:
+    """Converts what runs before the first of `layers`, and proves it on images made from a normalised one, 1×C×H×W.
+
+    As many streams as torch's threads go into the processors run at the same time. precision: fp32 or bf16. weights: as
+    of `converted`. Raises `NoCut` with the reason where the network cannot be converted, or gives other values.
+    """
+    kinds = {one.dtype for one in module.parameters() if one.is_floating_point()}
+    if kinds - {torch.float32}:
+        raise NoCut(f"its weights are {', '.join(sorted(str(one).removeprefix('torch.') for one in kinds))}")
+    if precision not in _HINTS:
+        raise NoCut(f"OpenVINO has no {precision} on this processor")
+    openvino = import_openvino()
+    core = openvino.Core()
+    if precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        raise NoCut("this processor has no instructions for bf16")
+    try:
+        cut = Cut(module, layers, picture)
+        threads = torch.get_num_threads()
+        streams = max(1, cpus() // threads)
+        settings = {
+            "INFERENCE_NUM_THREADS": str(threads * streams),
+            "NUM_STREAMS": str(streams),
+            "INFERENCE_PRECISION_HINT": _HINTS[precision],
+        }
+        compiled = core.compile_model(converted(module, cut, picture, weights), "CPU", settings)
+        backend = OpenVinoBackend(module, cut, compiled)
+        _prove(backend, module, layers, picture, precision, autocast)
+    except NoCut:
+        raise
+    # The tracer, the converter, the plugin and the network itself: each raises errors of its own.
+    except Exception as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise NoCut(f"it cannot be converted: {lines[-1].strip().rstrip('.:')[:200]}") from error
+    return backend
+
+
+def _prove(
+    backend: OpenVinoBackend,
+    module: nn.Module,
+    layers: Sequence[TargetLayer],
+    picture: Tensor,
+    precision: str,
+    autocast: Callable[[], AbstractContextManager[object]],
+) -> None:
+    """Raises `NoCut` unless features, logits and gradients are those of the network, in batches of several sizes."""
+    pictures = torch.cat([picture, picture.flip(-1), picture * 0.5])
+    for size in _PROVED:
+        batch = pictures[-size:].contiguous(memory_format=torch.channels_last)
+        with autocast():
+            wanted = traces(module, batch, layers)[0]
+            with backend(batch) as same:
+                found = traces(module, same, layers)[0]
+        tolerance = _TOLERANCES[precision]
+        _compare("features", found.features, wanted.features, tolerance)
+        _compare("logits", found.logits, wanted.logits, tolerance)
+        if precision == "fp32":
+            difference = float((found.logits.softmax(1) - wanted.logits.softmax(1)).abs().max())
+            if not difference <= _PROBABILITY:
+                raise NoCut(f"its probabilities differ by {difference:.1g}")
+        classes = wanted.logits.argmax(1, keepdim=True)
+        _compare("gradients", _gradients(found, classes), _gradients(wanted, classes), tolerance)
+
+
+def _gradients(trace: Trace, classes: Tensor) -> Tensor:
+    return trace.gradients(classes)
+
+
+def _compare(name: str, found: Tensor, wanted: Tensor, tolerance: float) -> None:
+    limit = tolerance * float(wanted.abs().max())
+    if found.shape != wanted.shape or not float((found - wanted).abs().max()) <= limit:
+        raise NoCut(f"its {name} differ")
