@@ -36,7 +36,7 @@ from .machine import machine, synchronised
 _MODELS = ("resnet50", "convnext_base", "vit_base_patch16_224", "efficientnet_b0")
 
 
-def ways(explainer: Explainer, batch: Tensor, *, rivals: bool) -> Iterator[tuple[str, Callable[[], object]]]:
+def ways(explainer: Explainer, batch: Tensor, *, others: bool) -> Iterator[tuple[str, Callable[[], object]]]:
     """Timed functions by name; the plain forward first."""
     module, autocast = explainer.network.module, explainer._runner.autocast
 
@@ -50,11 +50,11 @@ def ways(explainer: Explainer, batch: Tensor, *, rivals: bool) -> Iterator[tuple
     yield "plain", plain
     yield "predicted", lambda: explainer.explain_tensor(batch)
     yield "top5", lambda: explainer.explain_tensor(batch, best)
-    if rivals:
-        yield from _rivals(explainer, batch, best[:, 0])
+    if others:
+        yield from rivals(explainer, batch, best[:, 0])
 
 
-def _rivals(explainer: Explainer, batch: Tensor, best: Tensor) -> Iterator[tuple[str, Callable[[], object]]]:
+def rivals(explainer: Explainer, batch: Tensor, best: Tensor) -> Iterator[tuple[str, Callable[[], object]]]:
     """The other libraries with our layer; for a transformer also the function that reshapes its tokens to a map."""
     import pytorch_grad_cam
     import torchcam.methods
@@ -98,9 +98,9 @@ def _flops_per_second(device: torch.device, precision: str, rounds: int = 9) -> 
     return 2.0 * side**3 / min(seconds)
 
 
-def measured(explainer: Explainer, batch: Tensor, rounds: int, *, rivals: bool) -> dict[str, Any]:
+def measured(explainer: Explainer, batch: Tensor, rounds: int, *, others: bool) -> dict[str, Any]:
     """Images per second of the plain forward, and the rate of every other way in shares of it: medians, extremes."""
-    found = dict(ways(explainer, batch, rivals=rivals))
+    found = dict(ways(explainer, batch, others=others))
     seconds: dict[str, list[float]] = {name: [] for name in found}
     for number in range(rounds + 1):
         for name, way in found.items():
@@ -144,7 +144,7 @@ def main() -> None:
         for size in options.batch:
             batch = torch.randn(size, network.preprocessing.channels, height, width, device=explainer.device)
             batch = batch.to(memory_format=torch.channels_last)
-            row = measured(explainer, batch, options.rounds, rivals=not options.no_rivals)
+            row = measured(explainer, batch, options.rounds, others=not options.no_rivals)
             rows.append({"model": name, "batch": size, "precision": explainer.precision, **row})
             print(json.dumps(rows[-1]), flush=True)
     if options.json:

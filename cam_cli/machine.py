@@ -26,6 +26,16 @@ def cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def bf16_units() -> str:
+    """What this processor has for bfloat16: `AMX`, `AVX-512`, or "" for nothing, or where the system does not say."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+            flags = next((line.split() for line in file if line.startswith("flags")), [])
+    except OSError:
+        return ""
+    return "AMX" if "amx_bf16" in flags else "AVX-512" if "avx512_bf16" in flags else ""
+
+
 def total_memory() -> int:
     """Bytes of the machine, or of the container that this process runs in; 0 where the system does not say."""
     try:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from cam_cli.machine import bf16_units
 from cam_cli.redaction import redacted
 from cam_cli.sentences import counted
 
@@ -44,6 +45,7 @@ def as_text(summary: Summary, words: Words) -> str:
     if progress.done_now:
         rate = progress.done_now / summary.seconds
         lines.append(f"{summary.seconds:.1f} s, {decimals(rate)} images per second, bottleneck: {progress.limited_by}")
+        lines += _gain(summary)
     if summary.state != "finished":
         lines.append(f"{summary.state}: the same command continues")
     lines.append(f"table:  {planned.output}/{words.table}")
@@ -111,6 +113,15 @@ def _accuracy(summary: Summary) -> list[str]:
         return []
     accuracy = progress.correct / progress.labelled
     return [f"top-1 accuracy {accuracy:.1%} on {counted(progress.labelled, 'labelled image')}"]
+
+
+def _gain(summary: Summary) -> list[str]:
+    """A line on bf16 where the network limited a run in float32 on a processor that is made for both."""
+    plan, units = summary.plan, bf16_units()
+    if not units or (plan.device, plan.precision) != ("cpu", "fp32") or summary.progress.limited_by != "model":
+        return []
+    faster = "--precision bf16 --backend openvino is faster, and changes maps and probabilities a little"
+    return [f"this processor computes in bf16 too ({units}): {faster}"]
 
 
 def _more(summary: Summary, words: Words) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
@@ -35,14 +36,17 @@ def normalised(values: np.ndarray, *, two_sided: bool = False, fine: bool = Fals
     return heat
 
 
-def placed(heat: np.ndarray, frame: Frame, width: int, height: int) -> np.ndarray:
+def placed(heat: np.ndarray, frame: Frame, width: int, height: int, *, seen_only: bool = False) -> np.ndarray:
     """A heatmap h×w in [0, 1] (or [−1, 1]) enlarged onto an image of `width`×`height`, where it belongs: float32.
 
-    `frame` is the part of the image (in its pixels) that the map covers; outside it the result is 0.
-    Cubic interpolation (Keys 1981, a = −1/2) between the centres of the grid cells.
+    `frame` is the part of the image (in its pixels) that the map covers; outside it the result is 0. seen_only: the
+    pixels of `seen` alone. Cubic interpolation (Keys 1981, a = −1/2) between the centres of the grid cells.
     """
     rows = interpolation(heat.shape[0], frame.top, frame.bottom, height)
     columns = interpolation(heat.shape[1], frame.left, frame.right, width)
+    if seen_only:
+        inside = seen(frame, width, height)
+        rows, columns = rows[inside[0]], columns[inside[1]]
     # Not `@`: the threads of a BLAS library cost more than they give here, and take the cores from the network.
     across = np.ascontiguousarray(columns.T)
     enlarged: np.ndarray = np.einsum("ri,ic->rc", np.einsum("ri,ij->rj", rows, heat), across)
@@ -57,8 +61,12 @@ def seen(frame: Frame, width: int, height: int) -> tuple[slice, slice]:
     return rows, columns
 
 
+@lru_cache(64)
 def interpolation(cells: int, start: float, stop: float, pixels: int) -> np.ndarray:
-    """The pixels×cells matrix that reads grid cells spanning start…stop at every pixel centre; 0 outside."""
+    """The pixels×cells matrix that reads grid cells spanning start…stop at every pixel centre; 0 outside.
+
+    Read only: images of one size share it.
+    """
     centres = np.arange(pixels, dtype=np.float32) + np.float32(0.5)
     positions = (centres - start) * np.float32(cells / (stop - start)) - np.float32(0.5)
     padded = _cubic(positions[:, None] - np.arange(-2, cells + 2, dtype=np.float32))
@@ -66,6 +74,7 @@ def interpolation(cells: int, start: float, stop: float, pixels: int) -> np.ndar
     matrix[:, 0] += padded[:, :2].sum(1)
     matrix[:, -1] += padded[:, -2:].sum(1)
     matrix[(centres < start) | (centres >= stop)] = 0.0
+    matrix.flags.writeable = False
     return matrix
 
 

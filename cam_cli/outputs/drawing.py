@@ -73,7 +73,7 @@ def draw_overlay(drawing: Drawing, rendering: Rendering) -> Image.Image:
     rows, columns = seen(drawing.frame, width, height)
     picture = drawing.image or Image.fromarray(drawing.canvas)
     box = (columns.start, rows.start, columns.stop, rows.stop)
-    levels = _eight_bit(drawing, width, height)[rows, columns]
+    levels = _eight_bit(drawing, width, height, seen_only=True)
     heat = Image.fromarray(levels, "P")
     heat.putpalette(palette(TWO_SIDED if drawing.two_sided else rendering.colormap).tobytes())
     if drawing.two_sided:
@@ -82,9 +82,14 @@ def draw_overlay(drawing: Drawing, rendering: Rendering) -> Image.Image:
         coloured = Image.blend(picture.crop(box), heat.convert("RGB"), rendering.alpha)
     if box == (0, 0, width, height):
         return coloured
-    dimmed = picture.point(_DIMMED)
-    dimmed.paste(coloured, box)
-    return dimmed
+    drawn = picture.copy()
+    drawn.paste(coloured, box)
+    # Only what lies round the frame: it is the smaller part of most images.
+    left, top, right, bottom = box
+    for strip in ((0, 0, width, top), (0, bottom, width, height), (0, top, left, bottom), (right, top, width, bottom)):
+        if strip[0] < strip[2] and strip[1] < strip[3]:
+            drawn.paste(picture.crop(strip).point(_DIMMED), strip)
+    return drawn
 
 
 def _two_coloured(picture: Image.Image, heat: Image.Image, levels: np.ndarray, alpha: float) -> Image.Image:
@@ -141,9 +146,12 @@ def _mask(drawing: Drawing, rendering: Rendering) -> bytes:
     return encode_image(Image.fromarray((strong * 255).astype(np.uint8)), "png")
 
 
-def _eight_bit(drawing: Drawing, width: int, height: int) -> np.ndarray:
-    """The heat in the place of the picture, 0 to 255; of a two-sided map 0 is −1, and 128 nothing."""
-    heat = placed(drawing.heat, drawing.frame, width, height)
+def _eight_bit(drawing: Drawing, width: int, height: int, *, seen_only: bool = False) -> np.ndarray:
+    """The heat in the place of the picture, 0 to 255; of a two-sided map 0 is −1, and 128 nothing.
+
+    seen_only: without what lies outside of the frame.
+    """
+    heat = placed(drawing.heat, drawing.frame, width, height, seen_only=seen_only)
     levels: np.ndarray = np.rint(heat * 127 + 128 if drawing.two_sided else heat * 255)
     return levels.astype(np.uint8)
 

@@ -16,6 +16,8 @@ from ..tracing.cut import NoCut
 from ..tracing.trace import traces
 from .backends import Backend, EagerBackend, compile_upstream
 from .batches import Runner
+from .cast_backend import cast_upstream
+from .devices import PRECISIONS
 from .openvino_model import openvino_is_there
 
 #: Runs of fewer images never pay for a conversion.
@@ -64,7 +66,14 @@ def choose_backend(
         return _converted(module, layers, picture, runner)
     if wanted == "auto" and _would_pay(module, layers, picture, runner, images):
         return _converted(module, layers, picture, runner)
-    return Chosen(EagerBackend(), "torch")
+    return Chosen(_in_torch(module, layers, picture, runner), "torch")
+
+
+def _in_torch(module: nn.Module, layers: Sequence[TargetLayer], picture: Tensor, runner: Runner) -> Backend:
+    """The network as it is; on a CPU in half precision with weights that are cast once. A GPU casts them in no time."""
+    if runner.device.type != "cpu" or runner.precision == "fp32":
+        return EagerBackend()
+    return cast_upstream(module, layers, picture, PRECISIONS[runner.precision])
 
 
 def _converted(module: nn.Module, layers: Sequence[TargetLayer], picture: Tensor, runner: Runner) -> Chosen:
@@ -75,7 +84,8 @@ def _converted(module: nn.Module, layers: Sequence[TargetLayer], picture: Tensor
     try:
         backend = openvino_backend(module, layers, picture, runner.precision, runner.autocast, weights)
     except NoCut as error:
-        return Chosen(EagerBackend(), "torch", (f"The network runs in torch, not in OpenVINO: {error}.",))
+        plain = _in_torch(module, layers, picture, runner)
+        return Chosen(plain, "torch", (f"The network runs in torch, not in OpenVINO: {error}.",))
     return Chosen(backend, "openvino")
 
 

@@ -76,8 +76,10 @@ class OverlayRenderer:
             for band in bands(height):
                 pictures[:, band] = pictures[:, band].float().mul_(UNSEEN).round_()
         palette = self._palette.to(device)
-        down = torch.from_numpy(interpolation(heats.shape[1], frame.top, frame.bottom, height)[rows]).to(device)
-        across = torch.from_numpy(interpolation(heats.shape[2], frame.left, frame.right, width)[columns]).to(device)
+        down = torch.from_numpy(interpolation(heats.shape[1], frame.top, frame.bottom, height)[rows].copy()).to(device)
+        across = torch.from_numpy(interpolation(heats.shape[2], frame.left, frame.right, width)[columns].copy()).to(
+            device
+        )
         wide = torch.from_numpy(heats).to(device) @ across.T
         for band in bands(drawn.shape[1]):
             bare = drawn[:, band].float()
