@@ -1,4 +1,4 @@
-"""How well maps and scores of another backend or precision agree with torch's in float32, on images with real weights.
+"""Compares maps and scores of other backends and precisions with torch's in float32, on images with real weights.
 
     python -m benchmarks.agreement PHOTOS --model torchvision/squeezenet1_0 --checkpoint squeezenet1_0.pth
 

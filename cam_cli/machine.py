@@ -27,7 +27,7 @@ def cpus() -> int:
 
 
 def bf16_units() -> str:
-    """What this processor has for bfloat16: `AMX`, `AVX-512`, or "" for nothing, or where the system does not say."""
+    """Instructions of this processor for bfloat16: `AMX`, `AVX-512`, or "" for none, or where the system is silent."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
             flags = next((line.split() for line in file if line.startswith("flags")), [])

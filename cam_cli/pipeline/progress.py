@@ -45,7 +45,7 @@ class Engine(Protocol):
 
     @property
     def backend(self) -> str:
-        """What runs the network before the target layer: torch, compile or openvino."""
+        """The name of what runs the network before the target layer: torch, compile or openvino."""
         ...
 
     def replica(self: E) -> E:
