@@ -13,6 +13,7 @@ WORDS = Words(
     layer="layer",
     table="activations.csv",
     advice={"encode": "encoding limits: fewer --max-channels, or more --workers"},
+    backends=False,
 )
 
 

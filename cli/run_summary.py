@@ -30,12 +30,14 @@ _ADVICE = {
 
 @dataclass(frozen=True)
 class Words:
-    """Words for the messages of a command: the past participle of its work, its layer, its table."""
+    """Words for the messages of a command: the past participle of its work, its layer, its table; whether it has
+    `--backend`."""
 
     done: str
     layer: str
     table: str
     advice: dict[str, str] = dataclasses.field(default_factory=dict)
+    backends: bool = True
 
 
 def as_text(summary: Summary, words: Words) -> str:
@@ -45,7 +47,7 @@ def as_text(summary: Summary, words: Words) -> str:
     if progress.done_now:
         rate = progress.done_now / summary.seconds
         lines.append(f"{summary.seconds:.1f} s, {decimals(rate)} images per second, bottleneck: {progress.limited_by}")
-        lines += _gain(summary)
+        lines += _gain(summary, words)
     if summary.state != "finished":
         lines.append(f"{summary.state}: the same command continues")
     lines.append(f"table:  {planned.output}/{words.table}")
@@ -115,12 +117,13 @@ def _accuracy(summary: Summary) -> list[str]:
     return [f"top-1 accuracy {accuracy:.1%} on {counted(progress.labelled, 'labelled image')}"]
 
 
-def _gain(summary: Summary) -> list[str]:
+def _gain(summary: Summary, words: Words) -> list[str]:
     """A line on bf16 where the network limited a run in float32 on a processor that is made for both."""
     plan, units = summary.plan, bf16_units()
     if not units or (plan.device, plan.precision) != ("cpu", "fp32") or summary.progress.limited_by != "model":
         return []
-    faster = "--precision bf16 --backend openvino is faster, and changes maps and probabilities a little"
+    flags = "--precision bf16" + " --backend openvino" * words.backends
+    faster = f"{flags} is faster, and changes maps and probabilities a little"
     return [f"this processor computes in bf16 too ({units}): {faster}"]
 
 

@@ -15,7 +15,7 @@ from cam_cli import Explainer, ExplainOptions
 from cam_cli.cams.engine.backends import EagerBackend
 from cam_cli.cams.engine.cast_backend import CastBackend
 from cam_cli.machine import bf16_units
-from cli.run_summary import _gain
+from cli.run_summary import Words, _gain
 
 from .networks import network
 
@@ -64,6 +64,7 @@ def test_the_end_of_a_run_tells_what_it_could_gain(
     monkeypatch.setattr("cli.run_summary.bf16_units", lambda: units)
     plan, progress = SimpleNamespace(device=device, precision=precision), SimpleNamespace(limited_by=limit)
     summary: Any = SimpleNamespace(plan=plan, progress=progress)
-    lines = _gain(summary)
+    lines = _gain(summary, Words("explained", "target layer", "table"))
     assert bool(lines) == told
     assert all(re.search(r"bf16 too \(AMX\).*--precision bf16 --backend openvino", line) for line in lines)
+    assert all("--backend" not in line for line in _gain(summary, Words("read", "layer", "table", backends=False)))
