@@ -214,8 +214,12 @@ def test_auto_takes_openvino_where_the_run_is_long_enough(monkeypatch: pytest.Mo
     def chosen(images: int, **options: Any) -> str:
         return Explainer(network(seeded(InPlaceNet)), ExplainOptions(device="cpu", **options), images=images).backend
 
+    faster = [True]
+    monkeypatch.setattr(backend_choice, "_is_faster", lambda *_: faster[0])
     assert chosen(0) == chosen(backend_choice.FEWEST) == "torch"
     assert chosen(10**9) == "openvino"
+    faster[0] = False
+    assert chosen(10**9) == "torch"
     assert chosen(10**9, backend="torch") == "torch"
     assert chosen(10**9, precision="bf16") == "torch"
     monkeypatch.setattr(backend_choice, "openvino_is_there", lambda: False)
