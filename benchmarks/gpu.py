@@ -51,6 +51,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--small", action="store_true", help="one small network, to try the script out")
     parser.add_argument("--seconds", type=float, default=330.0, help="nothing begins later")
+    parser.add_argument("--only", nargs="+", help="names of checks and ratios")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -60,6 +61,7 @@ def main() -> None:
     for name in models:
         for kind in ("fp32",) if options.small else ("bf16", "fp32"):
             steps[f"{name} {kind}"] = partial(ratio, device, name, kind, size, rounds)
+    steps = {name: step for name, step in steps.items() if not options.only or name in options.only}
     rows, failed = [], False
     for name, step in steps.items():
         row: dict[str, Any] = {"check": name}

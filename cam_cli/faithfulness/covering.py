@@ -27,12 +27,10 @@ class SpotChecker:
     wanted: what is covered, by the name of an image. All else is as of `Explainer`.
     """
 
-    compiled = False
-
     def __init__(self, explainer: Explainer, wanted: Mapping[str, Sequence[Covered]], seed: int) -> None:
         self._explainer, self._wanted, self._seed = explainer, wanted, seed
         self.network: Network = explainer.network
-        self.device, self.precision = explainer.device, explainer.precision
+        self.device, self.precision, self.backend = explainer.device, explainer.precision, explainer.backend
         self.layer, self.layers = explainer.layer, explainer.layers
 
     def replica(self) -> SpotChecker:

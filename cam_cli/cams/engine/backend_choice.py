@@ -103,7 +103,7 @@ def _is_faster(backend: Backend, module: nn.Module, layers: Sequence[TargetLayer
     """Whether a backend saves a tenth here: OpenVINO does so for some networks on some processors only."""
     rounds = [[_seconds(one, module, layers, picture) for one in (EagerBackend(), backend)] for _ in range(_ROUNDS)]
     plain, other = (min(times) for times in zip(*rounds))
-    return other * _GAIN <= plain
+    return bool(other * _GAIN <= plain)
 
 
 def _seconds(backend: Backend, module: nn.Module, layers: Sequence[TargetLayer], picture: Tensor) -> float:
