@@ -202,6 +202,18 @@ def test_the_readme_has_a_line_for_every_command() -> None:
     assert lines == set(COMMANDS)
 
 
+def test_every_promise_names_a_test_that_is_there() -> None:
+    """In docs/reliability.md, as a whole name or as its beginning with `…`."""
+    files = {path.name: path.read_text("utf-8") for path in (ROOT / "tests").rglob("test_*.py")}
+    tests = {name for text in files.values() for name in re.findall(r"def (test_\w+)", text)}
+    named = re.findall(r"`(test_\w+(?:\.py|…)?)`", (ROOT / "docs" / "reliability.md").read_text("utf-8"))
+    assert len(named) > 100
+    known = {*files, *tests, *(name.removesuffix(".py") for name in files)}
+    assert [
+        name for name in named if not any(one == name or one.startswith(name.removesuffix("…")) for one in known)
+    ] == []
+
+
 @pytest.mark.slow
 def test_the_tutorial_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every command in order, as a reader types them in a copy of the repository; exit code 0 each."""

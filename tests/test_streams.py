@@ -96,7 +96,7 @@ def finished(camx: Camx, images: Path, tmp_path: Path) -> Path:
     """A finished run, and what the commands below read beside it."""
     (tmp_path / "names.txt").write_text("cat\ndog\n" + "".join(f"{n}\n" for n in range(998)))
     words = (*TINY, "--labels", "folder", "--class-names", "names.txt", "-q")
-    assert camx("explain", images, *words, "-o", "run") == 0
+    assert camx("explain", images, *words, "--save", "overlay,spots", "-o", "run") == 0
     assert camx("explain", images, *words, "--no-report", "-o", "sharded", "--shard", "1/2") == 0
     boxes = "".join(f"cat/{n}.{'png' if n % 2 else 'jpg'},cat,0.1,0.1,0.6,0.6\n" for n in range(4))
     (tmp_path / "boxes.csv").write_text("image,class,left,top,right,bottom\n" + boxes)
@@ -130,6 +130,7 @@ COMMANDS: dict[str, tuple[object, ...]] = {
     "merge": ("merge", "sharded", "--json"),
     "audit": ("audit", "run", "--json"),
     "compare": ("compare", "run", "run"),
+    "patterns": ("patterns", "run"),
     "evaluate": ("evaluate", "run", "--truth", "boxes.csv"),
     "export": ("export", "run", "--format", "coco"),
 }

@@ -73,8 +73,9 @@ class WandbTracker:
                     raise _unreachable(self._why_offline) from error
                 # The id is taken until the failed run is gone.
                 self._wandb.teardown()
+                self._run = self._instead(info)
         if self._run is None:
-            self._run = self._offline(info)
+            self._run = self._started(info, "offline")
         if self._why_offline is None:
             self._say(f"W&B run: {self._run.url}")
 
@@ -130,7 +131,8 @@ class WandbTracker:
         with _public_arguments():
             return self._init(info, mode, settings)
 
-    def _offline(self, info: RunInfo) -> Any:
+    def _instead(self, info: RunInfo) -> Any:
+        """An offline run in place of one that could not begin online."""
         try:
             return self._started(info, "offline")
         # Where another program started camx, its W&B service still holds the id of the run that could not begin; the
