@@ -56,7 +56,10 @@ DERIVED: Final = (
     *(f"{PATTERNS}/{name}" for name in ("patterns.csv", "images.csv", "summary.json", "index.html")),
     *(
         f"{EVALUATE}/{name}"
-        for name in ("images.csv", "groups.csv", "left_out.csv", "summary.json", "methods.csv", "index.html")
+        for name in (
+            *("images.csv", "groups.csv", "left_out.csv", "summary.json"),
+            *("methods.csv", "index.html", "truth.jsonl"),
+        )
     ),
 )
 #: Folders in which trackers keep theirs; several programs share them.

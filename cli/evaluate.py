@@ -13,6 +13,7 @@ from cam_cli.errors import CamxError
 from cam_cli.evaluation.options import LocaliseOptions
 from cam_cli.options import FILLED, options_of
 from cam_cli.pipeline.job import EVALUATED, EVALUATION, PAGE, EvaluateJob
+from cam_cli.tracking.options import TrackingOptions
 
 from .bind import Command
 from .evaluate_truth import evaluate_truth
@@ -61,7 +62,7 @@ def evaluate(localise: LocaliseJob, job: EvaluateJob, run: RunFlags) -> int:
             "one of the two.",
         )
     if localise.localise.truth:
-        _refuse("`model`", {**job.origins, **run.origins}, _names(LocaliseJob))
+        _refuse("`model`", {**job.origins, **run.origins}, _names(LocaliseJob) | _names(TrackingOptions))
         return evaluate_truth(
             localise.sources, localise.localise, localise.output, localise.junit, run, page=localise.report
         )

@@ -30,6 +30,8 @@ def evaluate_truth(
 
     if len(runs) != 1:
         raise CamxError(f"{len(runs)} folders are given: `truth` is compared with one run.", "Give one of them.")
+    if output and run.tracking.wanted:
+        raise CamxError("A tracker gets the figures from the folder of the run.", "Leave `output` out.", field="output")
     found = localise(runs[0], options)
     folder = output or os.path.join(runs[0], FOLDER)
     write_files(found, folder)
@@ -39,6 +41,8 @@ def evaluate_truth(
         build_localisation(folder, found)
     if junit:
         write_beside(junit, junit_file(found))
+    if run.tracking.wanted:
+        _log(runs[0], run)
     return tell(
         found.gates,
         lines=[*_lines(found), *(f"{gate.verdict.upper()} {gate.text}: {gate.sentence}" for gate in found.gates)],
@@ -47,6 +51,20 @@ def evaluate_truth(
         as_json=run.as_json,
         quiet=run.quiet,
     )
+
+
+def _log(path: str, run: RunFlags) -> None:
+    """Logs the run with its figures. They are written: what goes wrong here is a warning."""
+    from .terminal import Reporter
+    from .tracking import log_folder
+
+    reporter = Reporter(quiet=run.quiet, verbose=run.verbose, color=not run.no_color, names=run.names)
+    try:
+        log_folder(path, run.tracking, reporter)
+    except CamxError as error:
+        reporter.warned(str(error))
+    finally:
+        reporter.close()
 
 
 def _lines(found: Localisation) -> list[str]:

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
-from cam_cli.declared_types import names_of
 from cam_cli.errors import CamxError
-from cam_cli.gate_options import Confidence, FailIf
+from cam_cli.gate_options import GateOptions
 from cam_cli.options import GATES, OUTPUT, Flag, check
 from cam_cli.pipeline.job import ExplainJob
 from cam_cli.run_layout import REPORT
@@ -30,11 +29,9 @@ WORDS = Words(done="explained", layer="target layer", table="predictions.csv")
 
 
 @dataclass(frozen=True)
-class Afterwards:
+class Afterwards(GateOptions):
     """Gates, files and pages at the end of a finished run."""
 
-    fail_if: FailIf = names_of()
-    confidence: Confidence = 0.95
     junit: Annotated[
         str | None,
         Flag(

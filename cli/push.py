@@ -13,7 +13,7 @@ from .bind import Command
 from .names import Names
 from .run_command import NoColor, Quiet
 from .terminal import Reporter
-from .tracking import trackers
+from .tracking import log_folder
 
 
 @dataclass(frozen=True)
@@ -31,21 +31,9 @@ def push(job: PushJob) -> int:
     """Log the results of `explain`, `activations`, `evaluate` or `train-gap` to W&B or TensorBoard; needs no model."""
     if not job.tracking.wanted:
         raise CamxError("`camx push` needs to know where to.", "Give --wandb or --tensorboard.")
-    from cam_cli.outputs.run_folder import RunFolder
-    from cam_cli.tracking.follow import TrackerGroup
-    from cam_cli.tracking.publish import push as pushed
-
-    results = RunFolder.read(job.output)
-    reporter = Reporter(quiet=job.quiet, verbose=False, color=not job.no_color, names=job.names)
-    try:
-        pushed(
-            results, TrackerGroup(trackers(job.tracking, reporter, wait=True)), job.tracking.max_images, reporter.said
-        )
-    except CamxError:
-        raise
-    # A tracker's library has errors of many kinds; all of them mean the same here.
-    except Exception as error:
-        raise CamxError(f"{job.output!r} could not be logged: {error}. Nothing of it is lost; try again.") from error
+    log_folder(
+        job.output, job.tracking, Reporter(quiet=job.quiet, verbose=False, color=not job.no_color, names=job.names)
+    )
     return 0
 
 

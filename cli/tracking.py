@@ -40,6 +40,23 @@ def trackers(options: TrackingOptions, reporter: Reporter | TrainReporter, *, wa
     return [Background(make, name, reporter.warned, insist=insist, patience=patience) for name, make, insist in ways]
 
 
+def log_folder(path: str, options: TrackingOptions, reporter: Reporter) -> None:
+    """Logs a finished folder, however long it takes. Raises `CamxError` for one that holds no run, or if that fails."""
+    from cam_cli.errors import CamxError
+    from cam_cli.outputs.run_folder import RunFolder
+    from cam_cli.tracking.follow import TrackerGroup
+    from cam_cli.tracking.publish import push
+
+    results = RunFolder.read(path)
+    try:
+        push(results, TrackerGroup(trackers(options, reporter, wait=True)), options.max_images, reporter.said)
+    except CamxError:
+        raise
+    # A tracker's library has errors of many kinds; all of them mean the same here.
+    except Exception as error:
+        raise CamxError(f"{path!r} could not be logged: {error}. Nothing of it is lost; try again.") from error
+
+
 def follow_run(options: TrackingOptions, job: RunOptions, reporter: Reporter, go: Callable[[Observer], int]) -> int:
     """Calls `go` with an observer that also logs to the wanted trackers; returns its exit code."""
     if not options.wanted:

@@ -18,7 +18,7 @@ from cam_cli.evaluation.faithful_files import faithfulness
 from cam_cli.outputs.run_folder import RunFolder
 from cam_cli.report import build_report
 from cam_cli.tracking.publish import push
-from cam_cli.tracking.tracker import Files, ImageCell, RunInfo, Step, Table, Value
+from cam_cli.tracking.tracker import Chart, Files, ImageCell, RunInfo, Step, Table, Value
 
 from .conftest import TINY, picture
 from .journals import failed_row, run_of
@@ -131,7 +131,7 @@ class TestRefused:
             ((*TINY, "--truth", "t.json"), "one of the two"),
             ((*TINY, "--calibrate", "0.3"), "--calibrate has no meaning here: it goes with --truth"),
             (("--truth", "t.json", "--steps", "3"), "--steps has no meaning here: it goes with --model"),
-            (("--truth", "t.json", "--wandb"), "--wandb has no meaning here"),
+            (("--truth", "t.json", "--wandb", "-o", "there"), "from the folder of the run"),
             ((*TINY, "--methods", "gradcam,dff"), "concepts"),
             ((*TINY, "--metrics", "deltion"), "deletion"),
             ((*TINY, "--fail-if", "insertoin < 0.3"), "Did you mean insertion"),
@@ -232,16 +232,19 @@ class TestTracking:
         assert camx("evaluate", images, *QUICK, "-q", "--limit", "3", "--fail-if", "deletion > 2") == 0
         tracker = Collected()
         push(RunFolder.read("camx-evaluate"), tracker, 10, lambda word: None)
-        table, curves, methods = (
-            tracker.values[name] for name in ("explanations", "evaluate/curves", "evaluate/methods")
+        table, curve, methods = (
+            tracker.values[name] for name in ("explanations", "evaluate/gradcam/deletion", "evaluate/methods")
         )
         assert isinstance(table, Table)
-        assert isinstance(curves, Table)
+        assert isinstance(curve, Chart)
         assert isinstance(methods, Table)
         cell = table.rows[0][0]
         assert isinstance(cell, ImageCell)
         assert {*cell.masks} == {"gradcam", "eigencam"}
-        assert {(row[0], row[1]) for row in curves.rows} >= {("gradcam", "deletion"), ("centre", "sanity")}
+        figures = json.loads(Path("camx-evaluate/evaluate/summary.json").read_text())["curves"]
+        assert [*curve.lines] == ["gradcam", "random", "centre"]
+        assert curve.lines["random"] == ([0, 0.5, 1], figures["random"]["deletion"])
+        assert {*tracker.values} >= {"evaluate/eigencam/deletion", "evaluate/eigencam/sanity"}
         assert {row[0] for row in methods.rows} == {"gradcam", "eigencam"}
         assert tracker.summary["evaluate/eigencam/sanity_head"] == pytest.approx(1)
         files = tracker.values["results"]

@@ -51,6 +51,7 @@ def test_a_folder_is_explained(camx: Camx, images: Path, capsys: pytest.CaptureF
     assert set(record["stages"]) == {"decode", "model", "encode"}
     assert sorted(p.name for p in Path("camx-out").iterdir()) == [
         "manifest.jsonl",
+        "maps.csv",
         "overlays",
         "predictions.csv",
         "report",

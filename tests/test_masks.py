@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -41,6 +42,67 @@ def test_a_mask_shows_what_reaches_the_threshold_in_the_place_of_the_image(camx:
         assert one["component"]["threshold"] == 0.2
     assert camx("explain", images, *TINY, "--overwrite", "--no-report", "-q") == 0
     assert not list(Path("camx-out").glob("masks/**/*.png"))
+
+
+def evaluated(camx: Camx, images: Path, threshold: str) -> None:
+    """A run in `pilot`, scored against boxes of which nothing is chosen: the threshold is given."""
+    assert camx("explain", images, *TINY, "--no-report", "-q", "-o", "pilot") == 0
+    named = [row for row in map_rows("pilot") if row["box_left"]]
+    lines = [f"{row['image']},{row['target_index']},0,0,9,9" for row in named]
+    Path("truth.csv").write_text("image,label,x0,y0,x1,y1\n" + "\n".join(lines) + "\n")
+    assert camx("evaluate", "pilot", "--truth", "truth.csv", "--threshold", threshold, "--no-report", "-q") == 0
+
+
+def map_rows(folder: str) -> list[dict[str, str]]:
+    with open(Path(folder, "maps.csv"), newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_threshold_comes_from_the_evaluation_of_another_run(
+    camx: Camx, images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluated(camx, images, "0.13")
+    words = ("explain", images, *TINY, "--save", "overlay,mask", "--no-report", "-q")
+    assert camx(*words, "--box-threshold", "pilot") == 0
+    journal = [json.loads(line) for line in Path("camx-out/manifest.jsonl").read_text().splitlines()]
+    boxes = {row["image"]: one["component"] for row in journal for one in row["maps"]}
+    assert {one["threshold"] for one in boxes.values()} == {0.13}
+    for row in map_rows("camx-out"):
+        edges = [float(row[f"box_{side}"]) for side in ("left", "top", "right", "bottom")]
+        assert edges == pytest.approx(boxes[row["image"]]["box"], rel=1e-5)
+    assert camx(*words, "--box-threshold", "0.13", "-o", "number") == 0
+    assert Path("number/maps.csv").read_bytes() == Path("camx-out/maps.csv").read_bytes()
+    masks = [sorted(Path(folder, "masks").rglob("*.png")) for folder in ("camx-out", "number")]
+    assert [one.read_bytes() for one in masks[0]] == [one.read_bytes() for one in masks[1]]
+    # It is one and the same run, whichever way the number is given.
+    assert camx(*words, "--box-threshold", "0.13") == 0
+    capsys.readouterr()
+    assert (
+        camx(*[word for word in words if word != "-q"], "--box-threshold", "pilot", "--layer", "layer3", "-o", "other")
+        == 0
+    )
+    assert "another network or layer (layer4)" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(
+    ("threshold", "message"),
+    [
+        ("auto", "neither a share of the peak nor a folder"),
+        ("images", "holds no results"),
+        ("bare", "has chosen no threshold for maps of gradcam"),
+        ("0", "out of range"),
+        ("nan", "out of range"),
+    ],
+)
+def test_a_threshold_that_nobody_has_chosen_is_refused(
+    camx: Camx, images: Path, capsys: pytest.CaptureFixture[str], threshold: str, message: str
+) -> None:
+    if threshold == "bare":
+        assert camx("explain", images, *TINY, "--limit", "1", "--no-report", "-q", "-o", "bare") == 0
+    named = str(images) if threshold == "images" else threshold
+    assert camx("explain", images, *TINY, "--box-threshold", named) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+    assert not Path("camx-out").exists()
 
 
 def test_another_threshold_needs_another_folder(camx: Camx, images: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -34,7 +34,9 @@ def task(request: pytest.FixtureRequest, images: Path) -> AnyTask:
     if kind is EvaluateJob:
         return task_of(EvaluateJob(sources=(str(images),), faithful=FaithfulOptions(device="cpu"), **COMMON | MODEL))
     return task_of(
-        ActivationsJob(sources=(str(images),), read=ReadOptions("conv1", ChannelChoice("index", 4), "cpu"), **COMMON)
+        ActivationsJob(
+            sources=(str(images),), read=ReadOptions("conv1", ChannelChoice("index", 4), device="cpu"), **COMMON
+        )
     )
 
 

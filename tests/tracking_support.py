@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from cam_cli.tracking.tracker import RunInfo, Scalar, Step, Value
-from cli import push as cli_push
 from cli import tracking as cli_tracking
 
 Camx = Callable[..., int]
@@ -62,6 +61,5 @@ class Recorder:
 def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
     """Takes what the trackers asked for would get."""
     made = Recorder()
-    for module in (cli_tracking, cli_push):
-        monkeypatch.setattr(module, "trackers", lambda *_, **__: [made])
+    monkeypatch.setattr(cli_tracking, "trackers", lambda *_, **__: [made])
     return made

@@ -6,17 +6,14 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from ..declared_types import Names, names_of
-from ..gate_options import Bins, By, Confidence, FailIf, GroupsFile, MinGroup, Partial, Seed
+from ..gate_options import GroupOptions
 from ..options import GATES, GROUPS, Flag, check
 
 
 @dataclass(frozen=True)
-class AuditOptions:
-    """Attributes, metrics and gates of an audit."""
+class AuditOptions(GroupOptions):
+    """Metrics, references and the burden of proof of an audit, beside its groups and gates."""
 
-    by: By = names_of()
-    groups: GroupsFile = None
-    bins: Bins = names_of()
     cross: Annotated[bool, Flag("Also the intersections of the attributes, as a table of their own.", panel=GROUPS)] = (
         False
     )
@@ -24,7 +21,6 @@ class AuditOptions:
         str | None,
         Flag("Compare each group with this one, not with all others.", panel=GROUPS, metavar="GROUP", example="men"),
     ] = None
-    min_group: MinGroup = 30
     cluster: Annotated[
         str | None,
         Flag(
@@ -53,7 +49,6 @@ class AuditOptions:
             example="cat",
         ),
     ] = None
-    fail_if: FailIf = names_of()
     prove: Annotated[
         Literal["harm", "parity"],
         Flag(
@@ -62,9 +57,6 @@ class AuditOptions:
             panel=GATES,
         ),
     ] = "harm"
-    confidence: Confidence = 0.95
-    seed: Seed = 0
-    partial: Partial = False
 
     def __post_init__(self) -> None:
         check(self)

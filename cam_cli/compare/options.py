@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from ..declared_types import names_of
-from ..gate_options import Bins, By, Confidence, FailIf, GroupsFile, MinGroup, Partial, Seed
+from ..gate_options import GroupOptions
 from ..options import EXPLANATION, GATES, Flag, check
 
 
 @dataclass(frozen=True)
-class CompareOptions:
-    """The maps, attributes and gates of a comparison."""
+class CompareOptions(GroupOptions):
+    """The maps of a comparison and the margin within which accuracies are equal, beside its groups and gates."""
 
     on: Annotated[
         str,
@@ -22,11 +21,6 @@ class CompareOptions:
             metavar="WHICH",
         ),
     ] = "prediction"
-    by: By = names_of()
-    groups: GroupsFile = None
-    bins: Bins = names_of()
-    min_group: MinGroup = 30
-    fail_if: FailIf = names_of()
     equivalent_within: Annotated[
         float | None,
         Flag(
@@ -38,9 +32,6 @@ class CompareOptions:
             example="0.02",
         ),
     ] = None
-    confidence: Confidence = 0.95
-    seed: Seed = 0
-    partial: Partial = False
 
     def __post_init__(self) -> None:
         check(self)

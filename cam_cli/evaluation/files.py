@@ -15,6 +15,7 @@ from ..outputs.folder import explained_errors
 from ..outputs.store import write_file
 from .boxes import IOUS
 from .figures import Chosen, Measured, columns
+from .marks import MARKS
 from .metrics import BINS
 from .records import CLASS, Localisation, MapSet
 from .scores import Columns, Scores
@@ -33,6 +34,7 @@ def write_files(found: Localisation, folder: str) -> list[str]:
         IMAGES: _images(found),
         GROUPS: _groups(found),
         LEFT_OUT: _left_out(found),
+        MARKS: iter(found.marks.lines.values()),
         SUMMARY: json.dumps(summary(found), indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n",
     }
     paths = []

@@ -13,6 +13,7 @@ from .cases import Ground, cases
 from .figures import Chosen, Measured, add_top1, measure
 from .folder import ExplainedRun
 from .gating import Gate
+from .marks import Marks
 from .names import ClassMatcher, read_synonyms
 from .options import LocaliseOptions
 from .records import CLASS, Grouped, Localisation, MapSet
@@ -39,7 +40,8 @@ def localise(path: str, options: LocaliseOptions) -> Localisation:
             f"The truth names {_example(one.name for one in truth.images)}, the run {_example(run.images)}."
         )
     ground = Ground(images, matcher, run.classes, run.orientation, truth.problems)
-    scores = scored(cases(run.rows(), ground), thresholds, options.calibrate)
+    marks = Marks()
+    scores = scored(marks.noted(cases(run.rows(), ground)), thresholds, options.calibrate)
     if not scores.cases:
         reasons = ", ".join(f"{reason} ({count})" for reason, count in truth.problems.counts().items())
         raise CamxError(
@@ -54,6 +56,7 @@ def localise(path: str, options: LocaliseOptions) -> Localisation:
         sets=sets,
         thresholds=thresholds,
         ground=ground,
+        marks=marks,
         problems=truth.problems,
         notes=(*run.notes(), *truth.notes, *_notes(sets, options)),
         gates=tuple(

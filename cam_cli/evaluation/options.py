@@ -7,14 +7,14 @@ from typing import Annotated
 
 from ..declared_types import Names, names_of
 from ..errors import CamxError
-from ..gate_options import Confidence, FailIf, MinGroup, Partial
+from ..gate_options import MinGroup, RunGateOptions
 from ..images.annotations.names import AUTO, TRUTH_FORMATS
 from ..options import EXPLANATION, GROUPS, INPUT, Flag, check
 
 
 @dataclass(frozen=True, kw_only=True)
-class LocaliseOptions:
-    """The truth, the threshold of the boxes, the groups and the gates. Raises `CamxError` for values out of range."""
+class LocaliseOptions(RunGateOptions):
+    """The truth, the threshold of the boxes and the groups, beside the gates. Raises `CamxError` for bad values."""
 
     truth: Annotated[
         str | None,
@@ -52,9 +52,6 @@ class LocaliseOptions:
         Flag("Attributes whose groups are measured beside the classes; several with commas.", panel=GROUPS),
     ] = names_of()
     min_group: MinGroup = 10
-    confidence: Confidence = 0.95
-    fail_if: FailIf = names_of()
-    partial: Partial = False
 
     def __post_init__(self) -> None:
         check(self)

@@ -11,6 +11,7 @@ from ..images.annotations.truth import Problems
 from .cases import Ground
 from .figures import Chosen, Measured
 from .folder import ExplainedRun
+from .marks import Marks
 from .options import LocaliseOptions
 from .scores import Scores
 
@@ -45,7 +46,7 @@ class MapSet:
 @dataclass(frozen=True)
 class Localisation:
     """Result of an evaluation. `images`: number with a score; `thresholds`: those of the box curves; `ground`: the
-    truth."""
+    truth; `marks`: that of each image on a small grid."""
 
     run: ExplainedRun
     options: LocaliseOptions
@@ -54,6 +55,7 @@ class Localisation:
     sets: tuple[MapSet, ...]
     thresholds: np.ndarray
     ground: Ground
+    marks: Marks
     problems: Problems
     notes: tuple[str, ...]
     gates: tuple[GateResult, ...]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -12,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import CamxError, nearest
-from ..evaluation.files import FOLDER, SUMMARY
+from ..evaluation.calibration import Threshold, calibrated
 from ..evaluation.folder import ExplainedRun
 from ..evaluation.journal import ImageRecord, MapRecord, image_record
 from ..images.annotations.rasterise import filled
@@ -20,8 +18,6 @@ from ..images.geometry import fitted
 from ..maps.contours import Part, parts, simplified
 from ..maps.sketch import enlarged
 from ..maps.thresholds import otsu
-from ..regular_files import read_regular
-from ..sentences import counted
 from .options import AUTO, ExportOptions
 
 #: Long side of the raster on which parts are outlined.
@@ -75,14 +71,6 @@ class ImageFindings:
     width: int
     height: int
     found: tuple[Found, ...]
-
-
-@dataclass(frozen=True)
-class Threshold:
-    """`value`: a share of the peak, None for Otsu's of each map. `origin`: where it comes from, in words."""
-
-    value: float | None
-    origin: str
 
 
 @dataclass(frozen=True)
@@ -188,24 +176,8 @@ def _threshold(run: ExplainedRun, method: str, options: ExportOptions) -> Thresh
     if options.fixed is not None:
         return Threshold(options.fixed, "given")
     if options.threshold == AUTO:
-        calibrated = _calibrated(run, method)
-        if calibrated is not None:
-            return calibrated
+        found = calibrated(run.path, run.record.get("fingerprint"))
+        if method in found:
+            return found[method]
         return Threshold(None, "Otsu's of each map, since `camx evaluate` has found none for this run")
     return Threshold(None, "Otsu's of each map")
-
-
-def _calibrated(run: ExplainedRun, method: str) -> Threshold | None:
-    """Threshold that `camx evaluate` chose for the maps of a method; None without one, or from another run."""
-    try:
-        summary = json.loads(read_regular(os.path.join(run.path, FOLDER, SUMMARY)))
-        if summary["run"]["fingerprint"] != run.record.get("fingerprint"):
-            return None
-        for one in summary["maps"]:
-            if one["method"] == method and one["threshold"]["value"] is not None:
-                apart = one["threshold"]["maps_held_apart"]
-                how = f"calibrated on {counted(apart, 'map')}" if one["threshold"]["how"] == "calibrated" else "given"
-                return Threshold(float(one["threshold"]["value"]), f"`camx evaluate`, {how}")
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return None
-    return None

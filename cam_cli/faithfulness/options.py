@@ -5,18 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from ..cams.engine.options import BACKEND, DEVICE, PRECISION
+from ..cams.engine.options import MapOptions
 from ..cams.engine.targets import Target
 from ..cams.methods.names import METHOD_NAMES
 from ..declared_types import Names, names_of
 from ..errors import CamxError
 from ..evaluation.faithful_scores import METRICS
-from ..models.options import SEED
-from ..options import EXPLANATION, MODEL, Flag, check
+from ..options import EXPLANATION, Flag, check
 
 
 @dataclass(frozen=True)
-class FaithfulOptions:
+class FaithfulOptions(MapOptions):
     """Which methods are measured by what. Raises `CamxError` for values that do not exist or do not go together.
 
     metrics: names of `faithful_scores.METRICS`. steps: parts in which the cells of the grid go or come. draws: noisy
@@ -54,24 +53,9 @@ class FaithfulOptions:
         Target,
         Flag("predicted, label, or a class by index or name.", panel=EXPLANATION, parse=Target.parse, results=True),
     ] = Target()
-    layers: Annotated[
-        Names,
-        Flag(
-            "Target layer: auto, or a name that `camx layers MODEL` lists. Repeatable.",
-            name="layer",
-            panel=MODEL,
-            order=1,
-            repeatable=True,
-            results=True,
-        ),
-    ] = names_of("auto")
     multi_label: Annotated[
         bool, Flag("Each class has a probability of its own (sigmoid).", panel=EXPLANATION, results=True)
     ] = False
-    seed: Annotated[int, SEED] = 0
-    device: Annotated[str, DEVICE] = "auto"
-    precision: Annotated[str, PRECISION] = "auto"
-    backend: Annotated[str, BACKEND] = "auto"
 
     def __post_init__(self) -> None:
         check(self)

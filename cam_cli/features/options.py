@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from ..cams.engine.options import DEVICE, PRECISION
+from ..cams.engine.options import ComputeOptions
 from ..options import MODEL, PICTURE, Flag, check
 
 SORTS = ("energy", "index")
@@ -37,8 +37,8 @@ class ChannelChoice:
 
 
 @dataclass(frozen=True)
-class ReadOptions:
-    """Layer, channels, device and precision. `layer` auto: the first convolution. Raises `CamxError` for bad values."""
+class ReadOptions(ComputeOptions):
+    """Layer and channels. `layer` auto: the first convolution. Raises `CamxError` for bad values."""
 
     layer: Annotated[
         str,
@@ -50,8 +50,6 @@ class ReadOptions:
         ),
     ] = "auto"
     choice: ChannelChoice = ChannelChoice()
-    device: Annotated[str, DEVICE] = "auto"
-    precision: Annotated[str, PRECISION] = "auto"
 
     def __post_init__(self) -> None:
         check(self)

@@ -34,7 +34,8 @@ _TINY = 128
 class Drawing:
     """One map ready to be drawn: the picture H×W×3 uint8, the heat h×w in [0, 1], the raw map, and the frame
     it covers in pixels of the picture. A two-sided map has its heat in [−1, 1]. `overlay`: H×W×3 uint8, drawn
-    already; the picture is then a smaller one, or none. `image`: the picture as an image of Pillow, if there is one."""
+    already; the picture is then a smaller one, or none. `image`: the picture as an image of Pillow, if there is one.
+    `method`: that of the map."""
 
     canvas: np.ndarray
     heat: np.ndarray
@@ -43,6 +44,7 @@ class Drawing:
     two_sided: bool = False
     overlay: np.ndarray | None = None
     image: Image.Image | None = None
+    method: str = ""
 
 
 def drawing_of(picture: Picture, class_map: ClassMap) -> Drawing | None:
@@ -53,7 +55,16 @@ def drawing_of(picture: Picture, class_map: ClassMap) -> Drawing | None:
     height, width = picture.canvas.shape[:2]
     frame = picture.frame_on(width, height)
     image = picture.image if class_map.overlay is None else None
-    return Drawing(picture.canvas, heat, class_map.values, frame, class_map.two_sided, class_map.overlay, image)
+    return Drawing(
+        picture.canvas,
+        heat,
+        class_map.values,
+        frame,
+        class_map.two_sided,
+        class_map.overlay,
+        image,
+        class_map.method,
+    )
 
 
 @dataclass(frozen=True)
@@ -142,7 +153,7 @@ def _mask(drawing: Drawing, rendering: Rendering) -> bytes:
     """255 where the map reaches the threshold, whatever its sign, and 0 elsewhere."""
     height, width = drawing.canvas.shape[:2]
     heat = np.abs(placed(drawing.heat, drawing.frame, width, height))
-    strong = heat >= rendering.box_threshold * heat.max()
+    strong = heat >= rendering.threshold_of(drawing.method) * heat.max()
     return encode_image(Image.fromarray((strong * 255).astype(np.uint8)), "png")
 
 

@@ -16,13 +16,25 @@ from ..options import PICTURE, Flag, check
 SAVED = ("overlay", "heatmap", "array", "mask")
 SPOTS = "spots"
 FORMATS = ("png", "jpg", "webp")
+#: Smallest threshold of a box: at 0 everything would belong to it.
+LEAST = 0.01
+
+
+def _share_or_folder(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        if text:
+            return text
+        raise ValueError("give a share of the peak, or the output of a run") from None
 
 
 @dataclass(frozen=True)
 class Rendering:
     """Look of a map. `size`: long side of the overlay, `original` or `model`; `alpha`: share of the colour.
 
-    Raises `CamxError` for values that do not exist.
+    calibrated: thresholds by method, where `box_threshold` is the folder of a run; filled by the pipeline. Raises
+    `CamxError` for values that do not exist.
     """
 
     save: Annotated[
@@ -44,17 +56,28 @@ class Rendering:
     alpha: Annotated[float, Flag("Opacity of the heatmap over the image, 0 to 1.", panel=PICTURE, results=True)] = 0.5
     format: Annotated[str, Flag("png, jpg or webp.", panel=PICTURE, choices=FORMATS, results=True)] = "png"
     box_threshold: Annotated[
-        float,
+        float | str,
         Flag(
-            "Share of the peak from which on a place belongs to the mask, and to the box of the largest part; "
-            "`camx evaluate` finds the best one.",
+            "Share of the peak from which on a place belongs to the mask, and to the box of the largest part; or the "
+            "output of a run for which `camx evaluate` has chosen it.",
             panel=PICTURE,
-            min=0.01,
+            min=LEAST,
             max=1.0,
+            parse=_share_or_folder,
             results=True,
             page="evaluate.md",
         ),
     ] = HALF
+    calibrated: tuple[tuple[str, float], ...] = ()
+
+    def threshold_of(self, method: str) -> float:
+        """The threshold of masks and boxes of a method's maps. Raises `CamxError` for a folder that was not read."""
+        found = dict(self.calibrated).get(method, self.box_threshold)
+        if isinstance(found, str):
+            raise CamxError(
+                f"`box_threshold` {found!r} is no share of the peak.", "Give a number.", field="box_threshold"
+            )
+        return max(LEAST, found)
 
     def __post_init__(self) -> None:
         check(self)

@@ -97,7 +97,7 @@ class ExplanationRenderer:
         place = (picture.frame, picture.width, picture.height)
         mass = on_raster(np.abs(drawing.heat), *place)
         signed = on_raster(drawing.heat, *place) if class_map.two_sided else mass
-        threshold = self.rendering.box_threshold
+        threshold = self.rendering.threshold_of(class_map.method)
         numbers = measured(mass, threshold)
         map_row |= {
             "area": numbers.area,

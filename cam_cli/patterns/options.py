@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from ..declared_types import Names, names_of
-from ..gate_options import Confidence, FailIf, Partial
+from ..gate_options import RunGateOptions
 from ..images.annotations.names import AUTO, TRUTH_FORMATS
 from ..options import EXPLANATION, GROUPS, INPUT, Flag, check
 
 
 @dataclass(frozen=True)
-class PatternsOptions:
-    """Classes, number of patterns, truth and gates. Raises `CamxError` for values out of range."""
+class PatternsOptions(RunGateOptions):
+    """Classes, number of patterns and truth, beside the gates. Raises `CamxError` for values out of range."""
 
     classes: Annotated[
         Names,
@@ -51,10 +51,7 @@ class PatternsOptions:
     truth_format: Annotated[
         str, Flag(f"{', '.join((AUTO, *TRUTH_FORMATS))}.", panel=INPUT, choices=(AUTO, *TRUTH_FORMATS))
     ] = AUTO
-    fail_if: FailIf = names_of()
-    confidence: Confidence = 0.95
     seed: Annotated[int, Flag("Seed of the clustering.", panel=EXPLANATION, min=0)] = 0
-    partial: Partial = False
 
     def __post_init__(self) -> None:
         check(self)

@@ -18,7 +18,7 @@ def task_of(job: RunOptions) -> AnyTask:
     """The task that does a job."""
     match job:
         case ExplainJob():
-            return ExplainTask(job)
+            return ExplainTask.of(job)
         case ActivationsJob():
             return ActivationsTask(job)
         case EvaluateJob():

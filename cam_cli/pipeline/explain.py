@@ -17,6 +17,7 @@ from ..cams.engine.options import ExplainOptions
 from ..cams.methods.registry import METHODS
 from ..cams.tracing.replay import StepCallback
 from ..errors import CamxError
+from ..evaluation.calibration import Calibration
 from ..images.labels import FOLDER, labelled
 from ..images.listing import Inputs, Source, find
 from ..images.picture import Decodable, load
@@ -45,12 +46,12 @@ from .task import Table, Work
 
 def plan(job: ExplainJob) -> Plan:
     """The plan of `run`; writes nothing."""
-    return plan_task(ExplainTask(job))
+    return plan_task(ExplainTask.of(job))
 
 
 def run(job: ExplainJob, observer: Observer = Silent(), stop: Stop | None = None) -> Summary:
     """Explains every image of the job into its output folder; see `run_task`."""
-    return run_task(ExplainTask(job), observer, stop or Stop())
+    return run_task(ExplainTask.of(job), observer, stop or Stop())
 
 
 def explain_table(top_k: int, forms: Sequence[str] = ()) -> Table:
@@ -67,6 +68,18 @@ class ExplainTask:
     """The images of a job become explanations."""
 
     job: ExplainJob
+
+    @classmethod
+    def of(cls, job: ExplainJob) -> ExplainTask:
+        """The task with the thresholds of boxes read from the evaluation of another run, where the job names one.
+
+        Raises `CamxError` if that has none.
+        """
+        rendering = job.rendering
+        if isinstance(rendering.box_threshold, str):
+            found = Calibration.read(rendering.box_threshold, job.explain.methods).thresholds
+            job = dataclasses.replace(job, rendering=dataclasses.replace(rendering, calibrated=tuple(found.items())))
+        return cls(job)
 
     @property
     def device(self) -> str:
@@ -152,7 +165,24 @@ class ExplainTask:
         return relabelled(now, source, meanings, options.threshold if options.multi_label else None)
 
     def warnings(self, engine: Explainer, inputs: Inputs) -> Iterable[str]:
-        return (*inputs.notes, *unknown_labels(engine, inputs, by_folder=self.job.labels == FOLDER))
+        unknown = unknown_labels(engine, inputs, by_folder=self.job.labels == FOLDER)
+        return (*inputs.notes, *self._foreign_thresholds(engine), *unknown)
+
+    def _foreign_thresholds(self, engine: Explainer) -> Iterable[str]:
+        """Warns where the thresholds of boxes were chosen for the maps of another network or layer."""
+        folder = self.job.rendering.box_threshold
+        if not isinstance(folder, str):
+            return
+        try:
+            found = Calibration.read(folder, self.job.explain.methods)
+        except CamxError:
+            # On another machine of a cluster the folder may be missing: the thresholds came with the job.
+            return
+        if (found.weights, found.layer) != (engine.network.digest, engine.layer.name):
+            yield (
+                f"The threshold of boxes from {folder!r} was chosen for maps of another network or layer "
+                f"({found.layer}): it may not suit these."
+            )
 
     def cost(self, engine: Explainer, images: int) -> str:
         """Returns nothing: the table of methods has their cost."""

@@ -56,8 +56,14 @@ def fingerprint(job: ExplainJob, explainer: Explainer, base: str) -> dict[str, A
 
 
 def _rendering(rendering: Rendering) -> dict[str, Any]:
-    """The look of the maps; the usual threshold of masks and boxes is not named: older folders knew no other."""
+    """The look of the maps; the usual threshold of masks and boxes is not named: older folders knew no other.
+
+    A threshold from the evaluation of another run is the number, or one number per method.
+    """
     named = {**results(rendering), "save": tuple(sorted(rendering.save))}
-    if rendering.box_threshold == HALF:
+    if rendering.calibrated:
+        each = {method: rendering.threshold_of(method) for method, _ in rendering.calibrated}
+        named["box_threshold"] = each if len({*each.values()}) > 1 else next(iter(each.values()))
+    if named["box_threshold"] == HALF:
         del named["box_threshold"]
     return named

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..evaluation.cases import cases
+from ..evaluation.drawn import Figure, faithfulness_figures, localisation_figures
 from ..evaluation.faithful_files import Faithfulness, summary
-from ..evaluation.faithful_scores import BASELINES, SCORES
+from ..evaluation.faithful_scores import SCORES
 from ..evaluation.figures import columns
 from ..evaluation.files import summary as localisation_summary
 from ..evaluation.records import Localisation, MapSet
@@ -112,22 +113,7 @@ def _localised(found: Localisation, one: MapSet, content: dict[str, Any]) -> Sec
         for name, figure in some.items()
         if figure["n"]
     ]  # fmt: skip
-    drawn = content["curves"]
-    plots: list[Plot] = []
-    if drawn:
-        thresholds = drawn["thresholds"]
-        lines = {f"IoU {iou:g}": (thresholds, values) for iou, values in zip(drawn["ious"], drawn["box_accuracy"])} | {
-            "always the centre, IoU 0.5": (thresholds, drawn["box_accuracy_centre"][1])
-        }
-        precision = {
-            "maps": (drawn["recall"], drawn["precision"]),
-            "always the centre": (drawn["recall_centre"], drawn["precision_centre"]),
-        }
-        plots = [
-            curves("Boxes that fit", "share of maps over the threshold, a share of the peak", lines),
-            curves("Precision over recall", "of pixels, all maps together", precision),
-            histogram("IoU of the box", "at the threshold that was chosen", drawn["iou_histogram"]),
-        ]
+    plots = [_plot(figure) for figure in localisation_figures(content)]
     value = content["threshold"]["value"]
     note = f"threshold {value:.2f} of the peak, {content['threshold']['how']}" if value is not None else "no threshold"
     return Section(
@@ -169,14 +155,7 @@ def _measured(found: Faithfulness, content: dict[str, Any], all_curves: dict[str
             ]
         )
     method = content["method"]
-    plots = [
-        curves(
-            name.replace("_", " "),
-            SCORES[name].sentence if name in SCORES else "mean over the images",
-            {label: (_shares(points), points) for label, points in _lines(name, method, all_curves)},
-        )
-        for name in all_curves.get(method, {})
-    ]
+    plots = [_plot(figure) for figure in faithfulness_figures(method, all_curves)]
     place = content["place"]
     note = "; ".join(
         [*([f"mean place {place:.1f}"] if place and len(found.figures.methods) > 1 else []), *content["flags"]]
@@ -186,14 +165,10 @@ def _measured(found: Faithfulness, content: dict[str, Any], all_curves: dict[str
     return Section(f"{method}, {content['layer']}", note, header, rows, plots, worst_by, worst)
 
 
-def _lines(name: str, method: str, all_curves: dict[str, Any]) -> Iterable[tuple[str, list[float]]]:
-    for label in (method, *BASELINES):
-        if name in all_curves.get(label, {}):
-            yield label, all_curves[label][name]
-
-
-def _shares(points: Sequence[float]) -> list[float]:
-    return [place / max(1, len(points) - 1) for place in range(len(points))]
+def _plot(figure: Figure) -> Plot:
+    if figure.counts:
+        return histogram(figure.title, figure.note, figure.counts)
+    return curves(figure.title, figure.note, figure.lines)
 
 
 def _worst_measured(found: Faithfulness, method: str) -> tuple[str, list[Shown]]:

@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..errors import UnreadableImage
+from ..evaluation.drawn import Figure, faithfulness_figures, localisation_figures
 from ..outputs.run_folder import RunFolder
 from ..run_layout import AUDIT, COMPARE, DERIVED, EVALUATE
-from .tracker import Scalar, Table, Value
+from .tracker import Chart, Scalar, Table, Value
 
 #: Rows of a table that W&B's own file of a run can hold.
 _MOST_ROWS = 10_000
@@ -25,7 +26,7 @@ _ESCAPED = ("'=", "'+", "'-", "'@", "'\t", "'\r")
 
 
 def derived_log(run: RunFolder) -> tuple[dict[str, Value], dict[str, Scalar], list[str]]:
-    """Tables of groups, pairs, flips and gates, the summary, and what could not be read."""
+    """Tables of groups, pairs, flips and gates, charts, the summary, and what could not be read."""
     values: dict[str, Value] = {}
     summary: dict[str, Scalar] = {}
     words: list[str] = []
@@ -36,12 +37,13 @@ def derived_log(run: RunFolder) -> tuple[dict[str, Value], dict[str, Scalar], li
             content = json.loads(run.read_file(f"{name}/summary.json"))
             found = {f"{name}/{key}": value for key, value in figures(content).items()}
             tables = {f"{name}/gates": _gates(content["gates"]), **_tables(run, name)}
-            tables[f"{name}/curves"] = _curves(content)
+            charts = _charts(content) if name == EVALUATE else {}
         except (UnreadableImage, ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:
             words.append(f"{name}/ of {run.path!r} is left out, it cannot be read: {error}")
             continue
         summary |= found
         values |= {key: table for key, table in tables.items() if table.rows}
+        values |= {f"{name}/{key}": chart for key, chart in charts.items()}
     return values, summary, words
 
 
@@ -69,15 +71,19 @@ def _evaluate_figures(content: Mapping[str, Any]) -> dict[str, Scalar]:
     return {f"{method}/{name}": score["value"] for method, some in scores.items() for name, score in some.items()}
 
 
-def _curves(content: Mapping[str, Any]) -> Table:
-    """Mean curves of deletion, insertion and the sanity checks: a row per point."""
-    rows = [
-        [method, name, place / max(1, len(points) - 1), value]
-        for method, curves in content.get("curves", {}).items()
-        for name, points in curves.items()
-        for place, value in enumerate(points)
-    ]
-    return Table(("method", "curve", "share", "value"), rows)
+def _charts(content: Mapping[str, Any]) -> dict[str, Chart]:
+    """The figures of the page, by method and title."""
+    if "maps" in content:
+        figures = {one["method"]: localisation_figures(one) for one in content["maps"]}
+    else:
+        figures = {one["method"]: faithfulness_figures(one["method"], content["curves"]) for one in content["methods"]}
+    return {f"{method}/{one.title}": _chart(method, one) for method, some in figures.items() for one in some}
+
+
+def _chart(method: str, figure: Figure) -> Chart:
+    width = 1 / max(1, len(figure.counts))
+    bars = {f"{place * width:.2f} – {(place + 1) * width:.2f}": count for place, count in enumerate(figure.counts)}
+    return Chart(f"{method}: {figure.title}", figure.note, figure.lines, bars)
 
 
 _FIGURES: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Scalar]]] = {

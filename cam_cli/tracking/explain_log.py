@@ -10,6 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
+from ..evaluation.marks import Mark, read_marks
 from ..images.picture import file_state
 from ..outputs.rows import BLANK, FAILED, OK, ImageRow, Prediction, first_map, number_of
 from ..outputs.run_folder import RunFolder
@@ -25,6 +26,8 @@ _MOST_ROWS = 10_000
 _SIDE = 512
 #: Maps of an image that are masks of it; classes of a confusion matrix.
 _MASKS, _CLASSES = 8, 100
+#: The mask and the boxes of the truth, and the names of its levels, in the order of `evaluation.marks`.
+_TRUTH, _TRUTH_LEVELS = "truth", ("no object", "object", "not scored")
 _MEASURES = ("peak", "area", "center_x", "center_y", "border", "entropy")
 
 
@@ -116,8 +119,8 @@ def explain_log(run: RunFolder, cap: int) -> tuple[dict[str, Value], dict[str, S
     chosen = sample.chosen()
     rows = list(run.rows(chosen))
     top_k = max((len(row.get("top", ())) for row in rows), default=1)
-    originals = _Originals(run)
-    table = Table(_columns(top_k), [_cells(row, chosen[row["image"]], top_k, run, originals) for row in rows])
+    originals, truth = _Originals(run), read_marks(run, chosen)
+    table = Table(_columns(top_k), [_cells(row, chosen[row["image"]], top_k, run, originals, truth) for row in rows])
     values: dict[str, Value] = {
         "explanations": table,
         "classes": Table(("class", "predicted", "labelled", "correct", "accuracy"), overview.classes()),
@@ -144,12 +147,14 @@ def _columns(top_k: int) -> tuple[str, ...]:
     )
 
 
-def _cells(row: ImageRow, why: str, top_k: int, run: RunFolder, originals: _Originals) -> list[Scalar | ImageCell]:
+def _cells(
+    row: ImageRow, why: str, top_k: int, run: RunFolder, originals: _Originals, truth: Mapping[str, Mark]
+) -> list[Scalar | ImageCell]:
     first = first_map(row)
     ranked: list[Scalar] = [value for entry in row.get("top", ()) for value in (entry["name"], entry["prob"])]
     ranked += [None] * (2 * top_k - len(ranked))
     return [
-        _picture(row, originals),
+        _picture(row, originals, truth.get(row["image"])),
         image_cell(run, first.get("overlay")),
         *(why, row.get("label") or None, *ranked[:2], row.get("correct")),
         *ranked[2:],
@@ -159,8 +164,9 @@ def _cells(row: ImageRow, why: str, top_k: int, run: RunFolder, originals: _Orig
     ]
 
 
-def _picture(row: ImageRow, originals: _Originals) -> ImageCell | None:
-    """The plain image under the levels of its maps, with the box of the first one.
+def _picture(row: ImageRow, originals: _Originals, truth: Mark | None) -> ImageCell | None:
+    """The plain image under the levels of its maps and under the truth that it was evaluated with, with the box of the
+    first map and those of the truth.
 
     Masks have the same names in all rows, so that one switch of the table shows one kind of map.
     """
@@ -168,7 +174,7 @@ def _picture(row: ImageRow, originals: _Originals) -> ImageCell | None:
     if path is None:
         return None
     masks: dict[str, np.ndarray] = {}
-    boxes: list[Box] = []
+    boxes: dict[str, list[Box]] = {}
     places = Counter[str]()
     maps = row.get("maps", [])[:_MASKS]
     for map_row in maps:
@@ -179,8 +185,13 @@ def _picture(row: ImageRow, originals: _Originals) -> ImageCell | None:
             masks[method if places[method] == 1 else f"{method} {places[method]}"] = grid
             if not boxes and map_row.get("box"):
                 left, top, right, bottom = map_row["box"]
-                boxes.append(Box((left, top, right, bottom), map_row.get("target_name", "")))
-    return ImageCell(path, _SIDE, masks, level_names(maps), boxes)
+                boxes["half of the peak"] = [Box((left, top, right, bottom), map_row.get("target_name", ""))]
+    names = level_names(maps)
+    if truth is not None:
+        masks[_TRUTH] = truth.grid + np.uint8(len(names))
+        names += _TRUTH_LEVELS
+        boxes[_TRUTH] = [Box(position, name) for position, name in truth.boxes]
+    return ImageCell(path, _SIDE, masks, names, boxes)
 
 
 class _Originals:

@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import CamxError
 from ..gates.markdown import cell
 from .pictures import opened
-from .tracker import Confusion, Files, ImageCell, RunInfo, Scalar, Step, Table, Value
+from .tracker import Chart, Confusion, Files, ImageCell, RunInfo, Scalar, Step, Table, Value
 
 FOLDER = "tensorboard"
 _SIDE = 512
@@ -48,6 +48,13 @@ class TensorBoardTracker:
             elif isinstance(value, Confusion):
                 rows = [[*pair, count] for pair, count in value.counts.items() if count]
                 self._text(name, _markdown(("class", "taken for", "images"), rows), step)
+            elif isinstance(value, Chart):
+                lines = [[name, x, y] for name, line in value.lines.items() for x, y in zip(*line)]
+                self._text(
+                    name,
+                    _markdown(("line", value.x, "value"), lines or [list(bar) for bar in value.bars.items()]),
+                    step,
+                )
             elif isinstance(value, Files):
                 self._text(name, "\n".join(f"* {cell(path)}" for path in value.paths.values()), step)
             else:

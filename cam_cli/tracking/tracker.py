@@ -37,13 +37,14 @@ class Box:
 @dataclass(frozen=True)
 class ImageCell:
     """An image in a cell: its file, and at most `side` pixels of it (None: as it is). `masks` are grids h×w of
-    uint8, each cell a number from `names`, by the name of what they show; they cover the whole image."""
+    uint8, each cell a number from `names`, by the name of what they show; they cover the whole image. `boxes`: by the
+    name of what they surround."""
 
     path: str
     side: int | None = None
     masks: Mapping[str, np.ndarray] = field(default_factory=dict)
     names: tuple[str, ...] = ()
-    boxes: Sequence[Box] = ()
+    boxes: Mapping[str, Sequence[Box]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,16 @@ class Confusion:
 
 
 @dataclass(frozen=True)
+class Chart:
+    """Lines, by name, or bars in their place. lines: x and y; bars: their texts and heights."""
+
+    title: str
+    x: str
+    lines: Mapping[str, tuple[Sequence[float], Sequence[float]]] = field(default_factory=dict)
+    bars: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Files:
     """Files that belong together, by their names in the tracker; `kind` such as `model`."""
 
@@ -70,7 +81,7 @@ class Files:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
-Value = Scalar | Table | Confusion | Files
+Value = Scalar | Table | Confusion | Chart | Files
 
 
 @dataclass(frozen=True)

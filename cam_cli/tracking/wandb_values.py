@@ -7,16 +7,18 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from .pictures import opened
-from .tracker import Box, Confusion, Files, ImageCell, Scalar, Table, Value
+from .tracker import Box, Chart, Confusion, Files, ImageCell, Scalar, Table, Value
 
 #: Images that are made ready at once.
 _WORKERS = 4
 
 
 def as_wandb(value: Value) -> Any:
-    """A table or a matrix as W&B's own, a scalar as it is."""
+    """A table, a matrix or a chart as W&B's own, a scalar as it is."""
     if isinstance(value, Table):
         return _table(value)
+    if isinstance(value, Chart):
+        return _chart(value)
     return _matrix(value) if isinstance(value, Confusion) else value
 
 
@@ -56,18 +58,35 @@ def _cell(cell: Scalar | ImageCell) -> Any:
         return None
     names = dict(enumerate(cell.names))
     # Boxes and masks share one list of classes.
-    boxes = [{"position": _sides(box), "class_id": len(names), "box_caption": box.caption} for box in cell.boxes]
-    of_boxes = {"half of the peak": {"box_data": boxes, "class_labels": {len(names): "half of the peak"}}}
+    boxes = {
+        name: {
+            "box_data": [{"position": _sides(box), "class_id": number, "box_caption": box.caption} for box in some],
+            "class_labels": {number: name},
+        }
+        for number, (name, some) in enumerate(cell.boxes.items(), len(names))
+        if some
+    }
     return wandb.Image(
         picture,
         file_type=None if cell.side is None else "jpg",
         masks={name: {"mask_data": grid, "class_labels": names} for name, grid in cell.masks.items()} or None,
-        boxes=of_boxes if boxes else None,
+        boxes=boxes or None,
     )
 
 
 def _sides(box: Box) -> dict[str, float]:
     return dict(zip(("minX", "minY", "maxX", "maxY"), box.position))
+
+
+def _chart(chart: Chart) -> Any:
+    """W&B's own panels for lines and for bars."""
+    import wandb
+
+    if chart.bars:
+        table = wandb.Table(columns=[chart.x, "count"], data=[[text, height] for text, height in chart.bars.items()])
+        return wandb.plot.bar(table, chart.x, "count", title=chart.title)
+    xs, ys = ([list(line[axis]) for line in chart.lines.values()] for axis in (0, 1))
+    return wandb.plot.line_series(xs, ys, keys=[*chart.lines], title=chart.title, xname=chart.x)
 
 
 def _matrix(confusion: Confusion) -> Any:

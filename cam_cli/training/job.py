@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
-from ..cams.engine.options import DEVICE, PRECISION
+from ..cams.engine.options import PRECISION, ComputeOptions
 from ..errors import CamxError
 from ..models.options import ModelSpec
 from ..options import FILLED, MODEL, OUTPUT, SPEED, TRAINING, Flag, check, results
@@ -55,7 +55,7 @@ class Backbone(ModelSpec):
 
 
 @dataclass(frozen=True)
-class TrainJob:
+class TrainJob(ComputeOptions):
     """Everything that `camx train-gap` does. `lr`, `batch_size` and `workers` None: chosen for the task.
 
     `cache_limit` in bytes; `ema` is the decay of averaged weights, 0 for none; `log_cams` validation images are
@@ -161,8 +161,7 @@ class TrainJob:
     resume: Annotated[
         bool, Flag("Continue the training in that folder; the result is that of an uninterrupted one.", panel=OUTPUT)
     ] = False
-    device: Annotated[str, DEVICE] = "auto"
-    precision: Annotated[str, _PRECISION] = "auto"
+    precision: Annotated[str, _PRECISION] = field(default="auto", kw_only=True)
     workers: Annotated[
         int | None, Flag("Threads that decode, or auto.", short="-j", panel=SPEED, none="auto", min=1)
     ] = None

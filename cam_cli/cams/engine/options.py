@@ -15,7 +15,6 @@ from .targets import Target, Targets, as_targets, default_targets
 #: `auto`, and the keys of `devices.PRECISIONS`, which need torch.
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
-#: Of every command that runs a network.
 DEVICE = Flag(
     "auto, cpu, cuda, cuda:1, mps; for `explain`, `activations` and `evaluate` also several (cuda:0,cuda:1) or all.",
     panel=SPEED,
@@ -33,19 +32,49 @@ BACKEND = Flag(
     page="compiling.md",
 )
 
+@dataclass(frozen=True, kw_only=True)
+class ComputeOptions:
+    """Options of everything that runs a network.
+
+    device: a name of torch, or `auto`. precision: fp32, bf16 or fp16; `auto` is bf16 on GPUs that have it, else fp32.
+    """
+
+    device: Annotated[str, DEVICE] = "auto"
+    precision: Annotated[str, PRECISION] = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MapOptions(ComputeOptions):
+    """Options of everything that makes maps. layers: target layers, `auto` or by name; the maps of several become one.
+    seed: of methods that draw random numbers."""
+
+    layers: Annotated[
+        Names,
+        Flag(
+            "Target layer: auto, or a name that `camx layers MODEL` lists. Repeatable: the maps of several layers "
+            "become one.",
+            name="layer",
+            panel=MODEL,
+            order=1,
+            repeatable=True,
+            results=True,
+        ),
+    ] = names_of("auto")
+    seed: Annotated[int, SEED] = 0
+    backend: Annotated[str, BACKEND] = "auto"
+
+
 #: Classes of a row of the table, at most: three columns for each.
 MOST_CLASSES = 50_000
 
 
 @dataclass(frozen=True)
-class ExplainOptions:
+class ExplainOptions(MapOptions):
     """Options of an `Explainer`.
 
-    methods: names of `METHOD_NAMES`. targets: the classes that get a map. layers: target layers, `auto` or by name; the
-    maps of several become one. top_k: classes per ranking. evidence: `for` a class, `against` it, or `both` in one map.
-    smooth: averages maps over the mirror image (`flip`), and over contrasts too (`aug`). multi_label: every class from
-    the probability `threshold` on is predicted. seed: of methods that draw random numbers. device: a name of torch, or
-    `auto`. precision: fp32, bf16 or fp16; `auto` is bf16 on GPUs that have it, else fp32. backend: what runs the
+    methods: names of `METHOD_NAMES`. targets: the classes that get a map. top_k: classes per ranking. evidence: `for` a
+    class, `against` it, or `both` in one map. smooth: averages maps over the mirror image (`flip`), and over contrasts
+    too (`aug`). multi_label: every class from the probability `threshold` on is predicted. backend: what runs the
     network before the target layer; others than torch take a while at the start, and change values by rounding only.
     `auto` is OpenVINO for a long run in fp32 on a CPU, where it is installed. compile: another word for
     `backend=compile`.
@@ -75,18 +104,6 @@ class ExplainOptions:
             results=True,
         ),
     ] = default_targets()
-    layers: Annotated[
-        Names,
-        Flag(
-            "Target layer: auto, or a name that `camx layers MODEL` lists. Repeatable: the maps of several layers "
-            "become one.",
-            name="layer",
-            panel=MODEL,
-            order=1,
-            repeatable=True,
-            results=True,
-        ),
-    ] = names_of("auto")
     top_k: Annotated[int, Flag("Classes per image in the table.", panel=EXPLANATION, min=1, results=True)] = 5
     evidence: Annotated[
         str,
@@ -119,10 +136,6 @@ class ExplainOptions:
         float,
         Flag("Smallest probability of a predicted class, with `multi_label`.", panel=EXPLANATION, results=True),
     ] = 0.5
-    seed: Annotated[int, SEED] = 0
-    device: Annotated[str, DEVICE] = "auto"
-    precision: Annotated[str, PRECISION] = "auto"
-    backend: Annotated[str, BACKEND] = "auto"
     compile: Annotated[
         bool,
         Flag(

@@ -1,0 +1,76 @@
+"""Thresholds of boxes that `camx evaluate` has chosen for the maps of a run: the one place that reads them back."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import CamxError
+from ..outputs.run_folder import EXPLAIN, RunFolder
+from ..regular_files import read_regular
+from ..sentences import counted
+from .files import FOLDER, SUMMARY
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """`value`: a share of the peak, None for Otsu's of each map. `origin`: where it comes from, in words."""
+
+    value: float | None
+    origin: str
+
+
+def calibrated(path: str, fingerprint: Mapping[str, Any] | None) -> dict[str, Threshold]:
+    """The threshold for the maps of each method of the run in `path`, which has this fingerprint.
+
+    Empty where nothing was evaluated, and where another run was.
+    """
+    found: dict[str, Threshold] = {}
+    try:
+        summary = json.loads(read_regular(os.path.join(path, FOLDER, SUMMARY)))
+        if summary["run"]["fingerprint"] != fingerprint:
+            return {}
+        for one in summary["maps"]:
+            threshold = one["threshold"]
+            if threshold["value"] is not None:
+                apart = counted(threshold["maps_held_apart"], "map")
+                how = f"calibrated on {apart}" if threshold["how"] == "calibrated" else "given"
+                found[str(one["method"])] = Threshold(float(threshold["value"]), f"`camx evaluate`, {how}")
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return {}
+    return found
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The thresholds of a run for maps of other images. `weights`, `layer`: of the network that made its own maps."""
+
+    path: str
+    thresholds: Mapping[str, float]
+    weights: str
+    layer: str
+
+    @classmethod
+    def read(cls, path: str, methods: tuple[str, ...]) -> Calibration:
+        """Raises `CamxError` for a folder without a threshold for the maps of one of the methods."""
+        if not os.path.isdir(path):
+            raise CamxError(
+                f"`box_threshold` {path!r} is neither a share of the peak nor a folder.",
+                "Give a number such as 0.2, or the `output` of a run that `camx evaluate` has compared with its truth.",
+                field="box_threshold",
+            )
+        run = RunFolder.read(path)
+        fingerprint = run.record.get("fingerprint") or {}
+        found = calibrated(path, fingerprint) if run.command == EXPLAIN else {}
+        for method in methods:
+            if method not in found:
+                raise CamxError(
+                    f"`box_threshold`: `camx evaluate` has chosen no threshold for maps of {method} in {path!r}.",
+                    f"Compare them with a truth first: `camx evaluate {path}` with `truth`.",
+                    field="box_threshold",
+                )
+        values = {method: found[method].value or 0.0 for method in methods}
+        return cls(path, values, str(fingerprint.get("weights", "")), str(fingerprint.get("layer", "")))
