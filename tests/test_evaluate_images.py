@@ -197,6 +197,11 @@ class TestFigures:
             ("first", "warn"),
         ]
 
+    def test_a_gate_on_a_run_without_any_map_is_not_gone(self) -> None:
+        figures = FaithfulFigures(faithful_columns([failed_row("c")], ["deletion"]))
+        (found,) = FaithfulGate.parse("deletion > 0.3", ["deletion"]).judged(figures, 0.95)
+        assert (found.verdict, found.sentence) == ("warn", "there are no such images: nothing can be said")
+
     def test_rows_without_a_map_and_blank_maps_are_counted(self, tmp_path: Path) -> None:
         rows = [
             measured("a", deletion=(0.3, 0.2, 0.5, 0.4)),

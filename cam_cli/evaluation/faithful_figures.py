@@ -85,6 +85,10 @@ class FaithfulFigures:
             return self._draw.shares(sample)
         return self._draw.estimate(sample, Totals.mean)
 
+    def no_estimates(self) -> Estimates:
+        """Estimates of a run without any map."""
+        return self._draw.estimate(Sample.of(np.zeros(0), np.zeros(0, int), 1), Totals.mean)
+
     def gains(self, method: str, score: str, other: str = RANDOM) -> np.ndarray:
         """Gain of a method over another, image by image; for a score without a better end the difference."""
         own, theirs = self.columns.scores[method][score], self.columns.scores[other][score]
@@ -163,6 +167,10 @@ class FaithfulGate:
         """The verdict on each method; of several the best one stands first."""
         several = len(figures.methods) > 1
         results = []
+        if not figures.methods:
+            # A gate must not be gone where nothing could be measured: it is not known, and says so.
+            nothing = Groups("", ("all maps",), figures.no_estimates(), [])
+            return [Judge(self.condition, self.score, "", 1, confidence, share=False).on(nothing)]
         for one in figures.methods:
             label = (
                 (f"{one.name}: " if several else "") + self.score + (" better than a random map" if self.gained else "")

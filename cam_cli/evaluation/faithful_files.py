@@ -62,7 +62,7 @@ def faithfulness(path: str, fail_if: Sequence[str] = (), confidence: float = 0.9
     metrics = run.record.get("fingerprint", {}).get("metrics", list(METRICS))
     gates = [FaithfulGate.parse(text, [name for one in metrics for name in METRICS.get(one, ())]) for text in fail_if]
     figures = FaithfulFigures(faithful_columns(run.rows(), metrics), confidence)
-    judged = [result for gate in gates for result in (gate.judged(figures, confidence) if figures.methods else ())]
+    judged = [result for gate in gates for result in gate.judged(figures, confidence)]
     return Faithfulness(run, figures, confidence, tuple(judged))
 
 

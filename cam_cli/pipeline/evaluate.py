@@ -148,7 +148,7 @@ class EvaluateTask:
         forwards, explanations = engine.cost
         seconds = images * engine.seconds_per_picture()
         return (
-            f"each image takes {forwards:,} forwards and {explanations} explanations by "
+            f"each image takes {counted(forwards, 'forward')} and {counted(explanations, 'explanation')} by "
             f"{counted(len(self.job.faithful.methods), 'method')}: about {_duration(seconds)} for "
             f"{counted(images, 'image')}"
         )

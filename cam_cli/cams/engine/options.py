@@ -32,6 +32,7 @@ BACKEND = Flag(
     page="compiling.md",
 )
 
+
 @dataclass(frozen=True, kw_only=True)
 class ComputeOptions:
     """Options of everything that runs a network.

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from ...errors import CamxError
 from ...regular_files import open_regular
+from ...sentences import counted
 from ..decode import MAX_BYTES, readable_formats
 from .files import beneath, read_names
 from .shapes import Bitmap
@@ -105,13 +106,16 @@ def _read(path: str, levels: _Levels, size: Size, problems: Problems) -> Annotat
                 # Before it is decoded: a file of another size is not looked into.
                 return Annotations(image.size, ())
             palette, pixels = image.mode == "P", _single_channel(image)
+    except UnidentifiedImageError:
+        problems.add(name, "", "unreadable mask", "not an image of a known format")
+        return Annotations(None, ())
     # Whatever a decoder has against a file.
     except Exception as error:
         problems.add(name, "", "unreadable mask", str(error)[:120])
         return Annotations(None, ())
     names = levels.names or (dict(enumerate(VOC_CLASSES)) if palette else {levels.single: ""})
     void = bool(levels.names) or palette or levels.single == 1
-    objects = []
+    objects, unknown = list[TruthObject](), list[int]()
     for level in np.unique(pixels).tolist():
         if level == 0:
             continue
@@ -121,7 +125,12 @@ def _read(path: str, levels: _Levels, size: Size, problems: Problems) -> Annotat
         elif level in names:
             objects.append(TruthObject(names[level], bitmap))
         else:
-            problems.add(name, f"level {level}", "unknown category", f"no class has the level {level}")
+            unknown.append(level)
+    if unknown:
+        several = ", ".join(map(str, unknown[:5])) + (" …" if len(unknown) > 5 else "")
+        problems.add(
+            name, f"level {several}", "unknown category", f"no class has {counted(len(unknown), 'such level')}"
+        )
     height, width = pixels.shape
     return Annotations((width, height), tuple(objects))
 
