@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -146,12 +147,12 @@ class FaultyReads:
     def __init__(self, folder: Path, at: int = 0) -> None:
         self.folder, self.at, self.count, self.real = str(folder), at, 0, os.open
 
-    def __call__(self, path: str, flags: int, *more: int) -> int:
+    def __call__(self, path: str, flags: int, *more: int, **also: Any) -> int:
         if str(path).startswith(("run/", "other/", "parts/", self.folder)) and not flags & os.O_CREAT:
             self.count += 1
             if self.count == self.at:
                 raise OSError(errno.EIO, "Input/output error")
-        return self.real(path, flags, *more)
+        return self.real(path, flags, *more, **also)
 
 
 def check_reading(command: str, made: Path, here: Path, monkeypatch: pytest.MonkeyPatch, step: int) -> int:
