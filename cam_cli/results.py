@@ -23,7 +23,7 @@ def read_results(path: str | os.PathLike[str], of: Literal["images", "maps"] = "
     if run.command != EXPLAIN:
         raise CamxError(f"{path!r} holds results of `camx {run.command}`.", "Give a folder that `camx explain` made.")
     if of not in ("images", "maps"):
-        raise CamxError(f"`of` {of!r} is unknown.", "It is images or maps.", field="of")
+        raise CamxError(f"Results of {of!r} are unknown.", "Ask for those of images or of maps.")
     found = _images(run) if of == "images" else [record for row in run.rows() for record in map_records(row)]
     if rows or find_spec("pandas") is None:
         return found

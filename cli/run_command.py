@@ -91,7 +91,8 @@ def run_command(
     reporter = Reporter(
         quiet=run.quiet, verbose=run.verbose, color=not run.no_color, layer=words.layer, names=run.names
     )
-    files = sorted({origin.removeprefix("config ") for origin in run.origins.values() if origin.startswith("config ")})
+    origins = {*run.origins.values(), *job.origins.values()}
+    files = sorted(origin.removeprefix("config ") for origin in origins if origin.startswith("config "))
     reporter.starting(f"loading {job.model.name}{f', options of {files[0]}' if files else ''} …")
     # Imports torch: seconds in which there is a word already.
     from cam_cli import distributed

@@ -48,6 +48,7 @@ class Reporter:
         self.console = stderr_console(color=color)
         self._bar: Bar | None = None
         self._status: Status | None = None
+        self._starting = ""
         self._last = time.monotonic()
 
     def starting(self, what: str) -> None:
@@ -57,13 +58,18 @@ class Reporter:
         if is_live(self.console):
             self._status = self.console.status(escape(printable(what)))
             self._status.start()
-        else:
+        elif self.console.is_terminal:
             self._say(what)
+        else:
+            # A script that a mistake stops reads one sentence.
+            self._starting = what
 
     def planned(self, plan: Plan) -> None:
         self._stop_status()
         if self.quiet:
             return
+        if self._starting:
+            self._say(self._starting)
         self._last = time.monotonic()
         done = f", {plan.skipped} of them done already" if plan.skipped else ""
         how = f"{plan.device}, {plan.precision}" + BACKENDS[plan.backend]

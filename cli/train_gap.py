@@ -41,7 +41,8 @@ class TrainFlags:
 def train_gap(job: TrainJob, run: TrainFlags) -> int:
     """Give a backbone a global average pooling head, for which CAM is exact, and train it on class folders."""
     reporter = TrainReporter(quiet=run.quiet, verbose=run.verbose, color=not run.no_color, names=run.names)
-    reporter.said(f"loading {job.model.name} …")
+    if reporter.console.is_terminal:
+        reporter.said(f"loading {job.model.name} …")
 
     def go(observer: Observer) -> int:
         return _run(job, observer, reporter, as_json=run.as_json)

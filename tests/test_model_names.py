@@ -54,7 +54,10 @@ def test_spellings(typed: str, name: str) -> None:
 @pytest.mark.parametrize(
     ("typed", "message"),
     [
-        ("microsoft/resnet-50", "repository of the Hugging Face hub .* is hf-hub:microsoft/resnet-50"),
+        (
+            "microsoft/resnet-50",
+            "repository of the Hugging Face hub is hf-hub:microsoft/resnet-50 .* hf:microsoft/resnet-50",
+        ),
         ("torchvision/fcn_resnet50", "is for segmentation"),
         ("torchvision/fasterrcnn_resnet50_fpn", "is for detection"),
         ("ResNet5_Weights.DEFAULT", "Unknown model"),

@@ -154,7 +154,7 @@ def test_what_a_flag_does_not_allow_is_refused_by_its_name(call: Call, words: st
 
 def test_a_refused_value_says_where_it_comes_from(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "c.toml").write_text("sort-by = 'size'\n")
-    with pytest.raises(CamxError, match=r"It is one of name, time. \(--sort-by is set by .*c\.toml\.\)"):
+    with pytest.raises(CamxError, match=r"It is one of name, time. \(--sort-by is set by .*c\.toml, line 1\.\)"):
         call("x", "--config", tmp_path / "c.toml")
     monkeypatch.setenv("CAMX_SHARE", "2")
     with pytest.raises(CamxError, match=r"--share 2.0 is out of range.* \(--share is set by CAMX_SHARE\.\)"):

@@ -142,7 +142,7 @@ def test_a_store_that_is_lost_while_rows_are_copied_loses_none(
 ) -> None:
     """The journal of this machine goes on where the copy in the store ends."""
     rendered: list[str] = []
-    assert run_on(FaultyStore(18, "denied"), stubs, monkeypatch, report=False) == "error"
+    assert run_on(FaultyStore(20, "denied"), stubs, monkeypatch, report=False) == "error"
 
     def counted(result: stub.Result) -> Any:
         rendered.append(result.picture.source.key)

@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from cam_cli.errors import CamxError
-from cam_cli.report import build, build_report, comparison
+from cam_cli.report import build, build_report, comparison, patterns
 from cam_cli.report.chunks import script_safe
 from cam_cli.report.page import SCRIPTS, STYLES, _joined, policy
 from cam_cli.report.pictures import link
@@ -80,9 +80,13 @@ def test_the_script_and_the_style_are_small_files_joined_as_they_are(tmp_path: P
     for tag, part, suffix, names in (("script", "scripts", ".js", SCRIPTS), ("style", "styles", ".css", STYLES)):
         files = [folder / part / f"{name}{suffix}" for name in names]
         assert len({*files}) == len(files)
-        of_both = {*names, *(comparison.SCRIPTS if tag == "script" else [*comparison.STYLES, "evaluation"])}
+        others = (
+            [*comparison.SCRIPTS, *patterns.SCRIPTS]
+            if tag == "script"
+            else [*comparison.STYLES, *patterns.STYLES, "evaluation"]
+        )
         there = {path.relative_to(folder / part).with_suffix("").as_posix() for path in (folder / part).rglob("*.*")}
-        assert of_both == there, "every file has its place in a page"
+        assert {*names, *others} == there, "every file has its place in a page"
         (inside,) = re.findall(rf"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
         assert inside == "\n".join(file.read_text() for file in files), "comments and spaces included"
         for file in (folder / part).rglob("*.*"):
@@ -237,10 +241,10 @@ def test_a_page_that_is_no_longer_so_goes(camx: Camx, images: Path, capsys: pyte
     assert camx(*argv, "--limit", 3) == 0
     page = Path("camx-out/report/index.html")
     assert page.exists()
-    assert capsys.readouterr().out.splitlines()[-1] == str(page)
+    assert capsys.readouterr().out.splitlines()[-1] == f"report: {page}"
     assert camx(*argv, "--limit", 5, "--no-report") == 0
     assert not page.exists()
-    assert capsys.readouterr().out.splitlines()[-1] == "camx-out/predictions.csv"
+    assert capsys.readouterr().out.splitlines()[-1] == "table:  camx-out/predictions.csv"
 
 
 def test_a_file_is_no_output_folder(camx: Camx, images: Path, capsys: pytest.CaptureFixture[str]) -> None:

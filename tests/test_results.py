@@ -32,9 +32,16 @@ NETWORK = SimpleNamespace(
     classes=ClassNames(),
     scores=None,
 )
-ENGINE: Any = SimpleNamespace(
-    network=NETWORK, precision="fp32", layer=SimpleNamespace(name="l"), layers=(SimpleNamespace(name="l"),)
-)
+
+
+def engine(job: ExplainJob) -> Any:
+    """What a fingerprint reads of the engine of a job."""
+    layer = SimpleNamespace(name="l")
+    return SimpleNamespace(
+        network=NETWORK, precision="fp32", backend="torch", layer=layer, layers=(layer,), options=job.explain
+    )
+
+
 EXPLAIN = ExplainJob(sources=("a",), model=ModelSpec("n"), explain=ExplainOptions(multi_label=True))
 TRAIN = TrainJob("data", Backbone("n"))
 #: What the engine makes of these stands in the fingerprint: the network, the precision and layers that were found.
@@ -94,7 +101,7 @@ def options(job: Any) -> list[Option]:
 @pytest.mark.parametrize("option", options(EXPLAIN), ids=lambda option: option.name)
 def test_the_fingerprint_of_a_run_has_what_its_results_depend_on(option: Option) -> None:
     job = changed(EXPLAIN, option.path)(other(option, at(EXPLAIN, option.path)))
-    differs = fingerprint(job, ENGINE, "/") != fingerprint(EXPLAIN, ENGINE, "/")
+    differs = fingerprint(job, engine(job), "/") != fingerprint(EXPLAIN, engine(EXPLAIN), "/")
     assert differs == option.flag.results
 
 

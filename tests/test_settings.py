@@ -97,7 +97,7 @@ def test_one_file_serves_all_commands(
 def test_a_run_says_which_file_it_reads(
     camx: Camx, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "camx.toml").write_text('model = "test_resnet"\nno-pretrained = true\ndry-run = true\n')
+    (tmp_path / "camx.toml").write_text('model = "test_resnet"\nno-pretrained = true\nlimit = 1\n')
     assert camx("explain", images) == 0
     assert "loading test_resnet, options of camx.toml …" in capsys.readouterr().err
 

@@ -118,8 +118,8 @@ def lines(path: str) -> list[dict[str, Any]]:
 
 def test_shards_merged_are_the_run_as_a_whole(sharded: Callable[..., int], camx: Camx, images: Path) -> None:
     (images / "broken.jpg").write_bytes(b"nothing")
-    assert camx("explain", images, *TINY, "--labels", "folder", "-o", "whole") == 1
-    codes = [sharded(number) for number in (2, 3, 1)]
+    assert camx("explain", images, *TINY, "--labels", "folder", "-b", 1, "-o", "whole") == 1
+    codes = [sharded(number, "-b", 1) for number in (2, 3, 1)]
     assert sorted(codes) == [0, 0, 1]
     assert Path("camx-out/predictions.csv").read_bytes() == Path("whole/predictions.csv").read_bytes()
     files = {name: {str(p.relative_to(name)) for p in Path(name).rglob("*")} for name in ("camx-out", "whole")}

@@ -26,7 +26,8 @@ WORDS = {
     "model-arg", "ignore-tensors", "mean", "std", "layer", "include", "exclude", "target", "size", "device", "shard", "ray-address",
     "wandb-project", "wandb-entity", "wandb-name", "wandb-group", "wandb-tags", "max-failures", "pattern", "by", "bins", "reference",
     "cluster", "metric", "positive", "fail-if", "prove", "on", "threshold", "min-area", "method", "format", "image-root",
-    "image-column", "label-column", "image-size", "scores", "levels", "bands", "frames",
+    "image-column", "label-column", "image-size", "scores", "levels", "bands", "frames", "prompts", "class",
+    "what", "command",
 }  # fmt: skip
 #: Arguments and flags that are paths, with the words that the command needs beside them; X is the special file.
 TINY_RUN = ("images", *TINY, "-q")
@@ -87,6 +88,13 @@ CASES: dict[tuple[str, str], tuple[str, ...]] = {
     ("evaluate", "output"): ("run", "--truth", "truth.csv", "-o", "X"),
     ("evaluate", "junit"): ("run", "--truth", "truth.csv", "--junit", "X"),
     ("evaluate", "config"): ("run", "--truth", "truth.csv", "--config", "X"),
+    ("patterns", "output"): ("X",),
+    ("patterns", "junit"): ("run", "--junit", "X"),
+    ("explain", "junit"): (*TINY_RUN, "--junit", "X"),
+    ("explain", "box-threshold"): (*TINY_RUN, "--box-threshold", "X"),
+    ("config", "config"): ("show", "explain", "--config", "X"),
+    ("patterns", "truth"): ("run", "--truth", "X"),
+    ("patterns", "config"): ("run", "--config", "X"),
     ("export", "run"): ("X", "--format", "csv"),
     ("export", "output"): ("run", "--format", "csv", "-o", "X"),
     ("export", "config"): ("run", "--format", "csv", "--config", "X"),

@@ -51,7 +51,7 @@ def said(cwd: Path, number: int) -> str:
 def test_a_run_does_its_work_whatever_its_streams_are(
     stdin: str, stdout: str, stderr: str, camx: Camx, images: Path, tmp_path: Path
 ) -> None:
-    assert camx("explain", images, *TINY, "-q", "-o", "as-ever") == 0
+    assert camx("explain", images, *TINY, "-q", "-b", "2", "-o", "as-ever") == 0
     code = shell(tmp_path, "explain", images, *TINY, "-b", "2", stdin=stdin, stdout=stdout, stderr=stderr)
     assert code == (2 if stdout == "full" else 0)
     assert Path("camx-out/predictions.csv").read_bytes() == Path("as-ever/predictions.csv").read_bytes()

@@ -246,7 +246,7 @@ def read_record(path: str) -> tuple[RunRecord | None, list[str]]:
     file = os.path.join(path, RECORD)
     try:
         content = parse_json(read_regular(file))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None, []
     except OSError as error:
         raise CamxError(f"{file!r} cannot be read: {error.strerror or error}. Choose another folder.") from error

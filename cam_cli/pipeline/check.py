@@ -191,7 +191,6 @@ def check_patterns(
         seed=seed,
         output=folder,
         overwrite=True,
-        command=f"camx patterns --check {count}",
     )
     summary = run_task(CheckTask(job), observer, stop or Stop())
     if summary.state != "finished":

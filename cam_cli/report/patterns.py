@@ -29,8 +29,8 @@ PAGE = "index.html"
 MOST_PATTERNS, CROPS, IMAGES, NAMED = 40, 12, 24, 500
 #: Sides in pixels of a crop, of an image and of a mean map; a crop shows this share of the longer side.
 _CROP, _IMAGE, _MAP, _SHOWN = 96, 220, 120, 0.3
-_SCRIPTS = ("elements", "patterns/names")
-_STYLES = ("base", "header", "table", "training", "compare", "evaluation", "patterns", "narrow", "print")
+SCRIPTS = ("elements", "patterns/names")
+STYLES = ("base", "header", "table", "training", "compare", "evaluation", "patterns", "narrow", "print")
 _WHITE, _BLACK = (255, 255, 255), (0, 0, 0)
 #: Flags in words.
 WORDS = {"same_place": "same place", "outside": "outside the box", "one_class": "one class only"}
@@ -83,8 +83,8 @@ def build_patterns(path: str, found: Patterns) -> str:
         "patterns.html.j2",
         {"patterns": [_exported(found, one) for one in shown]},
         Inside(),
-        _SCRIPTS,
-        _STYLES,
+        SCRIPTS,
+        STYLES,
         heading="What does the network look at?",
         model=found.run.get("plan", {}).get("model") or "",
         notes=notes,
