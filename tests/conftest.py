@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -34,6 +35,14 @@ def no_wait_for_the_disk() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(store.System, "sync", lambda self, descriptor: None)
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def hangup_as_in_a_terminal() -> Iterator[None]:
+    """SIGHUP has its usual effect, also where the tests themselves run below `nohup`."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture(scope="session")
