@@ -63,7 +63,8 @@ def bind(command: Function) -> Function:
                 given[name] = _built(part, MISSING, values, {**filled, "origins": own})
             return command(**given)
         except CamxError as error:
-            raise Refused(_spoken(error, names, origins), as_json=bool(typed.get("json"))) from error
+            words = {option: typed[option.parameter] for option in options if place_of(option, origins[option.name])}
+            raise Refused(_spoken(error, names, origins, words), as_json=bool(typed.get("json"))) from error
 
     keyword = inspect.Parameter.KEYWORD_ONLY
     parameters = [inspect.Parameter("context", keyword, annotation=typer.Context)]
@@ -105,7 +106,8 @@ def _parameter(option: Option, names: Names, tables: Collection[str]) -> Any:
     shown = _shown(option)
     more: dict[str, Any] = {} if shown is bool else {"parser": _as_typed(shown)}
     if shown in (int, float):
-        more |= {"min": flag.min, "max": flag.max}
+        # A limit of the machine is no help: `check` holds it.
+        more |= {"min": flag.min, "max": flag.max if flag.max is None or flag.max < 2**31 else None}
     if not option.switch and (word := flag.metavar or ("" if flag.argument else option.placeholder)):
         more["metavar"] = word
     text = escape(names.in_flags(flag.help))
@@ -172,7 +174,7 @@ def resolved(options: Collection[Option], context: Any) -> list[tuple[Option, An
         try:
             value = _value(option, context.params.get(option.key), origin)
         except CamxError as error:
-            raise CamxError(_spoken(error, names, {option.name: origin})) from error
+            raise CamxError(_spoken(error, names, {option.name: origin}, {})) from error
         found.append((option, option.default if value is MISSING else value, origin))
     return found
 
@@ -215,18 +217,44 @@ def _built(part: type, start: Any, values: Mapping[Flag, Any], filled: Mapping[s
     return part(**given) if start is MISSING else dataclasses.replace(start, **given)
 
 
-def _spoken(error: CamxError, names: Names, origins: Mapping[str, str]) -> str:
+def _spoken(error: CamxError, names: Names, origins: Mapping[str, str], values: Mapping[Option, Any]) -> str:
     """The sentence with flags in place of fields, and where the refused value comes from if no flag says so."""
-    text, option = names.in_flags(str(error)), names.find(error.field)
+    text, option = names.in_flags(str(error)), names.find(error.field) or quoted(str(error), values)
     origin = origins.get(option.name, "") if option else ""
     place = place_of(option, origin) if option else ""
     return f"{text} ({option.spelled()} is set by {place}.)" if option and place else text
+
+
+def quoted(text: str, values: Mapping[Option, Any]) -> Option | None:
+    """The option whose value, as it was typed, a sentence quotes; None for no option, and for several.
+
+    Most errors are raised far below the options, where only the value is known.
+    """
+    found = [
+        option
+        for option, typed in values.items()
+        if any(
+            isinstance(word, str) and len(word) > 1 and repr(word) in text
+            for word in (typed if isinstance(typed, (list, tuple)) else [typed])
+        )
+    ]
+    return found[0] if len(found) == 1 else None
 
 
 def place_of(option: Option, origin: str) -> str:
     """The variable, or the file and its line, that a value comes from; empty for a flag and a default."""
     path = origin.partition("config ")[2]
     return option.variable if origin == "environment" else f"{path}{line_of(path, option.name)}" if path else ""
+
+
+def message_of(error: typer.TyperException) -> str:
+    """The sentence on what Typer refuses; on a switch that a variable or a file sets to another word than true or
+    false, one of ours."""
+    context, parameter = getattr(error, "ctx", None), getattr(error, "param", None)
+    if context is None or parameter is None or not getattr(parameter, "is_flag", False) or parameter.envvar is None:
+        return error.format_message()
+    given = os.environ.get(parameter.envvar, (context.default_map or {}).get(parameter.name))
+    return f"{parameter.opts[0]} {given!r}: give true or false."
 
 
 def source_of(error: typer.TyperException) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from .bind import Command
 from .models import PrintJson
-from .terminal import out, out_json
+from .terminal import out, out_json, status
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,8 @@ def doctor(job: DoctorJob) -> int:
     """
     from cam_cli.doctor import diagnose
 
-    found = diagnose()
+    with status("looking at devices and packages …"):
+        found = diagnose()
     if job.as_json:
         out_json({**found.sections, "problems": list(found.problems)})
     else:

@@ -12,7 +12,7 @@ from cam_cli.parsers import key_value, sides
 
 from .bind import Command
 from .models import PrintJson
-from .terminal import out, out_json
+from .terminal import out, out_json, status
 
 if TYPE_CHECKING:
     from cam_cli.cams.target_layer.choose import LayerReport
@@ -72,12 +72,13 @@ def layers(job: LayersJob) -> int:
     """Show the target layer and why it was chosen, and the last usable layer of each grid; --all shows every layer."""
     import dataclasses
 
-    from cam_cli.cams.target_layer.choose import list_layers
-    from cam_cli.models.catalog import load_model
+    with status(f"loading {job.model} …"):
+        from cam_cli.cams.target_layer.choose import list_layers
+        from cam_cli.models.catalog import load_model
 
-    network = load_model(job.spec)
-    preprocessing = network.preprocessing
-    found = list_layers(network.module, preprocessing.input_size, preprocessing.channels, network.scores)
+        network = load_model(job.spec)
+        preprocessing = network.preprocessing
+        found = list_layers(network.module, preprocessing.input_size, preprocessing.channels, network.scores)
     if job.as_json:
         out_json({"model": network.name, "layers": [dataclasses.asdict(report) for report in found]})
         return 0

@@ -17,7 +17,7 @@ from cam_cli.shortages import advice, is_memory, is_threads
 from . import (
     settings,
 )
-from .bind import bind, epilog, flags_of, source_of
+from .bind import bind, epilog, flags_of, message_of, source_of
 from .commands import COMMANDS as OTHERS
 from .help import HelpfulCommand, HelpfulGroup
 from .streams import lost_output, open_streams
@@ -77,7 +77,7 @@ def run(argv: Sequence[str] | None = None) -> int:
         if not error.format_message():  # the help was shown instead of an error
             return error.exit_code
         more = source_of(error) or " (`camx --help` lists what there is.)" * (error.exit_code == 2)
-        return _refused(f"{error.format_message()}{more}", as_json="--json" in words, code=error.exit_code)
+        return _refused(f"{message_of(error)}{more}", as_json="--json" in words, code=error.exit_code)
     except typer.Abort:
         # Ctrl-C, where no run is under way that could be finished.
         return 128 + signal.SIGINT

@@ -12,7 +12,7 @@ from . import activations, evaluate, explain
 from .bind import Command
 from .names import Names
 from .run_command import AsJson, Quiet
-from .terminal import Reporter, fail, out, out_json
+from .terminal import Reporter, fail, is_word_due, out, out_json
 
 if TYPE_CHECKING:
     from cam_cli.distributed import Merged
@@ -30,9 +30,12 @@ class MergeJob:
 
 def merge(job: MergeJob) -> int:
     """Join the parts of a sharded run: table, report and totals. Exit code 1 while a shard is missing or unfinished."""
+    reporter = Reporter(quiet=job.quiet, verbose=False, color=True, names=job.names)
+    if is_word_due(reporter.console):
+        reporter.said(f"reading {job.output} …")
     from cam_cli.distributed import merge as join
 
-    merged = join(job.output, Reporter(quiet=job.quiet, verbose=False, color=True, names=job.names))
+    merged = join(job.output, reporter)
     if job.as_json:
         unfinished = {str(shard): state for shard, state in merged.unfinished.items()}
         out_json({"output": job.output, "unfinished": unfinished, **merged.record})

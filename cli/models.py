@@ -8,7 +8,7 @@ from typing import Annotated
 from cam_cli.options import Flag
 
 from .bind import Command
-from .terminal import out, out_json
+from .terminal import out, out_json, status
 
 #: For commands that list something.
 PrintJson = Annotated[bool, Flag("Print JSON.", name="json")]
@@ -25,9 +25,11 @@ class ModelsJob:
 def models(job: ModelsJob) -> int:
     """List the names that --model takes, of timm and torchvision."""
     from cam_cli.errors import CamxError, nearest
-    from cam_cli.models.names import model_names
 
-    found = model_names(job.pattern)
+    with status("reading the names of timm and torchvision …"):
+        from cam_cli.models.names import model_names
+
+        found = model_names(job.pattern)
     if not found:
         known = {name for _, name in model_names()}
         raise CamxError(

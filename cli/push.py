@@ -12,7 +12,7 @@ from cam_cli.tracking.options import TrackingOptions
 from .bind import Command
 from .names import Names
 from .run_command import NoColor, Quiet
-from .terminal import Reporter
+from .terminal import Reporter, is_word_due
 from .tracking import log_folder
 
 
@@ -31,9 +31,10 @@ def push(job: PushJob) -> int:
     """Log the results of `explain`, `activations`, `evaluate` or `train-gap` to W&B or TensorBoard; needs no model."""
     if not job.tracking.wanted:
         raise CamxError("`camx push` needs to know where to.", "Give --wandb or --tensorboard.")
-    log_folder(
-        job.output, job.tracking, Reporter(quiet=job.quiet, verbose=False, color=not job.no_color, names=job.names)
-    )
+    reporter = Reporter(quiet=job.quiet, verbose=False, color=not job.no_color, names=job.names)
+    if is_word_due(reporter.console):
+        reporter.said(f"reading {job.output} …")
+    log_folder(job.output, job.tracking, reporter)
     return 0
 
 

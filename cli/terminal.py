@@ -7,7 +7,8 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -58,10 +59,10 @@ class Reporter:
         if is_live(self.console):
             self._status = self.console.status(escape(printable(what)))
             self._status.start()
-        elif self.console.is_terminal:
+        elif is_word_due(self.console):
             self._say(what)
         else:
-            # A script that a mistake stops reads one sentence.
+            # A script that a mistake stops at once reads one sentence.
             self._starting = what
 
     def planned(self, plan: Plan) -> None:
@@ -159,6 +160,25 @@ def stderr_console(*, color: bool = True) -> Console:
         # Rich takes 80 columns for granted there.
         console.width, console.height = shutil.get_terminal_size()
     return console
+
+
+def is_word_due(console: Console) -> bool:
+    """Whether a run says at once what it does first: on a terminal, and wherever torch is still to be imported, which
+    is seconds of silence in the log of a job."""
+    return console.is_terminal or "torch" not in sys.modules
+
+
+@contextmanager
+def status(what: str) -> Iterator[None]:
+    """Shows on a terminal what takes a while, until it is done; elsewhere data come without words."""
+    console = stderr_console()
+    if is_live(console):
+        with console.status(escape(printable(what))):
+            yield
+    else:
+        if console.is_terminal:
+            console.print(escape(printable(what)))
+        yield
 
 
 def is_live(console: Console) -> bool:

@@ -14,7 +14,7 @@ from .bind import Command
 from .config import CONFIG, ISOLATED
 from .names import Names
 from .run_command import AsJson, NoColor, Quiet
-from .terminal import out, out_json
+from .terminal import is_word_due, out, out_json
 from .tracking import follow_training
 from .training_terminal import TrainReporter
 
@@ -41,7 +41,7 @@ class TrainFlags:
 def train_gap(job: TrainJob, run: TrainFlags) -> int:
     """Give a backbone a global average pooling head, for which CAM is exact, and train it on class folders."""
     reporter = TrainReporter(quiet=run.quiet, verbose=run.verbose, color=not run.no_color, names=run.names)
-    if reporter.console.is_terminal:
+    if is_word_due(reporter.console):
         reporter.said(f"loading {job.model.name} …")
 
     def go(observer: Observer) -> int:

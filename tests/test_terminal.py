@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from cli.bind import flags_of
 from cli.config import line_of
 from cli.main import COMMANDS, run
 from cli.terminal import duration
@@ -93,6 +94,72 @@ def test_a_refused_value_names_its_line_and_its_variable(
     monkeypatch.setenv("CAMX_OVERWRITE", "z")
     assert camx("explain", "x", "--model", "demo") == 2
     assert "--overwrite is set by CAMX_OVERWRITE." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("labels", "nofile.csv"),
+        ("class-names", "nonames.txt"),
+        ("model", "resnet5"),
+        ("layer", "nolayer"),
+        ("target", "noclass"),
+        ("device", "gpu"),
+        ("checkpoint", "nothing.pth"),
+    ],
+)
+def test_a_value_that_is_refused_late_names_its_source_too(
+    camx: Camx, images: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, key: str, value: str
+) -> None:
+    words = ["explain", images, *(TINY if key != "model" else ("--no-pretrained",))]
+    if key == "device":
+        words = words[:-2]
+    if key == "target":
+        words += ["--class-names", "names.txt"]
+        Path("names.txt").write_text("".join(f"class {i}\n" for i in range(1000)))
+    Path("camx.toml").write_text(f"# options\n{key} = {value!r}\n")
+    assert camx(*words) == 2
+    assert f"(--{key} is set by camx.toml, line 2.)" in capsys.readouterr().err
+    Path("camx.toml").unlink()
+    assert camx(*words, f"--{key}", value) == 2
+    assert "is set by" not in capsys.readouterr().err
+    monkeypatch.setenv(f"CAMX_{key.replace('-', '_').upper()}", value)
+    assert camx(*words) == 2
+    assert f"(--{key} is set by CAMX_{key.replace('-', '_').upper()}.)" in capsys.readouterr().err
+
+
+def test_a_switch_that_a_variable_sets_to_a_word(
+    camx: Camx, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CAMX_JSON", "perhaps")
+    assert camx("explain", "x", "--model", "demo") == 2
+    assert "--json 'perhaps': give true or false. (--json is set by CAMX_JSON.)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", [None, *COMMANDS])
+def test_help_on_a_narrow_terminal_cuts_no_name(
+    name: str | None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "44")
+    run([*filter(None, [name]), "--help"])
+    shown = capsys.readouterr().out
+    page = shown.split("Examples:")[0].splitlines()
+    assert max(map(len, page)) <= 44
+    assert "…" not in "".join(page)
+    assert "\\[" not in shown
+    command = COMMANDS.get(name or "")
+    for option in flags_of(command.run) if command else ():
+        assert any(re.search(rf"{re.escape(option.spelled())}\b", line) for line in page), option.name
+
+
+def test_a_log_gets_a_word_before_torch_is_imported() -> None:
+    code = (
+        "from cli.terminal import Reporter, is_word_due, stderr_console\n"
+        "Reporter(quiet=False, verbose=False, color=True).starting('loading …')\n"
+        "import sys; sys.modules['torch'] = sys; assert not is_word_due(stderr_console())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stderr == "loading …\n"
 
 
 def test_the_line_of_a_key(tmp_path: Path) -> None:
