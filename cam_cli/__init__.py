@@ -67,10 +67,12 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     """The public names, loaded when they are used: `import cam_cli` alone does not import torch."""
-    from importlib import import_module, metadata
+    from importlib import import_module
 
     if name == "__version__":
-        return metadata.version("camx")
+        from .outputs.versions import own_version
+
+        return own_version()
     if name not in _HOMES:
         from .errors import nearest
 

@@ -33,14 +33,13 @@ class ExportJob:
 
 def export(job: ExportJob) -> int:
     """Write boxes, polygons, points or masks of the maps as COCO, YOLO, Label Studio, CSV or PNG; needs no model."""
-    from importlib.metadata import version
-
     from cam_cli.export.findings import findings
     from cam_cli.export.formats import FORMATS, check_formats, write_formats
     from cam_cli.export.stems import unnamed
+    from cam_cli.outputs.versions import own_version
 
     check_formats(job.export)
-    exported = findings(job.run, job.export, version("camx"))
+    exported = findings(job.run, job.export, own_version())
     folder = job.output or os.path.join(job.run, "export")
     written = write_formats(exported, folder)
     left_out = unnamed(exported) if any(FORMATS[name].stems for name in job.export.format) else []

@@ -40,9 +40,9 @@ for name, command in COMMANDS.items():
 
 def _show_version(context: typer.Context, wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
+        from cam_cli.outputs.versions import own_version
 
-        print(f"camx {version('camx')}")
+        print(f"camx {own_version()}")
         if context.params.get("verbose"):
             from cam_cli.doctor import versions
 

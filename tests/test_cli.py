@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
@@ -279,3 +280,14 @@ def test_the_full_preset_names_every_option(
     flags = set(re.findall(r"(?<![\w-])--([a-z][a-z-]+)", capsys.readouterr().out))
     for flag in flags - {"help", "config", "isolated", "no-ema", "no-report"}:
         assert re.search(rf"^(# )?\[?{flag}\b", text, re.MULTILINE), flag
+
+
+def test_a_source_tree_that_is_not_installed_has_no_version(
+    camx: Camx, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("cam_cli.outputs.versions.version", missing)
+    assert camx("--version") == 0
+    assert capsys.readouterr().out == "camx not installed\n"

@@ -13,6 +13,11 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{package: _version(package) for package in _PACKAGES}}
 
 
+def own_version() -> str:
+    """The version of camx; `not installed` where it runs from its source tree."""
+    return _version("camx")
+
+
 def _version(package: str) -> str:
     try:
         return version(package)
