@@ -12,6 +12,9 @@ import pytest
 from PIL import Image
 
 from cam_cli.maps.measures import measured
+from cam_cli.outputs.records import map_records
+from cam_cli.outputs.rows import ImageRow, MapRow
+from cam_cli.outputs.tables import map_table
 
 from .conftest import TINY
 
@@ -44,13 +47,18 @@ def test_a_mask_shows_what_reaches_the_threshold_in_the_place_of_the_image(camx:
     assert not list(Path("camx-out").glob("masks/**/*.png"))
 
 
-def evaluated(camx: Camx, images: Path, threshold: str) -> None:
-    """A run in `pilot`, scored against boxes of which nothing is chosen: the threshold is given."""
+def evaluated(camx: Camx, images: Path, *words: object) -> None:
+    """A run in `pilot`, scored against boxes of its own, which are those at half the peak."""
     assert camx("explain", images, *TINY, "--no-report", "-q", "-o", "pilot") == 0
-    named = [row for row in map_rows("pilot") if row["box_left"]]
-    lines = [f"{row['image']},{row['target_index']},0,0,9,9" for row in named]
-    Path("truth.csv").write_text("image,label,x0,y0,x1,y1\n" + "\n".join(lines) + "\n")
-    assert camx("evaluate", "pilot", "--truth", "truth.csv", "--threshold", threshold, "--no-report", "-q") == 0
+    lines = ["image,label,x0,y0,x1,y1"]
+    for line in Path("pilot/manifest.jsonl").read_text().splitlines():
+        row = json.loads(line)
+        (one,) = row["maps"]
+        left, top, right, bottom = one["component"]["box"]
+        edges = (left * row["width"], top * row["height"], right * row["width"], bottom * row["height"])
+        lines.append(",".join([row["image"], str(one["target_index"]), *map(str, edges)]))
+    Path("truth.csv").write_text("\n".join(lines) + "\n")
+    assert camx("evaluate", "pilot", "--truth", "truth.csv", *words, "--no-report", "-q") == 0
 
 
 def map_rows(folder: str) -> list[dict[str, str]]:
@@ -61,7 +69,7 @@ def map_rows(folder: str) -> list[dict[str, str]]:
 def test_a_threshold_comes_from_the_evaluation_of_another_run(
     camx: Camx, images: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    evaluated(camx, images, "0.13")
+    evaluated(camx, images, "--threshold", "0.13")
     words = ("explain", images, *TINY, "--save", "overlay,mask", "--no-report", "-q")
     assert camx(*words, "--box-threshold", "pilot") == 0
     journal = [json.loads(line) for line in Path("camx-out/manifest.jsonl").read_text().splitlines()]
@@ -70,6 +78,7 @@ def test_a_threshold_comes_from_the_evaluation_of_another_run(
     for row in map_rows("camx-out"):
         edges = [float(row[f"box_{side}"]) for side in ("left", "top", "right", "bottom")]
         assert edges == pytest.approx(boxes[row["image"]]["box"], rel=1e-5)
+        assert (row["box_threshold"], row["box_threshold_from"]) == ("0.13", "fixed")
     assert camx(*words, "--box-threshold", "0.13", "-o", "number") == 0
     assert Path("number/maps.csv").read_bytes() == Path("camx-out/maps.csv").read_bytes()
     masks = [sorted(Path(folder, "masks").rglob("*.png")) for folder in ("camx-out", "number")]
@@ -82,6 +91,34 @@ def test_a_threshold_comes_from_the_evaluation_of_another_run(
         == 0
     )
     assert "another network or layer (layer4)" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_table_says_that_its_threshold_was_calibrated(camx: Camx, images: Path) -> None:
+    evaluated(camx, images, "--calibrate", "0.9")
+    (chosen,) = json.loads(Path("pilot/evaluate/summary.json").read_text())["maps"]
+    assert chosen["threshold"]["how"] == "calibrated"
+    assert {(row["box_threshold"], row["box_threshold_from"]) for row in map_rows("pilot")} == {("0.5", "fixed")}
+    words = ("explain", images, *TINY, "--no-report", "-q", "--box-threshold", "pilot", "--table", "csv,jsonl")
+    assert camx(*words) == 0
+    value = f"{chosen['threshold']['value']:.6g}"
+    assert {(row["box_threshold"], row["box_threshold_from"]) for row in map_rows("camx-out")} == {(value, "calibrated")}
+    typed = [json.loads(line) for line in Path("camx-out/maps.jsonl").read_text().splitlines()]
+    assert {(row["box_threshold"], row["box_threshold_from"]) for row in typed} == {(float(value), "calibrated")}
+
+
+def test_boxes_of_older_folders_have_the_threshold_that_is_known() -> None:
+    """Version 0.1.0 knew the box around everything above half the peak; between, thresholds had no origin."""
+    oldest: MapRow = {"method": "gradcam", "box": [0.0, 0.0, 0.5, 1.0]}
+    later: MapRow = {**oldest, "component": {"threshold": 0.2, "box": [0.0, 0.0, 0.4, 1.0]}}
+    rows: list[ImageRow] = [{"image": "a", "status": "ok", "maps": [oldest, later, {"method": "gradcam"}]}]
+    table = list(csv.DictReader(b"".join(map_table(rows)).decode().splitlines()))
+    assert [(row["box_right"], row["box_threshold"], row["box_threshold_from"]) for row in table] == [
+        ("0.5", "0.5", "fixed"), ("0.4", "0.2", ""), ("", "", ""),
+    ]  # fmt: skip
+    typed = [record for row in rows for record in map_records(row)]
+    assert [(one["box_right"], one["box_threshold"], one["box_threshold_from"]) for one in typed] == [
+        (0.5, 0.5, "fixed"), (0.4, 0.2, None), (None, None, None),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import CamxError
+from ..outputs.options import BoxThreshold
 from ..outputs.run_folder import EXPLAIN, RunFolder
 from ..regular_files import read_regular
 from ..sentences import counted
@@ -17,10 +18,12 @@ from .files import FOLDER, SUMMARY
 
 @dataclass(frozen=True)
 class Threshold:
-    """`value`: a share of the peak, None for Otsu's of each map. `origin`: where it comes from, in words."""
+    """`value`: a share of the peak, None for Otsu's of each map. `origin`: where it comes from, in words;
+    `calibrated`: it was chosen on images held apart."""
 
     value: float | None
     origin: str
+    calibrated: bool = False
 
 
 def calibrated(path: str, fingerprint: Mapping[str, Any] | None) -> dict[str, Threshold]:
@@ -37,8 +40,9 @@ def calibrated(path: str, fingerprint: Mapping[str, Any] | None) -> dict[str, Th
             threshold = one["threshold"]
             if threshold["value"] is not None:
                 apart = counted(threshold["maps_held_apart"], "map")
-                how = f"calibrated on {apart}" if threshold["how"] == "calibrated" else "given"
-                found[str(one["method"])] = Threshold(float(threshold["value"]), f"`camx evaluate`, {how}")
+                chosen = threshold["how"] == "calibrated"
+                how = f"calibrated on {apart}" if chosen else "given"
+                found[str(one["method"])] = Threshold(float(threshold["value"]), f"`camx evaluate`, {how}", chosen)
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return {}
     return found
@@ -49,7 +53,7 @@ class Calibration:
     """The thresholds of a run for maps of other images. `weights`, `layer`: of the network that made its own maps."""
 
     path: str
-    thresholds: Mapping[str, float]
+    thresholds: Mapping[str, BoxThreshold]
     weights: str
     layer: str
 
@@ -72,5 +76,5 @@ class Calibration:
                     f"Compare them with a truth first: `camx evaluate {path}` with `truth`.",
                     field="box_threshold",
                 )
-        values = {method: found[method].value or 0.0 for method in methods}
+        values = {one: BoxThreshold(found[one].value or 0.0, found[one].calibrated) for one in methods}
         return cls(path, values, str(fingerprint.get("weights", "")), str(fingerprint.get("layer", "")))

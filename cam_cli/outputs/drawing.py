@@ -153,7 +153,7 @@ def _mask(drawing: Drawing, rendering: Rendering) -> bytes:
     """255 where the map reaches the threshold, whatever its sign, and 0 elsewhere."""
     height, width = drawing.canvas.shape[:2]
     heat = np.abs(placed(drawing.heat, drawing.frame, width, height))
-    strong = heat >= rendering.threshold_of(drawing.method) * heat.max()
+    strong = heat >= rendering.threshold_of(drawing.method).value * heat.max()
     return encode_image(Image.fromarray((strong * 255).astype(np.uint8)), "png")
 
 

@@ -30,10 +30,18 @@ def _share_or_folder(text: str) -> float | str:
 
 
 @dataclass(frozen=True)
+class BoxThreshold:
+    """Threshold of masks and boxes. `value`: a share of the peak; `calibrated`: chosen on images with a truth."""
+
+    value: float
+    calibrated: bool = False
+
+
+@dataclass(frozen=True)
 class Rendering:
     """Look of a map. `size`: long side of the overlay, `original` or `model`; `alpha`: share of the colour.
 
-    calibrated: thresholds by method, where `box_threshold` is the folder of a run; filled by the pipeline. Raises
+    evaluated: thresholds by method, where `box_threshold` is the folder of a run; filled by the pipeline. Raises
     `CamxError` for values that do not exist.
     """
 
@@ -68,16 +76,19 @@ class Rendering:
             page="evaluate.md",
         ),
     ] = HALF
-    calibrated: tuple[tuple[str, float], ...] = ()
+    evaluated: tuple[tuple[str, BoxThreshold], ...] = ()
 
-    def threshold_of(self, method: str) -> float:
+    def threshold_of(self, method: str) -> BoxThreshold:
         """The threshold of masks and boxes of a method's maps. Raises `CamxError` for a folder that was not read."""
-        found = dict(self.calibrated).get(method, self.box_threshold)
-        if isinstance(found, str):
+        if found := dict(self.evaluated).get(method):
+            return BoxThreshold(max(LEAST, found.value), found.calibrated)
+        if isinstance(self.box_threshold, str):
             raise CamxError(
-                f"`box_threshold` {found!r} is no share of the peak.", "Give a number.", field="box_threshold"
+                f"`box_threshold` {self.box_threshold!r} is no share of the peak.",
+                "Give a number.",
+                field="box_threshold",
             )
-        return max(LEAST, found)
+        return BoxThreshold(self.box_threshold)
 
     def __post_init__(self) -> None:
         check(self)

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import CamxError
 from .rows import ImageRow, MapRow, first_map, number_of
-from .tables import MEASURES, columns, map_columns
+from .tables import MEASURES, box_of, columns, map_columns
 
 Record = dict[str, Any]
 #: Rows of Parquet that are held at once.
@@ -32,9 +32,10 @@ def image_record(row: ImageRow, top_k: int) -> Record:
 def map_records(row: ImageRow) -> Iterator[Record]:
     """Every map of an image, under the names of `maps.csv`."""
     for place, one in enumerate(row.get("maps", ())):
-        box = one.get("component", {}).get("box") or one.get("box")
-        corners = {f"box_{side}": value for side, value in zip(("left", "top", "right", "bottom"), box or ())}
-        given = {"image": row["image"], "map": place, **_of_map(one), **corners}
+        given: Record = {"image": row["image"], "map": place, **_of_map(one)}
+        if part := box_of(one):
+            given |= {f"box_{side}": value for side, value in zip(("left", "top", "right", "bottom"), part["box"])}
+            given |= {"box_threshold": part["threshold"], "box_threshold_from": part.get("threshold_from")}
         yield {name: given.get(name) for name in map_columns()}
 
 
@@ -83,7 +84,7 @@ def _type(name: str) -> str:
         return "int64"
     if name in _TRUTH:
         return "bool"
-    numbers = name.startswith(("cam_", "box_")) or name.endswith("_prob")
+    numbers = name.startswith(("cam_", "box_")) and not name.endswith("_from") or name.endswith("_prob")
     return "float64" if numbers else "string"
 
 

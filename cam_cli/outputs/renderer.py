@@ -98,7 +98,7 @@ class ExplanationRenderer:
         mass = on_raster(np.abs(drawing.heat), *place)
         signed = on_raster(drawing.heat, *place) if class_map.two_sided else mass
         threshold = self.rendering.threshold_of(class_map.method)
-        numbers = measured(mass, threshold)
+        numbers = measured(mass, threshold.value)
         map_row |= {
             "area": numbers.area,
             "center_x": numbers.center_x,
@@ -106,7 +106,11 @@ class ExplanationRenderer:
             "border": numbers.border,
             "entropy": numbers.entropy,
             "box": [*numbers.box],
-            "component": {"threshold": threshold, "box": [*numbers.component]},
+            "component": {
+                "threshold": threshold.value,
+                "box": [*numbers.component],
+                "threshold_from": "calibrated" if threshold.calibrated else "fixed",
+            },
             "sketch": cast(Sketch, sketch.encode(signed, two_sided=class_map.two_sided)),
         }
         method = class_map.method if class_map.concept is None else f"{class_map.method}-{class_map.concept}"

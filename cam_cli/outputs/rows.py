@@ -20,6 +20,7 @@ Count = Annotated[int, Range(0, 1e15)]
 Pixels = Annotated[int, Range(1, 1e9)]
 #: Left, top, right and bottom.
 Box = Annotated[list[Share], Length(4)]
+ThresholdFrom = Literal["fixed", "calibrated"]
 
 
 class Prediction(TypedDict):
@@ -63,13 +64,19 @@ class Channels(TypedDict):
     dead: list[Share]
 
 
-class Component(TypedDict):
-    """The largest connected part of what lies at or above a share of the peak."""
-
+class _EveryComponent(TypedDict):
     #: The share of the peak.
     threshold: Share
     #: Smallest box around it, as shares of the image's width and height: left, top, right, bottom.
     box: Box
+
+
+class Component(_EveryComponent, total=False):
+    """The largest connected part of what lies at or above a share of the peak."""
+
+    #: `fixed`: the share is that of `--box-threshold`, or its default; `calibrated`: `camx evaluate` has chosen it on
+    #: images with a truth. Absent where it is not known: in folders of earlier versions.
+    threshold_from: ThresholdFrom
 
 
 class PixelsRow(TypedDict, total=False):

@@ -8,7 +8,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from .rows import ImageRow, first_map, number_of
+from ..maps.thresholds import HALF
+from .rows import Component, ImageRow, MapRow, first_map, number_of
 
 #: A sign that begins a formula, also a wide one, behind signs that spreadsheets leave out.
 _FORMULA = re.compile(r"[\t\r\n]|[\s\x00-\x1f\u00ad\u200b-\u200f\u2060\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]")
@@ -36,12 +37,20 @@ def table(rows: Iterable[ImageRow], top_k: int) -> Iterator[bytes]:
 
 
 def map_columns() -> list[str]:
-    """The header of the table of maps: `box_…` are shares of the image's width and height, of the largest part."""
+    """The header of the table of maps: `box_left` … are shares of the image's width and height, of the largest part
+    above `box_threshold`, a share of the peak."""
     return [
         *("image", "map", "method", "layer", "target_index", "target_name", "target_prob"),
         *(f"cam_{name}" for name in MEASURES),
-        *("box_left", "box_top", "box_right", "box_bottom", "overlay"),
+        *("box_left", "box_top", "box_right", "box_bottom", "box_threshold", "box_threshold_from", "overlay"),
     ]
+
+
+def box_of(one: MapRow) -> Component | None:
+    """The box of a map with its threshold. camx 0.1.0 knew that around everything at or above half the peak alone."""
+    if found := one.get("component"):
+        return found
+    return {"threshold": HALF, "box": one["box"], "threshold_from": "fixed"} if "box" in one else None
 
 
 def map_table(rows: Iterable[ImageRow]) -> Iterator[bytes]:
@@ -49,13 +58,15 @@ def map_table(rows: Iterable[ImageRow]) -> Iterator[bytes]:
     yield line(map_columns())
     for row in rows:
         for place, one in enumerate(row.get("maps", ())):
-            box: Sequence[float | None] = one.get("component", {}).get("box") or one.get("box") or [None] * 4
+            part = box_of(one)
+            box: Sequence[float | None] = part["box"] if part else [None] * 4
             yield line(
                 [
                     *(text(row["image"]), place, one.get("method", ""), text(one.get("layer", ""))),
                     *(one.get("target_index", ""), text(one.get("target_name", "")), number(one.get("target_prob"))),
                     *(number(number_of(one, name)) for name in MEASURES),
                     *map(number, box),
+                    *((number(part["threshold"]), part.get("threshold_from", "")) if part else ("", "")),
                     text(one.get("overlay", "")),
                 ]
             )

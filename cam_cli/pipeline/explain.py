@@ -78,7 +78,7 @@ class ExplainTask:
         rendering = job.rendering
         if isinstance(rendering.box_threshold, str):
             found = Calibration.read(rendering.box_threshold, job.explain.methods).thresholds
-            job = dataclasses.replace(job, rendering=dataclasses.replace(rendering, calibrated=tuple(found.items())))
+            job = dataclasses.replace(job, rendering=dataclasses.replace(rendering, evaluated=tuple(found.items())))
         return cls(job)
 
     @property

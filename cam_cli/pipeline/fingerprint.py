@@ -61,8 +61,8 @@ def _rendering(rendering: Rendering) -> dict[str, Any]:
     A threshold from the evaluation of another run is the number, or one number per method.
     """
     named = {**results(rendering), "save": tuple(sorted(rendering.save))}
-    if rendering.calibrated:
-        each = {method: rendering.threshold_of(method) for method, _ in rendering.calibrated}
+    if rendering.evaluated:
+        each = {method: rendering.threshold_of(method).value for method, _ in rendering.evaluated}
         named["box_threshold"] = each if len({*each.values()}) > 1 else next(iter(each.values()))
     if named["box_threshold"] == HALF:
         del named["box_threshold"]
