@@ -23,6 +23,7 @@ class GateOptions:
             panel=GATES,
             metavar="GATE",
             repeatable=True,
+            lines=True,
             example="accuracy_gap > 0.04 by sex",
         ),
     ] = names_of()
@@ -66,6 +67,7 @@ class GroupOptions(RunGateOptions):
             panel=GROUPS,
             metavar="COLUMN=BINS",
             repeatable=True,
+            lines=True,
             example="age=18,40,65",
         ),
     ] = names_of()

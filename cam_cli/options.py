@@ -44,7 +44,8 @@ class Flag:
     argument: a positional word instead of a flag; a tuple takes several. panel, order: the place in the help, lower
     orders first, equal ones in the order of their fields. min, max, choices: what `check` allows, also of every element
     of a tuple. parse: a named function from a word to a value; raises `ValueError` with what to give. none: the word
-    for None. repeatable: a tuple or mapping gets one element per flag; without it a tuple is a list with commas.
+    for None. repeatable: a tuple or mapping gets one element per flag; without it a tuple is a list with commas, and the
+    lists of several flags are joined. lines: elements may hold spaces, so that the variable has one per line.
     only_off: of a switch that is on, `--no-NAME` is the only flag. results: whether results depend on the value.
     example: a value for the reference pages where the default is None. page: the document that tells more.
     """
@@ -63,6 +64,7 @@ class Flag:
     parse: Callable[[str], Any] | None = None
     none: str = ""
     repeatable: bool = False
+    lines: bool = False
     only_off: bool = False
     results: bool = False
     example: str = ""
@@ -136,6 +138,11 @@ class Option:
         return self.flag.repeatable or (self.flag.argument and get_origin(without_none(self.type)) is tuple)
 
     @property
+    def listed(self) -> bool:
+        """Whether a word is a list with commas, as for `--save overlay,array`."""
+        return not self.several and get_origin(self.base) is tuple
+
+    @property
     def base(self) -> Any:
         """The type of the value of one word."""
         inner = without_none(self.type)
@@ -160,6 +167,12 @@ class Option:
             return (self.flag.parse or parser_of(self.base, allowed))(word)
         except ValueError as error:
             raise CamxError(f"`{self.key}` {word!r}: {error}.", field=self.field) from None
+
+    def in_variable(self, text: str) -> list[str]:
+        """The words that a variable of the environment holds: a list with commas is one, of others there may be several."""
+        if self.listed:
+            return [text]
+        return [line for line in text.splitlines() if line.strip()] if self.flag.lines else text.split()
 
     def written(self, value: Any) -> str:
         """A value as the word that `read` reads."""

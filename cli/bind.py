@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import itertools
 import os
 import shlex
 import sys
@@ -126,7 +127,7 @@ def _parameter(option: Option, names: Names, tables: Collection[str]) -> Any:
             show_envvar=False,
             **more,
         )
-    if option.several:
+    if option.several or option.listed:
         return Annotated[list[shown] if option.required else list[shown] | None, info]  # type: ignore[valid-type]
     return Annotated[shown | None if _default(option) is None else shown, info]
 
@@ -163,6 +164,8 @@ def _default(option: Option) -> Any:
         return [option.written(one) for one in value]
     if option.switch and option.flag.only_off:
         return False
+    if option.listed:
+        return [option.written(value)]
     return option.written(value) if _shown(option) is str else value
 
 
@@ -193,9 +196,12 @@ def _value(option: Option, typed: Any, origin: str) -> Any:
         return MISSING
     if option.switch:
         return not typed if option.flag.only_off else typed
-    if not option.several:
+    if not (option.several or option.listed):
         return option.read(str(typed))
-    read = [option.read(str(word)) for word in typed]
+    words = option.in_variable(os.environ[option.variable]) if origin == "environment" else typed
+    read = [option.read(str(word)) for word in words]
+    if option.listed:
+        return tuple(itertools.chain.from_iterable(read))
     if option.table:
         return dict(read)
     return tuple(read if option.flag.argument else dict.fromkeys(read))

@@ -101,7 +101,9 @@ def test_a_table_says_that_its_threshold_was_calibrated(camx: Camx, images: Path
     words = ("explain", images, *TINY, "--no-report", "-q", "--box-threshold", "pilot", "--table", "csv,jsonl")
     assert camx(*words) == 0
     value = f"{chosen['threshold']['value']:.6g}"
-    assert {(row["box_threshold"], row["box_threshold_from"]) for row in map_rows("camx-out")} == {(value, "calibrated")}
+    assert {(row["box_threshold"], row["box_threshold_from"]) for row in map_rows("camx-out")} == {
+        (value, "calibrated")
+    }
     typed = [json.loads(line) for line in Path("camx-out/maps.jsonl").read_text().splitlines()]
     assert {(row["box_threshold"], row["box_threshold_from"]) for row in typed} == {(float(value), "calibrated")}
 

@@ -40,7 +40,7 @@ class Job:
     rest: Annotated[tuple[Path, ...], Flag("Several words.", argument=True, metavar="FILE")] = ()
     inner: Inner = Inner()
     seed: Annotated[int, SHARED] = 0
-    fail_if: Annotated[tuple[str, ...], Flag("Gates. Repeatable.", repeatable=True, panel=OUTPUT)] = ()
+    fail_if: Annotated[tuple[str, ...], Flag("Gates. Repeatable.", repeatable=True, lines=True, panel=OUTPUT)] = ()
     by: Annotated[tuple[str, ...], Flag("A list with commas.")] = ("class",)
     steps: Annotated[tuple[int, ...] | None, Flag("Numbers with commas.")] = None
     least: Annotated[Amount, Flag("N or P%.", parse=Amount.parse)] = Amount(5, percent=True)
@@ -110,7 +110,9 @@ def call() -> Call:
         ("x --seed 4", {"inner": Inner(seed=4), "seed": 4}),
         ("x --fail-if a>1 --fail-if b,c --fail-if a>1", {"fail_if": ("a>1", "b,c")}),
         ("x --by age,size", {"by": ("age", "size")}),
+        ("x --by age --by size,class", {"by": ("age", "size", "class")}),
         ("x --steps 1,2", {"steps": (1, 2)}),
+        ("x --steps 1,2 --steps 3", {"steps": (1, 2, 3)}),
         ("x --least 9", {"least": Amount(9)}),
         ("x --least 2.5%", {"least": Amount(2.5, percent=True)}),
         ("x -b 8", {"batch": 8}),
@@ -177,6 +179,24 @@ def test_the_job_knows_where_its_values_come_from(call: Call, tmp_path: Path, mo
         "seed": "default",
     }
     assert set(job.origins) == {option.name for option in options_of(Job)}
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "expected"),
+    [
+        ("CAMX_BY", "age group,size", {"by": ("age group", "size")}),
+        ("CAMX_STEPS", "1, 2", {"steps": (1, 2)}),
+        ("CAMX_FAIL_IF", "a > 1", {"fail_if": ("a > 1",)}),
+        ("CAMX_FAIL_IF", "a > 1\n\nb < 2\n", {"fail_if": ("a > 1", "b < 2")}),
+        ("CAMX_ARG", "a=1 b=2", {"args": {"a": 1, "b": 2}}),
+    ],
+)
+def test_a_variable_holds_a_list_or_several_words(
+    call: Call, monkeypatch: pytest.MonkeyPatch, variable: str, text: str, expected: dict[str, Any]
+) -> None:
+    monkeypatch.setenv(variable, text)
+    given = call("x")
+    assert given == Job(**{"first": "x", "command": given.command, **expected})
 
 
 def test_a_mapping_may_be_a_table_of_the_config_and_nothing_else(call: Call, tmp_path: Path) -> None:

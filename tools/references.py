@@ -57,7 +57,8 @@ _INTRODUCTION = """# The command line
 
 A flag beats its environment variable, which beats the file of `--config`, which beats the default. Keys of that file
 are the names of the flags ([every one of `camx explain`](../configs/explain.toml)); `run.json` says where each value
-came from.
+came from. A list with commas may also be given in several flags (`--save overlay --save array`). A variable of a
+repeatable flag has its values one per line; where no value holds a space, spaces divide them too.
 
 Without `--config`, options come from the nearest `camx.toml`, or `pyproject.toml` with a table `[tool.camx]`, in this
 folder or above it, up to the root of the repository. Such a file serves all commands: each takes the keys that it

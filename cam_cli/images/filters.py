@@ -53,12 +53,13 @@ class Filters:
             "Take these files from folders, instead of those with image extensions. Repeatable.",
             panel=INPUT,
             repeatable=True,
+            lines=True,
             example="*.jpg",
         ),
     ] = names_of()
     exclude: Annotated[
         Names,
-        Flag("Leave these images out. Repeatable.", panel=INPUT, repeatable=True, example="*_mask.png"),
+        Flag("Leave these images out. Repeatable.", panel=INPUT, repeatable=True, lines=True, example="*_mask.png"),
     ] = names_of()
     columns: Columns = Columns()
 

@@ -143,6 +143,7 @@ class ModelSpec:
             "For CLIP and SigLIP: the text of a class, {} is its name. Repeatable; several become their mean.",
             panel=MODEL,
             repeatable=True,
+            lines=True,
             results=True,
             example="a photo of a {}",
             page="hub.md",

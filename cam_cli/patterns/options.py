@@ -23,6 +23,7 @@ class PatternsOptions(RunGateOptions):
             panel=EXPLANATION,
             metavar="CLASS",
             repeatable=True,
+            lines=True,
             example="cat",
         ),
     ] = names_of()

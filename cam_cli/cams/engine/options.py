@@ -101,6 +101,7 @@ class ExplainOptions(MapOptions):
             name="target",
             panel=EXPLANATION,
             repeatable=True,
+            lines=True,
             parse=Target.parse,
             results=True,
         ),
