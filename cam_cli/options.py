@@ -44,8 +44,8 @@ class Flag:
     argument: a positional word instead of a flag; a tuple takes several. panel, order: the place in the help, lower
     orders first, equal ones in the order of their fields. min, max, choices: what `check` allows, also of every element
     of a tuple. parse: a named function from a word to a value; raises `ValueError` with what to give. none: the word
-    for None. repeatable: a tuple or mapping gets one element per flag; without it a tuple is a list with commas, and the
-    lists of several flags are joined. lines: elements may hold spaces, so that the variable has one per line.
+    for None. repeatable: a tuple or mapping gets one element per flag; without it a tuple is a list with commas, and
+    those of several flags are joined. lines: elements may hold spaces, so that the variable has one per line.
     only_off: of a switch that is on, `--no-NAME` is the only flag. results: whether results depend on the value.
     example: a value for the reference pages where the default is None. page: the document that tells more.
     """
@@ -169,7 +169,7 @@ class Option:
             raise CamxError(f"`{self.key}` {word!r}: {error}.", field=self.field) from None
 
     def in_variable(self, text: str) -> list[str]:
-        """The words that a variable of the environment holds: a list with commas is one, of others there may be several."""
+        """The words in the text of a variable of the environment; a list with commas is one word."""
         if self.listed:
             return [text]
         return [line for line in text.splitlines() if line.strip()] if self.flag.lines else text.split()

@@ -84,7 +84,7 @@ def _type(name: str) -> str:
         return "int64"
     if name in _TRUTH:
         return "bool"
-    numbers = name.startswith(("cam_", "box_")) and not name.endswith("_from") or name.endswith("_prob")
+    numbers = (name.startswith(("cam_", "box_")) and not name.endswith("_from")) or name.endswith("_prob")
     return "float64" if numbers else "string"
 
 
