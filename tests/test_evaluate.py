@@ -94,7 +94,7 @@ class TestThreshold:
         (one,) = found.sets
         apart = sum(case.held_apart for case in one.scores.cases)
         assert 0 < apart < 40
-        assert one.whole.figures["box_acc"][0].n == 40 - apart
+        assert one.whole.figures["box_acc"][0].n == one.whole.figures["box_iou"][0].n == 40 - apart
         assert one.whole.figures["pointing"][0].n == 40
         # A hill of standard deviation 20×10 pixels fills the box 40×40 from about 0.37 of its peak on.
         assert one.chosen.ours is not None

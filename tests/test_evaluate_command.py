@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -31,7 +32,14 @@ class TestCommand:
     ) -> None:
         assert camx("evaluate", out, "--truth", truth, "--threshold", "0.3", "-q") == 0
         page = (out / "evaluate" / "index.html").read_text()
-        assert page.count("<polyline") == 4 + 2
+        assert page.count("<polyline") == 4 + 2 + 1
+        assert "Bars: maps, dashed: always the centre" in page
+        # All 40 boxes are equal, and so are those of the centre: one bin has them all.
+        (outline,) = re.findall(r'<polyline class="baseline" points="([^"]*)"', page)
+        heights = [float(point.split(",")[1]) for point in outline.split()]
+        assert heights[::2] == heights[1::2]
+        counts = json.loads((out / "evaluate" / "summary.json").read_text())["maps"][0]["curves"]["iou_histogram_centre"]
+        assert [height < max(heights) for height in heights[::2]] == [count == 40 for count in counts]
         assert page.count("<rect ") == 20
         assert page.count("data:image/jpeg;base64") == 12
         # The maps of the last ten images point elsewhere.
@@ -61,7 +69,8 @@ class TestCommand:
         assert summary["images"] == 40
         assert summary["maps"][0]["own"]["metrics"]["pointing"]["value"] == 0.75
         assert summary["truth"] == {"path": truth, "format": "csv"}
-        assert sum(summary["maps"][0]["curves"]["iou_histogram"]) == 40
+        curves, scored = summary["maps"][0]["curves"], summary["maps"][0]["own"]["metrics"]["box_iou"]["n"]
+        assert sum(curves["iou_histogram"]) == scored < 40
 
     def test_the_same_command_writes_the_same_files(self, camx: Camx, out: Path, truth: str) -> None:
         files = [out / "evaluate" / name for name in ("images.csv", "groups.csv", "left_out.csv", "summary.json")]

@@ -13,12 +13,14 @@ Line = tuple[Sequence[float], Sequence[float]]
 
 @dataclass(frozen=True)
 class Figure:
-    """lines: x and y over [0, 1] by name, the most important first; counts: of equal bins of [0, 1] in their place."""
+    """lines: x and y over [0, 1] by name, the most important first; counts: of equal bins of [0, 1] in their place, and
+    those of a baseline beside them."""
 
     title: str
     note: str
     lines: Mapping[str, Line] = field(default_factory=dict)
     counts: Sequence[int] = ()
+    baseline: Sequence[int] = ()
 
 
 def localisation_figures(content: Mapping[str, Any]) -> list[Figure]:
@@ -38,7 +40,12 @@ def localisation_figures(content: Mapping[str, Any]) -> list[Figure]:
     return [
         Figure("Boxes that fit", "share of maps over the threshold, a share of the peak", boxes),
         Figure("Precision over recall", "of pixels, all maps together", precision),
-        Figure("IoU of the box", "at the threshold that was chosen", counts=drawn["iou_histogram"]),
+        Figure(
+            "IoU of the box",
+            "at the threshold that was chosen",
+            counts=drawn["iou_histogram"],
+            baseline=drawn["iou_histogram_centre"],
+        ),
     ]
 
 

@@ -75,7 +75,8 @@ def columns(scores: Scores, chosen: Chosen) -> dict[str, Column]:
     }
     ours, theirs = _at(scores.maps.largest, chosen.ours), _at(scores.centre.largest, chosen.theirs)
     used = np.array([chosen.fixed or not case.held_apart for case in scores.cases], bool)
-    found["box_iou"] = Column(ours, theirs, False)
+    # A threshold that was chosen on some maps says nothing of how well it serves on them.
+    found["box_iou"] = Column(np.where(used, ours, np.nan), np.where(used, theirs, np.nan), False)
     found["best_iou"] = Column(scores.maps.best.max(1), scores.centre.best.max(1), False)
     found["box_acc"] = Column(_found(ours, used), _found(theirs, used), True)
     return found

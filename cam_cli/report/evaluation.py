@@ -167,7 +167,7 @@ def _measured(found: Faithfulness, content: dict[str, Any], all_curves: dict[str
 
 def _plot(figure: Figure) -> Plot:
     if figure.counts:
-        return histogram(figure.title, figure.note, figure.counts)
+        return histogram(figure.title, figure.note, figure.counts, figure.baseline)
     return curves(figure.title, figure.note, figure.lines)
 
 

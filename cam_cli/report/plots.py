@@ -15,7 +15,8 @@ Ticks = list[tuple[float, str]]
 
 @dataclass(frozen=True)
 class Plot:
-    """x, y: ticks (place, text). lines: points as SVG writes them, by name. bars: left, top, width, height, text."""
+    """x, y: ticks (place, text). lines: points as SVG writes them, by name. bars: left, top, width, height, text;
+    outline: the points of the bars of a baseline, as one line."""
 
     title: str
     note: str
@@ -23,6 +24,7 @@ class Plot:
     y: Ticks
     lines: Mapping[str, str] = field(default_factory=dict)
     bars: Sequence[tuple[float, float, float, float, str]] = ()
+    outline: str = ""
 
 
 def curves(title: str, note: str, lines: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> Plot:
@@ -38,14 +40,15 @@ def curves(title: str, note: str, lines: Mapping[str, tuple[Sequence[float], Seq
     )
 
 
-def histogram(title: str, note: str, counts: Sequence[int]) -> Plot:
-    """Counts of equal bins of [0, 1]."""
-    ticks = value_ticks(0, max([1, *counts]), floor=0.0)
+def histogram(title: str, note: str, counts: Sequence[int], baseline: Sequence[int] = ()) -> Plot:
+    """Counts of equal bins of [0, 1], and those of a baseline as a line around its bars."""
+    ticks = value_ticks(0, max([1, *counts, *baseline]), floor=0.0)
     width = (_RIGHT - _LEFT) / max(1, len(counts))
     bars = []
     for place, count in enumerate(counts):
         top, left = _y(count, ticks), round(_LEFT + place * width + 1, 1)
         words = f"{place / len(counts):.2f} – {(place + 1) / len(counts):.2f}: {count}"
+        words += f", centre {baseline[place]}" if baseline else ""
         bars.append((left, top, round(width - 2, 1), round(_BOTTOM - top, 1), words))
     return Plot(
         title,
@@ -53,6 +56,11 @@ def histogram(title: str, note: str, counts: Sequence[int]) -> Plot:
         [(_x(share), f"{share:g}") for share in (0, 0.25, 0.5, 0.75, 1)],
         [(_y(value, ticks), f"{value:g}") for value in ticks],
         bars=bars,
+        outline=" ".join(
+            f"{_x((place + side) / len(baseline))},{_y(count, ticks)}"
+            for place, count in enumerate(baseline)
+            for side in (0, 1)
+        ),
     )
 
 
