@@ -38,7 +38,9 @@ class TestCommand:
         (outline,) = re.findall(r'<polyline class="baseline" points="([^"]*)"', page)
         heights = [float(point.split(",")[1]) for point in outline.split()]
         assert heights[::2] == heights[1::2]
-        counts = json.loads((out / "evaluate" / "summary.json").read_text())["maps"][0]["curves"]["iou_histogram_centre"]
+        counts = json.loads((out / "evaluate" / "summary.json").read_text())["maps"][0]["curves"][
+            "iou_histogram_centre"
+        ]
         assert [height < max(heights) for height in heights[::2]] == [count == 40 for count in counts]
         assert page.count("<rect ") == 20
         assert page.count("data:image/jpeg;base64") == 12
