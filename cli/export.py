@@ -13,7 +13,7 @@ from cam_cli.sentences import counted
 from .bind import Command
 from .config import CONFIG, ISOLATED
 from .run_command import AsJson, Quiet
-from .terminal import out, out_json
+from .terminal import out, out_json, warn
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,9 @@ class ExportJob:
     output: Annotated[
         str | None, Flag("Folder for the files; OUT/export if none is given.", short="-o", panel=OUTPUT)
     ] = None
+    overwrite: Annotated[
+        bool, Flag("Replace files in that folder that camx did not write, or that changed since.", panel=OUTPUT)
+    ] = False
     config: Annotated[str | None, CONFIG] = None
     isolated: Annotated[bool, ISOLATED] = False
     as_json: AsJson = False
@@ -34,27 +37,35 @@ class ExportJob:
 def export(job: ExportJob) -> int:
     """Write boxes, polygons, points or masks of the maps as COCO, YOLO, Label Studio, CSV or PNG; needs no model."""
     from cam_cli.export.findings import findings
-    from cam_cli.export.formats import FORMATS, check_formats, write_formats
+    from cam_cli.export.formats import FORMATS, check_formats
     from cam_cli.export.stems import unnamed
+    from cam_cli.export.write import named, write_formats
     from cam_cli.outputs.versions import own_version
 
     check_formats(job.export)
     exported = findings(job.run, job.export, own_version())
     folder = job.output or os.path.join(job.run, "export")
-    written = write_formats(exported, folder)
+    written = write_formats(exported, folder, overwrite=job.overwrite)
     left_out = unnamed(exported) if any(FORMATS[name].stems for name in job.export.format) else []
     if job.as_json:
-        out_json({"output": folder, "files": written, "left_out": left_out, **exported.provenance})
+        about = {"output": folder, "files": written.files, "removed": written.removed, "kept": written.kept}
+        out_json({**about, "left_out": left_out, **exported.provenance})
     elif not job.quiet:
         value = exported.threshold.value
         shown = "" if value is None else f"{value:g} of the peak, "
         out(f"threshold {shown}{exported.threshold.origin}")
         if left_out:
-            named = ", ".join(left_out[:3]) + (" …" if len(left_out) > 3 else "")
             having = counted(len(left_out), "image has no file of its own", "images have no file of their own")
-            out(f"{having}, since another image has the same name: {named}")
-        for name in written:
+            out(f"{having}, since another image has the same name: {named(left_out)}")
+        if written.removed:
+            out(f"{counted(len(written.removed), 'file')} of an earlier export removed: {named(written.removed)}")
+        for name in written.files:
             out(os.path.join(folder, name))
+        if written.kept:
+            warn(
+                f"{counted(len(written.kept), 'file')} in {folder} that this export did not write: "
+                f"{named(written.kept)}. Delete what no longer holds, or choose another --output."
+            )
     return 0
 
 

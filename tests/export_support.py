@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from cam_cli.export.findings import findings
-from cam_cli.export.formats import write_formats
 from cam_cli.export.options import ExportOptions
+from cam_cli.export.write import write_formats
 
 from .journals import failed_row, hill, map_of, row_of, run_of
 

@@ -18,6 +18,7 @@ from PIL import Image
 
 from cam_cli.export.findings import findings
 from cam_cli.export.formats import FORMATS
+from cam_cli.export.ledger import LEDGER
 from cam_cli.export.options import ExportOptions
 from cam_cli.images.annotations.run_lengths import decoded
 
@@ -95,7 +96,7 @@ class TestFiles:
     @pytest.mark.parametrize("name", FORMATS)
     def test_a_run_without_images_is_valid_files(self, empty: Path, tmp_path: Path, name: str) -> None:
         exported(empty, name, tmp_path / "none")
-        written = {path.name for path in (tmp_path / "none").rglob("*") if path.is_file()}
+        written = {path.name for path in (tmp_path / "none").rglob("*") if path.is_file()} - {LEDGER}
         expected = {"coco": {"coco.json"}, "yolo": {"data.yaml"}, "label-studio": {"label-studio.json", "label-studio.xml"},
                     "csv": {"boxes.csv"}, "masks": {"classes.txt"}}  # fmt: skip
         assert written == expected[name]
@@ -176,6 +177,12 @@ class TestCommand:
         (tmp_path / "file").write_text("")
         assert camx("export", out, "-o", tmp_path / "file") == 2
         assert "is not a folder" in capsys.readouterr().err
+
+    def test_every_format_knows_its_files_before_they_are_written(self, out: Path, tmp_path: Path) -> None:
+        for name, one in FORMATS.items():
+            exported(out, name, tmp_path / name)
+            written = {path.relative_to(tmp_path / name).as_posix() for path in (tmp_path / name).rglob("*.*")}
+            assert written - {LEDGER} == {*one.paths(findings(str(out), ExportOptions(), "9"))}
 
     def test_no_torch_is_loaded(self, out: Path) -> None:
         code = "import sys; from cli.main import run; code = run(sys.argv[1:]); sys.exit(code or 3 * ('torch' in sys.modules))"

@@ -21,6 +21,16 @@ def by_stem(exported: Exported) -> Iterator[tuple[str, ImageFindings]]:
             yield stem, image
 
 
+def stems(exported: Exported) -> Iterator[str]:
+    """The names without extension of the images that get a file."""
+    taken = set[str]()
+    for record in exported.records():
+        stem = os.path.splitext(record.image)[0]
+        if _is_free(stem, taken):
+            taken.add(stem)
+            yield stem
+
+
 def unnamed(exported: Exported) -> list[str]:
     """The images that get no file: an earlier one has the same stem, or the name is too long or leads out of the
     folder."""

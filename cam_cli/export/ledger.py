@@ -1,0 +1,127 @@
+"""The files that exports have written into a folder: what is stale there, and what belongs to others."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from ..outputs.store import remove_if_there, require_below, system, write_all, write_file
+from ..regular_files import open_regular, read_regular
+from ..run_layout import is_inside
+
+LEDGER = ".camx-export.jsonl"
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file as it was written: the format that it belongs to, its size and the CRC-32 of its bytes."""
+
+    format: str
+    bytes: int
+    crc32: int
+
+
+@dataclass
+class Ledger:
+    """The list of a folder, by paths with `/` below it. The line of a file is written before the next file is begun."""
+
+    folder: str
+    entries: dict[str, Entry] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, folder: str) -> Ledger:
+        """The list that earlier exports left; damaged lines count as never written."""
+        found = cls(folder)
+        with contextlib.suppress(OSError):
+            for line in read_regular(os.path.join(folder, LEDGER)).splitlines():
+                name, entry = _parsed(line)
+                if entry is not None:
+                    found.entries[name] = entry
+        return found
+
+    def path(self, name: str) -> str:
+        return os.path.join(self.folder, *name.split("/"))
+
+    def owns(self, name: str) -> bool:
+        """Whether a file is as an export has written it."""
+        entry = self.entries.get(name)
+        if entry is None:
+            return False
+        try:
+            require_below(self.path(name), self.folder)
+            if os.path.islink(self.path(name)) or os.path.getsize(self.path(name)) != entry.bytes:
+                return False
+            with open_regular(self.path(name)) as file:
+                return _sum(iter(lambda: file.read(_BLOCK), b"")).crc == entry.crc32
+        except OSError:
+            return False
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Keeps the list up to date while files are written; at the end without lines that others have replaced."""
+        system.make_folder(self.folder)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
+        self._descriptor = system.open(self.path(LEDGER), flags)
+        try:
+            yield
+        finally:
+            system.close(self._descriptor)
+        write_file(self.path(LEDGER), (_line(*one) for one in self.entries.items()), below=self.folder)
+
+    def write(self, format_name: str, name: str, content: Iterable[bytes]) -> None:
+        """Writes a file whole, and its line; within `writing`."""
+        checked = _Sum(content)
+        write_file(self.path(name), checked, below=self.folder)
+        self.entries[name] = Entry(format_name, checked.bytes, checked.crc)
+        write_all(self._descriptor, _line(name, self.entries[name]))
+
+    def remove(self, name: str) -> None:
+        """Removes a file and the folders that it leaves empty."""
+        require_below(self.path(name), self.folder)
+        remove_if_there(self.path(name))
+        parent = os.path.dirname(name)
+        while parent:
+            try:
+                system.remove_folder(self.path(parent))
+            except OSError:
+                break
+            parent = os.path.dirname(parent)
+
+
+class _Sum:
+    """Passes pieces on, and knows their size and CRC-32 at the end."""
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._pieces, self.bytes, self.crc = pieces, 0, 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        for piece in self._pieces:
+            self.bytes, self.crc = self.bytes + len(piece), zlib.crc32(piece, self.crc)
+            yield piece
+
+
+def _sum(pieces: Iterable[bytes]) -> _Sum:
+    found = _Sum(pieces)
+    for _ in found:
+        pass
+    return found
+
+
+def _line(name: str, entry: Entry) -> bytes:
+    return json.dumps({"file": name, **entry.__dict__}).encode() + b"\n"
+
+
+def _parsed(line: bytes) -> tuple[str, Entry | None]:
+    """Whoever can write the list must not choose what is removed: names lead nowhere but below the folder."""
+    try:
+        content = json.loads(line)
+        name, kind, size, crc = (content[key] for key in ("file", "format", "bytes", "crc32"))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return "", None
+    fits = isinstance(name, str) and is_inside(name) and isinstance(kind, str)
+    return (name, Entry(kind, size, crc)) if fits and type(size) is type(crc) is int else ("", None)

@@ -1,0 +1,82 @@
+"""Writes an export into a folder: nothing of others is replaced, and nothing of an earlier export is left behind."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ..errors import CamxError
+from ..folders import files_below
+from ..outputs.folder import explained_errors
+from ..sentences import counted
+from .findings import Exported
+from .formats import FORMATS
+from .ledger import Ledger
+from .options import AUTO
+
+#: Files that a message names.
+_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Written:
+    """files: names in the folder, of many only their folder. removed: files of an earlier export that this one does not
+    have. kept: files beside those of this export that camx did not write, or that were changed since."""
+
+    files: tuple[str, ...]
+    removed: tuple[str, ...]
+    kept: tuple[str, ...]
+
+
+def write_formats(exported: Exported, folder: str, *, overwrite: bool = False) -> Written:
+    """Writes all formats of an export into a folder, each file whole.
+
+    Files that an earlier export of these formats has written, and this one has not, are removed. Files of others are
+    never removed, and replaced with `overwrite` alone. Raises `CamxError` for such files without it, before anything is
+    written, and where writing fails.
+    """
+    options = exported.options
+    with explained_errors(folder):
+        ledger = Ledger.read(folder)
+        planned = {name for one in options.format for name in FORMATS[one].paths(exported)}
+        foreign = [name for name in sorted(planned) if os.path.lexists(ledger.path(name)) and not ledger.owns(name)]
+        if foreign and not overwrite:
+            raise CamxError(
+                f"{folder!r} has {counted(len(foreign), 'file')} that camx did not write, or that changed since: "
+                f"{named(foreign)}.",
+                "Choose another `output`, or replace them with `overwrite`.",
+                field="overwrite",
+            )
+        before = [name for name, entry in ledger.entries.items() if entry.format in options.format]
+        written = dict[str, None]()
+        with ledger.writing():
+            for one in options.format:
+                shape = FORMATS[one].shapes[0] if options.shape == AUTO else options.shape
+                for name, content in FORMATS[one].files(exported.in_shape(shape)):
+                    ledger.write(one, name, content)
+                    written[name] = None
+            stale = [name for name in before if name not in written]
+            removed = [name for name in stale if ledger.owns(name)]
+            for name in removed:
+                ledger.remove(name)
+            for name in stale:
+                del ledger.entries[name]
+    kept = [name for name in _in_folders(exported, folder) if name not in written]
+    shown = dict.fromkeys(name if "/" not in name else name.split("/")[0] + "/" for name in written)
+    return Written(tuple(shown), tuple(sorted(removed)), tuple(kept))
+
+
+def named(names: list[str] | tuple[str, ...]) -> str:
+    """The first of several names, for a message."""
+    return ", ".join(names[:_NAMED]) + " …" * (len(names) > _NAMED)
+
+
+def _in_folders(exported: Exported, folder: str) -> Iterator[str]:
+    """The files in folders of these formats that readers of them would take for theirs."""
+    for one in exported.options.format:
+        if (stems := FORMATS[one].stems) is not None:
+            inside, extension = stems
+            for path in files_below(os.path.join(folder, inside)):
+                if path.endswith(extension):
+                    yield f"{inside}/{path.replace(os.sep, '/')}"
