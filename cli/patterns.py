@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Annotated
 
-from cam_cli.options import EXPLANATION, OUTPUT, Flag
+from cam_cli.options import FILLED, OUTPUT, Flag
 from cam_cli.patterns.options import PatternsOptions
 
 from .bind import Command
@@ -21,17 +22,6 @@ class PatternsJob:
 
     output: Annotated[str, Flag("The --output of a run of explain with --save spots.", argument=True, metavar="OUT")]
     patterns: PatternsOptions = PatternsOptions()
-    check: Annotated[
-        int | None,
-        Flag(
-            "Cover the spots of each pattern in N images, with the network of the run, and tell the drop of the class "
-            "beside that of covers elsewhere.",
-            panel=EXPLANATION,
-            min=2,
-            metavar="N",
-            example="50",
-        ),
-    ] = None
     report: Annotated[bool, Flag("Do not write the page.", panel=OUTPUT, only_off=True)] = True
     junit: Junit = None
     config: Annotated[str | None, CONFIG] = None
@@ -39,6 +29,8 @@ class PatternsJob:
     as_json: AsJson = False
     quiet: Quiet = False
     no_color: NoColor = False
+    command: Annotated[str, FILLED] = ""
+    origins: Annotated[Mapping[str, str], FILLED] = field(default_factory=dict, compare=False)
 
 
 def patterns(job: PatternsJob) -> int:
@@ -53,13 +45,14 @@ def patterns(job: PatternsJob) -> int:
 
     reporter = Reporter(quiet=job.quiet, verbose=False, color=not job.no_color)
     found = find_patterns(job.output, job.patterns)
-    if job.check:
+    if job.patterns.check:
         # Loads the network, and with it torch.
-        from cam_cli.pipeline.check import check_patterns
+        from cam_cli.pipeline.check import Asked, check_patterns
         from cam_cli.pipeline.stop import Stop
 
         with Stop() as stop:
-            found = check_patterns(found, job.check, job.patterns.seed, reporter, stop)
+            asked = Asked(job.command, job.origins)
+            found = check_patterns(found, job.patterns, reporter, stop, asked)
     write(job.output, found, job.patterns, job.junit)
     if job.report:
         from cam_cli.report.patterns import build_patterns
@@ -81,7 +74,8 @@ COMMAND = Command(
         "camx explain ./train --model best.pth --labels folder --save overlay,spots": "keeps what lies under the peaks",
         "camx patterns camx-out": "OUT/patterns/index.html shows each cue as a strip of crops",
         "camx patterns camx-out --class cat --patterns 12": "one class, twelve patterns",
-        "camx patterns camx-out --check 50": "does the network depend on them? Needs the network of the run",
+        "camx patterns camx-out --check 50": "does the network depend on those with a flag? Needs its weights",
+        "camx patterns camx-out --check 50 --fail-if 'logit_drop > 1 if same_place'": "exit code 1 if it does",
         "camx patterns camx-out --fail-if 'pattern_share > 0.2 if same_place'": "exit code 1 if that is proven",
     },
     page="patterns.md",

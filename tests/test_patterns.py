@@ -212,7 +212,7 @@ def test_a_gate_on_a_clean_folder_passes(tmp_path: Path, camx: Camx) -> None:
     assert camx("patterns", out, "-q", "--no-report", "--fail-if", "pattern_share > 0 if same_place") == 0
     (judged,) = json.loads((out / "patterns" / "summary.json").read_text())["gates"]
     assert judged["verdict"] == "pass"
-    assert "no pattern is same place" in judged["sentence"]
+    assert "there is no pattern with the flag" in judged["sentence"]
 
 
 def test_names_that_a_spreadsheet_would_run(tmp_path: Path, camx: Camx) -> None:

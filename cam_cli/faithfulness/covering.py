@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import zlib
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,12 +14,20 @@ from torch.nn.functional import avg_pool2d, pad
 
 from ..cams.engine.explainer import Explainer
 from ..images.picture import Decodable, Picture
-from ..maps.explanation import Explanation
 from ..models.network import Network
-from ..patterns.checking import ELSEWHERE, FILLS, RADIUS, Covered, Place
+from ..patterns.checking import ELSEWHERE, RADIUS, Covered, Place, score_name
+from ..patterns.records import DROP, FILLS, LOGIT_DROP
 from .evaluation import Evaluation, ScoredMap
 
 _TRIES = 200
+
+
+class _Variant(NamedTuple):
+    """An image of a batch, by its number, with places covered by a fill; with none it is the image itself."""
+
+    image: int
+    places: tuple[Place, ...] = ()
+    fill: str = ""
 
 
 class SpotChecker:
@@ -46,36 +55,94 @@ class SpotChecker:
         return self._explainer.in_batches(images, self._batch, lambda picture, why: Evaluation(picture, problem=why))
 
     def _batch(self, pictures: Sequence[Picture], inputs: Tensor) -> list[Evaluation]:
-        explained = self._explainer.explain_batch(pictures, inputs)
-        return [self._one(one, inputs[place]) for place, one in enumerate(explained)]
+        """Scores all variants of a batch in as few forwards as memory allows; equal variants of an image once."""
+        asked = [self._asked(picture, image) for image, picture in enumerate(pictures)]
+        covered = (one for some in asked for _, covers in some for one in covers)
+        variants = [*map(_Variant, range(len(pictures))), *dict.fromkeys(covered)]
+        made = _Fills(inputs)
+        replay = self._explainer.replay(inputs)
+        scores = replay.scores(len(variants), lambda part: torch.stack([made(one) for one in variants[part]])).cpu()
+        scored = _Scored({one: number for number, one in enumerate(variants)}, scores, replay.multi_label)
+        return [self._result(picture, image, asked[image], scored) for image, picture in enumerate(pictures)]
 
-    def _one(self, explained: Explanation, image: Tensor) -> Evaluation:
-        picture = explained.picture
-        if explained.problem or not explained.maps:
-            return Evaluation(picture, problem=explained.problem or "no map was made")
-        maps = tuple(self._drops(explained, image, one) for one in self._wanted[picture.source.key])
-        return Evaluation(picture, explained.ranking, maps, explained.truth, explained.correct)
+    def _result(
+        self, picture: Picture, image: int, asked: Sequence[tuple[Covered, Sequence[_Variant]]], scored: _Scored
+    ) -> Evaluation:
+        whole, reader = _Variant(image), self._explainer.reader
+        scores = scored.of([whole, *(one for _, covers in asked for one in covers)])
+        if not scores.isfinite().all():
+            return Evaluation(picture, problem="the scores are not finite")
+        read = reader.scores(scores[:1])
+        maps = []
+        for wanted, covers in asked:
+            (prediction,) = reader.predictions(read, 0, [wanted.target])
+            found = scored.drops(whole, covers, wanted.target)
+            maps.append(ScoredMap(wanted.name, self.layer.name, prediction, np.zeros((1, 1), np.float32), scores=found))
+        return Evaluation(picture, reader.ranking(read, 0), tuple(maps))
 
-    def _drops(self, explained: Explanation, image: Tensor, wanted: Covered) -> ScoredMap:
-        """Drops of the class: with the spots covered, and the mean of as much covered elsewhere."""
-        picture = explained.picture
-        spots, avoided = ([_in_frame(place, picture) for place in places] for places in (wanted.spots, wanted.avoided))
-        seed = zlib.crc32(f"{self._seed} {wanted.name} {picture.source.key}".encode("utf-8", "surrogateescape"))
+    def _asked(self, picture: Picture, image: int) -> list[tuple[Covered, list[_Variant]]]:
+        """For each pattern of an image its variants: by fill, the spots covered, then as many places elsewhere.
+
+        Patterns with as many spots share what is covered elsewhere.
+        """
+        wanted = self._wanted[picture.source.key]
+        avoided = [_in_frame(place, picture) for place in wanted[0].avoided]
+        seed = zlib.crc32(f"{self._seed} {picture.source.key}".encode("utf-8", "surrogateescape"))
         rng = np.random.default_rng(seed)
-        sets = [spots, *([_elsewhere(avoided, rng) for _ in spots] for _ in range(ELSEWHERE))]
-        fills = {"mean": image.mean(dim=(1, 2), keepdim=True).expand_as(image), "blur": _blurred(image)}
-        covers = [_cover(places, image) for places in sets]
-        variants = [image, *(torch.where(cover, fills[name], image) for name in FILLS for cover in covers)]
-        replay = self._explainer.replay(image[None])
-        scores = replay.scores(len(variants), lambda part: torch.stack(variants[part]))
-        shown = replay.probabilities(scores)[:, wanted.target].tolist()
-        drops = np.array([shown[0] - one for one in shown[1:]]).reshape(len(FILLS), -1)
-        found = {f"drop_{name}": float(drops[i, 0]) for i, name in enumerate(FILLS)}
-        found |= {f"elsewhere_{name}": float(drops[i, 1:].mean()) for i, name in enumerate(FILLS)}
-        prediction = next((one.prediction for one in explained.maps if one.prediction.index == wanted.target), None)
-        return ScoredMap(
-            wanted.name, "", prediction or explained.maps[0].prediction, np.zeros((1, 1), np.float32), scores=found
-        )
+        most = max(len(one.spots) for one in wanted)
+        draws = [[_elsewhere(avoided, rng) for _ in range(most)] for _ in range(ELSEWHERE)]
+        asked = []
+        for one in wanted:
+            spots = tuple(_in_frame(place, picture) for place in one.spots)
+            places = [spots, *(tuple(draw[: len(spots)]) for draw in draws)]
+            asked.append((one, [_Variant(image, each, fill) for fill in FILLS for each in places]))
+        return asked
+
+
+class _Fills:
+    """Makes variants of a batch B×C×H×W; the blurred form of an image is kept until another one is asked for."""
+
+    def __init__(self, inputs: Tensor) -> None:
+        self._inputs = inputs
+        self._blurred: tuple[int, Tensor] = (-1, inputs[0])
+
+    def __call__(self, variant: _Variant) -> Tensor:
+        image = self._inputs[variant.image]
+        if not variant.fill:
+            return image
+        if variant.fill == "mean":
+            fill = image.mean(dim=(1, 2), keepdim=True).expand_as(image)
+        else:
+            if self._blurred[0] != variant.image:
+                self._blurred = variant.image, _blurred(image)
+            fill = self._blurred[1]
+        return torch.where(_cover(variant.places, image), fill, image)
+
+
+class _Scored(NamedTuple):
+    """Scores N×K of variants, by their places in it. several_labels: each class has a probability of its own."""
+
+    places: Mapping[_Variant, int]
+    scores: Tensor
+    several_labels: bool
+
+    def of(self, variants: Sequence[_Variant]) -> Tensor:
+        """The scores of some variants."""
+        return self.scores[[self.places[one] for one in variants]]
+
+    def drops(self, whole: _Variant, covers: Sequence[_Variant], target: int) -> dict[str, float]:
+        """How much the class falls below the whole image, by the names of the scores: for each fill with its spots
+        covered, which come first, and the mean of covers elsewhere."""
+        scores, found = self.of([whole, *covers]).double(), dict[str, float]()
+        odds = scores[:, target]
+        if not self.several_labels:
+            # ln p − ln(1 − p), exact also where p is 1 in floating point.
+            odds = odds - torch.cat([scores[:, :target], scores[:, target + 1 :]], dim=1).logsumexp(1)
+        for measure, values in ((DROP, odds.sigmoid()), (LOGIT_DROP, odds)):
+            for fill, (spots, *elsewhere) in zip(FILLS, (values[0] - values[1:]).reshape(len(FILLS), -1).tolist()):
+                found[score_name(measure, fill)] = spots
+                found[score_name(measure, fill, elsewhere=True)] = sum(elsewhere) / len(elsewhere)
+        return found
 
 
 def _in_frame(place: Place, picture: Picture) -> Place:

@@ -11,6 +11,7 @@ from ..audit.reading import read_run
 from ..gates import Condition
 from ..outputs.spots import unpacked
 from ..statistics import wilson, z_of
+from .checking import suspects
 from .clustering import centred, clustered, joined, unit
 from .gating import check, judged
 from .options import PatternsOptions
@@ -31,12 +32,12 @@ _BLOCK = 8192
 def find_patterns(path: str, options: PatternsOptions = PatternsOptions()) -> Patterns:
     """Finds the patterns in the run of `camx explain` in `path`; reads its rows and spots, and changes nothing.
 
-    Memory: about 250 bytes for each spot, beside the names of the images. Raises `CamxError` for a run that is not
-    finished or kept no spots, for a truth that cannot be read, and for an option that does not fit.
+    Covers nothing: `camx.pipeline.check.check_patterns` does, and judges gates on drops. Memory: about 250 bytes for
+    each spot, beside the names of the images. Raises `CamxError` for a run that is not finished or kept no spots, for a
+    truth that cannot be read, and for an option that does not fit.
     """
-    conditions = [Condition.parse(text) for text in options.fail_if]
-    for condition in conditions:
-        check(condition, truth=options.truth is not None)
+    for text in options.fail_if:
+        check(Condition.parse(text), options)
     run = read_run(path, partial=options.partial, why="half of a sorted folder is its first classes")
     spots = read_spots(run)
     outside, notes = outside_truth(run, spots, options)
@@ -47,7 +48,13 @@ def find_patterns(path: str, options: PatternsOptions = PatternsOptions()) -> Pa
     notes = [*notes, *_notes(spots, patterns)]
     left_out = _left_out(spots)
     result = Patterns(run.record, path, spots, patterns, cluster, (), left_out, notes, options.confidence)
-    return replace(result, gates=tuple(judged(condition, result, options) for condition in conditions))
+    suspects(result, options.cover)
+    return with_gates(result, options)
+
+
+def with_gates(found: Patterns, options: PatternsOptions) -> Patterns:
+    """The patterns with their gates judged on what is known of them."""
+    return replace(found, gates=tuple(judged(Condition.parse(text), found, options) for text in options.fail_if))
 
 
 def patterns_of(
@@ -74,9 +81,9 @@ def _left_out(spots: SpotTable) -> dict[str, int]:
 
 def _notes(spots: SpotTable, found: Sequence[Pattern]) -> Iterator[str]:
     if not np.isfinite(spots.table.correct).any():
-        yield "No image has a label that the network knows: accuracies are not told."
+        yield "No image has a label that the network knows, so there are no accuracies."
     if usual(one.exclusive for one in found if one.exclusive is not None):
-        yield "Most patterns are in the maps of one class only: that is no flag here."
+        yield "Most patterns are in the maps of one class only, so that is no flag here."
     if not found:
         yield "No map has a spot."
 

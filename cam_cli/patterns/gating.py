@@ -1,27 +1,33 @@
-"""Gates on patterns: `pattern_share > 0.2 if same_place`."""
+"""Gates on patterns: `pattern_share > 0.2 if same_place`, `drop > 0.1 if same_place`."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import CamxError
-from ..gates import PASS, Condition, GateResult, Groups, Judge
+from ..gates import PASS, WARN, Condition, GateResult, Groups, Judge
 from ..statistics import Estimates, Shares
-from .options import PatternsOptions
-from .records import FLAGS, OUTSIDE
+from .checking import drawn_gains
+from .options import FLAGGED, PatternsOptions
+from .records import FILLS, FLAGS, LOGIT_DROP, MEASURES, OUTSIDE
 
 if TYPE_CHECKING:
     from .records import Pattern, Patterns
 
-#: Metrics of a gate, each a share of the images of a class: with the pattern, and of them the right ones.
-METRICS = ("pattern_share", "pattern_accuracy")
+#: Metrics of a gate that are a share of the images of a class: with the pattern, and of them the right ones.
+SHARES = ("pattern_share", "pattern_accuracy")
+#: Metrics that a check measures, with their measure and fill: how much more the class drops than with as much covered
+#: elsewhere. Without a fill in the name it is the mean colour.
+DROPS = {name + ("" if fill == FILLS[0] else f"_{fill}"): (name, fill) for name in MEASURES for fill in FILLS}
+METRICS = (*SHARES, *DROPS)
 
 
-def check(condition: Condition, *, truth: bool) -> None:
-    """Raises `CamxError` for an unknown metric or flag, or a flag that needs a truth."""
+def check(condition: Condition, options: PatternsOptions) -> None:
+    """Raises `CamxError` for an unknown metric or flag, a flag that needs a truth, and a drop that is not measured."""
     condition.expect_metric(METRICS)
     condition.expect_flag(FLAGS)
     if condition.by:
@@ -30,10 +36,22 @@ def check(condition: Condition, *, truth: bool) -> None:
             f"Leave `by {condition.by}` out.",
             field="fail_if",
         )
-    if condition.flag == OUTSIDE and not truth:
+    if condition.flag == OUTSIDE and options.truth is None:
         raise CamxError(
             f"`fail_if` {condition.text!r}: nothing says where the objects are.",
             "Give their boxes or masks with `truth`.",
+            field="fail_if",
+        )
+    if condition.metric in DROPS and options.check is None:
+        raise CamxError(
+            f"`fail_if` {condition.text!r}: nothing is covered, so there is no {condition.metric}.",
+            "Give a number of images to cover with `check`.",
+            field="fail_if",
+        )
+    if condition.metric in DROPS and not condition.flag and options.cover == (FLAGGED,):
+        raise CamxError(
+            f"`fail_if` {condition.text!r} is of every pattern, and those without a flag are not covered.",
+            "Add `if same_place`, or say with `cover` which patterns are covered.",
             field="fail_if",
         )
 
@@ -41,20 +59,35 @@ def check(condition: Condition, *, truth: bool) -> None:
 def judged(condition: Condition, found: Patterns, options: PatternsOptions) -> GateResult:
     """Judges a gate on the pattern that is worst for it; the intervals of all patterns hold together."""
     some = [one for one in found.patterns if not one.small and (not condition.flag or condition.flag in one.flags)]
-    counts = [counted for one in some if (counted := _counts(condition, one)) is not None]
     if not some:
-        which = f" is {condition.flag.replace('_', ' ')}" if condition.flag else " has enough images"
-        return GateResult(condition.text, PASS, f"{condition.metric}: no pattern{which}", 0.0, 0.0, 0.0)
-    estimates: Estimates = Shares(*(np.array(column, float) for column in zip(*counts or [(0, 0)])))
+        which = f"with the flag {condition.flag!r}" if condition.flag else "with enough images"
+        return GateResult(condition.text, PASS, f"{condition.metric}: there is no pattern {which}", 0.0, 0.0, 0.0)
+    if condition.metric in DROPS:
+        some = [one for one in some if one.checked is not None]
+        if not some:
+            sentence = f"{condition.metric}: no such pattern was covered, so nothing can be said"
+            return GateResult(condition.text, WARN, sentence)
+    estimates = _drops(condition, some, options) if condition.metric in DROPS else _shares(condition, some)
     names = [found.name(one) for one in some]
     usable = np.flatnonzero(np.isfinite(estimates.value)).tolist()
     form = "max" if condition.above else "min"
-    judge = Judge(condition, condition.metric, form, max(1, len(usable)), options.confidence)
+    percent = DROPS.get(condition.metric, ("",))[0] != LOGIT_DROP
+    judge = Judge(condition, condition.metric, form, max(1, len(usable)), options.confidence, share=percent)
     return replace(judge.on(Groups("pattern", names, estimates, usable)), text=condition.text)
 
 
-def _counts(condition: Condition, pattern: Pattern) -> tuple[int, int] | None:
-    if condition.metric == "pattern_share":
+def _drops(condition: Condition, some: Sequence[Pattern], options: PatternsOptions) -> Estimates:
+    measure, fill = DROPS[condition.metric]
+    gains = [one.checked.drops[measure][fill].gains for one in some if one.checked is not None]
+    return drawn_gains(gains, options.seed)
+
+
+def _shares(condition: Condition, some: Sequence[Pattern]) -> Estimates:
+    return Shares(*(np.array(column, float) for column in zip(*(_counts(condition, one) for one in some))))
+
+
+def _counts(condition: Condition, pattern: Pattern) -> tuple[int, int]:
+    if condition.metric == SHARES[0]:
         return len(pattern.images), pattern.share.total
     if pattern.with_ is None:
         raise CamxError(

@@ -6,14 +6,19 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from ..declared_types import Names, names_of
+from ..errors import CamxError
 from ..gate_options import RunGateOptions
 from ..images.annotations.names import AUTO, TRUTH_FORMATS
 from ..options import EXPLANATION, GROUPS, INPUT, Flag, check
 
+#: What is covered: the patterns with a flag, or all of them.
+FLAGGED, ALL = "flagged", "all"
+
 
 @dataclass(frozen=True)
 class PatternsOptions(RunGateOptions):
-    """Classes, number of patterns and truth, beside the gates. Raises `CamxError` for values out of range."""
+    """Classes, number of patterns, truth and what is covered, beside the gates. Raises `CamxError` for values out of
+    range."""
 
     classes: Annotated[
         Names,
@@ -52,7 +57,29 @@ class PatternsOptions(RunGateOptions):
     truth_format: Annotated[
         str, Flag(f"{', '.join((AUTO, *TRUTH_FORMATS))}.", panel=INPUT, choices=(AUTO, *TRUTH_FORMATS))
     ] = AUTO
-    seed: Annotated[int, Flag("Seed of the clustering.", panel=EXPLANATION, min=0)] = 0
+    check: Annotated[
+        int | None,
+        Flag(
+            "Cover the spots of suspicious patterns in N images each, with the network of the run, and tell the drop "
+            "of the class beside that of covers elsewhere.",
+            panel=EXPLANATION,
+            min=2,
+            metavar="N",
+            example="50",
+        ),
+    ] = None
+    cover: Annotated[
+        Names,
+        Flag(
+            "Patterns that `check` covers: flagged, all, or one by its class and number such as 'cat 1'. Repeatable.",
+            panel=EXPLANATION,
+            metavar="PATTERN",
+            repeatable=True,
+        ),
+    ] = names_of(FLAGGED)
+    seed: Annotated[int, Flag("Seed of the clustering and of what is covered elsewhere.", panel=EXPLANATION, min=0)] = 0
 
     def __post_init__(self) -> None:
         check(self)
+        if self.check is None and self.cover != (FLAGGED,):
+            raise CamxError("`cover` says what `check` covers.", "Give `check` a number of images, too.", field="cover")

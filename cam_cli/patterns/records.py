@@ -13,6 +13,11 @@ from .spots import SpotTable
 
 #: Flags of a pattern, with what they mean.
 SAME_PLACE, OUTSIDE, ONE_CLASS = FLAGS = ("same_place", "outside", "one_class")
+#: Fills of a cover: the mean colour of the image, and the image blurred.
+FILLS = ("mean", "blur")
+#: What covers lower: the probability of the class, and its log-odds in natural units (of a softmax: its logit less the
+#: log-sum-exp of all others), which also tell where the network is sure.
+DROP, LOGIT_DROP = MEASURES = ("drop", "logit_drop")
 
 
 @dataclass(frozen=True)
@@ -27,22 +32,34 @@ class Number:
 
 @dataclass(frozen=True)
 class Drop:
-    """Mean drop of the probability of the class where the spots are covered, and where as much is covered elsewhere;
-    their difference, image by image, with its interval."""
+    """Mean drop where spots are covered, and where as much is covered elsewhere; their difference with its interval.
+
+    gains: the difference of each image, float N.
+    """
 
     spot: float
     elsewhere: float
     gain: float
     low: float
     high: float
+    gains: np.ndarray
 
 
 @dataclass(frozen=True)
 class Checked:
-    """A pattern whose spots were covered in so many images. drops: by the fill of the covers."""
+    """A pattern whose spots were covered in so many images. probability: the mean one of the class, nothing covered.
+
+    drops: by measure, `drop` (of the probability) or `logit_drop` (of the log-odds), then by the fill of the covers.
+    """
 
     images: int
-    drops: Mapping[str, Drop]
+    probability: float
+    drops: Mapping[str, Mapping[str, Drop]]
+
+    @property
+    def used(self) -> bool:
+        """Whether the log-odds fall by more than elsewhere for sure, with every fill."""
+        return all(one.low > 0 for one in self.drops[LOGIT_DROP].values())
 
 
 @dataclass(frozen=True)

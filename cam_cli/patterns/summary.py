@@ -10,7 +10,7 @@ from ..gates import cell, gates_table, table
 from ..gates.verdict import worst
 from ..sentences import counted
 from .options import PatternsOptions
-from .records import Checked, Number, Pattern, Patterns
+from .records import DROP, FILLS, LOGIT_DROP, Checked, Drop, Number, Pattern, Patterns
 from .tables import EXAMPLES
 
 #: Lines of a table that a person reads.
@@ -60,9 +60,14 @@ def _check(one: Pattern) -> dict[str, Any] | None:
     if one.checked is None:
         return None
     drops = {
-        fill: {name: _rounded(value) for name, value in vars(drop).items()} for fill, drop in one.checked.drops.items()
+        measure: {
+            fill: {name: _rounded(getattr(drop, name)) for name in ("spot", "elsewhere", "gain", "low", "high")}
+            for fill, drop in drops.items()
+        }
+        for measure, drops in one.checked.drops.items()
     }
-    return {"images": one.checked.images, **drops}
+    checked = one.checked
+    return {"images": checked.images, "probability": _rounded(checked.probability), "used": checked.used, **drops}
 
 
 def _number(value: Number | None) -> dict[str, Any] | None:
@@ -96,7 +101,9 @@ def lines(found: Patterns) -> Iterator[str]:
         yield f"{len(rows) - len(listed)} more patterns in patterns/patterns.csv"
     for one in found.patterns:
         if one.checked is not None:
-            yield f"covered {found.name(one)}: {check_words(one.checked)}"
+            first, *others = check_words(one.checked)
+            yield f"covered {found.name(one)}: {first}"
+            yield from (f"  {text}" for text in others)
     flagged = sum(bool(one.flags) for one in found.patterns)
     yield f"{counted(len(found.patterns), 'pattern')} of {counted(len(found.spots), 'spot')}, {flagged} with a flag"
     if found.left_out:
@@ -119,14 +126,26 @@ def _cells(found: Patterns, one: Pattern) -> tuple[str, ...]:
     )
 
 
-def check_words(checked: Checked) -> str:
-    """The drops of a pattern as a sentence: for each fill, beside that of covers elsewhere."""
-    parts = [
-        f"{fill} {100 * drop.spot:+.1f} points, elsewhere {100 * drop.elsewhere:+.1f}, more by {100 * drop.gain:+.1f} "
-        f"[{100 * drop.low:+.1f}, {100 * drop.high:+.1f}]"
-        for fill, drop in checked.drops.items()
-    ]
-    return f"drop of the class in {counted(checked.images, 'image')}: {'; '.join(parts)}"
+_FILL_WORDS = {"mean": "mean colour", "blur": "blur"}
+
+
+def check_words(checked: Checked) -> Iterator[str]:
+    """A check as sentences: what it says, and for each fill the drops beside those of covers elsewhere."""
+    evidence = "the network uses what lies there" if checked.used else "no proof that the network uses what lies there"
+    about = f"{counted(checked.images, 'image')} of the class with {100 * checked.probability:.1f} %"
+    yield f"{evidence} ({about})"
+    for fill in FILLS:
+        odds, points = (checked.drops[measure][fill] for measure in (LOGIT_DROP, DROP))
+        drops = f"log-odds {_fall(odds, 1, 2)}; of the probability {_fall(points, 100, 1)}"
+        yield f"{_FILL_WORDS[fill]}: drop of the {drops}"
+
+
+def _fall(drop: Drop, unit: float, digits: int) -> str:
+    spot, elsewhere, gain, low, high = (
+        f"{unit * value:.{digits}f}" for value in (drop.spot, drop.elsewhere, drop.gain, drop.low, drop.high)
+    )
+    percent = " %" if unit == 100 else ""
+    return f"{spot}{percent} against {elsewhere}{percent} elsewhere, which is {gain}{percent} [{low}, {high}] more"
 
 
 def _percent(value: Number | None) -> str:

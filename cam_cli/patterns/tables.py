@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..outputs.tables import line, number, text
-from .records import FLAGS, Number, Patterns
+from .gating import DROPS
+from .records import FLAGS, Checked, Number, Patterns
 
 _OF_PATTERNS = (
     *("pattern", "class", "images", "share", "share_low", "share_high", "spots", "x", "y", "spread", "border"),
     *("exclusive", "accuracy_with", "accuracy_without", "outside"),
-    *("same_place", "outside_flag", "one_class", "small", "examples"),
+    *("same_place", "outside_flag", "one_class", "small"),
+    *("covered", "used", *(f"{name}_{part}" for name in DROPS for part in ("gain", "low", "high")), "examples"),
 )
 #: Images that a line names.
 EXAMPLES = 12
@@ -28,9 +30,22 @@ def patterns_csv(found: Patterns) -> Iterator[bytes]:
             *(len(one.spots), *map(number, (one.x, one.y, one.spread, one.border, one.exclusive))),
             *map(_value, (one.with_, one.without, one.outside)),
             *("true" if flag in one.flags else "false" for flag in FLAGS),
-            *("true" if one.small else "false", text("|".join(images[i] for i in one.images[:EXAMPLES].tolist()))),
+            "true" if one.small else "false",
+            *_drops(one.checked),
+            text("|".join(images[i] for i in one.images[:EXAMPLES].tolist())),
         ]
         yield line(cells)
+
+
+def _drops(checked: Checked | None) -> Iterator[Any]:
+    """Cells of a check: images, whether the network uses what lies there, and the drops beyond those elsewhere."""
+    if checked is None:
+        yield from [""] * (2 + 3 * len(DROPS))
+        return
+    yield from (checked.images, "true" if checked.used else "false")
+    for measure, fill in DROPS.values():
+        drop = checked.drops[measure][fill]
+        yield from map(number, (drop.gain, drop.low, drop.high))
 
 
 def _value(value: Number | None) -> str:

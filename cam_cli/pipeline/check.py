@@ -8,7 +8,8 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from ..cams.engine.explainer import Explainer
 from ..cams.engine.options import ExplainOptions
@@ -25,9 +26,12 @@ from ..outputs.record import RunRecord
 from ..outputs.rows import ImageRow
 from ..outputs.run_folder import RunFolder
 from ..outputs.tables import line, number, text
-from ..patterns.checking import ELSEWHERE, FILLS, RADIUS, Covered, covered_of, with_checks
-from ..patterns.records import Patterns
+from ..patterns.checking import ELSEWHERE, RADIUS, Covered, covered_of, score_name, suspects, with_checks
+from ..patterns.find import with_gates
+from ..patterns.options import PatternsOptions
+from ..patterns.records import FILLS, MEASURES, Patterns
 from ..run_layout import CHECK, CHECKS_TABLE, PATTERNS
+from ..sentences import counted
 from .fingerprint import common_fingerprint
 from .job import RunOptions
 from .progress import Observer, Silent
@@ -37,18 +41,27 @@ from .session import run_task
 from .stop import Stop
 from .task import Table, Work
 
-_SCORES = [f"{what}_{fill}" for fill in FILLS for what in ("drop", "elsewhere")]
+_SCORES = [
+    score_name(measure, fill, elsewhere=away) for measure in MEASURES for fill in FILLS for away in (False, True)
+]
+
+
+class Asked(NamedTuple):
+    """The command line of a check, and where its options come from, for the record."""
+
+    command: str = ""
+    origins: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
 class CheckJob(RunOptions):
     """Everything that a check does. wanted: what is covered, by the name of an image. inputs: the folder that these
-    names begin in. explained: the record of the run that is checked. runs_on: the device."""
+    names begin in. weights, layers: those that made the maps. explain: device and scores, as of that run."""
 
     wanted: Mapping[str, Sequence[Covered]]
     inputs: str
-    explained: RunRecord
-    runs_on: str = "auto"
+    weights: str
+    explain: ExplainOptions
     seed: int = 0
     output: str
 
@@ -96,7 +109,7 @@ class CheckTask:
 
     @property
     def device(self) -> str:
-        return self.job.runs_on
+        return self.job.explain.device
 
     @property
     def table(self) -> Table:
@@ -106,7 +119,8 @@ class CheckTask:
         return CheckTask(job)
 
     def on_device(self, device: str) -> CheckTask:
-        return CheckTask(dataclasses.replace(self.job, runs_on=device))
+        options = dataclasses.replace(self.job.explain, device=device)
+        return CheckTask(dataclasses.replace(self.job, explain=options))
 
     def find(self) -> Inputs:
         base = self.job.inputs
@@ -114,15 +128,14 @@ class CheckTask:
 
     def build_engine(self, images: int, on_step: StepCallback | None = None) -> SpotChecker:
         """Raises `CamxError` also where the weights are no longer those that made the maps."""
-        network, before = load_model(self.job.model), self.job.explained.get("fingerprint", {})
-        if network.digest != before.get("weights"):
+        network = load_model(self.job.model)
+        if network.digest != self.job.weights:
             raise CamxError(
                 f"The weights of {self.job.model.name!r} are others than those that made the maps.",
                 "Explain the images once more, into another `output`.",
             )
-        layers = tuple(before.get("layers", ())) or ("auto",)
-        options = ExplainOptions(layers=layers, device=self.job.runs_on, seed=self.job.seed)
-        return SpotChecker(Explainer(network, options, on_step=on_step), self.job.wanted, self.job.seed)
+        explainer = Explainer(network, self.job.explain, on_step=on_step, images=images)
+        return SpotChecker(explainer, self.job.wanted, self.job.seed)
 
     def fingerprint(self, engine: SpotChecker, base: str) -> dict[str, Any]:
         covered = sorted((name, [(one.name, one.spots) for one in some]) for name, some in self.job.wanted.items())
@@ -161,38 +174,61 @@ class CheckTask:
 
     def cost(self, engine: SpotChecker, images: int) -> str:
         """Returns a line on the forwards of each image and pattern."""
-        forwards = 1 + len(FILLS) * (1 + ELSEWHERE)
-        return f"each image takes {forwards} forwards for each of its patterns" if images else ""
+        pairs = sum(map(len, self.job.wanted.values()))
+        shared = sum(len({len(one.spots) for one in some}) for some in self.job.wanted.values())
+        forwards = len(self.job.wanted) + len(FILLS) * (pairs + ELSEWHERE * shared)
+        names = len({one.name for some in self.job.wanted.values() for one in some})
+        return f"{counted(names, 'pattern')} to cover: about {counted(forwards, 'forward')}" if images else ""
 
 
 def check_patterns(
-    found: Patterns, count: int, seed: int, observer: Observer = Silent(), stop: Stop | None = None
+    found: Patterns,
+    options: PatternsOptions,
+    observer: Observer = Silent(),
+    stop: Stop | None = None,
+    asked: Asked = Asked(),
 ) -> Patterns:
-    """Covers the spots of each pattern in its `count` most typical images, and returns the patterns with the drops.
+    """Covers the spots of the patterns that `cover` asks for, in the `check` most typical images of each, and returns
+    the patterns with the drops and with their gates.
 
     Uses the network of the run, and goes on with an earlier check that was stopped. Raises `CamxError` where that
     network is gone or another one by now, or the check was stopped.
     """
-    record: Any = found.run
-    if record.get("fingerprint", {}).get("pixels"):
+    if found.run.get("fingerprint", {}).get("pixels"):
         raise CamxError("The run read its images with options for their pixels: `check` does not know these.")
     folder = os.path.join(found.path, PATTERNS, CHECK)
-    wanted = covered_of(found, count)
+    wanted = covered_of(found, suspects(found, options.cover), options.check or 0)
     if not wanted:
-        return found
-    device = str(record.get("job", {}).get("explain", {}).get("device", "auto"))
-    job = CheckJob(
-        sources=(),
-        model=recorded_model(found.run),
-        wanted=wanted,
-        inputs=found.run.get("fingerprint", {}).get("inputs", ""),
-        explained=found.run,
-        runs_on="auto" if "," in device or device == "all" else device,
-        seed=seed,
-        output=folder,
-        overwrite=True,
-    )
+        note = "Nothing was covered: no pattern has a flag. Name some with `--cover`, or cover all of them."
+        return with_gates(dataclasses.replace(found, notes=[*found.notes, note]), options)
+    job = check_job(found, wanted, options.seed, asked)
     summary = run_task(CheckTask(job), observer, stop or Stop())
     if summary.state != "finished":
         raise CamxError(f"The check was not finished ({summary.state}).", "The same command continues.")
-    return with_checks(found, RunFolder.read(folder).rows(), seed)
+    return with_gates(with_checks(found, RunFolder.read(folder).rows(), options.seed), options)
+
+
+def check_job(found: Patterns, wanted: Mapping[str, Sequence[Covered]], seed: int, asked: Asked = Asked()) -> CheckJob:
+    """The job that covers what is wanted. Raises `CamxError` where the record of the run does not name its network."""
+    model = recorded_model(found.run)
+    record: Any = found.run
+    before, explain = record.get("fingerprint", {}), record.get("job", {}).get("explain", {})
+    device = str(explain.get("device", "auto"))
+    return CheckJob(
+        sources=(),
+        model=model,
+        wanted=wanted,
+        inputs=before.get("inputs", ""),
+        weights=before.get("weights", ""),
+        explain=ExplainOptions(
+            layers=tuple(before.get("layers", ())) or ("auto",),
+            device="auto" if "," in device or device == "all" else device,
+            multi_label=bool(explain.get("multi_label", False)),
+            seed=seed,
+        ),
+        seed=seed,
+        output=os.path.join(found.path, PATTERNS, CHECK),
+        overwrite=True,
+        command=asked.command,
+        origins=dict(asked.origins),
+    )

@@ -158,7 +158,8 @@ def _figures(one: Pattern) -> Iterator[tuple[str, str]]:
     if one.exclusive is not None:
         yield "only in this class", f"{100 * one.exclusive:.0f} %"
     if one.checked is not None:
-        yield "spots covered", check_words(one.checked)
+        first, *others = check_words(one.checked)
+        yield "spots covered", ". ".join([first.capitalize(), *(text.capitalize() for text in others)]) + "."
     if one.outside is not None:
         yield "beside the objects", _percent(one.outside)
 
