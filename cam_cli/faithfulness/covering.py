@@ -131,7 +131,7 @@ class _Scored(NamedTuple):
         return self.scores[[self.places[one] for one in variants]]
 
     def drops(self, whole: _Variant, covers: Sequence[_Variant], target: int) -> dict[str, float]:
-        """How much the class falls below the whole image, by the names of the scores: for each fill with its spots
+        """Drops of the class below the whole image, by the names of the scores: for each fill with the spots
         covered, which come first, and the mean of covers elsewhere."""
         scores, found = self.of([whole, *covers]).double(), dict[str, float]()
         odds = scores[:, target]

@@ -199,7 +199,7 @@ def check_patterns(
     folder = os.path.join(found.path, PATTERNS, CHECK)
     wanted = covered_of(found, suspects(found, options.cover), options.check or 0)
     if not wanted:
-        note = "Nothing was covered: no pattern has a flag. Name some with `--cover`, or cover all of them."
+        note = "Nothing was covered, because no pattern has a flag; name some, or cover all of them."
         return with_gates(dataclasses.replace(found, notes=[*found.notes, note]), options)
     job = check_job(found, wanted, options.seed, asked)
     summary = run_task(CheckTask(job), observer, stop or Stop())
