@@ -209,7 +209,12 @@ def test_what_wandb_notes_of_the_process_holds_none(guarded: str, tmp_path: Path
 @pytest.mark.parametrize("field", ["project", "entity"])
 @pytest.mark.parametrize("value", [f"https://u:{SECRET}@host/x", "hf_" + "a" * 34])
 def test_a_place_in_wandb_that_holds_a_secret_is_refused(
-    field: str, value: str, camx: Camx, images: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    field: str,
+    value: str,
+    camx: Camx,
+    images: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert camx("explain", images, *TINY, *FLAGS, f"--wandb-{field}", value) == 2
     said = capsys.readouterr().err
