@@ -73,13 +73,13 @@ terminal with a word in front of each), one object with `--json`, nothing with `
 | exit code | meaning |
 |---|---|
 | 0 | it is done |
-| 1 | it ran, but more images failed than `--max-failures` allows, `--fail-fast` stopped it, a gate fails, or a shard is missing |
-| 2 | it could not run, or not to its end; also if all is done but standard output could not be written (a reader that has left is no error) |
+| 1 | more images failed than `--max-failures` allows, `--fail-fast` stopped it, a gate fails, or a shard is missing |
+| 2 | it could not run, or not to its end; or standard output could not be written (a reader that has left is no error) |
 | 130, 143, 129 | interrupted by Ctrl-C (SIGINT), SIGTERM or `--time-limit`, SIGHUP |
 
 A command over images that is interrupted first writes what is done, its table and its record, and the same command
-continues. A second signal ends it at once, as the first one ends a command that only reads a folder, and any command that
-has not begun its work: nothing is half-written then, and the same command can be given again."""
+continues. A second signal ends it at once, as the first one ends a command that only reads a folder, and any command
+that has not begun its work: nothing is half-written then, and the same command can be given again."""
 
 _HEAD = "| {} | default | variable | |\n|---|---|---|---|"
 
