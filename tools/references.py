@@ -74,7 +74,7 @@ terminal with a word in front of each), one object with `--json`, nothing with `
 |---|---|
 | 0 | it is done |
 | 1 | more images failed than `--max-failures` allows, `--fail-fast` stopped it, a gate fails, or a shard is missing |
-| 2 | it could not run, or not to its end; or standard output could not be written (a reader that has left is no error) |
+| 2 | it could not run, or not to its end; or standard output could not be written (a reader may leave) |
 | 130, 143, 129 | interrupted by Ctrl-C (SIGINT), SIGTERM or `--time-limit`, SIGHUP |
 
 A command over images that is interrupted first writes what is done, its table and its record, and the same command
