@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -40,11 +40,8 @@ class Words:
     backends: bool = True
 
 
-def as_text(summary: Summary, words: Words, more: Sequence[str] = (), *, terminal: bool) -> str:
-    """Counts, accuracy, speed, `more` lines of the command, and the main files, a line each.
-
-    terminal: whether a person reads it. A script finds the paths alone in the last lines.
-    """
+def as_text(summary: Summary, words: Words) -> str:
+    """Counts, accuracy, speed and the main files, a line each."""
     planned, progress = summary.plan, summary.progress
     lines = [_counts(summary, words), *_accuracy(summary)]
     if progress.done_now:
@@ -53,10 +50,9 @@ def as_text(summary: Summary, words: Words, more: Sequence[str] = (), *, termina
         lines += _gain(summary, words)
     if summary.state != "finished":
         lines.append(f"{summary.state}: the same command continues")
-    lines += more
-    lines.append("table:  " * terminal + f"{planned.output}/{words.table}")
+    lines.append(f"table:  {planned.output}/{words.table}")
     if os.path.exists(page := os.path.join(planned.output, "report", "index.html")):
-        lines.append("report: " * terminal + page)
+        lines.append(f"report: {page}")
     return "\n".join(lines)
 
 

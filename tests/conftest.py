@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,8 +11,11 @@ import pytest
 import torch
 from PIL import Image
 
+from cam_cli.images import worker_process
 from cam_cli.outputs import store
 from cli.main import run
+
+from .warm_workers import warm_workers
 
 # The networks of the tests are tiny: a second thread only waits for the first.
 torch.set_num_threads(1)
@@ -35,6 +39,19 @@ def no_wait_for_the_disk() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(store.System, "sync", lambda self, descriptor: None)
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def workers_start_at_once() -> Iterator[None]:
+    """Workers of runs inside this process are forked: the tests start thousands of them. `real_workers` starts them as users do."""
+    with warm_workers():
+        yield
+
+
+@pytest.fixture
+def real_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers are started as in a run of a user, each as a process of its own that imports its libraries."""
+    monkeypatch.setattr(worker_process, "subprocess", subprocess)
 
 
 @pytest.fixture(autouse=True, scope="session")

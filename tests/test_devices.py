@@ -44,6 +44,7 @@ def test_devices_by_name_or_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None
     assert devices_of("all") == ("auto",)
 
 
+@pytest.mark.long
 def test_two_devices_leave_what_one_does(
     camx: Camx, images: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -67,6 +68,7 @@ def test_two_devices_leave_what_one_does(
     assert len(Path("camx-out/manifest.jsonl").read_bytes()) - len(before) < 1000
 
 
+@pytest.mark.long
 def test_feature_maps_on_two_devices_are_those_of_one(camx: Camx, images: Path) -> None:
     words = ("activations", images, *TINY, "--max-channels", "3", "-b", "1", "-q")
     assert camx(*words, "-o", "one") == 0
@@ -198,6 +200,7 @@ def test_a_process_that_never_takes_its_job_does_not_hold_up_the_end(many: Path,
     assert processes.all[0].process.returncode == -signal.SIGKILL
 
 
+@pytest.mark.long
 def test_a_device_whose_rows_are_lost_is_not_called_finished(
     camx: Camx, images: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -95,6 +95,7 @@ def start(images: Path, cwd: Path, *more: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.long
 def test_a_signal_ends_the_run_with_all_that_is_done(
     camx: Camx, tmp_path: Path, number: signal.Signals, code: int
 ) -> None:

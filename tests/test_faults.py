@@ -161,6 +161,7 @@ def check_loop(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, st
     return len(cases)
 
 
+@pytest.mark.long
 def test_any_operation_may_fail(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A sample of the cases of the test below, with the page of the report."""
     assert check_loop(images, tmp_path, monkeypatch, step=11, report=True) > 70
@@ -171,6 +172,7 @@ def test_every_operation_may_fail(images: Path, tmp_path: Path, monkeypatch: pyt
     assert check_loop(images, tmp_path, monkeypatch, step=1, report=False) >= 800
 
 
+@pytest.mark.long
 def test_replacing_a_folder_may_fail_anywhere(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`--overwrite` in a folder of another run, broken off anywhere: the same command again leaves nothing of the old
     one, and never finds the folder to be somebody else's."""

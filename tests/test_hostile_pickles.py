@@ -126,6 +126,7 @@ ATTACKS: dict[str, Callable[[], bytes]] = {
 
 
 @pytest.mark.parametrize("container", ["zip", pytest.param("bare", marks=pytest.mark.slow)])
+@pytest.mark.long
 def test_attacks_take_little_time_and_memory(container: str, tmp_path: Path) -> None:
     paths = [tmp_path / f"{number}.pth" for number in range(len(ATTACKS))]
     for path, make in zip(paths, ATTACKS.values()):

@@ -73,6 +73,7 @@ def hanging(tmp_path: Path) -> Path:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for children in /proc")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143)])
+@pytest.mark.long
 def test_a_signal_ends_a_run_whose_decoders_hang(
     hanging: Path, tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
@@ -94,6 +95,7 @@ def test_a_signal_ends_a_run_whose_decoders_hang(
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="there is no SIGHUP here")
+@pytest.mark.long
 def test_a_hangup_ends_a_run_as_a_signal_does_also_when_it_comes_twice(hanging: Path, tmp_path: Path) -> None:
     """A terminal that is closed sends it, and its shell once more; neither stream can be written any longer."""
     argv = (*TINY, "-b", "1", "-j", "2", "--image-timeout", "0")

@@ -175,6 +175,7 @@ def test_shards_take_other_names_without_a_forward(
     assert explained == []
 
 
+@pytest.mark.long
 def test_several_devices_take_other_names(camx: Camx, images: Path) -> None:
     argv = ("explain", images, *THREE, "--device", "cpu,cpu", "--class-names")
     assert camx(*argv, names("a", "b", "c")) == 0

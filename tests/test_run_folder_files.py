@@ -128,6 +128,8 @@ _OF_THE_READER = re.compile(r"\b(Journal\.|parse_json|parse_row|read_record|read
 
 def second_readers(text: str) -> list[str]:
     """The functions of a module that parse a file of a run themselves, or use the inside of its reader."""
+    if not (_FILES.search(text) or _OF_THE_READER.search(text)):
+        return []
     functions = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef)]
     sources = {node.name: ast.get_source_segment(text, node) or "" for node in functions}
     return [

@@ -48,6 +48,7 @@ def said(cwd: Path, number: int) -> str:
     ("stdin", "stdout", "stderr"),
     [("closed", "closed", "closed"), ("write only", "full", "broken")],
 )
+@pytest.mark.long
 def test_a_run_does_its_work_whatever_its_streams_are(
     stdin: str, stdout: str, stderr: str, camx: Camx, images: Path, tmp_path: Path
 ) -> None:
@@ -79,6 +80,7 @@ def test_data_that_are_lost_are_an_error(tmp_path: Path) -> None:
         pytest.param("closed", "No images in '-'", marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.long
 def test_paths_cannot_be_read_from_an_input_that_is_closed(stdin: str, words: str, tmp_path: Path) -> None:
     assert shell(tmp_path, "explain", "-", *TINY, stdin=stdin) == 2
     assert words in said(tmp_path, 2)

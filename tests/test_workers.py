@@ -26,6 +26,8 @@ from cam_cli.pipeline import explain as task
 from . import faults
 from .conftest import TINY, picture
 
+pytestmark = pytest.mark.usefixtures("real_workers")
+
 
 def alive(process: int) -> bool:
     """Whether a process exists and is more than an entry that nobody has waited for."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain, zip_longest
 
 from PIL import Image
@@ -24,13 +24,9 @@ from ..models.gap import GapNetwork
 from ..outputs.drawing import Drawing, draw_overlay, encode_image
 from ..outputs.folder import OutputFolder
 from ..outputs.options import Rendering
-from ..outputs.result_files import written_file
-from ..outputs.rows import WrittenFile
 from ..run_layout import output_name
-from ..sentences import counted
 from .data import Dataset, Sample
 from .job import TrainJob
-from .proofs import file_there
 from .state import ACTIVATIONS, CAMS
 
 
@@ -38,64 +34,41 @@ class Previews:
     """The files of `--log-cams` and `--log-activations`; nothing where the job asks for neither.
 
     A frozen first convolution gives the same maps after every epoch: they are drawn after `first_epoch` alone, the
-    first of this run. `files` are size and checksum of every file by its name, also of those of the runs before.
+    first of this run.
     """
 
     def __init__(
         self, job: TrainJob, preprocessing: Preprocessing, data: Dataset, folder: OutputFolder,
-        precision: str, first_epoch: int, before: Mapping[str, WrittenFile],
+        precision: str, first_epoch: int,
     ) -> None:  # fmt: skip
-        self.files = dict(before)
-        self._folder = folder
-        self._cams = CamLog(data.val, job.log_cams, preprocessing, data.classes)
-        self._activations = ActivationLog(data.val, job.log_activations, preprocessing)
+        self._cams = CamLog(data.val, job.log_cams, preprocessing, data.classes, folder)
+        self._activations = ActivationLog(data.val, job.log_activations, preprocessing, folder)
         self._precision = precision
-        self._is_frozen = job.freeze == "backbone"
-        self._last_drawn = first_epoch if self._is_frozen else job.epochs
+        self._last_drawn = first_epoch if job.freeze == "backbone" else job.epochs
 
     def write(self, network: GapNetwork, epoch: int) -> None:
         """Draw the images with the network as it is after `epoch` (from 1)."""
-        self._keep(self._cams.draw(network, epoch, self._precision))
+        self._cams.write(network, epoch, self._precision)
         if epoch <= self._last_drawn:
-            self._keep(self._activations.draw(network, epoch, self._precision))
-
-    def mended(self, network: GapNetwork, epoch: int) -> Iterator[str]:
-        """Draws damaged and missing files again, as far as `network`, that after `epoch`, can, and says so."""
-        wrong = {name for name, file in self.files.items() if file_there(self._folder.file(name)) != file}
-        if not wrong:
-            return
-        self._keep(self._cams.draw(network, epoch, self._precision), wrong)
-        for drawn in sorted({_epoch_of(name) for name in wrong} if self._is_frozen else {epoch}):
-            self._keep(self._activations.draw(network, drawn, self._precision), wrong)
-        lost = sorted(name for name in wrong if file_there(self._folder.file(name)) != self.files[name])
-        if again := len(wrong) - len(lost):
-            yield f"Preview images that were damaged or missing and are drawn again: {again}."
-        if lost:
-            more = f", and {counted(len(lost) - 1, 'more')}" * (len(lost) > 1)
-            yield (
-                f"Preview images are damaged or missing: {lost[0]}{more}. The networks of these epochs are gone, so "
-                "they cannot be drawn again."
-            )
-
-    def _keep(self, drawn: Iterator[tuple[str, bytes]], wanted: Collection[str] | None = None) -> None:
-        """Writes files, or those of a few names alone."""
-        for name, data in drawn:
-            if wanted is None or name in wanted:
-                self._folder.write(name, data)
-                self.files[name] = written_file(data)
+            self._activations.write(network, epoch, self._precision)
 
 
 class CamLog:
-    """Draws `cams/epoch-003/<image>.png`: the class activation map of each image's true class."""
+    """Writes `cams/epoch-003/<image>.png`: the class activation map of each image's true class."""
 
     def __init__(
-        self, samples: Sequence[Sample], count: int, preprocessing: Preprocessing, classes: tuple[str, ...]
+        self,
+        samples: Sequence[Sample],
+        count: int,
+        preprocessing: Preprocessing,
+        classes: tuple[str, ...],
+        folder: OutputFolder,
     ) -> None:
-        self._preprocessing, self._classes = preprocessing, classes
+        self._preprocessing, self._classes, self._folder = preprocessing, classes, folder
         self._pictures = _loaded(samples, count, preprocessing)
 
-    def draw(self, network: GapNetwork, epoch: int, precision: str) -> Iterator[tuple[str, bytes]]:
-        """The names and bytes of the files that the network as it is after `epoch` (from 1) gives."""
+    def write(self, network: GapNetwork, epoch: int, precision: str) -> None:
+        """Explain the images with the network as it is after `epoch` (from 1)."""
         if not self._pictures:
             return
         named = Network(network, "", self._preprocessing, ClassNames(self._classes))
@@ -106,22 +79,23 @@ class CamLog:
             for explanation in explainer.explain(part):
                 source = explanation.picture.source
                 name = output_name(f"{CAMS}/epoch-{epoch:03}", source.key, ".png", apart=source.apart)
-                yield name, encode_image(_drawn(explanation), "png")
+                self._folder.write(name, encode_image(_drawn(explanation), "png"))
 
 
 class ActivationLog:
-    """Draws `activations/epoch-003/<image>.png`: each image's feature maps of the first convolution that runs.
+    """Writes `activations/epoch-003/<image>.png`: each image's feature maps of the first convolution that runs.
 
     The sheets are those of `camx activations`, the channels in the network's order, so that each stays in its place.
     """
 
-    def __init__(self, samples: Sequence[Sample], count: int, preprocessing: Preprocessing) -> None:
-        self._preprocessing = preprocessing
+    def __init__(
+        self, samples: Sequence[Sample], count: int, preprocessing: Preprocessing, folder: OutputFolder
+    ) -> None:
+        self._preprocessing, self._folder = preprocessing, folder
         self._pictures = _loaded(samples, count, preprocessing)
 
-    def draw(self, network: GapNetwork, epoch: int, precision: str) -> Iterator[tuple[str, bytes]]:
-        """The names and bytes of the files for the network after `epoch` (from 1). Raises `CamxError` if it has no
-        convolution."""
+    def write(self, network: GapNetwork, epoch: int, precision: str) -> None:
+        """Draw the maps of the network as it is after `epoch` (from 1). Raises `CamxError` if it has none."""
         if not self._pictures:
             return
         named = Network(network, "", self._preprocessing, ClassNames(()))
@@ -133,12 +107,7 @@ class ActivationLog:
                     source = reading.picture.source
                     name = output_name(f"{ACTIVATIONS}/epoch-{epoch:03}", source.key, ".png", apart=source.apart)
                     sheet = draw_sheet(reading.maps, reading.picture.input)
-                    yield name, encode_image(sheet, "png")
-
-
-def _epoch_of(name: str) -> int:
-    """Of the file of a preview."""
-    return int(name.split("/")[1].removeprefix("epoch-"))
+                    self._folder.write(name, encode_image(sheet, "png"))
 
 
 def _loaded(samples: Sequence[Sample], count: int, preprocessing: Preprocessing) -> list[Picture]:
