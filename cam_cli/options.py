@@ -43,11 +43,13 @@ class Flag:
     help: one or two sentences; fields in backticks are shown as flags. name: the long name, if not that of the field.
     argument: a positional word instead of a flag; a tuple takes several. panel, order: the place in the help, lower
     orders first, equal ones in the order of their fields. min, max, choices: what `check` allows, also of every element
-    of a tuple. parse: a named function from a word to a value; raises `ValueError` with what to give. none: the word
-    for None. repeatable: a tuple or mapping gets one element per flag; without it a tuple is a list with commas, and
-    those of several flags are joined. lines: elements may hold spaces, so that the variable has one per line.
-    only_off: of a switch that is on, `--no-NAME` is the only flag. results: whether results depend on the value.
-    example: a value for the reference pages where the default is None. page: the document that tells more.
+    of a tuple. words, known: what shells complete beside the choices: words that are given often, and the list of
+    others (`models`, `layers` or `classes`). parse: a named function from a word to a value; raises `ValueError` with
+    what to give. none: the word for None. repeatable: a tuple or mapping gets one element per flag; without it a tuple
+    is a list with commas, and those of several flags are joined. lines: elements may hold spaces, so that the variable
+    has one per line. only_off: of a switch that is on, `--no-NAME` is the only flag. results: whether results depend
+    on the value. example: a value for the reference pages where the default is None. page: the document that tells
+    more.
     """
 
     help: str
@@ -61,6 +63,8 @@ class Flag:
     min: float | None = None
     max: float | None = None
     choices: Collection[str] = ()
+    words: Collection[str] = ()
+    known: str = ""
     parse: Callable[[str], Any] | None = None
     none: str = ""
     repeatable: bool = False

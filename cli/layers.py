@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 class LayersJob:
     """The network whose layers are listed."""
 
-    model: Annotated[str, Flag("A name as --model of `camx explain` takes it, or a checkpoint file.", argument=True)]
+    model: Annotated[
+        str,
+        Flag("A name as --model of `camx explain` takes it, or a checkpoint file.", argument=True, known="models"),
+    ]
     checkpoint: Annotated[
         str | None,
         Flag("Weights for that architecture; without them random ones serve.", panel=MODEL, example="weights.pth"),
@@ -75,10 +78,15 @@ def layers(job: LayersJob) -> int:
     with status(f"loading {job.model} …"):
         from cam_cli.cams.target_layer.choose import list_layers
         from cam_cli.models.catalog import load_model
+        from cam_cli.models.own_code import OwnCode
+
+        from .table_makers import remember_network
 
         network = load_model(job.spec)
         preprocessing = network.preprocessing
         found = list_layers(network.module, preprocessing.input_size, preprocessing.channels, network.scores)
+    if OwnCode.parse(job.model) is None:
+        remember_network(job.model, [one.name for one in found if one.usable], network.classes.names)
     if job.as_json:
         out_json({"model": network.name, "layers": [dataclasses.asdict(report) for report in found]})
         return 0

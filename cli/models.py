@@ -18,7 +18,7 @@ PrintJson = Annotated[bool, Flag("Print JSON.", name="json")]
 class ModelsJob:
     """The pattern of the names to list."""
 
-    pattern: Annotated[str, Flag("A glob, or a word that the name contains.", argument=True)] = ""
+    pattern: Annotated[str, Flag("A glob, or a word that the name contains.", argument=True, known="models")] = ""
     as_json: PrintJson = False
 
 
@@ -29,7 +29,11 @@ def models(job: ModelsJob) -> int:
     with status("reading the names of timm and torchvision …"):
         from cam_cli.models.names import model_names
 
+        from .table_makers import remember_models
+
         found = model_names(job.pattern)
+        if not job.pattern:
+            remember_models(found)
     if not found:
         known = {name for _, name in model_names()}
         raise CamxError(

@@ -44,6 +44,7 @@ class AuditOptions(GroupOptions):
         str | None,
         Flag(
             "Class that recall and precision are of; without it they are means over all classes.",
+            known="classes",
             panel=GATES,
             metavar="CLASS",
             example="cat",

@@ -17,6 +17,7 @@ class CompareOptions(GroupOptions):
         str,
         Flag(
             "Which maps are compared: those of each run's prediction, of label, or of one class (target:CLASS).",
+            words=("prediction", "label", "target:"),
             panel=EXPLANATION,
             metavar="WHICH",
         ),

@@ -44,6 +44,8 @@ class ReadOptions(ComputeOptions):
         str,
         Flag(
             "The layer to look at: auto (the first convolution that runs), or a name.",
+            words=("auto",),
+            known="layers",
             panel=MODEL,
             order=1,
             results=True,

@@ -87,6 +87,7 @@ class PixelOptions:
         Flag(
             "Levels of 16 bits, 32 bits and float become 0 to 255: auto (by type and content), full (by the type), "
             "clip (as timm and torchvision do), LOW,HIGH, or percentiles LOW,HIGH%.",
+            words=("auto", "full", "clip"),
             panel=INPUT,
             order=1,
             parse=Levels.parse,
@@ -98,6 +99,7 @@ class PixelOptions:
         str,
         Flag(
             "GIF, TIFF, WebP, PNG and AVIF files with several frames: first, all (a row for each, a.tif#2), or N.",
+            words=("first", "all"),
             panel=INPUT,
             order=1,
             parse=_frames,

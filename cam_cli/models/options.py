@@ -20,6 +20,7 @@ NAME = Flag(
     "demo, resnet50, timm/NAME[.TAG], torchvision/NAME, hf-hub:REPO (timm), hf:FOLDER or hf:REPO (transformers), a "
     "checkpoint that names its architecture, or my_module.py:build for your own network. `camx models` lists them.",
     name="model",
+    known="models",
     short="-m",
     panel=MODEL,
     results=True,
@@ -132,6 +133,7 @@ class ModelSpec:
             "Names of the classes: a text file, one per line (also `0 Cat`), JSON or YAML (config.json, data.yaml); "
             "folder: the class folders, in text order as "
             "ImageFolder numbers them; index: none, numbers are indices.",
+            words=("folder", "index"),
             panel=MODEL,
             results=True,
             example="names.txt",

@@ -25,6 +25,7 @@ class PatternsOptions(RunGateOptions):
         Flag(
             "Class whose maps are looked at, by name or index; all classes without it. Repeatable.",
             name="class",
+            known="classes",
             panel=EXPLANATION,
             metavar="CLASS",
             repeatable=True,

@@ -72,7 +72,14 @@ class TrainJob(ComputeOptions):
     model: Backbone = Backbone()
     output: Annotated[str, Flag("Folder for the network and its figures.", short="-o", panel=OUTPUT)] = "camx-gap"
     layer: Annotated[
-        str, Flag("Layer to cut at: auto, or a name that `camx layers MODEL` lists.", panel=MODEL, results=True)
+        str,
+        Flag(
+            "Layer to cut at: auto, or a name that `camx layers MODEL` lists.",
+            words=("auto",),
+            known="layers",
+            panel=MODEL,
+            results=True,
+        ),
     ] = "auto"
     gap_channels: Annotated[
         int,

@@ -17,6 +17,7 @@ PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
 DEVICE = Flag(
     "auto, cpu, cuda, cuda:1, mps; for `explain`, `activations` and `evaluate` also several (cuda:0,cuda:1) or all.",
+    words=("auto", "cpu", "cuda", "mps", "all"),
     panel=SPEED,
     order=-1,
     page="scaling.md",
@@ -55,6 +56,8 @@ class MapOptions(ComputeOptions):
             "Target layer: auto, or a name that `camx layers MODEL` lists. Repeatable: the maps of several layers "
             "become one.",
             name="layer",
+            words=("auto",),
+            known="layers",
             panel=MODEL,
             order=1,
             repeatable=True,
@@ -99,6 +102,8 @@ class ExplainOptions(MapOptions):
         Flag(
             "predicted, label, top:K, or a class by index or name. Repeatable.",
             name="target",
+            words=("predicted", "label", "top:3"),
+            known="classes",
             panel=EXPLANATION,
             repeatable=True,
             lines=True,

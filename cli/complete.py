@@ -1,0 +1,183 @@
+"""Answers a shell that completes a command line, from tables on the disk: no Typer, no torch, a few milliseconds.
+
+The shells ask as the scripts of `camx --install-completion` do. What cannot be answered from the tables is left to
+Typer, which imports every command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from .tables import commands_table, model_names, network_table, run_classes
+
+#: The variable in which a shell says that it wants to complete, and how.
+VARIABLE = "_CAMX_COMPLETE"
+
+Found = Sequence[tuple[str, str]]
+
+
+def answer(environment: Mapping[str, str]) -> tuple[str, int] | None:
+    """The text for the shell and the exit code; None where Typer has to answer."""
+    asked = environment.get(VARIABLE, "")
+    write = _SHELLS.get(asked)
+    if write is None:
+        return None
+    if asked == "complete_bash":
+        words, last = _of_bash(environment.get("COMP_WORDS", ""), environment.get("COMP_CWORD", ""))
+    else:
+        words = split(environment.get("_TYPER_COMPLETE_ARGS", ""))
+        last = words[-1] if words else ""
+    table = commands_table()
+    if table is None or not words:
+        return None
+    return write(list(candidates(table, words[1:])), last, environment)
+
+
+def candidates(table: Mapping[str, Any], words: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """What the last of the words can become, each with a word of help. `words` are those behind the program."""
+    *before, last = words or [""]
+    name = next((word for word in before if not word.startswith("-")), "")
+    if not name:
+        yield from ((one, command["help"]) for one, command in table["commands"].items() if one.startswith(last))
+        yield from ((flag, "") for flag in table["flags"] if flag.startswith(last) and last)
+        return
+    command = table["commands"].get(name)
+    if command is None:
+        return
+    rest = list(before[before.index(name) + 1 :])
+    flags = {spelled: flag for flag in command["flags"] for spelled in flag["names"]}
+    given = _given(rest, flags)
+    open_flag = flags.get(rest[-1]) if rest and "--" not in rest else None
+    if open_flag and open_flag["value"]:
+        yield from _values(open_flag, last, given)
+        return
+    head, sign, tail = last.partition("=")
+    if sign and head in flags and flags[head]["value"]:
+        yield from ((f"{head}={value}", text) for value, text in _values(flags[head], tail, given))
+        return
+    if last.startswith("-") and "--" not in rest:
+        for flag in command["flags"]:
+            taken = not flag["many"] and any(spelled in given for spelled in flag["names"])
+            yield from ((one, flag["help"]) for one in flag["names"] if one.startswith(last) and not taken)
+        return
+    arguments = command["arguments"]
+    place = len(given[""])
+    if arguments:
+        yield from _values(arguments[min(place, len(arguments) - 1)], last, given)
+
+
+def _given(words: Iterable[str], flags: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
+    """The values of each flag that is on the line, and those of the arguments by the name \"\"."""
+    given: dict[str, list[str]] = {"": []}
+    waiting = ""
+    for word in words:
+        if waiting:
+            given[waiting].append(word)
+            waiting = ""
+            continue
+        head, sign, tail = word.partition("=")
+        if head in flags:
+            names = flags[head]["names"]
+            for spelled in names:
+                given.setdefault(spelled, []).extend([tail] if sign else [])
+            waiting = names[0] if flags[head]["value"] and not sign else ""
+        else:
+            given[""].append(word)
+    return given
+
+
+def _values(flag: Mapping[str, Any], last: str, given: Mapping[str, list[str]]) -> Iterator[tuple[str, str]]:
+    head = ""
+    used: set[str] = set()
+    if flag["list"]:
+        head, comma, last = last.rpartition(",")
+        used, head = set(head.split(",")), head + comma
+    words = [*flag["words"], *_known(flag["known"], given)]
+    yield from ((head + word, "") for word in dict.fromkeys(words) if word.startswith(last) and word not in used)
+
+
+def _known(kind: str, given: Mapping[str, list[str]]) -> Iterable[str]:
+    """Names of a kind that is not declared but found: models, and the layers and classes of the one on the line."""
+    if not kind:
+        return ()
+    if kind == "models":
+        return model_names()
+    model = next((values[-1] for name in ("--model", "-m") if (values := given.get(name))), "")
+    if model:
+        return network_table(model).get(kind, ())
+    return run_classes(given[""][0]) if kind == "classes" and given[""] else ()
+
+
+def split(line: str) -> list[str]:
+    """The words of a line that is still typed: quotes may be open. The last one is empty behind a space."""
+    words, word, quote, any_sign = list[str](), "", "", False
+    signs = iter(line)
+    for sign in signs:
+        if sign == "\\" and quote != "'":
+            word, any_sign = word + next(signs, ""), True
+        elif quote:
+            quote, word = ("", word) if sign == quote else (quote, word + sign)
+        elif sign in "'\"":
+            quote, any_sign = sign, True
+        elif sign.isspace():
+            if word or any_sign:
+                words.append(word)
+            word, any_sign = "", False
+        else:
+            word += sign
+    return [*words, word]
+
+
+def _of_bash(text: str, number: str) -> tuple[list[str], str]:
+    """The words up to the cursor, and the last one as it was typed. Bash breaks words at colons and equal signs."""
+    count = int(number) + 1 if number.isdigit() else 1
+    parts = [*text.split("\n"), ""][:count]
+    words = list[str]()
+    for part in parts:
+        if words and part and (part[0] in _BREAKS or words[-1][-1:] in _BREAKS):
+            words[-1] += part
+        else:
+            words.append(part)
+    return [split(word)[-1] for word in words], words[-1]
+
+
+#: Signs at which bash breaks words that are not quoted.
+_BREAKS = frozenset(":=")
+
+
+def _for_bash(found: Found, last: str, environment: Mapping[str, str]) -> tuple[str, int]:
+    """Values as they are typed, without what stands before the last break: bash completes what stands behind it."""
+    if last[:1] in ("'", '"'):
+        return "\n".join(value for value, _ in found), 0
+    cut = max(map(last.rfind, _BREAKS)) + 1
+    return "\n".join("".join(f"\\{c}" if c in _SPECIAL else c for c in value[cut:]) for value, _ in found), 0
+
+
+_SPECIAL = frozenset(" \t'\"\\$&;()<>|*?[]{}#~`!")
+
+
+def _for_zsh(found: Found, last: str, environment: Mapping[str, str]) -> tuple[str, int]:
+    """Code for zsh, which evaluates what it reads."""
+    if not found:
+        return "_files", 0
+
+    def word(value: str, text: str) -> str:
+        shown = value.replace("\\", "\\\\").replace(":", "\\:") + (f":{text}" if text else "")
+        return "'" + shown.replace("'", "'\\''") + "'"
+
+    return f"local -a found; found=({' '.join(word(*one) for one in found)}); _describe -V values found", 0
+
+
+def _for_fish(found: Found, last: str, environment: Mapping[str, str]) -> tuple[str, int]:
+    """Lines with the value, a tab and the word of help; or only whether there are any: fish then offers no files."""
+    if environment.get("_TYPER_COMPLETE_FISH_ACTION") == "is-args":
+        return "", 0 if found else 1
+    return "\n".join(f"{value}\t{text}" if text else value for value, text in found), 0
+
+
+_SHELLS: Mapping[str, Callable[[Found, str, Mapping[str, str]], tuple[str, int]]] = {
+    "complete_bash": _for_bash,
+    "complete_zsh": _for_zsh,
+    "complete_fish": _for_fish,
+}

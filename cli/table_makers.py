@@ -1,0 +1,121 @@
+"""Makes the tables of completion from the program itself and from the libraries of models."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+from typing import Any, Literal, get_args, get_origin
+
+from cam_cli.options import Option, without_none
+
+from .tables import network_name, write_table
+
+#: Signs of a word of help.
+_HELP = 70
+
+
+def make_commands() -> dict[str, Any]:
+    """The table of commands, which is also written."""
+    from .bind import flags_of
+    from .main import COMMANDS
+
+    commands = {
+        name: {"help": _short(command.run.__doc__ or ""), **_flags(flags_of(command.run))}
+        for name, command in COMMANDS.items()
+    }
+    table = {"commands": commands, "flags": ["--version", "--verbose", "--help", "--install-completion"]}
+    packages = {__name__.partition(".")[0], "cam_cli"}
+    modules = [module for name, module in sys.modules.items() if name.partition(".")[0] in packages]
+    write_table("commands", table, [path for module in modules if (path := getattr(module, "__file__", None))])
+    return table
+
+
+def make(name: str, model: str) -> None:
+    """Makes one table in a process of its own, at low priority."""
+    with contextlib.suppress(OSError, AttributeError):
+        os.nice(10)
+    if model:
+        make_network(model)
+    else:
+        make_models()
+
+
+def make_models() -> None:
+    """Writes the names of models, without and with their library in front."""
+    from cam_cli.models.names import model_names
+
+    remember_models(model_names())
+
+
+def remember_models(found: Sequence[tuple[str, str]]) -> None:
+    """Writes pairs of a library and a name."""
+    bare = dict.fromkeys(name for _, name in found)
+    whole = [f"{library}/{name}" for library, name in found if library != "camx"]
+    write_table("models", {"names": [*bare, *whole]}, _versions())
+
+
+def make_network(model: str) -> None:
+    """Looks up the layers and classes of a network and writes them."""
+    from cam_cli.cams.target_layer.choose import list_layers
+    from cam_cli.models.catalog import load_model
+
+    from .layers import LayersJob
+
+    network = load_model(LayersJob(model).spec)
+    preprocessing = network.preprocessing
+    reports = list_layers(network.module, preprocessing.input_size, preprocessing.channels, network.scores)
+    remember_network(model, [one.name for one in reports if one.usable], network.classes.names)
+
+
+def remember_network(model: str, layers: Sequence[str], classes: Sequence[str]) -> None:
+    """Writes the layers that can be the target, the last ones first, and the names of the classes."""
+    sources = [os.path.abspath(model)] if os.path.isfile(model) else []
+    table = {"layers": list(layers)[::-1], "classes": list(classes)}
+    write_table(network_name(model), table, [*sources, *_versions()])
+
+
+def _versions() -> list[str]:
+    """Files that change with the version of the libraries of models."""
+    found = (find_spec(name) for name in ("timm", "torchvision"))
+    paths = [os.path.join(os.path.dirname(spec.origin), "version.py") for spec in found if spec and spec.origin]
+    return [path for path in paths if os.path.isfile(path)]
+
+
+def _flags(options: Sequence[Option]) -> dict[str, Any]:
+    flags = [_entry(option) for option in options if not option.flag.argument]
+    help_flag = {"names": ["--help"], "help": "Show the help and exit.", **_PLAIN}
+    return {"flags": [*flags, help_flag], "arguments": [_entry(option) for option in options if option.flag.argument]}
+
+
+_PLAIN: dict[str, Any] = {"value": False, "many": False, "list": False, "words": [], "known": ""}
+
+
+def _entry(option: Option) -> dict[str, Any]:
+    both = option.switch and option.default is not False and not option.flag.only_off
+    names = [f"--{option.name}", *([f"--no-{option.name}"] if both else []), *filter(None, [option.flag.short])]
+    return {
+        "names": names,
+        "help": _short(option.flag.help),
+        "value": not option.switch,
+        "many": option.several,
+        "list": get_origin(option.base) is tuple,
+        "words": words_of(option),
+        "known": option.flag.known,
+    }
+
+
+def words_of(option: Option) -> list[str]:
+    """The words that a flag takes, or that people give most; none for a switch, a number or a free text."""
+    flag = option.flag
+    kinds = [option.base, *get_args(without_none(option.base))]
+    literal = [word for kind in kinds if get_origin(kind) is Literal for word in get_args(kind)]
+    return [*dict.fromkeys([*flag.words, *flag.choices, *literal, *filter(None, [flag.none])])]
+
+
+def _short(text: str) -> str:
+    """The first sentence or so, on one line."""
+    first = " ".join(text.split("\n\n")[0].split())
+    return first if len(first) <= _HELP else f"{first[: _HELP - 1].rsplit(' ', 1)[0]} …"
