@@ -35,7 +35,7 @@ def answer(environment: Mapping[str, str]) -> tuple[str, int] | None:
 
 
 def candidates(table: Mapping[str, Any], words: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """What the last of the words can become, each with a word of help. `words` are those behind the program."""
+    """Yields what can stand for the last of the words, each with a word of help. `words`: those behind the program."""
     *before, last = words or [""]
     name = next((word for word in before if not word.startswith("-")), "")
     if not name:
