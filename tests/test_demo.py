@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +16,9 @@ from PIL import Image
 
 from cam_cli import Explainer, ExplainOptions, load_model
 from cam_cli.cams.engine.targets import Target
-from cam_cli.demo import CLASSES, render, write_dataset
+from cam_cli.demo import CLASSES, render, samples, write_dataset
+from cam_cli.errors import CamxError
+from cam_cli.images.listing import find
 from cam_cli.maps.heatmap import normalised, placed
 from cam_cli.models.gap import GapNetwork
 
@@ -101,6 +106,33 @@ def test_it_finds_the_objects() -> None:
     assert right >= 0.9 * 48
     assert inside >= 0.85 * 48
     assert inside_pairs >= 0.75 * 48
+
+
+def test_the_package_draws_the_sample_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CAMX_CACHE", str(tmp_path / "cache"))
+    found = find(["demo:"])
+    kept = sorted(path.name for path in (ROOT / "sample_images").iterdir())
+    assert [source.key for source in found.sources] == kept
+    assert len(kept) == 16
+    for source in found.sources:
+        with Image.open(source.path) as drawn, Image.open(ROOT / "sample_images" / source.key) as there:
+            assert (drawn.size, drawn.mode, drawn.getexif()) == (there.size, there.mode, there.getexif())
+            same, other = (np.asarray(one.convert("RGB"), np.int16) for one in (drawn, there))
+            assert np.abs(same - other).mean() < 2, source.key
+    before = [source.path for source in found.sources]
+    monkeypatch.setattr(samples, "render", lambda *_: pytest.fail("they are drawn once"))
+    assert [source.path for source in find(["demo:"]).sources] == before
+    shutil.rmtree(tmp_path / "cache")
+    (tmp_path / "cache").write_text("")
+    with pytest.raises(CamxError, match="CAMX_CACHE"):
+        find(["demo:"])
+
+
+def test_nothing_but_the_demo_loads_the_code_that_draws() -> None:
+    code = "import sys, cam_cli, cam_cli.pipeline.job, cam_cli.images.listing, cli.main\n"
+    code += "print([name for name in sys.modules if name.startswith('cam_cli.demo')])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_the_sample_images(camx: Callable[..., int]) -> None:

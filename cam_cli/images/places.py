@@ -288,9 +288,20 @@ def _file(argument: str, filters: Filters) -> Iterator[Entry]:
     yield Entry(argument, absolute, folder, os.path.basename(folder))
 
 
+#: The sample images, drawn by the package itself.
+DEMO = "demo:"
+
+
+def _demo(argument: str, filters: Filters) -> Iterator[Entry]:
+    from ..demo.samples import sample_folder
+
+    return _folder(sample_folder(), filters)
+
+
 #: What an argument can be, tried in order: (does it apply, how it becomes files).
 SOURCES: tuple[tuple[Callable[[str], bool], Callable[[str, Filters], Iterator[Entry]]], ...] = (
     (lambda argument: argument == "-", _stdin),
+    (lambda argument: argument == DEMO, _demo),
     (is_remote, _remote),
     (os.path.isdir, _folder),
     (os.path.lexists, _file),

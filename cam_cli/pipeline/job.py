@@ -56,7 +56,7 @@ class RunOptions:
         tuple[str, ...],
         Flag(
             "Images, folders, globs, tar files, s3:// gs:// hf:// http:// addresses, @list.txt, @list.csv, "
-            ".jsonl or .parquet (column image, optional label), or - for paths on stdin.",
+            ".jsonl or .parquet (column image, optional label), - for paths on stdin, or demo: for drawn samples.",
             argument=True,
         ),
     ]
