@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any, Literal, get_args, get_origin
 
 from cam_cli.options import Option, without_none
+from cam_cli.outputs.store import write_file
 
-from .tables import network_name, write_table
+from .tables import file_state, network_name, table_path
 
 #: Signs of a word of help.
 _HELP = 70
@@ -75,6 +77,13 @@ def remember_network(model: str, layers: Sequence[str], classes: Sequence[str]) 
     sources = [os.path.abspath(model)] if os.path.isfile(model) else []
     table = {"layers": list(layers)[::-1], "classes": list(classes)}
     write_table(network_name(model), table, [*sources, *_versions()])
+
+
+def write_table(name: str, content: Mapping[str, Any], sources: Iterable[str]) -> None:
+    """Keeps a table that was made from these files. A cache that cannot be written is none."""
+    with contextlib.suppress(OSError):
+        stamp = [[one, *file_state(one)] for one in sorted(set(sources))]
+        write_file(table_path(name), json.dumps({**content, "stamp": stamp}).encode())
 
 
 def _versions() -> list[str]:

@@ -10,8 +10,10 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
+
+from cam_cli.regular_files import read_regular
 
 #: Seconds after which a process that was to make a table counts as gone.
 _PATIENCE = 600.0
@@ -63,44 +65,30 @@ def network_name(model: str) -> str:
 def run_classes(output: str) -> tuple[str, ...]:
     """The names of the classes that a run folder records."""
     try:
-        with open(os.path.join(output, "run.json"), "rb") as file:
-            names = json.loads(file.read(_LONGEST))["classes"]
+        names = json.loads(read_regular(os.path.join(output, "run.json"), _LONGEST))["classes"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return ()
     return tuple(name for name in names if isinstance(name, str)) if isinstance(names, list) else ()
 
 
-def write_table(name: str, content: Mapping[str, Any], sources: Iterable[str]) -> None:
-    """Keeps a table that was made from these files. A cache that cannot be written is none."""
-    path = _path(name)
-    temporary = f"{path}.{os.getpid()}"
-    try:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(temporary, "w", encoding="utf-8") as file:
-            json.dump({**content, "stamp": [[one, *_state(one)] for one in sorted(set(sources))]}, file)
-        os.replace(temporary, path)
-    except OSError:
-        return
-
-
 def _read(name: str) -> dict[str, Any] | None:
     """A table whose sources are as they were."""
     try:
-        with open(_path(name), "rb") as file:
-            found = json.loads(file.read(_LONGEST))
-        stale = any(list(_state(path)) != state for path, *state in found["stamp"])
+        found = json.loads(read_regular(table_path(name), _LONGEST))
+        stale = any(list(file_state(path)) != state for path, *state in found["stamp"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     return None if stale or not isinstance(found, dict) else found
 
 
-def _state(path: str) -> tuple[int, int]:
+def file_state(path: str) -> tuple[int, int]:
+    """Time of change in nanoseconds, and bytes. Raises `OSError`."""
     found = os.stat(path)
     return found.st_mtime_ns, found.st_size
 
 
-def _path(name: str) -> str:
-    """Installations share the cache: each has tables of its own."""
+def table_path(name: str) -> str:
+    """Returns the file of a table. Installations share the cache: each has tables of its own."""
     import hashlib
 
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
@@ -111,13 +99,13 @@ def _path(name: str) -> str:
 
 def _make_later(name: str, model: str) -> None:
     """Starts a process that makes the table, unless one has begun to."""
-    mark = f"{_path(name)}.busy"
+    mark = f"{table_path(name)}.busy"
     try:
         os.makedirs(os.path.dirname(mark), exist_ok=True)
         if os.path.exists(mark) and time.time() - os.stat(mark).st_mtime < _PATIENCE:
             return
-        with open(mark, "w"):
-            pass
+        os.close(os.open(mark, os.O_WRONLY | os.O_CREAT))
+        os.utime(mark)
         start([f"import sys; from {__package__}.table_makers import make; make(*sys.argv[1:])", name, model])
     except OSError:
         return
