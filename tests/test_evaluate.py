@@ -100,6 +100,17 @@ class TestThreshold:
         assert one.chosen.ours is not None
         assert one.scores.maps.largest[0, one.chosen.ours] >= 0.5
 
+    def test_the_centre_has_one_where_none_of_its_boxes_fits(self, tmp_path: Path) -> None:
+        """Its boxes lie around the middle, those of the truth in a corner: IoU is below 0.5, but above 0."""
+        corner = (0, 0, 110, 60)
+        rows = [row_of(f"{i:02d}.jpg", [map_of(hill(0.25, 0.3), 0, SIZE)]) for i in range(20)]
+        path = boxes_file(tmp_path / "t.csv", *(box(f"{i:02d}.jpg", edges=corner) for i in range(20)))
+        (one,) = localise(str(run_of(tmp_path / "out", rows)), LocaliseOptions(truth=path, calibrate=0.5)).sets
+        figures = {name: one.whole.figures[name][0] for name in ("box_iou", "box_acc")}
+        assert one.scores.centre.largest.max() < 0.5
+        assert figures["box_iou"].baseline == pytest.approx(one.scores.centre.largest[0].max())
+        assert figures["box_acc"].baseline == 0
+
     def test_a_given_one_needs_no_images(self, out: Path, truth: str) -> None:
         (one,) = localise(str(out), LocaliseOptions(truth=truth, threshold="0.123")).sets
         assert one.whole.figures["box_acc"][0].n == 40

@@ -35,14 +35,18 @@ def thresholds_with(wanted: str) -> np.ndarray:
 def chosen(scores: Scores, thresholds: np.ndarray, wanted: str) -> Chosen:
     """The place of the threshold: where `wanted` is, or the best one for the images that were held apart.
 
-    The best has the largest share of maps whose largest component fits a box of the truth with IoU ≥ 0.5.
+    The best has the largest share of maps whose largest component fits a box of the truth with IoU ≥ 0.5. Where the
+    centre never fits, it gets the threshold of its largest mean IoU, so that every score has its baseline.
     """
     if wanted != AUTO:
         place = int(np.flatnonzero(np.isclose(thresholds, float(wanted)))[0])
         return Chosen(place, place, fixed=True)
     apart = np.array([case.held_apart and case.which == "own" for case in scores.cases], bool)
     some = scores.of(apart)
-    return Chosen(_best(some.maps.largest), _best(some.centre.largest))
+    centre = _best(some.centre.largest)
+    if centre is None and len(some.centre.largest):
+        centre = int(some.centre.largest.mean(0).argmax())
+    return Chosen(_best(some.maps.largest), centre)
 
 
 def _best(curves: np.ndarray) -> int | None:

@@ -128,9 +128,7 @@ def _read(path: str, levels: _Levels, size: Size, problems: Problems) -> Annotat
             unknown.append(level)
     if unknown:
         several = ", ".join(map(str, unknown[:5])) + (" …" if len(unknown) > 5 else "")
-        problems.add(
-            name, f"level {several}", "unknown category", f"no class has {counted(len(unknown), 'such level')}"
-        )
+        problems.add(name, f"level {several}", "unknown category", f"{counted(len(unknown), 'level')} without a class")
     height, width = pixels.shape
     return Annotations((width, height), tuple(objects))
 
