@@ -17,6 +17,9 @@ class ReportJob:
     """The run folder."""
 
     output: Annotated[str, Flag("The --output of a run of explain, activations, evaluate or train-gap.", argument=True)]
+    single_file: Annotated[bool, Flag("Put everything into one file, whatever the number of images; up to 400 MB.")] = (
+        False
+    )
     open_report: Annotated[bool, Flag("Open the page in a browser.", name="open")] = False
 
 
@@ -24,7 +27,8 @@ def report(job: ReportJob) -> int:
     """Write report/index.html of a run, finished or not, from its files; needs no model and no GPU."""
     from cam_cli.report import build_report
 
-    out(page := build_report(job.output, warned=Reporter(quiet=False, verbose=False, color=True).warned))
+    warned = Reporter(quiet=False, verbose=False, color=True).warned
+    out(page := build_report(job.output, warned=warned, single_file=job.single_file))
     if job.open_report:
         open_page(page)
     return 0
@@ -34,6 +38,7 @@ COMMAND = Command(
     report,
     examples={
         "camx report camx-out": "also of a run that was killed",
+        "camx report camx-out --single-file": "one file to send, also of thousands of images",
     },
     page="report.md",
 )

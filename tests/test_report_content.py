@@ -15,7 +15,7 @@ from cam_cli.report import build_report
 from cam_cli.report.chart import charts
 from cam_cli.report.classes import CELLS, Classes, MeanMaps, areas
 from cam_cli.report.failures import LISTED, Failures
-from cam_cli.report.pictures import _BUDGET, embedded
+from cam_cli.report.pictures import SMALL_BUDGET, embedded
 
 from .report_support import content, row, sketch, written
 
@@ -103,10 +103,10 @@ def test_pictures_are_made_to_fit_one_file(tmp_path: Path) -> None:
         os.link(tmp_path / "noise.jpg", tmp_path / f"{index}.jpg")
         names.append(f"{index}.jpg")
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
-    assert (tmp_path / "noise.jpg").stat().st_size * 60 > _BUDGET
+    assert (tmp_path / "noise.jpg").stat().st_size * 60 > SMALL_BUDGET
     addresses = embedded(RunFolder(str(tmp_path), "explain", {}), [*names, "broken.jpg", "missing.jpg"], 512)
     assert sorted(addresses) == sorted(names)
-    assert sum(map(len, addresses.values())) < _BUDGET * 1.35
+    assert sum(map(len, addresses.values())) < SMALL_BUDGET * 1.35
 
 
 def test_curves_have_round_axes() -> None:
@@ -119,6 +119,6 @@ def test_curves_have_round_axes() -> None:
     assert [text for _, text in loss.x] == [str(e) for e in range(1, 11)]
     assert [epoch for _, _, epoch, _ in loss.lines["validation"]] == [1, 3]
     assert loss.lines["training"][1][3] == "1"
-    assert accuracy.y[0][1] == "70 %"
+    assert accuracy.y[0][1] == "70\u202f%"
     assert loss.best == loss.lines["training"][2][0]
     assert charts([], 10, None) == []

@@ -20,30 +20,37 @@ from ..outputs.rows import ImageRow
 from ..outputs.run_folder import COMMANDS, EVALUATE, EXPLAIN, TRAIN_GAP, RunFolder
 from ..run_layout import REPORT
 from .chart import charts
-from .chunks import Beside, Chunks, Inside
+from .chunks import Beside, Chunks, Elements, Inside
 from .evaluation import build_faithfulness
 from .failures import Failures
 from .groups import SUMMARY, GroupData, audit_options
 from .headline import image_figures, training_figures
 from .images import Images
+from .originals import originals_of
 from .page import Content, page
-from .pictures import EMBEDDED, embedded, picture_of
+from .pictures import EMBEDDED, LARGE_BUDGET, SMALL_BUDGET, embedded, picture_of
 from .training import samples_of
 
+#: Bytes of the data in a single file: a browser cannot hold a text of more than some 500 MB.
+SINGLE_FILE_LIMIT = 400_000_000
 _SIDES = {"picture": 512, "overlay": 512, "sheet": 1400}
-_OFFERED = ("turbo", "viridis", "inferno", "gray")
 
 
 def build_report(
-    path: str, keys: Sequence[str] | None = None, warned: Callable[[str], None] = lambda message: None
+    path: str,
+    keys: Sequence[str] | None = None,
+    warned: Callable[[str], None] = lambda message: None,
+    *,
+    single_file: bool = False,
 ) -> str:
     """Writes the report of the run in `path`, finished or not, and returns its file; that of `evaluate` is in
     OUT/evaluate, beside its figures.
 
     `keys` are the images it shows; without them all of the journal, in input order. Up to 200 images are one file that
-    holds everything; more of them a page with data files and images beside it. The page is written last: whoever
-    looks sees the old report or the new one. `warned` is called for everything that is left out because it is damaged.
-    Raises `CamxError` for a folder that holds no run or cannot be written.
+    holds everything; more of them a page with data files and images beside it, or with `single_file` one file with
+    smaller images. The page is written last: whoever looks sees the old report or the new one. `warned` is called for
+    everything that is left out because it is damaged. Raises `CamxError` for a folder that holds no run or cannot be
+    written, and for a single file of more than 400 MB.
     """
     run = RunFolder.read(path)
     if run.command not in COMMANDS:
@@ -55,7 +62,7 @@ def build_report(
         write_faithfulness(found)
         return build_faithfulness(found)
     with explained_errors(path):
-        content = _of_training(run) if run.command == TRAIN_GAP else _of_images(run, keys, warned)
+        content = _of_training(run) if run.command == TRAIN_GAP else _of_images(run, keys, warned, single_file)
         store.write_file(run.file(REPORT), page(run, content), below=run.path)
         remove_report_data(path, but=content.parts.base.removeprefix("data/"))
     for problem in run.problems():
@@ -81,16 +88,23 @@ def _of_training(run: RunFolder) -> Content:
     )
 
 
-def _of_images(run: RunFolder, keys: Sequence[str] | None, warned: Callable[[str], None]) -> Content:
+def _of_images(run: RunFolder, keys: Sequence[str] | None, warned: Callable[[str], None], single_file: bool) -> Content:
     names = run.images if keys is None else [key for key in keys if key in run]
-    beside = len(names) > EMBEDDED
+    large = len(names) > EMBEDDED
+    beside = large and not single_file
     rows: Iterable[ImageRow] = run.rows(names) if beside else list(run.rows(names))
-    parts: Chunks = Beside(run.path, _build(run)) if beside else Inside()
-    images = Images(run, parts, None if beside else _pictures(run, rows), groups=_groups(run, warned))
+    parts: Chunks = Beside(run.path, _build(run)) if beside else Elements() if large else Inside()
+    budget = LARGE_BUDGET if large else SMALL_BUDGET
+    originals = originals_of(run, os.path.dirname(run.file(REPORT)))
+    images = Images(
+        run, parts, None if beside else _pictures(run, rows, budget), groups=_groups(run, warned), originals=originals
+    )
     data = images.put(rows) | _put_groups(images, parts, warned)
     evidence = run.record.get("fingerprint", {}).get("evidence", "for")
     figures = image_figures(images.counts)
-    return Content({**data, **_colours(run), "evidence": evidence}, parts, figures, images.failures)
+    _check_size(parts, len(names))
+    data |= {"evidence": evidence, "inputs": originals.folder if originals else ""}
+    return Content({**data, **_colours(run)}, parts, figures, images.failures)
 
 
 def _groups(run: RunFolder, warned: Callable[[str], None]) -> GroupData | None:
@@ -118,7 +132,18 @@ def _put_groups(images: Images, parts: Chunks, warned: Callable[[str], None]) ->
     return known
 
 
-def _pictures(run: RunFolder, rows: Iterable[ImageRow]) -> dict[str, str]:
+def _check_size(parts: Chunks, images: int) -> None:
+    size = sum(map(len, parts.elements.values()))
+    if size > SINGLE_FILE_LIMIT:
+        raise CamxError(
+            f"A single file of {images:,} images would take {size / 1e6:,.0f} MB, more than the limit of "
+            f"{SINGLE_FILE_LIMIT / 1e6:,.0f} MB.",
+            "Leave `single_file` out: the folder report/ then holds the page with its files beside it.",
+            field="single_file",
+        )
+
+
+def _pictures(run: RunFolder, rows: Iterable[ImageRow], budget: int) -> dict[str, str]:
     """The images of the rows as `data:` addresses."""
     names: dict[str, list[str]] = {}
     for row in rows:
@@ -127,14 +152,14 @@ def _pictures(run: RunFolder, rows: Iterable[ImageRow]) -> dict[str, str]:
             names.setdefault(kind, []).append(name)
     addresses: dict[str, str] = {}
     for kind, found in names.items():
-        addresses |= embedded(run, found, _SIDES[kind])
+        addresses |= embedded(run, found, _SIDES[kind], budget)
     return addresses
 
 
 def _colours(run: RunFolder) -> dict[str, Any]:
     rendering = run.record.get("fingerprint", {}).get("rendering", {})
     chosen = rendering.get("colormap", "turbo")
-    names = dict.fromkeys((chosen, *_OFFERED))
+    names = dict.fromkeys((chosen, *COLORMAPS))
     colours = {name: _packed(palette(name)) for name in names if name in COLORMAPS}
     return {"colormaps": colours, "twoSided": _packed(palette(TWO_SIDED)), "alpha": rendering.get("alpha", 0.5)}
 

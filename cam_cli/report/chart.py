@@ -8,6 +8,7 @@ from typing import cast
 
 from ..outputs.rows import EpochRow
 from ..outputs.ticks import epoch_ticks, value_ticks
+from .rounding import number, percent
 
 WIDTH, HEIGHT = 560, 260
 _LEFT, _RIGHT, _TOP, _BOTTOM = 50, WIDTH - 12, 14, HEIGHT - 26
@@ -44,7 +45,10 @@ def _chart(what: str, metrics: Sequence[Mapping[str, float]], epochs: int, best:
         return round(_BOTTOM - (_BOTTOM - _TOP) * (value - ticks[0]) / (ticks[-1] - ticks[0]), 1)
 
     def shown(value: float) -> str:
-        return f"{100 * value:.4g} %" if share else f"{value:.4g}"
+        return percent(value) if share else number(value)
+
+    def tick(value: float) -> str:
+        return f"{100 * value:.4g}\u202f%" if share else number(value)
 
     def points(name: str) -> list[tuple[float, float, int, str]]:
         return [(x(r["epoch"]), y(r[name]), int(r["epoch"]), shown(r[name])) for r in metrics if name in r]
@@ -52,7 +56,7 @@ def _chart(what: str, metrics: Sequence[Mapping[str, float]], epochs: int, best:
     return Chart(
         title=what.capitalize(),
         x=[(x(epoch), str(epoch)) for epoch in epoch_ticks(epochs)],
-        y=[(y(value), shown(value)) for value in ticks if value <= 1 or not share],
+        y=[(y(value), tick(value)) for value in ticks if value <= 1 or not share],
         lines={title: points(name) for title, name in names.items()},
         best=None if best is None else x(best),
     )

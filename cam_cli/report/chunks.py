@@ -1,4 +1,4 @@
-"""The data of a page in parts: inside the page, or as scripts beside it that are loaded when they are needed.
+"""The data of a page in parts: inside the page, in elements of it, or as scripts beside it, loaded when needed.
 
 `fetch` does not work from `file://`; a classic script does. A part is one call of `camxPart` with JSON in it.
 """
@@ -14,10 +14,14 @@ from ..run_layout import REPORT_DATA
 
 
 class Chunks(Protocol):
-    """Takes the parts. `base` is the start of their addresses, seen from the page, or "" for parts inside the page."""
+    """Takes the parts. `base` is the start of their addresses, seen from the page, or "" for parts inside the page.
+
+    `inside`: parts that stand with the data of the page. `elements`: parts as elements of their own, as JSON in text.
+    """
 
     base: str
     inside: dict[str, Any]
+    elements: dict[str, str]
 
     def put(self, name: str, value: Any) -> None: ...
 
@@ -29,9 +33,23 @@ class Inside:
 
     def __init__(self) -> None:
         self.inside: dict[str, Any] = {}
+        self.elements: dict[str, str] = {}
 
     def put(self, name: str, value: Any) -> None:
         self.inside[name] = value
+
+
+class Elements:
+    """Parts that stand in the page, each in an element of its own that the page reads when it needs it."""
+
+    base = ""
+
+    def __init__(self) -> None:
+        self.inside: dict[str, Any] = {}
+        self.elements: dict[str, str] = {}
+
+    def put(self, name: str, value: Any) -> None:
+        self.elements[name] = script_safe(value)
 
 
 class Beside:
@@ -40,6 +58,7 @@ class Beside:
 
     def __init__(self, path: str, build: str, folder: str = REPORT_DATA) -> None:
         self.inside: dict[str, Any] = {}
+        self.elements: dict[str, str] = {}
         self.build = build
         self.base = f"data/{build}-"
         self._folder = path

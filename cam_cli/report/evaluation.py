@@ -28,6 +28,7 @@ from .chunks import Inside
 from .marked import marked_picture
 from .page import assembled
 from .plots import HEIGHT, WIDTH, Plot, curves, histogram
+from .rounding import number
 
 PAGE = "index.html"
 #: Worst images that are shown, of each method.
@@ -109,13 +110,14 @@ def _left_out(counts: dict[str, int]) -> list[str]:
 def _localised(found: Localisation, one: MapSet, content: dict[str, Any]) -> Section:
     some = content["own"]["metrics"] if content["own"]["maps"] else content["other"]["metrics"]
     rows = [
-        [name, _number(figure["value"]), _interval(figure), _number(figure["baseline"]), str(figure["n"])]
+        [name, number(figure["value"]), _interval(figure), number(figure["baseline"]), str(figure["n"])]
         for name, figure in some.items()
         if figure["n"]
     ]  # fmt: skip
     plots = [_plot(figure) for figure in localisation_figures(content)]
     value = content["threshold"]["value"]
-    note = f"threshold {value:.2f} of the peak, {content['threshold']['how']}" if value is not None else "no threshold"
+    how = content["threshold"]["how"]
+    note = f"threshold {number(value)} of the peak, {how}" if value is not None else "no threshold"
     return Section(
         f"{one.method}, {one.layer}", note, ("score", "maps", "interval", "centre", "n"), rows, plots,
         "least energy in the object", _worst_localised(found, one),
@@ -134,7 +136,7 @@ def _worst_localised(found: Localisation, one: MapSet) -> list[Shown]:
     for case in cases(rows.values(), ground):
         key = (case.record.image, case.name or case.map.name, case.map.method)
         if key in wanted:
-            words = f"{key[1]}: energy {wanted[key]:.2f}"
+            words = f"{key[1]}: energy {number(wanted[key])}"
             row = rows[case.record.image]
             shown[key] = Shown(case.record.image, words, marked_picture(run, row, case.map.cells, case.truth))
     return [shown[key] for key in wanted if key in shown]
@@ -150,8 +152,8 @@ def _measured(found: Faithfulness, content: dict[str, Any], all_curves: dict[str
         better = {True: "higher", False: "lower", None: ""}[SCORES[name].higher]
         rows.append(
             [
-                *(name, better, _number(figure["value"]), _interval(figure)),
-                *(_number(figure["random"]), _number(figure["centre"]), str(figure["n"])),
+                *(name, better, number(figure["value"]), _interval(figure)),
+                *(number(figure["random"]), number(figure["centre"]), str(figure["n"])),
             ]
         )
     method = content["method"]
@@ -188,15 +190,11 @@ def _worst_measured(found: Faithfulness, method: str) -> tuple[str, list[Shown]]
             continue
         one = next((some for some in row.get("maps", ()) if some.get("method") == method), MapRow())
         cells = decode(one["sketch"]) if "sketch" in one else None
-        words = f"{one.get('target_name', '')}: {score} {values[i]:.2f}"
+        words = f"{one.get('target_name', '')}: {score} {number(values[i])}"
         shown.append(Shown(images[i], words, marked_picture(found.run, row, cells)))
     return f"least gain in {score} over the random map", shown
 
 
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
-
-
 def _interval(figure: dict[str, Any]) -> str:
     low, high = figure["low"], figure["high"]
-    return "–" if low is None or high is None else f"{low:.3f} – {high:.3f}"
+    return "–" if low is None or high is None else f"{number(low)} – {number(high)}"

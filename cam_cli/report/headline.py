@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from ..outputs.record import RunRecord
 from ..outputs.rows import BLANK, FAILED, OK, EpochRow
 from .page import Figure
+from .rounding import percent
 
 
 def image_figures(counts: Mapping[str, int]) -> list[Figure]:
@@ -28,7 +29,3 @@ def training_figures(metrics: Sequence[EpochRow], record: RunRecord) -> list[Fig
     own, accuracy = record.get("original_accuracy"), row.get("val_accuracy")
     found = ((accuracy, f"validation accuracy, epoch {row['epoch']}"), (own, "with the network’s own head"))
     return [Figure(percent(share), words) for share, words in found if share is not None]
-
-
-def percent(share: float) -> str:
-    return f"{100 * share:.1f}\u202f%"

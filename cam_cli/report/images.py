@@ -18,10 +18,12 @@ from .chunks import Chunks
 from .classes import Classes, MeanMaps
 from .failures import Failures
 from .groups import GroupData
+from .originals import Originals
 from .pictures import link, picture_of
 
 CHUNK, GROUP = 10_000, 100
 _STATUS = (OK, FAILED, BLANK)
+_WHOLE = [0.0, 0.0, 1.0, 1.0]
 _MEASURES = ("area", "border", "entropy", "center_x", "center_y")
 _SHOWN = ("method", "layer", "target_prob", "peak", *_MEASURES, "box", "sketch", "concept")
 _FILES = ("overlay", "heatmap", "array", "mask", "sheet")
@@ -39,8 +41,10 @@ class Images:
     failures: Failures = field(default_factory=Failures)
     counts: Counter[str] = field(default_factory=Counter)
     signs: Counter[str] = field(default_factory=Counter)
+    dimmed: int = 0
     methods: dict[str, None] = field(default_factory=dict)
     groups: GroupData | None = None
+    originals: Originals | None = None
 
     def put(self, rows: Iterable[ImageRow]) -> dict[str, Any]:
         """Puts all rows into the parts. Returns the data that the page needs before it loads any part."""
@@ -57,6 +61,7 @@ class Images:
         self.parts.put("means", self.means.as_part())
         known = {"rows": total, "chunk": CHUNK, "group": GROUP, "methods": [*self.methods]}
         known["signs"] = dict(self.signs)
+        known["dimmed"] = self.dimmed
         known["judged"] = self.counts["right"] + self.counts["wrong"]
         return {**known, **self.classes.tables()}
 
@@ -68,6 +73,7 @@ class Images:
         for place, row in enumerate(rows):
             correct = row.get("correct")
             self.counts[row["status"]] += 1
+            self.dimmed += row.get("seen", _WHOLE) != _WHOLE
             if correct is not None:
                 self.counts["right" if correct else "wrong"] += 1
             if row["status"] != OK:
@@ -92,6 +98,8 @@ class Images:
         details: dict[str, Any] = {"picture": self._address(name), "kind": kind if name else ""}
         fields = cast(dict[str, Any], row)
         details |= {name: fields[name] for name in ("width", "height", "seen") if name in row}
+        if self.originals is not None and (original := self.originals.link(row["image"])):
+            details["original"] = original
         details["top"] = [[self.classes.place(p["index"], p["name"]), _short(p["prob"])] for p in row.get("top", ())]
         details["maps"] = [self._map(map_row, row) for map_row in row.get("maps", ())]
         return details
@@ -137,5 +145,5 @@ def _chunks(rows: Iterable[ImageRow], size: int) -> Iterator[list[ImageRow]]:
 
 
 def _short(value: float | None) -> float | None:
-    """Rounds to four digits, enough to show and to sort by."""
-    return None if value is None else float(f"{value:.4g}")
+    """Rounds to six digits: enough to sort by, and 0.99997 does not become 1."""
+    return None if value is None else float(f"{value:.6g}")

@@ -20,6 +20,7 @@ from .chart import HEIGHT, WIDTH, Chart
 from .chunks import Chunks, script_safe
 from .failures import LISTED, Failures
 from .provenance import provenance, reproduce_commands
+from .rounding import number, percent
 
 _FOLDER = Path(__file__).with_name("page")
 #: The scripts of the page, in the order in which they are joined into one. A file may call functions of any other, but
@@ -28,13 +29,26 @@ SCRIPTS = (
     *("elements", "figures", "store"),
     *("views", "address", "order", "filters"),
     *("colours", "legend", "canvas", "opacity", "stage", "virtual-list"),
-    *("toolbar", "gallery", "table", "viewer"),
+    *("tags", "files", "toolbar", "gallery", "table", "side-by-side", "zoom", "viewer"),
     *("mean-maps", "classes", "class-page", "groups", "group-maps", "confusion", "distribution", "epochs"),
+    *("svg", "calibration", "scatter"),
     *("keyboard", "print", "start"),
 )
 #: The style sheets, in the order in which they are joined: a later rule wins.
 STYLES = (
-    *("base", "header", "gallery", "table", "viewer", "classes", "groups", "confusion", "distribution", "training"),
+    *(
+        "base",
+        "header",
+        "gallery",
+        "table",
+        "viewer",
+        "classes",
+        "groups",
+        "confusion",
+        "distribution",
+        "plots",
+        "training",
+    ),
     *("narrow", "print"),
 )
 _WORDS = {
@@ -102,6 +116,7 @@ def assembled(
         style=Markup(style),
         script=Markup(script),
         data=Markup(script_safe({**data, "base": parts.base, "parts": parts.inside})),
+        elements={name: Markup(text) for name, text in parts.elements.items()},
         **context,
     )
     return html.encode("utf-8", "replace")
@@ -143,5 +158,6 @@ def _template(name: str) -> jinja2.Template:
         loader=jinja2.FileSystemLoader(_FOLDER), autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined
     )
     environment.globals |= {"chart_width": WIDTH, "chart_height": HEIGHT, "listed": LISTED}
+    environment.filters |= {"percent": percent, "number": number}
     environment.filters["quoted"] = lambda text: quote(text.encode("utf-8", "replace"), safe="")
     return environment.get_template(name)

@@ -23,6 +23,7 @@ from ..sentences import counted
 from .chunks import Inside
 from .page import assembled
 from .pictures import picture_of
+from .rounding import number, percent
 
 PAGE = "index.html"
 #: Patterns, crops and images of a pattern, and names of more images that a page shows, at most.
@@ -152,11 +153,11 @@ def _section(run: RunFolder, found: Patterns, one: Pattern) -> Section:
 def _figures(one: Pattern) -> Iterator[tuple[str, str]]:
     yield "images", f"{len(one.images):,} of {one.share.total:,}"
     yield "share of the class", _percent(one.share)
-    yield "spread of place", f"{one.spread:.3f} around {one.x:.2f}, {one.y:.2f}"
+    yield "spread of place", f"{number(one.spread)} around {number(one.x)}, {number(one.y)}"
     yield "accuracy with", _percent(one.with_)
     yield "accuracy without", _percent(one.without)
     if one.exclusive is not None:
-        yield "only in this class", f"{100 * one.exclusive:.0f} %"
+        yield "only in this class", percent(one.exclusive)
     if one.checked is not None:
         first, *others = check_words(one.checked)
         yield "spots covered", ". ".join([first.capitalize(), *(text.capitalize() for text in others)]) + "."
@@ -167,7 +168,7 @@ def _figures(one: Pattern) -> Iterator[tuple[str, str]]:
 def _percent(value: Number | None) -> str:
     if value is None:
         return "–"
-    return f"{100 * value.value:.1f} % [{100 * value.low:.1f}, {100 * value.high:.1f}]"
+    return f"{percent(value.value)} [{percent(value.low)}, {percent(value.high)}]"
 
 
 def _verdict(row: ImageRow) -> str:

@@ -18,7 +18,11 @@ from ..outputs.run_folder import RunFolder
 #: Up to so many images are embedded: the report is one file.
 EMBEDDED = 200
 #: Bytes of images that one file may hold, before base64.
-_BUDGET = 9_000_000
+SMALL_BUDGET = 9_000_000
+#: The same of a single file of any number of images.
+LARGE_BUDGET = 60_000_000
+#: Files that tell how large all of them are.
+_SAMPLE = 200
 _LARGE, _SMALL = 512, 256
 
 
@@ -44,18 +48,22 @@ def link(name: str) -> str:
     return "../" + quote(name.encode("utf-8", "surrogateescape"), safe="/")
 
 
-def embedded(run: RunFolder, names: Sequence[str], side: int) -> Mapping[str, str]:
-    """Files as `data:` addresses: JPEGs of at most `side` pixels, smaller ones where together they were too large.
+def embedded(run: RunFolder, names: Sequence[str], side: int, budget: int = SMALL_BUDGET) -> Mapping[str, str]:
+    """Files as `data:` addresses: JPEGs of at most `side` pixels, smaller where together they exceed `budget` bytes.
 
-    Left out are files that are missing, broken, not of a format that camx writes, or outside of the run folder.
+    Of many files a sample says how small. No side is below 64 pixels, even where that exceeds the budget. Left out are
+    files that are missing, broken, not of a format that camx writes, or outside of the run folder.
     """
     encoded: dict[str, bytes] = {}
+    sample = names[:: max(1, len(names) // _SAMPLE)]
     for _ in range(4):
-        encoded = {name: data for name in names if (data := _jpeg(run, name, side))}
-        total = sum(map(len, encoded.values()))
-        if total <= _BUDGET:
+        encoded = {name: data for name in sample if (data := _jpeg(run, name, side))}
+        total = sum(map(len, encoded.values())) * len(names) / max(1, len(sample))
+        if total <= budget or side <= 64:
             break
-        side = max(64, int(side * math.sqrt(_BUDGET / total) * 0.95))
+        side = max(64, int(side * math.sqrt(budget / total) * 0.95))
+    if len(sample) < len(names):
+        encoded = {name: data for name in names if (data := _jpeg(run, name, side))}
     start = "data:image/jpeg;base64,"
     return {name: start + base64.b64encode(data).decode("ascii") for name, data in encoded.items()}
 

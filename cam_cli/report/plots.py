@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..outputs.ticks import value_ticks
+from .rounding import number
 
 WIDTH, HEIGHT = 560, 260
 _LEFT, _RIGHT, _TOP, _BOTTOM = 50, WIDTH - 12, 14, HEIGHT - 26
@@ -35,7 +36,7 @@ def curves(title: str, note: str, lines: Mapping[str, tuple[Sequence[float], Seq
         title,
         note,
         [(_x(share), f"{share:g}") for share in (0, 0.25, 0.5, 0.75, 1)],
-        [(_y(value, ticks), f"{value:.3g}") for value in ticks],
+        [(_y(value, ticks), number(value)) for value in ticks],
         {name: " ".join(f"{_x(x)},{_y(y, ticks)}" for x, y in zip(xs, ys)) for name, (xs, ys) in lines.items()},
     )
 
@@ -47,7 +48,7 @@ def histogram(title: str, note: str, counts: Sequence[int], baseline: Sequence[i
     bars = []
     for place, count in enumerate(counts):
         top, left = _y(count, ticks), round(_LEFT + place * width + 1, 1)
-        words = f"{place / len(counts):.2f} – {(place + 1) / len(counts):.2f}: {count}"
+        words = f"{number(place / len(counts))} to {number((place + 1) / len(counts))}: {count}"
         words += f", centre {baseline[place]}" if baseline else ""
         bars.append((left, top, round(width - 2, 1), round(_BOTTOM - top, 1), words))
     return Plot(

@@ -14,13 +14,15 @@ from .pages import Opened, names
 pytestmark = pytest.mark.browser
 
 VIEWS = ("", "#view=table", "#view=classes", "#view=classes&of=cat", "#view=confusion", "#view=distribution",
+         "#view=calibration", "#view=scatter", "#view=scatter&prob=0.3~0.6",
+         "#image=cat-and-dog.jpg&side=1", "#image=cat-and-dog.jpg&zoom=2",
          "#view=failures", "#view=made", "#image=cat-and-dog.jpg", "#image=broken.jpg")  # fmt: skip
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_fits_a_phone(opened: Opened, out: Path, scheme: Any) -> None:
     page = opened(out, width=390, height=844, color_scheme=scheme)
-    for view in ("gallery", "table", "classes", "confusion", "distribution", "made"):
+    for view in ("gallery", "table", "classes", "confusion", "calibration", "scatter", "distribution", "made"):
         page.evaluate(f"go({{ view: '{view}' }})")
         page.wait_for_timeout(60)
         assert page.evaluate("document.documentElement.scrollWidth") == 390, view

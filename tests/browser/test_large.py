@@ -43,7 +43,7 @@ def test_paper_says_what_is_not_printed(opened: Opened, out: Path, tmp_path: Pat
     found = len(names(page))
     assert 200 < found < 1_250
     words = printed(page)
-    start = f"The first 200 of {found:,} images (probability 10.0\u202f%–, text jpg; 1,250 in all), by probability, descending. Filters choose what is printed."
+    start = f"The first 200 of {found:,} images (probability 10.0\u202f%–, text jpg; 1,250 in all), by probability, descending. “Print all” in the menu Export prints the rest."
     assert words.startswith(start)
     assert "pictures had not been loaded yet" in words, "of groups that were not in sight"
     assert page.locator(".card").count() == 200
@@ -51,7 +51,7 @@ def test_paper_says_what_is_not_printed(opened: Opened, out: Path, tmp_path: Pat
     page.wait_for_function("[...chosen.slice(0, 200)].every(isLoaded)")
     assert printed(page) == start
     table = opened(tmp_path / "many", "#view=table&q=000")
-    words = "The first 200 of 1,001 images (text 000; 1,250 in all), by input order. Filters choose what is printed."
+    words = "The first 200 of 1,001 images (text 000; 1,250 in all), by input order. “Print all” in the menu Export prints the rest."
     assert printed(table) == words, "000000 to 000999, and 001000"
     assert table.locator(".rows .row").count() == 200
 

@@ -149,24 +149,26 @@ def test_classes_failures_and_how_it_was_made(opened: Opened, out: Path, rows: d
 def figures_of(name: str, rows: dict[str, Any]) -> list[str]:
     """Text of the page of a class, one line for each set of images."""
 
-    def line(images: list[Any], words: str, **shares: list[float]) -> str:
+    def line(images: list[Any], words: str, **shares: Any) -> str:
         means = [
             f"{100 * float(np.mean(values)):.1f}\u202f% {of.replace('_', ' ')}"
             for of, values in shares.items()
             if values
         ]
         text = f"{len(images)} image{'s' * (len(images) != 1)} {words}" + ": " * bool(means) + ", ".join(means)
-        return text.replace("100.0", "100").replace("mean border", "mean border (even: 36.0\u202f%)")
+        return text.replace("mean border", "mean border (even: 36.0\u202f%)")
 
     known = [row for row in rows.values() if "correct" in row]
     labelled = [row for row in known if row["label"] == name]
     lost = [row for row in rows.values() if row["label"] == name and "correct" not in row]
     predicted = [row for row in known if row["top"][0]["name"] == name]
     maps = [row["maps"][0] for row in known if row["maps"][0]["target_name"] == name]
+    hits = [row["correct"] for row in predicted]
+    both = [*hits, *(row["correct"] for row in labelled)]  # 2 TP of TP + FP and TP + FN
     return [
-        line(labelled, f"labelled {name}", right=[row["correct"] for row in labelled]),
+        line(labelled, f"labelled {name}", **{"right_(recall)": [row["correct"] for row in labelled]}),
         *([line(lost, f"labelled {name}, not explained")] if lost else []),
-        line(predicted, f"predicted as {name}", mean_probability=[row["top"][0]["prob"] for row in predicted]),
+        line(predicted, f"predicted as {name}", mean_probability=[row["top"][0]["prob"] for row in predicted], precision=hits, F1=both),
         line(maps, f"whose first map is of {name}", mean_area=[m["area"] for m in maps], mean_border=[m["border"] for m in maps]),
     ]  # fmt: skip
 
@@ -174,7 +176,7 @@ def figures_of(name: str, rows: dict[str, Any]) -> list[str]:
 def test_every_figure_of_a_class_says_which_images_it_is_of(opened: Opened, out: Path, rows: dict[str, Any]) -> None:
     page = opened(out, "#view=classes")
     heads = page.locator(".figures .set").all_inner_texts()
-    assert heads[1:] == ["images with this label", "images predicted as it", "images whose first map is of it"]
+    assert heads[1:] == ["images with this label", "images predicted as it", "both", "images whose first map is of it"]
     lists = set()
     for name in page.locator(".figures tbody th").all_inner_texts():
         page.evaluate("(of) => go({ view: 'classes', of })", name)
@@ -218,4 +220,9 @@ def test_a_training_and_its_epochs(opened: Opened, tmp_path: Path) -> None:
     assert "epoch 1 of 2" in page.locator("output").inner_text()
     assert page.evaluate(picture) != last
     page.click("#tabs >> text=Confusion")
-    assert page.locator(".matrix .sum").all_inner_texts() == ["75.0\u202f%", "100\u202f%"]
+    assert page.locator(".matrix .sum").all_inner_texts() == [
+        "75.0\u202f%",
+        "100.0\u202f%",
+        "100.0\u202f%",
+        "80.0\u202f%",
+    ]

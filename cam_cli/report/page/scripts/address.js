@@ -1,14 +1,18 @@
 /* What is asked for stands in the address, so that a link or a bookmark leads back to it. */
 
+const RANGES = { // measures that can be limited, and their words
+  prob: 'probability', area: 'area', border: 'border', entropy: 'entropy',
+  center_x: 'centre from the left', center_y: 'centre from the top', peak: 'peak',
+};
 const FILTERS = [
-  'class', 'label', 'pred', 'right', 'status', 'prob', 'area', 'border', 'q',
+  'class', 'label', 'pred', 'right', 'status', ...keys(RANGES), 'q', 'tag',
   ...(data.attributes || []).map(({ name }) => GROUPED + name),
 ];
-const RANGES = { prob: 'probability', area: 'area', border: 'border' };
 const DEFAULTS = {
   view: training ? 'curves' : 'gallery', of: '', image: '', sort: '', desc: '',
   ...Object.fromEntries(FILTERS.map((name) => [name, ''])),
   map: keys(data.colormaps)[0], alpha: String(data.alpha), method: '', rank: '1', epoch: '', box: '', metric: '',
+  x: '', y: '', side: '', zoom: '',
 };
 let state = readAddress();
 
@@ -56,7 +60,8 @@ function become(next) {
   if (changed('map')) showLegends();
   const filtered = changed(...FILTERS, 'sort', 'desc');
   if (filtered) select();
-  if (filtered || changed('view', 'of', 'map', 'method', 'rank', 'metric')) showView(changed('view', 'of', ...FILTERS));
-  if (changed('image', 'map', 'box') || (state.image && changed('method', 'rank'))) showViewer();
+  const redrawn = changed('view', 'of', 'map', 'method', 'rank', 'metric', 'x', 'y');
+  if (filtered || redrawn) showView(changed('view', 'of', ...FILTERS));
+  if (changed('image', 'map', 'box', 'side', 'zoom') || (state.image && changed('method', 'rank'))) showViewer();
   if (changed('epoch') && state.view === 'epochs' && epochChanged) epochChanged();
 }

@@ -16,9 +16,10 @@ function classFacts(one) { // a line for each set of images that figures are of
   const name = classes[one.k], line = (count, of, ...figures) => h('p', h('b', many(count, 'image')), ` ${of}`,
     count ? figures.map(([value, text], k) => [k ? ', ' : ': ', h('b', percent(value)), ` ${text}`]) : '');
   return h('div.sets',
-    labelled && line(one.labelled, `labelled ${name}`, [accuracy(one), 'right']),
+    labelled && line(one.labelled, `labelled ${name}`, [recall(one), 'right (recall)']),
     one.unjudged > 0 && line(one.unjudged, `labelled ${name}, not explained`),
-    line(one.predicted, `predicted as ${name}`, [mean(one.prob, one.predicted), 'mean probability']),
+    line(one.predicted, `predicted as ${name}`, [mean(one.prob, one.predicted), 'mean probability'],
+      ...(labelled ? [[precision(one), 'precision'], [f1(one), 'F1']] : [])),
     line(one.explained, `whose first map is of ${name}`, [mean(one.area, one.explained), 'mean area'],
       [mean(one.border, one.explained), `mean border (even: ${percent(EVEN)})`]));
 }
@@ -63,13 +64,14 @@ function strip(title, keep, change) { // the eight surest images, and a link to 
   for (let i = 0; i < imageCount; i++) if (keep(i)) found.push(i);
   if (!found.length) return null;
   found.sort((a, b) => columns.prob[b] - columns.prob[a]);
-  const small = (i) => {
-    const tile = h('div.tile');
-    detailsOf(i).then((details) => tile.append(stage(i, details, 64)), showError);
-    return h('a.card', linkToImage(i, -1), tile, h('div.verdict', verdict(i), truth(i)));
-  };
   const all = galleryLink(`all ${found.length}`, { ...change, sort: 'prob', desc: '1' });
-  return h('section', h('h3', title, ' ', all), h('div.strip', found.slice(0, 8).map(small)));
+  return h('section', h('h3', title, ' ', all), h('div.strip', found.slice(0, 8).map(smallCard)));
+}
+
+function smallCard(i) {
+  const tile = h('div.tile');
+  detailsOf(i).then((details) => tile.append(stage(i, details, 64)), showError);
+  return h('a.card', { title: columns.image[i], ...linkToImage(i, -1) }, tile, h('div.verdict', verdict(i), truth(i)));
 }
 
 function galleryLink(text, change) {

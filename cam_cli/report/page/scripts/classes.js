@@ -2,19 +2,24 @@
 
 let figuresOfClasses = null;
 
-// Of every class: images with that label, judged or not, and how many are right; images predicted as it; images whose
-// first map explains it. These are three sets of images, so every figure is shown with its own.
+// Of every class: images with that label, judged or not, and how many are right; images predicted as it, and how many
+// of them have a label; images whose first map explains it. Every figure is shown with the set of images that it is of.
 function classFigures() {
   if (figuresOfClasses) return figuresOfClasses;
   const found = classes.map((_, k) => ({
-    k, labelled: 0, unjudged: 0, right: 0, predicted: 0, prob: 0, explained: 0, border: 0, area: 0,
+    k, labelled: 0, unjudged: 0, right: 0, predicted: 0, checked: 0, hits: 0, prob: 0,
+    explained: 0, border: 0, area: 0,
   }));
   const { class: predicted, label, target, correct, prob, area, border } = columns;
   for (let i = 0; i < imageCount; i++) {
     const labelledAs = found[label[i]], predictedAs = found[predicted[i]];
     if (labelledAs && correct[i] < 0) labelledAs.unjudged++;
     else if (labelledAs) { labelledAs.labelled++; labelledAs.right += correct[i]; }
-    if (predictedAs) { predictedAs.predicted++; predictedAs.prob += prob[i]; }
+    if (predictedAs) {
+      predictedAs.predicted++;
+      predictedAs.prob += prob[i];
+      if (correct[i] >= 0) { predictedAs.checked++; predictedAs.hits += correct[i]; }
+    }
     if (target[i] >= 0 && !missing(area[i])) {
       const explained = found[target[i]];
       explained.explained++;
@@ -25,15 +30,20 @@ function classFigures() {
   return figuresOfClasses = found;
 }
 
-const accuracy = (one) => mean(one.right, one.labelled);
+const recall = (one) => mean(one.right, one.labelled);
+const precision = (one) => mean(one.hits, one.checked);
+const f1 = (one) => mean(one.right + one.hits, one.labelled + one.checked);
 const LABELLED = 'images with this label', PREDICTED = 'images predicted as it';
-const EXPLAINED = 'images whose first map is of it';
+const EXPLAINED = 'images whose first map is of it', BOTH = 'both';
 const CLASS_COLUMNS = [
   { name: 'class', of: '', value: (one) => classes[one.k] },
   { name: 'labelled', of: LABELLED, value: (one) => one.labelled, there: labelled, count: true },
-  { name: 'accuracy', of: LABELLED, value: accuracy, there: labelled },
+  { name: 'recall', of: LABELLED, value: recall, there: labelled, title: 'Share of them that are predicted as it' },
   { name: 'predicted', of: PREDICTED, value: (one) => one.predicted, count: true },
+  { name: 'precision', of: PREDICTED, value: precision, there: labelled,
+    title: 'Share of those with a label that are labelled as it' },
   { name: 'mean probability', of: PREDICTED, value: (one) => mean(one.prob, one.predicted) },
+  { name: 'F1', of: BOTH, value: f1, there: labelled, title: 'Harmonic mean of precision and recall' },
   { name: 'explained', of: EXPLAINED, value: (one) => one.explained, count: true },
   { name: 'mean area', of: EXPLAINED, value: (one) => mean(one.area, one.explained) },
   { name: 'mean border', of: EXPLAINED, value: (one) => mean(one.border, one.explained) },
@@ -56,9 +66,20 @@ function showClassTable(view, means) {
   const sets = [...new Set(CLASS_COLUMNS.slice(1).map(({ of }) => of))];
   const groups = sets.map((set) => h('th.set', { scope: 'colgroup', colspan: width(set) }, set));
   const head = [h('tr', h('td.set', { colspan: 2 }), groups), h('tr', h('td', ''), CLASS_COLUMNS.map(classHead))];
+  const foot = labelled && h('tfoot', classMeansOf(met));
   view.append(
-    scroller('Classes', h('table.figures', h('thead', head), h('tbody', rows))),
+    scroller('Classes', h('table.figures', h('thead', head), h('tbody', rows), foot)),
     h('p.quiet', `The small pictures are mean maps. ${EVEN_HINT}`));
+}
+
+// Each class counts once. A class without a value, as one that is never predicted has no precision, is left out.
+function classMeansOf(met) {
+  const averaged = ({ value }) => {
+    const known = met.map(value).filter((x) => !missing(x));
+    return known.length ? meter(mean(known.reduce((a, b) => a + b, 0), known.length)) : '';
+  };
+  const shown = CLASS_COLUMNS.slice(1).map((one) => h('td', one.title ? averaged(one) : ''));
+  return h('tr', h('td'), h('th', { scope: 'row', title: 'Each class counts once' }, 'mean of the classes'), shown);
 }
 
 function classHead(column) {
@@ -67,7 +88,8 @@ function classHead(column) {
     classSort = { by: column, down: sorted ? !down : column !== CLASS_COLUMNS[0] };
     showView(false);
   };
-  return h('th', { scope: 'col', 'aria-sort': sorted ? (down ? 'descending' : 'ascending') : 'none' },
+  const order = sorted ? (down ? 'descending' : 'ascending') : 'none';
+  return h('th', { scope: 'col', title: column.title, 'aria-sort': order },
     h('button', { onclick: sort }, column.name, sorted ? (down ? ' ↓' : ' ↑') : ''));
 }
 

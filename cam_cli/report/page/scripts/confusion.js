@@ -42,13 +42,16 @@ function showMatrix(view, names, counts, cell) {
   if (most.length < met.length) {
     view.append(h('p.quiet', `The ${most.length} of ${met.length} classes that are confused most.`));
   }
-  const head = h('tr', h('td', 'label ↓ predicted →'), [...most.map((k) => names[k]), 'accuracy'].map((name) =>
+  const head = h('tr', h('td', 'label ↓ predicted →'), [...most.map((k) => names[k]), 'recall'].map((name) =>
     h('th', { scope: 'col' }, h('span', name))));
   const row = (a) => h('tr', h('th', { scope: 'row' }, names[a]),
     most.map((b) => matrixCell(a, b, counts.get(`${a} ${b}`) || 0, totals[a], cell)),
     h('td.sum', totals[a] ? percent((counts.get(`${a} ${a}`) || 0) / totals[a]) : '–'));
+  const columnOf = (b) => pairs.reduce((sum, [, k, count]) => sum + (k === b ? count : 0), 0);
+  const foot = h('tr', h('th', { scope: 'row' }, 'precision'), most.map((b) =>
+    h('td.sum', percent(mean(counts.get(`${b} ${b}`) || 0, columnOf(b))))), h('td'));
   view.append(
-    scroller('Confusion matrix', h('table.matrix', h('thead', head), h('tbody', most.map(row)))),
+    scroller('Confusion matrix', h('table.matrix', h('thead', head), h('tbody', most.map(row)), h('tfoot', foot))),
     h('p.quiet', 'The number of images; the colour is their share of the label’s row.'));
   const worst = pairs.filter(([a, b]) => a !== b).sort((x, y) => y[2] - x[2]).slice(0, WORST);
   const item = ([a, b, count]) => h('li', cell(a, b, `${names[a]} taken for ${names[b]}`), ` ${count} ×`);

@@ -20,7 +20,8 @@ async function showDistribution(view) {
 }
 
 function histogram(name, title, hint, even) {
-  const { all, right, wrong, average } = binned(name), highest = Math.max(1, ...all);
+  const { all, right, wrong, average } = binned(name), ticks = countTicks(Math.max(1, ...all));
+  const highest = ticks[ticks.length - 1];
   const height = (count) => percentOf(count, highest);
   const bar = (total, k) => {
     const low = k / BINS, high = (k + 1) / BINS, wrongs = labelled ? `, ${wrong[k]} wrong` : '';
@@ -34,9 +35,16 @@ function histogram(name, title, hint, even) {
   const mark = even && h('span.mark', { style: { left: percentOf(even, 1) }, title: `an even map: ${percent(even)}` });
   return h('section.histogram',
     h('h2.minor', title, h('small', ` mean ${percent(average)}`)),
-    h('div.bins', Array.from(all, bar), mark),
+    countAxis(ticks), h('div.bins', Array.from(all, bar), mark),
     h('div.axis', [0, 25, 50, 75, 100].map((one) => h('span', `${one} %`))),
     h('p.quiet', hint));
+}
+
+function countAxis(ticks) { // at the left of the bars
+  const place = (count) => ({ style: { bottom: percentOf(count, ticks[ticks.length - 1]) } });
+  const widest = ticks[ticks.length - 1].toLocaleString('en');
+  return h('div.counts', { 'aria-hidden': 'true', 'data-widest': widest },
+    ticks.map((count) => h('span', place(count), count.toLocaleString('en'))));
 }
 
 // Images by bin: all, and of the chosen ones the wrong and the others; the mean is that of the chosen ones.

@@ -33,6 +33,7 @@ function tests() { // the filters that are set, as functions of a row
     const limits = rangeOf(state[name]), values = columns[name];
     if (limits) found.push((i) => values[i] >= limits[0] && values[i] <= limits[1]);
   }
+  if (state.tag) found.push((i) => tagsOf(columns.image[i]).includes(state.tag));
   if (state.q) {
     const texts = searchTexts();
     for (const word of state.q.toLowerCase().split(/\s+/).filter(Boolean)) found.push((i) => texts[i].includes(word));

@@ -16,7 +16,7 @@ function showGallery(view) {
 function card(i, place, sheet) {
   const { image, correct, status } = columns, tile = h('div.tile');
   detailsOf(i).then((details) => tile.append(stage(i, details, 64)), showError);
-  const words = [verdict(i), status[i] === BLANK ? h('em.tag', 'blank') : '', truth(i)];
+  const words = [verdict(i), status[i] === BLANK ? h('em.tag', 'blank') : '', truth(i), tagLine(image[i])];
   return h('a', { class: `card ${correct[i] === 0 ? 'is-wrong' : ''}`, ...linkToImage(i, place) },
     tile,
     h('div.name', { title: image[i] }, fileName(image[i])),

@@ -4,11 +4,12 @@ const KEYS = [
   ['← → ↑ ↓', 'move through the images; in a large one, to the next'],
   ['Enter', 'show large'], ['Esc', 'close'],
   ['/', 'search'], ['w', 'wrong only'], ['1 2 3', 'picture, overlay, map'],
-  ['m', 'next map of the image: method, class'], ['?', 'this list'],
+  ['m', 'next map of the image: method, class'], ['v', 'all maps of a large image side by side'],
+  ['z', 'zoom a large image to the pixels of the original'], ['?', 'this list'],
 ];
 
 function fillHelp() {
-  const known = KEYS.filter(([key]) => explain || !'w123m'.includes(key[0]));
+  const known = KEYS.filter(([key]) => explain || !'w123mvz'.includes(key[0]));
   const views = Object.values(VIEWS).filter((view) => view.there).map((view) => [view.key, view.name]);
   const line = ([key, text]) => [h('dt', h('kbd', key)), h('dd', text)];
   byId('help').append(h('h2', 'Keyboard'), h('dl', [...known, ...views].map(line)));
@@ -43,6 +44,8 @@ function toggle(dialog) {
 function actEverywhere(key, large) {
   if (explain && '123'.includes(key)) go({ alpha: ['0', DEFAULTS.alpha, '1'][Number(key) - 1] });
   else if (explain && key === 'm') showNextMap();
+  else if (explain && large && key === 'v') go({ side: state.side ? '' : '1' });
+  else if (explain && large && key === 'z') nextZoom();
   else if (key === '/' && search && !large && !byId('tools').hidden) search.focus();
   else return false;
   return true;

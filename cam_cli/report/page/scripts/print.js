@@ -1,7 +1,29 @@
 /* On paper stands the beginning of the list, and a line that says what it is a part of. */
 
-const PRINTED = 200; // images
+let PRINTED = 200; // images; all of them after `printAll`
 let printedLine = null;
+
+// Load every picture that is asked for, then print all of them.
+async function printAll() {
+  const usual = PRINTED, all = [...chosen];
+  if (list) {
+    await Promise.all(all.map(detailsOf));
+    PRINTED = all.length;
+    list.print(true);
+    await Promise.all([...byId('view').querySelectorAll('img')].map(loaded));
+  }
+  print();
+  list?.print(false);
+  PRINTED = usual;
+}
+
+function loaded(image) {
+  image.loading = 'eager';
+  return image.complete ? null : new Promise((done) => {
+    image.onload = done;
+    image.onerror = done;
+  });
+}
 
 function beforePrint() {
   if (!list) return;
@@ -25,7 +47,7 @@ function printedWords() {
   return [
     printed.length < chosen.length ? `The first ${printed.length} of ${all}` : all,
     `, by ${order}${desc ? ', descending' : ''}.`,
-    printed.length < chosen.length ? ' Filters choose what is printed.' : '',
+    printed.length < chosen.length ? ' “Print all” in the menu Export prints the rest.' : '',
     late ? ` ${many(late, 'picture')} had not been loaded yet and will be when this is printed again.` : '',
   ].join('');
 }

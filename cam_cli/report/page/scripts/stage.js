@@ -11,8 +11,8 @@ function sketchOf(map) { // the cells of a map, decoded once
   return sketch && (map.cells ||= { ...sketch, values: bytes(sketch.values) });
 }
 
-function stage(i, details, side) {
-  const map = mapOf(details), cells = map && sketchOf(map), bare = details.kind === 'picture';
+function stage(i, details, side, map = mapOf(details)) {
+  const cells = map && sketchOf(map), bare = details.kind === 'picture';
   // An overlay shows the first map of the image only.
   const pictured = details.picture && (bare || map === details.maps[0]);
   const kinds = `${!pictured ? 'none' : bare ? '' : details.kind} ${cells?.signed ? 'signed' : ''}`;
@@ -38,6 +38,15 @@ function unseen(canvases, [left, top, right, bottom] = [0, 0, 1, 1]) {
   const [l, t, r, b] = [left, top, right, bottom].map((one) => `${100 * one}%`);
   const around = `0 0, 100% 0, 100% 100%, 0 100%, 0 0, ${l} ${t}, ${r} ${t}, ${r} ${b}, ${l} ${b}, ${l} ${t}`;
   return h('div.unseen', { style: { 'clip-path': `polygon(evenodd, ${around})` } });
+}
+
+// Why a part of the picture is dark: a legend where images of the run have such a part.
+const DIMMED = 'The network saw a part of the picture only, as its preprocessing cuts it out. The rest is dimmed.';
+const dimmedLegend = () => data.dimmed > 0 &&
+  h('div.legend', { title: DIMMED }, h('i.swatch.dark'), 'not seen by the network');
+
+function shareSeen([left, top, right, bottom]) {
+  return (right - left) * (bottom - top);
 }
 
 function halfPeakBox(map) {

@@ -9,6 +9,7 @@ async function start() {
     showError(error);
     return;
   }
+  loadTags();
   makeTabs();
   fillHelp();
   state = readAddress();

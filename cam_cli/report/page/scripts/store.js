@@ -12,8 +12,13 @@ const parts = new Map(), arriving = new Map();
 window.camxPart = (name, value) => arriving.get(name)(value);
 
 function loadPart(name) {
-  if (!parts.has(name)) parts.set(name, name in data.parts ? Promise.resolve(data.parts[name]) : loadScript(name));
+  if (!parts.has(name)) parts.set(name, name in data.parts ? Promise.resolve(data.parts[name]) : loadElement(name));
   return parts.get(name);
+}
+
+function loadElement(name) { // of a single file of many images
+  const node = document.querySelector(`script[data-part="${name}"]`);
+  return node ? Promise.resolve(JSON.parse(node.textContent)) : loadScript(name);
 }
 
 function loadScript(name) {

@@ -34,32 +34,38 @@ function filterFields() {
     explain && classes.length > 1 ? field(classChoices, 'class', 'Class') : '',
     labelled ? field(verdicts, 'right', 'Right or wrong (w)') : '',
     field(statuses, 'status', 'Status'),
+    tagged.size ? field([['', 'every tag'], ...tagNames().map((one) => [one, one])], 'tag', 'Tag') : '',
     (data.attributes || []).filter(isChoice).map(({ name, groups }) =>
       field([['', `every ${name}`], ...groups.map((one) => [one, one])], GROUPED + name, name)),
-    explain ? entries(RANGES).map(([name, text]) => limits(name, text)) : '',
+    explain ? limited().map((name) => limits(name, RANGES[name])) : '',
   ];
 }
 
-function limits(name, text) { // two fields in percent; the address holds shares of 1
-  const short = (x) => String(Number(x.toPrecision(6)));
+const LIMITED = ['prob', 'area', 'border']; // those of them that always have their fields
+const limited = () => [...new Set([...LIMITED, ...(state.view === 'scatter' ? axisNames() : [])])];
+
+function limits(name, text) { // two fields, of shares in percent; the address holds shares of 1
+  const short = (x) => String(Number(x.toPrecision(6))), [whole, unit] = isShare(name) ? [100, '%'] : [1, ''];
   const field = (value, placeholder, end) => h('input', {
-    type: 'number', min: 0, max: 100, step: 'any', placeholder, value: value ? short(100 * Number(value)) : '',
-    'aria-label': `${text} ${end}, percent`, onchange: change,
+    type: 'number', min: unit && 0, max: unit && 100, step: 'any', placeholder, onchange: change,
+    value: value ? short(whole * Number(value)) : '', 'aria-label': `${text} ${end}${unit && ', percent'}`,
   });
-  const [low, high] = state[name].split('~'), fields = [field(low, '0', 'at least'), field(high, '100', 'at most')];
+  const [low, high] = state[name].split('~');
+  const fields = [field(low, unit && '0', 'at least'), field(high, unit && '100', 'at most')];
   function change() {
-    const [a, b] = fields.map((one) => one.value === '' ? '' : short(Number(one.value) / 100));
+    const [a, b] = fields.map((one) => one.value === '' ? '' : short(Number(one.value) / whole));
     go({ [name]: a || b ? `${a}~${b}` : '' });
   }
-  return h('label.limits', text, fields[0], '–', fields[1], '%');
+  return h('label.limits', text, fields[0], '–', fields[1], unit);
 }
 
 function displayLine(set) {
-  const listed = explain && state.view !== 'distribution', gallery = listed && state.view === 'gallery';
+  const listed = explain && ['gallery', 'table'].includes(state.view), gallery = listed && state.view === 'gallery';
   const count = chosen.length.toLocaleString('en'), all = many(imageCount, 'image');
   return h('div.line', listed && orderFields(), gallery && mapFields(), set.map(chip),
     set.length > 1 ? h('button.chip', { onclick: clearFilters }, 'clear all') : '',
-    h('span.count', { 'aria-live': 'polite' }, chosen.length === imageCount ? all : `${count} of ${all}`));
+    h('span.count', { 'aria-live': 'polite' }, chosen.length === imageCount ? all : `${count} of ${all}`),
+    exportMenu());
 }
 
 function orderFields() {
@@ -77,7 +83,7 @@ function mapFields() {
   const methods = [['', first], ...others.map((one) => [one, one])];
   const method = state.method === first ? '' : state.method;
   return [
-    alphaControl('tools'), legends(),
+    alphaControl('tools'), legends(), dimmedLegend(),
     data.signs?.strength && choices(colours, state.map, (value) => go({ map: value }), 'Colours'),
     others.length ? choices(methods, method, (value) => go({ method: value, rank: '1' }), 'Method (m)') : '',
   ];
@@ -89,8 +95,8 @@ function chip(key) { // a filter that is set; a click removes it
 }
 
 function filterWords(key) {
-  const share = (one) => one && percent(Number(one));
-  const value = RANGES[key] ? state[key].split('~').map(share).join('–') : state[key];
+  const limit = (one) => one && wordOf(key, Number(one));
+  const value = RANGES[key] ? state[key].split('~').map(limit).join('–') : state[key];
   if (key.startsWith(GROUPED)) return `${key.slice(GROUPED.length)} ${state[key]}`;
   const name = { q: 'text', pred: 'predicted', right: '', status: '', ...RANGES }[key] ?? key;
   return `${name} ${value}`.trim();

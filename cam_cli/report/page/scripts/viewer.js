@@ -10,14 +10,27 @@ function showViewer() {
   detailsOf(i).then((details) => {
     if (columns.image[i] !== state.image) return;
     const held = dialog.contains(document.activeElement) && document.activeElement.dataset.keep;
-    const picture = stage(i, details, 448);
-    picture.querySelector('.heat')?.after(exactOverlay(details));
-    dialog.replaceChildren(viewerBar(i), h('div', { class: `theatre ${details.kind}` }, picture),
+    dialog.replaceChildren(viewerBar(i), theatreOf(i, details),
       h('div.side', aboutImage(i, details), aboutMap(i, details)));
     if (!dialog.open) dialog.showModal();
     ((held && dialog.querySelector(`[data-keep="${held}"]`)) || dialog).focus({ preventScroll: true });
     showAlpha();
   }, showError);
+}
+
+function theatreOf(i, details) {
+  const theatre = h('div', { class: `theatre ${details.kind}` });
+  if (state.side && details.maps.length > 1 && explain) {
+    theatre.append(sideBySide(i, details));
+    theatre.classList.add('several');
+    theatre.tabIndex = 0;
+    return theatre;
+  }
+  const picture = stage(i, details, 448);
+  picture.querySelector('.heat')?.after(exactOverlay(details));
+  theatre.append(picture);
+  if (explain && details.width && isZoomed()) zoomed(picture, theatre, details);
+  return theatre;
 }
 
 // A page with files beside it has small pictures. It shows the overlay of the run itself, while opacity and colours are
@@ -52,18 +65,21 @@ function aboutImage(i, details) {
     explain ? h('p.big', verdict(i), columns.status[i] === BLANK ? h('em.tag', 'blank') : '') : '',
     label >= 0 ? h('p', h('span.quiet', 'label '), classes[label]) : '',
     errors.has(i) ? h('p.wrong', errors.get(i)) : '',
+    explain ? tagChips(columns.image[i]) : '',
     details.top.length ? h('ol.top', details.top.map(top)) : '',
   ];
 }
 
 function aboutMap(i, details) {
   const map = mapOf(details), files = map ? entries(map.files) : [];
+  if (details.original) files.push(['original', details.original]);
   const link = ([kind, target]) => h('a', { href: target, target: '_blank', rel: 'noopener' }, kind);
   return [
+    explain ? [sideSwitch(details), zoomControl(details)] : '',
     details.maps.length > 1 ? mapSwitches(details, map) : '',
     map && map.method ? [alphaControl('large'), legendOf(map), mapFacts(map, details)] : '',
     map && map.box ? boxSwitch() : '',
-    files.length ? h('p.files', files.map(link), h('span.quiet', ' in full, from the run’s folder')) : '',
+    files.length ? h('p.files', files.map(link), h('span.quiet', ' in full')) : '',
     explain && details.kind === 'overlay' ?
       h('p.quiet', 'The run kept no bare pictures (--no-report): this is its overlay.') : '',
   ];
@@ -79,6 +95,7 @@ function mapFacts(map, details) {
     ['border', percent(map.border), 'share of the mass in the outer 10 % on each side'],
     ['entropy', figure(map.entropy), '0: one point, 1: no preference'],
     ['centre', centre, 'from the left and from the top'],
+    ['seen', details.seen && `${percent(shareSeen(details.seen))} of the picture`, DIMMED],
     ['size', details.width ? `${details.width} × ${details.height}` : '–'],
   ];
   const known = facts.filter(([, value]) => value !== undefined && value !== '–');

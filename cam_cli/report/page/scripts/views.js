@@ -6,6 +6,8 @@ const VIEWS = {
   classes: { name: 'Classes', key: 'c', show: showClasses, there: explain },
   confusion: { name: 'Confusion', key: 'x', show: showConfusion, there: explain && labelled },
   groups: { name: 'Groups', key: 'a', show: showGroups, there: !!data.audited },
+  calibration: { name: 'Calibration', key: 'k', filtered: true, show: showCalibration, there: explain && labelled },
+  scatter: { name: 'Scatter', key: 's', filtered: true, show: showScatter, there: explain },
   distribution: { name: 'Distribution', key: 'd', filtered: true, show: showDistribution, there: explain },
   curves: { name: 'Curves', key: 'c', there: training },
   matrix: { name: 'Confusion', key: 'x', show: showTrainingConfusion, there: training && !!data.confusion },
