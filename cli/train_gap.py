@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
-from cam_cli.options import BEHAVIOUR, FILLED, Flag
+from cam_cli.options import BEHAVIOUR, FILLED, OUTPUT, Flag
 from cam_cli.sentences import counted
 from cam_cli.tracking.options import TrackingOptions
 from cam_cli.training.job import TrainJob
@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainFlags:
-    """Flags beside the job: what to print, and where to log."""
+    """Flags beside the job: the page, what to print, and where to log."""
+
+    report: Annotated[
+        bool, Flag("Write report/index.html: curves, confusion, images over the epochs.", panel=OUTPUT, page="report.md")
+    ] = True
 
     tracking: TrackingOptions = TrackingOptions()
     config: Annotated[str | None, CONFIG] = None
@@ -45,12 +49,12 @@ def train_gap(job: TrainJob, run: TrainFlags) -> int:
         reporter.said(f"loading {job.model.name} …")
 
     def go(observer: Observer) -> int:
-        return _run(job, observer, reporter, as_json=run.as_json)
+        return _run(job, observer, reporter, run)
 
     return follow_training(run.tracking, job, reporter, go)
 
 
-def _run(job: TrainJob, observer: Observer, reporter: TrainReporter, *, as_json: bool) -> int:
+def _run(job: TrainJob, observer: Observer, reporter: TrainReporter, run: TrainFlags) -> int:
     from cam_cli.pipeline import Stop
     from cam_cli.training.run import train
 
@@ -59,11 +63,25 @@ def _run(job: TrainJob, observer: Observer, reporter: TrainReporter, *, as_json:
             summary = train(job, observer, stop)
         finally:
             reporter.close()
-    if as_json:
-        out_json(summary.as_dict())
+    page = _report(job.output, reporter) if run.report and summary.history else ""
+    if run.as_json:
+        out_json(summary.as_dict() | ({"report": page} if page else {}))
     elif not reporter.quiet:
         out(_summary_text(summary, verbose=reporter.verbose))
+        if page:
+            out(f"report: {page}")
     return 128 + summary.signal if summary.signal else 0
+
+
+def _report(output: str, reporter: TrainReporter) -> str:
+    """Writes the page and returns its file. The network stands without it: what goes wrong is a warning."""
+    from cam_cli.report import build_report
+
+    try:
+        return build_report(output, warned=reporter.warned)
+    except Exception as error:
+        reporter.warned(f"The report could not be written: {error} `camx report {output}` tries again.")
+        return ""
 
 
 def _summary_text(summary: TrainSummary, *, verbose: bool) -> str:

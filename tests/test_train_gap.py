@@ -218,6 +218,8 @@ def test_command_line_and_explain_on_the_result(data: str, tmp_path: Path, capsy
     assert run(["train-gap", data, "--config", str(config), "-o", made, "--json"]) == 0
     summary = json.loads(capsys.readouterr().out)
     assert (summary["classes"], summary["state"]) == (["blue", "red"], "finished")
+    assert summary["report"] == f"{made}/report/index.html"
+    assert Path(summary["report"]).read_text().count("<polyline") == 4, "the page of this training"
     assert (
         run(
             [
