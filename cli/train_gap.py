@@ -27,7 +27,8 @@ class TrainFlags:
     """Flags beside the job: the page, what to print, and where to log."""
 
     report: Annotated[
-        bool, Flag("Write report/index.html: curves, confusion, images over the epochs.", panel=OUTPUT, page="report.md")
+        bool,
+        Flag("Write report/index.html: curves, confusion, images over the epochs.", panel=OUTPUT, page="report.md"),
     ] = True
 
     tracking: TrackingOptions = TrackingOptions()
