@@ -227,7 +227,7 @@ def test_trainings_and_feature_maps_have_reports(camx: Camx, images: Path) -> No
     Path("gap/run.json").unlink()
     assert camx("report", "gap") == 0, "killed before the end"
     assert 'class="tag">interrupted' in page.read_text()
-    assert camx("train-gap", images, *TINY, "--epochs", 1, "-o", "gap", "-q", "--overwrite") == 0
+    assert camx("train-gap", images, *TINY, "--epochs", 1, "-o", "gap", "-q", "--overwrite", "--no-report") == 0
     assert not page.exists(), "the page of the replaced training"
     assert camx("activations", images, *TINY, "-o", "maps", "-q") == 0
     assert camx("report", "maps") == 0
