@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,13 @@ import torch
 from torch import Tensor, nn
 
 from cam_cli import CamxError, Explainer, ExplainOptions
-from cam_cli.cams.engine import backend_choice, openvino_model
+from cam_cli.cams.engine import backend_choice, openvino_backend, openvino_model
+from cam_cli.cams.engine.backends import EagerBackend
+from cam_cli.cams.engine.openvino_proof import prove_rounding, prove_values
+from cam_cli.cams.target_layer.probe import probe_picture
+from cam_cli.cams.tracing.cut import NoCut
 from cam_cli.images.geometry import Preprocessing
+from cam_cli.machine import bf16_units
 from cam_cli.pipeline.lanes import Lanes
 
 from .conftest import TINY
@@ -205,9 +212,56 @@ def test_other_values_are_never_taken(monkeypatch: pytest.MonkeyPatch) -> None:
         return convert(openvino, other, cut, picture)
 
     monkeypatch.setattr(openvino_model, "_convert", wrong)
-    _, ours = explainers(seeded(InPlaceNet))
-    assert ours.backend == "torch"
-    assert "differ" in ours.network.warnings[0]
+    # Rounding to bf16 takes values further than that, and hides nothing.
+    for precision in ("fp32", "bf16"):
+        monkeypatch.setattr(openvino_backend, "can_bf16", lambda _core: True)
+        _, ours = explainers(seeded(InPlaceNet), precision=precision)
+        assert ours.backend == "torch"
+        assert "differ" in ours.network.warnings[0]
+
+
+class Off:
+    """A backend whose features are those of the network, off by a share of their size."""
+
+    def __init__(self, module: nn.Module, share: float) -> None:
+        self._norm, self._share = module.bn2, share
+
+    @contextlib.contextmanager
+    def __call__(self, batch: Tensor) -> Iterator[Tensor]:
+        def off(_module: nn.Module, _inputs: object, output: Tensor) -> Tensor:
+            noise = torch.randn(output.shape, generator=torch.Generator().manual_seed(0))
+            return output + (self._share * output.float().square().mean().sqrt() * noise).to(output.dtype)
+
+        handle = self._norm.register_forward_hook(off)
+        try:
+            yield batch
+        finally:
+            handle.remove()
+
+
+def test_bf16_may_be_as_far_from_float32_as_that_of_torch_but_not_by_far() -> None:
+    # A deep network with clipped activations: single features are off by a fifth of the largest one in torch, too.
+    torch.manual_seed(0)
+    module = timm.create_model("mobilenetv2_035", num_classes=5).eval()
+    picture = probe_picture(3, (64, 64))
+    (layer,) = Explainer(network(module), ExplainOptions(device="cpu", backend="torch")).layers
+    bf16 = partial(torch.autocast, "cpu", torch.bfloat16)
+    prove_rounding(EagerBackend(), module, [layer], picture, bf16)
+    prove_rounding(Off(module, 0.02), module, [layer], picture, bf16)
+    with pytest.raises(NoCut, match=r"in bf16 its features are off from float32 by 0\.\d+ of their size"):
+        prove_rounding(Off(module, 0.5), module, [layer], picture, bf16)
+    with pytest.raises(NoCut, match="its features differ"):
+        prove_values(Off(module, 0.002), module, [layer], picture)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not bf16_units(), reason="this processor has no instructions for bf16")
+@pytest.mark.parametrize("name", ["mobilenetv2_100", "resnet18"])
+def test_bf16_runs_in_openvino_where_the_processor_has_it(name: str) -> None:
+    torch.manual_seed(0)
+    module = timm.create_model(name, num_classes=5).eval()
+    _, ours = explainers(module, precision="bf16")
+    assert ours.backend == "openvino", ours.network.warnings
 
 
 def test_auto_takes_openvino_where_the_run_is_long_enough(monkeypatch: pytest.MonkeyPatch) -> None:
