@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
-from ..cams.engine.options import PRECISION, ComputeOptions
+from ..cams.engine.options import BACKEND, PRECISION, ComputeOptions
 from ..errors import CamxError
 from ..models.options import ModelSpec
 from ..options import FILLED, MODEL, OUTPUT, SPEED, TRAINING, Flag, check, results
@@ -19,11 +19,16 @@ if TYPE_CHECKING:
     from .data import Dataset
 
 FREEZE = ("backbone", "none")
+#: What a fingerprint calls the kind of features that a head was trained on; trainings of 0.1.0 do not tell.
+FEATURES = "precision of the features"
 AUGMENT = ("basic", "none")
 BALANCE = ("none", "loss", "sampler")
 
 #: A training of 0.1.0 may go on with another precision.
 _PRECISION = dataclasses.replace(PRECISION, results=False)
+_BACKEND = dataclasses.replace(
+    BACKEND, help="What computes the features of a frozen backbone: auto, torch, compile or openvino."
+)
 _SEED = Flag("Seed of all random choices.", panel=TRAINING, order=1, min=0, max=2**63 - 1, results=True)
 
 
@@ -169,6 +174,7 @@ class TrainJob(ComputeOptions):
         bool, Flag("Continue the training in that folder; the result is that of an uninterrupted one.", panel=OUTPUT)
     ] = False
     precision: Annotated[str, _PRECISION] = field(default="auto", kw_only=True)
+    backend: Annotated[str, _BACKEND] = field(default="auto", kw_only=True)
     workers: Annotated[
         int | None, Flag("Threads that decode, or auto.", short="-j", panel=SPEED, none="auto", min=1)
     ] = None
@@ -207,12 +213,21 @@ class TrainJob(ComputeOptions):
             )
         if self.train_size is not None and self.freeze == "backbone":
             raise CamxError("`train_size` is for random crops, which only `freeze=none` makes.", "Add it.")
+        if self.backend not in ("auto", "torch") and self.freeze == "none":
+            raise CamxError(
+                f"`backend={self.backend}` computes the features of a frozen backbone, and `freeze=none` trains it.",
+                "Leave it out.",
+                field="backend",
+            )
         if self.resume and self.overwrite:
             raise CamxError("`resume` continues a run, `overwrite` replaces it.", "Give one of them.")
 
 
-def fingerprint(job: TrainJob, network: Network, data: Dataset) -> dict[str, Any]:
-    """Everything that the final weights depend on. A run resumes only if its fingerprint is equal."""
+def fingerprint(job: TrainJob, network: Network, data: Dataset, precision: str) -> dict[str, Any]:
+    """Everything that the final weights depend on. A run resumes only if its fingerprint is equal.
+
+    precision: what `auto` stands for. Features in float32 are the same by any backend; in bf16 each rounds elsewhere.
+    """
     images = hashlib.sha256()
     for part in (data.train, data.val):
         for sample in part:
@@ -226,4 +241,9 @@ def fingerprint(job: TrainJob, network: Network, data: Dataset) -> dict[str, Any
         "images": images.hexdigest()[:16],
         "classes": list(data.classes),
         **results(job),
+        **({FEATURES: _features(job, precision)} if job.freeze == "backbone" else {}),
     }
+
+
+def _features(job: TrainJob, precision: str) -> str:
+    return precision if precision == "fp32" else f"{precision} {job.backend if job.backend != 'auto' else 'torch'}"

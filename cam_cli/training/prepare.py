@@ -12,10 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from ..images.picture import Unreadable
+from ..models.catalog import Network
 from ..models.gap import GapNetwork
 from .batches import Batches, FeatureBatches, Order, PictureBatches
 from .cache import FeatureStore, Tick
 from .data import Dataset, Sample
+from .features import extractor
 from .head import FeatureHead
 from .job import TrainJob
 from .pictures import Pictures
@@ -36,6 +38,9 @@ class Prepared:
     module: nn.Module
     cached: int = 0
     cache_bytes: int = 0
+    #: What computed the features of a frozen backbone, and what was not possible with another one.
+    backend: str = "torch"
+    warnings: tuple[str, ...] = ()
 
     def network(self, result: nn.Module, frozen: GapNetwork) -> GapNetwork:
         """The network with what was learned: `result` itself, or the frozen one with `result` as its head."""
@@ -48,10 +53,11 @@ class Prepared:
 
 @contextlib.contextmanager
 def prepared(
-    job: TrainJob, network: GapNetwork, data: Dataset, pictures: Pictures, settings: Settings, folder: str, stage: Stage
-) -> Iterator[Prepared]:
+    job: TrainJob, source: Network, network: GapNetwork, data: Dataset, pictures: Pictures, settings: Settings,
+    folder: str, stage: Stage,
+) -> Iterator[Prepared]:  # fmt: skip
     """Read every image once, and cache its features where the backbone is frozen; the cache lives as long as the
-    context.
+    context. `source`: the network that `network` was built from.
 
     Raises `CamxError` if a class has no image that can be read.
     """
@@ -59,7 +65,7 @@ def prepared(
         yield _whole(job, network, data, pictures, settings, stage)
         return
     with ExitStack() as stack:
-        yield _frozen(job, network, data, pictures, settings, folder, stage, stack)
+        yield _frozen(job, source, network, data, pictures, settings, folder, stage, stack)
 
 
 def _whole(
@@ -79,17 +85,20 @@ def _whole(
 
 
 def _frozen(
-    job: TrainJob, network: GapNetwork, data: Dataset, pictures: Pictures, settings: Settings,
+    job: TrainJob, source: Network, network: GapNetwork, data: Dataset, pictures: Pictures, settings: Settings,
     folder: str, stage: Stage, stack: ExitStack,
 ) -> Prepared:  # fmt: skip
     head = FeatureHead(network)
-    extract = _extractor(network.requires_grad_(False), settings, pooled=head.block is None)
+    flipped = job.augment == "basic"
+    forwards = len(data.val) + len(data.train) * (2 if flipped else 1)
+    pooled = head.block is None
+    features = extractor(source, network.requires_grad_(False), settings, job.backend, forwards, pooled=pooled)
     grid = network.design.layer.layout
     shape = (grid.channels,) if head.block is None else (grid.channels, grid.height, grid.width)
     stores: dict[str, FeatureStore] = {}
     left = job.cache_limit
-    for name, samples, flips in (("val", data.val, False), ("train", data.train, job.augment == "basic")):
-        store = FeatureStore(samples, pictures, extract, shape, flips=flips, limit=left, folder=folder)
+    for name, samples, flips in (("val", data.val, False), ("train", data.train, flipped)):
+        store = FeatureStore(samples, pictures, features.compute, shape, flips=flips, limit=left, folder=folder)
         stores[name] = stack.enter_context(store)
         left -= store.bytes
     with stage("features", len(data.train) + len(data.val)) as tick:
@@ -106,22 +115,9 @@ def _frozen(
         module=head,
         cached=sum(store.cached for store in stores.values()),
         cache_bytes=sum(store.bytes for store in stores.values()),
+        backend=features.backend,
+        warnings=features.warnings,
     )
-
-
-def _extractor(network: GapNetwork, settings: Settings, *, pooled: bool) -> Callable[[Tensor], Tensor]:
-    """Features of a batch in evaluation mode; pooled where nothing but the pooling comes before the linear layer."""
-    types = {"bf16": torch.bfloat16, "fp16": torch.float16}
-    kind = types.get(settings.precision)
-
-    @torch.no_grad()
-    def extract(inputs: Tensor) -> Tensor:
-        with torch.autocast(settings.device.type, kind) if kind else contextlib.nullcontext():
-            features = network.features(inputs)
-        features = features.float()
-        return features.mean((2, 3)) if pooled else features
-
-    return extract
 
 
 def _kept(samples: Sequence[Sample], gone: set[str]) -> np.ndarray:

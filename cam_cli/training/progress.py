@@ -33,6 +33,8 @@ class TrainPlan:
     output: str
     input: str = ""
     input_origins: Mapping[str, str] = field(default_factory=dict)
+    #: What computes the features of a frozen backbone.
+    backend: str = "torch"
 
 
 @dataclass

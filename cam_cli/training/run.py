@@ -65,7 +65,7 @@ def train(job: TrainJob, observer: Observer = Silent(), stop: Stopping | None = 
         network = load_backbone(job)
         for warning in (*data.notes, *network.warnings):
             observer.warned(warning)
-        depends_on = fingerprint(job, network, data)
+        depends_on = fingerprint(job, network, data, settings.precision)
         if earlier is not None:
             check_same(earlier.fingerprint, depends_on, job.output)
             check_best(folder, earlier)
@@ -111,13 +111,15 @@ class _Training:
             with Pictures(network.preprocessing, settings.workers, settings.device, self._job.train_size) as pictures:
                 original = self._original(network, pictures, data)
                 gap = build_gap_network(network, self._description, self._job.seed)
-                with prepared(self._job, gap, data, pictures, self._settings, self._folder.path, self._stage) as ready:
-                    self._warn(ready.data)
+                with prepared(
+                    self._job, network, gap, data, pictures, settings, self._folder.path, self._stage
+                ) as ready:
+                    self._warn(ready)
                     self._learn(ready, gap, earlier)
         except Interrupted:
             pass
         summary = TrainSummary(
-            plan=plan if ready is None else self._planned(network, ready.data),
+            plan=plan if ready is None else self._planned(network, ready.data, ready.backend),
             history=self._history,
             best=self._best,
             original_accuracy=original,
@@ -244,7 +246,7 @@ class _Training:
             job.label_smoothing,
         )
 
-    def _planned(self, network: Network, data: Dataset) -> TrainPlan:
+    def _planned(self, network: Network, data: Dataset, backend: str = "torch") -> TrainPlan:
         layer, settings = self._description.head.layer, self._settings
         return TrainPlan(
             model=network.name,
@@ -265,9 +267,13 @@ class _Training:
             output=self._job.output,
             input=network.input_line,
             input_origins=dict(network.origins),
+            backend=backend,
         )
 
-    def _warn(self, data: Dataset) -> None:
+    def _warn(self, ready: Prepared) -> None:
+        data = ready.data
+        for warning in ready.warnings:
+            self._observer.warned(warning)
         if self._job.log_activations and self._job.freeze == "backbone":
             self._observer.warned("The backbone is frozen, so its feature maps stay the same: they are drawn once.")
         if data.unreadable:

@@ -24,6 +24,7 @@ from ..outputs.folder import OutputFolder, explained_errors
 from ..outputs.rows import WrittenFile
 from ..regular_files import require_regular
 from ..run_layout import JOURNAL, METRICS, RECORD
+from .job import FEATURES
 from .metrics import EpochMetrics, Scores
 
 BEST, LAST, STATE, CURVES, CAMS, ACTIVATIONS = (
@@ -129,6 +130,8 @@ def remove_earlier(folder: OutputFolder) -> None:
 def check_same(before: Mapping[str, Any], now: Mapping[str, Any], folder: str) -> None:
     """Raise `CamxError` naming the settings in which a training to be continued differs."""
     plain = json.loads(json.dumps(dict(now)))
+    if FEATURES not in before:
+        plain.pop(FEATURES, None)
     different = [key for key in {**before, **plain} if before.get(key) != plain.get(key)]
     if different:
         raise CamxError(
