@@ -10,6 +10,7 @@ from cam_cli.options import OUTPUT, Flag
 
 from .bind import Command
 from .config import CONFIG, ISOLATED
+from .elsewhere import fetched
 from .gates import Junit, tell
 from .run_command import AsJson, NoColor, Quiet
 from .terminal import Reporter
@@ -30,6 +31,7 @@ class AuditJob:
     no_color: NoColor = False
 
 
+@fetched("output")
 def audit(job: AuditJob) -> int:
     """Compare accuracy and attention between groups of images, with intervals; needs no model and no GPU.
 

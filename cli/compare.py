@@ -11,6 +11,7 @@ from cam_cli.options import OUTPUT, Flag
 
 from .bind import Command
 from .config import CONFIG, ISOLATED
+from .elsewhere import fetched, require_here
 from .gates import Junit, tell
 from .run_command import AsJson, NoColor, Quiet
 from .terminal import Reporter
@@ -35,6 +36,7 @@ class CompareJob:
     no_color: NoColor = False
 
 
+@fetched("a", "b")
 def compare(job: CompareJob) -> int:
     """Compare two runs of the same images: what broke, what was fixed, and whether both look at the same place.
 
@@ -46,6 +48,7 @@ def compare(job: CompareJob) -> int:
     from cam_cli.run_layout import COMPARE
 
     found = compared(job.a, job.b, job.compare)
+    require_here(job.output)
     folder = job.output or os.path.join(job.b, COMPARE)
     write(folder, found, job.compare, job.junit)
     if job.report:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +17,7 @@ from cam_cli.pipeline.job import EVALUATED, EVALUATION, PAGE, EvaluateJob
 from cam_cli.tracking.options import TrackingOptions
 
 from .bind import Command
+from .elsewhere import require_here, run_folder
 from .evaluate_truth import evaluate_truth
 from .gates import Junit
 from .run_command import Ending, RunFlags, run_command
@@ -63,9 +65,12 @@ def evaluate(localise: LocaliseJob, job: EvaluateJob, run: RunFlags) -> int:
         )
     if localise.localise.truth:
         _refuse("`model`", {**job.origins, **run.origins}, _names(LocaliseJob) | _names(TrackingOptions))
-        return evaluate_truth(
-            localise.sources, localise.localise, localise.output, localise.junit, run, page=localise.report
-        )
+        require_here(localise.output)
+        with ExitStack() as held:
+            folders = tuple(held.enter_context(run_folder(source)) for source in localise.sources)
+            return evaluate_truth(
+                folders, localise.localise, localise.output, localise.junit, run, page=localise.report
+            )
     from cam_cli.evaluation.faithful_files import check_gates
 
     _refuse("`truth`", localise.origins, _names(EvaluateJob) | _names(RunFlags))

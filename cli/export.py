@@ -12,6 +12,7 @@ from cam_cli.sentences import counted
 
 from .bind import Command
 from .config import CONFIG, ISOLATED
+from .elsewhere import fetched, require_here
 from .run_command import AsJson, Quiet
 from .terminal import out, out_json, warn
 
@@ -34,6 +35,7 @@ class ExportJob:
     quiet: Quiet = False
 
 
+@fetched("run")
 def export(job: ExportJob) -> int:
     """Write boxes, polygons, points or masks of the maps as COCO, YOLO, Label Studio, CSV or PNG; needs no model."""
     from cam_cli.export.findings import findings
@@ -44,6 +46,7 @@ def export(job: ExportJob) -> int:
 
     check_formats(job.export)
     exported = findings(job.run, job.export, own_version())
+    require_here(job.output)
     folder = job.output or os.path.join(job.run, "export")
     written = write_formats(exported, folder, overwrite=job.overwrite)
     left_out = unnamed(exported) if any(FORMATS[name].stems for name in job.export.format) else []

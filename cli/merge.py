@@ -10,6 +10,7 @@ from cam_cli.sentences import counted
 
 from . import activations, evaluate, explain
 from .bind import Command
+from .elsewhere import fetched
 from .names import Names
 from .run_command import AsJson, Quiet
 from .terminal import Reporter, fail, is_word_due, out, out_json
@@ -28,6 +29,7 @@ class MergeJob:
     names: Annotated[Names, FILLED] = Names()
 
 
+@fetched("output")
 def merge(job: MergeJob) -> int:
     """Join the parts of a sharded run: table, report and totals. Exit code 1 while a shard is missing or unfinished."""
     reporter = Reporter(quiet=job.quiet, verbose=False, color=True, names=job.names)

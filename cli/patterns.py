@@ -11,6 +11,7 @@ from cam_cli.patterns.options import PatternsOptions
 
 from .bind import Command
 from .config import CONFIG, ISOLATED
+from .elsewhere import fetched
 from .gates import Junit, tell
 from .run_command import AsJson, NoColor, Quiet
 from .terminal import Reporter
@@ -33,6 +34,7 @@ class PatternsJob:
     origins: Annotated[Mapping[str, str], FILLED] = field(default_factory=dict, compare=False)
 
 
+@fetched("output")
 def patterns(job: PatternsJob) -> int:
     """Find the cues that a network uses: what lies under the peaks of its maps, clustered over all images.
 

@@ -10,6 +10,7 @@ from cam_cli.options import FILLED, Flag
 from cam_cli.tracking.options import TrackingOptions
 
 from .bind import Command
+from .elsewhere import fetched
 from .names import Names
 from .run_command import NoColor, Quiet
 from .terminal import Reporter, is_word_due
@@ -27,6 +28,7 @@ class PushJob:
     names: Annotated[Names, FILLED] = Names()
 
 
+@fetched("output")
 def push(job: PushJob) -> int:
     """Log the results of `explain`, `activations`, `evaluate` or `train-gap` to W&B or TensorBoard; needs no model."""
     if not job.tracking.wanted:

@@ -9,6 +9,7 @@ from cam_cli.options import Flag
 
 from .bind import Command
 from .browser import open_page
+from .elsewhere import fetched
 from .terminal import Reporter, out
 
 
@@ -23,6 +24,7 @@ class ReportJob:
     open_report: Annotated[bool, Flag("Open the page in a browser.", name="open")] = False
 
 
+@fetched("output")
 def report(job: ReportJob) -> int:
     """Write report/index.html of a run, finished or not, from its files; needs no model and no GPU."""
     from cam_cli.report import build_report

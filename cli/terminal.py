@@ -38,6 +38,10 @@ _WIDE = 90
 _RUNNER_COMMAND = re.compile(r"^(\s*)([:#])(?=:|#\w*\[)", re.MULTILINE)
 
 
+#: Folders of this machine that stand for an address, and that address.
+SHOWN_AS: dict[str, str] = {}
+
+
 class Reporter:
     """Shows the progress of a run on stderr: a bar on a terminal, a line every 10 s elsewhere, nothing when quiet."""
 
@@ -226,6 +230,8 @@ def warn(message: str) -> None:
 def printable(text: str) -> str:
     """Text without control characters, without bytes that no terminal can show, since file names are hostile, and
     without secrets of addresses."""
+    for path, address in SHOWN_AS.items():
+        text = text.replace(path, address)
     shown = "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in redacted(text))
     # A runner of CI jobs would obey a line that begins so.
     shown = _RUNNER_COMMAND.sub(lambda found: f"{found[1]}\\x{ord(found[2]):02x}", shown)

@@ -58,6 +58,10 @@ def store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, image
 
 
 both = pytest.mark.parametrize("store", ["memory://bucket", "s3://bucket"], indirect=True)
+#: The same, where the second one adds time and little else.
+both_at_leisure = pytest.mark.parametrize(
+    "store", ["memory://bucket", pytest.param("s3://bucket", marks=pytest.mark.slow)], indirect=True
+)
 
 
 def names(url: str) -> set[str]:
@@ -248,6 +252,79 @@ def test_a_missing_package_names_the_extra(
     assert "camx[remote]" in capsys.readouterr().err
 
 
-def test_shards_do_not_share_a_store(camx: Camx, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert camx("explain", images, *TINY, "--shard", "1/2", "-o", "memory://bucket/out") == 2
-    assert "--engine ray" in capsys.readouterr().err
+@both_at_leisure
+def test_shards_fill_a_store_and_a_merge_joins_them(
+    camx: Camx, store: str, images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, words = f"{store}/out", ("explain", images, *TINY, "--labels", "folder")
+    assert camx(*words, "-o", "here") == 0
+    for number in (1, 2, 3):
+        if number == 3:
+            assert camx("merge", out) == 1
+            assert "3 missing" in capsys.readouterr().err
+        assert camx(*words, "-o", out, "--shard", f"{number}/3") == 0
+        # Each of them on a machine of its own.
+        shutil.rmtree("cache")
+    assert f"camx merge {out}" in capsys.readouterr().err
+    assert camx("merge", out) == 0
+    told = capsys.readouterr().out
+    assert "7 of 7 images explained" in told
+    assert f"{out}/predictions.csv" in told
+    there = remote.filesystem(store)
+    assert there.cat_file(f"{out}/predictions.csv") == Path("here/predictions.csv").read_bytes()
+    assert names(out) == {p.relative_to("here").as_posix() for p in Path("here").rglob("*") if p.is_file()}
+    assert json.loads(there.cat_file(f"{out}/run.json"))["state"] == "finished"
+    # The whole run goes on from there, also in shards.
+    assert camx(*words, "-o", out, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["skipped"] == 7
+    assert camx(*words, "-o", out, "--top-k", "2", "--shard", "1/3") == 2
+    assert "top_k (5 → 2)" in capsys.readouterr().err
+
+
+@both_at_leisure
+def test_commands_that_read_a_run_take_an_address(
+    camx: Camx, store: str, images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("names.txt").write_text("".join(f"{name}\n" for name in ["cat", "dog", *range(2, 1000)]))
+    named = ("--labels", "folder", "--class-names", "names.txt")
+    out, words = f"{store}/out", ("explain", images, *TINY, *named, "--save", "overlay,spots")
+    assert camx(*words, "-o", "local-run") == 0
+    assert camx(*words, "-o", out, "--no-report") == 0
+    commands: list[tuple[str, ...]] = [
+        ("report", "OUT"),
+        ("audit", "OUT", "--by", "class", "--min-group", "1"),
+        ("compare", "OUT", "OUT"),
+        ("export", "OUT", "--format", "csv"),
+        ("patterns", "OUT", "--min-images", "1"),
+        ("push", "OUT", "--tensorboard", "-q"),
+        ("merge", "OUT"),
+    ]
+    there = remote.filesystem(store)
+    capsys.readouterr()
+    for command in commands:
+        shutil.rmtree("cache", ignore_errors=True)
+        code = camx(*(word.replace("OUT", "local-run") for word in command))
+        expected = capsys.readouterr()
+        assert camx(*(word.replace("OUT", out) for word in command)) == code, command
+        told = capsys.readouterr()
+        assert told.out == expected.out.replace("local-run", out), command
+        assert "/camx-" not in told.out + told.err
+    local = {p.relative_to("local-run").as_posix() for p in Path("local-run").rglob("*") if p.is_file()}
+    plain = {name for name in local if not name.startswith(("tensorboard/", "report/"))}
+    assert {name for name in names(out) if not name.startswith(("tensorboard/", "report/"))} == plain
+    assert {"report/index.html", "audit/groups.csv"} <= names(out)
+    assert any(name.startswith("tensorboard/") for name in names(out))
+    for name in sorted(plain):
+        there_is, here_is = there.cat_file(f"{out}/{name}"), Path("local-run", name).read_bytes()
+        assert b"/camx-" not in there_is, name
+        if name.endswith(".csv"):
+            assert there_is == here_is, name
+    assert len(there.cat_file(f"{out}/overlays/cat/0.jpg.png")) > 100, "it was not replaced by what stood for it"
+
+
+def test_an_address_without_a_run(camx: Camx, capsys: pytest.CaptureFixture[str]) -> None:
+    assert camx("report", "memory://nothing/there") == 2
+    assert "There is nothing at 'memory://nothing/there'." in capsys.readouterr().err
+    Path("run").mkdir()
+    assert camx("export", "run", "-o", "s3://bucket/x") == 2
+    assert "Give a folder of this machine" in capsys.readouterr().err

@@ -60,6 +60,10 @@ def _devices(task: AnyTask) -> tuple[str, ...]:
 def _merge_if_last(job: RunOptions, observer: Observer) -> None:
     """Merges if this shard is the last. An error in the merge is a warning: the rows of this shard are written."""
     assert job.shard is not None
+    if is_remote(job.output):
+        # Stores have no locks: two shards that end together would join what the other one removes.
+        observer.warned(f"When all shards are finished, `camx merge {job.output}` joins them.")
+        return
     if not may_be_complete(job.output, job.shard.count):
         return
     try:

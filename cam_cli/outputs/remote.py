@@ -14,14 +14,17 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..errors import CamxError
 from ..folders import files_below
 from ..images.remote import filesystem, tried
-from ..run_layout import ACTIVATIONS_TABLE, FAITHFULNESS_TABLE, JOURNAL, RECORD, SPOTS, TABLE, THUMBNAILS
+from ..images.shard import Shard
+from ..run_layout import ACTIVATIONS_TABLE, FAITHFULNESS_TABLE, INPUTS, JOURNAL, RECORD, SPOTS, TABLE, THUMBNAILS
 from . import store
 from .folder import OutputFolder, locked
 from .rows import ImageRow
+from .shards import Part, locked_part, part_name
 
 _GROWTH = 1.25
 #: Seconds between two copies of the journal, at least.
@@ -155,6 +158,40 @@ def locked_remote_folder(url: str) -> Iterator[OutputFolder]:
     with locked(RemoteFolder(staging(url), url=url)) as folder:
         folder.fetch()
         yield folder
+
+
+@dataclass
+class RemotePart(Part, RemoteFolder):
+    """The share of one shard of a run in a store: its images go to OUT there, its journal and record to its part."""
+
+    def begin(self, fingerprint: Mapping[str, Any], keys: Iterable[str] = (), *, overwrite: bool = False) -> None:
+        super().begin(fingerprint, keys, overwrite=overwrite)
+        self._copy(INPUTS)
+        self._copy(RECORD)
+
+    def _at(self, relative: str) -> str:
+        own = f"{part_name(self.shard)}/" if relative in (JOURNAL, RECORD, INPUTS, SPOTS) else ""
+        return super()._at(f"{own}{relative}")
+
+
+@contextlib.contextmanager
+def locked_remote_shard(url: str, shard: Shard) -> Iterator[OutputFolder]:
+    """Locks the part of a shard on this machine, and fetches its journal.
+
+    Shards on other machines are not seen: that they are of the same run is checked by the record in the store, and by
+    the merge.
+    """
+
+    def parent(path: str) -> contextlib.AbstractContextManager[OutputFolder]:
+        return locked_remote_folder(url)
+
+    path = staging(url)
+    with (
+        locked_part(path, shard, parent),
+        contextlib.closing(RemotePart(path, shard=shard, parent_lock=parent, url=url)) as part,
+    ):
+        part.fetch()
+        yield part
 
 
 def staging(url: str) -> str:

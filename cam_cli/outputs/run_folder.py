@@ -18,6 +18,7 @@ from ..images.decode import read
 from ..run_layout import JOURNAL, METRICS, SPOTS, is_inside, part_folder, part_numbers
 from .journal import J, Journal
 from .metrics import read_metrics
+from .mirror import at_hand
 from .record import RunRecord, read_record, recovered_record
 from .result_pictures import opened_result
 from .rows import EpochRow, ImageRow
@@ -133,6 +134,7 @@ class RunFolder:
         """The path of a file of the run. Raises `CamxError` for a name that leads out of the folder."""
         if not is_inside(name):
             raise CamxError(f"{self.path!r} names the file {name!r}, which lies outside of it. It is not read.")
+        at_hand(self.path, name)
         return os.path.join(self.path, name)
 
     def has(self, name: str) -> bool:

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from functools import partial
 
-from ..errors import CamxError
 from ..images.decode import memory_limit
 from ..images.listing import Inputs
 from ..images.remote import is_remote
@@ -15,7 +14,7 @@ from ..images.workers import Workers
 from ..machine import keep_freed_memory, picture_memory
 from ..outputs.folder import OutputFolder
 from ..outputs.folder_lock import check_writable
-from ..outputs.remote import locked_remote_folder, staging
+from ..outputs.remote import locked_remote_folder, locked_remote_shard, staging
 from ..outputs.rows import FAILED
 from ..outputs.shards import FolderLock, locked_shard_folder, locked_whole_folder
 from .batchsize import BatchSize
@@ -137,12 +136,7 @@ def _own(inputs: Inputs, job: RunOptions) -> Inputs:
 def _folder_lock(job: RunOptions) -> FolderLock:
     """The context that holds the output folder of a job."""
     if is_remote(job.output):
-        if job.shard:
-            raise CamxError(
-                f"`shard` needs an `output` that all shards can write to as a folder, not {job.output!r}. "
-                "Give each an address of its own, or use `engine=ray`."
-            )
-        return locked_remote_folder
+        return partial(locked_remote_shard, shard=job.shard) if job.shard else locked_remote_folder
     return partial(locked_shard_folder, shard=job.shard) if job.shard else locked_whole_folder
 
 

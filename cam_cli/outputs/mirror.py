@@ -1,0 +1,144 @@
+"""A run folder in an object store, as a folder of this machine: for commands that read finished runs and add to them.
+
+Journals, records and tables are fetched at once, images when somebody opens them; until then an empty file stands for
+each. What a command has written or removed is carried over to the store when it is done.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from ..errors import CamxError
+from ..folders import files_below
+from ..images.remote import filesystem, tried
+from ..run_layout import LOCK, PARTS, RECORD, RESULT_FOLDERS, TRACKER_FOLDERS, is_inside
+from . import store
+
+#: Folders whose files are fetched when they are opened.
+_LAZY = (RESULT_FOLDERS - {PARTS}) | TRACKER_FOLDERS | {"cams"}
+#: Files in OUT itself of more bytes, such as weights, wait too.
+_LARGE = 64 << 20
+_AT_ONCE = 16
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """A folder of this machine, `path`, for the run folder at `url`."""
+
+    url: str
+    path: str
+    #: Files as they were when they came: time of change and size.
+    _came: dict[str, tuple[int, int]] = field(default_factory=dict)
+    #: Files that are empty here until they are opened.
+    _pending: set[str] = field(default_factory=set)
+
+    def take(self) -> None:
+        """Lists what is there and fetches what every command reads. Raises `CamxError` where there is nothing."""
+        listed = self._listed()
+        if not listed:
+            raise CamxError(f"There is nothing at {self.url!r}. Give the `output` of a run.")
+        for name, size in listed.items():
+            store.write_file(self._file(name), b"", below=self.path)
+            self._came[name] = self._state(name)
+            if name.split("/")[0] in _LAZY or (size or 0) > _LARGE:
+                self._pending.add(name)
+        with ThreadPoolExecutor(_AT_ONCE) as several:
+            list(several.map(self._get, sorted(listed.keys() - self._pending)))
+
+    def open(self, name: str) -> None:
+        """Fetches a file that only stands here, before it is read."""
+        if name in self._pending:
+            self._pending.discard(name)
+            if self._state(name) == self._came[name]:
+                self._get(name)
+
+    def give_back(self) -> None:
+        """Carries over what is new, changed or gone; the record last but for what is removed."""
+        here = {name.replace(os.sep, "/") for name in files_below(self.path)}
+        changed = [
+            name for name in here if os.path.basename(name) != LOCK and self._state(name) != self._came.get(name)
+        ]
+        with self._explained("written"), ThreadPoolExecutor(_AT_ONCE) as several:
+            list(several.map(self._put, sorted(set(changed) - {RECORD})))
+            list(several.map(self._put, {RECORD} & {*changed}))
+            list(several.map(self._remove, sorted(self._came.keys() - here)))
+
+    def _listed(self) -> dict[str, int | None]:
+        there = filesystem(self.url)
+        root = there._strip_protocol(self.url).rstrip("/") + "/"
+        with self._explained("read"):
+            there.invalidate_cache()
+            try:
+                found = tried(lambda: there.find(root, detail=True))
+            except FileNotFoundError:
+                return {}
+        names = {str(name).removeprefix(root): info.get("size") for name, info in found.items()}
+        # Keys of a store may be any text; those that are no path below OUT are nobody's results.
+        return {name: size for name, size in names.items() if is_inside(name) and not name.endswith("/")}
+
+    def _get(self, name: str) -> None:
+        with self._explained("read"):
+            data: bytes = tried(lambda: filesystem(self.url).cat_file(self._at(name)))
+        store.write_file(self._file(name), data, below=self.path)
+        self._came[name] = self._state(name)
+
+    def _put(self, name: str) -> None:
+        tried(lambda: filesystem(self.url).put_file(self._file(name), self._at(name)))
+
+    def _remove(self, name: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            tried(lambda: filesystem(self.url).rm_file(self._at(name)))
+
+    def _file(self, name: str) -> str:
+        return os.path.join(self.path, name)
+
+    def _at(self, name: str) -> str:
+        return f"{self.url.rstrip('/')}/{name}"
+
+    def _state(self, name: str) -> tuple[int, int]:
+        found = os.stat(self._file(name))
+        return found.st_mtime_ns, found.st_size
+
+    @contextlib.contextmanager
+    def _explained(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except CamxError:
+            raise
+        # Each file system has errors of its own.
+        except Exception as error:
+            raise CamxError(
+                f"The run folder {self.url!r} cannot be {what}: {type(error).__name__}: {str(error)[:200]}.",
+                "Check its address and your credentials.",
+            ) from error
+
+
+#: Mirrors that are open in this process, by their folders.
+_OPEN: dict[str, Mirror] = {}
+
+
+@contextlib.contextmanager
+def mirrored(url: str) -> Iterator[str]:
+    """The path of a folder of this machine for the run folder at an address; what changes in it is carried over at the
+    end, unless an error ends the block."""
+    with tempfile.TemporaryDirectory(prefix="camx-") as folder:
+        mirror = Mirror(url, os.path.join(os.path.realpath(folder), "run"))
+        os.mkdir(mirror.path)
+        _OPEN[mirror.path] = mirror
+        try:
+            mirror.take()
+            yield mirror.path
+            mirror.give_back()
+        finally:
+            del _OPEN[mirror.path]
+
+
+def at_hand(path: str, name: str) -> None:
+    """Has a file of a run folder fetched if the folder stands for one elsewhere. Raises `CamxError` if that fails."""
+    if _OPEN and (mirror := _OPEN.get(path)):
+        mirror.open(name)
