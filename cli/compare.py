@@ -42,13 +42,13 @@ def compare(job: CompareJob) -> int:
 
     Reads the rows of two finished runs; needs no model and no GPU. Exit code 1 if a gate fails, 0 if all pass or warn.
     """
+    require_here(job.output)
     from cam_cli.compare.compare import compare as compared
     from cam_cli.compare.summary import lines, markdown, summary
     from cam_cli.compare.write import write
     from cam_cli.run_layout import COMPARE
 
     found = compared(job.a, job.b, job.compare)
-    require_here(job.output)
     folder = job.output or os.path.join(job.b, COMPARE)
     write(folder, found, job.compare, job.junit)
     if job.report:

@@ -38,6 +38,7 @@ class ExportJob:
 @fetched("run")
 def export(job: ExportJob) -> int:
     """Write boxes, polygons, points or masks of the maps as COCO, YOLO, Label Studio, CSV or PNG; needs no model."""
+    require_here(job.output)
     from cam_cli.export.findings import findings
     from cam_cli.export.formats import FORMATS, check_formats
     from cam_cli.export.stems import unnamed
@@ -46,7 +47,6 @@ def export(job: ExportJob) -> int:
 
     check_formats(job.export)
     exported = findings(job.run, job.export, own_version())
-    require_here(job.output)
     folder = job.output or os.path.join(job.run, "export")
     written = write_formats(exported, folder, overwrite=job.overwrite)
     left_out = unnamed(exported) if any(FORMATS[name].stems for name in job.export.format) else []
