@@ -28,9 +28,13 @@ def answer(environment: Mapping[str, str]) -> tuple[str, int] | None:
     else:
         words = split(environment.get("_TYPER_COMPLETE_ARGS", ""))
         last = words[-1] if words else ""
-    table = commands_table()
-    if table is None or not words:
+    if not words:
         return None
+    table = commands_table()
+    if table is None:
+        from .table_makers import make_commands
+
+        table = make_commands()
     return write(list(candidates(table, words[1:])), last, environment)
 
 

@@ -80,7 +80,7 @@ def layers(job: LayersJob) -> int:
         from cam_cli.models.catalog import load_model
         from cam_cli.models.own_code import OwnCode
 
-        from .table_makers import remember_network
+        from .remembered import remember_network
 
         network = load_model(job.spec)
         preprocessing = network.preprocessing

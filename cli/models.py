@@ -29,7 +29,7 @@ def models(job: ModelsJob) -> int:
     with status("reading the names of timm and torchvision …"):
         from cam_cli.models.names import model_names
 
-        from .table_makers import remember_models
+        from .remembered import remember_models
 
         found = model_names(job.pattern)
         if not job.pattern:

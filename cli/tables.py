@@ -24,13 +24,8 @@ _WEIGHTS = (".pt", ".pth", ".ckpt", ".safetensors", ".bin", ".tar")
 
 
 def commands_table() -> dict[str, Any] | None:
-    """The commands with their flags. Made now where it is missing or older than the program."""
-    found = _read("commands")
-    if found is None:
-        from .table_makers import make_commands
-
-        found = make_commands()
-    return found
+    """The commands with their flags; None where the table is missing or older than the program."""
+    return _read("commands")
 
 
 def model_names() -> tuple[str, ...]:

@@ -19,7 +19,8 @@ from cli import tables
 from cli.bind import flags_of
 from cli.complete import answer, candidates, split
 from cli.main import COMMANDS
-from cli.table_makers import make_commands, remember_models, remember_network
+from cli.remembered import remember_models, remember_network
+from cli.table_makers import make_commands
 
 Camx = Callable[..., int]
 ROOT = Path(__file__).parents[1]
