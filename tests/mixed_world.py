@@ -45,7 +45,6 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "push": ("push", "out", "--tensorboard"),
     "push to W&B": ("push", "out", "--wandb", "--wandb-mode", "offline"),
     "remote": (*EXPLAIN, "-o", "{remote}"),
-    "remote report": ("report", "{remote}"),
 }
 
 

@@ -18,6 +18,7 @@ from cam_cli.images.geometry import Frame
 from cam_cli.maps.colormaps import COLORMAPS, palette
 from cam_cli.outputs import store
 from cam_cli.outputs.drawing import SAVERS, Drawing, draw_overlay, encode_thumbnail
+from cam_cli.outputs.fingerprints import differences
 from cam_cli.outputs.folder import locked_folder
 from cam_cli.outputs.journal import Journal
 from cam_cli.outputs.options import FORMATS, Rendering
@@ -204,6 +205,19 @@ def test_a_folder_belongs_to_one_run_at_a_time(tmp_path: Path) -> None:
     with locked_folder(str(tmp_path / "out")) as folder:
         folder.begin({"a": 1})
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["manifest.jsonl", "run.json"]
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "shown"),
+    [
+        ("resnet18", "resnet50", "x (resnet18 → resnet50)"),
+        ("/home/somebody/photos/of/cats", "/home/somebody/photos/of/dogs", "x (…s/of/cats → …s/of/dogs)"),
+        ("a" * 40, "b" * 40, "x (aaaaaaaaaa… → bbbbbbbbbb…)"),
+        (None, 5, "x (null → 5)"),
+    ],
+)
+def test_differences_can_be_told_apart(before: object, now: object, shown: str) -> None:
+    assert differences({"x": before}, {"x": now}) == [shown]
 
 
 def test_another_fingerprint_is_refused_with_what_differs(tmp_path: Path) -> None:

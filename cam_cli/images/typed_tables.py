@@ -11,6 +11,9 @@ from ..regular_files import TABLE_BYTES, open_regular, open_text
 from .label_table import BETWEEN_LABELS, Columns
 from .tables import read_table
 
+#: Rows of a Parquet file that are unpacked at once.
+_ROWS = 1000
+
 
 def table_rows(path: str, columns: Columns) -> list[dict[str, str]]:
     """Rows of a `.csv`, `.tsv`, `.jsonl` or `.parquet` file, with names of columns in lower case and values as text.
@@ -61,10 +64,16 @@ def _parquet(path: str) -> Iterator[dict[str, str]]:
         raise CamxError(f"{path!r} needs pyarrow.", "Install it with `pip install 'camx[parquet]'`.") from error
     with open_regular(path, TABLE_BYTES) as file:
         try:
-            for batch in parquet.ParquetFile(file).iter_batches():
+            letters = 0
+            # A value that is repeated takes nothing in the file.
+            for batch in parquet.ParquetFile(file).iter_batches(_ROWS):
                 for content in batch.to_pylist():
-                    yield _as_text(content)
-        except OSError:
+                    row = _as_text(content)
+                    letters += 1 + sum(map(len, row.values()))
+                    if letters > TABLE_BYTES:
+                        raise CamxError(f"{path!r} has more than {TABLE_BYTES:,} bytes of text.", "Give a part of it.")
+                    yield row
+        except (OSError, CamxError):
             raise
         # Errors of pyarrow are of many kinds, and come while it reads.
         except Exception as error:

@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 from ..errors import CamxError
 
@@ -139,7 +139,10 @@ def _below(link: str, url: str) -> str:
         return ""
     inside = path.removeprefix(here.path)
     # A link to the page itself in another order has a query alone.
-    if path == inside or not inside or len(whole) > _LONGEST or ".." in path.split("/"):
+    if path == inside or not inside or len(whole) > _LONGEST:
+        return ""
+    # Clients and servers take `%2e%2e`, and some a backslash, for what they stand for.
+    if ".." in unquote(path).replace("\\", "/").split("/"):
         return ""
     return f"{here.scheme}://{here.netloc}{path}" + f"?{there.query}" * bool(there.query)
 

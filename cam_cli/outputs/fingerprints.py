@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from itertools import takewhile
 from typing import Any
 
 from ..redaction import redacted_values
@@ -24,7 +25,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     plain = redacted_values(json.loads(json.dumps(dict(now), default=str)))
     plain, before = _flat(plain), _flat(_without_folder_name(redacted_values(before), plain))
     return [
-        f"{key} ({_short(before.get(key))} → {_short(plain.get(key))})"
+        f"{key} ({_shown(before.get(key), plain.get(key))})"
         for key in {**before, **plain}
         if before.get(key) != plain.get(key) and key not in _RENDERING
     ]
@@ -65,6 +66,14 @@ def _flat(tree: Mapping[str, Any], above: str = "") -> dict[str, Any]:
     return flat
 
 
-def _short(value: object) -> str:
-    text = value if isinstance(value, str) else json.dumps(value)
-    return text if len(text) <= 24 else text[:10] + "…"
+def _shown(before: object, now: object) -> str:
+    """Two values in short. Those that begin alike are shown from where they differ."""
+    one, other = (value if isinstance(value, str) else json.dumps(value) for value in (before, now))
+    alike = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other)))
+    start = max(0, alike - 5) if alike > 8 and max(len(one), len(other)) > 24 else 0
+    return f"{_short(one, start)} → {_short(other, start)}"
+
+
+def _short(text: str, start: int) -> str:
+    rest = text[start:]
+    return "…" * bool(start) + (rest if len(rest) <= 24 else rest[: 20 if start else 10] + "…")

@@ -15,6 +15,7 @@ from PIL import Image
 from ..errors import CamxError, UnreadableImage
 from ..folders import files_below
 from ..images.decode import read
+from ..images.remote import is_remote
 from ..run_layout import JOURNAL, METRICS, SPOTS, is_inside, part_folder, part_numbers
 from .journal import J, Journal
 from .metrics import read_metrics
@@ -46,6 +47,8 @@ class RunFolder:
     @classmethod
     def read(cls, path: str) -> RunFolder:
         """Raises `CamxError` for a folder without results of camx."""
+        if is_remote(path):
+            raise CamxError(f"{path!r} lies elsewhere.", "Copy it to this machine, and give the copy.")
         if not os.path.isdir(path):
             raise CamxError(f"There is no folder {path!r}. Give the `output` of a run.")
         record, wrong = recovered_record(path)
