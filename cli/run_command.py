@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -162,7 +163,7 @@ def _to_end(
     if run.as_json:
         out_json({**as_json(summary), **end.summary})
     elif not run.quiet:
-        out("\n".join([as_text(summary, words), *end.lines]))
+        out(as_text(summary, words, end.lines, terminal=sys.stdout.isatty()))
     else:
         for line in (line for line in end.lines if line.startswith("FAIL ")):
             reporter.failed(line)

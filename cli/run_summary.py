@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -40,8 +40,11 @@ class Words:
     backends: bool = True
 
 
-def as_text(summary: Summary, words: Words) -> str:
-    """Counts, accuracy, speed and the main files, a line each."""
+def as_text(summary: Summary, words: Words, more: Sequence[str] = (), *, terminal: bool) -> str:
+    """Counts, accuracy, speed, `more` lines of the command, and the main files, a line each.
+
+    terminal: whether a person reads it. A script finds the paths alone in the last lines.
+    """
     planned, progress = summary.plan, summary.progress
     lines = [_counts(summary, words), *_accuracy(summary)]
     if progress.done_now:
@@ -50,9 +53,10 @@ def as_text(summary: Summary, words: Words) -> str:
         lines += _gain(summary, words)
     if summary.state != "finished":
         lines.append(f"{summary.state}: the same command continues")
-    lines.append(f"table:  {planned.output}/{words.table}")
+    lines += more
+    lines.append("table:  " * terminal + f"{planned.output}/{words.table}")
     if os.path.exists(page := os.path.join(planned.output, "report", "index.html")):
-        lines.append(f"report: {page}")
+        lines.append("report: " * terminal + page)
     return "\n".join(lines)
 
 

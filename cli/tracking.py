@@ -54,7 +54,9 @@ def log_folder(path: str, options: TrackingOptions, reporter: Reporter) -> None:
         raise
     # A tracker's library has errors of many kinds; all of them mean the same here.
     except Exception as error:
-        raise CamxError(f"{path!r} could not be logged: {error}. Nothing of it is lost; try again.") from error
+        raise CamxError(
+            f"{path!r} could not be logged: {str(error).rstrip('.')}. Nothing of it is lost; try again."
+        ) from error
 
 
 def follow_run(options: TrackingOptions, job: RunOptions, reporter: Reporter, go: Callable[[Observer], int]) -> int:

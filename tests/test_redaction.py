@@ -204,3 +204,28 @@ def test_what_wandb_notes_of_the_process_holds_none(guarded: str, tmp_path: Path
     for shown in (f"http://{guarded}/a/x.png?token=***", f"http://***@{guarded}/a/y.png"):
         assert record.read_bytes().count(shown.encode()) >= 2
     assert b"t-***" in record.read_bytes()
+
+
+@pytest.mark.parametrize("field", ["project", "entity"])
+@pytest.mark.parametrize("value", [f"https://u:{SECRET}@host/x", "hf_" + "a" * 34])
+def test_a_place_in_wandb_that_holds_a_secret_is_refused(
+    field: str,
+    value: str,
+    camx: Camx,
+    images: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert camx("explain", images, *TINY, *FLAGS, f"--wandb-{field}", value) == 2
+    said = capsys.readouterr().err
+    assert f"--wandb-{field} '" in said
+    assert "holds a secret" in said
+    assert value not in said
+    assert not Path("camx-out").exists()
+    # W&B reads these by itself; the results are as they were without it.
+    monkeypatch.setenv(f"WANDB_{field.upper()}", value)
+    assert camx("explain", images, *TINY, "--wandb", "--wandb-mode", "offline") == 0
+    said = capsys.readouterr().err
+    assert f"W&B is switched off: `WANDB_{field.upper()}` '" in said
+    assert ".." not in said.partition("W&B is switched off")[2]
+    assert not [path for path in Path("camx-out").rglob("*") if path.is_file() and value.encode() in path.read_bytes()]

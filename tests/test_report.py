@@ -241,10 +241,10 @@ def test_a_page_that_is_no_longer_so_goes(camx: Camx, images: Path, capsys: pyte
     assert camx(*argv, "--limit", 3) == 0
     page = Path("camx-out/report/index.html")
     assert page.exists()
-    assert capsys.readouterr().out.splitlines()[-1] == f"report: {page}"
+    assert capsys.readouterr().out.splitlines()[-2:] == ["camx-out/predictions.csv", str(page)]
     assert camx(*argv, "--limit", 5, "--no-report") == 0
     assert not page.exists()
-    assert capsys.readouterr().out.splitlines()[-1] == "table:  camx-out/predictions.csv"
+    assert capsys.readouterr().out.splitlines()[-1] == "camx-out/predictions.csv"
 
 
 def test_a_file_is_no_output_folder(camx: Camx, images: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -87,3 +87,19 @@ def test_a_summary_that_cannot_be_written_is_a_warning(
     code = camx("explain", images, *TINY)
     assert "GITHUB_STEP_SUMMARY" in capsys.readouterr().err
     assert code in (0, 1)
+
+
+def test_the_last_lines_are_the_paths_alone_unless_a_person_reads_them(
+    camx: Camx, images: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in 0.1.0: `$(camx explain … | tail -1)` is the page, also behind the lines of gates."""
+    table, page = "camx-out/predictions.csv", "camx-out/report/index.html"
+    argv = ("explain", images, *TINY, "--fail-if", "prob < 0")
+    assert camx(*argv) == 0
+    *before, gate, one, other = capsys.readouterr().out.splitlines()
+    assert (one, other) == (table, page)
+    assert gate.startswith("PASS prob < 0")
+    assert len(before) == 2
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert camx(*argv) == 0
+    assert capsys.readouterr().out.splitlines()[-2:] == [f"table:  {table}", f"report: {page}"]

@@ -50,7 +50,7 @@ def read(data: bytes, tmp_path: Path) -> tuple[list[str], str]:
     path = tmp_path / "x.tar"
     path.write_bytes(data)
     found, problem = read_members(str(path))
-    return [member.name for member in found], problem
+    return [member.name for member in found if member.stored], problem
 
 
 @pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
@@ -156,6 +156,31 @@ def test_one_bad_tar_fails_as_a_row_and_the_others_go_on(
     assert "no whole tar file" in capsys.readouterr().err
 
 
+def test_no_image_of_a_tar_file_is_left_out_in_silence(
+    camx: Camx, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Names that leave the file have keys that do not; of two files with one name the second has its place."""
+    names = ["../../up.png", "/abs.png", "a/../b.png", "ok.png", "./ok.png", "..", "../.."]
+    picture().save(tmp_path / "p.png")
+    data = packed(names, (tmp_path / "p.png").read_bytes())
+    buffer = io.BytesIO(data)
+    with tarfile.open(fileobj=buffer, mode="a") as tar:
+        for kind in (tarfile.LNKTYPE, tarfile.SYMTYPE):
+            link = tarfile.TarInfo("link.png")
+            link.type, link.linkname = kind, "ok.png"
+            tar.addfile(link)
+    (tmp_path / "t.tar").write_bytes(buffer.getvalue())
+    assert camx("explain", tmp_path / "t.tar", *TINY, "--labels", "folder") == 0
+    rows = {row["image"]: row for row in map(json.loads, Path("camx-out/manifest.jsonl").read_text().splitlines())}
+    (again,) = {*rows} - {f"t.tar/{name}" for name in ("%2E%2E/%2E%2E/up.png", "abs.png", "a/%2E%2E/b.png", "ok.png")}
+    assert again.startswith("t.tar/ok.png#")
+    assert len(rows) == 5
+    assert {row["label"] for row in rows.values()} <= {"", "t.tar"}
+    heard = " ".join(capsys.readouterr().err.split())
+    assert "Left out, since 2 images in it, links or sparse files, cannot be read there: " in heard
+    assert not [path for path in tmp_path.rglob("*.png") if "camx-out" not in path.parts and path.name != "p.png"]
+
+
 def test_the_tar_that_broke_version_0_1_0(data: Path) -> None:
     inputs, problem = read_members(str(data / "faults" / "10_tar_overflowerror.tar"))
     assert isinstance(inputs, list)
@@ -174,7 +199,7 @@ def test_damaged_headers_never_raise(tmp_path: Path) -> None:
             data[block + 148 : block + 156] = b" " * 8
             data[block + 148 : block + 156] = b"%06o\0 " % sum(data[block : block + 512])
         names, problem = read(bytes(data[: draw.randrange(len(data))]), tmp_path)
-        assert all(not name.startswith("/") and ".." not in name.split("/") for name in names)
+        assert all(not {"", "."} & {*name.split("/")} for name in names)
         assert problem == "" or problem.startswith("it is no whole tar file"), problem
 
 

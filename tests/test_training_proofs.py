@@ -95,3 +95,51 @@ def test_a_state_of_an_earlier_version_names_no_file(job: TrainJob) -> None:
     heard = Heard()
     train(replace(job, resume=True), heard)
     assert heard.said == []
+
+
+def previews(output: str) -> dict[str, bytes]:
+    folder = Path(output)
+    found = [path for kind in ("cams", "activations") for path in (folder / kind).rglob("*.png")]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
+
+
+@pytest.mark.parametrize("kind", ["cut", "one bit", "gone"])
+def test_damaged_preview_images_are_drawn_again_or_named(kind: str, job: TrainJob) -> None:
+    """Those of the epoch whose network the state holds; with a frozen backbone all first feature maps."""
+    job = replace(job, epochs=2, log_cams=2, log_activations=2)
+    train(job)
+    before = previews(job.output)
+    assert len(before) == 6, "two images after each epoch, and once the feature maps of both"
+    for name in before:
+        damage(Path(job.output, name), kind)
+    heard = Heard()
+    train(replace(job, resume=True), heard)
+    lost = sorted(name for name in before if name.startswith("cams/epoch-001"))
+    assert heard.said[1:] == [
+        "Preview images that were damaged or missing and are drawn again: 4.",
+        (
+            f"Preview images are damaged or missing: {lost[0]}, and 1 more. The networks of these epochs are gone, so "
+            "they cannot be drawn again."
+        ),
+    ]
+    now = previews(job.output)
+    assert {name: now[name] for name in before if name not in lost} == {
+        name: data for name, data in before.items() if name not in lost
+    }
+    for name in lost:
+        Path(job.output, name).write_bytes(before[name])
+    again = Heard()
+    train(replace(job, resume=True), again)
+    assert again.said == ["The backbone is frozen, so its feature maps stay the same: they are drawn once."]
+    assert previews(job.output) == before
+
+
+def test_a_state_names_no_file_elsewhere(job: TrainJob) -> None:
+    job = replace(job, epochs=1)
+    train(job)
+    path = Path(job.output, "training-state.pt")
+    file = {"bytes": 1, "crc32": "00000000"}
+    names = ("../x.png", "/dev/zero", "cams/epoch-x/a.png", "cams/epoch-001/../../../x", "run.json", "")
+    state = replace(TrainingState.read(str(path)), previews=dict.fromkeys(names, file))  # type: ignore[arg-type]
+    path.write_bytes(replace(state, previews={**state.previews, "cams/epoch-001/a.png": {"bytes": -1}}).to_bytes())  # type: ignore[dict-item]
+    assert TrainingState.read(str(path)).previews == {}

@@ -65,7 +65,21 @@ folder or above it, up to the root of the repository. Such a file serves all com
 knows, and a table such as `[audit]` is for that command alone. A run says which file it reads; `--isolated` reads
 none, and a file that another user owns is never read. `camx config show` prints what a command would run with and
 where each value comes from, `camx config schema` a JSON Schema for editors.
-Results depend on options marked ●: another value of one needs another folder, or `--overwrite`."""
+Results depend on options marked ●: another value of one needs another folder, or `--overwrite`.
+
+Standard output has results alone: a short summary whose last lines are the paths of the table and the report (on a
+terminal with a word in front of each), one object with `--json`, nothing with `-q`. All else goes to standard error.
+
+| exit code | meaning |
+|---|---|
+| 0 | it is done |
+| 1 | more images failed than `--max-failures` allows, `--fail-fast` stopped it, a gate fails, or a shard is missing |
+| 2 | it could not run, or not to its end; or standard output could not be written (a reader may leave) |
+| 130, 143, 129 | interrupted by Ctrl-C (SIGINT), SIGTERM or `--time-limit`, SIGHUP |
+
+A command over images that is interrupted first writes what is done, its table and its record, and the same command
+continues. A second signal ends it at once, as the first one ends a command that only reads a folder, and any command
+that has not begun its work: nothing is half-written then, and the same command can be given again."""
 
 _HEAD = "| {} | default | variable | |\n|---|---|---|---|"
 

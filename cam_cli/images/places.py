@@ -16,6 +16,7 @@ from ..errors import CamxError
 from ..folders import walk
 from ..regular_files import TABLE_BYTES, open_text
 from ..run_layout import JOURNAL, RESULT_FOLDERS, TRACKER_FOLDERS
+from ..sentences import counted
 from .filters import Filters, has_image_name, matches
 from .label_table import NO_TRUTH, Truth, truth_of
 from .remote import is_remote, listed
@@ -72,19 +73,32 @@ def _aside(entry: Entry) -> bool:
 
 
 def _in_tar(entry: Entry, filters: Filters) -> Iterator[Entry]:
-    """The images of a tar file; of a broken one those before the damage, and the file itself, which fails as a row."""
+    """The images of a tar file; of a broken one those before the damage, and the file itself, which fails as a row.
+
+    An archive may have several files of one name: the later ones are called by their places in it, too.
+    """
     found, problem = read_members(entry.path)
     version = entry.listed_state[1] if entry.listed_state else _changed(entry.path)
+    names, links = set[str](), 0
     for member in found:
         named = matches(member.name, filters.include) if filters.include else has_image_name(member.name)
+        if not member.stored:
+            links += named
+            continue
+        again = f"#{member.offset}" if member.name in names else ""
+        names.add(member.name)
+        folder = os.path.basename(os.path.dirname(member.name))
         yield entry._replace(
-            absolute=f"{entry.absolute}/{member.name}",
-            folder_label=os.path.basename(os.path.dirname(member.name)),
+            absolute=f"{entry.absolute}/{member.name}{again}",
+            folder_label="" if folder == ".." else folder,
             truth=Truth((member.label,)) if member.label else entry.truth,
             passed_over=not named,
             span=(member.offset, member.size),
             listed_state=(member.size, version),
         )
+    if links:
+        reason = f"{counted(links, 'image')} in it, links or sparse files, cannot be read there"
+        yield entry._replace(passed_over=True, lost=reason)
     if problem:
         # Of the file alone its first block is looked at: it may be as long as a disk.
         yield entry._replace(lost=problem, span=(0, 512), listed_state=(512, version))

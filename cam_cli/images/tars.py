@@ -32,12 +32,17 @@ _RECORD = re.compile(rb"(\d{1,7}) ([^=]{1,200})=")
 
 
 class Member(NamedTuple):
-    """A file of a tar: its name, where its bytes are, and the label of its sample (`NAME.cls` beside `NAME.jpg`)."""
+    """A file of a tar: its name, where its bytes are, and the label of its sample (`NAME.cls` beside `NAME.jpg`).
+
+    The name has no empty part and no `.`, but `..` as the archive has it. stored: whether its bytes lie in one piece;
+    those of links and sparse files do not.
+    """
 
     name: str
     offset: int
     size: int
     label: str = ""
+    stored: bool = True
 
 
 def is_tar(path: str) -> bool:
@@ -49,12 +54,12 @@ def members(path: str) -> list[Member]:
     found, problem = read_members(path)
     if problem:
         raise CamxError(f"{path!r}: {problem}.", "Make it again, uncompressed.")
-    return found
+    return [member for member in found if member.stored]
 
 
 def read_members(path: str) -> tuple[list[Member], str]:
-    """The regular files of a tar file, but for labels, in its order; of a broken one those before the damage, and what
-    is wrong with it."""
+    """The files of a tar file, but for labels, in its order; of a broken one those before the damage, and what is wrong
+    with it."""
     reader = _Reader()
     try:
         with _opened(path) as file:
@@ -114,18 +119,18 @@ class _Reader:
                     raise _Broken("a file in it is cut short")
                 sparse = kind == b"S" or any(name.startswith(b"GNU.sparse") for name in extended)
                 stored = extended.get(b"path") or _name(header)
-                name = _inside(_text(stored))
+                name = "/".join(part for part in _text(stored).split("/") if part not in ("", "."))
                 # Old archives mark folders by a slash alone.
-                regular = kind in (b"0", b"7") or (kind == b"\0" and not stored.endswith(b"/"))
-                if regular and not sparse and name:
-                    self._add(file, Member(name, offset, size))
+                regular = kind in (b"0", b"7", b"S") or (kind == b"\0" and not stored.endswith(b"/"))
+                if name and (regular or kind in (b"1", b"2")):
+                    self._add(file, Member(name, offset, size, stored=regular and not sparse))
                 extended = {}
                 if kind in b"123456" and kind:
                     size = 0
             offset += -(-size // _SIZE) * _SIZE
 
     def _add(self, file: IO[bytes], member: Member) -> None:
-        if member.name.endswith(_LABEL) and member.size < _LABEL_BYTES:
+        if member.name.endswith(_LABEL) and member.size < _LABEL_BYTES and member.stored:
             text = _at(file, member.offset, member.size).decode("utf-8", "replace").strip()
             self.labels[_sample(member.name)] = text
         else:
@@ -217,12 +222,6 @@ def _opened(path: str) -> Iterator[IO[bytes]]:
     else:
         with open_regular(path) as file:
             yield file
-
-
-def _inside(name: str) -> str:
-    """A name as a path below the tar file; "" for one that leaves it."""
-    parts = [part for part in name.split("/") if part not in ("", ".")]
-    return "" if ".." in parts else "/".join(parts)
 
 
 def _sample(name: str) -> str:

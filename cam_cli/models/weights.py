@@ -126,7 +126,9 @@ def _safetensors(path: str, header: int) -> tuple[dict[str, Any], dict[str, Any]
         try:
             about.update(json.loads(about.pop("camx")))
         except (ValueError, TypeError) as error:
-            raise CamxError(f"The checkpoint {path!r} has broken metadata: {error}. Save it again.") from error
+            raise CamxError(
+                f"The checkpoint {path!r} has broken metadata: {str(error).rstrip('.')}. Save it again."
+            ) from error
     return tensors, about
 
 

@@ -41,7 +41,9 @@ def audit_options(run: RunFolder) -> AuditOptions | None:
         }
         return AuditOptions(**options)
     except (CamxError, UnreadableImage, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CamxError(f"{run.file(SUMMARY)!r} is no summary of an audit: {error}. Audit the run again.") from error
+        raise CamxError(
+            f"{run.file(SUMMARY)!r} is no summary of an audit: {str(error).rstrip('.')}. Audit the run again."
+        ) from error
 
 
 @dataclass

@@ -125,7 +125,7 @@ class Background:
         first, raised = self._error is None, self._insist and not self._began.is_set()
         self._error = self._error or error
         if first and not raised:
-            self._warn(f"{self._name} is switched off: {error}. {AGAIN}")
+            self._warn(f"{self._name} is switched off: {str(error).rstrip('.')}. {AGAIN}")
         # Whoever waits for one of these looks for an error first.
         self._opened.set()
         self._began.set()

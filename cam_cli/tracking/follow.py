@@ -64,7 +64,7 @@ class _Followed:
                 summary = log_results(RunFolder.read(self._output), self._tracker, self._cap, self._say)
             # The results are there and whole; a table of them that cannot be made does not change that.
             except Exception as error:
-                warn(f"The results cannot be logged: {error}. `camx push {self._output}` tries again.")
+                warn(f"The results cannot be logged: {str(error).rstrip('.')}. `camx push {self._output}` tries again.")
         self._tracker.finish(summary, exit_code)
 
     def _begin(self, record: dict[str, Any]) -> None:

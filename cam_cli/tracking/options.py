@@ -6,15 +6,31 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from ..declared_types import Names, names_of
+from ..errors import CamxError
 from ..options import TRACKING, Flag, check
+from ..redaction import redacted
 
 MODES = ("auto", "online", "offline")
+
+
+def check_public(field: str, name: str | None) -> None:
+    """Raises `CamxError` for the name of a place in W&B that holds a secret.
+
+    It is not replaced by `***`, as a text would be: the run would go to another place.
+    """
+    if name and redacted(name) != name:
+        raise CamxError(
+            f"`{field}` {name!r} holds a secret, which W&B would show to everybody who sees the run.",
+            "Give the name alone.",
+            field=field,
+        )
 
 
 @dataclass(frozen=True)
 class WandbOptions:
     """Target of a run in W&B. `mode` auto: online if there is a key and a server that answers, else offline. Where a
-    field is None, W&B's own settings apply; the default project is camx. Raises `CamxError` for an unknown mode."""
+    field is None, W&B's own settings apply; the default project is camx. Raises `CamxError` for an unknown mode, and
+    for a project or an entity that holds a secret."""
 
     project: Annotated[
         str | None, Flag("W&B project. [default: camx]", name="wandb-project", panel=TRACKING, example="animals")
@@ -42,6 +58,8 @@ class WandbOptions:
 
     def __post_init__(self) -> None:
         check(self)
+        check_public("project", self.project)
+        check_public("entity", self.entity)
 
 
 @dataclass(frozen=True)

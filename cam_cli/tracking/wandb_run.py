@@ -19,7 +19,7 @@ from ..outputs.folder import explained_errors
 from ..redaction import redacted
 from ..regular_files import read_regular
 from .background import Patience
-from .options import WandbOptions
+from .options import WandbOptions, check_public
 from .tracker import Files, RunInfo, Scalar, Step, Value
 from .wandb_values import artifact, as_wandb
 
@@ -47,6 +47,9 @@ class WandbTracker:
         with WANDB_HIDDEN:
             import wandb
 
+        # `wandb.init` reads these by itself.
+        for variable in ("WANDB_PROJECT", "WANDB_ENTITY"):
+            check_public(variable, os.environ.get(variable))
         self._wandb: Any = wandb
         self._options, self._say, self._warn, self._patience = options, say, warn, patience
         self._run: Any = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import chain, zip_longest
 
 from PIL import Image
@@ -24,9 +24,13 @@ from ..models.gap import GapNetwork
 from ..outputs.drawing import Drawing, draw_overlay, encode_image
 from ..outputs.folder import OutputFolder
 from ..outputs.options import Rendering
+from ..outputs.result_files import written_file
+from ..outputs.rows import WrittenFile
 from ..run_layout import output_name
+from ..sentences import counted
 from .data import Dataset, Sample
 from .job import TrainJob
+from .proofs import file_there
 from .state import ACTIVATIONS, CAMS
 
 
@@ -34,41 +38,64 @@ class Previews:
     """The files of `--log-cams` and `--log-activations`; nothing where the job asks for neither.
 
     A frozen first convolution gives the same maps after every epoch: they are drawn after `first_epoch` alone, the
-    first of this run.
+    first of this run. `files` are size and checksum of every file by its name, also of those of the runs before.
     """
 
     def __init__(
         self, job: TrainJob, preprocessing: Preprocessing, data: Dataset, folder: OutputFolder,
-        precision: str, first_epoch: int,
+        precision: str, first_epoch: int, before: Mapping[str, WrittenFile],
     ) -> None:  # fmt: skip
-        self._cams = CamLog(data.val, job.log_cams, preprocessing, data.classes, folder)
-        self._activations = ActivationLog(data.val, job.log_activations, preprocessing, folder)
+        self.files = dict(before)
+        self._folder = folder
+        self._cams = CamLog(data.val, job.log_cams, preprocessing, data.classes)
+        self._activations = ActivationLog(data.val, job.log_activations, preprocessing)
         self._precision = precision
-        self._last_drawn = first_epoch if job.freeze == "backbone" else job.epochs
+        self._is_frozen = job.freeze == "backbone"
+        self._last_drawn = first_epoch if self._is_frozen else job.epochs
 
     def write(self, network: GapNetwork, epoch: int) -> None:
         """Draw the images with the network as it is after `epoch` (from 1)."""
-        self._cams.write(network, epoch, self._precision)
+        self._keep(self._cams.draw(network, epoch, self._precision))
         if epoch <= self._last_drawn:
-            self._activations.write(network, epoch, self._precision)
+            self._keep(self._activations.draw(network, epoch, self._precision))
+
+    def mended(self, network: GapNetwork, epoch: int) -> Iterator[str]:
+        """Draws damaged and missing files again, as far as `network`, that after `epoch`, can, and says so."""
+        wrong = {name for name, file in self.files.items() if file_there(self._folder.file(name)) != file}
+        if not wrong:
+            return
+        self._keep(self._cams.draw(network, epoch, self._precision), wrong)
+        for drawn in sorted({_epoch_of(name) for name in wrong} if self._is_frozen else {epoch}):
+            self._keep(self._activations.draw(network, drawn, self._precision), wrong)
+        lost = sorted(name for name in wrong if file_there(self._folder.file(name)) != self.files[name])
+        if again := len(wrong) - len(lost):
+            yield f"Preview images that were damaged or missing and are drawn again: {again}."
+        if lost:
+            more = f", and {counted(len(lost) - 1, 'more')}" * (len(lost) > 1)
+            yield (
+                f"Preview images are damaged or missing: {lost[0]}{more}. The networks of these epochs are gone, so "
+                "they cannot be drawn again."
+            )
+
+    def _keep(self, drawn: Iterator[tuple[str, bytes]], wanted: Collection[str] | None = None) -> None:
+        """Writes files, or those of a few names alone."""
+        for name, data in drawn:
+            if wanted is None or name in wanted:
+                self._folder.write(name, data)
+                self.files[name] = written_file(data)
 
 
 class CamLog:
-    """Writes `cams/epoch-003/<image>.png`: the class activation map of each image's true class."""
+    """Draws `cams/epoch-003/<image>.png`: the class activation map of each image's true class."""
 
     def __init__(
-        self,
-        samples: Sequence[Sample],
-        count: int,
-        preprocessing: Preprocessing,
-        classes: tuple[str, ...],
-        folder: OutputFolder,
+        self, samples: Sequence[Sample], count: int, preprocessing: Preprocessing, classes: tuple[str, ...]
     ) -> None:
-        self._preprocessing, self._classes, self._folder = preprocessing, classes, folder
+        self._preprocessing, self._classes = preprocessing, classes
         self._pictures = _loaded(samples, count, preprocessing)
 
-    def write(self, network: GapNetwork, epoch: int, precision: str) -> None:
-        """Explain the images with the network as it is after `epoch` (from 1)."""
+    def draw(self, network: GapNetwork, epoch: int, precision: str) -> Iterator[tuple[str, bytes]]:
+        """The names and bytes of the files that the network as it is after `epoch` (from 1) gives."""
         if not self._pictures:
             return
         named = Network(network, "", self._preprocessing, ClassNames(self._classes))
@@ -79,23 +106,22 @@ class CamLog:
             for explanation in explainer.explain(part):
                 source = explanation.picture.source
                 name = output_name(f"{CAMS}/epoch-{epoch:03}", source.key, ".png", apart=source.apart)
-                self._folder.write(name, encode_image(_drawn(explanation), "png"))
+                yield name, encode_image(_drawn(explanation), "png")
 
 
 class ActivationLog:
-    """Writes `activations/epoch-003/<image>.png`: each image's feature maps of the first convolution that runs.
+    """Draws `activations/epoch-003/<image>.png`: each image's feature maps of the first convolution that runs.
 
     The sheets are those of `camx activations`, the channels in the network's order, so that each stays in its place.
     """
 
-    def __init__(
-        self, samples: Sequence[Sample], count: int, preprocessing: Preprocessing, folder: OutputFolder
-    ) -> None:
-        self._preprocessing, self._folder = preprocessing, folder
+    def __init__(self, samples: Sequence[Sample], count: int, preprocessing: Preprocessing) -> None:
+        self._preprocessing = preprocessing
         self._pictures = _loaded(samples, count, preprocessing)
 
-    def write(self, network: GapNetwork, epoch: int, precision: str) -> None:
-        """Draw the maps of the network as it is after `epoch` (from 1). Raises `CamxError` if it has none."""
+    def draw(self, network: GapNetwork, epoch: int, precision: str) -> Iterator[tuple[str, bytes]]:
+        """The names and bytes of the files for the network after `epoch` (from 1). Raises `CamxError` if it has no
+        convolution."""
         if not self._pictures:
             return
         named = Network(network, "", self._preprocessing, ClassNames(()))
@@ -107,7 +133,12 @@ class ActivationLog:
                     source = reading.picture.source
                     name = output_name(f"{ACTIVATIONS}/epoch-{epoch:03}", source.key, ".png", apart=source.apart)
                     sheet = draw_sheet(reading.maps, reading.picture.input)
-                    self._folder.write(name, encode_image(sheet, "png"))
+                    yield name, encode_image(sheet, "png")
+
+
+def _epoch_of(name: str) -> int:
+    """Of the file of a preview."""
+    return int(name.split("/")[1].removeprefix("epoch-"))
 
 
 def _loaded(samples: Sequence[Sample], count: int, preprocessing: Preprocessing) -> list[Picture]:

@@ -41,10 +41,10 @@ def mended(folder: OutputFolder, state: TrainingState, best: Callable[[], bytes]
 
 def _is_whole(folder: OutputFolder, state: TrainingState) -> bool:
     """Whether the best network has the size and the checksum that the state names; those of 0.1.0 name none."""
-    return _file_there(folder.file(BEST)) == state.best_file if state.best_file else bool(folder.size(BEST))
+    return file_there(folder.file(BEST)) == state.best_file if state.best_file else bool(folder.size(BEST))
 
 
-def _file_there(path: str) -> WrittenFile | None:
+def file_there(path: str) -> WrittenFile | None:
     """Size and checksum of a file, which may be larger than memory; None where it is missing or cannot be read."""
     size = checksum = 0
     try:

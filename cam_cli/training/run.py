@@ -147,15 +147,17 @@ class _Training:
     def _learn(self, ready: Prepared, gap: GapNetwork, earlier: TrainingState | None) -> None:
         """All epochs that are left; `last.safetensors` is of the last whole one, also if a signal comes."""
         job, batches = self._job, ready.batches
-        trainer = Trainer(ready.module, self._recipe(ready.data), self._settings.device, batches.train_batches)
+        settings, preprocessing = self._settings, self._description.preprocessing
+        trainer = Trainer(ready.module, self._recipe(ready.data), settings.device, batches.train_batches)
+        first = len(self._history)
+        drawn = earlier.previews if earlier else {}
+        previews = Previews(job, preprocessing, ready.data, self._folder, settings.precision, first + 1, drawn)
         if earlier is not None:
             trainer.load_state_dict(earlier.trainer)
             network = ready.network(trainer.result, gap)
-            for sentence in mended(self._folder, earlier, lambda: self._network_bytes(network)):
+            found = mended(self._folder, earlier, lambda: self._network_bytes(network))
+            for sentence in (*found, *previews.mended(network, first)):
                 self._observer.warned(sentence)
-        first = len(self._history)
-        settings, preprocessing = self._settings, self._description.preprocessing
-        previews = Previews(job, preprocessing, ready.data, self._folder, settings.precision, first + 1)
         try:
             with self._stage("training", (job.epochs - first) * batches.train_count) as tick:
                 for epoch in range(first, job.epochs):
@@ -205,7 +207,9 @@ class _Training:
         assert self._best is not None
         best = self._network_bytes(network) if row.best else b""
         self._best_file = written_file(best) if best else self._best_file
-        state = TrainingState(self._depends_on, tuple(self._history), self._best, trainer.state_dict(), self._best_file)
+        state = TrainingState(
+            self._depends_on, tuple(self._history), self._best, trainer.state_dict(), self._best_file, previews.files
+        )
         self._folder.write(STATE, state.to_bytes())
         if best:
             self._folder.write(BEST, best)

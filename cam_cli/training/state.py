@@ -7,11 +7,12 @@ import io
 import json
 import os
 import pickle
+import re
 import shutil
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,9 @@ from ..errors import CamxError
 from ..models.gap import GapDescription, GapNetwork
 from ..outputs.folder import OutputFolder, explained_errors
 from ..outputs.rows import WrittenFile
+from ..outputs.shapes import check_of
 from ..regular_files import require_regular
-from ..run_layout import JOURNAL, METRICS, RECORD
+from ..run_layout import JOURNAL, METRICS, RECORD, is_inside
 from .job import FEATURES
 from .metrics import EpochMetrics, Scores
 
@@ -40,19 +42,22 @@ _DAMAGED = (
     *(RuntimeError, EOFError, ValueError, KeyError, TypeError, OSError, pickle.UnpicklingError),
     *(zipfile.BadZipFile, zlib.error, NotImplementedError),
 )
+_PREVIEW = re.compile(rf"(?:{CAMS}|{ACTIVATIONS})/epoch-\d{{1,9}}/")
+_is_file = check_of(WrittenFile)
 _OURS = (BEST, LAST, STATE, METRICS, CURVES, CAMS, ACTIVATIONS, RECORD)
 
 
 @dataclass(frozen=True)
 class TrainingState:
     """State of a training after its last whole epoch. `best` are the scores of the best network so far,
-    `best_file` size and checksum of its file; None in a state of 0.1.0."""
+    `best_file` size and checksum of its file; None in a state of 0.1.0. `previews`: those of the preview images."""
 
     fingerprint: Mapping[str, Any]
     history: tuple[EpochMetrics, ...]
     best: Scores
     trainer: dict[str, Any]
     best_file: WrittenFile | None = None
+    previews: Mapping[str, WrittenFile] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
         content = {
@@ -61,6 +66,7 @@ class TrainingState:
             "best_loss": self.best.loss,
             "best_confusion": torch.from_numpy(self.best.confusion),
             "best_file": dict(self.best_file) if self.best_file else None,
+            "previews": json.dumps(dict(self.previews)),
             "learner": self.trainer,
         }
         buffer = io.BytesIO()
@@ -82,11 +88,17 @@ class TrainingState:
                 best=Scores(content["best_loss"], np.asarray(content["best_confusion"])),
                 trainer=content["learner"],
                 best_file=content.get("best_file"),
+                previews=_previews(json.loads(content.get("previews", "{}"))),
             )
         except _DAMAGED as error:
             raise CamxError(
                 f"The training state {path!r} cannot be read ({error!r}). Start again with `overwrite`."
             ) from error
+
+
+def _previews(content: Mapping[str, Any]) -> dict[str, WrittenFile]:
+    """The preview images that a state names; other files are none of them, whatever it says."""
+    return {name: file for name, file in content.items() if is_inside(name) and _PREVIEW.match(name) and _is_file(file)}
 
 
 def earlier_state(folder: OutputFolder, *, resume: bool, overwrite: bool) -> TrainingState | None:

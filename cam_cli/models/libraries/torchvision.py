@@ -54,7 +54,9 @@ class TorchvisionModel:
             built: nn.Module = get_model(self.name, weights=weights, **given)
             return built
         except Exception as error:  # its networks raise whatever they like on arguments
-            raise CamxError(f"{self} cannot be built with {given}: {error}. Check `model_arg`.") from error
+            raise CamxError(
+                f"{self} cannot be built with {given}: {str(error).rstrip('.')}. Check `model_arg`."
+            ) from error
 
     def preprocessing(
         self, network: nn.Module, options: PreprocessingOptions, args: Mapping[str, Any]
