@@ -56,15 +56,18 @@ def measured(mass: np.ndarray, threshold: float = HALF) -> Measures:
     edge_y, edge_x = round(rows * BORDER), round(columns * BORDER)
     inner = float(mass[edge_y : rows - edge_y, edge_x : columns - edge_x].sum(dtype=np.float64))
     share = mass[mass > 0].astype(np.float64) / total
-    strong = mass >= HALF * mass.max()
+    peak = mass.max()
+    strong = mass >= HALF * peak
+    above = strong if threshold == HALF else mass >= threshold * peak
+    component, box = largest(above), _box(strong)
     return Measures(
         area=float(strong.mean()),
         center_x=float(mass.sum(0, dtype=np.float64) @ (np.arange(columns) + 0.5)) / columns / total,
         center_y=float(mass.sum(1, dtype=np.float64) @ (np.arange(rows) + 0.5)) / rows / total,
         border=max(0.0, 1.0 - inner / total),
         entropy=float(-(share * np.log(share)).sum() / math.log(max(2, mass.size))),
-        box=_box(strong),
-        component=_box(largest(mass >= threshold * mass.max())),
+        box=box,
+        component=box if component is strong else _box(component),
     )
 
 

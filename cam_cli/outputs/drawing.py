@@ -93,13 +93,9 @@ def draw_overlay(drawing: Drawing, rendering: Rendering) -> Image.Image:
         coloured = Image.blend(picture.crop(box), heat.convert("RGB"), rendering.alpha)
     if box == (0, 0, width, height):
         return coloured
-    drawn = picture.copy()
+    # All of it at once, not the strips round the frame: each call rounds the whole table in Python.
+    drawn = picture.point(_DIMMED)
     drawn.paste(coloured, box)
-    # Only what lies round the frame: it is the smaller part of most images.
-    left, top, right, bottom = box
-    for strip in ((0, 0, width, top), (0, bottom, width, height), (0, top, left, bottom), (right, top, width, bottom)):
-        if strip[0] < strip[2] and strip[1] < strip[3]:
-            drawn.paste(picture.crop(strip).point(_DIMMED), strip)
     return drawn
 
 

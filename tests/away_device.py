@@ -1,0 +1,142 @@
+"""A device that is none: tensors elsewhere than on the CPU, by torch's registration of devices written in Python.
+
+Its tensors hold others on the CPU, which do the work. Whatever CUDA refuses is refused: operations on tensors of two
+devices, `numpy()` and the like of what is not on the host. Registering holds for the process, so tests run this module
+in one of their own: `python -m tests.away_device` prints what became of each case as JSON, "" for what went well.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
+from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils.backend_registration import _DummyBackendModule, _setup_privateuseone_for_python_backend
+
+NAME = "away"
+#: Operations that take tensors of two devices: copies, and indices on the host.
+_BETWEEN = ("_to_copy", "copy_", "index", "index_put", "index_put_", "_index_put_impl_", "_local_scalar_dense")
+_HOST = torch.device("cpu")
+_AUTOCAST = "AutocastPrivateUse1"
+#: Operations that autocast lowers the precision of: those of convolutional networks and transformers.
+_LOWER = ("linear", "conv2d", "matmul", "bmm", "mm", "addmm", "scaled_dot_product_attention")
+#: Registrations last as long as these.
+_KEPT: list[Any] = []
+
+
+class Away(Tensor):
+    """A tensor of the device; `held` is the one on the CPU."""
+
+    held: Tensor
+
+    @staticmethod
+    def __new__(cls, held: Tensor) -> Away:
+        made: Away = Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
+            cls,
+            held.shape,
+            strides=held.stride(),
+            storage_offset=held.storage_offset(),
+            dtype=held.dtype,
+            device=f"{NAME}:0",
+        )
+        made.held = held
+        return made
+
+    __torch_function__ = torch._C._disabled_torch_function_impl
+
+    @classmethod
+    def __torch_dispatch__(cls, func: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return _done(func, args, kwargs or {})
+
+    def tolist(self) -> Any:
+        # Other devices copy by themselves here, and torch refuses it for classes of tensors.
+        return self.held.tolist()
+
+
+class Present(TorchDispatchMode):
+    """A context in which the device exists: also for what is made without a tensor of it."""
+
+    def __enter__(self) -> Any:
+        # `torch.tensor` fills memory of its own before it asks a mode.
+        torch._C._set_only_lift_cpu_tensors(True)
+        return super().__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)
+        torch._C._set_only_lift_cpu_tensors(False)
+
+    def __torch_dispatch__(self, func: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return _done(func, args, kwargs or {})
+
+
+class _Module(_DummyBackendModule):  # type: ignore[misc]
+    """What torch asks of a device by its name."""
+
+    def get_amp_supported_dtype(self) -> list[torch.dtype]:
+        return [torch.bfloat16, torch.float16]
+
+
+def register() -> torch.device:
+    """Makes the device known to torch, for good."""
+    _setup_privateuseone_for_python_backend(NAME, backend_module=_Module())
+    fallback, casts = torch.library.Library("_", "IMPL"), torch.library.Library("aten", "IMPL")
+    _KEPT.extend((fallback, casts))
+    fallback.fallback(torch.library.fallthrough_kernel, _AUTOCAST)
+    for name in _LOWER:
+        casts.impl(name, _lower(getattr(torch.ops.aten, name).default), _AUTOCAST)
+    return torch.device(NAME, 0)
+
+
+def _lower(operation: Any) -> Any:
+    """The operation in the precision of autocast, as CUDA has it."""
+    without = torch._C.DispatchKeySet(getattr(torch._C.DispatchKey, _AUTOCAST))
+
+    def cast(value: Any) -> Any:
+        lowers = isinstance(value, Away) and value.dtype == torch.float32
+        return value.to(torch.get_autocast_dtype(NAME)) if lowers else value
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        with torch._C._ExcludeDispatchKeyGuard(without):
+            return operation(*tree_map(cast, args), **tree_map(cast, kwargs))
+
+    return run
+
+
+def _done(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+    tensors = [one for one in tree_leaves((args, kwargs)) if isinstance(one, Tensor)]
+    away = any(isinstance(one, Away) for one in tensors)
+    name = func.overloadpacket.__name__
+    # A number on the host goes with any device.
+    others = [one for one in tensors if not isinstance(one, Away) and one.dim()]
+    if away and others and (name not in _BETWEEN or not _allowed(name, args)):
+        raise RuntimeError(
+            f"Expected all tensors to be on the same device, but found at least two devices, {NAME}:0 and cpu! ({name})"
+        )
+    wanted = kwargs.get("device")
+    result_away = away if wanted is None else torch.device(wanted).type == NAME
+    on_host = {key: _HOST if key == "device" and value is not None else value for key, value in kwargs.items()}
+    held = tree_map(_held, args), tree_map(_held, on_host)
+    made = func(*held[0], **held[1])
+    if name == "_to_copy" and result_away != away and wanted is not None:
+        # A copy between devices is one, also of what has the type already.
+        made = made.clone() if made is held[0][0] else made
+    if not result_away:
+        return made
+    wrapped = tree_map(lambda one: Away(one) if isinstance(one, Tensor) and not isinstance(one, Away) else one, made)
+    return return_and_correct_aliasing(func, args, kwargs, wrapped) if away else wrapped
+
+
+def _allowed(name: str, args: Any) -> bool:
+    """Whether an operation of `_BETWEEN` may have these: what is indexed and what is put there lie on one device."""
+    if not name.lstrip("_").startswith("index"):
+        return True
+    values = [args[0], *args[2:3]]
+    kinds = {isinstance(one, Away) for one in values if isinstance(one, Tensor) and one.dim()}
+    # Indices on the device do not reach into the host.
+    return kinds <= {True}
+
+
+def _held(value: Any) -> Any:
+    return value.held if isinstance(value, Away) else value
