@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
-from cam_cli.faithfulness.cells import heat
+from cam_cli import ModelSpec, load_model
+from cam_cli.cams.engine.inputs import as_pictures
+from cam_cli.faithfulness.cells import enlarged, heat, random_maps, ranks
 from cam_cli.faithfulness.evaluator import Evaluator
 from cam_cli.faithfulness.imputation import imputed
-from cam_cli.faithfulness.measures import adcc_scores, sensitivity_max
+from cam_cli.faithfulness.measures import ROAD_SHARES, adcc_scores, sensitivity_max
 from cam_cli.faithfulness.options import FaithfulOptions
 
 from .conftest import picture
@@ -108,3 +112,44 @@ def test_deletion_with_the_mean_colour_is_pixel_flipping_of_quantus() -> None:
         device="cpu",
     )
     assert found.curves["deletion_mean"][1:] == pytest.approx(theirs, abs=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_road_on_real_photos_is_that_of_the_equations_of_pytorch_grad_cam(data: Path) -> None:
+    """EfficientNet-Lite0: every image that is scored, imputed by their sparse system and SciPy's solver instead.
+
+    The noise is left out of theirs, so that the curves differ by what it does to the probability.
+    """
+    road, solver = imported("pytorch_grad_cam.metrics.road"), imported("scipy.sparse.linalg")
+    weights = data / "weights" / "tf_efficientnet_lite0.safetensors"
+    net = load_model(ModelSpec("tf_efficientnet_lite0", checkpoint=str(weights)))
+    engine = Evaluator(net, FaithfulOptions(metrics=("road",), device="cpu"))
+    files = sorted((data / "photos").glob("*.png"))[:2]
+    photos = [Image.open(file).convert("RGB") for file in files]
+    pictures = as_pictures(photos, net.preprocessing)
+    mean, std = (torch.tensor(one)[:, None, None] for one in (net.preprocessing.mean, net.preprocessing.std))
+    for photo, key, found in zip(photos, (one.source.key for one in pictures), engine.evaluate(pictures), strict=True):
+        pixels = torch.from_numpy(np.array(net.preprocessing.apply(photo)[0])).permute(2, 0, 1).float() / 255
+        x = (pixels - mean) / std
+        own = scored(found)
+        ties = random_maps([key], (7, 7), engine.options.seed, -1)
+        order = ranks(torch.from_numpy(own.values)[None], ties)
+        curves: dict[str, list[float]] = {"road_most": [], "road_least": []}
+        for name, rank in zip(curves, (order, 48 - order)):
+            for share in ROAD_SHARES:
+                kept = ~enlarged(rank < round(share * 49), (224, 224))[0, 0]
+                system, right = road.NoisyLinearImputer.setup_sparse_system(
+                    kept.float().numpy(), x.numpy(), road.neighbors_weights
+                )
+                filled = x.clone()
+                filled[:, ~kept] = torch.from_numpy(solver.spsolve(system.tocsc(), right).T).float()
+                ours = imputed(x[None], ~kept[None, None])[0]
+                assert (ours - filled).abs().max() < 0.005, (name, share)
+                assert (ours - filled).abs().mean() < 0.001, (name, share)
+                with torch.no_grad():
+                    curves[name].append(float(net.module(filled[None]).softmax(1)[0, own.prediction.index]))
+        for name, values in curves.items():
+            assert own.curves[name] == pytest.approx(values, abs=0.03)
+        theirs = (np.mean(curves["road_least"]) - np.mean(curves["road_most"])) / 2
+        assert own.scores["road"] == pytest.approx(theirs, abs=0.01)
