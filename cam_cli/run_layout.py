@@ -13,13 +13,16 @@ SPOTS: Final = "spots.jsonl"
 RECORD: Final = "run.json"
 LOCK: Final = ".camx.lock"
 
-#: Tables of `explain`, `activations` and `evaluate`, derived from the journal, and the table of a training.
+#: Tables of `explain`, `activations`, `evaluate` and `caption`, derived from the journal, and the table of a training.
 TABLE: Final = "predictions.csv"
 #: One row per map, and both tables in other forms.
 MAPS_TABLE: Final = "maps.csv"
 TYPED_TABLES: Final = tuple(f"{name}.{form}" for name in ("predictions", "maps") for form in ("jsonl", "parquet"))
 ACTIVATIONS_TABLE: Final = "activations.csv"
 FAITHFULNESS_TABLE: Final = "faithfulness.csv"
+CAPTIONS_TABLE: Final = "captions.csv"
+#: One row per word of the captions.
+WORDS_TABLE: Final = "words.csv"
 METRICS: Final = "metrics.csv"
 
 OVERLAYS: Final = "overlays"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from . import (
     activations,
     audit,
+    caption,
     compare,
     doctor,
     evaluate,
@@ -33,5 +34,6 @@ COMMANDS = {
     "evaluate": evaluate.COMMAND,
     "patterns": patterns.COMMAND,
     "export": export.COMMAND,
+    "caption": caption.COMMAND,
     "doctor": doctor.COMMAND,
 }

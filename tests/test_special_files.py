@@ -31,6 +31,7 @@ WORDS = {
 }  # fmt: skip
 #: Arguments and flags that are paths, with the words that the command needs beside them; X is the special file.
 TINY_RUN = ("images", *TINY, "-q")
+CAPTIONER = ("--model", f"hf:{Path(__file__).parent / 'fixtures' / 'tiny_captioner'}", "--device", "cpu", "-q")
 CASES: dict[tuple[str, str], tuple[str, ...]] = {
     ("explain", "sources"): ("X", *TINY),
     ("explain", "sources @"): ("@X", *TINY),
@@ -92,6 +93,12 @@ CASES: dict[tuple[str, str], tuple[str, ...]] = {
     ("patterns", "junit"): ("run", "--junit", "X"),
     ("explain", "junit"): (*TINY_RUN, "--junit", "X"),
     ("explain", "box-threshold"): (*TINY_RUN, "--box-threshold", "X"),
+    ("caption", "sources"): ("X", *CAPTIONER),
+    ("caption", "model"): ("images", "--model", "X"),
+    ("caption", "text"): ("images", *CAPTIONER, "--text", "X.csv"),
+    ("caption", "box-threshold"): ("images", *CAPTIONER, "--box-threshold", "X"),
+    ("caption", "output"): ("images", *CAPTIONER, "-o", "X"),
+    ("caption", "config"): ("images", *CAPTIONER, "--config", "X"),
     ("config", "config"): ("show", "explain", "--config", "X"),
     ("patterns", "truth"): ("run", "--truth", "X"),
     ("patterns", "config"): ("run", "--config", "X"),

@@ -24,6 +24,7 @@ ROOMS = (
         "cam_cli/maps",
         "cam_cli/features",
         "cam_cli/faithfulness",
+        "cam_cli/text",
         "cam_cli/outputs",
         "cam_cli/pipeline",
         "cam_cli/distributed",

@@ -28,6 +28,8 @@ TYPES = (
         rows.Sketch,
         rows.Component,
         rows.Channels,
+        rows.CaptionRow,
+        rows.CaptionWord,
         rows.WrittenFile,
         spots.SpotsRow,
         spots.MapSpots,

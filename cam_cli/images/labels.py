@@ -30,11 +30,23 @@ def labelled(inputs: Inputs, labels: str, columns: Columns = Columns()) -> Input
     """
     if labels == FOLDER:
         return replace(inputs, sources=tuple(replace(one, label=one.folder_label) for one in inputs.sources))
-    table = _Table(labels, columns)
+    return _joined(inputs, _Table(labels, columns, columns.label_key))
+
+
+def described(inputs: Inputs, path: str, needed: str) -> Inputs:
+    """The inputs with the columns of a table as attributes of their sources; images are named as for `labelled`.
+
+    needed: the column that the table must have. Raises `CamxError` for a table without it, or without these images.
+    """
+    return _joined(inputs, _Table(path, Columns(), needed))
+
+
+def _joined(inputs: Inputs, table: _Table) -> Inputs:
     sources = tuple(table.on(source) for source in inputs.sources)
     if not table.used:
         raise CamxError(
-            f"No image is named in {labels!r}. Its column {columns.image!r} must hold paths such as {sources[0].key!r}."
+            f"No image is named in {table.path!r}. Its column {table.column!r} must hold paths such as "
+            f"{sources[0].key!r}."
         )
     return replace(inputs, sources=sources, notes=(*inputs.notes, *table.notes(len(sources))))
 
@@ -46,11 +58,11 @@ def _composed(path: str) -> str:
 
 class _Table:
     """A table of labels. used: its names of images that belong to a source. without_row: keys of sources that it does
-    not name."""
+    not name. column: that of the images."""
 
-    def __init__(self, path: str, columns: Columns) -> None:
-        self._path, self._folder = path, os.path.dirname(path)
-        rows = _read(path, columns)
+    def __init__(self, path: str, columns: Columns, needed: str) -> None:
+        self.path, self.column, self._folder = path, columns.image, os.path.dirname(path)
+        rows = _read(path, columns, needed)
         self._truths: dict[str, Truth] = {}
         self._several: dict[str, None] = {}
         self._contradicted: dict[str, None] = {}
@@ -102,18 +114,18 @@ class _Table:
         """Warnings on rows without an image, rows that contradict each other, and images without a row."""
         left = [image for image in self._truths if image not in self.used]
         if left:
-            yield f"{counted(len(left), 'image')} of {self._path!r} not among the images of this run ({_named(left)})."
+            yield f"{counted(len(left), 'image')} of {self.path!r} not among the images of this run ({_named(left)})."
         if self.without_row:
             count, some = len(self.without_row), _named(self.without_row)
-            yield f"No row in {self._path!r} for {count} of {counted(images, 'image')} ({some})."
+            yield f"No row in {self.path!r} for {count} of {counted(images, 'image')} ({some})."
         if several := [image for image in self._several if image in self.used]:
             yield (
-                f"{counted(len(several), 'image')} with different labels in {self._path!r} ({self._labels(several)}): "
+                f"{counted(len(several), 'image')} with different labels in {self.path!r} ({self._labels(several)}): "
                 "all count as true, and one of them is enough for `correct`."
             )
         if denied := [image for image in self._contradicted if image in self.used]:
             yield (
-                f"{counted(len(denied), 'image')} with different attributes in {self._path!r} ({_named(denied)}): "
+                f"{counted(len(denied), 'image')} with different attributes in {self.path!r} ({_named(denied)}): "
                 "the first row counts."
             )
 
@@ -131,14 +143,19 @@ def _unique(forms: Mapping[str, str]) -> dict[str, str]:
     return {form: name for name, form in forms.items() if counts[form] == 1}
 
 
-def _read(path: str, columns: Columns) -> list[dict[str, str]]:
+def _read(path: str, columns: Columns, needed: str) -> list[dict[str, str]]:
+    labels = needed == columns.label_key
     try:
         rows = table_rows(path, columns)
     except OSError as error:
+        ways = "Give `folder` or a CSV with image,label." if labels else f"Give a CSV with image,{needed}."
         raise CamxError(
-            f"`labels` {path!r} cannot be read: {error.strerror}. Give `folder` or a CSV with image,label."
+            f"`{'labels' if labels else needed}` {path!r} cannot be read: {error.strerror}. {ways}"
         ) from error
-    if not rows or columns.label_key not in rows[0]:
+    if not rows or needed not in rows[0]:
         header = ", ".join(rows[0]) if rows else "no rows"
-        raise CamxError(f"{path!r} has no column {columns.label!r} (its columns: {header}).", columns.advice)
+        advice = columns.advice if labels else f"Add a header line `image,{needed}`."
+        raise CamxError(
+            f"{path!r} has no column {(columns.label if labels else needed)!r} (its columns: {header}).", advice
+        )
     return rows

@@ -43,7 +43,7 @@ class ClassMap:
     against the class, and are shown. fine: it lies on the pixels of the input, not on a grid. concept: its number
     from 1, and in `concept_classes` the best classes for it, where the map is of a concept instead of a class.
     overlay: uint8 H×W×3, the map over its image, where the device has drawn it. spots: what lies under its peaks, where
-    that was asked for.
+    that was asked for. scale: the raw value that is shown as 1, where several maps share one; None for its own peak.
     """
 
     method: str
@@ -57,6 +57,7 @@ class ClassMap:
     concept_classes: tuple[Prediction, ...] = ()
     overlay: np.ndarray | None = None
     spots: tuple[Spot, ...] = ()
+    scale: float | None = None
 
     def __repr__(self) -> str:
         grid = "×".join(map(str, self.values.shape))

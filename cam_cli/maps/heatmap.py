@@ -17,11 +17,14 @@ UNSEEN = 0.4
 _FINE_PEAK = 99.0
 
 
-def normalised(values: np.ndarray, *, two_sided: bool = False, fine: bool = False) -> np.ndarray | None:
+def normalised(
+    values: np.ndarray, *, two_sided: bool = False, fine: bool = False, scale: float | None = None
+) -> np.ndarray | None:
     """The positive part of a raw map h×w divided by its peak: float32 in [0, 1], zero staying zero.
 
     two_sided: both signs, divided by the largest absolute value, in [−1, 1]. fine: a map on the pixels, whose
-    99th percentile is its peak. None for a map that is not finite or has nothing to show.
+    99th percentile is its peak. scale: a raw value above 0 to divide by in place of the peak, that of the strongest of
+    several maps. None for a map that is not finite or has nothing to show.
     """
     if not np.isfinite(values).all():
         return None
@@ -30,7 +33,7 @@ def normalised(values: np.ndarray, *, two_sided: bool = False, fine: bool = Fals
     largest = float(size.max())
     if largest <= 0:
         return None
-    peak = (float(np.percentile(size, _FINE_PEAK)) if fine else largest) or largest
+    peak = scale or (float(np.percentile(size, _FINE_PEAK)) if fine else largest) or largest
     # In two steps: the inverse of a tiny peak would not be finite.
     heat: np.ndarray = np.clip((shown / np.float32(largest)) / np.float32(peak / largest), -1.0, 1.0)
     return heat

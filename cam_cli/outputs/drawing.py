@@ -49,7 +49,7 @@ class Drawing:
 
 def drawing_of(picture: Picture, class_map: ClassMap) -> Drawing | None:
     """A map over its picture; None for one that is not finite or has nothing to show."""
-    heat = normalised(class_map.values, two_sided=class_map.two_sided, fine=class_map.fine)
+    heat = normalised(class_map.values, two_sided=class_map.two_sided, fine=class_map.fine, scale=class_map.scale)
     if heat is None:
         return None
     height, width = picture.canvas.shape[:2]

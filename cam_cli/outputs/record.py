@@ -24,7 +24,7 @@ class Fingerprint(TypedDict, total=False):
     """Everything that the results depend on; a folder holds results of one fingerprint. Other keys depend on the
     command."""
 
-    #: Command that made the results: `explain`, `activations`, `evaluate`, `train-gap`.
+    #: Command that made the results: `explain`, `activations`, `evaluate`, `caption`, `train-gap`.
     command: str
     #: Folder that the names of the images start in.
     inputs: str

@@ -113,7 +113,7 @@ def _of_one_length(channels: dict[str, Any]) -> bool:
 
 
 class MapRow(TypedDict, total=False):
-    """One map of an image (`explain`, `evaluate`), or the feature maps of one layer (`activations`)."""
+    """One map of an image (`explain`, `evaluate`, `caption`), or the feature maps of one layer (`activations`)."""
 
     #: Method that made the map, as in `--method`.
     method: str
@@ -127,6 +127,8 @@ class MapRow(TypedDict, total=False):
     target_prob: Share
     #: Raw value of the map that is furthest from zero, before any normalisation; null if it is not finite.
     peak: float | None
+    #: Raw value that is shown as 1 in overlay and sketch, where all maps of an image share one scale (`caption`).
+    scale: float
     #: Share of the image at or above half the peak; null for a map with nothing to show.
     area: Share | None
     #: Centre of mass, as a share of the image's width.
@@ -171,6 +173,40 @@ class MapRow(TypedDict, total=False):
     channels: Annotated[Channels, _of_one_length]
     #: Channels on the sheet, in its order (`activations`).
     shown: list[Count]
+
+
+class _EveryWord(TypedDict):
+    #: The word, of one or several pieces.
+    word: str
+    #: How many pieces of the tokenizer it has.
+    pieces: Annotated[int, Range(1, 1e6)]
+    #: Log-probability of the word: the sum over its pieces, each given all before it.
+    logprob: Annotated[float, Range(-1e9, 0)]
+    #: How much larger `logprob` is than for an image of the mean colour.
+    depends: Annotated[float, Range(-1e9, 1e9)]
+
+
+class CaptionWord(_EveryWord, total=False):
+    """A word of a caption."""
+
+    #: Place of its map in `maps`, from 0; absent for a word without one.
+    map: Count
+
+
+class _EveryCaption(TypedDict):
+    #: The caption.
+    text: str
+    #: Log-probability of the caption: the sum over its pieces.
+    logprob: Annotated[float, Range(-1e9, 0)]
+    #: Its words, in order.
+    words: list[CaptionWord]
+
+
+class CaptionRow(_EveryCaption, total=False):
+    """The caption of an image (`caption`)."""
+
+    #: Whether the text came from the user (`--text`); absent for one that the network wrote.
+    given: bool
 
 
 class WrittenFile(TypedDict):
@@ -236,8 +272,10 @@ class ImageRow(_EveryImage, total=False):
     #: What the network saw, in pixels of the upright image: left, top, right, bottom. Reaches beyond the image
     #: where it was padded.
     frame: Annotated[list[float], Length(4)]
-    #: The maps, in the order of `--method` and `--target`.
+    #: The maps, in the order of `--method` and `--target`; of a caption, in the order of its words.
     maps: list[MapRow]
+    #: Caption of the image (`caption`).
+    caption: CaptionRow
     #: File of the bare image that the report shows, relative to OUT.
     thumb: str
     #: CRC-32 of the line of this image in `spots.jsonl`, in hexadecimal (`--save spots`).

@@ -25,7 +25,10 @@ from .result_pictures import opened_result
 from .rows import EpochRow, ImageRow
 from .spots import SpotsFile, SpotsRow, spots_of
 
-EXPLAIN, ACTIVATIONS, EVALUATE, TRAIN_GAP = COMMANDS = ("explain", "activations", "evaluate", "train-gap")
+EXPLAIN, ACTIVATIONS, EVALUATE, CAPTION, TRAIN_GAP = COMMANDS = (
+    *("explain", "activations", "evaluate"),
+    *("caption", "train-gap"),
+)
 FINISHED, INTERRUPTED, INCOMPLETE = "finished", "interrupted", "incomplete"
 
 
@@ -33,7 +36,7 @@ FINISHED, INTERRUPTED, INCOMPLETE = "finished", "interrupted", "incomplete"
 class RunFolder:
     """The results of a run in `path`.
 
-    `command` made it: `explain`, `activations`, `evaluate` or `train-gap`. `record` is `run.json` without fields of a
+    `command` made it: one of `COMMANDS`. `record` is `run.json` without fields of a
     wrong shape; it is empty where a kill came before the first one. Nothing in the folder is changed.
     """
 
@@ -62,7 +65,7 @@ class RunFolder:
         for row in run.rows():
             return cls(path, _command_of(row), found, run.wrong_fields)
         raise CamxError(
-            f"{path!r} holds no results of `camx explain`, `activations`, `evaluate` or `train-gap`. "
+            f"{path!r} holds no results of `camx explain`, `activations`, `evaluate`, `caption` or `train-gap`. "
             "Give the `output` of a run."
         )
 
@@ -205,6 +208,8 @@ class RunFolder:
 def _command_of(row: ImageRow) -> str:
     """The command that made a row."""
     maps = row.get("maps", ())
+    if "caption" in row:
+        return CAPTION
     if any("channels" in one for one in maps):
         return ACTIVATIONS
     return EVALUATE if any("scores" in one for one in maps) else EXPLAIN

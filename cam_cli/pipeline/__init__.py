@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .activations import plan_activations, run_activations
+    from .caption import plan_caption, run_caption
     from .evaluate import plan_evaluate, run_evaluate
     from .explain import plan, run
-    from .job import ActivationsJob, EvaluateJob, ExplainJob
+    from .job import ActivationsJob, CaptionJob, EvaluateJob, ExplainJob
     from .progress import Observer, Plan, Progress, Summary
     from .stop import Dropped, Stop
 
 __all__ = [
     "ActivationsJob",
+    "CaptionJob",
     "Dropped",
     "EvaluateJob",
     "ExplainJob",
@@ -24,14 +26,17 @@ __all__ = [
     "Summary",
     "plan",
     "plan_activations",
+    "plan_caption",
     "plan_evaluate",
     "run",
     "run_activations",
+    "run_caption",
     "run_evaluate",
 ]
 
 _HOMES = {
     "ActivationsJob": "job",
+    "CaptionJob": "job",
     "Dropped": "stop",
     "EvaluateJob": "job",
     "ExplainJob": "job",
@@ -42,9 +47,11 @@ _HOMES = {
     "Summary": "progress",
     "plan": "explain",
     "plan_activations": "activations",
+    "plan_caption": "caption",
     "plan_evaluate": "evaluate",
     "run": "explain",
     "run_activations": "activations",
+    "run_caption": "caption",
     "run_evaluate": "evaluate",
 }
 

@@ -8,9 +8,10 @@ from typing import Any
 
 from ..errors import CamxError
 from .activations import ActivationsTask, activations_table
+from .caption import CaptionTask, caption_table
 from .evaluate import EvaluateTask, faithfulness_table
 from .explain import ExplainTask, explain_table
-from .job import ActivationsJob, EvaluateJob, ExplainJob, RunOptions
+from .job import ActivationsJob, CaptionJob, EvaluateJob, ExplainJob, RunOptions
 from .task import AnyTask, Table
 
 
@@ -23,6 +24,8 @@ def task_of(job: RunOptions) -> AnyTask:
             return ActivationsTask(job)
         case EvaluateJob():
             return EvaluateTask(job)
+        case CaptionJob():
+            return CaptionTask(job)
     raise TypeError(f"{type(job).__name__} is the job of no command")
 
 
@@ -38,7 +41,9 @@ def table_of(fingerprint: Mapping[str, Any], job: Mapping[str, Any] = MappingPro
             return activations_table()
         case "evaluate":
             return faithfulness_table(fingerprint["metrics"])
+        case "caption":
+            return caption_table()
     raise CamxError(
         f"The folder holds results of `camx {fingerprint.get('command')}`, which makes no table of images. "
-        "Give the `output` of `camx explain`, `activations` or `evaluate`."
+        "Give the `output` of `camx explain`, `activations`, `evaluate` or `caption`."
     )

@@ -51,11 +51,11 @@ def fingerprint(job: ExplainJob, explainer: Explainer, base: str) -> dict[str, A
         **options,
         "layers": [layer.name for layer in explainer.layers],
         "threshold": options["threshold"] if several else None,
-        "rendering": _rendering(job.rendering),
+        "rendering": rendering_fingerprint(job.rendering),
     }
 
 
-def _rendering(rendering: Rendering) -> dict[str, Any]:
+def rendering_fingerprint(rendering: Rendering) -> dict[str, Any]:
     """The look of the maps; the usual threshold of masks and boxes is not named: older folders knew no other.
 
     A threshold from the evaluation of another run is the number, or one number per method.

@@ -6,12 +6,13 @@ first (some 10 MB) and of the second those that come into sight.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from ..outputs.rows import BLANK, FAILED, OK, ImageRow, MapRow, first_map, number_of
+from ..outputs.rows import BLANK, FAILED, OK, CaptionRow, ImageRow, MapRow, first_map, number_of
 from ..outputs.run_folder import RunFolder
 from ..run_layout import is_result
 from .chunks import Chunks
@@ -25,7 +26,7 @@ CHUNK, GROUP = 10_000, 100
 _STATUS = (OK, FAILED, BLANK)
 _WHOLE = [0.0, 0.0, 1.0, 1.0]
 _MEASURES = ("area", "border", "entropy", "center_x", "center_y")
-_SHOWN = ("method", "layer", "target_prob", "peak", *_MEASURES, "box", "sketch", "concept")
+_SHOWN = ("method", "layer", "target_prob", "peak", "scale", *_MEASURES, "box", "sketch", "concept")
 _FILES = ("overlay", "heatmap", "array", "mask", "sheet")
 
 
@@ -86,7 +87,7 @@ class Images:
             columns["class"].append(self.classes.place(first["index"], first["name"]) if first else -1)
             columns["prob"].append(_short(first["prob"]) if first else None)
             map_row = first_map(row)
-            columns["target"].append(self._target(map_row))
+            columns["target"].append(-1 if "caption" in row else self._target(map_row))
             for name in ("peak", *_MEASURES):
                 columns[name].append(_short(number_of(map_row, name)))
             if row.get("error"):
@@ -102,18 +103,23 @@ class Images:
             details["original"] = original
         details["top"] = [[self.classes.place(p["index"], p["name"]), _short(p["prob"])] for p in row.get("top", ())]
         details["maps"] = [self._map(map_row, row) for map_row in row.get("maps", ())]
+        if "caption" in row:
+            details["caption"] = _caption(row["caption"], row.get("maps", ()))
         return details
 
     def _map(self, map_row: MapRow, row: ImageRow) -> dict[str, Any]:
-        target = self._target(map_row)
+        # Words are no classes: two captions have different words in the same place.
+        target = -1 if "caption" in row else self._target(map_row)
         if "method" in map_row:
             self.methods[map_row["method"]] = None
+        if target >= 0 and "method" in map_row:
             self.means.add(map_row, target, row.get("correct"))
         if sketch := map_row.get("sketch"):
             self.signs["signed" if sketch.get("signed") else "strength"] += 1
         fields = cast(dict[str, Any], map_row)
-        known = {name: fields[name] for name in _SHOWN if fields.get(name) is not None}
-        for name in ("target_prob", "peak", *_MEASURES):
+        named = {"word": map_row.get("target_name", "")} if "caption" in row else {}
+        known: dict[str, Any] = named | {name: fields[name] for name in _SHOWN if fields.get(name) is not None}
+        for name in ("target_prob", "peak", "scale", *_MEASURES):
             if name in known:
                 known[name] = _short(known[name])
         return {
@@ -131,6 +137,20 @@ class Images:
         if self.addresses is not None:
             return self.addresses.get(name, "")
         return link(name) if self.run.has(name) else ""
+
+
+def _caption(caption: CaptionRow, maps: Sequence[MapRow]) -> dict[str, Any]:
+    """A caption as the page has it: each word with its probability, how much it depends on the image, and the number of
+    its map with its peak as a share of the strongest; −1 and 0 for a word without one."""
+    words = []
+    for one in caption["words"]:
+        place = one.get("map", -1)
+        own = maps[place] if 0 <= place < len(maps) else MapRow()
+        peak, scale = own.get("peak"), own.get("scale")
+        tint = max(0.0, min(1.0, peak / scale)) if peak and scale else 0.0
+        prob = math.exp(min(0.0, one["logprob"]))
+        words.append([one["word"], place if own else -1, _short(tint), _short(prob), _short(one["depends"])])
+    return {"text": caption["text"], "words": words}
 
 
 def _chunks(rows: Iterable[ImageRow], size: int) -> Iterator[list[ImageRow]]:

@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from ..outputs.rows import EpochRow
 from ..outputs.run_folder import RunFolder
+from ..run_layout import ACTIVATIONS_TABLE, CAPTIONS_TABLE, METRICS, TABLE
 from .chart import HEIGHT, WIDTH, Chart
 from .chunks import Chunks, script_safe
 from .failures import LISTED, Failures
@@ -29,7 +30,7 @@ SCRIPTS = (
     *("elements", "figures", "store"),
     *("views", "address", "order", "filters"),
     *("colours", "legend", "canvas", "opacity", "stage", "virtual-list"),
-    *("tags", "files", "toolbar", "gallery", "table", "side-by-side", "zoom", "viewer"),
+    *("tags", "files", "toolbar", "sentence", "gallery", "table", "side-by-side", "zoom", "viewer"),
     *("mean-maps", "classes", "class-page", "groups", "group-maps", "confusion", "distribution", "epochs"),
     *("svg", "calibration", "scatter"),
     *("keyboard", "print", "start"),
@@ -42,6 +43,7 @@ STYLES = (
         "gallery",
         "table",
         "viewer",
+        "sentence",
         "classes",
         "groups",
         "confusion",
@@ -54,8 +56,10 @@ STYLES = (
 _WORDS = {
     "explain": "Explained images",
     "activations": "Feature maps",
+    "caption": "Captions",
     "train-gap": "Training",
 }
+_TABLES = {"explain": TABLE, "activations": ACTIVATIONS_TABLE, "caption": CAPTIONS_TABLE}
 
 
 class Figure(NamedTuple):
@@ -94,7 +98,7 @@ def page(run: RunFolder, content: Content) -> bytes:
         content=content,
         best=content.data.get("bestEpoch"),
         state=run.state,
-        table={"explain": "predictions.csv", "activations": "activations.csv"}.get(run.command, "metrics.csv"),
+        table=_TABLES.get(run.command, METRICS),
         columns=[name for name in EpochRow.__annotations__ if any(name in row for row in content.metrics)],
         provenance=provenance(run),
         reproduce_commands=reproduce_commands(run.record),

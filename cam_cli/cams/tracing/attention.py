@@ -25,16 +25,16 @@ from .scores import scores_of, two_sided
 _SOFTMAX = {torch.softmax, Tensor.softmax, functional.softmax}
 
 
-class _AttentionRecorder(TorchFunctionMode):
-    """While active, records the attention matrices of a forward over `tokens` tokens.
+class AttentionRecorder(TorchFunctionMode):
+    """While active, records the attention matrices of a forward in which `queries` tokens attend to `keys` tokens.
 
-    nodes: the matrices as tensors of the graph. shapes: the shape B×heads×N×N of each. others: how many softmaxes and
-    attentions of another shape ran.
+    nodes: the matrices as tensors of the graph. shapes: the shape B×heads×queries×keys of each. others: how many
+    softmaxes and attentions of another shape ran.
     """
 
-    def __init__(self, batch: int, tokens: int) -> None:
+    def __init__(self, batch: int, queries: int, keys: int) -> None:
         super().__init__()
-        self._batch, self._tokens = batch, tokens
+        self._batch, self._sides = batch, (queries, keys)
         self.nodes: list[Tensor] = []
         self.shapes: list[tuple[int, ...]] = []
         self.others = 0
@@ -66,10 +66,16 @@ class _AttentionRecorder(TorchFunctionMode):
         scale: float | None = None,
         enable_gqa: bool = False,
     ) -> Tensor:
-        """Replaces `scaled_dot_product_attention`, whose parameters these are, by separate operations."""
-        if is_causal or enable_gqa:
-            raise CamxError("Causal and grouped attention cannot be read. Use `methods=gradcam`.")
+        """Replaces `scaled_dot_product_attention`, whose parameters these are, by separate operations.
+
+        Causal: no query reads a key behind its own place. Grouped: several heads of queries share a head of keys.
+        """
+        if enable_gqa:
+            heads = query.shape[-3] // key.shape[-3]
+            key, value = (one.repeat_interleave(heads, -3) for one in (key, value))
         logits = query @ key.transpose(-2, -1) * (scale or 1 / math.sqrt(query.shape[-1]))
+        if is_causal:
+            attn_mask = torch.ones(logits.shape[-2:], dtype=torch.bool, device=logits.device).tril()
         if attn_mask is not None:
             logits = logits.masked_fill(~attn_mask, -math.inf) if attn_mask.dtype == torch.bool else logits + attn_mask
         attention = logits.softmax(dim=-1)
@@ -77,7 +83,7 @@ class _AttentionRecorder(TorchFunctionMode):
         return attention.to(value.dtype) @ value
 
     def _record(self, node: Tensor, shape: tuple[int, ...]) -> None:
-        if len(shape) == 4 and shape[0] == self._batch and shape[2:] == (self._tokens, self._tokens):
+        if len(shape) == 4 and shape[0] == self._batch and shape[2:] == self._sides:
             self.nodes.append(node)
             self.shapes.append(shape)
         else:
@@ -134,7 +140,7 @@ def read_attention(module: nn.Module, inputs: Tensor, layout: Layout) -> Attenti
             "picture to follow. Use `methods=gradcam`."
         )
     leaf = inputs.detach().clone().requires_grad_()
-    recorder = _AttentionRecorder(len(inputs), tokens)
+    recorder = AttentionRecorder(len(inputs), tokens, tokens)
     #: By the name of a module: how many matrices had been recorded when it finished, and its output.
     ends: dict[str, tuple[int, Any]] = {}
 

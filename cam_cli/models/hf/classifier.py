@@ -15,6 +15,8 @@ from .library import quiet, transformers
 _MOST_LAYERS, _LARGEST = 1000, 10_000_000
 #: Labels are taken from config.json where they are needed; a network is the same with others.
 _LABELS = ("id2label", "label2id")
+#: Configurations of the parts of a network.
+_PARTS = ("encoder", "decoder", "vision_config", "text_config")
 
 
 class HubClassifier(nn.Module):
@@ -75,25 +77,43 @@ def compares_texts(library: Any, config: Mapping[str, Any]) -> bool:
 
 
 def described(library: Any, config: Mapping[str, Any], name: str) -> tuple[Any, Any]:
-    """The class of the network that a config.json names, and its configuration. No code beside it is ever asked.
+    """The class of the classifier that a config.json names, and its configuration; see `configured`.
 
-    Raises `CamxError` for other kinds of networks than image classifiers and CLIP's kin, for numbers that no network
-    has, and for quantised weights.
+    Raises `CamxError` also for other kinds of networks than image classifiers and CLIP's kin.
     """
     auto = library.models.auto.modeling_auto
     kind = str(config.get("model_type"))
     known = auto.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES.get(kind, ())
     allowed: tuple[str, ...] = (known,) if isinstance(known, str) else tuple(known)
     allowed += (auto.MODEL_FOR_ZERO_SHOT_IMAGE_CLASSIFICATION_MAPPING_NAMES.get(kind, ""),)
-    stated = config.get("architectures")
-    named = [str(one) for one in stated] if isinstance(stated, (list, tuple)) else []
+    named = architectures(config)
     found = next((one for one in named if one in allowed), None)
     if found is None:
-        what = f"a {named[0]}" if named else f"of the kind {kind!r}" if kind != "None" else "of no kind that it names"
         raise CamxError(
-            f"`model` {name!r} is {what}, no image classifier of the transformers library.",
+            f"`model` {name!r} is {kind_words(config)}, no image classifier of the transformers library.",
             "Fine-tune it as a …ForImageClassification, or give your own code, `model=my_module.py:build`.",
         )
+    return configured(library, config, name, found)
+
+
+def architectures(config: Mapping[str, Any]) -> list[str]:
+    """The classes that a config.json names."""
+    stated = config.get("architectures")
+    return [str(one) for one in stated] if isinstance(stated, (list, tuple)) else []
+
+
+def kind_words(config: Mapping[str, Any]) -> str:
+    """The kind of network in a config.json, for an error: `a ViTModel`."""
+    named, kind = architectures(config), config.get("model_type")
+    return f"a {named[0]}" if named else f"of the kind {str(kind)!r}" if kind else "of no kind that it names"
+
+
+def configured(library: Any, config: Mapping[str, Any], name: str, found: str) -> tuple[Any, Any]:
+    """The class `found` of the library, and the configuration of the network. No code beside it is ever asked.
+
+    Raises `CamxError` for numbers that no network has, and for quantised weights.
+    """
+    kind = str(config.get("model_type"))
     if "quantization_config" in config:
         raise CamxError(f"`model` {name!r} has quantised weights.", "Save it again in float.")
     _check_numbers(config, name)
@@ -144,6 +164,8 @@ def _check_numbers(config: Mapping[str, Any], name: str) -> None:
     for key, value in config.items():
         if key in _LABELS:
             continue
+        if key in _PARTS and isinstance(value, Mapping):
+            _check_numbers(value, name)
         for number in value if isinstance(value, (list, tuple)) else (value,):
             most = _MOST_LAYERS if "layers" in key or "depth" in key else _LARGEST
             if isinstance(number, (int, float)) and abs(number) > most:

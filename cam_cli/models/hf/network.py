@@ -34,7 +34,7 @@ def hub_network(place: HubPlace, spec: ModelSpec, given: Mapping[str, str]) -> N
     given: where the value of each option comes from, by its field. Raises `CamxError` for what is no image classifier,
     for weights that do not fit, and for a processor that no preprocessing equals.
     """
-    _check_options(spec, place)
+    check_options(spec, place)
     library = transformers(f"`model` {place.name!r}")
     config = place.read_config()
     kind, own = described(library, config, place.name)
@@ -44,7 +44,7 @@ def hub_network(place: HubPlace, spec: ModelSpec, given: Mapping[str, str]) -> N
     torch.manual_seed(spec.seed)
     idle: tuple[str, ...] = ()
     if spec.pretrained:
-        network, idle = _loaded(library, kind, own, place, spec)
+        network, idle = loaded(library, kind, own, place, spec)
     else:
         network = built(kind, own, place.name)
     texts = compares_texts(library, config)
@@ -53,7 +53,7 @@ def hub_network(place: HubPlace, spec: ModelSpec, given: Mapping[str, str]) -> N
             f"`prompts`: `model` {place.name!r} has classes of its own.", "Leave them out.", field="prompts"
         )
     channels = int(getattr(getattr(own, "vision_config", own) if texts else own, "num_channels", 3))
-    found = read_processor(library, place, channels) or _by_options(place, spec.preprocessing, channels)
+    found = read_processor(library, place, channels) or by_options(place, spec.preprocessing, channels)
     settings = input_settings(
         found.preprocessing, Said(), spec.preprocessing, model="its image processor", given=given, path=place.folder
     )
@@ -75,13 +75,14 @@ def hub_network(place: HubPlace, spec: ModelSpec, given: Mapping[str, str]) -> N
         args={"prompts": list(spec.prompts or DEFAULT_PROMPTS)} if texts else {},
         idle_tensors=idle,
         origins=settings.origins,
-        warnings=(*settings.warnings, *_inexact(found)),
+        warnings=(*settings.warnings, *inexact(found)),
         scores=spec.scores,
         methods=METHODS if texts else (),
     )
 
 
-def _check_options(spec: ModelSpec, place: HubPlace) -> None:
+def check_options(spec: ModelSpec, place: HubPlace) -> None:
+    """Raises `CamxError` for options that contradict the files of a network."""
     for field, value in (("checkpoint", spec.checkpoint), ("model_arg", spec.args), ("ema", spec.ema)):
         if value:
             raise CamxError(
@@ -90,10 +91,11 @@ def _check_options(spec: ModelSpec, place: HubPlace) -> None:
             )
 
 
-def _loaded(
-    library: Any, kind: Any, config: Any, place: HubPlace, spec: ModelSpec
-) -> tuple[nn.Module, tuple[str, ...]]:
-    """The network with every tensor of its files, and the names of those that `ignore_tensors` leaves over."""
+def loaded(library: Any, kind: Any, config: Any, place: HubPlace, spec: ModelSpec) -> tuple[nn.Module, tuple[str, ...]]:
+    """The network with every tensor of its files, and the names of those that `ignore_tensors` leaves over.
+
+    Raises `CamxError` for files that cannot be read and for weights that do not fit.
+    """
     if place.has("adapter_config.json"):
         raise CamxError(
             f"`model` {place.name!r} holds an adapter beside or in place of a network.",
@@ -143,8 +145,11 @@ def _loaded(
     return network, tuple(over)
 
 
-def _by_options(place: HubPlace, options: PreprocessingOptions, channels: int) -> Prepared:
-    """A start that options replace, where nothing lies beside the network that says how images are prepared."""
+def by_options(place: HubPlace, options: PreprocessingOptions, channels: int) -> Prepared:
+    """A start that options replace, where nothing lies beside the network that says how images are prepared.
+
+    Raises `CamxError` where options are missing.
+    """
     needed = {"image_size": options.image_size, "mean": options.mean, "std": options.std}
     if missing := [name for name, value in needed.items() if value is None]:
         raise CamxError(
@@ -173,7 +178,8 @@ def _names(config: Mapping[str, Any], count: int, place: HubPlace) -> ClassNames
     return ClassNames(names, known.aliases) if names == known.names else found
 
 
-def _inexact(found: Prepared) -> tuple[str, ...]:
+def inexact(found: Prepared) -> tuple[str, ...]:
+    """Warns of a processor that camx equals nearly."""
     if not found.levels:
         return ()
     return (

@@ -25,7 +25,7 @@ class TextEncoder:
     def __init__(self, library: Any, place: HubPlace, network: Any, picture: Tensor) -> None:
         self._library, self._place, self._network, self._picture = library, place, network, picture
         with quiet(library):
-            self._tokenizer = _tokenizer(library, place)
+            self._tokenizer = read_tokenizer(library, place)
         text = getattr(network.config, "text_config", network.config)
         self._longest = int(getattr(text, "max_position_embeddings", 77))
         # SigLIP was trained on texts of one length.
@@ -66,7 +66,8 @@ def check_prompts(prompts: Sequence[str]) -> None:
             )
 
 
-def _tokenizer(library: Any, place: HubPlace) -> Any:
+def read_tokenizer(library: Any, place: HubPlace) -> Any:
+    """The tokenizer beside a network. Raises `CamxError`."""
     try:
         return library.AutoTokenizer.from_pretrained(place.folder, trust_remote_code=False, local_files_only=True)
     except Exception as error:  # as above

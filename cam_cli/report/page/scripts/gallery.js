@@ -7,7 +7,7 @@ function showGallery(view) {
   view.append(host, noneChosen());
   list = virtualList(host, (width) => {
     const across = Math.max(sheets ? 1 : 2, Math.floor(width / (sheets ? 420 : 196)));
-    const words = sheets ? 30 : labelled && isNarrow() ? 60 : 42; // a line more for the label
+    const words = sheets ? 30 : captions || (labelled && isNarrow()) ? 60 : 42; // a line more for label or caption
     return [across, Math.round(width / across * (sheets ? 0.72 : 1)) + words];
   }, (i, place) => card(i, place, sheets));
   list.reset();
@@ -15,12 +15,16 @@ function showGallery(view) {
 
 function card(i, place, sheet) {
   const { image, correct, status } = columns, tile = h('div.tile');
-  detailsOf(i).then((details) => tile.append(stage(i, details, 64)), showError);
+  const said = h('div.said');
+  detailsOf(i).then((details) => {
+    tile.append(stage(i, details, 64));
+    said.append(details.caption?.text ?? '');
+  }, showError);
   const words = [verdict(i), status[i] === BLANK ? h('em.tag', 'blank') : '', truth(i), tagLine(image[i])];
   return h('a', { class: `card ${correct[i] === 0 ? 'is-wrong' : ''}`, ...linkToImage(i, place) },
     tile,
     h('div.name', { title: image[i] }, fileName(image[i])),
-    sheet && status[i] === OK ? '' : h('div.verdict', words));
+    captions && status[i] !== FAILED ? said : sheet && status[i] === OK ? '' : h('div.verdict', words));
 }
 
 function linkToImage(i, place) { // opens the image, and remembers its place in the list

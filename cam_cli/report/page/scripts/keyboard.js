@@ -9,7 +9,7 @@ const KEYS = [
 ];
 
 function fillHelp() {
-  const known = KEYS.filter(([key]) => explain || !'w123mvz'.includes(key[0]));
+  const known = KEYS.filter(([key]) => explain || !(captions ? 'wvz' : 'w123mvz').includes(key[0]));
   const views = Object.values(VIEWS).filter((view) => view.there).map((view) => [view.key, view.name]);
   const line = ([key, text]) => [h('dt', h('kbd', key)), h('dd', text)];
   byId('help').append(h('h2', 'Keyboard'), h('dl', [...known, ...views].map(line)));
@@ -42,8 +42,8 @@ function toggle(dialog) {
 }
 
 function actEverywhere(key, large) {
-  if (explain && '123'.includes(key)) go({ alpha: ['0', DEFAULTS.alpha, '1'][Number(key) - 1] });
-  else if (explain && key === 'm') showNextMap();
+  if ((explain || captions) && '123'.includes(key)) go({ alpha: ['0', DEFAULTS.alpha, '1'][Number(key) - 1] });
+  else if ((explain || captions) && key === 'm') showNextMap();
   else if (explain && large && key === 'v') go({ side: state.side ? '' : '1' });
   else if (explain && large && key === 'z') nextZoom();
   else if (key === '/' && search && !large && !byId('tools').hidden) search.focus();

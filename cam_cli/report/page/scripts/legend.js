@@ -8,13 +8,13 @@ function gradient(name) {
 
 // Of the maps of the run, or of one with this peak.
 const legends = () => [data.signs?.signed && signedLegend(), data.signs?.strength && strengthLegend()];
-const legendOf = (map) => map.sketch?.signed ? signedLegend(map.peak) : strengthLegend(map.peak);
+const legendOf = (map) => map.sketch?.signed ? signedLegend(map.peak) : strengthLegend(map.scale ?? map.peak);
 
 function strengthLegend(peak) {
   const ramp = h('i.ramp.chosen', { style: { 'background-image': gradient(state.map) } });
   const last = peak === undefined ? 'peak' : `peak ${figure(peak)}`;
   const lost = data.evidence === 'both' && h('em.tag', { title: LOST_SIGNS }, 'strength only');
-  const title = 'Colours of a map, from nothing to its own peak';
+  const title = `Colours of a map, from nothing to ${captions ? 'the peak of the strongest word' : 'its own peak'}`;
   return h('div.legend', { title }, h('span', '0'), ramp, h('span', last), lost);
 }
 

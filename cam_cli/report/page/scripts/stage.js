@@ -71,7 +71,7 @@ function altText(i) {
   const wrong = correct[i] === 0 ? `, wrong: it is ${classes[label[i]]}` : '';
   const placed = missing(x[i]) ? '' :
     `; the map is centred ${PLACES[third(y[i])][third(x[i])]} and covers ${percent(area[i])}`;
-  return (explain ? '' : 'Feature maps of ') + image[i] + named + wrong + placed;
+  return (explain || captions ? '' : 'Feature maps of ') + image[i] + named + wrong + placed;
 }
 
 function verdict(i) { // right or wrong, the predicted class, its probability

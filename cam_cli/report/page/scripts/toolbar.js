@@ -60,9 +60,10 @@ function limits(name, text) { // two fields, of shares in percent; the address h
 }
 
 function displayLine(set) {
-  const listed = explain && ['gallery', 'table'].includes(state.view), gallery = listed && state.view === 'gallery';
+  const mapped = explain || captions, listed = mapped && ['gallery', 'table'].includes(state.view);
+  const gallery = listed && state.view === 'gallery';
   const count = chosen.length.toLocaleString('en'), all = many(imageCount, 'image');
-  return h('div.line', listed && orderFields(), gallery && mapFields(), set.map(chip),
+  return h('div.line', listed && explain && orderFields(), gallery && mapFields(), set.map(chip),
     set.length > 1 ? h('button.chip', { onclick: clearFilters }, 'clear all') : '',
     h('span.count', { 'aria-live': 'polite' }, chosen.length === imageCount ? all : `${count} of ${all}`),
     exportMenu());

@@ -62,6 +62,7 @@ function aboutImage(i, details) {
   const top = ([k, probability]) => h('li', { style: { '--x': probability }, class: k === label ? 'is' : '' },
     h('span', classes[k]), h('b', percent(probability)));
   return [
+    details.caption ? sentence(details) : '',
     explain ? h('p.big', verdict(i), columns.status[i] === BLANK ? h('em.tag', 'blank') : '') : '',
     label >= 0 ? h('p', h('span.quiet', 'label '), classes[label]) : '',
     errors.has(i) ? h('p.wrong', errors.get(i)) : '',
@@ -76,11 +77,11 @@ function aboutMap(i, details) {
   const link = ([kind, target]) => h('a', { href: target, target: '_blank', rel: 'noopener' }, kind);
   return [
     explain ? [sideSwitch(details), zoomControl(details)] : '',
-    details.maps.length > 1 ? mapSwitches(details, map) : '',
+    details.maps.length > 1 && !details.caption ? mapSwitches(details, map) : '',
     map && map.method ? [alphaControl('large'), legendOf(map), mapFacts(map, details)] : '',
     map && map.box ? boxSwitch() : '',
     files.length ? h('p.files', files.map(link), h('span.quiet', ' in full')) : '',
-    explain && details.kind === 'overlay' ?
+    (explain || captions) && details.kind === 'overlay' ?
       h('p.quiet', 'The run kept no bare pictures (--no-report): this is its overlay.') : '',
   ];
 }
@@ -89,7 +90,7 @@ function mapFacts(map, details) {
   const both = map.sketch?.signed ? 'for (red) and against (blue)' : 'for and against: only its strength is known';
   const centre = map.center_x === undefined ? '–' : `${percent(map.center_x)}, ${percent(map.center_y)}`;
   const facts = [
-    ['map of', classes[map.target]], ['method', map.method], ['layer', map.layer],
+    ['map of', nameOfMap(map)], ['method', map.method], ['layer', map.layer],
     ['evidence', { for: '–', both }[data.evidence] || data.evidence],
     ['area', percent(map.area), 'share of the picture at or above half the peak'],
     ['border', percent(map.border), 'share of the mass in the outer 10 % on each side'],
@@ -116,7 +117,7 @@ function mapSwitches(details, shown) {
     if (sketchOf(map)) paint(canvas, sketchOf(map), 64, coloursOf(sketchOf(map)));
     const attributes = { 'data-keep': `${map.method} ${rank}`, 'aria-pressed': String(map === shown) };
     return h('button', { ...attributes, onclick: () => go({ method: map.method, rank: String(rank) }) }, canvas,
-      h('span', classes[map.target]), h('small', map.method, map.concept === undefined ? '' : ` ${map.concept}`));
+      h('span', nameOfMap(map)), h('small', map.method, map.concept === undefined ? '' : ` ${map.concept}`));
   };
   return h('div.switches', { role: 'group', 'aria-label': 'Maps' }, details.maps.map(button));
 }

@@ -1,0 +1,107 @@
+"""A network of the transformers library that writes text about an image, with its tokenizer and its preprocessing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ...errors import CamxError
+from ..input_settings import input_settings
+from ..network import Network, digest
+from ..options import ModelSpec
+from ..sayings import Said
+from .classifier import architectures, built, configured, kind_words
+from .library import transformers
+from .network import by_options, check_options, inexact, loaded
+from .place import HubPlace, hub_place, is_hub_name
+from .processor import read_processor
+from .texts import read_tokenizer
+
+
+@dataclass(frozen=True)
+class TextNetwork:
+    """network: its module is that of the library as it is. kind: the name of its class. tokenizer: of the library.
+    flipped: the module takes the channels of images in the other order (blue, green, red)."""
+
+    network: Network
+    kind: str
+    tokenizer: Any
+    flipped: bool
+
+
+def text_network(
+    spec: ModelSpec, given: Mapping[str, str], kinds: Sequence[str], refused: Mapping[str, str], what: str
+) -> TextNetwork:
+    """The network that `hf:PATH_OR_ID` or a folder names, on the CPU, in float32.
+
+    given: where the value of each option comes from, by its field. kinds: names of classes that are read. refused:
+    reasons why other classes are not, by their names. what: such a network in words. Raises `CamxError` for other
+    networks, for weights that do not fit, and for a processor that no preprocessing equals.
+    """
+    place = _place(spec.name, what)
+    check_options(spec, place)
+    library = transformers(f"`model` {place.name!r}")
+    config = place.read_config()
+    kind = next((one for one in architectures(config) if one in kinds), None)
+    if kind is None:
+        raise _refused(place, config, kinds, refused, what)
+    built_as, own = configured(library, config, place.name, kind)
+    torch.manual_seed(spec.seed)
+    idle: tuple[str, ...] = ()
+    if spec.pretrained:
+        module, idle = loaded(library, built_as, own, place, spec)
+    else:
+        module = built(built_as, own, place.name)
+    channels = _channels(own)
+    found = read_processor(library, place, channels) or by_options(place, spec.preprocessing, channels)
+    settings = input_settings(
+        found.preprocessing, Said(), spec.preprocessing, model="its image processor", given=given, path=place.folder
+    )
+    network = Network(
+        module=module.eval(),
+        name=place.name if place.revision else f"hf:{os.path.basename(os.path.abspath(place.folder))}",
+        preprocessing=settings.preprocessing,
+        weights=place.weights if spec.pretrained else f"random, seed {spec.seed}",
+        digest=digest(module),
+        idle_tensors=idle,
+        origins=settings.origins,
+        warnings=(*settings.warnings, *inexact(found)),
+    )
+    return TextNetwork(network, kind, read_tokenizer(library, place), found.flipped)
+
+
+def _place(name: str, what: str) -> HubPlace:
+    if is_hub_name(name):
+        place = hub_place(name)
+        assert place is not None
+        return place
+    path = os.path.expanduser(name)
+    if os.path.isfile(os.path.join(path, "config.json")):
+        return HubPlace(name, path)
+    raise CamxError(
+        f"`model` {name!r} is no {what} of the transformers library.",
+        "Give hf:FOLDER or hf:OWNER/NAME, such as hf:Salesforce/blip-image-captioning-base.",
+        field="name",
+    )
+
+
+def _refused(
+    place: HubPlace, config: Mapping[str, Any], kinds: Sequence[str], refused: Mapping[str, str], what: str
+) -> CamxError:
+    reason = next((refused[one] for one in architectures(config) if one in refused), "")
+    return CamxError(
+        f"`model` {place.name!r} is {kind_words(config)}, "
+        + (f"which camx does not explain: {reason}." if reason else f"no {what} that camx knows."),
+        f"Known are {', '.join(kinds)}.",
+    )
+
+
+def _channels(config: Any) -> int:
+    """Channels of the images, from the configuration of the part that sees them."""
+    for part in ("vision_config", "encoder"):
+        config = getattr(config, part, None) or config
+    return int(getattr(config, "num_channels", 3))

@@ -1,0 +1,81 @@
+"""The networks that write text about an image: their parts by name, and why others are not explained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Family:
+    """Parts of a network of the transformers library.
+
+    tower: name of the module whose output are the image tokens. ids: the argument with the words. prefixed: image
+    tokens stand before the words in one sequence; otherwise the words read them by cross-attention.
+    """
+
+    tower: str
+    ids: str
+    prefixed: bool
+
+
+#: By the name of the class in `config.json`.
+CAPTIONERS = {
+    "VisionEncoderDecoderModel": Family("encoder", "decoder_input_ids", prefixed=False),
+    "BlipForConditionalGeneration": Family("vision_model", "input_ids", prefixed=False),
+    "GitForCausalLM": Family("git.image_encoder", "input_ids", prefixed=True),
+}
+
+_TILES = "it cuts an image into several tiles, and camx has one map per image"
+_PACKED = "it packs the patches of an image of any size into one sequence without a grid"
+_PLACEHOLDERS = "its prompt holds a placeholder for each image token, which camx does not build yet"
+_QUERIES = "its words read 32 queries, which lie nowhere in the image"
+#: Classes that are not explained, and the reason.
+REFUSED = {
+    "Blip2ForConditionalGeneration": _QUERIES,
+    "InstructBlipForConditionalGeneration": _QUERIES,
+    "LlavaForConditionalGeneration": _PLACEHOLDERS,
+    "PaliGemmaForConditionalGeneration": _PLACEHOLDERS,
+    "InternVLForConditionalGeneration": _PLACEHOLDERS,
+    "LlavaNextForConditionalGeneration": _TILES,
+    "SmolVLMForConditionalGeneration": _TILES,
+    "Idefics3ForConditionalGeneration": _TILES,
+    "Qwen2VLForConditionalGeneration": _PACKED,
+    "Qwen2_5_VLForConditionalGeneration": _PACKED,
+    "Qwen3VLForConditionalGeneration": _PACKED,
+    "Pix2StructForConditionalGeneration": _PACKED,
+    "Kosmos2ForConditionalGeneration": _QUERIES.replace("32", "64"),
+    "BlipForQuestionAnswering": "it answers questions",
+    "ViltForQuestionAnswering": "it answers questions",
+}
+
+
+def start_token(network: Any) -> int:
+    """The token that stands before the first word of a text."""
+    for config in (network.generation_config, network.config, getattr(network.config, "text_config", None)):
+        for name in ("decoder_start_token_id", "bos_token_id"):
+            found = getattr(config, name, None)
+            if isinstance(found, int):
+                return found
+    return 0
+
+
+def end_tokens(network: Any, tokenizer: Any) -> set[int]:
+    """The tokens that end a text."""
+    text = getattr(network.config, "text_config", None)
+    # BLIP ends its texts with the separator, whatever its configuration names as the end.
+    places = [(text, "sep_token_id")] if network.config.model_type == "blip" else []
+    places += [(one, "eos_token_id") for one in (network.generation_config, network.config, text, tokenizer)]
+    for holder, name in [*places, (tokenizer, "sep_token_id")]:
+        found = getattr(holder, name, None)
+        if found is not None:
+            return {int(one) for one in (found if isinstance(found, (list, tuple)) else [found])}
+    return set()
+
+
+def image_tokens(network: nn.Module, family: Family, pixels: Tensor) -> Tensor:
+    """The output B×N×D of the tower for images B×C×H×W."""
+    tokens: Tensor = network.get_submodule(family.tower)(pixel_values=pixels).last_hidden_state
+    return tokens

@@ -1,0 +1,37 @@
+"""The caption of one image as a record, from which every output is written. No torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..images.picture import Picture
+from ..maps.explanation import ClassMap
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word of a text. pieces: how many it has. logprob: log-probability, summed over its pieces, each given those
+    before it. depends: how much larger that is than for an image of the mean colour. map: its place among the maps, or
+    None."""
+
+    word: str
+    pieces: int
+    logprob: float
+    depends: float
+    map: int | None = None
+
+
+@dataclass(frozen=True)
+class Captioned:
+    """The caption of one image, and a map for some of its words, all on one scale. logprob: of all pieces.
+
+    given: the text came from the user. problem: the reason why there is no caption, or "".
+    """
+
+    picture: Picture
+    text: str = ""
+    logprob: float = 0.0
+    words: tuple[Word, ...] = ()
+    maps: tuple[ClassMap, ...] = ()
+    given: bool = False
+    problem: str = ""

@@ -1,0 +1,155 @@
+"""`camx caption`: captions, tables, journal, report; and maps of a trained captioner that lie on what a word names."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+transformers = pytest.importorskip("transformers")
+pytestmark = [pytest.mark.extras, pytest.mark.filterwarnings("ignore")]
+
+from cam_cli.cams.engine.inputs import as_pictures  # noqa: E402 - after the skip
+from cam_cli.images.geometry import Frame  # noqa: E402
+from cam_cli.maps.heatmap import placed  # noqa: E402
+from cam_cli.outputs.run_folder import RunFolder  # noqa: E402
+from cam_cli.text.captioner import Captioner  # noqa: E402
+from cam_cli.text.options import CaptionOptions  # noqa: E402
+from tools.tiny_captioner import caption  # noqa: E402
+from tools.tiny_clip import COLOURS, scenes  # noqa: E402
+
+FIXTURE = Path(__file__).parent / "fixtures" / "tiny_captioner"
+GIVEN = ("--model", f"hf:{FIXTURE}", "--device", "cpu")
+Camx = Callable[..., int]
+
+
+@pytest.fixture
+def drawn(tmp_path: Path) -> Path:
+    folder = tmp_path / "scenes"
+    folder.mkdir()
+    for number, (pixels, _) in enumerate(scenes(3, 7)):
+        Image.fromarray(pixels).resize((160, 160)).save(folder / f"{number}.png")
+    return folder
+
+
+def rows_of(path: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(Path(path).read_text().splitlines()))
+
+
+def test_words_point_to_the_shape_that_they_name() -> None:
+    """Colours of 80 scenes: the peak of a map in the mask, next to it, in the other shape; docs/hub.md has figures."""
+    engine = Captioner.load(f"hf:{FIXTURE}", CaptionOptions(device="cpu"))
+    some = scenes(80, 3)
+    found = engine.caption(
+        as_pictures([Image.fromarray(pixels) for pixels, _ in some], engine.network.preprocessing, [""] * len(some))
+    )
+    inside, near, other, right = [], [], [], []
+    for one, (_, masks) in zip(found, some):
+        right.append(set(one.text.split()) & set(COLOURS) == set(masks))
+        for made in one.maps:
+            name = made.prediction.name
+            if name not in masks:
+                continue
+            heat = placed(np.maximum(made.values, 0) / made.values.max(), Frame(0, 0, 64, 64), 64, 64)
+            y, x = np.unravel_index(int(heat.argmax()), heat.shape)
+            inside.append(masks[name][y, x])
+            near.append(((np.argwhere(masks[name]) - (y, x)) ** 2).sum(1).min() <= 3.2**2)
+            other.append(any(mask[y, x] for colour, mask in masks.items() if colour != name))
+    assert np.mean(right) >= RIGHT
+    assert np.mean(inside) >= INSIDE  # always the centre: 0.06
+    assert np.mean(near) >= NEAR
+    assert np.mean(other) <= OTHER
+
+
+RIGHT, INSIDE, NEAR, OTHER = 0.85, 0.80, 0.82, 0.15
+
+
+def test_a_run_leaves_captions_words_and_overlays(drawn: Path, camx: Camx) -> None:
+    assert camx("caption", drawn, *GIVEN, "-o", "out") == 0
+    captions, words = rows_of("out/captions.csv"), rows_of("out/words.csv")
+    assert [row["status"] for row in captions] == ["ok"] * 3
+    for row, (_, masks) in zip(captions, scenes(3, 7)):
+        assert len(row["text"].split()) == len(caption(masks).split())
+    first = [row for row in words if row["image"] == "0.png"]
+    assert " ".join(row["word"] for row in first) == captions[0]["text"]
+    assert [row["position"] for row in first] == [str(place) for place in range(1, len(first) + 1)]
+    for row in first:
+        assert bool(row["overlay"]) == bool(row["cam_area"]) == (row["word"] not in ("a", "and"))
+        assert 0 <= float(row["prob"]) <= 1
+    two = [row for row in words if row["word"] in ("yellow", "purple", "orange")]
+    assert {row["pieces"] for row in two} == {"2"}
+    row = next(RunFolder.read("out").rows(["0.png"]))
+    assert {one["scale"] for one in row["maps"]} == {max(one["peak"] or 0 for one in row["maps"])}
+    assert [one["target_name"] for one in row["maps"]] == [
+        one["word"] for one in row["caption"]["words"] if "map" in one
+    ]
+    assert all(Path("out", one["overlay"]).is_file() for one in row["maps"])
+    record = json.loads(Path("out/run.json").read_text())
+    assert record["fingerprint"]["command"] == RunFolder.read("out").command == "caption"
+    page = Path("out/report/index.html").read_text()
+    assert '"caption": {"text": "' in page or '"caption":{"text":"' in page
+
+
+def test_a_weak_word_is_not_painted_as_strong_as_a_strong_one(drawn: Path, camx: Camx) -> None:
+    """All words of a caption share one scale: the article depends on nothing and stays pale."""
+    assert camx("caption", drawn / "0.png", *GIVEN, "--words", "all", "--save", "heatmap", "-o", "out") == 0
+    row = next(RunFolder.read("out").rows())
+    brightest = {
+        one["target_name"]: int(np.asarray(Image.open(Path("out", one["heatmap"]))).max())
+        for one in row["maps"]
+        if "heatmap" in one
+    }
+    assert brightest.pop("a", 0) < 60
+    assert max(brightest.values()) >= 250
+
+
+def test_a_given_text_is_explained_in_place_of_the_own(drawn: Path, camx: Camx) -> None:
+    Path("texts.csv").write_text("image,text\n1.png,a red shape and a blue shape\n")
+    assert camx("caption", drawn, *GIVEN, "--text", "texts.csv", "--no-report", "-o", "out") == 0
+    rows = {row["image"]: row for row in RunFolder.read("out").rows()}
+    assert rows["1.png"]["caption"]["text"] == "a red shape and a blue shape"
+    assert [rows[f"{i}.png"]["caption"].get("given", False) for i in range(3)] == [False, True, False]
+    journal = Path("out/manifest.jsonl").read_bytes()
+    assert camx("caption", drawn, *GIVEN, "--text", "texts.csv", "--no-report", "-o", "out") == 0
+    assert Path("out/manifest.jsonl").read_bytes() == journal  # all were done
+    Path("texts.csv").write_text("image,text\n1.png,a green shape\n")
+    assert camx("caption", drawn, *GIVEN, "--text", "texts.csv", "--no-report", "-o", "out") == 0
+    (again,) = Path("out/manifest.jsonl").read_text()[len(journal) :].splitlines()
+    assert json.loads(again)["caption"]["text"] == "a green shape"
+    assert camx("caption", drawn, *GIVEN, "--text", "a blue shape", "--no-report", "-o", "other") == 0
+    assert {row["text"] for row in rows_of("other/captions.csv")} == {"a blue shape"}
+
+
+def test_parts_of_a_run_are_joined(drawn: Path, camx: Camx) -> None:
+    for shard in ("1/2", "2/2"):
+        assert camx("caption", drawn, *GIVEN, "-o", "parts", "--shard", shard) == 0
+    assert camx("merge", "parts") == 0
+    assert camx("caption", drawn, *GIVEN, "-o", "whole") == 0
+    for name in ("captions.csv", "words.csv"):
+        assert rows_of(f"parts/{name}") == rows_of(f"whole/{name}")
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--text", "gone.csv"), "gone.csv"),
+        (("--text", "unnamed.csv"), "has no column 'text'"),
+        (("--text", "other.csv"), "No image is named in"),
+        (("--save", "spots"), "is for classes, which words are not"),
+        (("--text", " "), "is empty"),
+        (("--checkpoint", "x.pth"), "--checkpoint"),
+    ],
+)
+def test_what_cannot_be_is_refused(
+    drawn: Path, camx: Camx, capsys: pytest.CaptureFixture[str], more: tuple[str, ...], message: str
+) -> None:
+    Path("unnamed.csv").write_text("image,words\n1.png,a\n")
+    Path("other.csv").write_text("image,text\n9.png,a\n")
+    assert camx("caption", drawn, *GIVEN, *more, "-o", "out") == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+    assert not Path("out").exists()
