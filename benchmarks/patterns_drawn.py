@@ -61,7 +61,7 @@ def write_scenes(work: Path, folder: Path, doses: Sequence[float]) -> dict[str, 
 
 
 def use_of_tag(work: Path, gap: Path) -> Use:
-    """How the scores of all test scenes change when each gets the tag."""
+    """Changes of the scores of all test scenes when each gets the tag."""
     network, rng = load_model(ModelSpec(str(gap))), np.random.default_rng(11)
     seen = network.preprocessing
     plain = [scene(work, "test", number) for number in range(2 * PARTS["test"][0])]
