@@ -11,7 +11,7 @@ from cam_cli.options import OUTPUT, Flag
 from .bind import Command
 from .config import CONFIG, ISOLATED
 from .elsewhere import fetched
-from .gates import Junit, tell
+from .gates import Junit, SummaryFile, tell
 from .run_command import AsJson, NoColor, Quiet
 from .terminal import Reporter
 
@@ -24,6 +24,7 @@ class AuditJob:
     audit: AuditOptions = AuditOptions()
     report: Annotated[bool, Flag("Do not add the groups to the report of the run.", panel=OUTPUT, only_off=True)] = True
     junit: Junit = None
+    summary_file: SummaryFile = None
     config: Annotated[str | None, CONFIG] = None
     isolated: Annotated[bool, ISOLATED] = False
     as_json: AsJson = False
@@ -53,6 +54,7 @@ def audit(job: AuditJob) -> int:
         lines=lines(result),
         summary=summary(result, job.audit),
         markdown=markdown(result),
+        summary_file=job.summary_file,
         as_json=job.as_json,
         quiet=job.quiet,
     )

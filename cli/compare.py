@@ -12,7 +12,7 @@ from cam_cli.options import OUTPUT, Flag
 from .bind import Command
 from .config import CONFIG, ISOLATED
 from .elsewhere import fetched, require_here
-from .gates import Junit, tell
+from .gates import Junit, SummaryFile, tell
 from .run_command import AsJson, NoColor, Quiet
 from .terminal import Reporter
 
@@ -29,6 +29,7 @@ class CompareJob:
     ] = None
     report: Annotated[bool, Flag("Do not write the page.", panel=OUTPUT, only_off=True)] = True
     junit: Junit = None
+    summary_file: SummaryFile = None
     config: Annotated[str | None, CONFIG] = None
     isolated: Annotated[bool, ISOLATED] = False
     as_json: AsJson = False
@@ -61,6 +62,7 @@ def compare(job: CompareJob) -> int:
         lines=lines(found),
         summary=summary(found, job.compare),
         markdown=markdown(found),
+        summary_file=job.summary_file,
         as_json=job.as_json,
         quiet=job.quiet,
     )

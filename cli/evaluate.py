@@ -44,7 +44,7 @@ class LocaliseJob:
 #: Flags that both kinds of evaluation read.
 _SHARED = {
     *("sources", "output", "report", "junit", "fail-if", "confidence"),
-    *("config", "isolated", "json", "quiet", "no-color"),
+    *("config", "isolated", "json", "quiet", "no-color", "summary"),
 }
 
 
@@ -94,7 +94,7 @@ def _ending(localise: LocaliseJob, job: EvaluateJob, summary: Summary) -> Ending
     """Writes figures, gates and JUnit of a run that is whole; one shard of several leaves that to the last one."""
     from cam_cli.evaluation.faithful_files import faithfulness, lines, markdown, write_faithfulness
     from cam_cli.evaluation.faithful_files import summary as as_json
-    from cam_cli.gates import append_step_summary, exit_code, junit
+    from cam_cli.gates import exit_code, junit
     from cam_cli.images.remote import is_remote
     from cam_cli.outputs.derived import write_beside
     from cam_cli.outputs.run_folder import RunFolder
@@ -114,13 +114,13 @@ def _ending(localise: LocaliseJob, job: EvaluateJob, summary: Summary) -> Ending
         remove_if_there(os.path.join(job.output, "evaluate", "index.html"))
     if localise.junit:
         write_beside(localise.junit, junit("evaluate", found.gates))
-    append_step_summary(markdown(found))
     told = [f"{gate.verdict.upper()} {gate.text}: {gate.sentence}" for gate in found.gates]
     figures = as_json(found)
     return Ending(
         {"evaluation": figures},
         [*lines(found), *told, written],
         exit_code(found.gates),
+        markdown(found),
     )
 
 

@@ -48,6 +48,7 @@ def evaluate_truth(
         lines=[*_lines(found), *(f"{gate.verdict.upper()} {gate.text}: {gate.sentence}" for gate in found.gates)],
         summary=summary(found),
         markdown=gates_table(found.gates),
+        summary_file=run.summary_file,
         as_json=run.as_json,
         quiet=run.quiet,
     )

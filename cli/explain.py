@@ -66,19 +66,20 @@ def _ending(job: ExplainJob, afterwards: Afterwards, summary: Summary) -> Ending
     """Judges the gates, writes the JUnit file and opens the report."""
     from cam_cli.audit.audit import audit
     from cam_cli.audit.options import AuditOptions
-    from cam_cli.gates import append_step_summary, exit_code, gates_table, junit
+    from cam_cli.gates import exit_code, gates_table, junit
     from cam_cli.outputs.derived import write_beside
 
     gates: Sequence[GateResult] = ()
     if afterwards.fail_if:
         gates = audit(job.output, AuditOptions(fail_if=afterwards.fail_if, confidence=afterwards.confidence)).gates
-        append_step_summary(f"\n{gates_table(gates)}")
     if afterwards.junit:
         write_beside(afterwards.junit, junit("explain", gates, images_as_tests(summary)))
     if afterwards.open_report:
         open_page(os.path.join(job.output, REPORT))
     told = [f"{gate.verdict.upper()} {gate.text}: {gate.sentence}" for gate in gates]
-    return Ending({"gates": [gate.as_dict() for gate in gates]} if gates else {}, told, exit_code(gates))
+    return Ending(
+        {"gates": [gate.as_dict() for gate in gates]} if gates else {}, told, exit_code(gates), gates_table(gates)
+    )
 
 
 def images_as_tests(summary: Summary) -> list[TestCase]:

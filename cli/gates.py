@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
-from cam_cli.options import GATES, Flag
+from cam_cli.options import GATES, OUTPUT, Flag
 
 from .terminal import fail, out, out_json
 
@@ -16,6 +16,28 @@ Junit = Annotated[
     str | None, Flag("Write the gates as JUnit XML to this file.", panel=GATES, metavar="FILE", example="gates.xml")
 ]
 
+SummaryFile = Annotated[
+    str | None,
+    Flag(
+        "Write the summary as Markdown to this file, as into the job summary of GitHub.",
+        name="summary",
+        panel=OUTPUT,
+        metavar="FILE",
+        example="summary.md",
+    ),
+]
+
+
+def publish(markdown: str, path: str | None) -> None:
+    """Writes a summary where people look for it: into that of the CI job, and to the file that was asked for."""
+    from cam_cli.gates import append_step_summary
+    from cam_cli.outputs.derived import write_beside
+
+    if path:
+        text = markdown if markdown.endswith("\n") else f"{markdown}\n"
+        write_beside(path, text.encode("utf-8", "backslashreplace"))
+    append_step_summary(markdown)
+
 
 def tell(
     gates: Sequence[GateResult],
@@ -23,14 +45,16 @@ def tell(
     lines: Iterable[str],
     summary: Mapping[str, Any],
     markdown: str,
+    summary_file: str | None,
     as_json: bool,
     quiet: bool,
 ) -> int:
-    """Print the result as lines or as JSON, or failed gates alone when quiet; add it to the summary of a CI job.
+    """Print the result as lines or as JSON, or failed gates alone when quiet; add it to the summary of a CI job, and
+    write it to `summary_file`.
 
     Returns the exit code.
     """
-    from cam_cli.gates import FAIL, append_step_summary, exit_code
+    from cam_cli.gates import FAIL, exit_code
 
     if as_json:
         out_json(summary)
@@ -41,5 +65,5 @@ def tell(
         for gate in gates:
             if gate.verdict == FAIL:
                 fail(f"{gate.text}: {gate.sentence}")
-    append_step_summary(markdown)
+    publish(markdown, summary_file)
     return exit_code(gates)

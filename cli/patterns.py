@@ -12,7 +12,7 @@ from cam_cli.patterns.options import PatternsOptions
 from .bind import Command
 from .config import CONFIG, ISOLATED
 from .elsewhere import fetched
-from .gates import Junit, tell
+from .gates import Junit, SummaryFile, tell
 from .run_command import AsJson, NoColor, Quiet
 from .terminal import Reporter
 
@@ -25,6 +25,7 @@ class PatternsJob:
     patterns: PatternsOptions = PatternsOptions()
     report: Annotated[bool, Flag("Do not write the page.", panel=OUTPUT, only_off=True)] = True
     junit: Junit = None
+    summary_file: SummaryFile = None
     config: Annotated[str | None, CONFIG] = None
     isolated: Annotated[bool, ISOLATED] = False
     as_json: AsJson = False
@@ -65,6 +66,7 @@ def patterns(job: PatternsJob) -> int:
         lines=lines(found),
         summary=summary(found, job.patterns),
         markdown=markdown(found),
+        summary_file=job.summary_file,
         as_json=job.as_json,
         quiet=job.quiet,
     )

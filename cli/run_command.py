@@ -16,6 +16,7 @@ from cam_cli.sentences import counted
 from cam_cli.tracking.options import TrackingOptions
 
 from .config import CONFIG, ISOLATED
+from .gates import SummaryFile, publish
 from .names import Names
 from .terminal import BACKENDS, Reporter, out, out_json
 from .tracking import follow_run
@@ -57,6 +58,7 @@ class RunFlags:
     dry_run: Annotated[bool, Flag("Check everything, print the plan, write nothing.", short="-n", panel=BEHAVIOUR)] = (
         False
     )
+    summary_file: SummaryFile = None
     as_json: AsJson = False
     quiet: Quiet = False
     verbose: Annotated[bool, Flag("Print more, with advice on speed.", short="-v", panel=BEHAVIOUR)] = False
@@ -67,11 +69,13 @@ class RunFlags:
 
 @dataclass(frozen=True)
 class Ending:
-    """Additions of a command to the end of a finished run: keys of the JSON, lines of the summary, an exit code."""
+    """Additions of a command to the end of a finished run: keys of the JSON, lines of the summary, an exit code, and
+    Markdown below that of the run."""
 
     summary: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     lines: Sequence[str] = ()
     code: int = 0
+    markdown: str = ""
 
 
 def run_command(
@@ -137,7 +141,6 @@ def _to_end(
     ending: Callable[[Summary], Ending],
 ) -> int:
     """Executes the job with signals caught, and prints its summary."""
-    from cam_cli.gates.markdown import append_step_summary
     from cam_cli.pipeline import Dropped, Stop
 
     from .run_summary import advice, as_json, as_markdown, as_text, failure_lines, runner_commands
@@ -169,8 +172,9 @@ def _to_end(
             reporter.failed(line)
     if run.verbose and not run.quiet:
         reporter.console.print(advice(summary, words))
+    text = as_markdown(summary, words)
     try:
-        append_step_summary(as_markdown(summary, words))
+        publish(f"{text}\n{end.markdown}" if end.markdown else text, run.summary_file)
     except CamxError as error:
         reporter.warned(str(error))
     if summary.signal:

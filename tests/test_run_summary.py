@@ -103,3 +103,25 @@ def test_the_last_lines_are_the_paths_alone_unless_a_person_reads_them(
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     assert camx(*argv) == 0
     assert capsys.readouterr().out.splitlines()[-2:] == [f"table:  {table}", f"report: {page}"]
+
+
+def test_the_summary_goes_to_a_file_and_into_that_of_the_job(
+    camx: Camx, images: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", "step.md")
+    (images / "cat" / "broken.jpg").write_bytes(b"")
+    words = ("explain", images, *TINY, "--no-report", "--fail-if", "cam_area < 2", "--summary", "summary.md")
+    assert camx(*words) == 1
+    text = Path("summary.md").read_text("utf-8")
+    assert text == Path("step.md").read_text("utf-8")
+    lines = text.splitlines()
+    assert lines[0] == "## camx: 8 images"
+    assert any("broken" in line and "the file is empty" in line for line in lines)
+    assert lines.index("| failed image | reason |") < next(n for n, line in enumerate(lines) if "❌ fail" in line)
+    for command in (
+        ("audit", "camx-out", "--by", "brightness", "--metric", "cam_area"),
+        ("compare", "camx-out", "camx-out"),
+    ):
+        assert camx(*command, "--summary", "more.md") in (0, 1)
+        text += Path("more.md").read_text("utf-8")
+        assert Path("step.md").read_text("utf-8") == text
