@@ -104,6 +104,7 @@ CASES: dict[tuple[str, str], tuple[str, ...]] = {
     ("caption", "text"): ("images", *CAPTIONER, "--text", "X.csv"),
     ("caption", "box-threshold"): ("images", *CAPTIONER, "--box-threshold", "X"),
     ("caption", "output"): ("images", *CAPTIONER, "-o", "X"),
+    ("caption", "summary"): ("images", *CAPTIONER, "--summary", "X"),
     ("caption", "config"): ("images", *CAPTIONER, "--config", "X"),
     ("config", "config"): ("show", "explain", "--config", "X"),
     ("patterns", "truth"): ("run", "--truth", "X"),
