@@ -11,7 +11,7 @@ from cam_cli.options import OUTPUT, Flag
 from .bind import Command
 from .config import CONFIG, ISOLATED
 from .elsewhere import fetched
-from .gates import Junit, SummaryFile, tell
+from .gates import Junit, SummaryFile, tell, write_markdown
 from .run_command import AsJson, NoColor, Quiet
 from .terminal import Reporter
 
@@ -44,6 +44,7 @@ def audit(job: AuditJob) -> int:
 
     result = audited(job.output, job.audit)
     write(job.output, result, job.audit, job.junit)
+    write_markdown(markdown(result), job.summary_file)
     if job.report:
         from cam_cli.report import build_report
 
@@ -54,7 +55,6 @@ def audit(job: AuditJob) -> int:
         lines=lines(result),
         summary=summary(result, job.audit),
         markdown=markdown(result),
-        summary_file=job.summary_file,
         as_json=job.as_json,
         quiet=job.quiet,
     )

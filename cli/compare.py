@@ -12,7 +12,7 @@ from cam_cli.options import OUTPUT, Flag
 from .bind import Command
 from .config import CONFIG, ISOLATED
 from .elsewhere import fetched, require_here
-from .gates import Junit, SummaryFile, tell
+from .gates import Junit, SummaryFile, tell, write_markdown
 from .run_command import AsJson, NoColor, Quiet
 from .terminal import Reporter
 
@@ -52,6 +52,7 @@ def compare(job: CompareJob) -> int:
     found = compared(job.a, job.b, job.compare)
     folder = job.output or os.path.join(job.b, COMPARE)
     write(folder, found, job.compare, job.junit)
+    write_markdown(markdown(found), job.summary_file)
     if job.report:
         from cam_cli.report.comparison import build_comparison
 
@@ -62,7 +63,6 @@ def compare(job: CompareJob) -> int:
         lines=lines(found),
         summary=summary(found, job.compare),
         markdown=markdown(found),
-        summary_file=job.summary_file,
         as_json=job.as_json,
         quiet=job.quiet,
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from cam_cli.errors import CamxError
 from cam_cli.sentences import counted
 
-from .gates import tell
+from .gates import tell, write_markdown
 
 if TYPE_CHECKING:
     from cam_cli.evaluation.options import LocaliseOptions
@@ -39,6 +39,7 @@ def evaluate_truth(
         from cam_cli.report.evaluation import build_localisation
 
         build_localisation(folder, found)
+    write_markdown(gates_table(found.gates), run.summary_file)
     if junit:
         write_beside(junit, junit_file(found))
     if run.tracking.wanted:
@@ -48,7 +49,6 @@ def evaluate_truth(
         lines=[*_lines(found), *(f"{gate.verdict.upper()} {gate.text}: {gate.sentence}" for gate in found.gates)],
         summary=summary(found),
         markdown=gates_table(found.gates),
-        summary_file=run.summary_file,
         as_json=run.as_json,
         quiet=run.quiet,
     )

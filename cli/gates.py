@@ -28,15 +28,13 @@ SummaryFile = Annotated[
 ]
 
 
-def publish(markdown: str, path: str | None) -> None:
-    """Writes a summary where people look for it: into that of the CI job, and to the file that was asked for."""
-    from cam_cli.gates import append_step_summary
+def write_markdown(markdown: str, path: str | None) -> None:
+    """Writes a summary to the file that was asked for, if one was."""
     from cam_cli.outputs.derived import write_beside
 
     if path:
         text = markdown if markdown.endswith("\n") else f"{markdown}\n"
         write_beside(path, text.encode("utf-8", "backslashreplace"))
-    append_step_summary(markdown)
 
 
 def tell(
@@ -45,16 +43,14 @@ def tell(
     lines: Iterable[str],
     summary: Mapping[str, Any],
     markdown: str,
-    summary_file: str | None,
     as_json: bool,
     quiet: bool,
 ) -> int:
-    """Print the result as lines or as JSON, or failed gates alone when quiet; add it to the summary of a CI job, and
-    write it to `summary_file`.
+    """Print the result as lines or as JSON, or failed gates alone when quiet; add it to the summary of a CI job.
 
     Returns the exit code.
     """
-    from cam_cli.gates import FAIL, exit_code
+    from cam_cli.gates import FAIL, append_step_summary, exit_code
 
     if as_json:
         out_json(summary)
@@ -65,5 +61,5 @@ def tell(
         for gate in gates:
             if gate.verdict == FAIL:
                 fail(f"{gate.text}: {gate.sentence}")
-    publish(markdown, summary_file)
+    append_step_summary(markdown)
     return exit_code(gates)

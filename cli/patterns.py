@@ -12,7 +12,7 @@ from cam_cli.patterns.options import PatternsOptions
 from .bind import Command
 from .config import CONFIG, ISOLATED
 from .elsewhere import fetched
-from .gates import Junit, SummaryFile, tell
+from .gates import Junit, SummaryFile, tell, write_markdown
 from .run_command import AsJson, NoColor, Quiet
 from .terminal import Reporter
 
@@ -57,6 +57,7 @@ def patterns(job: PatternsJob) -> int:
             asked = Asked(job.command, job.origins)
             found = check_patterns(found, job.patterns, reporter, stop, asked)
     write(job.output, found, job.patterns, job.junit)
+    write_markdown(markdown(found), job.summary_file)
     if job.report:
         from cam_cli.report.patterns import build_patterns
 
@@ -66,7 +67,6 @@ def patterns(job: PatternsJob) -> int:
         lines=lines(found),
         summary=summary(found, job.patterns),
         markdown=markdown(found),
-        summary_file=job.summary_file,
         as_json=job.as_json,
         quiet=job.quiet,
     )

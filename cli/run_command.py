@@ -16,7 +16,7 @@ from cam_cli.sentences import counted
 from cam_cli.tracking.options import TrackingOptions
 
 from .config import CONFIG, ISOLATED
-from .gates import SummaryFile, publish
+from .gates import SummaryFile, write_markdown
 from .names import Names
 from .terminal import BACKENDS, Reporter, out, out_json
 from .tracking import follow_run
@@ -141,6 +141,7 @@ def _to_end(
     ending: Callable[[Summary], Ending],
 ) -> int:
     """Executes the job with signals caught, and prints its summary."""
+    from cam_cli.gates import append_step_summary
     from cam_cli.pipeline import Dropped, Stop
 
     from .run_summary import advice, as_json, as_markdown, as_text, failure_lines, runner_commands
@@ -157,6 +158,9 @@ def _to_end(
         finally:
             reporter.close()
     end = ending(summary) if summary.state == "finished" else Ending()
+    text = as_markdown(summary, words)
+    text = f"{text}\n{end.markdown}" if end.markdown else text
+    write_markdown(text, run.summary_file)
     if stop.timed_out:
         reporter.failed("The time limit is reached: the same command continues.")
     for line in failure_lines(summary, words):
@@ -172,9 +176,8 @@ def _to_end(
             reporter.failed(line)
     if run.verbose and not run.quiet:
         reporter.console.print(advice(summary, words))
-    text = as_markdown(summary, words)
     try:
-        publish(f"{text}\n{end.markdown}" if end.markdown else text, run.summary_file)
+        append_step_summary(text)
     except CamxError as error:
         reporter.warned(str(error))
     if summary.signal:
