@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from cam_cli import ModelSpec, load_model
 from cam_cli.cams.engine.inputs import as_pictures
-from cam_cli.faithfulness.cells import enlarged, heat, random_maps, ranks
+from cam_cli.faithfulness.cells import enlarged, generator, heat, random_maps, ranks
 from cam_cli.faithfulness.evaluator import Evaluator
-from cam_cli.faithfulness.imputation import imputed
+from cam_cli.faithfulness.imputation import NOISE, imputed
 from cam_cli.faithfulness.measures import ROAD_SHARES, adcc_scores, sensitivity_max
 from cam_cli.faithfulness.options import FaithfulOptions
 
@@ -117,9 +117,8 @@ def test_deletion_with_the_mean_colour_is_pixel_flipping_of_quantus() -> None:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_road_on_real_photos_is_that_of_the_equations_of_pytorch_grad_cam(data: Path) -> None:
-    """EfficientNet-Lite0: every image that is scored, imputed by their sparse system and SciPy's solver instead.
-
-    The noise is left out of theirs, so that the curves differ by what it does to the probability.
+    """EfficientNet-Lite0: every image that is scored, imputed by their sparse system and SciPy's solver instead, with the
+    noise of ours: it alone moves the probability of such smooth images by up to 0.06.
     """
     road, solver = imported("pytorch_grad_cam.metrics.road"), imported("scipy.sparse.linalg")
     weights = data / "weights" / "tf_efficientnet_lite0.safetensors"
@@ -135,6 +134,7 @@ def test_road_on_real_photos_is_that_of_the_equations_of_pytorch_grad_cam(data: 
         own = scored(found)
         ties = random_maps([key], (7, 7), engine.options.seed, -1)
         order = ranks(torch.from_numpy(own.values)[None], ties)
+        noise = NOISE * torch.randn(x.shape, generator=generator(key, engine.options.seed, -2))
         curves: dict[str, list[float]] = {"road_most": [], "road_least": []}
         for name, rank in zip(curves, (order, 48 - order)):
             for share in ROAD_SHARES:
@@ -147,9 +147,10 @@ def test_road_on_real_photos_is_that_of_the_equations_of_pytorch_grad_cam(data: 
                 ours = imputed(x[None], ~kept[None, None])[0]
                 assert (ours - filled).abs().max() < 0.005, (name, share)
                 assert (ours - filled).abs().mean() < 0.001, (name, share)
+                filled[:, ~kept] += noise[:, ~kept]
                 with torch.no_grad():
                     curves[name].append(float(net.module(filled[None]).softmax(1)[0, own.prediction.index]))
         for name, values in curves.items():
-            assert own.curves[name] == pytest.approx(values, abs=0.03)
+            assert own.curves[name] == pytest.approx(values, abs=0.02)
         theirs = (np.mean(curves["road_least"]) - np.mean(curves["road_most"])) / 2
         assert own.scores["road"] == pytest.approx(theirs, abs=0.01)

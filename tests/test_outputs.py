@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 import os
@@ -16,6 +17,7 @@ from PIL import Image
 from cam_cli.errors import CamxError
 from cam_cli.images.geometry import Frame
 from cam_cli.maps.colormaps import COLORMAPS, palette
+from cam_cli.maps.measures import measured, on_raster
 from cam_cli.outputs import store
 from cam_cli.outputs.drawing import SAVERS, Drawing, draw_overlay, encode_thumbnail
 from cam_cli.outputs.fingerprints import differences
@@ -119,6 +121,53 @@ def test_an_overlay_colours_what_was_seen_and_dims_the_rest() -> None:
     assert picture[25, 12].tolist() == pytest.approx([100] * 3, abs=2)
 
 
+def test_the_opacity_may_grow_with_the_heat() -> None:
+    """The heat is 0 on the left and its peak in the upper right: white over grey 200, at most half of it."""
+    looks = {"even": Rendering(colormap="gray"), "heat": Rendering(colormap="gray", opacity="heat")}
+    even, heat = (np.asarray(draw_overlay(drawing(), look))[:, :, 0].astype(int) for look in looks.values())
+    levels = np.asarray(Image.open(io.BytesIO(SAVERS["heatmap"].encode(drawing(), Rendering())))) / 255
+    assert heat == pytest.approx(200 + 0.5 * levels * (255 * levels - 200), abs=1.5)
+    assert (even[25, 2], heat[25, 2]) == (100, 200)
+    assert [even[2, 37], heat[2, 37]] == pytest.approx([227, 227], abs=1)
+
+
+def test_below_the_least_heat_there_is_no_colour() -> None:
+    look = Rendering(colormap="gray", min_heat=0.4)
+    drawn = np.asarray(draw_overlay(drawing(), look))[:, :, 0].astype(int)
+    levels = np.asarray(Image.open(io.BytesIO(SAVERS["heatmap"].encode(drawing(), Rendering())))) / 255
+    assert (drawn[levels < 0.4] == 200).all()
+    assert drawn[levels >= 0.4] == pytest.approx(100 + 0.5 * 255 * levels[levels >= 0.4], abs=1.5)
+    signed = dataclasses.replace(drawing(), heat=np.array([[0, 1], [-0.3, 0]], np.float32), two_sided=True)
+    both = np.asarray(draw_overlay(signed, look))
+    assert both[28, 2].tolist() == [200, 200, 200], "evidence against, weaker than that"
+    assert both[2, 37].tolist() != [200, 200, 200]
+
+
+def test_lines_are_those_of_the_box_and_of_the_parts() -> None:
+    """A peak in each of two corners, the second one half as strong; without colour all but the lines is 200."""
+    heat = np.zeros((6, 8), np.float32)
+    heat[0, 0], heat[5, 7] = 1, 0.5
+    shown = Drawing(np.full((60, 80, 3), 200, np.uint8), heat, heat, Frame(0, 0, 80, 60))
+
+    def lines(*draw: str, threshold: float = 0.25) -> np.ndarray:
+        look = Rendering(alpha=0.0, draw=draw, box_threshold=threshold)
+        return (np.asarray(draw_overlay(shown, look)) != 200).any(-1)
+
+    assert not lines().any()
+    part = measured(on_raster(heat, shown.frame, 80, 60), 0.25).component
+    box = lines("box")
+    rows, columns = np.nonzero(box)
+    edges = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+    assert edges == pytest.approx([share * side for share, side in zip(part, (80, 60, 80, 60))], abs=2.1)
+    # The box surrounds the largest part alone, contours every part.
+    assert not box[40:, 50:].any()
+    contour = lines("contour")
+    assert contour[40:, 50:].any()
+    assert contour[:20, :20].any()
+    assert not lines("contour", threshold=0.75)[40:, 50:].any()
+    assert (lines("box", "contour") == (box | contour)).all()
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_formats(name: str) -> None:
     rendering = Rendering(format=name)
@@ -147,6 +196,9 @@ def test_colour_maps() -> None:
         ({"colormap": "turb"}, "Did you mean turbo"),
         ({"format": "tiff"}, "`format` 'tiff'"),
         ({"alpha": 1.5}, "`alpha` 1.5"),
+        ({"opacity": "hot"}, "`opacity` 'hot' is unknown"),
+        ({"min_heat": 1.5}, "`min_heat` 1.5 is out of range"),
+        ({"draw": ("box", "contours")}, "Did you mean contour"),
         ({"size": 3}, "`size` 3"),
     ],
 )

@@ -118,4 +118,6 @@ def test_the_fingerprint_of_a_training_has_what_its_result_depends_on(option: Op
 
 def test_what_is_drawn_of_feature_maps_is_in_their_fingerprint() -> None:
     assert results(ChannelChoice("index", 3)) == {"sort": "index", "max_channels": 3}
-    assert set(results(Rendering())) == {"save", "size", "colormap", "alpha", "format", "box_threshold"}
+    assert set(results(Rendering())) == {
+        *("save", "size", "colormap", "alpha", "opacity", "min_heat", "draw", "format", "box_threshold"),
+    }

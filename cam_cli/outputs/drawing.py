@@ -17,7 +17,8 @@ from ..maps.colormaps import TWO_SIDED, palette
 from ..maps.heatmap import UNSEEN, normalised, placed, seen
 from ..run_layout import MASKS
 from ..sentences import counted
-from .options import Rendering
+from .marks import mark
+from .options import HEAT, Rendering
 from .png import encode_png
 
 if TYPE_CHECKING:
@@ -88,20 +89,39 @@ def draw_overlay(drawing: Drawing, rendering: Rendering) -> Image.Image:
     heat = Image.fromarray(levels, "P")
     heat.putpalette(palette(TWO_SIDED if drawing.two_sided else rendering.colormap).tobytes())
     if drawing.two_sided:
-        coloured = _two_coloured(picture.crop(box), heat, levels, rendering.alpha)
+        coloured = _two_coloured(picture.crop(box), heat, levels, rendering)
+    elif rendering.opacity == HEAT or rendering.min_heat:
+        coloured = Image.composite(heat.convert("RGB"), picture.crop(box), _opacity(levels, rendering))
     else:
         coloured = Image.blend(picture.crop(box), heat.convert("RGB"), rendering.alpha)
-    if box == (0, 0, width, height):
-        return coloured
+    drawn = coloured if box == (0, 0, width, height) else _dimmed_around(picture, coloured, box)
+    if rendering.draw:
+        threshold = rendering.threshold_of(drawing.method).value
+        mark(drawn, drawing.heat, drawing.frame, threshold, rendering.draw)
+    return drawn
+
+
+def _dimmed_around(picture: Image.Image, coloured: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
+    """The picture with its coloured part in place, and darker around it."""
     # All of it at once, not the strips round the frame: each call rounds the whole table in Python.
     drawn = picture.point(_DIMMED)
     drawn.paste(coloured, box)
     return drawn
 
 
-def _two_coloured(picture: Image.Image, heat: Image.Image, levels: np.ndarray, alpha: float) -> Image.Image:
+def _opacity(levels: np.ndarray, rendering: Rendering) -> Image.Image:
+    """Opacity of the colours of heat 0 to 255, as a mask of Pillow."""
+    shares = np.arange(256) / 255
+    grown = rendering.alpha * (shares if rendering.opacity == HEAT else np.ones(256))
+    table = np.rint(255 * np.where(shares >= rendering.min_heat, grown, 0)).astype(np.uint8)
+    return Image.fromarray(table[levels])
+
+
+def _two_coloured(picture: Image.Image, heat: Image.Image, levels: np.ndarray, rendering: Rendering) -> Image.Image:
     """The picture in grey under the colours of the heat, whose opacity grows with the strength of the evidence."""
-    strength = np.clip(np.abs(levels.astype(np.float32) - 128) * (3 * alpha), 0, 255)
+    away = np.abs(levels.astype(np.float32) - 128)
+    strength = np.clip(away * (3 * rendering.alpha), 0, 255)
+    strength[away < 127 * rendering.min_heat] = 0
     grey = picture.convert("L").convert("RGB")
     return Image.composite(heat.convert("RGB"), grey, Image.fromarray(strength.astype(np.uint8)))
 

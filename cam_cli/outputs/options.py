@@ -16,6 +16,9 @@ from ..options import PICTURE, Flag, check
 SAVED = ("overlay", "heatmap", "array", "mask")
 SPOTS = "spots"
 FORMATS = ("png", "jpg", "webp")
+EVEN, HEAT = OPACITIES = ("even", "heat")
+#: The keys of `marks.MARKS`.
+DRAWN = ("box", "contour")
 #: Smallest threshold of a box: at 0 everything would belong to it.
 LEAST = 0.01
 
@@ -62,6 +65,30 @@ class Rendering:
     ] = 512
     colormap: Annotated[str, Flag(f"{', '.join(COLORMAPS)}.", panel=PICTURE, choices=COLORMAPS, results=True)] = "turbo"
     alpha: Annotated[float, Flag("Opacity of the heatmap over the image, 0 to 1.", panel=PICTURE, results=True)] = 0.5
+    opacity: Annotated[
+        str,
+        Flag(
+            "even: `alpha` everywhere; heat: it grows with the heat up to `alpha`, and the image stays as it is where "
+            "none is.",
+            panel=PICTURE,
+            choices=OPACITIES,
+            results=True,
+        ),
+    ] = EVEN
+    min_heat: Annotated[
+        float,
+        Flag("No colour for what is below this share of the peak.", panel=PICTURE, min=0, max=1, results=True),
+    ] = 0.0
+    draw: Annotated[
+        Names,
+        Flag(
+            "Lines over the overlay at `box_threshold`: box (of the largest part), contour (of all parts).",
+            panel=PICTURE,
+            choices=DRAWN,
+            results=True,
+            example="contour",
+        ),
+    ] = names_of()
     format: Annotated[str, Flag("png, jpg or webp.", panel=PICTURE, choices=FORMATS, results=True)] = "png"
     box_threshold: Annotated[
         float | str,
@@ -77,6 +104,11 @@ class Rendering:
         ),
     ] = HALF
     evaluated: tuple[tuple[str, BoxThreshold], ...] = ()
+
+    @property
+    def plain(self) -> bool:
+        """Whether the colours have one opacity and no lines over them, as those that a device draws."""
+        return self.opacity == EVEN and self.min_heat == 0 and not self.draw
 
     def threshold_of(self, method: str) -> BoxThreshold:
         """The threshold of masks and boxes of a method's maps. Raises `CamxError` for a folder that was not read."""

@@ -61,6 +61,12 @@ class Rendering(TypedDict, total=False):
     alpha: Share
     #: Format of the overlays.
     format: str
+    #: How opaque the colours are: as `--opacity`. Absent for `even`.
+    opacity: str
+    #: Share of the peak below which there is no colour. Absent for 0.
+    min_heat: Share
+    #: Lines over the overlays. Absent for none.
+    draw: list[str]
     #: Kinds of files per map.
     save: list[str]
 

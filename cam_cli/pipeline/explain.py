@@ -198,7 +198,7 @@ class ExplainTask:
         files = set(rendering.save)
         alone = "overlay" in files and files <= {"overlay", "array", SPOTS}
         ordinary = options.evidence != "both" and all(METHODS[name].grid != "pixels" for name in options.methods)
-        if self.job.decode != "device" or not alone or not ordinary or options.multi_label:
+        if self.job.decode != "device" or not (alone and ordinary and rendering.plain) or options.multi_label:
             return None
         return OverlayRenderer(palette(rendering.colormap), rendering.alpha, self._thumbnail_side(images))
 

@@ -56,7 +56,7 @@ def fingerprint(job: ExplainJob, explainer: Explainer, base: str) -> dict[str, A
 
 
 def rendering_fingerprint(rendering: Rendering) -> dict[str, Any]:
-    """The look of the maps; the usual threshold of masks and boxes is not named: older folders knew no other.
+    """The look of the maps; what older folders did not know is named only where it is not as usual.
 
     A threshold from the evaluation of another run is the number, or one number per method.
     """
@@ -64,6 +64,5 @@ def rendering_fingerprint(rendering: Rendering) -> dict[str, Any]:
     if rendering.evaluated:
         each = {method: rendering.threshold_of(method).value for method, _ in rendering.evaluated}
         named["box_threshold"] = each if len({*each.values()}) > 1 else next(iter(each.values()))
-    if named["box_threshold"] == HALF:
-        del named["box_threshold"]
-    return named
+    usual = {"box_threshold": HALF, **{name: results(Rendering())[name] for name in ("opacity", "min_heat", "draw")}}
+    return {name: value for name, value in named.items() if name not in usual or value != usual[name]}
