@@ -153,3 +153,21 @@ def test_what_cannot_be_is_refused(
     assert camx("caption", drawn, *GIVEN, *more, "-o", "out") == 2
     assert message in " ".join(capsys.readouterr().err.split())
     assert not Path("out").exists()
+
+
+def test_captions_are_logged_with_their_strongest_word(drawn: Path, camx: Camx) -> None:
+    from cam_cli.tracking.caption_log import caption_log
+    from cam_cli.tracking.tracker import ImageCell, Table
+
+    assert camx("caption", drawn, *GIVEN, "--text", "a red shape", "--no-report", "-o", "out") == 0
+    values, summary, _ = caption_log(RunFolder.read("out"), 2)
+    table = values["captions"]
+    assert isinstance(table, Table)
+    assert len(table.rows) == summary["table/rows"] == 2
+    assert summary["images"] == 3
+    cells = dict(zip(table.columns, table.rows[0]))
+    assert (cells["text"], cells["words"], cells["status"]) == ("a red shape", 3, "ok")
+    assert cells["word"] in ("red", "shape")
+    assert isinstance(cells["overlay"], ImageCell)
+    assert camx("push", "out", "--tensorboard") == 0
+    assert list(Path("out/tensorboard").iterdir())

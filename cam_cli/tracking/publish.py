@@ -9,6 +9,7 @@ from ..errors import CamxError
 from ..outputs.run_folder import ACTIVATIONS, CAPTION, EVALUATE, EXPLAIN, TRAIN_GAP, RunFolder
 from ..run_layout import ACTIVATIONS_TABLE, CAPTIONS_TABLE, DERIVED, FAITHFULNESS_TABLE, JOURNAL, RECORD, TABLE
 from .activations_log import activations_log
+from .caption_log import caption_log
 from .derived_log import derived_log
 from .explain_log import explain_log
 from .results import files_of, run_info
@@ -20,7 +21,7 @@ _TABLES = {
     EXPLAIN: (explain_log, TABLE),
     ACTIVATIONS: (activations_log, ACTIVATIONS_TABLE),
     EVALUATE: (explain_log, FAITHFULNESS_TABLE),
-    CAPTION: (explain_log, CAPTIONS_TABLE),
+    CAPTION: (caption_log, CAPTIONS_TABLE),
 }
 
 
