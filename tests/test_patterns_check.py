@@ -22,6 +22,7 @@ from cam_cli.patterns.records import DROP, FILLS, MEASURES, Pattern, Patterns
 
 from .conftest import TINY, picture
 from .pattern_support import Camx, planted
+from .test_remote import packed
 
 SAVE = ("--save", "spots", "--no-report", "-q", "-j", 1)
 
@@ -197,6 +198,25 @@ def test_the_network_of_the_run_is_asked_again(camx: Camx, tmp_path: Path, capsy
     assert "spots covered" in Path("camx-out/patterns/index.html").read_text()
     assert camx(*check, "--cover", "all") == 0
     assert json.loads(capsys.readouterr().out)["patterns"] == said["patterns"], "seeded"
+    # As a check that was stopped after its last image but one.
+    journal = Path("camx-out/patterns/check/manifest.jsonl")
+    journal.write_text("".join(journal.read_text().splitlines(keepends=True)[:-1]))
+    Path("camx-out/patterns/check/run.json").write_text(json.dumps({**record, "state": "interrupted"}))
+    assert camx(*check, "--cover", "all") == 0
+    assert json.loads(capsys.readouterr().out)["patterns"] == said["patterns"]
+    again = json.loads(Path("camx-out/patterns/check/run.json").read_text())
+    assert again["skipped"] == record["ok"] - 1
+
+
+def test_members_of_tar_files_are_covered(camx: Camx, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    packed(images, Path("a.tar"))
+    assert camx("explain", "a.tar", *TINY, *SAVE) == 0
+    check = ("patterns", "camx-out", "--patterns", 1, "--min-images", 1, "--no-report", "--check", 2, "--cover", "all")
+    assert camx(*check) == 0
+    assert "could not be checked" not in capsys.readouterr().out
+    Path("a.tar").rename("gone.tar")
+    assert camx(*check, "--seed", 1) == 0
+    assert "could not be checked" in capsys.readouterr().out
 
 
 def test_without_a_flag_nothing_is_covered(camx: Camx, images: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import os
@@ -18,8 +19,9 @@ from ..errors import CamxError
 from ..faithfulness.covering import SpotChecker
 from ..faithfulness.evaluation import Evaluation
 from ..faithfulness.results import EvaluationRenderer
-from ..images.listing import Inputs, Source
+from ..images.listing import Inputs, Source, find
 from ..images.picture import Decodable, load
+from ..images.remote import is_remote
 from ..models.catalog import load_model
 from ..models.options import ModelSpec, PreprocessingOptions
 from ..outputs.record import RunRecord
@@ -55,8 +57,9 @@ class Asked(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class CheckJob(RunOptions):
-    """Everything that a check does. wanted: what is covered, by the name of an image. inputs: the folder that these
-    names begin in. weights, layers: those that made the maps. explain: device and scores, as of that run."""
+    """Everything that a check does. sources: those of the run that is checked, for images that are no files. wanted:
+    what is covered, by the name of an image. inputs: the folder that these names begin in. weights, layers: those that
+    made the maps. explain: device and scores, as of that run."""
 
     wanted: Mapping[str, Sequence[Covered]]
     inputs: str
@@ -124,7 +127,13 @@ class CheckTask:
 
     def find(self) -> Inputs:
         base = self.job.inputs
-        return Inputs(tuple(Source(name, os.path.join(base, name)) for name in sorted(self.job.wanted)), base)
+        sources = {name: Source(name, os.path.join(base, name)) for name in sorted(self.job.wanted)}
+        missing = {name for name, one in sources.items() if not (is_remote(base) or os.path.lexists(one.path))}
+        if missing and self.job.sources:
+            # Members of tar files and images of lists lie at no path of their own. What is gone is a failed row.
+            with contextlib.suppress(CamxError):
+                sources |= {one.key: one for one in find(self.job.sources).sources if one.key in missing}
+        return Inputs(tuple(sources.values()), base)
 
     def build_engine(self, images: int, on_step: StepCallback | None = None) -> SpotChecker:
         """Raises `CamxError` also where the weights are no longer those that made the maps."""
@@ -215,7 +224,7 @@ def check_job(found: Patterns, wanted: Mapping[str, Sequence[Covered]], seed: in
     before, explain = record.get("fingerprint", {}), record.get("job", {}).get("explain", {})
     device = str(explain.get("device", "auto"))
     return CheckJob(
-        sources=(),
+        sources=tuple(record.get("job", {}).get("sources", ())),
         model=model,
         wanted=wanted,
         inputs=before.get("inputs", ""),
