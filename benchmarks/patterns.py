@@ -1,7 +1,7 @@
 """Does `camx patterns` find marks that were planted, and is it quiet where there are none? (docs/patterns.md)
 
     python -m benchmarks.patterns photos --data CAMX_TEST_DATA --work FOLDER [--trunks A,B] [--marks A,B]
-    python -m benchmarks.patterns drawn --work FOLDER [--starts random,demo] [--doses 0.5,0 0.3,0.1]
+    python -m benchmarks.patterns drawn --work FOLDER [--starts brief,longer,demo] [--doses 0.5,0 0.3,0.1]
 
 photos: 720 photos of cats and dogs, with a mark pasted into a share of the cats and of the dogs. A linear head on the
 pooled features of a trained trunk learns them, as in `camx train-gap`; features are computed once and kept in FOLDER.
