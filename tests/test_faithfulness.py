@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import time
 
 import numpy as np
 import pytest
@@ -261,6 +262,20 @@ class TestEngine:
             handle.remove()
         # Beside the forwards each explanation takes one.
         assert sum(counted) == 2 * (engine.cost.forwards + engine.cost.explanations)
+
+    def test_the_time_that_is_told_counts_the_changes_of_images(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Of ROAD the imputation takes longer than the forwards: here at least 10 ms for each of 30 images."""
+        slow = dataclasses.replace(MEASURES["road"], change=lambda image: time.sleep(0.01))
+        monkeypatch.setitem(MEASURES, "road", slow)  # type: ignore[arg-type]
+        assert evaluator(metrics=("road",)).seconds_per_picture() >= 30 * 0.01
+
+    def test_imputing_an_image_for_its_cost_leaves_its_edge(self) -> None:
+        image = torch.rand(1, 3, 28, 28)
+        change = MEASURES["road"].change
+        assert change is not None
+        changed = change(image)
+        assert torch.equal(changed[..., :4, :], image[..., :4, :])
+        assert not torch.equal(changed[..., 4:24, 4:24], image[..., 4:24, 4:24])
 
     def test_a_blank_map_has_no_scores(self) -> None:
         module = RedDetector().eval()

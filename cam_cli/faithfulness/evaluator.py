@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ from ..models.network import Network
 from .batch import MeasuredBatch
 from .cells import centre_map, on_grid, random_maps, ranks
 from .evaluation import Evaluation, ScoredMap
-from .measures import MEASURES, Cost, Found
+from .measures import MEASURES, Cost, Found, Measure
 from .options import FaithfulOptions
 from .randomised import randomised_networks
 
@@ -99,28 +100,34 @@ class Evaluator:
     @property
     def cost(self) -> Cost:
         """Forwards and explanations that one image takes."""
-        maps = len(self.options.methods) + len(BASELINES)
-        costs = [MEASURES[name].cost(maps, self.options.steps, self.options.draws) for name in self.options.metrics]
+        costs = [self._cost(MEASURES[name]) for name in self.options.metrics]
         return Cost(sum(one.forwards for one in costs), 1 + sum(one.explanations for one in costs))
 
+    def _cost(self, measure: Measure) -> Cost:
+        return measure.cost(len(self.options.methods) + len(BASELINES), self.options.steps, self.options.draws)
+
     def seconds_per_picture(self) -> float:
-        """The time that one image will take, from that of one forward and of one explanation here and now."""
+        """The time that one image will take, from that of one forward, of one explanation and of one change of an image
+        here and now."""
         replay, classes = self._explainer.replay(self._picture), torch.zeros(1, 1, dtype=torch.long, device=self.device)
         several = self._picture.expand(8, -1, -1, -1)
-        spent = []
-        for run, times in (
-            (lambda: replay.scores(8, lambda part: several[part]), 8),
-            (lambda: self._explainer.explain_tensor(self._picture, classes), 1),
-        ):
-            best = float("inf")
-            for _ in range(2):
-                began = time.perf_counter()
-                run()
-                if self.device.type == "cuda":
-                    torch.cuda.synchronize(self.device)
-                best = min(best, time.perf_counter() - began)
-            spent.append(best / times)
-        return self.cost.forwards * spent[0] + self.cost.explanations * spent[1]
+        total = self.cost.forwards * self._seconds(lambda: replay.scores(8, lambda part: several[part])) / 8
+        total += self.cost.explanations * self._seconds(lambda: self._explainer.explain_tensor(self._picture, classes))
+        for measure in (MEASURES[name] for name in self.options.metrics):
+            if (change := measure.change) is not None:
+                total += self._cost(measure).forwards * self._seconds(partial(change, self._picture))
+        return total
+
+    def _seconds(self, run: Callable[[], object]) -> float:
+        """The shorter time of two runs."""
+        best = float("inf")
+        for _ in range(2):
+            began = time.perf_counter()
+            run()
+            if self.device.type == "cuda":
+                torch.cuda.synchronize(self.device)
+            best = min(best, time.perf_counter() - began)
+        return best
 
     @torch.inference_mode(False)
     @torch.enable_grad()

@@ -40,10 +40,12 @@ class Cost(NamedTuple):
 
 @dataclass(frozen=True)
 class Measure:
-    """`run` measures a batch; `cost` of (maps, steps, draws) says what that takes for each image."""
+    """`run` measures a batch; `cost` of (maps, steps, draws) says what that takes for each image. `change`: makes one
+    image to be scored of an image 1×C×H×W, where that takes longer than its forward."""
 
     run: Callable[[MeasuredBatch], Found]
     cost: Callable[[int, int, int], Cost]
+    change: Callable[[Tensor], Tensor] | None = None
 
 
 def curve(batch: MeasuredBatch, fill: Tensor, *, insert: bool) -> Tensor:
@@ -100,6 +102,14 @@ def road(batch: MeasuredBatch) -> Found:
     found = batch.probabilities(owner, make).view(pictures, count, 2, shares)
     most, least = found.unbind(2)
     return Found({"road": (least.mean(2) - most.mean(2)) / 2}, {"road_most": most, "road_least": least})
+
+
+def _half_imputed(picture: Tensor) -> Tensor:
+    """The image without the middle half of it: as much work as the mean share of ROAD takes."""
+    height, width = picture.shape[2:]
+    gone = torch.zeros_like(picture[:, :1], dtype=torch.bool)
+    gone[..., height // 7 : height - height // 7, width // 7 : width - width // 7] = True
+    return imputed(picture, gone)
 
 
 def adcc(batch: MeasuredBatch) -> Found:
@@ -187,7 +197,7 @@ MEASURES: Mapping[str, Measure] = {
     "deletion-mean": Measure(partial(_curve_metric, "deletion_mean", mean_colour, insert=False), _curve_cost),
     "insertion-mean": Measure(partial(_curve_metric, "insertion_mean", mean_colour, insert=True), _curve_cost),
     "adcc": Measure(adcc, _adcc_cost),
-    "road": Measure(road, lambda maps, steps, draws: Cost(2 * maps * len(ROAD_SHARES), 0)),
+    "road": Measure(road, lambda maps, steps, draws: Cost(2 * maps * len(ROAD_SHARES), 0), _half_imputed),
     "sensitivity": Measure(sensitivity, lambda maps, steps, draws: Cost(0, draws)),
     "sanity": Measure(sanity, lambda maps, steps, draws: Cost(0, len(STAGES))),
 }
