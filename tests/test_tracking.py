@@ -132,6 +132,18 @@ def test_pictures_masks_and_boxes_are_those_of_the_row(tracked: Tracked) -> None
         assert box["box_caption"].startswith(shown["target_name"])
 
 
+def test_every_map_has_a_row_with_its_numbers(tracked: Tracked) -> None:
+    table, journal = tracked.logged.table("maps"), tracked.journal
+    shown = tracked.logged.table("explanations").column("path")
+    assert [(row[0], row[1]) for row in table.rows] == [(n, k) for n in shown for k in range(len(journal[n]["maps"]))]
+    for cells in table.rows:
+        row = dict(zip(table.columns, cells, strict=True))
+        written = journal[row["path"]]["maps"][row["map"]]
+        assert (row["method"], row["target"]) == (written["method"], written["target_name"])
+        assert all(row[f"cam_{name}"] == written[name] for name in ("peak", "area", "border", "entropy"))
+        assert Path(row["overlay"]["file"]).read_bytes() == (tracked.out / written["overlay"]).read_bytes()
+
+
 def test_columns_have_types(tracked: Tracked) -> None:
     """W&B sorts, groups and draws by columns of one type; mixed types become none."""
     types = tracked.logged.table("explanations").types

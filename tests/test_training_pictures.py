@@ -13,6 +13,8 @@ from cam_cli.features.reader import FeatureReader
 from cam_cli.features.sheet import draw_sheet
 from cam_cli.images.picture import Picture, load
 from cam_cli.models.catalog import load_model
+from cam_cli.outputs.captions import read_captions
+from cam_cli.outputs.run_folder import RunFolder
 from cam_cli.training.data import find_dataset
 from cam_cli.training.job import TrainJob
 from cam_cli.training.progress import Silent
@@ -41,6 +43,12 @@ def test_cams_of_the_same_images_after_every_epoch(job: TrainJob) -> None:
         assert names == ["blue/00.png.png", "blue/01.png.png", "red/00.png.png"]
         with Image.open(Path(job.output, "cams", epoch, "red/00.png.png")) as shown:
             assert shown.size == (96, 72)
+        beside = Path(job.output, "gradcams", epoch)
+        assert sorted(p.relative_to(beside).as_posix() for p in beside.rglob("*.png")) == names, "Grad-CAM of the same"
+        assert {*read_captions(RunFolder.read(job.output), int(epoch[-3:]))} == {*names}
+    train(replace(job, overwrite=True, epochs=1))
+    assert not Path(job.output, "cams").exists()
+    assert not Path(job.output, "gradcams").exists()
 
 
 def sheets(folder: str) -> dict[str, bytes]:

@@ -136,6 +136,23 @@ class ShardRecord(TypedDict, total=False):
     finished: str
 
 
+class MisclassifiedRow(TypedDict):
+    """A validation image that the best network of a training took for another class."""
+
+    #: Path of the file.
+    image: str
+    #: True class.
+    label: str
+    #: Class that it was taken for.
+    predicted: str
+    #: Probability of that class.
+    prob: Share
+    #: Size of the file in bytes; -1 if it is not known.
+    bytes: Annotated[int, Range(-1, 1e18)]
+    #: Time of change of the file in nanoseconds; -1 if it is not known.
+    mtime_ns: int
+
+
 class RunInputs(TypedDict):
     """The images of all shards of a run, as one of them has listed them."""
 
@@ -237,6 +254,8 @@ class RunRecord(TypedDict, total=False):
     per_class_accuracy: dict[str, Share | None] | None
     #: Training: how often an image of class i (row) was taken for class j (column).
     confusion: list[list[Count]] | None
+    #: The surest mistakes of the best network on the validation images, at most 100, the surest first.
+    misclassified: list[MisclassifiedRow]
     #: Training: images whose features were in the cache.
     cached_images: Count
     #: Training: size of the cache in bytes.

@@ -29,7 +29,7 @@ from .images import Images
 from .originals import originals_of
 from .page import Content, page
 from .pictures import EMBEDDED, LARGE_BUDGET, SMALL_BUDGET, embedded, picture_of
-from .training import samples_of
+from .training import captions_of, samples_of
 
 #: Bytes of the data in a single file: a browser cannot hold a text of more than some 500 MB.
 SINGLE_FILE_LIMIT = 400_000_000
@@ -75,6 +75,7 @@ def _of_training(run: RunFolder) -> Content:
     samples, inside = samples_of(run)
     best = record.get("best_epoch")
     data = {"classes": record.get("classes", []), "confusion": record.get("confusion"), "samples": samples}
+    data["captions"] = captions_of(run)
     failures = Failures()
     for one in record.get("unreadable_images", ()):
         failures.add(one["error"], one["image"])

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from ..outputs.captions import read_captions
 from ..outputs.run_folder import RunFolder
 from .pictures import EMBEDDED, embedded, link
 
 _EPOCH = re.compile(r"epoch-(\d{1,6})")
-_FOLDERS = ("cams", "activations")
+_FOLDERS = ("cams", "gradcams", "activations")
 _SIDE = 384
 
 
@@ -25,6 +26,16 @@ def samples_of(run: RunFolder) -> tuple[dict[str, Any], bool]:
 
     listed = {folder: [[image, shown(epochs)] for image, epochs in found.items()] for folder, found in samples.items()}
     return {folder: found for folder, found in listed.items() if found}, inside
+
+
+def captions_of(run: RunFolder) -> dict[str, dict[int, list[Any]]]:
+    """By image and epoch: the best class, its probability, and whether it is the true one."""
+    captions: dict[str, dict[int, list[Any]]] = {}
+    for row in run.metrics:
+        for name, one in read_captions(run, row["epoch"]).items():
+            shown = [one["name"], one["prob"], one["right"]]
+            captions.setdefault(name.removesuffix(".png"), {})[row["epoch"]] = shown
+    return captions
 
 
 def _samples(run: RunFolder, folder: str) -> dict[str, dict[int, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -29,6 +29,10 @@ _MASKS, _CLASSES = 8, 100
 #: The mask and the boxes of the truth, and the names of its levels, in the order of `evaluation.marks`.
 _TRUTH, _TRUTH_LEVELS = "truth", ("no object", "object", "not scored")
 _MEASURES = ("peak", "area", "center_x", "center_y", "border", "entropy")
+_MAP_COLUMNS = (
+    *("path", "map", "overlay", "label", "correct", "method", "layer", "target", "target_prob"),
+    *(f"cam_{name}" for name in _MEASURES),
+)
 
 
 @dataclass
@@ -123,6 +127,7 @@ def explain_log(run: RunFolder, cap: int) -> tuple[dict[str, Value], dict[str, S
     table = Table(_columns(top_k), [_cells(row, chosen[row["image"]], top_k, run, originals, truth) for row in rows])
     values: dict[str, Value] = {
         "explanations": table,
+        "maps": Table(_MAP_COLUMNS, [cells for row in rows for cells in _map_cells(row, run)][:_MOST_ROWS]),
         "classes": Table(("class", "predicted", "labelled", "correct", "accuracy"), overview.classes()),
     }
     if overview.failures:
@@ -135,6 +140,16 @@ def explain_log(run: RunFolder, cap: int) -> tuple[dict[str, Value], dict[str, S
     if overview.counts[FAILED] > len(overview.failures):
         words.append(f"the first {len(overview.failures)} of {overview.counts[FAILED]} failures")
     return values, _summary(overview, len(rows)), words
+
+
+def _map_cells(row: ImageRow, run: RunFolder) -> Iterator[list[Scalar | ImageCell]]:
+    """A row for each map of an image, with its overlay: several methods stand below each other."""
+    for place, one in enumerate(row.get("maps", ())):
+        yield [
+            *(row["image"], place, image_cell(run, one.get("overlay")), row.get("label") or None, row.get("correct")),
+            *(one.get("method"), one.get("layer"), one.get("target_name"), one.get("target_prob")),
+            *(number_of(one, name) for name in _MEASURES),
+        ]
 
 
 def _columns(top_k: int) -> tuple[str, ...]:

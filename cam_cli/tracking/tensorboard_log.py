@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import CamxError
 from ..gates.markdown import cell
 from .pictures import opened
-from .tracker import Chart, Confusion, Files, ImageCell, RunInfo, Scalar, Step, Table, Value
+from .tracker import Chart, Confusion, Files, Gallery, ImageCell, RunInfo, Scalar, Step, Table, Value
 
 FOLDER = "tensorboard"
 _SIDE = 512
@@ -45,6 +45,9 @@ class TensorBoardTracker:
         for name, value in values.items():
             if isinstance(value, Table):
                 self._table(name, value, step)
+            elif isinstance(value, Gallery):
+                for number, image in enumerate(value.images):
+                    self._image(f"{name}/{number:04} {image.caption}", image, step)
             elif isinstance(value, Confusion):
                 rows = [[*pair, count] for pair, count in value.counts.items() if count]
                 self._text(name, _markdown(("class", "taken for", "images"), rows), step)
@@ -87,9 +90,12 @@ class TensorBoardTracker:
         for number, row in enumerate(table.rows):
             pictures = [cell for cell in row if isinstance(cell, ImageCell)]
             if pictures:
-                pixels = np.asarray(opened(pictures[-1].path, _SIDE))
-                tag = "".join(letter if letter.isprintable() else "_" for letter in f"{name}/{number:04} {row[-1]}")
-                self._writer.add_image(tag, pixels, step, dataformats="HWC")
+                self._image(f"{name}/{number:04} {row[-1]}", pictures[-1], step)
+
+    def _image(self, name: str, cell: ImageCell, step: int) -> None:
+        pixels = np.asarray(opened(cell.path, _SIDE))
+        tag = "".join(letter if letter.isprintable() else "_" for letter in name)
+        self._writer.add_image(tag, pixels, step, dataformats="HWC")
 
 
 def _markdown(columns: Any, rows: list[list[Any]]) -> str:

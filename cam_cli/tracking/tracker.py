@@ -38,13 +38,14 @@ class Box:
 class ImageCell:
     """An image in a cell: its file, and at most `side` pixels of it (None: as it is). `masks` are grids h×w of
     uint8, each cell a number from `names`, by the name of what they show; they cover the whole image. `boxes`: by the
-    name of what they surround."""
+    name of what they surround. `caption` stands below it in a gallery."""
 
     path: str
     side: int | None = None
     masks: Mapping[str, np.ndarray] = field(default_factory=dict)
     names: tuple[str, ...] = ()
     boxes: Mapping[str, Sequence[Box]] = field(default_factory=dict)
+    caption: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,13 @@ class Table:
 
     columns: Sequence[str]
     rows: Sequence[Sequence[Scalar | ImageCell]]
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Images with captions beside each other. Logged at several steps, they are looked through by a slider."""
+
+    images: Sequence[ImageCell]
 
 
 @dataclass(frozen=True)
@@ -81,7 +89,7 @@ class Files:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
-Value = Scalar | Table | Confusion | Chart | Files
+Value = Scalar | Table | Gallery | Confusion | Chart | Files
 
 
 @dataclass(frozen=True)

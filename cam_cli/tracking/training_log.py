@@ -6,17 +6,22 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from ..images.picture import file_state
+from ..outputs.captions import Caption, read_captions
 from ..outputs.run_folder import RunFolder
 from ..run_layout import METRICS, RECORD
 from ..training.metrics import EpochMetrics
-from ..training.state import BEST, CAMS, CURVES
+from ..training.state import BEST, CAMS, CURVES, GRADCAMS
 from .explain_log import most_common
 from .results import files_of
-from .tracker import Confusion, Files, ImageCell, Scalar, Step, Table, Value
+from .tracker import Chart, Confusion, Files, Gallery, ImageCell, Scalar, Step, Table, Value
 
 AXIS = "epoch"
+_SIDE = 512
 #: Folders with images per epoch: class activation maps of the same images, feature maps of the first convolution.
 _PICTURES = (CAMS, "activations")
+#: Overlays of the same images by two methods, by their names in a tracker.
+_GALLERIES = {"cam": CAMS, "gradcam": GRADCAMS}
 _SUMMARY = (
     *("val_accuracy", "val_loss", "best_epoch", "epochs", "original_accuracy", "price_of_cam"),
     *("train_images", "val_images", "unreadable"),
@@ -42,7 +47,7 @@ def _values(row: Mapping[str, Any]) -> dict[str, Value]:
 
 
 def epoch_pictures(run: RunFolder, epoch: int) -> dict[str, Value]:
-    """A table for each kind of image that there is of this epoch."""
+    """A table for each kind of image that there is of this epoch, and the overlays with captions as galleries."""
     tables: dict[str, Value] = {}
     for kind in _PICTURES:
         folder = f"{kind}/epoch-{epoch:03}"
@@ -52,7 +57,25 @@ def epoch_pictures(run: RunFolder, epoch: int) -> dict[str, Value]:
         ]
         if rows:
             tables[kind] = Table(("picture", "epoch", "path"), rows)
+    captions = read_captions(run, epoch)
+    for method, kind in _GALLERIES.items():
+        folder = f"{kind}/epoch-{epoch:03}"
+        shown = [
+            ImageCell(run.file(name), caption=_caption(name.removeprefix(f"{folder}/"), captions))
+            for name in run.files_in(folder)
+            if name.endswith(".png") and run.has_picture(name)
+        ]
+        if shown:
+            tables[f"previews/{method}"] = Gallery(shown)
     return tables
+
+
+def _caption(name: str, captions: Mapping[str, Caption]) -> str:
+    """The image, its class and probability, and whether that is right."""
+    found, image = captions.get(name), name.removesuffix(".png")
+    if found is None:
+        return image
+    return f"{image}: {found['name']} {found['prob']:.1%}, {'right' if found['right'] else 'wrong'}"
 
 
 def epochs(run: RunFolder) -> Iterator[tuple[dict[str, Value], Step]]:
@@ -68,8 +91,30 @@ def training_log(run: RunFolder) -> tuple[dict[str, Value], dict[str, Scalar], l
     metadata = {name: record.get(name) for name in ("model", "layer", "classes", *_SUMMARY)}
     if run.has(BEST):
         values["model"] = Files("model", {BEST: run.file(BEST)}, metadata)
+    values |= _heads(run) | _misclassified(run)
     classes, counts = run.record.get("classes", []), run.record.get("confusion")
     if counts:
         pairs = {(classes[i], classes[j]): n for i, row in enumerate(counts) for j, n in enumerate(row)}
         values["confusion"] = Confusion(most_common(pairs))
     return values, {name: record.get(name) for name in _SUMMARY}, []
+
+
+def _heads(run: RunFolder) -> dict[str, Value]:
+    """The accuracy of the new head over the epochs and that of the original one, as a chart of two lines."""
+    original = run.record.get("original_accuracy")
+    known = [(row["epoch"], row["val_accuracy"]) for row in run.metrics if "val_accuracy" in row]
+    if original is None or not known:
+        return {}
+    xs = [epoch for epoch, _ in known]
+    lines = {"GAP head": (xs, [value for _, value in known]), "original head": (xs, [original] * len(xs))}
+    return {"heads": Chart("Validation accuracy: GAP head and original head", "epoch", lines)}
+
+
+def _misclassified(run: RunFolder) -> dict[str, Value]:
+    """The surest mistakes on the validation images, with the images that have not changed since."""
+    rows: list[list[Scalar | ImageCell]] = []
+    for one in run.record.get("misclassified", ()):
+        same = file_state(one["image"]) == (one["bytes"], one["mtime_ns"]) and one["bytes"] >= 0
+        picture = ImageCell(one["image"], _SIDE) if same else None
+        rows.append([picture, one["label"], one["predicted"], one["prob"], one["image"]])
+    return {"misclassified": Table(("image", "label", "prediction", "probability", "path"), rows)} if rows else {}

@@ -7,16 +7,18 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from .pictures import opened
-from .tracker import Box, Chart, Confusion, Files, ImageCell, Scalar, Table, Value
+from .tracker import Box, Chart, Confusion, Files, Gallery, ImageCell, Scalar, Table, Value
 
 #: Images that are made ready at once.
 _WORKERS = 4
 
 
 def as_wandb(value: Value) -> Any:
-    """A table, a matrix or a chart as W&B's own, a scalar as it is."""
+    """A table, a gallery, a matrix or a chart as W&B's own, a scalar as it is."""
     if isinstance(value, Table):
         return _table(value)
+    if isinstance(value, Gallery):
+        return [image for cell in value.images if (image := _cell(cell)) is not None]
     if isinstance(value, Chart):
         return _chart(value)
     return _matrix(value) if isinstance(value, Confusion) else value
@@ -71,6 +73,7 @@ def _cell(cell: Scalar | ImageCell) -> Any:
         file_type=None if cell.side is None else "jpg",
         masks={name: {"mask_data": grid, "class_labels": names} for name, grid in cell.masks.items()} or None,
         boxes=boxes or None,
+        caption=cell.caption or None,
     )
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ..errors import CamxError
 from .batches import Batches
 from .cache import Tick
-from .metrics import Scores
+from .metrics import MOST_MISTAKES, Mistake, Scores
 
 _WEIGHT_DECAY = 0.02
 _CLIP = 5.0
@@ -85,6 +85,8 @@ class Trainer:
         """Loss and confusion on the validation images."""
         module = self.result.eval()
         loss, confusion = 0.0, None
+        wrong: list[Mistake] = []
+        position = 0
         for inputs, labels in batches.val():
             with self._autocast():
                 scores = module(inputs)
@@ -92,10 +94,13 @@ class Trainer:
             classes = scores.shape[1]
             pairs = np.bincount((labels * classes + scores.argmax(1)).cpu().numpy(), minlength=classes * classes)
             confusion = pairs if confusion is None else confusion + pairs
+            wrong += _mistakes(scores, labels, position)
+            position += len(labels)
             tick(0)
         assert confusion is not None
         size = math.isqrt(len(confusion))
-        return Scores(loss / int(confusion.sum()), confusion.reshape(size, size))
+        surest = sorted(wrong, key=lambda one: (-one.prob, one.position))[:MOST_MISTAKES]
+        return Scores(loss / int(confusion.sum()), confusion.reshape(size, size), tuple(surest))
 
     def state_dict(self) -> dict[str, Any]:
         """All that the next epoch depends on, as plain values and tensors."""
@@ -150,6 +155,14 @@ class Trainer:
         if self.recipe.precision == "fp32":
             return contextlib.nullcontext()
         return torch.autocast(self._device.type, _TYPES[self.recipe.precision])
+
+
+def _mistakes(scores: Tensor, labels: Tensor, start: int) -> list[Mistake]:
+    """Those of a batch whose first image is at position `start`."""
+    predicted = scores.argmax(1)
+    probs = scores.float().softmax(1).gather(1, predicted[:, None])[:, 0]
+    places = (predicted != labels).nonzero()[:, 0].tolist()
+    return [Mistake(start + k, int(predicted[k]), float(probs[k])) for k in places]
 
 
 def _groups(module: nn.Module, recipe: TrainingConfig) -> list[dict[str, Any]]:

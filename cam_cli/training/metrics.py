@@ -7,17 +7,29 @@ import dataclasses
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+
+#: Mistakes that are kept, the surest ones.
+MOST_MISTAKES = 100
+
+
+class Mistake(NamedTuple):
+    """A validation image by its position among them, the class that it was taken for, and with which probability."""
+
+    position: int
+    predicted: int
+    prob: float
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Mean cross-entropy over images, and how often an image of class i was taken for class j."""
+    """Mean cross-entropy over images, how often an image of class i was taken for class j, and the surest mistakes."""
 
     loss: float
     confusion: np.ndarray
+    wrong: tuple[Mistake, ...] = ()
 
     @property
     def accuracy(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import chain, zip_longest
@@ -21,6 +22,7 @@ from ..maps.heatmap import normalised
 from ..models.catalog import Network
 from ..models.classes import ClassNames
 from ..models.gap import GapNetwork
+from ..outputs.captions import Caption, captions_name
 from ..outputs.drawing import Drawing, draw_overlay, encode_image
 from ..outputs.folder import OutputFolder
 from ..outputs.options import Rendering
@@ -31,7 +33,10 @@ from ..sentences import counted
 from .data import Dataset, Sample
 from .job import TrainJob
 from .proofs import file_there
-from .state import ACTIVATIONS, CAMS
+from .state import ACTIVATIONS, CAMS, GRADCAMS
+
+#: Methods of the overlays in `cams/` and `gradcams/`, in this order.
+METHODS = ("cam", "gradcam")
 
 
 class Previews:
@@ -86,7 +91,8 @@ class Previews:
 
 
 class CamLog:
-    """Draws `cams/epoch-003/<image>.png`: the class activation map of each image's true class."""
+    """Draws `cams/epoch-003/<image>.png`, the class activation map of each image's true class, `gradcams/…`, its
+    Grad-CAM, and `cams/epoch-003/captions.json`: by image what the network took it for, and how sure it was."""
 
     def __init__(
         self, samples: Sequence[Sample], count: int, preprocessing: Preprocessing, classes: tuple[str, ...]
@@ -100,13 +106,18 @@ class CamLog:
             return
         named = Network(network, "", self._preprocessing, ClassNames(self._classes))
         targets = (Target("label"),)
-        options = ExplainOptions(methods=("cam",), targets=targets, device=_device(network), precision=precision)
+        options = ExplainOptions(methods=METHODS, targets=targets, device=_device(network), precision=precision)
         explainer = Explainer(named, options)
+        captions: dict[str, Caption] = {}
         for part in _in_batches(self._pictures):
             for explanation in explainer.explain(part):
                 source = explanation.picture.source
-                name = output_name(f"{CAMS}/epoch-{epoch:03}", source.key, ".png", apart=source.apart)
-                yield name, encode_image(_drawn(explanation), "png")
+                for place, kind in enumerate((CAMS, GRADCAMS)):
+                    start = f"{kind}/epoch-{epoch:03}"
+                    name = output_name(start, source.key, ".png", apart=source.apart)
+                    captions[name.removeprefix(f"{start}/")] = _caption(explanation)
+                    yield name, encode_image(_drawn(explanation, place), "png")
+        yield captions_name(epoch), json.dumps(captions, ensure_ascii=True, sort_keys=True).encode("ascii")
 
 
 class ActivationLog:
@@ -155,10 +166,15 @@ def _device(network: GapNetwork) -> str:
     return str(next(network.parameters()).device)
 
 
-def _drawn(explanation: Explanation) -> Image.Image:
-    """The overlay; the plain image while the map has nothing positive."""
+def _caption(explanation: Explanation) -> Caption:
+    best = explanation.ranking[0]
+    return {"name": best.name, "prob": round(float(best.probability), 6), "right": bool(explanation.correct)}
+
+
+def _drawn(explanation: Explanation, place: int) -> Image.Image:
+    """The overlay of one of its maps; the plain image while the map has nothing positive."""
     picture = explanation.picture
-    values = explanation.maps[0].values if explanation.maps else None
+    values = explanation.maps[place].values if place < len(explanation.maps) else None
     heat = normalised(values) if values is not None else None
     if heat is None or values is None:
         return Image.fromarray(picture.canvas)

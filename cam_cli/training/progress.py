@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ..images.picture import Unreadable
+from ..outputs.record import MisclassifiedRow
 from .metrics import EpochMetrics, Scores
 
 
@@ -101,6 +102,7 @@ class TrainSummary:
     """Result of a training. `best` are the scores of model.safetensors; None if no epoch was finished.
 
     `original_accuracy` is that of the network's own head on the same images and classes, where it knows them.
+    `misclassified` are the surest mistakes of the best network.
     `seconds` by stage; `cached` images had their features in the cache of `cache_bytes`.
     """
 
@@ -113,6 +115,7 @@ class TrainSummary:
     cached: int = 0
     cache_bytes: int = 0
     signal: int | None = None
+    misclassified: Sequence[MisclassifiedRow] = ()
 
     @property
     def best_epoch(self) -> EpochMetrics | None:
@@ -145,6 +148,7 @@ class TrainSummary:
             "price_of_cam": _rounded(self.price),
             "per_class_accuracy": dict(zip(plan.classes, map(_rounded, best.per_class))) if best else None,
             "confusion": best.confusion.tolist() if best else None,
+            "misclassified": list(self.misclassified),
             "cached_images": self.cached,
             "cache_bytes": self.cache_bytes,
             "seconds": {stage: round(value, 3) for stage, value in self.seconds.items()},

@@ -28,6 +28,7 @@ from .data import Dataset, find_dataset
 from .job import TrainJob, fingerprint
 from .loop import Trainer, TrainingConfig
 from .metrics import EpochMetrics, Scores, metrics_csv
+from .mistakes import misclassified
 from .pictures import Pictures
 from .prepare import Prepared, prepared
 from .previews import Previews
@@ -128,6 +129,7 @@ class _Training:
             cached=ready.cached if ready else 0,
             cache_bytes=ready.cache_bytes if ready else 0,
             signal=self._stop.signal,
+            misclassified=misclassified(self._best, ready.data) if ready else (),
         )
         if self._history:
             self._folder.record(self._record(summary))

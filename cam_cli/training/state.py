@@ -27,14 +27,15 @@ from ..outputs.shapes import check_of
 from ..regular_files import require_regular
 from ..run_layout import JOURNAL, METRICS, RECORD, is_inside
 from .job import FEATURES
-from .metrics import EpochMetrics, Scores
+from .metrics import EpochMetrics, Mistake, Scores
 
-BEST, LAST, STATE, CURVES, CAMS, ACTIVATIONS = (
+BEST, LAST, STATE, CURVES, CAMS, GRADCAMS, ACTIVATIONS = (
     "model.safetensors",
     "last.safetensors",
     "training-state.pt",
     "curves.png",
     "cams",
+    "gradcams",
     "activations",
 )
 #: What reading damaged bytes raises.
@@ -42,9 +43,9 @@ _DAMAGED = (
     *(RuntimeError, EOFError, ValueError, KeyError, TypeError, OSError, pickle.UnpicklingError),
     *(zipfile.BadZipFile, zlib.error, NotImplementedError),
 )
-_PREVIEW = re.compile(rf"(?:{CAMS}|{ACTIVATIONS})/epoch-\d{{1,9}}/")
+_PREVIEW = re.compile(rf"(?:{CAMS}|{GRADCAMS}|{ACTIVATIONS})/epoch-\d{{1,9}}/")
 _is_file = check_of(WrittenFile)
-_OURS = (BEST, LAST, STATE, METRICS, CURVES, CAMS, ACTIVATIONS, RECORD)
+_OURS = (BEST, LAST, STATE, METRICS, CURVES, CAMS, GRADCAMS, ACTIVATIONS, RECORD)
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class TrainingState:
             "history": [asdict(row) for row in self.history],
             "best_loss": self.best.loss,
             "best_confusion": torch.from_numpy(self.best.confusion),
+            "best_wrong": [list(one) for one in self.best.wrong],
             "best_file": dict(self.best_file) if self.best_file else None,
             "previews": json.dumps(dict(self.previews)),
             "learner": self.trainer,
@@ -85,7 +87,11 @@ class TrainingState:
             return cls(
                 fingerprint=json.loads(content["fingerprint"]),
                 history=tuple(map(EpochMetrics.from_dict, content["history"])),
-                best=Scores(content["best_loss"], np.asarray(content["best_confusion"])),
+                best=Scores(
+                    content["best_loss"],
+                    np.asarray(content["best_confusion"]),
+                    tuple(Mistake(*one) for one in content.get("best_wrong", ())),
+                ),
                 trainer=content["learner"],
                 best_file=content.get("best_file"),
                 previews=_previews(json.loads(content.get("previews", "{}"))),

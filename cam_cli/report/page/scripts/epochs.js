@@ -17,6 +17,7 @@ function epochRow(folder, samples) {
     oninput: () => go({ epoch: String(epochs[slider.value]) }),
   });
   const pictures = samples.map(([image]) => h('img', { alt: '', title: image, decoding: 'async' }));
+  const words = samples.map(() => h('figcaption'));
 
   function update() {
     const at = Math.max(0, epochs.indexOf(Number(state.epoch || last))), epoch = epochs[at];
@@ -25,13 +26,24 @@ function epochRow(folder, samples) {
     samples.forEach(([image, found], k) => {
       if (found[epoch]) pictures[k].src = found[epoch];
       pictures[k].alt = `${image} after epoch ${epoch}`;
+      if (folder !== 'activations') words[k].replaceChildren(...captionOf(image, epoch));
     });
   }
 
-  const figureOf = (picture, k) => h('figure', picture, h('figcaption', { title: samples[k][0] }, samples[k][0]));
-  const title = folder === 'cams' ? 'Class activation maps over the epochs' : 'Feature maps over the epochs';
+  const figureOf = (picture, k) =>
+    h('figure', picture, h('figcaption', { title: samples[k][0] }, samples[k][0]), words[k]);
+  const titles = { cams: 'Class activation maps over the epochs', gradcams: 'Grad-CAM over the epochs' };
+  const title = titles[folder] || 'Feature maps over the epochs';
   const nodes = [h('h2', title), h('div.line.epoch', slider, label), h('div.samples', pictures.map(figureOf))];
   return { update, nodes };
+}
+
+function captionOf(image, epoch) { // what the network took it for
+  const found = data.captions?.[image]?.[epoch];
+  if (!found) return [];
+  const [name, prob, right] = found;
+  const mark = right ? h('i.right', { title: 'right' }, '✓ ') : h('i.wrong', { title: 'wrong' }, '✗ ');
+  return [mark, h('b', name), ` ${percent(prob)}`];
 }
 
 function accuracyAfter(epoch) {

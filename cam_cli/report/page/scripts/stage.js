@@ -43,7 +43,7 @@ function unseen(canvases, [left, top, right, bottom] = [0, 0, 1, 1]) {
 // Why a part of the picture is dark: a legend where images of the run have such a part.
 const DIMMED = 'The network saw a part of the picture only, as its preprocessing cuts it out. The rest is dimmed.';
 const dimmedLegend = () => data.dimmed > 0 &&
-  h('div.legend', { title: DIMMED }, h('i.swatch.dark'), 'not seen by the network');
+  h('span.quiet', { title: DIMMED }, h('i.swatch.dark'), 'not seen by the network');
 
 function shareSeen([left, top, right, bottom]) {
   return (right - left) * (bottom - top);

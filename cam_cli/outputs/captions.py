@@ -1,0 +1,37 @@
+"""What a network took the images of `--log-cams` for: beside their overlays, written after every epoch."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+from ..errors import UnreadableImage
+from .rows import Share
+from .run_folder import RunFolder
+from .shapes import check_of, parse_json
+
+
+class Caption(TypedDict):
+    """The best class of an image after an epoch, its probability, and whether it is the true one."""
+
+    name: str
+    prob: Share
+    right: bool
+
+
+_is_caption = check_of(Caption)
+
+
+def captions_name(epoch: int) -> str:
+    """The file of an epoch (from 1), relative to OUT: captions by the names of the overlays beside it."""
+    return f"cams/epoch-{epoch:03}/captions.json"
+
+
+def read_captions(run: RunFolder, epoch: int) -> dict[str, Caption]:
+    """The captions of an epoch by the names of the overlays; empty where there are none or they are damaged."""
+    try:
+        content = parse_json(run.read_file(captions_name(epoch)))
+    except (UnreadableImage, ValueError):
+        return {}
+    if not isinstance(content, dict):
+        return {}
+    return {name: caption for name, caption in content.items() if _is_caption(caption)}
