@@ -1,4 +1,4 @@
-"""What a network took the images of `--log-cams` for: beside their overlays, written after every epoch."""
+"""Captions of the images of `--log-cams`: the class that a network took each of them for after an epoch."""
 
 from __future__ import annotations
 
