@@ -35,7 +35,7 @@ TYPES = (
         spots.MapSpots,
     ),
     *(record.RunRecord, record.Fingerprint, record.Rendering, record.Plan, record.Stage, record.ShardRecord),
-    *(record.RunInputs, record.UnreadableRow, rows.EpochRow),
+    *(record.RunInputs, record.UnreadableRow, record.MisclassifiedRow, rows.EpochRow),
 )
 _FIELD = re.compile(r"((?:    #: .*\n)+)    (\w+): ")
 
