@@ -29,15 +29,23 @@ _KINDS = (
 )
 
 
+class NotRegular(OSError):
+    """A folder, a pipe, a socket, a device or a link lies at `path`, where a file is wanted."""
+
+    def __init__(self, path: str, code: int | None, kind: str) -> None:
+        super().__init__(code, kind)
+        self.path = path
+
+
 def require_regular(path: str) -> None:
-    """Raises `OSError` for what is no regular file, and for what is not there; links are followed."""
+    """Raises `NotRegular` for what is no regular file, and `OSError` for what is not there; links are followed."""
     try:
         mode = os.stat(path).st_mode
     except ValueError as error:
         raise OSError(None, f"its name is none ({error})") from error
     if not stat.S_ISREG(mode):
         kind = next((what for applies, what in _KINDS if applies(mode)), "it is no regular file")
-        raise OSError(errno.EISDIR if stat.S_ISDIR(mode) else None, kind)
+        raise NotRegular(path, errno.EISDIR if stat.S_ISDIR(mode) else None, kind)
 
 
 def open_regular(path: str, most: int | None = None) -> BinaryIO:

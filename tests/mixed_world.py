@@ -7,6 +7,7 @@ import io
 import json
 import os
 import random
+import re
 import shutil
 import stat
 import tarfile
@@ -142,6 +143,15 @@ class World:
             if name.parts[0] not in WRITTEN:
                 kept[str(name)] = one.read_bytes() if one.is_file() else None
         return kept
+
+    def follow(self, words: str) -> bool:
+        """Removes what an error says is to be removed; whether it says so."""
+        found = re.search(r"error: '([^']*)' cannot be used: .* Remove it", words)
+        if not found:
+            return False
+        path = self.path / found[1]
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        return True
 
 
 def rows(out: Path) -> dict[str, dict[str, Any]]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor, nn
 
+from cam_cli import Explainer, ExplainOptions, Network
 from cam_cli.cams.target_layer.choose import choose_layer, list_layers
 from cam_cli.errors import CamxError
 from cam_cli.models.catalog import load_model
@@ -259,8 +262,49 @@ def test_a_named_layer_that_works() -> None:
 
 def test_a_network_without_a_map_is_refused() -> None:
     module = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 5)).eval()
-    with pytest.raises(CamxError, match="no feature map with more than one position"):
+    with pytest.raises(CamxError, match="No layer of Sequential returns a map with several positions.*`methods=rise`"):
         choose_layer(module, (32, 32))
+
+
+class Quarters(nn.Module):
+    """Scores of a map that is changed by a function."""
+
+    def __init__(self, change: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.conv, self.fc, self.change = nn.Conv2d(3, 8, 4, 4), nn.Linear(8, 3), change
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        return self.fc(self.change(self.conv(pictures)).mean((2, 3)))
+
+
+def only_a_corner(maps: Tensor) -> Tensor:
+    return maps * nn.functional.pad(torch.ones(2, 2), (0, 6, 0, 6))
+
+
+@pytest.mark.parametrize(
+    ("module", "reason"),
+    [
+        (Quarters(torch.round), "No gradient reaches the scores of Quarters: a rounding, .* `methods=eigencam`"),
+        (Quarters(lambda maps: maps / 0), "The maps of Quarters, or the gradients .* not finite. Check its weights"),
+        (Quarters(only_a_corner), r"reaches no map at a third of its positions \(at most 6%\). `methods=rise`"),
+        (
+            nn.Sequential(nn.Conv2d(3, 8, 32), nn.AvgPool2d(1), nn.Flatten(), nn.Linear(8, 3)),
+            "more than one position .* at 32×32 pixels: that of '0' has one. Try a larger `image_size`",
+        ),
+    ],
+    ids=["rounded", "not finite", "a corner", "one position"],
+)
+def test_the_reason_is_that_of_the_network(module: nn.Module, reason: str) -> None:
+    """A larger image helps where the map has shrunk, and nowhere else."""
+    with pytest.raises(CamxError, match=reason) as refused:
+        choose_layer(module.eval(), (32, 32))
+    assert ("image_size" in str(refused.value)) == ("one position" in reason)
+
+
+def test_methods_without_gradients_explain_what_rounds_its_maps() -> None:
+    network = Network.of(Quarters(torch.round).eval(), image_size=32, mean=(0.5,) * 3, std=(0.5,) * 3)
+    explainer = Explainer(network, ExplainOptions(methods=("eigencam",)))
+    assert explainer.layer.name == "conv"
 
 
 def test_grids_need_not_be_square() -> None:

@@ -99,6 +99,8 @@ def step(name: str, world: World, commands: Commands, draw: random.Random) -> st
     makers = SHARDS if name in SHARDS else ("remote",) if name.startswith("remote") else ("explain",)
     for maker in makers:
         made = commands.run(world.command(maker))
+        if made.code == 2 and world.follow(made.err):
+            made = commands.run(world.command(maker))
         if made.code == 2 and kind == "damage" and maker != "merge":
             assert "--overwrite" in made.err, (context, maker, made)
             made = commands.run([*world.command(maker), "--overwrite"])

@@ -21,7 +21,7 @@ from cam_cli.maps.measures import measured, on_raster
 from cam_cli.outputs import store
 from cam_cli.outputs.drawing import SAVERS, Drawing, draw_overlay, encode_thumbnail
 from cam_cli.outputs.fingerprints import differences
-from cam_cli.outputs.folder import locked_folder
+from cam_cli.outputs.folder import explained_errors, locked_folder
 from cam_cli.outputs.journal import Journal
 from cam_cli.outputs.options import FORMATS, Rendering
 from cam_cli.outputs.tables import columns, table
@@ -257,6 +257,15 @@ def test_a_folder_belongs_to_one_run_at_a_time(tmp_path: Path) -> None:
     with locked_folder(str(tmp_path / "out")) as folder:
         folder.begin({"a": 1})
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["manifest.jsonl", "run.json"]
+
+
+@pytest.mark.parametrize("kind", ["a folder", "a pipe", "a link"])
+def test_what_stands_in_the_place_of_the_journal_is_named(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "manifest.jsonl"
+    {"a folder": os.mkdir, "a pipe": os.mkfifo, "a link": lambda name: os.symlink("/dev/null", name)}[kind](path)
+    said = f"manifest.jsonl' cannot be used: it is {kind}.* Remove it or choose another"
+    with pytest.raises(CamxError, match=said), explained_errors(str(tmp_path)):
+        Journal.open(str(path))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from ..errors import CamxError, UnreadableImage
-from ..regular_files import read_regular
+from ..regular_files import NotRegular, read_regular
 from ..run_layout import (
     ACTIVATIONS_TABLE,
     DERIVED,
@@ -297,6 +297,9 @@ def explained_errors(path: str) -> Iterator[None]:
         if os.path.lexists(path) and not os.path.isdir(path):
             raise CamxError(f"{path!r} is not a folder. Choose another `output`.") from error
         reason = error.strerror or str(error)
+        if isinstance(error, NotRegular) and error.path != path:
+            hint = "Remove it or choose another `output`; the same command continues."
+            raise CamxError(f"{error.path!r} cannot be used: {reason}.", hint) from error
         hint = advice(error, "Make room or choose another `output`.")
         raise CamxError(
             f"The output folder {path!r} cannot be written: {reason}. {hint} The same command continues."

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Generic, TypeVar
 
-from ..regular_files import open_regular, require_regular
+from ..regular_files import NotRegular, open_regular, require_regular
 from . import store
 from .rows import ImageRow, parse_row
 
@@ -42,6 +42,8 @@ class Lines(Generic[L]):
     def open(cls: type[J], path: str) -> J:
         """Open a file to append to it; create it if it is missing. Raises `OSError`."""
         journal = cls(path)
+        if os.path.islink(path):
+            raise NotRegular(path, None, "it is a link, which is never followed")
         if os.path.lexists(path):
             require_regular(path)
         # A link of that name would lead the lines elsewhere.

@@ -20,13 +20,14 @@ from ...models.hooks import TargetLayer
 from ..tracing.scored_network import scored_network
 from ..tracing.scores import Wanted, network_name
 from .candidates import Candidate, Output
-from .probe import Probe, probe, probe_picture
+from .probe import NoGradient, Probe, probe, probe_picture
 from .ranking import is_bare_pooling, measure_all, other_branches, partly_alive, rank_candidates
 from .trial import Trial, try_layer
 
 AUTO = "auto"
 #: So many candidates are tried at most.
 _TRIALS = 8
+_WITHOUT = "`methods=rise`, saliency, smoothgrad and integrated-gradients read no layer."
 _TRANSPARENT = re.compile(r"identity|drop|stochasticdepth|flatten", re.IGNORECASE)
 
 
@@ -115,14 +116,15 @@ def _automatic(module: nn.Module, picture: Tensor, found: Probe | None = None) -
         problems[layer.name] = trial.problem
         if len(problems) == _TRIALS:
             break
-    raise _no_layer(module, picture, problems)
+    raise _no_layer(module, picture, found, problems)
 
 
 def _tried(module: nn.Module, picture: Tensor, layer: TargetLayer, candidate: Candidate, found: Probe) -> Trial:
     return try_layer(module, picture, layer, [*candidate.layouts, *candidate.others], indirect=found.indirect)
 
 
-def _no_layer(module: nn.Module, picture: Tensor, problems: Mapping[str, str]) -> CamxError:
+def _no_layer(module: nn.Module, picture: Tensor, found: Probe, problems: Mapping[str, str]) -> CamxError:
+    """The reason why a network has no target layer, from what the probe has seen."""
     name, size = network_name(module), f"{picture.shape[2]}×{picture.shape[3]}"
     if problems:
         looked_at = "; ".join(f"{layer!r}: {problem}" for layer, problem in problems.items())
@@ -135,10 +137,33 @@ def _no_layer(module: nn.Module, picture: Tensor, problems: Mapping[str, str]) -
             "Give the network as it is before torch.jit.script, or use `methods=rise`, saliency, smoothgrad or "
             "integrated-gradients, which read no layer.",
         )
-    return CamxError(
-        f"{name} has no feature map with more than one position on which its scores depend at {size} pixels. Try a "
-        "larger `image_size`, or `layer=NAME`."
-    )
+    measure_all(found)
+    measured = [candidate.coverage for candidate in found.candidates if candidate.coverage]
+    if measured and not any(one.finite for one in measured):
+        return CamxError(
+            f"The maps of {name}, or the gradients of its scores, are not finite.", "Check its weights and `precision`."
+        )
+    if measured and not any(one.positions for one in measured):
+        return NoGradient(module, "a rounding, a comparison or weights of zero behind its maps let none through")
+    small = [one for one, part in module.named_modules() if one in found.single and not _is_pooling(part)]
+    if small:
+        return CamxError(
+            f"{name} has no feature map with more than one position on which its scores depend at {size} pixels: that "
+            f"of {small[-1]!r} has one.",
+            f"Try a larger `image_size`. {_WITHOUT}",
+        )
+    if measured:
+        most = max(measured, key=lambda one: one.positions)
+        return CamxError(
+            f"The gradient of the scores of {name} reaches no map at a third of its positions (at most "
+            f"{most.positions:.0%}).",
+            _WITHOUT,
+        )
+    return CamxError(f"No layer of {name} returns a map with several positions on which its scores depend.", _WITHOUT)
+
+
+def _is_pooling(module: nn.Module) -> bool:
+    return "pool" in type(module).__name__.lower()
 
 
 def _named(module: nn.Module, picture: Tensor, wanted: str) -> TargetLayer:

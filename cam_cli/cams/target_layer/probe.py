@@ -156,10 +156,12 @@ def is_quantised(module: nn.Module) -> bool:
 
 
 class NoGradient(CamxError):
-    """No gradient of a network's scores reaches its image."""
+    """No gradient of a network's scores reaches its image, or its maps. `reason`: why, where it is known."""
 
-    def __init__(self, module: nn.Module) -> None:
-        if is_quantised(module):
+    def __init__(self, module: nn.Module, reason: str = "") -> None:
+        if reason:
+            pass
+        elif is_quantised(module):
             reason = "its weights are quantised"
         elif any("ScriptModule" in base.__name__ for one in module.modules() for base in type(one).__mro__):
             reason = "its scripted part passes none"
