@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from cam_cli.errors import CamxError
 from cam_cli.machine import bf16_units
 from cam_cli.redaction import redacted
 from cam_cli.sentences import counted
@@ -16,7 +17,6 @@ from .terminal import decimals
 
 if TYPE_CHECKING:
     from cam_cli.pipeline import Summary
-    from cam_cli.pipeline.progress import Failure
 
 #: Failed images that are named one by one; GitHub shows as many annotations of a step.
 _LISTED = 10
@@ -94,7 +94,8 @@ def runner_commands(summary: Summary) -> list[str]:
     """Commands for the runner of a GitHub job, which shows the first failed images at their files; none elsewhere."""
     if os.environ.get("GITHUB_ACTIONS") != "true":
         return []
-    return [_annotation(failure) for failure in summary.progress.failures[:_LISTED]]
+    base = _inputs(summary.plan.output)
+    return [_annotation(_in_workspace(one.image, base), one.reason) for one in summary.progress.failures[:_LISTED]]
 
 
 def advice(summary: Summary, words: Words) -> str:
@@ -135,11 +136,30 @@ def _more(summary: Summary, words: Words) -> str:
     return f"{summary.failed - _LISTED:,} more failed: {summary.plan.output}/{words.table}"
 
 
-def _annotation(failure: Failure) -> str:
+def _inputs(output: str) -> str:
+    """The folder that the names of images start in, from the record of the run; empty where it has none here."""
+    from cam_cli.outputs.run_folder import RunFolder
+
+    try:
+        return RunFolder.read(output).inputs
+    except CamxError:
+        return ""
+
+
+def _in_workspace(image: str, base: str) -> str:
+    """The path of an image as GitHub knows it, from the root of the repository; its name if it lies elsewhere."""
+    path = os.path.join(base, image)
+    if not base or not os.path.lexists(path):
+        return image
+    inside = os.path.relpath(path, os.environ.get("GITHUB_WORKSPACE") or os.getcwd())
+    return image if inside.startswith(os.pardir) else inside.replace(os.sep, "/")
+
+
+def _annotation(image: str, reason: str) -> str:
     """A workflow command of GitHub. Percent signs and line ends are escaped; in properties also colons and commas."""
 
     def escaped(text: str) -> str:
         return redacted(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
-    place = escaped(failure.image).replace(":", "%3A").replace(",", "%2C")
-    return f"::error file={place},title=camx::{escaped(failure.reason)}"
+    place = escaped(image).replace(":", "%3A").replace(",", "%2C")
+    return f"::error file={place},title=camx::{escaped(reason)}"

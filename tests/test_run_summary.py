@@ -64,7 +64,8 @@ def test_a_job_of_github_gets_annotations_and_a_summary(
     assert camx("explain", broken, *TINY) == 1
     err = capsys.readouterr().err
     assert sum(line.startswith("::error file=") for line in err.splitlines()) == 10
-    assert "\n::error file=00%25.png,title=camx::" in err
+    # From the root of the repository, as GitHub knows the file.
+    assert f"\n::error file={broken.name}/00%25.png,title=camx::" in err
     text = summary.read_text()
     assert text.startswith("## camx: 14 images\n\n* 1 of 14 images explained, 13 failed, 0 blank\n")
     assert "| failed image | reason |" in text
@@ -73,10 +74,9 @@ def test_a_job_of_github_gets_annotations_and_a_summary(
 
 
 def test_names_cannot_end_an_annotation() -> None:
-    from cam_cli.pipeline.progress import Failure
     from cli.run_summary import _annotation
 
-    line = _annotation(Failure("a,b:c\n::error::x", "100 %\r\n::stop-commands::x"))
+    line = _annotation("a,b:c\n::error::x", "100 %\r\n::stop-commands::x")
     assert line == "::error file=a%2Cb%3Ac%0A%3A%3Aerror%3A%3Ax,title=camx::100 %25%0D%0A::stop-commands::x"
 
 
