@@ -164,7 +164,7 @@ def test_fish_is_told_whether_there_is_anything() -> None:
         variables = {"_TYPER_COMPLETE_ARGS": line, "_TYPER_COMPLETE_FISH_ACTION": "is-args"}
         assert answer({"_CAMX_COMPLETE": "complete_fish", **variables}) == ("", code)
     lines = asked("fish", "camx", "explain", "x", "--colo").split("\n")
-    assert lines == ["--colormap\tturbo, viridis, magma, inferno, jet, gray."]
+    assert lines == [f"--colormap\t{', '.join(COLORMAPS)}."]
 
 
 def test_other_shells_are_left_to_typer() -> None:
