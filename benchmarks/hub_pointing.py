@@ -1,0 +1,119 @@
+"""Measures where maps of the small networks of the tests point on drawn shapes: `python -m benchmarks.hub_pointing`.
+
+Prints the tables of docs/hub.md: for each method the share of peaks in the shape that is named, next to it, and in
+another one; and for the small CLIP the scores when cells are covered. 200 scenes, a minute of one core.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from cam_cli import Explainer, ExplainOptions
+from cam_cli.cams.engine.inputs import as_pictures
+from cam_cli.images.geometry import Frame
+from cam_cli.maps.heatmap import normalised, placed
+from cam_cli.models.catalog import load_model
+from cam_cli.models.options import ModelSpec
+from cam_cli.text.captioner import Captioner
+from cam_cli.text.options import METHODS, CaptionOptions
+from tools.tiny_captioner import caption
+from tools.tiny_clip import COLOURS, PROMPT, SIDE, scenes
+
+FIXTURES = Path(__file__).parents[1] / "tests" / "fixtures"
+SCENES, SEED, NEAR = 200, 3, 0.05 * SIDE
+Scene = tuple[np.ndarray, dict[str, np.ndarray]]
+
+
+def hits(values: np.ndarray, name: str, masks: dict[str, np.ndarray]) -> tuple[bool, bool, bool]:
+    """Whether the peak of a map is in the mask of a name, at most `NEAR` pixels from it, and in another mask."""
+    heat = normalised(values)
+    if heat is None:
+        return False, False, False
+    large = placed(heat, Frame(0, 0, SIDE, SIDE), SIDE, SIDE)
+    y, x = np.unravel_index(int(large.argmax()), large.shape)
+    near = ((np.argwhere(masks[name]) - (y, x)) ** 2).sum(1).min() <= NEAR**2
+    return bool(masks[name][y, x]), bool(near), any(bool(m[y, x]) for other, m in masks.items() if other != name)
+
+
+def line(name: str, found: list[tuple[bool, bool, bool]]) -> str:
+    inside, near, other = np.mean(found, axis=0)
+    return f"{name:20s} n={len(found)} in the shape {inside:.3f}, near {near:.3f}, in the other shape {other:.3f}"
+
+
+def clip(drawn: list[Scene]) -> Iterator[str]:
+    """Pointing of the small CLIP by method, then what covering a cell takes from the score."""
+    with tempfile.TemporaryDirectory() as folder:
+        names = Path(folder, "names.txt")
+        names.write_text("\n".join(COLOURS))
+        network = load_model(ModelSpec(f"hf:{FIXTURES / 'tiny_clip'}", class_names=str(names), prompts=(PROMPT,)))
+    for method in ("gradcam", "hirescam", "layercam"):
+        explainer = Explainer(network, ExplainOptions(methods=(method,), device="cpu"))
+        found = explainer([Image.fromarray(pixels) for pixels, _ in drawn])
+        named = [(one, scene) for one, scene in zip(found, drawn) if one.ranking[0].name in scene[1]]
+        yield line(method, [hits(one.maps[0].values, one.ranking[0].name, masks) for one, (_, masks) in named])
+        if method == "hirescam":
+            yield from covered(
+                network.module, [(one.ranking[0].index, one.maps[0].values, *scene) for one, scene in named]
+            )
+
+
+def covered(
+    module: torch.nn.Module, cases: list[tuple[int, np.ndarray, np.ndarray, dict[str, np.ndarray]]]
+) -> Iterator[str]:
+    """Covers one cell with the colour of the ground, and says by how much the score above the mean of all falls."""
+    rng, drops, perfect = np.random.default_rng(0), {True: [], False: []}, []
+    for index, values, pixels, masks in cases:
+        name, cells = list(COLOURS)[index], len(values)
+        step = SIDE // cells
+        share = masks[name].reshape(cells, step, cells, step).mean((1, 3))
+        perfect.append(hits(share, name, masks)[0])
+        union = np.any([*masks.values()], axis=0)
+        free = np.argwhere(~union.reshape(cells, step, cells, step).any((1, 3)))
+        peak, full = (np.unravel_index(int(one.argmax()), one.shape) for one in (values, share))
+        pictures = [pixels]
+        for row, column in (peak, full, free[rng.integers(len(free))]):
+            picture = pixels.copy()
+            picture[row * step : (row + 1) * step, column * step : (column + 1) * step] = pixels[~union].mean(0)
+            pictures.append(picture)
+        batch = (torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255 - 0.5) / 0.25
+        with torch.no_grad():
+            scores = module.plain(batch)  # type: ignore[operator]
+        more = (scores - scores.mean(1, keepdim=True))[:, index]
+        drops[bool(share[peak] > 0)].append((1 - more[1:] / more[0]).tolist())
+    yield f"  a map with the share of the shape in each cell: in the shape {np.mean(perfect):.3f}"
+    for touches, found in drops.items():
+        own, fullest, other = np.mean(found, axis=0)
+        place = "in a cell that the shape touches" if touches else "elsewhere"
+        yield f"  peak {place} n={len(found)}: its cell takes {own:.3f}, the fullest {fullest:.3f}, another {other:.3f}"
+
+
+def captions(drawn: list[Scene]) -> Iterator[str]:
+    """Pointing of the small captioner by method, over its words for colours of the scene."""
+    for method in METHODS:
+        engine = Captioner.load(f"hf:{FIXTURES / 'tiny_captioner'}", CaptionOptions(method=method, device="cpu"))
+        images = [Image.fromarray(pixels) for pixels, _ in drawn]
+        pictures = as_pictures(images, engine.network.preprocessing, [""] * len(images))
+        found = [one for start in range(0, len(pictures), 20) for one in engine.caption(pictures[start : start + 20])]
+        words = [
+            (made, masks)
+            for one, (_, masks) in zip(found, drawn)
+            for made in one.maps
+            if made.prediction.name in COLOURS
+        ]
+        true = [(made, masks) for made, masks in words if made.prediction.name in masks]
+        exact = np.mean([one.text == caption(masks) for one, (_, masks) in zip(found, drawn)])
+        yield line(method, [hits(made.values, made.prediction.name, masks) for made, masks in true])
+        yield f"  captions exact {exact:.3f}, colours in the scene {len(true) / len(words):.3f}"
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    drawn = scenes(SCENES, SEED)
+    for text in (*clip(drawn), *captions(drawn)):
+        print(text, flush=True)
