@@ -84,7 +84,9 @@ def layers(job: LayersJob) -> int:
 
         network = load_model(job.spec)
         preprocessing = network.preprocessing
-        found = list_layers(network.module, preprocessing.input_size, preprocessing.channels, network.scores)
+        found = list_layers(
+            network.module, preprocessing.input_size, preprocessing.channels, network.scores, network.task
+        )
     if OwnCode.parse(job.model) is None:
         remember_network(job.model, [one.name for one in found if one.usable], network.classes.names)
     if job.as_json:

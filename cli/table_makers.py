@@ -58,7 +58,9 @@ def make_network(model: str) -> None:
 
     network = load_model(LayersJob(model).spec)
     preprocessing = network.preprocessing
-    reports = list_layers(network.module, preprocessing.input_size, preprocessing.channels, network.scores)
+    reports = list_layers(
+        network.module, preprocessing.input_size, preprocessing.channels, network.scores, network.task
+    )
     remember_network(model, [one.name for one in reports if one.usable], network.classes.names)
 
 

@@ -16,10 +16,12 @@ from ..cams.engine.explainer import Explainer
 from ..cams.engine.options import ExplainOptions
 from ..cams.target_layer.probe import probe_picture
 from ..cams.tracing.replay import StepCallback
+from ..errors import CamxError
 from ..evaluation.faithful_scores import BASELINES
 from ..images.picture import Decodable, Picture
 from ..maps.explanation import ClassMap, Explanation, Prediction
 from ..models.network import Network
+from ..models.tasks import CLASSIFICATION
 from .batch import MeasuredBatch
 from .cells import centre_map, on_grid, random_maps, ranks
 from .evaluation import Evaluation, ScoredMap
@@ -67,6 +69,12 @@ class Evaluator:
             backend=options.backend,
         )
         self._explainer = Explainer(network, explain, on_step=on_step, images=images * self.cost.forwards)
+        if self._explainer.task != CLASSIFICATION:
+            raise CamxError(
+                f"`camx evaluate` measures how probabilities of classes fall, and {network.name} is no classifier of "
+                f"images ({self._explainer.task}).",
+                "Explain it with `camx explain`; `camx evaluate OUT --truth MASKS` compares its maps with masks.",
+            )
         self.backend = self._explainer.backend
         self.network = replace(network, warnings=self._explainer.network.warnings)
         self.device, self.precision = self._explainer.device, self._explainer.precision

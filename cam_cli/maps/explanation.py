@@ -16,11 +16,15 @@ from .spots import Spot
 @dataclass(frozen=True)
 class Prediction:
     """One class of an image's ranking: `probability` in [0, 1] is the softmax of the scores, or with several labels the
-    sigmoid of its own."""
+    sigmoid of its own; of a segmentation the share of the pixels that are predicted as it.
+
+    value: the output itself, where it is no score of a class (a regression, a similarity); `probability` is NaN then.
+    """
 
     index: int
     name: str
     probability: float
+    value: float | None = None
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ class ClassMap:
     from 1, and in `concept_classes` the best classes for it, where the map is of a concept instead of a class.
     overlay: uint8 H×W×3, the map over its image, where the device has drawn it. spots: what lies under its peaks, where
     that was asked for. scale: the raw value that is shown as 1, where several maps share one; None for its own peak.
+    outline: uint8 h×w over what the network saw, 1 where a segmentation predicts the class.
     """
 
     method: str
@@ -58,6 +63,7 @@ class ClassMap:
     overlay: np.ndarray | None = None
     spots: tuple[Spot, ...] = ()
     scale: float | None = None
+    outline: np.ndarray | None = None
 
     def __repr__(self) -> str:
         grid = "×".join(map(str, self.values.shape))
@@ -71,7 +77,7 @@ class Explanation:
     """Explanation of one image: its top classes, best first, and its maps, in the order of the options.
 
     `truth` is its true class, if known to the model; `correct` whether it was predicted. `problem` is the
-    reason why there is nothing to show, or "".
+    reason why there is nothing to show, or "". `blank`: why the maps show nothing, if that is known.
     """
 
     picture: Picture
@@ -80,6 +86,7 @@ class Explanation:
     truth: TrueClass | None = None
     correct: bool | None = None
     problem: str = ""
+    blank: str = ""
 
     @property
     def label(self) -> int | None:
@@ -88,6 +95,9 @@ class Explanation:
 
     def __repr__(self) -> str:
         key = self.picture.source.key
+        if not self.problem and self.maps and (value := self.maps[0].prediction.value) is not None:
+            shown = f"{self.maps[0].prediction.name} {value:.4g}"
+            return f"Explanation({key!r}: {shown}, {counted(len(self.maps), 'map')})"
         if self.problem or not self.ranking:
             return f"Explanation({key!r}: {self.problem or 'nothing was predicted'})"
         best = self.ranking[0]

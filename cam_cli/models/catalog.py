@@ -22,7 +22,7 @@ from .hf.classifier import rebuilt
 from .hf.network import hub_network
 from .hf.place import hub_place, is_hub_name
 from .input_settings import input_settings
-from .libraries import Architecture
+from .libraries import Architecture, TorchvisionModel, segmentation_names
 from .matching import matched, mismatch
 from .names import DEMO, DEMO_FILE, find_architecture, is_name, renamed
 from .network import Network, digest
@@ -33,6 +33,7 @@ from .own_network import own_network
 from .preprocessing import overridden
 from .remote_weights import lies_elsewhere, local_weights
 from .sayings import Said, said_of
+from .tasks import AUTO, SEGMENTATION, SIMILARITY
 
 __all__ = ["ModelSpec", "Network", "digest", "load_model"]
 
@@ -85,8 +86,7 @@ def load_model(spec: ModelSpec | str | os.PathLike[str], origins: Mapping[str, s
     found, weights = _build(architecture, spec, checkpoint, said)
     module, args = found.module.eval(), found.args
     count = _class_count(module)
-    if count <= 0:
-        raise CamxError(f"{architecture} with these arguments has no classifier. camx explains classifiers.")
+    task = _task(architecture, spec, module, count)
     settings = input_settings(
         architecture.preprocessing(module, PreprocessingOptions(), args),
         said,
@@ -115,7 +115,29 @@ def load_model(spec: ModelSpec | str | os.PathLike[str], origins: Mapping[str, s
         ),
         silent_checkpoint=checkpoint is not None and not said.values and not found.normalisation,
         scores=spec.scores,
+        task=task,
     )
+
+
+def _task(architecture: Architecture, spec: ModelSpec, module: nn.Module, count: int) -> str:
+    """The task of a network by name. Raises `CamxError` for one that contradicts what is known of it."""
+    pixels = isinstance(architecture, TorchvisionModel) and architecture.name in segmentation_names()
+    if pixels and spec.task not in (AUTO, SEGMENTATION):
+        raise CamxError(
+            f"`task={spec.task}`: {architecture} is a network for segmentation.", "Leave `task` out.", field="task"
+        )
+    if count > 0 and spec.task == SIMILARITY:
+        raise CamxError(
+            f"`task=similarity`: {architecture} has a classifier of {count} classes, whose scores are no embedding.",
+            "Build it without: `model_arg num_classes=0`.",
+            field="task",
+        )
+    if count <= 0 and spec.task != SIMILARITY:
+        raise CamxError(
+            f"{architecture} with these arguments has no classifier.",
+            "To explain what makes images similar to another one give `task=similarity` and `target=like:REF.jpg`.",
+        )
+    return SEGMENTATION if pixels else spec.task
 
 
 def _by_field(origins: Mapping[str, str]) -> dict[str, str]:
@@ -194,7 +216,8 @@ def _gap_network(
     )
     trained_origin = "its camx train-gap" if spec.name != DEMO else "the demo"
     settings = input_settings(trained, Said(), spec.preprocessing, model=trained_origin, given=_by_field(origins))
-    return Network(module.eval(), name, own, names, weights, digest(module), args, origins=settings.origins)
+    origin = settings.origins
+    return Network(module.eval(), name, own, names, weights, digest(module), args, origins=origin, task=spec.task)
 
 
 def _backbone(name: str, args: Mapping[str, Any]) -> tuple[nn.Module, Architecture | None]:

@@ -13,6 +13,7 @@ from .libraries import (
     TorchvisionModel,
     deprecated_names,
     other_kind,
+    segmentation_names,
     timm_names,
     torchvision_names,
 )
@@ -39,7 +40,7 @@ def _known(name: str) -> Architecture | None:
     bare, _, tag = rest.partition(".")
     if name.startswith("hf-hub:"):
         return TimmModel(name)
-    if library == "torchvision" and bare in torchvision_names():
+    if library == "torchvision" and bare in (*torchvision_names(), *segmentation_names()):
         return TorchvisionModel(bare, tag)
     if library == "timm" and bare in timm_names():
         return TimmModel(rest)
@@ -47,7 +48,7 @@ def _known(name: str) -> Architecture | None:
         bare, _, tag = name.partition(".")
         if bare in timm_names():
             return TimmModel(name)
-        if bare in torchvision_names():
+        if bare in (*torchvision_names(), *segmentation_names()):
             return TorchvisionModel(bare, tag)
     return None
 
@@ -79,7 +80,7 @@ def _of_weights(kind: str, tag: str) -> str:
     """The network that an enumeration of torchvision's weights is of."""
     from torchvision.models import get_model_weights
 
-    for name in torchvision_names():
+    for name in (*torchvision_names(), *segmentation_names()):
         if get_model_weights(name).__name__ == kind:
             return f"torchvision/{name}" + (f".{tag}" if tag != "DEFAULT" else "")
     return ""
@@ -88,7 +89,7 @@ def _of_weights(kind: str, tag: str) -> str:
 def model_names(pattern: str = "") -> list[tuple[str, str]]:
     """Pairs (library, name) usable as a model; `pattern` is a glob, a plain word matches anywhere."""
     glob = pattern if any(c in pattern for c in "*?[") else f"*{pattern}*"
-    by_library = {"camx": (DEMO,), "timm": timm_names(), "torchvision": torchvision_names()}
+    by_library = {"camx": (DEMO,), "timm": timm_names(), "torchvision": (*torchvision_names(), *segmentation_names())}
     pairs = [(library, name) for library, names in by_library.items() for name in names]
     return [(library, name) for library, name in pairs if fnmatch(name, glob) or fnmatch(f"{library}/{name}", glob)]
 
@@ -101,8 +102,8 @@ def is_name(name: str) -> bool:
 def _unknown(name: str) -> str:
     if os.path.splitext(name)[1].lower() in (".pt", ".pth", ".ckpt", ".safetensors", ".bin"):
         return f"There is no checkpoint file {name!r}. Check the path."
-    if "/" not in name.removeprefix("torchvision/") and (kind := other_kind(name.removeprefix("torchvision/"))):
-        return f"The model {name!r} is for {kind}, and camx explains classifiers of whole images."
+    if "/" not in name.removeprefix("torchvision/") and (reason := other_kind(name.removeprefix("torchvision/"))):
+        return f"The model {name!r} of torchvision {reason}."
     if re.fullmatch(r"[\w-]+/[\w.-]+", name) and name.partition("/")[0] not in ("timm", "torchvision"):
         return (
             f"Unknown model {name!r}. A repository of the Hugging Face hub is hf-hub:{name} with a network of timm and "

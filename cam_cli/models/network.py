@@ -11,11 +11,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..errors import CamxError
+from ..errors import CamxError, unknown
 from ..images.geometry import Preprocessing
 from .classes import ClassNames
 from .input_settings import input_line
 from .options import PreprocessingOptions
+from .tasks import AUTO, TASKS
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,9 @@ class Network:
     `idle_tensors`: tensors of the file that play no part in the scores. `origins`: where each value of the
     preprocessing and each argument comes from. `warnings`: what contradicts itself. `silent_checkpoint`: the weights
     come from a file that says nothing of its input. `scores`: which of several outputs holds the class scores: a key,
-    a position, a path of both (`heads.0`), or a function of the output. `methods`: of `camx explain` where none is
-    asked for, if others than the usual ones suit the network.
+    a position, a path of both (`heads.0`), or a function of the output. `task`: what the scores are, one of
+    `models.tasks`; `auto` tells a segmentation from a classifier by the output. `methods`: of `camx explain` where
+    none is asked for, if others than the usual ones suit the network.
     """
 
     module: nn.Module
@@ -44,6 +46,7 @@ class Network:
     warnings: tuple[str, ...] = ()
     silent_checkpoint: bool = False
     scores: str | int | Callable[[Any], Any] | None = None
+    task: str = AUTO
     methods: tuple[str, ...] = ()
 
     @property
@@ -74,18 +77,21 @@ class Network:
         std: Sequence[float],
         class_names: Sequence[str] = (),
         scores: str | int | Callable[[Any], Any] | None = None,
+        task: str = AUTO,
     ) -> Network:
         """A network of your own that is in no registry, for pictures of `image_size` (h, w).
 
         `mean` and `std` apply to values in [0, 1], one per channel. A picture's short side is resized to the input and
         the middle cut out; for anything else give `preprocessing` to `Network` itself. `class_names` in order of the
-        scores. `scores`: which output holds them, if the network returns several. Raises `CamxError` for values that
-        cannot be.
+        scores. `scores`: which output holds them, if the network returns several. `task`: see `Network`. Raises
+        `CamxError` for values that cannot be.
         """
         if not isinstance(module, nn.Module):
             raise CamxError(
                 f"A {type(module).__name__} is no torch.nn.Module.", "load_model(NAME) takes names and files."
             )
+        if task not in TASKS:
+            raise unknown("task", task, TASKS)
         for name, values in (("mean", mean), ("std", std), ("class_names", class_names)):
             if isinstance(values, str) or not isinstance(values, Sequence):
                 raise CamxError(f"`{name}` {values!r:.60} is no list.", "Give one value per channel or class.")
@@ -100,7 +106,9 @@ class Network:
             )
         PreprocessingOptions(mean=tuple(mean), std=tuple(std))  # checks the values
         preprocessing = Preprocessing(size, size, "center", "bicubic", tuple(mean), tuple(std))
-        return cls(module, type(module).__name__, preprocessing, ClassNames(tuple(class_names)), scores=scores)
+        return cls(
+            module, type(module).__name__, preprocessing, ClassNames(tuple(class_names)), scores=scores, task=task
+        )
 
 
 def digest(module: nn.Module) -> str:

@@ -12,6 +12,7 @@ from ..errors import CamxError
 from ..images.options import CROP_MODES, RESAMPLINGS
 from ..options import EXPLANATION, MODEL, Flag, check
 from ..parsers import key_value, per_channel, sides
+from .tasks import AUTO, TASKS
 
 #: Of a command; several of its parts may read it.
 SEED = Flag("Seed of all random choices.", panel=EXPLANATION, order=1, min=0, max=2**63 - 1, results=True)
@@ -171,6 +172,17 @@ class ModelSpec:
             example="logits",
         ),
     ] = None
+    task: Annotated[
+        str,
+        Flag(
+            "What the outputs are: classification, segmentation, regression, ordinal (steps), similarity (an encoder); "
+            "auto tells the first two apart.",
+            panel=MODEL,
+            choices=TASKS,
+            results=True,
+            page="tasks.md",
+        ),
+    ] = AUTO
     ema: Annotated[
         bool | None,
         Flag(

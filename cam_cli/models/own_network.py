@@ -23,6 +23,7 @@ from .network import Network, digest
 from .options import ModelSpec, PreprocessingOptions
 from .own_code import OwnCode
 from .sayings import Said, said_of
+from .tasks import AUTO
 
 #: A first convolution that reads more than these does not read an image.
 _MOST_CHANNELS = 16
@@ -77,6 +78,7 @@ def own_network(code: OwnCode, spec: ModelSpec, checkpoint: Checkpoint | None, g
         origins={**settings.origins, **arguments},
         warnings=settings.warnings,
         scores=spec.scores or (made.scores if isinstance(made, Network) else None),
+        task=made.task if spec.task == AUTO and isinstance(made, Network) else spec.task,
     )
 
 

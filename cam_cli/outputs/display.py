@@ -52,6 +52,8 @@ def _drawn(explanation: Explanation, place: int, side: int) -> str:
 
 
 def _caption(explanation: Explanation, one: ClassMap) -> str:
+    if (value := one.prediction.value) is not None:
+        return f"{explanation.picture.source.key}: {_name(one)} {value:.4g} ({one.method})"
     right = {True: ", right", False: f", is {explanation.truth.text}" if explanation.truth else "", None: ""}
     said = right[explanation.correct] if one.prediction.index == explanation.ranking[0].index else ""
     return f"{explanation.picture.source.key}: {_name(one)} {one.prediction.probability:.0%}{said} ({one.method})"

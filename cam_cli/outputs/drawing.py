@@ -19,6 +19,7 @@ from ..run_layout import MASKS
 from ..sentences import counted
 from .marks import mark
 from .options import HEAT, Rendering
+from .outline import outlined, placed_mask
 from .png import encode_png
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Drawing:
     """One map ready to be drawn: the picture H×W×3 uint8, the heat h×w in [0, 1], the raw map, and the frame
     it covers in pixels of the picture. A two-sided map has its heat in [−1, 1]. `overlay`: H×W×3 uint8, drawn
     already; the picture is then a smaller one, or none. `image`: the picture as an image of Pillow, if there is one.
-    `method`: that of the map."""
+    `method`: that of the map. `outline`: uint8 h×w over the frame, 1 where a segmentation predicts the class."""
 
     canvas: np.ndarray
     heat: np.ndarray
@@ -46,6 +47,7 @@ class Drawing:
     overlay: np.ndarray | None = None
     image: Image.Image | None = None
     method: str = ""
+    outline: np.ndarray | None = None
 
 
 def drawing_of(picture: Picture, class_map: ClassMap) -> Drawing | None:
@@ -65,6 +67,7 @@ def drawing_of(picture: Picture, class_map: ClassMap) -> Drawing | None:
         class_map.overlay,
         image,
         class_map.method,
+        class_map.outline,
     )
 
 
@@ -94,6 +97,8 @@ def draw_overlay(drawing: Drawing, rendering: Rendering) -> Image.Image:
         coloured = Image.composite(heat.convert("RGB"), picture.crop(box), _opacity(levels, rendering))
     else:
         coloured = Image.blend(picture.crop(box), heat.convert("RGB"), rendering.alpha)
+    if drawing.outline is not None:
+        coloured = outlined(coloured, placed_mask(drawing.outline, drawing.frame, width, height))
     drawn = coloured if box == (0, 0, width, height) else _dimmed_around(picture, coloured, box)
     if rendering.draw:
         threshold = rendering.threshold_of(drawing.method).value

@@ -36,6 +36,11 @@ class Fingerprint(TypedDict, total=False):
     preprocessing: dict[str, Any]
     #: How the pixels of files are read, where that is not the default.
     pixels: dict[str, Any]
+    #: What the scores of the network are: `segmentation`, `regression`, `ordinal`, `similarity`; absent for the
+    #: classes of whole images (`explain`).
+    task: str
+    #: SHA-256 of the images of each `like:` target (`explain`).
+    references: list[str]
     #: First target layer.
     layer: str
     #: All target layers.

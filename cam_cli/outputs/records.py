@@ -40,7 +40,7 @@ def map_records(row: ImageRow) -> Iterator[Record]:
 
 
 def _of_map(one: MapRow) -> Record:
-    names = ("method", "layer", "target_index", "target_name", "target_prob", "overlay")
+    names = ("method", "layer", "target_index", "target_name", "target_prob", "overlay", "target_value")
     return {
         **{name: one.get(name) for name in names},
         **{f"cam_{name}": number_of(one, name) for name in MEASURES},
@@ -84,7 +84,7 @@ def _type(name: str) -> str:
         return "int64"
     if name in _TRUTH:
         return "bool"
-    numbers = (name.startswith(("cam_", "box_")) and not name.endswith("_from")) or name.endswith("_prob")
+    numbers = (name.startswith(("cam_", "box_")) and not name.endswith("_from")) or name.endswith(("_prob", "_value"))
     return "float64" if numbers else "string"
 
 

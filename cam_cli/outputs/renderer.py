@@ -48,7 +48,8 @@ class ExplanationRenderer:
         row = base_row(picture)
         if explanation.problem:
             return Rendered({**row, "error": explanation.problem}, files)
-        row["top"] = [_prediction(one) for one in explanation.ranking]
+        if not any(one.prediction.value is not None for one in explanation.maps):
+            row["top"] = [_prediction(one) for one in explanation.ranking]
         if explanation.truth is not None and explanation.correct is not None:
             truth = explanation.truth
             row |= {"label": truth.text, "correct": explanation.correct, "label_index": truth.index}
@@ -65,7 +66,9 @@ class ExplanationRenderer:
             row = cast(ImageRow, RowWithSpots(**row, spots_row={"image": row["image"], "maps": spots}))
         blank = not row["maps"] or row["maps"][0]["area"] is None
         if blank:
-            return Rendered({**row, "status": BLANK, "error": "the map is zero or not finite"}, files)
+            return Rendered(
+                {**row, "status": BLANK, "error": explanation.blank or "the map is zero or not finite"}, files
+            )
         return Rendered({**row, "status": OK, "error": ""}, files)
 
     def _map_row(self, explanation: Explanation, class_map: ClassMap, files: dict[str, bytes]) -> MapRow:
@@ -77,7 +80,7 @@ class ExplanationRenderer:
             "layer": class_map.layer,
             "target_index": target.index,
             "target_name": target.name,
-            "target_prob": target.probability,
+            **_score(target),
             "peak": peak if np.isfinite(peak) else None,
             "area": None,
             "grid": [*class_map.values.shape],
@@ -126,6 +129,11 @@ class ExplanationRenderer:
 
 def _prediction(one: ClassProbability) -> Prediction:
     return {"index": one.index, "name": one.name, "prob": one.probability}
+
+
+def _score(target: ClassProbability) -> MapRow:
+    """The probability of a class, or the value of what is none."""
+    return {"target_prob": target.probability} if target.value is None else {"target_value": target.value}
 
 
 def _peak(class_map: ClassMap) -> float:

@@ -30,7 +30,8 @@ class Prediction(TypedDict):
     index: Count
     #: Name of the class.
     name: str
-    #: Softmax of the scores; with `--multi-label` the sigmoid of its own score.
+    #: Softmax of the scores; with `--multi-label` the sigmoid of its own score. Of a segmentation: the share of the
+    #: pixels that are predicted as the class.
     prob: Share
 
 
@@ -123,8 +124,11 @@ class MapRow(TypedDict, total=False):
     target_index: Count
     #: Class that the map is for: its name.
     target_name: str
-    #: Class that the map is for: its probability.
+    #: Class that the map is for: its probability; of a segmentation the share of the pixels predicted as it.
     target_prob: Share
+    #: The output that the map is for, where that is no score of a class: the value of a regression, the cosine of two
+    #: embeddings. Then there is no `target_prob`, and the image has no `top`.
+    target_value: float
     #: Raw value of the map that is furthest from zero, before any normalisation; null if it is not finite.
     peak: float | None
     #: Raw value that is shown as 1 in overlay and sketch, where all maps of an image share one scale (`caption`).

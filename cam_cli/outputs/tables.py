@@ -25,7 +25,7 @@ def columns(top_k: int) -> list[str]:
         *("image", "status", "error", "width", "height", "label", "correct"),
         *top,
         *("method", "layer", "target_index", "target_name", "target_prob"),
-        *(*(f"cam_{name}" for name in MEASURES), "overlay"),
+        *(*(f"cam_{name}" for name in MEASURES), "overlay", "target_value"),
     ]
 
 
@@ -43,6 +43,7 @@ def map_columns() -> list[str]:
         *("image", "map", "method", "layer", "target_index", "target_name", "target_prob"),
         *(f"cam_{name}" for name in MEASURES),
         *("box_left", "box_top", "box_right", "box_bottom", "box_threshold", "box_threshold_from", "overlay"),
+        "target_value",
     ]
 
 
@@ -68,6 +69,7 @@ def map_table(rows: Iterable[ImageRow]) -> Iterator[bytes]:
                     *map(number, box),
                     *((number(part["threshold"]), part.get("threshold_from", "")) if part else ("", "")),
                     text(one.get("overlay", "")),
+                    number(one.get("target_value")),
                 ]
             )
 
@@ -88,6 +90,7 @@ def _cells(row: ImageRow, top_k: int) -> list[Any]:
         *(map_row.get("target_index", ""), text(map_row.get("target_name", "")), number(map_row.get("target_prob"))),
         *(number(number_of(map_row, name)) for name in MEASURES),
         text(map_row.get("overlay", "")),
+        number(map_row.get("target_value")),
     ]
 
 

@@ -6,6 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from ..maps.thresholds import HALF
+from ..models.tasks import CLASSIFICATION
 from ..options import results
 from ..outputs.options import Rendering
 
@@ -50,6 +51,8 @@ def fingerprint(job: ExplainJob, explainer: Explainer, base: str) -> dict[str, A
         "class_names": hashlib.sha256(names.encode()).hexdigest()[:16],
         **options,
         "layers": [layer.name for layer in explainer.layers],
+        **({} if explainer.task == CLASSIFICATION else {"task": explainer.task}),
+        **({"references": [one.digest for one in explainer.references]} if explainer.references else {}),
         "threshold": options["threshold"] if several else None,
         "rendering": rendering_fingerprint(job.rendering),
     }

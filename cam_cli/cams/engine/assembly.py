@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -14,23 +14,29 @@ from ...maps.explanation import ClassMap, Explanation, Prediction, TrueClass
 from ...models.hooks import TargetLayer
 from ..methods.fusion import Maps
 from ..methods.registry import METHODS
+from ..tracing.regions import Regions
 from .predictions import ClassReader, Scores
 from .targets import Target, target_classes
 
 #: The layer's name in the maps of a method that reads no layer.
 _PLACES = {"pixels": "input", "patches": "attention"}
 
+#: Cells per side of the mask of a class at most: an outline needs no more.
+_OUTLINE = 512
+
 
 @dataclass(frozen=True)
 class Question:
     """The classes that B images are explained for. classes: the indices of each image's classes, the first ones of
-    `as_columns`. truths: the true class of each image, None where it is not known. finite: whether its scores are."""
+    `as_columns`. truths: the true class of each image, None where it is not known. finite: whether its scores are.
+    regions: of a segmentation, the pixels that its scores are summed over."""
 
     scores: Scores
     truths: Sequence[TrueClass | None]
     targets: Sequence[Sequence[Target]]
     classes: list[list[int]]
     finite: Sequence[bool]
+    regions: Regions | None = None
 
 
 @dataclass(frozen=True)
@@ -41,12 +47,18 @@ class Assembler:
     layers: tuple[TargetLayer, ...]
     two_sided: bool
 
-    def question(self, pictures: Sequence[Picture], logits: Tensor, targets: Sequence[Sequence[Target]]) -> Question:
-        """Chooses the classes of every image by its `targets` from logits B×K."""
-        scores = self.reader.scores(logits)
+    def question(
+        self,
+        pictures: Sequence[Picture],
+        logits: Tensor,
+        targets: Sequence[Sequence[Target]],
+        regions: Regions | None = None,
+    ) -> Question:
+        """Chooses the classes of every image by its `targets` from logits B×K; regions: those of a segmentation."""
+        scores = self.reader.scores(logits, regions)
         truths = [self.reader.truth(scores, i, picture.source) for i, picture in enumerate(pictures)]
         classes = target_classes(targets, scores, [truth.index if truth else None for truth in truths])
-        return Question(scores, truths, targets, classes, torch.isfinite(logits).all(1).tolist())
+        return Question(scores, truths, targets, classes, torch.isfinite(logits).all(1).tolist(), regions)
 
     def explanations(self, pictures: Sequence[Picture], asked: Question, maps: Mapping[str, Maps]) -> list[Explanation]:
         """Returns one explanation for each image. maps: those of every method, on the host."""
@@ -61,8 +73,10 @@ class Assembler:
         ranking = self.reader.ranking(asked.scores, image)
         predictions = self.reader.predictions(asked.scores, image, asked.classes[image])
         of_image = [one for name in maps for one in self._class_maps(name, maps[name], image, predictions)]
+        if asked.regions is not None:
+            of_image = [_outlined(one, asked.regions.of(image)) for one in of_image]
         correct = None if truth is None else truth.index in asked.scores.predicted(image)
-        return Explanation(picture, ranking, tuple(of_image), truth, correct)
+        return Explanation(picture, ranking, tuple(of_image), truth, correct, blank=_blank(asked, predictions))
 
     def _class_maps(self, name: str, maps: Maps, image: int, predictions: Sequence[Prediction]) -> Iterator[ClassMap]:
         """The maps of one method for one image: of its classes, of the first one only, or of its concepts."""
@@ -85,6 +99,20 @@ class Assembler:
                 concept=index + 1 if concept else None,
                 concept_classes=concept,
             )
+
+
+def _outlined(one: ClassMap, regions: Regions) -> ClassMap:
+    """The map with the pixels that are predicted as its class, at most as many as an outline needs."""
+    labels = regions.labels[0]
+    step = max(1, max(labels.shape) // _OUTLINE)
+    return replace(one, outline=(labels[::step, ::step] == one.prediction.index).byte().cpu().numpy())
+
+
+def _blank(asked: Question, predictions: Sequence[Prediction]) -> str:
+    """Why the map of the first class of a segmentation shows nothing, or ""."""
+    if asked.regions is None or asked.regions.mask is not None or not predictions or predictions[0].probability > 0:
+        return ""
+    return f"no pixel is predicted as {predictions[0].name!r}"
 
 
 def _no_label(source: Source) -> str:

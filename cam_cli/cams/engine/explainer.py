@@ -17,7 +17,8 @@ from ...images.listing import Source
 from ...images.picture import Decodable, Picture
 from ...maps.explanation import Explanation, Explanations
 from ...models.catalog import Network
-from ...models.classes import checked
+from ...models.classes import ClassNames, checked
+from ...models.tasks import CLASSIFICATION, SEGMENTATION
 from ..methods.augmentation import VIEWS, average_views
 from ..methods.concepts import CONCEPTS
 from ..methods.fusion import Maps, maps_of
@@ -25,7 +26,7 @@ from ..methods.registry import METHODS
 from ..target_layer.probe import probe_picture
 from ..tracing.classifier import Classifier
 from ..tracing.replay import Replay, StepCallback
-from ..tracing.scored_network import ScoredNetwork
+from ..tracing.scored_network import ScoredNetwork, task_of
 from ..tracing.trace import Trace, traces
 from .assembly import Assembler
 from .backend_choice import choose_backend
@@ -39,6 +40,7 @@ from .predictions import ClassReader
 from .requirements import check_arguments, check_methods
 from .spots import check_spots, with_spots
 from .targets import AnyTarget, Target, as_columns, as_targets
+from .tasks import check_task, network_for, target_of_task
 
 R = TypeVar("R")
 
@@ -50,7 +52,8 @@ class Explainer:
     >>> explainer = Explainer(network)
     >>> explanations = explainer(["dog.jpg", Image.open("cat.jpg")])
 
-    layers: the target layers of the options; layer: the first of them. network: with what was found about its scores
+    layers: the target layers of the options; layer: the first of them. task: what the scores of the network are, one of
+    `models.tasks`. references: what an encoder compares images with. network: with what was found about its scores
     among its notes. device, precision, backend: what `auto` stands for. classes, class_count: names and number of the
     classes. overlays: draws maps on the device, or None. reader: reads scores as classes.
     """
@@ -82,7 +85,13 @@ class Explainer:
         self.device, self.precision = self._runner.device, self._runner.precision
         preprocessing = network.preprocessing
         picture = probe_picture(preprocessing.channels, preprocessing.input_size).to(self.device)
-        choice = choose_layers(self._runner.module, picture, network.scores, options.layers, options.methods)
+        scored, self.references = network_for(network, self._runner, picture, options.targets)
+        self.task = task_of(scored)
+        check_task(self.task, options, spots=spots)
+        if self.task != CLASSIFICATION:
+            # Outlines are drawn by the workers.
+            self.overlays = None
+        choice = choose_layers(scored, picture, options.layers, options.methods)
         self._module, self.layers, self._gradients = choice.module, choice.layers, choice.gradients
         if spots:
             check_spots(options.methods, gradients=self._gradients)
@@ -99,12 +108,20 @@ class Explainer:
         self._several_labels = choice.several_labels(multi_label=options.multi_label) and not probed[0].one_logit
         self._classifier = check_methods(options.methods, picture, probed)
         self.class_count = probed[0].logits.shape[1]
-        self.classes = network.classes.two_sided() if probed[0].one_logit else network.classes
+        self.classes = self._class_names(network, probed[0])
         checked(self.classes, self.class_count, "The list of class names")
         threshold = options.threshold if options.multi_label else None
-        self.reader = ClassReader(self.classes, self.class_count, options.top_k, threshold, self._several_labels)
+        names, count, several = self.classes, self.class_count, self._several_labels
+        self.reader = ClassReader(names, count, options.top_k, threshold, several, self.task)
         self._assembler = Assembler(self.reader, self.layers, options.evidence == "both")
         self._targets = self._resolved(options.targets)
+
+    def _class_names(self, network: Network, probed: Trace) -> ClassNames:
+        """The names of the scores: of the references of an encoder, else of the classes."""
+        if self.references:
+            return ClassNames(tuple(f"like:{one.place}" for one in self.references))
+        binary = self.task == SEGMENTATION and self.class_count == 2
+        return network.classes.two_sided() if probed.one_logit or binary else network.classes
 
     def replica(self) -> Explainer:
         """Returns an explainer on modules of its own, with the same weights in memory: for another thread."""
@@ -140,7 +157,8 @@ class Explainer:
         return Explanations(self.explain(pictures, {picture.source.key: one for picture, one in zip(pictures, own)}))
 
     def _resolved(self, targets: Sequence[Target]) -> list[Target]:
-        return [target.resolved(self.classes, self.class_count) for target in targets]
+        own = [target_of_task(target, self.task, self.class_count) for target in targets]
+        return [target.resolved(self.classes, self.class_count) for target in own]
 
     def _label_texts(self, labels: Sequence[str | int | None]) -> list[str]:
         """The labels as text. Raises `CamxError` for one that is no class of the network."""
@@ -261,7 +279,7 @@ class Explainer:
         traced = self._traces(inputs)
         logits = traced[0].logits
         wanted = [targets.get(picture.source.key, self._targets) for picture in pictures]
-        asked = self._assembler.question(pictures, logits, wanted)
+        asked = self._assembler.question(pictures, logits, wanted, traced[0].replay.regions)
         columns = as_columns(asked.classes, logits)
         maps = {name: one.cpu() for name, one in self._maps(traced, columns).items()}
         explanations = self._assembler.explanations(pictures, asked, maps)

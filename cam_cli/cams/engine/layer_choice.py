@@ -15,8 +15,7 @@ from ..target_layer.choose import choose_layer
 from ..target_layer.probe import NoGradient
 from ..target_layer.without_gradient import choose_without_gradient
 from ..tracing.endings import Ending
-from ..tracing.scored_network import ENTRY, ScoredNetwork, ScoreReading, scored_network
-from ..tracing.scores import Wanted
+from ..tracing.scored_network import ENTRY, ScoredNetwork, ScoreReading
 
 
 @dataclass(frozen=True)
@@ -58,15 +57,12 @@ class LayerChoice:
         return self.ending == "sigmoid" or (multi_label and self.ending == "logits")
 
 
-def choose_layers(
-    module: nn.Module, picture: Tensor, scores: Wanted, layers: Sequence[str], methods: Sequence[str]
-) -> LayerChoice:
+def choose_layers(scored: nn.Module, picture: Tensor, layers: Sequence[str], methods: Sequence[str]) -> LayerChoice:
     """Returns the network as the methods will see it, and its target layers, `auto` or by name.
 
-    image: 1×C×H×W, normalised. scores: which output holds the class scores. Raises `CamxError` for methods that need
+    scored: the network of `scored_network`. image: 1×C×H×W, normalised. Raises `CamxError` for methods that need
     a gradient or a layer which the network does not have.
     """
-    scored = scored_network(module, picture, scores)
     size = (picture.shape[2], picture.shape[3])
     needing = [name for name in methods if METHODS[name].gradients]
     reading = [name for name in methods if METHODS[name].reads_layer]

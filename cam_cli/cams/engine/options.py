@@ -100,7 +100,7 @@ class ExplainOptions(MapOptions):
     targets: Annotated[
         Targets,
         Flag(
-            "predicted, label, top:K, or a class by index or name. Repeatable.",
+            "predicted, label, top:K, a class by index or name, or like:REF.jpg (for encoders). Repeatable.",
             name="target",
             words=("predicted", "label", "top:3"),
             known="classes",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,9 +11,15 @@ from ...images.label_table import BETWEEN_LABELS
 from ...images.listing import Source
 from ...maps.explanation import Prediction, TrueClass
 from ...models.classes import ClassNames
+from ...models.tasks import CLASSIFICATION, VALUES
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from ..tracing.regions import Regions
+
+#: Names of the class of everything else, without underscores at their ends.
+_BACKGROUND = ("background", "unlabeled", "unlabelled", "void")
 
 
 @dataclass(frozen=True)
@@ -20,12 +27,14 @@ class Scores:
     """Class scores of a batch, in main memory.
 
     ranking: class indices B×K, best first. probabilities: B×K, by class. threshold: with several labels, the
-    probability from which on a class counts as predicted; None for one label.
+    probability from which on a class counts as predicted; None for one label. found: how many classes of each ranking
+    an image has, where it does not have all; None where every class has a probability.
     """
 
     ranking: Tensor
     probabilities: Tensor
     threshold: float | None = None
+    found: tuple[int, ...] | None = None
 
     @classmethod
     def of(cls, logits: Tensor, threshold: float | None = None, *, several_labels: bool = False) -> Scores:
@@ -34,6 +43,33 @@ class Scores:
         probabilities = logits.sigmoid() if several_labels else logits.softmax(1)
         # Moved once: whoever reads single values from a GPU waits for it each time.
         return cls(finite.argsort(dim=1, descending=True, stable=True).cpu(), probabilities.cpu(), threshold)
+
+    @classmethod
+    def of_areas(cls, shares: Tensor, background: int | None = None) -> Scores:
+        """Reads the shares B×K of the pixels that are predicted as each class: the largest class first.
+
+        The background comes after all classes that have a pixel.
+        """
+        order = shares.cpu()
+        found = tuple((order > 0).sum(1).tolist())
+        if background is not None:
+            order = order.clone()
+            # Less than a pixel of any image.
+            order[:, background] = order[:, background].clamp_max(1e-12)
+        return cls(order.argsort(dim=1, descending=True, stable=True), shares.cpu(), found=found)
+
+    @classmethod
+    def of_values(cls, values: Tensor) -> Scores:
+        """Reads values B×K, which have no order: they stand in the place of the probabilities."""
+        # Any order of as many rows: a stable sort of equal numbers.
+        order = (values * 0).nan_to_num().argsort(dim=1, stable=True).cpu()
+        return cls(order, values.cpu(), found=(0,) * len(values))
+
+    def best(self, image: int, count: int) -> list[int]:
+        """Returns the `count` best classes of an image, or as many as it has; never an empty list."""
+        most = count if self.found is None else max(1, min(count, self.found[image]))
+        best: list[int] = self.ranking[image, :most].tolist()
+        return best
 
     def predicted(self, image: int) -> list[int]:
         """Returns the best class of an image, or all from the threshold on, best first; never an empty list."""
@@ -50,7 +86,7 @@ class ClassReader:
     """Reads the logits of one network.
 
     classes: its class names. count: how many classes it has. top_k: classes per ranking. threshold: as in `Scores`.
-    several_labels: whether each class has a probability of its own.
+    several_labels: whether each class has a probability of its own. task: what the scores are, one of `models.tasks`.
     """
 
     classes: ClassNames
@@ -58,24 +94,42 @@ class ClassReader:
     top_k: int
     threshold: float | None = None
     several_labels: bool = False
+    task: str = CLASSIFICATION
 
-    def scores(self, logits: Tensor) -> Scores:
-        """Returns the scores of logits B×K."""
+    @property
+    def background(self) -> int | None:
+        """The class of a segmentation that stands for everything else, by its name; None where none is called so."""
+        return next(
+            (i for i, name in enumerate(self.classes.names) if name.strip("_ ").casefold() in _BACKGROUND), None
+        )
+
+    def scores(self, logits: Tensor, regions: Regions | None = None) -> Scores:
+        """Returns the scores of logits B×K; of a segmentation with the regions that they are summed over."""
+        if regions is not None:
+            return Scores.of_areas(regions.shares(self.count), self.background)
+        if self.task in VALUES:
+            return Scores.of_values(logits)
         return Scores.of(logits, self.threshold, several_labels=self.several_labels)
 
     def ranking(self, scores: Scores, image: int) -> tuple[Prediction, ...]:
         """Returns the `top_k` best classes of one image."""
-        return self.predictions(scores, image, scores.ranking[image, : self.top_k].tolist())
+        if self.task in VALUES:
+            return ()
+        return self.predictions(scores, image, scores.best(image, self.top_k))
 
     def predictions(self, scores: Scores, image: int, classes: list[int]) -> tuple[Prediction, ...]:
         """Returns classes of one image with their names and probabilities."""
         probabilities = scores.probabilities[image]
+        if self.task in VALUES:
+            return tuple(
+                Prediction(index, self.classes[index], math.nan, float(probabilities[index])) for index in classes
+            )
         return tuple(Prediction(index, self.classes[index], float(probabilities[index])) for index in classes)
 
     def truth(self, scores: Scores, image: int, source: Source) -> TrueClass | None:
         """Returns the true class of one image, of several the one with the best rank; None where none is known."""
         texts = self.classes_of(source)
-        if not texts:
+        if not texts or self.task in VALUES:
             return None
         places = {int((scores.ranking[image] == index).nonzero()[0, 0]): index for index in texts}
         place = min(places)
@@ -84,6 +138,8 @@ class ClassReader:
 
     def classes_of(self, source: Source) -> dict[int, str]:
         """Returns the classes that a source's labels mean to this network, and the text of each label."""
+        if self.task in VALUES:
+            return {}
         whole = BETWEEN_LABELS.join(source.labels)
         # A class may have the sign between labels in its own name.
         if len(source.labels) > 1 and (index := self._index_of(whole)) is not None:

@@ -17,17 +17,19 @@ if TYPE_CHECKING:
     from .predictions import Scores
 
 
-KINDS = ("predicted", "label", "top", "class")
+KINDS = ("predicted", "label", "top", "class", "like")
+_LIKE = "like:"
 
 
 @dataclass(frozen=True)
 class Target:
     """One or several classes per image.
 
-    kind: `predicted`, `label`, `top` (the best `top` classes), or `class` (one for all images, by `name` or index).
+    kind: `predicted`, `label`, `top` (the best `top` classes), `class` (one for all images, by `name` or index), or
+    `like` (similarity to the image, or the mean of the folder, at `name`).
     """
 
-    kind: Literal["predicted", "label", "top", "class"] = "predicted"
+    kind: Literal["predicted", "label", "top", "class", "like"] = "predicted"
     top: int = 1
     name: str = ""
 
@@ -37,7 +39,8 @@ class Target:
 
     @classmethod
     def parse(cls, text: str) -> Target:
-        """Reads `predicted`, `label`, `top:K`, or a class. Raises `CamxError` for a K that is no positive number."""
+        """Reads `predicted`, `label`, `top:K`, `like:REF`, or a class. Raises `CamxError` for a K that is no positive
+        number, and for no REF."""
         if text in ("predicted", "label"):
             return cls("predicted" if text == "predicted" else "label")
         if text.startswith("top:"):
@@ -45,14 +48,24 @@ class Target:
             if not count:
                 raise CamxError(f"`target` {text!r}: K in top:K is a number from 1.", field="targets")
             return cls("top", top=count)
+        if text.startswith(_LIKE):
+            place = text.removeprefix(_LIKE)
+            if not place:
+                raise CamxError(
+                    f"`target` {text!r} names no image.", "Give like:REF.jpg, or a folder.", field="targets"
+                )
+            return cls("like", name=place)
         return cls("class", name=text)
 
     def __str__(self) -> str:
-        return self.name if self.kind == "class" else f"top:{self.top}" if self.kind == "top" else self.kind
+        words = {"class": self.name, "top": f"top:{self.top}", "like": f"{_LIKE}{self.name}"}
+        return words.get(self.kind, self.kind)
 
     def resolved(self, names: ClassNames, count: int) -> Target:
         """Returns the target for a network of `count` classes; raises `CamxError` for a class that it does not have."""
-        if self.kind == "class":
+        if self.kind in ("class", "like"):
+            if self.kind == "like":
+                return Target("class", name=str(names.index(str(self), count)))
             return Target("class", name=str(names.index(self.name, count)))
         return Target("top", top=min(self.top, count)) if self.kind == "top" else self
 
@@ -91,7 +104,7 @@ def _as_target(given: object) -> Target:
         return Target.parse(given)
     raise CamxError(
         f"`targets` {given!r:.60} is a {type(given).__name__}.",
-        "Give predicted, label, top:K, or a class by its index or name.",
+        "Give predicted, label, top:K, like:REF.jpg, or a class by its index or name.",
         field="targets",
     )
 
@@ -108,7 +121,7 @@ def target_classes(
         classes: dict[int, None] = {}
         for target in own:
             if target.kind == "top":
-                wanted = scores.ranking[image, : target.top].tolist()
+                wanted = scores.best(image, target.top)
             elif target.kind == "class":
                 wanted = [int(target.name)]
             else:

@@ -42,7 +42,7 @@ def scorecam(trace: Trace, classes: Tensor) -> Tensor:
             low, high = masks.amin(dim=(2, 3), keepdim=True), masks.amax(dim=(2, 3), keepdim=True)
             return picture * ((masks - low) / (high - low).clamp_min(1e-30))
 
-        scores = trace.replay.scores(len(channels), masked)
+        scores = trace.replay.scores(len(channels), masked, image)
         return (trace.sign * scores[:, classes[image]]).softmax(dim=0).T
 
     return _channel_sum(trace, weights)
@@ -132,7 +132,7 @@ def rise(trace: Trace, classes: Tensor) -> Tensor:
 
     def one(image: int) -> Tensor:
         picture = replay.inputs[image : image + 1]
-        scores = replay.scores(MASKS, lambda part: picture * masks(part))
+        scores = replay.scores(MASKS, lambda part: picture * masks(part), image)
         found = replay.probabilities(scores)[:, classes[image]]
         deviation = (found - found.mean(dim=0)) / (MASKS * KEPT * (1 - KEPT))
         parts = [slice(start, min(MASKS, start + 50)) for start in range(0, MASKS, 50)]

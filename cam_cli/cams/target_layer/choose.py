@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ...errors import CamxError, nearest
 from ...models.hooks import TargetLayer
+from ...models.tasks import CLASSIFICATION
 from ..tracing.scored_network import scored_network
 from ..tracing.scores import Wanted, network_name
 from .candidates import Candidate, Output
@@ -53,15 +54,20 @@ class LayerReport:
 
 @torch.inference_mode(False)
 def choose_layer(
-    module: nn.Module, input_size: tuple[int, int], channels: int = 3, wanted: str = AUTO, scores: Wanted = None
+    module: nn.Module,
+    input_size: tuple[int, int],
+    channels: int = 3,
+    wanted: str = AUTO,
+    scores: Wanted = None,
+    task: str = CLASSIFICATION,
 ) -> TargetLayer:
     """Returns the target layer of a network for images of `input_size` (h, w): found by a probe, or checked if named.
 
-    scores: which output of the network holds the class scores, where it returns several.
+    scores: which output of the network holds the class scores, where it returns several. task: see `scored_network`.
     Raises `CamxError` with the candidates if `wanted` is unknown or cannot work, and if there is no such layer.
     """
     picture = probe_picture(channels, input_size).to(device_of(module))
-    module = scored_network(module, picture, scores)
+    module = scored_network(module, picture, scores, task)
     if wanted == AUTO:
         return _automatic(module, picture)
     return _named(module, picture, wanted)
@@ -69,11 +75,15 @@ def choose_layer(
 
 @torch.inference_mode(False)
 def list_layers(
-    module: nn.Module, input_size: tuple[int, int], channels: int = 3, scores: Wanted = None
+    module: nn.Module,
+    input_size: tuple[int, int],
+    channels: int = 3,
+    scores: Wanted = None,
+    task: str = CLASSIFICATION,
 ) -> list[LayerReport]:
     """Returns every module whose output could be a feature map, in order of execution; marks the automatic choice."""
     picture = probe_picture(channels, input_size).to(device_of(module))
-    module = scored_network(module, picture, scores)
+    module = scored_network(module, picture, scores, task)
     found = probe(module, picture)
     measure_all(found)
     try:

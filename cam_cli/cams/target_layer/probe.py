@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from ...errors import CamxError
 from ...models.hooks import hooked
+from ...models.tasks import SEGMENTATION
 from ..tracing.autograd_graph import Dominators, dominators, reachable
 from ..tracing.network_state import undisturbed
-from ..tracing.scored_network import running
+from ..tracing.scored_network import running, task_of
 from ..tracing.scores import network_name, scores_of
 from .candidates import Candidate, Collector, coverage_of, reached_share
 
@@ -31,7 +32,7 @@ class Probe:
 
     candidates: in order of execution. scores: 1×K. score: one number that depends on all scores. graph: its autograd
     graph. calls, single, shrunk: as in `Collector`. indirect: the head is zero, so that `score` is a random direction
-    in the head's input instead of the scores.
+    in the head's input instead of the scores. pixels: the network is a segmentation.
     """
 
     candidates: list[Candidate]
@@ -42,6 +43,7 @@ class Probe:
     indirect: bool
     single: frozenset[str]
     shrunk: bool
+    pixels: bool = False
 
     def measure(self, candidates: Iterable[Candidate]) -> None:
         """Sets the `coverage` of candidates that have none yet, by one backward for all of them."""
@@ -63,10 +65,11 @@ class Probe:
         """Whether a map holds the scores themselves, one channel per class, before they are pooled.
 
         A layer that works on each position alone has then made the scores. The last map of a network without a head
-        has a channel per score too, but comes from a wider convolution, a normalisation or a sum.
+        has a channel per score too, but comes from a wider convolution, a normalisation or a sum. Of a segmentation
+        every such map holds the scores, whatever made it.
         """
         layout = candidate.layouts[0]
-        if layout.channels != self.scores.shape[1] or not self._is_pointwise(candidate):
+        if layout.channels != self.scores.shape[1] or not (self.pixels or self._is_pointwise(candidate)):
             return False
         best = int(self.scores.argmax())
         (gradient,) = torch.autograd.grad(self.scores[0, best], candidate.edge, allow_unused=True, retain_graph=True)
@@ -147,7 +150,8 @@ def probe(module: nn.Module, picture: Tensor) -> Probe:
     for candidate in candidates:
         candidate.dominator = candidate.node in graph.crossed
     single, shrunk = frozenset(collector.single), collector.shrunk
-    return Probe(candidates, graph, score, scores, collector.calls, indirect, single, shrunk)
+    pixels = task_of(module) == SEGMENTATION
+    return Probe(candidates, graph, score, scores, collector.calls, indirect, single, shrunk, pixels)
 
 
 def is_quantised(module: nn.Module) -> bool:

@@ -152,7 +152,7 @@ def read_attention(module: nn.Module, inputs: Tensor, layout: Layout) -> Attenti
     }
     children = {f"{n}.{c}": child for n, m in containers.items() for c, child in m.named_children()}
     with undisturbed(module), hooked(children, record_end), recorder:
-        scores = two_sided(scores_of(module(leaf.clone())))
+        scores = two_sided(scores_of(module(leaf.clone())), module)
     if not recorder.nodes:
         reason = "attends within windows or over fewer tokens" if recorder.others else "computes no attention"
         raise CamxError(
@@ -197,7 +197,7 @@ def scores_after(module: nn.Module, inputs: Tensor, attention: Attention, block:
     answers: dict[nn.Module, Callable[..., Any]] = dict.fromkeys(attention.blocks, _first_argument)
     answers[attention.blocks[-1]] = lambda *_args, **_kwargs: attention.outputs[block]
     with undisturbed(module), answering(answers):
-        return two_sided(scores_of(module(inputs)))
+        return two_sided(scores_of(module(inputs)), module)
 
 
 def _first_argument(first: Tensor, *_args: Any, **_kwargs: Any) -> Tensor:

@@ -50,8 +50,10 @@ def find_classifier(module: nn.Module, features: Tensor, logits: Tensor) -> Clas
             continue
         if layer.weight.numel() != layer.weight.shape[0] * channels:
             continue
-        weight = _two_sided(layer.weight.detach().float().reshape(-1, channels))
-        bias = None if layer.bias is None else _two_sided(layer.bias.detach().float())
+        rows, several = layer.weight.detach().float().reshape(-1, channels), logits.shape[1] > 1
+        weight = _two_sided(rows) if several else rows
+        bias = None if layer.bias is None else layer.bias.detach().float()
+        bias = _two_sided(bias) if bias is not None and several else bias
         if len(weight) != logits.shape[1]:
             continue
         for rectified in (False, True):

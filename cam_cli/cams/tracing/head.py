@@ -44,7 +44,8 @@ class HeadRunner:
     def __call__(self, features: Tensor) -> Tensor:
         """Returns the scores n×K of activations n×C×h×w, without a gradient."""
         with undisturbed(self._module), torch.no_grad():
-            return two_sided(self._run_head(features) if self.head_only else self._run_network(features))
+            found = self._run_head(features) if self.head_only else self._run_network(features)
+            return two_sided(found, self._module)
 
     def _output_with(self, features: Tensor) -> Any:
         """The output of the layer's module with other activations in it, all its other tensors repeated n times."""

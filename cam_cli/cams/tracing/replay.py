@@ -14,9 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from ...models.hooks import TargetLayer
+from ...models.tasks import CLASSIFICATION
 from .head import HeadRunner
 from .network_state import undisturbed
 from .out_of_memory import is_out_of_memory
+from .regions import Regions
+from .scored_network import ScoredNetwork, task_of
 from .scores import scores_of, two_sided
 from .upstream import UpstreamBackend
 
@@ -39,6 +42,7 @@ class Replay:
     seed: of all random numbers, which begin anew for every image, so that a map depends on its image alone.
     multi_label: each class has a probability of its own (sigmoid) instead of a share (softmax).
     backend: runs what lies before the layers, where no gradient is asked for before them and no module is watched.
+    regions: of a segmentation, the pixels that its scores are summed over, also where the images are changed.
     """
 
     module: nn.Module
@@ -50,6 +54,7 @@ class Replay:
     autocast: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext
     on_step: StepCallback | None = None
     backend: UpstreamBackend = contextlib.nullcontext
+    regions: Regions | None = None
     #: The head runner of the image that was asked for last, by its index and the layer's name.
     _heads: dict[tuple[int, str], HeadRunner] = field(default_factory=dict, init=False, repr=False)
 
@@ -58,13 +63,37 @@ class Replay:
         return torch.Generator().manual_seed(self.seed)
 
     def probabilities(self, scores: Tensor) -> Tensor:
-        """Turns scores n×K into probabilities n×K: softmax, or sigmoid for several labels."""
+        """Turns scores n×K into probabilities n×K: softmax, or sigmoid for several labels.
+
+        Scores of another task than classification have none, and stay as they are.
+        """
+        if task_of(self.module) != CLASSIFICATION:
+            return scores
         return scores.sigmoid() if self.multi_label else scores.softmax(1)
 
-    def scores(self, count: int, pictures: Callable[[slice], Tensor]) -> Tensor:
-        """Returns the scores count×K of `count` normalised images; `pictures` makes a slice of them at a time."""
+    def scores(self, count: int, pictures: Callable[[slice], Tensor], image: int | None = None) -> Tensor:
+        """Returns the scores count×K of `count` normalised images; `pictures` makes a slice of them at a time.
+
+        image: the one of the batch that they are made of; a segmentation sums over its regions. Raises `ValueError` for
+        a segmentation where it is not known which of several images that is.
+        """
         nbytes = self.inputs[0].numel() * self.inputs.element_size() * _FORWARD
-        return self._in_chunks(count, nbytes, lambda part: self._forward(pictures(part)))
+        with self._summed(image):
+            return self._in_chunks(count, nbytes, lambda part: self._forward(pictures(part)))
+
+    def _summed(self, image: int | None) -> AbstractContextManager[object]:
+        """The context in which a segmentation sums over the regions of one image of the batch."""
+        if self.regions is None or not isinstance(self.module, ScoredNetwork):
+            return contextlib.nullcontext()
+        if image is None and len(self.regions.labels) > 1:
+            raise ValueError("which of several images has been changed is not known")
+        return self.module.summed_over(self.regions.of(image or 0))
+
+    def _summed_part(self, part: slice) -> AbstractContextManager[object]:
+        """The context in which a segmentation sums over the regions of a slice of the batch, image by image."""
+        if self.regions is None or not isinstance(self.module, ScoredNetwork):
+            return contextlib.nullcontext()
+        return self.module.summed_over(self.regions.part(part))
 
     def head_scores(self, layer: TargetLayer, image: int, count: int, features: Callable[[slice], Tensor]) -> Tensor:
         """Returns the scores count×K of one image of the batch with other activations at `layer`.
@@ -74,12 +103,12 @@ class Replay:
         key = (image, layer.name)
         if key not in self._heads:
             self._heads.clear()
-            with self.autocast():
+            with self.autocast(), self._summed(image):
                 self._heads[key] = HeadRunner(self.module, layer, self.inputs[image : image + 1])
         head = self._heads[key]
 
         def run(part: slice) -> Tensor:
-            with self.autocast():
+            with self.autocast(), self._summed(image):
                 return head(features(part)).float()
 
         return self._in_chunks(count, head.input_numbers * 4 * _FORWARD, run)
@@ -95,8 +124,8 @@ class Replay:
 
         def run(part: slice) -> Tensor:
             leaf = pictures[part].detach().clone().requires_grad_()
-            with undisturbed(self.module), context(), self.autocast():
-                scores = two_sided(scores_of(self.module(leaf.clone()))).float()
+            with undisturbed(self.module), context(), self.autocast(), self._summed_part(part):
+                scores = two_sided(scores_of(self.module(leaf.clone())), self.module).float()
                 columns = []
                 for column in classes[part].unbind(1):
                     start = torch.zeros_like(scores).scatter_(1, column[:, None], float(sign))
@@ -114,7 +143,7 @@ class Replay:
 
     def _forward(self, pictures: Tensor) -> Tensor:
         with undisturbed(self.module), torch.no_grad(), self.autocast(), self.backend(pictures) as batch:
-            return two_sided(scores_of(self.module(batch))).float()
+            return two_sided(scores_of(self.module(batch)), self.module).float()
 
     def _in_chunks(self, count: int, bytes_of_one: int, run: Callable[[slice], Tensor]) -> Tensor:
         """Joins the results of `run` on slices of 0…count; halves the slices where the device is out of memory."""

@@ -10,12 +10,16 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from ...errors import CamxError, first_line
 from ...models.layouts import Path
+from ...models.tasks import AUTO, CLASSIFICATION, ORDINAL, SEGMENTATION, SIMILARITY, VALUES
 from .endings import Ending, EndingRecorder, as_logits, ending_of
 from .network_state import undisturbed
 from .out_of_memory import is_out_of_memory
+from .pixel_scores import pixel_scores, pixels_as_classes
+from .regions import Regions, whole_sums
 from .scores import NETWORK, Wanted, as_scores, at, network_name, score_path, spelled
 from .script_reader import is_readable, reader_of
 
@@ -31,8 +35,8 @@ class ScoreReading:
 
     path: their place in its output. pick: a function of the user instead. ending: of the scores. dtype: of the
     images that it takes. eager: whether code that torch.compile made is left out. followed: whether the graph of
-    TorchScript is followed node by node. plain: whether all of this is as in an ordinary network. note: one line for
-    the user, or "".
+    TorchScript is followed node by node. plain: whether all of this is as in an ordinary network. task: what the
+    scores are. binary: a segmentation with one logit per pixel. note: one line for the user, or "".
     """
 
     path: Path = ()
@@ -42,10 +46,14 @@ class ScoreReading:
     eager: bool = False
     followed: bool = False
     plain: bool = False
+    task: str = CLASSIFICATION
+    binary: bool = False
 
     @property
     def note(self) -> str:
         parts = []
+        if self.task == SEGMENTATION:
+            parts.append("The network has a score per pixel and class: it is explained as a segmentation.")
         if self.path:
             parts.append(f"The class scores are the output `{spelled(self.path)}`.")
         if self.ending == "sigmoid":
@@ -61,7 +69,9 @@ class ScoredNetwork(nn.Module):
     Names of layers are those of the network. With `entry`, images pass a child `ENTRY`, a layer of its own.
     """
 
-    def __init__(self, network: nn.Module, reading: ScoreReading, *, entry: bool = False) -> None:
+    def __init__(
+        self, network: nn.Module, reading: ScoreReading, *, entry: bool = False, references: Tensor | None = None
+    ) -> None:
         training = _is_training(network)
         self.__dict__[NETWORK] = network
         super().__init__()
@@ -73,6 +83,7 @@ class ScoredNetwork(nn.Module):
         own: dict[str, Any] = {"scripted": network} if closed else seen._modules
         shared = {} if closed else {"_parameters": seen._parameters, "_buffers": seen._buffers}
         self.__dict__.update(_modules={**own, ENTRY: nn.Identity()} if entry else own, **shared)
+        self.__dict__.update(_pixels=PixelSums(), _references=references)
 
     @property
     def training(self) -> bool:
@@ -86,11 +97,35 @@ class ScoredNetwork(nn.Module):
 
     def around(self, network: nn.Module) -> ScoredNetwork:
         """Returns the same reading of a replica of the network."""
-        return ScoredNetwork(network, self.reading, entry=self.entry)
+        return ScoredNetwork(network, self.reading, entry=self.entry, references=self.__dict__["_references"])
+
+    def with_references(self, references: Tensor) -> ScoredNetwork:
+        """Returns this network with its embeddings compared to others, R×D: its scores are R cosines."""
+        unit = functional.normalize(references.float(), dim=1)
+        return ScoredNetwork(self.__dict__[NETWORK], self.reading, entry=self.entry, references=unit)
+
+    @property
+    def gives_values(self) -> bool:
+        """Whether its scores are values, of which no probability is made."""
+        return self.reading.task in VALUES
 
     def with_entry(self) -> ScoredNetwork:
         """Returns this network with a layer `ENTRY` that its images pass."""
-        return ScoredNetwork(self.__dict__[NETWORK], self.reading, entry=True)
+        return ScoredNetwork(self.__dict__[NETWORK], self.reading, entry=True, references=self.__dict__["_references"])
+
+    @contextlib.contextmanager
+    def summed_over(self, regions: Regions | None, mask: Tensor | None = None) -> Iterator[PixelSums]:
+        """While active, a segmentation sums its logits over `regions`, or over those that each forward predicts.
+
+        mask: B×h×w bool, pixels that count for every class, for forwards that predict. Yields what they have found.
+        """
+        sums = PixelSums(regions, mask, predict=regions is None)
+        before = self.__dict__["_pixels"]
+        self.__dict__["_pixels"] = sums
+        try:
+            yield sums
+        finally:
+            self.__dict__["_pixels"] = before
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Returns logits B×K float32 of images B×C×H×W float32."""
@@ -103,15 +138,53 @@ class ScoredNetwork(nn.Module):
         with watching, _eager(reading.eager):
             output = self.__dict__["_seen"](pictures.to(reading.dtype))
             found = reading.pick(output) if reading.pick else at(output, reading.path)
+        if reading.task == SEGMENTATION:
+            logits = as_logits(found, reading.ending, recorder)
+            summed: Tensor = self.__dict__["_pixels"](pixels_as_classes(logits) if reading.binary else logits)
+            return summed
+        if reading.task in VALUES:
+            return self._values(as_scores(found, len(pictures)).float())
         return as_logits(as_scores(found, len(pictures)), reading.ending, recorder)
 
+    def _values(self, outputs: Tensor) -> Tensor:
+        """The values B×K that outputs B×D stand for."""
+        references: Tensor | None = self.__dict__["_references"]
+        if self.reading.task == SIMILARITY and references is not None:
+            return functional.normalize(outputs, dim=1) @ references.T
+        if self.reading.task == ORDINAL:
+            steps = outputs if self.reading.ending == "sigmoid" else outputs.sigmoid()
+            return steps.sum(1, keepdim=True)
+        return outputs
 
-def scored_network(module: nn.Module, picture: Tensor, wanted: Wanted = None) -> nn.Module:
+
+class PixelSums:
+    """Sums the logits of pixels: over given regions, over predicted ones, or over the whole image.
+
+    regions: the given ones, or those of the last forward that has predicted some.
+    """
+
+    def __init__(self, regions: Regions | None = None, mask: Tensor | None = None, *, predict: bool = False) -> None:
+        self.regions, self._mask, self._predict = regions, mask, predict
+
+    def __call__(self, logits: Tensor) -> Tensor:
+        """Returns scores B×K of logits B×K×H×W."""
+        if self._predict:
+            self.regions = Regions.predicted(logits, self._mask)
+        return whole_sums(logits) if self.regions is None else self.regions.sums(logits)
+
+
+def task_of(module: nn.Module) -> str:
+    """The task of a network that was read by `scored_network`."""
+    return module.reading.task if isinstance(module, ScoredNetwork) else CLASSIFICATION
+
+
+def scored_network(module: nn.Module, picture: Tensor, wanted: Wanted = None, task: str = CLASSIFICATION) -> nn.Module:
     """Returns a network whose output is logits B×K: `module` itself if that is so, else a `ScoredNetwork` around it.
 
-    image: 1×C×H×W, normalised. wanted: which output holds the scores. Runs the network once, and once more on two
-    images if its output is not simply B×K. Raises `CamxError` for a network that cannot run on the image, or has
-    no class scores, or several outputs that could be.
+    image: 1×C×H×W, normalised. wanted: which output holds the scores. task: one of `tasks`; `auto` tells a segmentation
+    from a classifier by the output. Runs the network once, and once more on two images if its output is not simply B×K.
+    Raises `CamxError` for a network that cannot run on the image, or has no scores of that task, or several outputs
+    that could be.
     """
     if isinstance(module, ScoredNetwork):
         return module
@@ -121,7 +194,7 @@ def scored_network(module: nn.Module, picture: Tensor, wanted: Wanted = None) ->
     reading = ScoreReading(dtype=_dtype(module), eager=compiled, followed=followed)
     output, recorder = _run(module, picture, reading)
     ordinary = isinstance(output, Tensor) and output.dim() == 2 and len(output) == 1
-    if ordinary and wanted is None:
+    if ordinary and wanted is None and task in (AUTO, CLASSIFICATION):
         reading = replace(reading, ending=ending_of(output, recorder))
         plain = reading == ScoreReading() and not isinstance(module, torch.jit.ScriptModule)
         return module if plain else ScoredNetwork(module, reading)
@@ -131,11 +204,20 @@ def scored_network(module: nn.Module, picture: Tensor, wanted: Wanted = None) ->
         batch = 2
     if callable(wanted):
         reading = replace(reading, pick=wanted)
-        found = _picked(wanted, output)
+        output, wanted, own = _picked(wanted, output), None, True
     else:
-        path = score_path(output, batch, wanted)
-        reading, found = replace(reading, path=path), at(output, path)
-    return ScoredNetwork(module, replace(reading, ending=ending_of(as_scores(found, batch), recorder)))
+        own = False
+    pixels = pixel_scores(output, picture.expand(batch, -1, -1, -1), wanted, task)
+    if pixels is not None:
+        found = at(output, pixels.path)
+        reading = replace(reading, task=SEGMENTATION, path=pixels.path, binary=pixels.binary)
+        return ScoredNetwork(module, replace(reading, ending=ending_of(found, recorder)))
+    if not own:
+        reading = replace(reading, path=score_path(output, batch, wanted))
+    found = as_scores(at(output, reading.path), batch)
+    return ScoredNetwork(
+        module, replace(reading, ending=ending_of(found, recorder), task=task if task in VALUES else CLASSIFICATION)
+    )
 
 
 def _run(module: nn.Module, pictures: Tensor, reading: ScoreReading) -> tuple[Any, EndingRecorder]:

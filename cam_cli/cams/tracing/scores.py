@@ -48,13 +48,11 @@ def score_path(output: Any, batch: int | None, wanted: Wanted = None) -> Path:
     if isinstance(wanted, (str, int)):
         path = _wanted_path(wanted, tensors)
         if path is None:
-            raise CamxError(
-                f"The network has no output {str(wanted)!r}: it returns {_listed(tensors)}.", field="scores"
-            )
+            raise CamxError(f"The network has no output {str(wanted)!r}: it returns {listed(tensors)}.", field="scores")
         if path not in possible:
             raise CamxError(
                 f"The output {str(wanted)!r} has the shape {tuple(tensors[path].shape)}, not one score per image and "
-                f"class. The network returns {_listed(tensors)}.",
+                f"class. The network returns {listed(tensors)}.",
                 field="scores",
             )
         return path
@@ -63,10 +61,10 @@ def score_path(output: Any, batch: int | None, wanted: Wanted = None) -> Path:
         return named[0] if named else next(iter(possible))
     if not possible:
         raise CamxError(
-            f"The network returns {_listed(tensors)}, not one score per image and class. camx explains classifiers."
+            f"The network returns {listed(tensors)}, not one score per image and class. camx explains classifiers."
         )
     raise CamxError(
-        f"The network returns {len(possible)} tensors that could be class scores: {_listed(possible)}.",
+        f"The network returns {len(possible)} tensors that could be class scores: {listed(possible)}.",
         f"Choose one: `scores={spelled(next(reversed(possible)))}`.",
         field="scores",
     )
@@ -97,12 +95,14 @@ def tensors_of(output: Any) -> list[tuple[Path, Tensor]]:
     return found
 
 
-def two_sided(scores: Tensor) -> Tensor:
-    """Returns scores B×K as they are, but a single logit z as the two classes (−z/2, z/2).
+def two_sided(scores: Tensor, module: nn.Module) -> Tensor:
+    """Returns scores B×K of a network as they are, but a single logit z as the two classes (−z/2, z/2).
 
-    The softmax of these two is 1 − sigmoid(z), sigmoid(z).
+    The softmax of these two is 1 − sigmoid(z), sigmoid(z). A single value of a regression has no second class.
     """
-    return torch.cat([-scores / 2, scores / 2], dim=1) if scores.shape[1] == 1 else scores
+    if scores.shape[1] != 1 or getattr(module, "gives_values", False):
+        return scores
+    return torch.cat([-scores / 2, scores / 2], dim=1)
 
 
 def _collect(value: Any, path: Path, found: list[tuple[Path, Tensor]]) -> None:
@@ -128,8 +128,8 @@ def _wanted_path(wanted: str | int, tensors: dict[Path, Tensor]) -> Path | None:
     return next((path for path in tensors if spelled(path) == text), None)
 
 
-def _listed(tensors: dict[Path, Tensor]) -> str:
-    """The tensors of an output in words, at most six."""
+def listed(tensors: dict[Path, Tensor]) -> str:
+    """Returns the tensors of an output in words, at most six."""
     if list(tensors) == [()]:
         return f"a tensor of shape {tuple(tensors[()].shape)}"
     words = [f"{spelled(path)} {tuple(one.shape)}" for path, one in list(tensors.items())[:6]]

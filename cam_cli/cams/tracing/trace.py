@@ -19,9 +19,11 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from ...errors import CamxError
 from ...models.hooks import TargetLayer, hooked
 from ...models.layouts import dequantised, replaced, tensors_in
+from ...models.tasks import SEGMENTATION, VALUES
 from .classifier import Classifier
 from .network_state import undisturbed
 from .replay import Replay
+from .scored_network import PixelSums, ScoredNetwork, task_of
 from .scores import scores_of, two_sided
 from .sparse_backward import materialise, mean_over_grid, sparse_backward
 
@@ -127,6 +129,15 @@ class Trace:
         return replace(self, sign=-self.sign)
 
 
+def _summed(
+    module: nn.Module, replay: Replay | None, mask: Tensor | None
+) -> contextlib.AbstractContextManager[PixelSums | None]:
+    """The context in which a segmentation sums its logits as `traces` says."""
+    if replay is None or not isinstance(module, ScoredNetwork) or module.reading.task != SEGMENTATION:
+        return contextlib.nullcontext()
+    return module.summed_over(replay.regions, mask)
+
+
 def trace(module: nn.Module, inputs: Tensor, layer: TargetLayer, classifier: Classifier | None = None) -> Trace:
     """Runs `module` on a normalised batch B×C×H×W and cuts it at `layer`, in any gradient mode.
 
@@ -144,12 +155,15 @@ def traces(
     second_order: bool = False,
     gradients: bool = True,
     replay: Replay | None = None,
+    mask: Tensor | None = None,
 ) -> list[Trace]:
     """Runs one forward and cuts it at the earliest of `layers`; returns a trace of each layer, in their order.
 
     second_order: the head will be differentiated twice, which fused attention does not allow. gradients: whether the
     head is recorded; without it the traces have none. replay: goes into the traces; without it they get one with
-    default settings. Raises `CamxError` as `trace` does.
+    default settings. A segmentation sums its logits over the regions of the replay; over those that it predicts if that
+    has none, and over the pixels of `mask`, B×h×w bool, if it is given; without a replay over the whole image. Raises
+    `CamxError` as `trace` does.
     """
     leaves: dict[int, Tensor] = {}
 
@@ -170,9 +184,9 @@ def traces(
     modules = {layer.name: module.get_submodule(layer.name) for layer in layers}
     attention = sdpa_kernel(SDPBackend.MATH) if second_order else contextlib.nullcontext()
     recording = contextlib.nullcontext() if gradients else torch.no_grad()
-    with undisturbed(module), recording, hooked(modules, cut), attention:
+    with undisturbed(module), recording, hooked(modules, cut), attention, _summed(module, replay, mask) as summed:
         raw = scores_of(module(inputs.clone() if inputs.is_inference() else inputs))
-        scores = two_sided(raw)
+        scores = two_sided(raw, module)
     for index, layer in enumerate(layers):
         if index not in leaves:
             raise CamxError(
@@ -186,6 +200,8 @@ def traces(
     logits = scores.detach().float()
     if replay is None:
         replay = Replay(module, inputs, tuple(layers))
+    elif summed is not None:
+        replay = replace(replay, regions=summed.regions)
     return [
         Trace(
             features=layer.layout.to_nchw(leaf.detach()).float(),
@@ -195,7 +211,7 @@ def traces(
             replay=replay,
             index=index,
             classifier=classifier,
-            one_logit=raw.shape[1] == 1,
+            one_logit=raw.shape[1] == 1 and task_of(module) not in VALUES,
         )
         for index, (layer, leaf) in enumerate(zip(layers, head.leaves))
     ]

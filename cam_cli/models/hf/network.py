@@ -20,6 +20,7 @@ from ..network import Network, digest
 from ..options import ModelSpec, PreprocessingOptions
 from ..preprocessing import pair
 from ..sayings import Said
+from ..tasks import REGRESSION
 from .classifier import HubClassifier, attention, built, check_size, compares_texts, described
 from .library import quiet, transformers
 from .place import HubPlace
@@ -39,8 +40,12 @@ def hub_network(place: HubPlace, spec: ModelSpec, given: Mapping[str, str]) -> N
     config = place.read_config()
     kind, own = described(library, config, place.name)
     problem = getattr(own, "problem_type", None)
-    if problem == "regression":
-        raise CamxError(f"`model` {place.name!r} is a regression: its outputs are no scores of classes.")
+    if problem == "regression" and spec.task != REGRESSION:
+        raise CamxError(
+            f"`model` {place.name!r} is a regression: its outputs are no scores of classes.",
+            "Give `task=regression`.",
+            field="task",
+        )
     torch.manual_seed(spec.seed)
     idle: tuple[str, ...] = ()
     if spec.pretrained:
@@ -77,6 +82,7 @@ def hub_network(place: HubPlace, spec: ModelSpec, given: Mapping[str, str]) -> N
         origins=settings.origins,
         warnings=(*settings.warnings, *inexact(found)),
         scores=spec.scores,
+        task=spec.task,
         methods=METHODS if texts else (),
     )
 

@@ -2,7 +2,7 @@
 
 from .architecture import Architecture
 from .timm import TimmModel, deprecated_names, timm_names
-from .torchvision import TorchvisionModel, other_kind, torchvision_names
+from .torchvision import TorchvisionModel, other_kind, segmentation_names, torchvision_names
 
 __all__ = [
     "Architecture",
@@ -10,6 +10,7 @@ __all__ = [
     "TorchvisionModel",
     "deprecated_names",
     "other_kind",
+    "segmentation_names",
     "timm_names",
     "torchvision_names",
 ]

@@ -16,6 +16,14 @@ from ..classes import ClassNames, imagenet
 from ..options import PreprocessingOptions
 from ..preprocessing import overridden, per_channel
 
+#: Modules of torchvision whose networks camx does not explain, and why.
+_NOT_SERVED = {
+    "detection": "finds boxes and has no score per image and class; the classifier with its backbone can be explained",
+    "video": "classifies clips of several frames, and camx explains single images",
+    "optical_flow": "returns motion between two images, and no score of a class",
+    "quantization": "computes with integers; the network of the same name without `quantized_` works",
+}
+
 
 @dataclass(frozen=True)
 class TorchvisionModel:
@@ -47,6 +55,9 @@ class TorchvisionModel:
         given = dict(args) if num_classes is None else {**args, "num_classes": num_classes}
         if not pretrained and self.name in ("inception_v3", "googlenet"):
             given.setdefault("init_weights", False)
+        if self.name in segmentation_names():
+            # Otherwise torchvision downloads weights for the backbone.
+            given.setdefault("weights_backbone", None)
         weights = self._weights() if pretrained else None
         if weights is not None:
             hub.require_file(weights.url, str(self))
@@ -62,7 +73,9 @@ class TorchvisionModel:
         self, network: nn.Module, options: PreprocessingOptions, args: Mapping[str, Any]
     ) -> Preprocessing:
         preset = self._weights().transforms()
-        crop, resize = int(preset.crop_size[0]), int(preset.resize_size[0])
+        resize = int(preset.resize_size[0])
+        # Segmentations take the whole image at this short side; a batch needs one size, so the middle is cut out.
+        crop = int(preset.crop_size[0]) if hasattr(preset, "crop_size") else resize
         fixed = getattr(network, "image_size", crop)
         # The weights may be for another size than the one that the network was built for without them.
         resize, crop = round(resize * fixed / crop), fixed
@@ -101,11 +114,19 @@ def torchvision_names() -> tuple[str, ...]:
     return tuple(torchvision.models.list_models(module=torchvision.models))
 
 
-def other_kind(name: str) -> str:
-    """Purpose of a torchvision network that is no classifier; "" for any other name."""
+@lru_cache(maxsize=1)
+def segmentation_names() -> tuple[str, ...]:
+    """torchvision's networks for semantic segmentation: a score per pixel and class."""
     import torchvision
 
-    for kind in ("segmentation", "detection", "video", "optical_flow", "quantization"):
+    return tuple(torchvision.models.list_models(module=torchvision.models.segmentation))
+
+
+def other_kind(name: str) -> str:
+    """Why camx does not explain a torchvision network; "" for one that it explains, and for any other name."""
+    import torchvision
+
+    for kind, reason in _NOT_SERVED.items():
         if name in torchvision.models.list_models(module=getattr(torchvision.models, kind)):
-            return kind.replace("_", " ")
+            return reason
     return ""

@@ -1,0 +1,40 @@
+"""Outline of the mask that a segmentation predicts, drawn over an overlay."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+
+from ..images.geometry import Frame
+from ..maps.heatmap import seen
+
+#: Colours of the line, and of its outer edge: one of them is seen on any ground.
+_LINE, _EDGE = (255, 255, 255), (0, 0, 0)
+
+
+def placed_mask(mask: np.ndarray, frame: Frame, width: int, height: int) -> np.ndarray:
+    """Returns a mask h×w over `frame` for the pixels of an image that the network saw: bool, of the nearest cell.
+
+    width, height: of the image; `frame` in its pixels.
+    """
+    rows, columns = seen(frame, width, height)
+    down = (np.arange(rows.start, rows.stop) + 0.5 - frame.top) * mask.shape[0] / (frame.bottom - frame.top)
+    across = (np.arange(columns.start, columns.stop) + 0.5 - frame.left) * mask.shape[1] / (frame.right - frame.left)
+    inside = np.clip(down.astype(int), 0, mask.shape[0] - 1), np.clip(across.astype(int), 0, mask.shape[1] - 1)
+    found: np.ndarray = mask[np.ix_(*inside)] > 0
+    return found
+
+
+def outlined(image: Image.Image, mask: np.ndarray) -> Image.Image:
+    """Returns a copy of an image H×W with the outline of a mask H×W bool: a white line inside, a dark one around it."""
+    pixels = np.array(image)
+    inner, outer = mask & ~_all_around(mask), ~mask & ~_all_around(~mask)
+    pixels[outer], pixels[inner] = _EDGE, _LINE
+    return Image.fromarray(pixels)
+
+
+def _all_around(mask: np.ndarray) -> np.ndarray:
+    """Pixels whose four neighbours are in a mask; beyond the edge of the image everything is."""
+    padded = np.pad(mask, 1, constant_values=True)
+    found: np.ndarray = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+    return found
