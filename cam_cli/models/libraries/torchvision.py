@@ -21,7 +21,7 @@ _NOT_SERVED = {
     "detection": "finds boxes and has no score per image and class; the classifier with its backbone can be explained",
     "video": "classifies clips of several frames, and camx explains single images",
     "optical_flow": "returns motion between two images, and no score of a class",
-    "quantization": "computes with integers; the network of the same name without `quantized_` works",
+    "quantization": "computes with integers; the network of the same name without quantized_ works",
 }
 
 
