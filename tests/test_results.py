@@ -38,7 +38,14 @@ def engine(job: ExplainJob) -> Any:
     """What a fingerprint reads of the engine of a job."""
     layer = SimpleNamespace(name="l")
     return SimpleNamespace(
-        network=NETWORK, precision="fp32", backend="torch", layer=layer, layers=(layer,), options=job.explain
+        task="classification",
+        references=(),
+        network=NETWORK,
+        precision="fp32",
+        backend="torch",
+        layer=layer,
+        layers=(layer,),
+        options=job.explain,
     )
 
 
