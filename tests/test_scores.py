@@ -139,7 +139,7 @@ def test_the_output_that_holds_the_scores(name: str) -> None:
         (lambda maps, s: (maps.mean((2, 3)), s), None, r"2 tensors that could be class scores: 0 \(2, 12\), 1 \(2, 5\). .*`scores=1`"),
         (lambda maps, s: {"a": s, "b": s}, None, r"a \(2, 5\), b \(2, 5\)"),
         (lambda maps, s: {"a": s, "b": s}, "c", "no output 'c': it returns a"),
-        (lambda maps, s: {"a": s, "maps": maps}, "maps", r"'maps' has the shape \(2, 12, 8, 8\)"),
+        (lambda maps, s: {"a": s, "maps": maps}, "maps", r"maps \(2, 12, 8, 8\) .*task=segmentation"),
         (lambda maps, s: Answer(maps.mean((2, 3)), s), None, "embedding .*scores"),
         (lambda maps, s: (maps.mean((2, 3)), s), lambda output: "nothing", "the function returns a str"),
         (lambda maps, s: None, None, "returns no tensor"),
