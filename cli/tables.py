@@ -17,7 +17,7 @@ from cam_cli.regular_files import read_regular
 
 #: Seconds after which a process that was to make a table counts as gone.
 _PATIENCE = 600.0
-#: Bytes of a table, or of a run.json, that are read at most.
+#: Bytes of a table that are read at most.
 _LONGEST = 8 << 20
 #: Files whose layers are looked up; a name of a model does not end so.
 _WEIGHTS = (".pt", ".pth", ".ckpt", ".safetensors", ".bin", ".tar")
@@ -59,11 +59,13 @@ def network_name(model: str) -> str:
 
 def run_classes(output: str) -> tuple[str, ...]:
     """The names of the classes that a run folder records."""
+    from cam_cli.errors import CamxError
+    from cam_cli.outputs.run_folder import RunFolder
+
     try:
-        names = json.loads(read_regular(os.path.join(output, "run.json"), _LONGEST))["classes"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return tuple(RunFolder.read(output).record.get("classes", ()))
+    except CamxError:
         return ()
-    return tuple(name for name in names if isinstance(name, str)) if isinstance(names, list) else ()
 
 
 def _read(name: str) -> dict[str, Any] | None:

@@ -79,7 +79,7 @@ def test_what_is_offered(line: str, expected: list[str]) -> None:
 def test_classes_of_a_finished_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "run.json").write_text('{"classes": ["cat", "dog", 3]}')
+    (tmp_path / "run" / "run.json").write_text('{"fingerprint": {"command": "explain"}, "classes": ["cat", "dog"]}')
     assert offered("audit", "run", "--positive", "") == ["cat", "dog"]
     for damaged in ("[", "[]", '{"classes": 3}', "{}"):
         (tmp_path / "run" / "run.json").write_text(damaged)

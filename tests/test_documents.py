@@ -34,6 +34,7 @@ RUN = {
 #: Python blocks that no test runs, with the reason.
 NOT_RUN = {
     "CONTRIBUTING.md": "a sketch of a command, with … for what it leaves out",
+    "docs/recipes.md": "needs fiftyone",
     "docs/results.md": "reads the folder of a run of the reader",
 }
 #: First words of shell commands that are not camx: tools of others, and scripts of this repository that have tests.

@@ -125,7 +125,7 @@ def test_an_epoch_without_a_loss_keeps_its_columns(tmp_path: Path) -> None:
     table = re.search(r'<table class="figures">(.*?)</table>', (tmp_path / "report/index.html").read_text(), re.DOTALL)
     assert table
     first = re.findall(r"<td>(.*?)</td>", table[1])[:5]
-    assert first == ["1", "0.1", "2", "", "50.0 %"]
+    assert first == ["1", "0.1", "2", "", "50.0\u202f%"]
 
 
 # Pictures

@@ -36,7 +36,7 @@ STEPS = int(os.environ.get("CAMX_TEST_STEPS", "40"))
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
-    return World.made(tmp_path / "w", "s3://mixed/out", random.Random(0))
+    return World.made(tmp_path / "w", f"s3://mixed/{tmp_path.name}", random.Random(0))
 
 
 @pytest.fixture

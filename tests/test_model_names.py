@@ -58,8 +58,8 @@ def test_spellings(typed: str, name: str) -> None:
             "microsoft/resnet-50",
             "repository of the Hugging Face hub is hf-hub:microsoft/resnet-50 .* hf:microsoft/resnet-50",
         ),
-        ("torchvision/fcn_resnet50", "is for segmentation"),
-        ("torchvision/fasterrcnn_resnet50_fpn", "is for detection"),
+        ("torchvision/raft_small", "returns motion between two images"),
+        ("torchvision/fasterrcnn_resnet50_fpn", "finds boxes and has no score per image and class"),
         ("ResNet5_Weights.DEFAULT", "Unknown model"),
     ],
 )

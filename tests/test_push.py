@@ -166,6 +166,6 @@ def test_feature_maps_of_epochs_are_logged_beside_the_cams(tmp_path: Path) -> No
         (path.parent / "1.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0")
     run = RunFolder(str(tmp_path), "train-gap", {})
     tables = epoch_pictures(run, 2)
-    assert set(tables) == {"cams", "activations"}
-    assert all([row[2] for row in table.rows] == ["cat/0.png"] for table in tables.values())  # type: ignore[union-attr]
+    assert set(tables) == {"cams", "activations", "previews/cam"}
+    assert all([row[2] for row in tables[kind].rows] == ["cat/0.png"] for kind in ("cams", "activations"))  # type: ignore[union-attr]
     assert epoch_pictures(run, 1) == {}

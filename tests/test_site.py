@@ -47,6 +47,7 @@ def test_a_link_to_a_file_that_is_not_there_is_found(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.extras
 def test_the_site_builds(tmp_path: Path) -> None:
     pytest.importorskip("zensical")
     assert main(str(tmp_path / "site")) == 0

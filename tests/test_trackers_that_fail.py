@@ -246,7 +246,10 @@ def test_modes_and_missing_packages_are_explained(
     assert camx("push", images) == 2
     assert "Give --wandb or --tensorboard" in capsys.readouterr().err
     assert camx("push", images, "--wandb") == 2
-    assert "holds no results of `camx explain`, `activations`, `evaluate` or `train-gap`" in capsys.readouterr().err
+    assert (
+        "holds no results of `camx explain`, `activations`, `evaluate`, `caption` or `train-gap`"
+        in capsys.readouterr().err
+    )
     assert camx("push", "nowhere", "--wandb") == 2
     assert "There is no folder 'nowhere'" in capsys.readouterr().err
 

@@ -44,6 +44,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+@pytest.mark.extras
 def test_damaged_lists_and_labels(kind: str, tmp_path: Path) -> None:
     path = tmp_path / f"t.{kind}"
     if kind == "jsonl":
@@ -65,6 +66,7 @@ def test_damaged_lists_and_labels(kind: str, tmp_path: Path) -> None:
         tried(read, path, changed(data, draw))
 
 
+@pytest.mark.extras
 def test_a_small_parquet_file_of_giant_text_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pyarrow = pytest.importorskip("pyarrow")
     import pyarrow.parquet as parquet

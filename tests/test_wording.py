@@ -22,6 +22,7 @@ PLURAL = re.compile(rf"\{{\}} ({NOUNS})\b")
 USUAL = re.compile(r"images per second|\{\}/\{\} images")
 #: Sentences that are only said of several, or where {} is no number.
 SEVERAL = (
+    "cam_cli/cams/tracing/pixel_scores.py",
     "cam_cli/cams/tracing/scores.py",
     "cam_cli/models/weights.py",
     "cam_cli/outputs/result_pictures.py",

@@ -157,7 +157,7 @@ HEADLESS = {
     "a 1×1 convolution of classes": Variant(lambda: Headless(nn.Conv2d(8, 5, 1)), "act"),
     "a 1×1 convolution of classes and ReLU": Variant(lambda: Headless(nn.Conv2d(8, 5, 1), nn.ReLU()), "act"),
     "no map": Variant(
-        lambda: nn.Sequential(nn.Flatten(), nn.Linear(3 * SIDE**2, 5)), refusal="no feature map with more"
+        lambda: nn.Sequential(nn.Flatten(), nn.Linear(3 * SIDE**2, 5)), refusal="returns a map with several positions"
     ),
 }
 
@@ -177,7 +177,7 @@ CLOSED = {
         lambda: Output(lambda maps, s: [{"boxes": s.new_ones(7, 4), "scores": s.new_ones(7)} for _ in s]),
         refusal="not one score per image",
     ),
-    "a map per class": Variant(lambda: nn.Conv2d(3, 5, 4, 4), refusal="not one score per image"),
+    "a map per class": Variant(lambda: nn.Conv2d(3, 5, 4, 4), refusal="scores of a segmentation, or feature maps"),
     "embedding and logits": Variant(
         lambda: Output(lambda maps, s: (maps.mean((2, 3)), s)), refusal="2 tensors that could"
     ),

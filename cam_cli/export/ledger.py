@@ -28,10 +28,15 @@ class Entry:
 
 @dataclass
 class Ledger:
-    """The list of a folder, by paths with `/` below it. The line of a file is written before the next file is begun."""
+    """The list of a folder, by paths with `/` below it.
+
+    The line of a file is written just before the file takes its place: an export that is stopped between the two leaves
+    the file of an earlier line, which is in `earlier`.
+    """
 
     folder: str
     entries: dict[str, Entry] = field(default_factory=dict)
+    earlier: dict[str, list[Entry]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, folder: str) -> Ledger:
@@ -41,6 +46,7 @@ class Ledger:
             for line in read_regular(os.path.join(folder, LEDGER)).splitlines():
                 name, entry = _parsed(line)
                 if entry is not None:
+                    found.earlier.setdefault(name, []).append(entry)
                     found.entries[name] = entry
         return found
 
@@ -49,15 +55,14 @@ class Ledger:
 
     def owns(self, name: str) -> bool:
         """Whether a file is as an export has written it."""
-        entry = self.entries.get(name)
-        if entry is None:
-            return False
         try:
             require_below(self.path(name), self.folder)
-            if os.path.islink(self.path(name)) or os.path.getsize(self.path(name)) != entry.bytes:
+            size = os.path.getsize(self.path(name))
+            sums = {entry.crc32 for entry in self.earlier.get(name, ()) if entry.bytes == size}
+            if not sums or os.path.islink(self.path(name)):
                 return False
             with open_regular(self.path(name)) as file:
-                return _sum(iter(lambda: file.read(_BLOCK), b"")).crc == entry.crc32
+                return _sum(iter(lambda: file.read(_BLOCK), b"")).crc in sums
         except OSError:
             return False
 
@@ -74,9 +79,13 @@ class Ledger:
         write_file(self.path(LEDGER), (_line(*one) for one in self.entries.items()), below=self.folder)
 
     def write(self, format_name: str, name: str, content: Iterable[bytes]) -> None:
-        """Writes a file whole, and its line; within `writing`."""
+        """Writes a file whole, and its line before it; within `writing`."""
+        write_file(self.path(name), self._noted(format_name, name, content), below=self.folder)
+
+    def _noted(self, format_name: str, name: str, content: Iterable[bytes]) -> Iterator[bytes]:
+        """The content; when all of it has been taken, its line is written."""
         checked = _Sum(content)
-        write_file(self.path(name), checked, below=self.folder)
+        yield from checked
         self.entries[name] = Entry(format_name, checked.bytes, checked.crc)
         write_all(self._descriptor, _line(name, self.entries[name]))
 

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from ..errors import CamxError
+from ..sentences import counted
 from .checkpoint_metadata import architecture_of, class_names_of, named_architecture, of_writer
 from .checkpoints import Checkpoint, read_checkpoint
 from .class_files import chosen_names
@@ -128,7 +129,8 @@ def _task(architecture: Architecture, spec: ModelSpec, module: nn.Module, count:
         )
     if count > 0 and spec.task == SIMILARITY:
         raise CamxError(
-            f"`task=similarity`: {architecture} has a classifier of {count} classes, whose scores are no embedding.",
+            f"`task=similarity`: {architecture} has a classifier of {counted(count, 'class', 'classes')}, whose scores "
+            "are no embedding.",
             "Build it without: `model_arg num_classes=0`.",
             field="task",
         )

@@ -65,6 +65,20 @@ class Rendering:
     ] = 512
     colormap: Annotated[str, Flag(f"{', '.join(COLORMAPS)}.", panel=PICTURE, choices=COLORMAPS, results=True)] = "turbo"
     alpha: Annotated[float, Flag("Opacity of the heatmap over the image, 0 to 1.", panel=PICTURE, results=True)] = 0.5
+    format: Annotated[str, Flag("png, jpg or webp.", panel=PICTURE, choices=FORMATS, results=True)] = "png"
+    box_threshold: Annotated[
+        float | str,
+        Flag(
+            "Share of the peak from which on a place belongs to the mask, and to the box of the largest part; or the "
+            "output of a run for which `camx evaluate` has chosen it.",
+            panel=PICTURE,
+            min=LEAST,
+            max=1.0,
+            parse=_share_or_folder,
+            results=True,
+            page="evaluate.md",
+        ),
+    ] = HALF
     opacity: Annotated[
         str,
         Flag(
@@ -89,20 +103,6 @@ class Rendering:
             example="contour",
         ),
     ] = names_of()
-    format: Annotated[str, Flag("png, jpg or webp.", panel=PICTURE, choices=FORMATS, results=True)] = "png"
-    box_threshold: Annotated[
-        float | str,
-        Flag(
-            "Share of the peak from which on a place belongs to the mask, and to the box of the largest part; or the "
-            "output of a run for which `camx evaluate` has chosen it.",
-            panel=PICTURE,
-            min=LEAST,
-            max=1.0,
-            parse=_share_or_folder,
-            results=True,
-            page="evaluate.md",
-        ),
-    ] = HALF
     evaluated: tuple[tuple[str, BoxThreshold], ...] = ()
 
     @property

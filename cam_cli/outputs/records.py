@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import CamxError
 from .rows import ImageRow, MapRow, first_map, number_of
-from .tables import MEASURES, box_of, columns, map_columns
+from .tables import MEASURES, VALUE, box_of, columns, map_columns
 
 Record = dict[str, Any]
 #: Rows of Parquet that are held at once.
@@ -36,13 +36,14 @@ def map_records(row: ImageRow) -> Iterator[Record]:
         if part := box_of(one):
             given |= {f"box_{side}": value for side, value in zip(("left", "top", "right", "bottom"), part["box"])}
             given |= {"box_threshold": part["threshold"], "box_threshold_from": part.get("threshold_from")}
-        yield {name: given.get(name) for name in map_columns()}
+        yield {name: given.get(name) for name in map_columns(values=VALUE in given)}
 
 
 def _of_map(one: MapRow) -> Record:
-    names = ("method", "layer", "target_index", "target_name", "target_prob", "overlay", "target_value")
+    names = ("method", "layer", "target_index", "target_name", "target_prob", "overlay")
     return {
         **{name: one.get(name) for name in names},
+        **({VALUE: one["target_value"]} if "target_value" in one else {}),
         **{f"cam_{name}": number_of(one, name) for name in MEASURES},
     }
 
@@ -100,11 +101,13 @@ FORMS: Mapping[str, Callable[[Iterable[Record], list[str]], Iterator[bytes]]] = 
 }
 
 
-def typed_images(rows: Iterable[ImageRow], form: str, top_k: int) -> Iterator[bytes]:
+def typed_images(rows: Iterable[ImageRow], form: str, top_k: int, *, values: bool = False) -> Iterator[bytes]:
     """The table of images in a form of `FORMS`."""
-    return FORMS[form]((image_record(row, top_k) for row in rows), columns(top_k))
+    names = columns(top_k, values=values)
+    return FORMS[form](({**dict.fromkeys(names), **image_record(row, top_k)} for row in rows), names)
 
 
-def typed_maps(rows: Iterable[ImageRow], form: str) -> Iterator[bytes]:
+def typed_maps(rows: Iterable[ImageRow], form: str, *, values: bool = False) -> Iterator[bytes]:
     """The table of maps in a form of `FORMS`."""
-    return FORMS[form]((record for row in rows for record in map_records(row)), map_columns())
+    names = map_columns(values=values)
+    return FORMS[form](({**dict.fromkeys(names), **record} for row in rows for record in map_records(row)), names)

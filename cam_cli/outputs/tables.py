@@ -18,32 +18,41 @@ _FORMULA = re.compile(r"[\t\r\n]|[\s\x00-\x1f\u00ad\u200b-\u200f\u2060\ufeff]*[=
 MEASURES = ("peak", "area", "center_x", "center_y", "border", "entropy")
 
 
-def columns(top_k: int) -> list[str]:
-    """The header for `top_k` classes per image."""
+#: The last column of runs whose outputs are values, such as those of a regression.
+VALUE = "target_value"
+
+
+def columns(top_k: int, *, values: bool = False) -> list[str]:
+    """The header for `top_k` classes per image; `values`: whether the outputs of the network are values."""
     top = [f"top{k}_{what}" for k in range(1, top_k + 1) for what in ("index", "name", "prob")]
     return [
         *("image", "status", "error", "width", "height", "label", "correct"),
         *top,
         *("method", "layer", "target_index", "target_name", "target_prob"),
-        *(*(f"cam_{name}" for name in MEASURES), "overlay", "target_value"),
+        *(*(f"cam_{name}" for name in MEASURES), "overlay"),
+        *[VALUE][: int(values)],
     ]
 
 
-def table(rows: Iterable[ImageRow], top_k: int) -> Iterator[bytes]:
+def table(rows: Iterable[ImageRow], top_k: int, *, values: bool = False) -> Iterator[bytes]:
     """The table in pieces of UTF-8 (RFC 4180). Several maps of an image: the first one stands in the row."""
-    yield line(columns(top_k))
+    yield line(columns(top_k, values=values))
     for row in rows:
-        yield line(_cells(row, top_k))
+        yield line([*_cells(row, top_k), *_value(first_map(row), values)])
 
 
-def map_columns() -> list[str]:
+def _value(one: MapRow, values: bool) -> list[str]:
+    return [number(one.get("target_value"))] if values else []
+
+
+def map_columns(*, values: bool = False) -> list[str]:
     """The header of the table of maps: `box_left` … are shares of the image's width and height, of the largest part
     above `box_threshold`, a share of the peak."""
     return [
         *("image", "map", "method", "layer", "target_index", "target_name", "target_prob"),
         *(f"cam_{name}" for name in MEASURES),
         *("box_left", "box_top", "box_right", "box_bottom", "box_threshold", "box_threshold_from", "overlay"),
-        "target_value",
+        *[VALUE][: int(values)],
     ]
 
 
@@ -54,9 +63,9 @@ def box_of(one: MapRow) -> Component | None:
     return {"threshold": HALF, "box": one["box"], "threshold_from": "fixed"} if "box" in one else None
 
 
-def map_table(rows: Iterable[ImageRow]) -> Iterator[bytes]:
+def map_table(rows: Iterable[ImageRow], *, values: bool = False) -> Iterator[bytes]:
     """The table of maps in pieces of UTF-8: one row per map, numbered from 0 for each image."""
-    yield line(map_columns())
+    yield line(map_columns(values=values))
     for row in rows:
         for place, one in enumerate(row.get("maps", ())):
             part = box_of(one)
@@ -69,7 +78,7 @@ def map_table(rows: Iterable[ImageRow]) -> Iterator[bytes]:
                     *map(number, box),
                     *((number(part["threshold"]), part.get("threshold_from", "")) if part else ("", "")),
                     text(one.get("overlay", "")),
-                    number(one.get("target_value")),
+                    *_value(one, values),
                 ]
             )
 
@@ -90,7 +99,6 @@ def _cells(row: ImageRow, top_k: int) -> list[Any]:
         *(map_row.get("target_index", ""), text(map_row.get("target_name", "")), number(map_row.get("target_prob"))),
         *(number(number_of(map_row, name)) for name in MEASURES),
         text(map_row.get("overlay", "")),
-        number(map_row.get("target_value")),
     ]
 
 

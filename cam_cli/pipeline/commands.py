@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ..errors import CamxError
+from ..models.tasks import VALUES
 from .activations import ActivationsTask, activations_table
 from .caption import CaptionTask, caption_table
 from .evaluate import EvaluateTask, faithfulness_table
@@ -36,7 +37,8 @@ def table_of(fingerprint: Mapping[str, Any], job: Mapping[str, Any] = MappingPro
     """
     match fingerprint.get("command"):
         case "explain":
-            return explain_table(fingerprint["top_k"], tuple(job.get("table", ())))
+            values = fingerprint.get("task") in VALUES
+            return explain_table(fingerprint["top_k"], tuple(job.get("table", ())), values=values)
         case "activations":
             return activations_table()
         case "evaluate":

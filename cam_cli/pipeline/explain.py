@@ -23,6 +23,7 @@ from ..images.listing import Inputs, Source, find
 from ..images.picture import Decodable, load
 from ..maps.colormaps import palette
 from ..maps.explanation import Explanation
+from ..models.tasks import VALUES
 from ..outputs.options import SPOTS
 from ..outputs.records import FORMS, typed_images, typed_maps
 from ..outputs.renderer import ExplanationRenderer
@@ -54,13 +55,17 @@ def run(job: ExplainJob, observer: Observer = Silent(), stop: Stop | None = None
     return run_task(ExplainTask.of(job), observer, stop or Stop())
 
 
-def explain_table(top_k: int, forms: Sequence[str] = ()) -> Table:
-    """`predictions.csv` with so many classes per image, `maps.csv` beside it, and both in other forms."""
-    more: list[tuple[str, Callable[[Iterable[ImageRow]], Iterator[bytes]]]] = [(MAPS_TABLE, map_table)]
+def explain_table(top_k: int, forms: Sequence[str] = (), *, values: bool = False) -> Table:
+    """`predictions.csv` with so many classes per image, `maps.csv` beside it, and both in other forms.
+
+    `values`: with a column for the value that a map is for.
+    """
+    of_maps = partial(map_table, values=values)
+    more: list[tuple[str, Callable[[Iterable[ImageRow]], Iterator[bytes]]]] = [(MAPS_TABLE, of_maps)]
     for form in (one for one in forms if one in FORMS):
-        more.append((f"predictions.{form}", partial(typed_images, form=form, top_k=top_k)))
-        more.append((f"maps.{form}", partial(typed_maps, form=form)))
-    return Table(TABLE, partial(table, top_k=top_k), tuple(more))
+        more.append((f"predictions.{form}", partial(typed_images, form=form, top_k=top_k, values=values)))
+        more.append((f"maps.{form}", partial(typed_maps, form=form, values=values)))
+    return Table(TABLE, partial(table, top_k=top_k, values=values), tuple(more))
 
 
 @dataclass(frozen=True)
@@ -87,7 +92,9 @@ class ExplainTask:
 
     @property
     def table(self) -> Table:
-        return explain_table(self.job.explain.top_k, self.job.table)
+        options = self.job.explain
+        values = self.job.model.task in VALUES or any(target.kind == "like" for target in options.targets)
+        return explain_table(options.top_k, self.job.table, values=values)
 
     def with_job(self, job: ExplainJob) -> ExplainTask:
         return ExplainTask(job)

@@ -19,6 +19,7 @@ from ..outputs.leftovers import remove_report_data
 from ..outputs.rows import ImageRow
 from ..outputs.run_folder import COMMANDS, EVALUATE, EXPLAIN, TRAIN_GAP, RunFolder
 from ..run_layout import REPORT
+from ..sentences import counted
 from .chart import charts
 from .chunks import Beside, Chunks, Elements, Inside
 from .evaluation import build_faithfulness
@@ -137,7 +138,7 @@ def _check_size(parts: Chunks, images: int) -> None:
     size = sum(map(len, parts.elements.values()))
     if size > SINGLE_FILE_LIMIT:
         raise CamxError(
-            f"A single file of {images:,} images would take {size / 1e6:,.0f} MB, more than the limit of "
+            f"A single file of {counted(images, 'image')} would take {size / 1e6:,.0f} MB, more than the limit of "
             f"{SINGLE_FILE_LIMIT / 1e6:,.0f} MB.",
             "Leave `single_file` out: the folder report/ then holds the page with its files beside it.",
             field="single_file",
