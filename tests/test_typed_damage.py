@@ -28,6 +28,7 @@ TABLES = ("predictions.jsonl", "maps.jsonl", "predictions.parquet", "maps.parque
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with spots and all tables."""
+    pytest.importorskip("pyarrow")
     from cli.main import run
 
     from .conftest import picture
@@ -79,6 +80,7 @@ def test_a_small_parquet_file_of_giant_text_has_a_limit(tmp_path: Path, monkeypa
         find([f"@{path}"])
 
 
+@pytest.mark.extras
 def test_damaged_spots_count_as_never_written(finished: Path, tmp_path: Path) -> None:
     shutil.copytree(finished / "out", tmp_path / "out")
     path = tmp_path / "out" / "spots.jsonl"
@@ -97,6 +99,7 @@ def test_damaged_spots_count_as_never_written(finished: Path, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("kind", DAMAGES)
+@pytest.mark.extras
 def test_the_same_command_writes_damaged_tables_and_spots_again(
     kind: str, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
