@@ -148,7 +148,10 @@ def test_the_table_has_thumbnails(opened: Opened, out: Path, rows: dict[str, Any
 def test_all_that_is_asked_for_is_printed(opened: Opened, out: Path, tmp_path: Path) -> None:
     page = opened(many(out, tmp_path / "many", 450))
     page.wait_for_selector(".card canvas")
-    page.evaluate("window.print = () => { window.printed = document.querySelectorAll('.card canvas').length; }")
+    # A function, so that what is replaced is not called by the browser's driver at once.
+    page.evaluate(
+        "() => { window.print = () => { window.printed = document.querySelectorAll('.card canvas').length; }; }"
+    )
     page.click(".menu summary")
     page.click(".panel >> text=Print all 450 images")
     page.wait_for_function("window.printed > 0")

@@ -10,6 +10,9 @@ async function printAll() {
     await Promise.all(all.map(detailsOf));
     PRINTED = all.length;
     list.print(true);
+    // A card gets its image as soon as its details are there, after what runs now.
+    await Promise.all(all.map(detailsOf));
+    await new Promise((done) => { setTimeout(done); });
     await Promise.all([...byId('view').querySelectorAll('img')].map(loaded));
   }
   print();
