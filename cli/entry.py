@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 
@@ -17,9 +18,13 @@ def main() -> None:
             if text:
                 print(text)
             sys.exit(code)
-    from .main import main as run
+    try:
+        from .main import main as run
 
-    run()
+        run()
+    except KeyboardInterrupt:
+        # Ctrl-C while the commands are imported: nothing has begun.
+        sys.exit(128 + signal.SIGINT)
 
 
 if __name__ == "__main__":

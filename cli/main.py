@@ -78,8 +78,8 @@ def run(argv: Sequence[str] | None = None) -> int:
             return error.exit_code
         more = source_of(error) or " (`camx --help` lists what there is.)" * (error.exit_code == 2)
         return _refused(f"{message_of(error)}{more}", as_json="--json" in words, code=error.exit_code)
-    except typer.Abort:
-        # Ctrl-C, where no run is under way that could be finished.
+    except (typer.Abort, KeyboardInterrupt):
+        # Ctrl-C, where no run is under way that could be finished, also while the commands are made.
         return 128 + signal.SIGINT
     except (MemoryError, RuntimeError, ImportError, OSError) as error:
         if not (said := _of_system(error)):

@@ -16,6 +16,8 @@ import pytest
 from cam_cli.parsers import seconds
 from cam_cli.pipeline import Stop
 from cam_cli.pipeline.stop import Dropped
+from cli import entry
+from cli.main import run
 
 from .conftest import TINY, picture
 
@@ -136,3 +138,22 @@ def test_times(text: str, value: float) -> None:
     for wrong in ("", "0", "-1", "1d", "m", "1m1h"):
         with pytest.raises(ValueError, match="give a time"):
             seconds(wrong)
+
+
+def test_ctrl_c_while_the_commands_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(**_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cli.main.app", interrupted)
+    assert run(["doctor"]) == 130
+
+
+def test_ctrl_c_while_the_commands_are_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cli.main.main", interrupted)
+    monkeypatch.delenv("_CAMX_COMPLETE", raising=False)
+    with pytest.raises(SystemExit) as ended:
+        entry.main()
+    assert ended.value.code == 130
