@@ -150,7 +150,11 @@ def test_all_that_is_asked_for_is_printed(opened: Opened, out: Path, tmp_path: P
     page.wait_for_selector(".card canvas")
     # A function, so that what is replaced is not called by the browser's driver at once.
     page.evaluate(
-        "() => { window.print = () => { window.printed = document.querySelectorAll('.card canvas').length; }; }"
+        """() => { window.print = () => {
+            const cards = [...document.querySelectorAll('.card')].filter((card) => card.querySelector('canvas'));
+            const awaited = (image) => image?.naturalWidth && image.loading === 'eager';
+            window.printed = cards.filter((card) => awaited(card.querySelector('img'))).length;
+        }; }"""
     )
     page.click(".menu summary")
     page.click(".panel >> text=Print all 450 images")
