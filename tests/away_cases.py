@@ -161,7 +161,7 @@ def trained() -> None:
 
 
 def misplaced() -> None:
-    """What the device is for: a tensor on the host beside one that is not, and pixels read from there."""
+    """The device refuses a tensor on the host beside one that is not, and pixels read from there."""
     there, here = torch.ones(3, device=NAME), torch.ones(3)
     for wrong in (lambda: there + here, lambda: here[there > 0], lambda: there.numpy(), lambda: np.asarray(there)):
         try:

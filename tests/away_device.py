@@ -72,7 +72,7 @@ class Present(TorchDispatchMode):
 
 
 class _Module(_DummyBackendModule):  # type: ignore[misc]
-    """What torch asks of a device by its name."""
+    """The module that torch looks up under the name of the device."""
 
     def get_amp_supported_dtype(self) -> list[torch.dtype]:
         return [torch.bfloat16, torch.float16]

@@ -18,7 +18,7 @@ _REFUSED = {"attention-rollout", "attention-gradient", "legrad"}
 
 
 def outcomes(*prefixes: str) -> dict[str, str]:
-    """What became of the cases of `tests.away_cases`: the device is registered for a whole process."""
+    """Outcomes of `tests.away_cases`, run in a process of their own: the device is registered for a whole process."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.away_cases", *prefixes],
         cwd=_ROOT,

@@ -210,7 +210,7 @@ def test_a_caption_is_what_the_library_generates(name: str, tmp_path: Path) -> N
 
 
 def test_a_map_does_not_depend_on_its_batch(tmp_path: Path) -> None:
-    """The same image and text twice, beside a longer text, and alone; one written text among given ones."""
+    """One image and text twice, beside a longer text, and alone; one written text among given ones."""
     engine = captioner(saved("vit_gpt2", tmp_path))
     first, second = drawn(2)
     text = "a red shape"

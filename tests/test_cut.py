@@ -1,4 +1,4 @@
-"""What a head reads of the modules before its target layer, and that it runs on nothing else."""
+"""A head runs on nothing but what it reads of the modules before its target layer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What notebooks and Python show: explanations, lists of them, runs of folders, and their progress."""
+"""Displays in notebooks and Python: explanations, lists of them, runs of folders, and their progress."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is installed is what lies in the folders, and the documents say what the code does."""
+"""The package holds every folder, and the documents say what the code does."""
 
 from __future__ import annotations
 

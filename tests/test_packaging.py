@@ -1,4 +1,4 @@
-"""What runs camx elsewhere: the GitHub action, step by step in a shell of this machine, and the image of Docker."""
+"""Ways to run camx elsewhere: the GitHub action, step by step in a shell of this machine, and the image of Docker."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ ROOMS = (
     *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "cam_cli").iterdir() if (path / "__init__.py").exists()),
     "benchmarks",
     "cli",
+    "tests",
     "tools",
 )
 #: Words that put the effect off, and riddles: a value that is told, a fault that costs, a thing that is seen.

@@ -35,7 +35,7 @@ NETWORK = SimpleNamespace(
 
 
 def engine(job: ExplainJob) -> Any:
-    """What a fingerprint reads of the engine of a job."""
+    """The part of an engine that a fingerprint reads."""
     layer = SimpleNamespace(name="l")
     return SimpleNamespace(
         task="classification",

@@ -24,7 +24,7 @@ PROJECT = '[project]\nname = "x"\n[tool.camx]\nalpha = 0.25\n'
 
 @pytest.fixture
 def shown(camx: Camx, capsys: pytest.CaptureFixture[str]) -> Shown:
-    """What `camx config show … --json --changed` prints."""
+    """Returns the output of `camx config show … --json --changed`."""
 
     def call(*argv: object) -> dict[str, dict[str, Any]]:
         code = camx("config", "show", *argv, "--json", "--changed")

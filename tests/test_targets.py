@@ -1,4 +1,4 @@
-"""What is explained: classes, labels, evidence, several maps of one picture, and how they stand in rows and files."""
+"""Targets of explanations: classes, labels, evidence, several maps of one picture, and how they stand in rows and files."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def on_terminal(cwd: Path, *argv: object, **variables: str) -> str:
-    """What a person sees on a terminal, standard output and error as they come."""
+    """All that appears on a terminal, standard output and error as they come."""
     controller, terminal = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "cli.main", *map(str, argv)],

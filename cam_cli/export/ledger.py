@@ -126,7 +126,7 @@ def _line(name: str, entry: Entry) -> bytes:
 
 
 def _parsed(line: bytes) -> tuple[str, Entry | None]:
-    """Whoever can write the list must not choose what is removed: names lead nowhere but below the folder."""
+    """Reads a line; a name that leads out of the folder is none, since strangers may have written the list."""
     try:
         content = json.loads(line)
         name, kind, size, crc = (content[key] for key in ("file", "format", "bytes", "crc32"))

@@ -1,4 +1,4 @@
-"""What a label means, and which class has which name."""
+"""Questions about labels, and about the names of classes."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def explainer(module: nn.Module, **options: Any) -> Any:
 
 
 def probabilities(end: Callable[[Tensor, Tensor], Any], classes: int = 5) -> Any:
-    """How far the probabilities are from those that the network itself gives, below 0.001 or not."""
+    """Says whether the probabilities are within 0.001 of those that the network itself gives."""
     module = built(lambda: Output(end, classes))
     with torch.no_grad():
         own = module(PICTURE)

@@ -1,4 +1,4 @@
-"""What the network gets of a file."""
+"""Questions about the pixels that the network gets of a file."""
 
 from __future__ import annotations
 
