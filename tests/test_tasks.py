@@ -19,7 +19,11 @@ from cam_cli.cams.engine.targets import Target
 from cam_cli.errors import CamxError
 from cam_cli.models.network import Network
 from cam_cli.outputs.drawing import overlay
+from cam_cli.report.build import build_report
 from cli.main import run
+
+from .damaged import row, written
+from .report_support import content
 
 SIDE = 64
 NAMES = ("background", "red", "blue")
@@ -320,7 +324,7 @@ def test_an_encoder_without_a_reference_and_a_classifier_with_one_are_refused(tm
 
 
 class Redness(nn.Module):
-    """How red an image is, less how blue it is."""
+    """Returns the redness of an image less its blueness."""
 
     def __init__(self, outputs: int = 1) -> None:
         super().__init__()
@@ -389,14 +393,44 @@ def test_a_folder_of_a_regression(tmp_path: Path) -> None:
     assert [row["target_name"] for row in rows] == ["redness", "redness"]
     assert all(row["top1_name"] == row["top1_prob"] == row["target_prob"] == row["correct"] == "" for row in rows)
     journal = {row["image"]: row for row in map(json.loads, (out / "manifest.jsonl").read_text().splitlines())}
-    for row in rows:
-        assert float(row["target_value"]) == pytest.approx(journal[row["image"]]["maps"][0]["target_value"], rel=1e-4)
+    for cells in rows:
+        of_map = journal[cells["image"]]["maps"][0]
+        assert float(cells["target_value"]) == pytest.approx(of_map["target_value"], rel=1e-4)
     assert float(rows[1]["target_value"]) > float(rows[0]["target_value"])
     assert "top" not in journal["a.png"]
     with (out / "maps.csv").open() as file:
         assert all(row["target_value"] for row in csv.DictReader(file))
     assert run(["report", str(out)]) == 0
+    assert run(["push", str(out), "--tensorboard"]) == 0
     assert run(["explain", *args[1:]]) == 2  # another task: another fingerprint
+
+
+def made_with(task: str) -> dict[str, object]:
+    """The record of a run with this task; of a classifier if it is empty."""
+    fingerprint = {"command": "explain", "inputs": "/in", **({"task": task} if task else {})}
+    return {"fingerprint": fingerprint, "state": "finished"}
+
+
+@pytest.mark.parametrize(("task", "has"), [("segmentation", "shares of pixels"), ("regression", "values")])
+@pytest.mark.parametrize(
+    "argv",
+    [("audit", "OUT", "--by", "label"), ("compare", "OUT", "OUT"), ("export", "OUT", "--format", "csv"), ("patterns", "OUT")],
+    ids=lambda argv: argv[0],
+)  # fmt: skip
+def test_readers_of_probabilities_refuse_rows_without_any(
+    argv: tuple[str, ...], task: str, has: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written(tmp_path / "out", [row(label="cat", correct=True)], made_with(task))
+    assert run([str(tmp_path / "out") if word == "OUT" else word for word in argv]) == 2
+    assert f"has the task {task}: its rows have {has}" in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_page_of_a_segmentation_has_no_probabilities(tmp_path: Path) -> None:
+    for task, shown in (("", [0.5]), ("segmentation", [None])):
+        out = written(tmp_path / f"out{task}", [row(label="cat", correct=True)], made_with(task))
+        build_report(str(out))
+        parts = content(out / "report" / "index.html")["parts"]
+        assert parts["rows-0"]["prob"] == shown
 
 
 @pytest.mark.parametrize(

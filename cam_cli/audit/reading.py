@@ -16,13 +16,14 @@ _EVALUATED = "evaluate/images.csv"
 
 
 def read_run(path: str, *, partial: bool, why: str) -> RunFolder:
-    """The folder of a finished run of `camx explain`; with `partial` also of one that is not finished.
+    """The folder of a finished run of a classifier by `camx explain`; with `partial` also of one that is not finished.
 
     why: what is wrong with half a run. Raises `CamxError`.
     """
     run = RunFolder.read(path)
     if run.command != EXPLAIN:
         raise CamxError(f"{path!r} holds results of `camx {run.command}`.", "Give a folder that `camx explain` made.")
+    run.require_probabilities()
     if not run.complete and not partial:
         raise CamxError(
             f"The run in {path!r} is not finished ({run.state}): {why}.",

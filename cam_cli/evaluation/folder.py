@@ -35,6 +35,10 @@ class ExplainedRun:
                 "Finish it with the same command, or give `partial`.",
             )
 
+    def require_probabilities(self) -> None:
+        """Raises `CamxError` where the rows have no probabilities of classes."""
+        self._folder.require_probabilities()
+
     @property
     def record(self) -> RunRecord:
         """The content of `run.json`."""

@@ -134,9 +134,11 @@ def _placed(part: Part, one: MapRecord, tau: float, scale: np.ndarray, tolerance
 def findings(path: str, options: ExportOptions, version: str) -> Exported:
     """Look through the run of `camx explain` in `path`; reads its rows and changes nothing.
 
-    Raises `CamxError` for a run that is not finished, and where it is not clear which maps are meant.
+    Raises `CamxError` for a run that is not finished or is no classifier's, and where it is not clear which maps are
+    meant.
     """
     run = ExplainedRun(path, partial=options.partial)
+    run.require_probabilities()
     methods, names = dict[str, str](), defaultdict[str, set[str]](set)
     for record in filter(None, map(image_record, run.rows())):
         for one in record.maps:

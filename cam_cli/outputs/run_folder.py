@@ -70,6 +70,20 @@ class RunFolder:
         )
 
     @property
+    def task(self) -> str:
+        """Meaning of the network's outputs, as `--task` names it; "" for the classes of whole images."""
+        return self.record.get("fingerprint", {}).get("task", "")
+
+    def require_probabilities(self) -> None:
+        """Raises `CamxError` where the rows have no probabilities of classes: shares of pixels, or values."""
+        if self.task:
+            has = "shares of pixels" if self.task == "segmentation" else "values"
+            raise CamxError(
+                f"The run in {self.path!r} has the task {self.task}: its rows have {has}, no probabilities of classes.",
+                "Give a run of a classifier.",
+            )
+
+    @property
     def state(self) -> str:
         """`running`, `finished`, `interrupted`, `stopped`, `broken` or `incomplete`. A killed run stays `running`.
 

@@ -111,7 +111,7 @@ def _of_images(run: RunFolder, keys: Sequence[str] | None, warned: Callable[[str
 
 def _groups(run: RunFolder, warned: Callable[[str], None]) -> GroupData | None:
     """Collector for the groups of the images. Warns, and has no audit, if the options of the audit cannot be read."""
-    if run.command != EXPLAIN:
+    if run.command != EXPLAIN or run.task:
         return None
     try:
         return GroupData(run, audit_options(run))

@@ -26,7 +26,7 @@ CHUNK, GROUP = 10_000, 100
 _STATUS = (OK, FAILED, BLANK)
 _WHOLE = [0.0, 0.0, 1.0, 1.0]
 _MEASURES = ("area", "border", "entropy", "center_x", "center_y")
-_SHOWN = ("method", "layer", "target_prob", "peak", "scale", *_MEASURES, "box", "sketch", "concept")
+_SHOWN = ("method", "layer", "target_prob", "target_value", "peak", "scale", *_MEASURES, "box", "sketch", "concept")
 _FILES = ("overlay", "heatmap", "array", "mask", "sheet")
 
 
@@ -85,7 +85,8 @@ class Images:
             columns["correct"].append(-1 if correct is None else int(correct))
             first = next(iter(row.get("top", ())), None)
             columns["class"].append(self.classes.place(first["index"], first["name"]) if first else -1)
-            columns["prob"].append(_short(first["prob"]) if first else None)
+            # Shares of pixels are no probabilities: the page would show how well they are calibrated.
+            columns["prob"].append(_short(first["prob"]) if first and not self.run.task else None)
             map_row = first_map(row)
             columns["target"].append(-1 if "caption" in row else self._target(map_row))
             for name in ("peak", *_MEASURES):
@@ -119,7 +120,7 @@ class Images:
         fields = cast(dict[str, Any], map_row)
         named = {"word": map_row.get("target_name", "")} if "caption" in row else {}
         known: dict[str, Any] = named | {name: fields[name] for name in _SHOWN if fields.get(name) is not None}
-        for name in ("target_prob", "peak", "scale", *_MEASURES):
+        for name in ("target_prob", "target_value", "peak", "scale", *_MEASURES):
             if name in known:
                 known[name] = _short(known[name])
         return {

@@ -30,7 +30,7 @@ _MASKS, _CLASSES = 8, 100
 _TRUTH, _TRUTH_LEVELS = "truth", ("no object", "object", "not scored")
 _MEASURES = ("peak", "area", "center_x", "center_y", "border", "entropy")
 _MAP_COLUMNS = (
-    *("path", "map", "overlay", "label", "correct", "method", "layer", "target", "target_prob"),
+    *("path", "map", "overlay", "label", "correct", "method", "layer", "target", "target_prob", "target_value"),
     *(f"cam_{name}" for name in _MEASURES),
 )
 
@@ -122,7 +122,8 @@ def explain_log(run: RunFolder, cap: int) -> tuple[dict[str, Value], dict[str, S
         sample.add(row)
     chosen = sample.chosen()
     rows = list(run.rows(chosen))
-    top_k = max((len(row.get("top", ())) for row in rows), default=1)
+    # A network whose outputs are values has no classes; its columns stay empty.
+    top_k = max([1, *(len(row.get("top", ())) for row in rows)])
     originals, truth = _Originals(run), read_marks(run, chosen)
     table = Table(_columns(top_k), [_cells(row, chosen[row["image"]], top_k, run, originals, truth) for row in rows])
     values: dict[str, Value] = {
@@ -148,7 +149,7 @@ def _map_cells(row: ImageRow, run: RunFolder) -> Iterator[list[Scalar | ImageCel
         yield [
             *(row["image"], place, image_cell(run, one.get("overlay")), row.get("label") or None, row.get("correct")),
             *(one.get("method"), one.get("layer"), one.get("target_name"), one.get("target_prob")),
-            *(number_of(one, name) for name in _MEASURES),
+            *(one.get("target_value"), *(number_of(one, name) for name in _MEASURES)),
         ]
 
 

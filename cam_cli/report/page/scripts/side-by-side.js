@@ -12,7 +12,7 @@ function sideBySide(i, details) {
 
 function sideCell(i, details, map) {
   const shown = map.target < 0 ? '' : classes[map.target], concept = map.concept === undefined ? '' : ` ${map.concept}`;
-  const words = `${map.method}${concept} · ${shown} ${isNothing(map.target_prob) ? '' : percent(map.target_prob)}`;
+  const words = `${map.method}${concept} · ${shown} ${scoreOf(map)}`;
   const alone = { method: map.method, rank: String(rankOf(map, details)), side: '' };
   return h('button', { title: `${words}: show alone`, onclick: () => go(alone) },
     h('div.tile', stage(i, details, 256, map)), h('span', words));

@@ -74,6 +74,12 @@ function altText(i) {
   return (explain || captions ? '' : 'Feature maps of ') + image[i] + named + wrong + placed;
 }
 
+// The probability of a map's class, or the value that the map is for.
+function scoreOf(map) {
+  if (!isNothing(map.target_value)) return figure(map.target_value);
+  return isNothing(map.target_prob) ? '' : percent(map.target_prob);
+}
+
 function verdict(i) { // right or wrong, the predicted class, its probability
   if (columns.status[i] === FAILED) return h('span.wrong', '! failed');
   const correct = columns.correct[i], predicted = columns.class[i];

@@ -90,7 +90,7 @@ function mapFacts(map, details) {
   const both = map.sketch?.signed ? 'for (red) and against (blue)' : 'for and against: only its strength is known';
   const centre = map.center_x === undefined ? '–' : `${percent(map.center_x)}, ${percent(map.center_y)}`;
   const facts = [
-    ['map of', nameOfMap(map)], ['method', map.method], ['layer', map.layer],
+    ['map of', nameOfMap(map)], ['value', figure(map.target_value)], ['method', map.method], ['layer', map.layer],
     ['evidence', { for: '–', both }[data.evidence] || data.evidence],
     ['area', percent(map.area), 'share of the picture at or above half the peak'],
     ['border', percent(map.border), 'share of the mass in the outer 10 % on each side'],
