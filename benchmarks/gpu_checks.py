@@ -202,7 +202,7 @@ def graphs(device: str) -> dict[str, float]:
                 module(inputs)
             seconds: dict[str, list[float]] = {"plain": [], "graph": []}
             for _ in range(20):
-                for key, run in (("plain", lambda: module(inputs)), ("graph", graph.replay)):  # noqa: B023
+                for key, run in (("plain", lambda: module(inputs)), ("graph", graph.replay)):  # noqa: B023 - called at once
                     synchronised(where)
                     began = time.perf_counter()
                     run()

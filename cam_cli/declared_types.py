@@ -39,7 +39,7 @@ def as_declared(field: str, kind: Any, value: Any) -> Any:
     for one in kinds:
         try:
             return _as(one, value)
-        except TypeError:  # noqa: PERF203
+        except TypeError:
             continue
     raise CamxError(
         f"`{field}` {_shown(value)} is a {type(value).__name__}.",

@@ -209,7 +209,7 @@ def without_none(kind: Any) -> Any:
     if get_origin(kind) not in (types.UnionType, typing.Union):
         return kind
     rest = tuple(one for one in get_args(kind) if one is not types.NoneType)
-    return rest[0] if len(rest) == 1 else typing.Union[rest]  # noqa: UP007
+    return rest[0] if len(rest) == 1 else typing.Union[rest]  # noqa: UP007 - of types that are known at run time only
 
 
 @cache

@@ -56,7 +56,7 @@ def _any_of(text: str, kinds: tuple[Any, ...]) -> Any:
     for kind in kinds:
         try:
             return parser_of(kind)(text)
-        except ValueError as error:  # noqa: PERF203
+        except ValueError as error:
             asked.append(str(error).removeprefix("give "))
     raise ValueError(f"give {_listed(asked)}")
 

@@ -11,7 +11,7 @@ import cam_cli
 from cam_cli import __all__ as __all__
 
 if TYPE_CHECKING:
-    from cam_cli import *  # noqa: F403
+    from cam_cli import *  # noqa: F403 - this package has all names of that one
 
 
 def __getattr__(name: str) -> Any:

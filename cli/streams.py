@@ -42,7 +42,7 @@ def open_streams() -> None:
             # The lowest free one is taken.
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
     if sys.stdin is None:
-        sys.stdin = open(0, encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115
+        sys.stdin = open(0, encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115 - it stays open
     sys.stdout = _lossy(1, sys.stdout)
     sys.stderr = _lossy(2, sys.stderr, lines=True)
 

@@ -349,7 +349,7 @@ class SlowAttention:
         (found,) = torch.autograd.grad(score, self.attention[layer], retain_graph=True)
         return found[0].numpy()
 
-    def A(self, layer: int) -> np.ndarray:  # noqa: N802
+    def A(self, layer: int) -> np.ndarray:  # noqa: N802 - as in the papers
         return self.attention[layer][0].detach().numpy()
 
     def grid(self, row: np.ndarray) -> np.ndarray:

@@ -14,14 +14,14 @@ from PIL import Image
 transformers = pytest.importorskip("transformers")
 pytestmark = [pytest.mark.extras, pytest.mark.filterwarnings("ignore")]
 
-from cam_cli.cams.engine.inputs import as_pictures  # noqa: E402 - after the skip
-from cam_cli.images.geometry import Frame  # noqa: E402
-from cam_cli.maps.heatmap import placed  # noqa: E402
-from cam_cli.outputs.run_folder import RunFolder  # noqa: E402
-from cam_cli.text.captioner import Captioner  # noqa: E402
-from cam_cli.text.options import CaptionOptions  # noqa: E402
-from tools.tiny_captioner import caption  # noqa: E402
-from tools.tiny_clip import COLOURS, scenes  # noqa: E402
+from cam_cli.cams.engine.inputs import as_pictures
+from cam_cli.images.geometry import Frame
+from cam_cli.maps.heatmap import placed
+from cam_cli.outputs.run_folder import RunFolder
+from cam_cli.text.captioner import Captioner
+from cam_cli.text.options import CaptionOptions
+from tools.tiny_captioner import caption
+from tools.tiny_clip import COLOURS, scenes
 
 FIXTURE = Path(__file__).parent / "fixtures" / "tiny_captioner"
 GIVEN = ("--model", f"hf:{FIXTURE}", "--device", "cpu")

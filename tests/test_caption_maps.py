@@ -14,18 +14,18 @@ from torch import Tensor
 transformers = pytest.importorskip("transformers")
 pytestmark = [pytest.mark.extras, pytest.mark.filterwarnings("ignore")]
 
-from cam_cli.cams.engine.inputs import as_pictures  # noqa: E402 - after the skip
-from cam_cli.cams.target_layer.probe import probe_picture  # noqa: E402
-from cam_cli.cams.tracing.attention import AttentionRecorder  # noqa: E402
-from cam_cli.errors import CamxError  # noqa: E402
-from cam_cli.text.captioner import Captioner  # noqa: E402
-from cam_cli.text.families import CAPTIONERS, image_tokens, start_token  # noqa: E402
-from cam_cli.text.grid import probed, token_grid  # noqa: E402
-from cam_cli.text.options import CaptionOptions  # noqa: E402
-from cam_cli.text.records import Captioned  # noqa: E402
-from cam_cli.text.teacher import Taught, Teacher  # noqa: E402
-from tests.text_networks import FAMILIES, SIDE, lively, saved, vision  # noqa: E402
-from tools.tiny_captioner import encoded  # noqa: E402
+from cam_cli.cams.engine.inputs import as_pictures
+from cam_cli.cams.target_layer.probe import probe_picture
+from cam_cli.cams.tracing.attention import AttentionRecorder
+from cam_cli.errors import CamxError
+from cam_cli.text.captioner import Captioner
+from cam_cli.text.families import CAPTIONERS, image_tokens, start_token
+from cam_cli.text.grid import probed, token_grid
+from cam_cli.text.options import CaptionOptions
+from cam_cli.text.records import Captioned
+from cam_cli.text.teacher import Taught, Teacher
+from tests.text_networks import FAMILIES, SIDE, lively, saved, vision
+from tools.tiny_captioner import encoded
 
 TEXTS = [encoded("a yellow shape and a red shape")[1:-1], encoded("a blue shape")[1:-1]]
 #: Words by their pieces: one of two pieces, one of one.

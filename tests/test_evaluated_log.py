@@ -19,8 +19,8 @@ from cam_cli.tracking.explain_log import explain_log
 from cam_cli.tracking.tracker import Chart, ImageCell, Table
 from tools.truth_scenes import write_scenes
 
-from .evaluate_support import LEFT, SIZE, box, boxes_file, out, truth  # noqa: F401 - fixtures are found by their names
-from .tracking_support import Recorder, recorder  # noqa: F401
+from .evaluate_support import LEFT, SIZE, box, boxes_file, out, truth  # noqa: F401 - a fixture is found by its name - fixtures are found by their names
+from .tracking_support import Recorder, recorder  # noqa: F401 - a fixture is found by its name
 from .wandb_reader import LoggedRun, read_run
 
 Camx = Callable[..., int]

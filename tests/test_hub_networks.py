@@ -22,8 +22,8 @@ from cam_cli.models.placing import placed
 transformers = pytest.importorskip("transformers")
 pytestmark = [pytest.mark.extras, pytest.mark.filterwarnings("ignore")]
 
-from benchmarks.hub.families import LABELS, saved  # noqa: E402 - after the skip
-from benchmarks.hub_census import examine  # noqa: E402
+from benchmarks.hub.families import LABELS, saved
+from benchmarks.hub_census import examine
 
 Camx = Callable[..., int]
 ON_CPU = ("--device", "cpu", "--no-report")

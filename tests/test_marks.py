@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,3 +38,15 @@ def test_a_missing_mark_is_found() -> None:
     source = 'def test_it() -> None:\n    pytest.importorskip("scipy.stats")\n'
     assert [*unmarked(source)] == ["test_it"]
     assert [*unmarked("@pytest.mark.extras\n" + source)] == []
+
+
+def test_a_rule_is_left_aside_with_a_reason_only() -> None:
+    bare = re.compile(r"# noqa(?!: [A-Z]+\d+(, [A-Z]+\d+)* - \w)")
+    rooms = ("benchmarks", "cam_cli", "camx", "cli", "tests", "tools")
+    files = [path for room in rooms for path in sorted((Path(__file__).parents[1] / room).rglob("*.py"))]
+    found = [
+        f"{path}:{n}" for path in files for n, line in enumerate(path.read_text().splitlines(), 1) if bare.search(line)
+    ]
+    assert [one for one in found if Path(__file__).name not in one] == []
+    assert bare.search("x = 1  # noqa: E501")
+    assert not bare.search("x = 1  # noqa: E501 - a table")

@@ -123,7 +123,7 @@ def mixed(names: tuple[str, ...], world: World, commands: Commands, seed: int, s
     for number in range(steps):
         try:
             told[step(draw.choice(names), world, commands, draw)] += 1
-        except AssertionError as error:  # noqa: PERF203
+        except AssertionError as error:
             raise AssertionError(f"step {number} of seed {seed}: {error}") from error
     return told
 

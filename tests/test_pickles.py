@@ -276,7 +276,7 @@ def test_nothing_in_a_pickle_is_run(container: str, tmp_path: Path, monkeypatch:
             try:
                 pickles[f"{name}, protocol {protocol}"] = pickle.dumps(made, protocol)
                 pickles[f"{name} in a dict, protocol {protocol}"] = pickle.dumps({"state_dict": {"a": made}}, protocol)
-            except (pickle.PicklingError, ValueError, TypeError, AttributeError):  # noqa: PERF203
+            except (pickle.PicklingError, ValueError, TypeError, AttributeError):
                 assert protocol < 2
     SUNG.clear()
     monkeypatch.setattr(builtins, "__import__", _no_import(builtins.__import__))

@@ -62,7 +62,7 @@ def files() -> Iterator[tuple[str, str, bytes]]:
         try:
             yield "8 bits", f"{name} {image_format}", encoded(image, image_format, **options)
         # No file of this format has this mode.
-        except (OSError, KeyError, ValueError, TypeError):  # noqa: PERF203
+        except (OSError, KeyError, ValueError, TypeError):
             continue
     ramp = np.linspace(0, 1, 192).reshape(12, 16)
     for top, kind in ((255, "u2"), (4095, "u2"), (65535, "u2"), (65535, ">u2"), (300, "i4"), (1, "f4"), (900, "f4")):

@@ -134,7 +134,7 @@ class Guarded(BaseHTTPRequestHandler):
         if known and not broken and self.command == "GET":
             self.wfile.write(self.data)
 
-    do_HEAD = do_GET  # noqa: N815
+    do_HEAD = do_GET  # noqa: N815 - names of http.server
 
     def log_message(self, *_: object) -> None:
         pass

@@ -199,7 +199,7 @@ class Unsteady(BaseHTTPRequestHandler):
         if found and times >= 3 and self.command == "GET":
             self.wfile.write(self.data)
 
-    do_HEAD = do_GET  # noqa: N815
+    do_HEAD = do_GET  # noqa: N815 - names of http.server
 
     def log_message(self, *_: object) -> None:
         pass

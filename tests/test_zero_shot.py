@@ -20,7 +20,7 @@ from cam_cli.models.options import ModelSpec
 transformers = pytest.importorskip("transformers")
 pytestmark = [pytest.mark.extras, pytest.mark.filterwarnings("ignore")]
 
-from tools.tiny_clip import COLOURS, PROMPT, scenes  # noqa: E402 - after the skip
+from tools.tiny_clip import COLOURS, PROMPT, scenes
 
 CLIP = Path(__file__).parent / "fixtures" / "tiny_clip"
 Camx = Callable[..., int]

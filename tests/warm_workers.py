@@ -130,7 +130,7 @@ def _pipe(*, write: bool) -> tuple[int, Any]:
 def _fork_for(asked: socket.socket) -> None:
     """Forks a process for every request until nobody asks any more, and tells how each one ends."""
     import cam_cli.images.picture
-    import cam_cli.outputs.renderer  # noqa: F401
+    import cam_cli.outputs.renderer  # noqa: F401 - for the processes forked below
 
     ended, wake = os.pipe()
     os.set_blocking(wake, False)

@@ -79,7 +79,7 @@ def read_marks(run: RunFolder, images: Collection[str]) -> dict[str, Mark]:
             if content["image"] in images:
                 mark = _mark(content)
                 found.setdefault(content["image"], []).append(mark)
-        except (ValueError, KeyError, TypeError, RecursionError):  # noqa: PERF203
+        except (ValueError, KeyError, TypeError, RecursionError):
             continue
     return {image: _together(marks) for image, marks in found.items()}
 

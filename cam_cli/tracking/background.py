@@ -39,7 +39,7 @@ class Background:
     """
 
     def __init__(
-        self, open: Callable[[], Tracker], name: str, warn: Callable[[str], None], *,  # noqa: A002
+        self, open: Callable[[], Tracker], name: str, warn: Callable[[str], None], *,  # noqa: A002 - callers give it by this name
         insist: bool = False, patience: Patience = Patience(),
     ) -> None:  # fmt: skip
         self._open, self._name, self._warn, self._insist, self._patience = open, name, warn, insist, patience
