@@ -18,6 +18,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from torch import Tensor
 
 from .tiny_clip import COLOURS, scenes
+from .tiny_training import fit
 
 STEPS, SCENES, BATCH, RATE = 700, 2500, 32, 1.5e-3
 #: The network sees scenes of 64×64 pixels at this size, in 12×12 patches: a shape covers about three of them per side.
@@ -59,20 +60,13 @@ def trained(steps: int = STEPS) -> transformers.VisionEncoderDecoderModel:
     drawn = scenes(SCENES, 1)
     pixels = pixels_of([picture for picture, _ in drawn])
     targets = [encoded(caption(masks)) for _, masks in drawn]
-    optimiser = torch.optim.AdamW(network.parameters(), RATE, weight_decay=0.01)
-    for step in range(steps):
-        for group in optimiser.param_groups:
-            group["lr"] = RATE * min(1, (step + 1) / 50) * max(0.02, 1 - step / steps)
-        chosen = torch.randint(len(pixels), (BATCH,))
+
+    def loss_of(chosen: Tensor) -> Tensor:
         ids = padded([targets[int(i)] for i in chosen])
         logits = network(pixel_values=pixels[chosen], decoder_input_ids=ids[:, :-1]).logits
-        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), ignore_index=PAD)
-        optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimiser.step()
-        if step % 50 == 0:
-            print(f"{step}: {loss.item():.3f}", flush=True)
+        return torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), ignore_index=PAD)
+
+    fit(network, loss_of, SCENES, steps=steps, batch=BATCH, rate=RATE)
     return network.eval()
 
 

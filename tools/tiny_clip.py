@@ -16,6 +16,8 @@ from PIL import Image
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from torch import Tensor
 
+from .tiny_training import fit
+
 SIDE, STEPS, SCENES, BATCH, RATE = 64, 900, 2500, 64, 2e-3
 COLOURS = {
     "red": (220, 40, 40),
@@ -61,19 +63,12 @@ def trained(steps: int = STEPS) -> transformers.CLIPModel:
     pixels = torch.from_numpy(np.stack([picture for picture, _ in drawn])).permute(0, 3, 1, 2).float()
     truth = torch.tensor([[float(colour in masks) for colour in COLOURS] for _, masks in drawn])
     texts = torch.tensor([[1, *(WORDS.index(word) for word in PROMPT.format(c).split()), 2] for c in COLOURS])
-    optimiser = torch.optim.AdamW(network.parameters(), RATE, weight_decay=0.01)
-    for step in range(steps):
-        for group in optimiser.param_groups:
-            group["lr"] = RATE * min(1, (step + 1) / 50) * max(0.02, 1 - step / steps)
-        chosen = torch.randint(len(pixels), (BATCH,))
+
+    def loss_of(chosen: Tensor) -> Tensor:
         found = network(pixel_values=(pixels[chosen] / 255 - 0.5) / 0.25, input_ids=texts)
-        loss = _loss(found.logits_per_image, truth[chosen])
-        optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimiser.step()
-        if step % 50 == 0:
-            print(f"{step}: {loss.item():.3f}", flush=True)
+        return _loss(found.logits_per_image, truth[chosen])
+
+    fit(network, loss_of, SCENES, steps=steps, batch=BATCH, rate=RATE)
     return network.eval()
 
 

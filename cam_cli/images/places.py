@@ -6,9 +6,7 @@ import glob
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from fnmatch import fnmatchcase
-from itertools import pairwise
+from collections.abc import Callable, Iterator
 from pathlib import PurePath
 from typing import NamedTuple
 
@@ -17,6 +15,7 @@ from ..folders import walk
 from ..regular_files import TABLE_BYTES, open_text
 from ..run_layout import JOURNAL, RESULT_FOLDERS, TRACKER_FOLDERS
 from ..sentences import counted
+from .deep_patterns import fits
 from .filters import Filters, has_image_name, matches
 from .label_table import NO_TRUTH, Truth, truth_of
 from .remote import is_remote, listed
@@ -263,37 +262,6 @@ def _why(kind: str, reason: str) -> str:
     if kind == "unlisted":
         return f"it cannot be listed ({reason})"
     return f"it is no file ({reason or 'a pipe, a device or a link that leads nowhere'})"
-
-
-def fits(parts: Sequence[str], wanted: Sequence[str]) -> bool:
-    """Whether the parts of a path fit those of a pattern, in which `**` stands for any number of folders.
-
-    What begins with a dot is fitted only by what does so too.
-    """
-    places = _with_empty({0}, wanted)
-    for part in parts:
-        after = set()
-        for place in places:
-            if place == len(wanted):
-                continue
-            pattern = wanted[place]
-            if part.startswith(".") and not pattern.startswith("."):
-                continue
-            if pattern == "**":
-                after |= {place, place + 1} if place == len(wanted) - 1 else {place}
-            elif fnmatchcase(part, pattern):
-                after.add(place + 1)
-        places = _with_empty(after, wanted)
-    return len(wanted) in places
-
-
-def _with_empty(places: set[int], wanted: Sequence[str]) -> set[int]:
-    """The places, and those behind a `**` that stands for nothing; at the end it stands for a file at least."""
-    found = set(places)
-    for place, after in pairwise(range(len(wanted))):
-        if place in found and wanted[place] == "**":
-            found.add(after)
-    return found
 
 
 def _file(argument: str, filters: Filters) -> Iterator[Entry]:

@@ -7,7 +7,7 @@ import contextlib
 import re
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
@@ -89,6 +89,18 @@ def _options(protocol: str) -> dict[str, Any]:
         limits = ClientTimeout(total=REQUEST_SECONDS, sock_connect=CONNECT_SECONDS, sock_read=PIECE_SECONDS)
         return {"client_kwargs": {"timeout": limits}}
     return {}
+
+
+@contextlib.contextmanager
+def store_errors(sentence: str, advice: str) -> Iterator[None]:
+    """Turns every error of a store into a `CamxError`: the sentence with the error behind it, and what to do."""
+    try:
+        yield
+    except CamxError:
+        raise
+    # Each file system has errors of its own.
+    except Exception as error:
+        raise CamxError(f"{sentence}: {type(error).__name__}: {str(error)[:200]}.", advice) from error
 
 
 def tried(work: Callable[[], T], attempts: int = _ATTEMPTS) -> T:

@@ -11,11 +11,12 @@ import os
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from ..errors import CamxError
 from ..folders import files_below
-from ..images.remote import filesystem, tried
+from ..images.remote import filesystem, store_errors, tried
 from ..run_layout import LOCK, PARTS, RECORD, RESULT_FOLDERS, TRACKER_FOLDERS, is_inside
 from . import store
 
@@ -104,18 +105,8 @@ class Mirror:
         found = os.stat(self._file(name))
         return found.st_mtime_ns, found.st_size
 
-    @contextlib.contextmanager
-    def _explained(self, what: str) -> Iterator[None]:
-        try:
-            yield
-        except CamxError:
-            raise
-        # Each file system has errors of its own.
-        except Exception as error:
-            raise CamxError(
-                f"The run folder {self.url!r} cannot be {what}: {type(error).__name__}: {str(error)[:200]}.",
-                "Check its address and your credentials.",
-            ) from error
+    def _explained(self, what: str) -> AbstractContextManager[None]:
+        return store_errors(f"The run folder {self.url!r} cannot be {what}", "Check its address and your credentials.")
 
 
 #: Mirrors that are open in this process, by their folders.

@@ -13,12 +13,12 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import CamxError
 from ..folders import files_below
-from ..images.remote import filesystem, tried
+from ..images.remote import filesystem, store_errors, tried
 from ..images.shard import Shard
 from ..run_layout import ACTIVATIONS_TABLE, FAITHFULNESS_TABLE, INPUTS, JOURNAL, RECORD, SPOTS, TABLE, THUMBNAILS
 from . import store
@@ -138,18 +138,11 @@ class RemoteFolder(OutputFolder):
         if name == JOURNAL:
             self._copied, self._copied_at = os.path.getsize(self.file(name)), time.monotonic()
 
-    @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except CamxError:
-            raise
-        # Each file system has errors of its own.
-        except Exception as error:
-            raise CamxError(
-                f"The output folder {self.url!r} cannot be written: {type(error).__name__}: {str(error)[:200]}. "
-                "Check its address and your credentials; the same command continues."
-            ) from error
+    def _explained(self) -> AbstractContextManager[None]:
+        return store_errors(
+            f"The output folder {self.url!r} cannot be written",
+            "Check its address and your credentials; the same command continues.",
+        )
 
 
 @contextlib.contextmanager
