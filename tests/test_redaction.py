@@ -15,7 +15,7 @@ import pytest
 
 from cam_cli.errors import CamxError, UnreadableImage
 from cam_cli.outputs.fingerprints import differences
-from cam_cli.outputs.record import read_record, record_bytes
+from cam_cli.outputs.record_file import read_record, record_bytes
 from cam_cli.redaction import public_address, redacted, redacted_values
 from cam_cli.tracking.results import run_info
 from cli.main import run as command

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
 
-from cam_cli.outputs import record, rows, spots
+from cam_cli.outputs import caption_rows, record, rows, spots
 from cam_cli.outputs.shapes import Length, Range
 
 PAGE = Path(__file__).parents[1] / "docs" / "results.md"
@@ -28,8 +28,8 @@ TYPES = (
         rows.Sketch,
         rows.Component,
         rows.Channels,
-        rows.CaptionRow,
-        rows.CaptionWord,
+        caption_rows.CaptionRow,
+        caption_rows.CaptionWord,
         rows.WrittenFile,
         spots.SpotsRow,
         spots.MapSpots,

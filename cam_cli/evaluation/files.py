@@ -11,7 +11,7 @@ import numpy as np
 
 from ..gates import junit
 from ..outputs import tables
-from ..outputs.folder import explained_errors
+from ..outputs.folder_errors import explained_errors
 from ..outputs.store import write_file
 from .boxes import IOUS
 from .figures import Chosen, Measured, columns

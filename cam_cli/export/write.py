@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ..errors import CamxError
 from ..folders import files_below
-from ..outputs.folder import explained_errors
+from ..outputs.folder_errors import explained_errors
 from ..sentences import counted
 from .findings import Exported
 from .formats import FORMATS

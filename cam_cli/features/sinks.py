@@ -12,7 +12,7 @@ from PIL import Image
 from ..errors import CamxError
 from ..outputs import store
 from ..outputs.drawing import encode_image
-from ..outputs.folder import explained_errors
+from ..outputs.folder_errors import explained_errors
 
 
 class Sink(Protocol):

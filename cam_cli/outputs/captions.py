@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TypedDict
 
 from ..errors import UnreadableImage
-from .rows import Share
 from .run_folder import RunFolder
 from .shapes import check_of, parse_json
+from .units import Share
 
 
 class Caption(TypedDict):

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import CamxError
 from ..regular_files import require_regular
-from .folder import explained_errors
+from .folder_errors import explained_errors
 from .store import write_file
 
 Content = bytes | Iterable[bytes]

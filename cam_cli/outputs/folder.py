@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from ..errors import CamxError, UnreadableImage
-from ..regular_files import NotRegular, read_regular
+from ..regular_files import read_regular
 from ..run_layout import (
     ACTIVATIONS_TABLE,
     DERIVED,
@@ -25,12 +25,13 @@ from ..run_layout import (
     TYPED_TABLES,
 )
 from ..sentences import counted
-from ..shortages import advice
 from . import leftovers, store
 from .fingerprints import differences
+from .folder_errors import explained_errors
 from .folder_lock import folder_lock
 from .journal import Journal
-from .record import RunRecord, record_bytes, recovered_record
+from .record import RunRecord
+from .record_file import record_bytes, recovered_record
 from .result_files import files_of, has_size, is_intact
 from .revisions import NEWEST, changes_since, revision_of, running_record
 from .rows import ImageRow
@@ -286,26 +287,3 @@ def locked(folder: F, patience: float = 0.0) -> Iterator[F]:
 def locked_folder(path: str, *, patience: float = 0.0) -> AbstractContextManager[OutputFolder]:
     """Locks an output folder for this process; see `locked`."""
     return locked(OutputFolder(path), patience)
-
-
-@contextlib.contextmanager
-def explained_errors(path: str) -> Iterator[None]:
-    """Turns errors of the operating system into a `CamxError` about the folder."""
-    try:
-        yield
-    except OSError as error:
-        if os.path.lexists(path) and not os.path.isdir(path):
-            raise CamxError(f"{path!r} is not a folder. Choose another `output`.") from error
-        reason = error.strerror or str(error)
-        if isinstance(error, NotRegular) and error.path != path:
-            hint = "Remove it or choose another `output`; the same command continues."
-            raise CamxError(f"{error.path!r} cannot be used: {reason}.", hint) from error
-        hint = advice(error, "Make room or choose another `output`.")
-        raise CamxError(
-            f"The output folder {path!r} cannot be written: {reason}. {hint} The same command continues."
-        ) from error
-    except NotImplementedError as error:
-        # From the lock: some network file systems have none.
-        raise CamxError(
-            f"The file system of the output folder {path!r} has no locks. Choose another `output`, and copy it there."
-        ) from error

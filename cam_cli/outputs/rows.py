@@ -9,15 +9,14 @@ from __future__ import annotations
 import base64
 from typing import Annotated, Any, Final, Literal, TypedDict, cast
 
+from .caption_rows import CaptionRow
 from .shapes import Length, Range, check_of, parse_json
+from .units import Count, Pixels, Share
 
 OK: Final = "ok"
 FAILED: Final = "failed"
 BLANK: Final = "blank"
 
-Share = Annotated[float, Range(0, 1)]
-Count = Annotated[int, Range(0, 1e15)]
-Pixels = Annotated[int, Range(1, 1e9)]
 #: Left, top, right and bottom.
 Box = Annotated[list[Share], Length(4)]
 ThresholdFrom = Literal["fixed", "calibrated"]
@@ -177,40 +176,6 @@ class MapRow(TypedDict, total=False):
     channels: Annotated[Channels, _of_one_length]
     #: Channels on the sheet, in its order (`activations`).
     shown: list[Count]
-
-
-class _EveryWord(TypedDict):
-    #: The word, of one or several pieces.
-    word: str
-    #: How many pieces of the tokenizer it has.
-    pieces: Annotated[int, Range(1, 1e6)]
-    #: Log-probability of the word: the sum over its pieces, each given all before it.
-    logprob: Annotated[float, Range(-1e9, 0)]
-    #: How much larger `logprob` is than for an image of the mean colour.
-    depends: Annotated[float, Range(-1e9, 1e9)]
-
-
-class CaptionWord(_EveryWord, total=False):
-    """A word of a caption."""
-
-    #: Place of its map in `maps`, from 0; absent for a word without one.
-    map: Count
-
-
-class _EveryCaption(TypedDict):
-    #: The caption.
-    text: str
-    #: Log-probability of the caption: the sum over its pieces.
-    logprob: Annotated[float, Range(-1e9, 0)]
-    #: Its words, in order.
-    words: list[CaptionWord]
-
-
-class CaptionRow(_EveryCaption, total=False):
-    """The caption of an image (`caption`)."""
-
-    #: Whether the text came from the user (`--text`); absent for one that the network wrote.
-    given: bool
 
 
 class WrittenFile(TypedDict):

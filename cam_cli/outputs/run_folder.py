@@ -20,7 +20,8 @@ from ..run_layout import JOURNAL, METRICS, SPOTS, is_inside, part_folder, part_n
 from .journal import J, Journal
 from .metrics import read_metrics
 from .mirror import at_hand
-from .record import RunRecord, read_record, recovered_record
+from .record import RunRecord
+from .record_file import read_record, recovered_record
 from .result_pictures import opened_result
 from .rows import EpochRow, ImageRow
 from .spots import SpotsFile, SpotsRow, spots_of

@@ -22,7 +22,8 @@ from ..run_layout import INPUTS, JOURNAL, LOCK, PARTS, RECORD, SPOTS, part_folde
 from ..sentences import counted
 from . import store
 from .fingerprints import other_names
-from .folder import OutputFolder, explained_errors, locked, locked_folder
+from .folder import OutputFolder, locked, locked_folder
+from .folder_errors import explained_errors
 from .folder_lock import InUse
 from .journal import Journal
 from .record import RunInputs, RunRecord

@@ -18,8 +18,9 @@ import numpy as np
 from ..images.geometry import Frame
 from ..maps.spots import MOST, NUMBERS, Spot
 from .journal import Lines
-from .rows import ImageRow, Share
+from .rows import ImageRow
 from .shapes import check_of, parse_json
+from .units import Share
 
 _CHUNK = 1000
 #: Of a vector.

@@ -7,7 +7,7 @@ import os
 
 from ..images.listing import Inputs
 from ..images.remote import is_remote
-from ..outputs.record import recovered_record
+from ..outputs.record_file import recovered_record
 from .job import RunOptions
 
 

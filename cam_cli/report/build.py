@@ -14,7 +14,7 @@ from ..errors import CamxError
 from ..evaluation.faithful_files import faithfulness, write_faithfulness
 from ..maps.colormaps import COLORMAPS, TWO_SIDED, palette
 from ..outputs import store
-from ..outputs.folder import explained_errors
+from ..outputs.folder_errors import explained_errors
 from ..outputs.leftovers import remove_report_data
 from ..outputs.rows import ImageRow
 from ..outputs.run_folder import COMMANDS, EVALUATE, EXPLAIN, TRAIN_GAP, RunFolder

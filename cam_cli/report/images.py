@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from ..outputs.rows import BLANK, FAILED, OK, CaptionRow, ImageRow, MapRow, first_map, number_of
+from ..outputs.caption_rows import CaptionRow
+from ..outputs.rows import BLANK, FAILED, OK, ImageRow, MapRow, first_map, number_of
 from ..outputs.run_folder import RunFolder
 from ..run_layout import is_result
 from .chunks import Chunks

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..maps.explanation import Explanation
+from ..outputs.caption_rows import CaptionRow, CaptionWord
 from ..outputs.options import Rendering
 from ..outputs.renderer import ExplanationRenderer, Rendered
-from ..outputs.rows import BLANK, FAILED, OK, CaptionRow, CaptionWord, ImageRow, MapRow, number_of
+from ..outputs.rows import BLANK, FAILED, OK, ImageRow, MapRow, number_of
 from ..outputs.tables import line, number, text
 from .records import Captioned, Word
 

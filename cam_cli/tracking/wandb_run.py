@@ -15,7 +15,7 @@ from typing import Any
 from ..errors import CamxError
 from ..models.timm_import import WANDB_HIDDEN
 from ..outputs import store
-from ..outputs.folder import explained_errors
+from ..outputs.folder_errors import explained_errors
 from ..redaction import redacted
 from ..regular_files import read_regular
 from .background import Patience

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..images.picture import Unreadable
-from ..outputs.folder import explained_errors
+from ..outputs.folder_errors import explained_errors
 from .data import Sample
 from .pictures import Pictures, Pixels
 

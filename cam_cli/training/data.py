@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,6 +15,9 @@ from ..images.listing import Source, find
 from ..images.picture import Unreadable
 
 TRAIN, VAL = "train", "val"
+
+#: Unreadable images that are named.
+_NAMED = 10
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,15 @@ class Dataset:
     unreadable: tuple[Unreadable, ...] = ()
     #: Sentences on what cannot be looked at.
     notes: tuple[str, ...] = ()
+
+    def losses(self) -> Iterator[str]:
+        """Sentences on the images that cannot be read, of the first ten of them with the reason."""
+        if self.unreadable:
+            yield f"images that cannot be read and are left out: {len(self.unreadable)}"
+            for one in self.unreadable[:_NAMED]:
+                yield f"  {one.source.path}: {one.reason}"
+            if len(self.unreadable) > _NAMED:
+                yield f"  … and {len(self.unreadable) - _NAMED} more, all in run.json"
 
     def without(self, unreadable: Iterable[Unreadable]) -> Dataset:
         """The dataset with these images left out. Raises `CamxError` if a class has no other image."""

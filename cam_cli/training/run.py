@@ -277,17 +277,10 @@ class _Training:
         )
 
     def _warn(self, ready: Prepared) -> None:
-        data = ready.data
-        for warning in ready.warnings:
-            self._observer.warned(warning)
         if self._job.log_activations and self._job.freeze == "backbone":
             self._observer.warned("The backbone is frozen, so its feature maps stay the same: they are drawn once.")
-        if data.unreadable:
-            self._observer.warned(f"images that cannot be read and are left out: {len(data.unreadable)}")
-            for one in data.unreadable[:10]:
-                self._observer.warned(f"  {one.source.path}: {one.reason}")
-            if len(data.unreadable) > 10:
-                self._observer.warned(f"  … and {len(data.unreadable) - 10} more, all in run.json")
+        for sentence in (*ready.warnings, *ready.data.losses()):
+            self._observer.warned(sentence)
 
     def _trained(self, row: EpochMetrics) -> dict[str, Any]:
         return {"epoch": row.epoch, "val_accuracy": round(row.val_accuracy, 6), "freeze": self._job.freeze}

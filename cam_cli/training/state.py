@@ -21,7 +21,8 @@ from safetensors.torch import save
 
 from ..errors import CamxError
 from ..models.gap import GapDescription, GapNetwork
-from ..outputs.folder import OutputFolder, explained_errors
+from ..outputs.folder import OutputFolder
+from ..outputs.folder_errors import explained_errors
 from ..outputs.rows import WrittenFile
 from ..outputs.shapes import check_of
 from ..regular_files import require_regular

@@ -17,7 +17,7 @@ from ...images.listing import Source
 from ...images.picture import Decodable, Picture
 from ...maps.explanation import Explanation, Explanations
 from ...models.catalog import Network
-from ...models.classes import ClassNames, checked
+from ...models.classes import checked
 from ...models.tasks import CLASSIFICATION, SEGMENTATION
 from ..methods.augmentation import VIEWS, average_views
 from ..methods.concepts import CONCEPTS
@@ -40,7 +40,7 @@ from .predictions import ClassReader
 from .requirements import check_arguments, check_methods
 from .spots import check_spots, with_spots
 from .targets import AnyTarget, Target, as_columns, as_targets
-from .tasks import check_task, network_for, target_of_task
+from .tasks import check_task, names_of, network_for, target_of_task
 
 R = TypeVar("R")
 
@@ -108,20 +108,14 @@ class Explainer:
         self._several_labels = choice.several_labels(multi_label=options.multi_label) and not probed[0].one_logit
         self._classifier = check_methods(options.methods, picture, probed)
         self.class_count = probed[0].logits.shape[1]
-        self.classes = self._class_names(network, probed[0])
+        two_sided = probed[0].one_logit or (self.task == SEGMENTATION and self.class_count == 2)
+        self.classes = names_of(network, self.references, two_sided=two_sided)
         checked(self.classes, self.class_count, "The list of class names")
         threshold = options.threshold if options.multi_label else None
         names, count, several = self.classes, self.class_count, self._several_labels
         self.reader = ClassReader(names, count, options.top_k, threshold, several, self.task)
         self._assembler = Assembler(self.reader, self.layers, options.evidence == "both")
         self._targets = self._resolved(options.targets)
-
-    def _class_names(self, network: Network, probed: Trace) -> ClassNames:
-        """The names of the scores: of the references of an encoder, else of the classes."""
-        if self.references:
-            return ClassNames(tuple(f"like:{one.place}" for one in self.references))
-        binary = self.task == SEGMENTATION and self.class_count == 2
-        return network.classes.two_sided() if probed.one_logit or binary else network.classes
 
     def replica(self) -> Explainer:
         """Returns an explainer on modules of its own, with the same weights in memory: for another thread."""

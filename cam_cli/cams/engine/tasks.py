@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ...errors import CamxError
 from ...images.listing import find
 from ...images.picture import Picture, Unreadable, load
+from ...models.classes import ClassNames
 from ...models.network import Network
 from ...models.tasks import CLASSIFICATION, SEGMENTATION, SIMILARITY, VALUES
 from ..tracing.scored_network import ScoredNetwork, scored_network
@@ -35,6 +36,13 @@ _WHY = {
     SEGMENTATION: "a segmentation network, which has no probability per image",
     SIMILARITY: "an encoder, whose similarity is no score of a class",
 }
+
+
+def names_of(network: Network, references: Sequence[Reference], *, two_sided: bool) -> ClassNames:
+    """The names of the scores: of the references of an encoder, else of the classes; of one logit, `two_sided`, two."""
+    if references:
+        return ClassNames(tuple(f"like:{one.place}" for one in references))
+    return network.classes.two_sided() if two_sided else network.classes
 
 
 def check_task(task: str, options: ExplainOptions, *, spots: bool) -> None:
