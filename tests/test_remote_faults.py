@@ -45,6 +45,20 @@ class FaultyStore:
         return getattr(self.real, name)
 
 
+class CopiesNoLastRow(FaultyStore):
+    """Denies the copy of a journal that has so many rows, and every call from then on."""
+
+    def __init__(self, rows: int) -> None:
+        super().__init__(mode="denied")
+        self.rows = rows
+
+    def _called(self, name: str, *arguments: Any, **options: Any) -> Any:
+        if name == "put_file" and str(arguments[1]).endswith("manifest.jsonl") and not self.at:
+            whole = len(Path(arguments[0]).read_bytes().splitlines()) == self.rows
+            self.at = self.count + 1 if whole else 0
+        return super()._called(name, *arguments, **options)
+
+
 @pytest.fixture
 def stubs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -142,7 +156,9 @@ def test_a_store_that_is_lost_while_rows_are_copied_loses_none(
 ) -> None:
     """The journal of this machine goes on where the copy in the store ends."""
     rendered: list[str] = []
-    assert run_on(FaultyStore(20, "denied"), stubs, monkeypatch, report=False) == "error"
+    store = CopiesNoLastRow(len(list(stubs.iterdir())))
+    assert run_on(store, stubs, monkeypatch, report=False) == "error"
+    assert store.at, "all rows were there when the store was lost"
 
     def counted(result: stub.Result) -> Any:
         rendered.append(result.picture.source.key)
