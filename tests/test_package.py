@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from cam_cli.cams.methods.registry import METHODS
 from cli.main import run
 
 if sys.version_info >= (3, 11):
@@ -30,17 +29,6 @@ def test_no_file_spells_the_installed_name_of_the_command_line() -> None:
     for path in [*(ROOT / "cli").glob("*.py"), *(ROOT / "cam_cli").rglob("*.py"), *(ROOT / "tests").rglob("*.py")]:
         if path != Path(__file__):
             assert "cam_cli" + ".cli" not in path.read_text(), path
-
-
-def test_the_table_of_methods_is_the_registry() -> None:
-    document = (ROOT / "docs" / "methods.md").read_text()
-    for name, method in METHODS.items():
-        forwards = "1" if method.forwards == "0" else f"1 + {method.forwards}"
-        equation = method.equation.replace("|", "\\|")
-        gradients = "yes" if method.gradients else "no"
-        cells = (f"`{name}`", method.summary, method.paper, equation, gradients, forwards, method.works)
-        assert f"| {' | '.join(cells)} |\n" in document, name
-    assert re.findall(r"^\| `([a-z][a-z+-]*)`", document, re.MULTILINE) == list(METHODS)
 
 
 def test_the_documents_name_every_flag(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+import cam_cli
 from cam_cli.cams.engine.devices import PRECISIONS as FORWARD_PRECISIONS
 from cam_cli.cams.engine.options import PRECISIONS, SMOOTHINGS
 from cam_cli.cams.methods.augmentation import VIEWS
+from cam_cli.cams.methods.names import METHOD_NAMES
 from cam_cli.images.geometry import INTERPOLATIONS
 from cam_cli.images.options import RESAMPLINGS
 from cam_cli.outputs.drawing import SAVERS
@@ -19,6 +21,7 @@ from cli.bind import flags_of
 from cli.config import read_config
 from cli.main import COMMANDS
 from tools.file_map import main as file_map_main
+from tools.library_page import documented
 from tools.references import ROOT, main, stale
 
 PRESETS = {"audit": "audit", "ci": "explain", "explain": "explain", "demo": "train-gap", "cats-vs-dogs": "train-gap"}
@@ -33,7 +36,11 @@ def test_check_names_what_is_stale_and_writes_nothing(
 ) -> None:
     for name in ("docs", "configs"):
         (tmp_path / name).mkdir()
-    (tmp_path / "README.md").write_text((ROOT / "README.md").read_text().replace("`--top-k 5`", "`--top-k 6`"))
+    readme = (ROOT / "README.md").read_text().replace("`--top-k 5`", "`--top-k 6`")
+    (tmp_path / "README.md").write_text(re.sub(r"Grad-CAM and \d+ other", "Grad-CAM and 9 other", readme))
+    methods, library = (ROOT / "docs" / name for name in ("methods.md", "library.md"))
+    (tmp_path / "docs" / methods.name).write_text(methods.read_text().replace("| Selvaraju et al. 2017 |", "| me |", 1))
+    (tmp_path / "docs" / library.name).write_text(library.read_text().replace("### heatmap", "### heat"))
     monkeypatch.setattr("tools.references.ROOT", tmp_path)
     monkeypatch.setattr(sys, "argv", ["references", "--check"])
     assert main() == 1
@@ -41,12 +48,58 @@ def test_check_names_what_is_stale_and_writes_nothing(
         "docs/cli.md",
         "configs/explain.toml",
         "README.md",
+        "docs/methods.md",
+        "docs/library.md",
     ]
     assert not (tmp_path / "docs" / "cli.md").exists()
     monkeypatch.setattr(sys, "argv", ["references"])
     assert main() == 0
     assert not list(stale())
-    assert "`--top-k 5`" in (tmp_path / "README.md").read_text()
+    assert (tmp_path / "README.md").read_text() == (ROOT / "README.md").read_text()
+    assert (tmp_path / "docs" / "methods.md").read_text() == methods.read_text()
+    assert (tmp_path / "docs" / "library.md").read_text() == library.read_text()
+
+
+@pytest.mark.parametrize("lost", ["<!-- /options -->", "Grad-CAM and"])
+def test_a_page_that_lost_its_marks_is_named(lost: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "README.md").write_text((ROOT / "README.md").read_text().replace(lost, ""))
+    monkeypatch.setattr("tools.references.ROOT", tmp_path)
+    with pytest.raises(ValueError, match=re.escape(lost) if lost.startswith("<") else "the README needs"):
+        list(stale())
+
+
+def test_the_readme_has_the_number_of_methods() -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert f"Grad-CAM and {len(METHOD_NAMES) - 1} other methods" in readme.split("\n\n")[1].replace("\n", " ")
+    assert f"takes {len(METHOD_NAMES)} methods" in readme
+
+
+def test_the_reference_of_the_library_has_every_public_name_with_what_it_takes() -> None:
+    text = (ROOT / "docs" / "library.md").read_text().split("## Reference")[1]
+    sections = dict(re.findall(r"^### (\w+)\n(.*?)(?=^### |\Z)", text, re.DOTALL | re.MULTILINE))
+    assert set(cam_cli.__all__) < set(sections)
+    assert "on_step: StepCallback | None = None," in sections["Explainer"]
+    assert "* `images`: how many there will be" in sections["Explainer"]
+    assert "| `top_k` | `int` | `5` | Classes per image in the table. |" in sections["ExplainOptions"]
+    assert "| `values` | `ndarray` | required |" in sections["ClassMap"]
+    assert "* `.log(images: Tensor, step: int) -> None`:" in sections["FeatureLogger"]
+
+
+def test_a_docstring_becomes_paragraphs_lists_and_code() -> None:
+    def example() -> None:
+        """Counts rows. Nothing else.
+
+        rows: what is counted; start, stop: the first and the last. Raises `ValueError` for none.
+
+        >>> example()
+        """
+
+    assert list(documented(example)) == [
+        "Counts rows. Nothing else.",
+        "* `rows`: what is counted.\n* `start`, `stop`: the first and the last.",
+        "Raises `ValueError` for none.",
+        "```\nexample()\n```",
+    ]
 
 
 def test_the_reference_has_every_flag_and_variable_of_every_command() -> None:

@@ -1,6 +1,7 @@
-"""The pages that list every command and option, from the fields that declare them.
+"""The pages that list what the code declares: commands, options, methods and the names of the library.
 
-python -m tools.references            writes docs/cli.md, configs/explain.toml and the table of the README
+python -m tools.references            writes docs/cli.md, configs/explain.toml, and parts of README.md, docs/methods.md
+                                      and docs/library.md
 python -m tools.references --check    exit code 1, and a line for each of them that would be written differently
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 import inspect
 import json
+import re
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,22 +19,29 @@ from itertools import groupby
 from pathlib import Path
 from typing import get_args
 
+from cam_cli.cams.methods.names import METHOD_NAMES
 from cam_cli.options import Option, without_none
 from cli.bind import Command, flags_of
 from cli.main import COMMANDS
 from cli.names import Names
 
+from .library_page import library_reference
+from .methods_table import methods_table
+
 ROOT = Path(__file__).parents[1]
-_TABLE = ("<!-- options: python -m tools.references -->", "<!-- /options -->")
+#: Sentences of the README with the number of methods: `26 other methods` beside Grad-CAM, and all of them.
+_COUNTS = ((re.compile(r"(?<=Grad-CAM and )\d+(?= other)"), -1), (re.compile(r"(?<=takes )\d+(?= methods)"), 0))
 
 
 def pages() -> dict[Path, str]:
     """Every generated file with its content."""
-    readme = ROOT / "README.md"
+    readme, methods, library = ROOT / "README.md", ROOT / "docs" / "methods.md", ROOT / "docs" / "library.md"
     return {
         ROOT / "docs" / "cli.md": command_page(COMMANDS),
         ROOT / "configs" / "explain.toml": config_file(COMMANDS["explain"]),
-        readme: _between(readme.read_text("utf-8"), readme_table(COMMANDS["explain"])),
+        readme: _counted(_between(readme.read_text("utf-8"), "options", readme_table(COMMANDS["explain"]))),
+        methods: _between(methods.read_text("utf-8"), "methods", methods_table()),
+        library: _between(library.read_text("utf-8"), "reference", library_reference()),
     }
 
 
@@ -199,10 +208,22 @@ def _more(option: Option, folder: str = "") -> str:
     return f" ([{page.removesuffix('.md')}]({folder}{page}))" * bool(page)
 
 
-def _between(text: str, table: str) -> str:
-    """The README with the table between its two marks."""
-    start, end = text.index(_TABLE[0]) + len(_TABLE[0]), text.index(_TABLE[1])
-    return f"{text[:start]}\n{table}\n{text[end:]}"
+def _between(text: str, name: str, content: str) -> str:
+    """A page with new content between its marks `<!-- NAME: … -->` and `<!-- /NAME -->`, which it has once."""
+    start, end = f"<!-- {name}: python -m tools.references -->", f"<!-- /{name} -->"
+    if text.count(start) != 1 or text.count(end) != 1:
+        raise ValueError(f"a page needs {start} and {end}, once each")
+    before, _, rest = text.partition(start)
+    return f"{before}{start}\n{content}\n{end}{rest.partition(end)[2]}"
+
+
+def _counted(text: str) -> str:
+    """The README with the number of methods in its sentences."""
+    for sentence, less in _COUNTS:
+        text, found = sentence.subn(str(len(METHOD_NAMES) + less), text)
+        if found != 1:
+            raise ValueError(f"the README needs {sentence.pattern} once")
+    return text
 
 
 def stale() -> Iterator[Path]:

@@ -40,7 +40,7 @@ __all__ = ["ModelSpec", "Network", "digest", "load_model"]
 
 
 def load_model(spec: ModelSpec | str | os.PathLike[str], origins: Mapping[str, str] | None = None) -> Network:
-    """The network that `spec` (or just a name or a file of weights) describes, on the CPU.
+    """Builds the network that `spec` describes (also a name, or a file of weights), with its weights, on the CPU.
 
     origins: where the value of each option comes from, by the name of its flag; only for the record.
 

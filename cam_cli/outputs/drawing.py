@@ -203,7 +203,7 @@ SAVERS: dict[str, Saver] = {
 
 
 def overlay(explanation: Explanation, number: int = 0, rendering: Rendering = Rendering()) -> Image.Image:
-    """The picture of an explanation under its map `number`, as `camx explain` draws it; `rendering.size` aside.
+    """Draws map `number` of an explanation over its image, as `camx explain` does, at the full size of the image.
 
     Raises `CamxError` if there is nothing to show, and for a number that no map has.
     """
@@ -213,10 +213,10 @@ def overlay(explanation: Explanation, number: int = 0, rendering: Rendering = Re
 
 
 def heatmap(explanation: Explanation, number: int = 0) -> np.ndarray:
-    """The map `number` at the full size of the upright picture: float32 H×W in [0, 1], 1 at its peak.
+    """Map `number` of an explanation at the full size of the upright image: float32 H×W in [0, 1], 1 at its peak.
 
-    0 where the network saw nothing. A map of two signs (`evidence="both"`) is in [−1, 1]. Raises `CamxError` as
-    `overlay` does.
+    It is 0 outside the part that the network got. A map of two signs (`evidence="both"`) is in [−1, 1]. Raises
+    `CamxError` as `overlay` does.
     """
     drawing, picture = _drawing(explanation, number), explanation.picture
     return placed(drawing.heat, picture.frame_on(picture.width, picture.height), picture.width, picture.height)
