@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
 
-from cam_cli.models.options import ModelSpec, PreprocessingOptions
-from cam_cli.options import MODEL, Flag
-from cam_cli.parsers import key_value, sides
+from cam_cli.options import Flag
 
 from .bind import Command
 from .models import PrintJson
+from .network_flags import NetworkFlags
 from .terminal import out, out_json, status
 
 if TYPE_CHECKING:
@@ -26,49 +25,9 @@ class LayersJob:
         str,
         Flag("A name as --model of `camx explain` takes it, or a checkpoint file.", argument=True, known="models"),
     ]
-    checkpoint: Annotated[
-        str | None,
-        Flag("Weights for that architecture; without them random ones serve.", panel=MODEL, example="weights.pth"),
-    ] = None
-    args: Annotated[
-        Mapping[str, Any],
-        Flag(
-            "Argument for building the model, KEY=VALUE. Repeatable.",
-            name="model-arg",
-            panel=MODEL,
-            parse=key_value,
-            repeatable=True,
-            example="drop_path_rate=0",
-        ),
-    ] = field(default_factory=dict)
-    image_size: Annotated[
-        int | tuple[int, int] | None,
-        Flag("Input size in pixels: N, or HxW (height, width).", panel=MODEL, min=16, parse=sides, example="224"),
-    ] = None
-    scores: Annotated[str | None, Flag("Which output holds the class scores.", panel=MODEL, example="logits")] = None
+    network: NetworkFlags = NetworkFlags()
     all: Annotated[bool, Flag("Show every layer, also those that cannot be the target.")] = False
     as_json: PrintJson = False
-
-    @property
-    def spec(self) -> ModelSpec:
-        """Random weights serve for a name; what holds its network with its weights is read as it is."""
-
-        from cam_cli.models.class_files import INDEX
-        from cam_cli.models.hf.place import is_hub_name
-        from cam_cli.models.names import DEMO, is_name
-        from cam_cli.models.own_code import OwnCode
-
-        # Layers do not depend on how images are normalised, which own code would have to say.
-        unknown: dict[str, Any] = {"mean": (0.5,), "std": (0.5,)} if OwnCode.parse(self.model) else {}
-        return ModelSpec(
-            self.model,
-            checkpoint=self.checkpoint,
-            pretrained=self.model == DEMO or not is_name(self.model),
-            args=self.args,
-            scores=self.scores,
-            class_names=INDEX if is_hub_name(self.model) else None,
-            preprocessing=PreprocessingOptions(image_size=self.image_size, **unknown),
-        )
 
 
 def layers(job: LayersJob) -> int:
@@ -82,7 +41,7 @@ def layers(job: LayersJob) -> int:
 
         from .remembered import remember_network
 
-        network = load_model(job.spec)
+        network = load_model(job.network.spec(job.model))
         preprocessing = network.preprocessing
         found = list_layers(
             network.module, preprocessing.input_size, preprocessing.channels, network.scores, network.task

@@ -54,9 +54,9 @@ def make_network(model: str) -> None:
     from cam_cli.cams.target_layer.choose import list_layers
     from cam_cli.models.catalog import load_model
 
-    from .layers import LayersJob
+    from .network_flags import NetworkFlags
 
-    network = load_model(LayersJob(model).spec)
+    network = load_model(NetworkFlags().spec(model))
     preprocessing = network.preprocessing
     reports = list_layers(
         network.module, preprocessing.input_size, preprocessing.channels, network.scores, network.task

@@ -61,6 +61,8 @@ CASES: dict[tuple[str, str], tuple[str, ...]] = {
     ("push", "output"): ("X", "--tensorboard"),
     ("layers", "model"): ("X",),
     ("layers", "checkpoint"): ("test_resnet", "--checkpoint", "X"),
+    ("methods", "model"): ("X",),
+    ("methods", "checkpoint"): ("test_resnet", "--checkpoint", "X"),
     ("report", "output"): ("X",),
     ("merge", "output"): ("X",),
     ("audit", "output"): ("X", "--by", "class"),
@@ -232,7 +234,7 @@ def test_no_command_opens_one(special: set[str], opened: list[str], capsys: pyte
     for number, ((command, what), words) in enumerate(CASES.items()):
         opened.clear()
         signal.alarm(30)
-        free = "-o" in words or command in ("push", "layers", "report", "merge", "audit")
+        free = "-o" in words or command in ("push", "layers", "methods", "report", "merge", "audit")
         code = run([command, *words, *(() if free else ("-o", f"out-{number}"))])
         heard = capsys.readouterr()
         expected = PASSED_BY.get((command, what), (1, 2))

@@ -127,6 +127,7 @@ COMMANDS: dict[str, tuple[object, ...]] = {
     "config": ("config", "show"),
     "doctor": ("doctor",),
     "layers": ("layers", "test_resnet"),
+    "methods": ("methods", "test_resnet"),
     "models": ("models", "resnet*", "--json"),
     "report": ("report", "run"),
     "merge": ("merge", "sharded", "--json"),

@@ -17,6 +17,15 @@ from .tasks import AUTO, TASKS
 #: Of a command; several of its parts may read it.
 SEED = Flag("Seed of all random choices.", panel=EXPLANATION, order=1, min=0, max=2**63 - 1, results=True)
 
+TASK = Flag(
+    "What the outputs are: classification, segmentation, regression, ordinal (steps), similarity (an encoder); "
+    "auto tells the first two apart.",
+    panel=MODEL,
+    choices=TASKS,
+    results=True,
+    page="tasks.md",
+)
+
 NAME = Flag(
     "demo, resnet50, timm/NAME[.TAG], torchvision/NAME, hf-hub:REPO (timm), hf:FOLDER or hf:REPO (transformers), a "
     "checkpoint that names its architecture, or my_module.py:build for your own network. `camx models` lists them.",
@@ -172,17 +181,7 @@ class ModelSpec:
             example="logits",
         ),
     ] = None
-    task: Annotated[
-        str,
-        Flag(
-            "What the outputs are: classification, segmentation, regression, ordinal (steps), similarity (an encoder); "
-            "auto tells the first two apart.",
-            panel=MODEL,
-            choices=TASKS,
-            results=True,
-            page="tasks.md",
-        ),
-    ] = AUTO
+    task: Annotated[str, TASK] = AUTO
     ema: Annotated[
         bool | None,
         Flag(

@@ -63,22 +63,48 @@ def choose_layers(scored: nn.Module, picture: Tensor, layers: Sequence[str], met
     scored: the network of `scored_network`. image: 1×C×H×W, normalised. Raises `CamxError` for methods that need
     a gradient or a layer which the network does not have.
     """
-    size = (picture.shape[2], picture.shape[3])
-    needing = [name for name in methods if METHODS[name].gradients]
-    reading = [name for name in methods if METHODS[name].reads_layer]
-    try:
-        return LayerChoice(scored, _unique([choose_layer(scored, size, picture.shape[1], name) for name in layers]))
-    except NoGradient as error:
-        if needing:
-            raise CamxError(f"`methods={needing[0]}` cannot work. {error}", field="methods") from error
-        if reading:
-            found = [choose_without_gradient(scored, picture, name) for name in layers]
-            return LayerChoice(scored, _unique(found), gradients=False)
-    except CamxError:
-        # A method that reads no layer needs none.
-        if reading:
-            raise
-    return _with_entry(scored, picture, gradients=bool(needing))
+    return LayerSearch.of(scored, picture, layers).choice(methods)
+
+
+@dataclass(frozen=True)
+class LayerSearch:
+    """The search for the target layers of a network, for methods of every kind.
+
+    names: `auto`, or those that the user gives. found: the layers; empty where `problem` says why there are none.
+    """
+
+    scored: nn.Module
+    picture: Tensor
+    names: Sequence[str]
+    found: tuple[TargetLayer, ...] = ()
+    problem: CamxError | None = None
+
+    @classmethod
+    def of(cls, scored: nn.Module, picture: Tensor, names: Sequence[str]) -> LayerSearch:
+        """Looks for the layers; see `choose_layers`."""
+        size = (picture.shape[2], picture.shape[3])
+        try:
+            found = _unique([choose_layer(scored, size, picture.shape[1], name) for name in names])
+        except CamxError as error:
+            return cls(scored, picture, names, problem=error)
+        return cls(scored, picture, names, found)
+
+    def choice(self, methods: Sequence[str]) -> LayerChoice:
+        """Returns the network and the layers for some methods. Raises `CamxError` as `choose_layers` does."""
+        if self.problem is None:
+            return LayerChoice(self.scored, self.found)
+        needing = [name for name in methods if METHODS[name].gradients]
+        reading = [name for name in methods if METHODS[name].reads_layer]
+        if not isinstance(self.problem, NoGradient):
+            # A method that reads no layer needs none.
+            if reading:
+                raise self.problem
+        elif needing:
+            raise CamxError(f"`methods={needing[0]}` cannot work. {self.problem}", field="methods") from self.problem
+        elif reading:
+            found = [choose_without_gradient(self.scored, self.picture, name) for name in self.names]
+            return LayerChoice(self.scored, _unique(found), gradients=False)
+        return _with_entry(self.scored, self.picture, gradients=bool(needing))
 
 
 def _unique(layers: Iterable[TargetLayer]) -> tuple[TargetLayer, ...]:

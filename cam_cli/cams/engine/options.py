@@ -24,6 +24,17 @@ DEVICE = Flag(
 )
 PRECISION = Flag("auto, fp32, bf16, fp16.", panel=SPEED, order=-1, choices=PRECISIONS, results=True)
 
+LAYERS = Flag(
+    "Target layer: auto, or a name that `camx layers MODEL` lists. Repeatable: the maps of several layers become one.",
+    name="layer",
+    words=("auto",),
+    known="layers",
+    panel=MODEL,
+    order=1,
+    repeatable=True,
+    results=True,
+)
+
 #: What runs the network before the target layer; `auto` is OpenVINO on a CPU where that pays, else torch.
 BACKENDS = ("auto", "torch", "compile", "openvino")
 BACKEND = Flag(
@@ -50,20 +61,7 @@ class MapOptions(ComputeOptions):
     """Options of everything that makes maps. layers: target layers, `auto` or by name; the maps of several become one.
     seed: of methods that draw random numbers."""
 
-    layers: Annotated[
-        Names,
-        Flag(
-            "Target layer: auto, or a name that `camx layers MODEL` lists. Repeatable: the maps of several layers "
-            "become one.",
-            name="layer",
-            words=("auto",),
-            known="layers",
-            panel=MODEL,
-            order=1,
-            repeatable=True,
-            results=True,
-        ),
-    ] = names_of("auto")
+    layers: Annotated[Names, LAYERS] = names_of("auto")
     seed: Annotated[int, SEED] = 0
     backend: Annotated[str, BACKEND] = "auto"
 

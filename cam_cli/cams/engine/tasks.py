@@ -45,18 +45,27 @@ def names_of(network: Network, references: Sequence[Reference], *, two_sided: bo
     return network.classes.two_sided() if two_sided else network.classes
 
 
+def check_method(task: str, name: str) -> None:
+    """Raises `CamxError` for a method that makes no sense with a task."""
+    if task != CLASSIFICATION and name not in METHODS_OF[task]:
+        raise CamxError(
+            f"`methods={name}` does not explain {_what(task)}.",
+            f"Use `methods=gradcam`, or one of {', '.join(METHODS_OF[task][1:])}.",
+            field="methods",
+        )
+
+
+def _what(task: str) -> str:
+    return _WHY.get(task, "a network of values, of which there are no probabilities")
+
+
 def check_task(task: str, options: ExplainOptions, *, spots: bool) -> None:
     """Raises `CamxError` for methods and options that make no sense with a task."""
     if task == CLASSIFICATION:
         return
-    what = _WHY.get(task, "a network of values, of which there are no probabilities")
+    what = _what(task)
     for name in options.methods:
-        if name not in METHODS_OF[task]:
-            raise CamxError(
-                f"`methods={name}` does not explain {what}.",
-                f"Use `methods=gradcam`, or one of {', '.join(METHODS_OF[task][1:])}.",
-                field="methods",
-            )
+        check_method(task, name)
     if options.multi_label:
         raise CamxError(f"`multi_label` makes no sense with {what}.", "Leave it out.", field="multi_label")
     if spots:
