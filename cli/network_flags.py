@@ -13,7 +13,7 @@ from cam_cli.parsers import key_value, sides
 
 @dataclass(frozen=True)
 class NetworkFlags:
-    """How a network is built whose weights and classes do not matter."""
+    """The way a network is built whose weights and classes do not matter."""
 
     checkpoint: Annotated[
         str | None,
