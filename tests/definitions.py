@@ -238,15 +238,43 @@ def rise(s: Slow, count: int = 40) -> np.ndarray:
     return np.sum([(p - np.mean(chances)) * (m - 0.5) for p, m in zip(chances, masks)], axis=0) / (count * 0.25)
 
 
+def occlusion(s: Slow) -> np.ndarray:
+    """Windows of an eighth of the side, 15 per side from edge to edge, covered with the mean colour, which is 0."""
+    height, width = s.x.shape[1:]
+    down, across = round(height / 8), round(width / 8)
+    total, count = np.zeros((height, width)), np.zeros((height, width))
+    for i, j in np.ndindex(15, 15):
+        top, left = (height - down) * i // 14, (width - across) * j // 14
+        window = (slice(top, top + down), slice(left, left + across))
+        covered = s.x.clone()
+        covered[:, window[0], window[1]] = 0
+        total[window] += s.p(s.y) - s.p(s.scores(covered))
+        count[window] += 1
+    return total / count
+
+
 def saliency(s: Slow) -> np.ndarray:
     found: np.ndarray = np.abs(s.pixel_gradient(s.x)).max(0)
     return found
 
 
-def smoothgrad(s: Slow) -> np.ndarray:
+def noisy_gradients(s: Slow) -> np.ndarray:
     noise = torch.randn(16, *s.x.shape, generator=torch.Generator().manual_seed(0)).double()
-    copies = [s.pixel_gradient(s.x + 0.15 * (s.x.max() - s.x.min()) * one) for one in noise]
-    found: np.ndarray = np.abs(np.mean(copies, axis=0)).max(0)
+    return np.stack([s.pixel_gradient(s.x + 0.15 * (s.x.max() - s.x.min()) * one) for one in noise])
+
+
+def smoothgrad(s: Slow) -> np.ndarray:
+    found: np.ndarray = np.abs(noisy_gradients(s).mean(0)).max(0)
+    return found
+
+
+def smoothgrad_squared(s: Slow) -> np.ndarray:
+    found: np.ndarray = (noisy_gradients(s) ** 2).mean(0).max(0)
+    return found
+
+
+def vargrad(s: Slow) -> np.ndarray:
+    found: np.ndarray = noisy_gradients(s).var(0).max(0)
     return found
 
 
@@ -257,6 +285,66 @@ def integrated_gradients(s: Slow) -> np.ndarray:
         total += s.pixel_gradient(black + (step + 0.5) / 32 * (s.x - black)) / 32
     found: np.ndarray = (total * (s.x - black).numpy()).sum(0)
     return found
+
+
+def gradient_shap(s: Slow) -> np.ndarray:
+    draw = torch.Generator().manual_seed(0)
+    colours = torch.rand(32, 1, len(s.x), 1, 1, generator=draw).double()[:, 0]
+    chances = torch.rand(32, generator=draw).double().numpy()
+    total = np.zeros(s.x.shape)
+    for n, (colour, chance) in enumerate(zip(colours, chances)):
+        start = (2 * colour - 1).expand_as(s.x)  # mean and deviation are 0.5
+        share = (n + chance) / 32
+        total += (s.x - start).numpy() * s.pixel_gradient(start + share * (s.x - start)) / 32
+    found: np.ndarray = total.sum(0)
+    return found
+
+
+def diffused(x: Tensor, deviation: float) -> Tensor:
+    """Heat that spreads between neighbouring pixels for the time deviation²/2, and leaves at no edge."""
+
+    def spread(side: int) -> Tensor:
+        flow = torch.diag(torch.ones(side - 1), 1) + torch.diag(torch.ones(side - 1), -1)
+        flow = flow.double() - torch.diag(flow.double().sum(1))
+        return torch.linalg.matrix_exp(deviation**2 / 2 * flow)
+
+    return spread(x.shape[1]) @ x @ spread(x.shape[2]).T
+
+
+def blur_ig(s: Slow) -> np.ndarray:
+    largest = max(s.x.shape[1:]) / 6
+    total = np.zeros(s.x.shape)
+    for step in range(32):
+        sharp, middle, soft = (diffused(s.x, largest * ((step + t) / 32) ** 2) for t in (0, 0.5, 1))
+        total += (sharp - soft).numpy() * s.pixel_gradient(middle)
+    found: np.ndarray = total.sum(0)
+    return found
+
+
+def guided_ig(s: Slow, steps: int = 20) -> np.ndarray:
+    """Value by value as the paper's algorithm 1 with the authors' bounds: a quarter at a time, 0.02 from the straight way."""
+    black, wanted = np.full(s.x.numel(), -1.0), s.x.numpy().ravel()
+    x, total = black.copy(), np.zeros(s.x.numel())
+    whole = np.abs(wanted - black).sum()
+    for step in range(1, steps + 1):
+        g = s.pixel_gradient(torch.from_numpy(x.reshape(s.x.shape)).clone()).ravel()
+        lowest, highest = (black + min(max(step / steps + d, 0), 1) * (wanted - black) for d in (-0.02, 0.02))
+        moved = x.copy()
+        behind = np.abs(moved - black) < np.abs(lowest - black)
+        moved[behind] = lowest[behind]
+        target = whole * (1 - step / steps)
+        size = np.abs(g)
+        while np.abs(wanted - moved).sum() > target + 1e-9:
+            size[moved == highest] = np.inf
+            least = (size <= np.quantile(size, 0.25, method="lower")) & (size < np.inf)
+            gap, possible = np.abs(wanted - moved).sum() - target, np.abs(moved - highest)[least].sum()
+            if possible <= gap:
+                moved[least] = highest[least]
+            else:
+                moved[least] += gap / possible * (highest - moved)[least]
+        total += (moved - x) * g
+        x = moved
+    return total.reshape(s.x.shape).sum(0)
 
 
 def _through_relus(s: Slow, rule: Callable[[Tensor, Tensor], Tensor]) -> np.ndarray:
@@ -306,9 +394,15 @@ DEFINITIONS: dict[str, Callable[[Slow], np.ndarray]] = {
     "ablationcam": ablationcam,
     "reciprocam": reciprocam,
     "rise": rise,
+    "occlusion": occlusion,
     "saliency": saliency,
     "smoothgrad": smoothgrad,
+    "smoothgrad-squared": smoothgrad_squared,
+    "vargrad": vargrad,
     "integrated-gradients": integrated_gradients,
+    "gradient-shap": gradient_shap,
+    "blur-ig": blur_ig,
+    "guided-ig": guided_ig,
     "guided-backprop": guided_backprop,
     "deconvnet": deconvnet,
     "guided-gradcam": guided_gradcam,

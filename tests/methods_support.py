@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from cam_cli.cams.engine.explainer import Explainer
 from cam_cli.cams.engine.options import ExplainOptions
-from cam_cli.cams.methods import perturbation
+from cam_cli.cams.methods import guided_path, perturbation
 
 from .networks import PLAIN, network
 
@@ -48,6 +48,7 @@ def small(module: type[nn.Module] = Small) -> nn.Module:
 @pytest.fixture
 def few_masks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(perturbation, "MASKS", 40)
+    monkeypatch.setattr(guided_path, "STEPS", 20)
 
 
 def explainer(module: nn.Module, *names: str, side: int = 24, **options: object) -> Explainer:

@@ -198,7 +198,9 @@ def test_an_image_does_not_depend_on_its_neighbours(name: str) -> None:
 
 
 @pytest.mark.usefixtures("few_masks")
-@pytest.mark.parametrize("name", ["rise", "smoothgrad", "smooth-gradcam++"])
+@pytest.mark.parametrize(
+    "name", ["rise", "smoothgrad", "smoothgrad-squared", "vargrad", "smooth-gradcam++", "gradient-shap"]
+)
 def test_the_seed_decides_what_is_random(name: str) -> None:
     first, again, other = (
         explainer(small(), name, seed=seed).explain_tensor(batch(2, side=24))[1][name] for seed in (1, 1, 2)
@@ -220,8 +222,11 @@ class Scaled(nn.Module):
 NOT_HOMOGENEOUS = {"gradcam++", "smooth-gradcam++", "finercam", "shapleycam", "scorecam"}
 
 
-#: `reciprocam` and `rise` read probabilities: 1/5 + 1e-9 is 1/5 in float32, and there is nothing to see.
-@pytest.mark.parametrize("name", [n for n in BY_CLASS if n not in {*ATTENTION, "cam", "reciprocam", "rise"}])
+#: They read probabilities: 1/5 + 1e-9 is 1/5 in float32, and there is nothing to see.
+OF_PROBABILITIES = {"reciprocam", "rise", "occlusion"}
+
+
+@pytest.mark.parametrize("name", [n for n in BY_CLASS if n not in {*ATTENTION, "cam", *OF_PROBABILITIES}])
 @pytest.mark.usefixtures("few_masks")
 def test_tiny_scores_give_the_map_of_their_definition(name: str) -> None:
     """Logits × 1e-9: the same map up to its scale, or where the paper's equation is not homogeneous, its equation's."""

@@ -83,6 +83,11 @@ class Runner:
         """A black image after normalisation, 1×C×1×1."""
         return -self._mean / self._std
 
+    @property
+    def normalised_white(self) -> Tensor:
+        """A white image after normalisation, 1×C×1×1."""
+        return (1 - self._mean) / self._std
+
     def autocast(self) -> AbstractContextManager[object]:
         """Returns the context in which the network runs in the precision asked for."""
         if self.precision == "fp32":

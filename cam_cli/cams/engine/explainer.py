@@ -83,8 +83,7 @@ class Explainer:
         self._on_step = on_step
         self._runner = Runner(network, options.device, options.precision)
         self.device, self.precision = self._runner.device, self._runner.precision
-        preprocessing = network.preprocessing
-        picture = probe_picture(preprocessing.channels, preprocessing.input_size).to(self.device)
+        picture = probe_picture(network.preprocessing.channels, network.preprocessing.input_size).to(self.device)
         scored, self.references = network_for(network, self._runner, picture, options.targets)
         self.task = task_of(scored)
         check_task(self.task, options, spots=spots)
@@ -200,6 +199,7 @@ class Explainer:
             inputs,
             self.layers,
             black=self._runner.normalised_black,
+            white=self._runner.normalised_white,
             seed=self.options.seed,
             multi_label=self._several_labels,
             autocast=self._runner.autocast,

@@ -25,7 +25,8 @@ from .targets import Target
 _ANY_SCORE = (
     *("gradcam", "gradcam++", "smooth-gradcam++", "xgradcam", "hirescam", "elementwise", "layercam", "eigencam"),
     *("eigengradcam", "fem", "scorecam", "ablationcam", "reciprocam", "rise", "saliency", "smoothgrad"),
-    *("integrated-gradients", "guided-backprop", "deconvnet", "guided-gradcam"),
+    *("integrated-gradients", "guided-backprop", "deconvnet", "guided-gradcam", "occlusion", "smoothgrad-squared"),
+    *("vargrad", "gradient-shap", "blur-ig", "guided-ig"),
 )
 METHODS_OF = {
     # Score-CAM takes a softmax over its channels: of sums over thousands of pixels only the largest would be left.

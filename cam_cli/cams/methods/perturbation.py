@@ -102,7 +102,7 @@ def reciprocam(trace: Trace, classes: Tensor) -> Tensor:
         found = trace.replay.probabilities(scores)[:, classes[image]].T.reshape(-1, height, width)
         return trace.sign * found
 
-    maps = torch.stack(_each(trace, one))
+    maps = torch.stack(each_image(trace, one))
     return maps - maps.amin(dim=(2, 3), keepdim=True)
 
 
@@ -139,17 +139,17 @@ def rise(trace: Trace, classes: Tensor) -> Tensor:
         total = [torch.einsum("nt,nhw->thw", deviation[part], masks(part)[:, 0] - KEPT) for part in parts]
         return trace.sign * torch.stack(total).sum(dim=0)
 
-    return torch.stack(_each(trace, one))
+    return torch.stack(each_image(trace, one))
 
 
-def _each(trace: Trace, one: Callable[[int], Tensor]) -> list[Tensor]:
+def each_image(trace: Trace, one: Callable[[int], Tensor]) -> list[Tensor]:
     """The results of `one` for the images of the batch by index, one after the other."""
     return [one(image) for image in range(len(trace.features))]
 
 
 def _channel_sum(trace: Trace, weights: Callable[[int], Tensor]) -> Tensor:
     """Maps B×T×h×w: the activations summed with the weights T×C of each image."""
-    return torch.einsum("btc,bchw->bthw", torch.stack(_each(trace, weights)), trace.features)
+    return torch.einsum("btc,bchw->bthw", torch.stack(each_image(trace, weights)), trace.features)
 
 
 def _gaussians(height: int, width: int) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -10,11 +9,6 @@ from ..tracing.relu_rules import ReluOverride, ReluRule, deconvolved, guided, re
 from ..tracing.trace import Trace
 from .gradients import gradcam
 from .method import method
-
-#: SmoothGrad: noisy copies of an image, and their noise as a share of its range of values.
-SAMPLES, NOISE = 16, 0.15
-#: Integrated gradients: points on the way from black to the image.
-STEPS = 32
 
 
 def needs_relu(trace: Trace) -> None:
@@ -34,53 +28,7 @@ def needs_relu(trace: Trace) -> None:
 )
 def saliency(trace: Trace, classes: Tensor) -> Tensor:
     """max over colours of |∂y_c/∂x| (Simonyan et al. 2014, section 3.1)."""
-    return _strongest_colour(trace.replay.gradients(trace.replay.inputs, classes))
-
-
-@method(
-    "smoothgrad",
-    summary="saliency averaged over noisy copies of the picture",
-    paper="Smilkov et al. 2017",
-    equation="max_rgb |mean_n ∂y_c/∂x (x + ε_n)|",
-    forwards=str(SAMPLES),
-    grid="pixels",
-    reads_layer=False,
-    signed=False,
-)
-def smoothgrad(trace: Trace, classes: Tensor) -> Tensor:
-    """max over colours of |mean over noisy copies of ∂y_c/∂x| (Smilkov et al. 2017)."""
-    replay = trace.replay
-    low, high = (ends(replay.inputs, dim=(1, 2, 3), keepdim=True) for ends in (torch.amin, torch.amax))
-    noise = torch.randn(SAMPLES, *replay.inputs.shape[1:], generator=replay.generator()).to(replay.inputs)
-    total = torch.zeros((), device=replay.inputs.device)
-    for step, one in enumerate(noise, start=1):
-        total = total + replay.gradients(replay.inputs + NOISE * (high - low) * one, classes) / SAMPLES
-        replay.report_step(step, SAMPLES)
-    return _strongest_colour(total)
-
-
-@method(
-    "integrated-gradients",
-    summary="gradient along the way from black to the picture",
-    paper="Sundararajan et al. 2017",
-    equation="Σ_rgb (x−x′)·∫₀¹ ∂y_c/∂x (x′+t(x−x′)) dt",
-    forwards=str(STEPS),
-    grid="pixels",
-    reads_layer=False,
-)
-def integrated_gradients(trace: Trace, classes: Tensor) -> Tensor:
-    """Σ over colours of (x − x′)·∫ ∂y_c/∂x along the straight way from a black image x′ (Sundararajan et al. 2017).
-
-    The integral is the mean at the middles of equal steps. The map sums to y_c(x) − y_c(x′).
-    """
-    replay = trace.replay
-    difference = replay.inputs - replay.black
-    total = torch.zeros((), device=replay.inputs.device)
-    for step in range(STEPS):
-        point = replay.black + difference * ((step + 0.5) / STEPS)
-        total = total + replay.gradients(point, classes, trace.sign) / STEPS
-        replay.report_step(step + 1, STEPS)
-    return (total * difference[:, None]).sum(dim=2)
+    return strongest_colour(trace.replay.gradients(trace.replay.inputs, classes))
 
 
 @method(
@@ -96,7 +44,7 @@ def integrated_gradients(trace: Trace, classes: Tensor) -> Tensor:
 )
 def guided_backprop(trace: Trace, classes: Tensor) -> Tensor:
     """max over colours of |gradient|; each open ReLU hands down positive gradients only (Springenberg et al. 2015)."""
-    return _strongest_colour(_gradients_with(guided, trace, classes))
+    return strongest_colour(_gradients_with(guided, trace, classes))
 
 
 @method(
@@ -112,7 +60,7 @@ def guided_backprop(trace: Trace, classes: Tensor) -> Tensor:
 )
 def deconvnet(trace: Trace, classes: Tensor) -> Tensor:
     """max over colours of |gradient|; each ReLU hands down positive gradients, open or not (Zeiler and Fergus 2014)."""
-    return _strongest_colour(_gradients_with(deconvolved, trace, classes))
+    return strongest_colour(_gradients_with(deconvolved, trace, classes))
 
 
 @method(
@@ -136,6 +84,6 @@ def _gradients_with(rule: ReluRule, trace: Trace, classes: Tensor) -> Tensor:
     return trace.replay.gradients(trace.replay.inputs, classes, trace.sign, lambda: ReluOverride(rule))
 
 
-def _strongest_colour(gradients: Tensor) -> Tensor:
+def strongest_colour(gradients: Tensor) -> Tensor:
     """Maps B×T×H×W from gradients B×T×C×H×W: the largest magnitude of each pixel."""
     return gradients.abs().amax(dim=2)

@@ -9,6 +9,7 @@ import contextlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +30,8 @@ BUDGET = 2**29
 #: guess costs a smaller chunk, or a second try with half of it.
 _FORWARD, _GRAPH = 32, 256
 
+R = TypeVar("R")
+
 #: Receives the progress of a method within an image or a batch: (steps done, steps in all).
 StepCallback = Callable[[int, int], None]
 
@@ -38,7 +41,7 @@ class Replay:
     """Runs the network of a trace again.
 
     inputs: the batch B×C×H×W of the trace, normalised. layers: the target layers that the network was cut at.
-    black: a black image 1×C×1×1, normalised; 0.0, the mean colour, where nobody knows the normalisation.
+    black, white: images of one colour 1×C×1×1, normalised; 0.0, the mean colour, where nobody knows the normalisation.
     seed: of all random numbers, which begin anew for every image, so that a map depends on its image alone.
     multi_label: each class has a probability of its own (sigmoid) instead of a share (softmax).
     backend: runs what lies before the layers, where no gradient is asked for before them and no module is watched.
@@ -49,6 +52,7 @@ class Replay:
     inputs: Tensor
     layers: tuple[TargetLayer, ...]
     black: Tensor | float = 0.0
+    white: Tensor | float = 0.0
     seed: int = 0
     multi_label: bool = False
     autocast: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext
@@ -57,10 +61,21 @@ class Replay:
     regions: Regions | None = None
     #: The head runner of the image that was asked for last, by its index and the layer's name.
     _heads: dict[tuple[int, str], HeadRunner] = field(default_factory=dict, init=False, repr=False)
+    #: What methods share, by its name, with the classes it was computed for.
+    _shared: dict[str, tuple[Tensor, Any]] = field(default_factory=dict, init=False, repr=False)
 
     def generator(self) -> torch.Generator:
         """Returns a fresh source of random numbers; on the CPU, so that every device draws equal ones."""
         return torch.Generator().manual_seed(self.seed)
+
+    def shared(self, name: str, classes: Tensor, compute: Callable[[], R]) -> R:
+        """Returns `compute()`, which runs once for the same `name` and B×T classes: methods share its forwards."""
+        known, value = self._shared.get(name, (None, None))
+        if known is None or not torch.equal(known, classes):
+            value = compute()
+            self._shared[name] = (classes, value)
+        found: R = value
+        return found
 
     def probabilities(self, scores: Tensor) -> Tensor:
         """Turns scores n×K into probabilities n×K: softmax, or sigmoid for several labels.
