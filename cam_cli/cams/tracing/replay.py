@@ -70,11 +70,9 @@ class Replay:
 
     def shared(self, name: str, classes: Tensor, compute: Callable[[], R]) -> R:
         """Returns `compute()`, which runs once for the same `name` and B×T classes: methods share its forwards."""
-        known, value = self._shared.get(name, (None, None))
-        if known is None or not torch.equal(known, classes):
-            value = compute()
-            self._shared[name] = (classes, value)
-        found: R = value
+        if name not in self._shared or not torch.equal(self._shared[name][0], classes):
+            self._shared[name] = (classes, compute())
+        found: R = self._shared[name][1]
         return found
 
     def probabilities(self, scores: Tensor) -> Tensor:
