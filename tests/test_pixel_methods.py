@@ -17,7 +17,7 @@ CLASSES = torch.tensor([[1, 3], [2, 0]])
 
 
 def images_run(*names: str) -> int:
-    """How many images the network has run on to explain two of them."""
+    """Runs the methods on two images and returns on how many images the network has run."""
     module = small()
     engine, counts = explainer(module, *names), []
     module.first[0].register_forward_hook(lambda _m, inputs, _o: counts.append(len(inputs[0])))  # type: ignore[index]
