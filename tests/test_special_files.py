@@ -32,6 +32,7 @@ WORDS = {
 #: Arguments and flags that are paths, with the words that the command needs beside them; X is the special file.
 TINY_RUN = ("images", *TINY, "-q")
 CAPTIONER = ("--model", f"hf:{Path(__file__).parent / 'fixtures' / 'tiny_captioner'}", "--device", "cpu", "-q")
+ENCODER = ("--model", "encoder.py:build", "--task", "similarity", "--device", "cpu", "-q")
 CASES: dict[tuple[str, str], tuple[str, ...]] = {
     ("explain", "sources"): ("X", *TINY),
     ("explain", "sources @"): ("@X", *TINY),
@@ -40,6 +41,11 @@ CASES: dict[tuple[str, str], tuple[str, ...]] = {
     ("explain", "sources tar"): ("X.tar", *TINY),
     ("explain", "model"): ("images", "--model", "X"),
     ("explain", "model py"): ("images", "--model", "X.py:build"),
+    ("explain", "model like"): ("images", *ENCODER, "--target", "like:X.png"),
+    ("explain", "model like a table"): ("images", *ENCODER, "--target", "like:X.csv"),
+    ("explain", "model like a row"): ("images", *ENCODER, "--target", "like:pairs.csv"),
+    ("explain", "target-mask"): ("images", "--model", "colours.py:build", "--target-mask", "X", "-q"),
+    ("explain", "target-mask inside"): ("images", "--model", "colours.py:build", "--target-mask", "special", "-q"),
     ("explain", "checkpoint"): ("images", "--model", "test_resnet", "--checkpoint", "X"),
     ("explain", "class-names"): (*TINY_RUN, "--class-names", "X"),
     ("explain", "class-names json"): (*TINY_RUN, "--class-names", "X.json"),
@@ -164,6 +170,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         picture(seed=index).save(path)
     for name in ("run", "run2"):
         run_folder(place / name, [image_row(f"{n}.jpg") for n in range(4)])
+    for name, built in (("encoder", "Encoder(), 'similarity', ()"), ("colours", "Colours('out')")):
+        text = f"from tests.test_tasks import Colours, Encoder, of\n\ndef build():\n    return of({built})\n"
+        (place / f"{name}.py").write_text(text)
+    (place / "pairs.csv").write_text("image,reference\ncat/0.png,X.png\ncat/1.png,images/dog/3.png\n")
     (place / "truth.csv").write_text("image,label,x0,y0,x1,y1\n0.jpg,cat,1,1,9,9\n")
     return place
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -324,6 +325,70 @@ def test_an_encoder_without_a_reference_and_a_classifier_with_one_are_refused(tm
         Target.parse("like:")
 
 
+@pytest.fixture
+def paired(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Three scenes, plain references of both colours, and a table of pairs without the third one."""
+    (tmp_path / "net.py").write_text(
+        "from tests.test_tasks import Encoder, of\n\ndef build():\n    return of(Encoder(), 'similarity', ())\n"
+    )
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "refs").mkdir()
+    for name in "abc":
+        scene().save(tmp_path / "photos" / f"{name}.png")
+    for name, colour in (("red", (230, 20, 20)), ("blue", (20, 20, 230))):
+        Image.new("RGB", (SIDE, SIDE), colour).save(tmp_path / "refs" / f"{name}.png")
+    (tmp_path / "pairs.csv").write_text("image,reference\na.png,refs/red.png\nb.png,refs/blue.png\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def compared(*more: str, out: str = "out") -> int:
+    task = ("-m", "net.py:build", "--task", "similarity", "--method", "hirescam")
+    return run(["explain", "photos", *task, "-o", out, "-q", "-j", "1", *(more or ("--target", "like:pairs.csv"))])
+
+
+def test_each_image_has_its_own_reference(paired: Path) -> None:
+    assert compared() == 1
+    found = rows_of(paired / "out")
+    assert found["c.png"]["error"] == "no row in 'pairs.csv' gives it a reference"
+    for name, colour, x in (("a.png", "red", 16), ("b.png", "blue", 45)):
+        assert compared("--target", f"like:refs/{colour}.png", out=colour) == 0
+        (own,), (single,) = found[name]["maps"], rows_of(paired / colour)[name]["maps"]
+        assert (own["target_name"], single["target_name"]) == (f"like:refs/{colour}.png",) * 2
+        assert own["target_value"] == pytest.approx(single["target_value"], abs=1e-5)
+        assert own["center_x"] == pytest.approx(single["center_x"], abs=1e-3)
+        assert own["center_x"] == pytest.approx(x / SIDE, abs=0.1)
+
+
+def rows_of(out: Path) -> dict[str, Any]:
+    return {row["image"]: row for row in map(json.loads, (out / "manifest.jsonl").read_text().splitlines())}
+
+
+def test_a_reference_that_cannot_be_read_is_the_error_of_its_image(paired: Path) -> None:
+    (paired / "refs" / "red.png").write_bytes(b"no image")
+    with (paired / "pairs.csv").open("a") as file:
+        file.write("c.png,refs/gone.png\n")
+    assert compared() == 1
+    found = rows_of(paired / "out")
+    assert [found[name]["status"] for name in ("a.png", "b.png", "c.png")] == ["failed", "ok", "failed"]
+    assert "its reference 'refs/red.png' cannot be read" in found["a.png"]["error"]
+    assert "refs/gone.png" in found["c.png"]["error"]
+    (paired / "refs" / "blue.png").unlink()
+    assert compared(out="none") == 2
+
+
+def test_the_fingerprint_of_pairs_is_that_of_their_contents(paired: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert compared() == 1
+    (paired / "pairs.csv").touch()
+    assert compared() == 1
+    Image.new("RGB", (SIDE, SIDE), (20, 230, 20)).save(paired / "refs" / "red.png")
+    assert compared() == 2
+    assert "references" in capsys.readouterr().err
+    (paired / "pairs.csv").write_text("image,other\na.png,refs/red.png\n")
+    assert compared(out="other") == 2
+    assert "no column 'reference'" in " ".join(capsys.readouterr().err.split())
+
+
 class Redness(nn.Module):
     """Returns the redness of an image less its blueness."""
 
@@ -449,6 +514,17 @@ def test_networks_that_cannot_be_served_are_refused_with_the_reason(
     scene().save(tmp_path / "a.png")
     assert run(["explain", str(tmp_path / "a.png"), "-m", name, "-o", str(tmp_path / "out")]) == 2
     assert reason in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_page_names_every_network_of_torchvision_with_its_kind() -> None:
+    import torchvision
+
+    from benchmarks.census.kinds import with_section
+
+    text = (Path(__file__).parents[1] / "docs" / "coverage.md").read_text("utf-8")
+    assert text == with_section(text), "python -m benchmarks.census.kinds"
+    section = text.partition("## Every name of torchvision")[2]
+    assert all(section.count(f"`{name}`") == 1 for name in torchvision.models.list_models())
 
 
 def test_every_name_of_torchvision_is_served_or_refused_with_a_reason() -> None:

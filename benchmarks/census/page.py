@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+from .kinds import with_section
 from .specimens import Specimen
 from .verdict import Row
 
@@ -70,7 +71,7 @@ def write_page(path: Path, plan: Sequence[Specimen], rows: Mapping[tuple[str, st
         headless=HEADLESS,
     )
     text += _totals(plan, found) + _wrong(found) + _rivals(found) + _families(plan, found) + _HOW.format(limit=limit)
-    path.write_text(text, encoding="utf-8")
+    path.write_text(with_section(text), encoding="utf-8")
 
 
 def _totals(plan: Sequence[Specimen], rows: Sequence[Row]) -> str:

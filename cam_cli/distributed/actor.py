@@ -43,7 +43,7 @@ def packed(place: int, source: Source) -> str:
 
 
 def unpacked(text: str) -> tuple[int, Source]:
-    place, key, path, label, folder_label, span, state, more_labels, attributes, apart, frame = json.loads(text)
+    place, key, path, label, folder_label, span, state, more_labels, attributes, apart, frame, mask = json.loads(text)
     return place, Source(
         key=key,
         path=path,
@@ -55,6 +55,7 @@ def unpacked(text: str) -> tuple[int, Source]:
         attributes=tuple((name, value) for name, value in attributes),
         apart=apart,
         frame=frame,
+        mask=mask,
     )
 
 

@@ -41,6 +41,31 @@ def described(inputs: Inputs, path: str, needed: str) -> Inputs:
     return _joined(inputs, _Table(path, Columns(), needed))
 
 
+class Column:
+    """A column of a table by the images of its rows, which are named as for `labelled`.
+
+    Raises `CamxError` for a table without it.
+    """
+
+    def __init__(self, path: str, name: str) -> None:
+        self._table, self._name = _Table(path, Columns(), name), name
+
+    def of(self, source: Source) -> str:
+        """The text in the row of an image; "" without one."""
+        return dict(self._table.on(replace(source, attributes=())).attributes).get(self._name, "")
+
+    @property
+    def rows(self) -> dict[str, str]:
+        """The text of each row by its name of an image; empty ones are left out."""
+        found = {image: dict(truth.attributes).get(self._name, "") for image, truth in self._table.truths.items()}
+        return {image: text for image, text in found.items() if text}
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """The texts of all rows."""
+        return tuple(self.rows.values())
+
+
 def _joined(inputs: Inputs, table: _Table) -> Inputs:
     sources = tuple(table.on(source) for source in inputs.sources)
     if not table.used:
@@ -58,29 +83,29 @@ def _composed(path: str) -> str:
 
 class _Table:
     """A table of labels. used: its names of images that belong to a source. without_row: keys of sources that it does
-    not name. column: that of the images."""
+    not name. column: that of the images. truths: its rows."""
 
     def __init__(self, path: str, columns: Columns, needed: str) -> None:
         self.path, self.column, self._folder = path, columns.image, os.path.dirname(path)
         rows = _read(path, columns, needed)
-        self._truths: dict[str, Truth] = {}
+        self.truths: dict[str, Truth] = {}
         self._several: dict[str, None] = {}
         self._contradicted: dict[str, None] = {}
         for row in rows:
             self._add(PurePath(row[columns.image_key]).as_posix(), truth_of(row, columns))
-        self._by_path = {os.path.abspath(os.path.join(self._folder, image)): image for image in self._truths}
-        self._composed = _unique({image: _composed(image) for image in self._truths})
+        self._by_path = {os.path.abspath(os.path.join(self._folder, image)): image for image in self.truths}
+        self._composed = _unique({image: _composed(image) for image in self.truths})
         self._composed_paths = _unique({image: _composed(path) for path, image in self._by_path.items()})
         self.used: set[str] = set()
         self.without_row: list[str] = []
 
     def _add(self, image: str, truth: Truth) -> None:
-        before = self._truths.get(image)
+        before = self.truths.get(image)
         if before is None:
-            self._truths[image] = truth
+            self.truths[image] = truth
             return
-        self._truths[image] = before.joined(truth)
-        if len(self._truths[image].labels) > max(len(before.labels), len(truth.labels), 1):
+        self.truths[image] = before.joined(truth)
+        if len(self.truths[image].labels) > max(len(before.labels), len(truth.labels), 1):
             self._several[image] = None
         if before.contradicts(truth):
             self._contradicted[image] = None
@@ -92,7 +117,7 @@ class _Table:
             self.without_row.append(source.key)
             return source
         self.used.add(image)
-        truth = self._truths.get(image, NO_TRUTH)
+        truth = self.truths.get(image, NO_TRUTH)
         label, *more = truth.labels or source.labels or ("",)
         attributes = {**dict(source.attributes), **dict(truth.attributes)}
         return replace(source, label=label, more_labels=tuple(more), attributes=tuple(attributes.items()))
@@ -101,7 +126,7 @@ class _Table:
         """The name that the table has for a source: as it is written, or else in another form of its letters."""
         path = os.path.abspath(source.path)
         for key in (source.key, source.key.rpartition("#")[0] if source.frame else ""):
-            if key in self._truths:
+            if key in self.truths:
                 return key
         if path in self._by_path:
             return self._by_path[path]
@@ -112,7 +137,7 @@ class _Table:
 
     def notes(self, images: int) -> Iterator[str]:
         """Warnings on rows without an image, rows that contradict each other, and images without a row."""
-        left = [image for image in self._truths if image not in self.used]
+        left = [image for image in self.truths if image not in self.used]
         if left:
             yield f"{counted(len(left), 'image')} of {self.path!r} not among the images of this run ({_named(left)})."
         if self.without_row:
@@ -130,7 +155,7 @@ class _Table:
             )
 
     def _labels(self, images: list[str]) -> str:
-        return _named([f"{image}: {', '.join(self._truths[image].labels)}" for image in images])
+        return _named([f"{image}: {', '.join(self.truths[image].labels)}" for image in images])
 
 
 def _named(names: list[str]) -> str:

@@ -33,6 +33,7 @@ class Source:
     `apart`: another key of the run is the same name to some file systems, so that the files of its results get names
     of their own.
     `frame` is the number of one image of a file with several, from 1; 0 is the first one, as the only one.
+    `mask` is the path of the mask of its pixels that count, or "".
     """
 
     key: str
@@ -45,6 +46,7 @@ class Source:
     attributes: tuple[tuple[str, str], ...] = ()
     apart: bool = False
     frame: int = 0
+    mask: str = ""
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -52,6 +52,11 @@ def number_of(turn: Orientation) -> int:
     return next((number for number, one in _TURNS.items() if one == turn), 1)
 
 
+def orientation_by(number: int) -> Orientation:
+    """The turn that a number in EXIF data stands for."""
+    return _TURNS.get(number, Orientation())
+
+
 def orientation_of(image: Image.Image) -> Orientation:
     """Orientation that `ImageOps.exif_transpose` applies to a JPEG file, from its header; none for broken EXIF data."""
     try:

@@ -18,8 +18,9 @@ from .geometry import Extent, Frame, Preprocessing, fitted
 from .jpeg import is_plain
 from .listing import Source
 from .options import MAX_PIXELS, CanvasSize, PixelOptions
-from .orientation import Orientation, number_of, orientation_of
+from .orientation import Orientation, number_of, orientation_by, orientation_of
 from .pixels import PixelFacts, Pixels
+from .target_masks import MaskReading
 
 #: What a device resizes as Pillow does, and how large an image may be there: its memory is not asked for, and where a
 #: side becomes much smaller, a kernel would need too much of it at once.
@@ -45,7 +46,8 @@ class Picture:
     `input` is uint8 h×w×C as the network wants it, before normalisation, or float32 after it; `canvas` is uint8
     H×W×3 RGB, the whole image at the size of the overlay; `frame` is what `input` shows, in pixels of
     `width`×`height`. Where the device has drawn, `input` is empty, and `canvas` a thumbnail, or empty too. `digest` is
-    the SHA-256 of the bytes of the file in hexadecimal, or "".
+    the SHA-256 of the bytes of the file in hexadecimal, or "". `mask` says which pixels of `input` count for which
+    class (`MaskReading.read`); None without one.
     """
 
     source: Source
@@ -57,11 +59,12 @@ class Picture:
     state: FileState = NO_FILE
     digest: str = ""
     facts: PixelFacts = PixelFacts()
+    mask: np.ndarray | None = None
 
     @property
     def nbytes(self) -> int:
         """The memory of its pixels."""
-        return self.input.nbytes + self.canvas.nbytes
+        return self.input.nbytes + self.canvas.nbytes + (0 if self.mask is None else self.mask.nbytes)
 
     @cached_property
     def image(self) -> Image.Image:
@@ -138,11 +141,12 @@ def load(
     pixels: PixelOptions = PixelOptions(),
     copies: int = 1,
     unasked: int | None = None,
+    masks: MaskReading | None = None,
 ) -> Decodable | Unreadable | TooLarge:
     """Read, decode and prepare one image. Whatever is wrong with the file becomes an `Unreadable`.
 
     `TooLarge` only where `unasked` is given and decoding takes more bytes than that. `Encoded`, with `copies`, only
-    where `decoding` is `device` and the file a plain JPEG.
+    where `decoding` is `device` and the file a plain JPEG. masks: how the mask of the image is read, if it needs one.
     """
     source = image.source if isinstance(image, Fetched) else image
     state, digest = state_of(source), ""
@@ -159,6 +163,10 @@ def load(
         else:
             decoded = decode_pixels(data, reading)
         picture = prepare(decoded, source, preprocessing, canvas, extent)
+        if masks is not None:
+            stored = orientation_by(picture.facts.orientation) if pixels.exif == "apply" else Orientation()
+            size = (picture.width, picture.height)
+            picture = replace(picture, mask=masks.read(source.mask, size, stored, preprocessing))
     except NeedsMemory as error:
         return TooLarge(error.bytes)
     except UnreadableImage as error:

@@ -30,8 +30,12 @@ class Fingerprint(TypedDict, total=False):
     #: What the scores of the network are: `segmentation`, `regression`, `ordinal`, `similarity`; absent for the
     #: classes of whole images (`explain`).
     task: str
-    #: SHA-256 of the images of each `like:` target (`explain`).
+    #: SHA-256 of the images of each `like:` target, of a table with its pairs (`explain`).
     references: list[str]
+    #: SHA-256 of the masks of `--target-mask` (`explain`).
+    target_masks: str
+    #: `object` or `classes`, as in `--mask-levels` (`explain`).
+    mask_levels: str
     #: First target layer.
     layer: str
     #: All target layers.

@@ -14,16 +14,18 @@ from ..cams.engine.device_overlays import OverlayRenderer
 from ..cams.engine.devices import find_device
 from ..cams.engine.explainer import Explainer
 from ..cams.engine.options import ExplainOptions
+from ..cams.engine.targets import PAIRED
 from ..cams.methods.registry import METHODS
 from ..cams.tracing.replay import StepCallback
 from ..errors import CamxError
 from ..evaluation.calibration import Calibration
-from ..images.labels import FOLDER, labelled
+from ..images.labels import FOLDER, described, labelled
 from ..images.listing import Inputs, Source, find
 from ..images.picture import Decodable, load
+from ..images.target_masks import MaskReading, with_masks
 from ..maps.colormaps import palette
 from ..maps.explanation import Explanation
-from ..models.tasks import VALUES
+from ..models.tasks import SEGMENTATION, VALUES
 from ..outputs.options import SPOTS
 from ..outputs.records import FORMS, typed_images, typed_maps
 from ..outputs.renderer import ExplanationRenderer
@@ -111,6 +113,12 @@ class ExplainTask:
                 "`targets=label` needs labels. Give `labels=folder`, `labels=FILE.csv`, or an @list.csv with them."
             )
         inputs = named_as_before(with_frames(find(job.sources, job.filters, limit=job.limit), job), job)
+        for target in job.explain.targets:
+            if target.paired:
+                # The engine reads the table again: what does not fit is said before it is built.
+                inputs = dataclasses.replace(inputs, notes=described(inputs, target.name, PAIRED).notes)
+        if job.mask.target_mask:
+            inputs = with_masks(inputs, job.mask.target_mask)
         return labelled(inputs, job.labels, job.filters.columns) if job.labels else inputs
 
     def build_engine(self, images: int, on_step: StepCallback | None = None) -> Explainer:
@@ -128,6 +136,10 @@ class ExplainTask:
                 spots=spots,
                 on_step=on_step,
                 images=images,
+            )
+        if self.job.mask.target_mask and engine.task != SEGMENTATION:
+            raise CamxError(
+                f"`target_mask` is for segmentations, and {network.name} is none.", "Leave it out.", field="target_mask"
             )
         check_numbered_folders(self.job, engine)
         return decoding_as(self.job, engine)
@@ -151,9 +163,14 @@ class ExplainTask:
                 decoding=job.decode,
                 # A thumbnail is no larger than an overlay.
                 copies=overlays + bool(thumbnail) if overlays else 1,
+                masks=self._masks(engine),
             ),
             render=ExplanationRenderer(job.rendering, thumbnail).render,
         )
+
+    def _masks(self, engine: Explainer) -> MaskReading | None:
+        mask = self.job.mask
+        return MaskReading(mask.target_mask, mask.mask_levels, engine.class_count) if mask.target_mask else None
 
     def naming(self, engine: Explainer) -> Naming:
         return Naming.of(engine)

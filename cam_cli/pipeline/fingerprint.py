@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
+from ..images.target_masks import digest_of
 from ..maps.thresholds import HALF
 from ..models.tasks import CLASSIFICATION
 from ..options import results
@@ -52,10 +53,20 @@ def fingerprint(job: ExplainJob, explainer: Explainer, base: str) -> dict[str, A
         **options,
         "layers": [layer.name for layer in explainer.layers],
         **({} if explainer.task == CLASSIFICATION else {"task": explainer.task}),
-        **({"references": [one.digest for one in explainer.references]} if explainer.references else {}),
+        **_mask_fingerprint(job),
+        **(
+            {"references": [one.digest for one in explainer.references.targets]} if explainer.references.targets else {}
+        ),
         "threshold": options["threshold"] if several else None,
         "rendering": rendering_fingerprint(job.rendering),
     }
+
+
+def _mask_fingerprint(job: ExplainJob) -> dict[str, Any]:
+    """The contents of the masks of a run, and what their levels mean; nothing without masks."""
+    if job.mask.target_mask is None:
+        return {}
+    return {"target_masks": digest_of(job.mask.target_mask), "mask_levels": job.mask.mask_levels}
 
 
 def rendering_fingerprint(rendering: Rendering) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from ..errors import CamxError
 from ..faithfulness.options import FaithfulOptions
 from ..features.options import ReadOptions
 from ..images.filters import Filters
+from ..images.mask_options import MaskOptions
 from ..images.options import DECODINGS, MAX_PIXELS, PixelOptions
 from ..images.scheduler import chosen_shard
 from ..images.shard import Shard
@@ -160,6 +161,7 @@ class ExplainJob(RunOptions):
 
     labels: Labels = None
     explain: ExplainOptions = ExplainOptions()
+    mask: MaskOptions = MaskOptions()
     rendering: Rendering = Rendering()
     output: Output = "camx-out"
     table: Annotated[
@@ -182,6 +184,10 @@ class ExplainJob(RunOptions):
             require_pyarrow()
         if self.labels == "":
             raise CamxError("`labels` is empty.", "Give `folder` or a CSV, or leave it out.", field="labels")
+        if self.mask.target_mask and self.decode == "device":
+            raise CamxError(
+                "`target_mask` and `decode=device` do not go together.", "Leave `decode` out.", field="decode"
+            )
         if self.explain.backend == "compile" and self.batch_size == 1:
             raise CamxError(
                 "`compile` works on batches of two and more images.", "Leave `compile` or `batch_size=1` out."

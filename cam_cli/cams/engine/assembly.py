@@ -29,7 +29,8 @@ _OUTLINE = 512
 class Question:
     """The classes that B images are explained for. classes: the indices of each image's classes, the first ones of
     `as_columns`. truths: the true class of each image, None where it is not known. finite: whether its scores are.
-    regions: of a segmentation, the pixels that its scores are summed over."""
+    regions: of a segmentation, the pixels that its scores are summed over. missing: why an image has no map,
+    or ""."""
 
     scores: Scores
     truths: Sequence[TrueClass | None]
@@ -37,6 +38,7 @@ class Question:
     classes: list[list[int]]
     finite: Sequence[bool]
     regions: Regions | None = None
+    missing: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -53,12 +55,13 @@ class Assembler:
         logits: Tensor,
         targets: Sequence[Sequence[Target]],
         regions: Regions | None = None,
+        missing: Sequence[str] = (),
     ) -> Question:
         """Chooses the classes of every image by its `targets` from logits B×K; regions: those of a segmentation."""
         scores = self.reader.scores(logits, regions)
         truths = [self.reader.truth(scores, i, picture.source) for i, picture in enumerate(pictures)]
         classes = target_classes(targets, scores, [truth.index if truth else None for truth in truths])
-        return Question(scores, truths, targets, classes, torch.isfinite(logits).all(1).tolist(), regions)
+        return Question(scores, truths, targets, classes, torch.isfinite(logits).all(1).tolist(), regions, missing)
 
     def explanations(self, pictures: Sequence[Picture], asked: Question, maps: Mapping[str, Maps]) -> list[Explanation]:
         """Returns one explanation for each image. maps: those of every method, on the host."""
@@ -66,6 +69,8 @@ class Assembler:
 
     def _explanation(self, picture: Picture, image: int, asked: Question, maps: Mapping[str, Maps]) -> Explanation:
         truth = asked.truths[image]
+        if any(asked.missing[image : image + 1]):
+            return Explanation(picture, problem=asked.missing[image])
         if not asked.finite[image]:
             return Explanation(picture, problem="the network returned NaN or infinite scores")
         if truth is None and any(target.kind == "label" for target in asked.targets[image]):
@@ -76,7 +81,7 @@ class Assembler:
         if asked.regions is not None:
             of_image = [_outlined(one, asked.regions.of(image)) for one in of_image]
         correct = None if truth is None else truth.index in asked.scores.predicted(image)
-        return Explanation(picture, ranking, tuple(of_image), truth, correct, blank=_blank(asked, predictions))
+        return Explanation(picture, ranking, tuple(of_image), truth, correct, blank=_blank(asked, image, predictions))
 
     def _class_maps(self, name: str, maps: Maps, image: int, predictions: Sequence[Prediction]) -> Iterator[ClassMap]:
         """The maps of one method for one image: of its classes, of the first one only, or of its concepts."""
@@ -102,16 +107,18 @@ class Assembler:
 
 
 def _outlined(one: ClassMap, regions: Regions) -> ClassMap:
-    """The map with the pixels that are predicted as its class, at most as many as an outline needs."""
-    labels = regions.labels[0]
-    step = max(1, max(labels.shape) // _OUTLINE)
-    return replace(one, outline=(labels[::step, ::step] == one.prediction.index).byte().cpu().numpy())
+    """The map with the pixels that count for its class, at most as many as an outline needs."""
+    shown = regions.shown(one.prediction.index)[0]
+    step = max(1, max(shown.shape) // _OUTLINE)
+    return replace(one, outline=shown[::step, ::step].byte().cpu().numpy())
 
 
-def _blank(asked: Question, predictions: Sequence[Prediction]) -> str:
+def _blank(asked: Question, image: int, predictions: Sequence[Prediction]) -> str:
     """Why the map of the first class of a segmentation shows nothing, or ""."""
-    if asked.regions is None or asked.regions.mask is not None or not predictions or predictions[0].probability > 0:
+    if asked.regions is None or not predictions or bool(asked.regions.of(image).has(predictions[0].index)):
         return ""
+    if asked.regions.weights is not None:
+        return f"the mask has no pixel of {predictions[0].name!r}"
     return f"no pixel is predicted as {predictions[0].name!r}"
 
 

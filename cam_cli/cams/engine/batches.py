@@ -62,6 +62,11 @@ class Runner:
         np.stack(arrays, out=pinned.numpy())
         return self._normalised(pinned)
 
+    def masks(self, pictures: Sequence[Picture]) -> Tensor | None:
+        """Returns the masks B×H×W int16 of images; None where they have none."""
+        found = [picture.mask for picture in pictures if picture.mask is not None]
+        return torch.from_numpy(np.stack(found)).to(self.device) if found else None
+
     def _normalised(self, stacked: Tensor) -> Tensor:
         pixels = stacked.to(self.device, non_blocking=True)
         if not pixels.is_floating_point():

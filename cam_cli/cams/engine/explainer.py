@@ -17,8 +17,7 @@ from ...images.listing import Source
 from ...images.picture import Decodable, Picture
 from ...maps.explanation import Explanation, Explanations
 from ...models.catalog import Network
-from ...models.classes import checked
-from ...models.tasks import CLASSIFICATION, SEGMENTATION
+from ...models.tasks import CLASSIFICATION
 from ..methods.augmentation import VIEWS, average_views
 from ..methods.concepts import CONCEPTS
 from ..methods.fusion import Maps, maps_of
@@ -36,11 +35,11 @@ from .device_overlays import OverlayRenderer
 from .inputs import Inputs, as_pictures
 from .layer_choice import choose_layers
 from .options import ExplainOptions
-from .predictions import ClassReader
+from .references import network_for
 from .requirements import check_arguments, check_methods
 from .spots import check_spots, with_spots
 from .targets import AnyTarget, Target, as_columns, as_targets
-from .tasks import check_task, names_of, network_for, target_of_task
+from .tasks import check_task, reader_of, target_of_task
 
 R = TypeVar("R")
 
@@ -106,13 +105,8 @@ class Explainer:
         #: A head with one logit has two classes; its own share of probability is the softmax of both.
         self._several_labels = choice.several_labels(multi_label=options.multi_label) and not probed[0].one_logit
         self._classifier = check_methods(options.methods, picture, probed)
-        self.class_count = probed[0].logits.shape[1]
-        two_sided = probed[0].one_logit or (self.task == SEGMENTATION and self.class_count == 2)
-        self.classes = names_of(network, self.references, two_sided=two_sided)
-        checked(self.classes, self.class_count, "The list of class names")
-        threshold = options.threshold if options.multi_label else None
-        names, count, several = self.classes, self.class_count, self._several_labels
-        self.reader = ClassReader(names, count, options.top_k, threshold, several, self.task)
+        self.reader = reader_of(network, options, self.references.names, probed[0], several_labels=self._several_labels)
+        self.classes, self.class_count = self.reader.classes, self.reader.count
         self._assembler = Assembler(self.reader, self.layers, options.evidence == "both")
         self._targets = self._resolved(options.targets)
 
@@ -192,8 +186,8 @@ class Explainer:
         wanted = traced[0].logits.argmax(1, keepdim=True) if classes is None else classes.clone()
         return traced[0], {name: maps.values for name, maps in self._maps(traced, wanted).items()}
 
-    def replay(self, inputs: Tensor) -> Replay:
-        """Returns what runs the network again around a normalised batch B×C×H×W; runs nothing yet."""
+    def replay(self, inputs: Tensor, mask: Tensor | None = None) -> Replay:
+        """Returns what runs the network again around a normalised batch B×C×H×W, whose pixels of `mask` count."""
         return Replay(
             self._module,
             inputs,
@@ -205,6 +199,7 @@ class Explainer:
             autocast=self._runner.autocast,
             on_step=self._on_step,
             backend=self._backend,
+            mask=mask,
         )
 
     @torch.inference_mode(False)
@@ -235,9 +230,9 @@ class Explainer:
             other._classifier = check_methods(self.options.methods, picture, other._traces(picture))
         return other
 
-    def _traces(self, inputs: Tensor) -> list[Trace]:
+    def _traces(self, inputs: Tensor, mask: Tensor | None = None) -> list[Trace]:
         """Runs one forward and returns its traces at all layers."""
-        replay = self.replay(inputs)
+        replay = self.replay(inputs, mask)
         second_order = any(METHODS[name].second_order for name in self.options.methods)
         with self._runner.autocast(), self._backend(inputs) as batch:
             return traces(
@@ -256,8 +251,12 @@ class Explainer:
         Outside autocast: the arithmetic of the maps is float32 whatever the network ran in.
         """
         views = VIEWS[self.options.smooth]
-        inputs = traced[0].replay.inputs
-        every = [traced, *(self._traces(view.apply(inputs)) for view in views)]
+        inputs, mask = traced[0].replay.inputs, traced[0].replay.mask
+        # What brings a map back from a view brings a mask there.
+        every = [
+            traced,
+            *(self._traces(view.apply(inputs), None if mask is None else view.undo(mask)) for view in views),
+        ]
         return {
             name: average_views([maps_of(METHODS[name], one, classes, self.options.evidence) for one in every], views)
             for name in self.options.methods
@@ -270,10 +269,11 @@ class Explainer:
         targets: Mapping[str, Sequence[Target]] = MappingProxyType({}),
     ) -> list[Explanation]:
         """Explains pictures whose normalised batch B×C×H×W is on the device, all at once. targets: as in `explain`."""
-        traced = self._traces(inputs)
+        given = [targets.get(picture.source.key, self._targets) for picture in pictures]
+        wanted, missing = self.references.chosen(pictures, given, self._runner, self._module)
+        traced = self._traces(inputs, self._runner.masks(pictures))
         logits = traced[0].logits
-        wanted = [targets.get(picture.source.key, self._targets) for picture in pictures]
-        asked = self._assembler.question(pictures, logits, wanted, traced[0].replay.regions)
+        asked = self._assembler.question(pictures, logits, wanted, traced[0].replay.regions, missing)
         columns = as_columns(asked.classes, logits)
         maps = {name: one.cpu() for name, one in self._maps(traced, columns).items()}
         explanations = self._assembler.explanations(pictures, asked, maps)

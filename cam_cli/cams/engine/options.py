@@ -98,7 +98,8 @@ class ExplainOptions(MapOptions):
     targets: Annotated[
         Targets,
         Flag(
-            "predicted, label, top:K, a class by index or name, or like:REF.jpg (for encoders). Repeatable.",
+            "predicted, label, top:K, a class by index or name, or like:REF.jpg, like:PAIRS.csv (for encoders). "
+            "Repeatable.",
             name="target",
             words=("predicted", "label", "top:3"),
             known="classes",

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 KINDS = ("predicted", "label", "top", "class", "like")
 _LIKE = "like:"
+#: The column of a table of pairs that names the reference of an image, and the endings of such tables.
+PAIRED = "reference"
+_TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class Target:
     """One or several classes per image.
 
     kind: `predicted`, `label`, `top` (the best `top` classes), `class` (one for all images, by `name` or index), or
-    `like` (similarity to the image, or the mean of the folder, at `name`).
+    `like` (similarity to the image, or the mean of the folder, at `name`; to each image's own one by a table of pairs).
     """
 
     kind: Literal["predicted", "label", "top", "class", "like"] = "predicted"
@@ -52,10 +55,17 @@ class Target:
             place = text.removeprefix(_LIKE)
             if not place:
                 raise CamxError(
-                    f"`target` {text!r} names no image.", "Give like:REF.jpg, or a folder.", field="targets"
+                    f"`target` {text!r} names no image.",
+                    "Give like:REF.jpg, a folder, or a CSV with image,reference.",
+                    field="targets",
                 )
             return cls("like", name=place)
         return cls("class", name=text)
+
+    @property
+    def paired(self) -> bool:
+        """Whether each image has its own reference, by a table."""
+        return self.kind == "like" and self.name.lower().endswith(_TABLES)
 
     def __str__(self) -> str:
         words = {"class": self.name, "top": f"top:{self.top}", "like": f"{_LIKE}{self.name}"}
@@ -64,6 +74,8 @@ class Target:
     def resolved(self, names: ClassNames, count: int) -> Target:
         """Returns the target for a network of `count` classes; raises `CamxError` for a class that it does not have."""
         if self.kind in ("class", "like"):
+            if self.paired:
+                return self
             if self.kind == "like":
                 return Target("class", name=str(names.index(str(self), count)))
             return Target("class", name=str(names.index(self.name, count)))

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
-
-import torch
-from torch import Tensor, nn
 
 from ...errors import CamxError
-from ...images.listing import find
-from ...images.picture import Picture, Unreadable, load
-from ...models.classes import ClassNames
+from ...models.classes import ClassNames, checked
 from ...models.network import Network
 from ...models.tasks import CLASSIFICATION, SEGMENTATION, SIMILARITY, VALUES
-from ..tracing.scored_network import ScoredNetwork, scored_network
-from .batches import Runner
+from ..tracing.scored_network import task_of
+from ..tracing.trace import Trace
 from .options import ExplainOptions
+from .predictions import ClassReader
 from .targets import Target
 
 #: Methods that explain a score of any kind, by the gradient of it or by its change; a new method is refused with other
@@ -39,11 +33,21 @@ _WHY = {
 }
 
 
-def names_of(network: Network, references: Sequence[Reference], *, two_sided: bool) -> ClassNames:
-    """The names of the scores: of the references of an encoder, else of the classes; of one logit, `two_sided`, two."""
-    if references:
-        return ClassNames(tuple(f"like:{one.place}" for one in references))
-    return network.classes.two_sided() if two_sided else network.classes
+def reader_of(
+    network: Network, options: ExplainOptions, references: Sequence[str], probed: Trace, *, several_labels: bool
+) -> ClassReader:
+    """What reads the scores of a network, of which `probed` is a trace.
+
+    Their names are those of the references of an encoder, else of the classes; one logit has two. Raises `CamxError`
+    for names that are not as many as the scores.
+    """
+    count, task = probed.logits.shape[1], task_of(probed.replay.module)
+    two_sided = probed.one_logit or (task == SEGMENTATION and count == 2)
+    classes = network.classes.two_sided() if two_sided else network.classes
+    names = ClassNames(tuple(f"like:{one}" for one in references)) if references else classes
+    threshold = options.threshold if options.multi_label else None
+    checked(names, count, "The list of class names")
+    return ClassReader(names, count, options.top_k, threshold, several_labels, task)
 
 
 def check_method(task: str, name: str) -> None:
@@ -103,51 +107,3 @@ def target_of_task(target: Target, task: str, count: int) -> Target:
         f"Give one by its index, 0 to {count - 1}, or by its name.",
         field="targets",
     )
-
-
-@dataclass(frozen=True)
-class Reference:
-    """An image or a folder to compare with. place: as the user wrote it. digest: SHA-256 of its files."""
-
-    place: str
-    digest: str
-
-
-def network_for(
-    network: Network, runner: Runner, picture: Tensor, targets: Sequence[Target]
-) -> tuple[nn.Module, tuple[Reference, ...]]:
-    """Returns the network with scores of its task as its output (see `scored_network`), and the references.
-
-    picture: 1×C×H×W, normalised. An encoder gets the cosines to the reference of each `like:` target as its scores, in
-    their order. Raises `CamxError` for references that cannot be read.
-    """
-    scored = scored_network(runner.module, picture, network.scores, network.task)
-    places = list(dict.fromkeys(target.name for target in targets if target.kind == "like"))
-    if network.task != SIMILARITY or not isinstance(scored, ScoredNetwork) or not places:
-        return scored, ()
-    found = [_embedding(place, network, runner, scored) for place in places]
-    references = tuple(Reference(place, digest) for place, (_, digest) in zip(places, found))
-    return scored.with_references(torch.stack([embedding for embedding, _ in found])), references
-
-
-def _embedding(place: str, network: Network, runner: Runner, scored: nn.Module) -> tuple[Tensor, str]:
-    """The sum of the unit embeddings D of an image, or of those of a folder, and the SHA-256 of the files."""
-    total, sha = torch.zeros((), device=runner.device), hashlib.sha256()
-    for source in find([place]).sources:
-        picture = load(source, network.preprocessing)
-        if not isinstance(picture, Picture):
-            reason = picture.reason if isinstance(picture, Unreadable) else "it is too large"
-            raise CamxError(
-                f"`targets=like:{place}`: {source.key!r} cannot be read: {reason}.",
-                "Give another image.",
-                field="targets",
-            )
-        with torch.no_grad(), runner.autocast():
-            embedding = scored(runner.inputs([picture])).float()
-        total = total + torch.nn.functional.normalize(embedding, dim=1)[0]
-        sha.update(picture.digest.encode())
-    if not bool(torch.isfinite(total).all()) or not bool(total.any()):
-        raise CamxError(
-            f"`targets=like:{place}`: its embedding is zero or not finite.", "Give another image.", field="targets"
-        )
-    return total, sha.hexdigest()

@@ -6,28 +6,38 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
+from torch.nn.functional import adaptive_avg_pool2d
+
+from ...images.target_masks import EVERY_CLASS
 
 
 @dataclass(frozen=True)
 class Regions:
     """The pixels of B images whose logits are summed.
 
-    labels: B×H×W int64, the class that each pixel is predicted as. mask: B×H×W bool, pixels that count for every class
-    in place of those predicted as it; None without a mask.
+    labels: B×H×W int64, the class that each pixel is predicted as. weights: in place of those predicted as a class, the
+    share of each pixel that a mask marks, for every class B×1×H×W float32, or for each class B×K×H×W; None without one.
     """
 
     labels: Tensor
-    mask: Tensor | None = None
+    weights: Tensor | None = None
 
     @classmethod
     def predicted(cls, logits: Tensor, mask: Tensor | None = None) -> Regions:
-        """The regions of logits B×K×H×W. mask: B×h×w bool of any size, brought to that of the logits."""
+        """The regions of logits B×K×H×W.
+
+        mask: B×h×w int16 of any size, as `MaskReading.read` gives it; brought to the size of the logits by area.
+        """
         labels = logits.detach().nan_to_num().argmax(1)
-        if mask is not None and mask.shape[1:] != labels.shape[1:]:
-            resized = interpolate(mask[:, None].float(), tuple(labels.shape[1:]), mode="nearest-exact")
-            mask = resized[:, 0] > 0
-        return cls(labels, mask)
+        if mask is None:
+            return cls(labels)
+        every = mask[:, None] == EVERY_CLASS
+        # An index of a class is never below zero.
+        by_class = bool((mask >= 0).any())
+        marked = (
+            mask[:, None] == torch.arange(logits.shape[1], device=mask.device)[:, None, None] if by_class else every
+        )
+        return cls(labels, adaptive_avg_pool2d(marked.float(), (labels.shape[1], labels.shape[2])))
 
     def of(self, image: int) -> Regions:
         """The regions of one image."""
@@ -35,23 +45,35 @@ class Regions:
 
     def part(self, part: slice) -> Regions:
         """The regions of some of the images."""
-        return replace(self, labels=self.labels[part], mask=None if self.mask is None else self.mask[part])
+        return replace(self, labels=self.labels[part], weights=None if self.weights is None else self.weights[part])
 
     def sums(self, logits: Tensor) -> Tensor:
         """Returns scores B×K from logits B×K×H×W of as many images, or of several with the regions of a single one."""
         images, classes = logits.shape[:2]
-        if self.mask is not None:
-            return (logits * self.mask[:, None]).sum((2, 3))
+        if self.weights is not None:
+            return (logits * self.weights).sum((2, 3))
         labels = self.labels.expand(images, -1, -1)[:, None]
         own = logits.gather(1, labels).flatten(1)
         return logits.new_zeros(images, classes).scatter_add(1, labels.flatten(1), own)
 
     def shares(self, classes: int) -> Tensor:
-        """Returns the share of the pixels, of the mask where there is one, predicted as each class: B×K."""
-        counts = torch.ones_like(self.labels) if self.mask is None else self.mask.long()
-        counts = counts.flatten(1)
+        """Returns the share of the pixels, of those of the mask where there is one, predicted as each class: B×K."""
+        counts = torch.ones_like(self.labels) if self.weights is None else self.weights.amax(1)
+        counts = counts.float().flatten(1)
         found = counts.new_zeros(len(counts), classes).scatter_add(1, self.labels.flatten(1), counts)
-        return found / counts.sum(1, keepdim=True).clamp_min(1)
+        return found / counts.sum(1, keepdim=True).clamp_min(1e-9)
+
+    def shown(self, index: int) -> Tensor:
+        """Returns the pixels B×H×W that count for a class, bool."""
+        if self.weights is None:
+            return self.labels == index
+        return self.weights[:, index if self.weights.shape[1] > 1 else 0] >= 0.5
+
+    def has(self, index: int) -> Tensor:
+        """Returns for each image, B bool, whether any pixel counts for a class."""
+        if self.weights is None:
+            return (self.labels == index).flatten(1).any(1)
+        return self.weights[:, index if self.weights.shape[1] > 1 else 0].flatten(1).any(1)
 
 
 def whole_sums(logits: Tensor) -> Tensor:

@@ -46,6 +46,7 @@ class Replay:
     multi_label: each class has a probability of its own (sigmoid) instead of a share (softmax).
     backend: runs what lies before the layers, where no gradient is asked for before them and no module is watched.
     regions: of a segmentation, the pixels that its scores are summed over, also where the images are changed.
+    mask: of a segmentation, the pixels that are asked for: B×h×w (see `Regions.predicted`).
     """
 
     module: nn.Module
@@ -59,6 +60,7 @@ class Replay:
     on_step: StepCallback | None = None
     backend: UpstreamBackend = contextlib.nullcontext
     regions: Regions | None = None
+    mask: Tensor | None = None
     #: The head runner of the image that was asked for last, by its index and the layer's name.
     _heads: dict[tuple[int, str], HeadRunner] = field(default_factory=dict, init=False, repr=False)
     #: What methods share, by its name, with the classes it was computed for.

@@ -99,9 +99,15 @@ class ScoredNetwork(nn.Module):
         """Returns the same reading of a replica of the network."""
         return ScoredNetwork(network, self.reading, entry=self.entry, references=self.__dict__["_references"])
 
-    def with_references(self, references: Tensor) -> ScoredNetwork:
-        """Returns this network with its embeddings compared to others, R×D: its scores are R cosines."""
-        unit = functional.normalize(references.float(), dim=1)
+    @property
+    def references(self) -> Tensor | None:
+        """The unit embeddings R×D that those of images are compared with; all networks around replicas share them."""
+        found: Tensor | None = self.__dict__["_references"]
+        return found
+
+    def with_references(self, references: Tensor | None) -> ScoredNetwork:
+        """Returns this network with its embeddings compared to others, R×D, as R cosines; None: with embeddings."""
+        unit = None if references is None else functional.normalize(references.float(), dim=1)
         return ScoredNetwork(self.__dict__[NETWORK], self.reading, entry=self.entry, references=unit)
 
     @property
@@ -117,7 +123,7 @@ class ScoredNetwork(nn.Module):
     def summed_over(self, regions: Regions | None, mask: Tensor | None = None) -> Iterator[PixelSums]:
         """While active, a segmentation sums its logits over `regions`, or over those that each forward predicts.
 
-        mask: B×h×w bool, pixels that count for every class, for forwards that predict. Yields what they have found.
+        mask: B×h×w, what counts where a forward predicts (see `Regions.predicted`). Yields what they have found.
         """
         sums = PixelSums(regions, mask, predict=regions is None)
         before = self.__dict__["_pixels"]
@@ -148,9 +154,8 @@ class ScoredNetwork(nn.Module):
 
     def _values(self, outputs: Tensor) -> Tensor:
         """The values B×K that outputs B×D stand for."""
-        references: Tensor | None = self.__dict__["_references"]
-        if self.reading.task == SIMILARITY and references is not None:
-            return functional.normalize(outputs, dim=1) @ references.T
+        if self.reading.task == SIMILARITY and self.references is not None:
+            return functional.normalize(outputs, dim=1) @ self.references.T
         if self.reading.task == ORDINAL:
             steps = outputs if self.reading.ending == "sigmoid" else outputs.sigmoid()
             return steps.sum(1, keepdim=True)

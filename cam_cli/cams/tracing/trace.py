@@ -129,13 +129,11 @@ class Trace:
         return replace(self, sign=-self.sign)
 
 
-def _summed(
-    module: nn.Module, replay: Replay | None, mask: Tensor | None
-) -> contextlib.AbstractContextManager[PixelSums | None]:
+def _summed(module: nn.Module, replay: Replay | None) -> contextlib.AbstractContextManager[PixelSums | None]:
     """The context in which a segmentation sums its logits as `traces` says."""
     if replay is None or not isinstance(module, ScoredNetwork) or module.reading.task != SEGMENTATION:
         return contextlib.nullcontext()
-    return module.summed_over(replay.regions, mask)
+    return module.summed_over(replay.regions, replay.mask)
 
 
 def trace(module: nn.Module, inputs: Tensor, layer: TargetLayer, classifier: Classifier | None = None) -> Trace:
@@ -155,15 +153,13 @@ def traces(
     second_order: bool = False,
     gradients: bool = True,
     replay: Replay | None = None,
-    mask: Tensor | None = None,
 ) -> list[Trace]:
     """Runs one forward and cuts it at the earliest of `layers`; returns a trace of each layer, in their order.
 
     second_order: the head will be differentiated twice, which fused attention does not allow. gradients: whether the
     head is recorded; without it the traces have none. replay: goes into the traces; without it they get one with
-    default settings. A segmentation sums its logits over the regions of the replay; over those that it predicts if that
-    has none, and over the pixels of `mask`, B×h×w bool, if it is given; without a replay over the whole image. Raises
-    `CamxError` as `trace` does.
+    default settings. A segmentation sums its logits over the regions of the replay; where that has none, over its mask,
+    or over what it predicts; without a replay over the whole image. Raises `CamxError` as `trace` does.
     """
     leaves: dict[int, Tensor] = {}
 
@@ -184,7 +180,7 @@ def traces(
     modules = {layer.name: module.get_submodule(layer.name) for layer in layers}
     attention = sdpa_kernel(SDPBackend.MATH) if second_order else contextlib.nullcontext()
     recording = contextlib.nullcontext() if gradients else torch.no_grad()
-    with undisturbed(module), recording, hooked(modules, cut), attention, _summed(module, replay, mask) as summed:
+    with undisturbed(module), recording, hooked(modules, cut), attention, _summed(module, replay) as summed:
         raw = scores_of(module(inputs.clone() if inputs.is_inference() else inputs))
         scores = two_sided(raw, module)
     for index, layer in enumerate(layers):

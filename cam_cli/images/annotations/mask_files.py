@@ -85,9 +85,9 @@ def _single_level(files: Sequence[str]) -> int:
     step = max(1, len(files) // _SAMPLE)
     for file in files[::step]:
         try:
-            with warnings.catch_warnings(), _opened(file) as image:
+            with warnings.catch_warnings(), opened_mask(file) as image:
                 warnings.simplefilter("error", Image.DecompressionBombWarning)
-                if image.mode == "P" or np.isin(_single_channel(image), (0, VOID)).all():
+                if image.mode == "P" or np.isin(single_channel(image), (0, VOID)).all():
                     continue
         # Reported when the mask of its image is read.
         except Exception:
@@ -99,13 +99,13 @@ def _single_level(files: Sequence[str]) -> int:
 def _read(path: str, levels: _Levels, size: Size, problems: Problems) -> Annotations:
     name = os.path.basename(path)
     try:
-        with warnings.catch_warnings(), _opened(path) as image:
+        with warnings.catch_warnings(), opened_mask(path) as image:
             # Its size is that of an image that was decoded, or it is not decoded.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             if sorted(image.size) != sorted(size):
                 # Before it is decoded: a file of another size is not looked into.
                 return Annotations(image.size, ())
-            palette, pixels = image.mode == "P", _single_channel(image)
+            palette, pixels = image.mode == "P", single_channel(image)
     except UnidentifiedImageError:
         problems.add(name, "", "unreadable mask", "not an image of a known format")
         return Annotations(None, ())
@@ -134,13 +134,13 @@ def _read(path: str, levels: _Levels, size: Size, problems: Problems) -> Annotat
 
 
 @contextmanager
-def _opened(path: str) -> Iterator[Image.Image]:
+def opened_mask(path: str) -> Iterator[Image.Image]:
     """A mask, opened by the decoders of images alone: no pipe is waited for, and no program is started for EPS."""
     with open_regular(path, MAX_BYTES) as file, Image.open(file, formats=readable_formats()) as image:
         yield image
 
 
-def _single_channel(image: Image.Image) -> np.ndarray:
+def single_channel(image: Image.Image) -> np.ndarray:
     """The levels of a mask h×w. Raises `ValueError` for an image in colours."""
     pixels = np.asarray(image)
     if pixels.dtype == bool:

@@ -1,0 +1,63 @@
+"""Every name of torchvision with its kind, and whether camx explains it: the last section of `docs/coverage.md`."""
+
+from __future__ import annotations
+
+import torchvision
+
+from cam_cli.models.libraries import other_kind
+from cam_cli.models.names import is_name
+
+HEADING = "## Every name of torchvision\n"
+#: Modules of torchvision whose names share a kind, how the page calls it, and the task that explains it.
+_KINDS = (
+    ("", "classifier", "`classification`"),
+    ("segmentation", "segmentation", "`segmentation`"),
+    ("detection", "detection", "`detection`"),
+    ("video", "classifier of clips", ""),
+    ("optical_flow", "optical flow", ""),
+    ("quantization", "quantized classifier", ""),
+)
+
+
+def kinds_section() -> str:
+    """The section: a row per kind with the decision of camx, as `--model torchvision/NAME` takes it, and all names."""
+    names = torchvision.models.list_models()
+    lines = [f"\n{HEADING}", "", "", "| kind | count | `--task`, or why it is refused | names |", "|---|---|---|---|"]
+    seen: list[str] = []
+    for module, kind, task in _KINDS:
+        home = getattr(torchvision.models, module) if module else torchvision.models
+        own = torchvision.models.list_models(module=home)
+        for said, some in _by_decision(own, task).items():
+            listed = ", ".join(f"`{name}`" for name in some)
+            lines.append(f"| {kind} | {len(some)} | {said} | {listed} |")
+        seen += own
+    if sorted(seen) != sorted(names):
+        raise RuntimeError(f"names of no kind: {set(names) ^ set(seen)}")
+    taken = sum(is_name(f"torchvision/{name}") for name in names)
+    lines[1] = (
+        f"`torchvision.models.list_models()` of {torchvision.__version__.partition('+')[0]} has {len(names)} names; "
+        f"camx takes {taken} of them. This section is written by "
+        "`python -m benchmarks.census.kinds`."
+    )
+    return "\n".join(lines) + "\n"
+
+
+def _by_decision(names: list[str], task: str) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name in names:
+        served = is_name(f"torchvision/{name}")
+        said = task if served else f"refused: {other_kind(name)}"
+        found.setdefault(said, []).append(name)
+    return found
+
+
+def with_section(page: str) -> str:
+    """A page with the section of today at its end, in the place of an older one."""
+    return page.partition(f"\n{HEADING}")[0].rstrip("\n") + "\n" + kinds_section()
+
+
+if __name__ == "__main__":
+    from pathlib import Path
+
+    place = Path(__file__).parents[2] / "docs" / "coverage.md"
+    place.write_text(with_section(place.read_text("utf-8")), "utf-8")
