@@ -23,8 +23,9 @@ from ..tracing.scored_network import task_of
 from ..tracing.trace import Trace, traces
 from .batches import Runner
 from .layer_choice import LayerChoice, LayerSearch
+from .references import network_for
 from .requirements import check_methods
-from .tasks import check_method, network_for
+from .tasks import check_method
 
 
 @dataclass(frozen=True)
