@@ -131,5 +131,5 @@ def _levels(path: str, name: str) -> np.ndarray:
 
 
 def _nothing(path: str) -> Callable[[Size, Problems], Annotations]:
-    """What reads nothing: of a truth the name alone is wanted. Each is another one, as each file is."""
+    """Reads nothing: of a truth the name alone is wanted. Each is another one, as each file is."""
     return partial(lambda _path, _size, _problems: Annotations(None, ()), path)

@@ -66,7 +66,7 @@ class PairTable:
 
 @dataclass
 class References:
-    """What an encoder compares images with: row r of its matrix of unit embeddings, R×D, is that of `names[r]`.
+    """All that an encoder compares images with: row r of its matrix of unit embeddings, R×D, is that of `names[r]`.
 
     Rows of pairs are embedded when an image first needs them. targets: what each `like:` target stands for. places: the
     path of each reference of a pair, by its row. embedded: the rows that hold their own embedding. failed: why a

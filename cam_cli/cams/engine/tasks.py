@@ -36,7 +36,7 @@ _WHY = {
 def reader_of(
     network: Network, options: ExplainOptions, references: Sequence[str], probed: Trace, *, several_labels: bool
 ) -> ClassReader:
-    """What reads the scores of a network, of which `probed` is a trace.
+    """Returns the reader of the scores of a network, of which `probed` is a trace.
 
     Their names are those of the references of an encoder, else of the classes; one logit has two. Raises `CamxError`
     for names that are not as many as the scores.
