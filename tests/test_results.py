@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from cam_cli.cams.engine.options import ExplainOptions
+from cam_cli.cams.engine.references import References
 from cam_cli.cams.engine.targets import Target
 from cam_cli.features.options import ChannelChoice
 from cam_cli.images.geometry import Preprocessing
+from cam_cli.images.mask_options import MaskOptions
 from cam_cli.images.options import Levels
 from cam_cli.images.shard import Shard
 from cam_cli.models.classes import ClassNames
@@ -39,7 +42,7 @@ def engine(job: ExplainJob) -> Any:
     layer = SimpleNamespace(name="l")
     return SimpleNamespace(
         task="classification",
-        references=(),
+        references=References(),
         network=NETWORK,
         precision="fp32",
         backend="torch",
@@ -49,7 +52,15 @@ def engine(job: ExplainJob) -> Any:
     )
 
 
-EXPLAIN = ExplainJob(sources=("a",), model=ModelSpec("n"), explain=ExplainOptions(multi_label=True))
+HERE = Path(__file__).parent
+#: Folders of which one holds images that could be masks.
+MASKS = (str(HERE / "fixtures" / "0.1.0" / "images"), str(HERE / "golden"))
+EXPLAIN = ExplainJob(
+    sources=("a",),
+    model=ModelSpec("n"),
+    explain=ExplainOptions(multi_label=True),
+    mask=MaskOptions(target_mask=MASKS[0]),
+)
 TRAIN = TrainJob("data", Backbone("n"))
 #: What the engine makes of these stands in the fingerprint: the network, the precision and layers that were found.
 #: The address of a cluster goes with another engine only.
@@ -68,6 +79,7 @@ OTHERS: dict[str, Any] = {
     "shard": Shard(1, 2),
     "methods": ("cam",),
     "targets": (Target("label"),),
+    "target_mask": MASKS[1],
     "save": ("array",),
     "engine": "ray",
     "lr": 0.1,

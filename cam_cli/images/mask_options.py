@@ -24,6 +24,7 @@ class MaskOptions:
         Flag(
             "Folder of PNG masks, by the names of the images: a segmentation is explained for their pixels.",
             panel=EXPLANATION,
+            results=True,
             page="tasks.md",
             example="masks",
         ),
@@ -34,6 +35,7 @@ class MaskOptions:
             "Levels of these masks: object (all but 0 count, for every class) or classes (indices; 255 is none).",
             panel=EXPLANATION,
             choices=(OBJECT, CLASSES),
+            results=True,
             page="tasks.md",
         ),
     ] = OBJECT

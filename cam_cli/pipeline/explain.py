@@ -113,6 +113,10 @@ class ExplainTask:
                 "`targets=label` needs labels. Give `labels=folder`, `labels=FILE.csv`, or an @list.csv with them."
             )
         inputs = named_as_before(with_frames(find(job.sources, job.filters, limit=job.limit), job), job)
+        if job.mask.target_mask and job.decode == "device":
+            raise CamxError(
+                "`target_mask` and `decode=device` do not go together.", "Leave `decode` out.", field="decode"
+            )
         for target in job.explain.targets:
             if target.paired:
                 # The engine reads the table again: what does not fit is said before it is built.

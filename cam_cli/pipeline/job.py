@@ -184,10 +184,6 @@ class ExplainJob(RunOptions):
             require_pyarrow()
         if self.labels == "":
             raise CamxError("`labels` is empty.", "Give `folder` or a CSV, or leave it out.", field="labels")
-        if self.mask.target_mask and self.decode == "device":
-            raise CamxError(
-                "`target_mask` and `decode=device` do not go together.", "Leave `decode` out.", field="decode"
-            )
         if self.explain.backend == "compile" and self.batch_size == 1:
             raise CamxError(
                 "`compile` works on batches of two and more images.", "Leave `compile` or `batch_size=1` out."
