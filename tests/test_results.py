@@ -54,7 +54,7 @@ def engine(job: ExplainJob) -> Any:
 
 HERE = Path(__file__).parent
 #: Folders of which one holds images that could be masks.
-MASKS = (str(HERE / "fixtures" / "0.1.0" / "images"), str(HERE / "golden"))
+MASKS = (str(HERE / "fixtures" / "0.1.0"), str(HERE / "golden"))
 EXPLAIN = ExplainJob(
     sources=("a",),
     model=ModelSpec("n"),
