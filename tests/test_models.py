@@ -234,6 +234,17 @@ def test_a_network_of_a_fixed_size_is_shown_that_size() -> None:
     assert (found.input_size, found.resize) == ((224, 224), (232, 232))
 
 
+def test_builds_of_torch_and_torchvision_that_do_not_fit_are_an_error_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As torchvision for CUDA raises it beside torch for CPUs."""
+
+    def broken(name: str) -> None:
+        raise RuntimeError("operator torchvision::nms does not exist")
+
+    monkeypatch.setattr(timm_import.importlib, "import_module", broken)
+    with pytest.raises(CamxError, match="timm cannot be imported .operator torchvision::nms does not exist..*doctor"):
+        timm_import.import_timm()
+
+
 @pytest.mark.parametrize("enabled", [True, False])
 def test_timm_is_imported_without_collections_and_leaves_the_collector_as_it_was(
     enabled: bool, monkeypatch: pytest.MonkeyPatch
