@@ -51,7 +51,7 @@ def test_a_gap_that_only_the_point_shows_warns_with_the_number_of_images(tmp_pat
     assert gate.low == 0.0
     assert gate.needed is not None
     assert gate.needed > 1000
-    assert f"about {gate.needed:,} images per group would tell" in gate.sentence
+    assert f"about {gate.needed:,} images per group would be enough to decide" in gate.sentence
 
 
 def test_a_gap_beyond_the_limit_fails(tmp_path: Path) -> None:

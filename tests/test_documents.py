@@ -218,8 +218,11 @@ def test_every_promise_names_a_test_that_is_there() -> None:
 
 
 @pytest.mark.slow
-def test_the_tutorial_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every command in order, as a reader types them in a copy of the repository; exit code 0 each."""
+def test_the_tutorial_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    """Every command in order, as a reader types them in a copy of the repository; exit code 0 each.
+
+    The commands print the lines that the page shows; their figures may differ between machines.
+    """
     (tmp_path / "sample_images").symlink_to(ROOT / "sample_images")
     monkeypatch.chdir(tmp_path)
     page = ROOT / "docs" / "tutorial.md"
@@ -230,6 +233,12 @@ def test_the_tutorial_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
             assert run(words[1:]) == 0, line
         else:
             subprocess.run([sys.executable, *words[1:]], check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    printed, digits = capfd.readouterr(), re.compile(r"\d[\d.,]*")
+    lines = {digits.sub("0", line) for text in printed for line in text.splitlines()}
+    fenced = re.findall(r"^```(\w*)\n(.*?)\n^```$", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    shown = [text for language, text in fenced if not language]
+    assert len(shown) == 4
+    assert [text for text in shown if digits.sub("0", text) not in lines] == []
     named = re.findall(r"`([\w-]+/[\w./-]+\.(?:html|csv))`", page.read_text("utf-8"))
     assert named
     assert [name for name in named if not Path(name).exists()] == []

@@ -100,7 +100,7 @@ def test_verdicts(text: str, seen: float, low: float, high: float, harm: str, pa
 NASTY = GateResult(
     "a|b > 0.1 by <img src=x>", "fail", 'x\x00 "q" & `c` [l](http://e)\nsecond | line', 0.5, 0.2, NAN, ("a", "b"), 7
 )
-FINE = GateResult("c > 0.1", "warn", "seen 0.2, about 30 images would tell", 0.2, 0.05, 0.3, ("c",), 30)
+FINE = GateResult("c > 0.1", "warn", "seen 0.2, about 30 images would be enough to decide", 0.2, 0.05, 0.3, ("c",), 30)
 
 
 def test_junit_has_a_test_per_gate_and_is_read_back() -> None:

@@ -104,7 +104,7 @@ class Judge:
         each = "images per group" if len(reading.groups) > 1 else "images"
         if verdict == WARN:
             needed = images_to_exceed(seen, limit, reading.spreads, self.z)
-            return needed, f"; about {needed:,} {each} would tell" if needed else ""
+            return needed, f"; about {needed:,} {each} would be enough to decide" if needed else ""
         if self.prove == "parity" and verdict != "pass":
             needed = images_to_stay_within(seen, limit, reading.spreads, self.z)
             shown = f"about {needed:,} {each} would show" if needed else "no number of images would show"

@@ -20,7 +20,7 @@ _RANK = {PASS: 0, WARN: 1, FAIL: 2}
 class GateResult:
     """A judged condition. text: the condition as written. sentence: what was seen, for people. seen, low, high: the
     value and its interval, None where nothing could be measured. groups: what it was measured on. needed: images (per
-    group) that would tell, None where no number would or none is needed."""
+    group) that would be enough to decide, None where no number would or none is needed."""
 
     text: str
     verdict: Verdict
