@@ -143,7 +143,9 @@ def main() -> None:
         print(f"{key}: {median(values):.3g} ({min(values):.3g} to {max(values):.3g})")
     if options.json:
         asked = {"model": options.model, "images": options.images, "size": options.size}
-        options.json.write_text(json.dumps({"machine": machine(turns.stages.explainer.device), **asked, "rounds": rounds}, indent=1) + "\n")
+        options.json.write_text(
+            json.dumps({"machine": machine(turns.stages.explainer.device), **asked, "rounds": rounds}, indent=1) + "\n"
+        )
 
 
 if __name__ == "__main__":
