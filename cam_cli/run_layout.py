@@ -29,6 +29,8 @@ OVERLAYS: Final = "overlays"
 HEATMAPS: Final = "heatmaps"
 ARRAYS: Final = "arrays"
 MASKS: Final = "masks"
+#: Image, overlay and map side by side.
+PANELS: Final = "panels"
 #: Sheets of `activations`.
 SHEETS: Final = "activations"
 
@@ -44,7 +46,7 @@ PARTS: Final = "parts"
 INPUTS: Final = "inputs.jsonl"
 
 #: Folders of a run that hold images.
-RESULT_FOLDERS: Final = frozenset({OVERLAYS, HEATMAPS, ARRAYS, MASKS, SHEETS, "report", PARTS})
+RESULT_FOLDERS: Final = frozenset({OVERLAYS, HEATMAPS, ARRAYS, MASKS, PANELS, SHEETS, "report", PARTS})
 #: What `audit`, `compare` and `evaluate` derive from the rows of a run: no longer true when the rows are others.
 AUDIT: Final = "audit"
 COMPARE: Final = "compare"

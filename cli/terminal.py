@@ -207,7 +207,9 @@ def duration(seconds: float) -> str:
 
 
 def _steps(progress: Progress) -> str:
-    """Progress of a slow method within its image; otherwise nothing."""
+    """Progress of a slow method within its image, or of the drawing at the end of a run; otherwise nothing."""
+    if progress.drawn:
+        return f", drawn on one scale {progress.drawn[0]} of {progress.drawn[1]}"
     return f", forward {progress.steps[0]} of {progress.steps[1]}" if progress.steps else ""
 
 

@@ -20,8 +20,8 @@ from cam_cli.images.listing import Filters
 from cam_cli.images.shard import Shard
 from cam_cli.maps.colormaps import COLORMAPS
 from cam_cli.models.options import ModelSpec, PreprocessingOptions
-from cam_cli.outputs.drawing import SAVERS
 from cam_cli.outputs.options import FORMATS, Rendering
+from cam_cli.outputs.savers import SAVERS
 from cam_cli.pipeline import ExplainJob
 from cli.bind import flags_of
 from cli.main import COMMANDS, run

@@ -227,7 +227,11 @@ def test_nothing_to_show() -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "expected"), [(512, (512, 384)), ("original", (1024, 768)), ("model", (97, 73)), (4096, (1024, 768))]
+    ("size", "expected"),
+    [
+        *((512, (512, 384)), ("original", (1024, 768)), ("model", (97, 73)), (4096, (1024, 768))),
+        *(("512!", (512, 384)), ("2048!", (2048, 1536))),
+    ],
 )
 def test_sizes_of_the_overlay(size: CanvasSize, expected: tuple[int, int]) -> None:
     assert canvas_size(1024, 768, preprocessing("center"), size) == expected

@@ -19,12 +19,13 @@ from cam_cli.images.geometry import Frame
 from cam_cli.maps.colormaps import COLORMAPS, palette
 from cam_cli.maps.measures import measured, on_raster
 from cam_cli.outputs import store
-from cam_cli.outputs.drawing import SAVERS, Drawing, draw_overlay, encode_thumbnail
+from cam_cli.outputs.drawing import Drawing, draw_overlay, encode_thumbnail
 from cam_cli.outputs.fingerprints import differences
 from cam_cli.outputs.folder import locked_folder
 from cam_cli.outputs.folder_errors import explained_errors
 from cam_cli.outputs.journal import Journal
 from cam_cli.outputs.options import FORMATS, Rendering
+from cam_cli.outputs.savers import SAVERS
 from cam_cli.outputs.tables import columns, table
 from cam_cli.run_layout import output_name
 

@@ -15,8 +15,9 @@ from cam_cli.cams.methods.augmentation import VIEWS
 from cam_cli.cams.methods.names import METHOD_NAMES
 from cam_cli.images.geometry import INTERPOLATIONS
 from cam_cli.images.options import RESAMPLINGS
-from cam_cli.outputs.drawing import SAVERS
-from cam_cli.outputs.options import SAVED
+from cam_cli.outputs.options import PANEL, SAVED
+from cam_cli.outputs.panel import PARTS
+from cam_cli.outputs.savers import SAVERS
 from cli.bind import flags_of
 from cli.config import read_config
 from cli.main import COMMANDS
@@ -127,7 +128,8 @@ def test_pages_that_flags_and_commands_name_exist() -> None:
 @pytest.mark.parametrize(
     ("named", "table"),
     [
-        (SAVED, SAVERS),
+        ((*SAVED, "panel"), SAVERS),
+        (PANEL, PARTS),
         (SMOOTHINGS, VIEWS),
         (PRECISIONS[1:], FORWARD_PRECISIONS),
         (RESAMPLINGS, INTERPOLATIONS),

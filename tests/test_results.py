@@ -67,6 +67,7 @@ TRAIN = TrainJob("data", Backbone("n"))
 FOUND = {"model", "precision", "layers", "ray_address"}
 #: Values that are not the default, where another one cannot be guessed from it.
 OTHERS: dict[str, Any] = {
+    "scale": "run",
     "sources": ("b",),
     "levels": Levels.parse("clip"),
     "bands": (1, 2, 3),
@@ -138,5 +139,17 @@ def test_the_fingerprint_of_a_training_has_what_its_result_depends_on(option: Op
 def test_what_is_drawn_of_feature_maps_is_in_their_fingerprint() -> None:
     assert results(ChannelChoice("index", 3)) == {"sort": "index", "max_channels": 3}
     assert set(results(Rendering())) == {
-        *("save", "size", "colormap", "alpha", "opacity", "min_heat", "draw", "format", "box_threshold"),
+        *(
+            "save",
+            "size",
+            "colormap",
+            "alpha",
+            "opacity",
+            "min_heat",
+            "draw",
+            "scale",
+            "panel",
+            "format",
+            "box_threshold",
+        ),
     }

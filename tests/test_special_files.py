@@ -27,7 +27,7 @@ WORDS = {
     "wandb-project", "wandb-entity", "wandb-name", "wandb-group", "wandb-tags", "max-failures", "pattern", "by", "bins", "reference",
     "cluster", "metric", "positive", "fail-if", "prove", "on", "threshold", "min-area", "method", "format", "image-root",
     "image-column", "label-column", "image-size", "scores", "levels", "bands", "frames", "prompts", "class", "cover",
-    "what", "command",
+    "what", "command", "scale",
 }  # fmt: skip
 #: Arguments and flags that are paths, with the words that the command needs beside them; X is the special file.
 TINY_RUN = ("images", *TINY, "-q")

@@ -198,7 +198,11 @@ def readme_table(command: Command) -> str:
 def _cell(option: Option) -> str:
     """A flag with its default or an example, the other choices if they are few, and the document that tells more."""
     value = "" if option.switch else _default(option) or option.flag.example
-    others = [choice for choice in option.flag.choices if choice != value] if len(option.flag.choices) < 7 else []
+    others = (
+        [choice for choice in option.flag.choices if choice not in value.split(",")]
+        if len(option.flag.choices) < 7
+        else []
+    )
     ways = [option.spelled(value), *([f"--no-{option.name}"] * _two_ways(option)), *others]
     return ", ".join(f"`{way}`" for way in ways) + _more(option, "docs/")
 

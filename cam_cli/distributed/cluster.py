@@ -145,7 +145,7 @@ class _Run:
 
     def _finish(self, state: str) -> Summary:
         summary = Summary(self.plan, self.progress, self.progress.seconds, self.batch_size, state, self.stop.signal)
-        return finish_run(self.task, self.folder, self.inputs, self.fingerprint, summary, self.observer)
+        return finish_run(self.task, self.folder, self.inputs, self.fingerprint, summary, self.observer, self.stop)
 
 
 def _streamed(

@@ -214,4 +214,4 @@ class _Run:
             raise Dropped
         summary = Summary(self._plan(), progress, seconds, self._batch_size, state, self._stop.signal)
         fingerprint = next(iter(self._fingerprints.values()))
-        return finish_run(self._task, self._folder, self._inputs, fingerprint, summary, self._observer)
+        return finish_run(self._task, self._folder, self._inputs, fingerprint, summary, self._observer, self._stop)

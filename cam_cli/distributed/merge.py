@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..errors import CamxError
 from ..images.shard import Shard
 from ..outputs.folder import OutputFolder
 from ..outputs.journal import Journal
+from ..outputs.options import RUN
 from ..outputs.record import RunRecord, ShardRecord, Stage
 from ..outputs.revisions import changes_since, revision_of
 from ..outputs.rows import BLANK, FAILED, OK, ImageRow
@@ -20,10 +21,13 @@ from ..parsers import whole
 from ..pipeline.commands import table_of
 from ..pipeline.finish import finish_folder, write_report
 from ..pipeline.progress import Observer, Progress, Silent
+from ..pipeline.run_scale import are_drawn
 from ..pipeline.task import Table
 from ..sentences import counted
 from .shard_names import named_otherwise
 
+#: Draws the maps of a folder on one scale, and returns that by method.
+DrawAll = Callable[[OutputFolder], dict[str, float]]
 FINISHED, INCOMPLETE = "finished", "incomplete"
 #: Fields of the record of a part that has come to an end.
 _AT_THE_END = frozenset(
@@ -39,12 +43,13 @@ class Merged:
     unfinished: dict[Shard, str] = field(default_factory=dict)
 
 
-def merge(path: str, observer: Observer = Silent()) -> Merged:
+def merge(path: str, observer: Observer = Silent(), draw: DrawAll | None = None) -> Merged:
     """Joins the parts of a run in shards: journal, table, record. Removes them when every image of the input has a row.
 
     No row is lost: rows of shards without a part stay in the table. May be called while shards run and again
     afterwards; a folder without parts is left as it is. Raises `CamxError` if the folder holds no run of camx, parts of
     another fingerprint, or is in use as a whole. A report that cannot be written is a warning for `observer`.
+    draw: draws what needs all maps, when they are there.
     """
     if OutputFolder(path).run_record() is None:
         raise CamxError(f"{path!r} holds no results of camx. Give the output folder of the shards.")
@@ -71,6 +76,7 @@ def merge(path: str, observer: Observer = Silent()) -> Merged:
             **named_otherwise(before, begun, inputs, folder.journal),
             **_unfinished(records, running, inputs, folder.journal),
         }
+        scales = _scales(folder, inputs, draw, observer) if not unfinished else {}
         tally, merged = Progress(total=0), RunRecord()
 
         def content() -> RunRecord:
@@ -80,6 +86,8 @@ def merge(path: str, observer: Observer = Silent()) -> Merged:
                     "Their parts are kept; merge again."
                 )
             merged.update(_joined(begun, tally, INCOMPLETE if unfinished else FINISHED, before, inputs))
+            if scales:
+                merged["colour_scales"] = scales
             merged["revision"] = min(map(revision_of, (before, *begun.values())))
             for one in merged.get("shards", ()):
                 shard = Shard.parse(one["shard"])
@@ -98,6 +106,21 @@ def merge(path: str, observer: Observer = Silent()) -> Merged:
         if not unfinished:
             remove_parts(path, parts)
         return Merged(merged, unfinished)
+
+
+def _scales(folder: OutputFolder, inputs: MergedInputs, draw: DrawAll | None, observer: Observer) -> dict[str, float]:
+    """The colour scales of a run that has them for all maps, which are drawn if there is a `draw`."""
+    record = folder.run_record() or RunRecord()
+    if record["fingerprint"].get("rendering", {}).get("scale") != RUN:
+        return {}
+    if draw is not None:
+        return draw(folder)
+    if not are_drawn(folder.journal.rows(inputs)):
+        observer.warned(
+            "The overlays are not drawn: one colour scale for a run needs all maps and their images. The command of "
+            "the shards, given once more without its shard, draws them and explains nothing again."
+        )
+    return {}
 
 
 def may_be_complete(path: str, count: int) -> bool:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 
 from ..errors import CamxError
 from ..images.remote import is_remote
+from ..outputs.folder import OutputFolder
+from ..outputs.record import RunRecord
 from ..pipeline import Observer, Plan, Stop, Summary
 from ..pipeline.commands import task_of
 from ..pipeline.job import RunOptions
-from ..pipeline.progress import Silent
+from ..pipeline.progress import Progress, Silent
+from ..pipeline.run_scale import draw_on_run_scale
 from ..pipeline.session import plan_task, run_task
 from ..pipeline.task import AnyTask
 from .cluster import run_on_ray
@@ -35,7 +39,7 @@ def run(job: RunOptions, observer: Observer = Silent(), stop: Stop | None = None
         return run_on_devices(task, devices, observer, stop)
     summary = run_task(task.on_device(devices[0]), observer, stop)
     if job.shard is not None and summary.state == FINISHED:
-        _merge_if_last(job, observer)
+        _merge_if_last(task, observer, stop)
     return summary
 
 
@@ -57,8 +61,9 @@ def _devices(task: AnyTask) -> tuple[str, ...]:
     return devices
 
 
-def _merge_if_last(job: RunOptions, observer: Observer) -> None:
+def _merge_if_last(task: AnyTask, observer: Observer, stop: Stop) -> None:
     """Merges if this shard is the last. An error in the merge is a warning: the rows of this shard are written."""
+    job: RunOptions = task.job
     assert job.shard is not None
     if is_remote(job.output):
         # Stores have no locks: two shards that end together would join what the other one removes.
@@ -67,9 +72,16 @@ def _merge_if_last(job: RunOptions, observer: Observer) -> None:
     if not may_be_complete(job.output, job.shard.count):
         return
     try:
-        unfinished = merge(job.output, observer).unfinished
+        unfinished = merge(job.output, observer, partial(_draw_all, task, observer, stop)).unfinished
         if unfinished:
             states = ", ".join(f"shard {shard} is {state}" for shard, state in unfinished.items())
             observer.warned(f"The shards are not joined: {states}.")
     except CamxError as error:
         observer.warned(f"{error} `camx merge {job.output}` joins the shards.")
+
+
+def _draw_all(task: AnyTask, observer: Observer, stop: Stop, folder: OutputFolder) -> dict[str, float]:
+    """Draws the maps of all shards on one scale, where the job wants that; see `draw_on_run_scale`."""
+    record = folder.run_record() or RunRecord()
+    sources = task.find().sources
+    return draw_on_run_scale(task.job, folder, sources, record["fingerprint"], Progress(len(sources)), observer, stop)

@@ -184,5 +184,10 @@ def fitted(width: int, height: int, long_side: int | None) -> tuple[int, int]:
     """Width and height within `long_side`, proportions kept, never enlarged; None keeps the size."""
     if long_side is None or max(width, height) <= long_side:
         return width, height
+    return enlarged(width, height, long_side)
+
+
+def enlarged(width: int, height: int, long_side: int) -> tuple[int, int]:
+    """Width and height whose longer one is `long_side`, proportions kept."""
     scale = long_side / max(width, height)
     return max(1, round(width * scale)), max(1, round(height * scale))

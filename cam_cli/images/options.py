@@ -15,8 +15,12 @@ CROP_MODES: tuple[CropMode, ...] = ("center", "squash", "border")
 #: How an image is resized: the keys of `geometry.INTERPOLATIONS`.
 RESAMPLINGS = ("nearest", "bilinear", "bicubic", "lanczos", "box", "hamming")
 
-#: How large the image under an overlay is: a long side in pixels, its own size, or as the network saw it.
-CanvasSize = int | Literal["original", "model"]
+#: How large the image under an overlay is: a long side in pixels, `N!` for smaller images too, `original`, or `model`,
+#: as the network saw it.
+CanvasSize = int | str
+ORIGINAL, AS_MODEL = "original", "model"
+#: Smallest long side of an overlay, and the largest to which images are enlarged.
+LEAST_SIDE, MOST_ENLARGED = 16, 4096
 
 #: How JPEG files are decoded: as they are, at a smaller scale that is enough, or where the network runs.
 DECODINGS = ("exact", "draft", "device")
@@ -60,6 +64,27 @@ class Levels:
 
     def __str__(self) -> str:
         return self.kind if self.kind != "range" else f"{self.low:g},{self.high:g}" + "%" * self.percent
+
+
+def read_canvas_size(text: str) -> CanvasSize:
+    """Reads a long side in pixels, `N!`, `original` or `model`. Raises `ValueError`."""
+    if text in (ORIGINAL, AS_MODEL):
+        return text
+    side = whole(text.removesuffix("!"))
+    if side is None:
+        raise ValueError(
+            f"give a number of pixels, such as 512, or 512! to enlarge small images, {ORIGINAL} or {AS_MODEL}"
+        )
+    if not text.endswith("!"):
+        return side
+    if not LEAST_SIDE <= side <= MOST_ENLARGED:
+        raise ValueError(f"give {LEAST_SIDE}! to {MOST_ENLARGED}!")
+    return f"{side}!"
+
+
+def enlarged_side(canvas: CanvasSize) -> int | None:
+    """The long side to which images are enlarged, too: 512 for `512!`; None where none is."""
+    return int(canvas[:-1]) if isinstance(canvas, str) and canvas.endswith("!") else None
 
 
 def _frames(text: str) -> str:

@@ -14,10 +14,10 @@ from PIL import Image
 from ..errors import UnreadableImage
 from .decode import NeedsMemory, Reading, allow_pixels, decode_pixels, opened, read
 from .draft import decode_draft
-from .geometry import Extent, Frame, Preprocessing, fitted
+from .geometry import Extent, Frame, Preprocessing, enlarged, fitted
 from .jpeg import is_plain
 from .listing import Source
-from .options import MAX_PIXELS, CanvasSize, PixelOptions
+from .options import MAX_PIXELS, ORIGINAL, CanvasSize, PixelOptions, enlarged_side
 from .orientation import Orientation, number_of, orientation_by, orientation_of
 from .pixels import PixelFacts, Pixels
 from .target_masks import MaskReading
@@ -231,7 +231,8 @@ def prepare(
     values, frame = preprocessing.apply(image, extent, bands)
     width, height, box = extent or Extent.whole(*image.size)
     size = canvas_size(width, height, preprocessing, canvas)
-    # BOX and BICUBIC in one step would be slow for large photos; the gap of 2 keeps what an eye can see.
+    # BOX and BICUBIC in one step would be slow for large photos; the gap of 2 keeps what an eye can see. Bicubic also
+    # where it is enlarged: edges of squares would hide what a small image shows.
     drawn = image if size == image.size else image.resize(size, Image.Resampling.BICUBIC, box, reducing_gap=2.0)
     return Picture(source, width, height, values, frame, np.asarray(drawn), facts=facts)
 
@@ -243,10 +244,12 @@ def _least(preprocessing: Preprocessing, canvas: CanvasSize, width: int, height:
 
 
 def canvas_size(width: int, height: int, preprocessing: Preprocessing, canvas: CanvasSize) -> tuple[int, int]:
-    """Width and height of the overlay of an image; never larger than the image."""
-    if canvas == "original":
+    """Width and height of the overlay of an image; never larger than the image, but for `N!`."""
+    if canvas == ORIGINAL:
         return width, height
-    if canvas != "model":
+    if (side := enlarged_side(canvas)) is not None:
+        return enlarged(width, height, side)
+    if isinstance(canvas, int):
         return fitted(width, height, canvas)
     new_width, new_height = preprocessing.resized(width, height)
     if preprocessing.crop_mode == "squash":

@@ -13,6 +13,8 @@ from ..images.geometry import Frame
 UNSEEN = 0.4
 
 
+#: Least and largest share of a scale and a peak that is a float32.
+_TINY, _HUGE = 1e-37, 3e38
 #: Maps on the pixels are shown up to this percentile: a few pixels would hide all others (Smilkov et al. 2017).
 _FINE_PEAK = 99.0
 
@@ -35,7 +37,9 @@ def normalised(
         return None
     peak = scale or (float(np.percentile(size, _FINE_PEAK)) if fine else largest) or largest
     # In two steps: the inverse of a tiny peak would not be finite.
-    heat: np.ndarray = np.clip((shown / np.float32(largest)) / np.float32(peak / largest), -1.0, 1.0)
+    heat: np.ndarray = np.clip(
+        (shown / np.float32(largest)) / np.float32(min(max(peak / largest, _TINY), _HUGE)), -1.0, 1.0
+    )
     return heat
 
 

@@ -1,9 +1,8 @@
-"""Overlays, heatmaps, arrays and masks: the kinds of files of one map."""
+"""Draws one map over its image: the overlay, and the levels of the heatmap in their place."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,6 @@ from ..images.geometry import Frame
 from ..images.picture import Picture
 from ..maps.colormaps import TWO_SIDED, palette
 from ..maps.heatmap import UNSEEN, normalised, placed, seen
-from ..run_layout import MASKS
 from ..sentences import counted
 from .marks import mark
 from .options import HEAT, Rendering
@@ -24,6 +22,7 @@ from .png import encode_png
 
 if TYPE_CHECKING:
     from ..maps.explanation import ClassMap, Explanation
+    from .caption_words import Caption
 
 #: What the network did not see, as a table of levels for the three channels.
 _DIMMED = [round(level * UNSEEN) for level in range(256)] * 3
@@ -37,7 +36,9 @@ class Drawing:
     """One map ready to be drawn: the picture H×W×3 uint8, the heat h×w in [0, 1], the raw map, and the frame
     it covers in pixels of the picture. A two-sided map has its heat in [−1, 1]. `overlay`: H×W×3 uint8, drawn
     already; the picture is then a smaller one, or none. `image`: the picture as an image of Pillow, if there is one.
-    `method`: that of the map. `outline`: uint8 h×w over the frame, 1 where a segmentation predicts the class."""
+    `method`: that of the map. `outline`: uint8 h×w over the frame, 1 where a segmentation predicts the class.
+    `on_scale`: the heat whose strengths are coloured, where that is another one: on the scale of a rendering.
+    `caption`: the words of a panel."""
 
     canvas: np.ndarray
     heat: np.ndarray
@@ -48,10 +49,15 @@ class Drawing:
     image: Image.Image | None = None
     method: str = ""
     outline: np.ndarray | None = None
+    on_scale: np.ndarray | None = None
+    caption: Caption | None = None
 
 
-def drawing_of(picture: Picture, class_map: ClassMap) -> Drawing | None:
-    """A map over its picture; None for one that is not finite or has nothing to show."""
+def drawing_of(picture: Picture, class_map: ClassMap, scale: float | None = None) -> Drawing | None:
+    """A map over its picture; None for one that is not finite or has nothing to show.
+
+    scale: the raw value that has the strongest colour; None for the peak of the map.
+    """
     heat = normalised(class_map.values, two_sided=class_map.two_sided, fine=class_map.fine, scale=class_map.scale)
     if heat is None:
         return None
@@ -68,16 +74,8 @@ def drawing_of(picture: Picture, class_map: ClassMap) -> Drawing | None:
         image,
         class_map.method,
         class_map.outline,
+        None if scale is None else normalised(class_map.values, two_sided=class_map.two_sided, scale=scale),
     )
-
-
-@dataclass(frozen=True)
-class Saver:
-    """A kind of file: its folder in OUT, its extension and its encoder."""
-
-    folder: str
-    extension: Callable[[Rendering], str]
-    encode: Callable[[Drawing, Rendering], bytes]
 
 
 def draw_overlay(drawing: Drawing, rendering: Rendering) -> Image.Image:
@@ -88,7 +86,7 @@ def draw_overlay(drawing: Drawing, rendering: Rendering) -> Image.Image:
     rows, columns = seen(drawing.frame, width, height)
     picture = drawing.image or Image.fromarray(drawing.canvas)
     box = (columns.start, rows.start, columns.stop, rows.stop)
-    levels = _eight_bit(drawing, width, height, seen_only=True)
+    levels = eight_bit(drawing, width, height, seen_only=True)
     heat = Image.fromarray(levels, "P")
     heat.putpalette(palette(TWO_SIDED if drawing.two_sided else rendering.colormap).tobytes())
     if drawing.two_sided:
@@ -155,35 +153,13 @@ def encode_thumbnail(picture: Image.Image, side: int) -> bytes:
     return buffer.getvalue()
 
 
-def _overlay(drawing: Drawing, rendering: Rendering) -> bytes:
-    return encode_image(draw_overlay(drawing, rendering), rendering.format)
-
-
-def _heatmap(drawing: Drawing, rendering: Rendering) -> bytes:
-    height, width = drawing.canvas.shape[:2]
-    return encode_image(Image.fromarray(_eight_bit(drawing, width, height)), "png")
-
-
-def _array(drawing: Drawing, rendering: Rendering) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, drawing.raw.astype(np.float32), allow_pickle=False)
-    return buffer.getvalue()
-
-
-def _mask(drawing: Drawing, rendering: Rendering) -> bytes:
-    """255 where the map reaches the threshold, whatever its sign, and 0 elsewhere."""
-    height, width = drawing.canvas.shape[:2]
-    heat = np.abs(placed(drawing.heat, drawing.frame, width, height))
-    strong = heat >= rendering.threshold_of(drawing.method).value * heat.max()
-    return encode_image(Image.fromarray((strong * 255).astype(np.uint8)), "png")
-
-
-def _eight_bit(drawing: Drawing, width: int, height: int, *, seen_only: bool = False) -> np.ndarray:
+def eight_bit(drawing: Drawing, width: int, height: int, *, seen_only: bool = False) -> np.ndarray:
     """The heat in the place of the picture, 0 to 255; of a two-sided map 0 is −1, and 128 nothing.
 
     seen_only: without what lies outside of the frame.
     """
-    heat = placed(drawing.heat, drawing.frame, width, height, seen_only=seen_only)
+    coloured = drawing.heat if drawing.on_scale is None else drawing.on_scale
+    heat = placed(coloured, drawing.frame, width, height, seen_only=seen_only)
     levels: np.ndarray = np.rint(heat * 127 + 128 if drawing.two_sided else heat * 255)
     return levels.astype(np.uint8)
 
@@ -194,13 +170,6 @@ _PIL_OPTIONS = {
     "webp": {"quality": 90, "method": 2},
 }
 
-SAVERS: dict[str, Saver] = {
-    "overlay": Saver("overlays", lambda rendering: rendering.format, _overlay),
-    "heatmap": Saver("heatmaps", lambda rendering: "png", _heatmap),
-    "array": Saver("arrays", lambda rendering: "npy", _array),
-    "mask": Saver(MASKS, lambda rendering: "png", _mask),
-}
-
 
 def overlay(explanation: Explanation, number: int = 0, rendering: Rendering = Rendering()) -> Image.Image:
     """Draws map `number` of an explanation over its image, as `camx explain` does, at the full size of the image.
@@ -209,7 +178,7 @@ def overlay(explanation: Explanation, number: int = 0, rendering: Rendering = Re
     """
     if not isinstance(rendering, Rendering):
         raise CamxError(f"A {type(rendering).__name__} is no Rendering.", "Give Rendering(…).")
-    return draw_overlay(_drawing(explanation, number), rendering)
+    return draw_overlay(_drawing(explanation, number, rendering.given_scale), rendering)
 
 
 def heatmap(explanation: Explanation, number: int = 0) -> np.ndarray:
@@ -222,7 +191,7 @@ def heatmap(explanation: Explanation, number: int = 0) -> np.ndarray:
     return placed(drawing.heat, picture.frame_on(picture.width, picture.height), picture.width, picture.height)
 
 
-def _drawing(explanation: Explanation, number: int) -> Drawing:
+def _drawing(explanation: Explanation, number: int, scale: float | None = None) -> Drawing:
     if not hasattr(explanation, "maps"):
         raise CamxError(f"A {type(explanation).__name__} is no explanation.", "Give one that an Explainer returned.")
     if explanation.problem:
@@ -231,7 +200,7 @@ def _drawing(explanation: Explanation, number: int) -> Drawing:
         raise CamxError(
             f"There is no map {number}: the explanation has {counted(len(explanation.maps), 'map')}, numbered from 0."
         )
-    drawing = drawing_of(explanation.picture, explanation.maps[number])
+    drawing = drawing_of(explanation.picture, explanation.maps[number], scale)
     if drawing is None:
         raise CamxError("Nothing to show: the map is zero or not finite.")
     return drawing

@@ -3,24 +3,44 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from typing import Annotated
 
 from ..declared_types import Names, names_of
 from ..errors import CamxError
-from ..images.options import CanvasSize
+from ..images.options import LEAST_SIDE, CanvasSize, read_canvas_size
 from ..maps.colormaps import COLORMAPS
 from ..maps.thresholds import HALF
 from ..options import PICTURE, Flag, check
 
-#: The keys of `drawing.SAVERS`; and spots, which all images keep in one file.
+#: The keys of `savers.SAVERS` but for panels; and spots, which all images keep in one file.
 SAVED = ("overlay", "heatmap", "array", "mask")
 SPOTS = "spots"
 FORMATS = ("png", "jpg", "webp")
 EVEN, HEAT = OPACITIES = ("even", "heat")
 #: The keys of `marks.MARKS`.
 DRAWN = ("box", "contour")
+#: The keys of `panel.PARTS`.
+PANEL = ("image", "overlay", "map")
+#: Which raw value has the strongest colour: the peak of each map, or one for all maps of a method.
+EACH, RUN = "image", "run"
 #: Smallest threshold of a box: at 0 everything would belong to it.
 LEAST = 0.01
+
+
+def _raw_value(value: float) -> float:
+    if not 0 < value < inf:
+        raise ValueError
+    return value
+
+
+def _scale(text: str) -> float | str:
+    if text in (EACH, RUN):
+        return text
+    try:
+        return _raw_value(float(text))
+    except ValueError:
+        raise ValueError(f"give {EACH}, {RUN} or a raw value above 0") from None
 
 
 def _share_or_folder(text: str) -> float | str:
@@ -44,8 +64,8 @@ class BoxThreshold:
 class Rendering:
     """Look of a map. `size`: long side of the overlay, `original` or `model`; `alpha`: share of the colour.
 
-    evaluated: thresholds by method, where `box_threshold` is the folder of a run; filled by the pipeline. Raises
-    `CamxError` for values that do not exist.
+    evaluated: thresholds by method, where `box_threshold` is the folder of a run; scales: by method, where all maps of
+    a run share one; both filled by the pipeline. Raises `CamxError` for values that do not exist.
     """
 
     save: Annotated[
@@ -60,7 +80,10 @@ class Rendering:
     size: Annotated[
         CanvasSize,
         Flag(
-            "Long side of the overlay in pixels (never enlarged), 'original' or 'model'.", panel=PICTURE, results=True
+            "Long side of the overlay in pixels (never enlarged), 512! (small images are, too), 'original' or 'model'.",
+            panel=PICTURE,
+            parse=read_canvas_size,
+            results=True,
         ),
     ] = 512
     colormap: Annotated[str, Flag(f"{', '.join(COLORMAPS)}.", panel=PICTURE, choices=COLORMAPS, results=True)] = "turbo"
@@ -103,12 +126,47 @@ class Rendering:
             example="contour",
         ),
     ] = names_of()
+    scale: Annotated[
+        float | str,
+        Flag(
+            "Raw value with the strongest colour: image (the peak of each map), run (one for all maps of a method, so "
+            "that a colour means the same in every overlay), or a number.",
+            words=(EACH, RUN),
+            panel=PICTURE,
+            parse=_scale,
+            results=True,
+            example=RUN,
+            page="results.md",
+        ),
+    ] = EACH
+    panel: Annotated[
+        Names,
+        Flag(
+            "Also one file per map with these side by side over its classes in words: image, overlay, map.",
+            panel=PICTURE,
+            choices=PANEL,
+            results=True,
+            example="image,overlay,map",
+            page="results.md",
+        ),
+    ] = names_of()
     evaluated: tuple[tuple[str, BoxThreshold], ...] = ()
+    scales: tuple[tuple[str, float], ...] = ()
 
     @property
     def plain(self) -> bool:
-        """Whether the colours have one opacity and no lines over them, as those that a device draws."""
-        return self.opacity == EVEN and self.min_heat == 0 and not self.draw
+        """Whether the colours are as those that a device draws: of one opacity, on the scale of each map, and alone."""
+        alone = not self.draw and not self.panel
+        return self.opacity == EVEN and self.min_heat == 0 and self.scale == EACH and alone
+
+    @property
+    def given_scale(self) -> float | None:
+        """The raw value with the strongest colour in every map, if it is given."""
+        return None if isinstance(self.scale, str) else self.scale
+
+    def scale_of(self, method: str) -> float | None:
+        """The raw value with the strongest colour in maps of a method; None for the peak of each, or if not known."""
+        return dict(self.scales).get(method, self.given_scale)
 
     def threshold_of(self, method: str) -> BoxThreshold:
         """The threshold of masks and boxes of a method's maps. Raises `CamxError` for a folder that was not read."""
@@ -126,9 +184,19 @@ class Rendering:
         check(self)
         if not 0 <= self.alpha <= 1:
             raise CamxError(f"`alpha` {self.alpha} is outside 0 … 1: the opacity of the heatmap.", field="alpha")
-        if isinstance(self.size, int) and self.size < 16:
+        try:
+            object.__setattr__(self, "scale", _scale(str(self.scale)))
+        except ValueError as error:
+            raise CamxError(f"`scale` {self.scale!r}: {error}.", field="scale") from None
+        if isinstance(self.size, str):
+            try:
+                size = read_canvas_size(self.size)
+            except ValueError as error:
+                raise CamxError(f"`size` {self.size!r}: {error}.", field="size") from None
+            object.__setattr__(self, "size", size)
+        if isinstance(self.size, int) and self.size < LEAST_SIDE:
             raise CamxError(
                 f"`size` {self.size} is too small to see anything.",
-                "Give 16 pixels or more, 'original' or 'model'.",
+                f"Give {LEAST_SIDE} pixels or more, 'original' or 'model'.",
                 field="size",
             )

@@ -67,6 +67,10 @@ class Rendering(TypedDict, total=False):
     min_heat: Share
     #: Lines over the overlays. Absent for none.
     draw: list[str]
+    #: Which raw value has the strongest colour: `run`, or a number. Absent for the peak of each map.
+    scale: float | str
+    #: Parts of the panels. Absent for none.
+    panel: list[str]
     #: Kinds of files per map.
     save: list[str]
 
@@ -194,6 +198,8 @@ class RunRecord(TypedDict, total=False):
     job: dict[str, Any]
     #: Time at which the run ended: ISO 8601 with the offset from UTC.
     finished: str
+    #: Raw value with the strongest colour in maps of a method, by its name (`explain --scale run`).
+    colour_scales: dict[str, float]
     #: Images of the input, or of the shard.
     images: Count
     #: Images with a map.

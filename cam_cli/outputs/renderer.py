@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, cast
 
 import numpy as np
@@ -16,9 +16,11 @@ from ..maps.explanation import Prediction as ClassProbability
 from ..maps.measures import measured, on_raster
 from ..redaction import redacted
 from ..run_layout import THUMBNAILS, output_name
-from .drawing import SAVERS, drawing_of, encode_thumbnail
-from .options import SPOTS, Rendering
+from .caption_words import caption_of
+from .drawing import drawing_of, encode_thumbnail
+from .options import RUN, SPOTS, Rendering
 from .rows import BLANK, FAILED, OK, ImageRow, MapRow, PixelsRow, Prediction, Sketch
+from .savers import COLOURED, encoded_files, kinds_of
 from .spots import RowWithSpots, encoded
 
 #: An image is dark, white or flat if all of its luma but this share at each end lies within so many levels.
@@ -56,7 +58,7 @@ class ExplanationRenderer:
             row |= {"label_prob": truth.probability, "label_rank": truth.rank}
         row["seen"] = _seen(picture)
         row["frame"] = [round(edge, 3) for edge in picture.frame]
-        row["maps"] = [self._map_row(explanation, class_map, files) for class_map in explanation.maps]
+        row["maps"] = [self._map_row(explanation, class_map, row, files) for class_map in explanation.maps]
         if self.thumbnail:
             row["thumb"] = output_name(THUMBNAILS, picture.source.key, ".jpg", apart=picture.source.apart)
             files[row["thumb"]] = encode_thumbnail(picture.image, self.thumbnail)
@@ -71,8 +73,11 @@ class ExplanationRenderer:
             )
         return Rendered({**row, "status": OK, "error": ""}, files)
 
-    def _map_row(self, explanation: Explanation, class_map: ClassMap, files: dict[str, bytes]) -> MapRow:
-        """The row of one map; adds its files to `files`. A map with nothing to show has no measures and no files."""
+    def _map_row(self, explanation: Explanation, class_map: ClassMap, row: ImageRow, files: dict[str, bytes]) -> MapRow:
+        """The row of one map of an image whose `row` names its classes; adds its files to `files`.
+
+        A map with nothing to show has no measures and no files.
+        """
         target = class_map.prediction
         peak = _peak(class_map)
         map_row: MapRow = {
@@ -93,7 +98,8 @@ class ExplanationRenderer:
             map_row["concept"] = class_map.concept
             map_row["concept_classes"] = [_prediction(one) for one in class_map.concept_classes]
         picture = explanation.picture
-        drawing = drawing_of(picture, class_map)
+        scale, several = self.rendering.scale_of(class_map.method), len(explanation.maps) > 1
+        drawing = drawing_of(picture, class_map, scale)
         if drawing is None:
             return map_row
         # A two-sided map is measured by its strength, whatever its sign.
@@ -116,13 +122,18 @@ class ExplanationRenderer:
             },
             "sketch": cast(Sketch, sketch.encode(signed, two_sided=class_map.two_sided)),
         }
-        method = class_map.method if class_map.concept is None else f"{class_map.method}-{class_map.concept}"
-        several = f".{method}.{target.index}" if len(explanation.maps) > 1 else ""
-        for kind in filter(SAVERS.__contains__, self.rendering.save):
-            saver = SAVERS[kind]
-            suffix = f"{several}.{saver.extension(self.rendering)}"
-            name = output_name(saver.folder, picture.source.key, suffix, apart=picture.source.apart)
-            files[name] = saver.encode(drawing, self.rendering)
+        if scale is not None:
+            map_row["colour_scale"] = scale
+        if self.rendering.panel:
+            caption = caption_of(row, map_row, several=several, shares=class_map.outline is not None)
+            drawing = replace(drawing, caption=caption)
+        # Those of a run are drawn when the scale of all maps is known.
+        later = COLOURED if self.rendering.scale == RUN and scale is None else frozenset[str]()
+        kinds = [kind for kind in kinds_of(self.rendering) if kind not in later]
+        for kind, (name, data) in encoded_files(
+            kinds, drawing, picture.source, map_row, self.rendering, several=several
+        ).items():
+            files[name] = data
             map_row |= cast(MapRow, {kind: name})
         return map_row
 

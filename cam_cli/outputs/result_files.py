@@ -18,7 +18,7 @@ def files_of(row: ImageRow) -> list[str]:
     named = [row.get("thumb")]
     for map_row in row.get("maps", ()):
         named += [map_row.get("overlay"), map_row.get("heatmap"), map_row.get("array")]
-        named += [map_row.get("mask"), map_row.get("sheet")]
+        named += [map_row.get("mask"), map_row.get("panel"), map_row.get("sheet")]
     return [name for name in named if name and is_result(name)]
 
 

@@ -125,13 +125,14 @@ class MapRow(TypedDict, total=False):
     target_name: str
     #: Class that the map is for: its probability; of a segmentation the share of the pixels predicted as it.
     target_prob: Share
-    #: The output that the map is for, where that is no score of a class: the value of a regression, the cosine of two
-    #: embeddings. Then there is no `target_prob`, and the image has no `top`.
+    #: Value that the map is for, where that is no score of a class (a regression, a cosine): in place of `target_prob`.
     target_value: float
     #: Raw value of the map that is furthest from zero, before any normalisation; null if it is not finite.
     peak: float | None
     #: Raw value that is shown as 1 in overlay and sketch, where all maps of an image share one scale (`caption`).
     scale: float
+    #: Raw value that has the strongest colour in overlay, heatmap file and panel; absent for its own peak (`--scale`).
+    colour_scale: float
     #: Share of the image at or above half the peak; null for a map with nothing to show.
     area: Share | None
     #: Centre of mass, as a share of the image's width.
@@ -142,8 +143,7 @@ class MapRow(TypedDict, total=False):
     border: Share
     #: Entropy of the mass, divided by that of an even spread: 0 is one point, 1 no preference.
     entropy: Share
-    #: Box around everything at or above half the peak, as shares of the image's width and height: left, top,
-    #: right, bottom.
+    #: Box around everything at or above half the peak, as shares of width and height: left, top, right, bottom.
     box: Box
     #: Box around the largest connected part, at the share of the peak that stands beside it.
     component: Component
@@ -165,6 +165,8 @@ class MapRow(TypedDict, total=False):
     array: str
     #: File of the mask, relative to OUT: 8-bit grey, 255 where the map reaches `--box-threshold` of its peak.
     mask: str
+    #: File of the panel, relative to OUT: the parts of `--panel` side by side over a caption.
+    panel: str
     #: File of the sheet of feature maps, relative to OUT.
     sheet: str
     #: Scores of the map by their names (`evaluate`); those that are not defined are absent. Maps of the baselines have
@@ -220,8 +222,7 @@ class ImageRow(_EveryImage, total=False):
     #: Mean luma (ITU-R 601) of the image at the size of the overlay: 0 black, 1 white. Absent where the device
     #: draws the overlays (`--decode device`) of a run without a report.
     brightness: Share
-    #: Whether the image is nearly black (`dark`), nearly white (`white`), or uses less than 1/16 of the levels
-    #: (`flat`); absent for any other.
+    #: `dark`: nearly black; `white`: nearly white; `flat`: less than 1/16 of the levels. Absent for any other image.
     look: Literal["dark", "white", "flat"]
     #: How its pixels were read; absent for an ordinary image.
     pixels: PixelsRow
@@ -238,8 +239,7 @@ class ImageRow(_EveryImage, total=False):
     label_rank: Annotated[int, Range(1, 1e9)]
     #: What the network saw, as shares of the image's width and height, cut at its edges: left, top, right, bottom.
     seen: Box
-    #: What the network saw, in pixels of the upright image: left, top, right, bottom. Reaches beyond the image
-    #: where it was padded.
+    #: What the network saw, in pixels of the upright image (beyond it with padding): left, top, right, bottom.
     frame: Annotated[list[float], Length(4)]
     #: The maps, in the order of `--method` and `--target`; of a caption, in the order of its words.
     maps: list[MapRow]

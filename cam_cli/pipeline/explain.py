@@ -26,7 +26,7 @@ from ..images.target_masks import MaskReading, with_masks
 from ..maps.colormaps import palette
 from ..maps.explanation import Explanation
 from ..models.tasks import SEGMENTATION, VALUES
-from ..outputs.options import SPOTS
+from ..outputs.options import RUN, SPOTS
 from ..outputs.records import FORMS, typed_images, typed_maps
 from ..outputs.renderer import ExplanationRenderer
 from ..outputs.rows import ImageRow
@@ -146,6 +146,12 @@ class ExplainTask:
                 f"`target_mask` is for segmentations, and {network.name} is none.", "Leave it out.", field="target_mask"
             )
         check_numbered_folders(self.job, engine)
+        if self.job.rendering.scale == RUN and engine.task == SEGMENTATION:
+            raise CamxError(
+                "`scale=run` draws when all maps are known, and outlines of a segmentation are not kept for that.",
+                "Give a number, or leave it out.",
+                field="scale",
+            )
         return decoding_as(self.job, engine)
 
     def fingerprint(self, engine: Explainer, base: str) -> dict[str, Any]:

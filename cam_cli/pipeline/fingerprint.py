@@ -78,5 +78,8 @@ def rendering_fingerprint(rendering: Rendering) -> dict[str, Any]:
     if rendering.evaluated:
         each = {method: rendering.threshold_of(method).value for method, _ in rendering.evaluated}
         named["box_threshold"] = each if len({*each.values()}) > 1 else next(iter(each.values()))
-    usual = {"box_threshold": HALF, **{name: results(Rendering())[name] for name in ("opacity", "min_heat", "draw")}}
+    usual = {
+        "box_threshold": HALF,
+        **{name: results(Rendering())[name] for name in ("opacity", "min_heat", "draw", "scale", "panel")},
+    }
     return {name: value for name, value in named.items() if name not in usual or value != usual[name]}

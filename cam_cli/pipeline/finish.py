@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ from ..run_layout import TYPED_TABLES
 from .looks import Looks
 from .progress import Observer, Summary
 from .record import record
+from .run_scale import draw_on_run_scale
 from .stop import Dropped, Stop
 from .task import E, J, R, Table, Task
 
@@ -43,12 +45,20 @@ def finish_run(
     fingerprint: Mapping[str, Any],
     summary: Summary,
     observer: Observer,
+    stop: Stop,
 ) -> Summary:
-    """Writes what derives from the journal of a run that has ended, and returns its summary.
+    """Draws what needs all maps, writes what derives from the journal of a run that has ended, and returns its summary.
 
     A shard leaves its record alone: the merge derives for all of them. Raises `CamxError` if OUT cannot be written.
     """
+    scales = {}
+    if task.job.shard is None and summary.state == "finished":
+        scales = draw_on_run_scale(task.job, folder, inputs.sources, fingerprint, summary.progress, observer, stop)
+        if stop.signal is not None and scales:
+            summary = dataclasses.replace(summary, state="interrupted", signal=stop.signal)
     content = record(task.job, fingerprint, summary)
+    if scales:
+        content["colour_scales"] = scales
     if task.job.shard is None:
         finish_folder(
             folder,

@@ -18,7 +18,7 @@ from ..images.scheduler import chosen_shard
 from ..images.shard import Shard
 from ..models.options import NAME, ModelSpec
 from ..options import BEHAVIOUR, EXPLANATION, FILLED, INPUT, MODEL, OUTPUT, SPEED, Flag, check
-from ..outputs.options import SPOTS, Rendering
+from ..outputs.options import EACH, SPOTS, Rendering
 from ..outputs.records import require_pyarrow
 from ..text.options import CaptionOptions
 
@@ -250,6 +250,12 @@ class CaptionJob(RunOptions):
             raise CamxError("`text` is empty.", "Give a CSV or a text, or leave it out.", field="text")
         if SPOTS in self.rendering.save:
             raise CamxError("`save=spots` is for classes, which words are not.", "Leave it out.", field="save")
+        if self.rendering.scale != EACH:
+            raise CamxError(
+                "`scale` is for maps of classes: the words of a caption share one already.",
+                "Leave it out.",
+                field="scale",
+            )
         if isinstance(self.rendering.box_threshold, str):
             raise CamxError(
                 "`box_threshold` of another run is for maps of classes.", "Give a number.", field="box_threshold"

@@ -12,6 +12,7 @@ from typing import Generic, NamedTuple
 
 from ..cams.engine.devices import DeviceFailed
 from ..errors import CamxError
+from ..images.decode import memory_limit
 from ..images.listing import Source
 from ..images.picture import Decodable, Unreadable
 from ..images.remote import is_remote
@@ -22,6 +23,7 @@ from ..outputs.renderer import failed_row
 from ..outputs.result_files import written_file
 from ..outputs.rows import FAILED, ImageRow
 from .batchsize import BatchSize
+from .job import RunOptions
 from .lanes import Done, Lanes
 from .memory import InFlightMemory, MemoryReservation
 from .prefetch import Decoder, Loaded, prefetch
@@ -56,6 +58,12 @@ class Written(NamedTuple):
 def worker_count(wanted: int | None, processes: int = 1) -> int:
     """Workers of one process: as many as asked for, or one per processor, divided by the number of processes."""
     return max(1, (wanted or min(_MOST_WORKERS * processes, cpus())) // processes)
+
+
+def workers_of(job: RunOptions, images: int) -> Workers:
+    """Worker processes for a run, no more than it has images."""
+    count = min(worker_count(job.workers, job.processes), images)
+    return Workers(count, timeout=job.image_timeout, memory=memory_limit(job.max_pixels))
 
 
 @dataclass(frozen=True)

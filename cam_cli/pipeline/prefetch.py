@@ -21,7 +21,7 @@ from .memory import InFlightMemory, MemoryReservation
 T = TypeVar("T")
 
 #: An image that takes more than this many bytes to decode reserves them first.
-_UNASKED = 128 << 20
+UNASKED = 128 << 20
 
 
 class Loaded(NamedTuple):
@@ -52,8 +52,8 @@ class Decoder:
 
     def _load(self, source: Source) -> Decodable | Unreadable:
         # A thread waits for the network, so that no worker does.
-        image = Fetched(source, _fetched(source)) if is_remote(source.path) else source
-        item = self.workers.call(partial(self.load, unasked=_UNASKED), image)
+        image = Fetched(source, fetched(source)) if is_remote(source.path) else source
+        item = self.workers.call(partial(self.load, unasked=UNASKED), image)
         if not isinstance(item, TooLarge):
             return item
         with self.memory.reserve(item.bytes):
@@ -62,7 +62,7 @@ class Decoder:
         return whole
 
 
-def _fetched(source: Source) -> bytes:
+def fetched(source: Source) -> bytes:
     return fetch(source.path, source.span, size=source.listed_state[0] if source.listed_state else -1)
 
 

@@ -121,8 +121,8 @@ class Failure(NamedTuple):
 class Progress:
     """State of a run. Seconds are of work, summed over workers; `waiting_*` are those in which the loop stood still.
 
-    `steps` are those done, and those in all, of a method that takes many forwards for one image. `failures`: the
-    first 100,000 failed images.
+    `steps` are those done, and those in all, of a method that takes many forwards for one image; `drawn` images, and
+    those to be drawn, at the end of a run with one colour scale. `failures`: the first 100,000 failed images.
     """
 
     total: int
@@ -137,6 +137,7 @@ class Progress:
     waiting_for_model: float = 0.0
     waiting_for_encode: float = 0.0
     steps: tuple[int, int] | None = None
+    drawn: tuple[int, int] | None = None
     failures: list[Failure] = field(default_factory=list)
     started: float = field(default_factory=time.perf_counter)
 

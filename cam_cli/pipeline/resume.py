@@ -113,7 +113,7 @@ def _with_state(
     known: Iterator[tuple[int, Source, ImageRow]], folder: OutputFolder, verify: bool
 ) -> Iterator[tuple[int, Source, ImageRow, bool]]:
     """The rows that are still true of their images, each with whether its files are whole."""
-    good = (one for one in known if _still_true(one[1], one[2]))
+    good = (one for one in known if still_true(one[1], one[2]))
     is_whole = partial(folder.is_whole, verify=verify)
     with ThreadPoolExecutor(_READERS, "verify") as pool:
         while some := list(islice(good, _CHUNK)):
@@ -122,6 +122,7 @@ def _with_state(
             yield from ((*one, whole) for one, whole in zip(some, states))
 
 
-def _still_true(source: Source, row: ImageRow) -> bool:
+def still_true(source: Source, row: ImageRow) -> bool:
+    """Whether a row has a result of the image as it is now."""
     unchanged = state_of(source) == (row.get("bytes"), row.get("mtime_ns")) != NO_FILE
     return row.get("status") in (OK, BLANK) and "label" in row and unchanged

@@ -7,10 +7,8 @@ import time
 from collections.abc import Iterator
 from functools import partial
 
-from ..images.decode import memory_limit
 from ..images.listing import Inputs
 from ..images.remote import is_remote
-from ..images.workers import Workers
 from ..machine import keep_freed_memory, picture_memory
 from ..outputs.folder import OutputFolder
 from ..outputs.folder_lock import check_writable
@@ -21,7 +19,7 @@ from .batchsize import BatchSize
 from .finish import end_state, finish_run, finished_if_broken
 from .job import RunOptions
 from .lanes import engine_lanes
-from .loop import Loop, Pace, worker_count
+from .loop import Loop, Pace, worker_count, workers_of
 from .memory import InFlightMemory, gc_frozen
 from .progress import Observer, Plan, Progress, Summary
 from .resume import pending_sources
@@ -69,9 +67,9 @@ def run_task(
         own, images = _own(found, job), len(found.sources)
     # The workers begin while the engine is built.
     with (
-        _workers(job, len(own.sources)) as decoders,
+        workers_of(job, len(own.sources)) as decoders,
         # Others than those that decode: a decoder that hangs holds up no results.
-        _workers(job, len(own.sources)) as drawers,
+        workers_of(job, len(own.sources)) as drawers,
         (lock_folder or _folder_lock(job))(job.output) as folder,
     ):
         progress = Progress(total=len(own.sources))
@@ -111,7 +109,7 @@ def run_task(
 
         def finish(state: str) -> Summary:
             summary = Summary(plan, progress, progress.seconds, batch.current, state, stop.signal)
-            return finish_run(task, folder, found, fingerprint, summary, observer)
+            return finish_run(task, folder, found, fingerprint, summary, observer, stop)
 
         with finished_if_broken(finish), gc_frozen():
             loop.run(todo)
@@ -138,9 +136,3 @@ def _folder_lock(job: RunOptions) -> FolderLock:
     if is_remote(job.output):
         return partial(locked_remote_shard, shard=job.shard) if job.shard else locked_remote_folder
     return partial(locked_shard_folder, shard=job.shard) if job.shard else locked_whole_folder
-
-
-def _workers(job: RunOptions, images: int) -> Workers:
-    """Worker processes for a run, no more than it has images."""
-    count = min(worker_count(job.workers, job.processes), images)
-    return Workers(count, timeout=job.image_timeout, memory=memory_limit(job.max_pixels))

@@ -27,8 +27,9 @@ CHUNK, GROUP = 10_000, 100
 _STATUS = (OK, FAILED, BLANK)
 _WHOLE = [0.0, 0.0, 1.0, 1.0]
 _MEASURES = ("area", "border", "entropy", "center_x", "center_y")
-_SHOWN = ("method", "layer", "target_prob", "target_value", "peak", "scale", *_MEASURES, "box", "sketch", "concept")
-_FILES = ("overlay", "heatmap", "array", "mask", "sheet")
+_SHOWN = ("method", "layer", "target_prob", "target_value", "peak", "scale", "colour_scale", *_MEASURES)
+_PLACED = ("box", "sketch", "concept")
+_FILES = ("overlay", "panel", "heatmap", "array", "mask", "sheet")
 
 
 @dataclass
@@ -120,8 +121,10 @@ class Images:
             self.signs["signed" if sketch.get("signed") else "strength"] += 1
         fields = cast(dict[str, Any], map_row)
         named = {"word": map_row.get("target_name", "")} if "caption" in row else {}
-        known: dict[str, Any] = named | {name: fields[name] for name in _SHOWN if fields.get(name) is not None}
-        for name in ("target_prob", "target_value", "peak", "scale", *_MEASURES):
+        known: dict[str, Any] = named | {
+            name: fields[name] for name in (*_SHOWN, *_PLACED) if fields.get(name) is not None
+        }
+        for name in _SHOWN[2:]:
             if name in known:
                 known[name] = _short(known[name])
         return {

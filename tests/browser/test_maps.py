@@ -63,6 +63,27 @@ def test_the_map_drawn_from_the_sketch_is_the_map(opened: Opened, out: Path, row
     assert np.abs(canvas - heat).mean() < 8
 
 
+def test_a_run_with_one_scale_has_its_colours_on_the_page(
+    opened: Opened, out: Path, tmp_path: Path, rows: dict[str, Any]
+) -> None:
+    folder = tmp_path / "out"
+    shutil.copytree(out, folder)
+    lines = [json.loads(line) for line in (folder / "manifest.jsonl").read_text().splitlines()]
+    for row in lines:
+        for shown in row.get("maps", ()):
+            shown["colour_scale"] = 2 * shown["peak"]
+    (folder / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in lines))
+    build_report(str(folder))
+    levels = []
+    for shown in (out, folder):
+        page = opened(shown, "#image=car.jpg&map=gray&alpha=1")
+        page.wait_for_selector("#large .heat")
+        levels.append(painted(page, "#large .heat")[..., 0].astype(int))
+    assert np.abs(levels[1] * 2 - levels[0]).max() <= 4, "half the strength of what has the peak of all"
+    legend = page.locator("#large .legend").inner_text()
+    assert f"all maps {2 * rows['car.jpg']['maps'][0]['peak']:.3g}"[:12] in legend
+
+
 @pytest.fixture(scope="module")
 def two_sided(out: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Maps that speak for the class on the left and against it on the right; `car.jpg` is of a version without signs."""

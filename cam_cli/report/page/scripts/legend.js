@@ -8,13 +8,17 @@ function gradient(name) {
 
 // Of the maps of the run, or of one with this peak.
 const legends = () => [data.signs?.signed && signedLegend(), data.signs?.strength && strengthLegend()];
-const legendOf = (map) => map.sketch?.signed ? signedLegend(map.peak) : strengthLegend(map.scale ?? map.peak);
+function legendOf({ sketch, peak, scale, colour_scale: common }) {
+  return sketch?.signed ? signedLegend(common ?? peak) : strengthLegend(common ?? scale ?? peak, common ? 'all maps' : 'peak');
+}
 
-function strengthLegend(peak) {
+const LAST_COLOUR = { word: 'the peak of the strongest word', peak: 'its own peak', 'all maps': 'the scale of all maps' };
+
+function strengthLegend(peak, whose = 'peak') {
   const ramp = h('i.ramp.chosen', { style: { 'background-image': gradient(state.map) } });
-  const last = peak === undefined ? 'peak' : `peak ${figure(peak)}`;
+  const last = peak === undefined ? 'peak' : `${whose} ${figure(peak)}`;
   const lost = data.evidence === 'both' && h('em.tag', { title: LOST_SIGNS }, 'strength only');
-  const title = `Colours of a map, from nothing to ${captions ? 'the peak of the strongest word' : 'its own peak'}`;
+  const title = `Colours of a map, from nothing to ${LAST_COLOUR[captions ? 'word' : whose]}`;
   return h('div.legend', { title }, h('span', '0'), ramp, h('span', last), lost);
 }
 

@@ -8,7 +8,12 @@ function mapOf(details) {
 
 function sketchOf(map) { // the cells of a map, decoded once
   const { sketch } = map;
-  return sketch && (map.cells ||= { ...sketch, values: bytes(sketch.values) });
+  return sketch && (map.cells ||= { ...sketch, values: onScale(bytes(sketch.values), map) });
+}
+
+function onScale(values, { peak, colour_scale: scale, sketch }) { // levels of a run with one scale for all maps
+  const zero = sketch.signed ? 128 : 0, share = Math.abs(peak) / scale;
+  return scale ? Uint8ClampedArray.from(values, (level) => zero + (level - zero) * share) : values;
 }
 
 function stage(i, details, side, map = mapOf(details)) {
