@@ -14,24 +14,24 @@ from tests.checkpoint_kinds import LOADS
 from tests.refused_kinds import REFUSED
 
 PAGE = Path(__file__).parents[1] / "docs" / "checkpoints.md"
-_INTRODUCTION = """# Files of weights
+_INTRODUCTION = """# Checkpoints
 
 <!-- Written by `python -m tools.checkpoints_page` from the tables of tests/*_kinds.py; do not edit. -->
 
-`--checkpoint FILE` takes any of these for the network that `--model` names; `--model FILE` alone where the file
-names its network. A folder, an address that images can be read from, and an artifact of W&B
-(`wandb-artifact://ENTITY/PROJECT/NAME:VERSION`, or the name alone) do as well; the last two are kept in a cache
-(`CAMX_CACHE`). Nothing in a file is ever imported or run: a pickle is read as data, and memory and time are bounded
-by the size of the file.
+`--checkpoint FILE` loads weights into the network that `--model` names. If the file names its architecture,
+`--model FILE` is enough. FILE may also be a folder, an `s3://`, `gs://` or `http://` address, or an artifact of W&B
+(`wandb-artifact://ENTITY/PROJECT/NAME:VERSION`, or the name alone); a cache (`CAMX_CACHE`) keeps the last two. camx
+never imports or runs anything from a file: it reads a pickle as data, and the size of the file bounds memory and
+time.
 
-* Every tensor is used, known to play no part in the scores (`run.json` lists it under `plan.idle_tensors`), or
-  named and refused. `--ignore-tensors GLOB` vouches for what may be left over.
-* A head that its tensors describe is rebuilt, and one line of the run says so. What they do not decide is
-  refused with the argument that does: `--model-arg head_activation=gelu` between linear layers, `--model-arg
-  head_pool=maxavg` or `avgmax` behind two poolings side by side. [Your own
-  code](own-network.md) is the way for everything else.
-* What the file, or `config.json`, `preprocessor_config.json` and `args.yaml` beside it, say of the input is
-  used. Flags come first."""
+* Every tensor is used, or known to have no influence on the scores (`run.json` lists it under `plan.idle_tensors`),
+  or the cause of an error that names it. `--ignore-tensors GLOB` lists tensors that may be left over.
+* camx rebuilds a head that its tensors describe, and one line of the run says so. If the tensors leave something
+  open, the error names the argument that decides: `--model-arg head_activation=gelu` between linear layers,
+  `--model-arg head_pool=maxavg` or `avgmax` behind two poolings side by side. For everything else use [your own
+  code](own-network.md).
+* camx takes size, mean and standard deviation of the input from the file, or from `config.json`,
+  `preprocessor_config.json` and `args.yaml` beside it. Flags override them."""
 
 
 def page() -> str:
@@ -39,9 +39,9 @@ def page() -> str:
     loads = "\n".join(f"| {kind} |" for kind in LOADS)
     refused = "\n".join(f"| {kind} | {message} |" for kind, (_, message) in REFUSED.items())
     return (
-        f"{_INTRODUCTION}\n\n## Read\n\nTop classes and probabilities are those of the library that wrote the file; "
-        f"a test of each kind says so.\n\n| kind |\n|---|\n{loads}\n\n## Refused\n\n"
-        "| kind | the message says |\n|---|---|\n"
+        f"{_INTRODUCTION}\n\n## Supported files\n\nTop classes and probabilities are those of the library that wrote "
+        f"the file; a test of each kind checks this.\n\n| kind |\n|---|\n{loads}\n\n## Unsupported files\n\n"
+        "| kind | error message |\n|---|---|\n"
         f"{refused}\n"
     )
 

@@ -64,31 +64,33 @@ _INTRODUCTION = """# The command line
 
 <!-- Written by `python -m tools.references` from the fields that declare the options; do not edit. -->
 
-A flag beats its environment variable, which beats the file of `--config`, which beats the default. Keys of that file
-are the names of the flags ([every one of `camx explain`](../configs/explain.toml)); `run.json` says where each value
-came from. A list with commas may also be given in several flags (`--save overlay --save array`). A variable of a
-repeatable flag has its values one per line; where no value holds a space, spaces divide them too.
+Every command of `camx` with its options. A flag overrides its environment variable, which overrides the file of
+`--config`, which overrides the default. The keys of that file are the names of the flags ([all keys of `camx
+explain`](../configs/explain.toml)); `run.json` has the source of each value. A list with commas can also be several
+flags (`--save overlay --save array`). The variable of a repeatable flag has one value per line; spaces separate
+them too if no value holds a space.
 
-Without `--config`, options come from the nearest `camx.toml`, or `pyproject.toml` with a table `[tool.camx]`, in this
-folder or above it, up to the root of the repository. Such a file serves all commands: each takes the keys that it
-knows, and a table such as `[audit]` is for that command alone. A run says which file it reads; `--isolated` reads
-none, and a file that another user owns is never read. `camx config show` prints what a command would run with and
-where each value comes from, `camx config schema` a JSON Schema for editors.
-Results depend on options marked ●: another value of one needs another folder, or `--overwrite`.
+Without `--config`, options come from the nearest `camx.toml`, or `pyproject.toml` with a table `[tool.camx]`, in
+this folder or above it, up to the root of the repository. Such a file serves all commands: each command reads the
+keys that it has, and a table such as `[audit]` is for that command only. A run prints the file that it reads;
+`--isolated` reads no file, and camx never reads a file that another user owns. `camx config show` prints all values
+of a command with their sources, and `camx config schema` a JSON Schema for editors. Results depend on options
+marked ●: another value of such an option needs another folder, or `--overwrite`.
 
-Standard output has results alone: a short summary whose last lines are the paths of the table and the report (on a
-terminal with a word in front of each), one object with `--json`, nothing with `-q`. All else goes to standard error.
+Standard output has only results: a short summary that ends with the paths of the table and the report (on a
+terminal with a label before each), one object with `--json`, nothing with `-q`. Everything else goes to standard
+error.
 
 | exit code | meaning |
 |---|---|
-| 0 | it is done |
-| 1 | more images failed than `--max-failures` allows, `--fail-fast` stopped it, a gate fails, or a shard is missing |
-| 2 | it could not run, or not to its end; or standard output could not be written (a reader may leave) |
+| 0 | success |
+| 1 | more images failed than `--max-failures` allows, `--fail-fast` stopped it, a gate failed, or a shard is missing |
+| 2 | the command could not start or finish, or could not write to standard output (a reader may close it) |
 | 130, 143, 129 | interrupted by Ctrl-C (SIGINT), SIGTERM or `--time-limit`, SIGHUP |
 
-A command over images that is interrupted first writes what is done, its table and its record, and the same command
-continues. A second signal ends it at once, as the first one ends a command that only reads a folder, and any command
-that has not begun its work: nothing is half-written then, and the same command can be given again."""
+An interrupted command over images first writes all finished results, its table and its record, and the same command
+continues. A second signal ends it at once. The first signal ends a command at once if it only reads a folder or has
+not started its work. No file is half-written then, and the same command can run again."""
 
 _HEAD = "| {} | default | variable | |\n|---|---|---|---|"
 

@@ -22,17 +22,19 @@ _NO_CLASSIFIER = "not one score per image and class"
 HEADLESS = "the vision towers `eva02_*` without a head, `qwen3_vit_*`, `gemma4_vit_*`, `deepseek_vit_*` and alike"
 _INTRODUCTION = """# Coverage
 
-Is the layer that `--layer auto` takes right for every classifier of timm {timm} and torchvision {torchvision}? Each network is
-built with random weights, and its layer tried out on a photo. It is *right* if
+For which networks is the automatic target layer (`--layer auto`) right? This page tests every classifier of timm
+{timm} and torchvision {torchvision}, with random weights, on a photo. The layer is *right* if
 
 * it is a map with more than one position, found by the probe ([how](design.md#which-layer));
-* the gradient of the five best classes reaches at least 95 % of its positions;
-* the map of the best class is finite and not constant;
-* it lies where it should: noise in one quarter of the photo changes the features most in the same quarter of the map. (In
-  {even} networks noise changes all quarters alike, because attention of random weights is even; there this says nothing.)
+* the gradients of the top-5 classes reach at least 95 % of its positions;
+* the map of the top class is finite and not constant;
+* its positions match the image: noise in one quarter of the photo changes the features most in the same quarter of
+  the map. (In {even} networks noise changes all quarters equally, because attention of random weights is uniform;
+  for these the test says nothing.)
 
-That no later map would do is the probe's definition of the layer, not a measurement of this page. A few names of timm have no
-classifier ({headless}); their features stand for class scores here, and `camx explain` refuses them.
+The probe chooses the last such map by definition; this page does not test later maps. A few names of timm have no
+classifier ({headless}); this page uses their features as class scores, and `camx explain` takes them only with
+`--task similarity`.
 """
 _HOW = """
 ## How it was run
