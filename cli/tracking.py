@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 def trackers(options: TrackingOptions, reporter: Reporter | TrainReporter, *, wait: bool = False) -> list[Tracker]:
     """The trackers asked for, each in a thread that starts at once; with `wait` in this one, however long it takes."""
-    from cam_cli.tracking.background import Background, Patience
+    from cam_cli.tracking.background import Background, Timeouts
     from cam_cli.tracking.tensorboard_log import TensorBoardTracker, require_tensorboard
     from cam_cli.tracking.wandb_run import WandbTracker
 
-    patience = Patience.without_end() if wait else Patience()
+    timeouts = Timeouts.of_push() if wait else Timeouts()
 
     def wandb() -> Tracker:
-        return WandbTracker(options.wandb_options, reporter.said, reporter.warned, patience)
+        return WandbTracker(options.wandb_options, reporter.said, reporter.warned, timeouts)
 
     ways: list[tuple[str, Callable[[], Tracker], bool]] = []
     if options.wandb:
@@ -37,7 +37,7 @@ def trackers(options: TrackingOptions, reporter: Reporter | TrainReporter, *, wa
         ways.append(("TensorBoard", TensorBoardTracker, False))
     if wait:
         return [make() for _, make, _ in ways]
-    return [Background(make, name, reporter.warned, insist=insist, patience=patience) for name, make, insist in ways]
+    return [Background(make, name, reporter.warned, insist=insist, timeouts=timeouts) for name, make, insist in ways]
 
 
 def log_folder(path: str, options: TrackingOptions, reporter: Reporter) -> None:

@@ -15,8 +15,8 @@ from cam_cli.pipeline.progress import Progress
 class Killed(Actor):
     """Its process ends over images named `once…` the first time, over `always…` whenever it works on them."""
 
-    def explained(self, sources: Sequence[Source], progress: Progress) -> list[ImageRow]:
-        rows = super().explained(sources, progress)
+    def explain_images(self, sources: Sequence[Source], progress: Progress) -> list[ImageRow]:
+        rows = super().explain_images(sources, progress)
         for source in sources:
             name = Path(source.path).name
             note = Path(f"{source.path}.killed")

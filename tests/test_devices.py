@@ -183,7 +183,7 @@ def test_a_process_that_does_not_end_on_a_signal_is_killed(
     meddler.begun = impatient
     summary = run(on_two(many, tmp_path / "out"), meddler, stop)
     assert (summary.state, summary.signal) == ("interrupted", signal.SIGINT)
-    assert meddler.warnings == ["The process for cpu did not react to the signal to end, and was killed."]
+    assert meddler.warnings == ["The process for cpu ignored the signal to end, and was killed."]
     done = (tmp_path / "out" / "manifest.jsonl").read_text().splitlines()
     assert 0 < len(done) < 120
     assert not (tmp_path / "out" / "parts").exists()
@@ -214,7 +214,7 @@ def test_a_device_whose_rows_are_lost_is_not_called_finished(
     with monkeypatch.context() as patched:
         patched.setattr(devices, "merge_rows", lose)
         assert camx(*words) == 2
-    assert " of 7 images, although every device has finished" in capsys.readouterr().err
+    assert "no row although every device has finished (7 images in all)" in capsys.readouterr().err
     assert json.loads(Path("camx-out/run.json").read_text())["state"] == "broken"
     assert camx(*words) == 0
     assert len(Path("camx-out/predictions.csv").read_text().splitlines()) == 8

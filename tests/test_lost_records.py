@@ -198,6 +198,6 @@ def test_a_training_without_its_state_is_replaced_only(
     Path("camx-gap/training-state.pt").unlink()
     for more in ((), ("--resume",)):
         assert camx(*argv, *more) == 2
-        assert "holds a training whose training-state.pt is lost" in capsys.readouterr().err
+        assert "holds a training without its training-state.pt" in capsys.readouterr().err
     assert camx(*argv, "-q", "--overwrite") == 0
     assert Path("camx-gap/training-state.pt").exists()

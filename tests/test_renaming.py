@@ -150,7 +150,7 @@ def test_shards_take_other_names_without_a_forward(
     argv = ("explain", images, *THREE, "--labels", "folder", "--class-names")
     assert camx(*argv, names("a", "b", "c"), "--shard", "1/2") == 0
     assert camx(*argv, names("a", "b", "d"), "--shard", "2/2") == 0
-    assert "shard 1/2 is with other names of classes (run again, it explains no image again)" in " ".join(
+    assert "shard 1/2 is with other names of classes (run it again; it only renames)" in " ".join(
         capsys.readouterr().err.split()
     )
     assert camx("merge", "camx-out") == 1

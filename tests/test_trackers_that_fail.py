@@ -18,7 +18,7 @@ from PIL import Image
 
 from cam_cli.errors import CamxError
 from cam_cli.tracking import tensorboard_log, wandb_run
-from cam_cli.tracking.background import AGAIN, Background, Patience
+from cam_cli.tracking.background import AGAIN, Background, Timeouts
 from cam_cli.tracking.tracker import RunInfo
 
 from .conftest import TINY, picture
@@ -28,7 +28,7 @@ from .wandb_reader import read_run
 NOBODY = RunInfo("explain", "out", "a run", {}, "0")
 
 
-SHORT = Patience(answer=0.2, start=0.2, finish=0.2)
+SHORT = Timeouts(answer=0.2, start=0.2, finish=0.2)
 
 
 def test_a_tracker_that_hangs_is_left_behind() -> None:
@@ -39,13 +39,13 @@ def test_a_tracker_that_hangs_is_left_behind() -> None:
         def begin(self, about: RunInfo) -> None:
             release.wait()
 
-    tracker = Background(Hanging, "W&B", said.append, patience=SHORT)
+    tracker = Background(Hanging, "W&B", said.append, timeouts=SHORT)
     tracker.begin(NOBODY)
     for number in range(5000):
         tracker.log({"n": number})
     tracker.finish({}, 0)
     release.set()
-    assert said == [f"W&B did not take everything within 0 s and is left behind. {AGAIN}"]
+    assert said == [f"W&B did not accept everything within 0 s, and camx stopped waiting. {AGAIN}"]
 
 
 @pytest.mark.parametrize("method", ["begin", "log", "finish"])
@@ -120,14 +120,14 @@ def mute_server() -> Iterator[str]:
 
 SCRIPT = """
 import os, signal, sys
-from cam_cli.tracking.background import Background, Patience
+from cam_cli.tracking.background import Background, Timeouts
 from cam_cli.tracking.tracker import ImageCell, RunInfo, Step, Table
 from cam_cli.tracking.wandb_run import WandbTracker
 from cam_cli.tracking.options import WandbOptions
 mode, start, picture, how = sys.argv[1:]
-patience = Patience(answer=1, start=float(start), finish=30)
+timeouts = Timeouts(answer=1, start=float(start), finish=30)
 def tell(text): print(text, flush=True)
-tracker = Background(lambda: WandbTracker(WandbOptions(mode=mode), tell, tell, patience), "W&B", tell, patience=patience)
+tracker = Background(lambda: WandbTracker(WandbOptions(mode=mode), tell, tell, timeouts), "W&B", tell, timeouts=timeouts)
 tracker.begin(RunInfo("explain", "out", "a run", {"layer": "layer4"}, "0"))
 tracker.log({"speed": 3.5}, Step("images", 10))
 tracker.log({"table": Table(("picture",), [[ImageCell(picture, 64)]])})
@@ -159,7 +159,7 @@ def test_without_a_server_a_run_is_offline_with_one_warning(
     (folder,) = (tmp_path / "out" / "wandb").glob("offline-run-*")
     (line,) = ended.stdout.splitlines()
     assert line.startswith("W&B run kept offline (")
-    assert line.endswith(f"Send it with: wandb sync out/wandb/{folder.name}")
+    assert line.endswith(f"Upload it with: wandb sync out/wandb/{folder.name}")
     assert ended.returncode == 0
     logged = read_run(folder)
     assert (logged.config["layer"], logged.summary["images"], logged.exit_code) == ("layer4", 1, 0)
@@ -256,13 +256,13 @@ def test_modes_and_missing_packages_are_explained(
 
 def test_pictures_open_also_where_pillow_lacks_a_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from cam_cli.images import decode
-    from cam_cli.tracking.pictures import opened
+    from cam_cli.tracking.pictures import open_small
 
     Image.new("RGB", (8, 6)).save(tmp_path / "x.webp")
     Image.init()
     monkeypatch.delitem(Image.OPEN, "AVIF", raising=False)
     decode.readable_formats.cache_clear()
     try:
-        assert opened(str(tmp_path / "x.webp"), 512).size == (8, 6)
+        assert open_small(str(tmp_path / "x.webp"), 512).size == (8, 6)
     finally:
         decode.readable_formats.cache_clear()

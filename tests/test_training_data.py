@@ -126,14 +126,14 @@ def _spoil_val_red(folder: Path) -> None:
 
 DATA_ERRORS: dict[str, tuple[Callable[[Path], object], str]] = {
     "empty class": (lambda f: (f / "train" / "green").mkdir(), "No images in the class folder .*green"),
-    "one class": (_only_red, "one class only .*red"),
+    "one class": (_only_red, "only one class folder .*red"),
     "other classes": (
         lambda f: (f / "val" / "red").rename(f / "val" / "rot"),
         "'red' is only in train/; 'rot' is only in val/",
     ),
     "no val": (lambda f: (f / "val").rename(f / "elsewhere"), "has train/ but no val/"),
     "no train": (lambda f: (f / "train").rename(f / "elsewhere"), "has val/ but no train/"),
-    "all unreadable": (_spoil_val_red, "'red' in the val part can be read.*not an image"),
+    "all unreadable": (_spoil_val_red, "'red' in val/ can be read.*not an image"),
 }
 
 

@@ -71,7 +71,7 @@ def test_a_best_network_that_no_state_holds_is_named(job: TrainJob, monkeypatch:
     before = last.read_bytes()
     damage(best, "cut")
     with pytest.raises(
-        CamxError, match=r"not the network that epoch 1 wrote, and training-state.pt holds that of epoch 2"
+        CamxError, match=r"should be the network of epoch 1, but training-state.pt only holds the network of epoch 2"
     ):
         train(replace(job, resume=True))
     assert last.read_bytes() == before
@@ -116,10 +116,10 @@ def test_damaged_preview_images_are_drawn_again_or_named(kind: str, job: TrainJo
     train(replace(job, resume=True), heard)
     lost = sorted(name for name in before if name.startswith("cams/epoch-001"))
     assert heard.said[1:] == [
-        "Preview images that were damaged or missing and are drawn again: 4.",
+        "4 preview images were damaged or missing and drawn again.",
         (
-            f"Preview images are damaged or missing: {lost[0]}, and 1 more. The networks of these epochs are gone, so "
-            "they cannot be drawn again."
+            f"Preview images are damaged or missing: {lost[0]}, and 1 more. They cannot be drawn again, because only "
+            "the network of the last epoch is stored."
         ),
     ]
     now = previews(job.output)
@@ -130,7 +130,7 @@ def test_damaged_preview_images_are_drawn_again_or_named(kind: str, job: TrainJo
         Path(job.output, name).write_bytes(before[name])
     again = Heard()
     train(replace(job, resume=True), again)
-    assert again.said == ["The backbone is frozen, so its feature maps stay the same: they are drawn once."]
+    assert again.said == ["The backbone is frozen, so its feature maps never change: they are drawn once."]
     assert previews(job.output) == before
 
 

@@ -1,4 +1,6 @@
-"""Jobs on several devices, in shards, or on a cluster: one journal, one resume, rows equal to those of one device."""
+"""Runs a task on several devices, in shards or on a Ray cluster, with one journal and the rows of a single device.
+
+May import `pipeline` and every room below it. It knows tasks, but no command."""
 
 from .merge import Merged, merge
 from .run import plan, run

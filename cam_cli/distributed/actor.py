@@ -1,6 +1,6 @@
-"""The processes of a cluster: each runs the local loop on a few images at a time and returns rows.
+"""A process of a Ray cluster: runs the local loop on a few images at a time and returns their rows.
 
-Imported by the processes of Ray; nothing here imports Ray.
+Processes of Ray import this file; nothing in it imports Ray.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ from ..pipeline.progress import Progress, Silent
 from ..pipeline.relabel import Naming
 from ..pipeline.task import AnyTask
 
-#: An image fails that has ended a process among others, and another one alone.
+#: Reason of an image that ended two processes: once in a batch, once alone.
 _ENDED = "the process that explained it ended twice"
 
 
 def packed(place: int, source: Source) -> str:
-    """An image and its place in the input, as text for a data set."""
+    """Image and its position in the input as text, for a Ray data set."""
     return json.dumps([place, *dataclasses.astuple(source)])
 
 
@@ -61,7 +61,7 @@ def unpacked(text: str) -> tuple[int, Source]:
 
 @dataclass
 class _CollectedRows:
-    """A sink that writes files to `target` and collects the rows: the run writes them to its one journal."""
+    """Writes files to `target` and collects rows, which the run appends to its one journal."""
 
     target: OutputFolder
     rows: list[ImageRow] = field(default_factory=list)
@@ -74,10 +74,10 @@ class _CollectedRows:
 
 
 class Attempts:
-    """Counts how often each image was under way when a process ended. Lives in a process that runs no images.
+    """Counts how often a process ended while it worked on each image. Lives in a process without images.
 
-    An image among others is one of several suspects, which are tried again one by one. An image that then ends its
-    process alone is the cause: the others are suspects no more.
+    If a process ends during a batch, all its images are suspects and are tried again one by one. An image that then
+    ends its process alone is the cause, and clears the others.
     """
 
     _FOUND, _KNOWN = 2, 3
@@ -86,7 +86,8 @@ class Attempts:
         self._begun: dict[str, int] = {}
 
     def begin(self, keys: Sequence[str]) -> list[int]:
-        """Number of processes that ended while each of these images was under way. All together only if all are 0."""
+        """Registers a batch. Returns the number of processes that ended over each image; only if all are 0 may the
+        images run together."""
         counts = {key: self._begun.get(key, 0) for key in keys}
         if self._FOUND in counts.values():
             cleared = {0: 0, 1: 0, self._FOUND: self._KNOWN, self._KNOWN: self._KNOWN}
@@ -105,15 +106,15 @@ class Attempts:
 
 
 class Actor:
-    """Function of `map_batches` that builds engine and workers once. Its batches are read-only."""
+    """Callable for `map_batches` that builds engine and workers once. Batches are read-only."""
 
     def __init__(self, task: AnyTask, images: int, call: Callable[..., Any]) -> None:
-        """For a run over so many images. `call(name, argument)` calls a method of the `Attempts` of this run."""
+        """images: number of images of the run. `call(name, argument)` calls a method of the `Attempts` of this run."""
         self._task, self._call = task, call
         job: RunOptions = task.job
         self._engine = task.build_engine(images)
         self._work = task.work(self._engine, images)
-        #: The positions in the input of the images of the present batch.
+        #: Positions in the input of the images of the current batch.
         self._places: dict[str, int] = {}
         count, memory = worker_count(job.workers, job.processes), memory_limit(job.max_pixels)
         self._decoders = Workers(count, timeout=job.image_timeout, memory=memory)
@@ -123,9 +124,9 @@ class Actor:
         self._target = RemoteFolder("", url=job.output) if remote else OutputFolder(job.output)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
-        """Turns the column `image` of packed sources into `row`, one JSON object each, and `note`.
+        """Turns the column `image` (packed sources) into the columns `row` (one JSON object each) and `note`.
 
-        The first note is JSON with the cost of the batch, or with the error that ends the run; the others are empty.
+        The first note is JSON with the progress of the batch, or with the error that ends the run. Others are empty.
         """
         images = [unpacked(str(text)) for text in batch["image"]]
         progress = Progress(len(images))
@@ -140,13 +141,13 @@ class Actor:
         return {"row": [json.dumps(row, allow_nan=False) for row in rows], "note": notes}
 
     def _rows(self, sources: Sequence[Source], progress: Progress) -> list[ImageRow]:
-        """The rows of these images. Where a process ended over them before, they are done one by one, and who ends
-        it again is left out of the third attempt."""
+        """Rows of these images. Images over which a process ended before run one by one; one that ends a second
+        process fails without a third attempt."""
         keys = [source.key for source in sources]
         before = self._call("begin", keys)
         if not any(before):
             try:
-                rows = self.explained(sources, progress)
+                rows = self.explain_images(sources, progress)
                 self._call("end", keys)
                 return rows
             except CamxError:
@@ -160,7 +161,7 @@ class Actor:
             return self._failed(source, _ENDED)
         self._call("begin_alone", source.key)
         try:
-            (row,) = self.explained([source], progress)
+            (row,) = self.explain_images([source], progress)
         except CamxError:
             raise
         except Exception as error:
@@ -169,8 +170,8 @@ class Actor:
         self._call("end", [source.key])
         return row
 
-    def explained(self, sources: Sequence[Source], progress: Progress) -> list[ImageRow]:
-        """The rows of these images, by the same loop as on one machine."""
+    def explain_images(self, sources: Sequence[Source], progress: Progress) -> list[ImageRow]:
+        """Runs the same loop as on one machine, and returns the rows of these images."""
         folder = _CollectedRows(self._target)
         job: RunOptions = self._task.job
         Loop(
@@ -193,7 +194,7 @@ class Actor:
         return {**row, "index": self._places[source.key]}
 
 
-#: What a batch costs, by the names of `Progress`.
+#: Fields of `Progress` that a batch reports.
 SPENT = (
     *("decode_seconds", "model_seconds", "encode_seconds"),
     *("waiting_for_decode", "waiting_for_model", "waiting_for_encode"),
@@ -201,14 +202,14 @@ SPENT = (
 
 
 def _leave_if_sick(error: Exception) -> None:
-    """A process whose device has failed explains nothing any more: another one takes its place."""
+    """Ends this process after a CUDA error, which makes its device unusable; Ray starts another one."""
     if "CUDA error" in str(error):
         os._exit(70)
 
 
 def describe(task: AnyTask, inputs: Inputs) -> tuple[dict[str, Any], Plan, Naming | None, list[str]] | str:
-    """Builds the engine where the task will run. Its fingerprint, plan, names of classes and warnings; or why it
-    cannot be built."""
+    """Builds the engine on a machine of the cluster. Returns fingerprint, plan, class names and warnings, or the error
+    as text."""
     try:
         engine = task.build_engine(len(inputs.sources))
     except CamxError as error:

@@ -1,6 +1,6 @@
-"""A job on a Ray cluster. Ray schedules, restarts and moves; paths go out, journal rows come back, in order.
+"""Runs a task on a Ray cluster: sends paths to its processes and receives journal rows in input order.
 
-Ray itself is imported here only: it is an extra, and takes seconds to begin.
+Only this file imports Ray: it is an extra, and takes seconds to start.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from ..pipeline.resume import pending_sources
 from ..pipeline.task import AnyTask, E, J, R, Task
 from .actor import SPENT, Actor, Attempts, describe, packed
 
-#: Batches of the network that one actor does at a time: what its pipeline needs to fill and empty is spread over them.
+#: Network batches per call of an actor: the start and end of its pipeline are spread over them.
 _BATCHES = 4
-#: Processors of a cluster without GPUs that one actor has.
+#: Processors per actor on a cluster without GPUs.
 _CPUS = 4
 
 
 def run_on_ray(task: AnyTask, observer: Observer, stop: Stop, actor: type[Actor] = Actor) -> Summary:
-    """Carries out a task with an actor per GPU of the cluster; see `run_task`.
+    """Runs a task with one actor per GPU of the cluster; see `run_task`.
 
     Raises `CamxError` if Ray is not installed, or the cluster cannot be reached.
     """
@@ -70,7 +70,7 @@ def run_on_ray(task: AnyTask, observer: Observer, stop: Stop, actor: type[Actor]
 
 @dataclasses.dataclass(frozen=True)
 class _Pool:
-    """The actors: their number, the resources of each, and the task as they get it."""
+    """The actors: their number, the resources of each, and the task that they receive."""
 
     size: int
     each: dict[str, float]
@@ -88,7 +88,7 @@ class _Pool:
         on_kind = task.on_device(kind)
         job = on_kind.job
         output = job.output if is_remote(job.output) else os.path.abspath(job.output)
-        # The processes of a cluster work in folders of their own.
+        # Processes of Ray have their own working folders.
         model = placed(job.model)
         elsewhere = dataclasses.replace(job, model=model, output=output, processes=max(1, size // nodes))
         words = f"{size} × {kind} on {nodes} node{'s' * (nodes > 1)} of Ray"
@@ -114,7 +114,7 @@ class _Run:
     batch_size: int = 0
 
     def to_end(self, batches: Iterator[dict[str, Any]]) -> Summary:
-        """Journals the rows as they come; see `run_task` for how a run ends."""
+        """Appends rows to the journal as they arrive; `run_task` describes how a run ends."""
         with finished_if_broken(self._finish), contextlib.suppress(Dropped):
             while self.stop.signal is None and not self._failed_fast:
                 with self.stop.droppable():
@@ -151,13 +151,13 @@ class _Run:
 def _streamed(
     ray: Any, pool: _Pool, todo: Sequence[Source], inputs: Inputs, actor: type[Actor]
 ) -> Iterator[dict[str, Any]]:
-    """Batches of rows in the order of the images, as soon as they are there."""
+    """Yields batches of rows in input order, as soon as they are complete."""
     if not todo:
         return
     import ray.data as data
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    # Ray logs every step on stderr; our observer reports progress.
+    # Ray logs every step to stderr; the observer of camx reports progress.
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     context = data.DataContext.get_current()
     context.execution_options.preserve_order = True
@@ -188,7 +188,7 @@ def _called(attempts: Any, name: str, argument: Any) -> Any:
 
 @contextlib.contextmanager
 def _cluster(address: str | None) -> Iterator[Any]:
-    """Ray, connected to a cluster, or with one of its own on this machine. Its usage statistics are switched off."""
+    """Returns Ray, connected to a cluster or to a new one on this machine, with usage statistics off."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray
@@ -210,7 +210,7 @@ def _cluster(address: str | None) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def _own_signals() -> Iterator[None]:
-    """Puts our signal handlers back, which Ray replaces: ours end a run between two images."""
+    """Restores the signal handlers of camx, which Ray replaces: they end a run between two images."""
     before: dict[int, Callable[..., Any] | int | None] = {}
     if threading.current_thread() is threading.main_thread():
         before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -223,7 +223,7 @@ def _own_signals() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _path_for_children() -> Iterator[None]:
-    """While active, processes of a cluster on this machine import from the same places as this one."""
+    """While active, processes of Ray on this machine import modules from the same places as this one."""
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join(path or os.getcwd() for path in sys.path)
     try:

@@ -1,7 +1,7 @@
-"""The process of one device, from the inside: it does one shard of a run and reports to it through a pipe.
+"""Main function of the process of one device: runs one shard and reports to the run through a pipe.
 
-It takes a task and its images, sends the fingerprint of its engine, and begins when the run lets it. It ends when the
-pipe closes, so that none outlives the run.
+The process receives a task with its images, sends the fingerprint of its engine, and begins when the run answers. It
+ends when the pipe closes, so that it never outlives the run.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from ..pipeline import Dropped, Stop
 from ..pipeline.session import run_task
 from .messages import Failed, Fingerprint, Message, Warned
 
-#: Seconds between two looks for a signal, while it waits to begin.
+#: Seconds between two checks for a signal while it waits to begin.
 _TICK = 0.2
 
 
 def serve() -> None:
-    """Runs the process, and leaves it at once: a thread waits for the end of the pipe, and nothing can wake it."""
+    """Runs the process, and exits without joining threads: one blocks on the pipe and cannot be woken."""
     quiet_libraries()
     try:
         _work()
@@ -43,7 +43,7 @@ def serve() -> None:
 
 
 def _work() -> None:
-    # What libraries print is not for the run to read.
+    # The run must not read output of libraries as messages.
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     requests = sys.stdin.buffer
@@ -60,7 +60,7 @@ def _work() -> None:
 
 
 class _RunObserver:
-    """An observer that passes everything on to the run, at the other end of the pipes."""
+    """Observer that sends everything to the run through the pipes."""
 
     def __init__(self, requests: IO[bytes], replies: IO[bytes], stop: Stop) -> None:
         self._requests, self._replies, self._stop = requests, replies, stop
@@ -68,7 +68,7 @@ class _RunObserver:
         threading.Thread(target=self._watch, daemon=True).start()
 
     def _watch(self) -> None:
-        """Ends this process when the pipe closes, also in the middle of a batch."""
+        """Ends this process when the pipe closes, even in the middle of a batch."""
         with contextlib.suppress(EOFError):
             pickle.load(self._requests)
             self._may_begin.set()
@@ -76,7 +76,7 @@ class _RunObserver:
         os._exit(1)
 
     def agree(self, fingerprint: Fingerprint) -> None:
-        """Sends the fingerprint and waits until the run lets this process begin. Raises `Dropped` on a signal."""
+        """Sends the fingerprint and waits for the answer of the run. Raises `Dropped` after a signal."""
         self.send(fingerprint)
         while not self._may_begin.wait(_TICK):
             if self._stop.signal is not None:
@@ -94,7 +94,7 @@ class _RunObserver:
 
 @dataclass
 class _AgreedPart(Part):
-    """A part that begins when the run, which holds OUT for all parts, lets it."""
+    """A part that begins after the answer of the run, which holds the lock of OUT for all parts."""
 
     agree: Callable[[Fingerprint], None] = lambda fingerprint: None
     held: ExitStack = field(default_factory=ExitStack)

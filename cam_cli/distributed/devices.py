@@ -1,4 +1,4 @@
-"""Several devices of one machine: a process for each does one shard, and the run joins their parts."""
+"""Runs a task on several devices of one machine: one process and shard per device, then one merged folder."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ _SUMMED = (
 
 
 def devices_of(wanted: str, local_rank: int | None = None) -> tuple[str, ...]:
-    """`cuda:0,cuda:1` one by one; `all` are the CUDA devices, or the one that there is without them.
+    """Splits `cuda:0,cuda:1`; `all` gives all CUDA devices, or the single device of a machine without CUDA.
 
-    `auto` is one device; with the rank of this process among those of its machine, the CUDA device of that number.
-    Raises `CamxError` for a device that is not there.
+    `auto` gives one device: with `local_rank`, the CUDA device of that number. Raises `CamxError` for a device that
+    does not exist.
     """
     count = torch.cuda.device_count()
     if wanted == "all":
@@ -51,9 +51,9 @@ def devices_of(wanted: str, local_rank: int | None = None) -> tuple[str, ...]:
 
 
 def run_on_devices(task: Task[J, E, R], devices: Sequence[str], observer: Observer, stop: Stop) -> Summary:
-    """Carries out a task on all these devices; see `run_task`.
+    """Runs a task on these devices; see `run_task`.
 
-    Raises `CamxError` if the process of a device ends before its work; the images that were done are kept.
+    Raises `CamxError` if the process of a device ends too early. Finished images are kept.
     """
     with stop.droppable():
         inputs = task.find()
@@ -66,13 +66,13 @@ def run_on_devices(task: Task[J, E, R], devices: Sequence[str], observer: Observ
 
 
 def _on_one(task: Task[J, E, R], device: str, shard: Shard) -> Task[J, E, R]:
-    """The share of one device. It overwrites nothing: the run has done that for all."""
+    """Copy of the task for one device. It does not overwrite: the run does that once for all."""
     placed = task.on_device(device)
     return placed.with_job(dataclasses.replace(placed.job, overwrite=False, processes=shard.count, shard=shard))
 
 
 class _Run:
-    """The run on several devices, as far as its processes have reported."""
+    """State of a run on several devices, from the messages of its processes."""
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class _Run:
         self._started = time.perf_counter()
 
     def agree(self) -> None:
-        """Opens the folder for the fingerprint that all processes have, and lets them begin."""
+        """Checks that all fingerprints are equal, opens the folder, and lets the processes begin."""
         with self._stop.droppable():
             while len(self._fingerprints) < len(self._processes.all) and not self._error:
                 self._hear()
@@ -106,14 +106,14 @@ class _Run:
             for key in first:
                 if other[key] != first[key]:
                     raise CamxError(
-                        f"The devices do not agree on {key} ({first[key]}, {other[key]}): their results would differ. "
-                        f"Set --{key.replace('_', '-')}, or give devices of one kind."
+                        f"The devices do not agree on {key} ({first[key]}, {other[key]}), so results would differ. "
+                        f"Set `{key}`, or give devices of one kind."
                     )
         self._folder.begin(first, (source.key for source in self._inputs.sources), overwrite=self._task.job.overwrite)
         self._processes.begin()
 
     def to_end(self) -> Summary:
-        """Handles messages until no process runs, then joins the parts, however the processes have ended."""
+        """Handles messages until no process runs, then merges the parts, even after an error."""
         while self._processes.running:
             self._hear()
             if self._stop.signal is not None:
@@ -127,8 +127,8 @@ class _Run:
             self._merge_rows()
             if state == FINISHED and (lost := self._without_row()):
                 raise CamxError(
-                    f"No row for {lost} of {counted(len(self._inputs.sources), 'image')}, although every device has "
-                    "finished. The same command does them again."
+                    f"{counted(lost, 'image has', 'images have')} no row although every device has finished "
+                    f"({counted(len(self._inputs.sources), 'image')} in all). Run the same command again."
                 )
         return self._finish(state)
 
@@ -137,7 +137,7 @@ class _Run:
         self._folder.open_journal()
 
     def _without_row(self) -> int:
-        """Number of images without a row, such as those of a part whose journal was lost."""
+        """Number of images without a row: the journal of their part was lost."""
         return sum(source.key not in self._folder.journal for source in self._inputs.sources)
 
     @property
@@ -148,13 +148,11 @@ class _Run:
         heard = self._processes.next_message()
         for process in self._processes.kill_stuck():
             if process.signalled:
-                self._observer.warned(
-                    f"The process for {process.device} did not react to the signal to end, and was killed."
-                )
+                self._observer.warned(f"The process for {process.device} ignored the signal to end, and was killed.")
             else:
                 self._error = self._error or (
-                    f"The process for {process.device} was stopped from outside (SIGSTOP) for long, and was killed. "
-                    "What was done is kept; the same command continues."
+                    f"The process for {process.device} was stopped from outside (SIGSTOP) too long, and was killed. "
+                    "Finished images are kept. Run the same command again to continue."
                 )
         if heard is None:
             return
@@ -181,10 +179,10 @@ class _Run:
             case Failed(text):
                 self._error = self._error or text
             case Ended(description) if process not in self._summaries and not process.signalled:
-                # Its own error, if it has sent one, says more.
+                # The error that it has sent itself is more precise.
                 self._error = self._error or (
                     f"The process for {process.device} {description}. "
-                    "What was done is kept; the same command continues."
+                    "Finished images are kept. Run the same command again to continue."
                 )
 
     def _plan(self) -> Plan:
@@ -197,7 +195,7 @@ class _Run:
         )
 
     def _total(self) -> Progress:
-        """The sum over all processes; seconds of work add up, as those of workers do."""
+        """Sum over all processes. Seconds of work add up, as in a pool of workers."""
         all_of_them = list(self._progress.values())
         total = Progress(len(self._inputs.sources), started=self._started)
         for name in _SUMMED:

@@ -1,4 +1,4 @@
-"""Parts become one folder: rows into its journal, then the table and the totals that derive from it."""
+"""Merges the parts of shards into one folder: rows into its journal, then table and totals."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from ..pipeline.progress import Observer, Progress, Silent
 from ..pipeline.run_scale import are_drawn
 from ..pipeline.task import Table
 from ..sentences import counted
-from .shard_names import named_otherwise
+from .shard_names import differently_named_shards
 
 #: Draws the maps of a folder on one scale, and returns that by method.
 DrawAll = Callable[[OutputFolder], dict[str, float]]
 FINISHED, INCOMPLETE = "finished", "incomplete"
-#: Fields of the record of a part that has come to an end.
+#: Fields of the record of a part that has ended.
 _AT_THE_END = frozenset(
     {"images", OK, FAILED, BLANK, "skipped", "seconds", "stages", "plan", "job", "state", "finished"}
 )
@@ -37,7 +37,7 @@ _AT_THE_END = frozenset(
 
 @dataclass(frozen=True)
 class Merged:
-    """The record of the whole run, and for each shard that is not finished how it stands."""
+    """Record of the whole run, and the state of each unfinished shard."""
 
     record: RunRecord
     unfinished: dict[Shard, str] = field(default_factory=dict)
@@ -52,14 +52,14 @@ def merge(path: str, observer: Observer = Silent(), draw: DrawAll | None = None)
     draw: draws what needs all maps, when they are there.
     """
     if OutputFolder(path).run_record() is None:
-        raise CamxError(f"{path!r} holds no results of camx. Give the output folder of the shards.")
+        raise CamxError(f"{path!r} holds no results of camx. Give the `output` folder of the shards.")
     with lock_when_free(path) as folder:
         before = folder.run_record() or RunRecord()
         parts = parts_in(path)
         if not parts:
             return Merged(before)
         if before.get("state") == FINISHED and not any(has_rows(path, shard) for shard in parts):
-            # An earlier merge was ended after its record: of the parts, their names alone are left.
+            # An earlier merge ended after it wrote the record: only the names of the parts are left.
             if (before.get("job") or {}).get("report"):
                 write_report(folder, lambda: RunFolder.read(path).images, observer)
             remove_parts(path, parts)
@@ -73,7 +73,7 @@ def merge(path: str, observer: Observer = Silent(), draw: DrawAll | None = None)
         folder.open_journal()
         inputs = MergedInputs.read(path, parts[0].count, begun, folder.journal)
         unfinished = {
-            **named_otherwise(before, begun, inputs, folder.journal),
+            **differently_named_shards(before, begun, inputs, folder.journal),
             **_unfinished(records, running, inputs, folder.journal),
         }
         scales = _scales(folder, inputs, draw, observer) if not unfinished else {}
@@ -83,7 +83,7 @@ def merge(path: str, observer: Observer = Silent(), draw: DrawAll | None = None)
             if not unfinished and tally.done != inputs.images:
                 raise CamxError(
                     f"The table has {counted(tally.done, 'row')} for {counted(inputs.images, 'image')} of the shards. "
-                    "Their parts are kept; merge again."
+                    "The parts are kept. Run the merge again."
                 )
             merged.update(_joined(begun, tally, INCOMPLETE if unfinished else FINISHED, before, inputs))
             if scales:
@@ -124,8 +124,8 @@ def _scales(folder: OutputFolder, inputs: MergedInputs, draw: DrawAll | None, ob
 
 
 def may_be_complete(path: str, count: int) -> bool:
-    """Whether a merge could find all of so many shards finished: all have a part that is, or those that have one run
-    again in a folder that was finished before."""
+    """Whether a merge may find all `count` shards finished: each has a finished part, or the folder was finished before
+    and some shards ran again."""
     parts = parts_in(path)
     records = [part_record(path, shard) or RunRecord() for shard in parts]
     if any(record.get("state") != FINISHED for record in records):
@@ -134,7 +134,7 @@ def may_be_complete(path: str, count: int) -> bool:
 
 
 def _counted(table: Table, tally: Progress) -> Table:
-    """The table; its rows are counted in `tally` while it is written."""
+    """The table. Counts its rows in `tally` while they are written."""
 
     def counted(rows: Iterable[ImageRow]) -> Iterator[ImageRow]:
         for row in rows:
@@ -148,11 +148,13 @@ def _check_one_run(path: str, parts: Sequence[Shard]) -> None:
     counts = sorted({shard.count for shard in parts})
     if len(counts) > 1:
         numbers = " and in ".join(counted(count, "shard") for count in counts)
-        raise CamxError(f"{path!r} has parts of runs in {numbers}. Keep those of one run, and merge again.")
+        raise CamxError(
+            f"{path!r} has parts of different runs, in {numbers}. Keep the parts of one run, and merge again."
+        )
 
 
 def _mixed(begun: Mapping[Shard, RunRecord], before: RunRecord) -> list[str]:
-    """A sentence if parts are of versions of camx that draw or compute differently."""
+    """Yields a warning if parts come from versions of camx that draw or compute differently."""
     revisions = {revision_of(record) for record in begun.values()}
     return changes_since(min(revisions), before["fingerprint"]) if len(revisions) > 1 else []
 
@@ -160,7 +162,7 @@ def _mixed(begun: Mapping[Shard, RunRecord], before: RunRecord) -> list[str]:
 def _unfinished(
     parts: Mapping[Shard, RunRecord | None], running: Sequence[Shard], inputs: MergedInputs, journal: Journal
 ) -> dict[Shard, str]:
-    """The state of each shard that is not finished, lacks rows, or had another input than the others."""
+    """State of each shard that is unfinished, lacks rows, or had another input than the others."""
     states = {}
     begun = {shard: record for shard, record in parts.items() if record is not None}
     most = max(begun.items(), key=lambda one: _images_seen(one[1]), default=None)
@@ -171,7 +173,7 @@ def _unfinished(
         if shard in running:
             states[shard] = "running"
         elif state != FINISHED:
-            # A record that says "running" without a lock is that of a process that was killed.
+            # A record with "running" but without a lock belongs to a killed process.
             states[shard] = "killed" if state == "running" else state
         elif lost := inputs.without_row(shard, record.get("images", 0), journal):
             states[shard] = f"finished, but without {lost} of {counted(record.get('images', lost), 'row')}"
@@ -188,13 +190,13 @@ def _unfinished(
 
 
 def _images_seen(record: RunRecord) -> int:
-    """Images of all shards, as a part has listed them; 0 where it does not say."""
+    """Number of images of all shards in the record of a part; 0 if missing."""
     inputs = record.get("run_inputs")
     return inputs["images"] if inputs else 0
 
 
 def _all_there(begun: Mapping[Shard, RunRecord], inputs: MergedInputs) -> bool:
-    """Whether the images of a merge are those of the whole input, by what every shard that has begun says of it."""
+    """Whether the merged images are the whole input, according to the records of all shards that have begun."""
     tally = inputs.tally()
     return all(record.get("run_inputs") == tally for record in begun.values())
 
@@ -202,7 +204,7 @@ def _all_there(begun: Mapping[Shard, RunRecord], inputs: MergedInputs) -> bool:
 def _joined(
     begun: Mapping[Shard, RunRecord], tally: Progress, state: str, before: RunRecord, inputs: MergedInputs
 ) -> RunRecord:
-    """One record from those of the parts. `seconds` is that of the longest, as if all had begun together."""
+    """One record from those of the parts. `seconds` is the longest one, as if all had begun together."""
     ended = {shard: record for shard, record in begun.items() if record.keys() >= _AT_THE_END}
     if not ended:
         return {"fingerprint": before["fingerprint"], "state": "running"}
@@ -233,11 +235,11 @@ def _joined(
 
 
 def _shards(before: RunRecord, ended: Mapping[Shard, RunRecord]) -> list[ShardRecord]:
-    """The shards that have ended, and of the run before those that have not run again."""
+    """Shards that have ended, and earlier ones that have not run again."""
     count = next(iter(ended)).count
 
     def place(name: str) -> int:
-        """The number of a shard of so many; 0 for any other text, which a damaged record may hold."""
+        """Number of a shard; 0 for a text that is no shard of this count, which a damaged record may hold."""
         number, _, of = name.partition("/")
         return whole(number) or 0 if of == str(count) else 0
 

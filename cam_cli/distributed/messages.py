@@ -1,4 +1,4 @@
-"""Messages from the process of a device to the run that started it, beside its plan, progress and summary."""
+"""Messages from the process of a device to its run, in addition to plan, progress and summary."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..pipeline.progress import Progress
 
 
 class Fingerprint(NamedTuple):
-    """Everything that the results of this process depend on. It waits now for the run to let it begin."""
+    """Fingerprint of the process, which now waits for the answer of the run."""
 
     content: dict[str, Any]
 
@@ -19,13 +19,13 @@ class Warned(NamedTuple):
 
 
 class Failed(NamedTuple):
-    """The process cannot start or cannot go on: the sentence of its `CamxError`."""
+    """The process cannot start or continue. `message` of its `CamxError`."""
 
     text: str
 
 
 class Ended(NamedTuple):
-    """The process is gone. `description` is that of its exit code."""
+    """The process has ended. `description` of its exit code."""
 
     description: str
 

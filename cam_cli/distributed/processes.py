@@ -1,6 +1,6 @@
-"""The processes of the devices of a run, from the outside: started, listened to, and ended with the run.
+"""Starts the processes of the devices, receives their messages, and ends them with the run.
 
-Signals reach them from the run, never from the terminal.
+The run sends them signals; the terminal does not.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from ..machine import cpus
 from ..pipeline.task import AnyTask
 from .messages import Ended, Message
 
-#: `-I`: neither the working folder nor the environment adds modules; the path is that of the run.
+#: `-I`: neither the working folder nor the environment adds modules. The module path is that of the run.
 _BEGIN = f"import sys; sys.path[:] = sys.argv[1:]; from {__package__}.device_worker import serve; serve()"
-#: Seconds between two looks for a signal, while no message comes.
+#: Seconds between two checks for a signal while no message arrives.
 _TICK = 0.2
-#: Seconds that a process may be silent after the signal that ends it, or be stopped from outside, before it is killed.
+#: Seconds before a process is killed that ignores the signal to end, or is stopped from outside.
 _PATIENCE = 60.0
 #: Seconds from the end of the pipe to the end of its process.
 _LAST_MOMENTS = 10.0
@@ -38,8 +38,8 @@ _LAST_MOMENTS = 10.0
 class DeviceProcess:
     """One process and its device.
 
-    signalled: whether it got a signal that ends it. heard: time of its last message. paused_since: time at which it was
-    found stopped from outside, by SIGSTOP; None while it runs. has_job: whether it has taken its job from the pipe.
+    signalled: whether it has received the signal to end. heard: time of its last message. paused_since: time
+    when it was found stopped from outside, None while it runs. has_job: whether it has read its job from the pipe.
     """
 
     device: str
@@ -60,13 +60,13 @@ class DeviceProcess:
         return self.process.stdout
 
     def send(self, message: object) -> None:
-        """Sends it a message; nothing happens where it has ended, as the end of its other pipe tells that."""
+        """Sends a message. Ignores that the process has ended: its other pipe reports that."""
         with contextlib.suppress(BrokenPipeError):
             pickle.dump(message, self.requests)
             self.requests.flush()
 
     def is_stuck(self, now: float) -> bool:
-        """Whether it does not react to the signal that ends it, or has been stopped from outside for long."""
+        """Whether it ignores the signal to end, or has been stopped from outside too long."""
         if not is_paused(self.process.pid):
             self.paused_since = None
         elif self.paused_since is None:
@@ -77,7 +77,7 @@ class DeviceProcess:
 
 @dataclass
 class Processes:
-    """A context of one process per task, each for a shard of the inputs."""
+    """Context manager of one process per task, each with one shard of the inputs."""
 
     tasks: Sequence[AnyTask]
     inputs: Inputs
@@ -95,10 +95,10 @@ class Processes:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Ends those that still run, the stuck ones by SIGKILL."""
+        """Ends the running processes; stuck ones by SIGKILL."""
         for one in self.all:
             if not one.has_job:
-                # Its pipe may be full of a job that it does not take.
+                # The pipe may be full with a job that the process does not read.
                 one.process.kill()
             with contextlib.suppress(BrokenPipeError):
                 one.requests.close()
@@ -111,19 +111,19 @@ class Processes:
             one.replies.close()
 
     def begin(self) -> None:
-        """Lets all of them begin with their images."""
+        """Lets all processes begin with their images."""
         for one in self.all:
             one.send("begin")
 
     def stop(self, number: int = signal.SIGTERM) -> None:
-        """Ends them between two images. Each gets one signal: a second one would end it at once."""
+        """Ends all processes between two images. Each gets one signal: a second one would end it immediately."""
         for one in self.all:
             if not one.signalled and one.process.poll() is None:
                 one.signalled, one.heard = True, time.monotonic()
                 one.process.send_signal(number)
 
     def kill_stuck(self) -> Iterator[DeviceProcess]:
-        """Kills the processes that do not react any more, and yields them. Looks once a second at most."""
+        """Kills stuck processes and yields them. Checks at most once a second."""
         now = time.monotonic()
         if now < self._next_look:
             return
@@ -134,7 +134,7 @@ class Processes:
                 yield one
 
     def next_message(self) -> tuple[DeviceProcess, Message] | None:
-        """The next message of any of them, or None after a moment of silence."""
+        """The next message of any process; None after a short time without one."""
         try:
             process, message = self._messages.get(timeout=_TICK)
         except queue.Empty:
@@ -144,7 +144,7 @@ class Processes:
         return process, message
 
     def _listen(self, one: DeviceProcess, task: AnyTask) -> None:
-        # In this thread: a process that never takes its job must not hold up the run.
+        # In this thread: a process that never reads its job must not block the run.
         one.send((task, self.inputs))
         one.has_job = True
         with contextlib.suppress(EOFError, OSError, ValueError, pickle.UnpicklingError):
@@ -154,7 +154,7 @@ class Processes:
 
 
 def _started(task: AnyTask) -> subprocess.Popen[bytes]:
-    """Starts a process in a session of its own: Ctrl-C at the terminal reaches the run, which passes it on."""
+    """Starts a process in its own session: Ctrl-C reaches only the run, which forwards it."""
     threads = {"OMP_NUM_THREADS": str(max(1, cpus() // task.job.processes))} if task.device == "cpu" else {}
     return subprocess.Popen(
         [sys.executable, "-I", "-c", _BEGIN, *sys.path],

@@ -1,4 +1,4 @@
-"""Runs one job: here, on several devices, or on a cluster."""
+"""Runs one job on one device, on several, or on a cluster."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .merge import FINISHED, may_be_complete, merge
 
 
 def plan(job: RunOptions) -> Plan:
-    """The plan of `run`; writes nothing."""
+    """The plan of `run`. Writes nothing."""
     task = task_of(job)
     devices = _devices(task)
     first = plan_task(task.on_device(devices[0]))
@@ -30,7 +30,7 @@ def plan(job: RunOptions) -> Plan:
 
 
 def run(job: RunOptions, observer: Observer = Silent(), stop: Stop | None = None) -> Summary:
-    """Carries out a job on its engine and devices; see `run_task`. The last shard to finish merges all."""
+    """Runs a job on its engine and devices; see `run_task`. The last shard to finish merges all parts."""
     task, stop = task_of(job), stop or Stop()
     if job.engine == "ray":
         return run_on_ray(task, observer, stop)
@@ -50,8 +50,8 @@ def _devices(task: AnyTask) -> tuple[str, ...]:
     devices = devices_of(task.device, job.shard.local_rank if job.shard else None)
     if len(devices) > 1 and job.shard is not None:
         raise CamxError(
-            f"`shard={job.shard}` with `device={task.device}`: start one shard per device, "
-            "or leave `shard` out for all devices of this machine."
+            f"`shard={job.shard}` runs on one device, not on `device={task.device}`. Start one shard per device, "
+            "or leave `shard` out to use all devices of this machine."
         )
     if len(devices) > 1 and is_remote(job.output):
         raise CamxError(
@@ -66,8 +66,8 @@ def _merge_if_last(task: AnyTask, observer: Observer, stop: Stop) -> None:
     job: RunOptions = task.job
     assert job.shard is not None
     if is_remote(job.output):
-        # Stores have no locks: two shards that end together would join what the other one removes.
-        observer.warned(f"When all shards are finished, `camx merge {job.output}` joins them.")
+        # Stores have no locks: two shards that end together would merge parts that the other one removes.
+        observer.warned(f"When all shards are finished, merge them: camx merge {job.output}")
         return
     if not may_be_complete(job.output, job.shard.count):
         return
@@ -75,7 +75,7 @@ def _merge_if_last(task: AnyTask, observer: Observer, stop: Stop) -> None:
         unfinished = merge(job.output, observer, partial(_draw_all, task, observer, stop)).unfinished
         if unfinished:
             states = ", ".join(f"shard {shard} is {state}" for shard, state in unfinished.items())
-            observer.warned(f"The shards are not joined: {states}.")
+            observer.warned(f"The shards are not merged yet: {states}.")
     except CamxError as error:
         observer.warned(f"{error} `camx merge {job.output}` joins the shards.")
 

@@ -1,6 +1,6 @@
-"""Shards whose rows call classes otherwise than the run does now.
+"""Finds shards whose rows have other class names than the run.
 
-A shard that runs again writes the names into its own rows, because it knows its labels; a merge does not.
+A shard that runs again can rewrite the names in its rows, because it knows its labels. A merge cannot.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from ..outputs.record import RunRecord
 from ..outputs.shard_inputs import MergedInputs
 from ..pipeline.relabel import renamed
 
-_STATE = "with other names of classes (run again, it explains no image again)"
+_STATE = "with other names of classes (run it again; it only renames)"
 
 
-def named_otherwise(
+def differently_named_shards(
     whole: RunRecord, begun: Mapping[Shard, RunRecord], inputs: MergedInputs, journal: Journal
 ) -> dict[Shard, str]:
-    """Returns the state of each shard that has rows under other names of classes than the record of the `whole` run.
+    """Returns the state of each shard with rows under other class names than the record of the `whole` run.
 
-    begun: the records of the parts that there are. A shard without a part is known by its rows.
+    begun: records of the existing parts. A shard without a part is recognised by its rows.
     """
     now = whole["fingerprint"]
     found = {shard for shard, record in begun.items() if other_names(record["fingerprint"], now)}
@@ -36,7 +36,7 @@ def named_otherwise(
 def _by_rows(
     classes: ClassNames, begun: Mapping[Shard, RunRecord], inputs: MergedInputs, journal: Journal
 ) -> Iterator[Shard]:
-    """The shards without a part of which a row has another name for a class."""
+    """Shards without a part that have a row with another name for a class."""
     others = {key: Shard(shard_number(key, inputs.count), inputs.count) for _, key in inputs.others}
     keys = [key for key, shard in others.items() if shard not in begun]
     return (others[row["image"]] for row in journal.rows(keys) if renamed(row, classes) is not row)

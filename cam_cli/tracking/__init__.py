@@ -1,1 +1,3 @@
-"""Results in Weights & Biases or TensorBoard: values from a run folder, and the trackers that take them."""
+"""Logs run folders to Weights & Biases or TensorBoard, while a run goes or afterwards.
+
+May import `training` and every room below it, but not `distributed`."""

@@ -12,12 +12,12 @@ _COLUMNS = ("sheet", "chosen", "label", "layer", "channels", "dead_channels", "m
 
 
 def activations_log(run: RunFolder, cap: int) -> tuple[dict[str, Value], dict[str, Scalar], list[str]]:
-    """Tables of at most `cap` sheets, the summary, and sentences for the user."""
+    """Returns tables of at most `cap` sheets, the summary, and sentences for the user."""
     return sampled_log(run, cap, "activations", _COLUMNS, lambda row, why: _cells(row, why, run))
 
 
 def _cells(row: ImageRow, why: str, run: RunFolder) -> list[Scalar | ImageCell]:
-    """`dead_channels`: those that are nowhere positive."""
+    """Cells of one sheet. `dead_channels`: number of channels without a positive value."""
     map_row = first_map(row)
     channels = map_row.get("channels")
     dead, energy = (channels["dead"], channels["energy"]) if channels else ([], [])

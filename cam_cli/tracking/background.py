@@ -1,4 +1,4 @@
-"""Runs any tracker in a thread of its own: a run neither waits for it nor fails with it."""
+"""Runs any tracker in its own thread: the run neither waits for it nor fails with it."""
 
 from __future__ import annotations
 
@@ -11,38 +11,38 @@ from dataclasses import dataclass
 from ..errors import CamxError
 from .tracker import RunInfo, Scalar, Step, Tracker, Value
 
-#: What may wait for the tracker; numbers that come when so much is waiting are left out.
+#: Length of the queue to the tracker. While it is full, numbers are dropped.
 _WAITING = 1000
-#: What remains to be done where not everything was logged.
-AGAIN = "The results are whole; `camx push` logs them again."
+#: Advice after an incomplete log.
+AGAIN = "The results in the folder are complete: `camx push` logs them again."
 
 
 @dataclass(frozen=True)
-class Patience:
-    """Seconds: for a server to answer at all, for a run to begin there, and for all to be handed over at the end."""
+class Timeouts:
+    """Timeouts in seconds: for the first answer of a server, for the start of a run, and for the upload at the end."""
 
     answer: float = 5.0
     start: float = 20.0
     finish: float = 60.0
 
     @classmethod
-    def without_end(cls) -> Patience:
-        """Patience of a command that only logs: W&B's own time for starting, no limit at the end."""
+    def of_push(cls) -> Timeouts:
+        """Timeouts of a command that only logs: W&B's own one for the start, none at the end."""
         return cls(answer=10.0, start=90.0, finish=0.0)
 
 
 class Background:
-    """A tracker behind a bounded queue. `open` makes the real one, which may take seconds; it is called at once.
+    """A tracker behind a bounded queue. `open` creates the real one in the thread, which may take seconds.
 
-    The first error switches tracking off with one warning to `warn`. With `insist` the errors of opening and of
-    beginning are raised instead, by the constructor and by `begin`, as `CamxError`.
+    The first error switches tracking off with one warning to `warn`. With `insist` the constructor and `begin` raise
+    their errors as `CamxError` instead.
     """
 
     def __init__(
         self, open: Callable[[], Tracker], name: str, warn: Callable[[str], None], *,  # noqa: A002 - callers give it by this name
-        insist: bool = False, patience: Patience = Patience(),
+        insist: bool = False, timeouts: Timeouts = Timeouts(),
     ) -> None:  # fmt: skip
-        self._open, self._name, self._warn, self._insist, self._patience = open, name, warn, insist, patience
+        self._open, self._name, self._warn, self._insist, self._timeouts = open, name, warn, insist, timeouts
         self._steps: queue.Queue[Callable[[Tracker], None] | None] = queue.Queue(_WAITING)
         self._error: Exception | None = None
         self._begun = False
@@ -71,16 +71,16 @@ class Background:
         self._put(step)
 
     def finish(self, summary: Mapping[str, Scalar], exit_code: int) -> None:
-        """Waits until all is handed over, or as long as the patience lasts."""
-        until = time.monotonic() + self._patience.finish
+        """Waits until the tracker has taken everything, or until the timeout."""
+        until = time.monotonic() + self._timeouts.finish
         if self._begun:
             self._put(lambda tracker: tracker.finish(summary, exit_code), until)
         self._put(None, until)
         self._thread.join(max(0.0, until - time.monotonic()))
         if self._begun and self._thread.is_alive():
-            self._error = TimeoutError()  # nothing that it still says is of interest
-            waited = f"{self._patience.finish:.0f} s"
-            self._warn(f"{self._name} did not take everything within {waited} and is left behind. {AGAIN}")
+            self._error = TimeoutError()  # later errors of the thread are not reported
+            waited = f"{self._timeouts.finish:.0f} s"
+            self._warn(f"{self._name} did not accept everything within {waited}, and camx stopped waiting. {AGAIN}")
 
     def _put(self, step: Callable[[Tracker], None] | None, until: float | None = None) -> None:
         try:
@@ -92,8 +92,8 @@ class Background:
             pass
 
     def _require(self, reached: threading.Event) -> None:
-        # Twice the patience: what is waited for has limits of its own, which tell more.
-        reached.wait(2 * (self._patience.answer + self._patience.start))
+        # Twice the timeouts: the tracker has its own, whose errors are more precise.
+        reached.wait(2 * (self._timeouts.answer + self._timeouts.start))
         if isinstance(self._error, CamxError):
             raise self._error
         if self._error is not None or not reached.is_set():
@@ -110,12 +110,12 @@ class Background:
             pass
 
     def _done(self, step: Callable[[Tracker], None], tracker: Tracker) -> bool:
-        """Takes one step; returns whether to go on. After an error, a tracker that has begun is still finished, so that
-        it hands on what it has."""
+        """Runs one step and returns whether to continue. After an error a tracker that has begun is still finished, so
+        that it uploads what it holds."""
         began = self._began.is_set()
         try:
             step(tracker)
-        # Whatever a tracker, its library or its server comes up with, the run is not its business.
+        # A tracker, its library or its server may raise anything; the run must continue.
         except Exception as error:
             self._failed(error)
             return began
@@ -126,6 +126,6 @@ class Background:
         self._error = self._error or error
         if first and not raised:
             self._warn(f"{self._name} is switched off: {str(error).rstrip('.')}. {AGAIN}")
-        # Whoever waits for one of these looks for an error first.
+        # Waiting callers look for an error first.
         self._opened.set()
         self._began.set()

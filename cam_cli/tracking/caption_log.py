@@ -12,8 +12,8 @@ _COLUMNS = ("overlay", "word", "text", "logprob", "words", "status", "path")
 
 
 def caption_log(run: RunFolder, cap: int) -> tuple[dict[str, Value], dict[str, Scalar], list[str]]:
-    """Tables of at most `cap` captions, each with the overlay of its strongest word; the summary, and sentences for
-    the user."""
+    """Returns tables of at most `cap` captions, each with the overlay of its strongest word, the summary, and
+    sentences for the user."""
     return sampled_log(run, cap, "captions", _COLUMNS, lambda row, why: _cells(row, run))
 
 

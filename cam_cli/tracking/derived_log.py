@@ -14,9 +14,9 @@ from ..outputs.run_folder import RunFolder
 from ..run_layout import AUDIT, COMPARE, DERIVED, EVALUATE
 from .tracker import Chart, Scalar, Table, Value
 
-#: Rows of a table that W&B's own file of a run can hold.
+#: Largest number of rows in a table: W&B stores it in one file.
 _MOST_ROWS = 10_000
-#: Columns that hold names, also where all of them read like numbers.
+#: Columns of names, even if all of them look like numbers.
 _NAMES = {
     *("by", "group", "group_a", "group_b", "image", "label", "a_top1", "b_top1", "flip", "metric", "small"),
     *("class", "target", "method", "layer", "score", "map", "held_apart", "thing", "reason", "detail"),
@@ -26,7 +26,7 @@ _ESCAPED = ("'=", "'+", "'-", "'@", "'\t", "'\r")
 
 
 def derived_log(run: RunFolder) -> tuple[dict[str, Value], dict[str, Scalar], list[str]]:
-    """Tables of groups, pairs, flips and gates, charts, the summary, and what could not be read."""
+    """Returns tables of groups, pairs, flips and gates, charts, the summary, and sentences about unreadable files."""
     values: dict[str, Value] = {}
     summary: dict[str, Scalar] = {}
     words: list[str] = []
@@ -39,7 +39,7 @@ def derived_log(run: RunFolder) -> tuple[dict[str, Value], dict[str, Scalar], li
             tables = {f"{name}/gates": _gates(content["gates"]), **_tables(run, name)}
             charts = _charts(content) if name == EVALUATE else {}
         except (UnreadableImage, ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:
-            words.append(f"{name}/ of {run.path!r} is left out, it cannot be read: {error}")
+            words.append(f"{name}/ of {run.path!r} is left out, because it cannot be read: {error}")
             continue
         summary |= found
         values |= {key: table for key, table in tables.items() if table.rows}
@@ -65,14 +65,14 @@ def _compare_figures(content: Mapping[str, Any]) -> dict[str, Scalar]:
 
 
 def _evaluate_figures(content: Mapping[str, Any]) -> dict[str, Scalar]:
-    """Means by method and score, of either kind of evaluation."""
+    """Means by method and score, from an evaluation of localisation or of faithfulness."""
     sets = content.get("maps") or content["methods"]
     scores = {one["method"]: one.get("scores") or one["own"]["metrics"] for one in sets}
     return {f"{method}/{name}": score["value"] for method, some in scores.items() for name, score in some.items()}
 
 
 def _charts(content: Mapping[str, Any]) -> dict[str, Chart]:
-    """The figures of the page, by method and title."""
+    """The charts of the report, by method and title."""
     if "maps" in content:
         figures = {one["method"]: localisation_figures(one) for one in content["maps"]}
     else:
@@ -103,7 +103,7 @@ def _tables(run: RunFolder, name: str) -> dict[str, Table]:
 
 
 def _table(run: RunFolder, file: str) -> Table:
-    """A CSV; of one with flips those images alone whose prediction is another one."""
+    """Reads a CSV. Of a table with flips, only the images whose prediction differs."""
     text = run.read_file(file).decode("utf-8", "replace")
     header, *rows = list(csv.reader(io.StringIO(text, newline="")))
     if "flip" in header:
@@ -114,7 +114,7 @@ def _table(run: RunFolder, file: str) -> Table:
 
 
 def _column(name: str, cells: Sequence[str]) -> list[Scalar]:
-    """Numbers where all cells are, else texts; None for an empty number."""
+    """Numbers if all cells are numbers (None for an empty one), else texts."""
     if name not in _NAMES:
         try:
             return [float(cell) if cell else None for cell in cells]

@@ -21,12 +21,12 @@ from .results import image_cell
 from .table_sample import TableSample
 from .tracker import Box, Confusion, ImageCell, Scalar, Table, Value
 
-#: Rows of a table that W&B's own file of a run can hold.
+#: Largest number of rows in a table: W&B stores it in one file.
 _MOST_ROWS = 10_000
 _SIDE = 512
-#: Maps of an image that are masks of it; classes of a confusion matrix.
+#: Most maps of an image that become masks; most classes of a confusion matrix.
 _MASKS, _CLASSES = 8, 100
-#: The mask and the boxes of the truth, and the names of its levels, in the order of `evaluation.marks`.
+#: Name of the mask and boxes of the ground truth, and names of its levels in the order of `evaluation.marks`.
 _TRUTH, _TRUTH_LEVELS = "truth", ("no object", "object", "not scored")
 _MEASURES = ("peak", "area", "center_x", "center_y", "border", "entropy")
 _MAP_COLUMNS = (
@@ -87,7 +87,7 @@ class _Overview:
         return pairs
 
     def classes(self) -> list[list[Scalar | ImageCell]]:
-        """Class, how often predicted, how often the label, of those correct, and their share; the largest first."""
+        """Rows of class, number of predictions, number of labels, number correct and its share; most frequent first."""
         labelled, correct = Counter[str](), Counter[str]()
         for (actual, _), count in self.confusion().items():
             labelled[actual] += count
@@ -101,8 +101,8 @@ class _Overview:
         ]
 
     def _named(self, index: int | None, label: str = "") -> str:
-        """A label may be another word for its class: it gets the class's name, where that has occurred. Of classes with
-        the same name each has its index behind it."""
+        """Name of the class with this index, or the label itself if no prediction has named the class. Classes that
+        share a name get their index in brackets."""
         if index is None or index not in self._names:
             return label
         name = self._names[index]
@@ -110,19 +110,19 @@ class _Overview:
 
     @cached_property
     def _shared_names(self) -> set[str]:
-        """Names of several classes; asked for when all rows are there."""
+        """Names that several classes share. Valid after the last row."""
         return {name for name, count in Counter(self._names.values()).items() if count > 1}
 
 
 def explain_log(run: RunFolder, cap: int) -> tuple[dict[str, Value], dict[str, Scalar], list[str]]:
-    """Tables of at most `cap` images, the confusion matrix, the summary, and sentences for the user."""
+    """Returns tables of at most `cap` images, the confusion matrix, the summary, and sentences for the user."""
     overview, sample = _Overview(), TableSample(cap)
     for row in run.rows():
         overview.add(row)
         sample.add(row)
     chosen = sample.chosen()
     rows = list(run.rows(chosen))
-    # A network whose outputs are values has no classes; its columns stay empty.
+    # A network with values as outputs has no classes: these columns are empty.
     top_k = max([1, *(len(row.get("top", ())) for row in rows)])
     originals, truth = _Originals(run), read_marks(run, chosen)
     table = Table(_columns(top_k), [_cells(row, chosen[row["image"]], top_k, run, originals, truth) for row in rows])
@@ -137,14 +137,16 @@ def explain_log(run: RunFolder, cap: int) -> tuple[dict[str, Value], dict[str, S
         values["confusion"] = Confusion(most_common(overview.confusion()))
     words = [f"the table shows {sample.words()}"]
     if originals.missing:
-        words.append(f"{counted(originals.missing, 'image')} moved or changed since: the table has only their overlays")
+        words.append(
+            f"{counted(originals.missing, 'image')} moved or changed since the run: the table has only their overlays"
+        )
     if overview.counts[FAILED] > len(overview.failures):
         words.append(f"the first {len(overview.failures)} of {overview.counts[FAILED]} failures")
     return values, _summary(overview, len(rows)), words
 
 
 def _map_cells(row: ImageRow, run: RunFolder) -> Iterator[list[Scalar | ImageCell]]:
-    """A row for each map of an image, with its overlay: several methods stand below each other."""
+    """One row per map of an image, with its overlay: several methods are below each other."""
     for place, one in enumerate(row.get("maps", ())):
         yield [
             *(row["image"], place, image_cell(run, one.get("overlay")), row.get("label") or None, row.get("correct")),
@@ -181,10 +183,10 @@ def _cells(
 
 
 def _picture(row: ImageRow, originals: _Originals, truth: Mark | None) -> ImageCell | None:
-    """The plain image under the levels of its maps and under the truth that it was evaluated with, with the box of the
-    first map and those of the truth.
+    """The plain image with the levels of its maps and the ground truth as masks, and with the boxes of the first map
+    and of the truth.
 
-    Masks have the same names in all rows, so that one switch of the table shows one kind of map.
+    Masks have the same names in all rows, so that one switch in the table shows one kind of map.
     """
     path = originals.path(row)
     if path is None:
@@ -211,14 +213,14 @@ def _picture(row: ImageRow, originals: _Originals, truth: Mark | None) -> ImageC
 
 
 class _Originals:
-    """The images that were explained; on another machine there may be thumbnails only, or nothing."""
+    """Finds the files of the explained images. On another machine only thumbnails may exist, or nothing."""
 
     def __init__(self, run: RunFolder) -> None:
         self._run = run
         self.missing = 0
 
     def path(self, row: ImageRow) -> str | None:
-        """The file of the image, if it is still the same one, or else of its thumbnail."""
+        """Path of the image if its file is unchanged, else of its thumbnail."""
         path = os.path.join(self._run.inputs, row["image"])
         if (
             self._as_shown(row)
@@ -231,14 +233,14 @@ class _Originals:
         return thumbnail.path if thumbnail else None
 
     def _as_shown(self, row: ImageRow) -> bool:
-        """Whether the file of an image, read by default, is the image that maps lie on."""
+        """Whether reading the file with default options gives the image on which the maps lie."""
         pixels = row.get("pixels", {})
         stored = self._run.record.get("fingerprint", {}).get("pixels", {}).get("exif") == "ignore"
         return not ({"levels", "bands"} & pixels.keys() or (stored and "orientation" in pixels))
 
 
 def most_common(confusion: Mapping[tuple[str, str], int]) -> dict[tuple[str, str], int]:
-    """The matrix of the classes that occur most, every cell of it, so that it is square."""
+    """The square confusion matrix of the most frequent classes, with its zeros."""
     occurs: Counter[str] = Counter()
     for pair, count in confusion.items():
         for name in pair:

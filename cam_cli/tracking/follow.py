@@ -1,4 +1,4 @@
-"""Observers that log a run to a tracker while it goes, and pass everything on to the user's observer."""
+"""Observers that log a run to a tracker while it goes. They forward every call to the user's observer."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from .tracker import RunInfo, Scalar, Step, Tracker, Value
 from .training_log import epoch_pictures, epoch_values
 
 _AXIS = "throughput/images"
-#: Seconds between two notes of the throughput.
+#: Seconds between two logged values of the throughput.
 _INTERVAL = 5.0
 
 
 class TrackerGroup:
-    """Some trackers as one."""
+    """Several trackers as one."""
 
     def __init__(self, trackers: Sequence[Tracker]) -> None:
         self._trackers = trackers
@@ -47,22 +47,22 @@ class TrackerGroup:
 
 
 class _Followed:
-    """Follows the run of any command. `cap` limits the rows of tables; `say` gets sentences on what they show."""
+    """Logs the run of any command. `cap` limits the rows of tables; `say` receives sentences that describe them."""
 
     def __init__(self, output: str, tracker: Tracker, cap: int, say: Callable[[str], None]) -> None:
         self._output, self._tracker, self._cap, self._say = output, tracker, cap, say
         self._begun = False
 
     def ended(self, exit_code: int, warn: Callable[[str], None]) -> None:
-        """Ends the log. Writes the tables if the results are complete (exit codes 0 and 1).
+        """Ends the log. Logs the tables if the results are complete (exit codes 0 and 1).
 
-        Errors in that become warnings through `warn`.
+        Errors become warnings through `warn`.
         """
         summary: dict[str, Scalar] = {}
         if self._begun and exit_code in (0, 1):
             try:
                 summary = log_results(RunFolder.read(self._output), self._tracker, self._cap, self._say)
-            # The results are there and whole; a table of them that cannot be made does not change that.
+            # The results are complete, whether or not they can be logged.
             except Exception as error:
                 warn(f"The results cannot be logged: {str(error).rstrip('.')}. `camx push {self._output}` tries again.")
         self._tracker.finish(summary, exit_code)
@@ -85,7 +85,7 @@ class FollowedRun(_Followed):
     def planned(self, plan: Plan) -> None:
         self._observer.planned(plan)
         self._noted = time.monotonic()
-        # The folder is ours now and says what its results depend on.
+        # The folder is locked and holds the fingerprint now.
         record = RunFolder.read(self._output).record
         job = recorded(self._job)["job"]
         self._begin({"fingerprint": record["fingerprint"], "plan": plan.as_dict(), "job": job})
@@ -115,7 +115,7 @@ class FollowedTraining(_Followed):
     ) -> None:
         super().__init__(job.output, tracker, cap, say)
         self._job, self._observer = job, observer
-        #: The epoch whose images come next: they are drawn after its numbers are logged.
+        #: The epoch whose images are logged next: they are drawn after its numbers.
         self._pictures = 1
 
     def planned(self, plan: TrainPlan) -> None:

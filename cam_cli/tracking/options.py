@@ -1,4 +1,4 @@
-"""Options of tracking: which trackers follow a run, and the project, name and tags of it in W&B."""
+"""Options of tracking: the trackers of a run, and its project, name and tags in W&B."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ MODES = ("auto", "online", "offline")
 
 
 def check_public(field: str, name: str | None) -> None:
-    """Raises `CamxError` for the name of a place in W&B that holds a secret.
+    """Raises `CamxError` if the name of a W&B project or entity holds a secret.
 
-    It is not replaced by `***`, as a text would be: the run would go to another place.
+    A replacement by `***`, as in other texts, would send the run to another project.
     """
     if name and redacted(name) != name:
         raise CamxError(
-            f"`{field}` {name!r} holds a secret, which W&B would show to everybody who sees the run.",
-            "Give the name alone.",
+            f"`{field}` {name!r} holds a secret, which W&B would show to everybody who can open the run.",
+            "Give the name without the secret.",
             field=field,
         )
 
 
 @dataclass(frozen=True)
 class WandbOptions:
-    """Target of a run in W&B. `mode` auto: online if there is a key and a server that answers, else offline. Where a
-    field is None, W&B's own settings apply; the default project is camx. Raises `CamxError` for an unknown mode, and
-    for a project or an entity that holds a secret."""
+    """Target of a run in W&B. `mode` auto: online if a key exists and the server answers, else offline. For fields that
+    are None, W&B's own settings apply; the default project is camx. Raises `CamxError` for an unknown mode, and
+    for a project or entity that holds a secret."""
 
     project: Annotated[
         str | None, Flag("W&B project. [default: camx]", name="wandb-project", panel=TRACKING, example="animals")
@@ -44,12 +44,12 @@ class WandbOptions:
     ] = None
     tags: Annotated[
         Names,
-        Flag("Tags of the W&B run, with commas.", name="wandb-tags", panel=TRACKING, example="first"),
+        Flag("Tags of the W&B run, separated by commas.", name="wandb-tags", panel=TRACKING, example="first"),
     ] = names_of()
     mode: Annotated[
         str,
         Flag(
-            "auto (offline where there is no key or no server), online (insist) or offline.",
+            "auto (offline without a key or server), online (fail without them) or offline.",
             name="wandb-mode",
             panel=TRACKING,
             choices=MODES,
@@ -64,14 +64,15 @@ class WandbOptions:
 
 @dataclass(frozen=True)
 class TrackingOptions:
-    """Trackers that follow a run. `max_images`: rows of a table with images."""
+    """Trackers of a run. max_images: largest number of rows in a table with images."""
 
     wandb: Annotated[bool, Flag("Log the run to Weights & Biases.", panel=TRACKING, page="wandb.md")] = False
     wandb_options: WandbOptions = WandbOptions()
     max_images: Annotated[
         int,
         Flag(
-            "Images in the table: wrong ones first, then blank, doubtful, and some of each class.",
+            "Images in the table, at most: wrong predictions first, then blank maps, low probabilities, and others of "
+            "every class.",
             name="wandb-max-images",
             panel=TRACKING,
             min=0,

@@ -14,18 +14,19 @@ from ..images.pixels import upright_rgb
 from ..maps.sketch import decode
 from ..outputs.rows import MapRow
 
-#: Long side of the grid of a mask.
+#: Long side of the grid of a mask, in cells.
 GRID = 112
-#: The names of the levels of a mask, in shares of the peak.
+#: Names of the levels of a mask: shares of the peak.
 LEVELS = ("below 25 %", "25–50 %", "50–75 %", "75–100 %")
-#: The names of the levels that follow where a map has signs: what speaks against the class.
+#: Names of the further levels of a signed map: evidence against the class.
 AGAINST = ("25–50 % against", "50–75 % against", "75–100 % against")
 
 
-def opened(path: str, side: int) -> Image.Image:
-    """An image as a person sees it, 8-bit RGB, at most `side` pixels long; a large JPEG is decoded in part.
+def open_small(path: str, side: int) -> Image.Image:
+    """Opens an image upright as 8-bit RGB, with a long side of at most `side` pixels. Large JPEG files are decoded at a
+    smaller scale.
 
-    Raises `OSError` or whatever a decoder comes up with.
+    Raises `OSError` or any exception of a decoder.
     """
     with Image.open(io.BytesIO(read(path)), formats=readable_formats()) as image:
         image.draft("RGB", (side, side))
@@ -36,16 +37,16 @@ def opened(path: str, side: int) -> Image.Image:
 
 
 def level_names(maps: Sequence[MapRow]) -> tuple[str, ...]:
-    """The names of the levels in the grids of these maps of the journal."""
+    """Names of the levels in the grids of these map rows."""
     signed = any(sketch.get("signed") for map_row in maps if (sketch := map_row.get("sketch")))
     return LEVELS + AGAINST if signed else LEVELS
 
 
 def levels_of(map_row: MapRow, width: int, height: int) -> np.ndarray | None:
-    """The sketch of a map in the journal as a grid h×w of levels over the whole image of `width`×`height`: uint8.
+    """The sketch of a map row as a grid h×w (uint8) of levels over the whole image of `width`×`height`.
 
-    0 … 3 are the quarters of the peak (`LEVELS`); where a map has signs, 4 … 6 speak against the class (`AGAINST`).
-    None where the map has no sketch.
+    0 … 3 are quarters of the peak (`LEVELS`); in a signed map 4 … 6 are evidence against the class (`AGAINST`).
+    None if the map has no sketch.
     """
     sketch = map_row.get("sketch")
     if not sketch:

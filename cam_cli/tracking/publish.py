@@ -16,7 +16,7 @@ from .results import files_of, run_info
 from .tracker import Scalar, Tracker, Value
 from .training_log import epochs, training_log
 
-#: Values and the table of all images, by the command.
+#: Function that returns the values and tables of a run folder, by command.
 _TABLES = {
     EXPLAIN: (explain_log, TABLE),
     ACTIVATIONS: (activations_log, ACTIVATIONS_TABLE),
@@ -26,7 +26,7 @@ _TABLES = {
 
 
 def push(run: RunFolder, tracker: Tracker, cap: int, say: Callable[[str], None]) -> None:
-    """Log a run folder as a run of its own, or as more of the run that its results belong to already.
+    """Logs a run folder to a new run, or continues the run to which its results already belong.
 
     `cap` limits the rows of tables with images.
     """
@@ -37,7 +37,7 @@ def push(run: RunFolder, tracker: Tracker, cap: int, say: Callable[[str], None])
                 tracker.log(values, at)
         summary = log_results(run, tracker, cap, say)
     except BaseException:
-        # The run of the tracker is closed as failed, so that the next push finds it free.
+        # Closes the run of the tracker as failed, so that the next push can continue it.
         with contextlib.suppress(Exception):
             tracker.finish({}, 1)
         raise
@@ -45,7 +45,7 @@ def push(run: RunFolder, tracker: Tracker, cap: int, say: Callable[[str], None])
 
 
 def log_results(run: RunFolder, tracker: Tracker, cap: int, say: Callable[[str], None]) -> dict[str, Scalar]:
-    """Log the results of a finished run, and return the summary."""
+    """Logs the results of a finished run and returns the summary."""
     values, summary, words = _content(run, cap)
     tracker.log(values)
     for word in (*words, *run.problems()):
@@ -62,7 +62,9 @@ def _content(run: RunFolder, cap: int) -> tuple[dict[str, Value], dict[str, Scal
     if run.command == TRAIN_GAP:
         return training_log(run)
     if run.command not in _TABLES:
-        raise CamxError(f"{run.path!r} holds results of `camx {run.command}`, which camx does not log. Update camx.")
+        raise CamxError(
+            f"{run.path!r} holds results of `camx {run.command}`, which this version of camx cannot log. Update camx."
+        )
     read, table = _TABLES[run.command]
     values, summary, words = read(run, cap)
     more, figures, problems = derived_log(run)

@@ -1,4 +1,4 @@
-"""Values of a tracker from the files and the record of a run folder."""
+"""Reads tracker values from the files and the record of a run folder."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from ..outputs.run_folder import TRAIN_GAP, RunFolder
 from ..redaction import redacted_values
 from .tracker import Files, ImageCell, RunInfo, identity
 
-#: What of a plan is worth a column of its own in a table of runs.
+#: Keys of a plan that become columns in a table of runs.
 _OF_PLAN = ("model", "weights", "layer", "layer_reason", "grid", "device", "precision")
-#: What of the plan of a training makes it another one.
+#: Keys of the plan of a training that identify it.
 _SAME_TRAINING = ("model", "weights", "layer", "classes", "train_images", "val_images", "freeze", "epochs", "lr")
-#: More files of a report than this are left out of the artifact: the page itself is enough to tell.
+#: Largest number of report files in the artifact; with more, only the page itself is uploaded.
 _MOST_FILES = 2000
 
 
 def image_cell(run: RunFolder, name: str | None) -> ImageCell | None:
-    """An image file of the run, as it is; None where there is none that camx wrote."""
+    """Cell of an image file of the run; None unless camx wrote the file."""
     return ImageCell(run.file(name)) if name and run.has_picture(name) else None
 
 
 def files_of(run: RunFolder, names: Iterable[str], kind: str = "results") -> Files:
-    """Those of the files that are there, and the report."""
+    """The existing files among `names`, and the report."""
     report = run.files_in("report")
     present = [name for name in names if run.has(name)] + (report if len(report) <= _MOST_FILES else [])
     record: Mapping[str, object] = run.record
@@ -33,9 +33,9 @@ def files_of(run: RunFolder, names: Iterable[str], kind: str = "results") -> Fil
 
 
 def run_info(output: str, record: Mapping[str, Any]) -> RunInfo:
-    """The identity and configuration of a run, from its record or what will stand in it.
+    """Identity and configuration of a run, from its record or the future one.
 
-    Runs with the same fingerprint are one; of a training it is not known when it begins, so its plan stands for it.
+    Runs with equal fingerprints are one run. A training has no fingerprint when it begins, so its plan identifies it.
     """
     plan, fingerprint = record.get("plan") or {}, record.get("fingerprint") or {}
     command = str(fingerprint.get("command", TRAIN_GAP))

@@ -1,4 +1,4 @@
-"""Values for a tracker that all tables of sampled images have in common."""
+"""Builds tracker values that all tables of sampled images share."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def sampled_log(
     columns: Sequence[str],
     cells: Callable[[ImageRow, str], list[Scalar | ImageCell]],
 ) -> tuple[dict[str, Value], dict[str, Scalar], list[str]]:
-    """A table `name` of at most `cap` images and one of the failures; the summary, and sentences for the user.
+    """Returns a table `name` of at most `cap` images, one of the failures, the summary, and sentences for the user.
 
-    cells: those of a row, from the row and from why its image was chosen.
+    cells: builds the cells of a row from the row and the reason why its image was chosen.
     """
     sample, counts = TableSample(cap), Counter[str]()
     failures: list[list[Scalar | ImageCell]] = []

@@ -1,4 +1,4 @@
-"""Chooses the images of a run that are most worth looking at, for a table that cannot hold all."""
+"""Chooses the most informative images of a run for a table that cannot hold all."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from dataclasses import dataclass, field
 from ..outputs.rows import BLANK, FAILED, ImageRow
 from ..sentences import counted
 
-#: A best class below this probability is a doubtful one.
+#: A prediction below this probability counts as doubtful.
 DOUBT = 0.5
 WRONG, EMPTY, DOUBTFUL, SPREAD = "wrong", "blank", "low confidence", "spread over classes"
-#: A rank, larger is taken first; the place among the rows, negative, so that earlier wins; the image.
+#: Rank (largest first), negative row number (earlier rows first) and image.
 _Ranked = tuple[float, int, str]
 
 
 @dataclass
 class TableSample:
-    """Takes every row once and keeps the names of at most `cap` images per reason.
+    """Collects rows and keeps the names of at most `cap` images per reason.
 
-    In this order, until `cap` are found: wrong ones, the surest first; blank ones; correct or unlabelled ones below
-    `DOUBT`, the least sure first; then the others, one of each class in turn. A class is the label, or else the
-    best class. Failed images are not chosen.
+    Order, until `cap` are found: wrong predictions, most confident first; blank maps; correct or unlabelled images
+    below `DOUBT`, least confident first; then the others, one of each class in turn. The class is the label, or
+    the prediction without one. Failed images are not chosen.
     """
 
     cap: int
@@ -52,7 +52,7 @@ class TableSample:
                 same.append(row["image"])
 
     def chosen(self) -> dict[str, str]:
-        """The images and the reason for each, the most remarkable first."""
+        """Images with their reason, in the order of the class docstring."""
         reasons: list[tuple[str, Sequence[str]]] = [
             (WRONG, [name for _, _, name in sorted(self._wrong, reverse=True)]),
             (EMPTY, self._blank),
@@ -78,7 +78,7 @@ class TableSample:
             heapq.heappushpop(heap, ranked)
 
     def _in_turn(self) -> list[str]:
-        """The first of every class, then the second of every class …"""
+        """Yields the first image of every class, then the second of every class …"""
         places = [(place, number, name) for number, names in enumerate(self._classes.values())
                   for place, name in enumerate(names)]  # fmt: skip
         return [name for _, _, name in heapq.nsmallest(self.cap, places)]

@@ -1,4 +1,4 @@
-"""TensorBoard: event files in `OUT/tensorboard`."""
+"""Writes TensorBoard event files into `OUT/tensorboard`."""
 
 from __future__ import annotations
 
@@ -12,19 +12,21 @@ import numpy as np
 
 from ..errors import CamxError
 from ..gates.markdown import cell
-from .pictures import opened
+from .pictures import open_small
 from .tracker import Chart, Confusion, Files, Gallery, ImageCell, RunInfo, Scalar, Step, Table, Value
 
 FOLDER = "tensorboard"
 _SIDE = 512
-#: Rows of a table without images that are shown as text.
+#: Largest number of rows of a table in text.
 _ROWS = 200
 
 
 def require_tensorboard() -> None:
-    """Raise `CamxError` where the package is missing."""
+    """Raises `CamxError` if the package is missing."""
     if find_spec("tensorboard") is None:
-        raise CamxError("`tensorboard` needs the package tensorboard. Install it: pip install 'camx[tensorboard]'.")
+        raise CamxError(
+            "`tensorboard` needs the package tensorboard. Install it with `pip install 'camx[tensorboard]'`."
+        )
 
 
 class TensorBoardTracker:
@@ -77,11 +79,11 @@ class TensorBoardTracker:
             self._writer.add_scalar(name, value, step)
 
     def _text(self, name: str, text: str, step: int) -> None:
-        # Names of files may be no text.
+        # File names may hold bytes that are not UTF-8.
         self._writer.add_text(name, text.encode("utf-8", "backslashreplace").decode(), step)
 
     def _table(self, name: str, table: Table, step: int) -> None:
-        """The last image of each row (an overlay says more than the plain one), and the rest of the rows as text."""
+        """Logs the last image of each row (the overlay, not the plain image), and the other cells as text."""
         plain = [
             i for i, column in enumerate(table.columns) if not any(isinstance(r[i], ImageCell) for r in table.rows)
         ]
@@ -93,7 +95,7 @@ class TensorBoardTracker:
                 self._image(f"{name}/{number:04} {row[-1]}", pictures[-1], step)
 
     def _image(self, name: str, cell: ImageCell, step: int) -> None:
-        pixels = np.asarray(opened(cell.path, _SIDE))
+        pixels = np.asarray(open_small(cell.path, _SIDE))
         tag = "".join(letter if letter.isprintable() else "_" for letter in name)
         self._writer.add_image(tag, pixels, step, dataformats="HWC")
 

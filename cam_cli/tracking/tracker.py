@@ -1,4 +1,4 @@
-"""The interface of a tracker: identity of a run, numbers, tables with images, files, summary and exit code."""
+"""Interface of trackers, and the values that they take: numbers, tables with images, charts, files."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ Scalar = float | int | str | bool | None
 
 @dataclass(frozen=True)
 class RunInfo:
-    """Identity of a run. `command` is its kind (`explain`); `output` the folder of the results; `name` what a person
-    would call it; `config` what it depends on, as plain values; `identity` is the same for runs that continue each
-    other."""
+    """Identity of a run. command: its kind (`explain`). output: folder of the results. name: for display. config: plain
+    values on which the results depend. identity: equal for runs that continue each other."""
 
     command: str
     output: str
@@ -28,7 +27,7 @@ class RunInfo:
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle of an image: left, top, right, bottom in [0, 1], and what is in it."""
+    """A rectangle in an image: left, top, right, bottom in [0, 1], and the name of its content."""
 
     position: tuple[float, float, float, float]
     caption: str
@@ -36,9 +35,9 @@ class Box:
 
 @dataclass(frozen=True)
 class ImageCell:
-    """An image in a cell: its file, and at most `side` pixels of it (None: as it is). `masks` are grids h×w of
-    uint8, each cell a number from `names`, by the name of what they show; they cover the whole image. `boxes`: by the
-    name of what they surround. `caption` stands below it in a gallery."""
+    """An image in a cell. side: longest side in pixels, None for the file as it is. masks: uint8 grids h×w over the
+    whole image by the name of the mask; each value is an index into `names`. boxes: by the name of their kind.
+    caption: text below the image in a gallery."""
 
     path: str
     side: int | None = None
@@ -50,7 +49,7 @@ class ImageCell:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells. A column holds images (None where there is none) or scalars."""
+    """Rows of cells. A column holds images (or None) or scalars."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[Scalar | ImageCell]]
@@ -58,7 +57,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Images with captions beside each other. Logged at several steps, they are looked through by a slider."""
+    """Images with captions side by side. A gallery that is logged at several steps has a slider."""
 
     images: Sequence[ImageCell]
 
@@ -72,7 +71,7 @@ class Confusion:
 
 @dataclass(frozen=True)
 class Chart:
-    """Lines, by name, or bars in their place. lines: x and y; bars: their texts and heights."""
+    """A line or bar chart. lines: x and y values by name. bars: heights by text."""
 
     title: str
     x: str
@@ -82,7 +81,7 @@ class Chart:
 
 @dataclass(frozen=True)
 class Files:
-    """Files that belong together, by their names in the tracker; `kind` such as `model`."""
+    """A group of files, by their names in the tracker. kind: such as `model`."""
 
     kind: str
     paths: Mapping[str, str]
@@ -94,25 +93,25 @@ Value = Scalar | Table | Gallery | Confusion | Chart | Files
 
 @dataclass(frozen=True)
 class Step:
-    """Position of a value on an axis of its own: epoch 3, image 1200."""
+    """Position of a value on a named axis: epoch 3, image 1200."""
 
     axis: str
     value: int
 
 
 class Tracker(Protocol):
-    """Takes one run: `begin`, then `log` as often as there is something, then `finish`. Any of them may raise."""
+    """Receives one run: `begin` once, `log` any number of times, `finish` once. Each may raise."""
 
     def begin(self, info: RunInfo) -> None:
-        """Start the run, or continue the one of the same output and identity."""
+        """Starts the run, or continues that of the same output and identity."""
 
     def log(self, values: Mapping[str, Value], at: Step | None = None) -> None:
-        """Take values by their names."""
+        """Logs values by their names."""
 
     def finish(self, summary: Mapping[str, Scalar], exit_code: int) -> None:
-        """Take the summary of the run, and hand on all that is still held."""
+        """Logs the summary of the run and uploads everything that is still queued."""
 
 
 def identity(of: Mapping[str, Any]) -> str:
-    """Sixteen hexadecimal digits of what a run depends on."""
+    """Digest of the values on which a run depends: 16 hexadecimal digits."""
     return hashlib.sha256(json.dumps(of, sort_keys=True, default=str).encode()).hexdigest()[:16]

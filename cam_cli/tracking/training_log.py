@@ -1,4 +1,4 @@
-"""Values for a tracker from a training: while it runs, and from its run folder."""
+"""Tracker values from a training, while it runs or from its run folder."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from .tracker import Chart, Confusion, Files, Gallery, ImageCell, Scalar, Step, 
 
 AXIS = "epoch"
 _SIDE = 512
-#: Folders with images per epoch: class activation maps of the same images, feature maps of the first convolution.
+#: Folders with images per epoch: class activation maps, and feature maps of the first convolution.
 _PICTURES = (CAMS, "activations")
-#: Overlays of the same images by two methods, by their names in a tracker.
+#: Folders of the overlays by two methods, by their names in a tracker.
 _GALLERIES = {"cam": CAMS, "gradcam": GRADCAMS}
 _SUMMARY = (
     *("val_accuracy", "val_loss", "best_epoch", "epochs", "original_accuracy", "price_of_cam"),
     *("train_images", "val_images", "unreadable"),
 )
-#: Names in a tracker of the numbers of an epoch.
+#: Names in a tracker of the metrics of an epoch.
 _NUMBERS = {
     "train/loss": "train_loss",
     "train/accuracy": "train_accuracy",
@@ -38,7 +38,7 @@ _NUMBERS = {
 
 
 def epoch_values(metrics: EpochMetrics) -> tuple[dict[str, Value], Step]:
-    """The numbers of one epoch, and the epoch."""
+    """Metrics of one epoch, with the epoch."""
     return _values(asdict(metrics)), Step(AXIS, metrics.epoch)
 
 
@@ -47,7 +47,7 @@ def _values(row: Mapping[str, Any]) -> dict[str, Value]:
 
 
 def epoch_pictures(run: RunFolder, epoch: int) -> dict[str, Value]:
-    """A table for each kind of image that there is of this epoch, and the overlays with captions as galleries."""
+    """Tables of all images of this epoch by kind, and galleries of the overlays with captions."""
     tables: dict[str, Value] = {}
     for kind in _PICTURES:
         folder = f"{kind}/epoch-{epoch:03}"
@@ -71,7 +71,7 @@ def epoch_pictures(run: RunFolder, epoch: int) -> dict[str, Value]:
 
 
 def _caption(name: str, captions: Mapping[str, Caption]) -> str:
-    """The image, its class and probability, and whether that is right."""
+    """Caption of an image: predicted class, probability, and whether it is right."""
     found, image = captions.get(name), name.removesuffix(".png")
     if found is None:
         return image
@@ -79,13 +79,13 @@ def _caption(name: str, captions: Mapping[str, Caption]) -> str:
 
 
 def epochs(run: RunFolder) -> Iterator[tuple[dict[str, Value], Step]]:
-    """Numbers and images of all epochs of a training that is over."""
+    """Metrics and images of all epochs of a finished training."""
     for row in run.metrics:
         yield _values(row) | epoch_pictures(run, row["epoch"]), Step(AXIS, row["epoch"])
 
 
 def training_log(run: RunFolder) -> tuple[dict[str, Value], dict[str, Scalar], list[str]]:
-    """The best network and the files beside it, its confusion matrix, the summary, and no sentences."""
+    """Returns the best network with its files, the confusion matrix, the summary, and no sentences."""
     record: Mapping[str, Any] = run.record
     values: dict[str, Value] = {"results": files_of(run, (METRICS, CURVES, RECORD))}
     metadata = {name: record.get(name) for name in ("model", "layer", "classes", *_SUMMARY)}
@@ -100,7 +100,7 @@ def training_log(run: RunFolder) -> tuple[dict[str, Value], dict[str, Scalar], l
 
 
 def _heads(run: RunFolder) -> dict[str, Value]:
-    """The accuracy of the new head over the epochs and that of the original one, as a chart of two lines."""
+    """Chart of two lines: accuracy of the new head over the epochs, and of the original head."""
     original = run.record.get("original_accuracy")
     known = [(row["epoch"], row["val_accuracy"]) for row in run.metrics if "val_accuracy" in row]
     if original is None or not known:
@@ -111,7 +111,7 @@ def _heads(run: RunFolder) -> dict[str, Value]:
 
 
 def _misclassified(run: RunFolder) -> dict[str, Value]:
-    """The surest mistakes on the validation images, with the images that have not changed since."""
+    """Table of the most confident mistakes on validation images, with those images that have not changed since."""
     rows: list[list[Scalar | ImageCell]] = []
     for one in run.record.get("misclassified", ()):
         same = file_state(one["image"]) == (one["bytes"], one["mtime_ns"]) and one["bytes"] >= 0

@@ -1,4 +1,4 @@
-"""Weights & Biases: a run online, or offline in `OUT/wandb` where there is no server, to be sent later."""
+"""A run in Weights & Biases: online, or offline in `OUT/wandb` without a server, for a later upload."""
 
 from __future__ import annotations
 
@@ -18,45 +18,45 @@ from ..outputs import store
 from ..outputs.folder_errors import explained_errors
 from ..redaction import redacted
 from ..regular_files import read_regular
-from .background import Patience
+from .background import Timeouts
 from .options import WandbOptions, check_public
 from .tracker import Files, RunInfo, Scalar, Step, Value
 from .wandb_values import artifact, as_wandb
 
-#: In OUT: which W&B run its results belong to.
+#: File in OUT with the id of the W&B run of its results.
 RUN_FILE = ".wandb-run"
 _RUN_FILE_BYTES = 10_000
 _DATA_DIR = "WANDB_DATA_DIR"
-#: The share of the patience at the end after which W&B gives up by itself and says so.
+#: Share of the final timeout after which W&B itself gives up with an error.
 _OF_FINISH = 0.8
 
 
 class WandbTracker:
-    """One W&B run. The constructor imports wandb and, unless offline, tests whether a server answers.
+    """One W&B run. The constructor imports wandb and, unless offline, checks that the server answers.
 
-    `say` is called with the address of the run; `warn` with the command that sends an offline run later.
+    `say` receives the address of the run; `warn` the command that uploads an offline run later.
     Raises `CamxError` if mode is online and no server answers.
     """
 
     def __init__(
         self, options: WandbOptions, say: Callable[[str], None], warn: Callable[[str], None],
-        patience: Patience = Patience(),
+        timeouts: Timeouts = Timeouts(),
     ) -> None:  # fmt: skip
-        # W&B's reports on itself would hold up the end of the process where the server is silent.
+        # W&B's own error reports would delay the end of the process if the server is silent.
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
         with WANDB_HIDDEN:
             import wandb
 
-        # `wandb.init` reads these by itself.
+        # `wandb.init` reads these variables itself.
         for variable in ("WANDB_PROJECT", "WANDB_ENTITY"):
             check_public(variable, os.environ.get(variable))
         self._wandb: Any = wandb
-        self._options, self._say, self._warn, self._patience = options, say, warn, patience
+        self._options, self._say, self._warn, self._timeouts = options, say, warn, timeouts
         self._run: Any = None
         self._output = ""
         self._axes: set[str] = set()
         self._data_dir = os.environ.get(_DATA_DIR)
-        # First of all: what is set up without it talks to the terminal.
+        # Before anything else: a wandb that is set up without it prints to the terminal.
         wandb.setup(wandb.Settings(silent=True))
         self._why_offline = self._obstacle()
         if self._why_offline and options.mode == "online":
@@ -65,7 +65,7 @@ class WandbTracker:
     def begin(self, info: RunInfo) -> None:
         self._output = info.output
         store.system.make_folder(info.output)
-        if self._data_dir is None:  # Images of tables go here, not into the home folder.
+        if self._data_dir is None:  # W&B copies images of tables here, not into the home folder.
             os.environ[_DATA_DIR] = os.path.abspath(os.path.join(info.output, "wandb"))
         if self._why_offline is None:
             try:
@@ -74,7 +74,7 @@ class WandbTracker:
                 self._why_offline = _in_a_line(error)
                 if self._options.mode == "online":
                     raise _unreachable(self._why_offline) from error
-                # The id is taken until the failed run is gone.
+                # The id is in use until the failed run is removed.
                 self._wandb.teardown()
                 self._run = self._instead(info)
         if self._run is None:
@@ -99,33 +99,33 @@ class WandbTracker:
         try:
             self._run.finish(exit_code)
         except TimeoutError:
-            self._warn(f"W&B has not taken everything yet. Send the rest with: wandb sync {folder}")
+            self._warn(f"W&B has not accepted everything yet. Upload the rest with: wandb sync {folder}")
         if self._data_dir is None:
             os.environ.pop(_DATA_DIR, None)
         if self._why_offline is not None:
             say = self._say if self._options.mode == "offline" else self._warn
-            say(f"W&B run kept offline ({self._why_offline}). Send it with: wandb sync {folder}")
+            say(f"W&B run kept offline ({self._why_offline}). Upload it with: wandb sync {folder}")
 
     def _obstacle(self) -> str | None:
         """Reason why a run cannot be online, or None."""
         if "offline" in (self._options.mode, os.environ.get("WANDB_MODE")):
-            return "as asked for"
+            return "wandb_mode=offline"
         try:
             if not self._wandb.login(prompt=False, verify=False):
                 return "no API key: `wandb login` or WANDB_API_KEY"
         except self._wandb.Error as error:
             return _in_a_line(error)
         server = self._wandb.setup().settings.base_url
-        return None if _answers(server, self._patience.answer) else f"{server} does not answer"
+        return None if _answers(server, self._timeouts.answer) else f"{server} does not answer"
 
     def _started(self, info: RunInfo, mode: str) -> Any:
         settings = self._wandb.Settings(
             console="off",
             silent=True,
-            init_timeout=self._patience.start,
-            finish_timeout=_OF_FINISH * self._patience.finish,
+            init_timeout=self._timeouts.start,
+            finish_timeout=_OF_FINISH * self._timeouts.finish,
             finish_timeout_raises=True,
-            # Neither code nor the address of a repository, which may hold a password.
+            # W&B must record neither code nor the address of a repository, which may hold a password.
             disable_git=True,
             disable_code=True,
             save_code=False,
@@ -135,11 +135,11 @@ class WandbTracker:
             return self._init(info, mode, settings)
 
     def _instead(self, info: RunInfo) -> Any:
-        """An offline run in place of one that could not begin online."""
+        """Starts an offline run after an online one failed to begin."""
         try:
             return self._started(info, "offline")
-        # Where another program started camx, its W&B service still holds the id of the run that could not begin; the
-        # errors of the service are of no class of W&B.
+        # If another program started camx, its W&B service still holds the id of the failed run. The errors of the
+        # service have no class of W&B.
         except Exception:
             store.remove_if_there(os.path.join(info.output, RUN_FILE))
             return self._started(info, "offline")
@@ -148,7 +148,7 @@ class WandbTracker:
         options = self._options
         return self._wandb.init(
             mode=mode,
-            dir=os.path.abspath(info.output),  # the process that writes may have another working folder
+            dir=os.path.abspath(info.output),  # the writing process may have another working folder
             project=options.project or os.environ.get("WANDB_PROJECT") or "camx",
             entity=options.entity,
             name=redacted(options.name or info.name),
@@ -171,7 +171,7 @@ class WandbTracker:
 
 
 def run_id(output: str, identity: str) -> str:
-    """The id of the W&B run for results of this identity in a folder: a new one, or that of the run before."""
+    """Id of the W&B run for results of this identity in a folder: the stored one, or a new one."""
     path = os.path.join(output, RUN_FILE)
     with contextlib.suppress(OSError, ValueError, RecursionError):
         before = json.loads(read_regular(path, _RUN_FILE_BYTES))
@@ -185,7 +185,7 @@ def run_id(output: str, identity: str) -> str:
 
 @contextlib.contextmanager
 def _public_arguments() -> Iterator[None]:
-    """Has W&B note the words of the command line without the secrets of addresses in them."""
+    """While active, W&B records the command line without secrets in addresses."""
     before = sys.argv
     sys.argv = [redacted(word) for word in before]
     try:
@@ -195,7 +195,7 @@ def _public_arguments() -> Iterator[None]:
 
 
 def _answers(url: str, seconds: float) -> bool:
-    """Whether a server answers with anything; proxies of the environment are used."""
+    """Whether a server answers at all, through the proxies of the environment."""
     try:
         with urllib.request.urlopen(url, timeout=seconds):
             return True
@@ -206,7 +206,7 @@ def _answers(url: str, seconds: float) -> bool:
 
 
 def _unreachable(why: str) -> CamxError:
-    return CamxError(f"W&B cannot be reached: {why}. Try again, or leave out `wandb_mode=online`.")
+    return CamxError(f"W&B cannot be reached: {why}. Try again, or leave `wandb_mode=online` out.")
 
 
 def _in_a_line(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""Values as W&B has them: tables with images, masks and boxes, panels, artifacts."""
+"""Converts tracker values to W&B's: tables with images, masks and boxes, panels, artifacts."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from .pictures import opened
+from .pictures import open_small
 from .tracker import Box, Chart, Confusion, Files, Gallery, ImageCell, Scalar, Table, Value
 
-#: Images that are made ready at once.
+#: Number of threads that prepare images.
 _WORKERS = 4
 
 
 def as_wandb(value: Value) -> Any:
-    """A table, a gallery, a matrix or a chart as W&B's own, a scalar as it is."""
+    """Converts a table, gallery, matrix or chart to W&B's type; returns a scalar as it is."""
     if isinstance(value, Table):
         return _table(value)
     if isinstance(value, Gallery):
@@ -25,7 +25,7 @@ def as_wandb(value: Value) -> Any:
 
 
 def artifact(name: str, value: Files) -> Any:
-    """Files as an artifact; they are read where they lie, not copied."""
+    """Files as an artifact. W&B reads them in place, without a copy."""
     import wandb
 
     metadata = {key: entry for key, entry in value.metadata.items() if entry is not None}
@@ -36,7 +36,7 @@ def artifact(name: str, value: Files) -> Any:
 
 
 def _table(table: Table) -> Any:
-    """Made in several threads: decoding and encoding of images is most of it."""
+    """Converts a table in several threads: most of the time goes into decoding and encoding images."""
     import wandb
 
     made = wandb.Table(columns=[*table.columns])
@@ -47,19 +47,19 @@ def _table(table: Table) -> Any:
 
 
 def _cell(cell: Scalar | ImageCell) -> Any:
-    """An image with its masks and boxes. One that has become unreadable leaves its cell empty."""
+    """Converts an image with its masks and boxes; None if the file has become unreadable."""
     if not isinstance(cell, ImageCell):
         return cell
     import wandb
 
-    # A path is copied as it is; uint8 pixels are encoded. Floats would be taken for 0 … 255.
+    # W&B copies a path as it is and encodes uint8 pixels. It would take floats for 0 … 255.
     try:
-        picture: Any = cell.path if cell.side is None else opened(cell.path, cell.side)
-    # A decoder may raise nearly anything.
+        picture: Any = cell.path if cell.side is None else open_small(cell.path, cell.side)
+    # A decoder may raise anything.
     except Exception:
         return None
     names = dict(enumerate(cell.names))
-    # Boxes and masks share one list of classes.
+    # W&B has one list of classes for boxes and masks.
     boxes = {
         name: {
             "box_data": [{"position": _sides(box), "class_id": number, "box_caption": box.caption} for box in some],

@@ -1,1 +1,3 @@
-"""Training a network for which CAM is exact: data, cached features, the loop, and what it leaves."""
+"""Trains a network whose class activation maps are exact: data, cached features, the loop, the output files.
+
+May import `pipeline` and every room below it."""

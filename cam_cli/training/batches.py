@@ -1,4 +1,4 @@
-"""Batches of an epoch, as features or as images; their order depends on the seed and the epoch only."""
+"""Training and validation batches of features or images. The order depends only on the seed and the epoch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .cache import FeatureStore
 from .data import Sample
 from .pictures import Pictures
 
-#: Inputs of what trains, B×…, and class indices B, on the device.
+#: Inputs of the trained module, B×…, and class indices B, both on the device.
 Batch = tuple[Tensor, Tensor]
 
 
@@ -29,7 +29,7 @@ class Batches(Protocol):
     def train_batches(self) -> int: ...
 
     def train(self, epoch: int) -> Iterator[Batch]:
-        """The shuffled batches of an epoch, which depend on the seed and its number alone."""
+        """Shuffled batches of an epoch. They depend only on the seed and the number of the epoch."""
 
     def val(self) -> Iterator[Batch]:
         """The validation images in order."""
@@ -37,7 +37,7 @@ class Batches(Protocol):
 
 @dataclass(frozen=True)
 class Order:
-    """Draws the order of an epoch over labelled images. `balanced` draws every class equally often, with repeats."""
+    """Draws the order of labelled images in an epoch. `balanced`: draws every class equally often, with repeats."""
 
     labels: np.ndarray
     size: int
@@ -49,7 +49,7 @@ class Order:
         return math.ceil(len(self.labels) / self.size)
 
     def of(self, epoch: int) -> Iterator[np.ndarray]:
-        """Positions in nearly equal batches: a last batch of one image would upset batch normalisation."""
+        """Batches of positions, of nearly equal size: batch normalisation cannot train on a last batch of one image."""
         chance = np.random.default_rng((self.seed, epoch))
         count = len(self.labels)
         drawn = chance.choice(count, count, p=self._shares()) if self.balanced else chance.permutation(count)
@@ -64,7 +64,7 @@ class Order:
 
 @dataclass(frozen=True)
 class FeatureBatches:
-    """Batches from stores of features; `*_kept` are the positions of the readable samples in them."""
+    """Batches from stores of features. `*_kept`: positions of the readable samples in the stores."""
 
     train_store: FeatureStore
     val_store: FeatureStore
@@ -98,7 +98,7 @@ class FeatureBatches:
 
 @dataclass(frozen=True)
 class PictureBatches:
-    """Batches of images, those for training augmented where asked for."""
+    """Batches of images. The job decides whether those for training are augmented."""
 
     pictures: Pictures
     train_samples: Sequence[Sample]

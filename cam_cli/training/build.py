@@ -1,4 +1,4 @@
-"""Builds a network that ends in global average pooling from a backbone, and scores the backbone's own head."""
+"""Builds a network with global average pooling from a backbone, and measures the accuracy of the original head."""
 
 from __future__ import annotations
 
@@ -23,22 +23,20 @@ from .pictures import Pictures
 
 
 def load_backbone(job: TrainJob) -> Network:
-    """The network whose head is to be replaced. Raises `CamxError` for a network of `camx train-gap`."""
+    """Loads the network whose head will be replaced. Raises `CamxError` for a network that `camx train-gap` built."""
     network = load_model(job.model, job.origins)
     if isinstance(network.module, ZeroShotClassifier):
         raise CamxError(
-            f"`model` {job.model.name!r} compares images with texts, and cannot be rebuilt around another head yet.",
-            "Give an image classifier of its kind, a …ForImageClassification.",
+            f"`model` {job.model.name!r} compares images with texts. `train-gap` cannot replace its head.",
+            "Give an image classifier of the same family (a class named …ForImageClassification).",
         )
     if isinstance(network.module, GapNetwork):
-        raise CamxError(
-            f"{job.model.name!r} ends in global average pooling already. Use it with `camx explain --method cam`."
-        )
+        raise CamxError(f"{job.model.name!r} already ends in global average pooling. Use `camx explain --method cam`.")
     return network
 
 
 def describe_head(network: Network, job: TrainJob, classes: tuple[str, ...]) -> GapDescription:
-    """Describes where the network will be cut and the head that replaces its own; changes nothing."""
+    """Describes the layer after which the network is cut and the new head. Changes nothing."""
     preprocessing = network.preprocessing
     module = network.module.eval()
     layer = choose_layer(module, preprocessing.input_size, preprocessing.channels, job.layer, network.scores)
@@ -61,7 +59,7 @@ def build_gap_network(network: Network, description: GapDescription, seed: int) 
 
 
 def _offline_architecture(network: Network) -> tuple[str, dict[str, object]]:
-    """Name and arguments that build the architecture without the network, also for one found on the hub."""
+    """Name and arguments that build the architecture offline, also for a network from the hub."""
     if isinstance(network.module, HubClassifier):
         return network.name, network.module.arguments
     if not network.name.startswith("hf-hub:"):
@@ -73,7 +71,7 @@ def _offline_architecture(network: Network) -> tuple[str, dict[str, object]]:
 
 
 def classes_in(network: Network, classes: Sequence[str]) -> list[int] | None:
-    """Index of each class in the network's own head; None if the head does not know them all."""
+    """Index of each class in the network's own head; None if a class is missing there."""
     known = network.classes
     if not known.names:
         return None
@@ -81,7 +79,7 @@ def classes_in(network: Network, classes: Sequence[str]) -> list[int] | None:
         found = [known.index(name, len(known.names)) for name in classes]
     except CamxError:
         return None
-    # A folder "3" is no index into somebody else's classes.
+    # A folder named "3" is a class name, not class 3 of the pretrained head.
     numbered = any(name.isdecimal() for name in classes) and len(known.names) != len(classes)
     return None if numbered or len(set(found)) != len(found) else found
 
@@ -90,7 +88,7 @@ def classes_in(network: Network, classes: Sequence[str]) -> list[int] | None:
 def original_accuracy(
     module: nn.Module, pictures: Pictures, samples: Sequence[Sample], columns: Sequence[int], tick: Tick
 ) -> float | None:
-    """Share of the readable samples that a network's own head tells apart among the classes at `columns`."""
+    """Accuracy of the network's own head on the readable samples, among the classes at `columns`."""
     correct = count = 0
     for start in range(0, len(samples), 32):
         part = samples[start : start + 32]

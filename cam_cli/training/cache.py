@@ -1,4 +1,4 @@
-"""Cache for the features of a frozen backbone: computed once, kept in a memory-mapped file of bounded size."""
+"""Caches the features of a frozen backbone in a memory-mapped file of bounded size."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from ..outputs.folder_errors import explained_errors
 from .data import Sample
 from .pictures import Pictures, Pixels
 
-#: Called with the number of images done since the last call; may raise to stop the work.
+#: Called with the number of images done since the last call. It may raise to stop the work.
 Tick = Callable[[int], None]
 #: A normalised batch B×C×H×W on the device → its features B×…, float32.
 Extract = Callable[[Tensor], Tensor]
 
 
 class FeatureStore:
-    """Features of samples, each as it is and (with `flips`) mirrored; a context manager that holds the file.
+    """Features of samples and, with `flips`, of their mirror images. A context manager that owns the file.
 
-    As many samples as fit into `limit` bytes are cached, the first ones; features of the others are computed
-    whenever they are asked for. The file has no name: however the process ends, nothing of it stays.
+    Caches the first samples, as many as fit into `limit` bytes, and computes the features of the others at every
+    access. The file has no name, so the system frees it even if the process is killed.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class FeatureStore:
             self._file.close()
 
     def fill(self, size: int, tick: Tick) -> list[Unreadable]:
-        """Decodes every sample, caches the features of those that fit, and returns those that cannot be read."""
+        """Decodes every sample, caches the features that fit, and returns the unreadable images."""
         unreadable: list[Unreadable] = []
         waiting: list[tuple[int, Pixels]] = []
         for index, loaded in enumerate(self._pictures.load(self.samples)):
@@ -100,7 +100,7 @@ class FeatureStore:
             self._rows[indices * self.variants + variant] = features.cpu().numpy()
 
     def _reserve(self) -> None:
-        """Reserves the disk space now: a mapped file that meets a full disk later kills the process."""
+        """Reserves the disk space now: writing to a mapped file on a full disk would kill the process."""
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(self._file.fileno(), 0, self.bytes)
         else:

@@ -1,4 +1,4 @@
-"""Learning curves as an image: loss and accuracy over the epochs, drawn with Pillow alone."""
+"""Draws learning curves with Pillow: loss and accuracy over the epochs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from ..outputs.ticks import epoch_ticks, value_ticks
 from .metrics import EpochMetrics
 
-#: Drawn larger and scaled down: lines and dots come out smooth.
+#: The drawing is this much larger than the file, and scaled down: lines and dots become smooth.
 _SCALE = 3
 _WIDTH, _HEIGHT, _PANEL = 1120, 460, 480
 _INK, _GREY, _GRID = "#1f2933", "#6b7785", "#e4e8ec"
@@ -42,7 +42,7 @@ class _Panel:
 
 
 def draw_curves(history: Sequence[EpochMetrics], epochs: int, title: str) -> bytes:
-    """A PNG of the epochs so far on an axis of all `epochs`; the best epoch is marked."""
+    """PNG of the epochs so far on an axis of all `epochs`, with the best epoch marked."""
     image = Image.new("RGB", (_WIDTH * _SCALE, _HEIGHT * _SCALE), "white")
     draw = ImageDraw.Draw(image)
     best = next((row for row in reversed(history) if row.best), None)

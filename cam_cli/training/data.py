@@ -1,4 +1,4 @@
-"""Turns class folders into training and validation images; errors in them are raised before the training."""
+"""Turns class folders into training and validation images. Raises errors in the folders before training starts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..images.picture import Unreadable
 
 TRAIN, VAL = "train", "val"
 
-#: Unreadable images that are named.
+#: Number of unreadable images in the warnings.
 _NAMED = 10
 
 
@@ -36,20 +36,20 @@ class Dataset:
     train: tuple[Sample, ...]
     val: tuple[Sample, ...]
     unreadable: tuple[Unreadable, ...] = ()
-    #: Sentences on what cannot be looked at.
+    #: Sentences about folders that cannot be listed.
     notes: tuple[str, ...] = ()
 
     def losses(self) -> Iterator[str]:
-        """Sentences on the images that cannot be read, of the first ten of them with the reason."""
+        """Warnings about the unreadable images; the first ten with the reason."""
         if self.unreadable:
-            yield f"images that cannot be read and are left out: {len(self.unreadable)}"
+            yield f"unreadable images that are left out: {len(self.unreadable)}"
             for one in self.unreadable[:_NAMED]:
                 yield f"  {one.source.path}: {one.reason}"
             if len(self.unreadable) > _NAMED:
                 yield f"  … and {len(self.unreadable) - _NAMED} more, all in run.json"
 
     def without(self, unreadable: Iterable[Unreadable]) -> Dataset:
-        """The dataset with these images left out. Raises `CamxError` if a class has no other image."""
+        """Copy without these images. Raises `CamxError` if a class has no other image."""
         new = tuple(unreadable)
         gone = {one.source.path for one in new}
         left = replace(
@@ -65,9 +65,7 @@ class Dataset:
                     example = next(
                         (f" ({one.source.path}: {one.reason})" for one in new if _class_of(one.source) == name), ""
                     )
-                    raise CamxError(
-                        f"No image of the class {name!r} in the {part} part can be read{example}. Replace the files."
-                    )
+                    raise CamxError(f"No image of class {name!r} in {part}/ can be read{example}. Replace the files.")
         return left
 
     @property
@@ -78,14 +76,14 @@ class Dataset:
 
     @property
     def class_weights(self) -> list[float]:
-        """Factors for the loss with which every class counts the same; their mean over the training images is 1."""
+        """Loss weights that make every class count the same. Their mean over the training images is 1."""
         return [len(self.train) / (len(self.classes) * count) for count in self.counts]
 
 
 def find_dataset(folder: str, val_fraction: float, seed: int) -> Dataset:
-    """The dataset in `folder`: `train/` and `val/` of class folders, or class folders that are split.
+    """Reads `train/` and `val/` of class folders, or splits one folder of class folders.
 
-    The split takes `val_fraction` of each class (at least one image, never all), drawn with `seed`.
+    The split draws `val_fraction` of each class with `seed`: at least one image, never all.
     Raises `CamxError` for a folder, a class or a part that is missing or empty.
     """
     if not os.path.isdir(folder):
@@ -109,19 +107,23 @@ def find_dataset(folder: str, val_fraction: float, seed: int) -> Dataset:
 
 
 def _by_class(folder: str) -> tuple[dict[str, list[Source]], tuple[str, ...]]:
-    """The images of each class folder, at least one in each of at least two, and notes on what cannot be looked at."""
+    """Images of each class folder, and notes on folders that cannot be listed. At least two classes, none empty."""
     names = subfolders(folder)
     if not names:
         raise CamxError(f"{folder!r} has no class folders. Put the images of each class into a folder of its name.")
     if len(names) == 1:
-        raise CamxError(f"{folder!r} has one class only ({names[0]!r}). A classifier needs two or more class folders.")
+        raise CamxError(
+            f"{folder!r} has only one class folder ({names[0]!r}). A classifier needs two or more: add another."
+        )
     found: dict[str, list[Source]] = defaultdict(list)
     inputs = find((folder,))
     for source in inputs.sources:
         if "/" in source.key:
             found[_class_of(source)].append(source)
     if empty := [name for name in names if name not in found]:
-        raise CamxError(f"No images in the class folder{'s' * (len(empty) > 1)} {_few(empty, folder)}. Fill or remove.")
+        raise CamxError(
+            f"No images in the class folder{'s' * (len(empty) > 1)} {_few(empty, folder)}. Add images or remove it."
+        )
     return dict(found), inputs.notes
 
 
@@ -133,9 +135,7 @@ def _split(folder: str, val_fraction: float, seed: int) -> Dataset:
     for index, name in enumerate(classes):
         sources = found[name]
         if len(sources) < 2:
-            raise CamxError(
-                f"The class {name!r} has one image only, which cannot be both for training and validation. Add some."
-            )
+            raise CamxError(f"Class {name!r} has only one image, but training and validation need one each. Add more.")
         count = min(len(sources) - 1, max(1, round(len(sources) * val_fraction)))
         held_out = set(np.random.default_rng((seed, index)).permutation(len(sources))[:count].tolist())
         train[name] = [source for i, source in enumerate(sources) if i not in held_out]

@@ -1,4 +1,4 @@
-"""The features of a frozen backbone, computed by a backend of the engine."""
+"""Computes the features of a frozen backbone with torch, compile or OpenVINO."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .settings import Settings
 
 @dataclass(frozen=True)
 class Extractor:
-    """Features of batches. backend: what computes them: torch, compile or openvino. warnings: what was not possible.
+    """Computes features of batches. backend: torch, compile or openvino. warnings: reasons for another backend.
 
     compute: a normalised batch B×C×H×W on the device → float32, maps B×C×h×w or their means B×C.
     """
@@ -31,12 +31,12 @@ class Extractor:
 def extractor(
     network: Network, gap: GapNetwork, settings: Settings, backend: str, images: int, *, pooled: bool
 ) -> Extractor:
-    """Prepares the features of the frozen `gap` built from `network`.
+    """Builds the extractor of the frozen `gap`, which was built from `network`.
 
-    backend: of `BACKENDS`. images: how many forwards there will be, by which `auto` decides. pooled: means over the
-    positions in place of maps. Raises `CamxError` for a backend that is not there, and for what cannot be compiled.
+    backend: one of `BACKENDS`. images: expected number of forwards, by which `auto` decides. pooled: means over the
+    positions instead of maps. Raises `CamxError` if the backend is not installed or cannot compile the network.
     """
-    # An object of its own, with this module: its digest is that of the weights before the layer too.
+    # A new object with this module: its digest must cover only the weights before the layer, too.
     runner = Runner(replace(network, module=gap), str(settings.device), settings.precision)
     inputs, own = network.preprocessing, gap.design.layer
     layer = replace(own, name=f"backbone.{own.name}")

@@ -1,4 +1,4 @@
-"""The trainable part behind a frozen backbone: the linear layer, and the 3×3 convolution if there is one."""
+"""The trainable head of a frozen backbone: a linear layer, optionally after a 3×3 convolution."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from ..models.gap import GapNetwork
 
 
 class FeatureHead(nn.Module):
-    """The end of a `GapNetwork` on cached features: pooled B×C, or maps B×C×h×w where a convolution comes first.
+    """The head of a `GapNetwork` on cached features: pooled B×C, or maps B×C×h×w if it begins with a convolution.
 
-    Pooled features are standardised per channel, so that one learning rate suits every backbone; `write_into`
-    folds that into the weights of the linear layer, which then computes the same from plain features.
+    Pooled features are standardised per channel, so that one learning rate suits every backbone. `write_into` folds
+    the standardisation into the linear layer, which then gives equal scores from plain features.
     """
 
     mean: Tensor
@@ -35,14 +35,14 @@ class FeatureHead(nn.Module):
         return scores
 
     def standardise(self, mean: Tensor, deviation: Tensor) -> None:
-        """Take the statistics of the pooled features (C each). Channels that hardly vary are not blown up."""
+        """Sets the mean and deviation (C each) of the pooled features. Nearly constant channels are not amplified."""
         floor = 0.1 * deviation.square().mean().sqrt() + 1e-12
         self.mean.copy_(mean)
         self.scale.copy_(deviation.clamp_min(float(floor)))
 
     @torch.no_grad()
     def write_into(self, network: GapNetwork) -> None:
-        """Give the network these weights, the standardisation folded in."""
+        """Copies the weights into `network`, with the standardisation folded in."""
         if self.block is not None and network.maps.block is not None:
             network.maps.block.load_state_dict(self.block.state_dict())
         weight = self.linear.weight.double() / self.scale.double()

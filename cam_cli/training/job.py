@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from .data import Dataset
 
 FREEZE = ("backbone", "none")
-#: What a fingerprint calls the kind of features that a head was trained on; trainings of 0.1.0 do not tell.
+#: Fingerprint key of the precision of the cached features. Trainings of 0.1.0 lack it.
 FEATURES = "precision of the features"
 AUGMENT = ("basic", "none")
 BALANCE = ("none", "loss", "sampler")
 
-#: A training of 0.1.0 may go on with another precision.
+#: Without a precision: a training of 0.1.0 may continue with another one.
 _PRECISION = dataclasses.replace(PRECISION, results=False)
 _BACKEND = dataclasses.replace(
-    BACKEND, help="What computes the features of a frozen backbone: auto, torch, compile or openvino."
+    BACKEND, help="Backend for the features of a frozen backbone: auto, torch, compile or openvino."
 )
 _SEED = Flag("Seed of all random choices.", panel=TRAINING, order=1, min=0, max=2**63 - 1, results=True)
 
@@ -38,7 +38,7 @@ def _learning_rate(text: str) -> float:
 
 @dataclass(frozen=True)
 class Backbone(ModelSpec):
-    """The network whose head is replaced: its classes and averaged weights are not asked for."""
+    """The network whose head is replaced. It has no options for class names or averaged weights."""
 
     name: Annotated[
         str,
@@ -61,13 +61,12 @@ class Backbone(ModelSpec):
 
 @dataclass(frozen=True)
 class TrainJob(ComputeOptions):
-    """Everything that `camx train-gap` does. `lr`, `batch_size` and `workers` None: chosen for the task.
+    """All options of `camx train-gap`. `lr`, `batch_size`, `workers`: None chooses a value for data and device.
 
-    `cache_limit` in bytes; `ema` is the decay of averaged weights, 0 for none; `log_cams` validation images are
-    explained after every epoch, and of `log_activations` of them the feature maps are drawn; `train_size` is the side
-    of the random crops, None for that of the input (objects look larger in a crop than in the whole image: smaller
-    crops make up for it); `command` and `origins` are kept for the record only. Raises `CamxError` for values that do
-    not exist.
+    cache_limit: bytes. ema: decay of averaged weights, 0 for none. log_cams: number of validation images that are
+    explained after every epoch. log_activations: number of those whose feature maps are drawn. train_size: side of
+    the random crops, None for the side of the input (objects look larger in a crop than in the whole image; smaller
+    crops compensate). command, origins: only for run.json. Raises `CamxError` for a value out of its range.
     """
 
     data: Annotated[
@@ -126,7 +125,7 @@ class TrainJob(ComputeOptions):
     train_size: Annotated[
         int | None,
         Flag(
-            "Side of the random crops, if not that of the input: objects look larger in a crop.",
+            "Side of the random crops in pixels; default: the side of the input. Objects look larger in a crop.",
             panel=TRAINING,
             min=16,
             results=True,
@@ -139,7 +138,7 @@ class TrainJob(ComputeOptions):
     balance: Annotated[
         str,
         Flag(
-            "For unequal classes: none, loss (class weights) or sampler (draw them equally).",
+            "For classes of unequal size: none, loss (class weights) or sampler (draw each class equally often).",
             panel=TRAINING,
             choices=BALANCE,
             results=True,
@@ -148,7 +147,7 @@ class TrainJob(ComputeOptions):
     ema: Annotated[
         float,
         Flag(
-            "Keep averaged weights with this decay (0.99 to 0.9999); 0 for none.",
+            "Average the weights with this decay (0.99 to 0.9999) and keep the average; 0 for none.",
             name="ema-decay",
             panel=TRAINING,
             results=True,
@@ -156,7 +155,7 @@ class TrainJob(ComputeOptions):
     ] = 0.0
     val_fraction: Annotated[
         float,
-        Flag("Share of each class for validation where DATA has no train/ and val/.", panel=TRAINING),
+        Flag("Share of each class for validation if DATA has no train/ and val/.", panel=TRAINING),
     ] = 0.2
     seed: Annotated[int, _SEED] = 0
     log_cams: Annotated[int, Flag("Explain the same N validation images after every epoch.", panel=OUTPUT, min=0)] = 0
@@ -169,19 +168,22 @@ class TrainJob(ComputeOptions):
             min=0,
         ),
     ] = 0
-    overwrite: Annotated[bool, Flag("Replace the training in that folder.", panel=OUTPUT)] = False
+    overwrite: Annotated[bool, Flag("Replace the training in the output folder.", panel=OUTPUT)] = False
     resume: Annotated[
-        bool, Flag("Continue the training in that folder; the result is that of an uninterrupted one.", panel=OUTPUT)
+        bool,
+        Flag(
+            "Continue the training in the output folder; the result equals that of an uninterrupted one.", panel=OUTPUT
+        ),
     ] = False
     precision: Annotated[str, _PRECISION] = field(default="auto", kw_only=True)
     backend: Annotated[str, _BACKEND] = field(default="auto", kw_only=True)
     workers: Annotated[
-        int | None, Flag("Threads that decode, or auto.", short="-j", panel=SPEED, none="auto", min=1)
+        int | None, Flag("Threads that decode images, or auto.", short="-j", panel=SPEED, none="auto", min=1)
     ] = None
     cache_limit: Annotated[
         int,
         Flag(
-            "Room on the disk for features, such as 500MB; what does not fit is computed every epoch.",
+            "Disk space for cached features, such as 500MB; features that do not fit are computed every epoch.",
             panel=SPEED,
             parse=byte_count,
             min=0,
@@ -194,39 +196,47 @@ class TrainJob(ComputeOptions):
         check(self)
         if not 0 < self.val_fraction < 1:
             raise CamxError(
-                f"`val_fraction` {self.val_fraction} is outside 0 … 1: the share of each class kept for validation.",
+                f"`val_fraction` {self.val_fraction} must lie between 0 and 1.",
+                "Give the share of each class for validation, such as 0.2.",
                 field="val_fraction",
             )
         if self.lr is not None and not 0 < self.lr < 100:
             raise CamxError(
-                f"`lr` {self.lr} is no step that can work.", "Give a number such as 0.001, or auto.", field="lr"
+                f"`lr` {self.lr} is no usable learning rate.", "Give a number such as 0.001, or auto.", field="lr"
             )
         if not 0 <= self.ema < 1:
             raise CamxError(
-                f"`ema_decay` {self.ema} is outside 0 … 1.", "Give 0.99 to 0.9999, or 0 for no averaging.", field="ema"
+                f"`ema_decay` {self.ema} must be at least 0 and below 1.",
+                "Give 0.99 to 0.9999, or 0 for no averaging.",
+                field="ema",
             )
         if not 0 <= self.label_smoothing < 1:
             raise CamxError(
-                f"`label_smoothing` {self.label_smoothing} is outside 0 … 1.",
+                f"`label_smoothing` {self.label_smoothing} must be at least 0 and below 1.",
                 "Give 0 for none, or 0.1.",
                 field="label_smoothing",
             )
         if self.train_size is not None and self.freeze == "backbone":
-            raise CamxError("`train_size` is for random crops, which only `freeze=none` makes.", "Add it.")
+            raise CamxError(
+                f"`train_size` {self.train_size} is the side of random crops, which only `freeze=none` draws.",
+                "Add `freeze=none`, or leave `train_size` out.",
+                field="train_size",
+            )
         if self.backend not in ("auto", "torch") and self.freeze == "none":
             raise CamxError(
-                f"`backend={self.backend}` computes the features of a frozen backbone, and `freeze=none` trains it.",
-                "Leave it out.",
+                f"`backend={self.backend}` computes the features of a frozen backbone, but `freeze=none` trains it.",
+                "Leave `backend` out.",
                 field="backend",
             )
         if self.resume and self.overwrite:
-            raise CamxError("`resume` continues a run, `overwrite` replaces it.", "Give one of them.")
+            raise CamxError("`resume` continues a run, but `overwrite` replaces it.", "Give only one of them.")
 
 
 def fingerprint(job: TrainJob, network: Network, data: Dataset, precision: str) -> dict[str, Any]:
-    """Everything that the final weights depend on. A run resumes only if its fingerprint is equal.
+    """Values on which the final weights depend. A training resumes only if all are equal.
 
-    precision: what `auto` stands for. Features in float32 are the same by any backend; in bf16 each rounds elsewhere.
+    precision: the resolved one, never `auto`. All backends give equal features in float32; in bf16 each rounds
+    differently, so the backend is a part of the fingerprint.
     """
     images = hashlib.sha256()
     for part in (data.train, data.val):

@@ -1,4 +1,4 @@
-"""Gradient steps: AdamW with warm-up and a cosine; mixed precision and averaged weights where asked for."""
+"""Gradient steps: AdamW with warm-up and cosine decay, optionally in mixed precision and with averaged weights."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .metrics import MOST_MISTAKES, Mistake, Scores
 
 _WEIGHT_DECAY = 0.02
 _CLIP = 5.0
-#: Share of all steps in which the learning rate rises.
+#: Warm-up: share of all steps in which the learning rate rises.
 _WARM_UP = 0.05
 _TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -44,7 +44,7 @@ class TrainingConfig:
 
 
 class Trainer:
-    """A module in training. All chance of an epoch comes from the seed and the epoch's number, none from before."""
+    """Trains a module. The random numbers of an epoch depend only on the seed and its number."""
 
     def __init__(self, module: nn.Module, recipe: TrainingConfig, device: torch.device, steps_per_epoch: int) -> None:
         self.module = module.to(device)
@@ -59,11 +59,11 @@ class Trainer:
 
     @property
     def result(self) -> nn.Module:
-        """The module to keep: with averaged weights where they are kept."""
+        """The module to save: the averaged weights if `ema` is set, else the trained ones."""
         return self._averaged if self._averaged is not None else self.module
 
     def train_epoch(self, epoch: int, batches: Batches, tick: Tick) -> tuple[float, float]:
-        """One pass (`epoch` from 0): mean loss and accuracy while learning. Raises `CamxError` if it diverges."""
+        """One pass over the images; returns mean loss and accuracy. Raises `CamxError` if it diverges."""
         self.module.train()
         loss_sum = torch.zeros((), device=self._device)
         correct = torch.zeros((), device=self._device)
@@ -77,7 +77,10 @@ class Trainer:
                 tick(len(labels))
         mean = float(loss_sum) / count
         if not math.isfinite(mean):
-            raise CamxError(f"The training diverged in epoch {epoch + 1} (the loss is {mean}). Give a smaller `lr`.")
+            raise CamxError(
+                f"The training diverged in epoch {epoch + 1} (the loss is {mean}).",
+                f"Give a smaller `lr` than {self.recipe.lr:g}.",
+            )
         return mean, float(correct) / count
 
     @torch.no_grad()
@@ -103,7 +106,7 @@ class Trainer:
         return Scores(loss / int(confusion.sum()), confusion.reshape(size, size), tuple(surest))
 
     def state_dict(self) -> dict[str, Any]:
-        """All that the next epoch depends on, as plain values and tensors."""
+        """The state on which the next epoch depends, as plain values and tensors."""
         return {
             "module": self.module.state_dict(),
             "optimizer": self._optimizer.state_dict(),
@@ -141,7 +144,7 @@ class Trainer:
 
     @torch.no_grad()
     def _average(self, averaged: nn.Module) -> None:
-        """Move the averaged weights towards the new ones; young averages follow faster."""
+        """Moves the averaged weights towards the new ones. The decay is smaller in the first steps."""
         self._averagings += 1
         decay = min(self.recipe.ema, (1 + self._averagings) / (10 + self._averagings))
         new = self.module.state_dict()
@@ -158,7 +161,7 @@ class Trainer:
 
 
 def _mistakes(scores: Tensor, labels: Tensor, start: int) -> list[Mistake]:
-    """Those of a batch whose first image is at position `start`."""
+    """Mistakes in a batch whose first image is at position `start`."""
     predicted = scores.argmax(1)
     probs = scores.float().softmax(1).gather(1, predicted[:, None])[:, 0]
     places = (predicted != labels).nonzero()[:, 0].tolist()
@@ -166,7 +169,7 @@ def _mistakes(scores: Tensor, labels: Tensor, start: int) -> list[Mistake]:
 
 
 def _groups(module: nn.Module, recipe: TrainingConfig) -> list[dict[str, Any]]:
-    """Parameter groups: the backbone at its own rate; no decay for biases and normalisations."""
+    """Parameter groups: the backbone has its own rate; biases and normalisations have no weight decay."""
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in module.named_parameters():
         lr = recipe.backbone_lr if name.startswith("backbone.") else recipe.lr
@@ -176,7 +179,7 @@ def _groups(module: nn.Module, recipe: TrainingConfig) -> list[dict[str, Any]]:
 
 
 def _rate(step: int, steps: int) -> float:
-    """Share of the highest learning rate: a line up, then half a cosine down to zero at the end."""
+    """Fraction of the peak learning rate: a linear rise, then half a cosine down to zero."""
     warm_up = max(1, round(_WARM_UP * steps))
     if step < warm_up:
         return (step + 1) / warm_up
@@ -185,7 +188,7 @@ def _rate(step: int, steps: int) -> float:
 
 @contextlib.contextmanager
 def _seeded(seed: int, epoch: int, device: torch.device) -> Iterator[None]:
-    """Dropout and the like drawn from the epoch's own seed; the caller's chance is left as it was."""
+    """While active, seeds torch for the epoch (dropout). Restores the random state of the caller afterwards."""
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(int(np.random.SeedSequence((seed, epoch, 3)).generate_state(1)[0]))
         yield

@@ -1,4 +1,4 @@
-"""Figures of a training: metrics per epoch, and the confusion matrix of the best network."""
+"""Metrics of a training per epoch, and the confusion matrix of the best network."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-#: Mistakes that are kept, the surest ones.
+#: Number of mistakes that are kept: those with the highest probability.
 MOST_MISTAKES = 100
 
 
 class Mistake(NamedTuple):
-    """A validation image by its position among them, the class that it was taken for, and with which probability."""
+    """A misclassified validation image: its position, the predicted class and its probability."""
 
     position: int
     predicted: int
@@ -25,7 +25,7 @@ class Mistake(NamedTuple):
 
 @dataclass(frozen=True)
 class Scores:
-    """Mean cross-entropy over images, how often an image of class i was taken for class j, and the surest mistakes."""
+    """Mean cross-entropy, confusion matrix (rows: true classes) and the most confident mistakes."""
 
     loss: float
     confusion: np.ndarray
@@ -37,13 +37,13 @@ class Scores:
 
     @property
     def per_class(self) -> list[float]:
-        """Share of each class's images that were recognised."""
+        """Recall of each class."""
         return [float(row[i] / row.sum()) if row.sum() else 0.0 for i, row in enumerate(self.confusion)]
 
 
 @dataclass(frozen=True)
 class EpochMetrics:
-    """One row of metrics.csv. `epoch` counts from 1; `lr` is that of its last step; `best` so far."""
+    """One row of metrics.csv. epoch: from 1. lr: of the last step. best: whether it is the best epoch so far."""
 
     epoch: int
     lr: float
@@ -65,7 +65,7 @@ class EpochMetrics:
 
 
 def metrics_csv(history: Sequence[EpochMetrics]) -> bytes:
-    """The table of all epochs so far."""
+    """metrics.csv of all epochs so far."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
     names = [field.name for field in dataclasses.fields(EpochMetrics)]

@@ -1,4 +1,4 @@
-"""The validation images that the best network takes for another class."""
+"""Lists the validation images that the best network misclassifies."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .metrics import Scores
 
 
 def misclassified(scores: Scores | None, data: Dataset) -> list[MisclassifiedRow]:
-    """The mistakes of the scores with the files that they are of, the surest first. `data` has readable images only."""
+    """Mistakes with their image files, the most confident first. `data` must have readable images only."""
     if scores is None:
         return []
     rows: list[MisclassifiedRow] = []

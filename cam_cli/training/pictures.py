@@ -1,4 +1,4 @@
-"""Images from disk into batches: decoded in threads a little ahead of the device, augmented by seeded chance."""
+"""Decodes images in threads ahead of the device, augments them with seeded random numbers, and stacks them."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ R = TypeVar("R")
 #: uint8 H×W×C of the network's input size, before normalisation.
 Pixels = np.ndarray
 Loaded = Pixels | Unreadable
-#: Share of the image that a random crop keeps, and its proportions.
+#: Ranges of a random crop: its share of the image area, and its aspect ratio.
 _AREA, _RATIO = (0.4, 1.0), (3 / 4, 4 / 3)
 
 
 class Pictures:
-    """Reads samples as a network wants them; a context manager that holds the threads."""
+    """Loads samples as network inputs. A context manager that owns the decoding threads."""
 
     def __init__(
         self, preprocessing: Preprocessing, workers: int, device: torch.device, train_size: int | None = None
@@ -50,15 +50,15 @@ class Pictures:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def load(self, samples: Sequence[Sample]) -> Iterator[Loaded]:
-        """The samples in order, cropped as for validation, or why one cannot be read."""
+        """Yields the samples in order with the validation crop, or `Unreadable` with the reason."""
         return self._in_order(self._plain, samples)
 
     def plain(self, samples: Sequence[Sample]) -> Iterator[Pixels]:
-        """As `load`, for samples that could be read before. Raises `CamxError` if one cannot any more."""
+        """As `load`, for samples that were readable before. Raises `CamxError` for one that is not any more."""
         return map(_readable, self.load(samples))
 
     def augmented(self, samples: Sequence[Sample], chance: Sequence[tuple[int, ...]]) -> Iterator[Pixels]:
-        """The samples in order, each with a random crop and flip drawn from its own seed in `chance`."""
+        """Yields the samples in order with a random crop and flip. Each has its own seed in `chance`."""
         return map(_readable, self._in_order(self._random, list(zip(samples, chance))))
 
     def normalised(self, pixels: Sequence[Pixels]) -> Tensor:
@@ -95,7 +95,7 @@ class Pictures:
 
 
 def random_crop(picture: Image.Image, preprocessing: Preprocessing, chance: np.random.Generator) -> Pixels:
-    """A random part of an upright image, of random proportions, enlarged to the input size; flipped half the time."""
+    """Random crop of an upright image, with a random aspect ratio, resized to the input size; flipped half the time."""
     width, height = picture.size
     area = width * height * chance.uniform(*_AREA)
     ratio = math.exp(chance.uniform(math.log(_RATIO[0]), math.log(_RATIO[1])))
@@ -113,7 +113,7 @@ def random_crop(picture: Image.Image, preprocessing: Preprocessing, chance: np.r
 def _readable(loaded: Loaded) -> Pixels:
     if isinstance(loaded, Unreadable):
         raise CamxError(
-            f"The image {loaded.source.path!r} could be read before the training and now cannot: {loaded.reason}. "
-            "Put it back and continue with `resume`."
+            f"The image {loaded.source.path!r} was readable when the training began, but is not now: {loaded.reason}. "
+            "Put the file back and continue with `resume`."
         )
     return loaded

@@ -1,4 +1,4 @@
-"""Prepares a training: of a head on cached features, or of the whole network on images."""
+"""Prepares the module and the batches: a head on cached features, or the whole network on images."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ from .job import TrainJob
 from .pictures import Pictures
 from .settings import Settings
 
-#: Opens a stage of the work (its name, how many images) and gives what counts them.
+#: Opens a stage of the work (name, number of images) and returns its counter of images.
 Stage = Callable[[str, int], AbstractContextManager[Tick]]
-#: The standardisation of features is measured on at most so many images.
+#: Largest number of images on which the mean and deviation of features are measured.
 _MEASURED = 4096
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """The module to train and its batches. `data` lacks the unreadable images; `cached` images fill `cache_bytes`."""
+    """The module to train and its batches. data: readable images. cached: images in a cache of `cache_bytes`."""
 
     data: Dataset
     batches: Batches
     module: nn.Module
     cached: int = 0
     cache_bytes: int = 0
-    #: What computed the features of a frozen backbone, and what was not possible with another one.
+    #: Backend of the features of a frozen backbone, and warnings why it is not the requested one.
     backend: str = "torch"
     warnings: tuple[str, ...] = ()
 
     def network(self, result: nn.Module, frozen: GapNetwork) -> GapNetwork:
-        """The network with what was learned: `result` itself, or the frozen one with `result` as its head."""
+        """The trained network: `result` itself, or the frozen one with `result` as its head."""
         if isinstance(result, FeatureHead):
             result.write_into(frozen)
             return frozen
@@ -56,10 +56,9 @@ def prepared(
     job: TrainJob, source: Network, network: GapNetwork, data: Dataset, pictures: Pictures, settings: Settings,
     folder: str, stage: Stage,
 ) -> Iterator[Prepared]:  # fmt: skip
-    """Read every image once, and cache its features where the backbone is frozen; the cache lives as long as the
-    context. `source`: the network that `network` was built from.
+    """Reads every image once, and caches the features of a frozen backbone while the context is open.
 
-    Raises `CamxError` if a class has no image that can be read.
+    source: the network from which `network` was built. Raises `CamxError` if a class has no readable image.
     """
     if job.freeze == "none":
         yield _whole(job, network, data, pictures, settings, stage)
@@ -130,7 +129,7 @@ def _order(job: TrainJob, samples: Sequence[Sample], settings: Settings) -> Orde
 
 
 def _statistics(store: FeatureStore, kept: np.ndarray, size: int) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation per channel of the features of a sample of the images, evenly drawn."""
+    """Mean and standard deviation per channel, from images at equal distances."""
     drawn = kept[:: -(-len(kept) // _MEASURED)]
     parts = [store.batch(part, np.zeros(len(part), int)) for part in np.array_split(drawn, -(-len(drawn) // size))]
     features = torch.cat(parts).double()

@@ -1,4 +1,4 @@
-"""Draws a few fixed validation images after every epoch: their heatmaps and their first feature maps."""
+"""Draws heatmaps and first feature maps of a few fixed validation images after every epoch."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from ..run_layout import output_name
 from ..sentences import counted
 from .data import Dataset, Sample
 from .job import TrainJob
-from .proofs import file_there
+from .proofs import size_and_checksum
 from .state import ACTIVATIONS, CAMS, GRADCAMS
 
 #: Methods of the overlays in `cams/` and `gradcams/`, in this order.
@@ -40,10 +40,10 @@ METHODS = ("cam", "gradcam")
 
 
 class Previews:
-    """The files of `--log-cams` and `--log-activations`; nothing where the job asks for neither.
+    """Writes the files of `--log-cams` and `--log-activations`, if the job has these options.
 
-    A frozen first convolution gives the same maps after every epoch: they are drawn after `first_epoch` alone, the
-    first of this run. `files` are size and checksum of every file by its name, also of those of the runs before.
+    The feature maps of a frozen first convolution never change: they are drawn only after `first_epoch`, the first one
+    of this run. `files`: size and checksum of every file by its name, including those of earlier runs.
     """
 
     def __init__(
@@ -59,31 +59,31 @@ class Previews:
         self._last_drawn = first_epoch if self._is_frozen else job.epochs
 
     def write(self, network: GapNetwork, epoch: int) -> None:
-        """Draw the images with the network as it is after `epoch` (from 1)."""
+        """Draws the images with the network after `epoch` (from 1)."""
         self._keep(self._cams.draw(network, epoch, self._precision))
         if epoch <= self._last_drawn:
             self._keep(self._activations.draw(network, epoch, self._precision))
 
-    def mended(self, network: GapNetwork, epoch: int) -> Iterator[str]:
-        """Draws damaged and missing files again, as far as `network`, that after `epoch`, can, and says so."""
-        wrong = {name for name, file in self.files.items() if file_there(self._folder.file(name)) != file}
+    def restore(self, network: GapNetwork, epoch: int) -> Iterator[str]:
+        """Redraws damaged and missing files that the network after `epoch` can draw. Yields warnings about all."""
+        wrong = {name for name, file in self.files.items() if size_and_checksum(self._folder.file(name)) != file}
         if not wrong:
             return
         self._keep(self._cams.draw(network, epoch, self._precision), wrong)
         for drawn in sorted({_epoch_of(name) for name in wrong} if self._is_frozen else {epoch}):
             self._keep(self._activations.draw(network, drawn, self._precision), wrong)
-        lost = sorted(name for name in wrong if file_there(self._folder.file(name)) != self.files[name])
+        lost = sorted(name for name in wrong if size_and_checksum(self._folder.file(name)) != self.files[name])
         if again := len(wrong) - len(lost):
-            yield f"Preview images that were damaged or missing and are drawn again: {again}."
+            yield f"{counted(again, 'preview image was', 'preview images were')} damaged or missing and drawn again."
         if lost:
             more = f", and {counted(len(lost) - 1, 'more')}" * (len(lost) > 1)
             yield (
-                f"Preview images are damaged or missing: {lost[0]}{more}. The networks of these epochs are gone, so "
-                "they cannot be drawn again."
+                f"Preview images are damaged or missing: {lost[0]}{more}. They cannot be drawn again, because only the "
+                "network of the last epoch is stored."
             )
 
     def _keep(self, drawn: Iterator[tuple[str, bytes]], wanted: Collection[str] | None = None) -> None:
-        """Writes files, or those of a few names alone."""
+        """Writes files; only those in `wanted` if it is given."""
         for name, data in drawn:
             if wanted is None or name in wanted:
                 self._folder.write(name, data)
@@ -91,8 +91,8 @@ class Previews:
 
 
 class CamLog:
-    """Draws `cams/epoch-003/<image>.png`, the class activation map of each image's true class, `gradcams/…`, its
-    Grad-CAM, and `cams/epoch-003/captions.json`: by image what the network took it for, and how sure it was."""
+    """Draws `cams/epoch-003/<image>.png` (CAM of the true class), `gradcams/…` (its Grad-CAM) and
+    `cams/epoch-003/captions.json` (predicted class and probability by image)."""
 
     def __init__(
         self, samples: Sequence[Sample], count: int, preprocessing: Preprocessing, classes: tuple[str, ...]
@@ -101,7 +101,7 @@ class CamLog:
         self._pictures = _loaded(samples, count, preprocessing)
 
     def draw(self, network: GapNetwork, epoch: int, precision: str) -> Iterator[tuple[str, bytes]]:
-        """The names and bytes of the files that the network as it is after `epoch` (from 1) gives."""
+        """Names and bytes of the files for the network after `epoch` (from 1)."""
         if not self._pictures:
             return
         named = Network(network, "", self._preprocessing, ClassNames(self._classes))
@@ -121,9 +121,9 @@ class CamLog:
 
 
 class ActivationLog:
-    """Draws `activations/epoch-003/<image>.png`: each image's feature maps of the first convolution that runs.
+    """Draws `activations/epoch-003/<image>.png`: feature maps of the first convolution that runs.
 
-    The sheets are those of `camx activations`, the channels in the network's order, so that each stays in its place.
+    Sheets as in `camx activations`. Channels keep the order of the network, so that epochs can be compared.
     """
 
     def __init__(self, samples: Sequence[Sample], count: int, preprocessing: Preprocessing) -> None:
@@ -131,7 +131,7 @@ class ActivationLog:
         self._pictures = _loaded(samples, count, preprocessing)
 
     def draw(self, network: GapNetwork, epoch: int, precision: str) -> Iterator[tuple[str, bytes]]:
-        """The names and bytes of the files for the network after `epoch` (from 1). Raises `CamxError` if it has no
+        """Names and bytes of the files for the network after `epoch` (from 1). Raises `CamxError` if it has no
         convolution."""
         if not self._pictures:
             return
@@ -148,7 +148,7 @@ class ActivationLog:
 
 
 def _epoch_of(name: str) -> int:
-    """Of the file of a preview."""
+    """Epoch in the file name of a preview."""
     return int(name.split("/")[1].removeprefix("epoch-"))
 
 
@@ -172,7 +172,7 @@ def _caption(explanation: Explanation) -> Caption:
 
 
 def _drawn(explanation: Explanation, place: int) -> Image.Image:
-    """The overlay of one of its maps; the plain image while the map has nothing positive."""
+    """Overlay of one map; the plain image if the map has no positive value."""
     picture = explanation.picture
     values = explanation.maps[place].values if place < len(explanation.maps) else None
     heat = normalised(values) if values is not None else None
@@ -184,7 +184,7 @@ def _drawn(explanation: Explanation, place: int) -> Image.Image:
 
 
 def of_all_classes(samples: Sequence[Sample], count: int) -> list[Sample]:
-    """The first `count` samples, taken from the classes in turn."""
+    """The first `count` samples, one class after the other in turn."""
     by_class: dict[int, list[Sample]] = defaultdict(list)
     for sample in samples:
         by_class[sample.label].append(sample)

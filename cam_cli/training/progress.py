@@ -1,4 +1,4 @@
-"""Plan, progress and summary of a training, and the observer that receives them."""
+"""Plan, progress and summary of a training, and the interface of their observer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .metrics import EpochMetrics, Scores
 
 @dataclass(frozen=True)
 class TrainPlan:
-    """Plan of a training, complete before the first image is decoded; `first_epoch` counts from 1."""
+    """Plan of a training, known before the first image is decoded. `first_epoch` counts from 1."""
 
     model: str
     weights: str
@@ -34,14 +34,13 @@ class TrainPlan:
     output: str
     input: str = ""
     input_origins: Mapping[str, str] = field(default_factory=dict)
-    #: What computes the features of a frozen backbone.
+    #: Backend of the features of a frozen backbone.
     backend: str = "torch"
 
 
 @dataclass
 class TrainProgress:
-    """Progress of a stage, in images. The stage is `images` (reading them), `features`, `original head` or
-    `training`."""
+    """Progress of a stage, in images. Stages: `images` (reading them), `features`, `original head`, `training`."""
 
     stage: str
     total: int
@@ -81,29 +80,28 @@ class Silent:
 
 
 class Stopping(Protocol):
-    """Holds the number of the signal that asks for an end, or None."""
+    """Source of the signal that ends the run: `signal` is its number, or None."""
 
     signal: int | None
 
 
 @dataclass
 class NeverStopped:
-    """For callers without signals."""
+    """`Stopping` for callers that handle no signals."""
 
     signal: int | None = None
 
 
 class Interrupted(Exception):
-    """Raised where a signal was noticed; what is written so far is whole."""
+    """Raised between two steps after a signal. All written files are complete."""
 
 
 @dataclass(frozen=True)
 class TrainSummary:
-    """Result of a training. `best` are the scores of model.safetensors; None if no epoch was finished.
+    """Result of a training. best: scores of model.safetensors; None without a finished epoch.
 
-    `original_accuracy` is that of the network's own head on the same images and classes, where it knows them.
-    `misclassified` are the surest mistakes of the best network.
-    `seconds` by stage; `cached` images had their features in the cache of `cache_bytes`.
+    original_accuracy: of the network's own head on these images, if it has these classes. misclassified: the most
+    confident mistakes of the best network. seconds: by stage. cached: number of images in a cache of `cache_bytes`.
     """
 
     plan: TrainPlan
@@ -129,7 +127,7 @@ class TrainSummary:
         return self.original_accuracy - self.best.accuracy
 
     def as_dict(self) -> dict[str, Any]:
-        """The object that `--json` prints and run.json begins with."""
+        """The object that `--json` prints and with which run.json begins."""
         plan, best, epoch = self.plan, self.best, self.best_epoch
         return {
             "state": "interrupted" if self.signal else "finished",

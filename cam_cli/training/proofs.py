@@ -1,4 +1,4 @@
-"""Files of a training that is resumed: each is whole, or made again from the state, or the reason to stop."""
+"""Checks the files of a resumed training. Restores damaged ones from the state, or stops with the reason."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ _PIECE = 1 << 20
 
 
 def check_best(folder: OutputFolder, state: TrainingState) -> None:
-    """Raises `CamxError` where the best network is damaged and the state holds another one."""
+    """Raises `CamxError` if the best network is damaged and the state holds a later one."""
     if _is_whole(folder, state) or state.history[-1].best:
         return
     best = max(row.epoch for row in state.history if row.best)
     raise CamxError(
-        f"{folder.file(BEST)!r} is damaged or missing: it is not the network that epoch {best} wrote, and {STATE} "
-        f"holds that of epoch {state.history[-1].epoch}.",
-        "Put a copy of it back, or start again with `overwrite`.",
+        f"{folder.file(BEST)!r} is damaged or missing: it should be the network of epoch {best}, but {STATE} "
+        f"only holds the network of epoch {state.history[-1].epoch}.",
+        "Put back a copy of the file, or start again with `overwrite`.",
     )
 
 
-def mended(folder: OutputFolder, state: TrainingState, best: Callable[[], bytes]) -> Iterator[str]:
-    """Writes what is damaged or missing again from the state, and says so. best: makes the file of its network."""
+def restore_files(folder: OutputFolder, state: TrainingState, best: Callable[[], bytes]) -> Iterator[str]:
+    """Writes damaged and missing files from the state, and yields a warning for each. best: bytes of the network."""
     if not _is_whole(folder, state):
         folder.write(BEST, best())
         yield f"{BEST} was damaged or missing, and is written again from {STATE}."
@@ -40,12 +40,12 @@ def mended(folder: OutputFolder, state: TrainingState, best: Callable[[], bytes]
 
 
 def _is_whole(folder: OutputFolder, state: TrainingState) -> bool:
-    """Whether the best network has the size and the checksum that the state names; those of 0.1.0 name none."""
-    return file_there(folder.file(BEST)) == state.best_file if state.best_file else bool(folder.size(BEST))
+    """Whether the best network has the size and checksum in the state. States of 0.1.0 have neither."""
+    return size_and_checksum(folder.file(BEST)) == state.best_file if state.best_file else bool(folder.size(BEST))
 
 
-def file_there(path: str) -> WrittenFile | None:
-    """Size and checksum of a file, which may be larger than memory; None where it is missing or cannot be read."""
+def size_and_checksum(path: str) -> WrittenFile | None:
+    """Size and checksum of a file, read in pieces; None if it is missing or unreadable."""
     size = checksum = 0
     try:
         with open_regular(path) as file:

@@ -1,4 +1,4 @@
-"""Runs a training from the folder of images to the files in OUT: find, load, cut, prepare, learn, record."""
+"""Runs a training from a folder of images to the files in OUT: find, load, cut, prepare, train, record."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from .pictures import Pictures
 from .prepare import Prepared, prepared
 from .previews import Previews
 from .progress import Interrupted, NeverStopped, Observer, Silent, Stopping, TrainPlan, TrainProgress, TrainSummary
-from .proofs import check_best, mended
+from .proofs import check_best, restore_files
 from .settings import Settings, settings_of
 from .state import (
     BEST,
@@ -47,22 +47,22 @@ from .state import (
     remove_earlier,
 )
 
-#: Seconds between two drawings of the curves: heads on cached features have several epochs per second.
+#: Seconds between two drawings of the curves: heads on cached features train several epochs per second.
 _BETWEEN_DRAWINGS = 3.0
 
 
 def train(job: TrainJob, observer: Observer = Silent(), stop: Stopping | None = None) -> TrainSummary:
-    """Trains and writes the network, its figures and the state for `resume` into the output folder.
+    """Trains, and writes the network, its metrics and the state for `resume` into the output folder.
 
-    Raises `CamxError` when it cannot start, or cannot go on. A signal ends it early with a summary; the best
-    network and the one after the last whole epoch are then there, and `resume` goes on to the same result.
+    Raises `CamxError` if it cannot start or continue. After a signal it returns a summary early; the folder then holds
+    the best network and that of the last whole epoch, and `resume` continues to the result of an uninterrupted run.
     """
     data = find_dataset(job.data, job.val_fraction, job.seed)
     settings = settings_of(job, len(data.train))
     with locked_folder(job.output) as folder:
         earlier = earlier_state(folder, resume=job.resume, overwrite=job.overwrite)
         if job.resume and earlier is None:
-            observer.warned(f"{job.output!r} holds no training to resume; this one starts from the beginning.")
+            observer.warned(f"{job.output!r} holds no training to resume. This one starts from the beginning.")
         network = load_backbone(job)
         for warning in (*data.notes, *network.warnings):
             observer.warned(warning)
@@ -85,7 +85,7 @@ def train(job: TrainJob, observer: Observer = Silent(), stop: Stopping | None = 
 
 
 class _Training:
-    """State of one training while it runs."""
+    """A training while it runs."""
 
     def __init__(
         self, job: TrainJob, observer: Observer, stop: Stopping, folder: OutputFolder,
@@ -136,7 +136,7 @@ class _Training:
         return summary
 
     def _original(self, network: Network, pictures: Pictures, data: Dataset) -> float | None:
-        """The accuracy of the network's own head, where it knows the classes."""
+        """Accuracy of the network's own head, if it has these classes."""
         columns = classes_in(network, data.classes)
         if columns is None:
             return None
@@ -147,7 +147,7 @@ class _Training:
             return original_accuracy(module, pictures, data.val, columns, tick)
 
     def _learn(self, ready: Prepared, gap: GapNetwork, earlier: TrainingState | None) -> None:
-        """All epochs that are left; `last.safetensors` is of the last whole one, also if a signal comes."""
+        """Trains the remaining epochs. `last.safetensors` holds the last whole epoch, also after a signal."""
         job, batches = self._job, ready.batches
         settings, preprocessing = self._settings, self._description.preprocessing
         trainer = Trainer(ready.module, self._recipe(ready.data), settings.device, batches.train_batches)
@@ -157,8 +157,8 @@ class _Training:
         if earlier is not None:
             trainer.load_state_dict(earlier.trainer)
             network = ready.network(trainer.result, gap)
-            found = mended(self._folder, earlier, lambda: self._network_bytes(network))
-            for sentence in (*found, *previews.mended(network, first)):
+            found = restore_files(self._folder, earlier, lambda: self._network_bytes(network))
+            for sentence in (*found, *previews.restore(network, first)):
                 self._observer.warned(sentence)
         try:
             with self._stage("training", (job.epochs - first) * batches.train_count) as tick:
@@ -181,13 +181,13 @@ class _Training:
         self._folder.write(LAST, self._network_bytes(network))
 
     def _network_bytes(self, network: GapNetwork) -> bytes:
-        """The file of a network as the last whole epoch has left it."""
+        """Bytes of the network after the last whole epoch."""
         return network_bytes(network, self._description, self._trained(self._history[-1]))
 
     def _epoch(
         self, epoch: int, trainer: Trainer, ready: Prepared, gap: GapNetwork, tick: Tick, previews: Previews
     ) -> None:
-        """Trains one epoch and writes its files: first the state, from which the others can be made again."""
+        """Trains one epoch and writes its files. The state comes first: the others can be restored from it."""
         began = time.perf_counter()
         train_loss, train_accuracy = trainer.train_epoch(epoch, ready.batches, tick)
         scores = trainer.evaluate(ready.batches, tick)
@@ -222,7 +222,7 @@ class _Training:
 
     @contextmanager
     def _stage(self, name: str, total: int) -> Iterator[Tick]:
-        """Count images of a part of the work, time it, and notice signals in it."""
+        """Counts the images of a stage, measures its time, and raises `Interrupted` after a signal."""
         progress = TrainProgress(name, total)
 
         def tick(images: int) -> None:
@@ -278,7 +278,7 @@ class _Training:
 
     def _warn(self, ready: Prepared) -> None:
         if self._job.log_activations and self._job.freeze == "backbone":
-            self._observer.warned("The backbone is frozen, so its feature maps stay the same: they are drawn once.")
+            self._observer.warned("The backbone is frozen, so its feature maps never change: they are drawn once.")
         for sentence in (*ready.warnings, *ready.data.losses()):
             self._observer.warned(sentence)
 

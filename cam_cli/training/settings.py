@@ -1,4 +1,4 @@
-"""Chooses what the job leaves open: device, precision, batch size and learning rates."""
+"""Resolves `auto`: device, precision, batch size and learning rates."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .job import TrainJob
 
 @dataclass(frozen=True)
 class Settings:
-    """The choices of one training. `forward_size` is the batch of forwards without gradients."""
+    """Resolved settings of one training. forward_size: batch size of forwards without gradients."""
 
     device: torch.device
     precision: str
@@ -25,7 +25,7 @@ class Settings:
 
 
 def settings_of(job: TrainJob, images: int) -> Settings:
-    """The job's values where it has them, else by device and number of training images."""
+    """The values of the job; for `auto` a choice by device and number of training images."""
     device = find_device(job.device)
     on_gpu = device.type == "cuda"
     pretrained = job.model.pretrained or job.model.checkpoint is not None
@@ -43,7 +43,7 @@ def settings_of(job: TrainJob, images: int) -> Settings:
 
 
 def _learning_rate(job: TrainJob, pretrained: bool) -> float:
-    """For AdamW: linear heads on standardised features take large steps, convolutions smaller ones."""
+    """Peak rate for AdamW. A linear head on standardised features allows larger steps than a convolution."""
     if job.freeze == "backbone":
         return 1e-3 if job.gap_channels else 3e-3
     return 1e-3 if pretrained else 2e-3

@@ -1,4 +1,4 @@
-"""The files of a training: networks that `explain --model` takes, and the state from which it goes on."""
+"""Files of a training: networks for `explain --model`, and the state from which `resume` continues."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ BEST, LAST, STATE, CURVES, CAMS, GRADCAMS, ACTIVATIONS = (
     "gradcams",
     "activations",
 )
-#: What reading damaged bytes raises.
+#: Exceptions from damaged bytes.
 _DAMAGED = (
     *(RuntimeError, EOFError, ValueError, KeyError, TypeError, OSError, pickle.UnpicklingError),
     *(zipfile.BadZipFile, zlib.error, NotImplementedError),
@@ -51,8 +51,8 @@ _OURS = (BEST, LAST, STATE, METRICS, CURVES, CAMS, GRADCAMS, ACTIVATIONS, RECORD
 
 @dataclass(frozen=True)
 class TrainingState:
-    """State of a training after its last whole epoch. `best` are the scores of the best network so far,
-    `best_file` size and checksum of its file; None in a state of 0.1.0. `previews`: those of the preview images."""
+    """State of a training after its last whole epoch. best: scores of the best network so far. best_file: size and
+    checksum of its file; None in states of 0.1.0. previews: sizes and checksums of the preview images."""
 
     fingerprint: Mapping[str, Any]
     history: tuple[EpochMetrics, ...]
@@ -78,7 +78,7 @@ class TrainingState:
 
     @classmethod
     def read(cls, path: str) -> TrainingState:
-        """Reads a state file. Raises `CamxError` for any file that `to_bytes` did not write."""
+        """Reads a state file. Raises `CamxError` for a file that `to_bytes` did not write."""
         try:
             require_regular(path)
             with zipfile.ZipFile(path) as archive:
@@ -104,14 +104,14 @@ class TrainingState:
 
 
 def _previews(content: Mapping[str, Any]) -> dict[str, WrittenFile]:
-    """The preview images that a state names; other files are none of them, whatever it says."""
+    """Preview images in a state. Ignores paths that are no preview names: a damaged state may hold any text."""
     return {name: file for name, file in content.items() if is_inside(name) and _PREVIEW.match(name) and _is_file(file)}
 
 
 def earlier_state(folder: OutputFolder, *, resume: bool, overwrite: bool) -> TrainingState | None:
-    """State of an earlier training in the folder; None unless `resume` asks for it.
+    """State of the training in the folder with `resume`, else None.
 
-    Raises `CamxError` for a folder that holds a run and may neither be continued nor replaced.
+    Raises `CamxError` if the folder holds a run and the options allow neither to continue nor to replace it.
     """
     present = [name for name in _OURS if os.path.lexists(folder.file(name))]
     if os.path.lexists(folder.file(JOURNAL)):
@@ -124,8 +124,8 @@ def earlier_state(folder: OutputFolder, *, resume: bool, overwrite: bool) -> Tra
             )
         if not overwrite:
             raise CamxError(
-                f"{folder.path!r} holds a training whose {STATE} is lost, so it cannot be continued. Its networks and "
-                "figures can be used as they are. Replace it with `overwrite`, or choose another `output`."
+                f"{folder.path!r} holds a training without its {STATE}, so it cannot be continued. Its networks and "
+                "figures are still usable. Replace it with `overwrite`, or choose another `output`."
             )
         return None
     if resume:
@@ -139,7 +139,7 @@ def earlier_state(folder: OutputFolder, *, resume: bool, overwrite: bool) -> Tra
 
 
 def remove_earlier(folder: OutputFolder) -> None:
-    """Removes the files of an earlier training and no others. Record and state go last: they prove whose they are."""
+    """Removes the files of an earlier training and no others. Record and state go last: they identify the folder."""
     folder.remove_report()
     for name in sorted(_OURS, key=(RECORD, STATE).__contains__):
         if os.path.lexists(folder.file(name)):
@@ -147,7 +147,7 @@ def remove_earlier(folder: OutputFolder) -> None:
 
 
 def check_same(before: Mapping[str, Any], now: Mapping[str, Any], folder: str) -> None:
-    """Raise `CamxError` naming the settings in which a training to be continued differs."""
+    """Raises `CamxError` with the settings in which the stored training differs."""
     plain = json.loads(json.dumps(dict(now)))
     if FEATURES not in before:
         plain.pop(FEATURES, None)
@@ -155,12 +155,12 @@ def check_same(before: Mapping[str, Any], now: Mapping[str, Any], folder: str) -
     if different:
         raise CamxError(
             f"{folder!r} holds a training with another {', '.join(different)}, so it cannot be continued. "
-            "Give the same again, or replace it with `overwrite`."
+            "Give the settings of that training, or replace it with `overwrite`."
         )
 
 
 def network_bytes(network: GapNetwork, description: GapDescription, trained: Mapping[str, Any]) -> bytes:
-    """A safetensors file of the network with all that is needed to build it again in its metadata."""
+    """Safetensors file of the network. Its metadata suffice to rebuild the architecture."""
     tensors = {
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, tensor in network.state_dict().items()
