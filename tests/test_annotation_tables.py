@@ -11,7 +11,7 @@ from PIL import Image
 from cam_cli.errors import CamxError
 from cam_cli.images.annotations.formats import READERS, read_truth
 from cam_cli.images.annotations.mask_files import VOC_CLASSES
-from cam_cli.images.annotations.matching import matched
+from cam_cli.images.annotations.matching import match_truths
 from cam_cli.images.annotations.names import TRUTH_FORMATS
 from cam_cli.images.annotations.shapes import Box
 from cam_cli.images.annotations.truth import Annotations, Problems, TruthImage, TruthObject, as_read
@@ -43,7 +43,7 @@ class TestTable:
         truth = read_truth(str(path))
         assert objects_of(truth)["b.jpg"] is None
         (problem,) = truth.problems.found
-        assert problem == ("b.jpg", "", "wrong size", "the truth says 21×10, the picture is 20×10")
+        assert problem == ("b.jpg", "", "wrong size", "the truth states 21×10, the image has 20×10")
 
     def test_what_is_wrong_is_counted(self, tmp_path: Path) -> None:
         path = tmp_path / "boxes.csv"
@@ -145,7 +145,7 @@ class TestMatching:
     ) -> dict[str, str]:
         self.problems = Problems()
         images = [TruthImage(name, as_read(Annotations(None, ()))) for name in names]
-        truths = matched(images, keys, base, stems=stems, problems=self.problems)
+        truths = match_truths(images, keys, base, stems=stems, problems=self.problems)
         return {key: image.name for key, image in truths.items()}
 
     def test_by_name_or_by_more_of_the_path(self) -> None:
@@ -198,7 +198,7 @@ class TestFormats:
             ("both", "may be voc or masks"),
             ("empty", "`truth_format`"),
             ("x.bin", "`truth_format`"),
-            ("no", "not there"),
+            ("no", "does not exist"),
         ):
             with pytest.raises(CamxError, match=words):
                 read_truth(str(tmp_path / name))

@@ -164,7 +164,7 @@ class TestLeftOut:
             "the image was not explained": 1,
             "blank map": 1,
             "image without truth": 1,
-            "outside the picture": 1,
+            "outside the image": 1,
             "wrong size": 1,
         }
         named = {problem.image for problem in found.problems.found}

@@ -25,7 +25,7 @@ from cam_cli.images import web
 from cam_cli.images.annotations.formats import READERS, read_truth
 from cam_cli.images.annotations.truth import Problems
 from cam_cli.images.annotations.upright import upright
-from cam_cli.images.labels import labelled
+from cam_cli.images.labels import with_labels
 from cam_cli.images.listing import Inputs, Source, find
 from cam_cli.images.options import PixelOptions
 from cam_cli.images.scheduler import chosen_shard
@@ -85,7 +85,7 @@ def voc(path: Path) -> None:
 
 def labels(path: Path) -> None:
     sources = (Source("a.jpg", "a.jpg"), Source("b.jpg", "b.jpg"))
-    labelled(Inputs(sources, "."), str(path))
+    with_labels(Inputs(sources, "."), str(path))
 
 
 def listing(path: Path) -> None:

@@ -116,7 +116,7 @@ def test_another_activation_is_the_users_to_say(tmp_path: Path) -> None:
     torch.testing.assert_close(scores(network.module), scores(module), atol=1e-5, rtol=1e-5)
     assumed = loaded(tmp_path, module.state_dict())
     assert not torch.allclose(scores(assumed.module), scores(module), atol=1e-5)
-    assert "taken for granted, `model_arg` head_activation=NAME" in assumed.notes[0]
+    assert "is assumed, `model_arg` head_activation=NAME" in assumed.notes[0]
     with pytest.raises(CamxError, match="head_activation.* 'tan' is unknown"):
         loaded(tmp_path, module.state_dict(), args={"head_activation": "tan"})
 
@@ -124,7 +124,7 @@ def test_another_activation_is_the_users_to_say(tmp_path: Path) -> None:
 def test_a_module_without_weights_that_may_be_anything_is_refused(tmp_path: Path) -> None:
     head = nn.Sequential(nn.BatchNorm1d(FEATURES), nn.Dropout(), nn.Linear(FEATURES, 3))
     module = replaced(head)
-    with pytest.raises(CamxError, match="its tensors do not say which.*head_activation=identity"):
+    with pytest.raises(CamxError, match="its tensors do not show which one.*head_activation=identity"):
         loaded(tmp_path, module.state_dict())
     network = loaded(tmp_path, module.state_dict(), args={"head_activation": "identity"})
     torch.testing.assert_close(scores(network.module), scores(module), atol=1e-5, rtol=1e-5)
@@ -132,7 +132,7 @@ def test_a_module_without_weights_that_may_be_anything_is_refused(tmp_path: Path
 
 def test_a_head_that_fits_in_two_places_is_refused(tmp_path: Path) -> None:
     module = Wrapped(trained(FEATURES), nn.Linear(FEATURES, 3))
-    with pytest.raises(CamxError, match="may stand behind it or in its place.*my_module.py:build"):
+    with pytest.raises(CamxError, match="may follow it or replace it.*my_module.py:build"):
         loaded(tmp_path, module.state_dict())
 
 
@@ -195,7 +195,7 @@ def test_two_poolings_in_an_order_that_nothing_tells(tmp_path: Path) -> None:
 def test_two_poolings_in_a_network_without_a_module_for_them(tmp_path: Path) -> None:
     module = torchvision.models.densenet121(num_classes=2)
     state = module.state_dict() | {"classifier.weight": torch.zeros(2, 2048)}
-    with pytest.raises(CamxError, match="no module that could be exchanged.*my_module.py:build"):
+    with pytest.raises(CamxError, match="no module that camx could replace.*my_module.py:build"):
         loaded(tmp_path, state, "torchvision/densenet121", args={"head_pool": "maxavg"})
 
 

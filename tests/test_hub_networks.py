@@ -156,8 +156,8 @@ def edited(vit: Path, folder: Path, **changes: object) -> Path:
         ({"architectures": None}, "of the kind 'vit', no image classifier"),
         ({"problem_type": "regression"}, "is a regression"),
         ({"quantization_config": {"quant_method": "gptq"}}, "has quantised weights"),
-        ({"num_hidden_layers": 10**6}, "says num_hidden_layers 1,000,000"),
-        ({"hidden_size": 8192, "intermediate_size": 8192}, "describes .* weights, and its files hold"),
+        ({"num_hidden_layers": 10**6}, "has num_hidden_layers 1,000,000"),
+        ({"hidden_size": 8192, "intermediate_size": 8192}, "describes .* weights, but its files hold"),
         ({"num_hidden_layers": 4}, "lack 'vit.layers.3.*they are not those of a ViTForImageClassification"),
         ({"num_hidden_layers": 2}, "no place for, 'vit.layers.2"),
         ({"intermediate_size": 40}, "have another shape of"),
@@ -176,7 +176,7 @@ def test_files_that_are_missing_or_of_another_format(vit: Path, tmp_path: Path) 
     tensors = load_file(weights)
     weights.unlink()
     torch.save(tensors, folder / "pytorch_model.bin")
-    with pytest.raises(CamxError, match="no weights as safetensors .* from no other format"):
+    with pytest.raises(CamxError, match="no weights as safetensors .* reads no other format"):
         load_model(f"hf:{folder}")
     save_file({**tensors, "vit.extra": torch.zeros(2)}, weights)
     with pytest.raises(CamxError, match="no place for, 'vit.extra'"):
@@ -199,7 +199,7 @@ def test_a_processor_that_nothing_equals_is_refused_by_name(vit: Path, tmp_path:
     with pytest.raises(CamxError, match="a ViTImageProcessorPil, gives images of other sizes the shapes"):
         load_model(f"hf:{folder}")
     path.unlink()
-    with pytest.raises(CamxError, match="no preprocessor_config.json that says `image_size`, `mean`, `std`"):
+    with pytest.raises(CamxError, match="no preprocessor_config.json with `image_size`, `mean`, `std`"):
         load_model(f"hf:{folder}")
     given = PreprocessingOptions(image_size=64, mean=(0.5,), std=(0.5,))
     assert load_model(ModelSpec(f"hf:{folder}", preprocessing=given)).preprocessing.mean == (0.5, 0.5, 0.5)
@@ -225,5 +225,5 @@ def test_other_processes_find_it(vit: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_without_the_library_the_extra_is_named(vit: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "transformers", None)
-    with pytest.raises(CamxError, match=r"not installed. Install it: pip install 'camx\[text\]'"):
+    with pytest.raises(CamxError, match=r"not installed. Install it with `pip install 'camx\[text\]'`"):
         load_model(f"hf:{vit}")

@@ -14,7 +14,7 @@ from PIL import Image
 
 from cam_cli.distributed.actor import packed, unpacked
 from cam_cli.errors import CamxError
-from cam_cli.images.labels import labelled
+from cam_cli.images.labels import with_labels
 from cam_cli.images.listing import find
 
 from .conftest import TINY
@@ -149,7 +149,7 @@ def test_a_labels_file_that_says_more_than_there_are_images(images: Path, tmp_pa
         *("image,label,sex", "cat/0.jpg,3,f", "cat/0.jpg,4,f", "cat/1.png,3,f", "cat/1.png,3,m"),
         *(f"gone/{number}.jpg,3,f" for number in range(5)),
     )
-    found = labelled(find([str(images)]), str(table))
+    found = with_labels(find([str(images)]), str(table))
     left, without, several, denied = found.notes
     assert "for 5 of 7 images" in without
     assert "5 images of" in left
@@ -181,7 +181,7 @@ def test_a_run_lists_the_classes_of_its_network(camx: Camx, images: Path, tmp_pa
 def test_tables_have_the_separators_of_spreadsheets(images: Path, tmp_path: Path, separator: str) -> None:
     lines = [("Image", '"Label"', "sex"), ("cat/0.jpg", "3.0", "f, adult" if separator != "," else '"f, adult"')]
     table = written(tmp_path / "l.csv", *(separator.join(line) for line in lines))
-    first = labelled(find([str(images)]), str(table)).sources[0]
+    first = with_labels(find([str(images)]), str(table)).sources[0]
     assert (first.label, dict(first.attributes)) == ("3.0", {"sex": "f, adult"})
     listed = written(images / "l.csv", *(separator.join(line) for line in lines))
     assert find([f"@{listed}"]).sources[0].attributes == first.attributes
@@ -198,7 +198,7 @@ def test_tables_have_the_separators_of_spreadsheets(images: Path, tmp_path: Path
 def test_files_that_are_no_tables_are_named(images: Path, tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "l.csv").write_bytes(content)
     with pytest.raises(CamxError, match=message):
-        labelled(find([str(images)]), str(tmp_path / "l.csv"))
+        with_labels(find([str(images)]), str(tmp_path / "l.csv"))
 
 
 def test_columns_by_their_names(camx: Camx, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -228,7 +228,7 @@ def test_names_of_images_in_another_form_of_their_letters(tmp_path: Path) -> Non
         Image.new("RGB", (8, 8)).save(folder / name)
     # 0.1.0: none of the first two is named in the table.
     table = written(tmp_path / "l.csv", "image,label", "Café/é.png,1", "Café\\ü.png,2", "Café/plain.png,3")
-    found = labelled(find([str(tmp_path / "images"), str(tmp_path / "images" / folder)]), str(table))
+    found = with_labels(find([str(tmp_path / "images"), str(tmp_path / "images" / folder)]), str(table))
     assert {unicodedata.normalize("NFC", one.key)[-5:]: one.label for one in found.sources} == {
         "é.png": "1", "ü.png": "2", "n.png": "3",
     }  # fmt: skip
@@ -237,7 +237,7 @@ def test_names_of_images_in_another_form_of_their_letters(tmp_path: Path) -> Non
 
 def test_images_without_a_row_are_counted_and_named(images: Path, tmp_path: Path) -> None:
     table = written(tmp_path / "l.csv", "image,label", "cat/0.jpg,3", "cat/1.png,3")
-    (note,) = labelled(find([str(images)]), str(table)).notes
+    (note,) = with_labels(find([str(images)]), str(table)).notes
     assert "for 5 of 7 images" in note
     assert "(cat/2.jpg, cat/3.png, dog/4.jpg …)" in note
 
@@ -263,7 +263,7 @@ def test_tables_that_can_be_read_in_two_ways_are_refused(
 ) -> None:
     (tmp_path / "l.csv").write_bytes(content)
     with pytest.raises(CamxError, match=message):
-        labelled(find([str(images)]), str(tmp_path / "l.csv"))
+        with_labels(find([str(images)]), str(tmp_path / "l.csv"))
 
 
 def test_a_label_that_several_classes_share_is_said_so(

@@ -56,7 +56,7 @@ def test_spellings(typed: str, name: str) -> None:
     [
         (
             "microsoft/resnet-50",
-            "repository of the Hugging Face hub is hf-hub:microsoft/resnet-50 .* hf:microsoft/resnet-50",
+            "repository of the Hugging Face hub give hf-hub:microsoft/resnet-50 .* hf:microsoft/resnet-50",
         ),
         ("torchvision/raft_small", "returns motion between two images"),
         ("torchvision/fasterrcnn_resnet50_fpn", "finds boxes and has no score per image and class"),
@@ -72,7 +72,7 @@ def test_a_name_that_timm_has_given_up(tmp_path: Path) -> None:
     network = load_model(ModelSpec("convnext_tiny_in22ft1k", pretrained=False))
     assert network.name == "timm/convnext_tiny.fb_in22k_ft_in1k"
     assert network.warnings == (
-        "timm has renamed convnext_tiny_in22ft1k: `model` convnext_tiny.fb_in22k_ft_in1k is used.",
+        "timm has renamed convnext_tiny_in22ft1k: camx uses `model` convnext_tiny.fb_in22k_ft_in1k.",
     )
 
 

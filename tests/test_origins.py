@@ -131,12 +131,14 @@ def test_flags_over_the_checkpoint_and_a_warning(tmp_path: Path) -> None:
     assert network.origins["mean"] == "flag"
     assert network.origins["crop_pct"] == "environment"
     assert network.origins["std"] == "the checkpoint's args"
-    assert network.warnings == ("`mean` 0.5 is used; the checkpoint's args says 0.1,0.2,0.3.",)
+    assert network.warnings == ("camx uses `mean` 0.5, not 0.1,0.2,0.3 from the checkpoint's args.",)
 
 
 def test_another_model_than_the_checkpoint_says(tmp_path: Path) -> None:
     network = loaded(saved(tmp_path, arch="resnet18"))
-    assert network.warnings == (f"The checkpoint says it is a resnet18; `model` timm/{ARCH} is used.",)
+    assert network.warnings == (
+        f"The checkpoint names the architecture resnet18; camx uses `model` timm/{ARCH} as given.",
+    )
 
 
 def test_a_checkpoint_that_says_nothing(tmp_path: Path) -> None:
@@ -193,7 +195,7 @@ def test_values_for_pixels_up_to_255_are_refused_with_the_right_ones(values: dic
 
 def test_values_of_a_checkpoint_that_cannot_be(tmp_path: Path) -> None:
     path = saved(tmp_path, args=argparse.Namespace(model=ARCH, std=(0.0, 0.5, 0.5)))
-    with pytest.raises(CamxError, match="says what cannot be: `std`"):
+    with pytest.raises(CamxError, match="has an impossible setting: `std`"):
         loaded(path)
     assert loaded(path, preprocessing=PreprocessingOptions(std=(0.5,))).preprocessing.std == (0.5, 0.5, 0.5)
 

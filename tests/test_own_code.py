@@ -62,7 +62,7 @@ def test_every_command_takes_it(here: Path, camx: Camx, capsys: pytest.CaptureFi
     train = ["train-gap", "photos", *COMMAND, "--val-fraction", "0.5", "--epochs", "1", "--device", "cpu", "-o", "gap"]
     assert camx(*train) == 0
     assert camx("explain", "photos", "-m", "gap", "-o", "x") == 2
-    assert "no checkpoint starts" in capsys.readouterr().err
+    assert "camx never runs from a checkpoint" in capsys.readouterr().err
     model = ["-m", "my_module.py:build", "--model-arg", "width=16", "--checkpoint", "gap", "--method", "cam"]
     assert camx("explain", "photos", *model, "--device", "cpu", "--no-report", "-o", "out") == 0
 

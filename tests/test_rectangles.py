@@ -104,7 +104,7 @@ def test_networks_that_are_built_for_one_size() -> None:
     network = loaded("vit_tiny_patch16_224", (96, 160), args={"depth": 2, "embed_dim": 48, "num_heads": 3})
     assert network.args["img_size"] == (96, 160)
     assert Explainer(network)([picture(300, 200)])[0].maps[0].values.shape == (6, 10)
-    with pytest.raises(CamxError, match="torchvision/vit_b_16 takes square pictures only, not 96×160"):
+    with pytest.raises(CamxError, match="torchvision/vit_b_16 takes only square images, not 96×160"):
         loaded("torchvision/vit_b_16", (96, 160))
 
 

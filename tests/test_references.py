@@ -150,5 +150,5 @@ def test_a_module_that_changes_makes_the_map_stale(tmp_path: Path, monkeypatch: 
     assert file_map_main(["--check"]) == 1
     assert file_map_main([]) == file_map_main(["--check"]) == 0
     text = page.read_text()
-    assert "| `keys` | Names of images" in text
+    assert "| `keys` | Turns the name of an image" in text
     assert text.endswith("<!-- /files -->\nrest\n")

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from cam_cli.errors import CamxError
-from cam_cli.images.labels import labelled
+from cam_cli.images.labels import with_labels
 from cam_cli.images.listing import Filters, find
 
 
@@ -125,14 +125,14 @@ def test_a_folder_without_images_says_how_to_take_its_files(tree: Path) -> None:
 
 
 def test_labels_from_folders_and_tables(tree: Path) -> None:
-    by_folder = labelled(find(["a", "b"]), "folder").sources
+    by_folder = with_labels(find(["a", "b"]), "folder").sources
     assert [s.label for s in by_folder] == ["sub", "a", "a", "b"]
     (tree / "list.txt").write_text("a/x.jpg\na/sub/z.webp\n")
-    assert [s.label for s in labelled(find(["@list.txt"]), "folder").sources] == ["a", "sub"]
+    assert [s.label for s in with_labels(find(["@list.txt"]), "folder").sources] == ["a", "sub"]
     (tree / "labels.csv").write_text("image,label\nx.jpg,7\nsub/z.webp,cat\n")
-    assert [s.label for s in labelled(find(["a"]), "labels.csv").sources] == ["cat", "7", ""]
+    assert [s.label for s in with_labels(find(["a"]), "labels.csv").sources] == ["cat", "7", ""]
     (tree / "a" / "labels.csv").write_text("image,label\nx.jpg,8\n")
-    assert [s.label for s in labelled(find(["a", "b"]), "a/labels.csv").sources] == ["", "8", "", ""]
+    assert [s.label for s in with_labels(find(["a", "b"]), "a/labels.csv").sources] == ["", "8", "", ""]
     (tree / "other.csv").write_text("image,label\nq.jpg,7\n")
     with pytest.raises(CamxError, match="No image "):
-        labelled(find(["a"]), "other.csv")
+        with_labels(find(["a"]), "other.csv")

@@ -134,9 +134,9 @@ def test_siglip_has_a_probability_for_each_class(names: Path, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({}, "needs the names of the classes. Give `class_names=FILE`"),
-        ({"class_names": "one.txt"}, "names 1 of the classes. Give two or more"),
-        ({"class_names": "two.txt", "prompts": ("a cat",)}, "'a cat' has no {} for the name"),
+        ({}, "needs class names. Give `class_names=FILE`"),
+        ({"class_names": "one.txt"}, "has 1 class name. Give two or more"),
+        ({"class_names": "two.txt", "prompts": ("a cat",)}, "'a cat' has no {} for the class name"),
         ({"class_names": "gone.txt"}, "cannot be read"),
     ],
 )
@@ -151,5 +151,5 @@ def test_what_is_missing_is_named(
 
 
 def test_prompts_are_for_networks_of_texts_alone() -> None:
-    with pytest.raises(CamxError, match="`prompts`: `model` 'demo' has classes of its own"):
+    with pytest.raises(CamxError, match="`prompts`: `model` 'demo' has its own classes"):
         load_model(ModelSpec("demo", prompts=("a {}",)))

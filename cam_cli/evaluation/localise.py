@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import CamxError, nearest
 from ..images.annotations.formats import read_truth
-from ..images.annotations.matching import matched
+from ..images.annotations.matching import match_truths
 from .cases import Ground, cases
 from .figures import Chosen, Measured, add_top1, measure
 from .folder import ExplainedRun
@@ -33,7 +33,7 @@ def localise(path: str, options: LocaliseOptions) -> Localisation:
     assert options.truth is not None
     truth = read_truth(options.truth, options.truth_format)
     matcher = ClassMatcher(read_synonyms(options.names) if options.names else None)
-    images = matched(truth.images, run.images, run.base, stems=truth.stems, problems=truth.problems)
+    images = match_truths(truth.images, run.images, run.base, stems=truth.stems, problems=truth.problems)
     if not images:
         raise CamxError(
             f"No image of {options.truth!r} is in {path!r}. "

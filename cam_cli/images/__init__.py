@@ -1,1 +1,3 @@
-"""From a command-line argument to pixels. Nothing in here imports torch, so that workers stay small."""
+"""Finds the images that a command names, and decodes them into network inputs and canvases. Imports no torch.
+
+May import `options`, `errors`, `parsers` and other files of the lowest storeys."""

@@ -1,4 +1,4 @@
-"""Images as arrays of any number of bands: `.npy` files, and TIFF files that Pillow does not know."""
+"""Reads images of any number of bands: `.npy` files, and TIFF files that Pillow cannot read."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from PIL import Image
 from ..errors import UnreadableImage
 from .levels import eight_bit
 from .options import PixelOptions
-from .pixels import PixelFacts, Pixels, chosen, nodata_of
+from .pixels import PixelFacts, Pixels, choose_bands, nodata_of
 
 _NPY = b"\x93NUMPY"
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-#: An axis of an image is that of the bands if it is no longer than this, and the other two are longer.
+#: Longest axis that counts as bands, if the other two are longer.
 _MOST_BANDS = 32
 
 
 class StoredArray(NamedTuple):
-    """values: of two or three axes, of numbers. kind: the type and shape, in words. layout: `hwc` or `chw` where the
-    file says it, else "". nodata: the level that stands for no value. frames, frame: as in `PixelFacts`."""
+    """An array from a file. values: numbers on two or three axes. kind: type and shape as text. layout: `hwc` or `chw`
+    if the file states it, else "". nodata: level of missing values. frames, frame: as in `PixelFacts`."""
 
     values: np.ndarray
     kind: str
@@ -33,12 +33,12 @@ class StoredArray(NamedTuple):
 
 
 def is_npy(data: bytes) -> bool:
-    """Whether the bytes are those of a `.npy` file."""
+    """Whether the bytes are a `.npy` file."""
     return data.startswith(_NPY)
 
 
 def is_tiff(data: bytes) -> bool:
-    """Whether the bytes are those of a TIFF file."""
+    """Whether the bytes are a TIFF file."""
     return data.startswith(_TIFF)
 
 
@@ -49,12 +49,12 @@ def array_pixels(
     channels: int,
     max_pixels: int,
 ) -> Pixels:
-    """The bands of a file as grey images of 8 bits, all with the same levels. Raises `UnreadableImage`."""
+    """Bands of a file as 8-bit grey images with a common scale. Raises `UnreadableImage`."""
     try:
         stored = read(data, max_pixels)
         bands = _bands_first(stored, options, channels)
         if options.bands and max(options.bands) <= len(bands):
-            # Levels are those of the bands that are seen.
+            # The scale depends only on the selected bands.
             taken = bands[[number - 1 for number in options.bands]]
             scaled = eight_bit(taken, options.levels, stored.nodata)
             every = np.zeros(bands.shape, np.uint8)
@@ -66,7 +66,7 @@ def array_pixels(
         raise
     except MemoryError as error:
         raise UnreadableImage("not enough memory to decode it") from error
-    # numpy and tifffile raise nearly anything on broken input.
+    # numpy and tifffile may raise anything on broken input.
     except Exception as error:
         raise UnreadableImage(f"broken image: {str(error) or type(error).__name__}") from error
     plain = bands.dtype == np.uint8
@@ -77,11 +77,12 @@ def array_pixels(
         frames=stored.frames,
         frame=stored.frame,
     )
-    return chosen([Image.fromarray(np.ascontiguousarray(band)) for band in every], options, channels, facts)
+    return choose_bands([Image.fromarray(np.ascontiguousarray(band)) for band in every], options, channels, facts)
 
 
 def npy_array(data: bytes, max_pixels: int) -> StoredArray:
-    """A `.npy` file; nothing in it is ever executed. Raises `UnreadableImage`, and `ValueError` for a broken one."""
+    """Reads a `.npy` file without executing anything in it. Raises `UnreadableImage`, or `ValueError` for a broken
+    one."""
     file = io.BytesIO(data)
     version = np.lib.format.read_magic(file)
     read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
@@ -91,9 +92,9 @@ def npy_array(data: bytes, max_pixels: int) -> StoredArray:
 
 
 def tiff_array(data: bytes, max_pixels: int, *, frame: int) -> StoredArray:
-    """A page of a TIFF file, from 1, with all its bands.
+    """Reads a page of a TIFF file, from 1, with all bands.
 
-    Raises `UnreadableImage`, also where tifffile is not installed.
+    Raises `UnreadableImage`, also if tifffile is not installed.
     """
     try:
         import tifffile
@@ -123,13 +124,13 @@ def _check(shape: tuple[int, ...], kind: np.dtype[Any] | None, max_pixels: int) 
     if kind is None or kind.kind not in "buif":
         raise UnreadableImage(f"an array of {kind}, not of numbers")
     if len(shape) not in (2, 3) or 0 in shape:
-        raise UnreadableImage(f"an array of {'×'.join(map(str, shape)) or 'one value'}; a picture has 2 or 3 axes")
+        raise UnreadableImage(f"an array of {'×'.join(map(str, shape)) or 'one value'}; an image has 2 or 3 axes")
     if int(np.prod(shape)) > 4 * max_pixels:
         raise UnreadableImage(f"{'×'.join(map(str, shape))} levels are over the limit of {max_pixels:,} (max_pixels)")
 
 
 def _bands_first(stored: StoredArray, options: PixelOptions, channels: int) -> np.ndarray:
-    """The array as bands × rows × columns."""
+    """Array as bands × rows × columns."""
     values = stored.values
     if values.ndim == 2:
         return values[None]
@@ -138,7 +139,7 @@ def _bands_first(stored: StoredArray, options: PixelOptions, channels: int) -> n
 
 
 def _layout(values: np.ndarray, channels: int) -> str:
-    """Which axis is that of the bands: the one with as many as the network takes, or the short one."""
+    """Axis of the bands: the one with as many as the network has channels, else the short one."""
     first, last = values.shape[0], values.shape[2]
     if (first == channels) != (last == channels):
         return "chw" if first == channels else "hwc"

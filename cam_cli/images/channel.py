@@ -1,6 +1,6 @@
-"""Messages between two processes: small ones go through a pipe, images through memory that both see.
+"""Messages between two processes: small ones through a pipe, images through shared memory.
 
-An image crosses a pipe in pieces, and each is copied into the system and out of it again.
+A pipe would copy an image in pieces, each into the kernel and out again.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ from typing import IO, Any
 
 import numpy as np
 
-#: Bytes that both processes see: an image of the usual size. Larger messages go through the pipe.
+#: Bytes of shared memory: an image of the usual size. Larger messages go through the pipe.
 _WINDOW = 2 << 20
-#: Milliseconds that the system can wait, about 24 days.
+#: Longest timeout of the system in milliseconds, about 24 days.
 _LONGEST = (1 << 31) - 1
-#: The pipes hold an image, so that a worker needs not wait for its reader (Linux; elsewhere they stay as they are).
+#: Size of the pipes: they hold an image, so that a worker need not wait for its reader. Only on Linux.
 _PIPE = 1 << 20
 
 
 class Channel:
-    """One end of a conversation in which the two sides take turns; only one of them speaks at a time."""
+    """One end of a connection whose two sides send in turn."""
 
     def __init__(self, incoming: IO[bytes], outgoing: IO[bytes], window: int | None) -> None:
-        """`window`: a descriptor of `new_window`, the same on both sides, or None for pipes alone."""
+        """window: descriptor from `new_window`, the same on both sides; None for pipes alone."""
         self._incoming, self._outgoing = incoming, outgoing
         self._window = None if window is None else mmap.mmap(window, _WINDOW)
         for pipe in (incoming, outgoing):
             _widen(pipe)
 
     def send(self, message: object) -> None:
-        """Send anything that can be pickled; the memory of its arrays is copied once, as it is."""
+        """Sends any object that can be pickled. The memory of its arrays is copied only once."""
         buffers: list[pickle.PickleBuffer] = []
         head = pickle.dumps(message, pickle.HIGHEST_PROTOCOL, buffer_callback=buffers.append)
         blocks = [memoryview(head), *(buffer.raw() for buffer in buffers)]
@@ -48,13 +48,14 @@ class Channel:
         self._outgoing.flush()
 
     def receive(self) -> Any:
-        """The next message. Raises `EOFError` at the end of the pipe, also in the middle of a message."""
+        """Receives the next message. Raises `EOFError` at the end of the pipe, also in the middle of a message."""
         sizes, fits = pickle.load(self._incoming)
         head, *arrays = self._taken(sizes) if fits else [self._read(size) for size in sizes]
         return pickle.loads(head.data, buffers=arrays)
 
     def wait(self, seconds: float) -> bool:
-        """Whether a message comes, or the end, within so many seconds. Windows cannot wait for a pipe: True there."""
+        """Whether a message or the end arrives within `seconds`. Always True on Windows, which cannot wait for a
+        pipe."""
         if not hasattr(select, "poll"):
             return True
         poll = select.poll()
@@ -62,7 +63,7 @@ class Channel:
         return bool(poll.poll(min(1000 * seconds, _LONGEST)))
 
     def close(self) -> None:
-        """Close this end."""
+        """Closes this end."""
         for pipe in (self._incoming, self._outgoing):
             with contextlib.suppress(BrokenPipeError):
                 pipe.close()
@@ -76,7 +77,7 @@ class Channel:
             self._window.write(block)
 
     def _taken(self, sizes: Sequence[int]) -> list[np.ndarray]:
-        """Copies of the blocks in the window, which the next message overwrites."""
+        """Copies the blocks out of the shared memory, which the next message overwrites."""
         assert self._window is not None
         seen, blocks, begin = np.frombuffer(self._window, np.uint8), [], 0
         for size in sizes:
@@ -86,7 +87,7 @@ class Channel:
 
     def _read(self, size: int) -> np.ndarray:
         block = np.empty(size, np.uint8)
-        # A buffered reader, of which the types know no more than that it is a file.
+        # A buffered reader; its static type is only that of a file.
         if self._incoming.readinto(block) < size:  # type: ignore[attr-defined]
             raise EOFError
         return block
@@ -94,8 +95,8 @@ class Channel:
 
 @contextlib.contextmanager
 def new_window() -> Iterator[int | None]:
-    """A descriptor of memory for both ends, for the other process to inherit and this one to map while the context is
-    open; None where the system has no such memory."""
+    """Descriptor of shared memory that the other process inherits and this one maps while the context is open; None if
+    the system has no such memory."""
     if not hasattr(os, "memfd_create"):
         yield None
         return
@@ -107,7 +108,7 @@ def new_window() -> Iterator[int | None]:
 
 
 def _sized(descriptor: int) -> bool:
-    """Gives the memory its size; False where a limit of file sizes (`ulimit -f`), which holds for it too, is lower."""
+    """Sets the size of the memory; False if the limit of file sizes (`ulimit -f`) is lower, which applies to it too."""
     try:
         os.truncate(descriptor, _WINDOW)
     except OSError:

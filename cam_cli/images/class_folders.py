@@ -1,4 +1,4 @@
-"""The class folders of a data set, numbered as torchvision's ImageFolder does it: by their names in text order."""
+"""Lists the class folders of a data set in the order of torchvision's ImageFolder: by name in text order."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .places import holds_results
 
 
 def class_folders(sources: Sequence[str]) -> tuple[str, ...]:
-    """Names of the folders directly in the sources, in text order; empty where a source is no folder of this machine.
+    """Names of the folders directly in the sources, in text order; empty if a source is no local folder.
 
     Raises `CamxError` for a folder that cannot be listed.
     """
@@ -20,14 +20,14 @@ def class_folders(sources: Sequence[str]) -> tuple[str, ...]:
 
 
 def subfolders(folder: str, *, linked: bool = False) -> list[str]:
-    """Names of the folders in a folder, in text order, without hidden ones and results of runs; with `linked` also
-    of links to folders. Raises `CamxError` for a folder that cannot be listed."""
+    """Names of the folders in a folder, in text order, without hidden ones and results of runs. linked: include links
+    to folders. Raises `CamxError` for a folder that cannot be listed."""
     try:
         with os.scandir(folder) as listing:
             entries = [entry for entry in listing if not entry.name.startswith(".")]
     except OSError as error:
         raise CamxError(f"The folder {folder!r} cannot be listed: {error.strerror}. Check its permissions.") from error
-    # Unlike that of the entry, this says no of a link in a circle instead of raising.
+    # Unlike `entry.is_dir`, this returns False for a circular link instead of raising.
     return sorted(
         entry.name
         for entry in entries

@@ -1,4 +1,4 @@
-"""From the bytes of a file to the pixels of an upright image, or to the reason why not."""
+"""Decodes the bytes of a file into upright pixels, or raises `UnreadableImage` with the reason."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from .frames import frame_places
 from .options import MAX_PIXELS, PixelOptions
 from .pixels import Pixels, pixels_of
 
-#: Formats whose decoders run inside Pillow and its libraries; no interpreter, no external program.
+#: Formats whose decoders run inside Pillow and its libraries, without an interpreter or external program.
 FORMATS = ("AVIF", "BMP", "DIB", "GIF", "ICO", "JPEG", "JPEG2000", "PNG", "PPM", "QOI", "TGA", "TIFF", "WEBP")
 
 MAX_BYTES = 1 << 30
 
-#: What decoding takes at most: the image in its mode, a copy, turned upright, as RGB; four bytes each.
+#: Memory of decoding per pixel, at most: the image in its mode, a copy, the upright one, RGB; four bytes each.
 _BYTES_PER_PIXEL = 16
 
 _SIGNATURES = (
@@ -42,7 +42,7 @@ _SIGNATURES = (
 
 
 class NeedsMemory(Exception):
-    """Decoding this image would take so many `bytes`, more than was allowed."""
+    """Decoding this image takes `bytes`, more than allowed."""
 
     def __init__(self, size: int) -> None:
         super().__init__(f"{size} bytes")
@@ -50,23 +50,24 @@ class NeedsMemory(Exception):
 
 
 def memory_limit(max_pixels: int) -> int:
-    """Bytes that no decoding of an image within `max_pixels` needs; what asks for more is broken, or an attack."""
+    """Bytes that decoding an image of `max_pixels` never exceeds; a decoder that allocates more has broken or hostile
+    input."""
     return MAX_BYTES + 2 * _BYTES_PER_PIXEL * max_pixels
 
 
 def allow_pixels(max_pixels: int) -> None:
-    """Lift Pillow's own limit, one for the whole process, where ours is set above it; never lower it."""
+    """Raises Pillow's process-wide pixel limit to `max_pixels` if that is higher. Never lowers it."""
     if Image.MAX_IMAGE_PIXELS is not None and max_pixels > Image.MAX_IMAGE_PIXELS:
         Image.MAX_IMAGE_PIXELS = max_pixels
 
 
 def read(path: str, span: tuple[int, int] | None = None) -> bytes:
-    """The bytes of a regular file, or of a span (offset, size) of it.
+    """Bytes of a regular file, or of a span (offset, size) of it.
 
-    Raises `UnreadableImage`; never waits for a pipe or a device.
+    Raises `UnreadableImage`. Never waits for a pipe or a device.
     """
     try:
-        # A device may do something when it is opened.
+        # Opening a device may have an effect.
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise UnreadableImage("not a regular file")
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
@@ -100,8 +101,8 @@ def _content(descriptor: int, span: tuple[int, int] | None) -> bytes:
 
 
 def decode(data: bytes, *, max_pixels: int = MAX_PIXELS, unasked: int | None = None) -> Image.Image:
-    """The first frame as a person sees it: EXIF-upright, 8-bit RGB. An alpha channel is left out, as
-    `convert("RGB")` of timm's and torchvision's loaders does: the network was trained on what lies under it.
+    """The first frame, upright by EXIF, as 8-bit RGB. An alpha channel is dropped, as `convert("RGB")` does in the
+    loaders of timm and torchvision: the network was trained on the colours under it.
 
     16-bit, 32-bit and float pixels are scaled to 8 bits, not clipped. Raises `UnreadableImage`, and `NeedsMemory`
     at the header of an image that takes more than `unasked` bytes to decode.
@@ -110,9 +111,9 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS, unasked: int | None = N
 
 
 class Reading(NamedTuple):
-    """A way to read files: as the options say, for a network of so many channels, its `frame` from 1 (0: the first).
+    """Settings of decoding: the options, the channels of the network, and the `frame` from 1 (0: the first).
 
-    max_pixels: larger images are refused. unasked: how many bytes decoding may take, or None for any number.
+    max_pixels: larger images are refused. unasked: bytes that decoding may take without a reservation, None for any.
     """
 
     options: PixelOptions = PixelOptions()
@@ -123,26 +124,26 @@ class Reading(NamedTuple):
 
     @property
     def bands(self) -> bool:
-        """Whether bands are wanted that the mode of an image does not name."""
+        """Whether the input consists of selected bands instead of grey or RGB."""
         return self.options.bands is not None or self.channels not in (1, 3)
 
 
 def decode_pixels(data: bytes, reading: Reading = Reading()) -> Pixels:
-    """The pixels of a file. Raises as `decode` does."""
+    """Pixels of a file. Raises as `decode` does."""
     if is_npy(data):
         return array_pixels(data, npy_array, reading.options, reading.channels, reading.max_pixels)
     if reading.bands and is_tiff(data):
         read_page = partial(tiff_array, frame=max(1, reading.frame))
         return array_pixels(data, read_page, reading.options, reading.channels, reading.max_pixels)
-    with opened(data, max_pixels=reading.max_pixels) as image:
+    with open_image(data, max_pixels=reading.max_pixels) as image:
         return loaded(image, data, reading)
 
 
 @contextmanager
-def opened(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
-    """An image of which the header is read and nothing decoded.
+def open_image(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
+    """Opens an image: reads the header, decodes nothing.
 
-    Whatever is wrong with it, also what comes out while it is open, is raised as `UnreadableImage`.
+    Raises every fault of the file as `UnreadableImage`, also inside the context.
     """
     try:
         with Image.open(io.BytesIO(data), formats=readable_formats()) as image:
@@ -156,15 +157,15 @@ def opened(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image
         raise UnreadableImage(f"more pixels than the limit of {max_pixels:,} (max_pixels)") from error
     except MemoryError as error:
         raise UnreadableImage("not enough memory to decode it") from error
-    # Decoders raise nearly anything on broken input (struct.error, SyntaxError, KeyError …).
+    # Decoders may raise anything on broken input (struct.error, SyntaxError, KeyError …).
     except Exception as error:
         raise UnreadableImage(f"broken image: {str(error) or type(error).__name__}") from error
 
 
 def loaded(image: Image.Image, data: bytes, reading: Reading, *, beside: int = 0) -> Pixels:
-    """The pixels of an image that is open, of the file `data`; the decoder takes so many bytes `beside` them.
+    """Pixels of an open image of the file `data`. beside: additional bytes that the decoder takes.
 
-    Raises `NeedsMemory` where that takes more than `reading.unasked` bytes.
+    Raises `NeedsMemory` if that takes more than `reading.unasked` bytes.
     """
     places, frame = frame_places(data, image), max(1, reading.frame)
     if frame > len(places):
@@ -187,16 +188,16 @@ def _check_size(image: Image.Image, max_pixels: int) -> None:
 
 
 def count_frames(data: bytes, *, max_pixels: int = MAX_PIXELS) -> int:
-    """Number of images in a file. Raises `UnreadableImage`."""
+    """Number of frames in a file. Raises `UnreadableImage`."""
     if is_npy(data):
         return 1
-    with opened(data, max_pixels=max_pixels) as image:
+    with open_image(data, max_pixels=max_pixels) as image:
         return len(frame_places(data, image))
 
 
 @cache
 def readable_formats() -> tuple[str, ...]:
-    """Those of `FORMATS` that this build of Pillow has."""
+    """Formats of `FORMATS` that this build of Pillow supports."""
     Image.init()
     return tuple(name for name in FORMATS if name in Image.OPEN)
 

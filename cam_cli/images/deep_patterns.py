@@ -1,4 +1,4 @@
-"""Patterns of paths in which `**` stands for any number of folders."""
+"""Matches path patterns in which `**` stands for any number of folders."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from itertools import pairwise
 
 
 def fits(parts: Sequence[str], wanted: Sequence[str]) -> bool:
-    """Whether the parts of a path fit those of a pattern, in which `**` stands for any number of folders.
+    """Whether a path matches a pattern, both as lists of parts; `**` stands for any number of folders.
 
-    What begins with a dot is fitted only by what does so too.
+    A part that begins with a dot matches only a pattern that begins with one.
     """
     places = _with_empty({0}, wanted)
     for part in parts:
@@ -30,7 +30,7 @@ def fits(parts: Sequence[str], wanted: Sequence[str]) -> bool:
 
 
 def _with_empty(places: set[int], wanted: Sequence[str]) -> set[int]:
-    """The places, and those behind a `**` that stands for nothing; at the end it stands for a file at least."""
+    """The positions, and those behind a `**` that matches no folder. At the end `**` matches at least a file."""
     found = set(places)
     for place, after in pairwise(range(len(wanted))):
         if place in found and wanted[place] == "**":

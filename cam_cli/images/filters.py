@@ -1,4 +1,4 @@
-"""Which files of a folder are images: by their extensions, or by patterns that replace that rule."""
+"""Decides which files of a folder are images, by extension or by the patterns of the user."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..declared_types import Names, names_of
 from ..options import INPUT, Flag
 from .label_table import Columns
 
-#: Files of these extensions are taken from folders; `--include` replaces the rule.
+#: Extensions of images in folders. `--include` replaces this rule.
 EXTENSIONS = frozenset(
     [
         ".avif",
@@ -44,8 +44,8 @@ EXTENSIONS = frozenset(
 
 @dataclass(frozen=True)
 class Filters:
-    """Which files count: `include` replaces the rule of extensions in folders, `exclude` leaves images out. `columns`:
-    where a list in a table has its images and labels."""
+    """Selection of images. include: patterns that replace the extensions in folders. exclude: patterns of images to
+    leave out. columns: columns of images and labels in lists."""
 
     include: Annotated[
         Names,
@@ -64,12 +64,12 @@ class Filters:
     columns: Columns = Columns()
 
     def takes(self, inside: str) -> bool:
-        """Whether a file of a folder is an image by its path with `/` within the folder."""
+        """Whether a file counts as an image, by its path with `/` within the folder."""
         return matches(inside, self.include) if self.include else has_image_name(inside)
 
 
 def matches(key: str, patterns: Iterable[str]) -> bool:
-    """Whether a path with `/`, or its last part, fits one of the patterns."""
+    """Whether a path with `/`, or its last part, matches one of the patterns."""
     name = key.rsplit("/", 1)[-1]
     return any(fnmatch(key, pattern) or fnmatch(name, pattern) for pattern in patterns)
 

@@ -1,4 +1,4 @@
-"""Files with several images: how many a file has, and where each begins."""
+"""Finds the frames of files with several images."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ import io
 
 from PIL import Image
 
-#: Formats whose files may hold several images. The others of an MPO file are previews of its first one.
+#: Formats with several images per file. Not MPO: its further images are previews of the first.
 _SEVERAL = ("AVIF", "GIF", "PNG", "TIFF", "WEBP")
-#: The tag of a TIFF page that is a smaller copy of another one (1), or a mask of it (4).
+#: TIFF tag of the kind of a page: bit 1 for a smaller copy of another page, bit 4 for a mask.
 _KIND, _NO_PICTURE = 254, 1 | 4
-#: Files with more are a mistake, or an attack.
+#: Most frames of a file; more are a mistake or an attack.
 _MOST = 10_000
 
 
 def frame_places(data: bytes, image: Image.Image) -> list[int]:
-    """The places of the images in a file, as `seek` takes them; `image` is the file, open. Not empty.
+    """Positions of the frames in a file for `seek`; at least one. `image` is the open file.
 
-    Smaller copies and masks in a TIFF file are no images.
+    Smaller copies and masks in a TIFF file do not count.
     """
     if image.format not in _SEVERAL:
         return [0]
     if image.format in ("AVIF", "PNG", "WEBP"):
         return list(range(min(_MOST, getattr(image, "n_frames", 1))))
-    # On a second opening: to look for the end of the file may change what is read from the first one.
+    # Opens the file again: searching for its end may change later reads.
     with contextlib.suppress(Exception), Image.open(io.BytesIO(data), formats=(image.format,)) as file:
         count = min(_MOST, getattr(file, "n_frames", 1))
         return [place for place in range(count) if image.format == "GIF" or _is_picture(file, place)] or [0]
-    # The first one may be whole all the same.
+    # The first frame may still be intact.
     return [0]
 
 

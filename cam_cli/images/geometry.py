@@ -1,7 +1,7 @@
-"""The way from the image to the network's input and back: resize, crop or pad, and the frame that was seen.
+"""Maps an image to the network's input and back: resize, crop or pad, and the frame that the network sees.
 
-The arithmetic is that of `timm.data.create_transform` and of torchvision's classification presets, so that
-the pixels are theirs bit by bit; what those do not tell is the frame, which puts a heatmap back in place.
+Pixels equal those of `timm.data.create_transform` and of torchvision's classification presets bit by bit. Those do
+not return the frame, which is needed to place a heatmap on the image.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ INTERPOLATIONS = {
 }
 
 
-#: An image whose resized form is more than this many times the input is resized only where the crop lies, so
-#: that 1×60,000 pixels cost no gigabytes. Pillow's rounding then differs by a level or two in some pixels.
+#: If the resized image would be more than this many times the input, only the crop is resized: 1×60,000 pixels would
+#: take gigabytes. Pillow's rounding then differs by a level or two in some pixels.
 _FULL_RESIZE = 16
 
 
 class Frame(NamedTuple):
-    """The rectangle the network saw, in pixels of the upright image; with padding it reaches outside."""
+    """The rectangle that the network sees, in pixels of the upright image. With padding it reaches outside."""
 
     left: float
     top: float
@@ -44,7 +44,7 @@ class Frame(NamedTuple):
 
 
 class Extent(NamedTuple):
-    """Extent of an image in decoded pixels: `width`×`height` at its own scale or a smaller one, in `box` of them."""
+    """Part `box` of the decoded pixels that shows the image, whose size at that scale is `width`×`height`."""
 
     width: int
     height: int
@@ -52,16 +52,16 @@ class Extent(NamedTuple):
 
     @classmethod
     def whole(cls, width: int, height: int) -> Extent:
-        """That of an image at its own scale."""
+        """Extent of an image at its own scale."""
         return cls(width, height, Frame(0, 0, width, height))
 
 
 class Placement(NamedTuple):
-    """Where an image lies in the network's input.
+    """Position of an image in the network's input.
 
-    size: width and height of the whole image at that scale. kept: left, top, right, bottom of what the crop keeps
-    of it. left, top: where that begins in the input; above 0 where there is padding. frame: all of the input, in pixels
-    of the image. long: the whole image at that scale is many times the input.
+    size: width and height of the resized image. kept: left, top, right, bottom of the crop in it. left, top: position
+    of the crop in the input, above 0 with padding. frame: the whole input in pixels of the image. long: the resized
+    image is many times the input.
     """
 
     size: tuple[int, int]
@@ -74,13 +74,13 @@ class Placement(NamedTuple):
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Resize, crop and normalisation of the network's input: a model's own data configuration, resolved.
+    """Resize, crop and normalisation: the resolved data configuration of a model.
 
-    `input_size` and `resize` are (height, width) in pixels. `center`: the short side is resized to `resize`
-    and the middle cut out; `squash`: both sides to `resize`, proportions lost; `border`: the long side to
-    `resize`, padded with the mean colour. `mean` and `std` apply to values in [0, 1]. `centring`: where the crop begins
-    if what it leaves out is an odd number of pixels: half of it to the nearest even number as in torchvision, or the
-    smaller half as in the processors of transformers.
+    `input_size` and `resize` are (height, width) in pixels. `center`: resizes the short side to `resize` and cuts out
+    the middle. `squash`: resizes both sides to `resize` and ignores the aspect ratio. `border`: resizes the long side
+    to `resize` and pads with the mean colour. `mean` and `std` apply to values in [0, 1]. `centring`: rounding of the
+    crop position if an odd number of pixels is cut: to the nearest even number as in torchvision, or down as in the
+    processors of transformers.
     """
 
     input_size: tuple[int, int]
@@ -92,7 +92,7 @@ class Preprocessing:
     centring: Literal["even", "down"] = "even"
 
     def as_dict(self) -> dict[str, Any]:
-        """All values by name, as files and fingerprints keep them; the usual centring is not named."""
+        """All values by name, for files and fingerprints. The default centring is absent."""
         values = asdict(self)
         if self.centring == "even":
             del values["centring"]
@@ -105,10 +105,10 @@ class Preprocessing:
     def apply(
         self, picture: Image.Image, extent: Extent | None = None, bands: Sequence[Image.Image] = ()
     ) -> tuple[np.ndarray, Frame]:
-        """An upright RGB image as uint8 H×W×C of `input_size`, and the frame of it in the image.
+        """Converts an upright RGB image to uint8 H×W×C of `input_size`, and returns its frame.
 
-        `extent`: what `picture` shows, where it was decoded at a smaller scale; the frame is in pixels of `extent`.
-        `bands`: the channels as grey images, where they are not those of the image.
+        extent: extent of `picture` if it was decoded at a smaller scale; the frame is in pixels of `extent`. bands:
+        channels as grey images, if other than those of the image.
         """
         if self.channels == 1:
             picture = picture.convert("L")
@@ -129,7 +129,7 @@ class Preprocessing:
         return picture.resize((kept[2] - kept[0], kept[3] - kept[1]), how, source)
 
     def placed(self, width: int, height: int) -> Placement:
-        """Where an image of this size lies in the input."""
+        """Placement of an image of this size."""
         new_width, new_height = self.resized(width, height)
         in_height, in_width = self.input_size
         left, top = self._start(new_width, in_width), self._start(new_height, in_height)
@@ -140,11 +140,11 @@ class Preprocessing:
 
     @property
     def background(self) -> tuple[int, ...]:
-        """The levels of padding, one per channel: the mean colour for `border`, else black."""
+        """Colour of the padding, one level per channel: the mean for `border`, else black."""
         return tuple(round(255 * v) if self.crop_mode == "border" else 0 for v in self.mean)
 
     def resized(self, width: int, height: int) -> tuple[int, int]:
-        """Width and height of the whole image at the scale at which the network sees it."""
+        """Width and height of the resized image."""
         to_height, to_width = self.resize
         if self.crop_mode == "squash":
             return to_width, to_height
@@ -157,13 +157,13 @@ class Preprocessing:
         return max(1, round(width / ratio)), max(1, round(height / ratio))
 
     def _start(self, size: int, crop: int) -> int:
-        """The first pixel of a side that the crop keeps; below 0 where there is padding."""
+        """First pixel of a side inside the crop; negative with padding."""
         if self.centring == "down":
             return (size - crop) // 2
         return round((size - crop) / 2.0) if size >= crop else -((crop - size) // 2)
 
     def _padded(self, kept: np.ndarray, place: Placement) -> np.ndarray:
-        """The pixels that the crop keeps, in a field of `input_size`."""
+        """The cropped pixels on a background of `input_size`."""
         height, width = kept.shape[:2]
         pixels = kept.reshape(height, width, self.channels)
         if (height, width) == self.input_size:
@@ -175,13 +175,13 @@ class Preprocessing:
 
 
 def scaled_for_crop(input_size: tuple[int, int], crop_pct: float) -> tuple[int, int]:
-    """The size to resize to so that the crop covers the share `crop_pct` of each side (timm's rule)."""
+    """Resize target for which the crop covers the share `crop_pct` of each side (timm's rule)."""
     height, width = input_size
     return math.floor(height / crop_pct), math.floor(width / crop_pct)
 
 
 def fitted(width: int, height: int, long_side: int | None) -> tuple[int, int]:
-    """Width and height within `long_side`, proportions kept, never enlarged; None keeps the size."""
+    """Width and height scaled down to at most `long_side`, with the aspect ratio kept; None keeps the size."""
     if long_side is None or max(width, height) <= long_side:
         return width, height
     return enlarged(width, height, long_side)

@@ -1,4 +1,4 @@
-"""Finds JPEG files that all decoders read alike, by their header."""
+"""Recognises JPEG files that all decoders read alike, from their header."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
 _BASELINE, _SCAN, _END = 0xC0, 0xDA, b"\xff\xd9"
-#: Begin a segment of tables, not a frame.
+#: Markers of tables, not of a frame.
 _NO_FRAMES = (0xC4, 0xC8, 0xCC)
-#: How much finer the brightness may be stored than the colours, across and down.
+#: Allowed chroma subsampling, across and down.
 _SUBSAMPLINGS = ((1, 1), (2, 1), (1, 2), (2, 2), (4, 1))
 _RGB = (ord("R"), ord("G"), ord("B"))
 
 
 def is_plain(image: Image.Image, data: bytes) -> bool:
     """Whether `data`, whose header is open as `image`, is one whole baseline image of 8 bits, grey or YCbCr."""
-    # A file with more images in it is of a class of its own, MPO.
+    # Pillow has another class, MPO, for files with several images.
     if type(image) is not JpegImageFile or image.mode not in ("L", "RGB"):
         return False
     try:
@@ -38,7 +38,7 @@ def _is_ycbcr(image: JpegImageFile) -> bool:
 
 
 def _frame_and_scan(data: bytes) -> tuple[int, int]:
-    """The marker that says how the image is coded, and where its pixels begin. Raises `IndexError` without those."""
+    """Marker of the coding process, and the offset of the pixels. Raises `IndexError` without them."""
     place, frame = 2, 0
     while True:
         if data[place] != 0xFF:
@@ -48,5 +48,5 @@ def _frame_and_scan(data: bytes) -> tuple[int, int]:
             return frame, place
         if 0xC0 <= marker <= 0xCF and marker not in _NO_FRAMES:
             frame = marker
-        # Any number of 0xFF may stand before a marker.
+        # Any number of 0xFF may precede a marker.
         place += 1 if marker == 0xFF else 2 + int.from_bytes(data[place + 2 : place + 4], "big")

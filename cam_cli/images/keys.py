@@ -1,4 +1,4 @@
-"""Names of images: the one place that turns what a source calls an image into a path that stays below a folder."""
+"""Turns the name of an image in a source into its key: a relative path that never leaves a folder."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import re
 import unicodedata
 from collections.abc import Container
 
-#: NUL, and halves of letters that stand for no byte: no file system has a name with these.
+#: NUL and lone surrogates that stand for no byte: no file system has names with them.
 _NO_LETTER = re.compile("[\0\ud800-\udc7f\udd00-\udfff]")
-#: Stands for a name without any usable part.
+#: Key of a name without a usable part.
 _NAMELESS = "image"
 
 
 def image_key(name: str) -> str:
-    """The key of an image: a relative path with `/`, from whatever a list, an archive or a server calls it.
+    """Key of an image: a relative path with `/`, from its name in a list, an archive or a server.
 
-    The key has no empty part, no `.`, no `..`, no NUL and no half of a letter. What would leave the folder, or what no
-    file system takes, is percent-encoded, so that it stays readable: `../x.jpg` becomes `%2E%2E/x.jpg`.
+    The key has no empty part, `.`, `..`, NUL or lone surrogate. Parts that would leave the folder, or that no file
+    system accepts, are percent-encoded, which keeps them readable: `../x.jpg` becomes `%2E%2E/x.jpg`.
     """
     parts = _NO_LETTER.sub(lambda found: f"%{ord(found[0]):02X}", name).split("/")
     kept = ["%2E%2E" if part == ".." else part for part in parts if part not in ("", ".")]
@@ -26,13 +26,13 @@ def image_key(name: str) -> str:
 
 
 def is_image_key(name: object) -> bool:
-    """Whether a name read from a journal or a part is such a key; anything else must not become a path."""
+    """Whether a name from a journal is a valid key. Any other text must not become a path."""
     return isinstance(name, str) and name != "" and image_key(name) == name
 
 
 def folded(key: str) -> str:
-    """One text for all keys that some file system takes for one name: it may not tell apart capitals, letters with
-    marks in one or two parts, letters without width, and dots or spaces at an end."""
+    """Canonical form of a key: equal for all keys that some file system treats as one name. It ignores case, Unicode
+    composition, zero-width letters, and dots or spaces at the end of a part."""
     if key.isascii():
         text = key.casefold()
     else:
@@ -42,7 +42,7 @@ def folded(key: str) -> str:
 
 
 def distinct_key(key: str, origin: str, taken: Container[str]) -> str:
-    """The key itself, or one with a digest of `origin` before its extension where the key is taken already."""
+    """The key itself; if it is taken, the key with a digest of `origin` before its extension."""
     if key not in taken:
         return key
     stem, extension = os.path.splitext(key)

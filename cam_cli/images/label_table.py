@@ -1,4 +1,4 @@
-"""Row of a label table: the true classes of an image, and its attributes."""
+"""Reads a row of a label table: true classes and attributes of an image."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Annotated
 
 from ..options import INPUT, Flag
 
-#: Between the labels of an image that has several.
+#: Separator of several labels of one image.
 BETWEEN_LABELS = "|"
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Names of the columns of a table that have the image and its label; lower and upper case are the same."""
+    """Names of the columns with the image and its label. Case does not matter."""
 
     image: Annotated[
         str,
@@ -38,25 +38,25 @@ class Columns:
 
     @property
     def advice(self) -> str:
-        """Advice for a table without these columns."""
+        """Advice for an error about missing columns."""
         return "Add a header line `image,label`, or name the columns with `image_column` and `label_column`."
 
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """labels: the true classes of an image, as the user wrote them. attributes: the other columns of its row, each a
-    name and a text; empty cells are left out."""
+    """Row of an image. labels: true classes as the user wrote them. attributes: (name, text) of the other columns
+    without empty cells."""
 
     labels: tuple[str, ...] = ()
     attributes: tuple[tuple[str, str], ...] = ()
 
     def joined(self, other: Truth) -> Truth:
-        """With the labels of another row for the same image, and those of its attributes that this one lacks."""
+        """Adds the labels of another row of the same image, and its attributes that this row lacks."""
         labels = tuple(dict.fromkeys((*self.labels, *other.labels)))
         return Truth(labels, tuple({**dict(other.attributes), **dict(self.attributes)}.items()))
 
     def contradicts(self, other: Truth) -> bool:
-        """Whether two rows for the same image have another text for the same attribute."""
+        """Whether two rows of the same image have different values of an attribute."""
         known = dict(self.attributes)
         return any(known.get(name, text) != text for name, text in other.attributes)
 
@@ -68,7 +68,7 @@ def truth_of(row: Mapping[str, str], columns: Columns = Columns()) -> Truth:
     """The labels (several are separated by `|`) and attributes of a row with column names in lower case."""
     no_attributes = ("", columns.image_key, columns.label_key)
     labels = [label.strip() for label in row.get(columns.label_key, "").split(BETWEEN_LABELS)]
-    # Few texts stand in very many rows.
+    # Many rows share few texts.
     attributes = [(sys.intern(name), sys.intern(text)) for name, text in row.items() if name not in no_attributes]
     return Truth(
         tuple(dict.fromkeys(sys.intern(label) for label in labels if label)),

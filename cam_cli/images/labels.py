@@ -1,4 +1,4 @@
-"""Ground truth for the sources: the class folder an image lies in, or a table of image and label."""
+"""Adds labels to sources: from class folders, or from a table of images and labels."""
 
 from __future__ import annotations
 
@@ -16,27 +16,26 @@ from .listing import Inputs, Source
 from .typed_tables import table_rows
 
 FOLDER = "folder"
-#: Images that a note names; of the others it says that there are more.
+#: Number of images that a note names.
 _NAMED = 3
 
 
-def labelled(inputs: Inputs, labels: str, columns: Columns = Columns()) -> Inputs:
-    """The inputs with the labels of their sources, as written by the user (an index or a class name).
+def with_labels(inputs: Inputs, labels: str, columns: Columns = Columns()) -> Inputs:
+    """Inputs with the labels of their sources as the user wrote them (an index or a class name).
 
-    labels: `folder`, or a CSV with an image and a label in each row, where several labels are separated by `|`; other
-    columns are attributes. The image is the key of the source, a path relative to the table, or an absolute path; of a
-    frame also that of its file. Images that the table lacks keep their label. The notes of the inputs say what is
-    doubtful.
+    labels: `folder`, or a table with an image and a label in each row; `|` separates several labels, other columns are
+    attributes. An image is named by its key, a path relative to the table, or an absolute path; a frame also by its
+    file. Images without a row keep their label. The notes of the inputs describe doubtful cases.
     """
     if labels == FOLDER:
         return replace(inputs, sources=tuple(replace(one, label=one.folder_label) for one in inputs.sources))
     return _joined(inputs, _Table(labels, columns, columns.label_key))
 
 
-def described(inputs: Inputs, path: str, needed: str) -> Inputs:
-    """The inputs with the columns of a table as attributes of their sources; images are named as for `labelled`.
+def with_table_attributes(inputs: Inputs, path: str, needed: str) -> Inputs:
+    """Inputs with the columns of a table as attributes of their sources. Images are named as for `with_labels`.
 
-    needed: the column that the table must have. Raises `CamxError` for a table without it, or without these images.
+    needed: required column of the table. Raises `CamxError` if it is missing, or if no image has a row.
     """
     return _joined(inputs, _Table(path, Columns(), needed))
 
@@ -77,7 +76,7 @@ def _joined(inputs: Inputs, table: _Table) -> Inputs:
 
 
 def _composed(path: str) -> str:
-    """One form for letters with marks, which macOS stores in two parts, and for the two slashes."""
+    """Normalises Unicode, which macOS decomposes, and the two slashes."""
     return unicodedata.normalize("NFC", path).replace("\\", "/")
 
 
@@ -111,7 +110,7 @@ class _Table:
             self._contradicted[image] = None
 
     def on(self, source: Source) -> Source:
-        """The source with its row; as it was where the table has none, or no label for it."""
+        """The source with the values of its row; unchanged without a row or label."""
         image = self._image_of(source)
         if image is None:
             self.without_row.append(source.key)
@@ -123,7 +122,7 @@ class _Table:
         return replace(source, label=label, more_labels=tuple(more), attributes=tuple(attributes.items()))
 
     def _image_of(self, source: Source) -> str | None:
-        """The name that the table has for a source: as it is written, or else in another form of its letters."""
+        """Name of a source in the table: exact, else in another Unicode form."""
         path = os.path.abspath(source.path)
         for key in (source.key, source.key.rpartition("#")[0] if source.frame else ""):
             if key in self.truths:
@@ -163,7 +162,7 @@ def _named(names: list[str]) -> str:
 
 
 def _unique(forms: Mapping[str, str]) -> dict[str, str]:
-    """Names by their forms; without those that share one."""
+    """Names by their normalised forms, without forms that several names share."""
     counts = Counter(forms.values())
     return {form: name for name, form in forms.items() if counts[form] == 1}
 

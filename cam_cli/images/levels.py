@@ -1,4 +1,4 @@
-"""Levels of 16 bits, 32 bits and float as bytes: which of them are black and white is decided by type and content."""
+"""Scales 16-bit, 32-bit and float levels to bytes. Type and content decide which levels become black and white."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import numpy as np
 
 from .options import Levels
 
-#: Whole numbers: the largest of 8, 10, 12 and 16 bits.
+#: Largest levels of 8, 10, 12 and 16 bits.
 _TOPS = (255.0, 1023.0, 4095.0, 65535.0)
-#: What programs write where there is no value, if no tag says so.
+#: Levels that programs write for missing values without a tag.
 _SENTINELS = (-9999.0, -99999.0, -32768.0, -32767.0, -3.4028234663852886e38, 3.4028234663852886e38)
-#: Percentiles of a spread; the smallest and largest level are outliers where they lie so many times further apart.
+#: Percentiles of the spread. The extremes are outliers if they lie this many times further apart.
 _USUAL = (1.0, 99.0)
 _FAR = 4.0
-#: Percentiles are those of at most about so many levels.
+#: Percentiles are computed from at most about this many levels.
 _SAMPLE = 1 << 20
 
 
 class Scaled(NamedTuple):
-    """pixels: uint8, of the shape of the levels. low, high: the levels that became 0 and 255. nodata: the level that
-    stands for no value, and became 0."""
+    """Scaled levels. pixels: uint8 in the shape of the levels. low, high: levels that became 0 and 255. nodata: level
+    of missing values, which became 0."""
 
     pixels: np.ndarray
     low: float
@@ -30,9 +30,9 @@ class Scaled(NamedTuple):
 
 
 def eight_bit(values: np.ndarray, levels: Levels, nodata: float | None = None) -> Scaled:
-    """Levels of any type as bytes, all bands of an array alike. nodata: the level that the file names for no value.
+    """Converts levels of any type to bytes, with one scale for all bands. nodata: level of missing values in the file.
 
-    What is not finite becomes 0. Bytes stay as they are.
+    Non-finite levels become 0. Bytes stay unchanged.
     """
     if values.dtype == np.uint8:
         return Scaled(values, 0.0, 255.0)
@@ -85,12 +85,12 @@ def _percentiles(valid: np.ndarray, shares: tuple[float, float]) -> tuple[float,
 
 
 def _equal(values: np.ndarray, nodata: float) -> np.ndarray:
-    """Where levels are that one, which a tag may have rounded."""
+    """Mask of levels that equal `nodata`, which a tag may have rounded."""
     return np.isclose(values.astype(np.float64), nodata, rtol=1e-6, atol=0.0)
 
 
 def _sentinel(valid: np.ndarray) -> float | None:
-    """A level that is known to stand for no value, and lies further from the others than they from each other."""
+    """A level of `_SENTINELS` that lies further from the others than they from each other, or None."""
     for value in (float(valid.min()), float(valid.max())) if valid.size else ():
         if any(np.isclose(value, known, rtol=1e-6) for known in _SENTINELS):
             rest = valid[~_equal(valid, value)].astype(np.float64)

@@ -1,4 +1,4 @@
-"""Which images: files, folders, globs, tar files, addresses, `@lists` and standard input become one ordered list."""
+"""Lists the images of a run: files, folders, globs, tar files, addresses, `@lists` and standard input."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .keys import distinct_key, folded, image_key
 from .places import Entry, expand
 from .remote import is_remote
 
-#: Names that a sentence lists; of the others it says that there are more.
+#: Number of names that a sentence lists.
 _NAMED = 3
 
 
@@ -50,15 +50,15 @@ class Source:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """All true classes; none without a label."""
+        """All true classes; empty without a label."""
         return (self.label, *self.more_labels) if self.label else ()
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """The sources in input order; `base` is the absolute folder that their keys start in, `passed_over` how many
-    files of the folders were no images by their name, `linked` the links to folders, which are not followed. `notes`:
-    sentences for the user on what cannot be looked at, and on labels that are missing, doubtful or left over."""
+    """Sources in input order. base: absolute folder of their keys. passed_over: number of files in folders that are no
+    images by their names. linked: links to folders, which are not followed. notes: sentences for the user about
+    unreadable places and about missing, doubtful or unused labels."""
 
     sources: tuple[Source, ...]
     base: str
@@ -69,11 +69,11 @@ class Inputs:
 
 @dataclass
 class _Aside:
-    """Files and links beside the images, which are not read."""
+    """Files and links that are no images."""
 
     passed_over: int = 0
     linked: list[str] = field(default_factory=list)
-    #: Whatever could not be looked at, how often for which reason, and some of each.
+    #: Reasons for places that could not be listed: their counts, and some examples.
     lost: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[str]] = field(default_factory=dict)
 
@@ -102,10 +102,10 @@ class _Aside:
 
 
 def find(arguments: Sequence[str], filters: Filters = Filters(), *, limit: int | None = None) -> Inputs:
-    """All images that the arguments name, in the order given, folders sorted, each file once.
+    """Finds all images of the arguments, in their order, folders sorted, each file once.
 
-    What cannot be looked at is left out, and a note of the inputs says so. Raises `CamxError` for an argument that
-    names no image, and when `exclude` leaves none.
+    Places that cannot be listed are left out, with a note. Raises `CamxError` for an argument without an image, and if
+    `exclude` leaves none.
     """
     found: dict[str, Entry] = {}
     aside = _Aside()
@@ -132,7 +132,7 @@ def find(arguments: Sequence[str], filters: Filters = Filters(), *, limit: int |
     found.clear()
     kept = [source for source in sources if not matches(source.key, filters.exclude)] if filters.exclude else sources
     if not kept:
-        raise CamxError(f"All images are excluded by {', '.join(filters.exclude)}. Loosen `exclude`.")
+        raise CamxError(f"`exclude` leaves no image: {', '.join(filters.exclude)}. Give narrower patterns.")
     return Inputs(tuple(kept[:limit]), base, aside.passed_over, tuple(aside.linked), tuple(aside.notes()))
 
 
@@ -143,7 +143,7 @@ def _source(entry: Entry, key: str) -> Source:
 
 
 def _told_apart(sources: list[Source]) -> list[Source]:
-    """The sources, with those marked whose keys are one name where case or the form of letters does not count."""
+    """Marks sources whose keys differ only in case or Unicode form."""
     count = Counter(folded(source.key) for source in sources)
     if len(count) == len(sources):
         return sources
@@ -151,12 +151,12 @@ def _told_apart(sources: list[Source]) -> list[Source]:
 
 
 def _public(absolute: str) -> str:
-    """A place as it may be shown: names of images hold no password and no token."""
+    """Path or address without passwords and tokens."""
     return public_address(absolute) if is_remote(absolute) else absolute
 
 
 def _common(roots: set[str]) -> tuple[str, int]:
-    """The deepest folder that holds all of these, and how many characters of a path lie before the key."""
+    """Deepest common folder, and the number of characters of a path before the key."""
     places = {root.partition("://")[0] if is_remote(root) else "" for root in roots}
     if len(places) > 1:
         raise CamxError("The images lie in more than one place (files, s3://, …). Give sources of one place per run.")

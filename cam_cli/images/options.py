@@ -1,4 +1,4 @@
-"""Names and limits of the options for reading and resizing images, without numpy and Pillow."""
+"""Options for reading and resizing images. Imports neither numpy nor Pillow."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..sentences import counted
 
 CropMode = Literal["center", "squash", "border"]
 CROP_MODES: tuple[CropMode, ...] = ("center", "squash", "border")
-#: How an image is resized: the keys of `geometry.INTERPOLATIONS`.
+#: Methods of resizing: the keys of `geometry.INTERPOLATIONS`.
 RESAMPLINGS = ("nearest", "bilinear", "bicubic", "lanczos", "box", "hamming")
 
 #: How large the image under an overlay is: a long side in pixels, `N!` for smaller images too, `original`, or `model`,
@@ -22,10 +22,10 @@ ORIGINAL, AS_MODEL = "original", "model"
 #: Smallest long side of an overlay, and the largest to which images are enlarged.
 LEAST_SIDE, MOST_ENLARGED = 16, 4096
 
-#: How JPEG files are decoded: as they are, at a smaller scale that is enough, or where the network runs.
+#: Decoding of JPEG files: exact, at a smaller sufficient scale, or on the device of the network.
 DECODINGS = ("exact", "draft", "device")
 
-#: Larger images are refused at their header: twice the size at which Pillow suspects a decompression bomb.
+#: Largest image in pixels, checked in the header: twice the size at which Pillow suspects a decompression bomb.
 MAX_PIXELS = 178_956_970
 
 EXIF = ("apply", "ignore")
@@ -35,7 +35,7 @@ FIRST, ALL = "first", "all"
 
 @dataclass(frozen=True)
 class Levels:
-    """A way from levels of 16 bits, 32 bits and float to 0 … 255.
+    """Scaling of 16-bit, 32-bit and float levels to 0 … 255.
 
     kind: `auto`, by type and content; `full`, by the type; `clip`, cut at 0 and 255 as the loaders of timm and
     torchvision do; `range`, from `low` to `high`, which are levels or percentiles.
@@ -102,9 +102,9 @@ def _bands(text: str) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class PixelOptions:
-    """The way from the pixels of a file to those of an image. `bands` None takes those that its mode names.
+    """Conversion of the pixels of a file. `bands` None selects grey or RGB.
 
-    Raises `CamxError` for values that do not exist.
+    Raises `CamxError` for invalid values.
     """
 
     levels: Annotated[
@@ -170,17 +170,17 @@ class PixelOptions:
         check(self)
 
     def check_channels(self, channels: int) -> None:
-        """Raises `CamxError` where a network of so many channels cannot be given the `bands`."""
+        """Raises `CamxError` if the number of `bands` is not that of the network's channels."""
         count = len(self.bands or ())
         if count and count != channels and not {count, channels} <= {1, 3}:
             raise CamxError(
-                f"`bands` names {counted(count, 'band')}, and the network takes {counted(channels, 'channel')}.",
+                f"`bands` names {counted(count, 'band')}, but the network takes {counted(channels, 'channel')}.",
                 "Give one band for each channel.",
                 field="bands",
             )
 
     def fingerprint(self) -> dict[str, Any]:
-        """Values on which results depend, where they are not the default; `frames` only says which images there are."""
+        """Non-default values on which results depend. Not `frames`, which only selects images."""
         values = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "frames"}
         changed = {name: value for name, value in values.items() if value != getattr(PixelOptions(), name)}
         return {name: str(value) if isinstance(value, Levels) else value for name, value in changed.items()}

@@ -1,4 +1,4 @@
-"""EXIF orientation: turns the stored pixels of an image upright."""
+"""EXIF orientation: converts sizes and rectangles from stored to upright pixels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _ORIENTATION = 0x0112
 
 
 class Orientation(NamedTuple):
-    """Turns a stored image upright: first swaps rows and columns, then left and right, top and bottom."""
+    """Steps that turn a stored image upright: first swap rows and columns, then left and right, top and bottom."""
 
     transposed: bool = False
     mirrored: bool = False
@@ -23,7 +23,7 @@ class Orientation(NamedTuple):
         return (height, width) if self.transposed else (width, height)
 
     def box(self, box: Frame, width: int, height: int) -> Frame:
-        """A rectangle of stored pixels, of which there are `width`×`height`, in the upright image."""
+        """Converts a rectangle in `width`×`height` stored pixels to the upright image."""
         left, top, right, bottom = box
         if self.transposed:
             left, top, right, bottom = top, left, bottom, right
@@ -35,7 +35,7 @@ class Orientation(NamedTuple):
         return Frame(left, top, right, bottom)
 
 
-#: By the number in the EXIF data.
+#: Orientations by their EXIF number.
 _TURNS = {
     2: Orientation(mirrored=True),
     3: Orientation(mirrored=True, flipped=True),
@@ -48,7 +48,7 @@ _TURNS = {
 
 
 def number_of(turn: Orientation) -> int:
-    """The number that stands in EXIF data for a turn; 1 for none."""
+    """EXIF number of a turn; 1 for none."""
     return next((number for number, one in _TURNS.items() if one == turn), 1)
 
 
@@ -58,13 +58,14 @@ def orientation_by(number: int) -> Orientation:
 
 
 def orientation_of(image: Image.Image) -> Orientation:
-    """Orientation that `ImageOps.exif_transpose` applies to a JPEG file, from its header; none for broken EXIF data."""
+    """Orientation that `ImageOps.exif_transpose` applies to a JPEG file, from its header. Broken EXIF data turn
+    nothing."""
     try:
         exif = image.getexif()
         turn = _TURNS.get(exif.get(_ORIENTATION, 1), Orientation())
-        # As it is there: data that cannot be written again turn nothing.
+        # As in Pillow: EXIF data that cannot be serialised turn nothing.
         exif.tobytes()
-    # A broken block says nothing about the pixels.
+    # The pixels of an image with broken EXIF data are valid.
     except Exception:
         return Orientation()
     return turn

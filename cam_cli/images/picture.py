@@ -1,4 +1,4 @@
-"""One image, ready for the network and for the page: what a decoding worker hands on."""
+"""Prepares one image in a decoding worker: network input, canvas to draw on, or the reason why it is unreadable."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from ..errors import UnreadableImage
-from .decode import NeedsMemory, Reading, allow_pixels, decode_pixels, opened, read
+from .decode import NeedsMemory, Reading, allow_pixels, decode_pixels, open_image, read
 from .draft import decode_draft
 from .geometry import Extent, Frame, Preprocessing, enlarged, fitted
 from .jpeg import is_plain
@@ -22,15 +22,15 @@ from .orientation import Orientation, number_of, orientation_by, orientation_of
 from .pixels import PixelFacts, Pixels
 from .target_masks import MaskReading
 
-#: What a device resizes as Pillow does, and how large an image may be there: its memory is not asked for, and where a
-#: side becomes much smaller, a kernel would need too much of it at once.
+#: Interpolations that a device computes as Pillow does, and limits of such images: memory of the device is not
+#: reserved, and a strong reduction of a side needs large kernels.
 _ON_DEVICE = ("bilinear", "bicubic")
 _MOST_ON_DEVICE = 64_000_000
 _MOST_REDUCED = 32
 
 
 class FileState(NamedTuple):
-    """Size in bytes and time of change in nanoseconds, by which a later run sees that the file is another one."""
+    """Size in bytes and modification time in nanoseconds, by which a later run detects a changed file."""
 
     size: int
     mtime_ns: int
@@ -41,7 +41,7 @@ NO_FILE = FileState(-1, -1)
 
 @dataclass(frozen=True)
 class Picture:
-    """An upright image of a file in a `state`: its size, its share that the network sees, and a copy to draw on.
+    """An upright decoded image: network input, frame, and a canvas to draw on.
 
     `input` is uint8 h×w×C as the network wants it, before normalisation, or float32 after it; `canvas` is uint8
     H×W×3 RGB, the whole image at the size of the overlay; `frame` is what `input` shows, in pixels of
@@ -68,21 +68,21 @@ class Picture:
 
     @cached_property
     def image(self) -> Image.Image:
-        """`canvas` as an image of Pillow, copied once for all that is drawn from it; read-only."""
+        """`canvas` as a read-only Pillow image, converted once."""
         return Image.fromarray(self.canvas)
 
     def frame_on(self, width: int, height: int) -> Frame:
-        """The frame of the network, in pixels of a copy of `width`×`height`."""
+        """The frame in pixels of a copy of `width`×`height`."""
         return self.frame.scaled(width / self.width, height / self.height)
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """A JPEG file that the device of the network decodes, and what its header says.
+    """A JPEG file that the device of the network decodes, with the facts of its header.
 
-    `width`×`height` is the size of the upright image, `turn` what makes it upright; `data` are the bytes of the file,
-    uint8; `canvas` the width and height of the copy to draw on. `values`: how many the network's input has. `copies`:
-    how many images of the size of the canvas are made of it.
+    width, height: size of the upright image. turn: orientation that makes it upright. data: bytes of the file, uint8.
+    canvas: width and height of the canvas. values: number of values of the network's input. copies: number of images in
+    canvas size that are drawn.
     """
 
     source: Source
@@ -99,17 +99,17 @@ class Encoded:
 
     @property
     def nbytes(self) -> int:
-        """The memory of the file, and of the pixels that it becomes, at most."""
+        """Bytes of the file and of its decoded pixels, at most."""
         return self.data.nbytes + self.values + self.copies * 3 * self.canvas[0] * self.canvas[1]
 
 
-#: What is handed to an engine.
+#: Input of an engine.
 Decodable = Picture | Encoded
 
 
 @dataclass(frozen=True)
 class Unreadable:
-    """An image that cannot be explained, and why."""
+    """An image that cannot be explained, with the reason."""
 
     source: Source
     reason: str
@@ -119,13 +119,13 @@ class Unreadable:
 
 
 class TooLarge(NamedTuple):
-    """An image that has not been decoded: it would take so many bytes."""
+    """An image that was not decoded, with the bytes that decoding would take."""
 
     bytes: int
 
 
 class Fetched(NamedTuple):
-    """An image whose bytes are here already, since they come from elsewhere."""
+    """A remote image whose bytes have been fetched."""
 
     source: Source
     data: bytes
@@ -143,7 +143,7 @@ def load(
     unasked: int | None = None,
     masks: MaskReading | None = None,
 ) -> Decodable | Unreadable | TooLarge:
-    """Read, decode and prepare one image. Whatever is wrong with the file becomes an `Unreadable`.
+    """Reads, decodes and prepares one image. Faults of the file become an `Unreadable`.
 
     `TooLarge` only where `unasked` is given and decoding takes more bytes than that. `Encoded`, with `copies`, only
     where `decoding` is `device` and the file a plain JPEG. masks: how the mask of the image is read, if it needs one.
@@ -171,7 +171,7 @@ def load(
         return TooLarge(error.bytes)
     except UnreadableImage as error:
         return Unreadable(source, str(error), state, digest)
-    # An image that was decoded can still be too much for the resizing: its problem, not its neighbours'.
+    # Resizing may run out of memory, too: only this image fails.
     except (MemoryError, ValueError, OSError) as error:
         return Unreadable(source, f"cannot be prepared: {str(error) or 'not enough memory'}", state, digest)
     return replace(picture, state=state, digest=digest)
@@ -180,10 +180,10 @@ def load(
 def _encoded(
     data: bytes, source: Source, preprocessing: Preprocessing, canvas: CanvasSize, reading: Reading
 ) -> Encoded | None:
-    """A file as it is, if a device makes of it what is made here; None for one that must be decoded here."""
+    """`Encoded` if a device gives the pixels of this function; None if the file must be decoded here."""
     if reading.bands or source.frame > 1:
         return None
-    with opened(data, max_pixels=reading.max_pixels) as image:
+    with open_image(data, max_pixels=reading.max_pixels) as image:
         if not is_plain(image, data) or image.width * image.height > _MOST_ON_DEVICE:
             return None
         stored = orientation_of(image)
@@ -199,19 +199,19 @@ def _encoded(
 
 
 def placeholder_picture(image: Decodable) -> Picture:
-    """Stand-in for an image without a result: all of it but the pixels."""
+    """Picture without pixels, for an image without a result."""
     none = np.empty((0, 0, 3), np.uint8)
     place = Frame(0, 0, 0, 0)
     return Picture(image.source, image.width, image.height, none, place, none, image.state, image.digest, image.facts)
 
 
 def state_of(source: Source) -> FileState:
-    """The state of an image in its listing, or in the file system."""
+    """State of an image, from its listing or the file system."""
     return file_state(source.path) if source.listed_state is None else FileState(*source.listed_state)
 
 
 def file_state(path: str) -> FileState:
-    """The state of a file; `NO_FILE` if there is none."""
+    """State of a file; `NO_FILE` if it does not exist."""
     try:
         status = os.stat(path)
     except (OSError, ValueError):
@@ -226,7 +226,8 @@ def prepare(
     canvas: CanvasSize = 512,
     extent: Extent | None = None,
 ) -> Picture:
-    """Decoded pixels, or an upright RGB image, as a `Picture`; `extent`: what they show, where that is not each."""
+    """Turns decoded pixels, or an upright RGB image, into a `Picture`. extent: their extent, if smaller than the
+    image."""
     image, bands, facts = pixels if isinstance(pixels, Pixels) else Pixels(pixels)
     values, frame = preprocessing.apply(image, extent, bands)
     width, height, box = extent or Extent.whole(*image.size)
@@ -238,7 +239,7 @@ def prepare(
 
 
 def _least(preprocessing: Preprocessing, canvas: CanvasSize, width: int, height: int) -> tuple[int, int]:
-    """Width and height of the larger of what is made of an image: the network's view of it, and the canvas."""
+    """Width and height that decoding must give: the larger of the resized image and the canvas."""
     resized, drawn = preprocessing.resized(width, height), canvas_size(width, height, preprocessing, canvas)
     return max(resized[0], drawn[0]), max(resized[1], drawn[1])
 

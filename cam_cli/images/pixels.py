@@ -1,4 +1,4 @@
-"""From a loaded image of any mode to 8-bit RGB and, where they are asked for, to bands; and what was decided."""
+"""Converts a loaded image of any mode to 8-bit RGB and to bands, and records the decisions."""
 
 from __future__ import annotations
 
@@ -14,20 +14,19 @@ from .levels import eight_bit
 from .options import PixelOptions
 
 _ORIENTATION = 0x0112
-#: The tag of GDAL with the level that stands for no value.
+#: GDAL's tag for the level of missing values.
 _NODATA = 42113
-#: Modes that say nothing that a person would ask about.
+#: Ordinary modes, which are not recorded.
 _PLAIN = ("RGB", "L")
 
 
 @dataclass(frozen=True)
 class PixelFacts:
-    """Decisions on the pixels of a file.
+    """Decisions about the pixels of a file.
 
-    mode: that of the file as Pillow names it, or the type and shape of an array; "" for RGB and grey of 8 bits.
-    levels: those that became 0 and 255. nodata: the level for no value. frames, frame: how many the file has, and which
-    is shown, from 1. orientation: the number in the EXIF data. opaque: whether no pixel is transparent. bands: those
-    that the network gets, from 1.
+    mode: Pillow's name, or type and shape of an array; "" for 8-bit RGB and grey. levels: levels that became 0 and 255.
+    nodata: level of missing values. frames, frame: number of frames, and the selected one from 1. orientation: EXIF
+    number. opaque: whether no pixel is transparent. bands: bands for the network, from 1.
     """
 
     mode: str = ""
@@ -41,8 +40,8 @@ class PixelFacts:
 
 
 class Pixels(NamedTuple):
-    """image: the image as 8-bit RGB, to be seen by people and by a network of one or three channels. bands: one grey
-    image per channel, for a network of another number of channels."""
+    """Converted pixels. image: 8-bit RGB, for the canvas and for networks of one or three channels. bands: one grey
+    image per channel, for networks of another number of channels."""
 
     image: Image.Image
     bands: tuple[Image.Image, ...] = ()
@@ -50,9 +49,9 @@ class Pixels(NamedTuple):
 
 
 def pixels_of(image: Image.Image, options: PixelOptions, channels: int, frames: tuple[int, int] = (1, 1)) -> Pixels:
-    """A loaded image for a network of so many channels. frames: how many its file has, and which one it is.
+    """Converts a loaded image for a network of `channels`. frames: number of frames of the file, and this one.
 
-    Raises `UnreadableImage` where it has not the bands that are asked for.
+    Raises `UnreadableImage` if requested bands are missing.
     """
     turn, nodata = orientation_number(image), nodata_of(getattr(image, "tag_v2", {}).get(_NODATA))
     upright = _upright(image) if options.exif == "apply" else image
@@ -64,21 +63,21 @@ def pixels_of(image: Image.Image, options: PixelOptions, channels: int, frames: 
         facts = replace(facts, levels=(scaled.low, scaled.high), nodata=scaled.nodata)
     if options.bands is None and channels in (1, 3):
         return Pixels(grey.convert("RGB") if grey else rgb(upright), (), facts)
-    return chosen([grey] if grey else _bands(upright), options, channels, facts)
+    return choose_bands([grey] if grey else _bands(upright), options, channels, facts)
 
 
-def chosen(bands: Sequence[Image.Image], options: PixelOptions, channels: int, facts: PixelFacts) -> Pixels:
-    """The bands of an image, each a grey one, that a network of so many channels gets.
+def choose_bands(bands: Sequence[Image.Image], options: PixelOptions, channels: int, facts: PixelFacts) -> Pixels:
+    """Selects the bands for a network of `channels`, each as a grey image.
 
-    Raises `UnreadableImage` where the number of bands is another one and none are chosen.
+    Raises `UnreadableImage` if their number differs and the options select none.
     """
     count, ordinary = len(bands), channels in (1, 3)
     has = f"it has {count} band" + "s" * (count > 1)
     if options.bands is None and count != channels and not (ordinary and count in (1, 3)):
-        raise UnreadableImage(f"{has}, and the network takes {channels}: choose them (bands)")
+        raise UnreadableImage(f"{has}, but the network takes {channels}: choose them (bands)")
     wanted = options.bands or tuple(range(1, count + 1))
     if max(wanted) > count:
-        raise UnreadableImage(f"{has}, and none with the number {max(wanted)} (bands)")
+        raise UnreadableImage(f"{has}, but no number {max(wanted)} (bands)")
     taken = [bands[number - 1] for number in wanted]
     image = Image.merge("RGB", taken[:3]) if len(taken) > 2 else taken[0].convert("RGB")
     if options.bands or not ordinary:
@@ -87,16 +86,16 @@ def chosen(bands: Sequence[Image.Image], options: PixelOptions, channels: int, f
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:
-    """A loaded image of any mode as 8-bit RGB, turned as its EXIF data say, without its alpha channel."""
+    """Converts a loaded image of any mode to 8-bit RGB, upright by EXIF, without alpha."""
     return pixels_of(image, PixelOptions(), 3).image
 
 
 def rgb(image: Image.Image) -> Image.Image:
-    """An image of a mode of 8 bits as RGB."""
+    """Converts an image of an 8-bit mode to RGB."""
     if image.mode == "RGB":
         return image
     if image.mode in ("La", "RGBa"):
-        # Colours that are multiplied with their opacity; nothing makes RGB of them at once.
+        # Pillow has no direct conversion from premultiplied alpha to RGB.
         image = image.convert(image.mode.upper())
     return _without_transparency(image).convert("RGB")
 
@@ -113,10 +112,10 @@ def is_opaque(image: Image.Image) -> bool:
 
 
 def orientation_number(image: Image.Image) -> int:
-    """The orientation in the EXIF data of a loaded image; 1 where there is none or the data are broken."""
+    """EXIF orientation of a loaded image; 1 if missing or broken."""
     try:
         number = image.getexif().get(_ORIENTATION, 1)
-    # As below.
+    # As in `_upright`.
     except Exception:
         return 1
     return number if number in range(2, 9) else 1
@@ -125,13 +124,13 @@ def orientation_number(image: Image.Image) -> int:
 def _upright(image: Image.Image) -> Image.Image:
     try:
         return ImageOps.exif_transpose(image)
-    # A broken EXIF block says nothing about the pixels: they are shown as stored.
+    # An image with broken EXIF data is used as stored.
     except Exception:
         return image
 
 
 def nodata_of(text: object) -> float | None:
-    """The level in a tag of GDAL; None where it is no number."""
+    """Level in a GDAL tag; None if it is no number."""
     try:
         value = float(str(text).strip("\0 "))
     except ValueError:
@@ -146,7 +145,7 @@ def _bands(image: Image.Image) -> list[Image.Image]:
 
 
 def _without_transparency(image: Image.Image) -> Image.Image:
-    """The image; Pillow would warn of a palette whose transparency is lost."""
+    """The image without the transparency of its palette, about whose loss Pillow would warn."""
     if image.mode == "P" and isinstance(image.info.get("transparency"), bytes):
         image = image.copy()
         del image.info["transparency"]

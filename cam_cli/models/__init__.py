@@ -1,1 +1,3 @@
-"""Which network: names to modules, weights to tensors, preprocessing and class names that belong to them."""
+"""Turns `--model` and `--checkpoint` into a network with its weights, preprocessing and class names.
+
+May import `images`, `options` and files below. Hooks are only in `hooks.py`."""

@@ -1,4 +1,4 @@
-"""One call from what the user wrote after `--model` to a network that is ready to be explained."""
+"""Loads the network that the user names with `--model`, ready to be explained."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ __all__ = ["ModelSpec", "Network", "digest", "load_model"]
 def load_model(spec: ModelSpec | str | os.PathLike[str], origins: Mapping[str, str] | None = None) -> Network:
     """Builds the network that `spec` describes (also a name, or a file of weights), with its weights, on the CPU.
 
-    origins: where the value of each option comes from, by the name of its flag; only for the record.
+    origins: origin of each option by the name of its flag, only for the record.
 
-    Raises `CamxError` for unknown names, weights that cannot be had, and files that do not fit.
+    Raises `CamxError` for unknown names, unavailable weights, and files that do not fit.
     """
     if isinstance(spec, (str, os.PathLike)):
         spec = ModelSpec(os.fspath(spec))
@@ -55,7 +55,9 @@ def load_model(spec: ModelSpec | str | os.PathLike[str], origins: Mapping[str, s
     if not is_name(spec.name) and (place := hub_place(spec.name)):
         return hub_network(place, spec, _by_field(origins))
     if spec.prompts:
-        raise CamxError(f"`prompts`: `model` {spec.name!r} has classes of its own.", "Leave them out.", field="prompts")
+        raise CamxError(
+            f"`prompts`: `model` {spec.name!r} has its own classes.", "Leave `prompts` out.", field="prompts"
+        )
     if spec.name.startswith("~") or (lies_elsewhere(spec.name) and not is_name(spec.name)):
         spec = replace(spec, name=local_weights(spec.name))
     checkpoint = read_checkpoint(spec.checkpoint, ema=spec.ema) if spec.checkpoint else None
@@ -63,7 +65,8 @@ def load_model(spec: ModelSpec | str | os.PathLike[str], origins: Mapping[str, s
         return own_network(code, spec, checkpoint, _by_field(origins))
     if checkpoint is not None and GapDescription.of(checkpoint.about, checkpoint.path):
         raise CamxError(
-            f"The checkpoint {checkpoint.path!r} is a whole network of `camx train-gap`. Give it as `model`, alone."
+            f"The checkpoint {checkpoint.path!r} is a complete network of `camx train-gap`.",
+            "Give it as `model`, and leave `checkpoint` out.",
         )
     if spec.checkpoint and not is_name(spec.name) and (spec.name == DEMO or os.path.exists(spec.name)):
         raise CamxError(
@@ -72,7 +75,10 @@ def load_model(spec: ModelSpec | str | os.PathLike[str], origins: Mapping[str, s
     file = DEMO_FILE if spec.name == DEMO else spec.name
     if checkpoint is None and not is_name(spec.name) and os.path.exists(file):
         if not spec.pretrained:
-            raise CamxError(f"`pretrained=False`: `model` {spec.name!r} is weights itself. Leave one of them out.")
+            raise CamxError(
+                f"`pretrained=False` asks for random weights, but `model` {spec.name!r} is a file of weights.",
+                "Leave one of them out.",
+            )
         checkpoint = read_checkpoint(file, ema=spec.ema)
         description = GapDescription.of(checkpoint.about, checkpoint.path)
         if description is not None:
@@ -121,7 +127,7 @@ def load_model(spec: ModelSpec | str | os.PathLike[str], origins: Mapping[str, s
 
 
 def _task(architecture: Architecture, spec: ModelSpec, module: nn.Module, count: int) -> str:
-    """The task of a network by name. Raises `CamxError` for one that contradicts what is known of it."""
+    """Task of a network by name. Raises `CamxError` if the requested one contradicts the network."""
     pixels = isinstance(architecture, TorchvisionModel) and architecture.name in segmentation_names()
     if pixels and spec.task not in (AUTO, SEGMENTATION):
         raise CamxError(
@@ -131,7 +137,7 @@ def _task(architecture: Architecture, spec: ModelSpec, module: nn.Module, count:
         raise CamxError(
             f"`task=similarity`: {architecture} has a classifier of {counted(count, 'class', 'classes')}, whose scores "
             "are no embedding.",
-            "Build it without: `model_arg num_classes=0`.",
+            "Build it without the classifier: `model_arg num_classes=0`.",
             field="task",
         )
     if count <= 0 and spec.task != SIMILARITY:
@@ -143,12 +149,12 @@ def _task(architecture: Architecture, spec: ModelSpec, module: nn.Module, count:
 
 
 def _by_field(origins: Mapping[str, str]) -> dict[str, str]:
-    """Origins of options by their fields, from those by the names of flags; defaults are none."""
+    """Converts origins by flag names to origins by field names, without defaults."""
     return {name.replace("-", "_"): origin for name, origin in origins.items() if origin != "default"}
 
 
 def _argument_origins(found: Fitted, spec: ModelSpec, said: Said, given: Mapping[str, str]) -> dict[str, str]:
-    """Where each argument of the architecture comes from, as `model_arg KEY`."""
+    """Origin of each argument of the architecture, by `model_arg KEY`."""
     origins = {}
     for key in (*found.args, *found.inferred):
         if key in found.inferred:
@@ -162,19 +168,19 @@ def _argument_origins(found: Fitted, spec: ModelSpec, said: Said, given: Mapping
 
 def _renamed(name: str) -> Iterator[str]:
     if new := renamed(name):
-        yield f"timm has renamed {name}: `model` {new} is used."
+        yield f"timm has renamed {name}: camx uses `model` {new}."
 
 
 def _other_architecture(architecture: Architecture, checkpoint: Checkpoint | None) -> Iterator[str]:
     named = named_architecture(checkpoint) if checkpoint else ""
     if named and _bare(named) != _bare(str(architecture)):
-        yield f"The checkpoint says it is a {named}; `model` {architecture} is used."
+        yield f"The checkpoint names the architecture {named}; camx uses `model` {architecture} as given."
 
 
 def _arguments(spec: ModelSpec, said: Said) -> Iterator[str]:
     for key, value in said.args.items():
         if key in spec.args and spec.args[key] != value:
-            yield f"`model_arg` {key}={spec.args[key]} is used; {said.origins[key]} says {value}."
+            yield f"camx uses `model_arg` {key}={spec.args[key]}, not {value} from {said.origins[key]}."
 
 
 def _bare(name: str) -> str:
@@ -184,10 +190,10 @@ def _bare(name: str) -> str:
 def _gap_network(
     description: GapDescription, spec: ModelSpec, checkpoint: Checkpoint, origins: Mapping[str, str]
 ) -> Network:
-    """A network that `camx train-gap` made, rebuilt from its file alone."""
+    """Rebuilds a network of `camx train-gap` from its file alone."""
     if OwnCode.parse(description.architecture):
         raise CamxError(
-            f"{checkpoint.path!r} was trained on your own code, which no checkpoint starts.",
+            f"{checkpoint.path!r} was trained on your own code, which camx never runs from a checkpoint.",
             f"Give both: `model={description.architecture}` and `checkpoint={checkpoint.path}`.",
         )
     args = {**description.model_args, **spec.args}
@@ -196,8 +202,8 @@ def _gap_network(
     match = matched(checkpoint.tensors, module.state_dict(), path=checkpoint.path)
     if match.wrong:
         raise CamxError(
-            f"The checkpoint {checkpoint.path!r} does not fit {description.architecture} any more: {match.wrong[0]!r} "
-            "has another shape.",
+            f"The checkpoint {checkpoint.path!r} does not fit {description.architecture} with these arguments: "
+            f"{match.wrong[0]!r} has another shape.",
             "Leave `model_arg` out.",
         )
     if not match.complete:
@@ -209,7 +215,7 @@ def _gap_network(
     fixed = description.head.layer.layout.kind not in ("NCHW", "NHWC") or resized
     if own.input_size != trained.input_size and fixed:
         raise CamxError(
-            f"{checkpoint.path!r} takes pictures of {'×'.join(map(str, trained.input_size))} pixels only.",
+            f"{checkpoint.path!r} takes only images of {'×'.join(map(str, trained.input_size))} pixels.",
             "Leave `image_size` out.",
         )
     names = chosen_names(spec.class_names, module.num_classes, lambda: ClassNames(description.classes))
@@ -223,7 +229,7 @@ def _gap_network(
 
 
 def _backbone(name: str, args: Mapping[str, Any]) -> tuple[nn.Module, Architecture | None]:
-    """The network that a GAP network was made of, and its architecture; None for one of transformers."""
+    """Backbone of a GAP network and its architecture (None for one of transformers)."""
     if is_hub_name(name):
         return rebuilt(name, args), None
     architecture = find_architecture(name)
@@ -233,7 +239,7 @@ def _backbone(name: str, args: Mapping[str, Any]) -> tuple[nn.Module, Architectu
 def _build(
     architecture: Architecture, spec: ModelSpec, checkpoint: Checkpoint | None, said: Said
 ) -> tuple[Fitted, str]:
-    """The network with its weights, and where they came from."""
+    """Network with its weights, and the origin of the weights."""
     pretrained = spec.pretrained and checkpoint is None
     args: Mapping[str, Any] = {**said.args, **spec.args}
     if said.args and checkpoint is not None:
@@ -254,7 +260,7 @@ def _build(
 
 
 def _class_count(module: nn.Module) -> int:
-    """Number of classes: the one that the network states, or the size of its last weight."""
+    """Number of classes: stated by the network, or the size of its last weight."""
     said = getattr(module, "num_classes", None)
     if isinstance(said, int):
         return said

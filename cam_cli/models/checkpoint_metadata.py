@@ -1,4 +1,4 @@
-"""Metadata in and beside a checkpoint: its architecture, and the names of its classes."""
+"""Reads architecture and class names from the metadata in and beside a checkpoint."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from .libraries import Architecture, TorchvisionModel, torchvision_names
 from .names import find_architecture, is_name
 from .sayings import nested, written_by
 
-#: Where training scripts put the name of the network and of the classes, in the file or in its arguments.
+#: Keys of the names of the network and of the classes in files and arguments of training scripts.
 _ARCHITECTURE = ("architecture", "arch", "model", "model_name", "backbone", "encoder_name")
 _CLASSES = ("class_names", "classes", "label_names", "idx_to_class", "id2label", "class_to_idx")
 
 
 def architecture_of(checkpoint: Checkpoint, path: str) -> Architecture:
-    """The network that a checkpoint, or what lies beside it, names. path: as the user gave it, maybe the folder.
+    """Architecture in the metadata of a checkpoint or of a file beside it. path: as the user gave it, maybe a folder.
 
-    Raises `CamxError` if it does not tell, or names none that camx knows.
+    Raises `CamxError` if no architecture is named, or an unknown one.
     """
     config = checkpoint.files.get("config.json", {})
-    names = [value for said in _sayings(checkpoint) for key in _ARCHITECTURE if (value := _text(said.get(key)))]
+    names = [value for said in _metadata(checkpoint) for key in _ARCHITECTURE if (value := _text(said.get(key)))]
     known = next(filter(is_name, names), None)
     if known is None and (kind := _text(config.get("model_type"))) and kind != "timm_wrapper":
         raise CamxError(
             f"{path!r} is a {kind} model of the transformers library, but no …ForImageClassification.",
-            "Give one, or your own code that builds a classifier, `model=my_module.py:build`.",
+            "Give such a model, or your own code that builds a classifier: `model=my_module.py:build`.",
         )
     if known is None:
         what = f"names {names[0]!r}, which camx does not know" if names else "does not say which architecture it is of"
@@ -40,13 +40,13 @@ def architecture_of(checkpoint: Checkpoint, path: str) -> Architecture:
 
 
 def of_writer(architecture: Architecture, checkpoint: Checkpoint, name: str) -> Architecture:
-    """torchvision's network in place of timm's of the same `name`, where a script of torchvision wrote the file."""
+    """Replaces timm's network by torchvision's of the same `name` if a script of torchvision wrote the file."""
     return TorchvisionModel(name) if name in torchvision_names() and written_by(checkpoint) else architecture
 
 
 def class_names_of(checkpoint: Checkpoint) -> tuple[str, ...]:
     """Class names in the checkpoint or its arguments, by index; empty if there are none."""
-    for said in _sayings(checkpoint):
+    for said in _metadata(checkpoint):
         described = said.get("label_descriptions")
         labels = _by_index(said.get("label_names"))
         if labels and isinstance(described, Mapping):
@@ -58,13 +58,13 @@ def class_names_of(checkpoint: Checkpoint) -> tuple[str, ...]:
 
 
 def named_architecture(checkpoint: Checkpoint) -> str:
-    """The first name of a known network that the file says; "" if there is none."""
-    names = (_text(said.get(key)) for said in _sayings(checkpoint) for key in _ARCHITECTURE)
+    """First name of a known network in the metadata; "" if there is none."""
+    names = (_text(said.get(key)) for said in _metadata(checkpoint) for key in _ARCHITECTURE)
     return next((name for name in names if name and is_name(name)), "")
 
 
-def _sayings(checkpoint: Checkpoint) -> Iterator[Mapping[str, Any]]:
-    """Metadata of the file, then of its arguments, then of the files beside it."""
+def _metadata(checkpoint: Checkpoint) -> Iterator[Mapping[str, Any]]:
+    """Yields metadata of the file, of its arguments, and of the files beside it."""
     for _, said in nested(checkpoint.about):
         yield said
         if isinstance(config := said.get("pretrained_cfg"), Mapping):

@@ -1,4 +1,4 @@
-"""Checkpoints: the weights in what a training script saved, under the names of the network."""
+"""Finds the weights in a file that a training script saved, and removes the wrappers around them."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from .placeholders import Placeholder, array_of, is_module, module_tensors, to_p
 from .remote_weights import local_weights
 from .weights import Tensors, read_weights, weights_in
 
-#: Where training scripts keep the weights; averaged ones first, the plain ones after.
+#: Keys under which training scripts keep the weights: averaged ones first, then plain ones.
 EMA_WRAPPERS = ("state_dict_ema", "model_ema", "ema_state_dict", "ema")
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "params", "module", "weights")
-#: What only a training needs.
+#: Keys that only a training needs.
 _NO_WEIGHTS = re.compile(
     r"optim|sched|scaler|(^|_)amp($|_)|rng|random|callback|^loops$|loss|criterion|metric|history|^(args|hyper_parameters|hparams|config|cfg)$"
 )
-#: More than any network has; a few bytes of a pickle can name far more.
+#: Most tensors of a file, more than any network has: a few bytes of a pickle can name far more.
 _MOST_TENSORS = 200_000
-#: Characters in the name of a tensor; those of the deepest networks have a hundred.
+#: Most characters in the name of a tensor; those of the deepest networks have a hundred.
 _LONGEST_NAME = 1000
-#: How often weights are wrapped at most.
+#: Most wrappers around the weights.
 _DEEPEST_WRAPPER = 4
-#: What a file says of itself.
+#: Keys of metadata.
 _ABOUT = (
     *("arch", "architecture", "args", "hyper_parameters", "hparams", "config", "cfg"),
     *("pretrained_cfg", "default_cfg", "data_config", "model_args", "model_kwargs", "model_name", "encoder_name"),
@@ -53,10 +53,10 @@ _ABOUT = (
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The tensors of a file, where in it they were, and what it says of itself (architecture, class names …).
+    """Tensors of a file, their place in it, and its metadata (architecture, class names …).
 
-    `beside`: names of tensors that stand beside the weights and are none (`best_acc1`). `keys`: those of
-    the file, outermost. `files`: the configurations that lie beside the file, by name.
+    beside: names of tensors next to the weights that are no weights (`best_acc1`). keys: outermost keys of the file.
+    files: configurations beside the file, by name.
     """
 
     path: str
@@ -69,10 +69,10 @@ class Checkpoint:
 
 
 def read_checkpoint(path: str, *, ema: bool | None = None) -> Checkpoint:
-    """Weights from `.safetensors`, `.pt`, `.pth`, `.ckpt`, or a folder that holds one.
+    """Reads weights from `.safetensors`, `.pt`, `.pth`, `.ckpt`, or a folder that holds one.
 
-    `ema=None` takes averaged weights where the file has them, True insists on them, False refuses them.
-    Raises `CamxError` that names what the file is instead, if it is none of these.
+    ema: None takes averaged weights if the file has them, True requires them, False ignores them. Raises `CamxError`
+    for any other file, and names its format.
     """
     path = local_weights(path)
     if os.path.isdir(path):
@@ -91,13 +91,13 @@ def read_checkpoint(path: str, *, ema: bool | None = None) -> Checkpoint:
 
 
 def _said_by(module: Placeholder) -> dict[str, Any]:
-    """Metadata of a pickled module: networks of timm carry their configuration."""
+    """Metadata of a pickled module: networks of timm hold their configuration."""
     own = {key: module.attribute(key) for key in ("pretrained_cfg", "class_names", "classes")}
     return {key: to_plain(value) for key, value in own.items() if value is not None}
 
 
 def _parsed(metadata: dict[str, Any]) -> dict[str, Any]:
-    """The metadata of a .safetensors, all of it text, with JSON objects and lists as such."""
+    """Metadata of a .safetensors file, with JSON objects and lists parsed from their texts."""
     found = dict(metadata)
     for key, value in metadata.items():
         if isinstance(value, str) and value[:1] in ("{", "["):
@@ -107,9 +107,9 @@ def _parsed(metadata: dict[str, Any]) -> dict[str, Any]:
 
 
 def _unwrapped(content: dict[str, Any], path: str, ema: bool | None) -> tuple[Tensors, str, tuple[str, ...]]:
-    """The weights in a file, the key that they stand under, and tensors beside them that are no weights.
+    """Weights of a file, their key, and names of tensors beside them that are no weights.
 
-    Weights under other keys than the wrapper's (`{"state_dict": …, "head": …}`) come with their key as prefix.
+    Weights under further keys (`{"state_dict": …, "head": …}`) get their key as prefix.
     """
     averaged = [k for k in EMA_WRAPPERS if _weights_of(content.get(k))]
     if ema and not averaged and not any("ema" in str(k) for k in _flat(content)):
@@ -131,7 +131,7 @@ def _unwrapped(content: dict[str, Any], path: str, ema: bool | None) -> tuple[Te
 
 
 def _weights_of(value: object, depth: int = _DEEPEST_WRAPPER) -> Tensors:
-    """The tensors of a mapping, of the mapping that is wrapped once more in it, or of a whole module."""
+    """Tensors of a mapping, of another mapping inside it, or of a pickled module."""
     if is_module(value):
         return dict(module_tensors(value))
     if isinstance(value, Placeholder):
@@ -151,7 +151,7 @@ def _only_tensors(mapping: Mapping[Any, Any]) -> Tensors:
 
 
 def _tensor_of(value: object) -> torch.Tensor | None:
-    """A tensor, also out of a NumPy array; None for anything else."""
+    """The tensor of a tensor or NumPy array; None for anything else."""
     if isinstance(value, torch.Tensor):
         return value.detach()
     numbers = array_of(value)
@@ -159,7 +159,7 @@ def _tensor_of(value: object) -> torch.Tensor | None:
 
 
 def _flat(mapping: Mapping[Any, Any]) -> Tensors:
-    """Every tensor in nested mappings under its joined names, without what only a training needs."""
+    """All tensors in nested mappings by their joined names, without optimizer state and the like."""
     found: Tensors = {}
     left = [_MOST_TENSORS]
     _collect(mapping, "", 5, found, left)
@@ -167,7 +167,7 @@ def _flat(mapping: Mapping[Any, Any]) -> Tensors:
 
 
 def _collect(mapping: Mapping[Any, Any], prefix: str, depth: int, found: Tensors, left: list[int]) -> None:
-    """Adds the tensors of a mapping to `found`. left: how many entries may still be looked at."""
+    """Adds the tensors of a mapping to `found`. left: remaining number of entries to visit."""
     for key, value in mapping.items():
         left[0] -= 1
         if left[0] <= 0:
@@ -202,11 +202,11 @@ def _finite(tensors: Tensors, path: str) -> Tensors:
         if view in seen:
             continue
         seen.add(view)
-        # Numbers of one byte are compared as larger ones.
+        # torch has no comparison for one-byte floats.
         wide = tensor.float() if tensor.is_floating_point() and tensor.itemsize == 1 else tensor
         if tensor.is_floating_point() and not torch.isfinite(wide).all():
             raise CamxError(
                 f"The checkpoint {path!r} has NaN or infinite values in {name!r}: "
-                "the training had diverged. Use an earlier one."
+                "the training diverged. Use an earlier checkpoint."
             )
     return tensors

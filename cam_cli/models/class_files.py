@@ -1,4 +1,4 @@
-"""Files that name the classes of a network: what people keep beside their weights."""
+"""Reads class names from the files that people keep beside their weights."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from ..errors import CamxError
 from ..regular_files import read_regular
 from .classes import ClassNames, checked
 
-#: A file of class names; that of ImageNet-22k has one megabyte.
+#: Largest file of class names in bytes; that of ImageNet-22k has one megabyte.
 _NAMES_BYTES = 16 << 20
-#: In place of a file of names: those of the class folders, in their order as text (as ImageFolder numbers them), or
-#: no names at all, so that numbers are indices.
+#: Instead of a file: names of the class folders in text order (as ImageFolder numbers them), or no names, so that
+#: numbers are indices.
 FOLDER, INDEX = "folder", "index"
-#: Keys of a configuration under which the names stand: of transformers, of YOLO, of others.
+#: Keys of the names in configurations of transformers, of YOLO, of others.
 _KEYS = ("id2label", "names", "class_names", "classes", "label2id", "class_to_idx")
-#: `0 Cat`, `0: Cat`, `0,Cat` and the other way round, `Cat 0`; WordNet ids before names, as ImageNet lists have them.
+#: Lines `0 Cat`, `0: Cat`, `0,Cat` and `Cat 0`, and WordNet ids before names as in ImageNet lists.
 _NUMBER_FIRST = re.compile(r"(\d{1,18})\s*[\s:,;=]\s*(\S.*)")
 _NUMBER_LAST = re.compile(r"(.*\S)\s*[\s:,;=]\s*(\d{1,18})")
 _WORDNET = re.compile(r"(n\d{8})\s+(\S.*)")
 
 
 def chosen_names(class_names: str | None, count: int, own: Callable[[], ClassNames]) -> ClassNames:
-    """The names that `class_names` asks for (a file, or `INDEX` for none), or the network's `own` without it.
+    """Class names from `class_names` (a file, or `INDEX` for none); the network's `own` names without it.
 
-    Raises `CamxError` for a file that cannot be read or has another number of names, and for `FOLDER`, which only a run
-    over class folders knows.
+    Raises `CamxError` for an unreadable file, another number of names, and for `FOLDER`, which only a run over class
+    folders can resolve.
     """
     if not class_names:
         return own()
@@ -43,8 +43,8 @@ def chosen_names(class_names: str | None, count: int, own: Callable[[], ClassNam
 
 
 def read_class_names(path: str) -> ClassNames:
-    """Class names from a text file (one per line, also `0 Cat`), from a list or a mapping of index and name in JSON or
-    YAML, or from a configuration that holds one: `config.json` of transformers, `data.yaml` of YOLO."""
+    """Reads class names from a text file (one per line, also `0 Cat`), from a list or mapping in JSON or YAML, or from
+    a configuration: `config.json` of transformers, `data.yaml` of YOLO."""
     try:
         text = read_regular(path, _NAMES_BYTES).decode("utf-8-sig")
         if path.lower().endswith(".json"):
@@ -72,8 +72,8 @@ def _yaml(text: str) -> object:
 
 
 def _from_lines(lines: list[str]) -> ClassNames:
-    """One name per line. Numbers count as indices where every line has one, together they are 0, 1, 2 … or 1, 2, 3 …,
-    and what is left of the lines tells the classes apart."""
+    """One name per line. Numbers are indices if every line has one, they are 0, 1, 2 … or 1, 2, 3 …, and the remaining
+    texts are unique."""
     for pattern, number, name in ((_NUMBER_FIRST, 1, 2), (_NUMBER_LAST, 2, 1)):
         found = [pattern.fullmatch(line) for line in lines]
         names = {int(one[number]): one[name] for one in found if one}
@@ -103,5 +103,5 @@ def _from_content(content: object) -> Iterable[str]:
 
 
 def _name(value: object) -> str:
-    """A name, also out of Keras' pair of WordNet id and name."""
+    """A name, or the name in Keras' pair of WordNet id and name."""
     return str(value[1]) if isinstance(value, list) and len(value) == 2 else str(value)

@@ -1,4 +1,4 @@
-"""Names of a network's classes, and the way back from what a user calls a class to its index."""
+"""Class names of a network, and the search for a class by index or name."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from ..errors import CamxError, nearest
 from ..sentences import counted
 from .timm_import import import_timm
 
-#: An index as a person or a spreadsheet writes it; pandas makes 7.0 of a column of integers with a gap.
+#: An index as text. pandas writes 7.0 in a column of integers with a gap.
 _NUMBER = re.compile(r"\s*(-?[0-9]{1,18})(?:\.0+)?\s*")
 
 
 def _composed(text: str) -> str:
-    """One form for letters with marks: file systems of macOS store them in two parts."""
+    """Normalises Unicode, which file systems of macOS decompose."""
     return unicodedata.normalize("NFC", text)
 
 
-#: How a name is compared; the first that finds a class decides.
+#: Forms in which names are compared, in order; the first one that finds a class decides.
 _FORMS: tuple[Callable[[str], str], ...] = (str, _composed, lambda text: _composed(text).casefold())
 
 
 @dataclass(frozen=True)
 class ClassNames:
-    """`names[i]` is class i in words; `aliases` are other names (WordNet ids) in the same order, or empty.
+    """Names of classes by index. aliases: other names (WordNet ids) in the same order, or empty.
 
-    Networks of unknown classes have no names: the index stands for itself.
+    Without names, the name of a class is its index.
     """
 
     names: tuple[str, ...] = ()
@@ -50,19 +50,22 @@ class ClassNames:
         return self.names[index] if index < len(self.names) else str(index)
 
     def two_sided(self) -> ClassNames:
-        """The names of the two classes of a head with one score: that of class 1 may be given alone."""
+        """Names of both classes of a head with one score. The user may give only the name of class 1."""
         return ClassNames((f"not {self.names[0]}", self.names[0])) if len(self.names) == 1 else self
 
     def index(self, wanted: str, count: int) -> int:
-        """The class that a user means by an index or a name; `count` is the number of classes.
+        """Index of a class from an index or name of the user. count: number of classes.
 
-        Raises `CamxError` for an index out of range, an unknown name or one that several classes share.
+        Raises `CamxError` for an index out of range, an unknown name, and a name of several classes.
         """
         found = self._named(wanted.strip())
         if not found and (number := _NUMBER.fullmatch(wanted)):
             index = int(number[1])
             if not 0 <= index < count:
-                raise CamxError(f"There is no class {index}: the model has {count}, numbered 0 to {count - 1}.")
+                raise CamxError(
+                    f"There is no class {index}: the model has {counted(count, 'class', 'classes')}.",
+                    f"Give an index from 0 to {count - 1}.",
+                )
             return index
         if len(found) == 1:
             return found[0]
@@ -79,13 +82,13 @@ class ClassNames:
         )
 
     def sharing(self, wanted: str) -> list[int]:
-        """The classes that share a name; empty if it names one class or none."""
+        """Indices of the classes with this name; empty if they are fewer than two."""
         found = self._named(wanted.strip())
         return found if len(found) > 1 else []
 
     def _named(self, wanted: str) -> list[int]:
-        """The classes of this name: as it is written, or else in another composition, or else in another case. A whole
-        name goes before a part of one."""
+        """Classes of this name: exact, else in another Unicode form, else in another case. A whole name is preferred to
+        a part of one."""
         for form, indices in zip(_FORMS, self._indices):
             if found := indices.get(form(wanted)):
                 whole = [index for index in found if form(self.names[index].strip()) == form(wanted)]
@@ -94,7 +97,7 @@ class ClassNames:
 
 
 def checked(names: ClassNames, count: int, origin: str) -> ClassNames:
-    """The names if they are as many as the network has classes; raises `CamxError` otherwise."""
+    """Returns the names if their number is that of the classes. Raises `CamxError` otherwise."""
     one_score = count == 1 and len(names.names) == 2  # the head of two classes
     if names.names and len(names.names) != count and not one_score:
         raise CamxError(
@@ -105,6 +108,6 @@ def checked(names: ClassNames, count: int, origin: str) -> ClassNames:
 
 
 def imagenet(subset: str) -> ClassNames:
-    """Words and WordNet ids of an ImageNet class set that timm knows (`imagenet-1k`, `imagenet-22k` …)."""
+    """Names and WordNet ids of an ImageNet class set in timm (`imagenet-1k`, `imagenet-22k` …)."""
     info = import_timm().data.ImageNetInfo(subset)
     return ClassNames(tuple(info.label_descriptions()), tuple(info.label_names()))

@@ -1,4 +1,4 @@
-"""Two poolings side by side, maximum and mean, which give a head twice the features."""
+"""Concatenated maximum and mean pooling, which gives a head twice the features."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, adaptive_max_pool2d
 
-#: Which of both comes first; fastai has the maximum first, timm's `catavgmax` the mean.
+#: Orders: fastai has the maximum first, timm's `catavgmax` the mean.
 ORDERS = ("maxavg", "avgmax")
 
 
 class ConcatPool(nn.Module):
-    """B×C×h×w to B×2C×1×1: the maximum and the mean over all positions, in one of `ORDERS`."""
+    """Pools B×C×h×w to B×2C×1×1: maximum and mean over all positions, in one of `ORDERS`."""
 
     def __init__(self, order: str) -> None:
         super().__init__()
@@ -23,7 +23,7 @@ class ConcatPool(nn.Module):
 
 
 def with_concat_pool(module: nn.Module, order: str) -> bool:
-    """Puts a `ConcatPool` in place of the last pooling to one position; False where the network has no such module."""
+    """Replaces the last global pooling by a `ConcatPool`. Returns False if the network has no such module."""
     pools = [
         name
         for name, one in module.named_modules()

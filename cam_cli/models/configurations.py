@@ -1,4 +1,4 @@
-"""The files that lie beside weights and describe them: of the Hugging Face hub, of timm's training."""
+"""Reads the files that describe weights and lie beside them: of the Hugging Face hub, of timm's training."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from ..regular_files import CONFIG_BYTES, read_regular
 from ..yaml_text import parse_yaml
 from .placeholders import to_plain
 
-#: Larger ones are no configuration, in bytes; YAML is read slowly.
+#: Largest configurations in bytes; YAML is slow to parse.
 _LONGEST = {".json": 50_000_000, ".yaml": 1_000_000}
 _NAMES = ("config.json", "preprocessor_config.json", "args.yaml")
 
 
 def configurations(weights: str) -> dict[str, Mapping[str, Any]]:
-    """Those beside the file `weights`, by name. Raises `CamxError` for one that cannot be read.
+    """Configurations beside the file `weights`, by name. Raises `CamxError` for an unreadable one.
 
-    An `args.yaml` counts beside a .tar or .pth file only, and a `config.json` where it is of timm or transformers.
+    An `args.yaml` counts only beside a .tar or .pth file, and a `config.json` only if timm or transformers wrote it.
     """
     folder = os.path.dirname(weights)
     found = {name: content for name in _NAMES if (content := _read(os.path.join(folder, name)))}

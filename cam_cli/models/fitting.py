@@ -1,4 +1,4 @@
-"""The weights of a checkpoint in a network built as the tensors describe it, every one of them accounted for."""
+"""Builds the network that the tensors of a checkpoint describe, and loads every tensor."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from .weights import Tensors
 class Fitted:
     """A network with the weights of a checkpoint.
 
-    args: those it was built with. prefix: what was taken off the names. notes: one line on each thing that was read
-    from the tensors or rebuilt. idle: tensors that play no part in the scores. inferred: arguments read from tensors.
-    normalisation: mean and std, for values in [0, 1], of a layer that normalised the images inside of the network.
+    args: arguments of the architecture. prefix: removed from the names. notes: one line for each fact that was inferred
+    or part that was rebuilt. idle: tensors without influence on the scores. inferred: arguments read from tensors.
+    normalisation: mean and std, for values in [0, 1], of a layer that normalised images inside the network.
     """
 
     module: nn.Module
@@ -39,10 +39,10 @@ class Fitted:
 
 
 def fitted(architecture: Architecture, args: Mapping[str, Any], spec: ModelSpec, checkpoint: Checkpoint) -> Fitted:
-    """The network that the checkpoint fits, with its weights.
+    """Network of the checkpoint with its weights.
 
-    Names are tried as they stand, then as positions of the network's parts, then as the filters of timm rename them.
-    Raises `CamxError` for tensors that are missing, left over, or of other shapes.
+    Names are tried unchanged, then as positions of the network's parts, then as renamed by the filters of timm. Raises
+    `CamxError` for tensors that are missing, left over, or of other shapes.
     """
     head, own = HeadOptions.taken_from(args)
     module = architecture.build(pretrained=False, num_classes=None, args=own)
@@ -53,7 +53,7 @@ def fitted(architecture: Architecture, args: Mapping[str, Any], spec: ModelSpec,
         if isinstance(found, Fitted):
             return found
         first = first or found
-        # A head may have been exchanged in the attempt.
+        # The attempt may have replaced a head.
         module = architecture.build(pretrained=False, num_classes=None, args=own)
     assert first is not None
     raise mismatch(checkpoint, first, module.state_dict(), str(architecture))
@@ -68,7 +68,7 @@ class _Trial:
     head: HeadOptions
 
     def run(self, module: nn.Module, tensors: Tensors, note: str) -> Fitted | Match:
-        """The network with these tensors, or what does not fit."""
+        """Network with these tensors, or the mismatch."""
         match = self._match(module, tensors)
         args: Mapping[str, Any] = self.args
         inferred: dict[str, Any] = {}
@@ -95,7 +95,7 @@ class _Trial:
             _check_forward(module, self.checkpoint.path, rebuilt.note)
         else:
             _strictly(module, loaded)
-        # The number of classes is not among them: results never depended on it beside the weights.
+        # Without the number of classes: the weights in the fingerprint determine it.
         built = {**args, **{key: value for key, value in inferred.items() if key != "num_classes"}}
         return Fitted(module, built, match.prefix, tuple(notes), match.idle, inferred, normalisation)
 
@@ -106,7 +106,7 @@ class _Trial:
     def _better(
         self, module: nn.Module, match: Match, tensors: Tensors, args: Mapping[str, Any]
     ) -> tuple[nn.Module, Match, dict[str, Any]] | None:
-        """The first change of the arguments under which more tensors fit."""
+        """First change of the arguments with which more tensors fit."""
         if not match.tensors:
             return None
         for change in proposals(module, match):
@@ -125,7 +125,7 @@ class _Trial:
 def _without_normalisation(
     match: Match,
 ) -> tuple[Match, tuple[tuple[float, ...], tuple[float, ...]] | None]:
-    """The match without the mean and std of a layer that normalised images, and these for values in [0, 1]."""
+    """Match without the mean and std of a normalisation layer, and these for values in [0, 1]."""
     left = {**match.inside, **match.outside}
     for name, mean in left.items():
         if not name.endswith("mean"):
@@ -142,12 +142,12 @@ def _without_normalisation(
 
 
 def _strictly(module: nn.Module, tensors: Tensors) -> None:
-    """Load all of them. What a match has found to be complete leaves nothing but what a network computes itself."""
+    """Loads all tensors. With a complete match only buffers that the network computes itself may be missing."""
     module.load_state_dict(tensors, strict=False)
 
 
 def _check_forward(module: nn.Module, path: str, note: str) -> None:
-    """Raise `CamxError` where a network with a rebuilt head cannot run."""
+    """Raises `CamxError` if a network with a rebuilt head does not run."""
     config = getattr(module, "pretrained_cfg", None) or {}
     size = config.get("input_size", (3, 224, 224))[1:]
     side = getattr(module, "image_size", None)

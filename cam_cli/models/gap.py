@@ -1,4 +1,4 @@
-"""A backbone cut at its last feature map, then global average pooling and one linear layer: where CAM is exact."""
+"""A backbone up to its last feature map, then global average pooling and one linear layer, for which CAM is exact."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from ..images.geometry import Preprocessing
 from .hooks import TargetLayer, features_at, hooked
 from .layouts import Layout
 
-#: Version of what a checkpoint says of itself.
+#: Version of the description in a checkpoint.
 FORMAT = 1
 
 
 @dataclass(frozen=True)
 class GapHead:
-    """Where the backbone ends and what follows: enough to build the same network around the backbone again.
+    """Description of the cut and the new head, enough to rebuild the network from the backbone.
 
-    `channels`: of the 3×3 convolution before the pooling, 0 for none. `dropped`: modules of the backbone that no
-    longer run and are taken out, so that their weights are neither trained nor saved.
+    channels: of the 3×3 convolution before the pooling, 0 for none. dropped: modules of the backbone that no longer run
+    and are removed, so that their weights are neither trained nor saved.
     """
 
     layer: TargetLayer
@@ -57,7 +57,7 @@ class GapHead:
 
 
 class FeatureMaps(nn.Module):
-    """The maps B×C×h×w right before the pooling: the backbone's, or those of a 3×3 convolution over them."""
+    """Maps B×C×h×w before the pooling: those of the backbone, optionally after a 3×3 convolution."""
 
     def __init__(self, channels: int, gap_channels: int) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ class FeatureMaps(nn.Module):
 class GapNetwork(nn.Module):
     """`backbone` up to the target layer → `maps` → mean over positions → `head`: B×C×H×W to B×K scores.
 
-    Takes the backbone over: the modules that no longer run are replaced in it.
+    Modifies the backbone: modules that no longer run are replaced in it.
     """
 
     def __init__(self, backbone: nn.Module, design: GapHead, num_classes: int) -> None:
@@ -99,9 +99,9 @@ class GapNetwork(nn.Module):
 
 
 def idle_behind(module: nn.Module, layer: TargetLayer, picture: Tensor) -> tuple[str, ...]:
-    """The outermost modules with weights that play no part in the activations of `layer`.
+    """Outermost modules with weights that do not influence the activations of `layer`.
 
-    Proved by one run of an image 1×C×H×W: they are not called, and no gradient of the activations reaches them.
+    Determined by one run on an image 1×C×H×W: they are not called, and no gradient of the activations reaches them.
     """
     parameters = {name: p for name, p in module.named_parameters(remove_duplicate=False) if p.requires_grad}
     called: set[str] = set()
@@ -121,7 +121,7 @@ def idle_behind(module: nn.Module, layer: TargetLayer, picture: Tensor) -> tuple
 
 @dataclass(frozen=True)
 class GapDescription:
-    """Description of a GAP network, which its checkpoint holds beside the weights."""
+    """Description of a GAP network in its checkpoint."""
 
     architecture: str
     model_args: Mapping[str, Any]
@@ -142,16 +142,16 @@ class GapDescription:
 
     @classmethod
     def of(cls, about: Mapping[str, Any], path: str) -> GapDescription | None:
-        """The description in a checkpoint's metadata; None for one that `train-gap` did not write.
+        """Description in a checkpoint's metadata; None if `train-gap` did not write it.
 
-        Raises `CamxError` for one from a newer camx, or damaged.
+        Raises `CamxError` for a damaged one, or one of a newer camx.
         """
         head = about.get("head")
         if not isinstance(head, Mapping) or head.get("kind") != "gap":
             return None
         if about.get("format") != FORMAT:
             raise CamxError(
-                f"The checkpoint {path!r} has format {about.get('format')!r}, this camx reads format {FORMAT}. "
+                f"The checkpoint {path!r} has format {about.get('format')!r}, but this camx reads format {FORMAT}. "
                 "Update camx."
             )
         try:

@@ -1,4 +1,4 @@
-"""The layers of a head, read from names and shapes of its tensors: linear ones, norms, and activations between them."""
+"""Infers the layers of a head from names and shapes of its tensors: linear layers, norms, activations."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
     "leaky_relu": nn.LeakyReLU,
     "identity": nn.Identity,
 }
-#: Names of layers that make scores. A matrix without a bias under another name may be a margin or a prototype.
+#: Names of layers that give scores. A matrix without bias under another name may be a margin or a prototype.
 _ORDINARY = ("fc", "head", "heads", "classifier", "linear", "lin", "logits", "last_linear", "output", "out", "top")
 _REST = {"bias", "running_mean", "running_var", "num_batches_tracked"}
-#: Layers with tensors that a head has at most, and linear ones among them.
+#: Most layers with tensors of a head, and most linear layers among them.
 _MOST_LAYERS, _MOST_LINEAR = 8, 3
 
 
@@ -35,8 +35,8 @@ _MOST_LAYERS, _MOST_LINEAR = 8, 3
 class HeadLayers:
     """A head, layer by layer: module path → module.
 
-    stem: what the names of all its tensors begin with. features, classes: values that it takes and gives. guessed:
-    whether an activation is taken for granted. fastai: whether its layers stand as fastai makes them.
+    stem: common prefix of its tensor names. features, classes: numbers of inputs and outputs. guessed: whether an
+    activation is assumed. fastai: whether its layers have the order of fastai.
     """
 
     layers: OrderedDict[str, nn.Module]
@@ -56,7 +56,7 @@ class HeadLayers:
 
     @property
     def what(self) -> str:
-        """The head in a sentence."""
+        """Name of the head for messages."""
         return self.stem.rstrip(".") or "its last tensors"
 
     def module(self) -> nn.Module:
@@ -65,7 +65,7 @@ class HeadLayers:
         return nn.Sequential(OrderedDict((name.replace(".", "_"), one) for name, one in self.layers.items()))
 
     def tensors(self) -> list[torch.Tensor]:
-        """Its tensors in the order of the `state_dict()` of its module."""
+        """Tensors in the order of the `state_dict()` of its module."""
         found = []
         for path, layer in self.layers.items():
             for leaf, own in layer.state_dict().items():
@@ -75,10 +75,10 @@ class HeadLayers:
 
 
 def head_layers(names: Tensors, activation: str) -> HeadLayers | None:
-    """The head that these tensors describe; None where they describe none.
+    """Head that these tensors describe, or None.
 
-    activation: between the linear layers; "" takes ReLU. Raises `CamxError` where a module without weights may be one
-    thing or another.
+    activation: between the linear layers; "" assumes ReLU. Raises `CamxError` if a module without weights may be an
+    activation or a dropout.
     """
     stem = _common(names)
     leaves: dict[str, dict[str, torch.Tensor]] = {}
@@ -104,8 +104,8 @@ def head_layers(names: Tensors, activation: str) -> HeadLayers | None:
 
 
 def _as_fastai_numbers(paths: list[str], modules: Mapping[str, nn.Module]) -> bool:
-    """Whether these are the layers of fastai's `create_head`: pooling, flatten, then norm, dropout, linear and ReLU of
-    each stage, counted from 0 in one sequence. One stage alone may as well be norm, ReLU, linear."""
+    """Whether these are the layers of fastai's `create_head`: pooling, flatten, then norm, dropout, linear and ReLU per
+    stage, numbered from 0 in one sequence. A single stage may also be norm, ReLU, linear."""
     numbered = [str(number) for number in range(2, 2 + 2 * len(paths), 2)]
     kinds = [nn.BatchNorm1d, nn.Linear] * (len(paths) // 2)
     return len(paths) >= 4 and paths == numbered and [type(modules[path]) for path in paths] == kinds
@@ -121,19 +121,19 @@ def _fastai_layers(modules: Mapping[str, nn.Module]) -> tuple[OrderedDict[str, n
 
 
 def _layers(modules: Mapping[str, nn.Module], stem: str, activation: str) -> tuple[OrderedDict[str, nn.Module], bool]:
-    """The layers with the activations between them, and whether one of these is taken for granted."""
+    """Layers with the activations between them, and whether an activation is assumed."""
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     guessed = False
     for before, (path, layer) in zip([None, *modules], modules.items()):
         gap = 0 if before is None else _gap(before, path)
         if gap != 0 and before is not None and not isinstance(modules[before], nn.PReLU):
             certain = isinstance(layer, nn.Linear) and any(isinstance(one, nn.Linear) for one in layers.values())
-            # Behind the norm of a hidden layer, or between two linear ones, stands an activation.
+            # An activation follows the norm of a hidden layer, or stands between two linear layers.
             if not certain and not activation and not isinstance(layer, nn.PReLU):
                 raise CamxError(
                     f"The head {stem.rstrip('.')!r} of the checkpoint has a module without weights between "
-                    f"{before!r} and {path!r}, and its tensors do not say which.",
-                    "Give `model_arg` head_activation=relu, or head_activation=identity where it is a dropout.",
+                    f"{before!r} and {path!r}, and its tensors do not show which one.",
+                    "Give `model_arg` head_activation=relu, or head_activation=identity if it is a dropout.",
                 )
             if not isinstance(layer, nn.PReLU):
                 layers[f"activation{len(layers)}"] = ACTIVATIONS[activation or "relu"]()
@@ -143,7 +143,7 @@ def _layers(modules: Mapping[str, nn.Module], stem: str, activation: str) -> tup
 
 
 def _layer(tensors: Mapping[str, torch.Tensor]) -> nn.Module | None:
-    """The layer that has exactly these tensors; None for any other than a linear one, a norm or a PReLU."""
+    """Linear layer, norm or PReLU with exactly these tensors, or None."""
     weight = tensors.get("weight")
     if weight is None or set(tensors) - {"weight"} - _REST or not weight.is_floating_point():
         return None
@@ -160,7 +160,7 @@ def _layer(tensors: Mapping[str, torch.Tensor]) -> nn.Module | None:
 
 
 def _gap(before: str, after: str) -> int | None:
-    """Modules without tensors between two of a Sequential; None where the names are no positions."""
+    """Number of modules without tensors between two of a Sequential; None if the names are no positions."""
     stem, _, index = before.rpartition(".")
     other, _, following = after.rpartition(".")
     if stem != other or not (_is_number(index) and _is_number(following)):
@@ -176,7 +176,7 @@ def _common(names: Mapping[str, torch.Tensor]) -> str:
 
 
 def _ordinary(stem: str, names: Mapping[str, torch.Tensor]) -> bool:
-    """Whether a single layer is called as layers are that make scores."""
+    """Whether a single layer has a usual name of a classifier."""
     path = (stem or next(iter(names))).rstrip(".").split(".")
     return any(part in _ORDINARY for part in path)
 

@@ -1,4 +1,4 @@
-"""Heads that the tensors of a checkpoint describe, put in their place in a network."""
+"""Replaces the head of a network by the one that the tensors of a checkpoint describe."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _ACTIVATION, _POOL = "head_activation", "head_pool"
 
 @dataclass(frozen=True)
 class HeadOptions:
-    """Facts of a head that its tensors do not show. The user gives them as model arguments: `head_activation` between
-    linear layers, and `head_pool`, the order of two poolings in front of it. "" if not given."""
+    """Properties of a head that tensors do not show, as model arguments: `head_activation` between linear layers, and
+    `head_pool`, the order of two poolings before it. "" if not given."""
 
     activation: str = ""
     pool: str = ""
 
     @classmethod
     def taken_from(cls, args: Mapping[str, Any]) -> tuple[HeadOptions, dict[str, Any]]:
-        """The options among these arguments, and the arguments that are left for the architecture.
+        """Splits arguments into these options and the arguments of the architecture.
 
         Raises `CamxError` for an unknown activation or order.
         """
@@ -41,7 +41,7 @@ class HeadOptions:
 
 @dataclass(frozen=True)
 class Rebuilt:
-    """A network with another head: its tensors by the names of the network, and one line on the head."""
+    """A network with a new head, the tensors by names of the network, and one line about the head."""
 
     module: nn.Module
     tensors: Tensors
@@ -49,9 +49,9 @@ class Rebuilt:
 
 
 def rebuilt_head(module: nn.Module, match: Match, options: HeadOptions) -> Rebuilt | None:
-    """The network with the head that the left over tensors of `match` describe; None where they describe none.
+    """Builds the head that the unmatched tensors of `match` describe; None if they describe none.
 
-    `module` is changed. Raises `CamxError` where the tensors allow two heads.
+    Changes `module`. Raises `CamxError` if the tensors allow two heads.
     """
     own = own_head(module)
     if own is None:
@@ -66,7 +66,7 @@ def rebuilt_head(module: nn.Module, match: Match, options: HeadOptions) -> Rebui
 
 
 def own_head(module: nn.Module) -> str | None:
-    """The name of the last linear layer; None for a network that has none, or several side by side."""
+    """Name of the last linear layer; None if the network has none, or several in parallel."""
     config = getattr(module, "pretrained_cfg", None) or {}
     named = config.get("classifier") if isinstance(config, Mapping) else None
     if isinstance(named, str) and isinstance(_submodule(module, named), nn.Linear):
@@ -78,9 +78,9 @@ def own_head(module: nn.Module) -> str | None:
 
 
 def _places(match: Match, own: str) -> list[tuple[str, Tensors]]:
-    """Where a head may belong: a module of the network that it replaces, or "" for one that stands outside of it.
+    """Candidate places of a head: a module that it replaces, or "" for a head outside the network.
 
-    With each, the tensors of the head by their names in the file, without what all of them begin with.
+    Each comes with the tensors of the head by their names in the file, without the common prefix.
     """
     left = {**match.inside, **match.outside}
     found: list[tuple[str, Tensors]] = []
@@ -96,7 +96,7 @@ def _places(match: Match, own: str) -> list[tuple[str, Tensors]]:
 
 
 def _covers(match: Match, place: str, names: Tensors) -> bool:
-    """Whether a head at `place` leaves nothing else open."""
+    """Whether a head at `place` accounts for all unmatched tensors."""
     if place:
         inner = all(name.startswith(f"{place}.") for name in (*match.missing, *match.wrong))
         return inner and set(match.inside) <= set(names) and not match.outside
@@ -106,7 +106,7 @@ def _covers(match: Match, place: str, names: Tensors) -> bool:
 def _placed(
     module: nn.Module, match: Match, own: str, place: str, head: HeadLayers, options: HeadOptions
 ) -> Rebuilt | None:
-    """The network with the head at `place`, or where a head outside of it belongs."""
+    """Network with the head at `place`, or at the position of a head outside."""
     last = _submodule(module, own)
     assert isinstance(last, nn.Linear)
     own_names = {name for name in module.state_dict() if name.startswith(f"{own}.")}
@@ -134,8 +134,8 @@ def _placed(
     if inner == outer == head.features:
         raise CamxError(
             f"The head {head.what} of the checkpoint takes {head.features} values, and {own} has as many inputs as "
-            "outputs: it may stand behind it or in its place.",
-            "Say which with your own code, `model=my_module.py:build`.",
+            "outputs: the head may follow it or replace it.",
+            "Build the network with your own code: `model=my_module.py:build`.",
         )
     if head.features == outer:
         return _behind(module, match, own, last, head)
@@ -144,8 +144,8 @@ def _placed(
 
 
 def _pooling(module: nn.Module, head: HeadLayers, features: int, options: HeadOptions) -> str | None:
-    """Prepares the network, whose pooling gives so many features, for the head, and says what was changed; None where
-    the head takes another number. Raises `CamxError` for twice the number in an order that nothing tells."""
+    """Adapts the pooling (of `features` values) to the head and describes the change; None if the numbers do not match.
+    Raises `CamxError` for twice the number in an unknown order."""
     if head.features == features:
         return ""
     if head.features != 2 * features:
@@ -154,15 +154,15 @@ def _pooling(module: nn.Module, head: HeadLayers, features: int, options: HeadOp
     if not order:
         raise CamxError(
             f"The head {head.what} of the checkpoint takes {head.features} values, twice the {features} that the "
-            "network pools: maximum and mean side by side, and its tensors do not say in which order.",
+            "network pools: maximum and mean side by side, but its tensors do not show the order.",
             "Give `model_arg` head_pool=maxavg (fastai) or head_pool=avgmax (timm's catavgmax).",
         )
     if not with_concat_pool(module, order):
         raise CamxError(
             f"The head {head.what} of the checkpoint takes {head.features} values, twice the {features} that the "
-            "network pools: it stands behind maximum and mean side by side, and the pooling of this network is no "
-            "module that could be exchanged.",
-            "Give your own code, `model=my_module.py:build`.",
+            "network pools: it needs maximum and mean side by side, but the pooling of this network is no module "
+            "that camx could replace.",
+            "Build the network with your own code: `model=my_module.py:build`.",
         )
     words = "maximum and mean" if order == "maxavg" else "mean and maximum"
     return f", behind {words} side by side" + " as in fastai" * (head.fastai and not options.pool)
@@ -188,7 +188,7 @@ def _finished(module: nn.Module, target: str, new: nn.Module, tensors: Tensors, 
     module.set_submodule(target, new)
     if isinstance(getattr(module, "num_classes", None), int):
         module.num_classes = head.classes  # type: ignore[assignment]
-    taken = "; the activation is taken for granted, `model_arg` head_activation=NAME sets another" * head.guessed
+    taken = "; the activation is assumed, `model_arg` head_activation=NAME sets another" * head.guessed
     return Rebuilt(module, tensors, f"head: {how} ({head}{taken})")
 
 

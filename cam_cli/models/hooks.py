@@ -1,4 +1,5 @@
-"""Looking into a running network: the only module that hangs hooks on one. They never outlive their context."""
+"""Observes and replaces outputs of modules in a running network. The only file with hooks; none outlives its
+context."""
 
 from __future__ import annotations
 
@@ -13,16 +14,16 @@ from torch import Tensor, jit, nn
 from ..errors import CamxError
 from .layouts import Layout, Path, tensors_in
 
-#: Called after a module has run: (name, which call of it, its inputs, its output) → a replacement, or None to keep it.
+#: Called after a module has run: (name, number of the call, inputs, output) → new output, or None to keep it.
 Seen = Callable[[str, int, tuple[Any, ...], Any], Any]
 
 
 @dataclass(frozen=True)
 class TargetLayer:
-    """Where the network is cut: a module by name, the place in its output, how that is a map, and why it was chosen.
+    """Target layer: module name, place in its output, layout of the map, and the reason of the choice.
 
-    `call` counts the module's runs within one forward from 0. `beside`: layers of the other branches that lead to the
-    scores, where the automatic choice is that of one branch.
+    call: number of the module's run within one forward, from 0. beside: layers of other branches to the scores, if the
+    automatic choice belongs to one branch.
     """
 
     name: str
@@ -35,9 +36,9 @@ class TargetLayer:
 
 @contextlib.contextmanager
 def hooked(modules: Mapping[str, nn.Module], seen: Seen) -> Iterator[None]:
-    """Let `seen` look at the inputs and outputs (and replace the outputs) of the modules while the context is open.
+    """While open, calls `seen` with inputs and outputs of the modules; it may replace outputs.
 
-    Modules of TorchScript run without hooks and are left out.
+    Skips modules of TorchScript, which run without hooks.
     """
     calls: Counter[str] = Counter()
     handles = []
@@ -63,7 +64,7 @@ def hooked(modules: Mapping[str, nn.Module], seen: Seen) -> Iterator[None]:
 
 @contextlib.contextmanager
 def answering(answers: Mapping[nn.Module, Callable[..., Any]]) -> Iterator[None]:
-    """Let other functions answer for modules while the context is open, so that those do not run."""
+    """While open, replaces the forward of modules by other functions."""
     before = {module: vars(module).get("forward") for module in answers}
     try:
         for module, answer in answers.items():
@@ -78,7 +79,7 @@ def answering(answers: Mapping[nn.Module, Callable[..., Any]]) -> Iterator[None]
 
 
 class _Reached(Exception):
-    """Carries the features out of a forward that has come as far as it should."""
+    """Raised at the target layer to stop the forward; holds the features."""
 
     def __init__(self, features: Tensor) -> None:
         super().__init__()
@@ -86,10 +87,9 @@ class _Reached(Exception):
 
 
 def features_at(module: nn.Module, inputs: Tensor, layer: TargetLayer) -> Tensor:
-    """The activations B×C×h×w of the target layer for a normalised batch; what lies behind it does not run.
+    """Activations B×C×h×w of the target layer for a normalised batch. Later layers do not run.
 
-    Gradients pass as in any forward, so the layers up to there can be trained.
-    Raises `CamxError` if the layer does not run.
+    Gradients flow as usual, so earlier layers can be trained. Raises `CamxError` if the layer does not run.
     """
 
     def stop(_name: str, call: int, _inputs: tuple[Any, ...], output: Any) -> None:

@@ -1,4 +1,4 @@
-"""Is the hub there? Asked by ourselves, in seconds, before a library retries for minutes."""
+"""Checks within seconds that the hub answers, before a library retries for minutes."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from ..errors import CamxError
 
 TIMEOUT = 5.0
 _WAYS_OUT = (
-    "Give `checkpoint=FILE`, fetch the weights where there is a network and bring its cache "
-    "(HF_HOME or TORCH_HOME), or try with random weights: `pretrained=False`."
+    "Give `checkpoint=FILE`, fetch the weights on a connected machine and copy its cache "
+    "(HF_HOME or TORCH_HOME), or try random weights: `pretrained=False`."
 )
 
 
 def cached_on_hub(repository: str, *filenames: str) -> bool:
-    """Whether any of the files of a Hugging Face repository lies in the local cache."""
+    """Whether the local cache has any file of a Hugging Face repository."""
     from huggingface_hub import try_to_load_from_cache
 
     repo, _, revision = repository.partition("@")
@@ -28,7 +28,7 @@ def cached_on_hub(repository: str, *filenames: str) -> bool:
 
 
 def offline() -> bool:
-    """Whether the user forbids to ask the hub: `HF_HUB_OFFLINE=1`."""
+    """Whether the user forbids access to the hub: `HF_HUB_OFFLINE=1`."""
     from huggingface_hub import constants
 
     return bool(constants.HF_HUB_OFFLINE)
@@ -43,7 +43,7 @@ def hub_url(repository: str, filename: str) -> str:
 
 @contextlib.contextmanager
 def no_network() -> Iterator[None]:
-    """Files that are in the cache are taken from it, without asking the hub whether they are still current."""
+    """While active, cached files are used without asking the hub for newer ones."""
     from huggingface_hub import constants
 
     before = constants.HF_HUB_OFFLINE
@@ -55,23 +55,23 @@ def no_network() -> Iterator[None]:
 
 
 def require_reachable(url: str, what: str, ways_out: str = _WAYS_OUT) -> None:
-    """Return if `url` answers within `TIMEOUT` seconds in all; else raise `CamxError` saying why and what to do."""
+    """Raises `CamxError` unless `url` answers within `TIMEOUT` seconds in all."""
     if offline():
         raise CamxError(
-            f"The weights of {what} are not on this machine, and HF_HUB_OFFLINE forbids to fetch them.", ways_out
+            f"The weights of {what} are not on this machine, and HF_HUB_OFFLINE forbids fetching them.", ways_out
         )
     answer: list[str | None] = []
     thread = threading.Thread(target=lambda: answer.append(_probe(url)), daemon=True)
     thread.start()
     thread.join(TIMEOUT)
-    problem = answer[0] if answer else f"gives no answer within {TIMEOUT:.0f} s"
+    problem = answer[0] if answer else f"does not answer within {TIMEOUT:.0f} s"
     if problem:
         host = urllib.parse.urlsplit(url).netloc
         raise CamxError(f"The weights of {what} are not on this machine, and {host} {problem}.", ways_out)
 
 
 def require_file(url: str, what: str) -> None:
-    """Return if the weights behind `url` are in torch's cache or can be fetched."""
+    """Raises `CamxError` unless the weights at `url` are in torch's cache or can be fetched."""
     import torch
 
     if not os.path.exists(os.path.join(torch.hub.get_dir(), "checkpoints", os.path.basename(url))):

@@ -1,4 +1,4 @@
-"""Arguments of an architecture that the tensors of a checkpoint tell: classes, channels, input size, pooling."""
+"""Infers arguments of an architecture from the tensors of a checkpoint: classes, channels, input size, pooling."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .matching import Match
 
 
 def proposals(module: nn.Module, match: Match) -> Iterator[dict[str, Any]]:
-    """Arguments under which a network might fit the tensors of `match` better, one change at a time."""
+    """Yields changes of arguments with which a network may fit the tensors of `match` better, one at a time."""
     own = module.state_dict()
     yield from _classes(match)
     yield from _absent_head(module, match)
@@ -24,7 +24,7 @@ def proposals(module: nn.Module, match: Match) -> Iterator[dict[str, Any]]:
 
 
 def _classes(match: Match) -> Iterator[dict[str, Any]]:
-    """The first dimension of the tensors whose shapes differ, where they agree on one or name the two of a head."""
+    """Number of classes: the first dimension of tensors whose shapes differ, if it is common or that of a head."""
     firsts = {match.tensors[name].shape[0] for name in match.wrong if match.tensors[name].dim()}
     if len(firsts) == 1 and not any(name.startswith("pos_embed") for name in match.wrong):
         yield {"num_classes": firsts.pop()}
@@ -35,9 +35,9 @@ def _classes(match: Match) -> Iterator[dict[str, Any]]:
 
 
 def _absent_head(module: nn.Module, match: Match) -> Iterator[dict[str, Any]]:
-    """The classes of a linear head that the architecture names but builds only when it is asked for classes.
+    """Number of classes of a linear head that the architecture builds only for a given number.
 
-    Encoders of timm such as DINOv2 are built without a head.
+    Encoders of timm such as DINOv2 have no head by default.
     """
     config = getattr(module, "pretrained_cfg", None) or {}
     name = config.get("classifier") or "head"
@@ -55,7 +55,7 @@ def _channels(own: Mapping[str, torch.Tensor], match: Match) -> Iterator[dict[st
 
 
 def _image_size(module: nn.Module, own: Mapping[str, torch.Tensor], match: Match) -> Iterator[dict[str, Any]]:
-    """From the number of positions that a transformer has embeddings for."""
+    """Input size from the number of position embeddings of a transformer."""
     for name, key in (("pos_embed", "img_size"), ("encoder.pos_embedding", "image_size")):
         if name not in match.wrong:
             continue
@@ -78,7 +78,7 @@ def _patch(module: nn.Module) -> int:
 
 
 def _pooling(match: Match) -> Iterator[dict[str, Any]]:
-    """Vision transformers of timm have their last norm in front of the pooling or behind it."""
+    """Pooling of a vision transformer of timm, whose last norm is before or after the pooling."""
     if any(name.startswith("fc_norm.") for name in match.inside):
         yield {"global_pool": "avg"}
     if any(name.startswith("fc_norm.") for name in match.missing):
@@ -88,7 +88,7 @@ def _pooling(match: Match) -> Iterator[dict[str, Any]]:
 
 
 def _parts(match: Match) -> Iterator[dict[str, Any]]:
-    """Parts that an argument adds or leaves out."""
+    """Arguments that add or remove parts."""
     inside, missing = list(match.inside), list(match.missing)
     if any(name.lower().startswith(("auxlogits.", "aux1.", "aux_logits.")) for name in inside):
         yield {"aux_logits": True}

@@ -1,4 +1,4 @@
-"""Input settings, value by value: the user's options, else those of a checkpoint, else those of the model."""
+"""Resolves each input setting: the option of the user, else the checkpoint's, else the model's."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from .options import PreprocessingOptions
 from .preprocessing import check_known, overridden
 from .sayings import Said
 
-#: Values of the input, in the order in which the line of a run shows them.
+#: Values of the input in the order of the printed line.
 VALUES = ("image_size", "interpolation", "crop_pct", "crop_mode", "mean", "std")
 
 
 @dataclass(frozen=True)
 class InputSettings:
-    """A preprocessing, where each of its values comes from, and contradictions between the user and a checkpoint."""
+    """A preprocessing, the origin of each value, and contradictions between the user and the checkpoint."""
 
     preprocessing: Preprocessing
     origins: Mapping[str, str]
@@ -35,10 +35,10 @@ def input_settings(
     path: str = "",
     built_in: tuple[tuple[float, ...], tuple[float, ...]] | None = None,
 ) -> InputSettings:
-    """own: the model's preprocessing, `model` in words. given: the origin of each option by its field. path:
-    of the checkpoint. built_in: mean and std that the checkpoint's network held itself.
+    """Resolves the preprocessing. own: preprocessing of the model, whose origin text is `model`. given: origin of each
+    option by its field. path: of the checkpoint. built_in: mean and std inside the checkpoint's network.
 
-    Raises `CamxError` for values of the checkpoint that no network can be given, unless an option replaces them.
+    Raises `CamxError` for impossible values in the checkpoint, unless an option replaces them.
     """
     wanted = {one.name: getattr(options, one.name) for one in fields(options)}
     wanted = {name: value for name, value in wanted.items() if value is not None}
@@ -56,7 +56,7 @@ def input_settings(
         preprocessing = overridden(own, stated)
     except CamxError as error:
         raise CamxError(
-            f"The checkpoint {path!r} says what cannot be: {error}", "Give the right value as an option."
+            f"The checkpoint {path!r} has an impossible setting: {error}", "Give the right value as an option."
         ) from error
     if resize is not None and "crop_pct" not in taken:
         sides = resize if isinstance(resize, tuple) else (resize, resize)
@@ -73,7 +73,7 @@ def input_settings(
 
 def _contradictions(said: Said, wanted: Mapping[str, Any]) -> list[str]:
     return [
-        f"`{name}` {_shown(value)} is used; {said.origins[name]} says {_shown(said.values[name])}."
+        f"camx uses `{name}` {_shown(value)}, not {_shown(said.values[name])} from {said.origins[name]}."
         for name, value in wanted.items()
         if name in said.values and not _same(value, said.values[name])
     ]
@@ -95,7 +95,7 @@ def _shown(value: Any) -> str:
 
 
 def input_line(preprocessing: Preprocessing, origins: Mapping[str, str], *, silent: bool) -> str:
-    """`224×224, bicubic, crop 0.95, mean 0.5, std 0.5 (from …)`. silent: the checkpoint says nothing of it."""
+    """`224×224, bicubic, crop 0.95, mean 0.5, std 0.5 (from …)`. silent: the checkpoint has no input settings."""
     height, width = preprocessing.input_size
     mean, std = (" ".join(f"{v:g}" for v in values) for values in (preprocessing.mean, preprocessing.std))
     mode = "" if preprocessing.crop_mode == "center" else f" {preprocessing.crop_mode}"

@@ -1,4 +1,4 @@
-"""Layouts in which a tensor is a feature map: NCHW, NHWC, or a sequence of tokens with some prefix tokens."""
+"""Layouts of a feature map in a tensor: NCHW, NHWC, or a sequence of tokens with prefix tokens."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ import torch
 from torch import Tensor
 
 Kind = Literal["NCHW", "NHWC", "NLC", "LNC", "NCL"]
-#: Where a tensor stands in a nested output: indices and keys from the outside in; () for a bare tensor.
+#: Path to a tensor in a nested output: indices and keys from the outside in; () for a bare tensor.
 Path = tuple[Any, ...]
 
 
 class Layout(NamedTuple):
-    """Axes of a feature map: `kind`, grid of `height`×`width`, `channels`, tokens before (`prefix`) and after it."""
+    """Axes of a feature map: `kind`, grid of `height`×`width`, `channels`, numbers of tokens before and after the
+    grid."""
 
     kind: Kind
     height: int
@@ -27,12 +28,12 @@ class Layout(NamedTuple):
     suffix: int = 0
 
     def to_nchw(self, tensor: Tensor) -> Tensor:
-        """The map as N×C×h×w, a view where the layout allows it."""
+        """The map as N×C×h×w, as a view if possible."""
         if self.kind == "NCHW":
             return tensor
         if self.kind == "NHWC":
             return tensor.permute(0, 3, 1, 2)
-        # A wrong number of tokens must not fit by chance: the reshape takes all that are not before or after the grid.
+        # A wrong number of tokens must fail in the reshape, which takes all tokens of the grid.
         if self.kind == "NLC":
             tokens = tensor[:, self.prefix : tensor.shape[1] - self.suffix].transpose(1, 2)
         elif self.kind == "LNC":
@@ -42,9 +43,9 @@ class Layout(NamedTuple):
         return tokens.reshape(tokens.shape[0], self.channels, self.height, self.width)
 
     def put(self, tensor: Tensor, maps: Tensor) -> Tensor:
-        """A copy of `tensor` (of one image) for each of the `maps` N×C×h×w, with the map in its place.
+        """Copies `tensor` (of one image) for each of the `maps` N×C×h×w, and inserts the map.
 
-        Tokens before and after it stay as they are in `tensor`.
+        Tokens before and after the grid stay unchanged.
         """
         count, end = len(maps), self.prefix + self.height * self.width
         if self.kind == "NCHW":
@@ -69,14 +70,14 @@ class Layout(NamedTuple):
 
     @property
     def at_the_end(self) -> Layout:
-        """The layout with its prefix tokens after the grid instead of before it."""
+        """The layout with its prefix tokens after the grid."""
         return self._replace(prefix=0, suffix=self.prefix)
 
 
 def possible_layouts(
     shape: torch.Size, batch: int, input_size: tuple[int, int], prefixes: Sequence[int]
 ) -> list[Layout]:
-    """Every way a tensor of this shape can be a feature map of `batch` images of `input_size` (h, w)."""
+    """All layouts in which a tensor of this shape is a feature map of `batch` images of `input_size` (h, w)."""
     if len(shape) == 4 and shape[0] == batch:
         _, a, b, c = shape
         nchw = [Layout("NCHW", b, c, a)] if _is_grid(b, c, input_size) else []
@@ -107,7 +108,7 @@ def _tokens(
 
 
 def _is_grid(height: int, width: int, input_size: tuple[int, int]) -> bool:
-    """Whether one stride explains both sides, up to rounding, with more than one position per side."""
+    """Whether the grid has more than one position per side and one stride for both sides, up to rounding."""
     full_height, full_width = input_size
     if height < 2 or width < 2 or height > full_height or width > full_width:
         return False
@@ -119,7 +120,7 @@ def _is_grid(height: int, width: int, input_size: tuple[int, int]) -> bool:
 
 
 def tensors_in(output: Any, path: Path = ()) -> Iterator[tuple[Path, Tensor]]:
-    """All tensors of a (nested) module output with their places."""
+    """All tensors of a nested module output with their paths."""
     if isinstance(output, Tensor):
         yield path, output
     elif isinstance(output, (list, tuple)):
@@ -134,7 +135,7 @@ def tensors_in(output: Any, path: Path = ()) -> Iterator[tuple[Path, Tensor]]:
 
 
 def replaced(output: Any, path: Path, new: Tensor) -> Any:
-    """A copy of a nested output with the tensor at `path` exchanged."""
+    """Copy of a nested output with another tensor at `path`."""
     if not path:
         return new
     key, *rest = path
@@ -142,7 +143,7 @@ def replaced(output: Any, path: Path, new: Tensor) -> Any:
         return type(output)({**output, key: replaced(output[key], tuple(rest), new)})
     if isinstance(key, str):
         changed = copy.copy(output)
-        # Also of a frozen dataclass.
+        # Works for a frozen dataclass, too.
         object.__setattr__(changed, key, replaced(getattr(output, key), tuple(rest), new))
         return changed
     items = list(output)
@@ -153,12 +154,12 @@ def replaced(output: Any, path: Path, new: Tensor) -> Any:
 
 
 def dequantised(tensor: Tensor) -> Tensor:
-    """A tensor of integers with a scale as the numbers that it stands for; any other one as it is."""
+    """Converts a quantised tensor to floats; returns any other one unchanged."""
     return tensor.dequantize() if tensor.is_quantized else tensor
 
 
 def quantised_like(own: Tensor, new: Tensor) -> Tensor:
-    """`new` quantised as `own` is; as it is where `own` is not."""
+    """Quantises `new` as `own`; returns it unchanged if `own` is not quantised."""
     if not own.is_quantized:
         return new
     return torch.quantize_per_tensor(new, own.q_scale(), own.q_zero_point(), own.dtype)

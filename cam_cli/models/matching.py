@@ -1,4 +1,4 @@
-"""The tensors of a checkpoint under the names of a network, and what becomes of those that have no place in it."""
+"""Matches tensors of a checkpoint with the names of a network, and explains mismatches."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from ..sentences import counted
 from .checkpoints import Checkpoint
 from .weights import Tensors
 
-#: Buffers that a network computes when it is built: absent or present, they change nothing.
+#: Buffers that a network computes when it is built: they may be absent or present.
 _COMPUTED = ("num_batches_tracked", "relative_position_index", "attn_mask", "position_ids", "relative_coords_table")
-#: Counters and placeholders that tools leave in a state dict; none of them is part of a forward.
+#: Counters and placeholders that tools leave in a state dict and that no forward uses.
 _COUNTERS = ("n_averaged", "total_ops", "total_params", "dummy_param", "device_indicator", "global_step")
 _METRIC = re.compile(r"(^|[._])(metrics?|acc|accuracy|auroc|auc|f1|f1_?score|confmat|confusion_matrix|recall)([._]|$)")
 _LOSS = re.compile(r"(^|[._])(loss|loss_fn|loss_func|loss_function|criterion|objective)([._]|\d|$)|loss[._]")
-#: Parts of a name that may be a prefix.
+#: Most parts of a name that form a prefix.
 _DEEPEST = 50
 
 
 @dataclass(frozen=True)
 class Match:
-    """`tensors`: under the names of the network. `prefix`: what was taken off the names in the file.
+    """Result of a comparison. tensors: by names of the network. prefix: removed from the names in the file.
 
-    missing: names of the network without a tensor. inside: tensors under the prefix that the network has no place
-    for. outside: those under other prefixes, with full names. idle: names in the file of tensors that play no part in
-    the scores. wrong: names whose shapes differ.
+    missing: names of the network without a tensor. inside: tensors under the prefix that the network lacks. outside:
+    tensors under other prefixes, by full names. idle: names in the file of tensors that do not influence the scores.
+    wrong: names whose shapes differ.
     """
 
     tensors: Tensors
@@ -60,10 +60,10 @@ def matched(
     ignored: Collection[str] = (),
     ema: bool | None = None,
 ) -> Match:
-    """Compares the tensors of the file at `path` with a network's `state_dict()`. Nothing is loaded.
+    """Compares the tensors of the file at `path` with a network's `state_dict()`. Loads nothing.
 
-    ignored: globs of names in the file that the user vouches for. ema: which of two copies under different prefixes,
-    the averaged one (None, True) or the other. Raises `CamxError` where two networks in the file fit as well.
+    ignored: globs of names in the file that may be left over. ema: choice between two copies under different prefixes,
+    the averaged one (None, True) or the other. Raises `CamxError` if two networks in the file fit equally well.
     """
     prefix, others = _prefix(tensors, expected, path, ema)
     found: Tensors = {}
@@ -90,7 +90,7 @@ def _vouched(name: str, own: str, globs: Collection[str]) -> bool:
 
 
 def is_idle(name: str, tensor: torch.Tensor) -> bool:
-    """Whether a tensor is known to be no part of a forward: counters, class weights of a loss, states of metrics."""
+    """Whether a tensor is never used in a forward: counters, class weights of a loss, states of metrics."""
     last = name.rpartition(".")[2]
     if last in _COMPUTED or last in _COUNTERS or tensor.numel() == 0:
         return True
@@ -102,18 +102,18 @@ def is_idle(name: str, tensor: torch.Tensor) -> bool:
 def _prefix(
     tensors: Tensors, expected: Mapping[str, torch.Tensor], path: str, ema: bool | None
 ) -> tuple[str, tuple[str, ...]]:
-    """The prefix (`module.`, `model.`, `backbone.` …) under which most names fit, and those of other copies.
+    """Prefix (`module.`, `model.`, `backbone.` …) under which most names fit, and prefixes of other copies.
 
-    Raises `CamxError` where two prefixes fit as well and neither is an average of the other.
+    Raises `CamxError` if two prefixes fit equally well and neither is an average of the other.
     """
     counts = _prefixes(tensors, expected)
     most = max(counts.values())
-    # The names as they stand win where as many fit under a prefix.
+    # No prefix is preferred to one under which equally many fit.
     fitting = [""] if counts[""] == most else []
     fitting += sorted(prefix for prefix, hits in counts.items() if prefix and hits == most and most)
     if len(fitting) == 1:
         return fitting[0], ()
-    if most <= len(expected) // 2:  # the blocks of one network have the same names, too
+    if most <= len(expected) // 2:  # the blocks of one network share names, too
         return "", ()
     averaged = [prefix for prefix in fitting if _is_average(prefix)]
     plain = [prefix for prefix in fitting if prefix not in averaged]
@@ -132,7 +132,7 @@ def _is_average(prefix: str) -> bool:
 
 
 def _prefixes(tensors: Iterable[str], expected: Mapping[str, torch.Tensor]) -> Counter[str]:
-    """Number of names of the network behind each prefix in the file; "" is always among the prefixes."""
+    """Number of names of the network after each prefix in the file; always includes ""."""
     counts = Counter({"": 0})
     for name in tensors:
         rest, prefix = name, ""
@@ -147,26 +147,26 @@ def _prefixes(tensors: Iterable[str], expected: Mapping[str, torch.Tensor]) -> C
 
 
 def mismatch(checkpoint: Checkpoint, match: Match, expected: Mapping[str, torch.Tensor], name: str) -> CamxError:
-    """The refusal of a checkpoint: what does not fit, and the ways on."""
+    """Error for a checkpoint that does not fit, with the next steps."""
     path = checkpoint.path
     if not match.tensors:
         extra = [*match.inside, *match.outside]
         return CamxError(
             f"The checkpoint {path!r} belongs to another architecture: none of its tensors ({_few(extra)}) is in "
-            f"{name}, which wants {_few(list(match.missing))}.",
+            f"{name}, which needs {_few(list(match.missing))}.",
             "Give the `model` it was trained as.",
         )
     left = {**match.inside, **match.outside}
     if any("lora_" in name for name in left):
         return CamxError(
-            f"The checkpoint {path!r} holds an adapter (LoRA) beside or without its network: {groups(left)}.",
+            f"The checkpoint {path!r} holds an adapter (LoRA), alone or beside its network: {groups(left)}.",
             "Merge it first: model.merge_and_unload(), then save the state_dict().",
         )
     if left and not match.missing and not match.wrong:
         return CamxError(
-            f"The checkpoint {path!r} holds more than {name}: {groups(left)} would be left over, and the scores "
+            f"The checkpoint {path!r} holds more than {name}: {groups(left)} would be left over, but the scores "
             "may depend on them.",
-            f"Give the `model` it was trained as, your own code with `model=my_module.py:build`, or vouch for them "
+            f"Give the `model` it was trained as, your own code with `model=my_module.py:build`, or leave them out "
             f"with `ignore_tensors={next(iter(_grouped(left)))}`.",
         )
     if match.missing and not left and not match.wrong and len({_stem(n) for n in match.missing}) == 1:
@@ -191,7 +191,7 @@ def mismatch(checkpoint: Checkpoint, match: Match, expected: Mapping[str, torch.
 
 
 def groups(tensors: Mapping[str, torch.Tensor]) -> str:
-    """Tensors by prefix: `head.* (weight 3×512, bias 3)`."""
+    """Describes tensors by prefix: `head.* (weight 3×512, bias 3)`."""
     shown = []
     for glob, names in list(_grouped(tensors).items())[:3]:
         stem = glob.removesuffix("*") if glob.endswith("*") else ""

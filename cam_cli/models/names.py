@@ -1,4 +1,4 @@
-"""Parses the name in `--model`."""
+"""Parses the name in `--model` and finds the architecture."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from .libraries import (
 
 #: The model that ships inside the package (docs/demo.md).
 DEMO = "demo"
-#: Characters in the name of a network at most.
+#: Most characters in the name of a network.
 _LONGEST = 300
 DEMO_FILE = os.path.join(os.path.dirname(__file__), os.pardir, "demo", "demo.safetensors")
 
 
 def find_architecture(name: str) -> Architecture:
-    """The library and the network a name means: `timm/…`, `torchvision/…`, `hf-hub:…`, or bare (timm first)."""
+    """Architecture of a name: `timm/…`, `torchvision/…`, `hf-hub:…`, or bare (timm first)."""
     name = canonical(name)
     found = _known(name)
     if found is None:
@@ -35,7 +35,7 @@ def find_architecture(name: str) -> Architecture:
 
 
 def _known(name: str) -> Architecture | None:
-    """The network that a canonical name means; None for any other name."""
+    """Architecture of a canonical name; None if unknown."""
     library, _, rest = name.partition("/")
     bare, _, tag = rest.partition(".")
     if name.startswith("hf-hub:"):
@@ -54,10 +54,10 @@ def _known(name: str) -> Architecture | None:
 
 
 def canonical(name: str) -> str:
-    """The name of a network as camx spells it, from the spellings that people bring along; any other as it is.
+    """Canonical name of a network; unknown names stay unchanged.
 
-    `hf_hub:REPO`, the page of a repository of the hub, `timm:NAME`, `ResNet50_Weights.IMAGENET1K_V2`, and names that
-    timm has replaced by others.
+    Accepts `hf_hub:REPO`, the web page of a hub repository, `timm:NAME`, `ResNet50_Weights.IMAGENET1K_V2`, and
+    deprecated names of timm.
     """
     if page := re.fullmatch(r"(?:https?://)?huggingface\.co/([\w.-]+/[\w.-]+)(?:/tree/[\w.-]+)?/?", name):
         return f"hf-hub:{page[1]}"
@@ -71,13 +71,13 @@ def canonical(name: str) -> str:
 
 
 def renamed(name: str) -> str:
-    """The name that timm has given to a network that was called `name`; "" where it has not."""
+    """New name in timm of a deprecated `name`; "" if it is not deprecated."""
     bare = name.removeprefix("timm/")
     return deprecated_names().get(bare, "") if bare not in timm_names() else ""
 
 
 def _of_weights(kind: str, tag: str) -> str:
-    """The network that an enumeration of torchvision's weights is of."""
+    """Architecture of an enumeration of torchvision's weights."""
     from torchvision.models import get_model_weights
 
     for name in (*torchvision_names(), *segmentation_names()):
@@ -87,7 +87,7 @@ def _of_weights(kind: str, tag: str) -> str:
 
 
 def model_names(pattern: str = "") -> list[tuple[str, str]]:
-    """Pairs (library, name) usable as a model; `pattern` is a glob, a plain word matches anywhere."""
+    """Pairs (library, name) of usable models. `pattern` is a glob; a plain word matches anywhere."""
     glob = pattern if any(c in pattern for c in "*?[") else f"*{pattern}*"
     by_library = {"camx": (DEMO,), "timm": timm_names(), "torchvision": (*torchvision_names(), *segmentation_names())}
     pairs = [(library, name) for library, names in by_library.items() for name in names]
@@ -95,7 +95,7 @@ def model_names(pattern: str = "") -> list[tuple[str, str]]:
 
 
 def is_name(name: str) -> bool:
-    """Names win over files and folders that happen to be called the same; `./resnet50` is a path."""
+    """Whether a text is a name. A name wins over a file or folder of the same name; `./resnet50` is a path."""
     return len(name) < _LONGEST and _known(canonical(name)) is not None
 
 
@@ -106,8 +106,8 @@ def _unknown(name: str) -> str:
         return f"The model {name!r} of torchvision {reason}."
     if re.fullmatch(r"[\w-]+/[\w.-]+", name) and name.partition("/")[0] not in ("timm", "torchvision"):
         return (
-            f"Unknown model {name!r}. A repository of the Hugging Face hub is hf-hub:{name} with a network of timm and "
-            f"hf:{name} with one of transformers, a file is given with its path."
+            f"Unknown model {name!r}. For a repository of the Hugging Face hub give hf-hub:{name} (timm) or "
+            f"hf:{name} (transformers); for a file give its path."
         )
     bare = name.split("/")[-1].partition(".")[0]
     known = [n for _, n in model_names()]

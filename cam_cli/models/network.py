@@ -1,4 +1,4 @@
-"""A network that is ready to be explained, with all that belongs to it."""
+"""A network ready to be explained, with preprocessing, class names and origins."""
 
 from __future__ import annotations
 
@@ -21,16 +21,15 @@ from .tasks import AUTO, TASKS
 
 @dataclass(frozen=True)
 class Network:
-    """A network in evaluation mode with all that belongs to it.
+    """A network in evaluation mode, with preprocessing, class names and origins.
 
-    `weights` says where they came from; `digest` is the SHA-256 of all parameters and buffers; `args` are those
-    that the architecture was built with. `notes`: one line on each thing that was read from the weights themselves.
-    `idle_tensors`: tensors of the file that play no part in the scores. `origins`: where each value of the
-    preprocessing and each argument comes from. `warnings`: what contradicts itself. `silent_checkpoint`: the weights
-    come from a file that says nothing of its input. `scores`: which of several outputs holds the class scores: a key,
-    a position, a path of both (`heads.0`), or a function of the output. `task`: what the scores are, one of
-    `models.tasks`; `auto` tells a segmentation from a classifier by the output. `methods`: of `camx explain` where
-    none is asked for, if others than the usual ones suit the network.
+    weights: their origin as text. digest: SHA-256 of all parameters and buffers. args: arguments of the architecture.
+    notes: one line for each fact that was inferred from the weights. idle_tensors: tensors of the file without
+    influence on the scores. origins: origin of each value of the preprocessing and each argument. warnings:
+    contradictions. silent_checkpoint: the file of weights has no input settings. scores: output with the class scores:
+    a key, a position, a path of both (`heads.0`), or a function of the output. task: meaning of the scores, one of
+    `models.tasks`; `auto` decides between segmentation and classification by the output. methods: default methods of
+    `camx explain`, if other than usual.
     """
 
     module: nn.Module
@@ -51,18 +50,18 @@ class Network:
 
     @property
     def input_line(self) -> str:
-        """One line on what the network is given, and where each value comes from."""
+        """One line with the input settings and their origins."""
         return input_line(self.preprocessing, self.origins, silent=self.silent_checkpoint)
 
     def replica(self) -> Network:
-        """Copies the modules and shares the memory of their weights: hooks on one are not on the other.
+        """Copies the modules but shares the memory of their weights. Hooks on one are not on the other.
 
-        Raises whatever an object of a module raises when it cannot be copied.
+        Raises any exception of a module that cannot be copied.
         """
         shared: dict[int, Any] = {id(buffer): buffer for buffer in self.module.buffers()}
         for parameter in self.module.parameters():
             shared[id(parameter)] = nn.Parameter(parameter.detach(), requires_grad=parameter.requires_grad)
-        # TorchScript copies its weights, with a graph back to them where gradients are on.
+        # TorchScript copies its weights, with an autograd graph to them if gradients are on.
         with torch.no_grad():
             module = copy.deepcopy(self.module, shared)
         return replace(self, module=module)
@@ -79,16 +78,16 @@ class Network:
         scores: str | int | Callable[[Any], Any] | None = None,
         task: str = AUTO,
     ) -> Network:
-        """A network of your own that is in no registry, for pictures of `image_size` (h, w).
+        """Wraps a module of your own for images of `image_size` (h, w).
 
-        `mean` and `std` apply to values in [0, 1], one per channel. A picture's short side is resized to the input and
-        the middle cut out; for anything else give `preprocessing` to `Network` itself. `class_names` in order of the
-        scores. `scores`: which output holds them, if the network returns several. `task`: see `Network`. Raises
-        `CamxError` for values that cannot be.
+        mean, std: one per channel, for values in [0, 1]. The short side of an image is resized to the input and the
+        middle cut out; for anything else give `preprocessing` to `Network` itself. class_names: in the order of the
+        scores. scores: the output with the scores, if the network returns several. task: see `Network`. Raises
+        `CamxError` for invalid values.
         """
         if not isinstance(module, nn.Module):
             raise CamxError(
-                f"A {type(module).__name__} is no torch.nn.Module.", "load_model(NAME) takes names and files."
+                f"A {type(module).__name__} is no torch.nn.Module.", "Use load_model(NAME) for names and files."
             )
         if task not in TASKS:
             raise unknown("task", task, TASKS)
@@ -112,7 +111,7 @@ class Network:
 
 
 def digest(module: nn.Module) -> str:
-    """SHA-256 over names, types, shapes and values of all parameters and buffers."""
+    """SHA-256 of names, types, shapes and values of all parameters and buffers."""
     sha = hashlib.sha256()
     for name, value in module.state_dict().items():
         for tensor in value if isinstance(value, tuple) else (value,):
@@ -121,6 +120,6 @@ def digest(module: nn.Module) -> str:
                 stored = tensor.int_repr() if tensor.is_quantized else tensor
                 sha.update(stored.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
             else:
-                # Quantised layers keep types and packed weights among their tensors.
+                # State dicts of quantised layers also hold types and packed weights.
                 sha.update(f"{name} {tensor!r}".encode())
     return sha.hexdigest()

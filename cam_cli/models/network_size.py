@@ -1,4 +1,4 @@
-"""Arguments that a checkpoint names for its network are not believed where they make it far larger than its weights."""
+"""Refuses arguments in a checkpoint that would make the network far larger than its weights."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from ..errors import CamxError
 from .checkpoints import Checkpoint
 from .libraries import Architecture
 
-#: No depth, width or side of a network is larger.
+#: Largest depth, width or side of a network.
 _LARGEST = 10_000
-#: How many times the numbers in the file a network may have, and so many more: averages and heads are left out of some.
+#: A network may have this many times the numbers in the file, plus this many: some files lack averages or heads.
 _TIMES, _MORE = 4, 20_000_000
 
 
 def check_size(architecture: Architecture, args: Mapping[str, Any], checkpoint: Checkpoint) -> None:
-    """Raises `CamxError` for arguments of the checkpoint that cannot be those of its weights.
+    """Raises `CamxError` for arguments in the checkpoint that do not belong to its weights.
 
-    The network is built without memory for its weights first.
+    Builds the network without memory for its weights.
     """
     for key, value in args.items():
         if large := next((number for number in _numbers(value) if abs(number) > _LARGEST), None):
@@ -30,7 +30,7 @@ def check_size(architecture: Architecture, args: Mapping[str, Any], checkpoint: 
     try:
         with torch.device("meta"):
             module = architecture.build(pretrained=False, num_classes=None, args=args)
-    # Some networks compute with numbers while they are built, and cannot be without.
+    # Some networks compute with values while they are built, which the meta device cannot.
     except Exception:
         return
     wanted = sum(parameter.numel() for parameter in module.parameters())
@@ -47,6 +47,6 @@ def _numbers(value: object) -> Iterator[float]:
 
 def _refused(checkpoint: Checkpoint, why: str) -> CamxError:
     return CamxError(
-        f"The checkpoint {checkpoint.path!r} names arguments that cannot be those of its weights: {why}.",
-        "Give the weights alone, and the right arguments as `model_arg`.",
+        f"The checkpoint {checkpoint.path!r} names arguments that do not belong to its weights: {why}.",
+        "Save the weights alone, and give the right arguments with `model_arg`.",
     )

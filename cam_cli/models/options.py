@@ -1,4 +1,4 @@
-"""Which network, and how it wants its images: as the user asks for it."""
+"""Options that choose the network and its preprocessing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..options import EXPLANATION, MODEL, Flag, check
 from ..parsers import key_value, per_channel, sides
 from .tasks import AUTO, TASKS
 
-#: Of a command; several of its parts may read it.
+#: Shared by several parts of a command.
 SEED = Flag("Seed of all random choices.", panel=EXPLANATION, order=1, min=0, max=2**63 - 1, results=True)
 
 TASK = Flag(
@@ -40,7 +40,7 @@ NAME = Flag(
 
 @dataclass(frozen=True)
 class PreprocessingOptions:
-    """The user's changes to the model's own data configuration; None keeps the model's value.
+    """Options that replace values of the model's data configuration; None keeps the model's value.
 
     Raises `CamxError` for impossible values.
     """
@@ -48,7 +48,7 @@ class PreprocessingOptions:
     image_size: Annotated[
         int | tuple[int, int] | None,
         Flag(
-            "Input size in pixels, over the model's own: N, or HxW (height, width).",
+            "Input size in pixels instead of the model's own: N, or HxW (height, width).",
             panel=MODEL,
             min=16,
             parse=sides,
@@ -59,7 +59,7 @@ class PreprocessingOptions:
     mean: Annotated[
         tuple[float, ...] | None,
         Flag(
-            "Mean per channel in [0, 1], over the model's own.",
+            "Mean per channel, for values in [0, 1], instead of the model's own.",
             panel=MODEL,
             parse=per_channel,
             results=True,
@@ -69,7 +69,7 @@ class PreprocessingOptions:
     std: Annotated[
         tuple[float, ...] | None,
         Flag(
-            "Standard deviation per channel, over the model's own.",
+            "Standard deviation per channel, for values in [0, 1], instead of the model's own.",
             panel=MODEL,
             parse=per_channel,
             results=True,
@@ -78,16 +78,29 @@ class PreprocessingOptions:
     ] = None
     crop_pct: Annotated[
         float | None,
-        Flag("Share of each side that the crop keeps.", panel=MODEL, min=0.01, max=1.0, results=True, example="0.875"),
+        Flag(
+            "Share of each side of the image that the crop keeps.",
+            panel=MODEL,
+            min=0.01,
+            max=1.0,
+            results=True,
+            example="0.875",
+        ),
     ] = None
     crop_mode: Annotated[
         str | None,
-        Flag("center, squash or border (pad).", panel=MODEL, choices=CROP_MODES, results=True, example="center"),
+        Flag(
+            "Fit into the input: center (crop), squash (ignore the aspect ratio) or border (pad).",
+            panel=MODEL,
+            choices=CROP_MODES,
+            results=True,
+            example="center",
+        ),
     ] = None
     interpolation: Annotated[
         str | None,
         Flag(
-            "bilinear, bicubic, nearest, lanczos, box, hamming.",
+            "Resampling of the resize: bilinear, bicubic, nearest, lanczos, box or hamming.",
             panel=MODEL,
             choices=RESAMPLINGS,
             results=True,
@@ -99,32 +112,35 @@ class PreprocessingOptions:
         check(self)
         for name, values in (("mean", self.mean), ("std", self.std)):
             if values is not None and not all(math.isfinite(v) for v in values):
-                raise CamxError(f"`{name}` {values}: finite numbers are needed, for pixels in [0, 1].", field=name)
+                raise CamxError(f"`{name}` {values} is not finite.", "Give numbers for pixels in [0, 1].", field=name)
         for name, values in (("mean", self.mean), ("std", self.std)):
             if values is not None and max(values) > 1:
                 scaled = ",".join(f"{value / 255:.4g}" for value in values)
                 raise CamxError(
-                    f"`{name}` {','.join(f'{value:g}' for value in values)} is for pixels from 0 to 255; camx takes it "
-                    "for pixels from 0 to 1.",
-                    f"Divided by 255: `{name}={scaled}`.",
+                    f"`{name}` {','.join(f'{value:g}' for value in values)} is for pixels from 0 to 255, but camx "
+                    "needs it for pixels from 0 to 1.",
+                    f"Divide by 255: `{name}={scaled}`.",
                     field=name,
                 )
         if self.std is not None and min(self.std) <= 0:
-            raise CamxError(f"`std` {self.std}: a standard deviation is above 0.", field="std")
+            raise CamxError(
+                f"`std` {self.std} must be above 0.", "Give one standard deviation per channel.", field="std"
+            )
 
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """Which network, as the user asks for it. `ema` None takes averaged weights where a checkpoint has them."""
+    """Options that choose the network. ema: None takes averaged weights if the checkpoint has them."""
 
     name: Annotated[str, NAME]
     checkpoint: Annotated[
         str | None,
         Flag("File of weights for the architecture in `model`.", panel=MODEL, results=True, example="weights.pth"),
     ] = None
-    pretrained: Annotated[bool, Flag("Use random weights, for trials.", panel=MODEL, only_off=True, results=True)] = (
-        True
-    )
+    pretrained: Annotated[
+        bool,
+        Flag("Use random weights instead of pretrained ones, for trials.", panel=MODEL, only_off=True, results=True),
+    ] = True
     args: Annotated[
         Mapping[str, Any],
         Flag(
@@ -140,9 +156,9 @@ class ModelSpec:
     class_names: Annotated[
         str | None,
         Flag(
-            "Names of the classes: a text file, one per line (also `0 Cat`), JSON or YAML (config.json, data.yaml); "
-            "folder: the class folders, in text order as "
-            "ImageFolder numbers them; index: none, numbers are indices.",
+            "Class names: a text file, one per line (also `0 Cat`), JSON or YAML (config.json, data.yaml); "
+            "folder: names of the class folders, in the text order of "
+            "ImageFolder; index: no names, numbers are indices.",
             words=("folder", "index"),
             panel=MODEL,
             results=True,
@@ -152,7 +168,7 @@ class ModelSpec:
     prompts: Annotated[
         tuple[str, ...],
         Flag(
-            "For CLIP and SigLIP: the text of a class, {} is its name. Repeatable; several become their mean.",
+            "For CLIP and SigLIP: text for a class, with {} for its name. Repeatable; camx averages several.",
             panel=MODEL,
             repeatable=True,
             lines=True,
@@ -164,7 +180,7 @@ class ModelSpec:
     ignore_tensors: Annotated[
         Names,
         Flag(
-            "Tensors of the checkpoint that may be left over, a GLOB such as 'aux.*'. Repeatable.",
+            "Tensors of the checkpoint that may be left over: a GLOB such as 'aux.*'. Repeatable.",
             panel=MODEL,
             repeatable=True,
             results=True,
@@ -174,8 +190,7 @@ class ModelSpec:
     scores: Annotated[
         str | None,
         Flag(
-            "Which output of the network holds the class scores, where it returns several: a key, a position, or both "
-            "(heads.0).",
+            "Output with the class scores, if the network returns several: a key, a position, or both (heads.0).",
             panel=MODEL,
             results=True,
             example="logits",
@@ -185,7 +200,7 @@ class ModelSpec:
     ema: Annotated[
         bool | None,
         Flag(
-            "Use averaged weights, or do not; by default they are used if the checkpoint has them.",
+            "Use averaged weights or not; by default camx uses them if the checkpoint has them.",
             panel=MODEL,
             order=1,
             results=True,

@@ -1,4 +1,4 @@
-"""Files and folders that people take for weights of torch: what they are instead, and how to convert them."""
+"""Recognises files and folders that are no torch weights, and says how to convert them."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ _KERAS = "Convert it to torch, or train a GAP head on a network of timm with `ca
 
 
 def other_file(path: str, start: bytes) -> str:
-    """Names the format of a file by its first bytes and its name, with advice; "" for a possible file of torch."""
+    """Format of a file from its first bytes and name, with advice; "" for a possible torch file."""
     name = os.path.basename(path).lower()
     if start.startswith(b"\x89HDF"):
         return f"is an HDF5 file of Keras. {_KERAS}"
     if start[4:8] == b"TFL3":
-        return "is a TensorFlow Lite model. Export the weights of the network that it was made from."
+        return "is a TensorFlow Lite model. Export the weights of the original network."
     if start.startswith(b"GGUF"):
-        return "is a GGUF file of a language model. Give the safetensors that it was made from."
+        return "is a GGUF file of a language model. Give the original safetensors."
     if start.startswith(b"\x93NUMPY"):
         return "is one NumPy array. Save the weights by name: torch.save of a dict of tensors."
     if name.endswith(".onnx"):
-        return "is an ONNX graph, which has no gradients. Give the torch checkpoint that it was exported from."
+        return "is an ONNX graph, which has no gradients. Give the original torch checkpoint."
     if name.endswith((".pb", ".pbtxt")):
         return f"is a graph of TensorFlow. {_KERAS}"
     if name.endswith((".mlmodel", ".engine", ".plan", ".trt", ".rknn", ".hef")):
-        return "is a network compiled for a device. Give the torch checkpoint that it was made from."
+        return "is a network compiled for a device. Give the original torch checkpoint."
     if start[257:262] == b"ustar":
         return "is a tar archive, not weights. Unpack it, and give the file in it."
     if start.startswith((b"\x1f\x8b", b"7z\xbc\xaf", b"Rar!", b"\xfd7zXZ", b"BZh")):
@@ -33,7 +33,7 @@ def other_file(path: str, start: bytes) -> str:
 
 
 def other_zip(names: Collection[str]) -> str:
-    """Names the format of a zip file by its entries; "" for any other."""
+    """Format of a zip file from its entries, with advice; "" if unknown."""
     if any(name.endswith("keras_model.h5") for name in names):
         return f"is an export of Teachable Machine for Keras. {_KERAS}"
     if any(name.endswith(".h5") for name in names):
@@ -46,7 +46,7 @@ def other_zip(names: Collection[str]) -> str:
 
 
 def other_folder(folder: str, names: Collection[str]) -> str:
-    """Names the format of a folder without plain weights by its files; "" for any other."""
+    """Format of a folder without plain weights from its files, with advice; "" if unknown."""
     if ".metadata" in names or any(name.endswith(".distcp") for name in names):
         return (
             "is a distributed checkpoint of torch. Convert it: python -m torch.distributed.checkpoint.format_utils "

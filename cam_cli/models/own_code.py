@@ -1,4 +1,4 @@
-"""`my_module.py:build` and `package.module:build`: the one way in which camx runs code of the user, who asks for it."""
+"""Calls the user's own function, `my_module.py:build` or `package.module:build`: the only user code that camx runs."""
 
 from __future__ import annotations
 
@@ -17,37 +17,37 @@ from typing import Any
 from ..errors import CamxError, nearest
 
 _FORM = re.compile(r"(?P<place>.+\.py|[A-Za-z_]\w*(\.\w+)*):(?P<function>[A-Za-z_]\w*)")
-#: Prefixes of names of networks.
+#: Prefixes of network names.
 _NO_MODULES = ("timm", "torchvision", "hf", "hub", "hf_hub", "http", "https", "s3", "gs", "memory")
 
 
 @dataclass(frozen=True)
 class OwnCode:
-    """A function that returns a network. `place`: a Python file, or the dotted name of a module."""
+    """A function that returns a network. place: a Python file or dotted module name."""
 
     place: str
     function: str
 
     def __str__(self) -> str:
-        """Without the folder: results depend on what the file says, not on where it lies."""
+        """Name without the folder: results depend on the content of the file, not on its place."""
         return f"{os.path.basename(self.place)}:{self.function}"
 
     @property
     def placed(self) -> str:
-        """The name of the model for a process in another folder."""
+        """Name of the model for a process in another working folder."""
         place = os.path.abspath(self.place) if self.place.endswith(".py") else self.place
         return f"{place}:{self.function}"
 
     @classmethod
     def parse(cls, name: str) -> OwnCode | None:
-        """The function that a model's name means; None for any other name."""
+        """Parses the name of a model; None if it names no function."""
         found = _FORM.fullmatch(name)
         if found is None or found["place"] in _NO_MODULES:
             return None
         return cls(os.path.expanduser(os.path.expandvars(found["place"])), found["function"])
 
     def call(self, args: Mapping[str, Any]) -> object:
-        """Imports the module and returns the result of its function. Raises `CamxError` with the place of an error."""
+        """Imports the module and calls the function. Raises `CamxError` with the file and line of an error."""
         module = self._module()
         function = getattr(module, self.function, None)
         if not callable(function):
@@ -63,7 +63,7 @@ class OwnCode:
             raise CamxError(f"`model` {self} with {dict(args)} raises {_where(error)}.", "Correct it.") from error
 
     def source_digest(self) -> str:
-        """SHA-256 of the file that the function stands in: results depend on it."""
+        """SHA-256 of the file with the function: results depend on it."""
         path = getattr(self._module(), "__file__", None)
         if not path or not os.path.isfile(path):
             return ""
@@ -83,15 +83,17 @@ class OwnCode:
         except ModuleNotFoundError as error:
             raise CamxError(
                 f"`model` {self}: there is no module {error.name!r}.",
-                "Install it, or run camx in the folder that it lies in.",
+                "Install it, or run camx in its folder.",
             ) from error
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
                 raise
-            raise CamxError(f"`model` {self} cannot be imported: it raises {_where(error)}.", "Correct it.") from error
+            raise CamxError(
+                f"`model` {self} cannot be imported: it raises {_where(error)}.", "Correct your code."
+            ) from error
 
     def _file(self) -> ModuleType:
-        """The module of a file, once per process; its classes are found again by those who pickle them."""
+        """Imports a file once per process, and registers the module so that its classes can be pickled."""
         path = os.path.abspath(self.place)
         if not os.path.isfile(path):
             raise CamxError(f"`model` {self}: there is no file {self.place!r}.", "Check the path.")
@@ -114,7 +116,7 @@ class OwnCode:
 
 @contextmanager
 def _importable(folder: str) -> Iterator[None]:
-    """Modules that lie in a folder can be imported, as in a script that lies there."""
+    """While active, modules in a folder can be imported, as from a script there."""
     sys.path.insert(0, folder)
     try:
         yield
@@ -123,7 +125,7 @@ def _importable(folder: str) -> Iterator[None]:
 
 
 def _where(error: BaseException) -> str:
-    """An exception in one line, with the line of the user's file that it came from."""
+    """Describes an exception in one line, with the file and line of the user."""
     trace, place = error.__traceback__, ""
     while trace is not None:
         name = trace.tb_frame.f_code.co_filename

@@ -1,4 +1,4 @@
-"""A network that the user's own code builds."""
+"""Loads a network that the user's own code builds."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from .own_code import OwnCode
 from .sayings import Said, said_of
 from .tasks import AUTO
 
-#: A first convolution that reads more than these does not read an image.
+#: Most channels of a first convolution that reads an image.
 _MOST_CHANNELS = 16
 
 
 def own_network(code: OwnCode, spec: ModelSpec, checkpoint: Checkpoint | None, given: Mapping[str, str]) -> Network:
-    """The network that a function of the user returns, with the weights of a checkpoint if there is one.
+    """Network that a function of the user returns, with the weights of a checkpoint if given.
 
-    given: where the value of each option comes from, by its field. Raises `CamxError` for what is no network, for
-    weights that do not fit, and where nothing says what the network is to be given.
+    given: origin of each option by its field. Raises `CamxError` if the result is no network, if weights do not fit,
+    and if the preprocessing is unknown.
     """
     torch.manual_seed(spec.seed)
     made = code.call(spec.args)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from PIL import Image
 
 from ..errors import UnreadableImage
-from ..images.decode import opened
+from ..images.decode import open_image
 
 #: Formats of the images that camx writes.
 _FORMATS = ("JPEG", "PNG", "WEBP")
@@ -20,7 +20,7 @@ def opened_result(data: bytes) -> Iterator[Image.Image]:
 
     Whatever is wrong with it, also what comes out while it is open, is raised as `UnreadableImage`.
     """
-    with opened(data) as image:
+    with open_image(data) as image:
         if image.format not in _FORMATS:
             raise UnreadableImage(f"camx writes no {image.format} files")
         yield image

@@ -10,7 +10,7 @@ from ..errors import CamxError
 from ..evaluation.folder import ExplainedRun
 from ..evaluation.raster import truth_raster
 from ..images.annotations.formats import read_truth
-from ..images.annotations.matching import matched
+from ..images.annotations.matching import match_truths
 from ..images.annotations.upright import upright
 from ..outputs.run_folder import RunFolder
 from ..sentences import counted
@@ -32,7 +32,7 @@ def outside_truth(run: RunFolder, spots: SpotTable, options: PatternsOptions) ->
         return None, []
     truth = read_truth(options.truth, options.truth_format)
     explained = ExplainedRun(run.path, partial=options.partial)
-    images = matched(truth.images, explained.images, explained.base, stems=truth.stems, problems=truth.problems)
+    images = match_truths(truth.images, explained.images, explained.base, stems=truth.stems, problems=truth.problems)
     if not images:
         raise CamxError(f"No image of {options.truth!r} is in {run.path!r}.", field="truth")
     found = np.full(len(spots), np.nan)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..cams.tracing.replay import StepCallback
 from ..errors import CamxError
-from ..images.labels import described
+from ..images.labels import with_table_attributes
 from ..images.listing import Inputs, Source, find
 from ..images.picture import Decodable, load
 from ..options import results
@@ -77,7 +77,7 @@ class CaptionTask:
         """The images; those for which a table of `text` has a text have it among their attributes."""
         job = self.job
         inputs = named_as_before(with_frames(find(job.sources, job.filters, limit=job.limit), job), job)
-        return described(inputs, self._texts, _TEXT) if self._texts else inputs
+        return with_table_attributes(inputs, self._texts, _TEXT) if self._texts else inputs
 
     @property
     def _texts(self) -> str:

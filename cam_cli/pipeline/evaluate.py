@@ -17,7 +17,7 @@ from ..errors import CamxError
 from ..faithfulness.evaluation import Evaluation
 from ..faithfulness.evaluator import Evaluator
 from ..faithfulness.results import EvaluationRenderer, table
-from ..images.labels import FOLDER, labelled
+from ..images.labels import FOLDER, with_labels
 from ..images.listing import Inputs, Source, find
 from ..images.picture import Decodable, load
 from ..options import results
@@ -83,7 +83,7 @@ class EvaluateTask:
                 field="target",
             )
         inputs = named_as_before(with_frames(find(job.sources, job.filters, limit=job.limit), job), job)
-        return labelled(inputs, job.labels, job.filters.columns) if job.labels else inputs
+        return with_labels(inputs, job.labels, job.filters.columns) if job.labels else inputs
 
     def build_engine(self, images: int, on_step: StepCallback | None = None) -> Evaluator:
         options = self.job.faithful

@@ -1,1 +1,1 @@
-"""Boxes and masks that lie beside labels: COCO, VOC, YOLO, CSV and mask files as one kind of record. numpy only."""
+"""Reads ground truth (COCO, VOC, YOLO, CSV, mask files) into one kind of record. Uses numpy only."""

@@ -1,4 +1,5 @@
-"""Boxes as CSV: a line per box, `image,label,x0,y0,x1,y1` in pixels, optionally `width,height` of the image."""
+"""Reads boxes from CSV: one line per box, `image,label,x0,y0,x1,y1` in pixels, optionally `width,height` of the
+image."""
 
 from __future__ import annotations
 
@@ -11,12 +12,13 @@ from ..tables import read_table
 from .shapes import Box
 from .truth import Annotations, Problems, Size, Truth, TruthImage, TruthObject, as_read, clean_name
 
-#: Names of the columns of the edges, in the order left, top, right, bottom.
+#: Names of the columns of the left, top, right and bottom edge.
 _EDGES = (("x0", "y0", "x1", "y1"), ("xmin", "ymin", "xmax", "ymax"), ("left", "top", "right", "bottom"))
 
 
 def read_box_table(path: str) -> Truth:
-    """The truth of a table. An image with empty edges has no object. Raises `CamxError` where columns are missing."""
+    """Reads the truth of a table. An image with empty edges has no object. Raises `CamxError` if columns are
+    missing."""
     problems = Problems()
     try:
         with open_text(path, errors="replace") as file:

@@ -1,4 +1,4 @@
-"""COCO's JSON: images, categories, and annotations with boxes, polygons and run lengths."""
+"""Reads COCO JSON: images, categories, and annotations with boxes, polygons and run lengths."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from .run_lengths import counts_of
 from .shapes import Box, Polygons, RunLengths, Shape
 from .truth import Annotations, Problems, Size, Truth, TruthImage, TruthObject, as_read, clean_name
 
-#: Parsed, a file takes several times its size in memory.
+#: Largest file in bytes: parsed, it takes several times its size in memory.
 _MOST_BYTES = 2 << 30
 
 
 def read_coco(path: str) -> Truth:
-    """The truth of a COCO file. Raises `CamxError` where it is none."""
+    """Reads the truth of a COCO file. Raises `CamxError` for any other file."""
     content = _content(path)
     problems = Problems()
     names = _categories(content["categories"], problems)
@@ -54,7 +54,9 @@ def _content(path: str) -> dict[str, list[Any]]:
             ) from error
         raise CamxError(f"The truth {path!r} cannot be read: {error.strerror}. Check the path.") from error
     except (ValueError, RecursionError) as error:
-        raise CamxError(f"{path!r} is no valid JSON: {str(error) or 'nested too deeply'}.") from error
+        raise CamxError(
+            f"{path!r} is no valid JSON: {str(error) or 'nested too deeply'}.", "Export the truth again."
+        ) from error
     parts = ("images", "annotations", "categories")
     if not isinstance(content, dict) or not all(isinstance(content.get(part), list) for part in parts):
         hint = " A list of detections has no images; give the file of the ground truth." * isinstance(content, list)
@@ -96,14 +98,14 @@ def _image_of(entry: object, images: Mapping[Any, tuple[str, Size | None]]) -> t
 
 
 def _size(width: Any, height: Any) -> Size | None:
-    """The stated size; None where there is none that an image can have."""
+    """The stated size; None if missing or impossible for an image."""
     if not _is_number(width) or not _is_number(height) or width < 1 or height < 1:
         return None
     return int(width), int(height)
 
 
 def _object(entry: Mapping[str, Any], names: Mapping[Any, str]) -> TruthObject:
-    """Raises `ValueError` with the reason, and after a colon more of it, for an annotation of no use."""
+    """Reads an annotation. Raises `ValueError` with `reason: detail` for an unusable one."""
     category = entry.get("category_id")
     if not _is_key(category) or category not in names:
         raise ValueError(f"unknown category: {category!r}")
@@ -127,7 +129,7 @@ def _is_number(value: object) -> bool:
 
 
 def _shape(segmentation: object) -> Shape | None:
-    """A polygon, or run lengths of either form; None where there is no segmentation."""
+    """Polygons, or run lengths of either form; None without a segmentation."""
     if not segmentation:
         return None
     if isinstance(segmentation, dict):

@@ -1,4 +1,4 @@
-"""Files of annotations in a folder."""
+"""Lists and reads the annotation files of a folder."""
 
 from __future__ import annotations
 
@@ -11,25 +11,28 @@ from ...regular_files import read_regular
 
 
 def beneath(path: str, extension: str) -> Iterator[tuple[str, str]]:
-    """Files with an extension in a folder and below it, sorted: the path within the folder, with `/`, and the path.
+    """Files with an extension in a folder tree, sorted: the relative path with `/`, and the path.
 
-    A file stands for itself. Raises `CamxError` for a path that is not there.
+    For a file, the file itself. Raises `CamxError` if the path does not exist or a folder cannot be listed.
     """
     if os.path.isfile(path):
         yield os.path.basename(path), path
         return
     if not os.path.isdir(path):
-        raise CamxError(f"The truth {path!r} is not there. Check the path.")
+        raise CamxError(f"The truth {path!r} does not exist. Check the path.")
     for inside, kind, reason in walk(path):
         if kind == "unlisted":
-            raise CamxError(f"The folder {os.path.join(path, inside)!r} of the truth cannot be listed: {reason}.")
+            raise CamxError(
+                f"The folder {os.path.join(path, inside)!r} of the truth cannot be listed: {reason}.",
+                "Check its permissions.",
+            )
         name = os.path.basename(inside)
         if kind == "file" and name.lower().endswith(extension) and not name.startswith("."):
             yield inside.replace(os.sep, "/"), os.path.join(path, inside)
 
 
 def read_small(path: str, most: int) -> bytes:
-    """The content of a file. Raises `ValueError` for one that cannot be read or is larger than it can honestly be."""
+    """Content of a file. Raises `ValueError` if it is unreadable or larger than `most` bytes."""
     try:
         return read_regular(path, most)
     except OSError as error:
@@ -37,7 +40,7 @@ def read_small(path: str, most: int) -> bytes:
 
 
 def read_names(path: str) -> list[str] | None:
-    """Class names of a text file, one per line; None where there is no such file."""
+    """Class names in a text file, one per line; None if the file does not exist."""
     try:
         text = read_small(path, 4 << 20).decode("utf-8-sig", "replace")
     except ValueError:

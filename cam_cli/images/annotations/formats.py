@@ -1,4 +1,4 @@
-"""Which reader a truth needs: by name, or by what lies at its path."""
+"""Chooses the reader of a truth, by name or by the files at its path."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _IN_FOLDERS = (("xml", "voc"), ("txt", "yolo"), ("png", "masks"))
 
 
 def read_truth(path: str, wanted: str = AUTO) -> Truth:
-    """The ground truth at a path, in a format of `READERS`. Raises `CamxError` for one that is not recognised."""
+    """Reads the ground truth at a path in a format of `READERS`. Raises `CamxError` for an unknown format."""
     return READERS[_found(path) if wanted == AUTO else wanted](path)
 
 
@@ -44,14 +44,14 @@ def _found(path: str) -> str:
     if os.path.isdir(path):
         if os.path.isfile(os.path.join(path, "data.yaml")):
             return "yolo"
-        # Masks have a list of classes beside them, YOLO labels may have one.
+        # Mask folders hold a list of classes; YOLO folders may.
         kinds = [name for end, name in _IN_FOLDERS if any(_no_list(inside) for inside, _ in beneath(path, f".{end}"))]
         if len(kinds) == 1:
             return kinds[0]
         if kinds:
-            raise CamxError(f"{path!r} may be {' or '.join(kinds)}.", "Say which with `truth_format`.")
+            raise CamxError(f"{path!r} may be {' or '.join(kinds)}.", "Choose one with `truth_format`.")
     elif not os.path.exists(path):
-        raise CamxError(f"The truth {path!r} is not there. Check the path.")
+        raise CamxError(f"The truth {path!r} does not exist. Check the path.")
     elif extension in _BY_EXTENSION:
         return _BY_EXTENSION[extension]
     raise CamxError(f"The format of {path!r} is not recognised.", f"Name it with `truth_format`: {', '.join(READERS)}.")

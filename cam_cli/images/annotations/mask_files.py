@@ -1,4 +1,4 @@
-"""Masks as PNG files of the same stem as their images: one object in two levels, or classes as palette indices."""
+"""Reads masks: PNG files with the stem of their image, with one object in two levels or classes as palette indices."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .files import beneath, read_names
 from .shapes import Bitmap
 from .truth import Annotations, Problems, Size, Truth, TruthImage, TruthObject
 
-#: The classes of PASCAL VOC by their palette index; 0 is the background.
+#: Classes of PASCAL VOC by palette index; 0 is the background.
 VOC_CLASSES = (
     "background",
     "aeroplane",
@@ -45,25 +45,25 @@ VOC_CLASSES = (
     "tvmonitor",
 )
 VOID = 255
-#: So many files, spread over the folder, decide what 255 means.
+#: Number of files, at equal distances in the folder, that decide the meaning of 255.
 _SAMPLE = 64
 
 
 @dataclass(frozen=True)
 class _Levels:
-    """Classes of the levels of masks. `names`: of classes by index, where a file lists them. `single`: the level of the
-    only object, of which no name is known."""
+    """Meaning of the levels of masks. names: classes by level, if a file lists them. single: level of the only object,
+    whose class is not named."""
 
     names: Mapping[int, str]
     single: int
 
 
 def read_mask_files(path: str) -> Truth:
-    """The truth of a folder of masks.
+    """Reads the truth of a folder of masks.
 
     With `classes.txt` in the folder (a name per line, the first for level 0, the background) a level is a class.
-    Without it a palette means PASCAL VOC's, and a grey mask is one object of the image's own class. 255 is void,
-    unless the masks hold nothing but 0 and 255. Raises `CamxError` where there are no masks.
+    Without it a palette has the classes of PASCAL VOC, and a grey mask shows one object of the image's own class. 255
+    is void, unless the masks hold only 0 and 255. Raises `CamxError` if there are no masks.
     """
     files = list(beneath(path, ".png"))
     if not files:
@@ -81,7 +81,7 @@ def read_mask_files(path: str) -> Truth:
 
 
 def _single_level(files: Sequence[str]) -> int:
-    """255 where grey masks hold only 0 and 255, else 1."""
+    """255 if grey masks hold only 0 and 255, else 1."""
     step = max(1, len(files) // _SAMPLE)
     for file in files[::step]:
         try:
@@ -89,7 +89,7 @@ def _single_level(files: Sequence[str]) -> int:
                 warnings.simplefilter("error", Image.DecompressionBombWarning)
                 if image.mode == "P" or np.isin(single_channel(image), (0, VOID)).all():
                     continue
-        # Reported when the mask of its image is read.
+        # Reported later, when this mask is read for its image.
         except Exception:
             continue
         return 1
@@ -103,13 +103,13 @@ def _read(path: str, levels: _Levels, size: Size, problems: Problems) -> Annotat
             # Its size is that of an image that was decoded, or it is not decoded.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             if sorted(image.size) != sorted(size):
-                # Before it is decoded: a file of another size is not looked into.
+                # Checked before decoding: the header of a hostile file may announce any size.
                 return Annotations(image.size, ())
             palette, pixels = image.mode == "P", single_channel(image)
     except UnidentifiedImageError:
         problems.add(name, "", "unreadable mask", "not an image of a known format")
         return Annotations(None, ())
-    # Whatever a decoder has against a file.
+    # Decoders may raise anything.
     except Exception as error:
         problems.add(name, "", "unreadable mask", str(error)[:120])
         return Annotations(None, ())
@@ -147,6 +147,6 @@ def single_channel(image: Image.Image) -> np.ndarray:
         return pixels.astype(np.uint8)
     if pixels.ndim == 3:
         if not (pixels[..., :3] == pixels[..., :1]).all():
-            raise ValueError("a picture in colours: a mask has one channel of levels")
+            raise ValueError("a colour image: a mask has one channel of levels")
         return pixels[..., 0]
     return pixels

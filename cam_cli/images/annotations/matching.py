@@ -1,4 +1,4 @@
-"""Which image of a run a truth means: by the parts of its path that both have, from the name upwards."""
+"""Matches truths to the images of a run by the last parts of their paths."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from collections.abc import Iterable, Sequence
 from .truth import Problems, TruthImage
 
 
-def matched(
+def match_truths(
     images: Sequence[TruthImage], keys: Iterable[str], base: str, *, stems: bool, problems: Problems
 ) -> dict[str, TruthImage]:
-    """For each image of a run its truth. `keys` are relative to the folder `base`; `stems`: names lack the extension.
+    """Returns the truth of each image. keys: relative to the folder `base`. stems: names of the truth lack extensions.
 
-    A truth belongs to the image that shares the most parts of the path with it, from the end. What belongs to none,
-    or to several images equally well, or to an image that another truth fits better or as well, becomes a problem.
+    A truth belongs to the image that shares most parts of its path, counted from the end. A truth becomes a problem
+    if it matches no image, several equally well, or one that another truth matches as well or better.
     """
     paths: defaultdict[str, list[tuple[str, list[str]]]] = defaultdict(list)
     for key in keys:
@@ -23,7 +23,7 @@ def matched(
         paths[parts[0]].append((key, parts))
     claims: defaultdict[str, list[tuple[int, TruthImage]]] = defaultdict(list)
     for image in images:
-        # The name of a truth by stem is one already.
+        # With `stems` the name has no extension to remove.
         parts = _parts(image.name, stems=False)
         scored = sorted(((_shared(parts, own), key) for key, own in paths.get(parts[0], ())), reverse=True)
         if not scored:
@@ -50,7 +50,7 @@ def _settled(claims: dict[str, list[tuple[int, TruthImage]]], problems: Problems
 
 
 def _parts(path: str, *, stems: bool) -> list[str]:
-    """The parts of a path from the end, the first of them without its extension if `stems`."""
+    """Parts of a path from the end, the file name without its extension if `stems`."""
     folder, name = os.path.split(path)
     return [os.path.splitext(name)[0] if stems else name, *reversed(folder.split("/"))]
 

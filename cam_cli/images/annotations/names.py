@@ -1,4 +1,4 @@
-"""Names of the formats of ground truth, for the help and for checks of options; imports nothing."""
+"""Names of the formats of ground truth, for help texts and checks of options. Imports nothing."""
 
 from __future__ import annotations
 

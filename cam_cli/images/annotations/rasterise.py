@@ -1,4 +1,4 @@
-"""Polygons as masks: which cells of a raster have their centre inside."""
+"""Rasterises polygons: which cells have their centre inside."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import numpy as np
 
 
 def filled(ring: np.ndarray, columns: int, rows: int) -> np.ndarray:
-    """Whether the centre of each cell lies in a closed polygon n×2 (x, y in cells), even-odd: bool rows×columns."""
+    """Bool rows×columns: which cell centres lie in a closed polygon n×2 (x, y in cells), by the even-odd rule."""
     x0, y0 = ring[:, 0], ring[:, 1]
     x1, y1 = np.roll(x0, -1), np.roll(y0, -1)
-    # The lines y = row + 0.5 that an edge crosses, its lower end included and its upper end not.
+    # Lines y = row + 0.5 that an edge crosses; the lower end counts, the upper end does not.
     first = np.clip(np.ceil(np.minimum(y0, y1) - 0.5), 0, rows).astype(np.int64)
     last = np.clip(np.ceil(np.maximum(y0, y1) - 0.5), 0, rows).astype(np.int64)
     count = last - first

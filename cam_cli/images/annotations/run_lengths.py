@@ -1,4 +1,4 @@
-"""COCO's run-length encoding of masks: column by column, runs of 0 and 1 in turn, beginning with 0."""
+"""Encodes and decodes COCO's run lengths of masks: column by column, alternating runs that begin with 0."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-#: Letters of the compressed form begin at this one, and hold 5 bits, a sign and whether more follow.
+#: First letter of the compressed form. Each letter holds 5 bits and whether more follow; the last one holds the sign.
 _ZERO, _VALUE, _SIGN, _MORE = ord("0"), 0x1F, 0x10, 0x20
-#: A run of 2⁶⁰ pixels takes this many letters; more is no run of an image.
+#: Longest run in letters: enough for 2⁶⁰ pixels.
 _MOST_LETTERS = 12
 
 
 def counts_of(text: str) -> list[int]:
-    """The run lengths of COCO's compressed form. Raises `ValueError` for text that is none."""
+    """Decompresses COCO's text into run lengths. Raises `ValueError` for any other text."""
     counts: list[int] = []
     value = shift = letters = 0
     for letter in text:
@@ -28,7 +28,7 @@ def counts_of(text: str) -> list[int]:
             continue
         if bits & _SIGN:
             value -= 1 << shift
-        # From the fourth on each is the difference to the one two before.
+        # From the fourth on, each number is the difference to the one two places before.
         counts.append(value + counts[-2] if len(counts) > 2 else value)
         value = shift = letters = 0
     if letters:
@@ -37,7 +37,7 @@ def counts_of(text: str) -> list[int]:
 
 
 def text_of(counts: Sequence[int]) -> str:
-    """Run lengths in COCO's compressed form."""
+    """Compresses run lengths into COCO's text."""
     return "".join(map(chr, _letters(counts)))
 
 
@@ -53,7 +53,7 @@ def _letters(counts: Sequence[int]) -> Iterator[int]:
 
 
 def encoded(mask: np.ndarray) -> list[int]:
-    """The run lengths of a mask h×w of bool."""
+    """Run lengths of a bool mask h×w."""
     flat = mask.flatten(order="F")
     edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
     runs = np.diff(np.concatenate([[0], edges, [flat.size]])).tolist()
@@ -61,10 +61,10 @@ def encoded(mask: np.ndarray) -> list[int]:
 
 
 def decoded(counts: Sequence[int], width: int, height: int) -> np.ndarray:
-    """The mask height×width of bool. Raises `ValueError` for run lengths that are not those of a mask of this size."""
+    """Bool mask height×width. Raises `ValueError` unless the run lengths describe a mask of this size."""
     if any(count < 0 for count in counts):
         raise ValueError("a run length is negative")
-    # Python integers: huge counts must not wrap round to the right number.
+    # Python integers: huge counts must not overflow to the right sum.
     if sum(counts) != width * height:
         raise ValueError(f"the run lengths do not add up to {width}×{height}")
     runs = np.asarray(counts, dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Places in an image as annotation tools tell them: boxes, polygons, run lengths, bitmaps."""
+"""Regions in an image as annotation tools store them: boxes, polygons, run lengths, bitmaps."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from ..orientation import Orientation
 from .rasterise import filled
 from .run_lengths import decoded
 
-#: A cell of a raster is divided into this many parts per side to see how much of it a polygon covers.
+#: Subdivisions of a raster cell per side, to estimate the share that a polygon covers.
 _FINE = 4
 
 
 class Box(NamedTuple):
-    """A rectangle in pixels: pixel i spans i to i + 1."""
+    """A rectangle in pixels. Pixel i spans i to i + 1."""
 
     left: float
     top: float
@@ -31,7 +31,7 @@ class Box(NamedTuple):
         return max(0.0, self.right - self.left) * max(0.0, self.bottom - self.top)
 
     def clipped(self, width: float, height: float) -> Box:
-        """The part of it within an image."""
+        """Intersection with an image."""
         return Box(
             min(max(self.left, 0.0), width),
             min(max(self.top, 0.0), height),
@@ -53,10 +53,10 @@ class Box(NamedTuple):
 
 
 class Shape(Protocol):
-    """A place in an image of a known size in pixels.
+    """A region in an image of a known size in pixels.
 
-    `upright`: the same place after the image of `width`×`height` stored pixels has been turned. `coverage`: how
-    much of each cell of a raster over the image it covers, float32 rows×columns in [0, 1].
+    upright: the region after `turn` of an image of `width`×`height` stored pixels. coverage: share of each cell of a
+    raster over the image that the region covers, float32 rows×columns in [0, 1].
     """
 
     def bounds(self) -> Box: ...
@@ -68,7 +68,7 @@ class Shape(Protocol):
 
 @dataclass(frozen=True)
 class Polygons:
-    """Closed polygons n×2 (x, y in pixels), which together cover one object."""
+    """Closed polygons n×2 (x, y in pixels) that together cover one object."""
 
     rings: tuple[np.ndarray, ...]
 
@@ -90,7 +90,7 @@ class Polygons:
 
 @dataclass(frozen=True)
 class Bitmap:
-    """A mask of the image's own pixels, bool height×width."""
+    """A mask of all pixels of the image, bool height×width."""
 
     pixels: np.ndarray
 
@@ -112,7 +112,7 @@ class Bitmap:
 
 @dataclass(frozen=True)
 class RunLengths:
-    """A mask of `width`×`height` pixels as COCO writes it; `counts` are checked when they are decoded."""
+    """A mask of `width`×`height` pixels in COCO's run lengths. `counts` are checked when they are decoded."""
 
     counts: tuple[int, ...]
     width: int
@@ -133,7 +133,7 @@ class RunLengths:
 
 
 def _overlap(start: float, stop: float, cells: int) -> np.ndarray:
-    """Share of each of `cells` unit cells that lies between start and stop."""
+    """Share of each of `cells` unit cells between start and stop."""
     edges = np.arange(cells + 1, dtype=np.float64)
     shared: np.ndarray = np.maximum(np.minimum(edges[1:], stop) - np.maximum(edges[:-1], start), 0.0)
     return shared

@@ -1,4 +1,4 @@
-"""Ground truth of many images as one kind of record, whatever file it comes from, and what of it is of no use."""
+"""Records of ground truth, common to all formats, and of the problems in it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ Size = tuple[int, int]
 
 
 class Problem(NamedTuple):
-    """Something of the truth that is not scored: which image (or file), which object in it, or "", and why.
+    """A part of the truth that is not scored: image (or file), object in it (or ""), and reason.
 
-    `reason` is one of a few short texts, by which problems are counted; `detail` tells more.
+    reason: one of a few short texts, by which problems are counted. detail: the offending value.
     """
 
     image: str
@@ -26,7 +26,7 @@ class Problem(NamedTuple):
 
 @dataclass
 class Problems:
-    """Objects of a truth that were left out or changed, in the order in which they were found."""
+    """Objects of a truth that were left out or changed, in the order of discovery."""
 
     found: list[Problem] = field(default_factory=list)
 
@@ -40,8 +40,8 @@ class Problems:
 
 @dataclass(frozen=True)
 class TruthObject:
-    """One annotated object. `name`: its class, "" where the file tells none. `ignored`: why it is not scored (crowd,
-    difficult, void), or "". `box`: its own box where that is not the one around its shape."""
+    """One annotated object. name: its class, "" if the file names none. ignored: why it is not scored (crowd,
+    difficult, void), or "". box: its own box, if different from the one around its shape."""
 
     name: str
     shape: Shape
@@ -51,7 +51,7 @@ class TruthObject:
 
 @dataclass(frozen=True)
 class Annotations:
-    """Annotations of one image. `size`: width and height of the image that the pixels belong to, if stated."""
+    """Annotations of one image. size: stated width and height of the image, if any."""
 
     size: Size | None
     objects: tuple[TruthObject, ...]
@@ -59,8 +59,8 @@ class Annotations:
 
 @dataclass(frozen=True)
 class TruthImage:
-    """The truth of one image: `name` as the truth calls it, with `/`; `read` gives it for an image of an upright size,
-    and adds to the problems."""
+    """The truth of one image. name: image path in the truth, with `/`. read: returns the objects for an image of an
+    upright size, and reports problems."""
 
     name: str
     read: Callable[[Size, Problems], Annotations]
@@ -68,7 +68,8 @@ class TruthImage:
 
 @dataclass(frozen=True)
 class Truth:
-    """All of a truth. `stems`: its names lack the extension. `notes`: what had to be decided, as sentences."""
+    """The truth of all images. stems: names lack the extension. notes: sentences about ambiguities and their
+    resolution."""
 
     format: str
     images: tuple[TruthImage, ...]
@@ -78,10 +79,10 @@ class Truth:
 
 
 def as_read(annotations: Annotations) -> Callable[[Size, Problems], Annotations]:
-    """`TruthImage.read` of annotations that are in memory already."""
+    """`TruthImage.read` for annotations in memory."""
     return lambda size, problems: annotations
 
 
 def clean_name(name: str) -> str:
-    """A path as the truth writes it, with `/`, without what says nothing."""
+    """Normalises a path from the truth: `/` as separator, no empty parts."""
     return "/".join(part for part in name.replace("\\", "/").split("/") if part not in ("", "."))

@@ -1,4 +1,4 @@
-"""Annotations in pixels of the upright image, checked against it."""
+"""Converts annotations to pixels of the upright image, and checks them against its size."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from ..orientation import Orientation
 from .shapes import Box, Polygons, RunLengths, Shape
 from .truth import Annotations, Problems, Size, TruthObject
 
-#: Tools round: a box may reach outside by this many pixels without a word.
+#: Pixels by which a box may reach outside the image without a warning, because tools round.
 _SLACK = 1.0
-#: Corners of polygons further away than this many images are no mistake of rounding.
+#: Largest distance of a polygon corner outside, in image sizes; farther ones are no rounding.
 _FAR = 4.0
 
 
 def upright(
     annotations: Annotations, image: str, size: Size, orientation: Callable[[], Orientation | None], problems: Problems
 ) -> tuple[TruthObject, ...] | None:
-    """The objects of an image of an upright `size`, in its pixels; those of no use become problems.
+    """Objects in pixels of an upright image of `size`. Unusable ones become problems.
 
-    A stated size that is that of the upright image is taken as such. One with the sides exchanged is that of the
-    pixels as they are stored, and is turned as `orientation` (asked only then) says. None where neither fits.
+    If the stated size equals the upright one, coordinates are upright. If its sides are exchanged, coordinates are
+    those of the stored pixels, and are turned by `orientation` (called only then). None if neither fits.
     """
     turn, stated = Orientation(), annotations.size or size
     if stated != size:
         found = orientation() if stated == (size[1], size[0]) else None
         if found is None or not found.transposed:
-            detail = f"the truth says {stated[0]}×{stated[1]}, the picture is {size[0]}×{size[1]}"
+            detail = f"the truth states {stated[0]}×{stated[1]}, the image has {size[0]}×{size[1]}"
             problems.add(image, "", "wrong size", detail)
             return None
         turn = found
@@ -56,26 +56,26 @@ def _usable(
         box = placed.box or placed.shape.bounds()
         inside = box.clipped(*size)
         if max(abs(a - b) for a, b in zip(box, inside)) > _SLACK:
-            problems.add(image, thing, "cut at the edge of the picture", _edges(box))
+            problems.add(image, thing, "cut at the edge of the image", _edges(box))
         yield replace(placed, box=inside)
 
 
 def _turned(shape: Shape, turn: Orientation, stated: Size) -> Shape:
-    """Raises `ValueError` for run lengths that are not those of the stated image."""
+    """Turns a shape. Raises `ValueError` for run lengths of another size than the stated one."""
     if isinstance(shape, RunLengths) and (shape.width, shape.height) != stated:
-        raise ValueError(f"run lengths of {shape.width}×{shape.height} in a picture of {stated[0]}×{stated[1]}")
+        raise ValueError(f"run lengths of {shape.width}×{shape.height} in an image of {stated[0]}×{stated[1]}")
     return shape if turn == Orientation() else shape.upright(turn, *stated)
 
 
 def _refusal(one: TruthObject, size: Size) -> tuple[str, str]:
-    """Why an object is not scored, and more of it; two empty texts for one that is."""
+    """Reason and detail if an object is not scored; else two empty texts."""
     if isinstance(one.shape, Polygons) and any(_far(ring, size) for ring in one.shape.rings):
-        return "outside the picture", "a corner lies far outside"
+        return "outside the image", "a corner lies far outside"
     for box in (one.shape.bounds(), one.box):
         if box is not None and (box.right <= box.left or box.bottom <= box.top):
             return "degenerate box", _edges(box)
         if box is not None and box.clipped(*size).area <= 0:
-            return "outside the picture", _edges(box)
+            return "outside the image", _edges(box)
     return "", ""
 
 

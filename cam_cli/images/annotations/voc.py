@@ -1,4 +1,4 @@
-"""PASCAL VOC's XML: one file per image, with boxes whose pixels are counted from 1."""
+"""Reads PASCAL VOC XML: one file per image, with boxes whose pixels count from 1."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .files import beneath, read_small
 from .shapes import Box
 from .truth import Annotations, Problems, Size, Truth, TruthImage, TruthObject, as_read
 
-#: Files of annotations hold a few kilobytes, nested three deep.
+#: Limits on bytes and nesting: annotations hold a few kilobytes, nested three deep.
 _MOST_BYTES, _DEEPEST = 8 << 20, 32
 
 
@@ -27,7 +27,7 @@ class _Element:
         return (child for child in self.children if child.name == name)
 
     def said(self, *path: str) -> str:
-        """The text of the first element at a path of names; "" where there is none."""
+        """Text of the first element at a path of names; "" if there is none."""
         here: _Element | None = self
         for name in path:
             here = next(here.all(name), None) if here else None
@@ -35,10 +35,10 @@ class _Element:
 
 
 def read_voc(path: str) -> Truth:
-    """The truth of a folder of VOC files (or of one), of which each belongs to the image of the same stem.
+    """Reads the truth of a folder of VOC files, or of one file. Each belongs to the image of the same stem.
 
-    A set in which a coordinate is 0 or has a fraction counts its pixels from 0; the notes say which it is.
-    Raises `CamxError` where there is no such file.
+    If a coordinate is 0 or has a fraction, all pixels count from 0; a note says so. Raises `CamxError` if there is no
+    VOC file.
     """
     problems, files = Problems(), list(beneath(path, ".xml"))
     found: list[tuple[str, _Element]] = []
@@ -91,7 +91,7 @@ def _counted_from_one(box: Box) -> bool:
 
 
 def _shifted(read: Annotations) -> Annotations:
-    """Boxes as edges of pixels counted from 0: the first pixel moves by one, the last one is inclusive."""
+    """Converts boxes to pixel edges from 0: the first pixel moves by one, the last one is inclusive."""
     return replace(read, objects=tuple(replace(one, shape=_from_zero(one.shape.bounds())) for one in read.objects))
 
 
@@ -100,10 +100,10 @@ def _from_zero(box: Box) -> Box:
 
 
 def parsed(data: bytes) -> _Element:
-    """The root of an XML document.
+    """Parses an XML document into its root.
 
-    Raises `ValueError` for one that is broken, nested too deeply, or has a document type (and with it entities, which
-    can be made to grow without bounds).
+    Raises `ValueError` if it is broken, nested too deeply, or has a document type: its entities could expand without
+    bounds.
     """
     top = _Element("")
     open_elements = [top]

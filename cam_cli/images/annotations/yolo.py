@@ -1,4 +1,5 @@
-"""YOLO's text files: one per image, a line per object, in shares of the image; names in data.yaml or beside."""
+"""Reads YOLO text files: one per image, one line per object, in shares of the image, with names in data.yaml or a
+list."""
 
 from __future__ import annotations
 
@@ -17,14 +18,15 @@ from .shapes import Box, Polygons, Shape
 from .truth import Annotations, Problems, Size, Truth, TruthImage, TruthObject
 
 _MOST_BYTES = 16 << 20
-#: Text files that hold the names of classes, not objects.
+#: Text files with class names instead of objects.
 NAME_FILES = ("classes.txt", "obj.names", "names.txt", "labels.txt")
 
 
 def read_yolo(path: str) -> Truth:
-    """The truth of a folder of YOLO labels: `data.yaml` or that folder, or a list of names beside the text files.
+    """Reads the truth of a folder of YOLO labels, or of `data.yaml`, with class names from there or a list in the
+    folder.
 
-    Raises `CamxError` where there are no labels or no names.
+    Raises `CamxError` if there are no labels or no names.
     """
     folder = os.path.dirname(path) or os.curdir if path.lower().endswith((".yaml", ".yml")) else path
     names = _names(path, folder)
@@ -65,19 +67,19 @@ def _described(path: str) -> Mapping[int, str]:
     try:
         content = parse_yaml(read_small(path, CONFIG_BYTES))
     except ValueError as error:
-        raise CamxError(f"{path!r} is no valid YAML: {' '.join(str(error).split())[:200]}") from error
+        raise CamxError(f"{path!r} is no valid YAML: {' '.join(str(error).split())[:200]}. Correct it.") from error
     names = content.get("names") if isinstance(content, dict) else None
     if isinstance(names, list):
         names = dict(enumerate(names))
     if not isinstance(names, dict) or not names or not all(isinstance(key, int) for key in names):
-        raise CamxError(f"{path!r} has no `names`: a list, or a number with a name for each class.")
+        raise CamxError(f"{path!r} has no `names`. Add a list of class names, or a mapping from number to name.")
     if content.get("kpt_shape"):
         raise CamxError(f"{path!r} describes keypoints, not boxes. Give labels of detection or segmentation.")
     return {key: str(name) for key, name in names.items()}
 
 
 def _read(path: str, names: Mapping[int, str], size: Size, problems: Problems) -> Annotations:
-    """The objects of one file, in pixels of an image of `size`: shares are of the image that is shown, upright."""
+    """Objects of one file in pixels of an upright image of `size`."""
     name, objects = os.path.basename(path), []
     try:
         lines = read_small(path, _MOST_BYTES).decode("utf-8-sig", "replace").splitlines()
@@ -96,7 +98,7 @@ def _read(path: str, names: Mapping[int, str], size: Size, problems: Problems) -
 
 
 def _object(line: str, names: Mapping[int, str], size: Size) -> TruthObject:
-    """Raises `ValueError` with the reason, and after a colon more of it."""
+    """Reads a line. Raises `ValueError` with `reason: detail`."""
     first, *rest = line.split()
     try:
         numbers = [float(word) for word in rest]

@@ -1,1 +1,1 @@
-"""Networks of the transformers library, from a folder or the Hugging Face hub: as data, never by code of their own."""
+"""Loads networks of the transformers library from a folder or the Hugging Face hub. Never runs code from there."""

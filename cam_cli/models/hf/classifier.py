@@ -1,4 +1,4 @@
-"""A classifier of the transformers library as a network of camx: images in, one tensor of scores out."""
+"""Wraps a classifier of the transformers library: images in, one tensor of scores out."""
 
 from __future__ import annotations
 
@@ -11,19 +11,18 @@ from torch import Tensor, nn
 from ...errors import CamxError, first_line
 from .library import quiet, transformers
 
-#: Numbers in a configuration: more layers than any network has, and more of anything else.
+#: Largest numbers in a configuration: of layers, and of anything else.
 _MOST_LAYERS, _LARGEST = 1000, 10_000_000
-#: Labels are taken from config.json where they are needed; a network is the same with others.
+#: Keys of labels, which do not change the network and are read from config.json elsewhere.
 _LABELS = ("id2label", "label2id")
-#: Configurations of the parts of a network.
+#: Keys of the configurations of parts.
 _PARTS = ("encoder", "decoder", "vision_config", "text_config")
 
 
 class HubClassifier(nn.Module):
-    """A network of transformers whose modules, parameters and buffers are its own, under the same names.
+    """A network of transformers as a module with the same names of modules, parameters and buffers.
 
-    flipped: it takes the channels in the other order (blue, green, red). several_labels: the scores end in a sigmoid,
-    each class with a probability of its own.
+    flipped: it takes channels as blue, green, red. several_labels: scores end in a sigmoid, one probability per class.
     """
 
     def __init__(self, network: nn.Module, *, flipped: bool = False, several_labels: bool = False) -> None:
@@ -37,7 +36,7 @@ class HubClassifier(nn.Module):
         )
 
     def train(self, mode: bool = True) -> HubClassifier:
-        """Sets the mode of the network, too."""
+        """Sets the mode of the wrapped network, too."""
         self.__dict__["_network"].train(mode)
         self.training = mode
         return self
@@ -51,7 +50,7 @@ class HubClassifier(nn.Module):
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """All that `rebuilt` needs to build this network without its weights, as JSON."""
+        """Arguments of `rebuilt`, as JSON."""
         network = self.__dict__["_network"]
         config = {key: value for key, value in network.config.to_dict().items() if key not in _LABELS}
         config |= {"architectures": [type(network).__name__], "num_labels": self.num_classes}
@@ -59,7 +58,7 @@ class HubClassifier(nn.Module):
 
 
 def rebuilt(name: str, arguments: Mapping[str, Any]) -> HubClassifier:
-    """The network that `arguments` of a `HubClassifier` describe, with random weights. Raises `CamxError`."""
+    """Network from the `arguments` of a `HubClassifier`, with random weights. Raises `CamxError`."""
     config = arguments.get("config")
     if not isinstance(config, Mapping):
         raise CamxError(f"The description of {name!r} holds no configuration.", "Train it again.")
@@ -70,16 +69,16 @@ def rebuilt(name: str, arguments: Mapping[str, Any]) -> HubClassifier:
 
 
 def compares_texts(library: Any, config: Mapping[str, Any]) -> bool:
-    """Whether a config.json names a network of images and texts, such as CLIP, and no classifier made of it."""
+    """Whether a config.json names a network of images and texts, such as CLIP, and not a classifier built from it."""
     stated = config.get("architectures")
     names = library.models.auto.modeling_auto.MODEL_FOR_ZERO_SHOT_IMAGE_CLASSIFICATION_MAPPING_NAMES
     return isinstance(stated, (list, tuple)) and names.get(str(config.get("model_type"))) in stated
 
 
 def described(library: Any, config: Mapping[str, Any], name: str) -> tuple[Any, Any]:
-    """The class of the classifier that a config.json names, and its configuration; see `configured`.
+    """Class of the classifier in a config.json, and its configuration; see `configured`.
 
-    Raises `CamxError` also for other kinds of networks than image classifiers and CLIP's kin.
+    Raises `CamxError` also for networks that are neither image classifiers nor like CLIP.
     """
     auto = library.models.auto.modeling_auto
     kind = str(config.get("model_type"))
@@ -97,7 +96,7 @@ def described(library: Any, config: Mapping[str, Any], name: str) -> tuple[Any, 
 
 
 def architectures(config: Mapping[str, Any]) -> list[str]:
-    """The classes that a config.json names."""
+    """Class names of networks in a config.json."""
     stated = config.get("architectures")
     return [str(one) for one in stated] if isinstance(stated, (list, tuple)) else []
 
@@ -109,9 +108,9 @@ def kind_words(config: Mapping[str, Any]) -> str:
 
 
 def configured(library: Any, config: Mapping[str, Any], name: str, found: str) -> tuple[Any, Any]:
-    """The class `found` of the library, and the configuration of the network. No code beside it is ever asked.
+    """Class `found` of the library, and the configuration of the network. Never runs code beside it.
 
-    Raises `CamxError` for numbers that no network has, and for quantised weights.
+    Raises `CamxError` for impossible numbers and for quantised weights.
     """
     kind = str(config.get("model_type"))
     if "quantization_config" in config:
@@ -122,7 +121,7 @@ def configured(library: Any, config: Mapping[str, Any], name: str, found: str) -
         with quiet(library):
             classes = library.models.auto.configuration_auto.CONFIG_MAPPING
             return getattr(library, found), classes[kind].from_dict(values)
-    # A configuration raises whatever its author likes on values that do not suit it.
+    # A configuration class may raise anything on invalid values.
     except Exception as error:
         raise CamxError(
             f"The config.json of {name!r} cannot be used: {first_line(error)}.", "Fetch it again."
@@ -141,21 +140,21 @@ def built(kind: Any, config: Any, name: str) -> nn.Module:
 
 
 def attention(kind: Any) -> str:
-    """The implementation of attention that camx can look into: torch's own where the network has it."""
+    """Attention implementation that camx can observe: torch's own if the network has it."""
     return "sdpa" if getattr(kind, "_supports_sdpa", False) else "eager"
 
 
 def check_size(kind: Any, config: Any, name: str, stored: int) -> None:
-    """Raises `CamxError` where the network would have far more numbers than its files have bytes."""
+    """Raises `CamxError` if the network would have far more numbers than its files have bytes."""
     try:
         with torch.device("meta"):
             network = kind._from_config(config)
-    except Exception:  # some compute with numbers while they are built, and cannot be without
+    except Exception:  # some compute with values while they are built, which the meta device cannot
         return
     wanted = sum(parameter.numel() for parameter in network.parameters())
     if wanted > stored + 20_000_000:
         raise CamxError(
-            f"The config.json of {name!r} describes {wanted:,} weights, and its files hold {stored:,} bytes.",
+            f"The config.json of {name!r} describes {wanted:,} weights, but its files hold {stored:,} bytes.",
             "Fetch both again.",
         )
 
@@ -169,11 +168,13 @@ def _check_numbers(config: Mapping[str, Any], name: str) -> None:
         for number in value if isinstance(value, (list, tuple)) else (value,):
             most = _MOST_LAYERS if "layers" in key or "depth" in key else _LARGEST
             if isinstance(number, (int, float)) and abs(number) > most:
-                raise CamxError(f"The config.json of {name!r} says {key} {number:,}.", "Fetch it again.")
+                raise CamxError(
+                    f"The config.json of {name!r} has {key} {number:,}, more than any network.", "Fetch it again."
+                )
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON holds it."""
+    """Converts a value to JSON types."""
     if isinstance(value, Mapping):
         return {str(key): _plain(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):

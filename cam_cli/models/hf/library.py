@@ -1,4 +1,4 @@
-"""The transformers library, imported when a network needs it, and silent while it works."""
+"""Imports the transformers library when a network needs it, and keeps it silent."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any
 
 from ...errors import CamxError
 
-#: The first major version whose processors have a backend of Pillow for every network.
+#: First major version whose processors all have a Pillow backend.
 _OLDEST = 5
 
 
 def transformers(what: str) -> Any:
-    """The package transformers. what: the network that needs it, for the error.
+    """Imports the package transformers. what: the network that needs it, for the error.
 
-    Raises `CamxError` where it is missing or too old.
+    Raises `CamxError` if it is missing or too old.
     """
-    hint = "Install it: pip install 'camx[text]'."
+    hint = "Install it with `pip install 'camx[text]'`."
     try:
         with _silent():
             found = importlib.import_module("transformers")
@@ -27,13 +27,13 @@ def transformers(what: str) -> Any:
         raise CamxError(f"{what} is a network of the transformers library, which is not installed.", hint) from error
     version = str(found.__version__)
     if int(version.partition(".")[0]) < _OLDEST:
-        raise CamxError(f"{what} needs transformers {_OLDEST} or newer, and {version} is installed.", hint)
+        raise CamxError(f"{what} needs transformers {_OLDEST} or newer, but {version} is installed.", hint)
     return found
 
 
 @contextlib.contextmanager
 def quiet(library: Any) -> Iterator[None]:
-    """Keeps the library's warnings, reports and progress bars to itself while a network is read."""
+    """While active, suppresses warnings, reports and progress bars of the library."""
     logging = library.utils.logging
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity(logging.CRITICAL)

@@ -1,4 +1,4 @@
-"""A network of the transformers library with its weights, its preprocessing and its classes."""
+"""Loads a network of the transformers library with weights, preprocessing and classes."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ from .zero_shot import METHODS, class_names, zero_shot
 
 
 def hub_network(place: HubPlace, spec: ModelSpec, given: Mapping[str, str]) -> Network:
-    """The classifier in a folder, on the CPU, in float32.
+    """Loads the classifier in a folder onto the CPU, in float32.
 
-    given: where the value of each option comes from, by its field. Raises `CamxError` for what is no image classifier,
-    for weights that do not fit, and for a processor that no preprocessing equals.
+    given: origin of each option by its field. Raises `CamxError` for other networks than image classifiers, for weights
+    that do not fit, and for a processor that camx cannot reproduce.
     """
     check_options(spec, place)
     library = transformers(f"`model` {place.name!r}")
@@ -42,7 +42,7 @@ def hub_network(place: HubPlace, spec: ModelSpec, given: Mapping[str, str]) -> N
     problem = getattr(own, "problem_type", None)
     if problem == "regression" and spec.task != REGRESSION:
         raise CamxError(
-            f"`model` {place.name!r} is a regression: its outputs are no scores of classes.",
+            f"`model` {place.name!r} is a regression: its outputs are no class scores.",
             "Give `task=regression`.",
             field="task",
         )
@@ -55,7 +55,7 @@ def hub_network(place: HubPlace, spec: ModelSpec, given: Mapping[str, str]) -> N
     texts = compares_texts(library, config)
     if spec.prompts and not texts:
         raise CamxError(
-            f"`prompts`: `model` {place.name!r} has classes of its own.", "Leave them out.", field="prompts"
+            f"`prompts`: `model` {place.name!r} has its own classes.", "Leave `prompts` out.", field="prompts"
         )
     channels = int(getattr(getattr(own, "vision_config", own) if texts else own, "num_channels", 3))
     found = read_processor(library, place, channels) or by_options(place, spec.preprocessing, channels)
@@ -88,7 +88,7 @@ def hub_network(place: HubPlace, spec: ModelSpec, given: Mapping[str, str]) -> N
 
 
 def check_options(spec: ModelSpec, place: HubPlace) -> None:
-    """Raises `CamxError` for options that contradict the files of a network."""
+    """Raises `CamxError` for options that the files of a network contradict."""
     for field, value in (("checkpoint", spec.checkpoint), ("model_arg", spec.args), ("ema", spec.ema)):
         if value:
             raise CamxError(
@@ -98,14 +98,14 @@ def check_options(spec: ModelSpec, place: HubPlace) -> None:
 
 
 def loaded(library: Any, kind: Any, config: Any, place: HubPlace, spec: ModelSpec) -> tuple[nn.Module, tuple[str, ...]]:
-    """The network with every tensor of its files, and the names of those that `ignore_tensors` leaves over.
+    """Network with all tensors of its files, and the names of those that `ignore_tensors` skips.
 
-    Raises `CamxError` for files that cannot be read and for weights that do not fit.
+    Raises `CamxError` for unreadable files and for weights that do not fit.
     """
     if place.has("adapter_config.json"):
         raise CamxError(
-            f"`model` {place.name!r} holds an adapter beside or in place of a network.",
-            "Merge it (PEFT: merge_and_unload), and save the network.",
+            f"`model` {place.name!r} holds an adapter, alone or beside a network.",
+            "Merge it (PEFT: merge_and_unload) and save the network.",
         )
     files = place.safetensors()
     check_size(kind, config, place.name, sum(map(os.path.getsize, files)))
@@ -121,7 +121,7 @@ def loaded(library: Any, kind: Any, config: Any, place: HubPlace, spec: ModelSpe
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,
             )
-    except Exception as error:  # files of strangers, read by a library that raises whatever it likes
+    except Exception as error:  # the library may raise anything on files of strangers
         raise CamxError(
             f"The weights of {place.name!r} cannot be read: {first_line(error)}.", "Fetch it again."
         ) from error
@@ -139,9 +139,9 @@ def loaded(library: Any, kind: Any, config: Any, place: HubPlace, spec: ModelSpe
             more = f" and {counted(len(names) - 1, 'other tensor')}" if len(names) > 1 else ""
             raise CamxError(
                 f"The weights of {place.name!r} {what} {names[0]!r}{more}: they are not those of a {kind.__name__}.",
-                "Vouch for it with `ignore_tensors`."
+                "If they do not matter, name them in `ignore_tensors`."
                 if names is left
-                else "Save the fine-tuned classifier as a whole.",
+                else "Save the whole fine-tuned classifier.",
             )
     for name, parameter in network.named_parameters():
         if not torch.isfinite(parameter).all():
@@ -152,15 +152,15 @@ def loaded(library: Any, kind: Any, config: Any, place: HubPlace, spec: ModelSpe
 
 
 def by_options(place: HubPlace, options: PreprocessingOptions, channels: int) -> Prepared:
-    """A start that options replace, where nothing lies beside the network that says how images are prepared.
+    """Preprocessing from options alone, for a network without a preprocessor_config.json.
 
-    Raises `CamxError` where options are missing.
+    Raises `CamxError` if an option is missing.
     """
     needed = {"image_size": options.image_size, "mean": options.mean, "std": options.std}
     if missing := [name for name, value in needed.items() if value is None]:
         raise CamxError(
-            f"`model` {place.name!r} has no preprocessor_config.json that says {', '.join(f'`{n}`' for n in missing)}.",
-            "Give them, or fetch the file.",
+            f"`model` {place.name!r} has no preprocessor_config.json with {', '.join(f'`{n}`' for n in missing)}.",
+            "Give these options, or fetch the file.",
         )
     assert options.image_size is not None
     size = pair(options.image_size)
@@ -168,7 +168,7 @@ def by_options(place: HubPlace, options: PreprocessingOptions, channels: int) ->
 
 
 def _names(config: Mapping[str, Any], count: int, place: HubPlace) -> ClassNames:
-    """The labels of config.json, with the WordNet ids of ImageNet where they are its names."""
+    """Labels of config.json, with WordNet ids if they are those of ImageNet."""
     stated = config.get("id2label")
     if not isinstance(stated, Mapping):
         return ClassNames()
@@ -176,7 +176,10 @@ def _names(config: Mapping[str, Any], count: int, place: HubPlace) -> ClassNames
         labels = {int(index): str(label) for index, label in stated.items()}
         names = tuple(labels[index] for index in range(len(labels)))
     except (KeyError, ValueError) as error:
-        raise CamxError(f"The id2label of {place.name!r} does not number the classes from 0.") from error
+        raise CamxError(
+            f"The id2label of {place.name!r} does not number the classes from 0.",
+            "Correct id2label in its config.json.",
+        ) from error
     if count == len(names) == 1:
         return ClassNames((f"not {names[0]}", names[0]))
     found = checked(ClassNames(names), count, f"The id2label of {place.name!r}")
@@ -185,7 +188,7 @@ def _names(config: Mapping[str, Any], count: int, place: HubPlace) -> ClassNames
 
 
 def inexact(found: Prepared) -> tuple[str, ...]:
-    """Warns of a processor that camx equals nearly."""
+    """Yields a warning if camx reproduces the processor only approximately."""
     if not found.levels:
         return ()
     return (

@@ -1,4 +1,4 @@
-"""Where a network of the transformers library lies: a folder, or a repository of the hub as a folder of its cache."""
+"""Finds the folder of a network of the transformers library: a local one, or a repository in the cache of the hub."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from ...regular_files import MOST_BYTES, read_regular
 from .. import hub
 
 PREFIX = "hf:"
-#: Files of a repository that are fetched: configurations, words of a tokenizer, and weights as data.
+#: Files of a repository to fetch: configurations, vocabularies, and weights as safetensors.
 _FILES = ("*.json", "*.txt", "*.model", "*.safetensors", "*.jinja")
 #: `OWNER/NAME`, and `@REVISION`.
 _REPOSITORY = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
 _CONFIG = "config.json"
-_WAYS_OUT = "Fetch them where there is a network, and bring its cache (HF_HOME) or the folder (hf:FOLDER)."
+_WAYS_OUT = "Fetch them on a connected machine, and copy its cache (HF_HOME) or the folder (hf:FOLDER)."
 
 
 @dataclass(frozen=True)
 class HubPlace:
-    """A folder with the files of a network. revision: the commit of a repository, "" for a folder of the user's."""
+    """Folder with the files of a network. revision: commit of a repository, "" for a folder of the user."""
 
     name: str
     folder: str
@@ -32,7 +32,7 @@ class HubPlace:
 
     @property
     def weights(self) -> str:
-        """Where the weights come from, for the record of a run."""
+        """Origin of the weights, for the record."""
         return f"{self.name} at revision {self.revision}" if self.revision else self.folder
 
     def read_config(self) -> Mapping[str, Any]:
@@ -44,14 +44,14 @@ class HubPlace:
         return os.path.isfile(os.path.join(self.folder, filename))
 
     def safetensors(self) -> list[str]:
-        """The files of the weights, all there. Raises `CamxError` for other formats and missing parts."""
+        """Paths of all weight files. Raises `CamxError` for other formats and missing parts."""
         index = os.path.join(self.folder, "model.safetensors.index.json")
         if self.has("model.safetensors"):
             return [os.path.join(self.folder, "model.safetensors")]
         if not os.path.isfile(index):
             raise CamxError(
-                f"`model` {self.name!r} has no weights as safetensors ({_listed(self.folder)}); camx reads networks of "
-                "the transformers library from no other format.",
+                f"`model` {self.name!r} has no weights as safetensors ({_listed(self.folder)}); camx reads no "
+                "other format for networks of transformers.",
                 "Save it again: model.save_pretrained(FOLDER).",
             )
         try:
@@ -69,9 +69,9 @@ def is_hub_name(name: str) -> bool:
 
 
 def hub_place(name: str) -> HubPlace | None:
-    """The place that `hf:PATH_OR_ID[@REVISION]` means, or a path whose config.json names a classifier of transformers.
+    """Place of `hf:PATH_OR_ID[@REVISION]`, or of a path whose config.json names a classifier of transformers.
 
-    None for any other name. A repository that is not in the cache is fetched. Raises `CamxError`.
+    None for any other name. Fetches a repository that is not in the cache. Raises `CamxError`.
     """
     if is_hub_name(name):
         return _named(name)
@@ -85,7 +85,7 @@ def hub_place(name: str) -> HubPlace | None:
 
 
 def names_classifier(config: Mapping[str, Any]) -> bool:
-    """Whether a config.json is of an image classifier of transformers."""
+    """Whether a config.json describes an image classifier of transformers."""
     own = config.get("architectures")
     named = isinstance(own, list) and any("ForImageClassification" in str(one) for one in own)
     return named and config.get("model_type") != "timm_wrapper"
@@ -99,7 +99,7 @@ def _named(name: str) -> HubPlace:
     found = _REPOSITORY.fullmatch(rest)
     if not found or rest.startswith((".", "/", "~")):
         raise CamxError(
-            f"`model` {name!r}: there is no folder {path!r}, and it is no repository of the hub.",
+            f"`model` {name!r}: there is no folder {path!r}, and the name is no repository of the hub.",
             "Give hf:FOLDER, hf:OWNER/NAME or hf:OWNER/NAME@REVISION.",
         )
     folder = _cached(found["repo"], found["revision"], name)
@@ -107,7 +107,7 @@ def _named(name: str) -> HubPlace:
 
 
 def _cached(repo: str, revision: str | None, name: str) -> str:
-    """The folder of a repository in the cache of the hub; it is fetched where the cache has no weights of it."""
+    """Folder of a repository in the cache of the hub. Fetches it if the cache has no weights of it."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
@@ -120,8 +120,10 @@ def _cached(repo: str, revision: str | None, name: str) -> str:
     hub.require_reachable(hub.hub_url(f"{repo}@{revision}" if revision else repo, _CONFIG), name, _WAYS_OUT)
     try:
         return snapshot_download(repo, revision=revision, allow_patterns=list(_FILES))
-    except Exception as error:  # the hub, the network and the disk raise whatever they like
-        raise CamxError(f"`model` {name!r} cannot be fetched: {first_line(error)}.", "Check the name.") from error
+    except Exception as error:  # the hub, the network and the disk may raise anything
+        raise CamxError(
+            f"`model` {name!r} cannot be fetched: {first_line(error)}.", "Check the name and the connection."
+        ) from error
 
 
 def _config(folder: str) -> Mapping[str, Any]:

@@ -1,7 +1,7 @@
-"""The image processor of a network as camx's own preprocessing, proved on images that both prepare.
+"""Converts an image processor of transformers to camx's preprocessing, verified on test images.
 
-Nothing is known of single processors: the size, the crop and the normalisation are tried in the few ways in which they
-are meant, and one of them must give the processor's own numbers.
+There is no table of processors: size, crop and normalisation are tried in their few meanings, and one must reproduce
+the numbers of the processor.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from .library import quiet
 from .place import HubPlace
 
 FILES = ("preprocessor_config.json", "processor_config.json")
-#: Largest difference of a level (1/255) that counts as none.
+#: Largest difference, in levels of 1/255, that counts as equal.
 _EXACT = 0.05
-#: Of processors that resize tensors, not Pillow images: mean and largest difference, in levels.
+#: Mean and largest difference, in levels, for processors that resize tensors instead of Pillow images.
 _CLOSE, _FARTHEST = 1.5, 40.0
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A way from images to the input. flipped: the network takes blue, green, red. levels: largest difference to the
-    processor's own numbers, 0 where there is none."""
+    """Preprocessing of a network. flipped: channels are blue, green, red. levels: largest difference to the processor's
+    numbers, 0 if equal."""
 
     preprocessing: Preprocessing
     flipped: bool = False
@@ -37,9 +37,9 @@ class Prepared:
 
 
 def read_processor(library: Any, place: HubPlace, channels: int) -> Prepared | None:
-    """The processor of a network that takes images of so many channels; None where the folder holds none.
+    """Reads the processor of a network with `channels`; None if the folder has none.
 
-    Raises `CamxError` for one that no preprocessing of camx equals.
+    Raises `CamxError` if camx cannot reproduce it.
     """
     if not any(map(place.has, FILES)):
         return None
@@ -49,7 +49,7 @@ def read_processor(library: Any, place: HubPlace, channels: int) -> Prepared | N
             return _proved(processor, place.name, channels)
     except CamxError:
         raise
-    # A processor raises whatever its author likes on values that do not suit it.
+    # A processor may raise anything on invalid values.
     except Exception as error:
         raise CamxError(
             f"The image processor of {place.name!r} cannot be used: {first_line(error)}.",

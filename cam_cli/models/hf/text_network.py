@@ -1,4 +1,4 @@
-"""A network of the transformers library that writes text about an image, with its tokenizer and its preprocessing."""
+"""Loads a network of the transformers library that writes text about an image, with tokenizer and preprocessing."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from .texts import read_tokenizer
 
 @dataclass(frozen=True)
 class TextNetwork:
-    """network: its module is that of the library as it is. kind: the name of its class. tokenizer: of the library.
-    flipped: the module takes the channels of images in the other order (blue, green, red)."""
+    """A text network. network: holds the unchanged module of the library. kind: name of its class. tokenizer: of the
+    library. flipped: the module takes channels as blue, green, red."""
 
     network: Network
     kind: str
@@ -36,11 +36,11 @@ class TextNetwork:
 def text_network(
     spec: ModelSpec, given: Mapping[str, str], kinds: Sequence[str], refused: Mapping[str, str], what: str
 ) -> TextNetwork:
-    """The network that `hf:PATH_OR_ID` or a folder names, on the CPU, in float32.
+    """Loads the network of `hf:PATH_OR_ID` or a folder onto the CPU, in float32.
 
-    given: where the value of each option comes from, by its field. kinds: names of classes that are read. refused:
-    reasons why other classes are not, by their names. what: such a network in words. Raises `CamxError` for other
-    networks, for weights that do not fit, and for a processor that no preprocessing equals.
+    given: origin of each option by its field. kinds: names of supported classes. refused: reasons for unsupported
+    classes, by name. what: kind of network for errors. Raises `CamxError` for other networks, for weights that do not
+    fit, and for a processor that camx cannot reproduce.
     """
     place = _place(spec.name, what)
     check_options(spec, place)
@@ -96,12 +96,12 @@ def _refused(
     return CamxError(
         f"`model` {place.name!r} is {kind_words(config)}, "
         + (f"which camx does not explain: {reason}." if reason else f"no {what} that camx knows."),
-        f"Known are {', '.join(kinds)}.",
+        f"Give one of these classes: {', '.join(kinds)}.",
     )
 
 
 def _channels(config: Any) -> int:
-    """Channels of the images, from the configuration of the part that sees them."""
+    """Number of image channels, from the configuration of the vision part."""
     for part in ("vision_config", "encoder"):
         config = getattr(config, part, None) or config
     return int(getattr(config, "num_channels", 3))

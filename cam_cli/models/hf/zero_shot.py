@@ -1,4 +1,4 @@
-"""A network of images and texts (CLIP, SigLIP) as a classifier of named classes."""
+"""Turns a network of images and texts (CLIP, SigLIP) into a classifier of named classes."""
 
 from __future__ import annotations
 
@@ -8,25 +8,26 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import CamxError
+from ...sentences import counted
 from ..class_files import FOLDER, INDEX, read_class_names
 from ..classes import ClassNames
 from ..options import ModelSpec
 from .place import HubPlace
 from .texts import DEFAULT_PROMPTS, TextEncoder, check_prompts
 
-#: The method where none is asked for: Grad-CAM's mean over positions averages away where a token lies.
+#: Default method: the mean over positions in Grad-CAM would average away the position of evidence.
 METHODS = ("hirescam",)
-#: Largest difference to the scores of the network itself.
+#: Largest allowed difference to the scores of the network itself.
 _EQUAL = 1e-3
 
 
 class ZeroShotClassifier(nn.Module):
-    """Images against texts: scores B×K, those of the network itself, with the texts encoded once.
+    """Compares images with texts: scores B×K equal those of the network, but texts are encoded only once.
 
-    texts: K×D, of length 1. sigmoid: the scores end in a sigmoid, each class with a probability of its own (SigLIP).
+    texts: unit vectors K×D. sigmoid: scores end in a sigmoid, one probability per class (SigLIP).
 
-    The gradient of a score is that of what the class has more than the mean of all classes: images have much in common
-    with every prompt, which tells nothing of a class. The values are not changed by it.
+    The gradient of a score is that of its difference to the mean over all classes: similarity to every prompt says
+    nothing about a class. Values are unchanged.
     """
 
     def __init__(self, network: nn.Module, texts: Tensor, *, sigmoid: bool) -> None:
@@ -45,14 +46,14 @@ class ZeroShotClassifier(nn.Module):
         return self
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Scores B×K of images B×C×H×W: logits, or probabilities behind a sigmoid."""
+        """Scores B×K of images B×C×H×W: logits, or probabilities after a sigmoid."""
         scores = self.plain(pictures)
         mean = scores.mean(1, keepdim=True)
         scores = scores - mean + mean.detach()
         return scores.sigmoid() if self.sigmoid else scores
 
     def plain(self, pictures: Tensor) -> Tensor:
-        """The logits B×K with their own gradient."""
+        """Logits B×K with their own gradient."""
         network: Any = self.__dict__["_network"]
         found = network.get_image_features(pixel_values=pictures)
         images = getattr(found, "pooler_output", found)
@@ -63,10 +64,10 @@ class ZeroShotClassifier(nn.Module):
 
 
 def zero_shot(library: Any, place: HubPlace, network: Any, picture: Tensor, spec: ModelSpec) -> ZeroShotClassifier:
-    """The classifier of the names in `class_names`. picture: any input, 1×C×H×W.
+    """Builds the classifier of the names in `class_names`. picture: any input, 1×C×H×W.
 
-    Raises `CamxError` without names, for prompts without a place for them, and for networks whose scores are made in
-    another way than those of CLIP and SigLIP.
+    Raises `CamxError` without names, for prompts without a placeholder, and for networks that do not score as CLIP and
+    SigLIP do.
     """
     names = list(class_names(place, spec).names)
     prompts = spec.prompts or DEFAULT_PROMPTS
@@ -76,25 +77,25 @@ def zero_shot(library: Any, place: HubPlace, network: Any, picture: Tensor, spec
     _prove(encoder, network, picture, names[:8], prompts[0], place)
     classifier = ZeroShotClassifier(network, encoder.vectors(names, prompts), sigmoid=sigmoid)
     if isinstance(getattr(network, "text_model", None), nn.Module):
-        network.text_model = None  # its work is done
+        network.text_model = None  # not needed any more
     return classifier
 
 
 def class_names(place: HubPlace, spec: ModelSpec) -> ClassNames:
-    """The names that the classifier tells apart. Raises `CamxError` for fewer than two."""
+    """Names of the classes. Raises `CamxError` for fewer than two."""
     if spec.class_names == INDEX:
         return ClassNames(("0", "1"))
     if not spec.class_names or spec.class_names == FOLDER:
         raise CamxError(
-            f"`model` {place.name!r} compares images with texts: it needs the names of the classes.",
+            f"`model` {place.name!r} compares images with texts: it needs class names.",
             "Give `class_names=FILE`, one name per line.",
             field="class_names",
         )
     found = read_class_names(spec.class_names)
     if len(found.names) < 2:
         raise CamxError(
-            f"`class_names` {spec.class_names!r} names {len(found.names)} of the classes.",
-            "Give two or more: a class is told from the others.",
+            f"`class_names` {spec.class_names!r} has {counted(len(found.names), 'class name')}.",
+            "Give two or more: scores compare the classes with each other.",
             field="class_names",
         )
     return found
@@ -102,7 +103,7 @@ def class_names(place: HubPlace, spec: ModelSpec) -> ClassNames:
 
 @torch.no_grad()
 def _prove(encoder: TextEncoder, network: Any, picture: Tensor, names: list[str], prompt: str, place: HubPlace) -> None:
-    """Raises `CamxError` where the scores are not those of the network itself."""
+    """Raises `CamxError` if the scores differ from those of the network itself."""
     own = encoder.run([prompt.replace("{}", name) for name in names]).logits_per_image
     texts = encoder.vectors(names, (prompt,))
     try:
@@ -115,7 +116,7 @@ def _prove(encoder: TextEncoder, network: Any, picture: Tensor, names: list[str]
 
 def _refused(network: Any, place: HubPlace) -> CamxError:
     return CamxError(
-        f"`model` {place.name!r} is a {type(network).__name__}, whose scores are not those of one image vector and one "
-        "text vector.",
-        "CLIP and SigLIP are known to work.",
+        f"`model` {place.name!r} is a {type(network).__name__}, whose scores are not the product of one image "
+        "vector and one text vector.",
+        "Give a network such as CLIP or SigLIP.",
     )

@@ -1,4 +1,4 @@
-"""timm and torchvision behind one protocol: build a network, say how it wants its images, name its classes."""
+"""timm and torchvision behind one protocol: build a network, give its preprocessing and class names."""
 
 from .architecture import Architecture
 from .timm import TimmModel, deprecated_names, timm_names

@@ -17,7 +17,7 @@ class Architecture(Protocol):
 
     @property
     def origin(self) -> str:
-        """Where the preprocessing of such a network comes from, in words."""
+        """Origin of the preprocessing, as text."""
 
     def build(self, *, pretrained: bool, num_classes: int | None, args: Mapping[str, Any]) -> nn.Module: ...
 
@@ -28,6 +28,6 @@ class Architecture(Protocol):
     def class_names(self, network: nn.Module, count: int) -> ClassNames: ...
 
     def resized_args(self, network: nn.Module, image_size: int | tuple[int, int]) -> Mapping[str, Any]:
-        """Arguments to build the network with for another input size; empty where any size does.
+        """Arguments for building the network for another input size; empty if it takes any size.
 
-        Raises `CamxError` for a size that it cannot be built for."""
+        Raises `CamxError` for an impossible size."""

@@ -1,4 +1,4 @@
-"""Networks of timm."""
+"""Builds networks of timm."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class TimmModel:
 
 @lru_cache(maxsize=1)
 def deprecated_names() -> Mapping[str, str]:
-    """Names that timm has given up, with those that it uses now."""
+    """Deprecated names in timm, with their successors."""
     import_timm()
     from timm.models import _registry
 
@@ -130,7 +130,7 @@ def _created(name: str, pretrained: bool, args: Mapping[str, Any]) -> nn.Module:
         unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
         what = f"takes no {unknown.group(1)!r}" if unknown else f"cannot be built with {dict(args)}: {error}"
         raise CamxError(f"The model {name!r} {what}. Check `model_arg` and `image_size`.") from error
-    # timm, torch and the hub raise whatever they like on a user's file.
+    # timm, torch and the hub may raise anything on a user's file.
     except Exception as error:
         raise CamxError(
             f"timm cannot load {name!r}: {str(error).splitlines()[0] if str(error) else error!r}.",

@@ -1,4 +1,4 @@
-"""Networks of torchvision."""
+"""Builds networks of torchvision."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from ..classes import ClassNames, imagenet
 from ..options import PreprocessingOptions
 from ..preprocessing import overridden, per_channel
 
-#: Modules of torchvision whose networks camx does not explain, and why.
+#: Modules of torchvision whose networks camx cannot explain, with the reason.
 _NOT_SERVED = {
     "detection": "finds boxes and has no score per image and class; the classifier with its backbone can be explained",
-    "video": "classifies clips of several frames, and camx explains single images",
+    "video": "classifies clips of several frames, but camx explains single images",
     "optical_flow": "returns motion between two images, and no score of a class",
-    "quantization": "computes with integers; the network of the same name without quantized_ works",
+    "quantization": "computes with integers; use the network of the same name without quantized_",
 }
 
 
@@ -43,7 +43,7 @@ class TorchvisionModel:
             return weights[self.tag] if self.tag else weights.DEFAULT
         except KeyError:
             tags = ", ".join(w.name for w in weights)
-            raise CamxError(f"torchvision has no weights {self.tag!r} for {self.name!r}; it has {tags}.") from None
+            raise CamxError(f"torchvision has no weights {self.tag!r} for {self.name!r}. Give one of {tags}.") from None
 
     @property
     def origin(self) -> str:
@@ -56,7 +56,7 @@ class TorchvisionModel:
         if not pretrained and self.name in ("inception_v3", "googlenet"):
             given.setdefault("init_weights", False)
         if self.name in segmentation_names():
-            # Otherwise torchvision downloads weights for the backbone.
+            # Otherwise torchvision would download weights for the backbone.
             given.setdefault("weights_backbone", None)
         weights = self._weights() if pretrained else None
         if weights is not None:
@@ -64,7 +64,7 @@ class TorchvisionModel:
         try:
             built: nn.Module = get_model(self.name, weights=weights, **given)
             return built
-        except Exception as error:  # its networks raise whatever they like on arguments
+        except Exception as error:  # its networks may raise anything on arguments
             raise CamxError(
                 f"{self} cannot be built with {given}: {str(error).rstrip('.')}. Check `model_arg`."
             ) from error
@@ -74,10 +74,10 @@ class TorchvisionModel:
     ) -> Preprocessing:
         preset = self._weights().transforms()
         resize = int(preset.resize_size[0])
-        # Segmentations take the whole image at this short side; a batch needs one size, so the middle is cut out.
+        # Segmentation networks take whole images at this short side. A batch needs one size, so the middle is cut out.
         crop = int(preset.crop_size[0]) if hasattr(preset, "crop_size") else resize
         fixed = getattr(network, "image_size", crop)
-        # The weights may be for another size than the one that the network was built for without them.
+        # The weights may need another size than the default of the architecture.
         resize, crop = round(resize * fixed / crop), fixed
         own = Preprocessing(
             input_size=(crop, crop),
@@ -99,8 +99,8 @@ class TorchvisionModel:
         fixed = getattr(network, "image_size", None)
         if fixed is not None and isinstance(image_size, tuple):
             raise CamxError(
-                f"{self} takes square pictures only, not {'×'.join(map(str, image_size))}.",
-                "Give one number, or the network of timm.",
+                f"{self} takes only square images, not {'×'.join(map(str, image_size))}.",
+                "Give one number, or a network of timm.",
                 field="image_size",
             )
         return {"image_size": image_size} if fixed not in (None, image_size) else {}
@@ -108,7 +108,7 @@ class TorchvisionModel:
 
 @lru_cache(maxsize=1)
 def torchvision_names() -> tuple[str, ...]:
-    """torchvision's classifiers; segmentation, detection and video networks have no class scores per image."""
+    """Names of torchvision's classifiers. Segmentation, detection and video networks have no class scores per image."""
     import torchvision
 
     return tuple(torchvision.models.list_models(module=torchvision.models))
@@ -116,14 +116,14 @@ def torchvision_names() -> tuple[str, ...]:
 
 @lru_cache(maxsize=1)
 def segmentation_names() -> tuple[str, ...]:
-    """torchvision's networks for semantic segmentation: a score per pixel and class."""
+    """Names of torchvision's networks for semantic segmentation, with a score per pixel and class."""
     import torchvision
 
     return tuple(torchvision.models.list_models(module=torchvision.models.segmentation))
 
 
 def other_kind(name: str) -> str:
-    """Why camx does not explain a torchvision network; "" for one that it explains, and for any other name."""
+    """Reason why camx cannot explain a torchvision network; "" for supported networks and unknown names."""
     import torchvision
 
     for kind, reason in _NOT_SERVED.items():
