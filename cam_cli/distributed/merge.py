@@ -44,11 +44,11 @@ class Merged:
 
 
 def merge(path: str, observer: Observer = Silent(), draw: DrawAll | None = None) -> Merged:
-    """Joins the parts of a run in shards: journal, table, record. Removes them when every image of the input has a row.
+    """Merges the parts of a run in shards into journal, table and record. Removes them when every image has a row.
 
-    No row is lost: rows of shards without a part stay in the table. May be called while shards run and again
-    afterwards; a folder without parts is left as it is. Raises `CamxError` if the folder holds no run of camx, parts of
-    another fingerprint, or is in use as a whole. A report that cannot be written is a warning for `observer`.
+    No row is lost: rows of shards without a part stay in the table. It may run while shards run, and again later. A
+    folder without parts stays as it is. Raises `CamxError` if the folder holds no run of camx or parts of another
+    fingerprint, or if another process holds its lock. An unwritable report is only a warning to `observer`.
     draw: draws what needs all maps, when they are there.
     """
     if OutputFolder(path).run_record() is None:

@@ -62,7 +62,7 @@ def _devices(task: AnyTask) -> tuple[str, ...]:
 
 
 def _merge_if_last(task: AnyTask, observer: Observer, stop: Stop) -> None:
-    """Merges if this shard is the last. An error in the merge is a warning: the rows of this shard are written."""
+    """Merges if this shard is the last one. An error in the merge is only a warning: this shard is complete."""
     job: RunOptions = task.job
     assert job.shard is not None
     if is_remote(job.output):
@@ -77,7 +77,7 @@ def _merge_if_last(task: AnyTask, observer: Observer, stop: Stop) -> None:
             states = ", ".join(f"shard {shard} is {state}" for shard, state in unfinished.items())
             observer.warned(f"The shards are not merged yet: {states}.")
     except CamxError as error:
-        observer.warned(f"{error} `camx merge {job.output}` joins the shards.")
+        observer.warned(f"{error} Merge the shards later: camx merge {job.output}")
 
 
 def _draw_all(task: AnyTask, observer: Observer, stop: Stop, folder: OutputFolder) -> dict[str, float]:

@@ -41,7 +41,7 @@ def with_table_attributes(inputs: Inputs, path: str, needed: str) -> Inputs:
 
 
 class Column:
-    """A column of a table by the images of its rows, which are named as for `labelled`.
+    """A column of a table by the images of its rows, which are named as for `with_labels`.
 
     Raises `CamxError` for a table without it.
     """
@@ -81,8 +81,8 @@ def _composed(path: str) -> str:
 
 
 class _Table:
-    """A table of labels. used: its names of images that belong to a source. without_row: keys of sources that it does
-    not name. column: that of the images. truths: its rows."""
+    """A table of labels. used: image names that belong to a source. without_row: keys of sources without a row. column:
+    name of the image column. truths: its rows."""
 
     def __init__(self, path: str, columns: Columns, needed: str) -> None:
         self.path, self.column, self._folder = path, columns.image, os.path.dirname(path)
@@ -135,7 +135,7 @@ class _Table:
         return self._composed_paths.get(_composed(path))
 
     def notes(self, images: int) -> Iterator[str]:
-        """Warnings on rows without an image, rows that contradict each other, and images without a row."""
+        """Warnings about rows without an image, contradicting rows, and images without a row."""
         left = [image for image in self.truths if image not in self.used]
         if left:
             yield f"{counted(len(left), 'image')} of {self.path!r} not among the images of this run ({_named(left)})."

@@ -23,17 +23,15 @@ _NAMED = 3
 class Source:
     """One image of a run.
 
-    `key` is its name everywhere (CSV, journal, overlay path): the path relative to the deepest folder
-    that holds all sources, with `/`; never absolute, never `..`, unique in a run.
-    `folder_label` is the class folder it lies in; `label` its true class as a list or a table has it, or "", and
-    `more_labels` the others of an image with several.
-    `attributes` are the other columns of that table: (name, text), none empty.
-    `span` is the offset and size of its bytes in the tar file at `path`. `listed_state` is that of a file outside the
-    file system: its size in a listing, and a number there that changes with its content.
-    `apart`: another key of the run is the same name to some file systems, so that the files of its results get names
-    of their own.
-    `frame` is the number of one image of a file with several, from 1; 0 is the first one, as the only one.
-    `mask` is the path of the mask of its pixels that count, or "".
+    key: its name in CSV, journal and overlay path: the path relative to the deepest common folder of all sources, with
+    `/`; never absolute, never `..`, unique in a run.
+    folder_label: name of its class folder. label: true class from a list or table, or "". more_labels: further true
+    classes.
+    attributes: (name, text) of the other columns of that table, without empty ones.
+    span: offset and size of its bytes in the tar file at `path`. listed_state: of a remote file, its size in the
+    listing and a number that changes with its content. apart: some file systems treat another key of the run as the
+    same name, so its result files get distinct names. frame: number of a frame in a file with several, from 1; 0 is the
+    first one of a file that counts as one image. `mask` is the path of the mask of its pixels that count, or "".
     """
 
     key: str

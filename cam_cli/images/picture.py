@@ -43,11 +43,10 @@ NO_FILE = FileState(-1, -1)
 class Picture:
     """An upright decoded image: network input, frame, and a canvas to draw on.
 
-    `input` is uint8 h×w×C as the network wants it, before normalisation, or float32 after it; `canvas` is uint8
-    H×W×3 RGB, the whole image at the size of the overlay; `frame` is what `input` shows, in pixels of
-    `width`×`height`. Where the device has drawn, `input` is empty, and `canvas` a thumbnail, or empty too. `digest` is
-    the SHA-256 of the bytes of the file in hexadecimal, or "". `mask` says which pixels of `input` count for which
-    class (`MaskReading.read`); None without one.
+    input: uint8 h×w×C before normalisation, or float32 after it. canvas: uint8 H×W×3 RGB, the whole image at the size
+    of the overlay. frame: rectangle of `input` in pixels of `width`×`height`. If the device draws, `input` is empty and
+    `canvas` is a thumbnail or empty. digest: SHA-256 of the file in hexadecimal, or "". `mask` says which pixels of
+    `input` count for which class (`MaskReading.read`); None without one.
     """
 
     source: Source
@@ -63,7 +62,7 @@ class Picture:
 
     @property
     def nbytes(self) -> int:
-        """The memory of its pixels."""
+        """Bytes of its pixels."""
         return self.input.nbytes + self.canvas.nbytes + (0 if self.mask is None else self.mask.nbytes)
 
     @cached_property
@@ -145,8 +144,8 @@ def load(
 ) -> Decodable | Unreadable | TooLarge:
     """Reads, decodes and prepares one image. Faults of the file become an `Unreadable`.
 
-    `TooLarge` only where `unasked` is given and decoding takes more bytes than that. `Encoded`, with `copies`, only
-    where `decoding` is `device` and the file a plain JPEG. masks: how the mask of the image is read, if it needs one.
+    Returns `TooLarge` only if decoding takes more than `unasked` bytes, and `Encoded` with `copies` only if `decoding`
+    is `device` and the file is a plain JPEG. masks: how the mask of the image is read, if it needs one.
     """
     source = image.source if isinstance(image, Fetched) else image
     state, digest = state_of(source), ""
@@ -232,7 +231,7 @@ def prepare(
     values, frame = preprocessing.apply(image, extent, bands)
     width, height, box = extent or Extent.whole(*image.size)
     size = canvas_size(width, height, preprocessing, canvas)
-    # BOX and BICUBIC in one step would be slow for large photos; the gap of 2 keeps what an eye can see. Bicubic also
+    # BICUBIC alone is slow for large photos. The gap of 2 keeps the visible detail. Bicubic also
     # where it is enlarged: edges of squares would hide what a small image shows.
     drawn = image if size == image.size else image.resize(size, Image.Resampling.BICUBIC, box, reducing_gap=2.0)
     return Picture(source, width, height, values, frame, np.asarray(drawn), facts=facts)

@@ -16,7 +16,7 @@ from ..errors import CamxError, UnreadableImage, first_line
 from ..regular_files import read_regular
 from .annotations.files import beneath
 from .annotations.mask_files import VOID, opened_mask, single_channel
-from .annotations.matching import matched
+from .annotations.matching import match_truths
 from .annotations.shapes import Bitmap
 from .annotations.truth import Annotations, Problems, Size, TruthImage
 from .decode import MAX_BYTES
@@ -86,7 +86,7 @@ def with_masks(inputs: Inputs, folder: str) -> Inputs:
     problems = Problems()
     images = {TruthImage(os.path.splitext(inside)[0], _nothing(path)): path for inside, path in files}
     keys = {one.key: one.key.rpartition("#")[0] if one.frame else one.key for one in inputs.sources}
-    found = matched(list(images), dict.fromkeys(keys.values()), inputs.base, stems=True, problems=problems)
+    found = match_truths(list(images), dict.fromkeys(keys.values()), inputs.base, stems=True, problems=problems)
     if not found:
         raise CamxError(
             f"`target_mask`: no mask in {folder!r} has the name of an image, such as "

@@ -1,4 +1,4 @@
-"""`camx explain`: overlays, top classes and numbers of class activation maps."""
+"""The task of `camx explain`: overlays, top-k classes and measures of class activation maps."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..cams.methods.registry import METHODS
 from ..cams.tracing.replay import StepCallback
 from ..errors import CamxError
 from ..evaluation.calibration import Calibration
-from ..images.labels import FOLDER, described, labelled
+from ..images.labels import FOLDER, with_labels, with_table_attributes
 from ..images.listing import Inputs, Source, find
 from ..images.picture import Decodable, load
 from ..images.target_masks import MaskReading, with_masks
@@ -48,7 +48,7 @@ from .task import Table, Work
 
 
 def plan(job: ExplainJob) -> Plan:
-    """The plan of `run`; writes nothing."""
+    """The plan of `run`. Writes nothing."""
     return plan_task(ExplainTask.of(job))
 
 
@@ -58,9 +58,9 @@ def run(job: ExplainJob, observer: Observer = Silent(), stop: Stop | None = None
 
 
 def explain_table(top_k: int, forms: Sequence[str] = (), *, values: bool = False) -> Table:
-    """`predictions.csv` with so many classes per image, `maps.csv` beside it, and both in other forms.
+    """Table `predictions.csv` with `top_k` classes per image, `maps.csv`, and both in other formats.
 
-    `values`: with a column for the value that a map is for.
+    values: adds a column for the value that a map explains.
     """
     of_maps = partial(map_table, values=values)
     more: list[tuple[str, Callable[[Iterable[ImageRow]], Iterator[bytes]]]] = [(MAPS_TABLE, of_maps)]
@@ -72,7 +72,7 @@ def explain_table(top_k: int, forms: Sequence[str] = (), *, values: bool = False
 
 @dataclass(frozen=True)
 class ExplainTask:
-    """The images of a job become explanations."""
+    """Explains each image of a job."""
 
     job: ExplainJob
 
@@ -120,17 +120,17 @@ class ExplainTask:
         for target in job.explain.targets:
             if target.paired:
                 # The engine reads the table again: what does not fit is said before it is built.
-                inputs = dataclasses.replace(inputs, notes=described(inputs, target.name, PAIRED).notes)
+                inputs = dataclasses.replace(inputs, notes=with_table_attributes(inputs, target.name, PAIRED).notes)
         if job.mask.target_mask:
             inputs = with_masks(inputs, job.mask.target_mask)
-        return labelled(inputs, job.labels, job.filters.columns) if job.labels else inputs
+        return with_labels(inputs, job.labels, job.filters.columns) if job.labels else inputs
 
     def build_engine(self, images: int, on_step: StepCallback | None = None) -> Explainer:
         network, options = network_with_classes(self.job), self.job.explain
         if network.methods and self.job.origins.get("method", "default") == "default" and _usual(options):
             options = dataclasses.replace(options, methods=network.methods)
         spots = SPOTS in self.job.rendering.save
-        # Compiled code holds for a number of threads: that of a lane.
+        # Compiled code is specific to a number of threads: that of a lane.
         fixed = holds_for_threads(options.backend, images)
         with as_in_a_lane(find_device(options.device)) if fixed else contextlib.nullcontext():
             engine = Explainer(
@@ -186,7 +186,7 @@ class ExplainTask:
         return Naming.of(engine)
 
     def relabel(self, naming: Naming | None, row: ImageRow, source: Source) -> ImageRow | None:
-        """None where a label or the name of a class chose the map, and now means another class."""
+        """None if a label or class name selected the map and now means another class."""
         assert naming is not None
         options, now = self.job.explain, renamed(row, naming.classes)
         if now is not row and not {*naming.target_classes} <= {one.get("target_index") for one in row.get("maps", ())}:
@@ -203,30 +203,30 @@ class ExplainTask:
         return (*inputs.notes, *self._foreign_thresholds(engine), *unknown)
 
     def _foreign_thresholds(self, engine: Explainer) -> Iterable[str]:
-        """Warns where the thresholds of boxes were chosen for the maps of another network or layer."""
+        """Warns if box thresholds were chosen for maps of another network or layer."""
         folder = self.job.rendering.box_threshold
         if not isinstance(folder, str):
             return
         try:
             found = Calibration.read(folder, self.job.explain.methods)
         except CamxError:
-            # On another machine of a cluster the folder may be missing: the thresholds came with the job.
+            # On another machine of a cluster the folder may be missing; the job holds the thresholds.
             return
         if (found.weights, found.layer) != (engine.network.digest, engine.layer.name):
             yield (
-                f"The threshold of boxes from {folder!r} was chosen for maps of another network or layer "
-                f"({found.layer}): it may not suit these."
+                f"The box threshold from {folder!r} was chosen for maps of another network or layer "
+                f"({found.layer}), so it may not suit these. Run `camx evaluate` on this run."
             )
 
     def cost(self, engine: Explainer, images: int) -> str:
-        """Returns nothing: the table of methods has their cost."""
+        """Returns "": the table of methods has their cost."""
         return ""
 
     def _device_overlays(self, images: int) -> OverlayRenderer | None:
-        """Draws the overlays of a run over so many images on the device; None where workers draw them.
+        """Renderer of overlays on the device for a run over `images` images; None if workers draw.
 
-        Workers draw maps of two signs or on the pixels of the input, and where another file needs the whole image.
-        They also draw where the scores of an image decide how many overlays it gets.
+        Workers draw signed maps, overlays on the pixels of the input, and if another file needs the whole image. They
+        also draw if the scores of an image determine its number of overlays.
         """
         rendering, options = self.job.rendering, self.job.explain
         files = set(rendering.save)
@@ -237,10 +237,10 @@ class ExplainTask:
         return OverlayRenderer(palette(rendering.colormap), rendering.alpha, self._thumbnail_side(images))
 
     def _thumbnail_side(self, images: int) -> int:
-        """Long side in pixels of the thumbnails for the report; 0 without a report."""
+        """Long side of the thumbnails for the report in pixels; 0 without a report."""
         return thumbnail_side(images) if self.job.report else 0
 
 
 def _usual(options: ExplainOptions) -> bool:
-    """Whether the methods are those of no choice."""
+    """Whether the user chose no method."""
     return options.methods == ExplainOptions().methods

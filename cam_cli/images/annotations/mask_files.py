@@ -100,7 +100,7 @@ def _read(path: str, levels: _Levels, size: Size, problems: Problems) -> Annotat
     name = os.path.basename(path)
     try:
         with warnings.catch_warnings(), opened_mask(path) as image:
-            # Its size is that of an image that was decoded, or it is not decoded.
+            # Pillow's limit is not needed: a mask is decoded only if it has the size of its decoded image.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             if sorted(image.size) != sorted(size):
                 # Checked before decoding: the header of a hostile file may announce any size.
@@ -135,13 +135,13 @@ def _read(path: str, levels: _Levels, size: Size, problems: Problems) -> Annotat
 
 @contextmanager
 def opened_mask(path: str) -> Iterator[Image.Image]:
-    """A mask, opened by the decoders of images alone: no pipe is waited for, and no program is started for EPS."""
+    """Opens a mask with the decoders of images only: never waits for a pipe, never starts a program for EPS."""
     with open_regular(path, MAX_BYTES) as file, Image.open(file, formats=readable_formats()) as image:
         yield image
 
 
 def single_channel(image: Image.Image) -> np.ndarray:
-    """The levels of a mask h×w. Raises `ValueError` for an image in colours."""
+    """Levels of a mask h×w. Raises `ValueError` for a colour image."""
     pixels = np.asarray(image)
     if pixels.dtype == bool:
         return pixels.astype(np.uint8)
