@@ -18,7 +18,7 @@ from cam_cli.tracking.options import TrackingOptions
 from .config import CONFIG, ISOLATED
 from .gates import SummaryFile, write_markdown
 from .names import Names
-from .terminal import BACKENDS, Reporter, out, out_json
+from .terminal import BACKENDS, Reporter, fail, out, out_json
 from .tracking import follow_run
 
 if TYPE_CHECKING:
@@ -70,12 +70,13 @@ class RunFlags:
 @dataclass(frozen=True)
 class Ending:
     """Additions of a command to the end of a finished run: keys of the JSON, lines of the summary, an exit code, and
-    Markdown below that of the run."""
+    Markdown below that of the run. `error`: why the end could not be reached, in words of the command line."""
 
     summary: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     lines: Sequence[str] = ()
     code: int = 0
     markdown: str = ""
+    error: str = ""
 
 
 def run_command(
@@ -113,6 +114,19 @@ def run_command(
         return _to_end(job, distributed.run, observer, reporter, words, run, ending)
 
     return follow_run(run.tracking, job, reporter, go)
+
+
+def _ended(summary: Summary, ending: Callable[[Summary], Ending], run: RunFlags) -> Ending:
+    """The ending of a finished run. An error in it comes after the summary: the images are done."""
+    if summary.state != "finished":
+        return Ending()
+    try:
+        return ending(summary)
+    except CamxError as error:
+        from cam_cli.gates.markdown import cell
+
+        said = run.names.in_flags(str(error))
+        return Ending({"error": said}, code=2, markdown=f"{cell(said)}\n", error=said)
 
 
 def _show_plan(plan: Plan, words: Words, run: RunFlags) -> int:
@@ -157,7 +171,7 @@ def _to_end(
             return 128 + (stop.signal or 0)
         finally:
             reporter.close()
-    end = ending(summary) if summary.state == "finished" else Ending()
+    end = _ended(summary, ending, run)
     text = as_markdown(summary, words)
     text = f"{text}\n{end.markdown}" if end.markdown else text
     write_markdown(text, run.summary_file)
@@ -182,5 +196,8 @@ def _to_end(
         reporter.warned(str(error))
     if summary.signal:
         return 128 + summary.signal
+    if end.error:
+        fail(end.error)
+        return end.code
     stopped = summary.state != "finished"
     return int(stopped or summary.failed > run.max_failures.of(summary.plan.images)) or end.code

@@ -39,6 +39,20 @@ def test_a_groups_file_adds_and_replaces(pets: Path, tmp_path: Path) -> None:
     assert "größe,'=1+1,78," in (pets / "audit" / "groups.csv").read_text()
 
 
+def test_the_tags_of_an_image_are_one_group(pets: Path, tmp_path: Path) -> None:
+    """The report saves a row for each tag, in the order in which they were given."""
+    rows = [
+        ("dark/1.jpg", "odd"),
+        ("dark/1.jpg", "dim"),
+        ("dark/2.jpg", "dim"),
+        ("dark/2.jpg", "odd"),
+        ("dark/3.jpg", "odd"),
+    ]
+    table = csv_file(tmp_path / "tags.csv", [("image", "tag"), *rows, ("dark/3.jpg", "odd")])
+    result = audit(str(pets), AuditOptions(groups=str(table), by=("tag",)))
+    assert [(row.group, row.images) for row in result.groups if row.by == "tag"] == [("dim odd", 2), ("odd", 1)]
+
+
 def test_a_groups_file_names_images_by_path_too(tmp_path: Path) -> None:
     images = tmp_path / "images"
     run = run_folder(

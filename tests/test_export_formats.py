@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -164,6 +165,37 @@ class TestRoundTrips:
             numbers = [] if detections.class_id is None else detections.class_id
             assert [read.classes[number] for number in numbers] == [one.name for one in found]
             assert detections.xyxy == pytest.approx(np.array([one.box for one in found]).reshape(-1, 4), abs=0.02)
+
+    @pytest.mark.extras
+    @pytest.mark.filterwarnings("ignore")
+    def test_fiftyone_reads_the_same_boxes(self, out: Path, tmp_path: Path) -> None:
+        """Its importer alone: a dataset needs a MongoDB server."""
+        reader = pytest.importorskip("fiftyone.utils.coco")
+        exported(out, "coco", tmp_path, shape="box")
+        content = json.loads((tmp_path / "coco.json").read_text())
+        images = {image["id"]: image for image in content["images"]}
+        for image in images.values():
+            path = tmp_path / "images" / image["file_name"]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        names = {category["id"]: category["name"] for category in content["categories"]}
+        expected = {}
+        for one in content["annotations"]:
+            image, (left, top, width, height) = images[one["image_id"]], one["bbox"]
+            box = (left / image["width"], top / image["height"], width / image["width"], height / image["height"])
+            expected.setdefault(image["file_name"], []).append((names[one["category_id"]], one["score"], box))
+        labels = str(tmp_path / "coco.json")
+        with reader.COCODetectionDatasetImporter(data_path=str(tmp_path / "images"), labels_path=labels) as importer:
+            found = {
+                os.path.relpath(path, tmp_path / "images"): [
+                    (one.label, one.confidence, pytest.approx(tuple(one.bounding_box)))
+                    for one in (label or {"detections": None})["detections"].detections
+                ]
+                for path, _, label in importer
+                if label
+            }
+        assert expected == found
+        assert len(found) > 1
 
     @pytest.mark.extras
     @pytest.mark.filterwarnings("ignore")

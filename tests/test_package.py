@@ -21,7 +21,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 def test_the_package_list_is_the_folders() -> None:
     folders = {"cam_cli", "cam_cli.cli", "camx"}
-    folders |= {".".join(p.parent.relative_to(ROOT).parts) for p in (ROOT / "cam_cli").rglob("__init__.py")}
+    files = [*(ROOT / "cam_cli").rglob("__init__.py"), *(ROOT / "cam_cli" / "report" / "page").rglob("*.*")]
+    folders |= {".".join(p.parent.relative_to(ROOT).parts) for p in files}
     assert set(PROJECT["tool"]["setuptools"]["packages"]) == folders
 
 

@@ -127,3 +127,18 @@ def test_the_summary_goes_to_a_file_and_into_that_of_the_job(
         assert camx(*command, "--summary", "more.md") in (0, 1)
         text += Path("more.md").read_text("utf-8")
         assert Path("step.md").read_text("utf-8") == text
+
+
+def test_a_condition_that_the_run_cannot_answer_comes_after_its_summary(
+    camx: Camx, images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("explain", images, *TINY, "--no-report", "--fail-if", "accuracy < 0.9", "--summary", "summary.md")
+    assert camx(*words) == 2
+    out, err = capsys.readouterr()
+    assert "7 of 7 images explained, 0 failed" in out
+    assert "error: The run has no labels that the network knows, which 'accuracy' needs" in err
+    assert "no labels that the network knows" in Path("summary.md").read_text()
+    assert camx(*words, "--json") == 2
+    found = json.loads(capsys.readouterr().out)
+    assert (found["images"], found["skipped"]) == (7, 7)
+    assert "which 'accuracy' needs" in found["error"]

@@ -12,6 +12,8 @@ from ..images.tables import read_table
 from ..regular_files import open_text
 
 _NOT_ATTRIBUTES = ("", "image", "label")
+#: The column of a table of tags, as the report saves them: one row per tag, so that an image may have several.
+_TAG = "tag"
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,8 @@ def read_groups(path: str, images: Sequence[str], inputs: str) -> GroupsFile:
     """Read a table with the column `image` and one column per attribute.
 
     An image is named as in the run, by its path relative to the table, or by its absolute path. inputs: the folder that
-    the names of the run start in. Raises `CamxError` for an unreadable table, for one without attributes, and for an
+    the names of the run start in. Of a table of tags, `image,tag`, the tags of an image are one group together: `dark
+    odd`. Raises `CamxError` for an unreadable table, for one without attributes, and for an
     image that has two different rows.
     """
     try:
@@ -53,6 +56,8 @@ def read_groups(path: str, images: Sequence[str], inputs: str) -> GroupsFile:
         image = places.of(row["image"])
         if image is None:
             strangers += 1
+        elif names == [_TAG] and image in found:
+            found[image] = {_TAG: " ".join(sorted({*found[image][_TAG].split(), *values[_TAG].split()}))}
         elif found.setdefault(image, values) != values:
             raise CamxError(
                 f"`groups` {path!r} has two rows for {row['image']!r} that differ "

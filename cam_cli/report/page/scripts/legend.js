@@ -9,10 +9,13 @@ function gradient(name) {
 // Of the maps of the run, or of one with this peak.
 const legends = () => [data.signs?.signed && signedLegend(), data.signs?.strength && strengthLegend()];
 function legendOf({ sketch, peak, scale, colour_scale: common }) {
-  return sketch?.signed ? signedLegend(common ?? peak) : strengthLegend(common ?? scale ?? peak, common ? 'all maps' : 'peak');
+  if (sketch?.signed) return signedLegend(common ?? peak);
+  return strengthLegend(common ?? scale ?? peak, common ? 'all maps' : 'peak');
 }
 
-const LAST_COLOUR = { word: 'the peak of the strongest word', peak: 'its own peak', 'all maps': 'the scale of all maps' };
+const LAST_COLOUR = {
+  word: 'the peak of the strongest word', peak: 'its own peak', 'all maps': 'the scale of all maps',
+};
 
 function strengthLegend(peak, whose = 'peak') {
   const ramp = h('i.ramp.chosen', { style: { 'background-image': gradient(state.map) } });
