@@ -372,7 +372,7 @@ LOADS: dict[str, Kind] = {
     "nn.Sequential(backbone, head)": built(lambda: nn.Sequential(trained(0), nn.Linear(WIDTH, CLASSES))),
     "nn.Sequential(*children)": positions,
     "fastai's learner, behind maximum and mean": of_fastai,
-    "grey pictures": built(lambda: trained(in_chans=1)),
+    "grey images": built(lambda: trained(in_chans=1)),
     "another input size of a transformer": built(lambda: trained(name="test_vit", img_size=96), "test_vit"),
     "another pooling of a transformer": built(lambda: trained(name="test_vit", global_pool="avg"), "test_vit"),
 }

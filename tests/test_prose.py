@@ -1,4 +1,4 @@
-"""Docstrings say the effect first, in plain words."""
+"""Docstrings say the effect first; documents use the words of the field and no riddles."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -65,3 +66,73 @@ def test_docstrings_of_the_top_modules_say_the_effect_first() -> None:
 def test_an_indirect_docstring_is_found(text: str, found: bool) -> None:
     source = f'"""Maps."""\n\n\ndef rows() -> None:\n    """{text}"""\n'
     assert indirect(source) == [4] * found
+
+
+class Phrase(NamedTuple):
+    """A phrase that documents do not use, with an example and a plain sentence."""
+
+    pattern: str
+    bad: str
+    good: str
+
+
+PHRASES = (
+    Phrase(r"\btold\b", "What is left out is told.", "The summary lists the images that it leaves out."),
+    Phrase(r"\b(would|maps|figures|numbers|intervals|pairs) tell\b", "The maps tell.", "The heatmaps show the mark."),
+    Phrase(r"\bcosts? (its|an|the) image\b", "It costs its image a row.", "A decoder crash fails that image only."),
+    Phrase(r"\bin (words|silence)\b", "It is refused in words.", "It is an error that names the argument."),
+    Phrase(r"\bsure(r|st)\b", "The surest mistakes come first.", "The most confident mistakes come first."),
+    Phrase(r"\bas ever\b", "It runs as ever.", "It runs as without the flag."),
+    Phrase(r"\b(speaks?|spoke) (for|against)\b", "What speaks for the class.", "The evidence for the class."),
+    Phrase(r"\bput back\b", "The handler is put back.", "The handler is restored at the end."),
+    Phrase(r"\blies? elsewhere\b", "Weights that lie elsewhere.", "Remote weights."),
+    Phrase(r"\bunder way\b", "Images under way are bounded.", "Images in flight are bounded."),
+    Phrase(r"\b(made|rendered) (again|anew|afresh)\b", "It is made again.", "camx writes it again."),
+    Phrase(r"\bvouch", "The flag vouches for tensors.", "The flag lists tensors that may be left over."),
+    Phrase(r"\btaken for\b", "Cats taken for dogs.", "Cats predicted as dogs."),
+    Phrase(r"\bpictures?\b", "Every picture has a row.", "Every image has a row."),
+    Phrase(r"(^|[.:|*] )What [^.?|]+\.", "What was not seen is dimmed.", "What does the layer compute?"),
+    Phrase(r"\b(is|are|was|were) (said|heard)\b", "Differences are said.", "The output lists differences."),
+)
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
+#: Written from the help of the flags.
+GENERATED = ("cli.md",)
+
+
+def prose(text: str) -> str:
+    """The sentences of a page, one paragraph per line: no generated parts, code or addresses."""
+    text = re.sub(r"<!-- (\w+)\b[^>]*-->.*?<!-- /\1 -->", "", text, flags=re.DOTALL)
+    text = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+    text = re.sub(r"\]\([^)]*\)", "]", re.sub(r"`[^`]*`", "`…`", text))
+    return re.sub(r"\n(?![\n*|#>!]|\d+\. )", " ", text)
+
+
+def found_phrases(text: str) -> list[str]:
+    """The forbidden phrases of a text, each with some words around it."""
+    return [
+        match[0].strip()
+        for phrase in PHRASES
+        for match in re.finditer(rf".{{0,40}}(?:{phrase.pattern}).{{0,20}}", prose(text), re.MULTILINE)
+    ]
+
+
+@pytest.mark.parametrize("page", [page for page in DOCUMENTS if page.name not in GENERATED], ids=lambda page: page.name)
+def test_documents_use_plain_words(page: Path) -> None:
+    assert found_phrases(page.read_text("utf-8")) == []
+
+
+@pytest.mark.parametrize("phrase", PHRASES, ids=[phrase.bad for phrase in PHRASES])
+def test_a_forbidden_phrase_is_found(phrase: Phrase) -> None:
+    around = "# Title\n\nOne sentence\nover two lines. {}\n\n```bash\npicture told\n```\n\n| `told` |\n"
+    assert found_phrases(around.format(phrase.bad))
+    assert found_phrases(around.format(phrase.good)) == []
+
+
+def test_every_page_begins_with_a_title_and_a_sentence() -> None:
+    """A reader knows from the first line of text what a page is about."""
+    for page in DOCUMENTS:
+        blocks = re.sub(r"<!--.*?-->", "", page.read_text("utf-8"), flags=re.DOTALL).split("\n\n")
+        title, first = [block.strip() for block in blocks if block.strip()][:2]
+        assert re.fullmatch(r"# \S.*", title), page.name
+        assert not first.startswith(("#", "|", "![", "* ", "- ", "```")), (page.name, first)
+        assert re.search(r"[.:]($|\s)", first), (page.name, first)

@@ -147,7 +147,7 @@ class MisclassifiedRow(TypedDict):
     image: str
     #: True class.
     label: str
-    #: Class that it was taken for.
+    #: Predicted class.
     predicted: str
     #: Probability of that class.
     prob: Share
@@ -258,7 +258,7 @@ class RunRecord(TypedDict, total=False):
     price_of_cam: Annotated[float, Range(-1, 1)] | None
     #: Training: share recognised of each class, by its name.
     per_class_accuracy: dict[str, Share | None] | None
-    #: Training: how often an image of class i (row) was taken for class j (column).
+    #: Training: how often an image of class i (row) was predicted as class j (column).
     confusion: list[list[Count]] | None
     #: The surest mistakes of the best network on the validation images, at most 100, the surest first.
     misclassified: list[MisclassifiedRow]
