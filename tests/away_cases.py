@@ -24,7 +24,7 @@ from cam_cli import Explainer, ExplainOptions
 from cam_cli.cams.engine import batches
 from cam_cli.cams.engine.device_overlays import OverlayRenderer
 from cam_cli.cams.engine.inputs import as_pictures
-from cam_cli.cams.methods import perturbation
+from cam_cli.cams.methods import coalitions, guided_path, perturbation
 from cam_cli.cams.methods.names import METHOD_NAMES
 from cam_cli.errors import CamxError
 from cam_cli.evaluation.faithful_scores import METRICS
@@ -199,7 +199,7 @@ def main(prefixes: tuple[str, ...]) -> None:
     device, find = register(), batches.find_device
     for module in (batches, settings):
         module.find_device = lambda name: device if name.startswith(NAME) else find(name)
-    perturbation.MASKS = 16
+    perturbation.MASKS, coalitions.SAMPLES, guided_path.STEPS = 16, 200, 4
     results = {}
     for name, case in cases():
         if name.startswith(prefixes):

@@ -6,13 +6,17 @@ Slow and obvious on purpose. `A` are the activations C×h×w, `g` the gradients 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+import itertools
+import math
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from cam_cli.cams.methods.graph_segments import segments
+from cam_cli.cams.methods.superpixels import superpixels
 from cam_cli.models.hooks import TargetLayer
 
 
@@ -253,6 +257,52 @@ def occlusion(s: Slow) -> np.ndarray:
     return total / count
 
 
+def pixels_of(s: Slow) -> np.ndarray:
+    found: np.ndarray = s.x.numpy().transpose(1, 2, 0) / 2 + 0.5  # mean and deviation are 0.5
+    return found
+
+
+def with_superpixels(s: Slow, labels: np.ndarray, seen: Collection[int]) -> np.ndarray:
+    """The scores of the picture with only these superpixels; the others have the mean colour, which is 0."""
+    return s.scores(s.x * torch.from_numpy(np.isin(labels, list(seen))))
+
+
+def kernel_shap(s: Slow) -> np.ndarray:
+    """Shapley values by their definition: what a superpixel adds to each set of others, weighted by its chance."""
+    labels = superpixels(pixels_of(s), 6)
+    players = range(labels.max() + 1)
+    known = {
+        seen: with_superpixels(s, labels, seen)[s.c]
+        for size in range(len(players) + 1)
+        for seen in map(frozenset, itertools.combinations(players, size))
+    }
+    found = np.zeros(labels.shape)
+    for one in players:
+        for seen in known:
+            if one not in seen:
+                chance = 1 / (len(players) * math.comb(len(players) - 1, len(seen)))
+                found[labels == one] += chance * (known[seen | {one}] - known[seen])
+    return found
+
+
+def lime(s: Slow, count: int = 300) -> np.ndarray:
+    """Least squares over the samples and, for the ridge, over one more equation β_i = 0 per superpixel."""
+    labels = superpixels(pixels_of(s), 6)
+    players = int(labels.max()) + 1
+    rows = (torch.rand(count, players, generator=torch.Generator().manual_seed(0)) < 0.5).double().numpy()
+    rows[0] = 1
+    equations, sides = [], []
+    for row in rows:
+        cosine = row.sum() / math.sqrt(max(row.sum(), 1e-30) * players)
+        weight = math.sqrt(math.exp(-((1 - cosine) ** 2) / 0.25**2))
+        equations.append(math.sqrt(weight) * np.array([1, *row]))
+        sides.append(math.sqrt(weight) * s.p(with_superpixels(s, labels, np.flatnonzero(row).tolist())))
+    equations += [np.eye(players + 1)[one + 1] for one in range(players)]
+    found = np.linalg.lstsq(np.array(equations), np.array(sides + [0.0] * players), rcond=None)[0]
+    drawn: np.ndarray = found[1:][labels]
+    return drawn
+
+
 def saliency(s: Slow) -> np.ndarray:
     found: np.ndarray = np.abs(s.pixel_gradient(s.x)).max(0)
     return found
@@ -347,6 +397,55 @@ def guided_ig(s: Slow, steps: int = 20) -> np.ndarray:
     return total.reshape(s.x.shape).sum(0)
 
 
+def from_colour(s: Slow, value: float) -> np.ndarray:
+    start = torch.full_like(s.x, value)
+    gradients = [s.pixel_gradient(start + (step + 0.5) / 32 * (s.x - start)) for step in range(32)]
+    found: np.ndarray = (np.mean(gradients, axis=0) * (s.x - start).numpy()).sum(0)
+    return found
+
+
+def xrai(s: Slow) -> np.ndarray:
+    values = (from_colour(s, -1.0) + from_colour(s, 1.0)) / 2
+    regions = []
+    for labels in segments(pixels_of(s), (50, 100, 150, 250, 500, 1200), 150):
+        for label in range(labels.max() + 1):
+            padded = np.pad(labels == label, 1)
+            own = padded[1:-1, 1:-1]
+            regions.append(own | padded[2:, 1:-1] | padded[:-2, 1:-1] | padded[1:-1, 2:] | padded[1:-1, :-2])
+    found, taken = np.full(values.shape, np.nan), np.zeros(values.shape, bool)
+    while regions := [one for one in regions if (one & ~taken).sum() >= 1]:
+        means = [values[one & ~taken].mean() for one in regions]
+        best = regions[int(np.argmax(means))]
+        found[best & ~taken] = max(means)
+        taken |= best
+    return found
+
+
+def fullgrad(s: Slow) -> np.ndarray:
+    """Of the network of the tests, layer by layer, with zeros added where a bias enters, whose gradient is asked for."""
+    m, zeros, biases = s.module, [], []
+
+    def entered(values: Tensor, bias: Tensor) -> Tensor:
+        zeros.append(torch.zeros_like(values, requires_grad=True))
+        biases.append(bias)
+        return values + zeros[-1]
+
+    x = s.x[None].clone().requires_grad_()
+    first, _, second, _ = m.first
+    z = entered(first(x), first.bias[:, None, None]).relu()
+    z = entered(second(z), second.bias[:, None, None]).relu()
+    mixed = entered(m.mix(z), m.mix.bias[:, None, None])
+    curved = entered(mixed.tanh(), mixed.tanh() - (1 - mixed.tanh() ** 2) * mixed)
+    score = m.fc((z + curved).mean((2, 3)) * 8)[0, s.c]
+    own, *slopes = torch.autograd.grad(score, [x, *zeros])
+    total = np.zeros(s.x.shape[1:])
+    for product in [own * x, *(slope * bias for slope, bias in zip(slopes, biases))]:
+        size = product[0].detach().abs().numpy()
+        shown = (size - size.min()) / (size.max() - size.min())
+        total += sum(bilinear(channel, *total.shape) for channel in shown)
+    return total
+
+
 def _through_relus(s: Slow, rule: Callable[[Tensor, Tensor], Tensor]) -> np.ndarray:
     """The gradient with another rule at every `nn.ReLU`, by hooks on the way back."""
     opened: list[Tensor] = []
@@ -395,6 +494,8 @@ DEFINITIONS: dict[str, Callable[[Slow], np.ndarray]] = {
     "reciprocam": reciprocam,
     "rise": rise,
     "occlusion": occlusion,
+    "kernel-shap": kernel_shap,
+    "lime": lime,
     "saliency": saliency,
     "smoothgrad": smoothgrad,
     "smoothgrad-squared": smoothgrad_squared,
@@ -403,6 +504,8 @@ DEFINITIONS: dict[str, Callable[[Slow], np.ndarray]] = {
     "gradient-shap": gradient_shap,
     "blur-ig": blur_ig,
     "guided-ig": guided_ig,
+    "xrai": xrai,
+    "fullgrad": fullgrad,
     "guided-backprop": guided_backprop,
     "deconvnet": deconvnet,
     "guided-gradcam": guided_gradcam,

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from cam_cli.cams.engine.explainer import Explainer
 from cam_cli.cams.engine.options import ExplainOptions
-from cam_cli.cams.methods import guided_path, perturbation
+from cam_cli.cams.methods import coalitions, guided_path, perturbation, segmented
 
 from .networks import PLAIN, network
 
@@ -49,6 +49,8 @@ def small(module: type[nn.Module] = Small) -> nn.Module:
 def few_masks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(perturbation, "MASKS", 40)
     monkeypatch.setattr(guided_path, "STEPS", 20)
+    monkeypatch.setattr(coalitions, "SAMPLES", 300)
+    monkeypatch.setattr(segmented, "SUPERPIXELS", 6)
 
 
 def explainer(module: nn.Module, *names: str, side: int = 24, **options: object) -> Explainer:

@@ -16,7 +16,7 @@ from .definitions import ATTENTION
 from .methods_support import Pooled, Small, explainer, few_masks, small, vit  # noqa: F401 - a fixture is found by its name
 from .test_engine import batch
 
-SIZES = {"C": 6, "h": 3, "w": 5, "L": 2}
+SIZES = {"C": 6, "h": 3, "w": 5, "L": 2, "T": 3}
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,7 @@ SIZES = {"C": 6, "h": 3, "w": 5, "L": 2}
         ("C", (6, 0)),
         ("1 + C head", (1, 6)),
         ("1 + h·w head", (1, 15)),
+        ("200·T", (600, 0)),
         ("2 + 10·C + 1 head + L head", (62, 3)),
     ],
 )
@@ -76,5 +77,5 @@ def test_a_method_costs_what_its_row_says(name: str, monkeypatch: pytest.MonkeyP
     engine = explainer(module, name, layers=("first",))
     with counted(module, monkeypatch) as runs:
         engine.explain_tensor(batch(1, side=24), torch.tensor([[1]]))
-    network, head = cost_of(f"1 + {METHODS[name].forwards}", {"C": 6, "h": 6, "w": 6})
+    network, head = cost_of(f"1 + {METHODS[name].forwards}", {"C": 6, "h": 6, "w": 6, "T": 1})
     assert runs == [network, head + (2 if head else 0) + (name == "ablationcam")]

@@ -223,7 +223,7 @@ NOT_HOMOGENEOUS = {"gradcam++", "smooth-gradcam++", "finercam", "shapleycam", "s
 
 
 #: They read probabilities: 1/5 + 1e-9 is 1/5 in float32, and there is nothing to see.
-OF_PROBABILITIES = {"reciprocam", "rise", "occlusion"}
+OF_PROBABILITIES = {"reciprocam", "rise", "occlusion", "lime"}
 
 
 @pytest.mark.parametrize("name", [n for n in BY_CLASS if n not in {*ATTENTION, "cam", *OF_PROBABILITIES}])

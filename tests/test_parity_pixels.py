@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cam_cli.cams.methods import guided_path, noisy_copies, paths
+from cam_cli.cams.methods import guided_path, noisy_copies, paths, segmented, xrai
 
 from .test_engine import batch
 from .test_methods import explainer
@@ -129,3 +129,65 @@ def test_blur_integrated_gradients_are_those_of_its_authors(monkeypatch: pytest.
         for one, wanted in zip(batch(3, side=SIDE), CLASSES)
     ]
     assert_equal(ours("blur-ig"), np.stack(found).sum(-1), 0.02)
+
+
+@pytest.mark.extras
+def test_kernel_shap_is_the_shapley_value_of_captum(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which goes through all orders of few superpixels."""
+    library = pytest.importorskip("captum.attr")
+    monkeypatch.setattr(segmented, "SUPERPIXELS", 3)
+    module = parity_net()
+    labels = segmented.superpixels_of(
+        explainer(module, "kernel-shap", side=SIDE).replay(batch(3, side=SIDE)), torch.tensor(CLASSES)
+    )
+    assert all(3 <= int(one.max()) + 1 <= 7 for one in labels)
+    found = [
+        library.ShapleyValues(module).attribute(one[None], feature_mask=mask[None, None], target=wanted)[0, 0]
+        for one, mask, wanted in zip(batch(3, side=SIDE), labels, CLASSES)
+    ]
+    assert_equal(ours("kernel-shap"), torch.stack(found).detach().numpy())
+
+
+@pytest.mark.extras
+def test_lime_is_that_of_captum_with_the_samples_that_we_draw(monkeypatch: pytest.MonkeyPatch) -> None:
+    library = pytest.importorskip("captum.attr")
+    models = pytest.importorskip("captum._utils.models.linear_model")
+    module, found = parity_net(), []
+    masks = segmented.superpixels_of(
+        explainer(module, "lime", side=SIDE).replay(batch(3, side=SIDE)), torch.tensor([0])
+    )
+
+    def similarity(_inputs: Tensor, _changed: Tensor, row: Tensor, **_: object) -> Tensor:
+        distance = 1 - torch.nn.functional.cosine_similarity(row.double(), torch.ones_like(row.double()))
+        return (-(distance**2) / 0.25**2).exp().sqrt()
+
+    for one, mask, wanted in zip(batch(3, side=SIDE), masks, CLASSES):
+        players = int(mask.max()) + 1
+        rows = (torch.rand(1000, players, generator=torch.Generator().manual_seed(0)) < 0.5).float()
+        rows[0] = 1
+        drawn = iter(rows)
+        method = library.LimeBase(
+            lambda x: module(x).softmax(1),
+            models.SkLearnRidge(alpha=1.0),
+            similarity,
+            lambda *_, drawn=drawn, **__: next(drawn)[None],
+            perturb_interpretable_space=True,
+            from_interp_rep_transform=lambda row, inputs, mask=mask, **_: inputs * row[0][mask],
+            to_interp_rep_transform=None,
+        )
+        values = method.attribute(one[None], target=wanted, n_samples=1000)
+        found.append(values[0][mask].numpy())
+    assert_equal(ours("lime"), np.stack(found), 1e-3)
+
+
+@pytest.mark.extras
+def test_regions_are_ranked_as_their_authors_do() -> None:
+    library = pytest.importorskip("saliency.core.xrai")
+    draw = torch.Generator().manual_seed(3)
+    values = torch.randn(64, 64, generator=draw).double()
+    corners = torch.randint(0, 40, (60, 2), generator=draw)
+    masks = torch.zeros(60, 64, 64, dtype=torch.bool)
+    for mask, (top, left) in zip(masks, corners.tolist()):
+        mask[top : top + 16, left : left + 20] = True
+    theirs = library.XRAI().GetMask(values.numpy(), None, base_attribution=values.numpy(), segments=list(masks.numpy()))
+    assert_equal(xrai.ranked(values.flatten(), masks.flatten(1), 50).view(64, 64).numpy(), theirs, 1e-9)

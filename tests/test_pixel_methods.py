@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from cam_cli.cams.methods import paths
 from cam_cli.cams.methods.occlusion import WINDOWS, _windows
+from cam_cli.cams.methods.xrai import ranked
 
 from .definitions import diffused
 from .methods_support import explainer, few_masks, small  # noqa: F401 - fixtures are found by their names
@@ -29,6 +30,7 @@ def images_run(*names: str) -> int:
     ("alone", "together"),
     [
         (("smoothgrad",), ("smoothgrad", "smoothgrad-squared", "vargrad")),
+        (("xrai",), ("xrai", "integrated-gradients")),
     ],
 )
 def test_methods_that_share_work_share_forwards(alone: tuple[str, ...], together: tuple[str, ...]) -> None:
@@ -108,3 +110,10 @@ def test_windows_reach_from_edge_to_edge_and_leave_no_pixel_out(side: int) -> No
     assert windows.sum(1).unique().tolist() == [max(1, round(side / 8))]
     assert (windows.sum(0) > 0).all()
     assert windows[0, 0] == windows[-1, -1] == 1
+
+
+def test_the_best_region_comes_first_and_a_worse_one_gets_what_is_left() -> None:
+    values = torch.tensor([4.0, 2.0, 0.0, -2.0, 6.0, 1.0]).double()
+    masks = torch.tensor([[1, 1, 1, 0, 0, 0], [1, 0, 0, 0, 0, 0], [0, 0, 1, 1, 0, 0], [0, 0, 0, 0, 1, 0]]).bool()
+    assert ranked(values, masks, 1).tolist() == [4, 1, 1, -2, 6, 1]
+    assert ranked(values, masks, 2).tolist() == [2, 2, 2, 5 / 3, 5 / 3, 5 / 3]

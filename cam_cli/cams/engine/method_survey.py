@@ -111,6 +111,7 @@ class _Trials:
                 self.picture,
                 choice.layers,
                 black=self.runner.normalised_black,
+                white=self.runner.normalised_white,
                 autocast=self.runner.autocast,
             )
             self._traces[key] = traces(
@@ -124,14 +125,14 @@ class _Trials:
         return self._traces[key]
 
     def cost(self, method: Method, traced: Sequence[Trace]) -> Cost:
-        """Returns the forwards of a method for an image, over all layers that it makes a map of.
+        """Returns the forwards of a method for an image and one class, over all layers that it makes a map of.
 
         Where the head does not run alone, its forwards are those of the whole network.
         """
         network, head = 1, 0
         for trace in traced if method.grid == "layer" else traced[:1]:
             layout = trace.layer.layout
-            sizes = {"C": layout.channels, "h": layout.height, "w": layout.width}
+            sizes = {"C": layout.channels, "h": layout.height, "w": layout.width, "T": 1}
             if "L" in method.forwards:
                 found = read_attention(trace.replay.module, trace.replay.inputs, layout)
                 sizes["L"] = len(found.matrices)

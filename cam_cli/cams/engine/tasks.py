@@ -20,7 +20,7 @@ _ANY_SCORE = (
     *("gradcam", "gradcam++", "smooth-gradcam++", "xgradcam", "hirescam", "elementwise", "layercam", "eigencam"),
     *("eigengradcam", "fem", "scorecam", "ablationcam", "reciprocam", "rise", "saliency", "smoothgrad"),
     *("integrated-gradients", "guided-backprop", "deconvnet", "guided-gradcam", "occlusion", "smoothgrad-squared"),
-    *("vargrad", "gradient-shap", "blur-ig", "guided-ig"),
+    *("vargrad", "gradient-shap", "blur-ig", "guided-ig", "kernel-shap", "lime", "xrai", "fullgrad"),
 )
 METHODS_OF = {
     # Score-CAM takes a softmax over its channels: of sums over thousands of pixels only the largest would be left.

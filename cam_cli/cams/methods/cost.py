@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
-#: The letters of a cost: C channels and h×w positions of the target layer, L blocks with attention.
-SIZES = ("C", "h", "w", "L")
+#: The letters of a cost: C channels and h×w positions of the target layer, L blocks with attention, T classes.
+SIZES = ("C", "h", "w", "L", "T")
 _HEAD = " head"
 
 

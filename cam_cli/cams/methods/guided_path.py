@@ -17,7 +17,7 @@ STEPS, FRACTION, DISTANCE = 200, 0.25, 0.02
     summary="integrated gradients along a way that moves pixels with small gradients first",
     paper="Kapishnikov et al. 2021",
     equation="Σ_rgb ∫₀¹ ∂y_c/∂x (γ(t)) ⊙ γ′(t) dt, γ moves the values with the least |∂y_c/∂x|",
-    forwards=f"{STEPS} per class",
+    forwards=f"{STEPS}·T",
     grid="pixels",
     reads_layer=False,
 )

@@ -25,7 +25,7 @@ class _Moments(NamedTuple):
 
 @method(
     "smoothgrad",
-    summary="saliency averaged over noisy copies of the picture",
+    summary="saliency averaged over noisy copies of the image",
     paper="Smilkov et al. 2017",
     equation="max_rgb |mean_n ∂y_c/∂x (x + ε_n)|",
     forwards=str(SAMPLES),
@@ -40,7 +40,7 @@ def smoothgrad(trace: Trace, classes: Tensor) -> Tensor:
 
 @method(
     "smoothgrad-squared",
-    summary="squared gradients averaged over noisy copies of the picture",
+    summary="squared gradients averaged over noisy copies of the image",
     paper="Hooker et al. 2019",
     equation="max_rgb mean_n (∂y_c/∂x (x + ε_n))²",
     forwards=str(SAMPLES),
@@ -55,7 +55,7 @@ def smoothgrad_squared(trace: Trace, classes: Tensor) -> Tensor:
 
 @method(
     "vargrad",
-    summary="variance of the gradients of noisy copies of the picture",
+    summary="variance of the gradients of noisy copies of the image",
     paper="Adebayo et al. 2018",
     equation="max_rgb var_n ∂y_c/∂x (x + ε_n)",
     forwards=str(SAMPLES),

@@ -15,7 +15,7 @@ WINDOW, WINDOWS = 1 / 8, 15
 
 @method(
     "occlusion",
-    summary="drop of the probability where a window covers the picture",
+    summary="drop of the probability where a window covers the image",
     paper="Zeiler and Fergus 2014",
     equation="mean over the windows W that cover ij of p_c(x) − p_c(x without W)",
     forwards=str(WINDOWS**2),

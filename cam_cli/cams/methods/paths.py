@@ -18,7 +18,7 @@ BLUR = 1 / 6
 
 @method(
     "integrated-gradients",
-    summary="gradient along the way from black to the picture",
+    summary="gradient along the way from black to the image",
     paper="Sundararajan et al. 2017",
     equation="Σ_rgb (x−x′)·∫₀¹ ∂y_c/∂x (x′+t(x−x′)) dt",
     forwards=str(STEPS),
@@ -64,7 +64,7 @@ def gradient_shap(trace: Trace, classes: Tensor) -> Tensor:
 
 @method(
     "blur-ig",
-    summary="gradient along the way from a blurred picture to the sharp one",
+    summary="gradient along the way from a blurred image to the sharp one",
     paper="Xu et al. 2020",
     equation="−Σ_rgb ∫ ∂y_c/∂x (G_σ∗x) ⊙ ∂(G_σ∗x)/∂σ dσ, σ from 0 to a sixth of the side",
     forwards=str(STEPS),

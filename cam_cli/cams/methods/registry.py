@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from . import (
     attention,
+    coalitions,
     components,
     concepts,
+    fullgrad,
     gradients,
     guided_path,
     noisy_copies,
@@ -13,6 +15,7 @@ from . import (
     paths,
     perturbation,
     pixels,
+    xrai,
 )
 from .method import REGISTERED, Method
 from .names import METHOD_NAMES
@@ -20,8 +23,10 @@ from .names import METHOD_NAMES
 __all__ = [
     "METHODS",
     "attention",
+    "coalitions",
     "components",
     "concepts",
+    "fullgrad",
     "gradients",
     "guided_path",
     "noisy_copies",
@@ -29,6 +34,7 @@ __all__ = [
     "paths",
     "perturbation",
     "pixels",
+    "xrai",
 ]
 
 METHODS: dict[str, Method] = {name: REGISTERED[name] for name in METHOD_NAMES}

@@ -173,7 +173,8 @@ class NoGradient(CamxError):
             reason = "its forward runs under torch.no_grad, detaches a tensor or leaves torch"
         super().__init__(
             f"No gradient reaches the scores of {network_name(module)}: {reason}.",
-            "Methods without gradients work: `methods=eigencam`, fem, scorecam, ablationcam, reciprocam, rise, dff.",
+            "Methods without gradients work: `methods=eigencam`, fem, scorecam, ablationcam, reciprocam, rise, "
+            "occlusion, kernel-shap, lime, dff.",
             field="methods",
         )
 

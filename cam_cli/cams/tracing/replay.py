@@ -137,16 +137,32 @@ class Replay:
     ) -> Tensor:
         """Returns `sign` × ∂score[b, classes[b, t]] / ∂images[b], B×T×C×H×W float32, computed within `context()`."""
 
+        def read(leaf: Tensor, scores: Tensor, part: slice) -> Tensor:
+            columns = []
+            for column in classes[part].unbind(1):
+                start = torch.zeros_like(scores).scatter_(1, column[:, None], float(sign))
+                (gradient,) = torch.autograd.grad(scores, leaf, start, retain_graph=True, materialize_grads=True)
+                columns.append(gradient.float())
+            return torch.stack(columns, dim=1)
+
+        return self.differentiated(pictures, read, context)
+
+    def differentiated(
+        self,
+        pictures: Tensor,
+        read: Callable[[Tensor, Tensor, slice], Tensor],
+        context: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext,
+    ) -> Tensor:
+        """Joins what `read` makes of each part of the images and of its scores n×K, with their graph.
+
+        The network runs, and `read` is called, within `context()`.
+        """
+
         def run(part: slice) -> Tensor:
             leaf = pictures[part].detach().clone().requires_grad_()
             with undisturbed(self.module), context(), self.autocast(), self._summed_part(part):
                 scores = two_sided(scores_of(self.module(leaf.clone())), self.module).float()
-                columns = []
-                for column in classes[part].unbind(1):
-                    start = torch.zeros_like(scores).scatter_(1, column[:, None], float(sign))
-                    (gradient,) = torch.autograd.grad(scores, leaf, start, retain_graph=True, materialize_grads=True)
-                    columns.append(gradient.float())
-            return torch.stack(columns, dim=1)
+                return read(leaf, scores, part)
 
         nbytes = pictures[0].numel() * pictures.element_size() * _GRAPH
         return self._in_chunks(len(pictures), nbytes, run)
