@@ -45,7 +45,7 @@ from .training_support import RESNET, make_data
 
 _SIDES = {"test_resnet": 64, "test_vit": 160}
 #: Methods that need the attention of a transformer, or are others there.
-_TOKENS = ("gradcam", "attention-rollout", "attention-gradient", "legrad", "reciprocam")
+_TOKENS = ("gradcam", "attention-rollout", "attention-gradient", "attnlrp", "legrad", "reciprocam")
 
 
 def model(name: str, classes: int = 7) -> Network:

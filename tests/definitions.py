@@ -19,6 +19,8 @@ from cam_cli.cams.methods.graph_segments import segments
 from cam_cli.cams.methods.superpixels import superpixels
 from cam_cli.models.hooks import TargetLayer
 
+from .relevance_definitions import attnlrp, lrp
+
 
 class Slow:
     """One network in float64 with one picture C×H×W and one class."""
@@ -509,6 +511,7 @@ DEFINITIONS: dict[str, Callable[[Slow], np.ndarray]] = {
     "guided-backprop": guided_backprop,
     "deconvnet": deconvnet,
     "guided-gradcam": guided_gradcam,
+    "lrp": lrp,
 }
 
 
@@ -517,7 +520,7 @@ class SlowAttention:
 
     def __init__(self, module: nn.Module, picture: Tensor, wanted: int) -> None:
         self.module: Any = copy.deepcopy(module).double().eval()
-        self.c = wanted
+        self.picture, self.c = picture.double(), wanted
         m = self.module
         tokens = m.norm_pre(m.patch_drop(m._pos_embed(m.patch_embed(picture.double()[None]))))
         self.attention: list[Tensor] = []
@@ -583,5 +586,6 @@ def legrad(s: SlowAttention) -> np.ndarray:
 ATTENTION: dict[str, Callable[[SlowAttention], np.ndarray]] = {
     "attention-rollout": attention_rollout,
     "attention-gradient": attention_gradient,
+    "attnlrp": attnlrp,
     "legrad": legrad,
 }

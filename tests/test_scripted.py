@@ -21,7 +21,10 @@ pytestmark = pytest.mark.filterwarnings(
 PICTURE = torch.randn(1, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(5))
 #: Methods that read activations, gradients or scores alone.
 METHODS = ("gradcam", "layercam", "eigencam", "fem", "scorecam", "ablationcam", "reciprocam", "dff", "saliency")
-HIDDEN = ("cam", "guided-backprop", "deconvnet", "guided-gradcam", "attention-rollout", "attention-gradient", "legrad")
+HIDDEN = (
+    *("cam", "guided-backprop", "deconvnet", "guided-gradcam", "lrp"),
+    *("attention-rollout", "attention-gradient", "attnlrp", "legrad"),
+)
 
 
 class Reused(Small):

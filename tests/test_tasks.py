@@ -153,7 +153,7 @@ def test_the_pixels_stay_those_of_the_image_where_a_method_changes_it() -> None:
     ["gradcam++", "smooth-gradcam++", "xgradcam", "hirescam", "layercam", "rise", "reciprocam",
      "saliency", "smoothgrad", "integrated-gradients", "guided-backprop", "guided-gradcam",
      "occlusion", "smoothgrad-squared", "vargrad", "gradient-shap", "blur-ig", "guided-ig", "kernel-shap", "lime", "xrai",
-     "fullgrad"],
+     "fullgrad", "lrp"],
 )  # fmt: skip
 def test_other_methods_find_the_class_too(method: str) -> None:
     explainer = Explainer(of(Colours(), "segmentation"), ExplainOptions(methods=(method,), targets=("red",)))

@@ -21,6 +21,7 @@ _ANY_SCORE = (
     *("eigengradcam", "fem", "scorecam", "ablationcam", "reciprocam", "rise", "saliency", "smoothgrad"),
     *("integrated-gradients", "guided-backprop", "deconvnet", "guided-gradcam", "occlusion", "smoothgrad-squared"),
     *("vargrad", "gradient-shap", "blur-ig", "guided-ig", "kernel-shap", "lime", "xrai", "fullgrad"),
+    "lrp",
 )
 METHODS_OF = {
     # Score-CAM takes a softmax over its channels: of sums over thousands of pixels only the largest would be left.

@@ -40,8 +40,10 @@ METHOD_NAMES = (
     "guided-backprop",
     "deconvnet",
     "guided-gradcam",
+    "lrp",
     "attention-rollout",
     "attention-gradient",
+    "attnlrp",
     "legrad",
     "dff",
 )

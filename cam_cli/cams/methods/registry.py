@@ -15,6 +15,7 @@ from . import (
     paths,
     perturbation,
     pixels,
+    relevance,
     xrai,
 )
 from .method import REGISTERED, Method
@@ -34,6 +35,7 @@ __all__ = [
     "paths",
     "perturbation",
     "pixels",
+    "relevance",
     "xrai",
 ]
 

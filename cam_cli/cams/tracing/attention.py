@@ -55,30 +55,8 @@ class AttentionRecorder(TorchFunctionMode):
             self._record(result, tuple(result.shape))
         return result
 
-    def _attend(
-        self,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        attn_mask: Tensor | None = None,
-        dropout_p: float = 0.0,
-        is_causal: bool = False,
-        scale: float | None = None,
-        enable_gqa: bool = False,
-    ) -> Tensor:
-        """Replaces `scaled_dot_product_attention`, whose parameters these are, by separate operations.
-
-        Causal: no query reads a key behind its own place. Grouped: several heads of queries share a head of keys.
-        """
-        if enable_gqa:
-            heads = query.shape[-3] // key.shape[-3]
-            key, value = (one.repeat_interleave(heads, -3) for one in (key, value))
-        logits = query @ key.transpose(-2, -1) * (scale or 1 / math.sqrt(query.shape[-1]))
-        if is_causal:
-            attn_mask = torch.ones(logits.shape[-2:], dtype=torch.bool, device=logits.device).tril()
-        if attn_mask is not None:
-            logits = logits.masked_fill(~attn_mask, -math.inf) if attn_mask.dtype == torch.bool else logits + attn_mask
-        attention = logits.softmax(dim=-1)
+    def _attend(self, *args: Any, **kwargs: Any) -> Tensor:
+        attention, value = attention_weights(*args, **kwargs)
         self._record(attention, tuple(attention.shape))
         return attention.to(value.dtype) @ value
 
@@ -88,6 +66,31 @@ class AttentionRecorder(TorchFunctionMode):
             self.shapes.append(shape)
         else:
             self.others += 1
+
+
+def attention_weights(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """Returns the weights of `scaled_dot_product_attention`, whose parameters these are, and the values they weigh.
+
+    Causal: no query reads a key behind its own place. Grouped: several heads of queries share a head of keys.
+    """
+    if enable_gqa:
+        heads = query.shape[-3] // key.shape[-3]
+        key, value = (one.repeat_interleave(heads, -3) for one in (key, value))
+    logits = query @ key.transpose(-2, -1) * (scale or 1 / math.sqrt(query.shape[-1]))
+    if is_causal:
+        attn_mask = torch.ones(logits.shape[-2:], dtype=torch.bool, device=logits.device).tril()
+    if attn_mask is not None:
+        logits = logits.masked_fill(~attn_mask, -math.inf) if attn_mask.dtype == torch.bool else logits + attn_mask
+    return logits.softmax(dim=-1), value
 
 
 @dataclass(frozen=True)
