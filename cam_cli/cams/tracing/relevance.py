@@ -149,7 +149,7 @@ class RelevanceMode(TorchFunctionMode):
         return result
 
     def _with_constant_gate(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        """The factors of a product, the smaller one as a constant: a gate of channels or of positions."""
+        """Returns the factors of a product, the smaller one as a constant: a gate of channels or of positions."""
         factors = activations(args)
         if len(factors) == 2 and factors[0].numel() != factors[1].numel():
             smaller = min(factors, key=Tensor.numel)
@@ -211,7 +211,7 @@ class RelevanceMode(TorchFunctionMode):
         return self.composite.dense if call.function is functional.linear else self.composite.convolution
 
     def _with_rule(self, call: LinearCall, compute: Callable[[], Tensor]) -> Tensor:
-        """What `compute` returns, the output of a linear layer, with the backward of its rule."""
+        """Returns the output of a linear layer, which `compute` makes, with the backward of its rule."""
         rule, is_image = self._rule(call), self._marks[call.inputs].is_image
         if rule is None and not is_image:
             result: Tensor = compute()
