@@ -269,16 +269,16 @@ class Doubled(torch.autograd.Function):
 
 
 REFUSED: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
-    "a Fourier transform": (lambda x: torch.fft.rfft2(x).real, "`fft_rfft2`"),
-    "a function of its own": (lambda x: Doubled.apply(x).relu(), r"a function of its own before `relu` \(DoubledBackw"),
-    "a gate that is added": (lambda x: x + x.sigmoid(), "`add` of a gate and of activations"),
-    "a product of three": (lambda x: torch.einsum("bchw,bchw,bchw->bchw", x, x, x), "`einsum` of 3 activations"),
-    "an exponent": (lambda x: torch.pow(2.0, x), "`pow` with an exponent"),
+    "a Fourier transform": (lambda x: torch.fft.rfft2(x).real, "'fft_rfft2'"),
+    "a function of its own": (lambda x: Doubled.apply(x).relu(), r"a function of its own before 'relu' \(DoubledBackw"),
+    "a gate that is added": (lambda x: x + x.sigmoid(), "'add' of a gate and of activations"),
+    "a product of three": (lambda x: torch.einsum("bchw,bchw,bchw->bchw", x, x, x), "'einsum' of 3 activations"),
+    "an exponent": (lambda x: torch.pow(2.0, x), "'pow' with an exponent"),
     "statistics of the batch": (
         lambda x: functional.batch_norm(x, None, None, training=True),
-        "`batch_norm` with the statistics of a batch",
+        "'batch_norm' with the statistics of a batch",
     ),
-    "attention": (lambda x: (x.flatten(2) @ x.flatten(2).mT).softmax(-1)[:, :, :, None], "attention .`matmul`"),
+    "attention": (lambda x: (x.flatten(2) @ x.flatten(2).mT).softmax(-1)[:, :, :, None], "attention .'matmul'"),
 }
 
 

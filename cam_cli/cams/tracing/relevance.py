@@ -88,12 +88,12 @@ class RelevanceMode(TorchFunctionMode):
             return self._set(func(*args, **kwargs), args, Mark(is_gate=True))
         handler = self._handlers.get(name)
         if gates and handler is not None and name not in kinds.PRODUCTS | kinds.QUOTIENTS:
-            raise self._refusal(f"`{name}` of a gate and of activations")
+            raise self._refusal(f"{name!r} of a gate and of activations")
         if handler is not None:
             return handler(func, args, kwargs)
         result = func(*args, **kwargs)
         if any(True for _ in tensors_in(result)):
-            raise self._refusal(f"`{name}`")
+            raise self._refusal(f"{name!r}")
         return result
 
     def _recognise(self, tensor: Tensor, name: str) -> None:
@@ -101,7 +101,7 @@ class RelevanceMode(TorchFunctionMode):
         # Within such a function nothing has a graph, so that what it returns is marked as a gate.
         if tensor not in self._marks or self._marks[tensor].is_gate:
             if tensor.grad_fn is not None:
-                raise self._refusal(f"a function of its own before `{name}` ({tensor.grad_fn.name()})")
+                raise self._refusal(f"a function of its own before {name!r} ({tensor.grad_fn.name()})")
             self._marks.set(tensor, Mark(is_image=True))
 
     def _set(self, result: Any, args: tuple[Any, ...], mark: Mark) -> Any:
@@ -138,11 +138,11 @@ class RelevanceMode(TorchFunctionMode):
             args = self._with_constant_gate(args)
         factors = activations((args[has_addend:], kwargs))
         if len(factors) > 2 or (len(factors) == 2 and has_addend and activations(args[0])):
-            raise self._refusal(f"`{name}` of {len(factors) + has_addend} activations")
+            raise self._refusal(f"{name!r} of {len(factors) + has_addend} activations")
         if name not in kinds.BY_VALUE and len([one for one in tensors_in((args, kwargs)) if one in self._marks]) > 1:
             self.attentions += 1
             if not self.composite.attention:
-                raise self._refusal(f"attention (`{name}` of activations)", "Use `methods=attnlrp`.")
+                raise self._refusal(f"attention ({name!r} of activations)", "Use `methods=attnlrp`.")
         result = self._plain(func, args, kwargs)
         if len(factors) == 2:
             result.register_hook(_halved)
@@ -166,7 +166,7 @@ class RelevanceMode(TorchFunctionMode):
     def _passing(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         values = args[0] if args else kwargs.get("input")
         if not isinstance(values, Tensor) or not values.requires_grad:
-            raise self._refusal(f"`{_name(func)}` with an exponent or a limit that depends on the image")
+            raise self._refusal(f"{_name(func)!r} with an exponent or a limit that depends on the image")
         if _name(func) == "pow" and args[1:] and not isinstance(args[1], Tensor) and args[1] < 0:
             return self._gate(func, args, kwargs)
         args, kwargs = self._marks.inside((args, kwargs))
@@ -188,7 +188,7 @@ class RelevanceMode(TorchFunctionMode):
             return result
 
         if len(activations((args, kwargs))) != 1:
-            raise self._refusal(f"`{_name(func)}` of several activations")
+            raise self._refusal(f"{_name(func)!r} of several activations")
         result = rule.apply(values, run)
         return self._marks.set(values.copy_(result) if in_place else result, mark)
 
@@ -202,7 +202,7 @@ class RelevanceMode(TorchFunctionMode):
     def _linear(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         call = LinearCall.of(func, args, kwargs)
         if activations((call.weight, call.bias)):
-            raise self._refusal(f"`{_name(func)}` with weights that depend on the image")
+            raise self._refusal(f"{_name(func)!r} with weights that depend on the image")
         return self._with_rule(call, lambda: func(*args, **kwargs))
 
     def _rule(self, call: LinearCall) -> Rule | None:
@@ -232,7 +232,7 @@ class RelevanceMode(TorchFunctionMode):
             names = ("input", "weight", "bias", "running_mean", "running_var", "training", "momentum", "eps")
         given = {"weight": None, "bias": None, "training": False, "eps": 1e-5, **dict(zip(names, args)), **kwargs}
         if given["training"] or given["running_mean"] is None:
-            raise self._refusal("`batch_norm` with the statistics of a batch")
+            raise self._refusal("'batch_norm' with the statistics of a batch")
         if self._marks.is_lone_image(args, kwargs):
             return self._elementwise(SameRelevance, func, args, kwargs, Mark(is_image=True))
         mark = self._marks[given["input"]]
@@ -259,7 +259,7 @@ class RelevanceMode(TorchFunctionMode):
         with self:
             found = multi_head_attention(*args, **kwargs)
         if found is None:
-            raise self._refusal("`multi_head_attention_forward` with masks or biases of keys")
+            raise self._refusal("'multi_head_attention_forward' with masks or biases of keys")
         return found
 
 
