@@ -188,7 +188,7 @@ def _to_end(
     else:
         for line in (line for line in end.lines if line.startswith("FAIL ")):
             reporter.failed(line)
-    if run.verbose and not run.quiet:
+    if run.verbose and not run.quiet and summary.progress.done_now:
         reporter.console.print(advice(summary, words))
     try:
         append_step_summary(text)

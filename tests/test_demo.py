@@ -114,6 +114,10 @@ def test_the_package_draws_the_sample_images(tmp_path: Path, monkeypatch: pytest
     kept = sorted(path.name for path in (ROOT / "sample_images").iterdir())
     assert [source.key for source in found.sources] == kept
     assert len(kept) == 16
+    labels = {source.key: source.labels for source in found.sources}
+    assert labels["cat-and-dog.jpg"] == ("cat", "dog")
+    assert labels["mushroom.png"] == ("mushroom",)
+    assert {name for each in labels.values() for name in each} <= {*CLASSES}
     for source in found.sources:
         with Image.open(source.path) as drawn, Image.open(ROOT / "sample_images" / source.key) as there:
             assert (drawn.size, drawn.mode, drawn.getexif()) == (there.size, there.mode, there.getexif())
@@ -148,3 +152,16 @@ def test_the_sample_images(camx: Callable[..., int]) -> None:
         with Image.open(Path("camx-out") / row["overlay"]) as overlay:
             assert max(overlay.size) == 512
     assert (rows["rabbit.jpg"]["width"], rows["rabbit.jpg"]["height"]) == ("480", "640"), "upright"
+
+
+def test_the_first_run_of_a_new_user_can_be_audited(
+    camx: Callable[..., int], capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CAMX_CACHE", str(tmp_path / "cache"))
+    words = ("explain", "demo:", "--model", "demo", "--target", "label", "--no-report")
+    assert camx(*words) == 0
+    assert "top-1 accuracy 100.0% on 16 labelled images" in capsys.readouterr().out
+    assert camx("audit", "camx-out") == 0
+    capsys.readouterr()
+    assert camx(*words, "-v") == 0
+    assert "None" not in capsys.readouterr().err, "no advice on the speed of a run that had nothing to do"

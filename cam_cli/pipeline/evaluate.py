@@ -20,6 +20,7 @@ from ..faithfulness.results import EvaluationRenderer, table
 from ..images.labels import FOLDER, with_labels
 from ..images.listing import Inputs, Source, find
 from ..images.picture import Decodable, load
+from ..images.places import DEMO
 from ..options import results
 from ..outputs.rows import ImageRow
 from ..report import thumbnail_side
@@ -77,7 +78,9 @@ class EvaluateTask:
 
     def find(self) -> Inputs:
         job = self.job
-        if self.job.faithful.target.kind == "label" and not (job.labels or any(one[:1] == "@" for one in job.sources)):
+        if self.job.faithful.target.kind == "label" and not (
+            job.labels or any(one == DEMO or one[:1] == "@" for one in job.sources)
+        ):
             raise CamxError(
                 "`target=label` needs labels. Give `labels=folder`, `labels=FILE.csv`, or an @list.csv with them.",
                 field="target",

@@ -22,6 +22,7 @@ from ..evaluation.calibration import Calibration
 from ..images.labels import FOLDER, with_labels, with_table_attributes
 from ..images.listing import Inputs, Source, find
 from ..images.picture import Decodable, load
+from ..images.places import DEMO
 from ..images.target_masks import MaskReading, with_masks
 from ..maps.colormaps import palette
 from ..maps.explanation import Explanation
@@ -107,7 +108,7 @@ class ExplainTask:
 
     def find(self) -> Inputs:
         job = self.job
-        listed = any(source.startswith("@") for source in job.sources)
+        listed = any(source == DEMO or source.startswith("@") for source in job.sources)
         if any(target.kind == "label" for target in job.explain.targets) and not (job.labels or listed):
             raise CamxError(
                 "`targets=label` needs labels. Give `labels=folder`, `labels=FILE.csv`, or an @list.csv with them."

@@ -112,3 +112,24 @@ def test_the_keyboard_reaches_every_row_of_the_table(opened: Opened, out: Path, 
     page.locator(".rows .row").nth(3).locator(".entropy").click(force=True)
     page.wait_for_selector("#large[open]")
     assert page.locator("#large .bar strong").inner_text() == list(rows)[3], "a row is a link as a whole"
+
+
+@pytest.mark.parametrize(("view", "plot"), [("calibration", "svg"), ("scatter", "svg")])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_no_word_of_a_plot_lies_over_another_or_is_cut_off(
+    opened: Opened, out: Path, view: str, plot: str, width: int
+) -> None:
+    page = opened(out, f"#view={view}", width=width, height=844)
+    page.wait_for_selector(f"{plot} .axes")
+    edges, boxes = page.evaluate(
+        """() => { const axes = document.querySelector('.axes'), all = [axes.closest('svg'), ...axes.querySelectorAll('text')];
+        const [outer, ...words] = all.map((one) => { const { left, top, right, bottom } = one.getBoundingClientRect();
+            return [left, top, right, bottom]; }); return [outer, words]; }"""
+    )
+    assert len(boxes) > 8
+    for number, (left, top, right, bottom) in enumerate(boxes):
+        assert left >= edges[0] - 1
+        assert right <= edges[2] + 1
+        for x0, y0, x1, y1 in boxes[number + 1 :]:
+            across, down = min(right, x1) - max(left, x0), min(bottom, y1) - max(top, y0)
+            assert across <= 1 or down <= 6, "the boxes of letters may touch, their strokes may not"

@@ -5,7 +5,7 @@ function svg(tag, attributes = {}, ...kids) {
   return fill(document.createElementNS('http://www.w3.org/2000/svg', tag), attributes, kids);
 }
 
-const PLOT = { width: 560, height: 420, left: 58, right: 16, top: 12, bottom: 46 };
+const PLOT = { width: 560, height: 420, left: 66, right: 30, top: 30, bottom: 46 };
 
 // From a scale (scaleOf in groups.js) to pixels of a side of the plot.
 function pixelsOf({ start, step, count }, from, to) {
@@ -18,14 +18,14 @@ const ticksOf = ({ start, step, count }) =>
 // Both axes with their ticks and names. `x` and `y` turn a value into pixels.
 function axes(x, y, [xTicks, xWord, xName], [yTicks, yWord, yName]) {
   const { width, height, left, right, top, bottom } = PLOT, low = height - bottom;
-  const middle = (top + low) / 2;
   return svg('g', { class: 'axes' },
     yTicks.map((v) => [svg('path', { class: 'rule', d: `M${left} ${y(v)}H${width - right}` }),
       svg('text', { x: left - 7, y: y(v) + 4, 'text-anchor': 'end' }, yWord(v))]),
     xTicks.map((v) => [svg('path', { class: 'rule', d: `M${x(v)} ${top}V${low}` }),
       svg('text', { x: x(v), y: low + 17, 'text-anchor': 'middle' }, xWord(v))]),
     svg('text', { x: (left + width - right) / 2, y: height - 8, 'text-anchor': 'middle' }, xName),
-    svg('text', { x: 13, y: middle, 'text-anchor': 'middle', transform: `rotate(-90 13 ${middle})` }, yName));
+    // Above its axis: on a phone, letters beside it would lie over the ticks.
+    svg('text', { x: 4, y: 14 }, yName));
 }
 
 const shortPercent = (x) => `${Number((100 * x).toPrecision(4))}\u202f%`; // of a tick
