@@ -13,7 +13,7 @@ SPOTS: Final = "spots.jsonl"
 RECORD: Final = "run.json"
 LOCK: Final = ".camx.lock"
 
-#: Tables of `explain`, `activations`, `evaluate` and `caption`, derived from the journal, and the table of a training.
+#: Tables of `explain`, `activations`, `evaluate`, `caption` and `ask`, derived from the journal, and of a training.
 TABLE: Final = "predictions.csv"
 #: One row per map, and both tables in other forms.
 MAPS_TABLE: Final = "maps.csv"
@@ -23,6 +23,7 @@ FAITHFULNESS_TABLE: Final = "faithfulness.csv"
 CAPTIONS_TABLE: Final = "captions.csv"
 #: One row per word of the captions.
 WORDS_TABLE: Final = "words.csv"
+ANSWERS_TABLE: Final = "answers.csv"
 METRICS: Final = "metrics.csv"
 
 OVERLAYS: Final = "overlays"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cam_cli.pipeline.job import CaptionJob
+from cam_cli.pipeline.text_jobs import CaptionJob
 
 from .bind import Command
 from .run_command import RunFlags, run_command

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from . import (
     activations,
+    ask,
     audit,
     caption,
     compare,
@@ -37,5 +38,6 @@ COMMANDS = {
     "patterns": patterns.COMMAND,
     "export": export.COMMAND,
     "caption": caption.COMMAND,
+    "ask": ask.COMMAND,
     "doctor": doctor.COMMAND,
 }

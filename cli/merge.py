@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from cam_cli.options import FILLED, Flag
 from cam_cli.sentences import counted
 
-from . import activations, caption, evaluate, explain
+from . import activations, ask, caption, evaluate, explain
 from .bind import Command
 from .elsewhere import fetched
 from .names import Names
@@ -56,7 +56,8 @@ def _text(merged: Merged, output: str) -> str:
     record = merged.record
     if "images" not in record:
         return f"no shard has ended yet\n{output}"
-    commands = {"activations": activations.WORDS, "evaluate": evaluate.WORDS, "caption": caption.WORDS}
+    texts = {"caption": caption.WORDS, "ask": ask.WORDS}
+    commands = {"activations": activations.WORDS, "evaluate": evaluate.WORDS, **texts}
     words = commands.get(record["fingerprint"].get("command", ""), explain.WORDS)
     images = counted(record["images"], "image")
     lines = [f"{record['ok']} of {images} {words.done}, {record['failed']} failed, {record['blank']} blank"]

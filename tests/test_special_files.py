@@ -27,12 +27,13 @@ WORDS = {
     "wandb-project", "wandb-entity", "wandb-name", "wandb-group", "wandb-tags", "max-failures", "pattern", "by", "bins", "reference",
     "cluster", "metric", "positive", "fail-if", "prove", "on", "threshold", "min-area", "method", "format", "image-root",
     "image-column", "label-column", "image-size", "scores", "levels", "bands", "frames", "prompts", "class", "cover",
-    "what", "command", "scale",
+    "what", "command", "scale", "question", "prompt",
 }  # fmt: skip
 #: Arguments and flags that are paths, with the words that the command needs beside them; X is the special file.
 TINY_RUN = ("images", *TINY, "-q")
 CAPTIONER = ("--model", f"hf:{Path(__file__).parent / 'fixtures' / 'tiny_captioner'}", "--device", "cpu", "-q")
 ENCODER = ("--model", "encoder.py:build", "--task", "similarity", "--device", "cpu", "-q")
+ANSWERER = ("--model", f"hf:{Path(__file__).parent / 'fixtures' / 'tiny_answerer'}", "--device", "cpu", "-q")
 CASES: dict[tuple[str, str], tuple[str, ...]] = {
     ("explain", "sources"): ("X", *TINY),
     ("explain", "sources @"): ("@X", *TINY),
@@ -114,6 +115,13 @@ CASES: dict[tuple[str, str], tuple[str, ...]] = {
     ("caption", "output"): ("images", *CAPTIONER, "-o", "X"),
     ("caption", "summary"): ("images", *CAPTIONER, "--summary", "X"),
     ("caption", "config"): ("images", *CAPTIONER, "--config", "X"),
+    ("ask", "sources"): ("X", *ANSWERER, "--question", "where?"),
+    ("ask", "model"): ("images", "--model", "X", "--question", "where?"),
+    ("ask", "questions"): ("images", *ANSWERER, "--questions", "X.csv"),
+    ("ask", "box-threshold"): ("images", *ANSWERER, "--question", "where?", "--box-threshold", "X"),
+    ("ask", "output"): ("images", *ANSWERER, "--question", "where?", "-o", "X"),
+    ("ask", "summary"): ("images", *ANSWERER, "--question", "where?", "--summary", "X"),
+    ("ask", "config"): ("images", *ANSWERER, "--question", "where?", "--config", "X"),
     ("config", "config"): ("show", "explain", "--config", "X"),
     ("patterns", "truth"): ("run", "--truth", "X"),
     ("patterns", "config"): ("run", "--config", "X"),

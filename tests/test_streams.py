@@ -137,6 +137,7 @@ COMMANDS: dict[str, tuple[object, ...]] = {
     "evaluate": ("evaluate", "run", "--truth", "boxes.csv"),
     "export": ("export", "run", "--format", "coco"),
     "caption": ("caption", "images", "--model", "hf:captioner", "--device", "cpu", "-o", "made"),
+    "ask": ("ask", "images", "--model", "hf:answerer", "--question", "where?", "--device", "cpu", "-o", "made"),
 }
 
 
@@ -188,7 +189,7 @@ for line in iter(sys.stdin.readline, ""):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", [name for name in COMMANDS if name != "caption"])
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name not in ("caption", "ask")])
 def test_every_command_with_streams_in_every_combination(command: str, finished: Path) -> None:
     check_every_combination(command, finished)
 
@@ -201,6 +202,16 @@ def test_captions_with_streams_in_every_combination(finished: Path) -> None:
 
     saved("vit_bert", finished / "captioner")
     check_every_combination("caption", finished)
+
+
+@pytest.mark.slow
+@pytest.mark.extras
+def test_answers_with_streams_in_every_combination(finished: Path) -> None:
+    pytest.importorskip("transformers")
+    from .answer_networks import saved
+
+    saved("blip", finished / "answerer")
+    check_every_combination("ask", finished)
 
 
 def check_every_combination(command: str, finished: Path) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
 
-from cam_cli.outputs import caption_rows, record, rows, spots
+from cam_cli.outputs import answer_rows, caption_rows, epoch_rows, record, rows, spots
 from cam_cli.outputs.shapes import Length, Range
 
 PAGE = Path(__file__).parents[1] / "docs" / "results.md"
@@ -30,12 +30,13 @@ TYPES = (
         rows.Channels,
         caption_rows.CaptionRow,
         caption_rows.CaptionWord,
+        answer_rows.AnswerRow,
         rows.WrittenFile,
         spots.SpotsRow,
         spots.MapSpots,
     ),
     *(record.RunRecord, record.Fingerprint, record.Rendering, record.Plan, record.Stage, record.ShardRecord),
-    *(record.RunInputs, record.UnreadableRow, record.MisclassifiedRow, rows.EpochRow),
+    *(record.RunInputs, record.UnreadableRow, record.MisclassifiedRow, epoch_rows.EpochRow),
 )
 _FIELD = re.compile(r"((?:    #: .*\n)+)    (\w+): ")
 

@@ -29,6 +29,8 @@ INTERPOLATIONS = {
 #: If the resized image would be more than this many times the input, only the crop is resized: 1×60,000 pixels would
 #: take gigabytes. Pillow's rounding then differs by a level or two in some pixels.
 _FULL_RESIZE = 16
+#: How many times the short side the long one may be, where both are multiples of a number.
+_LONGEST = 1333 / 800
 
 
 class Frame(NamedTuple):
@@ -80,7 +82,9 @@ class Preprocessing:
     the middle. `squash`: resizes both sides to `resize` and ignores the aspect ratio. `border`: resizes the long side
     to `resize` and pads with the mean colour. `mean` and `std` apply to values in [0, 1]. `centring`: rounding of the
     crop position if an odd number of pixels is cut: to the nearest even number as in torchvision, or down as in the
-    processors of transformers.
+    processors of transformers. `divisor`: above 0, the network sees all of an image, with its aspect ratio nearly kept:
+    the short side is resized to `resize`, the long one to at most 1.67 times of it, and both are rounded down to
+    multiples of `divisor`. Images then have inputs of different sizes; `input_size` is that of a square one.
     """
 
     input_size: tuple[int, int]
@@ -90,12 +94,15 @@ class Preprocessing:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     centring: Literal["even", "down"] = "even"
+    divisor: int = 0
 
     def as_dict(self) -> dict[str, Any]:
-        """All values by name, for files and fingerprints. The default centring is absent."""
+        """All values by name, for files and fingerprints. The default centring and divisor are absent."""
         values = asdict(self)
         if self.centring == "even":
             del values["centring"]
+        if not self.divisor:
+            del values["divisor"]
         return values
 
     @property
@@ -131,6 +138,9 @@ class Preprocessing:
     def placed(self, width: int, height: int) -> Placement:
         """Placement of an image of this size."""
         new_width, new_height = self.resized(width, height)
+        if self.divisor:
+            whole = (0, 0, new_width, new_height)
+            return Placement((new_width, new_height), whole, 0, 0, Frame(0, 0, width, height), long=False)
         in_height, in_width = self.input_size
         left, top = self._start(new_width, in_width), self._start(new_height, in_height)
         kept = (max(left, 0), max(top, 0), min(left + in_width, new_width), min(top + in_height, new_height))
@@ -146,6 +156,8 @@ class Preprocessing:
     def resized(self, width: int, height: int) -> tuple[int, int]:
         """Width and height of the resized image."""
         to_height, to_width = self.resize
+        if self.divisor:
+            return _divisible(width, height, to_width, self.divisor)
         if self.crop_mode == "squash":
             return to_width, to_height
         if self.crop_mode == "center" and to_height == to_width:
@@ -166,12 +178,28 @@ class Preprocessing:
         """The cropped pixels on a background of `input_size`."""
         height, width = kept.shape[:2]
         pixels = kept.reshape(height, width, self.channels)
-        if (height, width) == self.input_size:
+        if (height, width) == self.input_size or self.divisor:
             return pixels
         out = np.empty((*self.input_size, self.channels), np.uint8)
         out[:] = self.background
         out[place.top : place.top + height, place.left : place.left + width] = pixels
         return out
+
+
+def _divisible(width: int, height: int, short: int, divisor: int) -> tuple[int, int]:
+    """Width and height of an image whose sides become multiples of `divisor`: the arithmetic of ViLT's processor.
+
+    Raises `ValueError` where nothing would be left of a side.
+    """
+    scale = short / min(width, height)
+    sides = [short if side == min(width, height) else scale * side for side in (width, height)]
+    longest = int(_LONGEST * short)
+    if max(sides) > longest:
+        sides = [longest / max(sides) * side for side in sides]
+    across, down = (int(side + 0.5) // divisor * divisor for side in sides)
+    if not across or not down:
+        raise ValueError(f"an image of {width}×{height} is too long: one side would have less than {divisor} pixels")
+    return across, down
 
 
 def scaled_for_crop(input_size: tuple[int, int], crop_pct: float) -> tuple[int, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import PurePath
 
@@ -16,6 +16,8 @@ from .listing import Inputs, Source
 from .typed_tables import table_rows
 
 FOLDER = "folder"
+#: Makes other rows of those of a table, whose column names are in lower case.
+Fold = Callable[[list[dict[str, str]]], list[dict[str, str]]]
 #: Number of images that a note names.
 _NAMED = 3
 
@@ -32,12 +34,13 @@ def with_labels(inputs: Inputs, labels: str, columns: Columns = Columns()) -> In
     return _joined(inputs, _Table(labels, columns, columns.label_key))
 
 
-def with_table_attributes(inputs: Inputs, path: str, needed: str) -> Inputs:
+def with_table_attributes(inputs: Inputs, path: str, needed: str, fold: Fold = lambda rows: rows) -> Inputs:
     """Inputs with the columns of a table as attributes of their sources. Images are named as for `with_labels`.
 
-    needed: required column of the table. Raises `CamxError` if it is missing, or if no image has a row.
+    needed: required column of the table. fold: joins several rows of an image. Raises `CamxError` if the column is
+    missing, or if no image has a row.
     """
-    return _joined(inputs, _Table(path, Columns(), needed))
+    return _joined(inputs, _Table(path, Columns(), needed, fold))
 
 
 class Column:
@@ -84,9 +87,9 @@ class _Table:
     """A table of labels. used: image names that belong to a source. without_row: keys of sources without a row. column:
     name of the image column. truths: its rows."""
 
-    def __init__(self, path: str, columns: Columns, needed: str) -> None:
+    def __init__(self, path: str, columns: Columns, needed: str, fold: Fold = lambda rows: rows) -> None:
         self.path, self.column, self._folder = path, columns.image, os.path.dirname(path)
-        rows = _read(path, columns, needed)
+        rows = fold(_read(path, columns, needed))
         self.truths: dict[str, Truth] = {}
         self._several: dict[str, None] = {}
         self._contradicted: dict[str, None] = {}

@@ -100,7 +100,10 @@ def input_line(preprocessing: Preprocessing, origins: Mapping[str, str], *, sile
     mean, std = (" ".join(f"{v:g}" for v in values) for values in (preprocessing.mean, preprocessing.std))
     mode = "" if preprocessing.crop_mode == "center" else f" {preprocessing.crop_mode}"
     crop = f"crop {height / preprocessing.resize[0]:.3g}{mode}"
-    line = f"{height}×{width}, {preprocessing.interpolation}, {crop}, mean {mean}, std {std}"
+    size = f"{height}×{width}"
+    if preprocessing.divisor:
+        size, crop = f"short side {height}", f"whole, sides multiples of {preprocessing.divisor}"
+    line = f"{size}, {preprocessing.interpolation}, {crop}, mean {mean}, std {std}"
     by_origin: dict[str, list[str]] = {}
     for name in VALUES:
         if name in origins:

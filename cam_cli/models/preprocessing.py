@@ -89,5 +89,5 @@ def overridden(own: Preprocessing, options: PreprocessingOptions) -> Preprocessi
         mean=own.mean,
         std=own.std,
     )
-    changed = replace(changed, centring=own.centring)
+    changed = replace(changed, centring=own.centring, divisor=own.divisor)
     return changed if options.crop_pct or options.image_size else replace(changed, resize=own.resize)

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from ..regular_files import read_regular
 from ..run_layout import METRICS
-from .rows import EpochRow
+from .epoch_rows import EpochRow
 from .shapes import without_wrong
 
 

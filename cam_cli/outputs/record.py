@@ -15,7 +15,7 @@ class Fingerprint(TypedDict, total=False):
     """Everything that the results depend on; a folder holds results of one fingerprint. Other keys depend on the
     command."""
 
-    #: Command that made the results: `explain`, `activations`, `evaluate`, `caption`, `train-gap`.
+    #: Command that made the results: `explain`, `activations`, `evaluate`, `caption`, `ask`, `train-gap`.
     command: str
     #: Folder that the names of the images start in.
     inputs: str

@@ -1,4 +1,4 @@
-"""Rows of the journal `manifest.jsonl` and of `metrics.csv`: every field with its type, unit and range.
+"""Rows of the journal `manifest.jsonl`: every field with its type, unit and range.
 
 `docs/results.md` is generated from these comments (`python -m tools.results_page`), and the reader of a run folder
 refuses lines that have another shape.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 from typing import Annotated, Any, Final, Literal, TypedDict, cast
 
+from .answer_rows import AnswerRow
 from .caption_rows import CaptionRow
 from .shapes import Length, Range, check_of, parse_json
 from .units import Count, Pixels, Share
@@ -113,7 +114,7 @@ def _of_one_length(channels: dict[str, Any]) -> bool:
 
 
 class MapRow(TypedDict, total=False):
-    """One map of an image (`explain`, `evaluate`, `caption`), or the feature maps of one layer (`activations`)."""
+    """One map of an image (`explain`, `evaluate`, `caption`, `ask`), or the feature maps of a layer (`activations`)."""
 
     #: Method that made the map, as in `--method`.
     method: str
@@ -241,10 +242,13 @@ class ImageRow(_EveryImage, total=False):
     seen: Box
     #: What the network saw, in pixels of the upright image (beyond it with padding): left, top, right, bottom.
     frame: Annotated[list[float], Length(4)]
-    #: The maps, in the order of `--method` and `--target`; of a caption, in the order of its words.
+    #: The maps, in the order of `--method` and `--target`; of a caption, in the order of its words; of answers, in the
+    #: order of the questions.
     maps: list[MapRow]
     #: Caption of the image (`caption`).
     caption: CaptionRow
+    #: Answers to the questions about the image, in their order (`ask`).
+    answers: list[AnswerRow]
     #: File of the bare image that the report shows, relative to OUT.
     thumb: str
     #: CRC-32 of the line of this image in `spots.jsonl`, in hexadecimal (`--save spots`).
@@ -262,30 +266,6 @@ def number_of(row: ImageRow | MapRow, name: str) -> float | None:
     """The number in a field of a row; None where it has none."""
     value: float | None = cast(dict[str, Any], row).get(name)
     return value
-
-
-class _EveryEpoch(TypedDict):
-    #: Number of the epoch, from 1.
-    epoch: Annotated[int, Range(1, 1e6)]
-
-
-class EpochRow(_EveryEpoch, total=False):
-    """One epoch of a training: a line of `metrics.csv`. A value that is not finite is left out."""
-
-    #: Learning rate of the last step.
-    lr: Annotated[float, Range(0, 1e9)]
-    #: Mean loss over the training images.
-    train_loss: Annotated[float, Range(-1e12, 1e12)]
-    #: Share of the training images that were recognised.
-    train_accuracy: Share
-    #: Mean cross-entropy over the validation images.
-    val_loss: Annotated[float, Range(-1e12, 1e12)]
-    #: Share of the validation images that were recognised.
-    val_accuracy: Share
-    #: Seconds that the epoch took.
-    seconds: Annotated[float, Range(0, 1e12)]
-    #: Whether it was the best epoch so far; 0 or 1 in the file.
-    best: bool
 
 
 _is_row = check_of(ImageRow)

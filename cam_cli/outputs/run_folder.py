@@ -17,18 +17,19 @@ from ..folders import files_below
 from ..images.decode import read
 from ..images.remote import is_remote
 from ..run_layout import JOURNAL, METRICS, SPOTS, is_inside, part_folder, part_numbers
+from .epoch_rows import EpochRow
 from .journal import J, Journal
 from .metrics import read_metrics
 from .mirror import at_hand
 from .record import RunRecord
 from .record_file import read_record, recovered_record
 from .result_pictures import opened_result
-from .rows import EpochRow, ImageRow
+from .rows import ImageRow
 from .spots import SpotsFile, SpotsRow, spots_of
 
-EXPLAIN, ACTIVATIONS, EVALUATE, CAPTION, TRAIN_GAP = COMMANDS = (
+EXPLAIN, ACTIVATIONS, EVALUATE, CAPTION, ASK, TRAIN_GAP = COMMANDS = (
     *("explain", "activations", "evaluate"),
-    *("caption", "train-gap"),
+    *("caption", "ask", "train-gap"),
 )
 FINISHED, INTERRUPTED, INCOMPLETE = "finished", "interrupted", "incomplete"
 
@@ -66,7 +67,7 @@ class RunFolder:
         for row in run.rows():
             return cls(path, _command_of(row), found, run.wrong_fields)
         raise CamxError(
-            f"{path!r} holds no results of `camx explain`, `activations`, `evaluate`, `caption` or `train-gap`. "
+            f"{path!r} holds no results of `camx explain`, `activations`, `evaluate`, `caption`, `ask` or `train-gap`. "
             "Give the `output` of a run."
         )
 
@@ -225,6 +226,8 @@ def _command_of(row: ImageRow) -> str:
     maps = row.get("maps", ())
     if "caption" in row:
         return CAPTION
+    if "answers" in row:
+        return ASK
     if any("channels" in one for one in maps):
         return ACTIVATIONS
     return EVALUATE if any("scores" in one for one in maps) else EXPLAIN

@@ -6,15 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .activations import plan_activations, run_activations
+    from .ask import plan_ask, run_ask
     from .caption import plan_caption, run_caption
     from .evaluate import plan_evaluate, run_evaluate
     from .explain import plan, run
-    from .job import ActivationsJob, CaptionJob, EvaluateJob, ExplainJob
+    from .job import ActivationsJob, EvaluateJob, ExplainJob
     from .progress import Observer, Plan, Progress, Summary
     from .stop import Dropped, Stop
+    from .text_jobs import AskJob, CaptionJob
 
 __all__ = [
     "ActivationsJob",
+    "AskJob",
     "CaptionJob",
     "Dropped",
     "EvaluateJob",
@@ -26,17 +29,20 @@ __all__ = [
     "Summary",
     "plan",
     "plan_activations",
+    "plan_ask",
     "plan_caption",
     "plan_evaluate",
     "run",
     "run_activations",
+    "run_ask",
     "run_caption",
     "run_evaluate",
 ]
 
 _HOMES = {
     "ActivationsJob": "job",
-    "CaptionJob": "job",
+    "AskJob": "text_jobs",
+    "CaptionJob": "text_jobs",
     "Dropped": "stop",
     "EvaluateJob": "job",
     "ExplainJob": "job",
@@ -47,10 +53,12 @@ _HOMES = {
     "Summary": "progress",
     "plan": "explain",
     "plan_activations": "activations",
+    "plan_ask": "ask",
     "plan_caption": "caption",
     "plan_evaluate": "evaluate",
     "run": "explain",
     "run_activations": "activations",
+    "run_ask": "ask",
     "run_caption": "caption",
     "run_evaluate": "evaluate",
 }

@@ -22,12 +22,13 @@ from ..text.results import CaptionRenderer, captions_table, words_table
 from .earlier import named_as_before
 from .fingerprint import common_fingerprint, rendering_fingerprint
 from .frames import with_frames
-from .job import CaptionJob, decoding_as
+from .job import decoding_as
 from .progress import Observer, Plan, Silent, Summary
 from .relabel import Naming
 from .session import plan_task, run_task
 from .stop import Stop
 from .task import Table, Work
+from .text_jobs import CaptionJob
 
 if TYPE_CHECKING:
     from ..text.captioner import Captioner

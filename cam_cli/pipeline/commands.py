@@ -9,11 +9,13 @@ from typing import Any
 from ..errors import CamxError
 from ..models.tasks import VALUES
 from .activations import ActivationsTask, activations_table
+from .ask import AskTask, ask_table
 from .caption import CaptionTask, caption_table
 from .evaluate import EvaluateTask, faithfulness_table
 from .explain import ExplainTask, explain_table
-from .job import ActivationsJob, CaptionJob, EvaluateJob, ExplainJob, RunOptions
+from .job import ActivationsJob, EvaluateJob, ExplainJob, RunOptions
 from .task import AnyTask, Table
+from .text_jobs import AskJob, CaptionJob
 
 
 def task_of(job: RunOptions) -> AnyTask:
@@ -27,6 +29,8 @@ def task_of(job: RunOptions) -> AnyTask:
             return EvaluateTask(job)
         case CaptionJob():
             return CaptionTask(job)
+        case AskJob():
+            return AskTask(job)
     raise TypeError(f"{type(job).__name__} is the job of no command")
 
 
@@ -45,7 +49,9 @@ def table_of(fingerprint: Mapping[str, Any], job: Mapping[str, Any] = MappingPro
             return faithfulness_table(fingerprint["metrics"])
         case "caption":
             return caption_table()
+        case "ask":
+            return ask_table()
     raise CamxError(
         f"The folder holds results of `camx {fingerprint.get('command')}`, which makes no table of images. "
-        "Give the `output` of `camx explain`, `activations`, `evaluate` or `caption`."
+        "Give the `output` of `camx explain`, `activations`, `evaluate`, `caption` or `ask`."
     )

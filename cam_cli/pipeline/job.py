@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from ..cams.engine.options import ExplainOptions
 from ..errors import CamxError
@@ -17,10 +17,9 @@ from ..images.options import DECODINGS, MAX_PIXELS, PixelOptions
 from ..images.scheduler import chosen_shard
 from ..images.shard import Shard
 from ..models.options import NAME, ModelSpec
-from ..options import BEHAVIOUR, EXPLANATION, FILLED, INPUT, MODEL, OUTPUT, SPEED, Flag, check
-from ..outputs.options import EACH, SPOTS, Rendering
+from ..options import BEHAVIOUR, FILLED, INPUT, OUTPUT, SPEED, Flag, check
+from ..outputs.options import Rendering
 from ..outputs.records import require_pyarrow
-from ..text.options import CaptionOptions
 
 if TYPE_CHECKING:
     from .progress import Engine
@@ -34,15 +33,6 @@ Labels = Annotated[
 #: Of `evaluate`, whose parts share them: images for a network, or the folder of a run for a truth.
 EVALUATED = Flag("Images, as `camx explain` takes them; with `truth` the output of `camx explain`.", argument=True)
 EVALUATION = Flag("Folder for the results: camx-evaluate, or with `truth` OUT/evaluate.", short="-o", panel=OUTPUT)
-TEXT_NAME = Flag(
-    "hf:FOLDER or hf:OWNER/NAME, a network of the transformers library that writes text about an image.",
-    name="model",
-    short="-m",
-    panel=MODEL,
-    results=True,
-    example="hf:Salesforce/blip-image-captioning-base",
-    page="hub.md",
-)
 PAGE = Flag("Write a page with curves and pictures.", panel=OUTPUT)
 
 E = TypeVar("E", bound="Engine")
@@ -204,62 +194,6 @@ class ActivationsJob(RunOptions):
     model: Unnamed
     output: Output = "camx-activations"
     read: ReadOptions = ReadOptions()
-
-
-@dataclass(frozen=True)
-class TextModel(ModelSpec):
-    """A network of the transformers library that writes text: it brings its weights, and has no classes."""
-
-    name: Annotated[str, TEXT_NAME] = ""
-    checkpoint: str | None = None
-    args: Mapping[str, Any] = field(default_factory=dict)
-    class_names: str | None = None
-    prompts: tuple[str, ...] = ()
-    scores: str | None = None
-    ema: bool | None = None
-
-    def __post_init__(self) -> None:
-        check(self)
-        if not self.name:
-            raise CamxError("Which network? Give `model`, such as hf:Salesforce/blip-image-captioning-base.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class CaptionJob(RunOptions):
-    """Everything that `camx caption` does. `text`: a table of image and text, or one text for all images."""
-
-    model: TextModel
-    text: Annotated[
-        str | None,
-        Flag(
-            "Explain this text in place of what the network would write: a CSV with image,text, or one text for all.",
-            panel=EXPLANATION,
-            results=True,
-            example="captions.csv",
-            page="hub.md",
-        ),
-    ] = None
-    caption: CaptionOptions = CaptionOptions()
-    rendering: Rendering = Rendering()
-    output: Output = "camx-captions"
-    report: Annotated[bool, Flag("Write report/index.html, with the words as buttons.", panel=OUTPUT)] = True
-
-    def __post_init__(self) -> None:
-        RunOptions.__post_init__(self)
-        if self.text is not None and not self.text.strip():
-            raise CamxError("`text` is empty.", "Give a CSV or a text, or leave it out.", field="text")
-        if SPOTS in self.rendering.save:
-            raise CamxError("`save=spots` is for classes, which words are not.", "Leave it out.", field="save")
-        if self.rendering.scale != EACH:
-            raise CamxError(
-                "`scale` is for maps of classes: the words of a caption share one already.",
-                "Leave it out.",
-                field="scale",
-            )
-        if isinstance(self.rendering.box_threshold, str):
-            raise CamxError(
-                "`box_threshold` of another run is for maps of classes.", "Give a number.", field="box_threshold"
-            )
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from ..outputs.rows import EpochRow
+from ..outputs.epoch_rows import EpochRow
 from ..outputs.ticks import epoch_ticks, value_ticks
 from .rounding import number, percent
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from ..outputs.epoch_rows import EpochRow
 from ..outputs.record import RunRecord
-from ..outputs.rows import BLANK, FAILED, OK, EpochRow
+from ..outputs.rows import BLANK, FAILED, OK
 from .page import Figure
 from .rounding import percent
 

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from ..outputs.answer_rows import AnswerRow
+from ..outputs.answers import all_right
 from ..outputs.caption_rows import CaptionRow
 from ..outputs.rows import BLANK, FAILED, OK, ImageRow, MapRow, first_map, number_of
 from ..outputs.run_folder import RunFolder
@@ -74,7 +76,7 @@ class Images:
         columns |= {name: [] for name in ("target", "peak", *_MEASURES)}
         errors: dict[int, str] = {}
         for place, row in enumerate(rows):
-            correct = row.get("correct")
+            correct = all_right(row) if "answers" in row else row.get("correct")
             self.counts[row["status"]] += 1
             self.dimmed += row.get("seen", _WHOLE) != _WHOLE
             if correct is not None:
@@ -90,7 +92,7 @@ class Images:
             # Shares of pixels are no probabilities: the page would show how well they are calibrated.
             columns["prob"].append(_short(first["prob"]) if first and not self.run.task else None)
             map_row = first_map(row)
-            columns["target"].append(-1 if "caption" in row else self._target(map_row))
+            columns["target"].append(-1 if _is_text(row) else self._target(map_row))
             for name in ("peak", *_MEASURES):
                 columns[name].append(_short(number_of(map_row, name)))
             if row.get("error"):
@@ -108,11 +110,13 @@ class Images:
         details["maps"] = [self._map(map_row, row) for map_row in row.get("maps", ())]
         if "caption" in row:
             details["caption"] = _caption(row["caption"], row.get("maps", ()))
+        if "answers" in row:
+            details["answers"] = [*map(_answer, row["answers"])]
         return details
 
     def _map(self, map_row: MapRow, row: ImageRow) -> dict[str, Any]:
         # Words are no classes: two captions have different words in the same place.
-        target = -1 if "caption" in row else self._target(map_row)
+        target = -1 if _is_text(row) else self._target(map_row)
         if "method" in map_row:
             self.methods[map_row["method"]] = None
         if target >= 0 and "method" in map_row:
@@ -120,7 +124,7 @@ class Images:
         if sketch := map_row.get("sketch"):
             self.signs["signed" if sketch.get("signed") else "strength"] += 1
         fields = cast(dict[str, Any], map_row)
-        named = {"word": map_row.get("target_name", "")} if "caption" in row else {}
+        named = {"word": map_row.get("target_name", "")} if _is_text(row) else {}
         known: dict[str, Any] = named | {
             name: fields[name] for name in (*_SHOWN, *_PLACED) if fields.get(name) is not None
         }
@@ -156,6 +160,20 @@ def _caption(caption: CaptionRow, maps: Sequence[MapRow]) -> dict[str, Any]:
         prob = math.exp(min(0.0, one["logprob"]))
         words.append([one["word"], place if own else -1, _short(tint), _short(prob), _short(one["depends"])])
     return {"text": caption["text"], "words": words}
+
+
+def _is_text(row: ImageRow) -> bool:
+    return "caption" in row or "answers" in row
+
+
+def _answer(answer: AnswerRow) -> list[Any]:
+    """An answer as the page has it: question, answer, number of its map or −1, probability, how much it depends on the
+    image, the true answer, whether it is right (1, 0, or −1 for not known), and whether the map is a contrast."""
+    prob, correct = math.exp(min(0.0, answer["logprob"])), answer.get("correct")
+    return [
+        *(answer["question"], answer["answer"], answer.get("map", -1), _short(prob), _short(answer["depends"])),
+        *(answer.get("truth", ""), -1 if correct is None else int(correct), int(answer.get("contrast", False))),
+    ]
 
 
 def _chunks(rows: Iterable[ImageRow], size: int) -> Iterator[list[ImageRow]]:

@@ -14,9 +14,9 @@ from urllib.parse import quote
 import jinja2
 from markupsafe import Markup
 
-from ..outputs.rows import EpochRow
+from ..outputs.epoch_rows import EpochRow
 from ..outputs.run_folder import RunFolder
-from ..run_layout import ACTIVATIONS_TABLE, CAPTIONS_TABLE, METRICS, TABLE
+from ..run_layout import ACTIVATIONS_TABLE, ANSWERS_TABLE, CAPTIONS_TABLE, METRICS, TABLE
 from .chart import HEIGHT, WIDTH, Chart
 from .chunks import Chunks, script_safe
 from .failures import LISTED, Failures
@@ -30,7 +30,7 @@ SCRIPTS = (
     *("elements", "figures", "store"),
     *("views", "address", "order", "filters"),
     *("colours", "legend", "canvas", "opacity", "stage", "virtual-list"),
-    *("tags", "files", "toolbar", "sentence", "gallery", "table", "side-by-side", "zoom", "viewer"),
+    *("tags", "files", "toolbar", "sentence", "answers", "gallery", "table", "side-by-side", "zoom", "viewer"),
     *("mean-maps", "classes", "class-page", "groups", "group-maps", "confusion", "distribution", "epochs"),
     *("svg", "calibration", "scatter"),
     *("keyboard", "print", "start"),
@@ -57,9 +57,15 @@ _WORDS = {
     "explain": "Explained images",
     "activations": "Feature maps",
     "caption": "Captions",
+    "ask": "Answers",
     "train-gap": "Training",
 }
-_TABLES = {"explain": TABLE, "activations": ACTIVATIONS_TABLE, "caption": CAPTIONS_TABLE}
+_TABLES = {
+    "explain": TABLE,
+    "activations": ACTIVATIONS_TABLE,
+    "caption": CAPTIONS_TABLE,
+    "ask": ANSWERS_TABLE,
+}
 
 
 class Figure(NamedTuple):

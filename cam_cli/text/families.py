@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,8 +48,8 @@ REFUSED = {
     "Qwen3VLForConditionalGeneration": _PACKED,
     "Pix2StructForConditionalGeneration": _PACKED,
     "Kosmos2ForConditionalGeneration": _QUERIES.replace("32", "64"),
-    "BlipForQuestionAnswering": "it answers questions",
-    "ViltForQuestionAnswering": "it answers questions",
+    "BlipForQuestionAnswering": "it answers questions, for `camx ask`",
+    "ViltForQuestionAnswering": "it answers questions, for `camx ask`",
 }
 
 
@@ -79,3 +80,9 @@ def image_tokens(network: nn.Module, family: Family, pixels: Tensor) -> Tensor:
     """The output B×N×D of the tower for images B×C×H×W."""
     tokens: Tensor = network.get_submodule(family.tower)(pixel_values=pixels).last_hidden_state
     return tokens
+
+
+def tower_output(tokens: Tensor) -> Any:
+    """Image tokens B×N×D as a tower of the library gives them."""
+    outputs = importlib.import_module("transformers.modeling_outputs")
+    return outputs.BaseModelOutputWithPooling(last_hidden_state=tokens)

@@ -1,4 +1,4 @@
-"""Options of captions: whose text, which words, and the method of their maps. No torch."""
+"""Options of captions and of questions: whose text, which words, and the method of their maps. No torch."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from ..cams.engine.options import ComputeOptions
+from ..errors import CamxError
 from ..options import EXPLANATION, Flag, check
 
-METHODS = ("attention-gradient", "hirescam")
+METHODS = ATTENTION, HIRESCAM = ("attention-gradient", "hirescam")
+AUTO = "auto"
+#: Stands for the question in the text around it.
+GAP = "{}"
 WHICH = ("content", "all")
 
 METHOD = Flag(
@@ -46,3 +50,50 @@ class CaptionOptions(TextOptions):
 
     def __post_init__(self) -> None:
         check(self)
+
+
+@dataclass(frozen=True)
+class AskOptions(TextOptions):
+    """Options of an `Answerer`. method: `auto` stands for attention-gradient where text attends to image tokens, and
+    for hirescam elsewhere. contrast: maps of yes and no explain the difference of their scores. prompt: the text around
+    each question, with {} in its place; "" for the network's own."""
+
+    method: Annotated[
+        str,
+        Flag(
+            "attention-gradient (attention of the question to the image, weighted by its gradient), hirescam (at the "
+            "image tokens), or auto: the first where the text attends to image tokens.",
+            panel=EXPLANATION,
+            choices=(AUTO, *METHODS),
+            results=True,
+            page="hub.md",
+        ),
+    ] = AUTO
+    contrast: Annotated[
+        bool,
+        Flag(
+            "For the answers yes and no: explain the score of one minus that of the other, not its probability.",
+            panel=EXPLANATION,
+            results=True,
+            page="hub.md",
+        ),
+    ] = True
+    prompt: Annotated[
+        str,
+        Flag(
+            "Text around each question, with {} in its place; without it that of the network.",
+            panel=EXPLANATION,
+            results=True,
+            example="Question: {} Short answer:",
+            page="hub.md",
+        ),
+    ] = ""
+
+    def __post_init__(self) -> None:
+        check(self)
+        if self.prompt and GAP not in self.prompt:
+            raise CamxError(
+                f"`prompt` {self.prompt!r} has no {GAP} for the question.",
+                f"Write it as in 'Question: {GAP} Answer:'.",
+                field="prompt",
+            )

@@ -1,8 +1,8 @@
-"""The caption of one image as a record, from which every output is written. No torch."""
+"""The caption of one image, or its answers, as a record from which every output is written. No torch."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..images.picture import Picture
 from ..maps.explanation import ClassMap
@@ -34,4 +34,33 @@ class Captioned:
     words: tuple[Word, ...] = ()
     maps: tuple[ClassMap, ...] = ()
     given: bool = False
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer to a question. logprob: its log-probability, summed over its pieces. depends: how much larger that is
+    than for an image of the mean colour. contrast: the map explains yes minus no, or no minus yes. map: its place among
+    the maps, or None."""
+
+    question: str
+    answer: str
+    logprob: float
+    depends: float
+    contrast: bool
+    map: int | None = None
+
+    def with_map(self, place: int) -> Answer:
+        """The answer with a map."""
+        return replace(self, map=place)
+
+
+@dataclass(frozen=True)
+class Answered:
+    """The answers for one image, in the order of its questions, and their maps. problem: the reason why there are none,
+    or ""."""
+
+    picture: Picture
+    answers: tuple[Answer, ...] = ()
+    maps: tuple[ClassMap, ...] = ()
     problem: str = ""

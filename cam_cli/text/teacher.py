@@ -7,7 +7,6 @@ one batched backward.
 from __future__ import annotations
 
 import contextlib
-import importlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +18,7 @@ from ..cams.tracing.attention import AttentionRecorder
 from ..cams.tracing.network_state import undisturbed
 from ..errors import CamxError
 from ..models.hooks import answering
-from .families import Family
+from .families import Family, tower_output
 
 #: Bytes that the gradients of one batched backward may take; more words than fit go into the next one.
 _BUDGET = 512 * 2**20
@@ -42,12 +41,14 @@ class Taught:
         """The log-probabilities B×W of words, whose pieces have ones in `members` B×W×T: the sums over their pieces."""
         return torch.einsum("bwt,bt->bw", members, self.log_probabilities)
 
-    def attention_gradient(self, members: Tensor) -> Tensor:
+    def attention_gradient(self, members: Tensor, rows: Tensor | None = None) -> Tensor:
         """Maps B×W×N of words: attention × positive gradient of the score, summed over layers.
 
-        Mean over the heads, and over the places that predict the pieces of the word.
+        Mean over the heads, and over the places that predict the pieces of the word. rows: other weights B×W×T for the
+        places that attend.
         """
-        rows = members / members.sum(2, keepdim=True).clamp_min(1)
+        if rows is None:
+            rows = members / members.sum(2, keepdim=True).clamp_min(1)
         nodes = [node for node, _, _ in self.attentions]
         found = members.new_zeros(*members.shape[:2], self.tokens.shape[1])
         for start, gradients in self._backward(members, nodes):
@@ -121,7 +122,7 @@ class Teacher:
             wanted[row, : len(text)] = torch.tensor(list(text), dtype=torch.long, device=tokens.device)
         sides = (images + length,) * 2 if self._family.prefixed else (length, images)
         recorder = AttentionRecorder(len(texts), *sides)
-        with self._watched(recorder, gradients=gradients):
+        with watched(self._network, recorder, gradients=gradients):
             logits = self._logits(leaf, ids)
         log_probabilities = logits[:, -length:].float().log_softmax(-1).gather(2, wanted[..., None])[..., 0]
         places = (slice(images, None), slice(images)) if self._family.prefixed else (slice(None), slice(None))
@@ -133,17 +134,8 @@ class Teacher:
             )
         return Taught(log_probabilities, attentions, leaf)
 
-    @contextlib.contextmanager
-    def _watched(self, recorder: AttentionRecorder, *, gradients: bool) -> Iterator[None]:
-        with undisturbed(self._network), contextlib.ExitStack() as stack:
-            if gradients:
-                stack.enter_context(recorder)
-            else:
-                stack.enter_context(torch.no_grad())
-            yield
-
     def _logits(self, tokens: Tensor, ids: Tensor) -> Tensor:
-        answer = _answer(tokens)
+        answer = tower_output(tokens)
         tower = self._network.get_submodule(self._family.tower)
         with answering({tower: lambda *_args, **_kwargs: answer}):
             given: dict[str, Any] = {self._family.ids: ids, "use_cache": False}
@@ -152,6 +144,12 @@ class Teacher:
         return logits
 
 
-def _answer(tokens: Tensor) -> Any:
-    """Image tokens as a tower gives them."""
-    return importlib.import_module("transformers.modeling_outputs").BaseModelOutputWithPooling(last_hidden_state=tokens)
+@contextlib.contextmanager
+def watched(network: nn.Module, recorder: AttentionRecorder, *, gradients: bool) -> Iterator[None]:
+    """The context of one forward on a text: with a graph and its attentions, or with neither."""
+    with undisturbed(network), contextlib.ExitStack() as stack:
+        if gradients:
+            stack.enter_context(recorder)
+        else:
+            stack.enter_context(torch.no_grad())
+        yield

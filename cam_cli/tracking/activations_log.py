@@ -13,7 +13,7 @@ _COLUMNS = ("sheet", "chosen", "label", "layer", "channels", "dead_channels", "m
 
 def activations_log(run: RunFolder, cap: int) -> tuple[dict[str, Value], dict[str, Scalar], list[str]]:
     """Returns tables of at most `cap` sheets, the summary, and sentences for the user."""
-    return sampled_log(run, cap, "activations", _COLUMNS, lambda row, why: _cells(row, why, run))
+    return sampled_log(run, cap, "activations", _COLUMNS, lambda row, why: [_cells(row, why, run)])
 
 
 def _cells(row: ImageRow, why: str, run: RunFolder) -> list[Scalar | ImageCell]:

@@ -14,7 +14,7 @@ _COLUMNS = ("overlay", "word", "text", "logprob", "words", "status", "path")
 def caption_log(run: RunFolder, cap: int) -> tuple[dict[str, Value], dict[str, Scalar], list[str]]:
     """Returns tables of at most `cap` captions, each with the overlay of its strongest word, the summary, and
     sentences for the user."""
-    return sampled_log(run, cap, "captions", _COLUMNS, lambda row, why: _cells(row, run))
+    return sampled_log(run, cap, "captions", _COLUMNS, lambda row, why: [_cells(row, run)])
 
 
 def _cells(row: ImageRow, run: RunFolder) -> list[Scalar | ImageCell]:

@@ -6,9 +6,19 @@ import contextlib
 from collections.abc import Callable
 
 from ..errors import CamxError
-from ..outputs.run_folder import ACTIVATIONS, CAPTION, EVALUATE, EXPLAIN, TRAIN_GAP, RunFolder
-from ..run_layout import ACTIVATIONS_TABLE, CAPTIONS_TABLE, DERIVED, FAITHFULNESS_TABLE, JOURNAL, RECORD, TABLE
+from ..outputs.run_folder import ACTIVATIONS, ASK, CAPTION, EVALUATE, EXPLAIN, TRAIN_GAP, RunFolder
+from ..run_layout import (
+    ACTIVATIONS_TABLE,
+    ANSWERS_TABLE,
+    CAPTIONS_TABLE,
+    DERIVED,
+    FAITHFULNESS_TABLE,
+    JOURNAL,
+    RECORD,
+    TABLE,
+)
 from .activations_log import activations_log
+from .answers_log import answers_log
 from .caption_log import caption_log
 from .derived_log import derived_log
 from .explain_log import explain_log
@@ -22,6 +32,7 @@ _TABLES = {
     ACTIVATIONS: (activations_log, ACTIVATIONS_TABLE),
     EVALUATE: (explain_log, FAITHFULNESS_TABLE),
     CAPTION: (caption_log, CAPTIONS_TABLE),
+    ASK: (answers_log, ANSWERS_TABLE),
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from ..outputs.rows import BLANK, FAILED, OK, ImageRow
 from ..outputs.run_folder import RunFolder
@@ -18,11 +18,11 @@ def sampled_log(
     cap: int,
     name: str,
     columns: Sequence[str],
-    cells: Callable[[ImageRow, str], list[Scalar | ImageCell]],
+    cells: Callable[[ImageRow, str], Iterable[list[Scalar | ImageCell]]],
 ) -> tuple[dict[str, Value], dict[str, Scalar], list[str]]:
     """Returns a table `name` of at most `cap` images, one of the failures, the summary, and sentences for the user.
 
-    cells: builds the cells of a row from the row and the reason why its image was chosen.
+    cells: builds the lines of the table for a row, from the row and the reason why its image was chosen.
     """
     sample, counts = TableSample(cap), Counter[str]()
     failures: list[list[Scalar | ImageCell]] = []
@@ -32,7 +32,7 @@ def sampled_log(
         if row["status"] == FAILED and len(failures) < _MOST_ROWS:
             failures.append([row["image"], row.get("error", "")])
     chosen = sample.chosen()
-    rows = [cells(row, chosen[row["image"]]) for row in run.rows(chosen)]
+    rows = [line for row in run.rows(chosen) for line in cells(row, chosen[row["image"]])]
     values: dict[str, Value] = {name: Table(tuple(columns), rows)}
     if failures:
         values["failures"] = Table(("path", "error"), failures)

@@ -6,6 +6,7 @@ the numbers of the processor.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -36,17 +37,17 @@ class Prepared:
     levels: float = 0.0
 
 
-def read_processor(library: Any, place: HubPlace, channels: int) -> Prepared | None:
+def read_processor(library: Any, place: HubPlace, channels: int, *, varying: bool = False) -> Prepared | None:
     """Reads the processor of a network with `channels`; None if the folder has none.
 
-    Raises `CamxError` if camx cannot reproduce it.
+    varying: the network takes inputs of several sizes. Raises `CamxError` if camx cannot reproduce the processor.
     """
     if not any(map(place.has, FILES)):
         return None
     try:
         with quiet(library):
             processor = _loaded(library, place.folder)
-            return _proved(processor, place.name, channels)
+            return _proved(processor, place.name, channels, varying=varying)
     except CamxError:
         raise
     # A processor may raise anything on invalid values.
@@ -65,15 +66,16 @@ def _loaded(library: Any, folder: str) -> Any:
         return read(folder, trust_remote_code=False, local_files_only=True)
 
 
-def _proved(processor: Any, name: str, channels: int) -> Prepared:
+def _proved(processor: Any, name: str, channels: int, *, varying: bool) -> Prepared:
     run = _Runner(processor, channels)
     shapes = {run(probe).shape for probe in _probes((224, 224), channels)}
     if any(len(shape) != 3 for shape in shapes):
         raise _refused(processor, name, "gives patches or tiles, no image of one frame")
-    if len(shapes) != 1:
+    divided = varying and bool(getattr(processor, "size_divisor", None))
+    if len(shapes) != 1 and not divided:
         listed = " and ".join("×".join(map(str, shape)) for shape in sorted(shapes))
         raise _refused(processor, name, f"gives images of other sizes the shapes {listed}")
-    shape = next(iter(shapes))
+    shape = run(Image.new("RGB", (640, 640))).shape if divided else next(iter(shapes))
     if shape[0] != channels:
         raise _refused(processor, name, f"gives {counted(shape[0], 'channel')}, and the network takes {channels}")
     height, width = shape[1:]
@@ -158,6 +160,9 @@ def _candidates(
         for resize in larger:
             for mode in ("center", "squash"):
                 yield replace(start, resize=resize, crop_mode=mode)
+    for edge in edges:
+        if isinstance(divisor := getattr(processor, "size_divisor", None), int) and divisor > 0:
+            yield replace(start, resize=edge, crop_mode="squash", divisor=divisor)
 
 
 def _sides(size: Any) -> Mapping[str, Any]:
@@ -184,6 +189,8 @@ def _difference(candidate: Preprocessing, flipped: bool, probe: Image.Image, own
     pixels = candidate.apply(probe)[0].astype(np.float64)
     std, mean = np.array(candidate.std), np.array(candidate.mean)
     values = np.moveaxis(own, 0, -1)
+    if values.shape != pixels.shape:
+        return (math.inf, math.inf)
     levels = (values[..., ::-1] if flipped else values) * std * 255 + mean * 255
     off = np.abs(levels - pixels)
     return float(off.mean()), float(off.max())

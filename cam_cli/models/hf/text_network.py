@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,24 +25,32 @@ from .texts import read_tokenizer
 @dataclass(frozen=True)
 class TextNetwork:
     """A text network. network: holds the unchanged module of the library. kind: name of its class. tokenizer: of the
-    library. flipped: the module takes channels as blue, green, red."""
+    library. flipped: the module takes channels as blue, green, red. folder: of its files."""
 
     network: Network
     kind: str
     tokenizer: Any
     flipped: bool
+    folder: str
 
 
 def text_network(
-    spec: ModelSpec, given: Mapping[str, str], kinds: Sequence[str], refused: Mapping[str, str], what: str
+    spec: ModelSpec,
+    given: Mapping[str, str],
+    kinds: Sequence[str],
+    refused: Mapping[str, str],
+    what: str,
+    example: str = "hf:Salesforce/blip-image-captioning-base",
+    varying: Collection[str] = (),
 ) -> TextNetwork:
     """Loads the network of `hf:PATH_OR_ID` or a folder onto the CPU, in float32.
 
     given: origin of each option by its field. kinds: names of supported classes. refused: reasons for unsupported
-    classes, by name. what: kind of network for errors. Raises `CamxError` for other networks, for weights that do not
-    fit, and for a processor that camx cannot reproduce.
+    classes, by name. what: kind of network for errors, with an example. varying: supported classes that take inputs of
+    several sizes. Raises `CamxError` for other networks, for weights that do not fit, and for a processor that camx
+    cannot reproduce.
     """
-    place = _place(spec.name, what)
+    place = _place(spec.name, what, example)
     check_options(spec, place)
     library = transformers(f"`model` {place.name!r}")
     config = place.read_config()
@@ -57,7 +65,12 @@ def text_network(
     else:
         module = built(built_as, own, place.name)
     channels = _channels(own)
-    found = read_processor(library, place, channels) or by_options(place, spec.preprocessing, channels)
+    read = read_processor(library, place, channels, varying=kind in varying)
+    found = read or by_options(place, spec.preprocessing, channels)
+    if found.preprocessing.divisor and (spec.preprocessing.image_size or spec.preprocessing.crop_mode):
+        raise CamxError(
+            f"`model` {place.name!r} takes each image at a size of its own.", "Leave `image_size` and `crop_mode` out."
+        )
     settings = input_settings(
         found.preprocessing, Said(), spec.preprocessing, model="its image processor", given=given, path=place.folder
     )
@@ -71,10 +84,10 @@ def text_network(
         origins=settings.origins,
         warnings=(*settings.warnings, *inexact(found)),
     )
-    return TextNetwork(network, kind, read_tokenizer(library, place), found.flipped)
+    return TextNetwork(network, kind, read_tokenizer(library, place), found.flipped, place.folder)
 
 
-def _place(name: str, what: str) -> HubPlace:
+def _place(name: str, what: str, example: str) -> HubPlace:
     if is_hub_name(name):
         place = hub_place(name)
         assert place is not None
@@ -84,7 +97,7 @@ def _place(name: str, what: str) -> HubPlace:
         return HubPlace(name, path)
     raise CamxError(
         f"`model` {name!r} is no {what} of the transformers library.",
-        "Give hf:FOLDER or hf:OWNER/NAME, such as hf:Salesforce/blip-image-captioning-base.",
+        f"Give hf:FOLDER or hf:OWNER/NAME, such as {example}.",
         field="name",
     )
 

@@ -18,7 +18,7 @@ function card(i, place, sheet) {
   const said = h('div.said');
   detailsOf(i).then((details) => {
     tile.append(stage(i, details, 64));
-    said.append(details.caption?.text ?? '');
+    said.append(saidOf(details));
   }, showError);
   const words = [verdict(i), status[i] === BLANK ? h('em.tag', 'blank') : '', truth(i), tagLine(image[i])];
   return h('a', { class: `card ${correct[i] === 0 ? 'is-wrong' : ''}`, ...linkToImage(i, place) },

@@ -21,7 +21,7 @@ function strengthLegend(peak, whose = 'peak') {
   const ramp = h('i.ramp.chosen', { style: { 'background-image': gradient(state.map) } });
   const last = peak === undefined ? 'peak' : `${whose} ${figure(peak)}`;
   const lost = data.evidence === 'both' && h('em.tag', { title: LOST_SIGNS }, 'strength only');
-  const title = `Colours of a map, from nothing to ${LAST_COLOUR[captions ? 'word' : whose]}`;
+  const title = `Colours of a map, from nothing to ${LAST_COLOUR[captions && !asked ? 'word' : whose]}`;
   return h('div.legend', { title }, h('span', '0'), ramp, h('span', last), lost);
 }
 

@@ -1,7 +1,8 @@
 /* The data of the page: columns of all images from the start, the details of an image when they are asked for. */
 
 const data = JSON.parse(byId('data').textContent);
-const explain = data.kind === 'explain', training = data.kind === 'train-gap', captions = data.kind === 'caption';
+const explain = data.kind === 'explain', training = data.kind === 'train-gap', asked = data.kind === 'ask';
+const captions = data.kind === 'caption' || asked; // texts with a map for each part
 const OK = 0, FAILED = 1, BLANK = 2, STATUS = ['ok', 'failed', 'blank'];
 const classes = data.classes || [];
 const labelled = data.judged > 0;

@@ -62,7 +62,7 @@ function aboutImage(i, details) {
   const top = ([k, probability]) => h('li', { style: { '--x': probability }, class: k === label ? 'is' : '' },
     h('span', classes[k]), h('b', percent(probability)));
   return [
-    details.caption ? sentence(details) : '',
+    details.caption ? sentence(details) : details.answers ? answersOf(details) : '',
     explain ? h('p.big', verdict(i), columns.status[i] === BLANK ? h('em.tag', 'blank') : '') : '',
     label >= 0 ? h('p', h('span.quiet', 'label '), classes[label]) : '',
     errors.has(i) ? h('p.wrong', errors.get(i)) : '',
@@ -77,7 +77,7 @@ function aboutMap(i, details) {
   const link = ([kind, target]) => h('a', { href: target, target: '_blank', rel: 'noopener' }, kind);
   return [
     explain ? [sideSwitch(details), zoomControl(details)] : '',
-    details.maps.length > 1 && !details.caption ? mapSwitches(details, map) : '',
+    details.maps.length > 1 && !captions ? mapSwitches(details, map) : '',
     map && map.method ? [alphaControl('large'), legendOf(map), mapFacts(map, details)] : '',
     map && map.box ? boxSwitch() : '',
     files.length ? h('p.files', files.map(link), h('span.quiet', ' in full')) : '',

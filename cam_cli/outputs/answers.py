@@ -1,0 +1,19 @@
+"""How many answers of a run of `camx ask` are right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from .rows import ImageRow
+
+
+def judged(rows: Iterable[ImageRow]) -> tuple[int, int]:
+    """How many answers are right, of how many whose true answer is known."""
+    found = [answer["correct"] for row in rows for answer in row.get("answers", ()) if "correct" in answer]
+    return sum(found), len(found)
+
+
+def all_right(row: ImageRow) -> bool | None:
+    """Whether every answer for an image is right whose true answer is known; None where none is."""
+    right, total = judged([row])
+    return right == total if total else None

@@ -1,0 +1,57 @@
+"""The questions about an image as one of its attributes: several rows of a table become one text. No torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import PurePath
+from typing import NamedTuple
+
+from ..images.label_table import BETWEEN_LABELS
+from ..images.listing import Source
+
+#: Columns of a table of questions; the attribute of a source.
+QUESTION, TRUTH = "question", "answer"
+QUESTIONS = "questions"
+
+
+class Question(NamedTuple):
+    """A question, and its true answers with `|` between them; "" where none is known."""
+
+    text: str
+    truth: str = ""
+
+
+def one_row_per_image(rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Rows of a table of questions as one row per image, in which all its questions are one cell.
+
+    A question that stands in several rows is asked once, and all their answers are true.
+    """
+    found: dict[str, dict[str, dict[str, None]]] = {}
+    for row in rows:
+        asked = found.setdefault(PurePath(row["image"]).as_posix(), {})
+        if text := " ".join(row[QUESTION].split()):
+            truths = asked.setdefault(text, {})
+            truths.update(dict.fromkeys(one.strip() for one in row.get(TRUTH, "").split(BETWEEN_LABELS) if one.strip()))
+    return [
+        {"image": image, QUESTION: "", QUESTIONS: json.dumps([[q, BETWEEN_LABELS.join(t)] for q, t in asked.items()])}
+        for image, asked in found.items()
+        if asked
+    ]
+
+
+def questions_of(source: Source, common: Sequence[str] = ()) -> tuple[Question, ...]:
+    """The questions about an image: those of its row, or else the common ones of all images."""
+    own = dict(source.attributes).get(QUESTIONS)
+    if own is None:
+        return tuple(Question(text) for text in dict.fromkeys(common))
+    return tuple(Question(text, truth) for text, truth in json.loads(own))
+
+
+def is_true(answer: str, truth: str) -> bool:
+    """Whether an answer is one of the true ones, but for case, white space and a mark at its end."""
+    return _plain(answer) in map(_plain, truth.split(BETWEEN_LABELS))
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split()).rstrip(".!?, ").casefold()

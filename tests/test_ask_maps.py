@@ -1,0 +1,387 @@
+"""Answers and their maps: the library's own probabilities, and maps equal to their definition, in every family."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+transformers = pytest.importorskip("transformers")
+pytestmark = [pytest.mark.extras, pytest.mark.filterwarnings("ignore")]
+
+from cam_cli.cams.engine.inputs import as_pictures
+from cam_cli.errors import CamxError
+from cam_cli.text.answerer import Answerer
+from cam_cli.text.options import AskOptions
+from cam_cli.text.questions import opposite_piece, teach
+from cam_cli.text.records import Answered
+from tests.answer_networks import FAMILIES, FOLLOWED, LABELS, SIDE, saved
+from tools.tiny_answerer import BOS, WORDS, encoded, tokenizer
+
+QUESTION = "is there a red shape?"
+SIZES = ((50, 70), (80, 60), (50, 70))
+#: What the library puts around the question.
+AROUND = {"paligemma": "answer en {}", "blip2": "Question: {} Answer:", "llava": "<image> {} "}
+
+
+@pytest.fixture(scope="module", params=list(FAMILIES))
+def family(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    return request.param, saved(request.param, tmp_path_factory.mktemp(request.param))
+
+
+def engine_of(folder: Path, **options: Any) -> Answerer:
+    return Answerer.load(f"hf:{folder}", AskOptions(device="cpu", max_new_tokens=4, **options))
+
+
+def images(count: int = 3) -> list[Image.Image]:
+    rng = np.random.default_rng(5)
+    return [Image.fromarray(rng.integers(0, 255, (*size, 3), dtype=np.uint8)) for size in SIZES[:count]]
+
+
+def asked(engine: Answerer, some: list[Image.Image], *questions: str) -> list[Answered]:
+    pictures = as_pictures(some, engine.network.preprocessing, [""] * len(some))
+    return engine.ask(pictures, {one.source.key: questions for one in pictures})
+
+
+class Library:
+    """The network as a user of the library runs it."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name = name
+        config = json.loads((folder / "config.json").read_text())
+        kind = getattr(transformers, config["architectures"][0])
+        self.network = kind.from_pretrained(folder).eval()
+        self.pixels = transformers.AutoImageProcessor.from_pretrained(folder, backend="pil")
+        whole = name in ("llava", "paligemma", "blip2")
+        self.processor = transformers.AutoProcessor.from_pretrained(folder) if whole else None
+        self.tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+
+    def inputs(self, image: Image.Image, question: str = QUESTION) -> dict[str, Tensor]:
+        found = dict(self.pixels(images=image, return_tensors="pt"))
+        text = AROUND.get(self.name, "{}").format(question)
+        if self.processor is not None:
+            words = self.processor(text=[text], images=[image], return_tensors="pt")
+            return found | {
+                key: words[key] for key in ("input_ids", "attention_mask", "token_type_ids") if key in words
+            }
+        ids = self.tokenizer(text).input_ids
+        if self.name == "git":
+            ids = [BOS, *self.tokenizer(text, add_special_tokens=False).input_ids]
+        return found | {"input_ids": torch.tensor([ids]), "attention_mask": torch.ones(1, len(ids), dtype=torch.long)}
+
+    def written(self, image: Image.Image) -> str:
+        given = self.inputs(image)
+        if self.name == "vilt":
+            return LABELS[int(self.network(**given).logits.argmax())]
+        (found,) = self.network.generate(**given, do_sample=False, max_new_tokens=4)
+        before = given["input_ids"][0].tolist()
+        ids = found.tolist()
+        ids = ids[len(before) :] if ids[: len(before)] == before else ids
+        return str(self.tokenizer.decode(ids, skip_special_tokens=True)).strip()
+
+    def scores(self, image: Image.Image, answer: list[int], **more: Any) -> tuple[Tensor, Any]:
+        """Scores A×K at the places of an answer, and the output of the library."""
+        given = self.inputs(image)
+        if self.name == "vilt":
+            found = self.network(**given, **more)
+            return found.logits, found
+        if self.name == "blip":
+            kept: list[Any] = []
+            hook = self.network.text_decoder.register_forward_hook(lambda *parts: kept.append(parts[2]))
+            before = torch.tensor([[BOS, *answer[:-1]]])
+            found = self.network(**given, decoder_input_ids=before, **more)
+            hook.remove()
+            return kept[0].logits[0], found
+        ids = torch.cat([given["input_ids"], torch.tensor([answer[:-1]], dtype=torch.long)], 1)
+        given |= {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+        if "token_type_ids" in given:
+            types = torch.ones(1, len(answer) - 1, dtype=torch.long)
+            given["token_type_ids"] = torch.cat([given["token_type_ids"], types], 1)
+        found = self.network(**given, **more)
+        return found.logits[0, -len(answer) :], found
+
+    def score(self, image: Image.Image, answer: list[int], opposite: int | None, **more: Any) -> tuple[Tensor, Any]:
+        """The score of an answer that its map explains."""
+        scores, found = self.scores(image, answer, **more)
+        if opposite is not None:
+            return scores[0, answer[0]] - scores[0, opposite], found
+        logs = scores.sigmoid().log() if self.name == "vilt" else scores.log_softmax(-1)
+        return logs[range(len(answer)), answer].sum(), found
+
+    def attention_gradient(self, image: Image.Image, answer: list[int], opposite: int | None) -> Tensor:
+        """Attention × positive gradient from all places of the text behind the image, or from the question."""
+        self.network.set_attn_implementation("eager")
+        if self.name == "blip":
+            kept: list[Tensor] = []
+            parts = [one.crossattention.self for one in self.network.text_encoder.encoder.layer]
+            hooks = [one.register_forward_hook(lambda _m, _i, output: kept.append(output[1])) for one in parts]
+            score, _ = self.score(image, answer, opposite)
+            for hook in hooks:
+                hook.remove()
+            nodes, rows, columns = kept, slice(None), slice(None)
+        else:
+            with pytest.MonkeyPatch.context() as patched:
+                # ViLT draws its patches in a random order.
+                patched.setattr(torch, "multinomial", lambda weights, count: torch.arange(count))
+                score, found = self.score(image, answer, opposite, output_attentions=True)
+            nodes = list(found.attentions)
+            whole, given = nodes[0].shape[-1], self.inputs(image)
+            text = given["input_ids"].shape[1]
+            if self.name == "git":
+                rows, columns = slice(whole - text - len(answer) + 1, None), slice(whole - text - len(answer) + 1)
+            elif self.name == "vilt":
+                rows, columns = slice(text), slice(text, None)
+            else:
+                places = (given["input_ids"][0] == self.network.config.image_token_id).nonzero().flatten()
+                columns = slice(int(places[0]), int(places[-1]) + 1)
+                rows = slice(columns.stop, None)
+        gradients = torch.autograd.grad(score, nodes)
+        found = [(one * more.relu())[0, :, rows, columns].sum(1).mean(0) for one, more in zip(nodes, gradients)]
+        return torch.stack(found).sum(0).detach()
+
+
+@pytest.fixture
+def library(family: tuple[str, Path]) -> Library:
+    return Library(*family)
+
+
+def test_answers_and_probabilities_are_those_of_the_library(family: tuple[str, Path], library: Library) -> None:
+    engine = engine_of(family[1])
+    some = images()
+    for one, image in zip(asked(engine, some, QUESTION), some):
+        assert not one.problem
+        (answer,) = one.answers
+        assert answer.answer == library.written(image)
+        if answer.answer and family[0] != "vilt":
+            continue
+        wanted = library.scores(image, [0])[0].sigmoid().max() if family[0] == "vilt" else None
+        if wanted is not None:
+            assert np.exp(answer.logprob) == pytest.approx(float(wanted), abs=1e-5)
+
+
+#: Answers by their words, for networks that write; of ViLT the number of an answer.
+GIVEN = (["yes"], ["red", "shape"])
+
+
+def given(engine: Answerer, name: str) -> list[tuple[list[int], int | None]]:
+    """Answers with their opposites."""
+    if name == "vilt":
+        return [([0], 1), ([2], None)]
+    answers = [[WORDS.index(word) for word in words] for words in GIVEN]
+    return [(one, engine._reader.opposite(one)) for one in answers]
+
+
+def test_the_opposite_of_yes_is_no(family: tuple[str, Path]) -> None:
+    wanted = [1, None] if family[0] == "vilt" else [WORDS.index("no"), None]
+    assert [other for _, other in given(engine_of(family[1]), family[0])] == wanted
+
+
+def taught(engine: Answerer, image: Image.Image, some: list[tuple[list[int], int | None]]) -> Any:
+    """One forward on several answers for the same image, and the way from its values to a map."""
+    (picture,) = as_pictures([image], engine.network.preprocessing, [""])
+    inputs = engine._runner.inputs([picture])
+    with torch.no_grad():
+        tokens = engine._tokens(inputs).expand(len(some), -1, -1)
+    answers, opposites = [one for one, _ in some], [other for _, other in some]
+    return teach(engine._module, engine._reader, tokens, engine.prompt(QUESTION), answers, opposites)
+
+
+def test_log_probabilities_and_contrasts_are_those_of_the_library(family: tuple[str, Path], library: Library) -> None:
+    """Answers of two lengths in one batch, on images of two shapes."""
+    engine = engine_of(family[1])
+    some = given(engine, family[0])
+    for image in images(2):
+        found = taught(engine, image, some).log_probabilities
+        for row, (answer, opposite) in enumerate(some):
+            with torch.no_grad():
+                assert float(found[row, : len(answer)].sum()) == pytest.approx(
+                    float(library.score(image, answer, None)[0]), abs=1e-4
+                )
+                wanted = 0.0 if opposite is None else float(library.score(image, answer, opposite)[0])
+            assert float(found[row, -1]) == pytest.approx(wanted, abs=1e-4)
+
+
+def test_attention_times_gradient_is_its_definition(family: tuple[str, Path], library: Library) -> None:
+    if family[0] not in FOLLOWED:
+        pytest.skip("no text attends to the image tokens")
+    engine = engine_of(family[1])
+    some = given(engine, family[0])
+    for image in images(2):
+        own = taught(engine, image, some)
+        values = engine._values(own, [one for one, _ in some], [other for _, other in some])
+        for row, (answer, opposite) in enumerate(some):
+            wanted = library.attention_gradient(image, answer, opposite)
+            assert wanted.max() > 0
+            assert torch.allclose(values[row], wanted, atol=2e-5 * float(wanted.max()) + 1e-8)
+
+
+def test_hirescam_is_its_definition(family: tuple[str, Path], library: Library) -> None:
+    """Where the image tokens come from one module of the library: its output becomes a leaf."""
+    if family[0] == "vilt":
+        pytest.skip("its tokens are drawn in another order in each forward of the library")
+    engine = engine_of(family[1], method="hirescam")
+    some = given(engine, family[0])
+    image = images(1)[0]
+    values = engine._values(taught(engine, image, some), [one for one, _ in some], [other for _, other in some])
+    tower = library.network.get_submodule(engine._reader.tower)
+    for row, (answer, opposite) in enumerate(some):
+        kept: list[Tensor] = []
+
+        def keep(_module: Any, _inputs: Any, output: Any, kept: list[Tensor] = kept) -> Any:
+            tokens = output if isinstance(output, Tensor) else output.last_hidden_state
+            kept.append(tokens.detach().requires_grad_())
+            if isinstance(output, Tensor):
+                return kept[0]
+            output.last_hidden_state = kept[0]
+            return output
+
+        hook = tower.register_forward_hook(keep)
+        score, _ = library.score(image, answer, opposite)
+        hook.remove()
+        (gradient,) = torch.autograd.grad(score, kept[0])
+        wanted = (gradient * kept[0]).sum(-1)[0].detach()
+        assert torch.allclose(values[row], wanted, atol=2e-5 * float(wanted.abs().max()) + 5e-8)
+
+
+def test_a_map_does_not_depend_on_its_batch(family: tuple[str, Path]) -> None:
+    """Images of two shapes and two questions at once, and each alone."""
+    engine = engine_of(family[1])
+    questions = (QUESTION, "where is the blue shape?")
+    together = asked(engine, images(), *questions)
+    for one, image in zip(together, images()):
+        (alone,) = asked(engine, [image], questions[1])
+        assert [answer.question for answer in one.answers] == list(questions)
+        assert one.answers[1].answer == alone.answers[0].answer
+        assert one.answers[1].logprob == pytest.approx(alone.answers[0].logprob, abs=1e-5)
+        assert one.answers[1].depends == pytest.approx(alone.answers[0].depends, abs=1e-4)
+        for made, wanted in zip(one.maps[1:] if len(one.maps) == 2 else (), alone.maps):
+            assert np.allclose(made.values, wanted.values, atol=1e-6)
+
+
+def test_vilt_draws_its_patches_in_another_order_each_time_and_the_map_stays(tmp_path: Path) -> None:
+    engine = engine_of(saved("vilt", tmp_path))
+    torch.manual_seed(1)
+    (first,) = asked(engine, images(1), QUESTION)
+    torch.manual_seed(2)
+    (second,) = asked(engine, images(1), QUESTION)
+    assert first.maps[0].values.shape == (4, 5)  # 50×70: 64×80 pixels in patches of 16
+    assert np.allclose(first.maps[0].values, second.maps[0].values, atol=1e-7)
+    assert "not proven" not in engine.layer.reason
+
+
+def test_vilt_sees_what_its_processor_gives(tmp_path: Path) -> None:
+    folder = saved("vilt", tmp_path)
+    preprocessing = engine_of(folder).network.preprocessing
+    own = transformers.AutoImageProcessor.from_pretrained(folder, backend="pil")
+    rng = np.random.default_rng(0)
+    for height, width in ((64, 64), (50, 70), (333, 91), (90, 200), (700, 320), (481, 640)):
+        image = Image.fromarray(rng.integers(0, 255, (height, width, 3), dtype=np.uint8))
+        found, frame = preprocessing.apply(image)
+        wanted = np.moveaxis(own(images=image, return_tensors="np")["pixel_values"][0], 0, -1)
+        assert found.shape == wanted.shape
+        assert np.abs((found / 255 - 0.5) / 0.25 - wanted).max() < 1e-5
+        assert frame == (0, 0, width, height)
+    with pytest.raises(ValueError, match="60×700 is too long: one side would have less than 16 pixels"):
+        preprocessing.apply(Image.new("RGB", (60, 700)))
+
+
+def test_a_question_as_long_as_the_image_has_tokens(tmp_path: Path) -> None:
+    """Attention among the words then has the shape of that to the image: it must not be taken for it."""
+    folder = saved("blip", tmp_path)
+    engine, library = engine_of(folder), Library("blip", folder)
+    question = (
+        "is there a red shape " * 3
+    ).strip()  # 15 words, beginning and end: 17, as 4×4 patches and a class token
+    assert len(engine.prompt(question).pieces) == 17
+    (picture,) = as_pictures(images(1), engine.network.preprocessing, [""])
+    with torch.no_grad():
+        tokens = engine._tokens(engine._runner.inputs([picture]))
+    answer = [WORDS.index("red")]
+    own = teach(engine._module, engine._reader, tokens, engine.prompt(question), [answer], [None])
+    assert len(own.attentions) == 2
+    library.inputs = lambda image, _q=question, make=library.inputs: make(image, _q)  # type: ignore[method-assign,misc]
+    wanted = library.attention_gradient(images(1)[0], answer, None)
+    assert torch.allclose(engine._values(own, [answer], [None])[0], wanted, atol=1e-6)
+
+
+def test_a_question_that_is_too_long_is_refused(family: tuple[str, Path]) -> None:
+    with pytest.raises(CamxError, match="pieces, and the network reads"):
+        engine_of(family[1]).prompt("red " * 3000)
+
+
+def test_the_text_around_a_question_can_be_given(tmp_path: Path) -> None:
+    engine = engine_of(saved("blip", tmp_path), prompt="what is {} ?")
+    assert engine.prompt("the shape").pieces == (BOS, *encoded("what is the shape ?"), 2)
+    with pytest.raises(CamxError, match="has no {} for the question"):
+        AskOptions(prompt="what is it?")
+
+
+def test_queries_are_explained_by_hirescam_alone(tmp_path: Path) -> None:
+    folder = saved("blip2", tmp_path)
+    assert engine_of(folder).method == "hirescam"
+    with pytest.raises(CamxError, match="No text of .* attends to the image tokens"):
+        engine_of(folder, method="attention-gradient")
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("LlavaNextForConditionalGeneration", "cuts an image into several tiles"),
+        ("Idefics3ForConditionalGeneration", "cuts an image into several tiles"),
+        ("Qwen2VLForConditionalGeneration", "packs the patches"),
+        ("VisionEncoderDecoderModel", "it takes no question"),
+        ("ViTForImageClassification", "no network that answers questions that camx knows"),
+    ],
+)
+def test_other_networks_are_refused_by_name(tmp_path: Path, kind: str, message: str) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"architectures": [kind]}))
+    with pytest.raises(CamxError, match=message):
+        engine_of(tmp_path)
+
+
+def test_a_vilt_that_sees_some_of_its_patches_is_refused(tmp_path: Path) -> None:
+    folder = saved("vilt", tmp_path)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "max_image_length": 10}))
+    with pytest.raises(CamxError, match="at most 10 patches of an image, drawn at random"):
+        engine_of(folder)
+
+
+@pytest.mark.parametrize(
+    ("text", "piece", "wanted"),
+    [
+        ("yes", "yes", "no"),
+        ("Yes", "▁Yes", "▁No"),
+        ("No", "ĠNo", "ĠYes"),
+        ("YES.", "YES", "NO"),
+        ("no, there is none", "no", "yes"),
+        ("no entry", "no", None),
+        ("yesterday", "yes", None),
+        ("yes", "ye", None),
+        ("red", "red", None),
+    ],
+)
+def test_what_counts_as_yes_and_no(text: str, piece: str, wanted: str | None) -> None:
+    class Words:
+        unk_token_id = 0
+        words = ("?", "yes", "no", "▁Yes", "▁No", "ĠNo", "ĠYes", "YES", "NO", "ye", "red")
+
+        def convert_ids_to_tokens(self, one: int) -> str:
+            return self.words[one]
+
+        def convert_tokens_to_ids(self, one: str) -> int:
+            return self.words.index(one) if one in self.words else 0
+
+    found = opposite_piece(Words(), [Words.words.index(piece)], text)
+    assert found == (None if wanted is None else Words.words.index(wanted))
+
+
+def test_words_without_an_opposite_have_none() -> None:
+    assert opposite_piece(tokenizer(), [WORDS.index("red")], "red") is None
+    assert SIDE == 64

@@ -1,0 +1,165 @@
+"""Trains the small network of the tests that answers questions: `python -m tools.tiny_answerer FOLDER` (minutes).
+
+A scene of `tools.tiny_clip` holds one or two shapes of different colours. Two thirds of the questions are `is there a
+red shape?` and `is there a red shape on the left?`, as often with yes as with no. Those with no name a colour that is
+not there, or one that is on the other side: no word alone gives the answer away. The others ask for a colour or a side.
+The folder is as the transformers library saves a network: weights in half precision, the processor of images, the words
+of the tokenizer.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import transformers
+from PIL import Image
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from torch import Tensor
+
+from .tiny_clip import COLOURS, scenes
+from .tiny_training import fit
+
+STEPS, SCENES, BATCH, RATE = 1200, 3000, 32, 1.5e-3
+#: The network sees scenes of 64×64 pixels at this size, in 12×12 patches.
+SIDE, PATCH = 60, 5
+SIDES = ("left", "right")
+#: Pixels on both sides of the middle: a shape whose centre is nearer has no side.
+_MIDDLE = 3
+WORDS = ["[PAD]", "[BOS]", "[EOS]", "[UNK]", "is", "there", "a", "what", "where", "colour", "shape", "the", "on", "?"]
+WORDS += ["yes", "no", *SIDES, *COLOURS]
+PAD, BOS, EOS = 0, 1, 2
+#: The mask of each colour of a scene.
+Masks = dict[str, np.ndarray]
+
+
+class Question(NamedTuple):
+    """A question, its answer, and the colour of the shape that it is about; "" where that is not there."""
+
+    text: str
+    answer: str
+    about: str
+
+
+def questions(masks: Masks, rng: np.random.Generator) -> list[Question]:
+    """Six questions about a scene: two with yes, two with no, and for a colour and a side where a shape has one."""
+    colour = _any(list(masks), rng)
+    away = _any([one for one in COLOURS if one not in masks], rng)
+    placed = {one: side for one, mask in masks.items() if (side := side_of(mask))}
+    found = [Question(f"is there a {colour} shape?", "yes", colour), Question(f"is there a {away} shape?", "no", "")]
+    if not placed:
+        return found
+    own = _any(list(placed), rng)
+    side, other = placed[own], SIDES[1 - SIDES.index(placed[own])]
+    absent = own if rng.random() < 0.7 else _any([one for one in COLOURS if one not in masks], rng)
+    found.append(Question(f"is there a {own} shape on the {side}?", "yes", own))
+    found.append(Question(f"is there a {absent} shape on the {other}?", "no", ""))
+    found.append(Question(f"where is the {own} shape?", side, own))
+    if len(masks) == len(placed) and list(placed.values()).count(side) == 1:
+        found.append(Question(f"what colour is the shape on the {side}?", own, own))
+    return found
+
+
+def side_of(mask: np.ndarray) -> str:
+    """The side of a shape, or "" in the middle."""
+    away = np.nonzero(mask)[1].mean() - mask.shape[1] / 2
+    return "" if abs(away) < _MIDDLE else SIDES[int(away > 0)]
+
+
+def _any(some: Sequence[str], rng: np.random.Generator) -> str:
+    return some[int(rng.integers(len(some)))]
+
+
+def encoded(text: str) -> list[int]:
+    """A text as numbers of its words."""
+    return [WORDS.index(word) for word in text.replace("?", " ?").split()]
+
+
+def pixels_of(pictures: Sequence[np.ndarray]) -> Tensor:
+    """Pictures as the network takes them."""
+    small = [np.asarray(Image.fromarray(one).resize((SIDE, SIDE), Image.Resampling.BILINEAR)) for one in pictures]
+    return (torch.from_numpy(np.stack(small)).permute(0, 3, 1, 2).float() / 255 - 0.5) / 0.25
+
+
+def padded(rows: Sequence[Sequence[int]]) -> Tensor:
+    """Rows of numbers as a tensor, filled up with those of padding."""
+    longest = max(map(len, rows))
+    return torch.tensor([[*row, *[PAD] * (longest - len(row))] for row in rows])
+
+
+def tokenizer() -> transformers.PreTrainedTokenizerFast:
+    """The words of questions and answers."""
+    words = Tokenizer(models.WordLevel({word: index for index, word in enumerate(WORDS)}, unk_token="[UNK]"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    words.post_processor = processors.TemplateProcessing(
+        single="[BOS] $A [EOS]", special_tokens=[("[BOS]", BOS), ("[EOS]", EOS)]
+    )
+    special = {"pad_token": "[PAD]", "bos_token": "[BOS]", "eos_token": "[EOS]", "unk_token": "[UNK]"}
+    return transformers.PreTrainedTokenizerFast(tokenizer_object=words, model_max_length=32, **special)
+
+
+def trained(steps: int = STEPS) -> transformers.BlipForQuestionAnswering:
+    """A network that answers the questions."""
+    torch.manual_seed(0)
+    network = _network()
+    rng = np.random.default_rng(2)
+    drawn = scenes(SCENES, 1)
+    pixels = pixels_of([picture for picture, _ in drawn])
+
+    def loss_of(chosen: Tensor) -> Tensor:
+        asked = [(row, one) for row, scene in enumerate(chosen) for one in questions(drawn[int(scene)][1], rng)]
+        tokens = network.vision_model(pixel_values=pixels[chosen]).last_hidden_state[[row for row, _ in asked]]
+        ids = padded([[BOS, *encoded(one.text), EOS] for _, one in asked])
+        answers = torch.tensor([[BOS, WORDS.index(one.answer), EOS] for _, one in asked])
+        logits = _logits(network, tokens, ids, answers[:, :-1])
+        return torch.nn.functional.cross_entropy(logits.flatten(0, 1), answers[:, 1:].flatten())
+
+    fit(network, loss_of, SCENES, steps=steps, batch=BATCH, rate=RATE)
+    return network.eval()
+
+
+def _logits(network: transformers.BlipForQuestionAnswering, tokens: Tensor, ids: Tensor, answers: Tensor) -> Tensor:
+    """Scores of all words at each place of the answers; the library's own forward gives a loss alone."""
+    mask = (ids != PAD).long()
+    found = network.text_encoder(
+        input_ids=ids,
+        attention_mask=mask,
+        encoder_hidden_states=tokens,
+        encoder_attention_mask=torch.ones(tokens.shape[:2], dtype=torch.long),
+    ).last_hidden_state
+    logits: Tensor = network.text_decoder(
+        input_ids=answers, encoder_hidden_states=found, encoder_attention_mask=mask
+    ).logits
+    return logits
+
+
+def save(network: transformers.BlipForQuestionAnswering, folder: Path) -> None:
+    """Saves the network with its processor and its tokenizer."""
+    network.half().save_pretrained(folder)
+    size = {"height": SIDE, "width": SIDE}
+    transformers.BlipImageProcessor(size=size, image_mean=[0.5] * 3, image_std=[0.25] * 3, resample=2).save_pretrained(
+        folder
+    )
+    tokenizer().save_pretrained(folder)
+
+
+def _network() -> transformers.BlipForQuestionAnswering:
+    size = {"hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 4}
+    words = {"vocab_size": len(WORDS), "max_position_embeddings": 16, "encoder_hidden_size": 64, "is_decoder": True}
+    ends = {"bos_token_id": BOS, "eos_token_id": EOS, "sep_token_id": EOS, "pad_token_id": PAD}
+    still = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    config = transformers.BlipConfig(
+        vision_config={**size, "num_hidden_layers": 2, "image_size": SIDE, "patch_size": PATCH, "initializer_range": 0.1},
+        text_config={**size, "num_hidden_layers": 1, **words, **ends, **still, "initializer_range": 0.1},
+        projection_dim=16,
+    )
+    return transformers.BlipForQuestionAnswering(config)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    save(trained(), Path(sys.argv[1]))
