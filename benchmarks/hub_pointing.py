@@ -1,11 +1,13 @@
 """Measures where maps of the small networks of the tests point on drawn shapes: `python -m benchmarks.hub_pointing`.
 
 Prints the tables of docs/hub.md: for each method the share of peaks in the shape that is named, next to it, and in
-another one; and for the small CLIP the scores when cells are covered. 200 scenes, a minute of one core.
+another one; for the small CLIP the scores when cells are covered; for the network that answers questions how many of
+its answers are right. 200 scenes, minutes of one core.
 """
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,8 +22,11 @@ from cam_cli.images.geometry import Frame
 from cam_cli.maps.heatmap import normalised, placed
 from cam_cli.models.catalog import load_model
 from cam_cli.models.options import ModelSpec
+from cam_cli.text.answerer import Answerer
 from cam_cli.text.captioner import Captioner
-from cam_cli.text.options import METHODS, CaptionOptions
+from cam_cli.text.options import METHODS, AskOptions, CaptionOptions
+from cam_cli.text.questions import NO, YES
+from tools.tiny_answerer import questions
 from tools.tiny_captioner import caption
 from tools.tiny_clip import COLOURS, PROMPT, SIDE, scenes
 
@@ -112,8 +117,37 @@ def captions(drawn: list[Scene]) -> Iterator[str]:
         yield f"  captions exact {exact:.3f}, colours in the scene {len(true) / len(words):.3f}"
 
 
+def answers(drawn: list[Scene]) -> Iterator[str]:
+    """Pointing of the small network that answers questions, over its right answers about shapes that are there."""
+    rng = np.random.default_rng(SEED)
+    asked = [questions(masks, rng) for _, masks in drawn]
+    for method, contrast in itertools.product(METHODS, (True, False)):
+        options = AskOptions(method=method, contrast=contrast, device="cpu")
+        engine = Answerer.load(f"hf:{FIXTURES / 'tiny_answerer'}", options)
+        pictures = as_pictures(
+            [Image.fromarray(pixels) for pixels, _ in drawn], engine.network.preprocessing, [""] * len(drawn)
+        )
+        texts = {one.source.key: [question.text for question in some] for one, some in zip(pictures, asked)}
+        found = [
+            one for start in range(0, len(pictures), 50) for one in engine.ask(pictures[start : start + 50], texts)
+        ]
+        right: dict[str, list[bool]] = {}
+        points: dict[str, list[tuple[bool, bool, bool]]] = {}
+        for one, some, (_, masks) in zip(found, asked, drawn):
+            for answer, question in zip(one.answers, some):
+                kind = question.answer if question.answer in (YES, NO) else question.text.split()[0]
+                right.setdefault(kind, []).append(answer.answer == question.answer)
+                if right[kind][-1] and question.about and answer.map is not None:
+                    name = f"{kind}, on the side" if kind == YES and " on the " in question.text else kind
+                    points.setdefault(name, []).append(hits(one.maps[answer.map].values, question.about, masks))
+        yield f"{method}, {'yes against no' if contrast else 'log-probability'}"
+        for name, some_points in points.items():
+            yield "  " + line(name, some_points)
+    yield "  right: " + ", ".join(f"{kind} {np.mean(one):.3f} (n={len(one)})" for kind, one in right.items())
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     drawn = scenes(SCENES, SEED)
-    for text in (*clip(drawn), *captions(drawn)):
+    for text in (*clip(drawn), *captions(drawn), *answers(drawn)):
         print(text, flush=True)

@@ -15,6 +15,7 @@ from torch import Tensor
 transformers = pytest.importorskip("transformers")
 pytestmark = [pytest.mark.extras, pytest.mark.filterwarnings("ignore")]
 
+from benchmarks.hub_pointing import hits
 from cam_cli.cams.engine.inputs import as_pictures
 from cam_cli.errors import CamxError
 from cam_cli.text.answerer import Answerer
@@ -22,7 +23,8 @@ from cam_cli.text.options import AskOptions
 from cam_cli.text.questions import opposite_piece, teach
 from cam_cli.text.records import Answered
 from tests.answer_networks import FAMILIES, FOLLOWED, LABELS, SIDE, saved
-from tools.tiny_answerer import BOS, WORDS, encoded, tokenizer
+from tools.tiny_answerer import BOS, WORDS, encoded, questions, tokenizer
+from tools.tiny_clip import scenes
 
 QUESTION = "is there a red shape?"
 SIZES = ((50, 70), (80, 60), (50, 70))
@@ -165,6 +167,31 @@ def test_answers_and_probabilities_are_those_of_the_library(family: tuple[str, P
             assert np.exp(answer.logprob) == pytest.approx(float(wanted), abs=1e-5)
 
 
+FIXTURE = Path(__file__).parent / "fixtures" / "tiny_answerer"
+RIGHT, INSIDE, NEAR, OTHER = 0.92, 0.95, 0.95, 0.02
+
+
+def test_maps_of_yes_point_to_the_shape_that_is_asked_about() -> None:
+    """Questions about 60 scenes: the peak of a map in the mask, next to it, in the other shape; docs/hub.md has more."""
+    engine = Answerer.load(f"hf:{FIXTURE}", AskOptions(device="cpu"))
+    some, rng = scenes(60, 3), np.random.default_rng(3)
+    asked_about = [questions(masks, rng) for _, masks in some]
+    pictures = as_pictures([Image.fromarray(one) for one, _ in some], engine.network.preprocessing, [""] * len(some))
+    found = engine.ask(pictures, {one.source.key: [q.text for q in about] for one, about in zip(pictures, asked_about)})
+    right, hit = [], []
+    for one, about, (_, masks) in zip(found, asked_about, some):
+        for answer, question in zip(one.answers, about):
+            right.append(answer.answer == question.answer)
+            if answer.answer == "yes" == question.answer and answer.map is not None:
+                assert answer.contrast
+                hit.append(hits(one.maps[answer.map].values, question.about, masks))
+    inside, near, other = np.mean(hit, axis=0)
+    assert np.mean(right) >= RIGHT
+    assert inside >= INSIDE  # always the centre: 0.06
+    assert near >= NEAR
+    assert other <= OTHER
+
+
 #: Answers by their words, for networks that write; of ViLT the number of an answer.
 GIVEN = (["yes"], ["red", "shape"])
 
@@ -246,7 +273,9 @@ def test_hirescam_is_its_definition(family: tuple[str, Path], library: Library) 
         hook.remove()
         (gradient,) = torch.autograd.grad(score, kept[0])
         wanted = (gradient * kept[0]).sum(-1)[0].detach()
-        assert torch.allclose(values[row], wanted, atol=2e-5 * float(wanted.abs().max()) + 5e-8)
+        # A normalisation follows the tower of GIT: the sum over channels is what rounding leaves.
+        close = 0.03 if family[0] == "git" else 2e-5
+        assert torch.allclose(values[row], wanted, atol=close * float(wanted.abs().max()))
 
 
 def test_a_map_does_not_depend_on_its_batch(family: tuple[str, Path]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cam_cli.errors import CamxError
-from cam_cli.outputs import rows as rows_module
+from cam_cli.outputs import epoch_rows
 from cam_cli.outputs.record import SCHEMA
 from cam_cli.outputs.rows import parse_row
 from cam_cli.outputs.run_folder import RunFolder
@@ -90,7 +90,7 @@ def test_a_folder_of_every_command(camx: Camx, images: Path) -> None:
     assert camx("train-gap", images, *TINY, "-q", "-o", "gap", "--epochs", 2) == 0
     gap = RunFolder.read("gap")
     assert (gap.command, gap.complete, [one["epoch"] for one in gap.metrics]) == ("train-gap", True, [1, 2])
-    assert gap.metrics[0].keys() == rows_module.EpochRow.__annotations__.keys()
+    assert gap.metrics[0].keys() == epoch_rows.EpochRow.__annotations__.keys()
     assert gap.record["schema"] == SCHEMA
     for folder in (run, gap):
         assert folder.wrong_fields == ()
