@@ -23,7 +23,7 @@ def ask(job: AskJob, run: RunFlags) -> int:
 
 
 def _ending(job: AskJob, summary: Summary) -> Ending:
-    """How many answers are right, where the true ones are known."""
+    """Adds the share of right answers, if true ones are known."""
     from cam_cli.outputs.answers import judged
     from cam_cli.outputs.run_folder import RunFolder
 

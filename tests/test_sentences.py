@@ -20,7 +20,7 @@ OTHERS = {"cam_cli/demo/__main__.py", "cam_cli/options.py"}
 COMMAND = re.compile(r"`(camx|ray|pip|git) [^`]*`")
 FIELD = re.compile(r"`([a-z_]+)(?:=[^`]*)?`")
 #: Words in backticks that are values, commands or columns.
-WORDS = {"activations", "correct", "evaluate", "caption", "explain", "folder", "image", "with"}
+WORDS = {"activations", "ask", "correct", "evaluate", "caption", "explain", "folder", "image", "with"}
 
 
 def sentences(path: Path) -> Iterator[tuple[int, str]]:

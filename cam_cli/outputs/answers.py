@@ -1,4 +1,4 @@
-"""How many answers of a run of `camx ask` are right."""
+"""Counts of right answers in the rows of `camx ask`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .rows import ImageRow
 
 
 def judged(rows: Iterable[ImageRow]) -> tuple[int, int]:
-    """How many answers are right, of how many whose true answer is known."""
+    """Number of right answers, and number of answers whose true answer is known."""
     found = [answer["correct"] for row in rows for answer in row.get("answers", ()) if "correct" in answer]
     return sum(found), len(found)
 

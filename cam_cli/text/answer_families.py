@@ -19,7 +19,7 @@ from .questions import Prompt, Reading, opposite_piece
 
 @dataclass(frozen=True)
 class Writer:
-    """What all networks have in common that write an answer piece by piece. ends: tokens that end a text.
+    """Base of all networks that write an answer piece by piece. ends: tokens that end a text.
     longest: pieces that the network can read. template: the text around a question, with {} in its place."""
 
     library: Any

@@ -78,7 +78,7 @@ REFUSED_ANSWERERS = {
 
 
 def reader_of(found: TextNetwork, template: str) -> Reader:
-    """How a network reads questions. template: the text around each question; "" for the network's own."""
+    """The reader of a network. template: the text around each question; "" for the network's own."""
     return _READERS[found.kind](found, template)
 
 

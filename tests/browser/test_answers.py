@@ -15,6 +15,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.extras, pytest.mark.filterwarning
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "tiny_answerer"
 
 
+@pytest.mark.extras
 def test_questions_are_buttons_that_show_their_maps(opened: Opened, tmp_path: Path) -> None:
     pytest.importorskip("transformers")
     from tools.tiny_clip import scenes
