@@ -178,9 +178,26 @@ def eigencam(s: Slow) -> np.ndarray:
     return found if found.sum() >= 0 else -found
 
 
+def kpcacam(s: Slow) -> np.ndarray:
+    a = (s.A - s.A.mean((1, 2), keepdims=True)).reshape(len(s.A), -1).T
+    K = np.tanh(a @ a.T / a.shape[1] + 1)
+    J = np.eye(len(K)) - 1 / len(K)
+    values, vectors = np.linalg.eigh(J @ K @ J)
+    return _largest_positive(np.sqrt(values[-1]) * vectors[:, -1].reshape(s.A.shape[1:]))
+
+
+def _largest_positive(found: np.ndarray) -> np.ndarray:
+    return found if found.max() >= -found.min() else -found
+
+
 def eigengradcam(s: Slow) -> np.ndarray:
     products = s.g * s.A
     return _first_component(products - products.mean((1, 2), keepdims=True))
+
+
+def segeigencam(s: Slow) -> np.ndarray:
+    products = np.abs(s.g) * s.A
+    return _largest_positive(_first_component(products - products.mean((1, 2), keepdims=True)))
 
 
 def fem(s: Slow) -> np.ndarray:
@@ -198,14 +215,34 @@ def bilinear(values: np.ndarray, height: int, width: int) -> np.ndarray:
     return np.stack([np.interp(wanted_y, y, column) for column in rows.T]).T
 
 
-def scorecam(s: Slow) -> np.ndarray:
-    scores = []
-    for A in s.A:
-        mask = bilinear(A, *s.x.shape[1:])
-        mask = (mask - mask.min()) / (mask.max() - mask.min())
-        scores.append(s.scores(s.x * torch.from_numpy(mask))[s.c])
+def _mask(A: np.ndarray, s: Slow) -> np.ndarray:
+    mask = bilinear(A, *s.x.shape[1:])
+    found: np.ndarray = (mask - mask.min()) / (mask.max() - mask.min())
+    return found
+
+
+def _by_scores(s: Slow, score: Callable[[np.ndarray], float]) -> np.ndarray:
+    """Σ_k softmax_k(score of the mask of channel k)·A_k."""
+    scores = [score(_mask(A, s)) for A in s.A]
     weights = np.exp(np.array(scores) - max(scores))
     return weighted(list(weights / weights.sum()), s.A)
+
+
+def _score_of(s: Slow, mask: np.ndarray) -> float:
+    return float(s.scores(s.x * torch.from_numpy(mask))[s.c])
+
+
+def scorecam(s: Slow) -> np.ndarray:
+    return _by_scores(s, lambda mask: _score_of(s, mask))
+
+
+def sscam(s: Slow) -> np.ndarray:
+    noise = 2 * torch.randn(10, 1, *s.x.shape[1:], generator=torch.Generator().manual_seed(0)).double().numpy()[:, 0]
+    return _by_scores(s, lambda mask: float(np.mean([_score_of(s, mask + one) for one in noise])))
+
+
+def iscam(s: Slow) -> np.ndarray:
+    return _by_scores(s, lambda mask: float(np.mean([_score_of(s, mask * n / 10) for n in range(1, 11)])))
 
 
 def ablationcam(s: Slow) -> np.ndarray:
@@ -489,9 +526,13 @@ DEFINITIONS: dict[str, Callable[[Slow], np.ndarray]] = {
     "finercam": finercam,
     "shapleycam": shapleycam,
     "eigencam": eigencam,
+    "kpcacam": kpcacam,
     "eigengradcam": eigengradcam,
+    "segeigencam": segeigencam,
     "fem": fem,
     "scorecam": scorecam,
+    "sscam": sscam,
+    "iscam": iscam,
     "ablationcam": ablationcam,
     "reciprocam": reciprocam,
     "rise": rise,

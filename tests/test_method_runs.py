@@ -29,7 +29,7 @@ from .test_engine import assert_same_state, batch, state
 
 
 @pytest.mark.usefixtures("few_masks")
-@pytest.mark.parametrize("name", ["scorecam", "ablationcam", "reciprocam", "rise"])
+@pytest.mark.parametrize("name", ["scorecam", "sscam", "iscam", "ablationcam", "reciprocam", "rise"])
 def test_never_more_pictures_at_once_than_memory_allows(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from cam_cli.cams.tracing import replay
 
@@ -43,7 +43,7 @@ def test_never_more_pictures_at_once_than_memory_allows(name: str, monkeypatch: 
     assert not steps
     sizes: list[int] = []
     module.mix.register_forward_hook(lambda _m, inputs, _o: sizes.append(len(inputs[0])))  # type: ignore[operator]
-    per_one = 3 * 24 * 24 * 4 if name in ("scorecam", "rise") else 6 * 36 * 4
+    per_one = 3 * 24 * 24 * 4 if name in ("scorecam", "sscam", "iscam", "rise") else 6 * 36 * 4
     monkeypatch.setattr(replay, "BUDGET", 3 * per_one * 32)
     _, parts = engine.explain_tensor(pictures)
     assert max(sizes) == 3
@@ -148,3 +148,11 @@ def test_the_same_network_explains_with_any_method_after_any_other() -> None:
     for name in names:
         _, alone = explainer(copy.deepcopy(module), name).explain_tensor(pictures)
         assert torch.allclose(together[name], alone[name], atol=1e-6), name
+
+
+def test_a_kernel_of_too_many_positions_is_refused_by_name() -> None:
+    module = nn.Sequential(nn.Conv2d(3, 4, 3, 1, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5))
+    module.num_classes = 5
+    explainer(module.eval(), "kpcacam", side=48, layers=("1",))
+    with pytest.raises(CamxError, match=r"methods=kpcacam` compares every .*'1' has 49×49, more than 2,304 positions"):
+        explainer(module, "kpcacam", side=49, layers=("1",))

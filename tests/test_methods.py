@@ -179,7 +179,7 @@ def test_all_gradient_methods_and_classes_share_one_forward() -> None:
     engine = explainer(module, *names, targets=(Target("top", 4),))
     runs: list[int] = []
     module.first[0].register_forward_hook(lambda _m, inputs, _o: runs.append(len(inputs[0])))  # type: ignore[index]
-    assert len(engine.explain(shown(3))[0].maps) == 4 * (len(names) - 2) + 2
+    assert len(engine.explain(shown(3))[0].maps) == sum(4 if METHODS[n].per == "class" else 1 for n in names)
     assert runs == [3]
 
 
@@ -199,7 +199,7 @@ def test_an_image_does_not_depend_on_its_neighbours(name: str) -> None:
 
 @pytest.mark.usefixtures("few_masks")
 @pytest.mark.parametrize(
-    "name", ["rise", "smoothgrad", "smoothgrad-squared", "vargrad", "smooth-gradcam++", "gradient-shap"]
+    "name", ["rise", "sscam", "smoothgrad", "smoothgrad-squared", "vargrad", "smooth-gradcam++", "gradient-shap"]
 )
 def test_the_seed_decides_what_is_random(name: str) -> None:
     first, again, other = (
@@ -219,7 +219,7 @@ class Scaled(nn.Module):
 
 
 #: Their equations are not homogeneous in the score: a probability, a softmax, or g·ΣA beside a number.
-NOT_HOMOGENEOUS = {"gradcam++", "smooth-gradcam++", "finercam", "shapleycam", "scorecam"}
+NOT_HOMOGENEOUS = {"gradcam++", "smooth-gradcam++", "finercam", "shapleycam", "scorecam", "sscam", "iscam"}
 
 
 #: They read probabilities: 1/5 + 1e-9 is 1/5 in float32, and there is nothing to see.
@@ -257,6 +257,6 @@ def test_evidence_against_is_evidence_for_the_score_turned_over(name: str) -> No
     assert torch.allclose(both, plain.clamp_min(0) - against.clamp_min(0))
     if name in ("cam", "gradcam", "hirescam", "xgradcam", "eigengradcam", "ablationcam", "finercam", "shapleycam"):
         assert torch.allclose(against, -plain, atol=1e-6), "an odd function of the score"
-    elif name not in ("scorecam", "reciprocam", "finercam", "shapleycam"):
+    elif name not in ("scorecam", "sscam", "iscam", "reciprocam", "finercam", "shapleycam"):
         turned = explainer(Scaled(module, -1.0).eval(), name).explain_tensor(pictures, classes)[1][name]
         assert torch.allclose(against, turned, atol=1e-5)

@@ -53,6 +53,8 @@ GRAD_CAM = {
     "hirescam": "HiResCAM",
     "layercam": "LayerCAM",
     "elementwise": "GradCAMElementWise",
+    "kpcacam": "KPCA_CAM",
+    "segeigencam": "SegEigenCAM",
 }
 
 
@@ -112,6 +114,64 @@ def test_maps_are_those_of_torch_cam(name: str) -> None:
             scores = module(picture[None].requires_grad_())
             found.append(method(wanted, scores, normalized=False)[0][0].detach().numpy())
     assert np.abs(by_range(np.stack(found)) - by_range(ours(name))).max() < 1e-4
+
+
+class Fine(nn.Module):
+    """A network whose target layer is as fine as its images, where it does not matter what is enlarged when."""
+
+    num_classes = 5
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Sequential(nn.Conv2d(3, 6, 3, 1, 1), nn.ReLU())
+        self.fc = nn.Linear(6, 5)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        return self.fc(self.first(pictures).tanh().mean((2, 3)) * 8)
+
+
+@pytest.mark.extras
+@pytest.mark.filterwarnings("ignore")
+def test_sscam_is_that_of_torch_cam_under_the_same_noise() -> None:
+    library = pytest.importorskip("torchcam.methods")
+    module, inputs = small(Fine), batch(2, side=SIDE)
+    noise = iter(torch.randn(10, 1, SIDE, SIDE, generator=torch.Generator().manual_seed(0)) * 2)
+
+    class Drawn:
+        def sample(self, size: tuple[int, ...]) -> Tensor:
+            return next(noise).expand(size)
+
+    maps = explainer(module, "sscam", layers=("first",)).explain_tensor(inputs, torch.tensor([[1], [4]]))[1]["sscam"]
+    with library.SSCAM(module, "first", input_shape=(3, SIDE, SIDE), num_samples=10, std=2.0) as method:
+        method._distrib = Drawn()
+        scores = module(inputs[:1])
+        theirs = method(1, scores, normalized=False)[0].detach().numpy()
+    assert np.abs(by_range(theirs) - by_range(maps[:1, 0].numpy())).max() < 1e-4
+
+
+@pytest.mark.extras
+@pytest.mark.filterwarnings("ignore")
+def test_iscam_of_torch_cam_goes_on_beyond_the_masked_image() -> None:
+    """Its masks are multiplied by the running sum of n/N, up to 5.5 for ten steps: ours with those factors."""
+    library = pytest.importorskip("torchcam.methods")
+    module, inputs = small(Fine), batch(2, side=SIDE)[:1]
+    with library.ISCAM(module, "first", input_shape=(3, SIDE, SIDE)) as method:
+        theirs = method(1, module(inputs), normalized=False)[0].detach().numpy()
+    found = explainer(module, "iscam", layers=("first",)).explain_tensor(inputs, torch.tensor([[1]]))[0]
+
+    def map_with(factors: list[float]) -> np.ndarray:
+        channels = found.features[0]
+        low, high = channels.amin((1, 2), keepdim=True), channels.amax((1, 2), keepdim=True)
+        masks = ((channels - low) / (high - low))[:, None]
+        with torch.no_grad():
+            scores = torch.stack([module(inputs * masks * factor)[:, 1] for factor in factors]).mean(0)
+        return (scores.softmax(0)[:, None, None] * channels).sum(0)[None].numpy()
+
+    running = np.cumsum(np.arange(1, 11) / 10)
+    assert running[-1] == pytest.approx(5.5)
+    assert np.abs(by_range(theirs) - by_range(map_with(list(running)))).max() < 1e-4
+    ours = explainer(module, "iscam", layers=("first",)).explain_tensor(inputs, torch.tensor([[1]]))[1]["iscam"]
+    assert np.abs(by_range(ours[:, 0].numpy()) - by_range(map_with([n / 10 for n in range(1, 11)]))).max() < 1e-4
 
 
 @pytest.mark.extras

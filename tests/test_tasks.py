@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,10 @@ from cam_cli.report.build import build_report
 from cli.main import run
 
 from .damaged import row, written
+from .definitions import DEFINITIONS, Slow
+from .methods_support import assert_close, small
 from .report_support import content
+from .test_engine import batch
 
 SIDE = 64
 NAMES = ("background", "red", "blue")
@@ -150,7 +154,7 @@ def test_the_pixels_stay_those_of_the_image_where_a_method_changes_it() -> None:
 
 @pytest.mark.parametrize(
     "method",
-    ["gradcam++", "smooth-gradcam++", "xgradcam", "hirescam", "layercam", "rise", "reciprocam",
+    ["gradcam++", "smooth-gradcam++", "xgradcam", "hirescam", "layercam", "segeigencam", "rise", "reciprocam",
      "saliency", "smoothgrad", "integrated-gradients", "guided-backprop", "guided-gradcam",
      "occlusion", "smoothgrad-squared", "vargrad", "gradient-shap", "blur-ig", "guided-ig", "kernel-shap", "lime", "xrai",
      "fullgrad", "lrp"],
@@ -163,7 +167,9 @@ def test_other_methods_find_the_class_too(method: str) -> None:
         assert y < 0.45, method
 
 
-@pytest.mark.parametrize("method", ["cam", "scorecam", "dff", "finercam", "shapleycam", "attention-rollout", "legrad"])
+@pytest.mark.parametrize(
+    "method", ["cam", "scorecam", "sscam", "iscam", "dff", "finercam", "shapleycam", "attention-rollout", "legrad"]
+)
 def test_methods_that_need_class_probabilities_are_refused_by_name(method: str) -> None:
     with pytest.raises(CamxError, match=rf"{method}.*segmentation"):
         Explainer(of(Colours(), "segmentation"), ExplainOptions(methods=(method,)))
@@ -536,3 +542,14 @@ def test_every_name_of_torchvision_is_served_or_refused_with_a_reason() -> None:
 
     for name in torchvision.models.list_models():
         assert is_name(f"torchvision/{name}") != bool(other_kind(name)), name
+
+
+@pytest.mark.parametrize("name", ["kpcacam", "segeigencam", "sscam", "iscam"])
+def test_of_a_value_a_method_is_its_definition(name: str) -> None:
+    module, pictures = small(), batch(2, side=24)
+    own = Network.of(module, image_size=24, mean=(0.5,) * 3, std=(0.5,) * 3, task="regression")
+    engine = Explainer(own, ExplainOptions(methods=(name,), targets=("2",), layers=("first",), device="cpu"))
+    _, maps = engine.explain_tensor(pictures, torch.tensor([[2], [2]]))
+    for image, found in enumerate(maps[name][:, 0].numpy()):
+        layer = dataclasses.replace(engine.layer, name="first")
+        assert_close(found, DEFINITIONS[name](Slow(module, pictures[image], layer, 2)))

@@ -22,10 +22,11 @@ _ANY_SCORE = (
     *("integrated-gradients", "guided-backprop", "deconvnet", "guided-gradcam", "occlusion", "smoothgrad-squared"),
     *("vargrad", "gradient-shap", "blur-ig", "guided-ig", "kernel-shap", "lime", "xrai", "fullgrad"),
     "lrp",
+    *("kpcacam", "segeigencam", "sscam", "iscam"),
 )
 METHODS_OF = {
-    # Score-CAM takes a softmax over its channels: of sums over thousands of pixels only the largest would be left.
-    SEGMENTATION: tuple(name for name in _ANY_SCORE if name != "scorecam"),
+    # These take a softmax over their channels: of sums over thousands of pixels only the largest would be left.
+    SEGMENTATION: tuple(name for name in _ANY_SCORE if name not in ("scorecam", "sscam", "iscam")),
     **dict.fromkeys(VALUES, (*_ANY_SCORE, "cam")),
 }
 _WHY = {

@@ -38,14 +38,12 @@ def scorecam(trace: Trace, classes: Tensor) -> Tensor:
         size = (picture.shape[2], picture.shape[3])
 
         def masked(part: slice) -> Tensor:
-            masks = interpolate(channels[part, None], size, mode="bilinear", align_corners=False)
-            low, high = masks.amin(dim=(2, 3), keepdim=True), masks.amax(dim=(2, 3), keepdim=True)
-            return picture * ((masks - low) / (high - low).clamp_min(1e-30))
+            return picture * channel_masks(channels[part], size)
 
         scores = trace.replay.scores(len(channels), masked, image)
         return (trace.sign * scores[:, classes[image]]).softmax(dim=0).T
 
-    return _channel_sum(trace, weights)
+    return channel_sum(trace, weights)
 
 
 @method(
@@ -77,7 +75,7 @@ def ablationcam(trace: Trace, classes: Tensor) -> Tensor:
         complete = trace.head_scores(image, 1, lambda part: features)[:, classes[image]]
         return (trace.sign * (complete - scores)).T
 
-    return _channel_sum(trace, weights)
+    return channel_sum(trace, weights)
 
 
 @method(
@@ -142,12 +140,20 @@ def rise(trace: Trace, classes: Tensor) -> Tensor:
     return torch.stack(each_image(trace, one))
 
 
+def channel_masks(channels: Tensor, size: tuple[int, int]) -> Tensor:
+    """Channels C×h×w as masks C×1×H×W on the image: enlarged between cell centres, then brought to [0, 1]."""
+    masks = interpolate(channels[:, None], size, mode="bilinear", align_corners=False)
+    low, high = masks.amin(dim=(2, 3), keepdim=True), masks.amax(dim=(2, 3), keepdim=True)
+    scaled: Tensor = (masks - low) / (high - low).clamp_min(1e-30)
+    return scaled
+
+
 def each_image(trace: Trace, one: Callable[[int], Tensor]) -> list[Tensor]:
     """The results of `one` for the images of the batch by index, one after the other."""
     return [one(image) for image in range(len(trace.features))]
 
 
-def _channel_sum(trace: Trace, weights: Callable[[int], Tensor]) -> Tensor:
+def channel_sum(trace: Trace, weights: Callable[[int], Tensor]) -> Tensor:
     """Maps B×T×h×w: the activations summed with the weights T×C of each image."""
     return torch.einsum("btc,bchw->bthw", torch.stack(each_image(trace, weights)), trace.features)
 

@@ -16,6 +16,7 @@ from . import (
     perturbation,
     pixels,
     relevance,
+    score_averages,
     xrai,
 )
 from .method import REGISTERED, Method
@@ -36,6 +37,7 @@ __all__ = [
     "perturbation",
     "pixels",
     "relevance",
+    "score_averages",
     "xrai",
 ]
 
