@@ -64,6 +64,7 @@ def _averaged(trace: Trace, classes: Tensor, count: int, change: Change) -> Tens
             return picture * change(masks, numbers % count)
 
         scores = trace.replay.scores(len(channels) * count, masked, image)[:, classes[image]]
-        return (trace.sign * scores.unflatten(0, (len(channels), count)).mean(dim=1)).softmax(dim=0).T
+        means = scores.reshape(len(channels), count, -1).mean(dim=1)
+        return (trace.sign * means).softmax(dim=0).T
 
     return channel_sum(trace, weights)
