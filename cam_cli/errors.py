@@ -12,10 +12,12 @@ _LONGEST = 2000
 
 
 class CamxError(Exception):
-    """The run cannot start or cannot go on. `message`: what happened, with the value; `hint`: what to do next.
+    """The run cannot start or cannot go on.
 
-    Options are called by their fields in backticks, `top_k` or `ema=False`; the command line shows these as flags.
-    `field` is the one whose value is refused. Secrets of addresses are left out.
+    message: what happened, with the offending value. hint: what to do next. field: the option with the wrong value.
+
+    Texts name options by their fields in backticks, `top_k` or `ema=False`; the command line shows them as flags.
+    Secrets of addresses are removed.
     """
 
     def __init__(self, message: str, hint: str = "", *, field: str = "") -> None:

@@ -25,7 +25,7 @@ from .sentences import counted
 
 @dataclass(frozen=True)
 class FolderRun:
-    """A run that has ended. summary: what `camx explain --json` prints."""
+    """A finished run. output: its folder. summary: the content of `camx explain --json`."""
 
     output: str
     summary: Mapping[str, Any]
@@ -36,7 +36,7 @@ class FolderRun:
 
     @property
     def report(self) -> str:
-        """The path of the page."""
+        """The path of the report."""
         return os.path.join(self.output, REPORT)
 
     def __repr__(self) -> str:
@@ -61,8 +61,8 @@ def explain_folder(
     """Explains images into an output folder, as `camx explain` does, and returns its counts and rows.
 
     sources, model and options: as on the command line, with names as identifiers and values as text or of Python:
-    `explain_folder("photos", "resnet50", target="top:3", top_k=3, output="out")`. An earlier run of the same folder
-    goes on. observer: gets plan, progress and warnings; without one a notebook shows a bar. Raises `CamxError` for an
+    `explain_folder("photos", "resnet50", target="top:3", top_k=3, output="out")`. The same call continues an earlier
+    run. observer: gets plan, progress and warnings; without one, a notebook shows a bar. Raises `CamxError` for an
     option that does not exist, and where the command would end with exit code 2.
     """
     given = [sources] if isinstance(sources, (str, os.PathLike)) else list(sources)

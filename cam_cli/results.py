@@ -15,8 +15,8 @@ def read_results(path: str | os.PathLike[str], of: Literal["images", "maps"] = "
     """The results of `camx explain` in `path`: one row per image in input order, failed ones too, or one per map.
 
     Columns are those of `predictions.csv` or `maps.csv`, as numbers and truth values, None where an image has no value.
-    Rows of images also have the columns of the labels file, each as `attribute:NAME`. Returns a `pandas.DataFrame`
-    where pandas is installed, else, and with `rows`, a list of dictionaries. Raises `CamxError` for a folder without
+    Rows of images also have the columns of the labels file, each as `attribute:NAME`. Returns a `pandas.DataFrame` if
+    pandas is installed; otherwise, or with `rows`, a list of dictionaries. Raises `CamxError` for a folder without
     such results.
     """
     run = RunFolder.read(os.fspath(path))

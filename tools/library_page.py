@@ -168,7 +168,8 @@ def _plain(value: Any) -> str:
 
 
 def _type(kind: Any) -> str:
-    """A type without the modules that its parts come from."""
+    """A type without the modules of its parts. Not every renderer takes an escaped bar in code."""
     if get_origin(kind) is Union:
-        return " | ".join(map(_type, get_args(kind)))
-    return re.sub(r"\b(?:\w+\.)+(?=\w)", "", inspect.formatannotation(kind)).replace("NoneType", "None")
+        return " or ".join(map(_type, get_args(kind)))
+    text = re.sub(r"\b(?:\w+\.)+(?=\w)", "", inspect.formatannotation(kind)).replace("NoneType", "None")
+    return text.replace(" | ", " or ")

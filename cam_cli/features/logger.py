@@ -30,8 +30,8 @@ _ROOT = ""
 class FeatureLogger:
     """Writes sheets of a layer's feature maps to a folder or a sink, as a context manager or as a callback.
 
-    While the context is open, every `every`-th forward of the network (the first one included) is looked at as it
-    happens, nothing is run twice, and in between a forward costs no more than a count:
+    While the context is open, it reads every `every`-th forward pass of the network, beginning with the first. No
+    forward pass runs twice, and the others only increase a counter:
 
     >>> with FeatureLogger(model, every=100, to="activations"):
     ...     for images, labels in loader:
@@ -46,8 +46,9 @@ class FeatureLogger:
     sort, max_channels: which channels, as in `ChannelChoice`; `index` keeps a channel in its place from step to step.
     mean, std: how the images were normalised, one number per channel; without them the tile of the input
     goes from its lowest value (black) to its highest (white).
-    Hooks are on the network only while the context is open, and gone when it is left in whatever way.
-    Raises `CamxError` for a layer that does not exist, does not run, or gives no map.
+
+    The network has hooks only while the context is open; they are removed also after an exception. Raises
+    `CamxError` for a layer that does not exist, does not run, or gives no map.
     """
 
     def __init__(

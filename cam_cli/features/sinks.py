@@ -22,9 +22,9 @@ class Sink(Protocol):
 
 
 class FolderSink:
-    """PNG files `PATH/step-000100/0.png`, one per image; the folders are made when they are needed.
+    """PNG files `PATH/step-000100/0.png`, one per image; creates the folders.
 
-    `prefix` is the word before the number. Raises `CamxError` when the disk is full or the folder not writable.
+    prefix: the word before the number. Raises `CamxError` if the disk is full or the folder is not writable.
     """
 
     def __init__(self, path: str | os.PathLike[str], prefix: str = "step-") -> None:
@@ -40,8 +40,9 @@ class FolderSink:
 class WandbSink:
     """Images of a Weights & Biases run, under `key`, with the number of the step in the caption.
 
-    `run` None takes the active one. They travel with the loop's own next `run.log` and leave its count of steps
-    alone; `commit` logs them at once, for a loop that logs nothing else. Raises `CamxError` without `wandb` or a run.
+    run: a run of W&B; None takes the active one. commit: send the images at once, for a loop that logs nothing else;
+    without it, the next `run.log` of the loop sends them, and its count of steps stays the same. Raises
+    `CamxError` without `wandb` or a run.
     """
 
     def __init__(self, run: Any = None, *, key: str = "activations", commit: bool = False) -> None:

@@ -15,10 +15,10 @@ from .spots import Spot
 
 @dataclass(frozen=True)
 class Prediction:
-    """One class of an image's ranking: `probability` in [0, 1] is the softmax of the scores, or with several labels the
-    sigmoid of its own; of a segmentation the share of the pixels that are predicted as it.
+    """One class of an image's ranking: `probability` in [0, 1] is the softmax of the logits, with several labels the
+    sigmoid of the class's logit, and for a segmentation the share of the pixels that are predicted as the class.
 
-    value: the output itself, where it is no score of a class (a regression, a similarity); `probability` is NaN then.
+    value: the output of a regression or a similarity; `probability` is NaN then.
     """
 
     index: int
@@ -29,8 +29,10 @@ class Prediction:
 
 @dataclass(frozen=True)
 class TrueClass:
-    """The true class of an image; of several, the one with the best rank. text: as the user wrote it. probability: as
-    that of a prediction. rank: its place among all classes, from 1."""
+    """The true class of an image; of several, the one with the best rank.
+
+    text: the label as the user wrote it. probability: as in a prediction. rank: the place among all classes, from 1.
+    """
 
     index: int
     text: str
@@ -40,15 +42,15 @@ class TrueClass:
 
 @dataclass(frozen=True, repr=False)
 class ClassMap:
-    """The raw map of one method for one class: float32 h×w, any sign and scale, over what the network saw.
+    """The raw map of one method for one class: float32 h×w, any sign and scale, over the part that the network got.
 
-    layer: what it was read from; several layers are joined by +, `input` are the pixels, `attention` all layers of it.
-    energies: of several layers, the root mean square of each one's own map. two_sided: negative values speak
-    against the class, and are shown. fine: it lies on the pixels of the input, not on a grid. concept: its number
-    from 1, and in `concept_classes` the best classes for it, where the map is of a concept instead of a class.
-    overlay: uint8 H×W×3, the map over its image, where the device has drawn it. spots: what lies under its peaks, where
-    that was asked for. scale: the raw value that is shown as 1, where several maps share one; None for its own peak.
-    outline: uint8 h×w over what the network saw, 1 where a segmentation predicts the class.
+    layer: the name of the target layer, several joined by +; `input` for pixels, `attention` for all attention layers.
+    energies: root mean square of the map of each layer, for several layers. two_sided: negative values are evidence
+    against the class. fine: the map has the resolution of the pixels. concept: number of a concept, from 1.
+    concept_classes: the top classes of a concept. overlay: uint8 H×W×3, if the device has drawn it. spots: the spots
+    under its peaks, if they were requested. scale: the raw value that is shown as 1, if several maps share a scale;
+    None for the peak of the map. outline: uint8 h×w over the part that the network got, 1 where a segmentation
+    predicts the class.
     """
 
     method: str
@@ -76,8 +78,8 @@ class ClassMap:
 class Explanation:
     """Explanation of one image: its top classes, best first, and its maps, in the order of the options.
 
-    `truth` is its true class, if known to the model; `correct` whether it was predicted. `problem` is the
-    reason why there is nothing to show, or "". `blank`: why the maps show nothing, if that is known.
+    truth: the true class, if it is a class of the network. correct: whether it was predicted. problem: the reason why
+    there are no maps, or "". blank: the reason why the maps are zero, if it is known.
     """
 
     picture: Picture

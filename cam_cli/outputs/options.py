@@ -62,7 +62,7 @@ class BoxThreshold:
 
 @dataclass(frozen=True)
 class Rendering:
-    """Look of a map. `size`: long side of the overlay, `original` or `model`; `alpha`: share of the colour.
+    """Options of the look of overlays.
 
     evaluated: thresholds by method, where `box_threshold` is the folder of a run; scales: by method, where all maps of
     a run share one; both filled by the pipeline. Raises `CamxError` for values that do not exist.

@@ -51,10 +51,10 @@ class Explainer:
     >>> explainer = Explainer(network)
     >>> explanations = explainer(["dog.jpg", Image.open("cat.jpg")])
 
-    layers: the target layers of the options; layer: the first of them. task: what the scores of the network are, one of
-    `models.tasks`. references: what an encoder compares images with. network: with what was found about its scores
-    among its notes. device, precision, backend: what `auto` stands for. classes, class_count: names and number of the
-    classes. overlays: draws maps on the device, or None. reader: reads scores as classes.
+    layers: the target layers. layer: the first of them. task: the kind of the scores, one of `models.tasks`.
+    references: the reference images of an encoder. network: the network, with notes on its scores. device, precision,
+    backend: the resolved values of `auto`. classes, class_count: names and number of the classes. overlays: the
+    renderer on the device, or None. reader: turns scores into classes.
     """
 
     @torch.inference_mode(False)
