@@ -133,6 +133,21 @@ def test_results_in_a_store_are_no_images(store: str) -> None:
     assert "run/overlays/a.png" not in keys
 
 
+@pytest.mark.parametrize("store", ["memory://bucket"], indirect=True)
+def test_one_colour_scale_of_images_in_a_store_and_in_a_tar_file(camx: Camx, store: str, images: Path) -> None:
+    """They are read a second time, and their raw maps come back from the store."""
+    words = (*TINY, "--scale", "run", "--no-report", "-q")
+    assert camx("explain", images, *words, "-o", "here") == 0
+    assert camx("explain", f"{store}/pictures", *words, "-o", f"{store}/out") == 0
+    here = {path.relative_to("here").as_posix(): path.read_bytes() for path in Path("here/overlays").rglob("*.png")}
+    there = remote.filesystem(store)
+    assert len(here) == 7
+    assert {name: there.cat_file(f"{store}/out/{name}") for name in here} == here
+    packed(images, Path("a.tar"))
+    assert camx("explain", "a.tar", *words, "-o", "tar") == 0
+    assert sorted(path.read_bytes() for path in Path("tar/overlays").rglob("*.png")) == sorted(here.values())
+
+
 def packed(folder: Path, path: Path) -> None:
     """A tar file as WebDataset has them: each picture with its label."""
     with tarfile.open(path, "w") as tar:

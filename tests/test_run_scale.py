@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 from cam_cli.errors import CamxError
 from cam_cli.maps.heatmap import normalised
 from cam_cli.outputs.options import Rendering
+from cam_cli.pipeline import run_scale
 from cam_cli.pipeline.run_scale import are_drawn, run_scales
 
 from .conftest import TINY
@@ -175,3 +177,29 @@ def test_a_scale_that_is_none_is_refused(value: str) -> None:
 def test_words_of_a_caption_have_a_scale_already(camx: Camx, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert camx("caption", images, "--model", "hf:nothing", "--scale", "run") == 2
     assert "--scale is for maps of classes" in capsys.readouterr().err
+
+
+def test_a_run_that_is_ended_while_it_draws_goes_on_there(
+    camx: Camx, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("explain", images, *TINY, *LOOK, "--scale", "run")
+    assert camx(*words, "-o", "whole") == 0
+    results = run_scale._Drawing.results
+
+    def ended(self: Any, rows: Any, count: int, stop: Any) -> Any:
+        for number, one in enumerate(results(self, rows, 1, stop)):
+            stop.signal = signal.SIGINT if number == 0 else stop.signal
+            yield one
+
+    with monkeypatch.context() as patched:
+        patched.setattr(run_scale._Drawing, "results", ended)
+        assert camx(*words, "-o", "ended") == 130
+    record = json.loads(Path("ended/run.json").read_text())
+    assert (record["state"], record["ok"]) == ("interrupted", len(last_rows("whole")))
+    assert 0 < len(files("ended", "overlays")) < len(last_rows("whole"))
+    assert Path("ended/predictions.csv").exists()
+    assert camx(*words, "-o", "ended") == 0
+    record = json.loads(Path("ended/run.json").read_text())
+    assert (record["state"], record["skipped"]) == ("finished", len(last_rows("whole")))
+    assert files("ended", *KINDS) == files("whole", *KINDS)
+    assert Path("ended/maps.csv").read_bytes() == Path("whole/maps.csv").read_bytes()
