@@ -8,7 +8,9 @@ from torch import Tensor, nn
 
 from cam_cli.cams.methods import paths
 from cam_cli.cams.methods.occlusion import WINDOWS, _windows
+from cam_cli.cams.methods.segmented import reduced
 from cam_cli.cams.methods.xrai import ranked
+from cam_cli.cams.tracing import replay
 
 from .definitions import diffused
 from .methods_support import explainer, few_masks, small  # noqa: F401 - fixtures are found by their names
@@ -117,3 +119,74 @@ def test_the_best_region_comes_first_and_a_worse_one_gets_what_is_left() -> None
     masks = torch.tensor([[1, 1, 1, 0, 0, 0], [1, 0, 0, 0, 0, 0], [0, 0, 1, 1, 0, 0], [0, 0, 0, 0, 1, 0]]).bool()
     assert ranked(values, masks, 1).tolist() == [4, 1, 1, -2, 6, 1]
     assert ranked(values, masks, 2).tolist() == [2, 2, 2, 5 / 3, 5 / 3, 5 / 3]
+
+
+class Turned(nn.Module):
+    """A network whose scores have the other sign."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        return -self.module(pictures)
+
+
+#: Their maps are odd functions of the score, or of the probability.
+ODD = ("occlusion", "kernel-shap", "lime", "integrated-gradients", "gradient-shap", "blur-ig", "guided-ig")
+
+
+@pytest.mark.usefixtures("few_masks")
+@pytest.mark.parametrize("name", [*ODD, "xrai"])
+def test_evidence_against_is_that_of_the_score_with_its_sign_turned(name: str) -> None:
+    module, pictures = small(), batch(2, side=24)
+    against, both, plain = (
+        explainer(module, name, evidence=evidence).explain_tensor(pictures, CLASSES)[1][name]
+        for evidence in ("against", "both", "for")
+    )
+    assert torch.allclose(both, plain.clamp_min(0) - against.clamp_min(0))
+    if name in ODD:
+        assert torch.allclose(against, -plain, atol=1e-5 * float(plain.abs().max()))
+    else:
+        turned = explainer(Turned(module).eval(), name).explain_tensor(pictures, CLASSES)[1][name]
+        assert torch.allclose(against, turned, atol=1e-5 * float(plain.abs().max()))
+        assert not torch.allclose(against, -plain, atol=0.1 * float(plain.abs().max()))
+
+
+@pytest.mark.usefixtures("few_masks")
+@pytest.mark.parametrize("name", ["occlusion", "lime"])
+def test_several_labels_have_probabilities_of_their_own(name: str) -> None:
+    """With sigmoids, a class does not gain by what another one loses."""
+    pictures = batch(1, side=24)
+    shares, own = (
+        explainer(small(), name, multi_label=several).explain_tensor(pictures, torch.tensor([[0, 1, 2, 3, 4]]))[1][name]
+        for several in (False, True)
+    )
+    assert float(shares.sum(1).abs().max()) < 1e-4 * float(shares.abs().max())
+    assert float(own.sum(1).abs().max()) > 0.1 * float(own.abs().max())
+
+
+@pytest.mark.usefixtures("few_masks")
+@pytest.mark.parametrize("name", ["occlusion", "kernel-shap", "lime"])
+def test_never_more_images_at_once_than_memory_allows(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    module, pictures = small(), batch(2, side=24)
+    engine = explainer(module, name)
+    whole = engine.explain_tensor(pictures, CLASSES)[1][name]
+    sizes: list[int] = []
+    module.mix.register_forward_hook(lambda _m, inputs, _o: sizes.append(len(inputs[0])))  # type: ignore[operator]
+    monkeypatch.setattr(replay, "BUDGET", 5 * 3 * 24 * 24 * 4 * 32)
+    parts = engine.explain_tensor(pictures, CLASSES)[1][name]
+    assert max(sizes) == 5
+    assert torch.allclose(parts, whole, atol=1e-4 * float(whole.abs().max()))
+
+
+def test_a_large_image_is_segmented_at_224_pixels() -> None:
+    torch.manual_seed(1)
+    module = nn.Sequential(nn.Conv2d(3, 4, 8, 8), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 5))
+    pictures = batch(1, side=448)[:, :, :320]
+    found = reduced(pictures)
+    assert found.shape == (1, 3, 160, 224)
+    assert torch.allclose(found, pictures.unfold(2, 2, 2).unfold(3, 2, 2).mean((4, 5)), atol=1e-6)
+    maps = explainer(module.eval(), "xrai", side=448).explain_tensor(batch(1, side=448), torch.tensor([[1]]))[1]["xrai"]
+    assert maps.shape == (1, 1, 224, 224)
+    assert maps.isfinite().all()
