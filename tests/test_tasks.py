@@ -26,7 +26,11 @@ from cli.main import run
 
 from .damaged import row, written
 from .definitions import DEFINITIONS, Slow
-from .methods_support import assert_close, small
+from .methods_support import (
+    assert_close,
+    few_masks,  # noqa: F401 - fixtures are found by their names
+    small,
+)
 from .report_support import content
 from .test_engine import batch
 
@@ -354,6 +358,24 @@ def compared(*more: str, out: str = "out") -> int:
     return run(["explain", "photos", *task, "-o", out, "-q", "-j", "1", *(more or ("--target", "like:pairs.csv"))])
 
 
+@pytest.mark.usefixtures("few_masks")
+@pytest.mark.parametrize("method", ["occlusion", "lime", "gradient-shap", "guided-ig", "xrai"])
+def test_other_methods_find_what_is_similar(method: str, tmp_path: Path) -> None:
+    reference = tmp_path / "reference.png"
+    Image.new("RGB", (SIDE, SIDE), (230, 20, 20)).save(reference)
+    options = ExplainOptions(methods=(method,), targets=(f"like:{reference}",))
+    (found,) = Explainer(of(Encoder(), "similarity", ()), options)(scene())
+    assert all(place < 0.4 for place in centre(found.maps[0].values))
+
+
+def test_a_cosine_is_no_sum_of_gradients_and_biases(tmp_path: Path) -> None:
+    reference = tmp_path / "reference.png"
+    Image.new("RGB", (SIDE, SIDE), (230, 20, 20)).save(reference)
+    options = ExplainOptions(methods=("fullgrad",), targets=(f"like:{reference}",))
+    with pytest.raises(CamxError, match=r"fullgrad` splits a score .* Encoder add up to"):
+        Explainer(of(Encoder(), "similarity", ()), options)
+
+
 def test_each_image_has_its_own_reference(paired: Path) -> None:
     assert compared() == 1
     found = rows_of(paired / "out")
@@ -420,6 +442,15 @@ def test_a_value_is_raised_by_what_it_grows_with() -> None:
         assert (prediction.name, found.correct, found.ranking) == ("redness", None, ())
         assert prediction.value == pytest.approx(float(Redness()(picture).detach()), rel=1e-5)
         assert centre(found.maps[0].values) == pytest.approx((place[0] / SIDE, place[1] / SIDE), abs=0.1)
+
+
+@pytest.mark.usefixtures("few_masks")
+@pytest.mark.parametrize("method", ["occlusion", "kernel-shap", "lime", "gradient-shap", "guided-ig", "xrai"])
+def test_other_methods_find_what_raises_a_value_and_what_lowers_it(method: str) -> None:
+    for evidence, low, high in (("for", 0.0, 0.4), ("against", 0.5, 1.0)):
+        options = ExplainOptions(methods=(method,), evidence=evidence)
+        (found,) = Explainer(of(Redness(), "regression", ("redness",)), options)(scene())
+        assert all(low < place < high for place in centre(found.maps[0].values)), evidence
 
 
 def test_cam_of_a_value_sums_to_it() -> None:
