@@ -14,7 +14,7 @@ CONCEPTS, UPDATES = 4, 200
 
 @method(
     "dff",
-    summary="deep feature factorization: four concepts per picture, with their classes",
+    summary="deep feature factorization: four concepts per image, with their classes",
     paper="Collins et al. 2018",
     equation="ReLU(A) ≈ V·W, V, W ≥ 0; the columns of V",
     forwards="1 + 4 head",

@@ -64,7 +64,7 @@ def gradcampp(trace: Trace, classes: Tensor) -> Tensor:
 
 @method(
     "smooth-gradcam++",
-    summary="Grad-CAM++ over noisy copies of the picture",
+    summary="Grad-CAM++ over noisy copies of the image",
     paper="Omeiza et al. 2019",
     equation="Grad-CAM++ with the means of g, g², g³ over 8 noisy copies",
     forwards=str(SAMPLES),

@@ -21,7 +21,7 @@ MASKS, CELLS, KEPT = 1000, 7, 0.5
 
 @method(
     "scorecam",
-    summary="channels as masks on the picture",
+    summary="channels as masks on the image",
     paper="Wang et al. 2020",
     equation="Σ_k softmax_k(y_c(x⊙U(A_k)))·A_k",
     forwards="C",
@@ -106,7 +106,7 @@ def reciprocam(trace: Trace, classes: Tensor) -> Tensor:
 
 @method(
     "rise",
-    summary="random masks on the picture; the network as a black box",
+    summary="random masks on the image; the network as a black box",
     paper="Petsiuk et al. 2018",
     equation="Σ_n (p_n − p̄)·(M_n − E M) / (N·var M)",
     forwards=str(MASKS),
