@@ -146,7 +146,7 @@ def test_a_renamed_folder_is_paired_by_content(tmp_path: Path) -> None:
     b = run_folder(tmp_path / "b", [pair[1] for pair in pairs[:6]])
     found = compare(str(a), str(b))
     assert found.a.images == [f"old/{i}.jpg" for i in range(5)]
-    assert any("by the content" in note for note in found.notes)
+    assert any("by file content" in note for note in found.notes)
 
 
 def test_disjoint_folders_and_nothing_comparable_are_refused(tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_without_labels_there_are_flips_and_maps(tmp_path: Path) -> None:
     found = compare(*pair, CompareOptions(fail_if=("flips > 4",)))
     assert found.accuracy is None
     assert (found.count("changed"), found.gates[0].verdict) == (5, "fail")
-    assert any("flips and maps only" in note for note in found.notes)
+    assert any("only flips and maps are compared" in note for note in found.notes)
     for text in ("accuracy_drop > 0", "broke > 1"):
         with pytest.raises(CamxError, match="both networks know"):
             one_gate(pair, text)

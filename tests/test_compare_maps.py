@@ -104,5 +104,5 @@ def test_other_layers_methods_and_frames_are_said(tmp_path: Path) -> None:
     other["maps"][0]["layer"] = "blocks.11"
     b = run_folder(tmp_path / "b", [other], classes=list(NAMES), fingerprint={"preprocessing": {"size": [384, 384]}})
     notes = " ".join(compare(str(a), str(b)).notes)
-    assert "gradcam at layer4 in A and of gradcam at blocks.11 in B" in notes
-    assert "get the images in different ways" in notes
+    assert "gradcam at layer4 in A and gradcam at blocks.11 in B" in notes
+    assert "have different preprocessing" in notes

@@ -114,7 +114,7 @@ class TestCommand:
         ("argv", "words"),
         [
             (("--fail-if", "pointin < 0.5"), "Did you mean pointing"),
-            (("--fail-if", "pointing < 0.5 by class"), "say what of the groups counts"),
+            (("--fail-if", "pointing < 0.5 by class"), "'by' needs a form of the groups"),
             (("--fail-if", "pointing_min < 0.5"), "by class"),
             (("--fail-if", "top1_loc_min < 0.5 by class"), "of all images"),
             (("--fail-if", "area_truth > 0.5"), "no metric 'area_truth'"),

@@ -136,7 +136,7 @@ class TestRefused:
             ((*TINY, "--metrics", "deltion"), "deletion"),
             ((*TINY, "--fail-if", "insertoin < 0.3"), "Did you mean insertion"),
             ((*TINY, "--fail-if", "road < 0.3"), "no metric 'road'"),
-            ((*TINY, "--fail-if", "deletion > 0.3 by class"), "of all images, not of groups"),
+            ((*TINY, "--fail-if", "deletion > 0.3 by class"), "measured over all images, not by groups"),
             ((*TINY, "--target", "label"), "needs labels"),
             ((*TINY, "--target", "top:3"), "one map per method"),
         ],
@@ -200,7 +200,7 @@ class TestFigures:
     def test_a_gate_on_a_run_without_any_map_is_not_gone(self) -> None:
         figures = FaithfulFigures(faithful_columns([failed_row("c")], ["deletion"]))
         (found,) = FaithfulGate.parse("deletion > 0.3", ["deletion"]).judged(figures, 0.95)
-        assert (found.verdict, found.sentence) == ("warn", "there are no such images: nothing can be said")
+        assert (found.verdict, found.sentence) == ("warn", "there are no such images, so the value is unknown")
 
     def test_rows_without_a_map_and_blank_maps_are_counted(self, tmp_path: Path) -> None:
         rows = [

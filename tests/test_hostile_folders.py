@@ -101,7 +101,7 @@ def test_a_record_of_wrong_kinds_is_no_traceback(kind: str, tmp_path: Path) -> N
             said.append(str(error))
     assert {re.sub("'[^']*'", "…", one) for one in said} <= {
         "… was written by a later camx (schema 7; this one reads 1). Update camx: pip install -U camx.",
-        "… holds results of `camx x`, which has no report. Update camx.",
+        "… holds results of `camx x`, for which this camx has no report. Update camx.",
     }
     assert len(said) <= 2
 

@@ -142,7 +142,7 @@ def test_rows_of_every_kind(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"classes": ("catt",)}, "no map is of such a class"),
+        ({"classes": ("catt",)}, "no map shows such a class"),
         ({"fail_if": ("pattern_shar > 0.2",)}, "pattern_share"),
         ({"fail_if": ("pattern_share > 0.2 if somewhere",)}, "no `if somewhere`"),
         ({"fail_if": ("pattern_share > 0.2 if outside",)}, "where the objects are"),

@@ -1,1 +1,3 @@
-"""`camx audit`: accuracy and attention by group, from a run folder alone."""
+"""`camx audit`: compares accuracy and attention between groups of images, from a run folder alone.
+
+May import `export`, `evaluation`, `outputs`, `gates`, `statistics` and rooms below."""

@@ -1,4 +1,4 @@
-"""Attributes that an audit compares: columns of the table, the class, and derived values."""
+"""Attributes for an audit: columns of the table, the class, and derived values."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from ..errors import CamxError, nearest
 from .groups import CLASS, DERIVED, TIMES, Attribute, Bins, classes, column, crossing, derived
 from .image_table import ImageTable
 
-#: A column of more values is shown only if it is asked for: it is a number or a name, and its groups are tiny.
+#: A column with more values is shown only on request: its groups would be tiny.
 MOST_GROUPS = 50
 
 
 class Attributes:
-    """The attributes of a table by name: its columns, the class, and what is derived from every image."""
+    """Attributes of a table by name: columns, class, and values derived from images."""
 
     def __init__(self, table: ImageTable, bins: Sequence[str]) -> None:
         """Raises `CamxError` if `bins` name a column that is missing or has no numbers."""
@@ -32,30 +32,32 @@ class Attributes:
         return [*dict.fromkeys((*self.columns, CLASS, *DERIVED))]
 
     def find(self, name: str) -> Attribute:
-        """An attribute, or a crossing of several (`sex × site` or `sex*site`). Raises `CamxError` if there is none."""
+        """An attribute, or a crossing of several (`sex × site` or `sex*site`). Raises `CamxError` if it does not
+        exist."""
         parts = [part.strip() for part in name.replace("*", TIMES).split("×")]
         if len(parts) > 1:
             return crossing([self._one(part) for part in parts])
         return self._one(name.strip())
 
     def usual(self) -> tuple[list[Attribute], list[str]]:
-        """All attributes that are worth a table without being asked for, and sentences on those that are left out."""
+        """Default attributes, and sentences about those that are left out."""
         found, notes = [], []
         for name in self.names:
             attribute = self._get(name)
             if attribute is None:
                 if name == "brightness":
-                    notes.append("The run has no brightness of its images: it was made by an earlier camx.")
+                    notes.append("The run has no brightness of its images, because an earlier camx wrote it.")
             elif attribute.kind == "column" and len(attribute.groups) > MOST_GROUPS:
                 notes.append(
-                    f"{name} has {len(attribute.groups):,} values and is left out: name it, or bin its numbers."
+                    f"{name} has {len(attribute.groups):,} values and is left out. Name it with `by`, or group its "
+                    "numbers with `bins`."
                 )
             elif len(attribute.groups) > (attribute.kind == "derived"):
                 found.append(attribute)
         return found, notes
 
     def clusters(self, name: str) -> np.ndarray:
-        """For each image the number of its cluster, −1 without one. Raises `CamxError` for an unknown column."""
+        """Cluster of each image, −1 for none. Raises `CamxError` for an unknown column."""
         column_name = name.strip().casefold()
         if column_name not in self._table.attributes:
             raise CamxError(f"`cluster` {name!r}: there is no such column.{self._hint(column_name)}", field="cluster")

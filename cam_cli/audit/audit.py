@@ -1,4 +1,4 @@
-"""The audit of a run: groups, their numbers and differences, and the gates."""
+"""Audits a run: groups, their metrics and differences, and gates."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from .plan import Plan, PlannedGate, plan
 from .reading import read_run, read_table
 from .records import AuditResult, GroupRow, PairRow, Value
 
-#: Of an attribute with more pairs of groups none are listed: `reference` asks for those with one group.
+#: Most pairs of groups to list per attribute; with `reference` only pairs with one group are listed.
 MOST_PAIRS = 1000
 
 
 def audit(path: str, options: AuditOptions = AuditOptions()) -> AuditResult:
-    """Audit the run of `camx explain` in `path`; reads its rows and changes nothing.
+    """Audits the run of `camx explain` in `path`. Reads its rows and changes nothing.
 
-    Raises `CamxError` for a run that is not finished, has no labels that the network knows (unless only metrics that
-    need none are asked for), no image with a group, or for an option that does not fit it.
+    Raises `CamxError` for an unfinished run, a run without labels of known classes (if a metric needs them) or without
+    an image in a group, and for an option that does not fit.
     """
     run = read_run(path, partial=options.partial, why="half of a sorted folder is its first classes")
     return audit_table(run, read_table(run), options)
 
 
 def audit_table(run: RunFolder, table: ImageTable, options: AuditOptions) -> AuditResult:
-    """Audit rows of a run that have been read already; raises `CamxError` as `audit` does."""
+    """Audits rows that have been read. Raises `CamxError` as `audit` does."""
     conditions = [Condition.parse(text) for text in options.fail_if]
     left_out = dict[str, int]()
     if options.groups is not None:
@@ -63,11 +63,11 @@ def audit_table(run: RunFolder, table: ImageTable, options: AuditOptions) -> Aud
 def _several(table: ImageTable) -> Iterator[str]:
     if count := int(table.several.sum()):
         having = counted(count, "image has", "images have")
-        yield f"{having} several true classes: the one that the network ranks best counts."
+        yield f"{having} several true classes. Only the one with the highest rank counts."
 
 
 def _left_out(table: ImageTable, planned: Plan) -> dict[str, int]:
-    """Number of images that are left out, by reason."""
+    """Number of left-out images by reason."""
     unlabelled = ~table.failed & ~table.labelled
     return {
         "failed": int(table.failed.sum()),
@@ -83,7 +83,7 @@ def _left_out(table: ImageTable, planned: Plan) -> dict[str, int]:
 
 
 class _Work:
-    """Computes the estimates of one table, each of them once."""
+    """Computes and caches the estimates of one table."""
 
     def __init__(self, options: AuditOptions, planned: Plan, table: ImageTable) -> None:
         self.options, self.planned, self.table = options, planned, table
@@ -103,7 +103,7 @@ class _Work:
         return self._estimates[key]
 
     def values(self, metric: str, attribute: Attribute) -> list[Value]:
-        """The metric in each group, with an interval of its own."""
+        """The metric in each group, each with its own interval."""
         found = self.estimates(metric, attribute)
         low, high = found.limits(z_of(1 - self.options.confidence), np.arange(len(attribute.groups)))
         columns = zip(found.value.tolist(), low.tolist(), high.tolist(), found.total.astype(int).tolist())
@@ -130,7 +130,7 @@ class _Work:
             )
 
     def pairs(self) -> tuple[list[PairRow], list[str]]:
-        """Differences of all pairs of groups, and sentences on attributes that have too many of them."""
+        """Differences of all pairs of groups, and sentences about attributes with too many pairs."""
         rows: list[PairRow] = []
         unlisted: list[str] = []
         for attribute in self.planned.attributes:
@@ -138,15 +138,15 @@ class _Work:
             most = max(comparisons_of("gap", groups.usable, groups.reference) for _, groups in found)
             if most > MOST_PAIRS:
                 unlisted.append(
-                    f"{attribute.name} has {counted(most, 'pair')} of groups, too many to list. Choose a reference "
-                    "group to list the pairs with it."
+                    f"{attribute.name} has {counted(most, 'pair')} of groups, too many to list. List the pairs with "
+                    "one group: `reference`."
                 )
                 continue
             rows += [row for metric, groups in found for row in self._pair_rows(metric, groups)]
         return rows, unlisted
 
     def _pair_rows(self, metric: str, groups: Groups) -> Iterator[PairRow]:
-        """Pairs of groups that are large enough, at a level that they share."""
+        """Pairs of sufficiently large groups, with simultaneous intervals."""
         if groups.reference is not None and groups.reference not in groups.usable:
             return
         a, b = pairs_of(groups.usable, groups.reference)
@@ -156,7 +156,7 @@ class _Work:
             yield PairRow(groups.by, groups.names[first], groups.names[second], metric, *numbers)
 
     def judged(self, gate: PlannedGate) -> Iterator[GateResult]:
-        """The verdict on each attribute of a gate; all of them share its level."""
+        """Verdict on each attribute of a gate; they share its level."""
         found = [self._groups(gate.metric, attribute) for attribute in gate.attributes or (self.everything,)]
         count = sum(comparisons_of(gate.form, groups.usable, groups.reference) for groups in found)
         options, share = self.options, METRICS[gate.metric].share

@@ -1,4 +1,4 @@
-"""Attributes of images: their groups, and which group each image is in."""
+"""Groups of images by attribute."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from .image_table import ImageTable
 Kind = Literal["column", "class", "derived", "crossing"]
 
 CLASS = "class"
-#: Groups by what is known of every image; the quartiles of each.
+#: Attributes known for every image, grouped into quartiles.
 DERIVED = ("brightness", "aspect", "size")
-#: Between the names of attributes that are crossed, and of their groups.
+#: Separator of crossed attributes and groups.
 TIMES = " × "
 
 
 @dataclass(frozen=True)
 class Attribute:
-    """groups: names, in the order of tables. codes: the group of each of N images, −1 for none. predicted: of the
-    attribute `class`, the group whose class was predicted."""
+    """An attribute. groups: names in the order of tables. codes: N, the group of each image, −1 for none. predicted:
+    for the attribute `class`, the group of the predicted class."""
 
     name: str
     groups: tuple[str, ...]
@@ -35,7 +35,7 @@ class Attribute:
 
 
 def column(name: str, values: Sequence[str]) -> Attribute:
-    """The distinct values of a column are its groups; "" is none."""
+    """Groups by the distinct values of a column; "" means no group."""
     found = np.array(values, dtype=object)
     groups = sorted({value for value in values if value}, key=_natural)
     places = {value: place for place, value in enumerate(groups)}
@@ -43,7 +43,7 @@ def column(name: str, values: Sequence[str]) -> Attribute:
 
 
 def classes(table: ImageTable) -> Attribute:
-    """The true class of each image; of N classes those that occur as a label."""
+    """Groups by true class, for classes that occur as a label."""
     present = np.unique(table.label[table.label >= 0])
     places = np.full(len(table.classes) + 1, -1)
     places[present] = np.arange(len(present))
@@ -52,7 +52,7 @@ def classes(table: ImageTable) -> Attribute:
 
 
 def derived(name: str, table: ImageTable) -> Attribute | None:
-    """The quartiles of `brightness`, `aspect` (width / height) or `size` (megapixels); None if it is not known."""
+    """Quartiles of `brightness`, `aspect` (width / height) or `size` (megapixels); None if unknown."""
     width, height = table.numbers["width"], table.numbers["height"]
     with np.errstate(divide="ignore", invalid="ignore"):
         values = {
@@ -66,7 +66,7 @@ def derived(name: str, table: ImageTable) -> Attribute | None:
 
 
 def quantiles(name: str, values: np.ndarray, count: int, kind: Kind = "column") -> Attribute:
-    """As many images in each of `count` groups, as far as equal values allow: these are never parted."""
+    """`count` groups of about equal size. Equal values are in one group."""
     known = np.isfinite(values)
     levels = np.arange(1, count) / count
     edges = np.unique(np.quantile(values[known], levels, method="inverted_cdf"))
@@ -81,7 +81,7 @@ def quantiles(name: str, values: np.ndarray, count: int, kind: Kind = "column") 
 
 
 def intervals(name: str, values: np.ndarray, edges: Sequence[float]) -> Attribute:
-    """Groups below the first edge, from each edge to below the next, and from the last edge on."""
+    """Groups between edges: below the first, from each to below the next, from the last on."""
     known = np.isfinite(values)
     codes = np.where(known, np.searchsorted(np.array(edges), values, side="right"), -1)
     shown = [f"{edge:g}" for edge in edges]
@@ -90,7 +90,7 @@ def intervals(name: str, values: np.ndarray, edges: Sequence[float]) -> Attribut
 
 
 def crossing(attributes: Sequence[Attribute]) -> Attribute:
-    """The groups that images of all these attributes are in at once; those that no image is in are left out."""
+    """Intersections of the groups of several attributes, without empty ones."""
     sizes = [len(attribute.groups) for attribute in attributes]
     known = np.all([attribute.codes >= 0 for attribute in attributes], axis=0)
     codes = np.full(len(known), -1)
@@ -105,7 +105,7 @@ def crossing(attributes: Sequence[Attribute]) -> Attribute:
 
 @dataclass(frozen=True)
 class Bins:
-    """Bins that turn a column of numbers into groups: cut at `edges`, or into `count` groups of equal size."""
+    """Groups numbers of a column at `edges`, or into `count` groups of equal size."""
 
     name: str
     edges: tuple[float, ...] = ()
@@ -113,7 +113,7 @@ class Bins:
 
     @classmethod
     def parse(cls, text: str) -> Bins:
-        """`age=18,40,65` or `age=q4`. Raises `CamxError` for anything else."""
+        """Parses `age=18,40,65` or `age=q4`. Raises `CamxError` for anything else."""
         name, _, how = text.partition("=")
         quantile = re.fullmatch(r"q([1-9]\d?)", how.strip())
         try:
@@ -124,14 +124,14 @@ class Bins:
         rising = all(low < high for low, high in pairwise(edges)) and bool(np.isfinite(edges).all())
         if not name.strip() or not rising or (not edges and count < 2):
             raise CamxError(
-                f"`bins` {text!r} is unclear.",
+                f"`bins` {text!r} is no bin.",
                 "Write COLUMN=EDGE,EDGE with rising edges, or COLUMN=q4 for quarters.",
                 field="bins",
             )
         return cls(name.strip().casefold(), edges, count)
 
     def groups(self, values: Sequence[str]) -> Attribute:
-        """The groups of a column. Raises `CamxError` if it has no number."""
+        """Groups of a column. Raises `CamxError` if it has no numbers."""
         numbers = np.array([_number(value) for value in values])
         if not np.isfinite(numbers).any():
             example = next((value for value in values if value), "")
@@ -157,5 +157,5 @@ def _natural(text: str) -> list[tuple[int, float, str]]:
 
 
 def _numbered(names: Sequence[str]) -> tuple[str, ...]:
-    """Distinct names: groups whose bounds read the same in four digits get their place behind them."""
+    """Makes names unique: groups with equal rounded bounds get their number in brackets."""
     return tuple(name if names.count(name) == 1 else f"{name} ({place})" for place, name in enumerate(names, 1))

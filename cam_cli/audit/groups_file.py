@@ -1,4 +1,4 @@
-"""`--groups FILE.csv`: attributes of images that their labels file did not have."""
+"""Reads `--groups FILE.csv`: additional attributes of images."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _TAG = "tag"
 
 @dataclass(frozen=True)
 class GroupsFile:
-    """columns: the attributes of the images of a run, "" where the file does not name an image. strangers: images of
-    the file that the run does not have. unnamed: images of the run that the file does not have."""
+    """Content of the file. columns: attributes of the images of a run, "" without a row. strangers: number of images in
+    the file that are not in the run. unnamed: number of images in the run that are not in the file."""
 
     columns: Mapping[str, Sequence[str]]
     strangers: int
@@ -27,7 +27,7 @@ class GroupsFile:
 
 
 def read_groups(path: str, images: Sequence[str], inputs: str) -> GroupsFile:
-    """Read a table with the column `image` and one column per attribute.
+    """Reads a table with the column `image` and one column per attribute.
 
     An image is named as in the run, by its path relative to the table, or by its absolute path. inputs: the folder that
     the names of the run start in. Of a table of tags, `image,tag`, the tags of an image are one group together: `dark
@@ -45,7 +45,7 @@ def read_groups(path: str, images: Sequence[str], inputs: str) -> GroupsFile:
     if not names:
         raise CamxError(
             f"`groups` {path!r} has no attribute.",
-            "Beside `image` it needs a column, as in image,sex,site.",
+            "Add a column beside `image`, as in image,sex,site.",
             field="groups",
         )
     places = _Places(images, inputs, os.path.dirname(path))
@@ -73,7 +73,7 @@ def read_groups(path: str, images: Sequence[str], inputs: str) -> GroupsFile:
 
 
 class _Places:
-    """Which image of the run a cell of the table means."""
+    """Finds the image of the run for a cell of the table."""
 
     def __init__(self, images: Sequence[str], inputs: str, folder: str) -> None:
         self._names = dict.fromkeys(images)

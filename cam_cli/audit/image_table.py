@@ -1,4 +1,4 @@
-"""The rows of a run as numpy columns, so that audits of 100,000 images stay fast."""
+"""Rows of a run as numpy columns, which keep audits of 100,000 images fast."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from ..outputs.rows import BLANK, FAILED, ImageRow, Prediction, first_map, numbe
 
 #: Measures of a map, as `cam_…` columns.
 MEASURES = ("peak", "area", "center_x", "center_y", "border", "entropy")
-#: In place of the number of a class: no label, and a label that is no class of the network.
+#: Instead of a class index: no label, and a label that is no class of the network.
 NONE, UNKNOWN = -1, -2
 _OF_ROW = ("label_prob", "width", "height", "brightness")
 
 
 @dataclass(frozen=True)
 class ImageTable:
-    """N images in input order. failed, blank, several: bool; `several` are those with several true classes.
+    """N images in input order. failed, blank, several: bool; several: with several true classes.
 
-    label: number of the true class in `classes`, or `NONE` or `UNKNOWN`; predicted: that of the best class, or `NONE`.
-    correct: 1, 0, or NaN without a known label. numbers: columns of floats, NaN where a row has none: `prob` of the
-    best class, `label_prob`, `width`, `height`, `brightness` and the `cam_…` of the first map. attributes: columns of
-    texts, "" where a row has none.
+    label: index of the true class in `classes`, or `NONE` or `UNKNOWN`. predicted: index of the top class, or `NONE`.
+    correct: 1, 0, or NaN without a known label. numbers: columns of floats, NaN if missing: `prob` of the top class,
+    `label_prob`, `width`, `height`, `brightness` and the `cam_…` of the first map. attributes: columns of texts, "" if
+    missing.
     """
 
     images: Sequence[str]
@@ -47,7 +47,7 @@ class ImageTable:
         return np.asarray(np.isfinite(self.correct))
 
     def take(self, places: np.ndarray) -> ImageTable:
-        """These images, in this order."""
+        """Table of these images, in this order."""
         listed = places.tolist()
         return replace(
             self,
@@ -70,7 +70,7 @@ class ImageTable:
 
 
 def image_table(rows: Iterable[ImageRow], class_names: Sequence[str] = ()) -> ImageTable:
-    """The columns of journal rows. class_names: names of the network's classes by index, where the run knows them."""
+    """Columns of journal rows. class_names: names of the network's classes by index, if known."""
     columns = TableBuilder(class_names)
     for row in rows:
         columns.add(row)
@@ -78,7 +78,7 @@ def image_table(rows: Iterable[ImageRow], class_names: Sequence[str] = ()) -> Im
 
 
 class TableBuilder:
-    """Collects rows, for whoever reads them for another purpose as well."""
+    """Collects rows one by one, for callers that read them for another purpose, too."""
 
     def __init__(self, class_names: Sequence[str] = ()) -> None:
         self.names = dict(enumerate(class_names))
@@ -152,12 +152,12 @@ class TableBuilder:
         )
 
     def _label(self, index: int, text: str, places: Mapping[int, int]) -> int:
-        """Text and class of a row's label. A failed image has the text only; another image may name its class."""
+        """Text and class of a row's label. A failed image has only the text; another image may name the class."""
         index = index if index != NONE else self.meaning.get(text, NONE)
         return places[index] if index != NONE else UNKNOWN if text else NONE
 
 
 def _distinct(names: Sequence[str], indices: Sequence[int]) -> tuple[str, ...]:
-    """Makes names unique: classes that share a name get their index behind it."""
+    """Makes names unique: classes that share a name get their index in brackets."""
     shared = {name for name, count in Counter(names).items() if count > 1}
     return tuple(f"{name} ({index})" if name in shared else name for name, index in zip(names, indices))

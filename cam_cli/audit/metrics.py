@@ -1,4 +1,4 @@
-"""Metrics that are compared between groups: one function per metric, in a table."""
+"""Table of metrics to compare between groups: one function per metric."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from ..statistics import Estimates, Resampler, Sample, Totals
 from .groups import Attribute
 from .image_table import ImageTable
 
-#: Probabilities are compared with accuracy in bins of this width (Guo et al. 2017).
+#: Number of probability bins of the calibration error (Guo et al. 2017).
 _BINS = 15
 
 
 @dataclass(frozen=True)
 class Question:
-    """A metric is asked of the groups of an attribute. positive: the one class that recall and precision are of; None
-    for the mean over classes."""
+    """Input of a metric: images and groups of an attribute. positive: class of recall and precision; None for the mean
+    over classes."""
 
     table: ImageTable
     attribute: Attribute
@@ -31,8 +31,8 @@ class Question:
 
 @dataclass(frozen=True)
 class Metric:
-    """needs: what a run must have for it: `labels`, `maps`, `predictions`, or the name of another column. share: it is
-    shown in percent."""
+    """A metric. needs: data that the run must have: `labels`, `maps`, `predictions`, or another column. share: shown in
+    percent."""
 
     summary: str
     estimate: Callable[[Question], Estimates]
@@ -41,12 +41,12 @@ class Metric:
 
 
 def accuracy(question: Question) -> Estimates:
-    """Share of the labelled images whose best class is the true one."""
+    """Share of the labelled images whose top class is the true one."""
     return question.resampler.shares(question.sample(question.table.correct))
 
 
 def recall(question: Question) -> Estimates:
-    """Share of the images of a class that are predicted as it: of one class, or the mean over classes."""
+    """Share of the images of a class that are predicted as this class: of one class, or the mean over classes."""
     table = question.table
     if question.attribute.kind == "class":
         return accuracy(question)
@@ -56,7 +56,7 @@ def recall(question: Question) -> Estimates:
 
 
 def precision(question: Question) -> Estimates:
-    """Share of the images predicted as a class that are of it: of one class, or the mean over classes."""
+    """Share of the images predicted as a class that belong to it: of one class, or the mean over classes."""
     table, attribute = question.table, question.attribute
     if attribute.predicted is not None:
         return question.resampler.shares(Sample.of(table.correct, attribute.predicted, len(attribute.groups)))
@@ -66,7 +66,7 @@ def precision(question: Question) -> Estimates:
 
 
 def overconfidence(question: Question) -> Estimates:
-    """Mean probability of the best class minus accuracy: above 0 the network is overconfident."""
+    """Mean probability of the top class minus accuracy: above 0 the network is overconfident."""
     return _mean(question, question.table.numbers["prob"] - question.table.correct)
 
 
@@ -80,7 +80,7 @@ def ece(question: Question) -> Estimates:
 
 
 def column_mean(name: str) -> Callable[[Question], Estimates]:
-    """The mean of a column of numbers."""
+    """Mean of a column of numbers."""
     return lambda question: _mean(question, question.table.numbers[name])
 
 
@@ -98,7 +98,7 @@ def _where(condition: np.ndarray, values: np.ndarray) -> np.ndarray:
     return np.where(condition, values, np.nan)
 
 
-#: Means of the columns that a map is measured by.
+#: Means of the measures of a map.
 _OF_MAPS = {
     "cam_peak": "mean of the raw peak of the map",
     "cam_area": "mean share of the image at or above half the peak",
@@ -119,5 +119,5 @@ METRICS: Mapping[str, Metric] = {
     **{name: Metric(summary, column_mean(name), "maps", share=False) for name, summary in _OF_MAPS.items()},
     "energy_in_box": Metric("mean share of the map inside the true box", column_mean("energy_in_box"), "truth"),
 }
-#: Columns of every table of groups.
+#: Default metrics in tables of groups.
 USUAL = ("accuracy", "prob", "cam_border", "cam_area")

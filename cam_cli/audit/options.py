@@ -12,19 +12,19 @@ from ..options import GATES, GROUPS, Flag, check
 
 @dataclass(frozen=True)
 class AuditOptions(GroupOptions):
-    """Metrics, references and the burden of proof of an audit, beside its groups and gates."""
+    """Metrics, reference groups and burden of proof, in addition to groups and gates."""
 
-    cross: Annotated[bool, Flag("Also the intersections of the attributes, as a table of their own.", panel=GROUPS)] = (
-        False
-    )
+    cross: Annotated[bool, Flag("Also compare the intersections of the attributes.", panel=GROUPS)] = False
     reference: Annotated[
         str | None,
-        Flag("Compare each group with this one, not with all others.", panel=GROUPS, metavar="GROUP", example="men"),
+        Flag(
+            "Compare each group only with this one, not with all others.", panel=GROUPS, metavar="GROUP", example="men"
+        ),
     ] = None
     cluster: Annotated[
         str | None,
         Flag(
-            "Column of images that belong together, such as patient: they do not count as independent.",
+            "Column of images that belong together, such as patient: camx does not treat them as independent.",
             panel=GROUPS,
             metavar="COLUMN",
             example="patient",
@@ -33,7 +33,7 @@ class AuditOptions(GroupOptions):
     metrics: Annotated[
         Names,
         Flag(
-            "Metrics beside accuracy, prob, cam_border and cam_area.",
+            "Metrics in addition to accuracy, prob, cam_border and cam_area.",
             name="metric",
             panel=GATES,
             metavar="A,B",
@@ -43,7 +43,7 @@ class AuditOptions(GroupOptions):
     positive: Annotated[
         str | None,
         Flag(
-            "Class that recall and precision are of; without it they are means over all classes.",
+            "Class for recall and precision; by default they are means over all classes.",
             known="classes",
             panel=GATES,
             metavar="CLASS",

@@ -1,4 +1,4 @@
-"""Turns the options of an audit into the metrics, attributes and gates of one table, or into an error."""
+"""Resolves the options of an audit to metrics, attributes and gates of a table, or raises an error."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from .metrics import METRICS, USUAL
 from .options import AuditOptions
 
 _MISSING = {
-    "labels": "The run has no labels that the network knows, which {metric!r} needs. Explain it again with "
-    "`camx explain … --labels folder`, or ask for `metrics` such as prob,cam_border alone.",
-    "maps": "The run has no map that could be measured, which {metric!r} needs.",
-    "predictions": "No image of the run was explained, so there is no {metric!r}. predictions.csv has the reasons.",
-    "label_prob": "The run has no probability of the true class, which {metric!r} needs: it was made by an earlier "
-    "camx, or without labels. Explain it again with `camx explain … --labels folder`.",
-    "truth": "The run was not compared with true boxes, which {metric!r} needs. Do that first: "
+    "labels": "{metric!r} needs labels that are classes of the network, but the run has none. Explain the images again "
+    "with `camx explain … --labels folder`, or give only `metrics` such as prob,cam_border.",
+    "maps": "{metric!r} needs maps, but the run has none that can be measured. Leave this metric out.",
+    "predictions": "No image of the run was explained, so there is no {metric!r}. predictions.csv lists the reasons.",
+    "label_prob": "{metric!r} needs the probability of the true class, but the run has none: an earlier camx wrote it, "
+    "or it has no labels. Explain the images again with `camx explain … --labels folder`.",
+    "truth": "{metric!r} needs true boxes, but the run was not compared with any. Do that first: "
     "`camx evaluate OUT --truth FILE`.",
 }
-#: The column that shows whether a run has what a metric needs.
+#: Column that shows whether a run has the data of a metric.
 _COLUMN = {"maps": "cam_area", "predictions": "prob", "truth": "energy_in_box"}
 
 
 @dataclass(frozen=True)
 class PlannedGate:
-    """A condition with its metric, its form ("" for one value of all images) and the attributes that it is about."""
+    """A condition with its metric, form ("" for one value over all images) and attributes."""
 
     condition: Condition
     metric: str
@@ -41,8 +41,8 @@ class PlannedGate:
 
 @dataclass(frozen=True)
 class Plan:
-    """references: by attribute, the number of the group that others are compared with. positive: the number of the
-    class that recall and precision are of. clusters: for each image the number of its cluster."""
+    """A resolved audit. references: index of the reference group by attribute. positive: index of the class of recall
+    and precision. clusters: cluster of each image."""
 
     metrics: tuple[str, ...]
     attributes: tuple[Attribute, ...]
@@ -59,7 +59,7 @@ def plan(options: AuditOptions, conditions: Sequence[Condition], table: ImageTab
     known = Attributes(table, options.bins)
     metrics = _metrics(options, [metric for metric, _ in forms], table)
     shown, notes = ([known.find(name) for name in options.by], []) if options.by else known.usual()
-    # A column of one value has nothing to compare; it is judged where it is named.
+    # A column with one value has nothing to compare; it is judged only if named.
     gated = shown if options.by else [one for one in shown if one.kind == "column" and len(one.groups) > 1]
     crossed = _crossed(options, gated)
     of_gates = [_about(condition, form, gated, known) for condition, (_, form) in zip(conditions, forms)]
@@ -80,7 +80,7 @@ def plan(options: AuditOptions, conditions: Sequence[Condition], table: ImageTab
 
 
 def check_conditions(texts: Sequence[str]) -> None:
-    """Raise `CamxError` for a condition that no run could meet or miss: of another form, or on an unknown metric."""
+    """Raises `CamxError` for a condition that no run can satisfy: of an unknown form or metric."""
     for text in texts:
         _form(Condition.parse(text))
 
@@ -91,7 +91,7 @@ def _form(condition: Condition) -> tuple[str, str]:
     if condition.by and not form:
         choices = ", ".join(f"{metric}_{name}" for name in FORMS)
         raise CamxError(
-            f"`fail_if` {condition.text!r} does not say what of the groups counts.",
+            f"`fail_if` {condition.text!r} does not say how groups are compared.",
             f"Write one of {choices}.",
             field="fail_if",
         )
@@ -99,7 +99,7 @@ def _form(condition: Condition) -> tuple[str, str]:
 
 
 def _metrics(options: AuditOptions, of_gates: Sequence[str], table: ImageTable) -> tuple[str, ...]:
-    """The usual metrics as far as the run has them, and those that are asked for."""
+    """Default metrics for which the run has data, and requested ones."""
     for name in options.metrics:
         if name not in METRICS:
             hint = nearest(name, METRICS) or f" There are {', '.join(METRICS)}."
@@ -127,7 +127,7 @@ def _crossed(options: AuditOptions, attributes: Sequence[Attribute]) -> list[Att
 
 
 def _about(condition: Condition, form: str, usual: Sequence[Attribute], known: Attributes) -> tuple[Attribute, ...]:
-    """The attributes of a gate: the one it names, those of --by or of the labels file, or else the class."""
+    """Attributes of a gate: the one it names, those of --by or of the labels file, else the class."""
     if not form:
         return ()
     if condition.by:

@@ -11,33 +11,36 @@ from ..errors import CamxError
 from ..outputs.run_folder import EXPLAIN, RunFolder
 from .image_table import ImageTable, image_table
 
-#: What `camx evaluate` leaves of each image.
+#: File with the scores of `camx evaluate` for each image.
 _EVALUATED = "evaluate/images.csv"
 
 
 def read_run(path: str, *, partial: bool, why: str) -> RunFolder:
-    """The folder of a finished run of a classifier by `camx explain`; with `partial` also of one that is not finished.
+    """Opens the folder of a finished run of a classifier by `camx explain`; with `partial` also of an unfinished one.
 
-    why: what is wrong with half a run. Raises `CamxError`.
+    why: reason why an unfinished run is refused. Raises `CamxError`.
     """
     run = RunFolder.read(path)
     if run.command != EXPLAIN:
-        raise CamxError(f"{path!r} holds results of `camx {run.command}`.", "Give a folder that `camx explain` made.")
+        raise CamxError(f"{path!r} holds results of `camx {run.command}`.", "Give the output of `camx explain`.")
     run.require_probabilities()
     if not run.complete and not partial:
         raise CamxError(
             f"The run in {path!r} is not finished ({run.state}): {why}.",
-            "Finish it with the same command, or say that a part will do with `partial`.",
+            "Finish it with the same command, or accept a part with `partial`.",
             field="partial",
         )
     return run
 
 
 def read_table(run: RunFolder) -> ImageTable:
-    """The columns of a run, with what `camx evaluate` has found of its images. Raises `CamxError` if it has none."""
+    """Columns of a run, with the scores of `camx evaluate` if there are any. Raises `CamxError` for a run without
+    images."""
     table = image_table(run.rows(), run.record.get("classes", ()))
     if not len(table):
-        raise CamxError(f"The run in {run.path!r} has no images.", "Explain some first.")
+        raise CamxError(
+            f"The run in {run.path!r} has no images.", "Explain images into it first, or give another folder."
+        )
     energy = _energy(run)
     if not energy:
         return table
@@ -47,7 +50,7 @@ def read_table(run: RunFolder) -> ImageTable:
 
 
 def _energy(run: RunFolder) -> dict[str, tuple[float, int]]:
-    """By image, the sum over its objects of the share of the map inside the true box, and their number."""
+    """By image: sum over its objects of the share of the map inside the true box, and number of objects."""
     found: dict[str, tuple[float, int]] = {}
     if not run.has(_EVALUATED):
         return found
@@ -55,16 +58,16 @@ def _energy(run: RunFolder) -> dict[str, tuple[float, int]]:
     method = None
     for row in csv.DictReader(io.StringIO(text, newline="")):
         method = method or row.get("method")
-        if row.get("method") != method:  # of several methods the first, as everywhere in an audit
+        if row.get("method") != method:  # only the first of several methods, as everywhere in an audit
             continue
         try:
             value, image = float(row.get("energy") or "nan"), row["image"]
         except (KeyError, ValueError) as error:
             raise CamxError(
-                f"{run.file(_EVALUATED)!r} is no table of `camx evaluate`: {error}.", "Evaluate the run once more."
+                f"{run.file(_EVALUATED)!r} is no table of `camx evaluate`: {error}.", "Run `camx evaluate` again."
             ) from error
         if np.isfinite(value):
-            # Names that a spreadsheet would run have an apostrophe in a table.
+            # Tables prefix names that a spreadsheet would run with an apostrophe.
             name = image[1:] if image[:2] in ("'=", "'+", "'-", "'@", "'\t", "'\r") else image
             total, count = found.get(name, (0.0, 0))
             found[name] = (total + value, count + 1)

@@ -1,4 +1,4 @@
-"""Results of an audit, as records from which every output is written."""
+"""Records of the results of an audit, from which all outputs are written."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .image_table import ImageTable
 
 @dataclass(frozen=True)
 class Value:
-    """A number of a group with its interval, and how many images are behind it."""
+    """A number of a group with its interval and number of images."""
 
     value: float
     low: float
@@ -23,8 +23,8 @@ class Value:
 
 @dataclass(frozen=True)
 class GroupRow:
-    """One group of an attribute. images: explained ones. failed, unlabelled: counted apart. right: None without labels.
-    values: by metric. small: too small to be judged."""
+    """One group of an attribute. images: number of explained ones. failed, unlabelled: counted separately. right: None
+    without labels. values: by metric. small: too small for a verdict."""
 
     by: str
     group: str
@@ -52,8 +52,8 @@ class PairRow:
 
 @dataclass(frozen=True)
 class AuditResult:
-    """attributes: those of `groups`, with the group of each image of `table`. overall: each metric over all images.
-    left_out: how many images, and why. notes: sentences on what could not be done, or not as expected."""
+    """Result of an audit. attributes: of `groups`, with the group of each image of `table`. overall: each metric over
+    all images. left_out: number of images by reason. notes: warnings."""
 
     run: RunRecord
     table: ImageTable

@@ -12,12 +12,12 @@ from .metrics import METRICS
 from .options import AuditOptions
 from .records import AuditResult, GroupRow, Value
 
-#: Lines of a table of groups that a person reads.
+#: Most printed lines of a table of groups.
 _MOST_LINES = 60
 
 
 def summary(result: AuditResult, options: AuditOptions) -> dict[str, Any]:
-    """The content of `summary.json`: gates, the whole run in numbers, what was left out and why, and the options."""
+    """Content of `summary.json`: gates, metrics of the whole run, left-out images by reason, options."""
     return {
         "verdict": worst(result.gates),
         "gates": [gate.as_dict() for gate in result.gates],
@@ -80,7 +80,7 @@ def _count(row: GroupRow) -> str:
 
 
 def shown(row: GroupRow, metric: str) -> str:
-    """A number of a group with its interval, as a person reads it."""
+    """Formats a number of a group with its interval."""
     value = row.values[metric]
     if not math.isfinite(value.value):
         return "–"

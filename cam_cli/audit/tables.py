@@ -1,4 +1,4 @@
-"""`groups.csv` and `pairs.csv`."""
+"""Writes `groups.csv` and `pairs.csv`."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from .records import AuditResult, GroupRow, Value
 _OF_GROUPS = ("by", "group", "n", "failed", "unlabelled", "right", "accuracy", "low", "high", "prob_mean",
               "cam_border_mean", "cam_border_low", "cam_border_high", "cam_area_mean", "small")  # fmt: skip
 _OF_PAIRS = ("by", "group_a", "group_b", "difference", "low", "high", "p_holm", "metric")
-#: Metrics that have columns in every table.
+#: Metrics with columns in every table.
 _ALWAYS = ("accuracy", "prob", "cam_border", "cam_area")
 
 
 def groups_csv(result: AuditResult) -> Iterator[bytes]:
-    """One line per group; other metrics than the usual ones add columns at the end."""
+    """One line per group. Further metrics add columns at the end."""
     others = [metric for metric in result.metrics if metric not in _ALWAYS]
     yield line([*_OF_GROUPS, *(name for metric in others for name in (metric, f"{metric}_low", f"{metric}_high"))])
     for row in result.groups:
@@ -57,5 +57,5 @@ def pairs_csv(result: AuditResult) -> Iterator[bytes]:
 
 
 def finite(value: float) -> str:
-    """A number; nothing for one that is not known."""
+    """A number as text; "" if unknown."""
     return number(value if abs(value) < float("inf") else None)

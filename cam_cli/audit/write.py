@@ -1,4 +1,4 @@
-"""The files that an audit leaves in `OUT/audit`."""
+"""Writes the files of an audit into `OUT/audit`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .tables import groups_csv, pairs_csv
 
 
 def write(path: str, result: AuditResult, options: AuditOptions, junit_file: str | None = None) -> None:
-    """Write groups.csv, pairs.csv and summary.json into OUT/audit, and the JUnit file where it is wanted.
+    """Writes groups.csv, pairs.csv and summary.json into OUT/audit, and the JUnit file if requested.
 
     Raises `CamxError` if they cannot be written.
     """

@@ -1,1 +1,3 @@
-"""`camx compare`: two explained runs of the same images, pair by pair, from their folders alone."""
+"""`camx compare`: compares two explained runs of the same images in pairs, from their folders alone.
+
+May import `audit`, `export`, `evaluation`, `outputs`, `gates`, `statistics` and rooms below."""

@@ -1,4 +1,4 @@
-"""The comparison of two runs: flips, accuracy, where the maps moved, and the gates."""
+"""Compares two runs: flips, accuracy, moved maps, and gates."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from .options import CompareOptions
 from .pairing import Pairing, paired
 from .records import Accuracy, Comparison
 
-#: More classes that only one network has are counted, not named.
+#: Most unmatched classes to name in a note.
 _MOST_NAMES = 20
 
 
 def compare(path_a: str, path_b: str, options: CompareOptions = CompareOptions()) -> Comparison:
-    """Compare the runs of `camx explain` in two folders; A is the old one. Reads their rows and changes nothing.
+    """Compares the runs of `camx explain` in two folders; A is the old one. Reads their rows and changes nothing.
 
-    Raises `CamxError` for runs that are not finished or have no image in common, and for options that do not fit them.
+    Raises `CamxError` for unfinished runs, runs without a common image, and options that do not fit.
     """
     conditions = _checked(options)
     runs = [
-        read_run(path, partial=options.partial, why="what it lacks would silently not be compared")
+        read_run(path, partial=options.partial, why="its missing images would silently not be compared")
         for path in (path_a, path_b)
     ]
     side_a, side_b = (read_side(run, options.on, common_method(runs)) for run in runs)
@@ -67,7 +67,7 @@ def compare(path_a: str, path_b: str, options: CompareOptions = CompareOptions()
 
 
 def _checked(options: CompareOptions) -> list[Condition]:
-    """The conditions of the gates. Raises `CamxError` for an option that fits no runs at all."""
+    """Conditions of the gates. Raises `CamxError` for an option that fits no runs at all."""
     conditions = [Condition.parse(text) for text in options.fail_if]
     for condition in conditions:
         check(condition)
@@ -78,7 +78,7 @@ def _checked(options: CompareOptions) -> list[Condition]:
 
 
 def common_method(runs: Sequence[RunFolder]) -> str | None:
-    """The first method of A that B has as well; None where they have none in common."""
+    """First method of A that B also has; None if there is none."""
     first, second = (run.record.get("fingerprint", {}).get("methods", []) for run in runs)
     return next((method for method in first if method in second), None)
 
@@ -86,7 +86,7 @@ def common_method(runs: Sequence[RunFolder]) -> str | None:
 def _attributes(
     options: CompareOptions, conditions: Sequence[Condition], pairing: Pairing, run: RunFolder
 ) -> tuple[list[Attribute], list[Gate], int]:
-    """The attributes of the table, the gates with theirs, and how many images of --groups are in no pair."""
+    """Attributes of the table, gates with their attributes, and number of images of --groups in no pair."""
     table, strangers = pairing.a, 0
     if options.groups is not None:
         found = read_groups(options.groups, table.images, run.inputs)
@@ -103,7 +103,7 @@ def _attributes(
 
 
 def _unmatched(runs: Sequence[RunFolder]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Classes that only A, and only B, has; nothing where a run does not know its classes."""
+    """Classes only in A, and only in B; empty if a run does not list its classes."""
     first, second = (run.record.get("classes", []) for run in runs)
     if not first or not second:
         return (), ()
@@ -115,23 +115,23 @@ def _unmatched(runs: Sequence[RunFolder]) -> tuple[tuple[str, ...], tuple[str, .
 def _notes(
     options: CompareOptions, runs: Sequence[RunFolder], sides: Sequence[Side], pairs: Pairs, accuracy: Accuracy | None
 ) -> Iterator[str]:
-    """Caveats: sentences without which a reader would misread the figures."""
+    """Sentences that readers need to interpret the figures."""
     if pairs.by_content:
-        yield "No image has the same name in both runs: they are paired by the content of the files."
+        yield "No image has the same name in both runs, so images are paired by file content."
     methods = [" and ".join(sorted(f"{method} at {layer}" for method, layer in side.methods)) for side in sides]
     if methods[0] != methods[1]:
         first, second = (method or "no such class" for method in methods)
-        yield f"The maps are of {first} in A and of {second} in B: they are compared by place, not by value."
+        yield f"The maps show {first} in A and {second} in B, so they are compared by place, not by value."
     frames = [run.record.get("fingerprint", {}).get("preprocessing") for run in runs]
     if frames[0] != frames[1]:
-        yield "The networks get the images in different ways (size, crop or normalisation)."
+        yield "The networks have different preprocessing (size, crop or normalisation)."
     for name, only in zip("AB", _unmatched(runs)):
         if only:
             more = f" and {len(only) - _MOST_NAMES} more" if len(only) > _MOST_NAMES else ""
             yield f"Only {name} has the classes {', '.join(only[:_MOST_NAMES])}{more}. Classes are matched by name."
     if not all(run.record.get("classes") for run in runs):
-        yield "A run does not list its classes (an earlier camx made it): they are matched by the names that occur."
+        yield "A run does not list its classes (an earlier camx wrote it): they are matched by the names in its rows."
     if accuracy is None:
-        yield "No image has a label that both networks know: flips and maps only."
+        yield "No image has a label that both networks know, so only flips and maps are compared."
     elif accuracy.p > 1 - options.confidence and options.equivalent_within is None:
-        yield "No difference in accuracy is shown, which does not show that there is none: test a margin for that."
+        yield "No difference in accuracy is shown, which does not show that there is none. Test a margin for that."

@@ -1,4 +1,4 @@
-"""Estimates that gates read from pairs: differences of accuracy, and exact counts."""
+"""Estimates for gates on pairs: differences of accuracy, and exact counts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from ..statistics.normal import Numbers
 
 @dataclass(frozen=True)
 class PairedDrops:
-    """Accuracy A − accuracy B of G groups, from the images that both have right, only A, only B, or neither."""
+    """Accuracy A − accuracy B of G groups, from the numbers of images that both, only A, only B, or neither has
+    right."""
 
     both: np.ndarray
     only_a: np.ndarray
@@ -30,7 +31,7 @@ class PairedDrops:
 
     @property
     def spread(self) -> np.ndarray:
-        """Standard deviation of the difference of one image (−1, 0 or 1). Without flips one more of each is assumed."""
+        """Standard deviation of the difference of one image (−1, 0 or 1). Without flips, one of each kind is added."""
         only_a, only_b, total = self.only_a, self.only_b, self.total
         none = only_a + only_b == 0
         only_a, only_b, total = only_a + none, only_b + none, total + 2 * none
@@ -41,7 +42,7 @@ class PairedDrops:
     def limits(self, z: Numbers, of: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         scores = np.broadcast_to(np.asarray(z, float), np.shape(of))
         columns = (column[of].astype(int).tolist() for column in (self.both, self.only_a, self.only_b, self.neither))
-        # The interval is that of B − A, and a drop is A − B.
+        # The interval belongs to B − A, a drop is A − B.
         found = [paired_difference(a, b, c, d, score) for a, b, c, d, score in zip(*columns, scores.tolist())]
         low, high = np.array(found, float).reshape(-1, 2).T
         return -high, -low

@@ -18,7 +18,7 @@ PREDICTION, LABEL, TARGET = "prediction", "label", "target:"
 
 @dataclass
 class Side:
-    """One run: the columns of its images, and what a comparison needs beside them, image by image."""
+    """One run: columns of its images, and further data of each image for a comparison."""
 
     table: ImageTable
     labels: list[str] = field(default_factory=list)
@@ -31,8 +31,8 @@ class Side:
 
 @dataclass(frozen=True)
 class Pairs:
-    """a, b: the places of the pairs in the tables of A and B, in the order of A. by_content: paired by what is in the
-    files, since no name is in both. left_out: how many images, and why."""
+    """Pairs of images. a, b: their positions in the tables of A and B, in the order of A. by_content: paired by file
+    content, because no name is in both. left_out: number of images by reason."""
 
     a: np.ndarray
     b: np.ndarray
@@ -41,7 +41,7 @@ class Pairs:
 
 
 def read_side(run: RunFolder, on: str, method: str | None) -> Side:
-    """The images of a run with the map that is compared. method: take maps of this one, where there are several."""
+    """Reads a run with the map to compare for each image. method: chooses among several methods."""
     side = Side(image_table([]))
 
     def noted() -> Iterator[ImageRow]:
@@ -66,7 +66,7 @@ def _note(side: Side, row: ImageRow, on: str, method: str | None) -> None:
 
 
 def chosen_map(row: ImageRow, on: str, method: str | None) -> MapRow | None:
-    """The map of the class that is asked for."""
+    """Map of the requested class."""
     maps = [one for one in row.get("maps", ()) if method is None or one.get("method") == method]
     if on == PREDICTION:
         best = next(iter(row.get("top", ())), None)
@@ -79,7 +79,7 @@ def chosen_map(row: ImageRow, on: str, method: str | None) -> MapRow | None:
 
 
 def join(a: Side, b: Side) -> Pairs:
-    """Pairs of the same name and the same file; where no name is in both runs, of the same content.
+    """Pairs images of the same name and file; if the runs share no name, images of the same content.
 
     Raises `CamxError` if there is no pair.
     """
@@ -90,7 +90,7 @@ def join(a: Side, b: Side) -> Pairs:
     if not pairs:
         raise CamxError(
             f"The two runs have no image in common: A has {_example(names_a)}, B has {_example(names_b)}. "
-            "Names start at the folder that is explained: explain the same SOURCES twice."
+            "Names are relative to the explained folder: explain the same SOURCES in both runs."
         )
     places = np.array(pairs, int).T
     left_out = {"only in A": len(names_a) - len(pairs), "only in B": len(names_b) - len(pairs)}
@@ -105,19 +105,19 @@ def join(a: Side, b: Side) -> Pairs:
     left_out = {why: count for why, count in left_out.items() if count}
     if not kept.any():
         reasons = ", ".join(f"{count:,} {why}" for why, count in left_out.items())
-        raise CamxError(f"No image can be compared: {reasons}. Explain the same SOURCES twice.")
+        raise CamxError(f"No image can be compared: {reasons}. Explain the same SOURCES in both runs.")
     return Pairs(places[0][kept], places[1][kept], by_content, left_out)
 
 
 def _matched(first: Sequence[str], second: Sequence[str]) -> list[tuple[int, int]]:
-    """The places of equal texts, in the order of the first ones; a text that is empty or there twice matches none."""
+    """Positions of equal texts, in the order of the first ones. Empty and repeated texts match nothing."""
     counts = Counter(first), Counter(second)
     places = {text: place for place, text in enumerate(second) if text and counts[1][text] == 1}
     return [(place, places[text]) for place, text in enumerate(first) if text in places and counts[0][text] == 1]
 
 
 def _changed(a: Side, b: Side, place_a: int, place_b: int) -> bool:
-    """Whether a file was another one the second time: by its content where both runs know that, or by its size."""
+    """Whether a file changed between the runs, by content if both runs know it, else by size."""
     digests, sizes = (a.digests[place_a], b.digests[place_b]), (a.sizes[place_a], b.sizes[place_b])
     if all(digests):
         return digests[0] != digests[1]

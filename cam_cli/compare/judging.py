@@ -1,4 +1,4 @@
-"""Gates of a comparison: on all pairs, or on the worst group of an attribute."""
+"""Judges the gates of a comparison on all pairs, or on the worst group of an attribute."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from .records import Accuracy
 
 _MISSING = {
     "labels": "no image has a label that both networks know. Explain both with `camx explain … --labels folder`",
-    "maps": "no image has a map of both runs that could be compared. Choose another `on`",
+    "maps": "no image has comparable maps in both runs. Give another `on`",
     "label_prob": "the runs lack the probability of the true class. Explain both with `camx explain … --labels folder`",
 }
 
 
 @dataclass(frozen=True)
 class Gate:
-    """A condition that fits a comparison. attribute: where it says `by`, the groups of which the worst one counts."""
+    """A condition of a comparison. attribute: groups of `by`, of which the worst counts."""
 
     condition: Condition
     attribute: Attribute | None = None
 
 
 def check(condition: Condition) -> None:
-    """Raises `CamxError` for an unknown metric or flag, and for a limit that could be a count or a share."""
+    """Raises `CamxError` for an unknown metric or flag, and for a limit that may be a count or a share."""
     condition.expect_metric(METRICS)
     condition.expect_flag(FLAGS)
     whole = condition.limit == int(condition.limit)
@@ -47,7 +47,7 @@ def check(condition: Condition) -> None:
 
 
 def has(need: str, pairing: Pairing) -> bool:
-    """Whether the pairs have what a metric needs."""
+    """Whether the pairs have the data of a metric."""
     found = {
         "": np.array([1.0]),
         "labels": np.where(pairing.labelled, 1.0, np.nan),
@@ -58,7 +58,7 @@ def has(need: str, pairing: Pairing) -> bool:
 
 
 def judged(gate: Gate, pairing: Pairing, options: CompareOptions) -> GateResult:
-    """Judges the gates. Raises `CamxError` if the runs lack what a metric needs."""
+    """Judges the gates. Raises `CamxError` if the runs lack the data of a metric."""
     condition, metric = gate.condition, METRICS[gate.condition.metric]
     if not has(metric.needs, pairing):
         raise CamxError(
@@ -78,7 +78,7 @@ def judged(gate: Gate, pairing: Pairing, options: CompareOptions) -> GateResult:
 
 
 def equivalence(accuracy: Accuracy, margin: float, confidence: float) -> GateResult:
-    """Two one-sided tests: the accuracies are equal within a margin if an interval of both levels keeps within it."""
+    """Two one-sided tests: accuracies are equal within a margin if the interval at both levels stays inside."""
     alpha = 2 * (1 - confidence)
     counts = (accuracy.both, accuracy.broke, accuracy.fixed, accuracy.neither)
     low, high = paired_difference(*counts, z_of(alpha))

@@ -1,4 +1,4 @@
-"""Compares two maps of one image: do they look at the same place?"""
+"""Compares the places of two maps of one image."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import numpy as np
 from ..maps.sketch import decode
 from ..outputs.rows import Sketch
 
-#: The share of the image that counts as hot.
+#: Share of the image that counts as hot.
 HOT = 0.2
-#: What the IoU of two hot parts would be if they lay anywhere: 0.04 / 0.36.
+#: Expected IoU of two random hot regions: 0.04 / 0.36.
 CHANCE = HOT * HOT / (2 * HOT - HOT * HOT)
 _CHUNK = 4096
 
 
 @dataclass(frozen=True)
 class Likeness:
-    """By image: cosine of the two maps in [0, 1]; iou of their hottest fifths; shift of their peaks, in sides of the
-    image. NaN where one of the maps is missing or blank. shuffled: the mean IoU with the map of another image,
-    which is what a habit of looking at the middle gives by itself; NaN for fewer than two maps."""
+    """Similarity by image. cosine: of the two maps, in [0, 1]. iou: of their hottest fifths. shift: distance of their
+    peaks in sides of the image. NaN if a map is missing or blank. shuffled: mean IoU with the map of another image,
+    which measures a common bias to the centre; NaN for fewer than two maps."""
 
     cosine: np.ndarray
     iou: np.ndarray
@@ -30,7 +30,7 @@ class Likeness:
 
 
 def likeness(first: Sequence[Sketch | None], second: Sequence[Sketch | None]) -> Likeness:
-    """Compare the sketches of two maps per image; None for a missing one."""
+    """Compares the sketches of two maps per image; None for a missing one."""
     columns = np.full((3, len(first)), np.nan)
     others: list[np.ndarray] = []
     by_shape: dict[tuple[int, int], list[int]] = {}
@@ -51,13 +51,13 @@ def likeness(first: Sequence[Sketch | None], second: Sequence[Sketch | None]) ->
 
 
 def _strength(sketch: Sketch | None) -> np.ndarray:
-    """The cells of a sketch as one row; of one with signs the distance from zero."""
+    """Cells of a sketch as one row; absolute values of a signed one."""
     assert sketch is not None
     return np.asarray(np.abs(decode(sketch)).ravel())
 
 
 def _alike(a: np.ndarray, b: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Cosine, IoU and shift, 3×N, of maps N×cells; NaN where one of them is zero everywhere."""
+    """Cosine, IoU and shift, 3×N, of maps N×cells; NaN if one of them is zero."""
     known = a.any(1) & b.any(1)
     with np.errstate(invalid="ignore", divide="ignore"):
         cosine = (a * b).sum(1) / (np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1))
@@ -68,14 +68,14 @@ def _alike(a: np.ndarray, b: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 def _hot(maps: np.ndarray) -> np.ndarray:
-    """The hottest fifth of the cells, with all cells that tie with the last of them; none that is zero."""
+    """The hottest fifth of the cells, including ties, without zeros."""
     count = max(1, round(HOT * maps.shape[1]))
     least = np.partition(maps, -count, axis=1)[:, -count, None]
     return np.asarray((maps >= least) & (maps > 0))
 
 
 def _peak(maps: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """The place of the largest cell, the middle of several: two rows, down and across, in sides of the image."""
+    """Position of the largest cell, or the mean of several: two rows (down, across) in sides of the image."""
     best = maps == maps.max(1, keepdims=True)
     rows, columns = np.divmod(np.arange(maps.shape[1]), shape[1])
     weights = best / best.sum(1, keepdims=True)

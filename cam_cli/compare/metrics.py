@@ -1,4 +1,4 @@
-"""Metrics that a gate compares between two runs: one function per metric, in a table."""
+"""Table of metrics for gates on two runs: one function per metric."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from .records import FLIPS
 
 @dataclass(frozen=True)
 class Question:
-    """A metric is asked of groups of pairs. codes: the group of each of `count`, −1 for none. shares: counts are asked
-    as shares."""
+    """Input of a metric: pairs in `count` groups. codes: group of each pair, −1 for none. shares: return counts as
+    shares."""
 
     pairing: Pairing
     codes: np.ndarray
@@ -34,7 +34,8 @@ class Question:
 
 @dataclass(frozen=True)
 class Metric:
-    """needs: `labels`, `maps`, `label_prob` or nothing. count: a number of images, unless the limit is in percent."""
+    """A metric. needs: `labels`, `maps`, `label_prob` or nothing. count: a number of images, unless the limit is in
+    percent."""
 
     summary: str
     estimate: Callable[[Question], Estimates]
@@ -58,7 +59,7 @@ def accuracy(question: Question) -> Estimates:
 
 
 def flipped(*words: str) -> Callable[[Question], Estimates]:
-    """Pairs with one of these flips. Those that broke or were fixed are a share of the labelled ones."""
+    """Number of pairs with one of these flips. `broke` and `fixed` are shares of the labelled pairs."""
     numbers = [FLIPS.index(word) for word in words]
     known_only = set(words) <= {"broke", "fixed"}
 
@@ -74,7 +75,7 @@ def flipped(*words: str) -> Callable[[Question], Estimates]:
 
 
 def mean_of(column: Callable[[Pairing], np.ndarray]) -> Callable[[Question], Estimates]:
-    """The mean of a number of each pair."""
+    """Mean of a number of each pair."""
     return lambda question: question.resampler.estimate(question.sample(column(question.pairing)), Totals.mean)
 
 

@@ -1,4 +1,4 @@
-"""The figures of a comparison: accuracies, likeness of maps, groups."""
+"""Figures of a comparison: accuracies, similarity of maps, groups."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .records import FLIPS, Accuracy, GroupRow, MapNumbers, Number
 
 
 class Figures:
-    """Pairs, and what is asked of them."""
+    """Computes the figures of pairs."""
 
     def __init__(self, options: CompareOptions, pairing: Pairing) -> None:
         self.pairing, self.options = pairing, options
@@ -37,7 +37,7 @@ class Figures:
         return Number(right / total, float(low), float(high), total)
 
     def maps(self) -> dict[str, MapNumbers]:
-        """All pairs, those with the same prediction, and those with another one; as far as there are such pairs."""
+        """Similarity of maps over all pairs, pairs with the same prediction, and pairs with another one, if any."""
         chosen = {"all": "", SAME: SAME, DIFFERS: DIFFERS}
         found = {name: self._map_numbers(self.pairing.flagged(flag)) for name, flag in chosen.items()}
         return {name: numbers for name, numbers in found.items() if numbers.iou.total}
@@ -48,7 +48,7 @@ class Figures:
         return MapNumbers(*numbers)
 
     def _numbers(self, metric: str, codes: np.ndarray, count: int) -> list[Number]:
-        """A metric in each group, with an interval of its own."""
+        """A metric in each group, each with its own interval."""
         found = METRICS[metric].estimate(Question(self.pairing, codes, count, Resampler(seed=self.options.seed)))
         low, high = found.limits(self.z, np.arange(count))
         columns = (found.value, low, high, found.total.astype(int))

@@ -11,12 +11,12 @@ from ..options import EXPLANATION, GATES, Flag, check
 
 @dataclass(frozen=True)
 class CompareOptions(GroupOptions):
-    """The maps of a comparison and the margin within which accuracies are equal, beside its groups and gates."""
+    """Compared maps and margin of equivalence, in addition to groups and gates."""
 
     on: Annotated[
         str,
         Flag(
-            "Which maps are compared: those of each run's prediction, of label, or of one class (target:CLASS).",
+            "Maps to compare: of each run's prediction, of the label, or of one class (target:CLASS).",
             words=("prediction", "label", "target:"),
             panel=EXPLANATION,
             metavar="WHICH",
@@ -25,7 +25,7 @@ class CompareOptions(GroupOptions):
     equivalent_within: Annotated[
         float | None,
         Flag(
-            "Exit code 1 unless the accuracies are shown to be equal within this margin, such as 0.02.",
+            "Exit with code 1 unless the accuracies are proven equal within this margin, such as 0.02.",
             panel=GATES,
             min=0.0001,
             max=0.9999,

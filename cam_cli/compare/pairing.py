@@ -1,4 +1,4 @@
-"""Pairs of images as columns: the prediction, label and map of both runs."""
+"""Pairs of images as columns: prediction, label and map in both runs."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from .join import Pairs, Side
 from .maps import Likeness, likeness
 from .records import FLIPS
 
-#: Which pairs count, after `if`: those with the same prediction, and those with another one.
+#: Flags after `if`: pairs with the same prediction, pairs with another one.
 SAME, DIFFERS = "same", "differs"
 FLAGS = (SAME, DIFFERS)
 
 
 @dataclass(frozen=True)
 class Pairing:
-    """a, b: the columns of A and B, pair by pair. same: the prediction is the same. labelled: both runs have the same
-    known label. flips: the number of each pair's word in `FLIPS`. borders: `cam_border` of the compared maps."""
+    """Columns of pairs. a, b: tables of A and B. same: equal prediction. labelled: both runs have the same known label.
+    flips: index into `FLIPS`. borders: `cam_border` of the compared maps."""
 
     a: ImageTable
     b: ImageTable
@@ -30,12 +30,12 @@ class Pairing:
     borders: tuple[np.ndarray, np.ndarray]
 
     def flagged(self, flag: str) -> np.ndarray:
-        """The pairs that a flag means; all of them without one."""
+        """Pairs with a flag; all pairs without one."""
         return np.ones(len(self.same), bool) if not flag else self.same if flag == SAME else ~self.same
 
 
 def paired(side_a: Side, side_b: Side, pairs: Pairs) -> tuple[Pairing, int]:
-    """The pairs as columns; and how many have another label in B, which count as unlabelled."""
+    """Pairs as columns, and the number of pairs with another label in B, which count as unlabelled."""
     a, b = side_a.table.take(pairs.a), side_b.table.take(pairs.b)
     a = a.with_attributes({**b.attributes, **a.attributes})
     texts = [(side_a.labels[i], side_b.labels[j]) for i, j in zip(pairs.a.tolist(), pairs.b.tolist())]

@@ -1,4 +1,4 @@
-"""Results of a comparison, as records from which every output is written."""
+"""Records of the results of a comparison, from which all outputs are written."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FLIPS = (SAME, BROKE, FIXED, CHANGED)
 
 @dataclass(frozen=True)
 class Number:
-    """A number with its interval, and how many images are behind it."""
+    """A number with its interval and number of images."""
 
     value: float
     low: float
@@ -28,8 +28,8 @@ class Number:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Both accuracies on the images that both runs have labels for. difference: B − A, with the paired interval; p:
-    exact McNemar test, mid-p."""
+    """Accuracies on images with labels in both runs. difference: B − A with the paired interval. p: exact McNemar test,
+    mid-p."""
 
     both: int
     broke: int
@@ -52,7 +52,7 @@ class MapNumbers:
 
 @dataclass(frozen=True)
 class GroupRow:
-    """One group of an attribute. difference: accuracy B − A, None without labels. iou: that of the maps, or None."""
+    """One group of an attribute. difference: accuracy B − A, None without labels. iou: of the maps, or None."""
 
     by: str
     group: str
@@ -70,9 +70,9 @@ class GroupRow:
 
 @dataclass(frozen=True)
 class Comparison:
-    """a, b: the images that are compared, pair by pair, as columns. flips: by image the number of its word in `FLIPS`.
-    borders: `cam_border` of the compared map in A and B. maps: by `all`, `same` and `differs` (the prediction).
-    unmatched: classes that only one of the networks has."""
+    """Result of a comparison. a, b: columns of the pairs. flips: index into `FLIPS` by pair. borders: `cam_border` of
+    the compared map in A and B. maps: by `all`, `same` and `differs` (of the prediction). unmatched: classes of only
+    one network."""
 
     records: tuple[RunRecord, RunRecord]
     a: ImageTable
@@ -94,5 +94,5 @@ class Comparison:
 
     @property
     def flipped(self) -> int:
-        """Images with another prediction."""
+        """Number of images with another prediction."""
         return int((self.flips != 0).sum())

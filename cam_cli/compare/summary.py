@@ -15,14 +15,14 @@ from .maps import CHANCE
 from .options import CompareOptions
 from .records import FLIPS, SAME, Comparison, MapNumbers, Number
 
-#: Images that agree in their prediction and least in their maps: as many are named.
+#: Number of listed images with the same prediction and the least similar maps.
 _LEAST_ALIKE = 10
 _MOST_LINES = 60
 _TITLES = {"all": "all images", "same": "same prediction", "differs": "another prediction"}
 
 
 def summary(found: Comparison, options: CompareOptions) -> dict[str, Any]:
-    """The content of `summary.json`."""
+    """Content of `summary.json`."""
     return {
         "verdict": worst(found.gates),
         "gates": [gate.as_dict() for gate in found.gates],
@@ -43,7 +43,7 @@ def summary(found: Comparison, options: CompareOptions) -> dict[str, Any]:
 
 
 def least_alike(found: Comparison) -> list[str]:
-    """Names of the images with the same prediction whose maps have least in common."""
+    """Images with the same prediction and the least similar maps."""
     cosine = np.where(found.flips == FLIPS.index(SAME), found.likeness.cosine, np.nan)
     order = np.argsort(cosine, kind="stable")[: int(np.isfinite(cosine).sum())]
     return [found.a.images[place] for place in order[:_LEAST_ALIKE].tolist()]
@@ -93,7 +93,7 @@ def lines(found: Comparison) -> Iterator[str]:
 
 
 def accuracy_line(found: Comparison) -> str:
-    """Both accuracies and what they differ by, in a sentence."""
+    """Sentence with both accuracies and their difference."""
     accuracy = found.accuracy
     assert accuracy is not None
     seen, level = accuracy.difference, f"{100 * found.confidence:g} %"

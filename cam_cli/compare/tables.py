@@ -1,4 +1,4 @@
-"""`images.csv`, one line per pair, and `groups.csv`, one line per class and group."""
+"""Writes `images.csv`, one line per pair, and `groups.csv`, one line per class and group."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _OF_GROUPS = ("by", "group", "n", "labelled", "right_a", "right_b", "broke", "fi
 
 
 def images_csv(found: Comparison) -> Iterator[bytes]:
-    """The pairs in the order of A."""
+    """Pairs in the order of A."""
     yield line(list(_OF_IMAGES))
     names = [[*table.classes, "", ""] for table in (found.a, found.b)]
     alike = found.likeness
@@ -31,7 +31,7 @@ def images_csv(found: Comparison) -> Iterator[bytes]:
 
 
 def groups_csv(found: Comparison) -> Iterator[bytes]:
-    """The groups of each attribute."""
+    """Groups of each attribute."""
     yield line(list(_OF_GROUPS))
     for row in found.groups:
         yield line(
@@ -48,5 +48,5 @@ def _interval(found: Number | None) -> list[str]:
 
 
 def finite(value: float) -> str:
-    """A number; nothing for one that is not known."""
+    """A number as text; "" if unknown."""
     return number(value if math.isfinite(value) else None)

@@ -1,4 +1,4 @@
-"""The files that a comparison leaves."""
+"""Writes the files of a comparison."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .tables import groups_csv, images_csv
 
 
 def write(folder: str, found: Comparison, options: CompareOptions, junit_file: str | None = None) -> None:
-    """Write images.csv, groups.csv and summary.json into `folder`, and the JUnit file where it is wanted.
+    """Writes images.csv, groups.csv and summary.json into `folder`, and the JUnit file if requested.
 
     Raises `CamxError` if they cannot be written.
     """

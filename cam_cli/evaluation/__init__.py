@@ -1,1 +1,3 @@
-"""Scores of maps against boxes and masks, from a finished folder: do they lie where the objects are? numpy only."""
+"""Scores the maps of a finished folder against boxes and masks, and reads scores of faithfulness. Uses numpy only.
+
+May import `outputs`, `maps`, `images`, `gates`, `statistics` and files below."""

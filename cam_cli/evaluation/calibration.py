@@ -1,4 +1,4 @@
-"""Thresholds of boxes that `camx evaluate` has chosen for the maps of a run: the one place that reads them back."""
+"""Reads the box thresholds that `camx evaluate` chose for the maps of a run."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from .files import FOLDER, SUMMARY
 
 @dataclass(frozen=True)
 class Threshold:
-    """`value`: a share of the peak, None for Otsu's of each map. `origin`: where it comes from, in words;
-    `calibrated`: it was chosen on images held apart."""
+    """A box threshold. value: share of the peak, None for Otsu's of each map. origin: as text. calibrated: whether it
+    was chosen on held-out images."""
 
     value: float | None
     origin: str
@@ -27,9 +27,9 @@ class Threshold:
 
 
 def calibrated(path: str, fingerprint: Mapping[str, Any] | None) -> dict[str, Threshold]:
-    """The threshold for the maps of each method of the run in `path`, which has this fingerprint.
+    """Threshold for the maps of each method of the run in `path` with this fingerprint.
 
-    Empty where nothing was evaluated, and where another run was.
+    Empty without an evaluation, or if it belongs to another run.
     """
     found: dict[str, Threshold] = {}
     try:
@@ -50,7 +50,7 @@ def calibrated(path: str, fingerprint: Mapping[str, Any] | None) -> dict[str, Th
 
 @dataclass(frozen=True)
 class Calibration:
-    """The thresholds of a run for maps of other images. `weights`, `layer`: of the network that made its own maps."""
+    """Thresholds of a run, for maps of other images. weights, layer: of the network of that run."""
 
     path: str
     thresholds: Mapping[str, BoxThreshold]
@@ -59,7 +59,7 @@ class Calibration:
 
     @classmethod
     def read(cls, path: str, methods: tuple[str, ...]) -> Calibration:
-        """Raises `CamxError` for a folder without a threshold for the maps of one of the methods."""
+        """Reads the thresholds of a folder. Raises `CamxError` if one of the methods has none."""
         if not os.path.isdir(path):
             raise CamxError(
                 f"`box_threshold` {path!r} is neither a share of the peak nor a folder.",

@@ -1,4 +1,4 @@
-"""Pairs of a map and the truth that it is scored against, and what of both was left out."""
+"""Pairs each map with the truth of its class, and reports what cannot be scored."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from .journal import ImageRecord, MapRecord, image_record
 from .names import ClassMatcher
 from .raster import TruthRaster, truth_raster
 
-#: `own`: the map is of the truth's class. `other`: of the predicted one, which is another.
+#: `own`: the map shows the class of the truth. `other`: it shows the predicted class, a different one.
 Which = Literal["own", "other"]
 
 
 @dataclass(frozen=True)
 class Case:
-    """A map and the truth of one class in its image. `name`: that class, "" where the truth names none. `alone`: the
+    """A map and the truth of one class in its image. name: that class, "" if the truth names none. alone: whether the
     image has no other class."""
 
     record: ImageRecord
@@ -34,8 +34,8 @@ class Case:
 
 @dataclass(frozen=True)
 class Ground:
-    """The truth of a run's images. `classes`: those of the network, empty where they are not known. `orientation`: how
-    EXIF turns an image, read only if that matters."""
+    """Truth of the images of a run. classes: of the network, empty if unknown. orientation: reads the EXIF orientation
+    of an image, called only if it matters."""
 
     images: Mapping[str, TruthImage]
     matcher: ClassMatcher
@@ -44,12 +44,12 @@ class Ground:
     problems: Problems
 
     def quiet(self, problems: Problems) -> Ground:
-        """This truth for a second look: its problems are collected elsewhere."""
+        """This truth with another collector of problems, for a second pass."""
         return replace(self, problems=problems)
 
 
 def cases(rows: Iterable[ImageRow], ground: Ground) -> Iterator[Case]:
-    """The cases of all rows, image by image, in their order. What cannot be scored becomes a problem."""
+    """Cases of all rows in input order. Maps and objects that cannot be scored become problems."""
     for row in rows:
         image = row["image"]
         truth = ground.images.get(image)
@@ -95,7 +95,7 @@ def _of_image(record: ImageRecord, truth: TruthImage, ground: Ground) -> Iterato
 def _paired(
     record: ImageRecord, maps: Sequence[MapRecord], rasters: Mapping[str, TruthRaster], ground: Ground
 ) -> Iterator[Case]:
-    """Each class with the map that is of it; where no class has one, all with that of the predicted class."""
+    """Pairs each class with its map. If no class has one, pairs all with the map of the predicted class."""
     own = {name: _own(record, maps, name, ground.matcher) for name in rasters}
     if any(own.values()):
         for name, one in own.items():
@@ -114,7 +114,7 @@ def _known(name: str, ground: Ground) -> bool:
 
 
 def _own(record: ImageRecord, maps: Sequence[MapRecord], name: str, matcher: ClassMatcher) -> MapRecord | None:
-    """The map of a class; of a truth without a name that of the image's label, or else the first one."""
+    """Map of a class. For a truth without a name: the map of the image's label, else the first one."""
     if name:
         return next((one for one in maps if matcher.same(name, one.index, one.name)), None)
     if record.label_index is not None:

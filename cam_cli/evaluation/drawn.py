@@ -1,4 +1,4 @@
-"""Curves and histograms of an evaluation, from its `summary.json`: those of the page and of trackers."""
+"""Curves and histograms of an evaluation for its page and for trackers, from `summary.json`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ Line = tuple[Sequence[float], Sequence[float]]
 
 @dataclass(frozen=True)
 class Figure:
-    """lines: x and y over [0, 1] by name, the most important first; counts: of equal bins of [0, 1] in their place, and
-    those of a baseline beside them."""
+    """A chart. lines: x and y over [0, 1] by name, the most important first. counts: histogram over equal bins of [0,
+    1], and that of a baseline."""
 
     title: str
     note: str
@@ -24,7 +24,7 @@ class Figure:
 
 
 def localisation_figures(content: Mapping[str, Any]) -> list[Figure]:
-    """The figures of one method's maps against a truth: an element of `maps`."""
+    """Charts of the maps of one method: an element of `maps` in the summary."""
     drawn = content["curves"]
     if not drawn:
         return []
@@ -42,7 +42,7 @@ def localisation_figures(content: Mapping[str, Any]) -> list[Figure]:
         Figure("Precision over recall", "of pixels, all maps together", precision),
         Figure(
             "IoU of the box",
-            "at the threshold that was chosen",
+            "at the chosen threshold",
             counts=drawn["iou_histogram"],
             baseline=drawn["iou_histogram_centre"],
         ),
@@ -50,7 +50,7 @@ def localisation_figures(content: Mapping[str, Any]) -> list[Figure]:
 
 
 def faithfulness_figures(method: str, curves: Mapping[str, Mapping[str, Sequence[float]]]) -> list[Figure]:
-    """The mean curves of one method beside those of the baselines: `curves` by method and name."""
+    """Mean curves of one method and the baselines. curves: by method and name."""
     return [
         Figure(
             name.replace("_", " "),

@@ -1,4 +1,4 @@
-"""Rows of a run of `camx evaluate` as columns: the scores of every method and baseline, image by image."""
+"""Columns of a run of `camx evaluate`: scores of every method and baseline for every image."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from .faithful_scores import BASELINES, METRICS
 
 @dataclass(frozen=True)
 class FaithfulColumns:
-    """N images. scores: N values by method and score, NaN where one is not defined. curves: the mean curve by method
-    and name. layers: by method. blank: maps with nothing to show, by method. failed: images without maps."""
+    """N images. scores: N values by method and score, NaN if undefined. curves: mean curve by method and name. layers:
+    by method. blank: number of blank maps by method. failed: number of images without maps."""
 
     images: tuple[str, ...]
     scores: Mapping[str, Mapping[str, np.ndarray]]
@@ -25,12 +25,12 @@ class FaithfulColumns:
 
     @property
     def methods(self) -> list[str]:
-        """The methods, without the baselines."""
+        """Methods without the baselines."""
         return [name for name in self.scores if name not in BASELINES]
 
 
 def faithful_columns(rows: Iterable[ImageRow], metrics: Iterable[str]) -> FaithfulColumns:
-    """The columns of rows; `metrics` says which scores there are."""
+    """Converts rows to columns of the scores that `metrics` give."""
     names = [name for metric in metrics for name in METRICS.get(metric, ())]
     images: list[str] = []
     values: dict[str, dict[str, list[float]]] = {}
@@ -67,6 +67,6 @@ def faithful_columns(rows: Iterable[ImageRow], metrics: Iterable[str]) -> Faithf
 
 
 def _mean(curves: list[np.ndarray]) -> np.ndarray:
-    """The mean of the curves that have the usual number of points."""
+    """Mean of the curves with the most frequent number of points."""
     usual = len(curves[0])
     return np.asarray(np.mean([one for one in curves if len(one) == usual], axis=0))

@@ -1,4 +1,4 @@
-"""Figures of faithfulness: scores of every method beside those of the baselines, an order of methods, flags, gates."""
+"""Figures of faithfulness: scores of methods and baselines, the ranking of methods, flags, gates."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ GAIN = "gain"
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over `n` images with its interval; NaN where there is nothing to measure."""
+    """A mean over `n` images with its interval; NaN without data."""
 
     n: int
     value: float
@@ -29,8 +29,8 @@ class Interval:
 
 @dataclass(frozen=True)
 class FaithfulFigure:
-    """A score of a method. random, centre: the means of the baselines on the same images. gain: how much better the
-    method is than the random map, image by image. behind: how much worse than the best method; None for that one."""
+    """A score of a method. random, centre: means of the baselines on the same images. gain: paired improvement over the
+    random map. behind: paired deficit to the best method; None for that one."""
 
     score: str
     own: Interval
@@ -42,8 +42,8 @@ class FaithfulFigure:
 
 @dataclass(frozen=True)
 class RankedMethod:
-    """A method with its figures by score. place: the mean of its places by the scores that rank, from 1; NaN without
-    one. flags: sentences on what it fails."""
+    """A method with its figures by score. place: mean rank over the ranking scores, from 1; NaN without one. flags:
+    sentences about failed checks."""
 
     name: str
     layer: str
@@ -54,7 +54,7 @@ class RankedMethod:
 
 
 class FaithfulFigures:
-    """The figures of all methods, the best ones first."""
+    """Figures of all methods, best first."""
 
     def __init__(self, columns: FaithfulColumns, confidence: float = 0.95, seed: int = 0) -> None:
         self.columns, self._confidence, self._draw = columns, confidence, Resampler(seed=seed)
@@ -78,7 +78,7 @@ class FaithfulFigures:
         self.methods: Sequence[RankedMethod] = sorted(found, key=lambda one: np.nan_to_num(one.place, nan=np.inf))
 
     def estimates(self, method: str, score: str, *, gained: bool = False) -> Estimates:
-        """The mean of a score, or of its gain over the random map, as gates read it."""
+        """Estimate for gates: mean of a score, or of its gain over the random map."""
         values = self.gains(method, score) if gained else self.columns.scores[method][score]
         sample = Sample.of(values, np.zeros(len(values), int), 1)
         if SCORES[score].share and not gained:
@@ -86,11 +86,11 @@ class FaithfulFigures:
         return self._draw.estimate(sample, Totals.mean)
 
     def no_estimates(self) -> Estimates:
-        """Estimates of a run without any map."""
+        """Estimates for a run without maps."""
         return self._draw.estimate(Sample.of(np.zeros(0), np.zeros(0, int), 1), Totals.mean)
 
     def gains(self, method: str, score: str, other: str = RANDOM) -> np.ndarray:
-        """Gain of a method over another, image by image; for a score without a better end the difference."""
+        """Gain of a method over another for each image; the plain difference if the score has no better end."""
         own, theirs = self.columns.scores[method][score], self.columns.scores[other][score]
         return np.asarray(theirs - own if SCORES[score].higher is False else own - theirs)
 
@@ -122,8 +122,8 @@ class FaithfulFigures:
         return float(known.mean()) if len(known) else float("nan")
 
     def _worth(self, method: str, score: str) -> float:
-        """The mean of a score, larger for a better one."""
-        # Rounding parts no methods that are the same for this network.
+        """Mean of a score with the sign that makes larger better."""
+        # Rounding errors must not separate methods that are equal for this network.
         mean = round(self._mean(method, score), 6)
         return -np.inf if np.isnan(mean) else mean if SCORES[score].higher else -mean
 
@@ -134,7 +134,7 @@ class FaithfulFigures:
         return 1 + sum(self._worth(one, score) > self._worth(method, score) for one in self.columns.methods)
 
     def _flags(self, method: str) -> list[str]:
-        """Sentences on sanity checks that the method fails."""
+        """Sentences about sanity checks that the method fails."""
         flags = []
         scores = self.columns.scores[method]
         for name, words in (("sanity_head", "another classifier"), ("sanity_all", "other weights everywhere")):
@@ -145,7 +145,7 @@ class FaithfulFigures:
 
 @dataclass(frozen=True)
 class FaithfulGate:
-    """A condition on the mean of a score, or on its gain over the random map (`gained`)."""
+    """A gate on the mean of a score, or on its gain over the random map (`gained`)."""
 
     condition: Condition
     score: str
@@ -153,22 +153,24 @@ class FaithfulGate:
 
     @classmethod
     def parse(cls, text: str, known: Sequence[str]) -> FaithfulGate:
-        """Raises `CamxError` for a score that is not measured, and for a gate by groups."""
+        """Parses a condition. Raises `CamxError` for a score that is not measured, and for a gate by groups."""
         condition = Condition.parse(text)
         condition.expect_flag()
         condition.expect_metric([*known, *(f"{name}_{GAIN}" for name in known)])
         if condition.by:
             raise CamxError(
-                f"`fail_if` {text!r}: faithfulness is of all images, not of groups.", "Leave 'by' out.", field="fail_if"
+                f"`fail_if` {text!r}: faithfulness is measured over all images, not by groups.",
+                "Leave 'by' out.",
+                field="fail_if",
             )
         return cls(condition, condition.metric.removesuffix(f"_{GAIN}"), condition.metric.endswith(f"_{GAIN}"))
 
     def judged(self, figures: FaithfulFigures, confidence: float) -> list[GateResult]:
-        """The verdict on each method; of several the best one stands first."""
+        """Verdicts on all methods, the best method first."""
         several = len(figures.methods) > 1
         results = []
         if not figures.methods:
-            # A gate must not be gone where nothing could be measured: it is not known, and says so.
+            # Without data a gate must not disappear: its verdict says that nothing is known.
             nothing = Groups("", ("all maps",), figures.no_estimates(), [])
             return [Judge(self.condition, self.score, "", 1, confidence, share=False).on(nothing)]
         for one in figures.methods:

@@ -1,4 +1,4 @@
-"""Files that `camx evaluate` of images leaves in OUT/evaluate, `summary.json` and `methods.csv`; lines for people."""
+"""Writes `summary.json` and `methods.csv` of faithfulness into OUT/evaluate, and formats the printed summary."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _FIGURE = (
 
 @dataclass(frozen=True)
 class Faithfulness:
-    """Result of a run: its figures, and the gates."""
+    """Result of a run: figures and gates."""
 
     run: RunFolder
     figures: FaithfulFigures
@@ -45,20 +45,20 @@ class Faithfulness:
 
     @property
     def left_out(self) -> dict[str, int]:
-        """Counts of images and maps without scores, by the reason."""
+        """Numbers of images and maps without scores, by reason."""
         columns = self.figures.columns
         found = {"failed images": columns.failed, **{f"blank maps of {name}": n for name, n in columns.blank.items()}}
         return {name: count for name, count in found.items() if count}
 
 
 def faithfulness(path: str, fail_if: Sequence[str] = (), confidence: float = 0.95) -> Faithfulness:
-    """The figures of a run of `camx evaluate` in `path`, from its rows alone.
+    """Figures of the run of `camx evaluate` in `path`, from its rows.
 
-    Raises `CamxError` for another folder, one without any map, and a gate on what was not measured.
+    Raises `CamxError` for another folder, a run without maps, and a gate on a score that was not measured.
     """
     run = RunFolder.read(path)
     if run.command != EVALUATE:
-        raise CamxError(f"{path!r} holds results of `camx {run.command}`. Give those of `camx evaluate`.")
+        raise CamxError(f"{path!r} holds results of `camx {run.command}`. Give the output of `camx evaluate`.")
     metrics = run.record.get("fingerprint", {}).get("metrics", list(METRICS))
     gates = [FaithfulGate.parse(text, [name for one in metrics for name in METRICS.get(one, ())]) for text in fail_if]
     figures = FaithfulFigures(faithful_columns(run.rows(), metrics), confidence)
@@ -73,7 +73,7 @@ def check_gates(fail_if: Sequence[str], metrics: Sequence[str]) -> None:
 
 
 def write_faithfulness(found: Faithfulness) -> None:
-    """Writes the files, each whole. Raises `CamxError` where that fails."""
+    """Writes each file atomically. Raises `CamxError` if that fails."""
     files: dict[str, Content] = {"summary.json": json_bytes(summary(found)), "methods.csv": _methods(found)}
     write_derived(found.run.file(FOLDER), files, below=found.run.path)
 
@@ -134,7 +134,7 @@ def _methods(found: Faithfulness) -> Iterator[bytes]:
 
 
 def lines(found: Faithfulness) -> list[str]:
-    """The summary for people: every score of every method beside those of the baselines."""
+    """Printed summary: every score of every method and the baselines."""
     text = []
     for one in found.figures.methods:
         place = f", mean place {one.place:.1f}" if len(found.figures.methods) > 1 and math.isfinite(one.place) else ""
@@ -153,12 +153,12 @@ def lines(found: Faithfulness) -> list[str]:
 
 
 def markdown(found: Faithfulness) -> str:
-    """Gates and methods for the summary of a CI job, and for documents."""
+    """Gates and methods as Markdown, for the summary of a CI job."""
     return gates_table(found.gates) + ("\n" if found.gates else "") + methods_table(found)
 
 
 def methods_table(found: Faithfulness) -> str:
-    """The methods in their order, and below them the baselines, one score per column."""
+    """Table of methods in their order, then of the baselines, with one score per column."""
     figures = found.figures
     ranked = [name for name in figures.scores if SCORES[name].higher is not None or "sanity" in name]
     header = ["method", *(f"{name} {_ARROWS[SCORES[name].higher]}".strip() for name in ranked)]

@@ -1,18 +1,18 @@
-"""Scores of faithfulness by their names: which metric gives which, and what is better. Imports nothing heavy."""
+"""Names of the scores of faithfulness, their metrics and directions. Imports nothing heavy."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-#: Maps that look at no image, measured beside every method.
+#: Baseline maps that do not depend on the image.
 RANDOM, CENTRE = BASELINES = ("random", "centre")
 
 
 @dataclass(frozen=True)
 class Score:
-    """A number per map. higher: larger values are better; None where neither end is. share: it is 0 or 1, and its mean
-    a share of maps. ranks: methods are put in order by it. sentence: for tables and docs."""
+    """A number per map. higher: whether larger is better; None if neither is. share: it is 0 or 1, and its mean a share
+    of maps. ranks: whether methods are ranked by it. sentence: for tables and docs."""
 
     higher: bool | None
     share: bool
@@ -22,13 +22,11 @@ class Score:
 
 SCORES: Mapping[str, Score] = {
     "deletion": Score(False, False, True, "mean probability while the hottest cells are blurred, step by step"),
-    "insertion": Score(
-        True, False, True, "mean probability while the hottest cells come back into the blurred picture"
-    ),
-    "deletion_mean": Score(False, False, True, "deletion with the mean colour instead of the blurred picture"),
-    "insertion_mean": Score(True, False, True, "insertion with the mean colour instead of the blurred picture"),
+    "insertion": Score(True, False, True, "mean probability while the hottest cells come back into the blurred image"),
+    "deletion_mean": Score(False, False, True, "deletion with the mean colour instead of the blurred image"),
+    "insertion_mean": Score(True, False, True, "insertion with the mean colour instead of the blurred image"),
     "drop": Score(False, False, False, "share of the probability that is lost when only what the map shows is left"),
-    "increase": Score(True, True, False, "share of the pictures whose probability rises then"),
+    "increase": Score(True, True, False, "share of the images whose probability rises then"),
     "coherency": Score(True, False, False, "correlation of the map with the map of what it shows, from 0 to 1"),
     "complexity": Score(False, False, False, "mean of the map: 1 shows everything"),
     "adcc": Score(True, False, True, "harmonic mean of coherency, 1 − complexity and 1 − drop"),
@@ -38,7 +36,7 @@ SCORES: Mapping[str, Score] = {
     "sanity_all": Score(None, False, False, "the same with all weights permuted"),
 }
 
-#: The scores of each metric that can be asked for.
+#: Scores of each metric.
 METRICS: Mapping[str, tuple[str, ...]] = {
     "deletion": ("deletion",),
     "insertion": ("insertion",),
@@ -50,5 +48,5 @@ METRICS: Mapping[str, tuple[str, ...]] = {
     "sanity": ("sanity_head", "sanity_all"),
 }
 
-#: A map that correlates more than this with that of a permuted network has not noticed the change.
+#: Above this correlation with the map of a permuted network, a map fails the sanity check.
 UNCHANGED = 0.5

@@ -1,4 +1,4 @@
-"""Figures of groups of cases: each with its interval, beside the baseline, and the gain over it."""
+"""Figures of groups of cases: mean with interval, baseline, and gain over it."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from .metrics import METRICS
 from .scores import Scores
 from .whole_set import SET_SCORES, set_estimates
 
-#: IoU from which on a box counts, where there is one threshold for all maps.
+#: Smallest IoU of a correct box, at one threshold for all maps.
 FOUND = IOUS[1]
-#: Scores of a map at the chosen threshold, beside those of `METRICS`.
+#: Scores of a map at the chosen threshold, in addition to `METRICS`.
 BOX_SCORES = ("box_acc", "box_iou", "best_iou")
-#: Top-1 localisation: the predicted class is the truth's, and the box of its map fits.
+#: Top-1 localisation: the predicted class is right, and the box of its map fits.
 TOP1 = "top1_loc"
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A metric over `n` maps: the mean with its interval, the baseline, and the gain over it with its interval.
+    """A metric over `n` maps: mean with interval, baseline, and gain with interval.
 
-    NaN where there is nothing to measure.
+    NaN without data.
     """
 
     metric: str
@@ -39,7 +39,7 @@ class Figure:
     gain_high: float
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON: numbers with six digits, None for NaN."""
+        """JSON form: numbers with six digits, None for NaN."""
         numbers = {name: _rounded(value) for name, value in self.__dict__.items() if isinstance(value, float)}
         return {"n": self.n, **numbers}
 
@@ -50,7 +50,7 @@ def _rounded(value: float) -> float | None:
 
 @dataclass(frozen=True)
 class Column:
-    """Values of N cases by their maps and by the baseline, NaN where they are not defined; `share`: they are 0 or 1."""
+    """Values of N cases by their maps and by the baseline, NaN if undefined. share: values are 0 or 1."""
 
     ours: np.ndarray
     theirs: np.ndarray
@@ -59,8 +59,8 @@ class Column:
 
 @dataclass(frozen=True)
 class Chosen:
-    """The threshold of the boxes, as its place in the list of thresholds: for the maps and for the baseline; None where
-    there is none. `fixed`: the user gave it, so that no image is held apart for it."""
+    """Box threshold as index in the list of thresholds, for the maps and for the baseline; None if there is none.
+    fixed: the user gave it, so no image is held out."""
 
     ours: int | None
     theirs: int | None
@@ -68,14 +68,14 @@ class Chosen:
 
 
 def columns(scores: Scores, chosen: Chosen) -> dict[str, Column]:
-    """All metrics of cases, one value each."""
+    """Values of all metrics for all cases."""
     found = {
         name: Column(scores.maps.values[name], scores.centre.values[name], metric.share)
         for name, metric in METRICS.items()
     }
     ours, theirs = _at(scores.maps.largest, chosen.ours), _at(scores.centre.largest, chosen.theirs)
     used = np.array([chosen.fixed or not case.held_apart for case in scores.cases], bool)
-    # A threshold that was chosen on some maps says nothing of how well it serves on them.
+    # The maps on which a threshold was chosen cannot measure its quality.
     found["box_iou"] = Column(np.where(used, ours, np.nan), np.where(used, theirs, np.nan), False)
     found["best_iou"] = Column(scores.maps.best.max(1), scores.centre.best.max(1), False)
     found["box_acc"] = Column(_found(ours, used), _found(theirs, used), True)
@@ -87,13 +87,13 @@ def _at(curves: np.ndarray, place: int | None) -> np.ndarray:
 
 
 def _found(iou: np.ndarray, used: np.ndarray) -> np.ndarray:
-    """1 where a box fits, 0 elsewhere, NaN for what is not used."""
+    """1 if a box fits, 0 if not, NaN for unused cases."""
     return np.where(used & np.isfinite(iou), (iou >= FOUND).astype(np.float64), np.nan)
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Figures of G groups, metric by metric, with the estimates that gates compare: of the maps, and of their gain."""
+    """Figures of G groups by metric, with estimates for gates: of the maps, and of their gain."""
 
     figures: dict[str, list[Figure]]
     estimates: dict[str, Estimates]
@@ -101,9 +101,9 @@ class Measured:
 
 
 def measure(scores: Scores, groups: np.ndarray, count: int, chosen: Chosen, level: float = 0.95) -> Measured:
-    """Figures of all metrics for `count` groups; `groups` N: the group of each case, −1 for none.
+    """Figures of all metrics for `count` groups. groups: N, the group of each case, −1 for none.
 
-    Cases of one image are drawn together.
+    The bootstrap draws all cases of an image together.
     """
     images = np.unique([case.image for case in scores.cases], return_inverse=True)[1]
     together = None if len(np.unique(images)) == len(images) else images
@@ -120,9 +120,9 @@ def measure(scores: Scores, groups: np.ndarray, count: int, chosen: Chosen, leve
 
 
 def add_top1(measured: Measured, scores: Scores, chosen: Chosen, level: float) -> None:
-    """Add top-1 localisation to the figures of one group; `scores` has the maps of right and of wrong classes.
+    """Adds top-1 localisation to the figures of one group. scores: maps of right and of wrong classes.
 
-    As on ImageNet, only images whose truth has one class count; the baseline has the same classes right.
+    As on ImageNet, only images whose truth has one class count. The baseline has the same classes right.
     """
     found, groups = columns(scores, chosen)["box_acc"], np.zeros(len(scores.cases), int)
     alone = np.array([case.alone for case in scores.cases], bool)

@@ -29,7 +29,7 @@ _BINS = 20
 
 
 def write_files(found: Localisation, folder: str) -> list[str]:
-    """Write all files into a folder, each whole; returns their paths. Raises `CamxError` where that fails."""
+    """Writes all files into a folder atomically and returns their paths. Raises `CamxError` if that fails."""
     contents: dict[str, Iterator[bytes] | bytes] = {
         IMAGES: _images(found),
         GROUPS: _groups(found),
@@ -75,7 +75,7 @@ def _left_out(found: Localisation) -> Iterator[bytes]:
 
 
 def summary(found: Localisation) -> dict[str, Any]:
-    """All figures as JSON, with what they are of."""
+    """All figures as JSON, with their context."""
     run, options = found.run.record, found.options
     return {
         "schema": 1,
@@ -117,7 +117,7 @@ def _metrics(measured: Measured, place: int = 0) -> dict[str, Any]:
 
 
 def _curves(thresholds: np.ndarray, chosen: Chosen, scores: Scores) -> dict[str, Any]:
-    """Curves for the report: box accuracy over thresholds, precision over recall, and a histogram of IoU."""
+    """Curves for the report: box accuracy over thresholds, precision over recall, histogram of IoU."""
     at = columns(scores, chosen)["box_iou"]
     return {
         "thresholds": thresholds.tolist(),
@@ -150,5 +150,5 @@ def _known(value: float) -> float | None:
 
 
 def junit_file(found: Localisation) -> bytes:
-    """The gates as JUnit XML."""
+    """Gates as JUnit XML."""
     return junit("evaluate", found.gates)

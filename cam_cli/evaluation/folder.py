@@ -1,4 +1,4 @@
-"""The run that is evaluated: its rows, the classes of its network, and how its images are held."""
+"""Reads the evaluated run: rows, classes of the network, EXIF orientation of the images."""
 
 from __future__ import annotations
 
@@ -18,16 +18,18 @@ from ..run_layout import is_inside
 
 
 class ExplainedRun:
-    """A folder of `camx explain`, read only.
+    """The output of `camx explain`, read-only.
 
-    Raises `CamxError` for another one, and for one that is not finished unless `partial`.
+    Raises `CamxError` for another folder, and for an unfinished run unless `partial`.
     """
 
     def __init__(self, path: str, *, partial: bool) -> None:
         self._folder = RunFolder.read(path)
         self.path = path
         if self._folder.command != EXPLAIN:
-            raise CamxError(f"{path!r} holds results of `camx {self._folder.command}`. Give those of `camx explain`.")
+            raise CamxError(
+                f"{path!r} holds results of `camx {self._folder.command}`. Give the output of `camx explain`."
+            )
         if not self._folder.complete and not partial:
             raise CamxError(
                 f"The run in {path!r} is not finished (it is {self._folder.state}): half of a sorted folder is its "
@@ -36,7 +38,7 @@ class ExplainedRun:
             )
 
     def require_probabilities(self) -> None:
-        """Raises `CamxError` where the rows have no probabilities of classes."""
+        """Raises `CamxError` if the rows have no class probabilities."""
         self._folder.require_probabilities()
 
     @property
@@ -46,40 +48,39 @@ class ExplainedRun:
 
     @property
     def base(self) -> str:
-        """The folder in which the names of the images start."""
+        """Folder to which the names of the images are relative."""
         return self._folder.inputs
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The names of the network's classes; empty where the run does not tell them."""
+        """Class names of the network; empty if the run lacks them."""
         return tuple(self.record.get("classes", ()))
 
     @property
     def images(self) -> list[str]:
-        """The names of the images, in input order."""
+        """Names of the images, in input order."""
         return self._folder.images
 
     def rows(self) -> Iterator[ImageRow]:
-        """The rows of all images, in input order."""
+        """Rows of all images, in input order."""
         return self._folder.rows()
 
     def notes(self) -> list[str]:
-        """Sentences on damaged lines that are left out."""
+        """Sentences about damaged lines, which are left out."""
         return self._folder.problems()
 
     def orientation(self, image: str) -> Orientation | None:
-        """EXIF orientation of an image, read from its file; None if the file is gone, and for a run over images as
-        they are stored."""
+        """EXIF orientation of an image, read from its file; None if the file is missing, or if the run ignored EXIF."""
         stored = self.record.get("fingerprint", {}).get("pixels", {}).get("exif") == "ignore"
         if stored or not is_inside(image):
             return None
         try:
-            # Names come from a journal: a pipe is not waited for, and no other decoder than those of images is asked.
+            # Names come from a journal: never waits for a pipe, and uses only the decoders of images.
             with (
                 open_regular(os.path.join(self.base, image)) as file,
                 Image.open(file, formats=readable_formats()) as picture,
             ):
                 return orientation_of(picture)
-        # Whatever a decoder has against a file that is another one by now.
+        # A decoder may raise anything on a file that has changed.
         except Exception:
             return None

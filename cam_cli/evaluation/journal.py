@@ -1,4 +1,4 @@
-"""Rows of a journal as the evaluation reads them: the one place that knows their keys."""
+"""Converts journal rows to records for the evaluation: the only file here that knows their keys."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from ..outputs.rows import ImageRow, MapRow
 
 @dataclass(frozen=True)
 class MapRecord:
-    """One map of an image: its method, layer and class, its probability, and its sketch h×w.
+    """One map of an image: method, layer, class, probability, and sketch h×w.
 
-    `cells` is None where the map shows nothing for its class.
+    `cells` is None if the map is blank.
     """
 
     method: str
@@ -28,7 +28,7 @@ class MapRecord:
 
 @dataclass(frozen=True)
 class ImageRecord:
-    """An explained image: its upright size, maps, labels and predicted class."""
+    """An explained image: upright size, maps, labels and predicted class."""
 
     image: str
     width: int
@@ -45,7 +45,7 @@ class ImageRecord:
 
 
 def image_record(row: ImageRow) -> ImageRecord | None:
-    """Reads a row of the journal; None for a row without maps (a failed image)."""
+    """Converts a journal row; None for a failed image."""
     if not row.get("maps") or "width" not in row or "height" not in row:
         return None
     top = row.get("top", [])

@@ -1,4 +1,4 @@
-"""The evaluation of a run against its truth: scores, figures of all maps and of groups, gates."""
+"""Evaluates a run against its truth: scores, figures of all maps and of groups, gates."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from .thresholds import AUTO, chosen, thresholds_with
 
 
 def localise(path: str, options: LocaliseOptions) -> Localisation:
-    """Evaluate the run of `camx explain` in `path`; reads its rows and changes nothing.
+    """Evaluates the run of `camx explain` in `path`. Reads its rows and changes nothing.
 
-    Raises `CamxError` for a run that is not finished, a truth that cannot be read or fits no image, and for an option
-    that does not fit.
+    Raises `CamxError` for an unfinished run, a truth that is unreadable or matches no image, and an option that does
+    not fit.
     """
     gates = [Gate.parse(text) for text in options.fail_if]
     thresholds = thresholds_with(options.threshold)
@@ -45,7 +45,8 @@ def localise(path: str, options: LocaliseOptions) -> Localisation:
     if not scores.cases:
         reasons = ", ".join(f"{reason} ({count})" for reason, count in truth.problems.counts().items())
         raise CamxError(
-            f"No map of {path!r} can be scored against {options.truth!r}: {reasons or 'it has no objects'}."
+            f"No map of {path!r} can be scored against {options.truth!r}: {reasons or 'it has no objects'}.",
+            "Check that the truth belongs to these images and names the classes of the network (`names`).",
         )
     sets = tuple(_map_set(scores, method, thresholds, options, gates) for method in _methods(scores))
     return Localisation(
@@ -100,7 +101,7 @@ def _whole(scores: Scores, place: Chosen, options: LocaliseOptions) -> Measured:
 
 
 def _grouped(scores: Scores, by: str, place: Chosen, options: LocaliseOptions) -> Grouped:
-    """Raises `CamxError` for an attribute that no image has."""
+    """Groups by the attribute `by`. Raises `CamxError` if no image has it."""
     values = [case.name if by == CLASS else dict(case.attributes).get(by, "") for case in scores.cases]
     names = sorted({value for value in values if value})
     if not names:
@@ -117,12 +118,12 @@ def _notes(sets: Sequence[MapSet], options: LocaliseOptions) -> list[str]:
     for one in sets:
         if not one.scores.cases:
             notes.append(
-                f"{one.method}: no map is of a class of the truth, so the maps of the predicted classes are scored. "
-                "Explain the true classes (target label), or say which class is which (names)."
+                f"{one.method}: no map shows a class of the truth, so the maps of the predicted classes are scored. "
+                "Explain the true classes (target=label), or map the class names (names=FILE)."
             )
         elif one.chosen.ours is None and options.threshold == AUTO:
             notes.append(
-                f"{one.method}: no threshold can be chosen, since no box fits on the images held apart; "
-                "give more images, or a `threshold`."
+                f"{one.method}: no threshold can be chosen, because no box fits on the held-out images. "
+                "Give more images, or a `threshold`."
             )
     return notes

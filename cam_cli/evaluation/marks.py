@@ -1,4 +1,4 @@
-"""The truth of each image on a small grid, `OUT/evaluate/truth.jsonl`: for trackers, which see no file of truth."""
+"""Stores the truth of each image on a small grid in `OUT/evaluate/truth.jsonl`, for trackers."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from ..run_layout import EVALUATE
 from .cases import Case
 
 MARKS, _SUMMARY = "truth.jsonl", "summary.json"
-#: Levels of a grid: no object, an object, and what is not scored (crowds, void).
+#: Levels of a grid: no object, object, not scored (crowd, void).
 NOTHING, OBJECT, IGNORED = range(3)
 _MOST_CELLS = 1024
 
 
 @dataclass(frozen=True)
 class Mark:
-    """The truth of one image. `grid` h×w: `NOTHING`, `OBJECT` or `IGNORED`, over the whole upright image. `boxes`:
-    left, top, right, bottom in [0, 1] and their class, of objects that are known by their boxes alone."""
+    """Truth of one image. grid: h×w of `NOTHING`, `OBJECT` or `IGNORED` over the whole upright image. boxes: left, top,
+    right, bottom in [0, 1] and class of objects that have only boxes."""
 
     grid: np.ndarray
     boxes: tuple[tuple[tuple[float, float, float, float], str], ...]
@@ -32,12 +32,12 @@ class Mark:
 
 @dataclass
 class Marks:
-    """Gathers the truth of the cases that pass through it; the lines of `MARKS`, one per image and class."""
+    """Collects the truth of the cases that pass through as lines of `MARKS`, one per image and class."""
 
     lines: dict[tuple[str, str], bytes] = field(default_factory=dict)
 
     def noted(self, cases: Iterable[Case]) -> Iterator[Case]:
-        """The cases as they are."""
+        """Yields the cases unchanged."""
         for case in cases:
             key = (case.record.image, case.name)
             if key not in self.lines:
@@ -61,9 +61,9 @@ def _line(case: Case) -> bytes:
 
 
 def read_marks(run: RunFolder, images: Collection[str]) -> dict[str, Mark]:
-    """The truth of these images, as the last evaluation of the run has seen it; without those that are damaged.
+    """Truth of these images from the last evaluation of the run, without damaged lines.
 
-    Empty where there was none, and where it was of another run.
+    Empty without an evaluation, or if it belongs to another run.
     """
     found: dict[str, list[Mark]] = {}
     try:
@@ -101,7 +101,7 @@ def _box(edges: Any) -> tuple[float, float, float, float]:
 
 
 def _together(marks: list[Mark]) -> Mark:
-    """The truth of all classes of an image: an object of one is one, whatever the others ignore."""
+    """Combines the truth of all classes of an image: an object of one class overrides what others ignore."""
     first = marks[0]
     same = [mark for mark in marks if mark.grid.shape == first.grid.shape]
     grid = first.grid.copy()

@@ -1,4 +1,4 @@
-"""Scores of one map against the truth of one class: functions in a table."""
+"""Table of metrics: functions that score one map against the truth of one class."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import numpy as np
 
 from .raster import TruthRaster
 
-#: How far a peak may lie from its object, as a share of the long side: 15 pixels of 500 (Zhang et al. 2018).
+#: Tolerance of the pointing game, as a share of the long side: 15 pixels of 500 (Zhang et al. 2018).
 TOLERANCE = 0.03
-#: Cells of the histogram of values from which precision and recall are computed.
+#: Bins of the histogram of values from which precision and recall are computed.
 BINS = 128
 
 
 @dataclass(frozen=True)
 class Metric:
-    """`score` of a heatmap rows×columns (peak 1) and its truth, NaN where it is not defined. `share`: it is 0 or 1, and
-    its mean a share of maps. All are better when higher. `sentence`: for tables and docs."""
+    """A metric. score: of a heatmap rows×columns (peak 1) and its truth, NaN if undefined; higher is better. share: the
+    score is 0 or 1, and its mean a share of maps. sentence: for tables and docs."""
 
     score: Callable[[np.ndarray, TruthRaster], float]
     share: bool
@@ -27,13 +27,13 @@ class Metric:
 
 
 def peak_of(heat: np.ndarray) -> tuple[float, float]:
-    """The x, y of the largest value, in cells; of several equal ones the middle."""
+    """x, y of the largest value in cells; the mean position of several equal ones."""
     rows, columns = np.nonzero(heat == heat.max())
     return float(columns.mean() + 0.5), float(rows.mean() + 0.5)
 
 
 def pointing(heat: np.ndarray, truth: TruthRaster) -> float:
-    """1 where the peak lies in an object (Zhang et al. 2018), else 0; NaN where it lies in what is ignored."""
+    """1 if the peak lies in an object (Zhang et al. 2018), else 0; NaN in an ignored region."""
     return points_at(*peak_of(heat), truth, 0.0)
 
 
@@ -43,7 +43,7 @@ def pointing_tolerant(heat: np.ndarray, truth: TruthRaster) -> float:
 
 
 def points_at(x: float, y: float, truth: TruthRaster, tolerance: float) -> float:
-    """Whether a point lies in an object or closer to it than `tolerance` cells; NaN for one in what is ignored."""
+    """1 if a point lies within `tolerance` cells of an object, else 0; NaN in an ignored region."""
     rows, columns = truth.inside.shape
     row, column = min(int(y), rows - 1), min(int(x), columns - 1)
     if truth.outlined:
@@ -56,7 +56,7 @@ def points_at(x: float, y: float, truth: TruthRaster, tolerance: float) -> float
 
 
 def _distance_to_cells(x: float, y: float, inside: np.ndarray) -> float:
-    """From a point to the centre of the nearest cell that the objects cover at least half of."""
+    """Distance to the centre of the nearest cell that objects cover at least half."""
     rows, columns = np.nonzero(inside >= min(0.5, float(inside.max())))
     return float(np.sqrt(((columns + 0.5 - x) ** 2 + (rows + 0.5 - y) ** 2).min()))
 
@@ -68,19 +68,19 @@ def _distance_to_boxes(x: float, y: float, boxes: np.ndarray) -> float:
 
 
 def energy(heat: np.ndarray, truth: TruthRaster) -> float:
-    """The share of the map's mass in the objects (Wang et al. 2020); what is ignored counts on neither side."""
+    """Share of the map's mass in the objects (Wang et al. 2020), without ignored regions."""
     counted = float((heat * truth.counted).sum(dtype=np.float64))
     return float((heat * truth.inside).sum(dtype=np.float64)) / counted if counted > 0 else math.nan
 
 
 def area(heat: np.ndarray, truth: TruthRaster) -> float:
-    """The share of the image that the objects take: the energy of a map that is the same everywhere."""
+    """Share of the image area inside the objects: the energy of a constant map."""
     counted = float(truth.counted.sum(dtype=np.float64))
     return float(truth.inside.sum(dtype=np.float64)) / counted if counted > 0 else math.nan
 
 
 def histograms(heat: np.ndarray, truth: TruthRaster) -> np.ndarray:
-    """Histogram of the map inside the objects and outside, as shares of the image: float32 2×128, its sum 1.
+    """Histograms of the map inside and outside the objects, as shares of the image: float32 2×128 with sum 1.
 
     The last bin holds the peak.
     """
@@ -92,7 +92,7 @@ def histograms(heat: np.ndarray, truth: TruthRaster) -> np.ndarray:
 
 
 def average_precision(histogram: np.ndarray) -> np.ndarray:
-    """The area under the curve of precision over recall of histograms …×2×bins; NaN where no object is."""
+    """Area under the precision-recall curve of histograms …×2×bins; NaN without an object."""
     found = histogram[..., ::-1].cumsum(-1, dtype=np.float64)
     true, false = found[..., 0, :], found[..., 1, :]
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -102,7 +102,7 @@ def average_precision(histogram: np.ndarray) -> np.ndarray:
 
 
 def pixel_precision(heat: np.ndarray, truth: TruthRaster) -> float:
-    """PxAP (Choe et al. 2020) of one map: how well its values tell pixels of the objects from others."""
+    """PxAP (Choe et al. 2020) of one map: average precision of its values for pixels of the objects."""
     return float(average_precision(histograms(heat, truth)))
 
 
@@ -110,6 +110,6 @@ METRICS: dict[str, Metric] = {
     "pointing": Metric(pointing, True, "the peak lies in an object"),
     "pointing_tol": Metric(pointing_tolerant, True, "the peak lies in an object or within 3 % of the long side"),
     "energy": Metric(energy, False, "share of the map's mass in the objects"),
-    "area_truth": Metric(area, False, "share of the picture that the objects take"),
+    "area_truth": Metric(area, False, "share of the image area inside the objects"),
     "pxap": Metric(pixel_precision, False, "average precision of the map's values for pixels of the objects"),
 }

@@ -1,4 +1,4 @@
-"""Which class of the network a truth means: by name, by one of its synonyms, by its number, or by a table."""
+"""Matches class names of a truth with classes of the network: by name, synonym, index, or a table."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from ..regular_files import open_text
 
 
 class ClassMatcher:
-    """Says whether a class of the truth is that of a map. `synonyms`: names of the truth → of the network."""
+    """Compares classes of the truth with classes of maps. synonyms: names in the truth → names in the network."""
 
     def __init__(self, synonyms: Mapping[str, frozenset[str]] | None = None) -> None:
         self._synonyms = synonyms or {}
 
     def same(self, truth: str, index: int, name: str) -> bool:
-        """Whether the truth's class is the network's class `index`, called `name` (several names with commas)."""
+        """Whether a class of the truth is the network's class `index` with `name` (several names with commas)."""
         wanted = self._synonyms.get(_plain(truth), frozenset()) | {_plain(truth)}
         return bool(wanted & {str(index), _plain(name), *map(_plain, name.split(", "))})
 
@@ -26,9 +26,9 @@ def _plain(name: str) -> str:
 
 
 def read_synonyms(path: str) -> dict[str, frozenset[str]]:
-    """A table `truth,model`: a class of the truth may be several of the network's, a line each.
+    """Reads a table `truth,model`. A class of the truth may have several lines, one for each class of the network.
 
-    Raises `CamxError` where it cannot be read.
+    Raises `CamxError` if it cannot be read.
     """
     try:
         with open_text(path, errors="replace") as file:

@@ -14,7 +14,7 @@ from ..options import EXPLANATION, GROUPS, INPUT, Flag, check
 
 @dataclass(frozen=True, kw_only=True)
 class LocaliseOptions(RunGateOptions):
-    """The truth, the threshold of the boxes and the groups, beside the gates. Raises `CamxError` for bad values."""
+    """Truth, box threshold and groups, in addition to the gates. Raises `CamxError` for invalid values."""
 
     truth: Annotated[
         str | None,
@@ -26,12 +26,13 @@ class LocaliseOptions(RunGateOptions):
         ),
     ] = None
     truth_format: Annotated[
-        str, Flag(f"{', '.join((AUTO, *TRUTH_FORMATS))}.", panel=INPUT, choices=(AUTO, *TRUTH_FORMATS))
+        str,
+        Flag(f"Format of the truth: {', '.join((AUTO, *TRUTH_FORMATS))}.", panel=INPUT, choices=(AUTO, *TRUTH_FORMATS)),
     ] = AUTO
     names: Annotated[
         str | None,
         Flag(
-            "CSV truth,model: the class of the network for each class of the truth.",
+            "CSV truth,model with the class of the network for each class of the truth.",
             name="names",
             panel=INPUT,
             example="names.csv",
@@ -40,16 +41,16 @@ class LocaliseOptions(RunGateOptions):
     threshold: Annotated[
         str,
         Flag(
-            "Threshold of the boxes: a share of the peak, or auto, the best one for the held-out images.",
+            "Box threshold: a share of the peak, or auto (the best one on held-out images).",
             panel=EXPLANATION,
         ),
     ] = AUTO
     calibrate: Annotated[
-        float, Flag("Share of the images that are held out to choose the threshold.", panel=EXPLANATION)
+        float, Flag("Share of the images to hold out for the choice of the threshold.", panel=EXPLANATION)
     ] = 0.2
     by: Annotated[
         Names,
-        Flag("Attributes whose groups are measured beside the classes; several with commas.", panel=GROUPS),
+        Flag("Attributes whose groups are measured in addition to the classes, separated by commas.", panel=GROUPS),
     ] = names_of()
     min_group: MinGroup = 10
 
@@ -57,5 +58,7 @@ class LocaliseOptions(RunGateOptions):
         check(self)
         if not 0 < self.calibrate < 1:
             raise CamxError(
-                f"`calibrate` {self.calibrate:g} is outside 0 … 1.", "Give a share such as 0.2.", field="calibrate"
+                f"`calibrate` {self.calibrate:g} must lie between 0 and 1.",
+                "Give a share such as 0.2.",
+                field="calibrate",
             )

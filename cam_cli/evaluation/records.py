@@ -15,13 +15,13 @@ from .marks import Marks
 from .options import LocaliseOptions
 from .scores import Scores
 
-#: The attribute that every map has: the class of the truth.
+#: Attribute of every map: the class of the truth.
 CLASS = "class"
 
 
 @dataclass(frozen=True)
 class Grouped:
-    """The groups of one attribute, and their figures."""
+    """Groups of one attribute with their figures."""
 
     by: str
     names: tuple[str, ...]
@@ -30,8 +30,8 @@ class Grouped:
 
 @dataclass(frozen=True)
 class MapSet:
-    """The maps of one method. `scores`: of maps of the truth's own class; `other`: where there is none, of maps of the
-    predicted class, which are measured apart. `whole` and `groups` are of the former."""
+    """Maps of one method. scores: of maps of the truth's class. other: of maps of the predicted class, if the truth's
+    class has none; measured separately. whole, groups: from `scores`."""
 
     method: str
     layer: str
@@ -45,8 +45,8 @@ class MapSet:
 
 @dataclass(frozen=True)
 class Localisation:
-    """Result of an evaluation. `images`: number with a score; `thresholds`: those of the box curves; `ground`: the
-    truth; `marks`: that of each image on a small grid."""
+    """Result of an evaluation. images: number with a score. thresholds: of the box curves. ground: truth. marks: truth
+    of each image on a small grid."""
 
     run: ExplainedRun
     options: LocaliseOptions

@@ -1,4 +1,4 @@
-"""Scores of all cases, with those of the baseline beside them, as columns."""
+"""Computes the scores of all cases and of the baseline as columns."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from .raster import LONG_SIDE, TruthRaster, centre_map
 
 @dataclass(frozen=True)
 class Columns:
-    """Scores of N cases by one kind of map.
+    """Scores of N cases for one kind of map.
 
-    `values` by metric, N each; `best` and `largest` N×T: IoU of the best and of the largest component at T thresholds;
-    `histograms` N×2×bins: of values inside the objects and outside.
+    values: N by metric. best, largest: N×T, IoU of the best and largest component at T thresholds. histograms:
+    N×2×bins, values inside and outside the objects.
     """
 
     values: dict[str, np.ndarray]
@@ -30,15 +30,15 @@ class Columns:
     histograms: np.ndarray
 
     def of(self, chosen: np.ndarray) -> Columns:
-        """Those of some cases."""
+        """Columns of selected cases."""
         values = {name: column[chosen] for name, column in self.values.items()}
         return Columns(values, self.best[chosen], self.largest[chosen], self.histograms[chosen])
 
 
 @dataclass(frozen=True)
 class CaseInfo:
-    """Facts of a case beside its pixels. `right`: the map is of the predicted class; `alone`: the truth of
-    the image has one class; `held_apart`: its image only serves to choose the threshold."""
+    """Facts of a case. right: the map shows the predicted class. alone: the truth of the image has one class.
+    held_apart: its image only serves to choose the threshold."""
 
     image: str
     name: str
@@ -54,20 +54,20 @@ class CaseInfo:
 
 @dataclass(frozen=True)
 class Scores:
-    """All cases in their order: what they are, and the scores of their maps and of the baseline in the middle."""
+    """All cases in order: facts, and scores of the maps and of the centre baseline."""
 
     cases: tuple[CaseInfo, ...]
     maps: Columns
     centre: Columns
 
     def of(self, chosen: np.ndarray) -> Scores:
-        """Those of some cases, as a mask or as numbers."""
+        """Scores of selected cases; `chosen` is a mask or indices."""
         kept = np.flatnonzero(chosen) if chosen.dtype == bool else chosen
         return Scores(tuple(self.cases[i] for i in kept), self.maps.of(kept), self.centre.of(kept))
 
 
 def scored(cases: Iterable[Case], thresholds: np.ndarray, calibrate: float) -> Scores:
-    """The scores of all cases at `thresholds`; a share `calibrate` of the images, by their names, is held apart."""
+    """Scores all cases at `thresholds`. Holds out a share `calibrate` of the images, selected by name."""
     infos, ours, theirs = [], _Collector(), _Collector()
     centres: dict[tuple[int, ...], Components] = {}
     for case in cases:
@@ -97,7 +97,7 @@ def scored(cases: Iterable[Case], thresholds: np.ndarray, calibrate: float) -> S
 
 
 class _Collector:
-    """Gathers scores case by case."""
+    """Collects scores case by case."""
 
     def __init__(self) -> None:
         self._values: dict[str, list[float]] = {name: [] for name in METRICS}
@@ -122,6 +122,6 @@ class _Collector:
 
 
 def held_apart(image: str, share: float) -> bool:
-    """Whether an image is of the share that a threshold is chosen on; its name decides, so it is always the same."""
+    """Whether an image belongs to the held-out share. Depends only on its name."""
     digest = hashlib.sha256(image.encode("utf-8", "surrogateescape")).digest()
     return int.from_bytes(digest[:8], "big") < share * 2**64

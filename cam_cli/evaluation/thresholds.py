@@ -1,4 +1,4 @@
-"""The threshold of the boxes: given, or chosen on images that are held apart."""
+"""Box threshold: given by the user, or chosen on held-out images."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ AUTO = "auto"
 
 
 def thresholds_with(wanted: str) -> np.ndarray:
-    """The thresholds that are tried, as shares of the peak: 0, 0.01 … 0.99, and the one that the user gave.
+    """Candidate thresholds as shares of the peak: 0, 0.01 … 0.99, and the one of the user.
 
-    Raises `CamxError` for one that is no share.
+    Raises `CamxError` if that is no share.
     """
     if wanted == AUTO:
         return THRESHOLDS
@@ -33,10 +33,10 @@ def thresholds_with(wanted: str) -> np.ndarray:
 
 
 def chosen(scores: Scores, thresholds: np.ndarray, wanted: str) -> Chosen:
-    """The place of the threshold: where `wanted` is, or the best one for the images that were held apart.
+    """Index of the threshold: that of `wanted`, or the best one on the held-out images.
 
-    The best has the largest share of maps whose largest component fits a box of the truth with IoU ≥ 0.5. Where the
-    centre never fits, it gets the threshold of its largest mean IoU, so that every score has its baseline.
+    The best one has the largest share of maps whose largest component fits a box of the truth with IoU ≥ 0.5. If the
+    centre baseline never fits, it gets the threshold of its largest mean IoU, so that every score has a baseline.
     """
     if wanted != AUTO:
         place = int(np.flatnonzero(np.isclose(thresholds, float(wanted)))[0])
@@ -50,7 +50,7 @@ def chosen(scores: Scores, thresholds: np.ndarray, wanted: str) -> Chosen:
 
 
 def _best(curves: np.ndarray) -> int | None:
-    """The middle one of the places where most maps of N×T fit; None without maps, or where none ever fits."""
+    """Middle index of those at which most maps of N×T fit; None if none ever fits."""
     found = (curves >= FOUND).sum(0)
     if not len(curves) or not found.any():
         return None

@@ -1,4 +1,4 @@
-"""Scores that belong to a set of maps, not to one: they choose a threshold, or pool the pixels."""
+"""Scores of a set of maps as a whole: they choose a threshold, or pool the pixels."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ from .boxes import IOUS
 from .metrics import average_precision
 from .scores import Columns
 
-#: Numbers in memory at once while images are drawn.
+#: Numbers in memory at once during the bootstrap.
 _CHUNK = 1 << 23
-#: So many draws for an interval; fewer for each of several groups, and where many images make it narrow.
+#: Draws for an interval; fewer for several groups, and for many images, whose interval is narrow.
 _DRAWS, _FEW_DRAWS, _MANY = 1000, 300, 20_000
-#: The shares of draws that lie below the normal scores at which a distribution is kept.
+#: Quantiles at the normal scores at which a distribution is stored.
 LEVELS = np.array([NormalDist().cdf(score) for score in SCORES])
 
 
 @dataclass(frozen=True)
 class SetScore:
-    """A score of N cases that depends on sums over them: `features` float32 N×F of each, and `score` of the sums …×F of
-    weighted features, with the sum of the weights."""
+    """A score that depends on sums over N cases. features: float32 N×F. score: function of weighted sums …×F and the
+    sum of the weights."""
 
     features: Callable[[Columns], np.ndarray]
     score: Callable[[np.ndarray, np.ndarray], np.ndarray]
 
     def of(self, columns: Columns) -> float:
-        """The score of all cases."""
+        """Score of all cases."""
         features = self.features(columns)
         return float(self.score(features.sum(0, dtype=np.float64), np.array(len(features))))
 
 
 def _fits(columns: Columns) -> np.ndarray:
-    """Whether the best component has the three IoU, at each threshold."""
+    """Whether the best component reaches the three IoU, at each threshold."""
     fits: np.ndarray = np.concatenate([columns.best >= iou for iou in IOUS], axis=1).astype(np.float32)
     return fits
 
 
 def _max_box_acc(fits: np.ndarray, total: np.ndarray) -> np.ndarray:
-    """MaxBoxAccV2 (Choe et al. 2020): the share of maps with a component of IoU ≥ 0.3, 0.5 and 0.7, each at its best
-    common threshold, and the mean of the three. It chooses thresholds on the maps that it scores."""
+    """MaxBoxAccV2 (Choe et al. 2020): mean share of maps with a component of IoU ≥ 0.3, 0.5 and 0.7, each at its best
+    common threshold. It chooses thresholds on the maps that it scores."""
     curves = fits.reshape(*fits.shape[:-1], len(IOUS), -1)
     return np.asarray(curves.max(-1).mean(-1) / total)
 
@@ -53,7 +53,7 @@ def _pixels(columns: Columns) -> np.ndarray:
 
 
 def _pooled_precision(pixels: np.ndarray, total: np.ndarray) -> np.ndarray:
-    """PxAP (Choe et al. 2020): average precision over the pixels of all maps, each image with the same weight."""
+    """PxAP (Choe et al. 2020): average precision over the pixels of all maps, with equal weights of images."""
     return average_precision(pixels.reshape(*pixels.shape[:-1], 2, -1))
 
 
@@ -65,8 +65,8 @@ SET_SCORES: dict[str, SetScore] = {
 
 @dataclass(frozen=True)
 class SetEstimates:
-    """A score of G groups of cases: of their maps, and the gain over the baseline, with their bootstrap distributions;
-    `baseline` G."""
+    """A score of G groups: of the maps and of the gain over the baseline, with bootstrap distributions. baseline: G
+    values."""
 
     ours: Drawn
     gain: Drawn
@@ -76,7 +76,8 @@ class SetEstimates:
 def set_estimates(
     score: SetScore, maps: Columns, centre: Columns, images: np.ndarray, groups: np.ndarray, count: int, seed: int = 0
 ) -> SetEstimates:
-    """A score of each group; `groups` N is that of each case, −1 for none. Cases of one image are drawn together."""
+    """Score of each group. groups: N, the group of each case, −1 for none. The bootstrap draws cases of an image
+    together."""
     values, baselines, gains = (np.full(count, np.nan) for _ in range(3))
     total, quantiles = np.zeros(count), np.full((2, count, len(SCORES)), np.nan)
     for group in range(count):
@@ -97,7 +98,7 @@ def set_estimates(
 
 
 def _drawn(images: np.ndarray, left: int, seed: int) -> Iterator[np.ndarray]:
-    """Weight of each case when images are drawn with replacement: some draws × cases at a time."""
+    """Weights of cases when images are drawn with replacement, in blocks of draws × cases."""
     unit = np.unique(images, return_inverse=True)[1]
     count = int(unit.max()) + 1
     rng = np.random.default_rng([seed, count])

@@ -1,1 +1,3 @@
-"""Boxes, polygons, points and masks of the maps of a run, as files for labelling tools. numpy only."""
+"""Exports boxes, polygons, points and masks of maps as files for labelling tools. Uses numpy only.
+
+May import `evaluation`, `outputs`, `maps`, `images` and files below."""

@@ -1,4 +1,4 @@
-"""Boxes as CSV, in the columns that `camx evaluate --truth` reads."""
+"""Writes boxes as CSV, with the columns that `camx evaluate --truth` reads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _COLUMNS = (
 
 
 def box_table(exported: Exported) -> Iterator[tuple[str, Iterator[bytes]]]:
-    """One file, `boxes.csv`, a line per part; an image in which nothing was found has a line without a box."""
+    """One file, `boxes.csv`, with one line per part. An image without parts has a line without a box."""
     yield "boxes.csv", _lines(exported)
 
 

@@ -1,4 +1,4 @@
-"""COCO's JSON: what most labelling tools import."""
+"""Writes COCO JSON, which most labelling tools import."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from ..images.annotations.run_lengths import encoded
 from .findings import Exported, Found, ImageFindings
 
 _DESCRIPTION = (
-    "Parts of class activation maps, by camx, not drawn by hand. "
-    "Pixels are those of the upright picture: EXIF orientation is applied."
+    "Parts of class activation maps, found by camx, not drawn by hand. "
+    "Pixels are those of the upright image: EXIF orientation is applied."
 )
 
 
@@ -22,7 +22,7 @@ def coco_file(exported: Exported) -> Iterator[tuple[str, Iterator[bytes]]]:
 
 
 def _pieces(exported: Exported) -> Iterator[bytes]:
-    """The file in pieces: images and annotations line by line, so that a million of them is no matter."""
+    """The file in pieces: images and annotations line by line, to bound memory."""
     info = {"description": _DESCRIPTION, **exported.provenance}
     ids = {name: number for number, name in enumerate(exported.names, start=1)}
     yield b'{"info": ' + _json(info) + b',\n"licenses": [],\n"categories": '
@@ -61,7 +61,7 @@ def _annotation(found: Found, image: ImageFindings, shape: str) -> dict[str, Any
         "attributes": {"source": "camx", "method": found.method, "threshold": _short(found.threshold, 4)},
     }
     if shape == "polygon":
-        # Several rings would be several parts to COCO: holes are filled.
+        # COCO reads several rings as several parts, so holes are filled.
         entry["segmentation"] = [[_short(value) for value in found.polygon.ravel().tolist()]]
     elif shape == "mask":
         counts = encoded(found.mask(image.width, image.height))

@@ -1,4 +1,4 @@
-"""Finds the parts of the maps of a run above a threshold, in pixels of the upright images."""
+"""Finds the parts of maps above a threshold, in pixels of the upright images."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from .options import AUTO, ExportOptions
 
 #: Long side of the raster on which parts are outlined.
 LONG_SIDE = 256
-#: How far an outline may be off after corners are dropped: pixels of the image, or this share of its long side.
+#: Largest deviation of a simplified outline: pixels of the image, or a share of its long side.
 _TOLERANCE, _TOLERANCE_SHARE = 0.25, 1 / 2000
 
 
 @dataclass(frozen=True)
 class Found:
-    """One part of a map, in pixels of the image (the edges of the image are 0 and its size).
+    """One part of a map, in pixels of the image (its edges are 0 and its size).
 
-    `outline` and `holes` n×2; `point`: the x, y of its largest value; `area` in pixels²; `threshold`: a share of the
-    peak; `tolerance`: how far a polygon may be off after corners are dropped.
+    outline, holes: n×2. point: x, y of its largest value. area: pixels². threshold: share of the peak. tolerance:
+    largest deviation of a simplified polygon.
     """
 
     name: str
@@ -52,11 +52,11 @@ class Found:
 
     @property
     def polygon(self) -> np.ndarray:
-        """The outer edge with as few corners as the tolerance allows."""
+        """Outer edge, simplified within the tolerance."""
         return simplified(self.outline, self.tolerance)
 
     def mask(self, width: int, height: int) -> np.ndarray:
-        """The pixels of an image whose centres lie in the part: bool height×width."""
+        """Pixels whose centres lie in the part: bool height×width."""
         inside = filled(self.outline, width, height)
         for hole in self.holes:
             inside &= ~filled(hole, width, height)
@@ -65,7 +65,7 @@ class Found:
 
 @dataclass(frozen=True)
 class ImageFindings:
-    """An explained image and what was found in it, the most probable class first."""
+    """An explained image with its parts, the most probable class first."""
 
     image: str
     width: int
@@ -75,7 +75,7 @@ class ImageFindings:
 
 @dataclass(frozen=True)
 class Exported:
-    """All findings of a run, with where they come from: read again for each format, never held together."""
+    """All findings of a run and their origin. Read again for each format, never held in memory together."""
 
     run: ExplainedRun
     options: ExportOptions
@@ -85,15 +85,15 @@ class Exported:
     provenance: dict[str, Any]
 
     def in_shape(self, shape: str) -> Exported:
-        """Copies the findings with another shape."""
+        """Copy with another shape."""
         return replace(self, options=replace(self.options, shape=shape))
 
     def records(self) -> Iterator[ImageRecord]:
-        """The explained images, in input order."""
+        """Explained images, in input order."""
         return filter(None, map(image_record, self.run.rows()))
 
     def images(self) -> Iterator[ImageFindings]:
-        """The explained images with what was found in them, in input order."""
+        """Explained images with their parts, in input order."""
         for record in self.records():
             yield ImageFindings(record.image, record.width, record.height, tuple(self._of(record)))
 
@@ -104,7 +104,7 @@ class Exported:
 
 
 def found_in(one: MapRecord, size: tuple[int, int], threshold: float | None, options: ExportOptions) -> Iterator[Found]:
-    """The parts of a map over an image of a size, the largest first; none of a blank map."""
+    """Parts of a map over an image of a size, largest first; empty for a blank map."""
     heat = None if one.cells is None else enlarged(one.cells, *size, LONG_SIDE)
     if heat is None:
         return
@@ -132,10 +132,9 @@ def _placed(part: Part, one: MapRecord, tau: float, scale: np.ndarray, tolerance
 
 
 def findings(path: str, options: ExportOptions, version: str) -> Exported:
-    """Look through the run of `camx explain` in `path`; reads its rows and changes nothing.
+    """Opens the run of `camx explain` in `path` for an export. Reads its rows and changes nothing.
 
-    Raises `CamxError` for a run that is not finished or is no classifier's, and where it is not clear which maps are
-    meant.
+    Raises `CamxError` for an unfinished run, a run of no classifier, and if it has maps of several methods.
     """
     run = ExplainedRun(path, partial=options.partial)
     run.require_probabilities()
@@ -166,7 +165,7 @@ def findings(path: str, options: ExportOptions, version: str) -> Exported:
 def _method(methods: list[str], wanted: str | None, path: str) -> str:
     if wanted is None:
         if len(methods) > 1:
-            raise CamxError(f"{path!r} has maps of {', '.join(methods)}.", "Say with `method` which ones are meant.")
+            raise CamxError(f"{path!r} has maps of {', '.join(methods)}.", "Choose one with `method`.")
         return methods[0] if methods else ""
     if methods and wanted not in methods:
         hint = nearest(wanted, methods) or f" It has {', '.join(methods)}."

@@ -1,4 +1,4 @@
-"""Table of the formats, with the shapes that each can hold."""
+"""Table of the formats and their shapes."""
 
 from __future__ import annotations
 
@@ -18,9 +18,8 @@ from .yolo import yolo_files
 
 @dataclass(frozen=True)
 class Format:
-    """`files`: their names in the folder, and their contents in pieces. `shapes`: what it can hold, the usual first.
-    `names`: of the files that do not belong to one image. `stems`: folder and extension of files that are named by the
-    stem of an image."""
+    """A format. files: names in the folder, and contents in pieces. shapes: supported ones, the default first. names:
+    of files for all images together. stems: folder and extension of files that are named by the stem of an image."""
 
     files: Callable[[Exported], Iterator[tuple[str, Iterator[bytes]]]]
     shapes: tuple[str, ...]
@@ -28,7 +27,7 @@ class Format:
     stems: tuple[str, str] | None = None
 
     def paths(self, exported: Exported) -> Iterator[str]:
-        """The names of all files, before their contents are known."""
+        """Names of all files, without their contents."""
         yield from self.names
         if self.stems is not None:
             folder, extension = self.stems
@@ -45,14 +44,14 @@ FORMATS: dict[str, Format] = {
 
 
 def check_formats(options: ExportOptions) -> None:
-    """Raises `CamxError` for a format that does not exist, or cannot hold the shape."""
+    """Raises `CamxError` for an unknown format, and for one that does not support the shape."""
     for name in options.format:
         if name not in FORMATS:
             raise unknown("format", name, FORMATS)
         shapes = FORMATS[name].shapes
         if options.shape not in (AUTO, *shapes):
             raise CamxError(
-                f"`format={name}` cannot hold `shape={options.shape}`.",
+                f"`format={name}` does not support `shape={options.shape}`.",
                 f"Give `shape` {' or '.join(shapes)}.",
                 field="shape",
             )

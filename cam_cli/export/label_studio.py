@@ -1,4 +1,4 @@
-"""Label Studio's tasks with predictions, and the labelling interface that shows them."""
+"""Writes Label Studio tasks with predictions, and the labelling interface for them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 from ..gates.junit import xml_text
 from .findings import Exported, Found, ImageFindings
 
-#: For each shape the control of the interface, and its kind of result.
+#: Control of the interface and kind of result for each shape.
 _CONTROLS = {
     "box": ("RectangleLabels", "rectanglelabels"),
     "polygon": ("PolygonLabels", "polygonlabels"),
@@ -25,14 +25,14 @@ _POINT = 0.75
 
 
 def label_studio_files(exported: Exported) -> Iterator[tuple[str, Iterator[bytes]]]:
-    """`label-studio.json`, the tasks, and `label-studio.xml`, the interface that is set up before they are imported."""
+    """`label-studio.json` with the tasks, and `label-studio.xml` with the interface to set up before the import."""
     yield "label-studio.xml", iter([_interface(exported)])
     yield "label-studio.json", _tasks(exported)
 
 
 def _interface(exported: Exported) -> bytes:
     control = _CONTROLS[exported.options.shape][0]
-    # Without an order of its points Label Studio does not export them as COCO.
+    # Label Studio exports points as COCO only if they have an order.
     orders = [
         f' model_index="{number}"' if exported.options.shape == "point" else "" for number in range(len(exported.names))
     ]
@@ -80,7 +80,7 @@ def _result(found: Found, image: ImageFindings, place: int, shape: str) -> dict[
 
 
 def _place(found: Found, image: ImageFindings, shape: str) -> dict[str, Any]:
-    """Where it is, in percent of the upright image."""
+    """Position in percent of the upright image."""
     percent = 100 / np.array([image.width, image.height])
     if shape == "polygon":
         return {"points": np.round(found.polygon * percent, 4).tolist(), "closed": True}

@@ -1,4 +1,4 @@
-"""The files that exports have written into a folder: what is stale there, and what belongs to others."""
+"""Keeps the list of exported files in a folder, to find stale files and files of others."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BLOCK = 1 << 20
 
 @dataclass(frozen=True)
 class Entry:
-    """A file as it was written: the format that it belongs to, its size and the CRC-32 of its bytes."""
+    """A written file: its format, size and CRC-32."""
 
     format: str
     bytes: int
@@ -28,10 +28,10 @@ class Entry:
 
 @dataclass
 class Ledger:
-    """The list of a folder, by paths with `/` below it.
+    """The list of a folder, by relative paths with `/`.
 
-    The line of a file is written just before the file takes its place: an export that is stopped between the two leaves
-    the file of an earlier line, which is in `earlier`.
+    The line of a file is written just before the file is renamed into place. After a stop between the two, the older
+    file matches its earlier line, which is in `earlier`.
     """
 
     folder: str
@@ -40,7 +40,7 @@ class Ledger:
 
     @classmethod
     def read(cls, folder: str) -> Ledger:
-        """The list that earlier exports left; damaged lines count as never written."""
+        """Reads the list of earlier exports. Ignores damaged lines."""
         found = cls(folder)
         with contextlib.suppress(OSError):
             for line in read_regular(os.path.join(folder, LEDGER)).splitlines():
@@ -54,7 +54,7 @@ class Ledger:
         return os.path.join(self.folder, *name.split("/"))
 
     def owns(self, name: str) -> bool:
-        """Whether a file is as an export has written it."""
+        """Whether a file is unchanged since an export wrote it."""
         try:
             require_below(self.path(name), self.folder)
             size = os.path.getsize(self.path(name))
@@ -68,7 +68,7 @@ class Ledger:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        """Keeps the list up to date while files are written; at the end without lines that others have replaced."""
+        """While active, updates the list with every file. Removes superseded lines at the end."""
         system.make_folder(self.folder)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
         self._descriptor = system.open(self.path(LEDGER), flags)
@@ -79,18 +79,18 @@ class Ledger:
         write_file(self.path(LEDGER), (_line(*one) for one in self.entries.items()), below=self.folder)
 
     def write(self, format_name: str, name: str, content: Iterable[bytes]) -> None:
-        """Writes a file whole, and its line before it; within `writing`."""
+        """Writes a file atomically, and its line before it; only inside `writing`."""
         write_file(self.path(name), self._noted(format_name, name, content), below=self.folder)
 
     def _noted(self, format_name: str, name: str, content: Iterable[bytes]) -> Iterator[bytes]:
-        """The content; when all of it has been taken, its line is written."""
+        """Yields the content, then writes its line."""
         checked = _Sum(content)
         yield from checked
         self.entries[name] = Entry(format_name, checked.bytes, checked.crc)
         write_all(self._descriptor, _line(name, self.entries[name]))
 
     def remove(self, name: str) -> None:
-        """Removes a file and the folders that it leaves empty."""
+        """Removes a file, and folders that become empty."""
         require_below(self.path(name), self.folder)
         remove_if_there(self.path(name))
         parent = os.path.dirname(name)
@@ -103,7 +103,7 @@ class Ledger:
 
 
 class _Sum:
-    """Passes pieces on, and knows their size and CRC-32 at the end."""
+    """Iterates over pieces and computes their size and CRC-32."""
 
     def __init__(self, pieces: Iterable[bytes]) -> None:
         self._pieces, self.bytes, self.crc = pieces, 0, 0
@@ -126,7 +126,7 @@ def _line(name: str, entry: Entry) -> bytes:
 
 
 def _parsed(line: bytes) -> tuple[str, Entry | None]:
-    """Reads a line; a name that leads out of the folder is none, since strangers may have written the list."""
+    """Reads a line. Ignores a name that leads out of the folder: the list may come from strangers."""
     try:
         content = json.loads(line)
         name, kind, size, crc = (content[key] for key in ("file", "format", "bytes", "crc32"))

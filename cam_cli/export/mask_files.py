@@ -1,4 +1,4 @@
-"""Masks as PNG files, the level of each pixel its class, as `camx evaluate --truth` reads them."""
+"""Writes masks as PNG files whose levels are classes, as `camx evaluate --truth` reads them."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from ..errors import CamxError
 from .findings import Exported, ImageFindings
 from .stems import by_stem
 
-#: Level 255 means void to those who read masks.
+#: Most classes: level 255 means void.
 _MOST_CLASSES = 254
 BACKGROUND = "background"
 
 
 def mask_files(exported: Exported) -> Iterator[tuple[str, Iterator[bytes]]]:
-    """For every image `masks/<name without extension>.png` of its size, and `masks/classes.txt` with a name per level.
+    """`masks/<name without extension>.png` for every image in its size, and `masks/classes.txt` with a name per level.
 
-    Where parts overlap, the most probable class is on top. Raises `CamxError` for more classes than levels.
+    The most probable class covers others. Raises `CamxError` for more classes than levels.
     """
     if len(exported.names) > _MOST_CLASSES:
         raise CamxError(
-            f"Masks have levels for {_MOST_CLASSES} classes, and the run has {len(exported.names)}.",
+            f"Masks have levels for {_MOST_CLASSES} classes, but the run has {len(exported.names)}.",
             "Give `format=coco` and `shape=mask`, or a higher `min_prob`.",
         )
     levels = {name: level for level, name in enumerate(exported.names, start=1)}
@@ -50,6 +50,6 @@ def _encoded(image: ImageFindings, levels: dict[str, int], exported: Exported) -
 
 
 def _palette() -> bytes:
-    """Black for the background, then hues that are far apart from one level to the next."""
+    """Palette: black for the background, then clearly different hues for successive levels."""
     colours = [colorsys.hsv_to_rgb(level * 0.618 % 1, 0.75, 0.95) for level in range(1, 256)]
     return bytes(3) + bytes(round(255 * part) for colour in colours for part in colour)

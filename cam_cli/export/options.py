@@ -16,23 +16,28 @@ SHAPES = (AUTO, "box", "polygon", "mask", "point")
 
 @dataclass(frozen=True, kw_only=True)
 class ExportOptions:
-    """Formats, shapes, and which parts of which maps. Raises `CamxError` for values that do not exist."""
+    """Formats, shapes, and selection of maps and parts. Raises `CamxError` for invalid values."""
 
     format: Annotated[
         Names,
-        Flag("coco, yolo, label-studio, csv, masks; several with commas.", panel=OUTPUT, page="export.md"),
+        Flag("Formats, separated by commas: coco, yolo, label-studio, csv, masks.", panel=OUTPUT, page="export.md"),
     ] = names_of("coco")
-    image_root: Annotated[str, Flag("Address in front of the names of images in Label Studio.", panel=OUTPUT)] = (
+    image_root: Annotated[str, Flag("Address before the names of images in Label Studio.", panel=OUTPUT)] = (
         "/data/local-files/?d="
     )
     shape: Annotated[
-        str, Flag("box, polygon, mask, point; auto: what is usual in the format.", panel=EXPLANATION, choices=SHAPES)
+        str,
+        Flag(
+            "Shape of the parts: box, polygon, mask or point; auto takes the default of the format.",
+            panel=EXPLANATION,
+            choices=SHAPES,
+        ),
     ] = AUTO
     threshold: Annotated[
         str,
         Flag(
-            "Share of the peak, otsu (each map its own), or auto: the one that `camx evaluate` chose for this run, "
-            "else otsu.",
+            "Threshold of the maps: share of the peak, otsu (separate for each map), or auto (the one that "
+            "`camx evaluate` chose for this run, else otsu).",
             panel=EXPLANATION,
         ),
     ] = AUTO
@@ -40,7 +45,7 @@ class ExportOptions:
         str, Flag("Parts of each map: the largest, or all.", panel=EXPLANATION, choices=("largest", "all"))
     ] = "largest"
     min_area: Annotated[
-        str, Flag("Leave out parts below this share of the image: 0.5% or 0.005.", panel=EXPLANATION)
+        str, Flag("Leave out parts smaller than this share of the image: 0.5% or 0.005.", panel=EXPLANATION)
     ] = "0.1%"
     min_prob: Annotated[
         float, Flag("Leave out maps of classes below this probability.", panel=EXPLANATION, min=0, max=1)
@@ -48,7 +53,7 @@ class ExportOptions:
     method: Annotated[
         str | None, Flag("Method of the maps, if the run has several.", panel=EXPLANATION, example="gradcam")
     ] = None
-    partial: Annotated[bool, Flag("Take a run that is not finished.", panel=BEHAVIOUR)] = False
+    partial: Annotated[bool, Flag("Accept an unfinished run.", panel=BEHAVIOUR)] = False
 
     def __post_init__(self) -> None:
         check(self)
@@ -58,12 +63,12 @@ class ExportOptions:
 
     @property
     def least_area(self) -> float:
-        """The share of the image below which a part is left out."""
+        """Smallest share of the image of a part."""
         return _share("min_area", self.min_area, "")
 
     @property
     def fixed(self) -> float | None:
-        """The threshold that is given; None for one that is found."""
+        """Fixed threshold; None for a computed one."""
         return None if self.threshold in (AUTO, OTSU) else _share("threshold", self.threshold, "")
 
 

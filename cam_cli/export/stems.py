@@ -1,4 +1,4 @@
-"""Names of files that belong to an image by its stem."""
+"""Names result files by the stem of their image."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 from .findings import Exported, ImageFindings
 
-#: Bytes of a name that leave room for an extension.
+#: Most bytes of a stem, which leaves room for an extension.
 _LONGEST = 251
 
 
 def by_stem(exported: Exported) -> Iterator[tuple[str, ImageFindings]]:
-    """The images with their names without extension; those of `unnamed` are left out."""
+    """Images with their stems, without those of `unnamed`."""
     taken = set[str]()
     for image in exported.images():
         stem = os.path.splitext(image.image)[0]
@@ -22,7 +22,7 @@ def by_stem(exported: Exported) -> Iterator[tuple[str, ImageFindings]]:
 
 
 def stems(exported: Exported) -> Iterator[str]:
-    """The names without extension of the images that get a file."""
+    """Stems of the images that get a file."""
     taken = set[str]()
     for record in exported.records():
         stem = os.path.splitext(record.image)[0]
@@ -32,8 +32,7 @@ def stems(exported: Exported) -> Iterator[str]:
 
 
 def unnamed(exported: Exported) -> list[str]:
-    """The images that get no file: an earlier one has the same stem, or the name is too long or leads out of the
-    folder."""
+    """Images without a file: an earlier one has the same stem, or the name is too long or leads out of the folder."""
     taken, found = set[str](), []
     for record in exported.records():
         stem = os.path.splitext(record.image)[0]

@@ -1,4 +1,4 @@
-"""Writes an export into a folder: nothing of others is replaced, and nothing of an earlier export is left behind."""
+"""Writes an export into a folder: removes stale files of earlier exports, and keeps files of others."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from .formats import FORMATS
 from .ledger import Ledger
 from .options import AUTO
 
-#: Files that a message names.
+#: Number of files that a message names.
 _NAMED = 3
 
 
 @dataclass(frozen=True)
 class Written:
-    """files: names in the folder, of many only their folder. removed: files of an earlier export that this one does not
-    have. kept: files beside those of this export that camx did not write, or that were changed since."""
+    """Result of an export. files: names in the folder; for many files only their folder. removed: stale files of an
+    earlier export. kept: other files in the folder that camx did not write, or that changed since."""
 
     files: tuple[str, ...]
     removed: tuple[str, ...]
@@ -30,11 +30,11 @@ class Written:
 
 
 def write_formats(exported: Exported, folder: str, *, overwrite: bool = False) -> Written:
-    """Writes all formats of an export into a folder, each file whole.
+    """Writes all formats of an export into a folder, each file atomically.
 
-    Files that an earlier export of these formats has written, and this one has not, are removed. Files of others are
-    never removed, and replaced with `overwrite` alone. Raises `CamxError` for such files without it, before anything is
-    written, and where writing fails.
+    Removes files that an earlier export of these formats wrote and this one does not. Never removes files of others,
+    and replaces them only with `overwrite`. Without it, raises `CamxError` for such files before writing anything; also
+    raises it if writing fails.
     """
     options = exported.options
     with explained_errors(folder):
@@ -68,12 +68,12 @@ def write_formats(exported: Exported, folder: str, *, overwrite: bool = False) -
 
 
 def named(names: list[str] | tuple[str, ...]) -> str:
-    """The first of several names, for a message."""
+    """The first names as text, for a message."""
     return ", ".join(names[:_NAMED]) + " …" * (len(names) > _NAMED)
 
 
 def _in_folders(exported: Exported, folder: str) -> Iterator[str]:
-    """The files in folders of these formats that readers of them would take for theirs."""
+    """Files in the folders of these formats that readers would treat as part of them."""
     for one in exported.options.format:
         if (stems := FORMATS[one].stems) is not None:
             inside, extension = stems

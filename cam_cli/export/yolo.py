@@ -1,4 +1,4 @@
-"""YOLO's text files and data.yaml."""
+"""Writes YOLO's text files and data.yaml."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .stems import by_stem
 
 
 def yolo_files(exported: Exported) -> Iterator[tuple[str, Iterator[bytes]]]:
-    """`data.yaml`, and for every image `labels/<name without extension>.txt`, empty where nothing was found."""
+    """`data.yaml`, and `labels/<name without extension>.txt` for every image, empty without parts."""
     numbers = {name: number for number, name in enumerate(exported.names)}
     yield "data.yaml", iter([_description(exported)])
     for stem, image in by_stem(exported):
@@ -21,8 +21,8 @@ def yolo_files(exported: Exported) -> Iterator[tuple[str, Iterator[bytes]]]:
 
 
 def _description(exported: Exported) -> bytes:
-    """The images are expected beside the labels, in `images/`. Without `path` that is beside this file, not in the
-    working folder."""
+    """Content of data.yaml. Images are expected in `images/` beside the labels: without `path`, YOLO looks beside this
+    file, not in the working folder."""
     content = {
         "train": "images",
         "val": "images",

@@ -1,1 +1,3 @@
-"""Faithfulness of maps: does the score of a class depend on what its map shows? Asks the network again."""
+"""Measures faithfulness: whether the score of a class depends on the regions in its map. Runs the network again.
+
+May import `cams`, `models`, `images`, `evaluation`, `outputs` and rooms below."""

@@ -1,4 +1,4 @@
-"""A batch of images under measurement: its maps on one grid, and the probabilities of changed images."""
+"""A batch of images under measurement: maps on one grid, and probabilities of changed images."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from torch import Tensor
 
 from ..cams.tracing.replay import Replay
 
-#: Numbers of class scores that are in memory at once.
+#: Class scores in memory at once.
 _MOST_SCORES = 2**25
-#: Images B×C×H×W, the number of a draw, which of the M maps → raw maps B×n×h×w of the same classes on the grid.
+#: Images B×C×H×W, number of a draw, indices of n of the M maps → raw maps B×n×h×w of the same classes on the grid.
 Mapper = Callable[[Tensor, int, Sequence[int]], Tensor]
 
 
 @dataclass(frozen=True)
 class MeasuredBatch:
-    """B images with M maps each, those of the two baselines last.
+    """B images with M maps each; the two baselines are last.
 
-    inputs: B×C×H×W, normalised. classes: the class of all maps of an image, B. base: its probability, B. maps:
-    B×M×h×w, raw and finite. ranks: the places of their cells from the hottest. keys: names of the images. pixel: 1 of
-    pixels in [0, 1] after normalisation, 1×C×1×1. class_count: scores of the network. explain: maps of other images
-    in place of these. permuted: the same by networks with permuted weights.
+    inputs: B×C×H×W, normalised. classes: class of all maps of an image, B. base: its probability, B. maps: B×M×h×w, raw
+    and finite. ranks: ranks of their cells from the hottest. keys: names of the images. pixel: size of 1 (pixels in
+    [0, 1]) after normalisation, 1×C×1×1. class_count: number of scores. explain: maps of changed images. permuted: maps
+    by networks with permuted weights.
     """
 
     replay: Replay
@@ -48,7 +48,7 @@ class MeasuredBatch:
 
     @property
     def every(self) -> range:
-        """The numbers of all maps."""
+        """Indices of all maps."""
         return range(self.count)
 
     @property
@@ -57,9 +57,9 @@ class MeasuredBatch:
         return self.maps.shape[2] * self.maps.shape[3]
 
     def probabilities(self, owner: Tensor, pictures: Callable[[slice], Tensor]) -> Tensor:
-        """The probability of its owner's class for each of N changed images, in main memory.
+        """Probability of the owner's class for each of N changed images, in main memory.
 
-        `owner` N: the number of the image in the batch. `pictures` makes a slice of them at a time.
+        owner: N, index of the original image in the batch. pictures: creates a slice of the changed images.
         """
         size, found = max(1, _MOST_SCORES // self.class_count), []
         for start in range(0, len(owner), size):

@@ -1,4 +1,4 @@
-"""Likeness of two maps: the correlation of their values, or of the ranks of their values."""
+"""Pearson and Spearman correlation of maps."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def pearson(a: Tensor, b: Tensor) -> Tensor:
-    """The correlation of maps N×h×w with others, N; NaN where one of them is constant."""
+    """Correlation of maps N×h×w with others: N; NaN if one of them is constant."""
     a, b = (one.double().flatten(1) for one in (a, b))
     a, b = a - a.mean(1, keepdim=True), b - b.mean(1, keepdim=True)
     size = (a.square().sum(1) * b.square().sum(1)).sqrt()
@@ -15,7 +15,7 @@ def pearson(a: Tensor, b: Tensor) -> Tensor:
 
 
 def spearman(a: Tensor, b: Tensor) -> Tensor:
-    """The correlation of the ranks of values, N; equal values share the mean of their ranks."""
+    """Correlation of the ranks of values: N. Equal values share the mean of their ranks."""
     return pearson(*(_mean_ranks(one.flatten(1)) for one in (a, b)))
 
 

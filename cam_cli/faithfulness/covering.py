@@ -1,4 +1,4 @@
-"""Covers places of images and scores them again: does the network depend on what lies there?"""
+"""Covers places of images and scores the images again, to test whether the network depends on the places."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TRIES = 200
 
 
 class _Variant(NamedTuple):
-    """An image of a batch, by its number, with places covered by a fill; with none it is the image itself."""
+    """An image of a batch, by index, with places covered by a fill; without places the image itself."""
 
     image: int
     places: tuple[Place, ...] = ()
@@ -31,9 +31,9 @@ class _Variant(NamedTuple):
 
 
 class SpotChecker:
-    """An explainer that scores images with places covered, ready for batches.
+    """Scores batches of images with covered places.
 
-    wanted: what is covered, by the name of an image. All else is as of `Explainer`.
+    wanted: covers by the name of an image. Otherwise as `Explainer`.
     """
 
     def __init__(self, explainer: Explainer, wanted: Mapping[str, Sequence[Covered]], seed: int) -> None:
@@ -43,7 +43,7 @@ class SpotChecker:
         self.layer, self.layers = explainer.layer, explainer.layers
 
     def replica(self) -> SpotChecker:
-        """This checker on modules of its own, with the same weights in memory: for another thread."""
+        """Copy for another thread: own modules that share the weights in memory."""
         other = copy.copy(self)
         other._explainer = self._explainer.replica()
         other.network = other._explainer.network
@@ -51,11 +51,11 @@ class SpotChecker:
 
     @torch.inference_mode(False)
     def check(self, images: Sequence[Decodable]) -> list[Evaluation]:
-        """Scores prepared images and JPEG files, as one batch or in smaller ones where memory is short."""
+        """Scores prepared images and JPEG files, in smaller batches if memory is short."""
         return self._explainer.in_batches(images, self._batch, lambda picture, why: Evaluation(picture, problem=why))
 
     def _batch(self, pictures: Sequence[Picture], inputs: Tensor) -> list[Evaluation]:
-        """Scores all variants of a batch in as few forwards as memory allows; equal variants of an image once."""
+        """Scores all variants of a batch in as few forwards as memory allows; equal variants only once."""
         asked = [self._asked(picture, image) for image, picture in enumerate(pictures)]
         covered = (one for some in asked for _, covers in some for one in covers)
         variants = [*map(_Variant, range(len(pictures))), *dict.fromkeys(covered)]
@@ -81,9 +81,9 @@ class SpotChecker:
         return Evaluation(picture, reader.ranking(read, 0), tuple(maps))
 
     def _asked(self, picture: Picture, image: int) -> list[tuple[Covered, list[_Variant]]]:
-        """For each pattern of an image its variants: by fill, the spots covered, then as many places elsewhere.
+        """Variants for each pattern of an image: by fill, the covered spots, then as many places elsewhere.
 
-        Patterns with as many spots share what is covered elsewhere.
+        Patterns with equally many spots share the covers elsewhere.
         """
         wanted = self._wanted[picture.source.key]
         avoided = [_in_frame(place, picture) for place in wanted[0].avoided]
@@ -100,7 +100,7 @@ class SpotChecker:
 
 
 class _Fills:
-    """Makes variants of a batch B×C×H×W; the blurred form of an image is kept until another one is asked for."""
+    """Creates variants of a batch B×C×H×W. Caches the blurred form of the last image."""
 
     def __init__(self, inputs: Tensor) -> None:
         self._inputs = inputs
@@ -120,23 +120,23 @@ class _Fills:
 
 
 class _Scored(NamedTuple):
-    """Scores N×K of variants, by their places in it. several_labels: each class has a probability of its own."""
+    """Scores N×K of variants, by their row. several_labels: each class has its own probability."""
 
     places: Mapping[_Variant, int]
     scores: Tensor
     several_labels: bool
 
     def of(self, variants: Sequence[_Variant]) -> Tensor:
-        """The scores of some variants."""
+        """Scores of selected variants."""
         return self.scores[[self.places[one] for one in variants]]
 
     def drops(self, whole: _Variant, covers: Sequence[_Variant], target: int) -> dict[str, float]:
-        """Drops of the class below the whole image, by the names of the scores: for each fill with the spots
-        covered, which come first, and the mean of covers elsewhere."""
+        """Drops of the class against the whole image, by names of scores: for each fill with the spots covered, then
+        the mean over covers elsewhere."""
         scores, found = self.of([whole, *covers]).double(), dict[str, float]()
         odds = scores[:, target]
         if not self.several_labels:
-            # ln p − ln(1 − p), exact also where p is 1 in floating point.
+            # ln p − ln(1 − p), exact even if p rounds to 1.
             odds = odds - torch.cat([scores[:, :target], scores[:, target + 1 :]], dim=1).logsumexp(1)
         for measure, values in ((DROP, odds.sigmoid()), (LOGIT_DROP, odds)):
             for fill, (spots, *elsewhere) in zip(FILLS, (values[0] - values[1:]).reshape(len(FILLS), -1).tolist()):
@@ -146,7 +146,7 @@ class _Scored(NamedTuple):
 
 
 def _in_frame(place: Place, picture: Picture) -> Place:
-    """A place of the upright image as shares of what the network sees of it."""
+    """Converts a place of the upright image to shares of the network's frame."""
     frame = picture.frame
     x = (place[0] * picture.width - frame.left) / (frame.right - frame.left)
     y = (place[1] * picture.height - frame.top) / (frame.bottom - frame.top)
@@ -154,7 +154,7 @@ def _in_frame(place: Place, picture: Picture) -> Place:
 
 
 def _elsewhere(avoided: Sequence[Place], rng: np.random.Generator) -> Place:
-    """A place whose cover touches none of those to avoid; where there is none, the farthest that was tried."""
+    """A random place whose cover touches none of the avoided places; if none is found, the farthest candidate."""
     best, farthest = (0.5, 0.5), -1.0
     for _ in range(_TRIES):
         x, y = rng.uniform(RADIUS, 1 - RADIUS, 2).tolist()
@@ -167,7 +167,7 @@ def _elsewhere(avoided: Sequence[Place], rng: np.random.Generator) -> Place:
 
 
 def _cover(places: Sequence[Place], image: Tensor) -> Tensor:
-    """The pixels within a radius of places: 1×H×W bool."""
+    """Pixels within a radius of places: 1×H×W bool."""
     height, width = image.shape[1:]
     ys = torch.arange(height, device=image.device)[:, None] + 0.5
     xs = torch.arange(width, device=image.device)[None] + 0.5
@@ -179,7 +179,7 @@ def _cover(places: Sequence[Place], image: Tensor) -> Tensor:
 
 
 def _blurred(image: Tensor) -> Tensor:
-    """The image under two box filters as wide as a cover, with its edges repeated."""
+    """Blurs the image by two box filters of the width of a cover, with repeated edges."""
     reach = max(1, round(RADIUS * max(image.shape[1:]) / 2))
     for _ in range(2):
         image = avg_pool2d(pad(image[None], (reach,) * 4, mode="replicate"), 2 * reach + 1, 1)[0]

@@ -1,4 +1,4 @@
-"""Results of one image: maps of methods and of the baselines, with scores and curves."""
+"""Results of one image: maps of methods and baselines, with scores and curves."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from ..maps.explanation import Prediction, TrueClass
 
 @dataclass(frozen=True)
 class ScoredMap:
-    """The map of a method, or of a baseline, for one class. values: float32 h×w on the common grid, raw. shown: whether
-    there is anything to see; without it there are no scores. scores, curves: by name, without those not defined."""
+    """Map of a method or baseline for one class. values: raw float32 h×w on the common grid. shown: whether it is not
+    blank; blank maps have no scores. scores, curves: by name, without undefined ones."""
 
     method: str
     layer: str
@@ -26,7 +26,7 @@ class ScoredMap:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One image with its best classes and its maps, those of the baselines last. `problem`: why there is nothing."""
+    """One image with its top classes and maps; the baselines are last. problem: why there are no maps, or ""."""
 
     picture: Picture
     ranking: tuple[Prediction, ...] = ()

@@ -1,4 +1,4 @@
-"""The engine of an evaluation: batches of images become maps with scores, beside those of two baselines."""
+"""Engine of `camx evaluate`: computes maps and their scores for batches of images, with two baselines."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ from .measures import MEASURES, Cost, Found, Measure
 from .options import FaithfulOptions
 from .randomised import randomised_networks
 
-#: Classes of the ranking that a row keeps.
+#: Number of top classes in a row.
 _TOP = 5
-#: A side of the grid that has more cells, such as that of the pixels, is divided into fewer.
+#: Most cells per side of the grid; larger grids, such as that of the pixels, are reduced.
 _MOST_CELLS, _FEWER_CELLS = 32, 14
 
 
 class Evaluator:
-    """A network with the methods and metrics to measure, ready for batches.
+    """Measures methods on batches of images.
 
-    grid: rows and columns of the target layer, or fewer: the cells in which images are changed. All
-    else is as of `Explainer`.
+    grid: rows and columns of the cells in which images are changed: those of the target layer, or fewer. Otherwise as
+    `Explainer`.
     """
 
     @torch.inference_mode(False)
@@ -51,10 +51,10 @@ class Evaluator:
         on_step: StepCallback | None = None,
         images: int = 0,
     ) -> None:
-        """Moves the network to the device and finds the target layer; with `sanity` also makes permuted networks.
+        """Moves the network to the device and finds the target layer; for `sanity` also builds permuted networks.
 
-        images: how many there will be. Raises `CamxError` for what cannot be done, and for methods that do not work
-        with this network.
+        images: expected number. Raises `CamxError` for impossible options, and for methods that do not work with this
+        network.
         """
         self.options = options
         explain = ExplainOptions(
@@ -71,7 +71,7 @@ class Evaluator:
         self._explainer = Explainer(network, explain, on_step=on_step, images=images * self.cost.forwards)
         if self._explainer.task != CLASSIFICATION:
             raise CamxError(
-                f"`camx evaluate` measures how probabilities of classes fall, and {network.name} is no classifier of "
+                f"`camx evaluate` measures drops of class probabilities, but {network.name} is no classifier of "
                 f"images ({self._explainer.task}).",
                 "Explain it with `camx explain`; `camx evaluate OUT --truth MASKS` compares its maps with masks.",
             )
@@ -93,7 +93,7 @@ class Evaluator:
             self._permuted = [self._explainer.with_network(one) for one in networks]
 
     def replica(self) -> Evaluator:
-        """This evaluator on modules of its own, with the same weights in memory: for another thread."""
+        """Copy for another thread: own modules that share the weights in memory."""
         other = copy.copy(self)
         other._explainer = self._explainer.replica()
         other.network = other._explainer.network
@@ -102,12 +102,12 @@ class Evaluator:
 
     @property
     def explainer(self) -> Explainer:
-        """Explainer that makes the maps."""
+        """Explainer that computes the maps."""
         return self._explainer
 
     @property
     def cost(self) -> Cost:
-        """Forwards and explanations that one image takes."""
+        """Forwards and explanations per image."""
         costs = [self._cost(MEASURES[name]) for name in self.options.metrics]
         return Cost(sum(one.forwards for one in costs), 1 + sum(one.explanations for one in costs))
 
@@ -115,8 +115,7 @@ class Evaluator:
         return measure.cost(len(self.options.methods) + len(BASELINES), self.options.steps, self.options.draws)
 
     def seconds_per_picture(self) -> float:
-        """The time that one image will take, from that of one forward, of one explanation and of one change of an image
-        here and now."""
+        """Estimated time per image, from measured times of a forward, an explanation and a change of an image."""
         replay, classes = self._explainer.replay(self._picture), torch.zeros(1, 1, dtype=torch.long, device=self.device)
         several = self._picture.expand(8, -1, -1, -1)
         total = self.cost.forwards * self._seconds(lambda: replay.scores(8, lambda part: several[part])) / 8
@@ -127,7 +126,7 @@ class Evaluator:
         return total
 
     def _seconds(self, run: Callable[[], object]) -> float:
-        """The shorter time of two runs."""
+        """Shorter time of two runs."""
         best = float("inf")
         for _ in range(2):
             began = time.perf_counter()
@@ -140,7 +139,7 @@ class Evaluator:
     @torch.inference_mode(False)
     @torch.enable_grad()
     def evaluate(self, images: Sequence[Decodable]) -> list[Evaluation]:
-        """Measures prepared images and JPEG files as one batch, or in smaller ones where memory is short."""
+        """Measures prepared images and JPEG files, in smaller batches if memory is short."""
         return self._explainer.in_batches(images, self._batch, lambda picture, why: Evaluation(picture, problem=why))
 
     def _batch(self, pictures: Sequence[Picture], inputs: Tensor) -> list[Evaluation]:
@@ -154,7 +153,7 @@ class Evaluator:
         return [next(found) if maps else self._empty(one) for one, maps in zip(explained, own)]
 
     def _own_maps(self, explained: Explanation) -> list[ClassMap]:
-        """The first map of each method; none where the image has a problem."""
+        """First map of each method; none if the image has a problem."""
         firsts = {one.method: one for one in reversed(explained.maps)}
         return [firsts[name] for name in self.options.methods] if explained.maps else []
 
@@ -208,7 +207,7 @@ class Evaluator:
         return on_grid(maps.float(), self.grid)
 
     def _about(self, own: Sequence[ClassMap]) -> list[tuple[str, str, Prediction]]:
-        """Method, layer and class of every map of an image."""
+        """Method, layer and class of each map of an image."""
         target = own[0].prediction
         return [(one.method, one.layer, one.prediction) for one in own] + [(name, "", target) for name in BASELINES]
 
@@ -239,7 +238,7 @@ class Evaluator:
         draw: int,
         which: Sequence[int],
     ) -> Tensor:
-        """Raw maps B×n×h×w on the grid, finite, of other images for the same classes; `which` of all maps."""
+        """Raw finite maps B×n×h×w on the grid, of changed images for the same classes. which: indices of the maps."""
         names = tuple(name for number, name in enumerate(self.options.methods) if number in which)
         made: Mapping[str, Tensor] = {}
         if names:
@@ -252,11 +251,11 @@ class Evaluator:
         return torch.stack(columns, dim=1).nan_to_num(0.0, 0.0, 0.0)
 
     def _baselines(self, keys: Sequence[str], draw: int, like: Tensor) -> Tensor:
-        """The maps B×2×h×w of the baselines: another random one in every draw, and the one in the middle."""
+        """Baseline maps B×2×h×w: a random one, different in every draw, and the centre."""
         random = random_maps(keys, self.grid, self.options.seed, draw)
         return torch.stack([random, centre_map(self.grid).expand_as(random)], dim=1).to(like.device)
 
 
 def _cells(side: int) -> int:
-    """Cells of a side of the grid."""
+    """Number of cells of a side of the grid."""
     return side if side <= _MOST_CELLS else _FEWER_CELLS

@@ -1,7 +1,7 @@
-"""Noisy linear imputation: pixels that are taken away become a smooth continuation of those around them.
+"""Noisy linear imputation: replaces removed pixels by a smooth continuation of their surroundings.
 
-ROAD (Rong et al. 2022): each lost pixel is the mean of its eight neighbours, the direct ones with a weight of 1/6 and
-the diagonal ones with 1/12, and a little noise hides that it is smooth. All lost pixels of a batch are found together.
+ROAD (Rong et al. 2022): each removed pixel is the mean of its eight neighbours, with weights 1/6 (direct) and 1/12
+(diagonal), plus a little noise. All removed pixels of a batch are solved together.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from torch.nn.functional import avg_pool2d, interpolate, pad
 
 #: Standard deviation of the noise, on normalised pixels.
 NOISE = 0.01
-#: The equations count as solved when their error is this share of the one of the mean colour, or after so many steps.
-#: On photos of 224×224 pixels are then off by less than 0.003; ten times the share would be off by up to 0.05.
+#: The solver stops at this share of the error of the mean colour, or after this many steps. Pixels of photos of
+#: 224×224 are then off by less than 0.003; with ten times the share by up to 0.05.
 _ENOUGH, _MOST = 1e-4, 1000
 
 
 def imputed(pictures: Tensor, gone: Tensor, noise: Tensor | None = None) -> Tensor:
-    """Images N×C×H×W whose pixels `gone` N×1×H×W are imputed; `noise` N×C×H×W is added to those.
+    """Imputes the pixels `gone` N×1×H×W of images N×C×H×W, and adds `noise` N×C×H×W to them.
 
-    The equations Σ w·(x_neighbour − x) = 0 are those of a graph Laplacian, so conjugate gradients solve them. An image
-    of which nothing is left becomes the mean colour.
+    The equations Σ w·(x_neighbour − x) = 0 are those of a graph Laplacian, solved by conjugate gradients. An image
+    without remaining pixels becomes the mean colour.
     """
     degree = _neighbours(torch.ones_like(pictures[:1, :1]))
     lost = gone.to(pictures.dtype)
@@ -50,7 +50,7 @@ def imputed(pictures: Tensor, gone: Tensor, noise: Tensor | None = None) -> Tens
 
 
 def _neighbours(x: Tensor) -> Tensor:
-    """The weighted sum of the eight neighbours; there are none beyond the edges."""
+    """Weighted sum of the eight neighbours, without those beyond the edges."""
     padded = pad(x, (1, 1, 1, 1))
     rows = padded[..., :-2, :] + 2 * padded[..., 1:-1, :] + padded[..., 2:, :]
     return (rows[..., :-2] + 2 * rows[..., 1:-1] + rows[..., 2:] - 4 * x) / 12
@@ -62,7 +62,7 @@ def _dot(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _coarse(known: Tensor, weight: Tensor) -> Tensor:
-    """A first guess: the mean of the smallest block around each pixel in which anything is known."""
+    """Initial guess: mean of the smallest block around each pixel with known pixels."""
     guess, found = known, weight
     size = 2
     while size < 2 * max(known.shape[2:]):

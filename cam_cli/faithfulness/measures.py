@@ -1,4 +1,4 @@
-"""Metrics of faithfulness: functions of a batch in a table, each with scores and curves of all its maps."""
+"""Table of the metrics of faithfulness: functions of a batch that return scores and curves of all its maps."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from .correlation import pearson, spearman
 from .imputation import NOISE, imputed
 from .randomised import STAGES
 
-#: Shares of the cells that ROAD takes away.
+#: Shares of the cells that ROAD removes.
 ROAD_SHARES = (0.1, 0.3, 0.5, 0.7, 0.9)
-#: Half the width of the noise of `sensitivity`, of pixels in [0, 1].
+#: Half the width of the noise of `sensitivity`, for pixels in [0, 1].
 RADIUS = 0.02
 
 
 class Found(NamedTuple):
-    """Scores B×M and curves B×M×points by name, in main memory; NaN for a score that is not defined."""
+    """Scores B×M and curves B×M×points by name, in main memory; NaN if undefined."""
 
     scores: dict[str, Tensor]
     curves: dict[str, Tensor]
 
 
 class Cost(NamedTuple):
-    """Cost of a metric for one image with M maps: forwards, and explanations by all methods at once."""
+    """Cost of a metric for one image with M maps: forwards, and explanations by all methods."""
 
     forwards: int
     explanations: int
@@ -40,8 +40,8 @@ class Cost(NamedTuple):
 
 @dataclass(frozen=True)
 class Measure:
-    """`run` measures a batch; `cost` of (maps, steps, draws) says what that takes for each image. `change`: makes one
-    image to be scored of an image 1×C×H×W, where that takes longer than its forward."""
+    """A metric. run: measures a batch. cost: of (maps, steps, draws), per image. change: creates one changed image from
+    1×C×H×W, if that takes longer than its forward."""
 
     run: Callable[[MeasuredBatch], Found]
     cost: Callable[[int, int, int], Cost]
@@ -49,7 +49,8 @@ class Measure:
 
 
 def curve(batch: MeasuredBatch, fill: Tensor, *, insert: bool) -> Tensor:
-    """Probabilities B×M×(steps + 1) while cells go or come, the hottest first; ends are computed once per image."""
+    """Probabilities B×M×(steps + 1) while cells are removed or inserted, hottest first; ends are computed once per
+    image."""
     count, steps, cells = batch.count, batch.steps, batch.cells
     pictures = len(batch.inputs)
     numbers = torch.arange(pictures * count * (steps - 1), device=batch.inputs.device)
@@ -70,7 +71,7 @@ def curve(batch: MeasuredBatch, fill: Tensor, *, insert: bool) -> Tensor:
 
 
 def area(curves: Tensor) -> Tensor:
-    """The area under curves …×points over [0, 1], by trapezoids."""
+    """Area under curves …×points over [0, 1], by trapezoids."""
     return torch.trapezoid(curves, dim=-1) / (curves.shape[-1] - 1)
 
 
@@ -80,8 +81,8 @@ def _curve_metric(name: str, fill: Callable[[Tensor], Tensor], batch: MeasuredBa
 
 
 def road(batch: MeasuredBatch) -> Found:
-    """Remove and debias (Rong et al. 2022), of whole cells: (LeRF − MoRF) / 2, each the mean probability over shares
-    of cells, the least relevant ones (LeRF) or the most relevant ones (MoRF) imputed."""
+    """Remove and debias (Rong et al. 2022) of whole cells: (LeRF − MoRF) / 2. Each is the mean probability over shares
+    of imputed cells, the least (LeRF) or most (MoRF) relevant ones."""
     shares, count = len(ROAD_SHARES), batch.count
     pictures, device = len(batch.inputs), batch.inputs.device
     numbers = torch.arange(pictures * count * 2 * shares, device=device)
@@ -105,7 +106,7 @@ def road(batch: MeasuredBatch) -> Found:
 
 
 def _half_imputed(picture: Tensor) -> Tensor:
-    """The image without the middle half of it: as much work as the mean share of ROAD takes."""
+    """The image with its middle half imputed: about the mean work of ROAD."""
     height, width = picture.shape[2:]
     gone = torch.zeros_like(picture[:, :1], dtype=torch.bool)
     gone[..., height // 7 : height - height // 7, width // 7 : width - width // 7] = True
@@ -113,8 +114,8 @@ def _half_imputed(picture: Tensor) -> Tensor:
 
 
 def adcc(batch: MeasuredBatch) -> Found:
-    """Average drop and increase (Chattopadhay et al. 2018) on what the map shows, the rest fading to the mean colour,
-    with coherency and complexity, and the harmonic mean of the three (Poppi et al. 2021)."""
+    """Average drop and increase (Chattopadhay et al. 2018) on the image multiplied with the map (the rest fades to the
+    mean colour), coherency, complexity, and their harmonic mean (Poppi et al. 2021)."""
     pictures, count = len(batch.inputs), batch.count
     shown = heat(batch.maps)
     owner = torch.arange(pictures * count, device=batch.inputs.device) // count
@@ -139,8 +140,8 @@ def adcc(batch: MeasuredBatch) -> Found:
 
 
 def adcc_scores(before: Tensor, after: Tensor, alike: Tensor, complexity: Tensor) -> Found:
-    """Scores from the probabilities of an image and of what its map shows, the correlation of both maps, and the mean
-    of the map."""
+    """Scores from the probabilities of an image and its masked copy, the correlation of both maps, and the mean of the
+    map."""
     drop = (before - after).clamp_min(0) / before.clamp_min(1e-12)
     coherency = (alike.nan_to_num(0.0) + 1) / 2
     parts = torch.stack([coherency, 1 - complexity, 1 - drop])
@@ -150,7 +151,7 @@ def adcc_scores(before: Tensor, after: Tensor, alike: Tensor, complexity: Tensor
 
 
 def sensitivity(batch: MeasuredBatch) -> Found:
-    """Sensitivity-max (Yeh et al. 2019): the largest relative change of the map over noisy copies of the image."""
+    """Sensitivity-max (Yeh et al. 2019): largest relative change of the map over noisy copies of the image."""
     changed = []
     for draw in range(batch.draws):
         noise = torch.stack(
@@ -172,7 +173,7 @@ def sensitivity_max(maps: Tensor, changed: Tensor) -> Tensor:
 
 
 def sanity(batch: MeasuredBatch) -> Found:
-    """Rank correlation of each map with that of networks whose weights are permuted from the head downwards."""
+    """Rank correlation of each map with those of networks with weights permuted from the head downwards."""
     curves = []
     for number, explain in enumerate(batch.permuted):
         other = explain(batch.inputs, 2000 + number, batch.every)
@@ -186,7 +187,7 @@ def _curve_cost(maps: int, steps: int, draws: int) -> Cost:
 
 
 def _adcc_cost(maps: int, steps: int, draws: int) -> Cost:
-    """Methods are asked one by one, each on what its own map shows: beyond the first with a forward of its own."""
+    """Each method explains the image masked by its own map, with a forward of its own beyond the first."""
     methods = maps - len(BASELINES)
     return Cost(maps + methods - 1, 1)
 

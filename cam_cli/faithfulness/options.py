@@ -1,4 +1,4 @@
-"""Options of an evaluation of faithfulness; imports no torch."""
+"""Options of an evaluation of faithfulness. Imports no torch."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from ..options import EXPLANATION, Flag, check
 
 @dataclass(frozen=True)
 class FaithfulOptions(MapOptions):
-    """Which methods are measured by what. Raises `CamxError` for values that do not exist or do not go together.
+    """Methods and metrics of an evaluation. Raises `CamxError` for invalid or contradicting values.
 
-    metrics: names of `faithful_scores.METRICS`. steps: parts in which the cells of the grid go or come. draws: noisy
-    copies of an image for `sensitivity`. `target`: the class of the maps, one per image.
+    metrics: names of `faithful_scores.METRICS`. steps: number of steps in which cells are removed or inserted. draws:
+    noisy copies of an image for `sensitivity`. target: class of the maps, one per image.
     """
 
     methods: Annotated[
         Names,
         Flag(
-            "Methods to measure and to rank, with commas: gradcam,layercam,eigencam.",
+            "Methods to measure and rank, separated by commas: gradcam,layercam,eigencam.",
             panel=EXPLANATION,
             choices=METHOD_NAMES,
             results=True,
@@ -35,7 +35,7 @@ class FaithfulOptions(MapOptions):
     metrics: Annotated[
         Names,
         Flag(
-            f"{', '.join(METRICS)}; several with commas.",
+            f"Metrics, separated by commas: {', '.join(METRICS)}.",
             panel=EXPLANATION,
             choices=tuple(METRICS),
             results=True,
@@ -44,17 +44,28 @@ class FaithfulOptions(MapOptions):
     ] = names_of("deletion", "insertion")
     steps: Annotated[
         int,
-        Flag("Parts in which the cells of the map go or come.", panel=EXPLANATION, min=2, max=64, results=True),
+        Flag(
+            "Number of steps in which deletion and insertion change the cells of the map.",
+            panel=EXPLANATION,
+            min=2,
+            max=64,
+            results=True,
+        ),
     ] = 8
     draws: Annotated[
-        int, Flag("Noisy copies of a picture for sensitivity.", panel=EXPLANATION, min=1, max=1000, results=True)
+        int, Flag("Noisy copies of an image for sensitivity.", panel=EXPLANATION, min=1, max=1000, results=True)
     ] = 10
     target: Annotated[
         Target,
-        Flag("predicted, label, or a class by index or name.", panel=EXPLANATION, parse=Target.parse, results=True),
+        Flag(
+            "Class of the maps: predicted, label, or a class by index or name.",
+            panel=EXPLANATION,
+            parse=Target.parse,
+            results=True,
+        ),
     ] = Target()
     multi_label: Annotated[
-        bool, Flag("Each class has a probability of its own (sigmoid).", panel=EXPLANATION, results=True)
+        bool, Flag("Each class has its own probability (sigmoid).", panel=EXPLANATION, results=True)
     ] = False
 
     def __post_init__(self) -> None:
@@ -62,16 +73,18 @@ class FaithfulOptions(MapOptions):
         for field in ("methods", "metrics"):
             values = getattr(self, field)
             if not values or len(set(values)) < len(values):
-                raise CamxError(f"`{field}` {','.join(values)!r} is empty or names one twice.", field=field)
+                raise CamxError(
+                    f"`{field}` {','.join(values)!r} is empty or has a name twice.", "Give each name once.", field=field
+                )
         if "dff" in self.methods:
             raise CamxError(
-                "`methods=dff`: its maps are of concepts, not of a class whose score could change.",
-                "Leave it out.",
+                "`methods=dff`: its maps show concepts, not a class whose score could change.",
+                "Leave dff out.",
                 field="methods",
             )
         if self.target.kind == "top" and self.target.top > 1:
             raise CamxError(
-                f"`target` {self.target}: one map per method and image is measured.",
+                f"`target` {self.target}: `camx evaluate` measures one map per method and image.",
                 "Give `target=predicted`, `target=label` or a class.",
                 field="target",
             )

@@ -1,4 +1,4 @@
-"""Networks whose weights are permuted from the head downwards (Adebayo et al. 2018): honest maps change with them."""
+"""Builds networks with weights permuted from the head downwards (Adebayo et al. 2018), for sanity checks of maps."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from torch import Tensor, nn
 from ..models.hooks import hooked
 from ..models.network import Network
 
-#: Shares of the modules with weights that are permuted, after the head alone.
+#: Shares of the modules to permute, after a stage with the head alone.
 SHARES = (0.25, 0.5, 0.75, 1.0)
 #: Names of the stages, in their order.
 STAGES = ("head", *(f"{share:.0%}" for share in SHARES))
 
 
 def weighted_modules(module: nn.Module, forward: Callable[[], object]) -> list[str]:
-    """Names of the modules with weights of their own, the head first: those that run last in a `forward` come first.
+    """Names of the modules with own weights, in reverse order of their run in `forward`: the head is first.
 
-    What holds other modules (position embeddings of a transformer) and what does not run comes last.
+    Modules that hold others (position embeddings of a transformer) and modules that do not run are last.
     """
     own = {name: one for name, one in module.named_modules() if any(True for _ in one.parameters(recurse=False))}
     leaves = {name: one for name, one in own.items() if not any(True for _ in one.children())}
@@ -40,10 +40,9 @@ def weighted_modules(module: nn.Module, forward: Callable[[], object]) -> list[s
 
 
 def randomised_networks(network: Network, forward: Callable[[], object], seed: int) -> list[Network]:
-    """The network at every stage of `STAGES`, in memory of its own. `forward` runs it once, on any image.
+    """Yields the network at every stage of `STAGES`, with its own memory. forward: runs it once on any image.
 
-    The values of each tensor are permuted, so that scale and spread stay what they were. Later stages keep what
-    earlier ones have done.
+    Permutes the values of each tensor, so that scale and spread stay the same. Later stages include earlier ones.
     """
     names = weighted_modules(network.module, forward)
     ends = [1, *(max(1, round(share * len(names))) for share in SHARES)]
@@ -59,7 +58,8 @@ def randomised_networks(network: Network, forward: Callable[[], object], seed: i
 
 @torch.no_grad()
 def _permute(modules: Sequence[nn.Module], generator: torch.Generator) -> None:
-    """Permutes the tensors of each module. Those of one length move together, as the statistics of a channel must."""
+    """Permutes the tensors of each module. Tensors of equal length move together, as the statistics of a channel
+    must."""
     for module in modules:
         orders: dict[int, Tensor] = {}
         tensors = [*module.parameters(recurse=False), *module.buffers(recurse=False)]

@@ -1,4 +1,4 @@
-"""One evaluation becomes a row of the journal, and lines of `faithfulness.csv`. Needs no torch."""
+"""Converts an evaluation to a journal row, and rows to `faithfulness.csv`. Imports no torch."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ _ABOUT = (
 
 @dataclass(frozen=True)
 class EvaluationRenderer:
-    """Renders evaluations; can be pickled. `thumbnail`: long side of the bare image for the page; 0 for none."""
+    """Renders evaluations; can be pickled. thumbnail: long side of the thumbnail for the report; 0 for none."""
 
     thumbnail: int = 0
 
     def render(self, evaluation: Evaluation) -> Rendered:
-        """The row and the files of one evaluation."""
+        """Row and files of one evaluation."""
         picture, files = evaluation.picture, dict[str, bytes]()
         row = base_row(picture)
         if evaluation.problem:
@@ -83,7 +83,7 @@ def _short(value: float) -> float:
 
 
 def table(rows: Iterable[ImageRow], metrics: tuple[str, ...]) -> Iterator[bytes]:
-    """`faithfulness.csv` in pieces of UTF-8 (RFC 4180): a line per image and map, those of the baselines too.
+    """`faithfulness.csv` in pieces of UTF-8 (RFC 4180): one line per image and map, including baselines.
 
     A failed image has one line without a method.
     """

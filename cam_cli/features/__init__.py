@@ -1,1 +1,3 @@
-"""Feature maps of a layer as sheets of heatmaps and as numbers, in a run or while training."""
+"""Reads feature maps of a layer as sheets of heatmaps and as numbers, in a run or during a training.
+
+May import `cams`, `models`, `outputs`, `maps`, `images` and files below."""

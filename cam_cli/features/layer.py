@@ -1,4 +1,4 @@
-"""Finds the layer whose feature maps are shown, and runs a forward that ends there."""
+"""Finds the layer of the feature maps, and runs forwards that end there."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from ..models.layouts import Layout, Path, possible_layouts, tensors_in
 
 
 class _Enough(Exception):
-    """Ends a forward at the layer that was looked for."""
+    """Raised to end a forward at the layer."""
 
 
 def find_map_layer(module: nn.Module, inputs: Tensor, wanted: str = AUTO) -> TargetLayer:
-    """The layer `wanted`, or for `auto` the first convolution that runs, as seen in a forward of B×C×H×W `inputs`.
+    """Layer `wanted`, or for `auto` the first convolution that runs in a forward of B×C×H×W `inputs`.
 
-    Raises `CamxError` if there is no such layer, it does not run, or its output is not a map.
+    Raises `CamxError` if the layer does not exist, does not run, or gives no map.
     """
     modules, reason = watched(module, wanted), "named by the user"
     if wanted == AUTO:
@@ -44,7 +44,7 @@ def find_map_layer(module: nn.Module, inputs: Tensor, wanted: str = AUTO) -> Tar
 
 
 def maps_at(module: nn.Module, inputs: Tensor, layer: TargetLayer) -> Tensor:
-    """The feature maps of a batch at `layer`, B×C×h×w float32; what comes after the layer is not computed."""
+    """Feature maps of a batch at `layer`, B×C×h×w float32. Later layers do not run."""
     found: list[Tensor] = []
 
     def take(_name: str, call: int, _inputs: tuple[Any, ...], output: Any) -> None:
@@ -58,7 +58,7 @@ def maps_at(module: nn.Module, inputs: Tensor, layer: TargetLayer) -> Tensor:
 
 
 def watched(module: nn.Module, wanted: str) -> Mapping[str, nn.Module]:
-    """The modules whose output may be what is `wanted`: all convolutions for `auto`, else the one of that name."""
+    """Modules to observe for `wanted`: all convolutions for `auto`, else the named one."""
     modules = dict(module.named_modules())
     if wanted == AUTO:
         return {name: one for name, one in modules.items() if isinstance(one, nn.Conv2d)}
@@ -69,7 +69,7 @@ def watched(module: nn.Module, wanted: str) -> Mapping[str, nn.Module]:
 
 
 def as_map(output: Any, batch: int, input_size: tuple[int, int], prefixes: Sequence[int]) -> tuple[Path, Layout] | None:
-    """Finds the feature map in a module's output, and its layout; None if there is none."""
+    """Feature map in a module's output, and its layout; None if there is none."""
     for path, tensor in tensors_in(output):
         if tensor.is_floating_point():
             layouts = possible_layouts(tensor.shape, batch, input_size, prefixes)
@@ -79,12 +79,12 @@ def as_map(output: Any, batch: int, input_size: tuple[int, int], prefixes: Seque
 
 
 def prefix_counts(module: nn.Module) -> list[int]:
-    """Possible numbers of prefix tokens before those of the grid; the network's own number comes first."""
+    """Possible numbers of prefix tokens, the network's own number first."""
     return list(dict.fromkeys([int(getattr(module, "num_prefix_tokens", 0) or 0), 0, 1, 2, 5]))
 
 
 def no_map(module: nn.Module, wanted: str) -> CamxError:
-    """Error for a forward that gave no feature map at the wanted layer."""
+    """Error for a forward without a feature map at the wanted layer."""
     kind = type(module).__name__
     if wanted == AUTO:
         return CamxError(

@@ -1,4 +1,4 @@
-"""Feature maps while a network is trained, in anyone's own loop."""
+"""Logs feature maps during a training, in any training loop."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .options import ChannelChoice
 from .sheet import draw_sheet
 from .sinks import Sink, as_sink
 
-#: The name of the network itself among its modules.
+#: Name of the network itself among its modules.
 _ROOT = ""
 
 
@@ -65,9 +65,9 @@ class FeatureLogger:
         std: Sequence[float] | None = None,
     ) -> None:
         if every < 1 or images < 1:
-            raise CamxError(f"FeatureLogger(every={every}, images={images}): both count from 1.")
+            raise CamxError(f"FeatureLogger(every={every}, images={images}): both must be 1 or more.")
         if (mean is None) != (std is None):
-            raise CamxError("FeatureLogger takes mean and std together, or neither.")
+            raise CamxError("FeatureLogger needs both mean and std, or neither.")
         self.model, self.layer, self.every, self.images = model, layer, every, images
         self.sink, self.choice = as_sink(to), ChannelChoice(sort, max_channels)
         self._modules = {**watched(model, layer), _ROOT: model}
@@ -89,13 +89,13 @@ class FeatureLogger:
     ) -> None:
         hooks, self._hooks, self._taken = self._hooks, None, None
         if hooks is not None:
-            # The error is the loop's: shown to the hooks' context, it would come back as if it were ours.
+            # The error belongs to the loop: passed to the context of the hooks, it would be raised again there.
             hooks.__exit__(None, None, None)
 
     def log(self, images: Tensor, step: int) -> None:
-        """Write the sheets of normalised images B×C×H×W, if `step` is a multiple of `every`.
+        """Writes the sheets of normalised images B×C×H×W, if `step` is a multiple of `every`.
 
-        The network's mode, gradients and statistics are as before.
+        Restores the network's mode; leaves gradients and statistics unchanged.
         """
         if step % self.every:
             return
@@ -110,7 +110,7 @@ class FeatureLogger:
             self._busy = False
 
     def _seen(self, name: str, _call: int, inputs: tuple[Any, ...], output: Any) -> None:
-        """Forward hook. Keeps the output of the layer, and writes it when the whole forward has ended."""
+        """Forward hook. Keeps the output of the layer, and writes it at the end of the whole forward."""
         if self._busy:
             return
         if name == _ROOT:
@@ -118,11 +118,11 @@ class FeatureLogger:
             step, self._step = self._step, self._step + 1
             if step % self.every == 0:
                 self._write_taken(taken, inputs, step)
-        # A forward that broke off leaves its catch behind: the same layer of the next one replaces it.
+        # An aborted forward leaves an output behind, which the next forward replaces.
         elif self._step % self.every == 0 and (self._taken is None or self._taken[0] == name):
             found = list(tensors_in(output))
             if self.layer != AUTO or any(min(tensor.shape[2:], default=0) > 1 for _, tensor in found):
-                # Copies: the next operation may work in place.
+                # Copied, because the next operation may work in place.
                 self._taken = name, [(path, tensor.detach().clone()) for path, tensor in found]
 
     def _write_taken(
@@ -130,7 +130,9 @@ class FeatureLogger:
     ) -> None:
         pictures = inputs[0] if inputs else None
         if not isinstance(pictures, Tensor) or pictures.dim() != 4:
-            raise CamxError("FeatureLogger needs a network that is called with the images B×C×H×W as first argument.")
+            raise CamxError(
+                "FeatureLogger needs a network whose first argument is the images B×C×H×W. Call it so, or use `log`."
+            )
         tensors = dict(taken[1]) if taken else {}
         size = (pictures.shape[2], pictures.shape[3])
         for tensor in tensors.values():
@@ -147,7 +149,7 @@ class FeatureLogger:
         self.sink.write([draw_sheet(one, self._shown(x)) for one, x in zip(read, pictures, strict=False)], step)
 
     def _shown(self, picture: Tensor) -> np.ndarray | None:
-        """A normalised image C×H×W as uint8 H×W×C; None where it has neither one nor three channels."""
+        """Converts a normalised image C×H×W to uint8 H×W×C; None unless it has one or three channels."""
         values = picture.detach().float().cpu()
         if values.shape[0] not in (1, 3):
             return None

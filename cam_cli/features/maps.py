@@ -1,6 +1,6 @@
-"""The feature maps of one image at one layer: numbers per channel, and those maps that are shown.
+"""Feature maps of one image at one layer: numbers per channel, and the maps to draw.
 
-Imported without torch by the workers that draw.
+Drawing workers import this file, so it must not import torch.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
     from .options import ChannelChoice
 
-#: Long side in pixels to which larger maps are reduced (by area) before they are drawn.
+#: Longest side of a map in pixels; larger ones are reduced by area before drawing.
 LARGEST_MAP = 128
-#: Levels per sign: a map is drawn with −255 … 255.
+#: Levels per sign: −255 … 255.
 LEVELS = 255
 
 
 @dataclass(frozen=True)
 class Channels:
-    """Numbers of all C channels over the positions of one image's maps, float64 arrays of length C.
+    """Statistics of all C channels over the positions of one image, float64 arrays of length C.
 
-    energy: mean of the squares. dead: share of positions in [0, 1] whose value is zero or below: behind a
-    ReLU those that it has set to zero, before one those that it would. 1 is a channel that is never positive.
+    energy: mean square. dead: share of positions, in [0, 1], whose value is zero or below: those that a ReLU has set or
+    would set to zero. 1 means that the channel is never positive.
     """
 
     mean: np.ndarray
@@ -42,10 +42,10 @@ class Channels:
 class FeatureMaps:
     """Feature maps of one image at a layer of C channels on a grid of `height`×`width`.
 
-    shown: the K channels that are drawn, in this order. peaks: K, the largest magnitude in each of them.
+    shown: indices of the K drawn channels, in this order. peaks: K, largest magnitude of each.
     levels: K×h×w int16 in −255 … 255, each map divided by its own peak (0 stays 0) and, where its long side is over
     `LARGEST_MAP`, reduced to that. finite: False if the layer gave NaN, infinity, or values whose squares overflow;
-    the numbers are then no numbers.
+    the statistics are then meaningless.
     """
 
     layer: str
@@ -59,13 +59,13 @@ class FeatureMaps:
 
     @property
     def blank(self) -> bool:
-        """Whether there is nothing to see: zero everywhere, or not finite."""
+        """Whether the maps are zero everywhere or not finite."""
         return not self.finite or not self.channels.energy.any()
 
 
 @dataclass(frozen=True)
 class Reading:
-    """One image and its maps; `maps` is None where there are none, and `problem` says why."""
+    """One image with its maps; `maps` is None if there are none, and `problem` has the reason."""
 
     picture: Picture
     maps: FeatureMaps | None = None
@@ -106,7 +106,7 @@ def feature_maps(maps: Tensor, layer: str, choice: ChannelChoice) -> list[Featur
 
 
 def _chosen(energy: Tensor, choice: ChannelChoice) -> Tensor:
-    """The shown channels of each image, B×K, from energies B×C."""
+    """Drawn channels of each image, B×K, from energies B×C."""
     if choice.sort == "energy":
         order = energy.nan_to_num().sort(dim=1, descending=True, stable=True).indices
     else:
@@ -117,7 +117,7 @@ def _chosen(energy: Tensor, choice: ChannelChoice) -> Tensor:
 
 
 def _levels(maps: Tensor, peaks: Tensor) -> Tensor:
-    """Maps B×K×h×w as int16 levels of their peaks B×K."""
+    """Converts maps B×K×h×w to int16 levels of their peaks B×K."""
     import torch
 
     scaled = torch.where(peaks > 0, 1 / peaks, 0.0)[..., None, None] * maps

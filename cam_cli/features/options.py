@@ -1,4 +1,4 @@
-"""Options of feature maps: the layer that is read, and the channels that are shown."""
+"""Options of feature maps: the layer, and the drawn channels."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ SORTS = ("energy", "index")
 
 @dataclass(frozen=True)
 class ChannelChoice:
-    """Channels that are shown, and their order. energy: highest mean square first, ties by index.
+    """Drawn channels and their order. energy: highest mean square first, ties by index.
 
-    `max_channels` counts from 1. Raises `CamxError` for values that do not exist.
+    `max_channels` is at least 1. Raises `CamxError` for invalid values.
     """
 
     sort: Annotated[
@@ -29,7 +29,7 @@ class ChannelChoice:
     ] = "energy"
     max_channels: Annotated[
         int,
-        Flag("Channels on a sheet; the table has all of them.", panel=PICTURE, min=1, results=True),
+        Flag("Most channels on a sheet; the table has all channels.", panel=PICTURE, min=1, results=True),
     ] = 64
 
     def __post_init__(self) -> None:
@@ -38,12 +38,12 @@ class ChannelChoice:
 
 @dataclass(frozen=True)
 class ReadOptions(ComputeOptions):
-    """Layer and channels. `layer` auto: the first convolution. Raises `CamxError` for bad values."""
+    """Layer and channels. `layer` auto: the first convolution. Raises `CamxError` for invalid values."""
 
     layer: Annotated[
         str,
         Flag(
-            "The layer to look at: auto (the first convolution that runs), or a name.",
+            "Layer of the feature maps: auto (the first convolution that runs), or a name.",
             words=("auto",),
             known="layers",
             panel=MODEL,

@@ -17,13 +17,13 @@ from .options import ReadOptions
 
 
 class FeatureReader:
-    """A network with the layer whose maps are read, ready for batches."""
+    """Reads the feature maps of one layer of a network, batch by batch."""
 
-    #: It reads the first convolution, before which nothing runs.
+    #: It reads the first convolution, so there is no part before it to compile.
     backend = "torch"
 
     def __init__(self, network: Network, options: ReadOptions = ReadOptions()) -> None:
-        """Moves the network to the device and finds the layer. Raises `CamxError` for what cannot be done."""
+        """Moves the network to the device and finds the layer. Raises `CamxError` for an impossible device or layer."""
         self.network = network
         self.options = options
         self._runner = Runner(network, options.device, options.precision)
@@ -34,15 +34,14 @@ class FeatureReader:
         self.layers = (self.layer,)
 
     def replica(self) -> FeatureReader:
-        """Copies the reader for another thread: modules of its own that share the weights in memory."""
+        """Copy for another thread: own modules that share the weights in memory."""
         other = copy.copy(self)
         other._runner = self._runner.replica()
         other.network = other._runner.network
         return other
 
     def read(self, images: Sequence[Decodable]) -> list[Reading]:
-        """The maps of prepared images and JPEG files, as one batch or in smaller ones where the memory does not
-        hold it."""
+        """Maps of prepared images and JPEG files, in smaller batches if memory is short."""
         return self._runner.in_batches(images, self._batch, lambda one, why: Reading(one, problem=why))
 
     def _batch(self, pictures: Sequence[Picture], inputs: Tensor) -> list[Reading]:

@@ -1,4 +1,4 @@
-"""Turns the maps of one image into a sheet, a journal row, and lines of `activations.csv`."""
+"""Converts the maps of one image to a sheet, a journal row, and lines of `activations.csv`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COLUMNS = ("image", "status", "error", "layer", "channel", *NUMBERS, "tile", "sh
 
 
 def rendered(reading: Reading) -> Rendered:
-    """The sheet of one reading, and its row for the journal."""
+    """Sheet and journal row of one reading."""
     picture, maps = reading.picture, reading.maps
     row = base_row(picture)
     if maps is None:
@@ -36,10 +36,10 @@ def rendered(reading: Reading) -> Rendered:
 
 
 def table(rows: Iterable[ImageRow]) -> Iterator[bytes]:
-    """`activations.csv` in pieces of UTF-8 (RFC 4180): one line per image and channel, in the order of the channels.
+    """`activations.csv` in pieces of UTF-8 (RFC 4180): one line per image and channel, by channel.
 
-    An image without numbers (failed, not finite) has one line. `tile` is the place on the sheet from 1, by
-    `--sort`; empty for a channel that is not shown.
+    An image without numbers (failed, not finite) has one line. `tile`: position on the sheet from 1, in the order of
+    `--sort`; empty for a channel that is not drawn.
     """
     yield line([*COLUMNS])
     for row in rows:
@@ -60,6 +60,6 @@ def _lines(row: ImageRow) -> Iterator[list[Any]]:
 
 
 def _as_record(channels: Channels) -> ChannelsRow:
-    """The numbers as the journal keeps them: to nine digits, all that a float32 has."""
+    """Statistics for the journal, with nine digits, the precision of float32."""
     numbers = {name: [float(f"{value:.9g}") for value in getattr(channels, name)] for name in NUMBERS}
     return cast(ChannelsRow, numbers)

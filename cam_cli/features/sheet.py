@@ -1,8 +1,8 @@
-"""The sheet of one image: the image itself, then its feature maps side by side, each with number and peak.
+"""Draws the sheet of one image: the image itself, then its feature maps side by side, each with number and peak.
 
 The colour of a position is its value divided by the largest magnitude in its own map: black at 0, through red and
-yellow to white at +peak, through blue to white at −peak. So two maps may be compared in form but not in brightness;
-the grey number at the lower right of each is its peak (± where the map has both signs, - where it is negative).
+yellow to white at +peak, through blue to white at −peak. Maps can be compared in shape but not in brightness: the grey
+number at the lower right of each is its peak (± for both signs, - for negative).
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from ..maps.colormaps import ramp
 from ..sentences import counted
 from .maps import LEVELS, FeatureMaps
 
-#: Long side in pixels towards which small maps are enlarged, by whole factors and without smoothing.
+#: Target long side in pixels of small maps, which are enlarged by whole factors without smoothing.
 _TILE = 112
 _GAP, _MARGIN, _CAPTION, _HEADER = 4, 10, 15, 26
-#: The font that comes with Pillow has Latin letters and little else: no × and no −.
+#: Pillow's own font lacks × and −.
 _FONT_SIZE, _HEADER_FONT_SIZE = 11, 13
 _PAPER, _INK, _FAINT = (38, 41, 46), (236, 238, 240), (160, 165, 172)
 _BAR = (120, 8)
-#: Preferred ratio of width to height of a sheet, and the limits.
+#: Preferred ratio of width to height of a sheet, and its limits.
 _RATIO, _NARROWEST, _WIDEST = 1.5, 0.9, 2.4
 
 
 def draw_sheet(maps: FeatureMaps, picture: np.ndarray | None = None) -> Image.Image:
-    """The sheet as an RGB image. `picture`: what the network saw, uint8 h×w×C; None for no such tile."""
+    """The sheet as an RGB image. picture: network input, uint8 h×w×C; None for no such tile."""
     _, height, width = maps.levels.shape
     factor = max(1, round(_TILE / max(height, width)))
     tile_width, tile_height = width * factor, height * factor
@@ -57,7 +57,7 @@ def draw_sheet(maps: FeatureMaps, picture: np.ndarray | None = None) -> Image.Im
 
 
 def _drawn(levels: np.ndarray, factor: int) -> Image.Image:
-    """A map h×w of levels in colour, every position `factor`×`factor` pixels large."""
+    """Colours a map h×w of levels; every position has `factor`×`factor` pixels."""
     image = Image.fromarray(_colours()[levels + LEVELS])
     return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
 
@@ -69,14 +69,14 @@ def _thumbnail(picture: np.ndarray, width: int, height: int) -> Image.Image:
 
 
 def _peak(levels: np.ndarray, peak: float) -> str:
-    """The peak in three digits, with the sign that its map has."""
+    """Peak in three digits, with the sign of its map."""
     sign = "" if levels.min() >= 0 else "-" if levels.max() <= 0 else "±"
-    plain = 100 <= peak < 1e6  # where three digits would need an exponent
+    plain = 100 <= peak < 1e6  # otherwise three digits need an exponent
     return f"{sign}{peak:.0f}" if plain else f"{sign}{peak:.3g}"
 
 
 def _columns(count: int, cell_ratio: float) -> int:
-    """Number of tiles per row: few empty places, in a sheet that is somewhat wider than high."""
+    """Number of tiles per row: few empty places, and a sheet that is somewhat wider than high."""
 
     def cost(columns: int) -> tuple[bool, int, float]:
         rows = math.ceil(count / columns)
@@ -87,7 +87,7 @@ def _columns(count: int, cell_ratio: float) -> int:
 
 
 def _draw_header(sheet: Image.Image, pen: ImageDraw.ImageDraw, maps: FeatureMaps) -> None:
-    """Layer, channels and grid at the left, the scale at the right; what does not fit is left out."""
+    """Draws layer, channels and grid at the left, and the scale at the right, as far as they fit."""
     font, middle = _font(_HEADER_FONT_SIZE), _MARGIN + _HEADER // 2 - 4
     count, shown = len(maps.channels.mean), len(maps.shown)
     grid = f"{counted(count, 'channel')} of {maps.height} x {maps.width}"
@@ -114,7 +114,7 @@ def _draw_header(sheet: Image.Image, pen: ImageDraw.ImageDraw, maps: FeatureMaps
 
 @cache
 def _colours() -> np.ndarray:
-    """511×3 uint8: the colours of the levels −255 … 255."""
+    """Colours of the levels −255 … 255: 511×3 uint8."""
     return np.concatenate([ramp("ice")[:0:-1], ramp("fire")])
 
 

@@ -16,7 +16,7 @@ from ..outputs.folder_errors import explained_errors
 
 
 class Sink(Protocol):
-    """Takes the sheets of one step: one RGB sheet per image, in the order of the batch."""
+    """Receives the sheets of one step: one RGB sheet per image, in the order of the batch."""
 
     def write(self, sheets: Sequence[Image.Image], step: int) -> None: ...
 
@@ -38,7 +38,7 @@ class FolderSink:
 
 
 class WandbSink:
-    """Images of a Weights & Biases run, under `key`, with the number of the step in the caption.
+    """Logs images to a Weights & Biases run under `key`, with the number of the step in the caption.
 
     run: a run of W&B; None takes the active one. commit: send the images at once, for a loop that logs nothing else;
     without it, the next `run.log` of the loop sends them, and its count of steps stays the same. Raises
@@ -49,17 +49,17 @@ class WandbSink:
         try:
             import wandb
         except ImportError as error:
-            raise CamxError("Logging to W&B needs the package wandb. Install it: pip install wandb.") from error
+            raise CamxError("Logging to W&B needs the package wandb. Install it with `pip install wandb`.") from error
         active: Any = wandb.run if run is None else run
         if active is None:
             raise CamxError("There is no W&B run to log to. Call wandb.init() first, or give WandbSink(run).")
         self._run, self._image, self.key, self.commit = active, wandb.Image, key, commit
 
     def write(self, sheets: Sequence[Image.Image], step: int) -> None:
-        images = [self._image(sheet, caption=f"step {step}, picture {i}") for i, sheet in enumerate(sheets)]
+        images = [self._image(sheet, caption=f"step {step}, image {i}") for i, sheet in enumerate(sheets)]
         self._run.log({self.key: images}, commit=self.commit)
 
 
 def as_sink(to: Sink | str | os.PathLike[str]) -> Sink:
-    """A path as a `FolderSink`, a sink as it is."""
+    """Wraps a path in a `FolderSink`; returns a sink unchanged."""
     return FolderSink(Path(to)) if isinstance(to, (str, os.PathLike)) else to

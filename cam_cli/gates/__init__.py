@@ -1,4 +1,6 @@
-"""Conditions under which a command fails, judged with the uncertainty of what was measured."""
+"""Parses and judges conditions under which a command fails, with the uncertainty of the measured values.
+
+May import `statistics`, `options`, `errors` and files below."""
 
 from .condition import Condition
 from .forms import FORMS, comparisons_of, pairs_of

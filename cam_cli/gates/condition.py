@@ -16,14 +16,14 @@ _CONDITION = re.compile(
     r"(?P<metric>[^\s<>=]+)\s*(?P<operator>>=|<=|>|<)\s*(?P<number>[^\s%]+)\s*(?P<percent>%?)"
     r"(?:\s+by\s+(?P<by>.+?))?(?:\s+if\s+(?P<flag>\S+))?",
 )
-#: Closer to a limit than this counts as at the limit: 0.95 − 0.9 is more than 0.05 in floating point.
+#: Tolerance at a limit: 0.95 − 0.9 is more than 0.05 in floating point.
 _CLOSE = 1e-12
 
 
 @dataclass(frozen=True)
 class Condition:
-    """A command fails where `metric` `operator` `limit` holds. text: as the user wrote it. percent: the limit was
-    written with %, and `limit` is the share. by: the attribute whose groups are compared. flag: the images that count.
+    """A command fails if `metric` `operator` `limit` holds. text: as the user wrote it. percent: the limit was written
+    with %, and `limit` is the share. by: attribute whose groups are compared. flag: restriction to some images.
     """
 
     text: str
@@ -36,7 +36,7 @@ class Condition:
 
     @classmethod
     def parse(cls, text: str) -> Condition:
-        """Reads a condition as the user wrote it. Raises `CamxError` for any other text."""
+        """Parses a condition. Raises `CamxError` for any other text."""
         found = _CONDITION.fullmatch(text.strip())
         if found is None:
             raise CamxError(
@@ -65,12 +65,12 @@ class Condition:
         return self.operator.startswith(">")
 
     def holds(self, value: float) -> bool:
-        """True if the command fails for this true value."""
+        """Whether the command fails if this is the true value."""
         beyond = value - self.limit if self.above else self.limit - value
         return beyond >= -_CLOSE if self.operator.endswith("=") else beyond > _CLOSE
 
     def expect_metric(self, known: Iterable[str]) -> None:
-        """Raises `CamxError`, with the nearest name, if the metric is none of these."""
+        """Raises `CamxError`, with the nearest name, unless the metric is one of these."""
         names = sorted(set(known))
         if self.metric not in names:
             raise CamxError(
@@ -80,7 +80,7 @@ class Condition:
             )
 
     def expect_flag(self, known: Sequence[str] = ()) -> None:
-        """Raises `CamxError` if the condition has a flag that is none of these."""
+        """Raises `CamxError` if the condition has a flag other than these."""
         if self.flag and self.flag not in known:
             raise CamxError(
                 f"`fail_if` {self.text!r}: there is no `if {self.flag}` here.",
@@ -89,9 +89,9 @@ class Condition:
             )
 
     def split_form(self, metrics: Iterable[str], forms: Sequence[str]) -> tuple[str, str]:
-        """The metric without its form: `accuracy_gap` is (`accuracy`, `gap`), and `accuracy` is (`accuracy`, ``).
+        """Splits metric and form: `accuracy_gap` gives (`accuracy`, `gap`), `accuracy` gives (`accuracy`, ``).
 
-        Raises `CamxError`, with the nearest name, if there is no such metric in any form.
+        Raises `CamxError`, with the nearest name, for an unknown metric.
         """
         known = {name: (name, "") for name in metrics}
         known |= {f"{name}_{form}": (name, form) for name, _ in list(known.values()) for form in forms}

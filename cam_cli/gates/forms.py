@@ -1,4 +1,4 @@
-"""Forms of a gate over several groups: gap, ratio, minimum and maximum, each with its interval."""
+"""Computes the forms of a gate over several groups: gap, ratio, minimum and maximum, each with its interval."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ GAP, RATIO, MIN, MAX = "gap", "ratio", "min", "max"
 
 
 class Reading(NamedTuple):
-    """seen, low, high: the value and its interval. groups: the numbers of the groups that it was seen on. spreads:
-    their standard deviations per image; of a ratio, those of the logarithm."""
+    """Value of a form. seen, low, high: value and interval. groups: indices of the groups that give it. spreads: their
+    standard deviations per image; for a ratio those of the logarithm."""
 
     seen: float
     low: float
@@ -25,7 +25,7 @@ class Reading(NamedTuple):
 
 
 def pairs_of(groups: Sequence[int], reference: int | None) -> tuple[np.ndarray, np.ndarray]:
-    """All pairs of these groups, or those of each one with the reference."""
+    """All pairs of these groups, or each group with the reference."""
     places = np.array(groups, int)
     if reference is not None:
         others = places[places != reference]
@@ -35,14 +35,14 @@ def pairs_of(groups: Sequence[int], reference: int | None) -> tuple[np.ndarray, 
 
 
 def comparisons_of(form: str, groups: Sequence[int], reference: int | None = None) -> int:
-    """Number of intervals that a form reads at once."""
+    """Number of simultaneous intervals of a form."""
     if form in (GAP, RATIO):
         return len(groups) - 1 if reference is not None else len(groups) * (len(groups) - 1) // 2
     return len(groups)
 
 
 def gap(estimates: Estimates, groups: Sequence[int], reference: int | None, z: float) -> Reading:
-    """The largest difference of two groups: it lies between the largest lower and the largest upper limit of all."""
+    """Largest difference of two groups. It lies between the largest lower and the largest upper limit of all pairs."""
     a, b = pairs_of(groups, reference)
     seen, low, high = difference(estimates, a, b, z)
     place = int(np.argmax(np.abs(seen)))
@@ -52,7 +52,7 @@ def gap(estimates: Estimates, groups: Sequence[int], reference: int | None, z: f
 
 
 def smallest_ratio(estimates: Estimates, groups: Sequence[int], reference: int | None, z: float) -> Reading:
-    """The smallest ratio of two groups, of the smaller value to the larger."""
+    """Smallest ratio of two groups, of the smaller value to the larger."""
     first, second = pairs_of(groups, reference)
     value = estimates.value
     a, b = np.where(value[first] <= value[second], (first, second), (second, first))
@@ -70,7 +70,7 @@ def smallest_ratio(estimates: Estimates, groups: Sequence[int], reference: int |
 
 
 def smallest(estimates: Estimates, groups: Sequence[int], reference: int | None, z: float) -> Reading:
-    """The smallest value of a group."""
+    """Smallest value of a group."""
     places = np.array(groups, int)
     low, high = estimates.limits(z, places)
     worst = places[int(np.argmin(estimates.value[places]))]
@@ -78,7 +78,7 @@ def smallest(estimates: Estimates, groups: Sequence[int], reference: int | None,
 
 
 def largest(estimates: Estimates, groups: Sequence[int], reference: int | None, z: float) -> Reading:
-    """The largest value of a group."""
+    """Largest value of a group."""
     places = np.array(groups, int)
     low, high = estimates.limits(z, places)
     worst = places[int(np.argmax(estimates.value[places]))]

@@ -1,4 +1,4 @@
-"""Judges a gate on the groups of an attribute, and writes the sentence that explains the verdict."""
+"""Judges a gate on the groups of an attribute, and explains the verdict in a sentence."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from .verdict import WARN, GateResult, Verdict, judge
 
 @dataclass(frozen=True)
 class Groups:
-    """Named groups with an estimate each. usable: the numbers of those that are large enough to be judged. reference:
-    the number of the group that others are compared with."""
+    """Named groups with estimates. usable: indices of groups that are large enough. reference: index of the reference
+    group."""
 
     by: str
     names: Sequence[str]
@@ -26,8 +26,9 @@ class Groups:
 
 @dataclass(frozen=True)
 class Judge:
-    """Judges a condition on a metric. form: `gap`, `ratio`, `min` or `max` of groups; "" for one value of all images.
-    comparisons: the intervals that share the level of the gate, on all its attributes. share: shown in percent."""
+    """Judges a condition on a metric. form: `gap`, `ratio`, `min` or `max` of groups; "" for one value over all images.
+    comparisons: number of intervals that share the level of the gate, over all its attributes. share: shown in
+    percent."""
 
     condition: Condition
     metric: str
@@ -42,15 +43,15 @@ class Judge:
         return z_of(1 - self.confidence, self.comparisons)
 
     def on(self, groups: Groups) -> GateResult:
-        """The verdict on these groups."""
+        """Verdict on these groups."""
         names, usable = groups.names, groups.usable
         missing = self._missing(groups)
         if missing:
-            return self._open(groups, f"{missing}: nothing can be said", [names[group] for group in usable])
+            return self._open(groups, f"{missing}, so the value is unknown", [names[group] for group in usable])
         reading = FORMS[self.form or MAX](groups.estimates, usable, groups.reference, self.z)
         found = [names[group] for group in reading.groups]
         if math.isnan(reading.seen):
-            return self._open(groups, f"the {self.form} is not known: all values are 0", found)
+            return self._open(groups, f"the {self.form} is undefined, because all values are 0", found)
         verdict = judge(self.condition, *reading[:3], prove=self.prove)
         needed, advice = self._needed(reading, verdict)
         sentence = f"{self._seen(groups, reading)}{advice}"
@@ -85,7 +86,7 @@ class Judge:
             seen, low, high = (self._number(value) for value in reading[:3])
         by = f" by {groups.by}" if self.form else ""
         shown = f"; {self.form} {seen}" if of_two else ""
-        if reading.low == reading.seen == reading.high:  # a fact about these images
+        if reading.low == reading.seen == reading.high:  # exact: a count of these images
             return f"{self.metric}{by}: {values}{shown}"
         level = f"{100 * self.confidence:g} %"
         if self.comparisons > 1:
@@ -93,7 +94,7 @@ class Judge:
         return f"{self.metric}{by}: {values}{shown}, between {low} and {high} ({level})"
 
     def _needed(self, reading: Reading, verdict: Verdict) -> tuple[int | None, str]:
-        """For an open verdict: the number of images that would decide it, and a sentence that says so."""
+        """For an undecided verdict: the number of images that would decide it, and a phrase about it."""
         seen, limit = reading.seen, self.condition.limit
         if self.form == RATIO:
             if seen <= 0 or limit <= 0:

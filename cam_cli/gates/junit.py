@@ -1,4 +1,4 @@
-"""Judged gates as JUnit XML, which CI systems show as tests."""
+"""Writes judged gates as JUnit XML, which CI systems show as tests."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from xml.etree import ElementTree
 
 from .verdict import FAIL, GateResult
 
-#: What XML 1.0 does not allow, in whatever way it is written.
+#: Characters that XML 1.0 forbids, even escaped.
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 class TestCase(NamedTuple):
-    """A test beside the gates. failure: the reason, or "" where it passed."""
+    """A test in addition to the gates. failure: reason, or "" if it passed."""
 
     name: str
     failure: str = ""
 
 
 def junit(command: str, results: Sequence[GateResult], others: Sequence[TestCase] = ()) -> bytes:
-    """One test per gate, then the others. A warning is a test that passes; its output has the sentence."""
+    """One test per gate, then the others. A warning passes; its output has the sentence."""
     failures = sum(result.verdict == FAIL for result in results) + sum(bool(other.failure) for other in others)
     counts = {"tests": str(len(results) + len(others)), "failures": str(failures), "errors": "0"}
     root = ElementTree.Element("testsuites", counts)
@@ -45,5 +45,5 @@ def junit(command: str, results: Sequence[GateResult], others: Sequence[TestCase
 
 
 def xml_text(text: str) -> str:
-    """A text without the signs that no XML file may hold."""
+    """Text without the characters that XML forbids."""
     return _FORBIDDEN.sub("�", text)

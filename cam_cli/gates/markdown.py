@@ -1,4 +1,4 @@
-"""Markdown for the summary of a CI job."""
+"""Writes Markdown for the summary of a CI job."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~&])")
 
 
 def gates_table(results: Sequence[GateResult]) -> str:
-    """A table of judged gates."""
+    """Table of judged gates."""
     rows = [(_SIGN[result.verdict], cell(result.text), cell(result.sentence)) for result in results]
     return table(("", "gate", "what was seen"), rows) if rows else ""
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table of cells that are Markdown already."""
+    """Table of cells that are already Markdown."""
     lines = [header, ["---"] * len(header), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
@@ -33,17 +33,18 @@ def cell(text: object) -> str:
 
 
 def append_step_summary(text: str) -> None:
-    """Add a text to the job summary of GitHub, where a job has one. Raises `CamxError` if it cannot be written."""
+    """Appends a text to the job summary of GitHub, if there is one. Raises `CamxError` if it cannot be written."""
     path = os.environ.get("GITHUB_STEP_SUMMARY")
     if not path:
         return
     try:
-        # What is there must be a file: a pipe without a reader would be waited for.
+        # Only a regular file: opening a pipe without a reader would block.
         if os.path.exists(path):
             require_regular(path)
         with open(path, "a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text if text.endswith("\n") else text + "\n")
     except OSError as error:
         raise CamxError(
-            f"$GITHUB_STEP_SUMMARY {path!r} cannot be written: {error.strerror}.", "Unset it or give a file."
+            f"$GITHUB_STEP_SUMMARY {path!r} cannot be written: {error.strerror}.",
+            "Unset the variable, or set it to a file.",
         ) from error

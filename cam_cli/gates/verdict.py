@@ -1,4 +1,4 @@
-"""Verdicts: a condition is compared with an interval and fails, warns or passes."""
+"""Compares a condition with an interval: fail, warn or pass."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _RANK = {PASS: 0, WARN: 1, FAIL: 2}
 
 @dataclass(frozen=True)
 class GateResult:
-    """A judged condition. text: the condition as written. sentence: what was seen, for people. seen, low, high: the
-    value and its interval, None where nothing could be measured. groups: what it was measured on. needed: images (per
-    group) that would be enough to decide, None where no number would or none is needed."""
+    """A judged condition. text: the condition as written. sentence: explanation with the values. seen, low, high: value
+    and interval, None without data. groups: names of the measured groups. needed: images (per group) that would be
+    enough to decide; None if decided, or if no number would be."""
 
     text: str
     verdict: Verdict
@@ -32,7 +32,7 @@ class GateResult:
     needed: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON: numbers with six digits."""
+        """JSON form: numbers with six digits."""
         rounded = {
             name: None if value is None or not math.isfinite(value) else float(f"{value:.6g}")
             for name, value in (("seen", self.seen), ("low", self.low), ("high", self.high))
@@ -41,10 +41,10 @@ class GateResult:
 
 
 def judge(condition: Condition, seen: float, low: float, high: float, *, prove: str = "harm") -> Verdict:
-    """fail: the interval low…high lies beyond the limit. warn: only the value seen does. pass: neither does.
+    """fail: the interval low…high lies beyond the limit. warn: only the value does. pass: neither does.
 
-    `prove="parity"` turns the burden round: fail unless the whole interval keeps within the limit. A value that is not
-    known (NaN) is a warning, and with parity a failure.
+    `prove="parity"` reverses the burden of proof: fail unless the whole interval lies within the limit. An unknown
+    value (NaN) is a warning, or with parity a failure.
     """
     nearest, farthest = (low, high) if condition.above else (high, low)
     if prove == "parity":
@@ -63,5 +63,5 @@ def exit_code(results: Iterable[GateResult]) -> int:
 
 
 def worst(results: Iterable[GateResult]) -> Verdict:
-    """The worst verdict; `pass` of none."""
+    """Worst verdict; `pass` without any."""
     return max((result.verdict for result in results), key=_RANK.__getitem__, default=PASS)

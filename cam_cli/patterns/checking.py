@@ -1,4 +1,4 @@
-"""The test of a suspicion: what is covered for it, and what the drops of the class say."""
+"""Plans the covers that test a pattern, and evaluates the drops of the class score."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from ..statistics import Drawn, Resampler, Sample, Totals, z_of
 from .options import ALL, FLAGGED
 from .records import FILLS, MEASURES, Checked, Drop, Pattern, Patterns
 
-#: Radius of a cover, as a share of the long side of the input; draws of places elsewhere for comparison.
+#: Radius of a cover, as a share of the long side of the input; number of draws of places elsewhere.
 RADIUS, ELSEWHERE = 0.1, 2
 
 Place = tuple[float, float]
 
 
 def score_name(measure: str, fill: str, *, elsewhere: bool = False) -> str:
-    """The name of a score in a row of the check, and its column in `checks.csv`."""
+    """Name of a score in a row of the check and in `checks.csv`."""
     return f"{measure}_{'elsewhere_' if elsewhere else ''}{fill}"
 
 
 @dataclass(frozen=True)
 class Covered:
     """Covers of one pattern in an image. name: of the pattern. target: index of its class in the output of the network.
-    spots: its places, as shares of the width and height. avoided: places of all spots of the image, from which covers
-    elsewhere keep away."""
+    spots: places as shares of width and height. avoided: places of all spots of the image, which covers elsewhere
+    avoid."""
 
     name: str
     target: int
@@ -38,7 +38,7 @@ class Covered:
 
 
 def suspects(found: Patterns, cover: Sequence[str]) -> tuple[Pattern, ...]:
-    """The patterns that `cover` asks for; raises `CamxError` for a name of none."""
+    """Patterns that `cover` selects. Raises `CamxError` for an unknown name."""
     names = {found.name(one): one for one in found.patterns}
     wanted: list[Pattern] = []
     for text in cover:
@@ -58,7 +58,7 @@ def suspects(found: Patterns, cover: Sequence[str]) -> tuple[Pattern, ...]:
 
 
 def covered_of(found: Patterns, wanted: Iterable[Pattern], count: int) -> Mapping[str, tuple[Covered, ...]]:
-    """Covers of each image: of every pattern that is wanted, in its `count` most typical images."""
+    """Covers of each image for the selected patterns, each in its `count` most typical images."""
     covers: dict[str, list[Covered]] = {}
     spots = found.spots
     first = np.searchsorted(spots.owner, np.arange(len(spots.table) + 1))
@@ -74,7 +74,7 @@ def covered_of(found: Patterns, wanted: Iterable[Pattern], count: int) -> Mappin
 
 
 def with_checks(found: Patterns, rows: Iterable[ImageRow], seed: int) -> Patterns:
-    """The patterns with the drops that a check has measured, and a note on images that could not be scored."""
+    """Patterns with the drops that a check measured, and a note about images that could not be scored."""
     shown: dict[str, list[MapRow]] = {}
     lost = 0
     for row in rows:
@@ -91,7 +91,7 @@ def with_checks(found: Patterns, rows: Iterable[ImageRow], seed: int) -> Pattern
 
 
 def drawn_gains(gains: Sequence[np.ndarray], seed: int) -> Drawn:
-    """The means of several patterns' gains, each with its bootstrap over images."""
+    """Mean gains of several patterns, each with a bootstrap over images."""
     values = np.concatenate([*gains, np.zeros(0)])
     groups = np.repeat(np.arange(len(gains)), np.array([len(one) for one in gains], int))
     return Resampler(seed=seed).estimate(Sample.of(values, groups, len(gains)), Totals.mean)

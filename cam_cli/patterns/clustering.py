@@ -1,34 +1,34 @@
-"""Clusters directions: a graph of nearest neighbours, its spectrum, and k-means on it (von Luxburg 2007)."""
+"""Clusters directions by spectral clustering: nearest-neighbour graph, its spectrum, and k-means (von Luxburg 2007)."""
 
 from __future__ import annotations
 
 import numpy as np
 
-#: Points whose graph is decomposed; the others join the cluster of their nearest ones.
+#: Points in the decomposed graph; the others join the cluster of their nearest ones.
 SAMPLE = 2000
-#: Edges of each point, and neighbours that decide for a point outside of the sample.
+#: Edges of each point, and neighbours that decide for a point outside the sample.
 _NEIGHBOURS = 10
-#: Points of a cluster when their number is chosen, and the most clusters then.
+#: For an automatic number of clusters: points per cluster, and most clusters.
 PER_CLUSTER, MOST_CLUSTERS = 25, 20
 _TRIES, _STEPS = 8, 50
-#: Clusters whose means have this cosine are one: parts of an object stay below 0.8, pieces of one mark above 0.85.
+#: Smallest cosine of the means of clusters to join: parts of an object stay below 0.8, pieces of one mark above 0.85.
 _ALIKE = 0.85
-#: Products of points that are held at once.
+#: Products of points in memory at once.
 _BLOCK = 4096
 
 
 def cluster_count(points: int, wanted: int | None) -> int:
-    """Returns the number of clusters of so many points: `wanted`, or one for every 25 points, at most 20."""
+    """Number of clusters: `wanted`, or one for every 25 points, at most 20."""
     chosen = wanted or min(MOST_CLUSTERS, round(points / PER_CLUSTER))
     return max(1, min(chosen, points))
 
 
 def clustered(points: np.ndarray, owners: np.ndarray, wanted: int | None, rng: np.random.Generator) -> np.ndarray:
-    """The cluster of each of N points, int N, from 0.
+    """Cluster of each of N points: int N, from 0.
 
-    points: float32 N×D of length 1; their products say how alike they are. owners: int N; points of one owner are no
-    neighbours, because two peaks of one image are alike for no other reason. The same points in the same order give the
-    same clusters. Takes about 8·N·D bytes for a block of N, and 40 MB for the sample.
+    points: unit vectors float32 N×D. owners: int N; points of one owner are never neighbours, because two peaks of one
+    image are similar for trivial reasons. The result depends only on points, their order and `rng`. Takes about 8·N·D
+    bytes, and 40 MB for the sample.
     """
     count = len(points)
     sample = np.sort(rng.permutation(count)[:SAMPLE])
@@ -44,8 +44,7 @@ def clustered(points: np.ndarray, owners: np.ndarray, wanted: int | None, rng: n
 
 
 def joined(points: np.ndarray, clusters: np.ndarray) -> np.ndarray:
-    """Clusters without those that a number of clusters has cut in pieces: means that are alike, also by way of others,
-    are one."""
+    """Joins clusters with similar means, also transitively: a fixed number of clusters may cut one in pieces."""
     count = int(clusters.max()) + 1
     means = unit(np.array([points[clusters == one].sum(axis=0) for one in range(count)]))
     linked = means @ means.T >= _ALIKE
@@ -58,7 +57,7 @@ def joined(points: np.ndarray, clusters: np.ndarray) -> np.ndarray:
 
 
 def _joined(alike: np.ndarray, clusters: np.ndarray) -> np.ndarray:
-    """The cluster that most of the nearest points of a sample are in, each counted by how alike it is."""
+    """Cluster by a vote of the nearest points of the sample, weighted by similarity."""
     near = np.argpartition(-alike, min(_NEIGHBOURS, alike.shape[1] - 1), axis=1)[:, :_NEIGHBOURS]
     weights = np.clip(np.take_along_axis(alike, near, axis=1), 1e-6, None)
     votes = np.zeros((len(alike), int(clusters.max()) + 1), np.float32)
@@ -68,7 +67,7 @@ def _joined(alike: np.ndarray, clusters: np.ndarray) -> np.ndarray:
 
 
 def _spectral(points: np.ndarray, owners: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Clusters of points by the first eigenvectors of the normalised Laplacian of their graph (Ng et al. 2001)."""
+    """Spectral clusters from the first eigenvectors of the normalised graph Laplacian (Ng et al. 2001)."""
     if count == 1 or len(points) <= count:
         return np.arange(len(points)) % count
     alike = (points @ points.T).astype(np.float64)
@@ -83,7 +82,7 @@ def _spectral(points: np.ndarray, owners: np.ndarray, count: int, rng: np.random
 
 
 def _k_means(points: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """The best of several runs from centres that lie far apart (k-means++, Arthur and Vassilvitskii 2007)."""
+    """k-means: the best of several runs with k-means++ seeds (Arthur and Vassilvitskii 2007)."""
     best, chosen = np.inf, np.zeros(len(points), np.int64)
     for _ in range(_TRIES):
         centres = _seeds(points, count, rng)
@@ -121,13 +120,13 @@ def _distances(points: np.ndarray, centres: np.ndarray) -> np.ndarray:
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
-    """Rows divided by their lengths; zeros stay zeros."""
+    """Normalises rows to length 1; zeros stay zeros."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     scaled: np.ndarray = vectors / np.where(lengths > 0, lengths, 1.0)
     return scaled
 
 
 def centred(vectors: np.ndarray) -> np.ndarray:
-    """Directions less their mean, of length 1 again: the mean is what all peaks of a class have in common."""
+    """Subtracts the mean of unit vectors, which all peaks of a class share, and normalises again."""
     directions = unit(vectors)
     return unit(directions - directions.mean(axis=0))

@@ -1,4 +1,4 @@
-"""Finds the patterns of a run: spots of a class whose contributions are alike, in numbers."""
+"""Finds the patterns of a run: clusters of spots of a class with similar contributions."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from .outside import outside_truth
 from .records import ONE_CLASS, OUTSIDE, SAME_PLACE, Number, Pattern, Patterns
 from .spots import SpotTable, chosen_classes, read_spots
 
-#: Largest spread of a pattern at the same place, as a share of a side.
+#: Largest spread for the flag `same_place`, as a share of a side.
 SAME = 0.06
-#: Share of the spots beside the objects, and share of the images of one class, from which a pattern is flagged.
+#: Smallest share of spots outside objects, and smallest share of images of one class, for a flag.
 MOSTLY, ALONE = 0.5, 0.95
 _BORDER = 0.1
-#: A spot of another class is like a pattern if it is as near to its mean as this share of the pattern's own spots.
+#: A spot of another class matches a pattern if it is nearer to its mean than this share of the pattern's own spots.
 _TYPICAL = 0.5
 _BLOCK = 8192
 
 
 def find_patterns(path: str, options: PatternsOptions = PatternsOptions()) -> Patterns:
-    """Finds the patterns in the run of `camx explain` in `path`; reads its rows and spots, and changes nothing.
+    """Finds the patterns in the run of `camx explain` in `path`. Reads its rows and spots, and changes nothing.
 
-    Covers nothing: `camx.pipeline.check.check_patterns` does, and judges gates on drops. Memory: about 250 bytes for
-    each spot, beside the names of the images. Raises `CamxError` for a run that is not finished or kept no spots, for a
-    truth that cannot be read, and for an option that does not fit.
+    Does not cover spots: `camx.pipeline.check.check_patterns` does, and judges gates on drops. Memory: about 250 bytes
+    per spot, plus the names of the images. Raises `CamxError` for an unfinished run, a run without spots, an unreadable
+    truth, and an option that does not fit.
     """
     for text in options.fail_if:
         check(Condition.parse(text), options)
@@ -53,15 +53,15 @@ def find_patterns(path: str, options: PatternsOptions = PatternsOptions()) -> Pa
 
 
 def with_gates(found: Patterns, options: PatternsOptions) -> Patterns:
-    """The patterns with their gates judged on what is known of them."""
+    """Patterns with their gates judged."""
     return replace(found, gates=tuple(judged(Condition.parse(text), found, options) for text in options.fail_if))
 
 
 def patterns_of(
     spots: SpotTable, options: PatternsOptions = PatternsOptions(), outside: np.ndarray | None = None
 ) -> tuple[Pattern, ...]:
-    """The patterns of each class, most images first. outside: for each spot whether it lies beside all objects (1, 0,
-    or NaN), None where that is not known. Raises `CamxError` for a class without maps."""
+    """Patterns of each class, most images first. outside: for each spot 1 if it lies outside all objects, 0 or NaN;
+    None without truth. Raises `CamxError` for a class without maps."""
     found = [
         pattern
         for target in dict.fromkeys(chosen_classes(spots, options.classes))
@@ -81,15 +81,15 @@ def _left_out(spots: SpotTable) -> dict[str, int]:
 
 def _notes(spots: SpotTable, found: Sequence[Pattern]) -> Iterator[str]:
     if not np.isfinite(spots.table.correct).any():
-        yield "No image has a label that the network knows, so there are no accuracies."
+        yield "No image has a label that is a class of the network, so accuracies are missing."
     if usual(one.exclusive for one in found if one.exclusive is not None):
-        yield "Most patterns are in the maps of one class only, so that is no flag here."
+        yield "Most patterns occur in the maps of one class only, so `one_class` is no flag here."
     if not found:
         yield "No map has a spot."
 
 
 def _of_class(spots: SpotTable, target: int, outside: np.ndarray | None, options: PatternsOptions) -> list[Pattern]:
-    """The patterns of a class, most images first."""
+    """Patterns of a class, most images first."""
     places = np.flatnonzero(spots.target == target)
     if not len(places):
         return []
@@ -109,12 +109,12 @@ def _of_class(spots: SpotTable, target: int, outside: np.ndarray | None, options
 
 
 def _centred_blocks(packed: np.ndarray) -> np.ndarray:
-    """Directions of packed vectors, less their mean, of length 1: float32."""
+    """Unpacks vectors, subtracts their mean, and normalises: float32."""
     return centred(unpacked(packed)).astype(np.float32)
 
 
 def _typical_first(vectors: np.ndarray, members: np.ndarray) -> np.ndarray:
-    """Members of a cluster, those nearest to its mean first."""
+    """Members of a cluster, nearest to its mean first."""
     if not len(members):
         return members
     nearness = vectors[members] @ vectors[members].mean(axis=0)
@@ -171,7 +171,7 @@ def _outside(outside: np.ndarray | None, members: np.ndarray, z: float) -> Numbe
 
 
 def _flagged(spots: SpotTable, found: list[Pattern], has_truth: bool) -> Iterator[Pattern]:
-    """Patterns with the share of their images that no other class has, and with their flags."""
+    """Patterns with their exclusive share of images and their flags."""
     exclusive = _exclusive(spots, found)
     telling = not usual(one for one in exclusive if one is not None)
     for pattern, alone in zip(found, exclusive):
@@ -185,16 +185,16 @@ def _flagged(spots: SpotTable, found: list[Pattern], has_truth: bool) -> Iterato
 
 
 def usual(exclusive: Iterable[float]) -> bool:
-    """Whether most patterns are in the maps of one class alone: then this says nothing of any of them.
+    """Whether most patterns occur in the maps of one class only, which makes that uninformative.
 
-    So it is with a head of two classes: the same channels speak for one and against the other.
+    This holds for a head of two classes: the same channels are evidence for one and against the other.
     """
     found = list(exclusive)
     return sum(one >= ALONE for one in found) > len(found) / 2
 
 
 def _exclusive(spots: SpotTable, found: list[Pattern]) -> list[float | None]:
-    """For each pattern the images of its class among all images with such a spot; None where there is one class."""
+    """For each pattern: share of images of its class among all images with a matching spot; None for a single class."""
     if len(spots.maps) < 2 or not found:
         return [None] * len(found)
     means, limits = [], []

@@ -18,46 +18,46 @@ from .records import FILLS, FLAGS, LOGIT_DROP, MEASURES, OUTSIDE
 if TYPE_CHECKING:
     from .records import Pattern, Patterns
 
-#: Metrics of a gate that are a share of the images of a class: with the pattern, and of them the right ones.
+#: Metrics of a gate on shares of images of a class: with the pattern, and the correct ones among them.
 SHARES = ("pattern_share", "pattern_accuracy")
-#: Metrics that a check measures, with their measure and fill: how much more the class drops than with as much covered
-#: elsewhere. Without a fill in the name it is the mean colour.
+#: Metrics of a check, with measure and fill: additional drop of the class against covers elsewhere. The default fill
+#: is the mean colour.
 DROPS = {name + ("" if fill == FILLS[0] else f"_{fill}"): (name, fill) for name in MEASURES for fill in FILLS}
 METRICS = (*SHARES, *DROPS)
 
 
 def check(condition: Condition, options: PatternsOptions) -> None:
-    """Raises `CamxError` for an unknown metric or flag, a flag that needs a truth, and a drop that is not measured."""
+    """Raises `CamxError` for an unknown metric or flag, a flag without a truth, and a drop without a check."""
     condition.expect_metric(METRICS)
     condition.expect_flag(FLAGS)
     if condition.by:
         raise CamxError(
-            f"`fail_if` {condition.text!r}: patterns have no groups.",
+            f"`fail_if` {condition.text!r}: gates on patterns have no groups.",
             f"Leave `by {condition.by}` out.",
             field="fail_if",
         )
     if condition.flag == OUTSIDE and options.truth is None:
         raise CamxError(
-            f"`fail_if` {condition.text!r}: nothing says where the objects are.",
-            "Give their boxes or masks with `truth`.",
+            f"`fail_if` {condition.text!r}: this flag needs the places of the objects.",
+            "Give boxes or masks with `truth`.",
             field="fail_if",
         )
     if condition.metric in DROPS and options.check is None:
         raise CamxError(
-            f"`fail_if` {condition.text!r}: nothing is covered, so there is no {condition.metric}.",
+            f"`fail_if` {condition.text!r}: without a check there is no {condition.metric}.",
             "Give a number of images to cover with `check`.",
             field="fail_if",
         )
     if condition.metric in DROPS and not condition.flag and options.cover == (FLAGGED,):
         raise CamxError(
-            f"`fail_if` {condition.text!r} is of every pattern, and those without a flag are not covered.",
-            "Add `if same_place`, or say with `cover` which patterns are covered.",
+            f"`fail_if` {condition.text!r} applies to every pattern, but only flagged patterns are covered.",
+            "Add `if same_place`, or choose the covered patterns with `cover`.",
             field="fail_if",
         )
 
 
 def judged(condition: Condition, found: Patterns, options: PatternsOptions) -> GateResult:
-    """Judges a gate on the pattern that is worst for it; the intervals of all patterns hold together."""
+    """Judges a gate on the worst pattern, with simultaneous intervals."""
     some = [one for one in found.patterns if not one.small and (not condition.flag or condition.flag in one.flags)]
     if not some:
         which = f"with the flag {condition.flag!r}" if condition.flag else "with enough images"
@@ -65,7 +65,7 @@ def judged(condition: Condition, found: Patterns, options: PatternsOptions) -> G
     if condition.metric in DROPS:
         some = [one for one in some if one.checked is not None]
         if not some:
-            sentence = f"{condition.metric}: no such pattern was covered, so nothing can be said"
+            sentence = f"{condition.metric}: no such pattern was covered, so the value is unknown"
             return GateResult(condition.text, WARN, sentence)
     estimates = _drops(condition, some, options) if condition.metric in DROPS else _shares(condition, some)
     names = [found.name(one) for one in some]
@@ -91,8 +91,8 @@ def _counts(condition: Condition, pattern: Pattern) -> tuple[int, int]:
         return len(pattern.images), pattern.share.total
     if pattern.with_ is None:
         raise CamxError(
-            f"`fail_if` {condition.text!r}: no image has a label that the network knows.",
-            "Explain with `labels`, or leave the gate out.",
+            f"`fail_if` {condition.text!r}: no image has a label that is a class of the network.",
+            "Explain the images with `labels`, or leave the gate out.",
             field="fail_if",
         )
     return round(pattern.with_.value * pattern.with_.total), pattern.with_.total

@@ -11,19 +11,19 @@ from ..gate_options import RunGateOptions
 from ..images.annotations.names import AUTO, TRUTH_FORMATS
 from ..options import EXPLANATION, GROUPS, INPUT, Flag, check
 
-#: What is covered: the patterns with a flag, or all of them.
+#: Covered patterns: those with a flag, or all.
 FLAGGED, ALL = "flagged", "all"
 
 
 @dataclass(frozen=True)
 class PatternsOptions(RunGateOptions):
-    """Classes, number of patterns, truth and what is covered, beside the gates. Raises `CamxError` for values out of
+    """Classes, number of patterns, truth and covers, in addition to the gates. Raises `CamxError` for values out of
     range."""
 
     classes: Annotated[
         Names,
         Flag(
-            "Class whose maps are looked at, by name or index; all classes without it. Repeatable.",
+            "Search only the maps of this class, by name or index. Repeatable.",
             name="class",
             known="classes",
             panel=EXPLANATION,
@@ -36,16 +36,14 @@ class PatternsOptions(RunGateOptions):
     patterns: Annotated[
         int | None,
         Flag(
-            "Patterns of each class, or auto: one for every 25 spots, at most 20, joined where they are alike.",
+            "Patterns per class, or auto: one for every 25 spots, at most 20, and similar ones joined.",
             panel=EXPLANATION,
             none="auto",
             min=1,
             max=200,
         ),
     ] = None
-    min_images: Annotated[
-        int, Flag("Fewest images of a pattern that gets flags and is judged by gates.", panel=GROUPS, min=1)
-    ] = 10
+    min_images: Annotated[int, Flag("Fewest images of a pattern for flags and gates.", panel=GROUPS, min=1)] = 10
     truth: Annotated[
         str | None,
         Flag(
@@ -56,13 +54,14 @@ class PatternsOptions(RunGateOptions):
         ),
     ] = None
     truth_format: Annotated[
-        str, Flag(f"{', '.join((AUTO, *TRUTH_FORMATS))}.", panel=INPUT, choices=(AUTO, *TRUTH_FORMATS))
+        str,
+        Flag(f"Format of the truth: {', '.join((AUTO, *TRUTH_FORMATS))}.", panel=INPUT, choices=(AUTO, *TRUTH_FORMATS)),
     ] = AUTO
     check: Annotated[
         int | None,
         Flag(
-            "Cover the spots of suspicious patterns in N images each, with the network of the run, and tell the drop "
-            "of the class beside that of covers elsewhere.",
+            "Cover the spots of flagged patterns in N images each, run the network again, and compare the drop "
+            "of the class score with that of covers elsewhere.",
             panel=EXPLANATION,
             min=2,
             metavar="N",
@@ -72,15 +71,19 @@ class PatternsOptions(RunGateOptions):
     cover: Annotated[
         Names,
         Flag(
-            "Patterns that `check` covers: flagged, all, or one by its class and number such as 'cat 1'. Repeatable.",
+            "Patterns that `check` covers: flagged, all, or class and number of one, such as 'cat 1'. Repeatable.",
             panel=EXPLANATION,
             metavar="PATTERN",
             repeatable=True,
         ),
     ] = names_of(FLAGGED)
-    seed: Annotated[int, Flag("Seed of the clustering and of what is covered elsewhere.", panel=EXPLANATION, min=0)] = 0
+    seed: Annotated[int, Flag("Seed of the clustering and of the covers elsewhere.", panel=EXPLANATION, min=0)] = 0
 
     def __post_init__(self) -> None:
         check(self)
         if self.check is None and self.cover != (FLAGGED,):
-            raise CamxError("`cover` says what `check` covers.", "Give `check` a number of images, too.", field="cover")
+            raise CamxError(
+                "`cover` chooses the patterns for `check`, but `check` is missing.",
+                "Give `check` a number of images, too.",
+                field="cover",
+            )

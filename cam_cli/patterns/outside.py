@@ -1,4 +1,4 @@
-"""Spots beside the objects of a truth."""
+"""Finds spots that lie outside the objects of a truth."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from ..sentences import counted
 from .options import PatternsOptions
 from .spots import SpotTable
 
-#: A cell of the raster is within an object that covers so much of it. A spot may lie beside one by this share of the
-#: long side.
+#: Share of a raster cell that an object must cover. Distance from an object, as a share of the long side, at which a
+#: spot still counts as inside.
 _COVERED, _NEAR = 0.1, 0.03
 
 
 def outside_truth(run: RunFolder, spots: SpotTable, options: PatternsOptions) -> tuple[np.ndarray | None, list[str]]:
-    """For each spot 1 where no object lies within 3 % of the long side, 0 where one does, NaN without truth; and notes.
+    """For each spot 1 if no object lies within 3 % of the long side, else 0, NaN without truth; and notes.
 
-    All objects of an image count, of whatever class. None without a truth. Raises `CamxError` for a truth that cannot
-    be read or fits no image.
+    Objects of all classes count. None without a truth. Raises `CamxError` for a truth that is unreadable or matches no
+    image.
     """
     if options.truth is None:
         return None, []
@@ -55,7 +55,7 @@ def outside_truth(run: RunFolder, spots: SpotTable, options: PatternsOptions) ->
 
 
 def _within(inside: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Whether there is an object at each place or close beside it."""
+    """Whether an object lies at or close to each place."""
     rows, columns = inside.shape
     near, reach = np.zeros(len(x), bool), round(_NEAR * max(inside.shape))
     for place, (across, down) in enumerate(zip((x * columns).astype(int), (y * rows).astype(int))):

@@ -1,4 +1,4 @@
-"""Results of a search for patterns, as records from which every output is written."""
+"""Records of the results of a search for patterns, from which all outputs are written."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from ..gates import GateResult
 from ..outputs.record import RunRecord
 from .spots import SpotTable
 
-#: Flags of a pattern, with what they mean.
+#: Flags of a pattern, with their meaning.
 SAME_PLACE, OUTSIDE, ONE_CLASS = FLAGS = ("same_place", "outside", "one_class")
-#: Fills of a cover: the mean colour of the image, and the image blurred.
+#: Fills of a cover: mean colour of the image, blurred image.
 FILLS = ("mean", "blur")
-#: What covers lower: the probability of the class, and its log-odds in natural units (of a softmax: its logit less the
-#: log-sum-exp of all others), which also tell where the network is sure.
+#: Measured drops: of the probability of the class, and of its log-odds in natural units (for a softmax: logit minus
+#: log-sum-exp of all others), which do not saturate when the network is confident.
 DROP, LOGIT_DROP = MEASURES = ("drop", "logit_drop")
 
 
 @dataclass(frozen=True)
 class Number:
-    """A share with its interval, and how many images are behind it."""
+    """A share with its interval and number of images."""
 
     value: float
     low: float
@@ -32,7 +32,7 @@ class Number:
 
 @dataclass(frozen=True)
 class Drop:
-    """Mean drop where spots are covered, and where as much is covered elsewhere; their difference with its interval.
+    """Mean drops with spots covered and with covers elsewhere, and their difference with its interval.
 
     gains: the difference of each image, float N.
     """
@@ -47,7 +47,7 @@ class Drop:
 
 @dataclass(frozen=True)
 class Checked:
-    """A pattern whose spots were covered in so many images. probability: the mean one of the class, nothing covered.
+    """A pattern whose spots were covered in `images` images. probability: mean of the class without covers.
 
     drops: by measure, `drop` (of the probability) or `logit_drop` (of the log-odds), then by the fill of the covers.
     """
@@ -58,20 +58,20 @@ class Checked:
 
     @property
     def used(self) -> bool:
-        """Whether the log-odds fall by more than elsewhere for sure, with every fill."""
+        """Whether the log-odds drop significantly more than elsewhere, with every fill."""
         return all(one.low > 0 for one in self.drops[LOGIT_DROP].values())
 
 
 @dataclass(frozen=True)
 class Pattern:
-    """Spots of one class that are alike. number: from 1 within the class, most images first.
+    """A cluster of similar spots of one class. number: from 1 within the class, most images first.
 
-    spots: places in the table of spots, most typical first. images: places of the images, in that order. share: of the
-    images with a map of the class. x, y: median place, as shares of the width and height; spread: median distance
-    from it, as a share of the longer way. border: share of the spots in the outer 10 %. exclusive: share of the images
-    with such a spot, in maps of any class, that are of this class's maps. with_, without: accuracy of the images of the
-    class's maps, None without labels. outside: share of the spots beside the objects of the truth, None without truth.
-    small: too few images for flags and gates. checked: what a check has measured.
+    spots: rows in the table of spots, most typical first. images: positions of the images, in that order. share: of the
+    images with a map of the class. x, y: median place as shares of width and height. spread: median distance from it.
+    border: share of the spots in the outer 10 %. exclusive: among all images with a matching spot, share of those in
+    maps of this class. with_, without: accuracy of images with and without the pattern, None without labels. outside:
+    share of the spots outside the objects, None without truth. small: too few images for flags and gates. checked:
+    result of a check.
     """
 
     number: int
@@ -94,8 +94,8 @@ class Pattern:
 
 @dataclass(frozen=True)
 class Patterns:
-    """Patterns of a run. cluster: int N, the place in `patterns` that each spot belongs to, or −1. left_out: how many
-    images, and why. notes: sentences on what could not be done, or not as expected."""
+    """Patterns of a run. cluster: int N, index into `patterns` of each spot, or −1. left_out: number of images by
+    reason. notes: warnings."""
 
     run: RunRecord
     path: str
@@ -108,5 +108,5 @@ class Patterns:
     confidence: float
 
     def name(self, pattern: Pattern) -> str:
-        """A pattern as text: its class and its number."""
+        """Name of a pattern: its class and number."""
         return f"{self.spots.table.classes[pattern.target]} {pattern.number}"

@@ -1,4 +1,4 @@
-"""The spots of a run as numpy columns, in an order that depends on the names of its images alone."""
+"""Spots of a run as numpy columns, in an order that depends only on the names of the images."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from ..outputs.spots import BYTES, SpotsRow, packed_vectors
 class SpotTable:
     """N spots of one method, by image in the order of names, then by strength.
 
-    images: the table of all images; owner: int N, their places in it. target: int N, the class of the map, a place in
-    `table.classes`. x, y: float N, shares of the width and the height. share: float N, of the map's strongest spot.
-    vectors: uint8 N×192, packed. maps: by class, the places of the images with a map of it. indices: the number of each
-    class in the output of the network. method: of which the maps are. damaged: images whose spots are damaged.
+    table: all images. owner: int N, position of the image in the table. target: int N, class of the map as index into
+    `table.classes`. x, y: float N, shares of width and height. share: float N, of the map's strongest spot. vectors:
+    packed, uint8 N×192. maps: by class, positions of the images with a map of it. indices: index of each class in the
+    output of the network. method: method of the maps. damaged: number of images with damaged spots.
     """
 
     table: ImageTable
@@ -41,7 +41,7 @@ class SpotTable:
 
 
 class _Columns:
-    """Collects spots; numbers of classes are those of the network until all are known."""
+    """Collects spots, with class indices of the network until all rows are read."""
 
     def __init__(self) -> None:
         self.owner: list[int] = []
@@ -69,10 +69,10 @@ class _Columns:
 
 
 def read_spots(run: RunFolder) -> SpotTable:
-    """The spots of a run, and its images. Raises `CamxError` for a run without spots, or without images."""
+    """Reads the spots and images of a run. Raises `CamxError` for a run without spots or images."""
     builder, columns = TableBuilder(run.record.get("classes", ())), _Columns()
     method, damaged, kept = "", 0, False
-    # By name: the order of the input and of shards must not matter.
+    # Sorted by name: the order of input and shards must not matter.
     for image, (row, spots) in enumerate(run.with_spots(run.rows(sorted(run.images)))):
         builder.add(row)
         if spots is None:
@@ -85,10 +85,12 @@ def read_spots(run: RunFolder) -> SpotTable:
         builder.names.setdefault(target, name)
     table = builder.table()
     if not len(table):
-        raise CamxError(f"The run in {run.path!r} has no images.", "Explain some first.")
+        raise CamxError(
+            f"The run in {run.path!r} has no images.", "Explain images into it first, or give another folder."
+        )
     if not kept:
         raise CamxError(
-            f"The run in {run.path!r} kept no spots.",
+            f"The run in {run.path!r} has no spots.",
             "Explain its images with `camx explain … --save overlay,spots`.",
         )
     places = {index: place for place, index in enumerate(sorted(builder.names))}
@@ -109,7 +111,7 @@ def read_spots(run: RunFolder) -> SpotTable:
 
 
 def chosen_classes(spots: SpotTable, wanted: Sequence[str]) -> Iterator[int]:
-    """The classes with maps, or those of them that are asked for; raises `CamxError` for another one."""
+    """Classes with maps, or the requested ones. Raises `CamxError` for a class without maps."""
     classes, here = spots.table.classes, list(spots.maps)
     if not wanted:
         yield from here
@@ -118,8 +120,8 @@ def chosen_classes(spots: SpotTable, wanted: Sequence[str]) -> Iterator[int]:
         if not found:
             names = [classes[place] for place in here]
             raise CamxError(
-                f"`class` {text!r}: no map is of such a class.{nearest(text, names) or ''}",
-                "Give one that the run has maps of, by name or index.",
+                f"`class` {text!r}: no map shows such a class.{nearest(text, names) or ''}",
+                "Give a class with maps in the run, by name or index.",
                 field="classes",
             )
         yield found[0]

@@ -13,13 +13,13 @@ from .options import PatternsOptions
 from .records import DROP, FILLS, LOGIT_DROP, Checked, Drop, Number, Pattern, Patterns
 from .tables import EXAMPLES
 
-#: Lines of a table that a person reads.
+#: Most printed lines of a table.
 _MOST_LINES = 60
 _HEADER = ("pattern", "images", "share", "place", "spread", "accuracy with", "without", "flags")
 
 
 def summary(found: Patterns, options: PatternsOptions) -> dict[str, Any]:
-    """The content of `summary.json`: gates, patterns in numbers, what was left out and why, and the options."""
+    """Content of `summary.json`: gates, patterns in numbers, left-out images by reason, options."""
     return {
         "verdict": worst(found.gates),
         "gates": [gate.as_dict() for gate in found.gates],
@@ -130,7 +130,7 @@ _FILL_WORDS = {"mean": "mean colour", "blur": "blur"}
 
 
 def check_words(checked: Checked) -> Iterator[str]:
-    """A check as sentences: what it says, and for each fill the drops beside those of covers elsewhere."""
+    """Sentences about a check: its conclusion, and for each fill the drops next to those of covers elsewhere."""
     evidence = "the network uses what lies there" if checked.used else "no proof that the network uses what lies there"
     about = f"{counted(checked.images, 'image')} of the class with {100 * checked.probability:.1f} %"
     yield f"{evidence} ({about})"

@@ -1,4 +1,4 @@
-"""`patterns.csv`, one line per pattern, and `images.csv`, one line per spot."""
+"""Writes `patterns.csv`, one line per pattern, and `images.csv`, one line per spot."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _OF_PATTERNS = (
     *("same_place", "outside_flag", "one_class", "small"),
     *("covered", "used", *(f"{name}_{part}" for name in DROPS for part in ("gain", "low", "high")), "examples"),
 )
-#: Images that a line names.
+#: Number of example images in a line.
 EXAMPLES = 12
 
 
 def patterns_csv(found: Patterns) -> Iterator[bytes]:
-    """One line per pattern: of a class those with most images first. Examples are joined by a vertical bar."""
+    """One line per pattern, by class, most images first. Examples are joined by a vertical bar."""
     yield line(list(_OF_PATTERNS))
     images, classes = found.spots.table.images, found.spots.table.classes
     for one in found.patterns:
@@ -38,7 +38,7 @@ def patterns_csv(found: Patterns) -> Iterator[bytes]:
 
 
 def _drops(checked: Checked | None) -> Iterator[Any]:
-    """Cells of a check: images, whether the network uses what lies there, and the drops beyond those elsewhere."""
+    """Cells of a check: images, whether the network uses the pattern, and additional drops against covers elsewhere."""
     if checked is None:
         yield from [""] * (2 + 3 * len(DROPS))
         return

@@ -1,4 +1,4 @@
-"""The files that a search for patterns leaves in `OUT/patterns`."""
+"""Writes the files of a search for patterns into `OUT/patterns`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .tables import images_csv, patterns_csv
 
 
 def write(path: str, found: Patterns, options: PatternsOptions, junit_file: str | None = None) -> None:
-    """Write patterns.csv, images.csv and summary.json into OUT/patterns, and the JUnit file where it is wanted.
+    """Writes patterns.csv, images.csv and summary.json into OUT/patterns, and the JUnit file if requested.
 
     Raises `CamxError` if they cannot be written.
     """

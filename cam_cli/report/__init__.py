@@ -1,4 +1,7 @@
-"""`report/index.html`: the results of a run as a page. Derived from its files alone: no model, no torch."""
+"""Builds HTML pages from the files of a run: report, comparison, evaluation, patterns. Needs no model, imports no
+torch.
+
+May import `compare`, `patterns`, `audit`, `export`, `evaluation`, `outputs`, `maps`, `images` and files below."""
 
 from .build import build_report
 from .pictures import thumbnail_side

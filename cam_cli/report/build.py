@@ -32,7 +32,7 @@ from .page import Content, page
 from .pictures import EMBEDDED, LARGE_BUDGET, SMALL_BUDGET, embedded, picture_of
 from .training import captions_of, samples_of
 
-#: Bytes of the data in a single file: a browser cannot hold a text of more than some 500 MB.
+#: Most bytes of data in a single file: browsers cannot hold texts above some 500 MB.
 SINGLE_FILE_LIMIT = 400_000_000
 _SIDES = {"picture": 512, "overlay": 512, "sheet": 1400}
 
@@ -44,18 +44,19 @@ def build_report(
     *,
     single_file: bool = False,
 ) -> str:
-    """Writes the report of the run in `path`, finished or not, and returns its file; that of `evaluate` is in
-    OUT/evaluate, beside its figures.
+    """Writes the report of the run in `path`, finished or not, and returns its file. The report of `evaluate` is in
+    OUT/evaluate.
 
-    `keys` are the images it shows; without them all of the journal, in input order. Up to 200 images are one file that
-    holds everything; more of them a page with data files and images beside it, or with `single_file` one file with
-    smaller images. The page is written last: whoever looks sees the old report or the new one. `warned` is called for
-    everything that is left out because it is damaged. Raises `CamxError` for a folder that holds no run or cannot be
-    written, and for a single file of more than 400 MB.
+    keys: images to show; by default all of the journal in input order. Up to 200 images give one self-contained file;
+    more give a page with data files and images beside it, or with `single_file` one file with smaller images. The page
+    is written last, so a reader always sees a complete report. warned: called for damaged parts, which are left out.
+    Raises `CamxError` for a folder without a run, an unwritable one, and a single file of more than 400 MB.
     """
     run = RunFolder.read(path)
     if run.command not in COMMANDS:
-        raise CamxError(f"{path!r} holds results of `camx {run.command}`, which has no report. Update camx.")
+        raise CamxError(
+            f"{path!r} holds results of `camx {run.command}`, for which this camx has no report. Update camx."
+        )
     if run.command == EVALUATE:
         for problem in run.problems():
             warned(problem)
@@ -110,7 +111,7 @@ def _of_images(run: RunFolder, keys: Sequence[str] | None, warned: Callable[[str
 
 
 def _groups(run: RunFolder, warned: Callable[[str], None]) -> GroupData | None:
-    """Collector for the groups of the images. Warns, and has no audit, if the options of the audit cannot be read."""
+    """Collector of the groups of the images. Warns, and leaves the audit out, if its options are unreadable."""
     if run.command != EXPLAIN or run.task:
         return None
     try:
@@ -121,7 +122,7 @@ def _groups(run: RunFolder, warned: Callable[[str], None]) -> GroupData | None:
 
 
 def _put_groups(images: Images, parts: Chunks, warned: Callable[[str], None]) -> dict[str, Any]:
-    """Puts the groups into the parts. Warns and leaves them out if the audit does not fit these rows any more."""
+    """Adds the groups to the parts. Warns and leaves them out if the audit does not fit these rows any more."""
     if images.groups is None:
         return {}
     try:
@@ -146,7 +147,7 @@ def _check_size(parts: Chunks, images: int) -> None:
 
 
 def _pictures(run: RunFolder, rows: Iterable[ImageRow], budget: int) -> dict[str, str]:
-    """The images of the rows as `data:` addresses."""
+    """Images of the rows as `data:` addresses."""
     names: dict[str, list[str]] = {}
     for row in rows:
         name, kind = picture_of(row)
@@ -171,7 +172,7 @@ def _packed(levels: np.ndarray) -> str:
 
 
 def _build(run: RunFolder) -> str:
-    """Twelve hexadecimal digits that name the data files of this state of the run."""
+    """Identifies the data files of this state of the run: twelve hexadecimal digits."""
     names = [*run.journals(), *filter(run.has, (SUMMARY,))]
     states = [os.stat(run.file(name)) for name in names] or [os.stat(run.path)]
     text = " ".join(f"{state.st_size} {state.st_mtime_ns}" for state in states)

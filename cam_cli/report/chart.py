@@ -1,4 +1,4 @@
-"""Curves over the epochs, as coordinates that the template draws."""
+"""Computes curves over the epochs as coordinates for the template."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 50, WIDTH - 12, 14, HEIGHT - 26
 
 @dataclass(frozen=True)
 class Chart:
-    """`x` and `y` are ticks (place, text); `lines` by name: points (x, y, epoch, text); `best`: x of the best epoch."""
+    """A chart. x, y: ticks (position, text). lines: points (x, y, epoch, text) by name. best: x of the best epoch."""
 
     title: str
     x: list[tuple[float, str]]
@@ -26,7 +26,7 @@ class Chart:
 
 
 def charts(metrics: Sequence[EpochRow], epochs: int, best: int | None) -> list[Chart]:
-    """Loss and accuracy of the epochs so far, on an axis of all `epochs`."""
+    """Charts of loss and accuracy so far, on an axis of all `epochs`."""
     last = max([epochs, *(row["epoch"] for row in metrics)])
     numbers = [cast(Mapping[str, float], row) for row in metrics]
     return [_chart(what, numbers, last, best) for what in ("loss", "accuracy")] if metrics else []

@@ -1,6 +1,6 @@
-"""The data of a page in parts: inside the page, in elements of it, or as scripts beside it, loaded when needed.
+"""Stores the data of a page in parts: in its main script, in elements, or in script files that are loaded on demand.
 
-`fetch` does not work from `file://`; a classic script does. A part is one call of `camxPart` with JSON in it.
+Pages on `file://` cannot `fetch`, but can load classic scripts. A part is one call of `camxPart` with JSON.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from ..run_layout import REPORT_DATA
 
 
 class Chunks(Protocol):
-    """Takes the parts. `base` is the start of their addresses, seen from the page, or "" for parts inside the page.
+    """Receives parts. base: start of their addresses relative to the page, or "" for parts inside the page.
 
-    `inside`: parts that stand with the data of the page. `elements`: parts as elements of their own, as JSON in text.
+    inside: parts within the data of the page. elements: parts in own elements, as JSON text.
     """
 
     base: str
@@ -27,7 +27,7 @@ class Chunks(Protocol):
 
 
 class Inside:
-    """Parts that stand in the page."""
+    """Parts within the data of the page."""
 
     base = ""
 
@@ -40,7 +40,7 @@ class Inside:
 
 
 class Elements:
-    """Parts that stand in the page, each in an element of its own that the page reads when it needs it."""
+    """Parts in the page, each in its own element, which the page parses on demand."""
 
     base = ""
 
@@ -53,8 +53,8 @@ class Elements:
 
 
 class Beside:
-    """Parts as files `<folder>/<build>-<name>.js` below `path`; another build leaves those of the page that is there
-    alone. The page lies beside the folder."""
+    """Parts as files `<folder>/<build>-<name>.js` below `path`, beside the page. Another build does not overwrite
+    them."""
 
     def __init__(self, path: str, build: str, folder: str = REPORT_DATA) -> None:
         self.inside: dict[str, Any] = {}
@@ -70,6 +70,6 @@ class Beside:
 
 
 def script_safe(value: Any) -> str:
-    """JSON in ASCII that ends no script element and begins no comment, whatever the texts in it."""
+    """JSON in ASCII that can neither end a script element nor begin a comment."""
     text = json.dumps(value, separators=(",", ":"), allow_nan=False, default=str)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

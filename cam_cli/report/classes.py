@@ -1,4 +1,4 @@
-"""Numbers of the classes of a run, and the mean map of each class."""
+"""Counts the classes of a run, and computes the mean map of each class."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from ..maps.sketch import decode
 from ..outputs.rows import ImageRow, MapRow
 from ..parsers import whole
 
-#: Cells of a mean map, along both sides: positions relative to the image, whatever its shape.
+#: Cells per side of a mean map, relative to the image of any shape.
 CELLS = 24
 ALL, RIGHT, WRONG = range(3)
 
 
 class Classes:
-    """The classes of the rows so far. A prediction has an index; the class of a label is known after all rows."""
+    """Classes of the rows so far. Predictions have an index; classes of labels are resolved after all rows."""
 
     def __init__(self) -> None:
         self._places: dict[int, int] = {}
@@ -29,14 +29,14 @@ class Classes:
         self._meant: dict[int, int] = {}
 
     def place(self, index: int, name: str) -> int:
-        """The number of a predicted class."""
+        """Number of a predicted class."""
         place = self._places.setdefault(index, len(self._names))
         if place == len(self._names):
             self._names.append(name or str(index))
         return place
 
     def label(self, row: ImageRow) -> int:
-        """The number of the row's label among the labels; −1 without one."""
+        """Number of the row's label; −1 without one."""
         if not row.get("label"):
             return -1
         number = self._labels.setdefault(row["label"], len(self._labels))
@@ -45,7 +45,7 @@ class Classes:
         return number
 
     def tables(self) -> dict[str, Any]:
-        """`classes`: their names, with the index where two have the same; `labels`: for every label its class."""
+        """`classes`: names, with the index if two are equal. `labels`: class of every label."""
         names, indices = list(self._names), [*self._places]
         meanings: list[int] = []
         for text, number in self._labels.items():
@@ -59,7 +59,7 @@ class Classes:
         return {"classes": told_apart + names[len(indices) :], "labels": meanings}
 
     def _meaning(self, text: str) -> int | None:
-        """The class that a label of a row without its index may mean: the only one of that name, or of that index."""
+        """Class of a label without index: the only one of that name, or the one of that index."""
         wanted = text.strip().casefold()
         parts = ({name.casefold(), *(part.strip().casefold() for part in name.split(","))} for name in self._names)
         found = [place for place, names in enumerate(parts) if wanted in names]
@@ -70,9 +70,9 @@ class Classes:
 
 
 class MeanMaps:
-    """Sums of sketches by method and class: of all images, of the right and of the wrong ones.
+    """Sums of sketches by method and class: over all, correct and wrong images.
 
-    A mean has signs where all its sketches have them; where some are of strength only, it is the mean strength.
+    A mean is signed if all its sketches are; otherwise it is the mean magnitude.
     """
 
     def __init__(self) -> None:
@@ -80,7 +80,7 @@ class MeanMaps:
         self._signed: dict[tuple[str, int], _Sums] = defaultdict(_Sums)
 
     def add(self, map_row: MapRow, target: int, correct: bool | None) -> None:
-        """Adds a map, if it has a sketch. Every map has the same weight, whatever its peak."""
+        """Adds a map, if it has a sketch. All maps have the same weight, independent of their peaks."""
         sketch = map_row.get("sketch")
         if not sketch:
             return
@@ -94,9 +94,9 @@ class MeanMaps:
 
     def as_part(self) -> dict[str, dict[str, list[Any]]]:
         """By method, then class (−1 for all): for each of the three groups null or [images, peak, 24×24 bytes in
-        base64, whether it has signs].
+        base64, signed].
 
-        The bytes are shares of the peak, as in a sketch. The peak is in [0, 1], with signs in [−1, 1].
+        Bytes are shares of the peak, as in a sketch. The peak is in [0, 1], or in [−1, 1] if signed.
         """
         part: dict[str, dict[str, list[Any]]] = {}
         for key, strengths in self._strengths.items():
@@ -111,7 +111,7 @@ class MeanMaps:
 
 
 class _Sums:
-    """The sums of the placed sketches of one class, and how many they are, by group."""
+    """Sums and counts of the placed sketches of one class, by group."""
 
     def __init__(self) -> None:
         self.totals = np.zeros((3, CELLS, CELLS), np.float32)

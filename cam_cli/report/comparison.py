@@ -1,4 +1,4 @@
-"""The page of a comparison: pairs of maps beside their image, and the figures of both runs."""
+"""Builds the page of a comparison: pairs of maps with their image, and the figures of both runs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from .page import assembled
 from .pictures import EMBEDDED, embedded, picture_of
 
 PAGE = "index.html"
-#: More pairs are not shown: the page holds those with another prediction, and of the others the least alike.
+#: Most pairs on the page: those with another prediction first, then the least similar ones.
 MOST_PAIRS = 5000
 CHUNK, GROUP = 10_000, 100
 _MOST_FLIPS = 20
@@ -47,8 +47,8 @@ STYLES = ("base", "header", "gallery", "table", "classes", "groups", "distributi
 def build_comparison(folder: str, path_a: str, path_b: str, found: Comparison, options: CompareOptions) -> str:
     """Writes the page of a comparison into `folder`, and returns its file.
 
-    Up to 200 pairs are one file that holds everything; more of them a page with data files beside it, whose images
-    stay in the run folders. Raises `CamxError` if it cannot be written.
+    Up to 200 pairs give one self-contained file; more give a page with data files beside it that links to images in the
+    run folders. Raises `CamxError` if it cannot be written.
     """
     runs = RunFolder.read(path_a), RunFolder.read(path_b)
     order = _order(found)
@@ -81,7 +81,7 @@ def build_comparison(folder: str, path_a: str, path_b: str, found: Comparison, o
 
 
 def _order(found: Comparison) -> np.ndarray:
-    """The pairs that are shown: those that broke, were fixed, and changed, then those whose maps are least alike."""
+    """Pairs on the page: broke, fixed, changed, then those with the least similar maps."""
     rank = np.array([FLIPS.index(word) for word in (SAME, "broke", "fixed", "changed")])
     kind = np.where(found.flips == rank[0], len(FLIPS), found.flips)
     cosine = np.nan_to_num(found.likeness.cosine, nan=2.0)
@@ -89,7 +89,7 @@ def _order(found: Comparison) -> np.ndarray:
 
 
 def _flips(found: Comparison) -> list[tuple[str, str, int]]:
-    """The most frequent changes of the prediction: from, to, how often."""
+    """Most frequent changes of the prediction: from, to, count."""
     names = [[*table.classes, "–"] for table in (found.a, found.b)]
     places = np.flatnonzero(found.flips != FLIPS.index(SAME)).tolist()
     counts = Counter((names[0][found.a.predicted[i]], names[1][found.b.predicted[i]]) for i in places)
@@ -104,7 +104,7 @@ def _points(number: Number | None) -> str:
 
 @dataclass(frozen=True)
 class _Pairs:
-    """Pairs as data of the page; beside: images are linked, not embedded."""
+    """Pairs as data of the page. beside: images are linked instead of embedded."""
 
     runs: tuple[RunFolder, RunFolder]
     found: Comparison
@@ -113,7 +113,7 @@ class _Pairs:
     beside: bool
 
     def known(self, order: np.ndarray) -> dict[str, Any]:
-        """Data that the page needs before it loads any part."""
+        """Data that the page needs before it loads parts."""
         found = self.found
         shades = [_levels(table.numbers["prob"]) for table in (found.a, found.b)]
         return {
@@ -137,7 +137,7 @@ class _Pairs:
         return sorted({*self.found.a.classes, *self.found.b.classes})
 
     def columns(self, places: np.ndarray) -> dict[str, Any]:
-        """Columns as those of a report: `class` is what B predicts, `target` what A does; and those of the pair."""
+        """Columns as in a report (`class` is the prediction of B, `target` that of A), and columns of pairs."""
         found, names = self.found, {name: place for place, name in enumerate(self._names)}
         a, b = ([names.get(name, -1) for name in _class_names(table)] for table in (found.a, found.b))
         numbered = [names.get(name, -1) for name in _label_names(found)]
@@ -159,7 +159,7 @@ class _Pairs:
         }
 
     def details(self, order: np.ndarray) -> Iterator[list[dict[str, Any]]]:
-        """The images and maps of the pairs, in parts."""
+        """Adds images and maps of the pairs as parts."""
         found, method = self.found, common_method(self.runs)
         for start in range(0, len(order), GROUP):
             places = order[start : start + GROUP].tolist()
@@ -182,7 +182,7 @@ class _Pairs:
         }
 
     def _addresses(self, pairs: Sequence[Sequence[ImageRow | None]]) -> list[str]:
-        """For each pair the bare image that one of the runs has kept, B's first; "" without one."""
+        """Plain image of each pair from one of the runs, preferably B; "" if neither has it."""
         named: list[tuple[RunFolder, str] | None] = []
         for pair in pairs:
             kept = [(run, picture_of(row)) for run, row in zip(self.runs[::-1], pair[::-1]) if row]
@@ -202,7 +202,7 @@ class _Pairs:
 
 
 def _link(path: str, folder: str) -> str:
-    """A file as a quoted address, seen from a page in `folder`; nothing from another drive."""
+    """Quoted address of a file relative to a page in `folder`; "" on another drive."""
     try:
         relative = os.path.relpath(path, folder)
     except ValueError:
@@ -221,7 +221,7 @@ def _label_names(found: Comparison) -> list[str]:
 
 
 def _levels(shares: np.ndarray) -> str:
-    """Shares as bytes in base64: 255 for 1."""
+    """Encodes shares as bytes in base64: 255 for 1."""
     return _packed(np.rint(np.nan_to_num(shares) * 255).astype(np.uint8))
 
 
@@ -245,6 +245,6 @@ def _colours(run: RunFolder) -> dict[str, Any]:
 
 
 def _build(found: Comparison) -> str:
-    """Twelve hexadecimal digits that name the data files of these pairs."""
+    """Identifies the data files of these pairs: twelve hexadecimal digits."""
     text = json.dumps([list(found.a.images), found.flips.tolist(), np.nan_to_num(found.likeness.cosine).tolist()])
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:12]

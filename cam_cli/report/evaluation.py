@@ -1,4 +1,4 @@
-"""The page of an evaluation: figures beside those of the baselines, curves, and the worst images."""
+"""Builds the page of an evaluation: figures with baselines, curves, and the worst images."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from .plots import HEIGHT, WIDTH, Plot, curves, histogram
 from .rounding import number
 
 PAGE = "index.html"
-#: Worst images that are shown, of each method.
+#: Number of worst images of each method.
 MOST = 12
 STYLES = ("base", "header", "table", "training", "compare", "evaluation", "narrow", "print")
 
 
 @dataclass(frozen=True)
 class Shown:
-    """An image with its map and truth, as a `data:` address, and its scores as text."""
+    """An image with its map and truth as a `data:` address, and its scores as text."""
 
     image: str
     words: str
@@ -59,20 +59,19 @@ class Section:
 
 
 def build_localisation(folder: str, found: Localisation) -> str:
-    """Writes the page of scores against a truth into `folder`; returns its file. Raises `CamxError` if that fails."""
+    """Writes the page of scores against a truth into `folder` and returns its file. Raises `CamxError` if that
+    fails."""
     figures = localisation_summary(found)
     sections = [_localised(found, one, content) for one, content in zip(found.sets, figures["maps"], strict=True)]
     count = counted(found.images, "image")
     notes = [f"{count} with truth ({found.truth_format})", *_left_out(figures["left_out"]), *found.notes]
-    content = _page(
-        "Are the maps where the objects are?", found.run.record.get("plan", {}), notes, found.gates, sections
-    )
+    content = _page("Do the maps lie on the objects?", found.run.record.get("plan", {}), notes, found.gates, sections)
     write_derived(folder, {PAGE: content}, below=folder)
     return f"{folder}/{PAGE}"
 
 
 def build_faithfulness(found: Faithfulness) -> str:
-    """Writes the page of a run of `camx evaluate` into OUT/evaluate; returns its file. Raises `CamxError` where that
+    """Writes the page of a run of `camx evaluate` into OUT/evaluate and returns its file. Raises `CamxError` if that
     fails."""
     figures = summary(found)
     sections = [_measured(found, content, figures["curves"]) for content in figures["methods"]]
@@ -125,7 +124,7 @@ def _localised(found: Localisation, one: MapSet, content: dict[str, Any]) -> Sec
 
 
 def _worst_localised(found: Localisation, one: MapSet) -> list[Shown]:
-    """The maps with the least energy in their objects, with the truth around them."""
+    """Maps with the least energy in their objects, with the outlines of the truth."""
     scores = one.scores if one.scores.cases else one.other
     energy = columns(scores, one.chosen)["energy"].ours
     places = [int(i) for i in np.argsort(energy, kind="stable") if np.isfinite(energy[i])][:MOST]
@@ -174,7 +173,7 @@ def _plot(figure: Figure) -> Plot:
 
 
 def _worst_measured(found: Faithfulness, method: str) -> tuple[str, list[Shown]]:
-    """The images on which a method gains the least over the random map, by the first score that ranks."""
+    """Images with the least gain of a method over the random map, by the first ranking score."""
     ranked = [name for name in found.figures.scores if SCORES[name].ranks]
     if not ranked:
         return "", []

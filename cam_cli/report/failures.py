@@ -1,16 +1,16 @@
-"""Failed and blank images, grouped by the reason."""
+"""Groups failed and blank images by reason."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
 
-#: Names that are listed under one reason; all are in the table of the run.
+#: Most names under one reason; the table of the run has all.
 LISTED = 200
 
 
 class Failures:
-    """Images that are failed or blank, counted by reason; of each reason the first few names are kept."""
+    """Counts failed and blank images by reason, and keeps the first names of each."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
@@ -26,6 +26,6 @@ class Failures:
         return self._counts.total()
 
     def __iter__(self) -> Iterator[tuple[str, int, list[str]]]:
-        """Reason, how many images, and the names kept; the most frequent reason first."""
+        """Reason, number of images, and some names; most frequent reason first."""
         for reason, count in self._counts.most_common():
             yield reason, count, self._names[reason]

@@ -1,4 +1,4 @@
-"""The groups of a run as data of its page: the group of each image, and the results of an audit."""
+"""Groups of a run for its page: the group of each image, and the results of an audit."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from ..run_layout import AUDIT
 from .classes import areas
 
 SUMMARY = f"{AUDIT}/summary.json"
-#: Steps of a cell of a map that waits for its group to be known.
+#: Levels of a cell of a map that is stored until its group is known.
 _STEPS = 127
 
 
 def audit_options(run: RunFolder) -> AuditOptions | None:
-    """The options of the last audit of a run; None where there was none. Raises `CamxError` if they cannot be read."""
+    """Options of the last audit of a run; None without one. Raises `CamxError` if they are unreadable."""
     if not run.has(SUMMARY):
         return None
     known = {field.name for field in fields(AuditOptions)}
@@ -42,13 +42,13 @@ def audit_options(run: RunFolder) -> AuditOptions | None:
         return AuditOptions(**options)
     except (CamxError, UnreadableImage, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CamxError(
-            f"{run.file(SUMMARY)!r} is no summary of an audit: {str(error).rstrip('.')}. Audit the run again."
+            f"{run.file(SUMMARY)!r} is no summary of an audit: {str(error).rstrip('.')}. Run `camx audit` again."
         ) from error
 
 
 @dataclass
 class GroupData:
-    """Collects rows; options: those of the audit of the run, if there was one."""
+    """Collects rows. options: of the audit of the run, if any."""
 
     run: RunFolder
     options: AuditOptions | None
@@ -60,7 +60,7 @@ class GroupData:
         self.table = TableBuilder(self.run.record.get("classes", ()))
 
     def add(self, row: ImageRow) -> None:
-        """Takes the columns of a row, and its first map for the mean maps of its groups."""
+        """Adds the columns of a row, and its first map for the mean maps of its groups."""
         self.table.add(row)
         if self.options is None:
             return
@@ -71,7 +71,7 @@ class GroupData:
         self._signed.append(bool(sketch and sketch.get("signed")))
 
     def parts(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The attributes that the page filters by, and its parts by name. Raises `CamxError` as the audit does."""
+        """Attributes for the filters of the page, and parts by name. Raises `CamxError` as the audit does."""
         table = self.table.table()
         if not len(table):
             return {}, {}
@@ -110,7 +110,7 @@ class GroupData:
         }
 
     def _means(self, attribute: Attribute) -> Iterator[list[Any] | None]:
-        """The mean map of each group as `MeanMaps.as_part` has them; with signs where all maps have them."""
+        """Mean map of each group in the format of `MeanMaps.as_part`; signed if all maps are."""
         signed = any(self._signed) and all(sign for sign, map_ in zip(self._signed, self._maps) if map_ is not None)
         members: list[list[np.ndarray]] = [[] for _ in attribute.groups]
         for group, map_ in zip(attribute.codes.tolist(), self._maps):
@@ -129,7 +129,7 @@ class GroupData:
 
 
 def _codes(attribute: Attribute) -> str:
-    """The group of each image, two bytes each, little end first; 65535 for none."""
+    """Group of each image in two bytes, little-endian; 65535 for none."""
     codes = np.where(attribute.codes < 0, 0xFFFF, np.minimum(attribute.codes, 0xFFFE)).astype("<u2")
     return base64.b64encode(codes.tobytes()).decode("ascii")
 

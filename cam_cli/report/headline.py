@@ -1,4 +1,4 @@
-"""The few figures in the head of a page."""
+"""Figures in the head of a page."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .rounding import percent
 
 
 def image_figures(counts: Mapping[str, int]) -> list[Figure]:
-    """Figures from counts by status, and by `right` and `wrong`; each with the address of its images."""
+    """Figures from counts by status and by `right` and `wrong`, each with the address of its images."""
     total = sum(counts.get(status, 0) for status in (OK, FAILED, BLANK))
     right, wrong, blank, failed = (counts.get(name, 0) for name in ("right", "wrong", BLANK, FAILED))
     figures = [Figure(f"{total:,}", "image" if total == 1 else "images", "#")]
@@ -23,7 +23,7 @@ def image_figures(counts: Mapping[str, int]) -> list[Figure]:
 
 
 def training_figures(metrics: Sequence[EpochRow], record: RunRecord) -> list[Figure]:
-    """Validation accuracy of the best epoch, or of the last one so far, and of the network's own head."""
+    """Validation accuracy of the best epoch (or the last one so far), and of the network's own head."""
     if not metrics:
         return []
     row = next((row for row in metrics if row["epoch"] == record.get("best_epoch")), metrics[-1])

@@ -1,7 +1,7 @@
-"""Rows of a journal as the data of a page: columns to filter and sort by, and the details of each image.
+"""Converts journal rows to the data of a page: columns for filters and sorting, and details of each image.
 
-The columns of 10,000 rows make a part, the details of 100 rows another; a page of 100,000 images loads all of the
-first (some 10 MB) and of the second those that come into sight.
+A part has the columns of 10,000 rows, or the details of 100 rows. A page of 100,000 images loads all columns (some
+10 MB), and details only of visible images.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _FILES = ("overlay", "panel", "heatmap", "array", "mask", "sheet")
 
 @dataclass
 class Images:
-    """Collects rows; `addresses` are those of embedded images, None where images are linked."""
+    """Collects rows. addresses: of embedded images; None if images are linked."""
 
     run: RunFolder
     parts: Chunks
@@ -52,7 +52,7 @@ class Images:
     originals: Originals | None = None
 
     def put(self, rows: Iterable[ImageRow]) -> dict[str, Any]:
-        """Puts all rows into the parts. Returns the data that the page needs before it loads any part."""
+        """Adds all rows to the parts. Returns the data that the page needs before it loads parts."""
         total = 0
         for number, chunk in enumerate(_chunks(rows, CHUNK)):
             self.parts.put(f"rows-{number}", self._columns(chunk))
@@ -71,7 +71,7 @@ class Images:
         return {**known, **self.classes.tables()}
 
     def _columns(self, rows: list[ImageRow]) -> dict[str, Any]:
-        """Columns to filter and sort by: the first class and the first map of each image."""
+        """Columns for filters and sorting, from the first class and first map of each image."""
         columns: dict[str, list[Any]] = {name: [] for name in ("image", "status", "label", "correct", "class", "prob")}
         columns |= {name: [] for name in ("target", "peak", *_MEASURES)}
         errors: dict[int, str] = {}
@@ -89,7 +89,7 @@ class Images:
             columns["correct"].append(-1 if correct is None else int(correct))
             first = next(iter(row.get("top", ())), None)
             columns["class"].append(self.classes.place(first["index"], first["name"]) if first else -1)
-            # Shares of pixels are no probabilities: the page would show how well they are calibrated.
+            # Shares of pixels are no probabilities, so the page must not show their calibration.
             columns["prob"].append(_short(first["prob"]) if first and not self.run.task else None)
             map_row = first_map(row)
             columns["target"].append(-1 if _is_text(row) else self._target(map_row))
@@ -149,8 +149,8 @@ class Images:
 
 
 def _caption(caption: CaptionRow, maps: Sequence[MapRow]) -> dict[str, Any]:
-    """A caption as the page has it: each word with its probability, how much it depends on the image, and the number of
-    its map with its peak as a share of the strongest; −1 and 0 for a word without one."""
+    """Caption for the page: each word with its probability, its dependence on the image, and the number of its map with
+    its peak as a share of the strongest; −1 and 0 for a word without a map."""
     words = []
     for one in caption["words"]:
         place = one.get("map", -1)
@@ -188,5 +188,5 @@ def _chunks(rows: Iterable[ImageRow], size: int) -> Iterator[list[ImageRow]]:
 
 
 def _short(value: float | None) -> float | None:
-    """Rounds to six digits: enough to sort by, and 0.99997 does not become 1."""
+    """Rounds to six digits, so that 0.99997 does not become 1."""
     return None if value is None else float(f"{value:.6g}")

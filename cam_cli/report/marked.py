@@ -1,4 +1,4 @@
-"""A map over its image with the truth drawn around it, as a `data:` address."""
+"""Draws a map over its image with the outlines of the truth, as a `data:` address."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from ..outputs.run_folder import RunFolder
 from .pictures import picture_of
 
 SIDE = 256
-#: Of the truth, and of what surrounds it.
+#: Colours of the outline and of its border.
 _WHITE, _BLACK = (255, 255, 255), (0, 0, 0)
 
 
 def marked_picture(run: RunFolder, row: ImageRow, cells: np.ndarray | None, truth: TruthRaster | None = None) -> str:
-    """The image of a row with a sketch over it, and the outlines of the truth; grey where the run kept no image.
+    """Image of a row with a sketch and outlines of the truth; grey if the run has no image.
 
-    "" where there is nothing to draw on.
+    "" without a canvas.
     """
     width, height = fitted(row.get("width", 1), row.get("height", 1), SIDE)
     name, kind = picture_of(row)
     canvas = _read(run, name, (width, height)) if name and kind in ("picture", "overlay") else None
     picture = canvas or Image.new("RGB", (width, height), (128, 128, 128))
-    # An overlay shows its map already.
+    # An overlay already shows its map.
     heat = enlarged(cells, width, height, SIDE) if cells is not None and not (canvas and kind == "overlay") else None
     if heat is not None:
         levels = Image.fromarray(np.rint(heat * 255).clip(0, 255).astype(np.uint8), "P")
@@ -53,7 +53,7 @@ def _read(run: RunFolder, name: str, size: tuple[int, int]) -> Image.Image | Non
 
 
 def _outline(picture: Image.Image, truth: TruthRaster) -> None:
-    """Edges of the masks, or the boxes where the truth has no masks; white on black, to be seen on any image."""
+    """Edges of the masks, or boxes if there are no masks; white on black, visible on any image."""
     rows, columns = truth.inside.shape
     if not truth.outlined:
         draw = ImageDraw.Draw(picture)

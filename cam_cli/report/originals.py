@@ -1,4 +1,4 @@
-"""Links from the page of a run to the images that it explained, where they lie on this machine."""
+"""Links from the page of a run to its explained images on this machine."""
 
 from __future__ import annotations
 
@@ -13,16 +13,15 @@ from ..outputs.run_folder import RunFolder
 
 @dataclass(frozen=True)
 class Originals:
-    """Images below `folder`, seen from the page in `page_folder`. Both are absolute paths."""
+    """Images below `folder`, relative to the page in `page_folder`. Both are absolute paths."""
 
     folder: str
     page_folder: str
 
     def link(self, key: str) -> str:
-        """The quoted address of an image by its name in the run, seen from the page.
+        """Quoted address of an image relative to the page, from its name in the run.
 
-        Empty where no regular file of that name lies in the folder now: other kinds of files, and names that lead out
-        of the folder, are never linked.
+        "" unless a regular file of that name exists in the folder. Names that lead out of the folder are never linked.
         """
         if PurePosixPath(key).is_absolute() or ".." in key.replace("\\", "/").split("/") or "\0" in key:
             return ""
@@ -37,7 +36,7 @@ class Originals:
 
 
 def originals_of(run: RunFolder, page_folder: str) -> Originals | None:
-    """Those of a run whose images had a folder of their own on this machine; None for any other."""
+    """`Originals` of a run whose images have a local folder; else None."""
     folder = run.record.get("fingerprint", {}).get("inputs", "")
     if not os.path.isabs(folder) or not os.path.isdir(folder):
         return None

@@ -1,4 +1,4 @@
-"""The page around the data: one HTML file with its script and style inside, and a policy that lets nothing else run."""
+"""Builds the HTML file around the data, with script and style inside, and a policy that allows nothing else to run."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from .provenance import provenance, reproduce_commands
 from .rounding import number, percent
 
 _FOLDER = Path(__file__).with_name("page")
-#: The scripts of the page, in the order in which they are joined into one. A file may call functions of any other, but
-#: what it does while it is read uses only files before it.
+#: Scripts of the page, in the order of concatenation. Functions may call any other file, but top-level code may use
+#: only earlier files.
 SCRIPTS = (
     *("elements", "figures", "store"),
     *("views", "address", "order", "filters"),
@@ -35,7 +35,7 @@ SCRIPTS = (
     *("svg", "calibration", "scatter"),
     *("keyboard", "print", "start"),
 )
-#: The style sheets, in the order in which they are joined: a later rule wins.
+#: Style sheets in the order of concatenation: a later rule wins.
 STYLES = (
     *(
         "base",
@@ -69,7 +69,7 @@ _TABLES = {
 
 
 class Figure(NamedTuple):
-    """A figure of the head of the page: `value` and its words, and the part of the address that shows its images."""
+    """A figure in the head of the page: value, text, and the address fragment that shows its images."""
 
     value: str
     words: str
@@ -79,7 +79,7 @@ class Figure(NamedTuple):
 
 @dataclass(frozen=True)
 class Content:
-    """Content of a page: `data` and `parts` for the script, all else for the template."""
+    """Content of a page. data, parts: for the script; everything else for the template."""
 
     data: Mapping[str, Any]
     parts: Chunks
@@ -90,7 +90,7 @@ class Content:
 
 
 def page(run: RunFolder, content: Content) -> bytes:
-    """The page in UTF-8. Texts of the run reach it escaped by the template, or as JSON that is only ever data."""
+    """The page in UTF-8. Texts of the run are escaped by the template, or are JSON data."""
     model = run.record.get("plan", {}).get("model") or run.record.get("model") or ""
     return assembled(
         "page.html.j2",
@@ -119,7 +119,7 @@ def assembled(
     styles: tuple[str, ...],
     **context: object,
 ) -> bytes:
-    """A page in UTF-8: a template with its data, its scripts and styles, and the policy that lets only these run."""
+    """A page in UTF-8 from a template with data, scripts, styles, and the policy for them."""
     style, script = _joined("styles", ".css", styles), _joined("scripts", ".js", scripts)
     html = _template(template).render(
         policy=policy(script, style, inside=not parts.base),
@@ -133,10 +133,10 @@ def assembled(
 
 
 def policy(script: str, style: str, *, inside: bool) -> str:
-    """The Content-Security-Policy of a page: this script and this style, images, and nothing else.
+    """Content-Security-Policy of a page: only this script and style, and images.
 
-    A page that loads its data as scripts trusts what its own script loads ('strict-dynamic'); no address would do,
-    since 'self' means nothing to a page opened from a disk. One that holds all its data never makes markup from text.
+    A page that loads data as scripts trusts the scripts that its own script loads ('strict-dynamic'): 'self' means
+    nothing on file://. A self-contained page never creates markup from text.
     """
     trusted = f"'{_digest(script)}'"
     rules = {
@@ -158,7 +158,7 @@ def _digest(text: str) -> str:
 
 @cache
 def _joined(folder: str, suffix: str, names: tuple[str, ...]) -> str:
-    """The files `folder/<name><suffix>` of the page, one after the other."""
+    """Concatenated files `folder/<name><suffix>` of the page."""
     return "\n".join((_FOLDER / folder / f"{name}{suffix}").read_text("utf-8") for name in names)
 
 

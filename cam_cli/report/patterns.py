@@ -1,4 +1,4 @@
-"""The page of patterns: a strip of crops for each, its mean map, its figures and flags, and its images."""
+"""Builds the page of patterns: a strip of crops for each, with mean map, figures, flags and images."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ from .pictures import picture_of
 from .rounding import number, percent
 
 PAGE = "index.html"
-#: Patterns, crops and images of a pattern, and names of more images that a page shows, at most.
+#: Most patterns on a page; most crops, images and further names per pattern.
 MOST_PATTERNS, CROPS, IMAGES, NAMED = 40, 12, 24, 500
-#: Sides in pixels of a crop, of an image and of a mean map; a crop shows this share of the longer side.
+#: Sides in pixels of a crop, an image and a mean map; share of the longer side that a crop shows.
 _CROP, _IMAGE, _MAP, _SHOWN = 96, 220, 120, 0.3
 SCRIPTS = ("elements", "patterns/names")
 STYLES = ("base", "header", "table", "training", "compare", "evaluation", "patterns", "narrow", "print")
 _WHITE, _BLACK = (255, 255, 255), (0, 0, 0)
-#: Flags in words.
+#: Texts of the flags.
 WORDS = {"same_place": "same place", "outside": "outside the box", "one_class": "one class only"}
 
 
 @dataclass(frozen=True)
 class Picture:
-    """An image of a pattern as `data:` address, "" where the run kept none; and its words."""
+    """An image of a pattern as `data:` address (or "") with its text."""
 
     address: str
     words: str
@@ -47,7 +47,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Section:
-    """A pattern as it is shown. key: its class and number. named: images beyond those that are shown."""
+    """A pattern on the page. key: class and number. named: names of further images."""
 
     key: str
     cls: str
@@ -63,9 +63,9 @@ class Section:
 
 
 def build_patterns(path: str, found: Patterns) -> str:
-    """Writes the page of the patterns into OUT/patterns; returns its file. Raises `CamxError` if that fails.
+    """Writes the page of patterns into OUT/patterns and returns its file. Raises `CamxError` if that fails.
 
-    One file that holds everything. Flagged patterns come first; of more than 40 the others are in `patterns.csv`.
+    One self-contained file, flagged patterns first. `patterns.csv` has those beyond the first 40.
     """
     run = RunFolder.read(path)
     shown = sorted(found.patterns, key=_rank)[:MOST_PATTERNS]
@@ -74,7 +74,7 @@ def build_patterns(path: str, found: Patterns) -> str:
     counts = f"{counted(len(found.patterns), 'pattern')} of {counted(len(spots), 'spot')}"
     notes = [
         f"{counts} in {counted(len(spots.table), 'image')}, by {spots.method}.",
-        "A pattern is a finding, no proof.",
+        "A pattern is a finding, not a proof.",
         *(f"left out: {count:,} {why}" for why, count in found.left_out.items()),
         *found.notes,
     ]
@@ -98,12 +98,12 @@ def build_patterns(path: str, found: Patterns) -> str:
 
 
 def _rank(one: Pattern) -> tuple[bool, bool, int, int]:
-    """Suspicious patterns first: those that lie at one place or beside the objects."""
+    """Sort key: suspicious patterns first, at one place or outside the objects."""
     return not {SAME_PLACE, OUTSIDE} & {*one.flags}, one.small, one.target, one.number
 
 
 def _exported(found: Patterns, one: Pattern) -> Mapping[str, object]:
-    """A pattern as it is exported with its name."""
+    """Exported form of a pattern, with its name."""
     return {
         "class": found.spots.table.classes[one.target],
         "pattern": one.number,
@@ -116,7 +116,7 @@ def _exported(found: Patterns, one: Pattern) -> Mapping[str, object]:
 
 def _section(run: RunFolder, found: Patterns, one: Pattern) -> Section:
     spots, names = found.spots, found.spots.table.images
-    #: Of each image the most typical spot.
+    #: Only the most typical spot of each image.
     first = {int(spots.owner[place]): int(place) for place in one.spots[::-1].tolist()}
     wanted = one.images[: max(CROPS, IMAGES)].tolist()
     rows = {row["image"]: row for row in run.rows([names[image] for image in wanted])}
@@ -187,7 +187,7 @@ def _canvas(run: RunFolder, row: ImageRow) -> Image.Image | None:
 
 
 def _crop(canvas: Image.Image, x: float, y: float) -> Image.Image:
-    """A square around a place; at an edge of the image it is moved inside."""
+    """A square around a place, moved inside the image at its edges."""
     side = max(8, round(_SHOWN * max(canvas.size)))
     left, top = (
         max(0, min(round(place * whole - side / 2), whole - side))
@@ -198,7 +198,7 @@ def _crop(canvas: Image.Image, x: float, y: float) -> Image.Image:
 
 
 def _marked(canvas: Image.Image, x: float, y: float) -> Image.Image:
-    """The image with a ring around a place, white in black to be seen on any image."""
+    """The image with a ring around a place, white on black, visible on any image."""
     image = canvas.copy()
     image.thumbnail((_IMAGE, _IMAGE), Image.Resampling.BICUBIC)
     draw, radius = ImageDraw.Draw(image), round(_SHOWN / 3 * max(image.size))
@@ -209,7 +209,7 @@ def _marked(canvas: Image.Image, x: float, y: float) -> Image.Image:
 
 
 def _mean_map(cells: Sequence[np.ndarray]) -> str:
-    """The mean of sketches over the whole image, as colours; sketches of other proportions are stretched."""
+    """Mean of sketches in colour; sketches of other aspect ratios are stretched."""
     if not cells:
         return ""
     size = (_MAP, _MAP)

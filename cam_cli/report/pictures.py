@@ -1,4 +1,4 @@
-"""Images of a report: thumbnails of the run, or overlays in their place, linked or embedded."""
+"""Images of a report: thumbnails of the run, or overlays instead, linked or embedded."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from ..outputs.result_pictures import opened_result
 from ..outputs.rows import ImageRow
 from ..outputs.run_folder import RunFolder
 
-#: Up to so many images are embedded: the report is one file.
+#: Most images of a self-contained report.
 EMBEDDED = 200
-#: Bytes of images that one file may hold, before base64.
+#: Most bytes of images in one file, before base64.
 SMALL_BUDGET = 9_000_000
-#: The same of a single file of any number of images.
+#: As above, for a single file of any number of images.
 LARGE_BUDGET = 60_000_000
-#: Files that tell how large all of them are.
+#: Sample size for an estimate of the size of all files.
 _SAMPLE = 200
 _LARGE, _SMALL = 512, 256
 
 
 def thumbnail_side(images: int) -> int:
-    """The long side in pixels of the thumbnails of a run; embedded ones are also shown large."""
+    """Long side of the thumbnails of a run in pixels; embedded ones are larger, because the page enlarges them."""
     return _LARGE if images <= EMBEDDED else _SMALL
 
 
 def picture_of(row: ImageRow) -> tuple[str, str]:
-    """The file in OUT that shows a row, and its kind: the plain `picture`, an `overlay`, a `sheet`, or none."""
+    """File in OUT that shows a row, and its kind: plain `picture`, `overlay`, `sheet`, or none."""
     if thumbnail := row.get("thumb"):
         return thumbnail, "picture"
     for shown in row.get("maps", ()):
@@ -44,15 +44,16 @@ def picture_of(row: ImageRow) -> tuple[str, str]:
 
 
 def link(name: str) -> str:
-    """A file of OUT as a quoted address, seen from `report/index.html`."""
+    """Quoted address of a file of OUT relative to `report/index.html`."""
     return "../" + quote(name.encode("utf-8", "surrogateescape"), safe="/")
 
 
 def embedded(run: RunFolder, names: Sequence[str], side: int, budget: int = SMALL_BUDGET) -> Mapping[str, str]:
-    """Files as `data:` addresses: JPEGs of at most `side` pixels, smaller where together they exceed `budget` bytes.
+    """Encodes files as `data:` addresses: JPEGs of at most `side` pixels, smaller if together they exceed `budget`
+    bytes.
 
-    Of many files a sample says how small. No side is below 64 pixels, even where that exceeds the budget. Left out are
-    files that are missing, broken, not of a format that camx writes, or outside of the run folder.
+    For many files a sample determines the size. No side is below 64 pixels, even beyond the budget. Leaves out files
+    that are missing, broken, of a format that camx does not write, or outside the run folder.
     """
     encoded: dict[str, bytes] = {}
     sample = names[:: max(1, len(names) // _SAMPLE)]

@@ -1,4 +1,4 @@
-"""Curves and histograms as coordinates that a template draws."""
+"""Computes curves and histograms as coordinates for a template."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ Ticks = list[tuple[float, str]]
 
 @dataclass(frozen=True)
 class Plot:
-    """x, y: ticks (place, text). lines: points as SVG writes them, by name. bars: left, top, width, height, text;
-    outline: the points of the bars of a baseline, as one line."""
+    """A plot. x, y: ticks (position, text). lines: SVG points by name. bars: left, top, width, height, text. outline:
+    points of a line around the bars of a baseline."""
 
     title: str
     note: str
@@ -29,7 +29,7 @@ class Plot:
 
 
 def curves(title: str, note: str, lines: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> Plot:
-    """Lines over [0, 1], by name: their x and y; the first one is drawn as the most important."""
+    """Plot of lines over [0, 1]: x and y by name. The first one is emphasised."""
     values = [value for _, ys in lines.values() for value in ys] or [0.0]
     ticks = value_ticks(min(values), max(values), floor=0.0)
     return Plot(
@@ -42,7 +42,7 @@ def curves(title: str, note: str, lines: Mapping[str, tuple[Sequence[float], Seq
 
 
 def histogram(title: str, note: str, counts: Sequence[int], baseline: Sequence[int] = ()) -> Plot:
-    """Counts of equal bins of [0, 1], and those of a baseline as a line around its bars."""
+    """Plot of a histogram over equal bins of [0, 1], and of a baseline as an outline."""
     ticks = value_ticks(0, max([1, *counts, *baseline]), floor=0.0)
     width = (_RIGHT - _LEFT) / max(1, len(counts))
     bars = []

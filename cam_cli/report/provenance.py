@@ -1,4 +1,4 @@
-"""Provenance of a run: terms and values of its record, and the commands that repeat it."""
+"""Provenance of a run: terms and values of its record, and commands that repeat it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _SETTINGS = {
     "max_channels": "channels on a sheet",
     "decode": "decoding of JPEG files",
 }
-#: Values of the preprocessing, and the options that set them.
+#: Options that set the values of the preprocessing.
 _ORIGINS = {"input_size": "image_size", "resize": "crop_pct"}
 _RUN = {
     "state": "ended",
@@ -57,7 +57,7 @@ _RUN = {
 
 
 def provenance(run: RunFolder) -> list[Section]:
-    """Sections of terms and values; what the record does not hold is left out."""
+    """Sections of terms and values that the record contains."""
     record = run.record
     fingerprint = record.get("fingerprint", Fingerprint())
     sections = [
@@ -73,7 +73,7 @@ def provenance(run: RunFolder) -> list[Section]:
 
 
 def _preprocessing(record: RunRecord) -> list[tuple[str, str]]:
-    """Each value that the network is given, with where it comes from."""
+    """Each preprocessing value with its origin."""
     origins = record.get("plan", {}).get("input_origins", {})
     values = record.get("fingerprint", Fingerprint()).get("preprocessing", {})
     return [
@@ -83,7 +83,7 @@ def _preprocessing(record: RunRecord) -> list[tuple[str, str]]:
 
 
 def reproduce_commands(record: RunRecord) -> list[str]:
-    """The commands that install the same versions and repeat the run."""
+    """Commands that install the same versions and repeat the run."""
     versions = dict(record.get("versions", {}))
     versions.pop("python", None)
     pinned = " ".join(f"{name}=={version}" for name, version in versions.items() if version != "not installed")
@@ -113,7 +113,7 @@ def _stages(stages: Mapping[str, Stage]) -> Iterator[tuple[str, str]]:
 
 
 def text(value: object) -> str:
-    """A value of the record as words."""
+    """A value of the record as text."""
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {text(one)}" for key, one in value.items() if one not in (None, ""))
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Numbers as people read them on every page; `page/scripts/figures.js` has the same rules for the script."""
+"""Formats numbers on all pages. `page/scripts/figures.js` has the same rules."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from decimal import ROUND_HALF_UP, Context, Decimal
 
 
 def percent(share: float | None) -> str:
-    """A share of 1 in percent with one decimal; `–` for None or NaN.
+    """A share in percent with one decimal; `–` for None or NaN.
 
-    A share that is not quite 0 or 1 is not shown as 0 or 1: `<0.1 %` and `>99.9 %`.
+    Shares close to 0 or 1 become `<0.1 %` and `>99.9 %`.
     """
     if share is None or math.isnan(share):
         return "–"

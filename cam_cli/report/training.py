@@ -1,4 +1,4 @@
-"""Previews of a training as the data of a page: the same images over the epochs."""
+"""Previews of a training for its page: the same images over the epochs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SIDE = 384
 
 
 def samples_of(run: RunFolder) -> tuple[dict[str, Any], bool]:
-    """By folder: images and the addresses of their previews by epoch; and whether these are embedded."""
+    """Images with the addresses of their previews by epoch, by folder; and whether they are embedded."""
     samples = {folder: _samples(run, folder) for folder in _FOLDERS}
     names = [f for found in samples.values() for epochs in found.values() for f in epochs.values()]
     inside = len(names) <= EMBEDDED
@@ -29,7 +29,7 @@ def samples_of(run: RunFolder) -> tuple[dict[str, Any], bool]:
 
 
 def captions_of(run: RunFolder) -> dict[str, dict[int, list[Any]]]:
-    """By image and epoch: the best class, its probability, and whether it is the true one."""
+    """Top class, its probability, and whether it is right, by image and epoch."""
     captions: dict[str, dict[int, list[Any]]] = {}
     for row in run.metrics:
         for name, one in read_captions(run, row["epoch"]).items():
@@ -39,7 +39,7 @@ def captions_of(run: RunFolder) -> dict[str, dict[int, list[Any]]]:
 
 
 def _samples(run: RunFolder, folder: str) -> dict[str, dict[int, str]]:
-    """The previews `folder/epoch-003/<image>.png`: by image, then epoch."""
+    """Previews `folder/epoch-003/<image>.png` by image, then epoch."""
     samples: dict[str, dict[int, str]] = {}
     for name in run.files_in(folder):
         _, epoch, *image = name.split("/")

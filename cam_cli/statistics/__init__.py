@@ -1,7 +1,7 @@
-"""Intervals, tests and sample sizes in numpy and the standard library.
+"""Computes intervals, tests and sample sizes with numpy and the standard library. Imports no other room.
 
-Every interval takes `z`, the number of standard errors of a normal distribution that it reaches to both sides
-(`z_of` computes it from a level), so that one call serves a single interval and a simultaneous one.
+Every interval takes `z`, its half-width in standard errors of a normal distribution (`z_of` computes it from a level),
+so that one function serves single and simultaneous intervals.
 """
 
 from .estimates import Drawn, Estimates, Shares, difference, p_values, ratio

@@ -1,4 +1,4 @@
-"""Estimates: one number per group with its uncertainty, and the difference or ratio of two groups."""
+"""Estimates of one number per group with uncertainty, and of the difference or ratio of two groups."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import numpy as np
 from .normal import Numbers, p_of
 from .shares import combined_difference, share_ratio, wilson
 
-#: The normal scores at which a drawn distribution is kept; beyond them it is continued like a normal one.
+#: Normal scores at which a bootstrap distribution is stored; beyond them it continues as a normal one.
 SCORES = np.linspace(-2.75, 2.75, 45)
 _STEP = SCORES[1] - SCORES[0]
-#: A difference whose interval excludes 0 even so far out has a p-value of 0.
+#: Largest z of p-values: an interval that excludes 0 even here gives a p-value of 0.
 _FARTHEST = 38.0
 
 
 class Estimates(Protocol):
-    """G groups. value: one number each, NaN where it is unknown. total: images behind it. spread: standard deviation
-    of one image, from which sample sizes follow."""
+    """Numbers of G groups. value: NaN if unknown. total: number of images. spread: standard deviation of one image, for
+    sample sizes."""
 
     @property
     def value(self) -> np.ndarray: ...
@@ -31,14 +31,14 @@ class Estimates(Protocol):
     def spread(self) -> np.ndarray: ...
 
     def limits(self, z: Numbers, of: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The intervals of the groups with the numbers `of`, reaching `z` standard errors (one z, or one each)."""
+        """Intervals of the groups with indices `of`, at `z` standard errors (one z, or one each)."""
         ...
 
 
 @dataclass(frozen=True)
 class Shares:
-    """Groups of which `right` of `total` images have a property. effective: the number of independent images that
-    carry as much information as `total` dependent ones; None where images are independent."""
+    """Shares `right` of `total` by group. effective: number of independent images with the information of `total`
+    dependent ones; None if images are independent."""
 
     right: np.ndarray
     total: np.ndarray
@@ -51,7 +51,8 @@ class Shares:
 
     @property
     def spread(self) -> np.ndarray:
-        """Standard deviation of one image. A share of 0 or 1 is first moved by two images (Agresti and Coull 1998)."""
+        """Standard deviation of one image, with two successes and two failures added (Agresti and Coull 1998) at 0 and
+        1."""
         share = np.where(
             (self.right == 0) | (self.right == self.total), (self.right + 2) / (self.total + 4), self.value
         )
@@ -59,13 +60,13 @@ class Shares:
 
     @property
     def _inflation(self) -> Any:
-        """The factor by which dependence among images widens an interval."""
+        """Factor by which dependence among images widens an interval."""
         if self.effective is None:
             return 1.0
         return np.sqrt(self.total / np.maximum(self.effective, 1))
 
     def counts(self, of: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Right and total of the groups `of`, as independent images."""
+        """Right and total of the groups `of`, in independent images."""
         if self.effective is None:
             return self.right[of], self.total[of]
         return np.nan_to_num(self.value[of]) * self.effective[of], self.effective[of]
@@ -77,7 +78,7 @@ class Shares:
 
 @dataclass(frozen=True)
 class Drawn:
-    """Groups whose number is no share: a bootstrap distribution each, as `quantiles` G×45 at `SCORES`."""
+    """Numbers that are no shares, with a bootstrap distribution each: `quantiles` G×45 at `SCORES`."""
 
     value: np.ndarray
     total: np.ndarray
@@ -99,7 +100,7 @@ class Drawn:
         left = place.astype(int)
         part = place - left
         found = self.quantiles[of, left] * (1 - part) + self.quantiles[of, left + 1] * part
-        # Beyond the last score the distance from the value grows as that of a normal distribution.
+        # Beyond the last score the distribution continues as a normal one.
         stretch = np.maximum(1.0, np.abs(scores) / SCORES[-1])
         return np.asarray(self.value[of] + (found - self.value[of]) * stretch)
 
@@ -107,10 +108,10 @@ class Drawn:
 def difference(
     estimates: Estimates, a: np.ndarray, b: np.ndarray, z: Numbers
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The differences of groups `a` minus groups `b` (their numbers, pair by pair), with lower and upper limits.
+    """Differences of groups `a` minus groups `b` (indices, pairwise), with lower and upper limits.
 
-    Of shares this is Newcombe's method 10; of other numbers its extension by Zou and Donner. Groups that have subjects
-    in common are taken for independent, which widens the interval.
+    Newcombe's method 10 for shares; for other numbers its extension by Zou and Donner. Treats groups with common
+    subjects as independent, which widens the interval.
     """
     value = estimates.value
     low, high = combined_difference(value[a], estimates.limits(z, a), value[b], estimates.limits(z, b))
@@ -118,9 +119,9 @@ def difference(
 
 
 def ratio(estimates: Estimates, a: np.ndarray, b: np.ndarray, z: Numbers) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The ratios of groups `a` to groups `b`, with lower and upper limits, none below 0.
+    """Ratios of groups `a` to groups `b`, with lower and upper limits, none below 0.
 
-    Of shares by Katz's logarithm; of other numbers the difference of logarithms. Unknown (NaN) without values above 0.
+    Katz's logarithm for shares; for other numbers the difference of logarithms. NaN unless values are above 0.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
         seen = estimates.value[a] / estimates.value[b]

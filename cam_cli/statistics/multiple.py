@@ -1,4 +1,4 @@
-"""Several tests at once."""
+"""Adjusts the p-values of several tests."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 def holm(p: Sequence[float] | np.ndarray) -> np.ndarray:
-    """The p-values of several tests, adjusted so that all of them together keep their level (Holm 1979)."""
+    """Adjusts p-values so that all tests together keep their level (Holm 1979)."""
     values = np.asarray(p, float)
     order = np.argsort(values, kind="stable")
     factors = len(values) - np.arange(len(values))

@@ -1,4 +1,4 @@
-"""The normal distribution as intervals and tests use it."""
+"""The normal distribution for intervals and tests."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ _NORMAL = NormalDist()
 
 
 def z_of(alpha: float, comparisons: int = 1) -> float:
-    """The z of a two-sided interval that misses with probability `alpha`, shared by `comparisons` (Bonferroni)."""
+    """z of a two-sided interval with error probability `alpha`, divided by `comparisons` (Bonferroni)."""
     return -_NORMAL.inv_cdf(alpha / max(1, comparisons) / 2)
 
 
 def z_of_power(power: float) -> float:
-    """The z that a statistic must lie beyond its limit to be found with probability `power`."""
+    """Distance in z beyond a limit that gives the probability `power` of detection."""
     return _NORMAL.inv_cdf(power)
 
 
 def p_of(z: Numbers) -> Any:
-    """The two-sided p-value of a statistic `z` standard errors from zero."""
+    """Two-sided p-value of a statistic `z` standard errors from zero."""
     found = [math.erfc(abs(one) / math.sqrt(2)) for one in np.ravel(z).tolist()]
     return np.array(found).reshape(np.shape(z))

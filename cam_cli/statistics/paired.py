@@ -1,4 +1,4 @@
-"""Two networks on the same images: a test and an interval that use the pairs."""
+"""Paired test and interval for two networks on the same images."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from .shares import wilson
 
 
 def mcnemar(only_a: int, only_b: int, *, mid: bool = True) -> float:
-    """The two-sided exact p-value that A and B are right equally often, from the images that only one has right.
+    """Two-sided exact p-value for equal accuracy of A and B, from the numbers of images that only one has right.
 
-    `mid` counts the observed outcome half (Fagerland et al. 2013): the exact test keeps far below its level.
+    mid: counts the observed outcome half (Fagerland et al. 2013), because the exact test is conservative.
     """
     pairs, low = only_a + only_b, min(only_a, only_b)
     if only_a == only_b:
@@ -26,9 +26,9 @@ def mcnemar(only_a: int, only_b: int, *, mid: bool = True) -> float:
 
 
 def paired_difference(both: int, only_a: int, only_b: int, neither: int, z: float) -> tuple[float, float]:
-    """The interval of accuracy B − accuracy A on the same images (Newcombe 1998, paired, method 10).
+    """Interval of accuracy B − accuracy A on the same images (Newcombe 1998, paired, method 10).
 
-    The correlation of the two answers narrows the interval; it is corrected for continuity, as published.
+    The correlation of the answers narrows the interval; it has the published continuity correction.
     """
     total = both + only_a + only_b + neither
     if total == 0:

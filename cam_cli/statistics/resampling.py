@@ -1,4 +1,4 @@
-"""Seeded bootstrap of numbers that are no shares, over images or over clusters of them."""
+"""Seeded bootstrap over images, or over clusters of them, for numbers that are no shares."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ import numpy as np
 
 from .estimates import SCORES, Drawn, Shares
 
-#: Groups of more images are drawn from the normal limit of the bootstrap, which costs the same for any size.
+#: Largest group for real draws; larger groups use the normal limit, whose time does not grow with the size.
 EXACT = 500
-#: Random numbers that are in memory at once.
+#: Random numbers in memory at once.
 _CHUNK = 1 << 22
 _LEVELS = np.array([NormalDist().cdf(score) for score in SCORES])
 
 
 @dataclass(frozen=True)
 class Totals:
-    """Sums over images by cell (the last axis): how many images, and the sum of their values."""
+    """Sums over images by cell (the last axis): number of images, and sum of their values."""
 
     count: np.ndarray
     total: np.ndarray
 
     def mean(self) -> np.ndarray:
-        """The mean over all images."""
+        """Mean over all images."""
         return _divided(self.total.sum(-1), self.count.sum(-1))
 
     def mean_of_cells(self) -> np.ndarray:
-        """The mean of the means of the cells that have images."""
+        """Mean of the means of non-empty cells."""
         means = np.where(self.count > 0, _divided(self.total, self.count), 0.0)
         return _divided(means.sum(-1), (self.count > 0).sum(-1))
 
     def cell_sizes(self) -> np.ndarray:
-        """For each cell its sum per image of all cells."""
+        """Sum of each cell divided by the number of images of all cells."""
         return _divided(self.total, self.count.sum(-1, keepdims=True))
 
 
@@ -44,8 +44,8 @@ Statistic = Callable[[Totals], np.ndarray]
 
 @dataclass(frozen=True)
 class Sample:
-    """N images. groups: the group of each, −1 for none, of `count` groups. cells: the cell of each, −1 to leave it out.
-    values: its value, NaN to leave it out."""
+    """N images. groups: group of each, −1 for none, of `count` groups. cells: cell of each, −1 to leave it out. values:
+    NaN to leave it out."""
 
     groups: np.ndarray
     count: int
@@ -58,7 +58,7 @@ class Sample:
         return cls(groups, count, np.zeros(len(values), int), values)
 
     def members(self) -> Iterator[tuple[int, np.ndarray]]:
-        """The groups that have images, with the numbers of those that count; the smallest groups first."""
+        """Non-empty groups with the indices of their images, smallest groups first."""
         used = (self.groups >= 0) & (self.cells >= 0) & np.isfinite(self.values)
         order = np.flatnonzero(used)
         order = order[np.argsort(self.groups[order], kind="stable")]
@@ -68,8 +68,8 @@ class Sample:
 
 @dataclass(frozen=True)
 class Resampler:
-    """Draws images with replacement, `draws` times. clusters: the cluster of each image (those of one subject), which
-    are drawn whole in place of images; −1 for an image that is one of its own. The same seed gives the same intervals.
+    """Draws images with replacement, `draws` times. clusters: cluster of each image, such as a subject; clusters are
+    drawn as a whole; −1 makes an image its own cluster. Equal seeds give equal intervals.
     """
 
     draws: int = 2000
@@ -77,7 +77,7 @@ class Resampler:
     clusters: np.ndarray | None = None
 
     def estimate(self, sample: Sample, statistic: Statistic) -> Drawn:
-        """A statistic of each group, with the distribution that it has in the draws."""
+        """Statistic of each group, with its bootstrap distribution."""
         value, total, quantiles = _unknown(sample.count)
         for group, members in sample.members():
             seen, drawn = self._drawn(group, sample, members)
@@ -86,10 +86,10 @@ class Resampler:
         return Drawn(value, total, quantiles)
 
     def estimate_size(self, sample: Sample) -> Drawn:
-        """The sum over cells of the absolute sum of values, per image.
+        """Sum over cells of the absolute sum of values, per image.
 
-        A sum of absolute values is too large wherever there is noise, and a bootstrap doubles that. But it is wrong by
-        no more than the same sum over the errors, so the draws of the errors give an interval that holds.
+        Noise biases a sum of absolute values upwards, and a bootstrap doubles the bias. But the error is at most the
+        same sum over the errors, so draws of the errors give a valid interval.
         """
         value, total, quantiles = _unknown(sample.count)
         beyond = np.abs(2 * _LEVELS - 1)
@@ -101,7 +101,7 @@ class Resampler:
         return Drawn(value, total, quantiles)
 
     def shares(self, sample: Sample) -> Shares:
-        """The share of images with the value 1, of values 0 and 1."""
+        """Share of images with the value 1, for values 0 and 1."""
         right, total, effective = (np.zeros(sample.count) for _ in range(3))
         for group, members in sample.members():
             right[group], total[group] = sample.values[members].sum(), len(members)
@@ -123,7 +123,7 @@ class Resampler:
         return float(min(len(members), share * (1 - share) / variance)) if variance > 0 else float(len(members))
 
     def _drawn(self, group: int, sample: Sample, members: np.ndarray) -> tuple[Totals, Totals]:
-        """The totals of a group, and those of its draws (draws × cells)."""
+        """Totals of a group, and of its draws (draws × cells)."""
         cells = np.unique(sample.cells[members], return_inverse=True)[1]
         values, units = sample.values[members], self._units(members)
         if self.clusters is None and len(members) > EXACT:
@@ -132,7 +132,7 @@ class Resampler:
         return seen, _redrawn(units, cells, values, self.draws, self.seed)
 
     def _units(self, members: np.ndarray) -> np.ndarray:
-        """The number of what each image is drawn with, from 0 on."""
+        """Index of the drawn unit of each image, from 0."""
         if self.clusters is None:
             return np.arange(len(members))
         own = self.clusters[members]
@@ -140,16 +140,16 @@ class Resampler:
 
 
 def _redrawn(units: np.ndarray, cells: np.ndarray, values: np.ndarray, draws: int, seed: int) -> Totals:
-    """Draws the units with replacement and totals the images by cell: draws × cells."""
+    """Draws units with replacement and sums the images by cell: draws × cells."""
     count = int(units.max()) + 1
-    # Images of one unit in one cell are only ever drawn together.
+    # Images of one unit in one cell are always drawn together.
     together, places = np.unique(cells * count + units, return_inverse=True)
     sizes, sums = np.bincount(places).astype(float), np.bincount(places, values)
     unit, starts = together % count, np.flatnonzero(np.diff(together // count, prepend=-1))
     counts, totals = [], []
     for number, some in enumerate(_chunks(draws, max(count, len(unit)))):
         times = _times(seed + number, some, count)
-        if len(starts) == 1:  # one cell: the same sums as one product of matrices
+        if len(starts) == 1:  # for one cell, one matrix product gives these sums
             counts.append((times @ sizes)[:, None])
             totals.append((times @ sums)[:, None])
         else:
@@ -160,14 +160,14 @@ def _redrawn(units: np.ndarray, cells: np.ndarray, values: np.ndarray, draws: in
 
 @lru_cache(maxsize=1)
 def _times(seed: int, draws: int, units: int) -> np.ndarray:
-    """Counts of each unit in each draw: draws × units. Cached, so that groups of one size share their draws."""
+    """Counts of each unit in each draw: draws × units. Cached: groups of equal size share draws."""
     drawn = np.random.default_rng([seed, units]).integers(0, units, (draws, units))
     places = drawn + np.arange(draws)[:, None] * units
     return np.bincount(places.ravel(), minlength=draws * units).reshape(draws, units).astype(float)
 
 
 def _limit(cells: np.ndarray, values: np.ndarray, draws: int, rng: np.random.Generator) -> tuple[Totals, Totals]:
-    """Normal approximation of `_redrawn` for many images: counts per cell, and a normal sum of the values in each."""
+    """Normal approximation of `_redrawn` for many images: counts per cell, and a normal sum in each."""
     sizes, sums = np.bincount(cells), np.bincount(cells, values)
     means = sums / sizes
     variances = np.maximum(np.bincount(cells, values**2) / sizes - means**2, 0.0)
@@ -187,6 +187,6 @@ def _chunks(draws: int, size: int) -> Iterator[int]:
 
 
 def _divided(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Sums over counts; NaN where there is nothing."""
+    """Sums divided by counts; NaN for a count of 0."""
     counts = np.asarray(counts, float)
     return np.asarray(np.divide(sums, counts, out=np.full(np.broadcast(sums, counts).shape, np.nan), where=counts > 0))

@@ -1,4 +1,4 @@
-"""Sample size that a gate needs to decide where today it can only warn."""
+"""Computes the number of images with which a gate could decide instead of warn."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from collections.abc import Sequence
 
 from .normal import z_of_power
 
-#: The share of repetitions in which that many images would suffice.
+#: Probability that this number of images suffices.
 POWER = 0.8
 
 
 def images_to_exceed(seen: float, limit: float, spreads: Sequence[float], z: float) -> int | None:
-    """Images per group that show, with probability 0.8, that a value lies beyond `limit`; None if it does not.
+    """Images per group that prove with probability 0.8 that a value lies beyond `limit`; None if it does not.
 
-    `seen` is taken for the truth. `spreads` are the standard deviations per image of the groups that it is the
-    difference of (of one group, where it is no difference); `z` is that of the interval.
+    seen: assumed true value. spreads: standard deviations per image of the compared groups, or of one group. z: of the
+    interval.
     """
     return _images(abs(seen - limit), spreads, z) if seen > limit else None
 
 
 def images_to_stay_within(seen: float, limit: float, spreads: Sequence[float], z: float) -> int | None:
-    """Images per group that show, with probability 0.8, that a value keeps below `limit`; None if it does not."""
+    """Images per group that prove with probability 0.8 that a value lies below `limit`; None if it does not."""
     return _images(abs(limit - seen), spreads, z) if seen < limit else None
 
 

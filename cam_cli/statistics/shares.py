@@ -1,4 +1,4 @@
-"""Intervals of shares: `right` of `total` images, as numbers or arrays of them."""
+"""Intervals of shares `right` of `total`, for numbers or arrays."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .normal import Numbers
 
 
 def wilson(right: Numbers, total: Numbers, z: Numbers) -> tuple[Any, Any]:
-    """The score interval of a share (Wilson 1927); of no images at all 0 to 1."""
+    """Score interval of a share (Wilson 1927); 0 to 1 for no images."""
     right, total, z = (np.asarray(value, float) for value in (right, total, z))
     with np.errstate(divide="ignore", invalid="ignore"):
         share, per_image = right / total, z * z / total
@@ -23,20 +23,20 @@ def wilson(right: Numbers, total: Numbers, z: Numbers) -> tuple[Any, Any]:
 
 
 def share_difference(right_a: Numbers, total_a: Numbers, right_b: Numbers, total_b: Numbers, z: Numbers) -> Any:
-    """The interval of share A − share B of independent groups (Newcombe 1998, method 10), as (low, high)."""
+    """Interval (low, high) of share A − share B of independent groups (Newcombe 1998, method 10)."""
     a, b = np.asarray(right_a, float) / total_a, np.asarray(right_b, float) / total_b
     return combined_difference(a, wilson(right_a, total_a, z), b, wilson(right_b, total_b, z))
 
 
 def combined_difference(a: Numbers, limits_a: Any, b: Numbers, limits_b: Any) -> tuple[Any, Any]:
-    """The interval of a − b from the intervals of two independent numbers (Zou and Donner 2008)."""
+    """Interval of a − b from the intervals of two independent numbers (Zou and Donner 2008)."""
     (low_a, high_a), (low_b, high_b) = limits_a, limits_b
     seen = a - b
     return seen - np.hypot(a - low_a, high_b - b), seen + np.hypot(high_a - a, b - low_b)
 
 
 def share_ratio(right_a: Numbers, total_a: Numbers, right_b: Numbers, total_b: Numbers, z: Numbers) -> Any:
-    """The interval of share A / share B of independent groups, as (low, high).
+    """Interval (low, high) of share A / share B of independent groups.
 
     Katz et al. 1978 on the logarithm, with half an image added to each count so that none is zero.
     """
