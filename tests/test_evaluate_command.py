@@ -116,7 +116,7 @@ class TestCommand:
             (("--fail-if", "pointin < 0.5"), "Did you mean pointing"),
             (("--fail-if", "pointing < 0.5 by class"), "'by' needs a form of the groups"),
             (("--fail-if", "pointing_min < 0.5"), "by class"),
-            (("--fail-if", "top1_loc_min < 0.5 by class"), "of all images"),
+            (("--fail-if", "top1_loc_min < 0.5 by class"), "over all images"),
             (("--fail-if", "area_truth > 0.5"), "no metric 'area_truth'"),
             (("--by", "light,none"), "no attribute 'none'"),
             (("--calibrate", "1.5"), "--calibrate"),

@@ -79,7 +79,7 @@ class TestFindings:
             tmp_path / "two",
             [row_of("a.jpg", [map_of(hill(0.2, 0.5), 0, SIZE, "one"), map_of(hill(0.8, 0.5), 0, SIZE, "two")])],
         )
-        with pytest.raises(CamxError, match=r"maps of one, two\. Say with `method`"):
+        with pytest.raises(CamxError, match=r"maps of one, two\. Choose one with `method`"):
             self.found(folder)
         (found,) = self.found(folder, method="two")["a.jpg"]
         assert found.point[0] > 100

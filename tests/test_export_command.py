@@ -153,7 +153,7 @@ class TestCommand:
         [
             (("--format", "cocoa"), "Did you mean coco"),
             (("--shape", "boxes"), "Did you mean box"),
-            (("--format", "yolo", "--shape", "mask"), "cannot hold --shape mask. Give --shape box or polygon"),
+            (("--format", "yolo", "--shape", "mask"), "does not support --shape mask. Give --shape box or polygon"),
             (("--threshold", "2"), "a share of the peak"),
             (("--threshold", "otsi"), "a share of the peak"),
             (("--min-area", "-1"), "--min-area"),

@@ -145,7 +145,7 @@ def test_rows_of_every_kind(tmp_path: Path) -> None:
         ({"classes": ("catt",)}, "no map shows such a class"),
         ({"fail_if": ("pattern_shar > 0.2",)}, "pattern_share"),
         ({"fail_if": ("pattern_share > 0.2 if somewhere",)}, "no `if somewhere`"),
-        ({"fail_if": ("pattern_share > 0.2 if outside",)}, "where the objects are"),
+        ({"fail_if": ("pattern_share > 0.2 if outside",)}, "the places of the objects"),
         ({"fail_if": ("pattern_share > 0.2 by sex",)}, "no groups"),
         ({"truth": "nowhere.json"}, "nowhere"),
     ],
