@@ -66,7 +66,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """The public names, loaded when they are used: `import cam_cli` alone does not import torch."""
+    """Loads the public names on first use: `import cam_cli` does not import torch."""
     from importlib import import_module
 
     if name == "__version__":

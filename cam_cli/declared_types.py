@@ -1,4 +1,4 @@
-"""Values that a program gives to options, as their fields declare them."""
+"""Converts values that a program gives to options to the declared types of the fields."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .errors import CamxError
 if TYPE_CHECKING:
 
     class Names:
-        """The type of a field that holds a tuple of texts, and that a program may give one text or any sequence."""
+        """Type of a field that holds a tuple of texts and accepts one text or any sequence."""
 
         def __get__(self, options: object, kind: object) -> tuple[str, ...]: ...
         def __set__(self, options: object, value: str | Sequence[str]) -> None: ...
@@ -23,7 +23,7 @@ else:
 
 
 def names_of(*given: str) -> Any:
-    """The default of a field of `Names`."""
+    """Default of a field of `Names`."""
     return given
 
 
@@ -31,7 +31,7 @@ _WORDS = {str: "text", int: "a whole number", float: "a number", bool: "True or 
 
 
 def as_declared(field: str, kind: Any, value: Any) -> Any:
-    """The value as its field holds it: a path as text, one value as a tuple of one, a list as a tuple.
+    """Converts a value to the type of its field: a path to text, one value to a tuple, a list to a tuple.
 
     Raises `CamxError` for a value of another type.
     """
@@ -49,7 +49,7 @@ def as_declared(field: str, kind: Any, value: Any) -> Any:
 
 
 def _as(kind: Any, value: Any) -> Any:
-    """The value as one type; raises `TypeError` for another one."""
+    """Converts a value to one type. Raises `TypeError` if that is impossible."""
     if get_origin(kind) is tuple:
         return _tuple(get_args(kind), value)
     if kind is str and isinstance(value, os.PathLike):

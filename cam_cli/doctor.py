@@ -1,4 +1,4 @@
-"""Versions, devices, decoders, caches and extras of an installation, for a bug report. No secret is among them."""
+"""Collects versions, devices, decoders, caches and extras of an installation for a bug report, without secrets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .machine import cpus, total_memory
 from .sentences import counted
 
 PACKAGES = ("torch", "torchvision", "timm", "pillow", "numpy", "safetensors", "typer", "rich", "wandb")
-#: The extras of the package, each with the distributions that it installs.
+#: Extras of the package, with their distributions.
 EXTRAS: Mapping[str, tuple[str, ...]] = {
     "parquet": ("pyarrow",),
     "openvino": ("openvino",),
@@ -24,9 +24,9 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "tensorboard": ("tensorboard",),
     "text": ("transformers",),
 }
-#: Decoders of Pillow that not every build has.
+#: Decoders that some builds of Pillow lack.
 _DECODERS = {"JPEG": "jpg", "JPEG 2000": "jpg_2000", "PNG": "zlib", "TIFF": "libtiff", "WebP": "webp", "AVIF": "avif"}
-#: Variables that decide where networks and images come from; their values are paths or switches, never secrets.
+#: Variables about the origin of networks and images. Their values are paths or switches, never secrets.
 _VARIABLES = (
     "CUDA_VISIBLE_DEVICES",
     "HF_HOME",
@@ -41,19 +41,19 @@ _VARIABLES = (
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Parts of an installation, as names and values by section, and sentences on those that do not work."""
+    """Names and values of an installation by section, and sentences about problems."""
 
     sections: Mapping[str, Mapping[str, str]]
     problems: tuple[str, ...] = field(default=())
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that results depend on, from their metadata: nothing is imported."""
+    """Versions of Python and of the packages on which results depend, from metadata, without imports."""
     return {"Python": platform.python_version(), **{name: _version(name) for name in PACKAGES}}
 
 
 def diagnose() -> Diagnosis:
-    """Look at this process, its packages, and its devices. Imports torch; loads no network and opens no connection."""
+    """Examines this process, its packages and devices. Imports torch; loads no network and opens no connection."""
     problems: list[str] = []
     return Diagnosis(
         {
@@ -89,7 +89,7 @@ def _version(name: str) -> str:
 
 
 def _devices(problems: list[str]) -> dict[str, str]:
-    """The devices by the names that `--device` takes."""
+    """Devices by their names for `--device`."""
     try:
         torch = importlib.import_module("torch")
         importlib.import_module("torchvision")
@@ -129,7 +129,7 @@ def _extra(parts: tuple[str, ...]) -> str:
 
 
 def _caches() -> dict[str, str]:
-    """Where weights are kept after a download, and whether there is anything yet."""
+    """Folders of downloaded weights, and their contents."""
     home = Path.home() / ".cache"
     hub = Path(os.environ.get("HF_HUB_CACHE") or Path(os.environ.get("HF_HOME", home / "huggingface")) / "hub")
     torch_home = Path(os.environ.get("TORCH_HOME", home / "torch")) / "hub" / "checkpoints"
@@ -145,7 +145,7 @@ def _folder(path: Path) -> str:
 
 
 def _wandb() -> dict[str, str]:
-    """The mode, and whether there is a key; never the key."""
+    """W&B mode, and whether a key is set; never the key itself."""
     mode = os.environ.get("WANDB_MODE", "")
     key = "WANDB_API_KEY is set" if os.environ.get("WANDB_API_KEY") else "WANDB_API_KEY is not set"
     return {"version": _version("wandb"), "mode": mode or "default", "key": key}

@@ -1,4 +1,4 @@
-"""Errors with sentences that a user can act on. The engine raises them; only the command line prints them."""
+"""Errors for users: what happened and what to do next. The engine raises them; only the command line prints them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from .redaction import redacted
 
-#: Letters of a sentence; what stands in it may come from a file.
+#: Longest sentence in characters: it may quote a file.
 _LONGEST = 2000
 
 
@@ -26,31 +26,31 @@ class CamxError(Exception):
 
 
 class UnreadableImage(Exception):
-    """One image cannot be used; the message becomes the `error` of its row. The run goes on."""
+    """One image is unusable. The message becomes the `error` of its row, and the run continues."""
 
     def __init__(self, message: str) -> None:
         super().__init__(_sentence(message))
 
 
 def _sentence(text: str) -> str:
-    """A text in one line, without secrets, and with its middle left out where it is too long to be read."""
+    """A text in one line, without secrets, shortened in the middle if too long."""
     shown = " ".join(redacted(text).splitlines())
     return shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST - 500]} … {shown[-500:]}"
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's text without its full stop, or the name of its class if it has no text."""
+    """First line of an error's text without the full stop, or the name of its class if the text is empty."""
     return (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
 
 
 def nearest(value: str, known: Iterable[str], *, limit: int = 3) -> str:
-    """A hint that names the known values closest to a mistyped one: ` Did you mean a, b?`, or nothing."""
+    """Hint with the closest known values: ` Did you mean a, b?`, or ""."""
     close = difflib.get_close_matches(value, sorted(set(known)), n=limit, cutoff=0.6)
     return f" Did you mean {', '.join(close)}?" if close else ""
 
 
 def unknown(field: str, value: object, known: Iterable[str]) -> CamxError:
-    """The refusal of a value that is none of a few."""
+    """Error for a value that is none of `known`."""
     choices = list(known)
     message = f"`{field}` {value!r} is unknown.{nearest(str(value), choices)}"
-    return CamxError(message, f"It is one of {', '.join(choices)}.", field=field)
+    return CamxError(message, f"Give one of {', '.join(choices)}.", field=field)

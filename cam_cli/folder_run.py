@@ -1,4 +1,4 @@
-"""`camx explain` as a function: the options of the command by their names, progress in notebooks, rows as a result."""
+"""`camx explain` as a function: options by name, progress in notebooks, rows as the result."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class FolderRun:
     summary: Mapping[str, Any]
 
     def results(self, of: Literal["images", "maps"] = "images", *, rows: bool = False) -> Any:
-        """The rows of images or maps; see `read_results`."""
+        """Rows of images or maps; see `read_results`."""
         return read_results(self.output, of, rows=rows)
 
     @property
@@ -58,7 +58,7 @@ def explain_folder(
     observer: Observer | None = None,
     **options: Any,
 ) -> FolderRun:
-    """Explains images into an output folder, as `camx explain` does, and returns its counts and rows.
+    """Explains images into an output folder, as `camx explain` does.
 
     sources, model and options: as on the command line, with names as identifiers and values as text or of Python:
     `explain_folder("photos", "resnet50", target="top:3", top_k=3, output="out")`. The same call continues an earlier
@@ -67,7 +67,7 @@ def explain_folder(
     """
     given = [sources] if isinstance(sources, (str, os.PathLike)) else list(sources)
     job = _job({"sources": tuple(map(os.fspath, given)), "model": model, **options})
-    # Signals reach the main thread alone.
+    # Only the main thread receives signals.
     stops = Stop() if threading.current_thread() is threading.main_thread() else nullcontext(Stop())
     with stops as stop, notebook_observer(observer) as shown:
         summary = distributed.run(job, shown, stop)
@@ -76,7 +76,7 @@ def explain_folder(
 
 
 def _job(options: Mapping[str, Any]) -> ExplainJob:
-    """The job of options by the names of their flags or fields."""
+    """Job from options by the names of their flags or fields."""
     known = {option.field: option for option in options_of(ExplainJob)}
     known |= {option.key: option for option in options_of(ExplainJob)}
     values: dict[tuple[str, ...], Any] = {}
@@ -90,7 +90,7 @@ def _job(options: Mapping[str, Any]) -> ExplainJob:
 
 
 def _value(option: Option, value: Any) -> Any:
-    """A value of Python; text is read as the command line reads it."""
+    """Python value of an option. Parses text as the command line does."""
     if isinstance(value, str) and not option.switch:
         return (option.read(value),) if option.several else option.read(value)
     if option.several and isinstance(value, (list, tuple)):
@@ -99,7 +99,7 @@ def _value(option: Option, value: Any) -> Any:
 
 
 def _built(part: type, start: Any, path: tuple[str, ...], values: Mapping[tuple[str, ...], Any]) -> Any:
-    """A dataclass with the values of its fields and of those nested in it. start: an instance, or MISSING."""
+    """Builds a dataclass with nested ones from values. start: an instance with defaults, or MISSING."""
     given = {}
     for field in dataclasses.fields(part):
         kind, place = annotations_of(part)[field.name][0], (*path, field.name)

@@ -1,4 +1,4 @@
-"""Everything below a folder, whatever the folder looks like: nothing raises, and no link is followed."""
+"""Walks through a folder tree. Never raises, never follows a link."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Literal, NamedTuple
 Kind = Literal["folder", "file", "linked", "other", "unlisted"]
 
 
-class Below(NamedTuple):
-    """Something in a folder or below it. `path` begins inside the folder, with the separator of the system.
+class FolderEntry(NamedTuple):
+    """An entry below a folder. path: relative, with the separator of the system.
 
-    kind: `file` is a regular one, or a link to one; `linked` a link to a folder; `other` a pipe, a socket, a device or
-    a link that leads nowhere; `unlisted` a folder of which the content is not known, for `reason`.
+    kind: `file` (regular, or a link to one), `linked` (link to a folder), `other` (pipe, socket, device or broken
+    link), `unlisted` (folder that cannot be listed, for `reason`).
     """
 
     path: str
@@ -21,10 +21,10 @@ class Below(NamedTuple):
     reason: str = ""
 
 
-def walk(folder: str, enter: Callable[[str], bool] = lambda path: True) -> Iterator[Below]:
-    """Lists the files and links below a folder, sorted by the parts of their paths; folders are left out.
+def walk(folder: str, enter: Callable[[str], bool] = lambda path: True) -> Iterator[FolderEntry]:
+    """Lists files and links below a folder, sorted by the parts of their paths, without folders.
 
-    `enter`: whether to look into a folder, by its whole path. Names may be no text.
+    enter: whether to descend into a folder, by its full path. Names may hold bytes that are not UTF-8.
     """
     waiting = [iter(_listed(folder, ""))]
     while waiting:
@@ -38,18 +38,18 @@ def walk(folder: str, enter: Callable[[str], bool] = lambda path: True) -> Itera
 
 
 def files_below(folder: str) -> Iterator[str]:
-    """The regular files below a folder, as paths inside it; none where it cannot be listed."""
+    """Regular files below a folder as relative paths; none if it cannot be listed."""
     return (one.path for one in walk(folder) if one.kind == "file")
 
 
-def _listed(folder: str, inside: str) -> list[Below]:
+def _listed(folder: str, inside: str) -> list[FolderEntry]:
     """Entries of a folder, sorted by name."""
     try:
         with os.scandir(os.path.join(folder, inside)) as listing:
-            return sorted(Below(os.path.join(inside, entry.name), *_kind(entry)) for entry in listing)
-    # A name that the system refuses is a `ValueError`.
+            return sorted(FolderEntry(os.path.join(inside, entry.name), *_kind(entry)) for entry in listing)
+    # Python raises `ValueError` for an invalid name.
     except (OSError, ValueError) as error:
-        return [Below(inside or os.curdir, "unlisted", getattr(error, "strerror", None) or str(error))]
+        return [FolderEntry(inside or os.curdir, "unlisted", getattr(error, "strerror", None) or str(error))]
 
 
 def _kind(entry: os.DirEntry[str]) -> tuple[Kind, str]:
@@ -59,6 +59,6 @@ def _kind(entry: os.DirEntry[str]) -> tuple[Kind, str]:
         if entry.is_file():
             return "file", ""
         return ("linked" if entry.is_dir() else "other"), ""
-    # A link in a circle, or into a folder that is closed.
+    # A circular link, or one into an inaccessible folder.
     except OSError as error:
         return "other", error.strerror or ""

@@ -1,4 +1,4 @@
-"""Options of every command that compares groups and has gates; imports no numpy, so that help is quick."""
+"""Options of commands with groups and gates. Imports no numpy, so that help is fast."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 from .declared_types import Names, names_of
 from .options import GATES, GROUPS, Flag
 
-MinGroup = Annotated[int, Flag("Smallest group that gates judge; smaller ones are shown only.", panel=GROUPS, min=1)]
+MinGroup = Annotated[int, Flag("Smallest group that gates judge; smaller ones are only shown.", panel=GROUPS, min=1)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,8 +18,8 @@ class GateOptions:
     fail_if: Annotated[
         Names,
         Flag(
-            "Exit code 1 if the data prove this: METRIC, one of > >= < <=, and a number or a percentage, such as "
-            "'accuracy_gap > 0.04 by sex'. Repeatable.",
+            "Exit with code 1 if the data prove this condition: METRIC, one of > >= < <=, and a number or "
+            "percentage, such as 'accuracy_gap > 0.04 by sex'. Repeatable.",
             panel=GATES,
             metavar="GATE",
             repeatable=True,
@@ -32,9 +32,9 @@ class GateOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class RunGateOptions(GateOptions):
-    """Options of every command that judges the folder of a run."""
+    """Options of every command that judges a run folder."""
 
-    partial: Annotated[bool, Flag("Accept a run that is not finished.", panel=GATES)] = False
+    partial: Annotated[bool, Flag("Accept an unfinished run.", panel=GATES)] = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ class GroupOptions(RunGateOptions):
     by: Annotated[
         Names,
         Flag(
-            "Attributes to look at, such as sex,site: columns of the labels file or of `groups`, and class, "
+            "Attributes to compare, such as sex,site: columns of the labels file or of `groups`, and class, "
             "brightness, aspect, size.",
             panel=GROUPS,
             metavar="A,B",
@@ -63,7 +63,7 @@ class GroupOptions(RunGateOptions):
     bins: Annotated[
         Names,
         Flag(
-            "Groups of a column of numbers: age=18,40,65 by edges, age=q4 by quarters. Repeatable.",
+            "Group a column of numbers: age=18,40,65 by edges, age=q4 into quarters. Repeatable.",
             panel=GROUPS,
             metavar="COLUMN=BINS",
             repeatable=True,

@@ -1,4 +1,4 @@
-"""Messages of the libraries that camx runs on, which say nothing to its user."""
+"""Silences messages of libraries."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ _LIBRARIES = ("torch", "torchvision", "timm", "huggingface_hub", "safetensors", 
 
 
 def quiet_libraries() -> None:
-    """Silences warnings and logs of libraries in this process: for a program whose own words go to the terminal.
+    """Silences warnings and logs of libraries in this process, for a program with its own terminal output.
 
-    Their errors still are errors. Variables for what is not Python must be set before torch is imported.
+    Errors are unaffected. Sets environment variables for native code, so it must run before the import of torch.
     """
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-    # Warnings are told apart by the module that they point at, which may be ours, and by their kind.
+    # Filters by the module to which a warning points, which may be one of camx, and by category.
     for kind in (DeprecationWarning, FutureWarning, UserWarning):
         warnings.simplefilter("ignore", kind)
     for name in _LIBRARIES:

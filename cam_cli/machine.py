@@ -1,4 +1,4 @@
-"""The processors and the memory of this machine: how much of them camx may use, and how glibc hands out memory."""
+"""Available processors and memory of this machine, and settings of glibc's allocator."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ import contextlib
 import ctypes
 import os
 
-#: Bytes for decoded images that a small machine grants as well.
+#: Bytes for decoded images on a small machine.
 _LEAST_FOR_PICTURES = 1 << 30
-#: Blocks, and free memory at the end of the heap, up to this size are kept by the process of a run.
+#: Largest freed block, and largest free end of the heap, that the process of a run keeps.
 _KEPT = 1 << 30
 
-#: Environment of worker processes. Threads of a BLAS library would take the cores from the network. And glibc would
-#: give the memory of every image back to the system and ask for it again, a quarter of the processor time of small
-#: images.
+#: Environment of worker processes. Threads of a BLAS library would compete with the network for cores, and glibc would
+#: return and request the memory of every image, a quarter of the processor time of small images.
 WORKER_ENVIRONMENT = {
     **dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
@@ -22,7 +21,7 @@ WORKER_ENVIRONMENT = {
 
 
 def cpus() -> int:
-    """The processors that this process may use."""
+    """Number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -37,7 +36,7 @@ def bf16_units() -> str:
 
 
 def total_memory() -> int:
-    """Bytes of the machine, or of the container that this process runs in; 0 where the system does not say."""
+    """Memory of the machine or container in bytes; 0 if unknown."""
     try:
         size = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):
@@ -48,17 +47,17 @@ def total_memory() -> int:
 
 
 def picture_memory(processes: int = 1) -> int:
-    """Bytes that the decoded images of one of so many processes may take: an eighth of the memory for all of them,
-    but a gigabyte where that is less."""
+    """Bytes for decoded images of one of several processes: an eighth of the memory for all together, at least a
+    gigabyte."""
     return max(_LEAST_FOR_PICTURES, total_memory() // 8) // processes
 
 
 def keep_freed_memory() -> None:
-    """Lets this process keep the memory that it frees for its next requests (glibc; elsewhere nothing changes).
+    """Makes this process keep freed memory for later requests (only with glibc).
 
-    A network frees and asks for the same megabytes in every layer. By default large blocks go back to the system and
-    come again as pages to be cleared: two fifths of the processor time of a small network on a CPU. One arena serves
-    all threads, so that each need not keep its own.
+    A network frees and requests the same megabytes in every layer. By default large blocks return to the system and
+    come back as pages that must be cleared: two fifths of the processor time of a small network on a CPU. All threads
+    share one arena, so that each need not keep its own.
     """
     trim_threshold, mmap_threshold, arena_max = -1, -3, -8
     with contextlib.suppress(OSError, AttributeError, TypeError):

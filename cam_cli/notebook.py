@@ -1,4 +1,4 @@
-"""Progress of a run in a notebook: one element that is drawn again, and warnings below it."""
+"""Shows the progress of a run in a notebook: one updated element, with warnings below."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Any
 from .pipeline.progress import Observer, Plan, Progress, Silent
 from .sentences import counted
 
-#: Seconds between two drawings.
+#: Seconds between two updates.
 _INTERVAL = 0.5
 
 
 class NotebookBar:
-    """Draws a bar with the images done, their rate and the stage that limits, through IPython."""
+    """Draws a bar with finished images, their rate and the slowest stage through IPython."""
 
     def __init__(self) -> None:
         from IPython.display import HTML, display
@@ -45,11 +45,11 @@ class NotebookBar:
 
 @contextmanager
 def notebook_observer(given: Observer | None) -> Iterator[Observer]:
-    """The observer given; without one a bar in a notebook, and silence elsewhere."""
+    """Returns the given observer; else a bar in a notebook, or a silent one."""
     yield given if given is not None else NotebookBar() if in_notebook() else Silent()
 
 
 def in_notebook() -> bool:
-    """Whether this process is the kernel of a notebook."""
+    """Whether this process is a notebook kernel."""
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     return shell is not None and "IPKernelApp" in getattr(shell, "config", {})

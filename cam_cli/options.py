@@ -1,9 +1,9 @@
-"""A flag as data. Frozen dataclasses of options carry one in each field, and a command is such a dataclass:
+"""Flags as data: every field of a frozen dataclass of options has a `Flag`, and a command takes such dataclasses:
 
     top_k: Annotated[int, Flag("Classes per image in the table.", min=1, results=True)] = 5
 
-The command line, `--config` keys, `CAMX_…` variables, checks, fingerprints, records and the reference pages are read
-from these fields. This module imports neither torch nor numpy nor typer.
+Command line, `--config` keys, `CAMX_…` variables, checks, fingerprints, records and reference pages derive from these
+fields. This module imports neither torch nor numpy nor typer.
 """
 
 from __future__ import annotations
@@ -38,18 +38,17 @@ MODEL, INPUT, EXPLANATION, GROUPS, GATES, TRAINING, PICTURE, OUTPUT, SPEED, TRAC
 
 @dataclass(frozen=True, eq=False)
 class Flag:
-    """Declares a field for the command line, beside its name, type and default.
+    """Declares the command-line properties of a field, in addition to its name, type and default.
 
-    help: one or two sentences; fields in backticks are shown as flags. name: the long name, if not that of the field.
-    argument: a positional word instead of a flag; a tuple takes several. panel, order: the place in the help, lower
-    orders first, equal ones in the order of their fields. min, max, choices: what `check` allows, also of every element
-    of a tuple. words, known: what shells complete beside the choices: words that are given often, and the list of
-    others (`models`, `layers` or `classes`). parse: a named function from a word to a value; raises `ValueError` with
-    what to give. none: the word for None. repeatable: a tuple or mapping gets one element per flag; without it a tuple
-    is a list with commas, and those of several flags are joined. lines: elements may hold spaces, so that the variable
-    has one per line. only_off: of a switch that is on, `--no-NAME` is the only flag. results: whether results depend
-    on the value. example: a value for the reference pages where the default is None. page: the document that tells
-    more.
+    help: one or two sentences; fields in backticks are shown as flags. name: long name, if not that of the field.
+    argument: a positional word instead of a flag; a tuple takes several. panel, order: place in the help, lower orders
+    first, equal ones in the order of their fields. min, max, choices: allowed values, also for elements of a tuple.
+    words, known: completions of shells besides the choices: frequent words, and a list of others (`models`, `layers` or
+    `classes`). parse: a named function from a word to a value that raises `ValueError("give …")`. none: the word for
+    None. repeatable: a tuple or mapping gets one element per flag; otherwise a tuple is a list with commas, and several
+    flags are joined. lines: elements may hold spaces, so the variable has one per line. only_off: a switch that is on
+    has only `--no-NAME`. results: whether results depend on the value. example: value for the reference pages if the
+    default is None. page: document with more.
     """
 
     help: str
@@ -82,7 +81,7 @@ class Flag:
         return f"from {self.min}" if self.max is None else f"from {self.min} to {self.max}"
 
     def check(self, field: str, value: Any) -> None:
-        """Raise `CamxError` for a value, or an element of a tuple, outside the range or the choices."""
+        """Raises `CamxError` for a value, or an element of a tuple, outside the range or the choices."""
         for one in value if isinstance(value, tuple) else (value,):
             if self.choices and one not in self.choices:
                 raise unknown(field, one, self.choices)
@@ -93,7 +92,7 @@ class Flag:
 
 
 class Filled:
-    """Marks a field without a flag that the command line fills by its name: `command`, `origins` or `names`."""
+    """Marks a field without a flag that the command line fills: `command`, `origins` or `names`."""
 
 
 FILLED = Filled()
@@ -101,7 +100,7 @@ FILLED = Filled()
 
 @dataclass(frozen=True)
 class Option:
-    """A field with a flag. `path` leads to it from the outermost dataclass; `default` is MISSING if there is none."""
+    """A field with a flag. path: from the outermost dataclass. default: MISSING if there is none."""
 
     path: tuple[str, ...]
     type: Any
@@ -114,22 +113,22 @@ class Option:
 
     @property
     def name(self) -> str:
-        """The long name without the dashes in front, which is also the key in a config file."""
+        """Long name without dashes, which is also the key in a config file."""
         return "no-" * self.flag.only_off + (self.flag.name or self.field.replace("_", "-"))
 
     @property
     def key(self) -> str:
-        """The name as an identifier."""
+        """Name as an identifier."""
         return self.name.replace("-", "_")
 
     @property
     def parameter(self) -> str:
-        """The name as a parameter of a function: `class` is none."""
+        """Name as a parameter of a function; `class` is not allowed there."""
         return f"{self.key}_" if iskeyword(self.key) else self.key
 
     @property
     def variable(self) -> str:
-        """The environment variable; an argument has none."""
+        """Environment variable; "" for an argument."""
         return "" if self.flag.argument else f"CAMX_{self.key.upper()}"
 
     @property
@@ -138,7 +137,7 @@ class Option:
 
     @property
     def several(self) -> bool:
-        """Whether several words are given: one per flag, or as arguments one after the other."""
+        """Whether it takes several words: one per flag, or consecutive arguments."""
         return self.flag.repeatable or (self.flag.argument and get_origin(without_none(self.type)) is tuple)
 
     @property
@@ -148,7 +147,7 @@ class Option:
 
     @property
     def base(self) -> Any:
-        """The type of the value of one word."""
+        """Type of the value of one word."""
         inner = without_none(self.type)
         return get_args(inner)[0] if self.several and get_origin(inner) is tuple else inner
 
@@ -163,7 +162,7 @@ class Option:
         return isinstance(origin, type) and issubclass(origin, Mapping)
 
     def read(self, word: str) -> Any:
-        """The value of a word. Raises `CamxError` for one that has none."""
+        """Parses a word. Raises `CamxError` for an invalid one."""
         if self.flag.none and word == self.flag.none:
             return None
         allowed = f" {self.flag.range}" * bool(self.flag.range) + f", or {self.flag.none}" * bool(self.flag.none)
@@ -173,20 +172,21 @@ class Option:
             raise CamxError(f"`{self.key}` {word!r}: {error}.", field=self.field) from None
 
     def in_variable(self, text: str) -> list[str]:
-        """The words in the text of a variable of the environment; a list with commas is one word."""
+        """Splits the text of an environment variable into words; a list with commas is one word."""
         if self.listed:
             return [text]
         return [line for line in text.splitlines() if line.strip()] if self.flag.lines else text.split()
 
     def written(self, value: Any) -> str:
-        """A value as the word that `read` reads."""
+        """Formats a value as a word that `read` accepts."""
         if value is None:
             return self.flag.none
         return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
     @property
     def placeholder(self) -> str:
-        """Placeholder of the value: N for a whole number, X for any, `A,B` for a list, else WORD; none of a switch."""
+        """Placeholder of the value: N for a whole number, X for any number, `A,B` for a list, else WORD; "" for a
+        switch."""
         if self.switch or self.flag.argument:
             return ""
         if self.table:
@@ -196,7 +196,7 @@ class Option:
         return {int: "N", float: "X"}.get(self.base, "WORD")
 
     def spelled(self, value: str = "") -> str:
-        """The flag as a person types it, with a value if there is one; `False` is the flag that switches off."""
+        """The flag as typed, with its value if any; `False` gives the flag that switches off."""
         if self.flag.argument:
             return self.flag.metavar or self.key.upper()
         if not self.switch:
@@ -205,7 +205,7 @@ class Option:
 
 
 def without_none(kind: Any) -> Any:
-    """`T` of `T | None`; any other type as it is."""
+    """`T` of `T | None`; any other type unchanged."""
     if get_origin(kind) not in (types.UnionType, typing.Union):
         return kind
     rest = tuple(one for one in get_args(kind) if one is not types.NoneType)
@@ -214,9 +214,9 @@ def without_none(kind: Any) -> Any:
 
 @cache
 def annotations_of(options: type) -> Mapping[str, tuple[Any, tuple[Any, ...]]]:
-    """The type of each field of a dataclass, and what it is annotated with.
+    """Type and annotations of each field of a dataclass.
 
-    Cached: every evaluation of annotations would build the flags anew.
+    Cached: every evaluation of annotations would create new flags.
     """
     hints = get_type_hints(options, include_extras=True)
     parts = {field.name: hints[field.name] for field in dataclasses.fields(options)}
@@ -231,7 +231,7 @@ def flag_of(notes: tuple[Any, ...]) -> Flag | None:
 
 
 def options_of(options: type, default: Any = MISSING, path: tuple[str, ...] = ()) -> Iterator[Option]:
-    """Every flag of a dataclass and of those nested in it. `default`: an instance whose values are the defaults."""
+    """All flags of a dataclass and its nested ones. default: an instance with the default values."""
     for field in dataclasses.fields(options):
         kind, notes = annotations_of(options)[field.name]
         value = default_of(field) if default is MISSING else getattr(default, field.name)
@@ -242,14 +242,14 @@ def options_of(options: type, default: Any = MISSING, path: tuple[str, ...] = ()
 
 
 def default_of(field: dataclasses.Field[Any]) -> Any:
-    """The default of a field, or MISSING."""
+    """Default of a field, or MISSING."""
     return field.default if field.default_factory is MISSING else field.default_factory()
 
 
 def check(options: Any) -> None:
-    """Raise `CamxError` for a value that its flag does not allow, or of another type. Called in `__post_init__`.
+    """Raises `CamxError` for a value of another type, or one that its flag does not allow. Called in `__post_init__`.
 
-    What a program may write for a value, such as one name for a tuple of names, becomes that value.
+    Converts shorthand values of programs, such as one name for a tuple of names.
     """
     kind: type = type(options)
     for name, (declared, notes) in annotations_of(kind).items():
@@ -263,7 +263,7 @@ def check(options: Any) -> None:
 
 
 def results(options: Any) -> dict[str, Any]:
-    """The values on which results depend, by field; those of nested dataclasses are left out."""
+    """Values on which results depend, by field, without nested dataclasses."""
     kind: type = type(options)
     values = dataclasses.asdict(options)
     flags = {name: flag_of(notes) for name, (_, notes) in annotations_of(kind).items()}
@@ -271,6 +271,6 @@ def results(options: Any) -> dict[str, Any]:
 
 
 def recorded(job: Any) -> dict[str, Any]:
-    """A job for `run.json`: the values of its options, and where each comes from by the name of its flag."""
+    """A job for `run.json`: values of its options, and their origins by flag name."""
     values = dataclasses.asdict(job)
     return {"origins": values.pop("origins"), "job": values}

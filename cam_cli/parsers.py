@@ -1,4 +1,4 @@
-"""Parsers from a word of the command line to a value. Each raises `ValueError` with what to give instead."""
+"""Parsers from a word of the command line to a value. Each raises `ValueError("give …")`."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-#: Digits of a whole number: no count, index or size has more, and Python reads no number of thousands.
+#: Most digits of a whole number: no count, index or size has more, and Python refuses thousands.
 _MOST_DIGITS = 18
 
 
 def parser_of(kind: Any, allowed: str = "") -> Callable[[str], Any]:
-    """The parser of a type: str, int, float, Path, Literal, unions of these, and tuples of them as lists with commas.
+    """Parser of a type: str, int, float, Path, Literal, unions of these, and tuples of them as lists with commas.
 
-    `allowed` ends the sentence on numbers: ` from 1`, `, or auto`.
+    allowed: end of the error about numbers: ` from 1`, `, or auto`.
     """
     if kind in (str, Path):
         return typing.cast(Callable[[str], Any], kind)
@@ -35,7 +35,7 @@ def parser_of(kind: Any, allowed: str = "") -> Callable[[str], Any]:
 
 
 def number(text: str, kind: type[int] | type[float], allowed: str = "") -> float:
-    """A whole number or any."""
+    """Parses a whole number or a float."""
     try:
         return kind(text)
     except ValueError:
@@ -44,7 +44,7 @@ def number(text: str, kind: type[int] | type[float], allowed: str = "") -> float
 
 
 def one_of(text: str, choices: tuple[str, ...]) -> str:
-    """A word of a few."""
+    """Parses one of a few words."""
     if text not in choices:
         raise ValueError(f"give {_listed(choices)}")
     return text
@@ -66,15 +66,15 @@ def _listed(words: typing.Sequence[str]) -> str:
 
 
 def words(text: str) -> tuple[str, ...]:
-    """A list with commas, not empty."""
+    """Parses a non-empty list with commas."""
     found = tuple(word.strip() for word in text.split(",") if word.strip())
     if not found:
-        raise ValueError("it names nothing; leave it out for the default")
+        raise ValueError("give at least one name, or leave it out for the default")
     return found
 
 
 def per_channel(text: str) -> tuple[float, ...]:
-    """`0.5` or `0.485,0.456,0.406`."""
+    """Parses `0.5` or `0.485,0.456,0.406`."""
     try:
         values = tuple(float(part) for part in text.replace(",", " ").split())
     except ValueError:
@@ -84,23 +84,23 @@ def per_channel(text: str) -> tuple[float, ...]:
     return values
 
 
-def whole(text: str) -> int | None:
-    """The whole number that a text is, without a sign; None for any other text, and for more than 18 digits."""
+def whole_number(text: str) -> int | None:
+    """Whole number of a text without a sign; None for any other text, and for more than 18 digits."""
     digits = text.strip()
     return int(digits) if digits.isdecimal() and len(digits) <= _MOST_DIGITS else None
 
 
 def sides(text: str) -> int | tuple[int, int]:
-    """`224`, or a height and a width, `224x448`; a square is one number."""
+    """Parses `224`, or height and width, `224x448`; a square becomes one number."""
     words = re.split(r"[x×,]", text.strip().lower())
-    height, width = whole(words[0]), whole(words[-1])
+    height, width = whole_number(words[0]), whole_number(words[-1])
     if len(words) > 2 or height is None or width is None:
         raise ValueError("give a number of pixels, or HxW such as 224x448")
     return height if height == width else (height, width)
 
 
 def key_value(text: str) -> tuple[str, Any]:
-    """`KEY=VALUE` with numbers, true/false and none as such, everything else as text."""
+    """Parses `KEY=VALUE` with numbers, true/false and none; everything else is text."""
     key, equals, value = text.partition("=")
     if not equals or not key.isidentifier():
         raise ValueError("give KEY=VALUE, such as pad_type=same")
@@ -114,7 +114,7 @@ def key_value(text: str) -> tuple[str, Any]:
 
 
 class Bytes(int):
-    """So many bytes, written in the largest unit of a thousand that divides them."""
+    """A number of bytes, printed in the largest decimal unit that divides it."""
 
     def __str__(self) -> str:
         power = next((n for n in (4, 3, 2, 1) if self and self % 1000**n == 0), 0)
@@ -122,7 +122,7 @@ class Bytes(int):
 
 
 def seconds(text: str) -> float:
-    """`90`, `90s`, `30m`, `2h` or `1h30m` in seconds."""
+    """Parses `90`, `90s`, `30m`, `2h` or `1h30m` to seconds."""
     found = re.fullmatch(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?", text.strip().lower())
     total = sum(float(part or 0) * unit for part, unit in zip(found.groups(), (3600, 60, 1))) if found else 0.0
     if not total > 0:
@@ -131,7 +131,7 @@ def seconds(text: str) -> float:
 
 
 def byte_count(text: str) -> Bytes:
-    """`0`, `500MB`, `4GB`, `1.5GiB` in bytes."""
+    """Parses `0`, `500MB`, `4GB`, `1.5GiB` to bytes."""
     found = re.fullmatch(r"(\d{1,18}(?:\.\d{1,18})?)\s*([KMGT]?)(i?)B?", text.strip(), re.IGNORECASE)
     if found is None:
         raise ValueError("give a size such as 500MB or 4GB, or 0")
@@ -141,7 +141,7 @@ def byte_count(text: str) -> Bytes:
 
 @dataclass(frozen=True)
 class Amount:
-    """So many of a whole, `N`, or a share of it, `P%`."""
+    """A number `N`, or a share `P%` of a whole."""
 
     value: float = 0
     percent: bool = False

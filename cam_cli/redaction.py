@@ -1,4 +1,4 @@
-"""Secrets in texts that are kept or shown: in addresses, beside the names of secrets, and of the environment."""
+"""Removes secrets from texts: in addresses, after names of secrets, and values of environment variables."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-#: In place of a secret.
+#: Replacement of a secret.
 HIDDEN = "***"
 
-#: An address: scheme, user and password, host and path, query, fragment.
+#: Parts of an address: scheme, user and password, host and path, query, fragment.
 _ADDRESS = re.compile(
     r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)"
-    # Also with signs in the password that should have been escaped; a number behind a colon is a port.
+    # Also with unescaped signs in the password; a number after a colon is a port.
     r"(?P<user>[^\s/?#'\"<>]*@|[^\s/?#@:'\"<>]+:(?!\d+/)[^\s@'\"<>]*@)?"
     r"(?P<place>[^\s?#'\"<>]*)"
     r"(?P<query>\?[^\s#'\"<>]*)?"
     r"(?P<fragment>#[^\s'\"<>]*)?"
 )
-#: In an object store a question mark is a sign of patterns, unless a value follows.
+#: In object stores a question mark belongs to a pattern, unless a value follows.
 _PATTERNS = ("s3://", "gs://", "hf://", "memory://")
 #: `token=…`, `"password": "…"`; not `class_token=…`.
 _NAMED = re.compile(
@@ -32,15 +32,14 @@ _TOKEN = re.compile(
     r"|sk-[A-Za-z0-9_-]{32,}|xox[abpr]-[A-Za-z0-9-]{20,}|glpat-[\w-]{20,})"
 )
 _SECRET_VARIABLE = re.compile(r"(?i)(TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|ACCESS_KEY|CREDENTIAL)")
-#: Shorter values of variables may be ordinary words.
+#: Shortest secret value of a variable: shorter ones may be ordinary words.
 _SHORTEST = 12
 
 
 def redacted(text: str, variables: Sequence[str] | None = None) -> str:
-    """The text without user names and passwords of addresses, values of their queries, and known secrets.
+    """Removes user names, passwords and query values of addresses, and known secrets.
 
-    Each is replaced by `***`. Doing it twice changes nothing more. variables: values of secret variables; those of the
-    environment where none are given.
+    Replaces each by `***`. Idempotent. variables: values of secret variables; by default those of the environment.
     """
     if "://" in text:
         text = _ADDRESS.sub(_address, text)
@@ -55,7 +54,7 @@ def redacted(text: str, variables: Sequence[str] | None = None) -> str:
 
 
 def redacted_values(content: Any, variables: Sequence[str] | None = None) -> Any:
-    """A value as JSON has them, with every text in it redacted."""
+    """A JSON value with every text redacted."""
     known = _environment() if variables is None else variables
     if isinstance(content, str):
         return redacted(content, known)
@@ -67,11 +66,11 @@ def redacted_values(content: Any, variables: Sequence[str] | None = None) -> Any
 
 
 def public_address(url: str) -> str:
-    """An address without user, query and fragment: what an image is called by, and what its folder is."""
+    """Address without user, query and fragment, for names of images and folders."""
     scheme, separator, rest = url.partition("://")
     if not separator:
         return url
-    # In an object store `?` and `#` are letters like others.
+    # In object stores `?` and `#` are ordinary characters.
     if scheme.lower() in ("http", "https"):
         rest = re.split(r"[?#]", rest, maxsplit=1)[0]
     host, slash, path = rest.partition("/")
@@ -101,10 +100,10 @@ def _pair(part: str) -> str:
 
 
 def _environment() -> list[str]:
-    """Values of variables that are secrets by their names."""
+    """Values of variables whose names mean secrets."""
     return [
         value
         for name, value in os.environ.items()
-        # A path to credentials is no secret.
+        # A path to credentials is not secret.
         if len(value) >= _SHORTEST and _SECRET_VARIABLE.search(name) and not value.startswith(("/", "~", "."))
     ]

@@ -1,6 +1,6 @@
-"""Files that users and strangers name: opened only if they are regular, and read up to a limit of bytes.
+"""Opens files that users or strangers name: only regular ones, and up to a limit of bytes.
 
-A pipe would be waited for, a device may do something when it is opened, and /dev/zero never ends.
+Opening a pipe would block, opening a device may have effects, and /dev/zero never ends.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO, TextIO
 
-#: Bytes of the largest file that is read as a whole where no other limit is given.
+#: Default limit in bytes of a file that is read as a whole.
 MOST_BYTES = 1 << 28
-#: Lists and tables: labels, groups, names, boxes. Ten million lines of a hundred characters.
+#: Limit of lists and tables (labels, groups, names, boxes): ten million lines of a hundred characters.
 TABLE_BYTES = 1 << 30
-#: Configurations in TOML and YAML, which are read slowly.
+#: Limit of configurations: TOML and YAML are slow to parse.
 CONFIG_BYTES = 1 << 20
 
 _KINDS = (
@@ -30,7 +30,7 @@ _KINDS = (
 
 
 class NotRegular(OSError):
-    """A folder, a pipe, a socket, a device or a link lies at `path`, where a file is wanted."""
+    """`path` is a folder, pipe, socket, device or broken link instead of a file."""
 
     def __init__(self, path: str, code: int | None, kind: str) -> None:
         super().__init__(code, kind)
@@ -38,7 +38,7 @@ class NotRegular(OSError):
 
 
 def require_regular(path: str) -> None:
-    """Raises `NotRegular` for what is no regular file, and `OSError` for what is not there; links are followed."""
+    """Raises `NotRegular` unless `path` is a regular file, and `OSError` if it does not exist. Follows links."""
     try:
         mode = os.stat(path).st_mode
     except ValueError as error:
@@ -49,16 +49,16 @@ def require_regular(path: str) -> None:
 
 
 def open_regular(path: str, most: int | None = None) -> BinaryIO:
-    """A regular file, opened to be read. Raises `OSError`, also for a folder, a pipe, a socket or a device.
+    """Opens a regular file for reading. Raises `OSError`, also for a folder, pipe, socket or device.
 
-    With `most`, reading further than so many bytes raises `OSError` too.
+    most: reading more bytes raises `OSError`, too.
     """
     require_regular(path)
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
     descriptor = os.open(path, flags)
     try:
         status = os.fstat(descriptor)
-        # Something else may have taken its name since.
+        # The name may belong to another file since the check.
         if not stat.S_ISREG(status.st_mode):
             raise OSError(None, "it is no regular file")
         if most is not None and status.st_size > most:
@@ -70,20 +70,20 @@ def open_regular(path: str, most: int | None = None) -> BinaryIO:
 
 
 def read_regular(path: str, most: int = MOST_BYTES) -> bytes:
-    """The bytes of a regular file. Raises `OSError`, also for one that is too large to be what it should be."""
+    """Bytes of a regular file. Raises `OSError`, also for more than `most` bytes."""
     with open_regular(path, most) as file:
         return file.read()
 
 
 @contextmanager
 def open_text(path: str, most: int = TABLE_BYTES, *, errors: str = "surrogateescape") -> Iterator[TextIO]:
-    """A regular file of text in UTF-8, with line ends as they are. Raises `OSError` as `open_regular` does."""
+    """Opens a regular UTF-8 text file, with line ends unchanged. Raises `OSError` as `open_regular` does."""
     with io.TextIOWrapper(open_regular(path, most), "utf-8-sig", errors, newline="") as file:
         yield file
 
 
 class _Limited(io.FileIO):
-    """A file that is read up to a limit, also where it grows meanwhile."""
+    """A file with a limit on reading, even if it grows meanwhile."""
 
     def __init__(self, descriptor: int, most: int | None) -> None:
         super().__init__(descriptor, "rb")
@@ -105,7 +105,7 @@ class _Limited(io.FileIO):
         return data
 
     def _counted(self, count: int | None) -> int:
-        # Files of /proc are regular, and some of them wait.
+        # Files of /proc are regular, but some block.
         if count is None:
             raise OSError(errno.EAGAIN, "it has no content yet")
         self._read += count

@@ -1,4 +1,4 @@
-"""Results of a finished run from Python, in one line."""
+"""Reads the results of a finished run in Python."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .outputs.run_folder import EXPLAIN, RunFolder
 
 
 def read_results(path: str | os.PathLike[str], of: Literal["images", "maps"] = "images", *, rows: bool = False) -> Any:
-    """The results of `camx explain` in `path`: one row per image in input order, failed ones too, or one per map.
+    """Results of `camx explain` in `path`: one row per image in input order (including failed ones), or one per map.
 
     Columns are those of `predictions.csv` or `maps.csv`, as numbers and truth values, None where an image has no value.
     Rows of images also have the columns of the labels file, each as `attribute:NAME`. Returns a `pandas.DataFrame` if
@@ -21,9 +21,9 @@ def read_results(path: str | os.PathLike[str], of: Literal["images", "maps"] = "
     """
     run = RunFolder.read(os.fspath(path))
     if run.command != EXPLAIN:
-        raise CamxError(f"{path!r} holds results of `camx {run.command}`.", "Give a folder that `camx explain` made.")
+        raise CamxError(f"{path!r} holds results of `camx {run.command}`.", "Give the output of `camx explain`.")
     if of not in ("images", "maps"):
-        raise CamxError(f"Results of {of!r} are unknown.", "Ask for those of images or of maps.")
+        raise CamxError(f"Results of {of!r} do not exist.", "Give images or maps.")
     found = _images(run) if of == "images" else [record for row in run.rows() for record in map_records(row)]
     if rows or find_spec("pandas") is None:
         return found

@@ -1,4 +1,4 @@
-"""Names of the files and folders that a run leaves in OUT."""
+"""Names of the files and folders of a run in OUT."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import re
 from typing import Final
 
 JOURNAL: Final = "manifest.jsonl"
-#: What lies under the peaks of the maps, one line per image.
+#: Spots of the maps, one line per image.
 SPOTS: Final = "spots.jsonl"
 RECORD: Final = "run.json"
 LOCK: Final = ".camx.lock"
 
 #: Tables of `explain`, `activations`, `evaluate`, `caption` and `ask`, derived from the journal, and of a training.
 TABLE: Final = "predictions.csv"
-#: One row per map, and both tables in other forms.
+#: Table of maps, and both tables in other formats.
 MAPS_TABLE: Final = "maps.csv"
 TYPED_TABLES: Final = tuple(f"{name}.{form}" for name in ("predictions", "maps") for form in ("jsonl", "parquet"))
 ACTIVATIONS_TABLE: Final = "activations.csv"
 FAITHFULNESS_TABLE: Final = "faithfulness.csv"
 CAPTIONS_TABLE: Final = "captions.csv"
-#: One row per word of the captions.
+#: Table of the words of captions.
 WORDS_TABLE: Final = "words.csv"
 ANSWERS_TABLE: Final = "answers.csv"
 METRICS: Final = "metrics.csv"
@@ -38,22 +38,22 @@ SHEETS: Final = "activations"
 REPORT: Final = "report/index.html"
 REPORT_DATA: Final = "report/data"
 THUMBNAILS: Final = "report/thumbs"
-#: Data files of a report: the build of the page, what they hold, their number.
+#: Data files of a report: build of the page, content, number.
 REPORT_PART: Final = re.compile(r"[0-9a-f]{12}-[a-z]+(-\d+)?\.js")
 
-#: Each shard keeps its journal and record in `parts/<number>-of-<count>`, beside the list of its images: lines
-#: `[position in the input, name]`.
+#: `parts/<number>-of-<count>` holds journal and record of a shard, and the list of its images: lines `[position in the
+#: input, name]`.
 PARTS: Final = "parts"
 INPUTS: Final = "inputs.jsonl"
 
 #: Folders of a run that hold images.
 RESULT_FOLDERS: Final = frozenset({OVERLAYS, HEATMAPS, ARRAYS, MASKS, PANELS, SHEETS, "report", PARTS})
-#: What `audit`, `compare` and `evaluate` derive from the rows of a run: no longer true when the rows are others.
+#: Folders that `audit`, `compare` and `evaluate` derive from the rows of a run: outdated when rows change.
 AUDIT: Final = "audit"
 COMPARE: Final = "compare"
 EVALUATE: Final = "evaluate"
 PATTERNS: Final = "patterns"
-#: Run that covers the spots of patterns, in their folder, and its table.
+#: Run of `patterns --check` in the folder of patterns, and its table.
 CHECK: Final = "check"
 CHECKS_TABLE: Final = "checks.csv"
 DERIVED: Final = (
@@ -68,17 +68,17 @@ DERIVED: Final = (
         )
     ),
 )
-#: Folders in which trackers keep theirs; several programs share them.
+#: Folders of trackers, which other programs share.
 TRACKER_FOLDERS: Final = frozenset({"wandb", "tensorboard"})
 
 
 def part_folder(number: int, count: int) -> str:
-    """The folder in OUT of shard `number` (from 1) of `count`."""
+    """Folder in OUT of shard `number` (from 1) of `count`."""
     return f"{PARTS}/{number}-of-{count}"
 
 
 def part_numbers(path: str) -> list[tuple[int, int]]:
-    """Number and count of the shards that have a folder in OUT, sorted by count, then number."""
+    """(number, count) of the shards with a folder in OUT, sorted by count, then number."""
     try:
         names = os.listdir(os.path.join(path, PARTS))
     except OSError:
@@ -89,20 +89,20 @@ def part_numbers(path: str) -> list[tuple[int, int]]:
 
 
 def is_inside(name: str) -> bool:
-    """Whether a name with `/`, relative to OUT, can only lead to a place below OUT; links aside."""
+    """Whether a relative name with `/` stays below OUT, apart from links."""
     parts = name.replace(os.sep, "/").split("/")
     return "\0" not in name and not os.path.isabs(name) and not {"", ".", ".."} & {*parts}
 
 
 def is_result(name: str) -> bool:
-    """Whether a name, relative to OUT, is that of a file in one of the folders of results."""
+    """Whether a relative name is a file in one of the result folders."""
     return is_inside(name) and "/" in name and name.split("/")[0] in RESULT_FOLDERS
 
 
 def output_name(folder: str, key: str, suffix: str, *, apart: bool = False) -> str:
-    """The path in OUT of a result of an image; names too long for a file system end in a digest instead.
+    """Path in OUT of a result of an image. Names too long for a file system end in a digest.
 
-    `apart` adds a digest where some file systems take another key for this one.
+    apart: adds a digest, because some file systems treat another key as the same name.
     """
     *parents, name = key.split("/")
     if apart:

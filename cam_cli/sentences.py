@@ -1,8 +1,8 @@
-"""Words of messages that depend on a number."""
+"""Formats numbers with their nouns for messages."""
 
 from __future__ import annotations
 
 
 def counted(number: int, one: str, many: str = "") -> str:
-    """A number with its noun: `1 image`, `2,000 images`, or `many` for a plural that is not `one` with an s."""
+    """Number with its noun: `1 image`, `2,000 images`. many: irregular plural."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"

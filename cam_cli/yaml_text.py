@@ -1,4 +1,4 @@
-"""YAML from files of strangers: data alone, and no more of it than the text is long."""
+"""Parses YAML from untrusted files: plain data only, with bounded size."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ import re
 from functools import cache
 from typing import Any
 
-#: Values in a text, each alias counted as often as it is used: nine lines can stand for a billion.
+#: Most values, with each use of an alias counted: nine lines can expand to a billion.
 _MOST_VALUES = 1_000_000
 _DEEPEST = 200
 
 
 def parse_yaml(data: bytes) -> Any:
-    """The content of a YAML text. Raises `ValueError` in one line for one that is broken, too deep, or grows by its
-    aliases."""
+    """Content of a YAML text. Raises `ValueError` in one line for a text that is broken, too deep, or expands too
+    far."""
     import yaml
 
     if _brackets(data) > _DEEPEST:
         raise ValueError("nested too deeply")
     try:
-        # The loader makes plain values only.
+        # The loader creates only plain values.
         content = yaml.load(data.decode("utf-8", "replace"), _loader())
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
     except yaml.YAMLError as error:
         raise ValueError(" ".join(str(error).split())[:200]) from error
-    # Constructors raise what Python raises on a key that is a list or a date that is none.
+    # Constructors raise Python's errors for a list as key or an invalid date.
     except (TypeError, AttributeError, OverflowError, IndexError, KeyError) as error:
         raise ValueError(f"{type(error).__name__}: {error}"[:200]) from error
     if not _within(content, _MOST_VALUES):
@@ -35,7 +35,7 @@ def parse_yaml(data: bytes) -> Any:
 
 @cache
 def _loader() -> Any:
-    """The loader of plain values, with a limit on what merge keys (`<<`) add: each can double what the last one had."""
+    """Loader of plain values with a limit on merge keys (`<<`): each can double the previous ones."""
     import yaml
 
     class Loader(yaml.SafeLoader):
@@ -51,7 +51,7 @@ def _loader() -> Any:
 
 
 def _brackets(data: bytes) -> int:
-    """The most brackets that are open at once; the time of the parser grows with their square."""
+    """Largest nesting of brackets: the time of the parser grows with its square."""
     depth = deepest = 0
     for bracket in re.findall(rb"[\[\]{}]", data):
         depth = depth + 1 if bracket in b"[{" else max(0, depth - 1)
@@ -60,7 +60,7 @@ def _brackets(data: bytes) -> int:
 
 
 def _within(content: Any, most: int) -> bool:
-    """Whether a value holds at most so many values, each counted as often as it is met."""
+    """Whether a value holds at most `most` values, counting repeated ones."""
     waiting, count = [content], 0
     while waiting:
         one = waiting.pop()

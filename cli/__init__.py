@@ -1,1 +1,3 @@
-"""The command line: argv in, engine calls out. Nothing imports it."""
+"""Translates command lines to calls of the engine, and errors to messages and exit codes.
+
+May import `cam_cli`; nothing imports it."""

@@ -1,4 +1,4 @@
-"""`camx activations`: one `ActivationsJob`, a run, and its exit code."""
+"""`camx activations`: runs an `ActivationsJob` and returns the exit code."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ COMMAND = Command(
     activations,
     examples={
         "camx activations ./images --model resnet50": "the first convolution",
-        "camx activations ./images --model resnet50 --layer layer2 --max-channels 16": "sixteen maps of another one",
+        "camx activations ./images --model resnet50 --layer layer2 --max-channels 16": "sixteen maps of another layer",
     },
     page="activations.md",
 )

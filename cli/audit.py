@@ -1,4 +1,4 @@
-"""`camx audit`: accuracy and attention by group, and gates."""
+"""`camx audit`: compares accuracy and attention between groups, and judges gates."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from .terminal import Reporter
 
 @dataclass(frozen=True)
 class AuditJob:
-    """The run folder, and the options of the audit."""
+    """Options of `camx audit`."""
 
-    output: Annotated[str, Flag("The --output of a run of explain.", argument=True, metavar="OUT")]
+    output: Annotated[str, Flag("Output folder of `camx explain`.", argument=True, metavar="OUT")]
     audit: AuditOptions = AuditOptions()
-    report: Annotated[bool, Flag("Do not add the groups to the report of the run.", panel=OUTPUT, only_off=True)] = True
+    report: Annotated[bool, Flag("Do not add the groups to the report.", panel=OUTPUT, only_off=True)] = True
     junit: Junit = None
     summary_file: SummaryFile = None
     config: Annotated[str | None, CONFIG] = None
@@ -49,7 +49,7 @@ def audit(job: AuditJob) -> int:
         from cam_cli.report import build_report
 
         reporter = Reporter(quiet=job.quiet, verbose=False, color=not job.no_color)
-        reporter.said(build_report(job.output, warned=reporter.warned))
+        reporter.inform(build_report(job.output, warned=reporter.warned))
     return tell(
         result.gates,
         lines=lines(result),
@@ -63,9 +63,9 @@ def audit(job: AuditJob) -> int:
 COMMAND = Command(
     audit,
     examples={
-        "camx explain ./val --model best.pth --labels labels.csv": "its columns sex and site are attributes",
-        "camx audit camx-out --by sex,site --fail-if 'accuracy_gap > 0.04'": "exit code 1 if that is proven",
-        "camx audit camx-out --by class --fail-if 'recall_min < 0.8'": "the worst class",
+        "camx explain ./val --model best.pth --labels labels.csv": "the columns sex and site become attributes",
+        "camx audit camx-out --by sex,site --fail-if 'accuracy_gap > 0.04'": "exit code 1 if the gap is proven",
+        "camx audit camx-out --by class --fail-if 'recall_min < 0.8'": "judge the worst class",
         "camx audit camx-out --groups sites.csv --by site --cluster patient": "images of a patient are not independent",
     },
     page="audit.md",

@@ -1,7 +1,7 @@
-"""From a dataclass of options to the parameters of a command, and from what was typed back to the dataclass.
+"""Turns dataclasses of options into the parameters of a command, and parsed words back into the dataclasses.
 
-A command is a function of such dataclasses, `def explain(job: ExplainJob, run: RunFlags) -> int`. Typer sees a function
-of the same name with one parameter for each field that has a `Flag`.
+A command is a function of such dataclasses, `def explain(job: ExplainJob, run: RunFlags) -> int`. Typer receives a
+function of the same name with one parameter for each field with a `Flag`.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ Function = Callable[..., int]
 
 @dataclass(frozen=True)
 class Command:
-    """A command as the program lists it: its function, command lines to learn from with what they do, and the document
-    that tells more."""
+    """A command of the program: its function, example command lines with comments, and the page of its
+    documentation."""
 
     run: Function
     examples: Mapping[str, str] = field(default_factory=dict)
@@ -40,7 +40,7 @@ class Command:
 
 
 class Refused(CamxError):
-    """An error in the words of the command line; `as_json`: whether the command was to print JSON."""
+    """An error in terms of the command line. as_json: whether the command prints JSON."""
 
     def __init__(self, text: str, *, as_json: bool) -> None:
         super().__init__(text)
@@ -48,7 +48,7 @@ class Refused(CamxError):
 
 
 def bind(command: Function) -> Function:
-    """The command as Typer takes it: the flags are read from the dataclasses that its parameters are annotated with."""
+    """Command for Typer, with flags from the dataclasses in the annotations of its parameters."""
     parts = parts_of(command)
     options = flags_of(command)
     names = Names(options)
@@ -80,13 +80,13 @@ def bind(command: Function) -> Function:
 
 
 def parts_of(command: Function) -> dict[str, type]:
-    """The dataclasses that a command takes, by parameter."""
+    """Dataclasses of a command by parameter."""
     hints = get_type_hints(command)
     return {name: hints[name] for name in inspect.signature(command).parameters}
 
 
 def flags_of(command: Function) -> tuple[Option, ...]:
-    """Every flag of a command once, in the order of its help. Fields with one `Flag` between them are one flag."""
+    """Flags of a command in the order of the help. Fields that share a `Flag` object are one flag."""
     found: dict[str, Option] = {}
     for part in parts_of(command).values():
         for option in options_of(part):
@@ -96,18 +96,18 @@ def flags_of(command: Function) -> tuple[Option, ...]:
 
 
 def _place(option: Option) -> tuple[int, int]:
-    """Arguments first, then what has no panel, then panel by panel."""
+    """Sort key: arguments, then flags without panel, then by panel."""
     flag = option.flag
     return (-1 if not flag.panel else PANELS.index(flag.panel), flag.order) if not flag.argument else (-2, flag.order)
 
 
 def _parameter(option: Option, names: Names, tables: Collection[str]) -> Any:
-    """The annotation of the parameter: the type that the help shows, and Typer's option or argument."""
+    """Annotation of the parameter: type in the help, and Typer's option or argument."""
     flag = option.flag
     shown = _shown(option)
     more: dict[str, Any] = {} if shown is bool else {"parser": _as_typed(shown)}
     if shown in (int, float):
-        # A limit of the machine is no help: `check` holds it.
+        # The help does not show technical limits; `check` enforces them.
         more |= {"min": flag.min, "max": flag.max if flag.max is None or flag.max < 2**31 else None}
     if not option.switch and (word := flag.metavar or ("" if flag.argument else option.placeholder)):
         more["metavar"] = word
@@ -133,8 +133,8 @@ def _parameter(option: Option, names: Names, tables: Collection[str]) -> Any:
 
 
 def _as_typed(shown: type) -> Callable[[Any], str]:
-    """A parser that leaves words as they are: `Option.read` knows what to say of a wrong one. Some versions of Typer
-    show its name as the type."""
+    """A parser that keeps words unchanged, because `Option.read` has better errors. Some versions of Typer show its
+    name as the type."""
 
     def read(word: Any) -> str:
         return str(word)
@@ -144,19 +144,19 @@ def _as_typed(shown: type) -> Callable[[Any], str]:
 
 
 def _shown(option: Option) -> type:
-    """The type that the help shows."""
+    """Type in the help."""
     plain = option.base in (bool, int, float) and not option.flag.parse and not option.flag.none
     return option.base if plain else str
 
 
 def _switch(option: Option) -> str:
-    """Both ways of a switch that is on or undecided, the one way of others."""
+    """Flags of a switch: both for one that is on or undecided, else one."""
     both = option.default is not False and not option.flag.only_off
     return f"--{option.name}/--no-{option.name}" if both else f"--{option.name}"
 
 
 def _default(option: Option) -> Any:
-    """The default as Typer shows it; it is not read back."""
+    """Default for the help; it is not parsed."""
     value = option.default
     if value is MISSING or (value is None and not option.flag.none) or (value in ((), {})):
         return None
@@ -170,7 +170,7 @@ def _default(option: Option) -> Any:
 
 
 def resolved(options: Collection[Option], context: Any) -> list[tuple[Option, Any, str]]:
-    """The value of every option in a context, and where each comes from. Raises `CamxError` for one that is refused."""
+    """Value and origin of every option in a context. Raises `CamxError` for an invalid one."""
     names, found = Names(options), list[tuple[Option, Any, str]]()
     for option in options:
         origin = origin_of(context, option)
@@ -183,7 +183,7 @@ def resolved(options: Collection[Option], context: Any) -> list[tuple[Option, An
 
 
 def origin_of(context: Any, option: Option) -> str:
-    """Where a value comes from: `flag`, `environment`, `config FILE` or `default`."""
+    """Origin of a value: `flag`, `environment`, `config FILE` or `default`."""
     source = getattr(context.get_parameter_source(option.parameter), "name", "DEFAULT")
     if source == "DEFAULT_MAP":
         return f"config {context.params.get('config')}"
@@ -191,7 +191,7 @@ def origin_of(context: Any, option: Option) -> str:
 
 
 def _value(option: Option, typed: Any, origin: str) -> Any:
-    """The value of a field from the words that Typer has collected; MISSING leaves the default of the dataclass."""
+    """Value of a field from the words that Typer collected; MISSING keeps the default of the dataclass."""
     if origin == "default" or typed is None:
         return MISSING
     if option.switch:
@@ -208,7 +208,7 @@ def _value(option: Option, typed: Any, origin: str) -> Any:
 
 
 def _built(part: type, start: Any, values: Mapping[Flag, Any], filled: Mapping[str, Any]) -> Any:
-    """A dataclass with its values, and those nested in it. `start`: an instance with the other values, or MISSING."""
+    """Builds a dataclass with nested ones from values. start: an instance with the other values, or MISSING."""
     given = {}
     for one in dataclasses.fields(part):
         kind, notes = annotations_of(part)[one.name]
@@ -224,7 +224,7 @@ def _built(part: type, start: Any, values: Mapping[Flag, Any], filled: Mapping[s
 
 
 def _spoken(error: CamxError, names: Names, origins: Mapping[str, str], values: Mapping[Option, Any]) -> str:
-    """The sentence with flags in place of fields, and where the refused value comes from if no flag says so."""
+    """Error text with flags instead of fields, and with the origin of the invalid value unless it is a flag."""
     text, option = names.in_flags(str(error)), names.find(error.field) or quoted(str(error), values)
     origin = origins.get(option.name, "") if option else ""
     place = place_of(option, origin) if option else ""
@@ -232,9 +232,9 @@ def _spoken(error: CamxError, names: Names, origins: Mapping[str, str], values: 
 
 
 def quoted(text: str, values: Mapping[Option, Any]) -> Option | None:
-    """The option whose value, as it was typed, a sentence quotes; None for no option, and for several.
+    """The option whose typed value a sentence quotes; None for no option or several.
 
-    Most errors are raised far below the options, where only the value is known.
+    Most errors are raised where only the value is known.
     """
     found = [
         option
@@ -248,14 +248,14 @@ def quoted(text: str, values: Mapping[Option, Any]) -> Option | None:
 
 
 def place_of(option: Option, origin: str) -> str:
-    """The variable, or the file and its line, that a value comes from; empty for a flag and a default."""
+    """Variable, or file and line, of a value; "" for a flag or default."""
     path = origin.partition("config ")[2]
     return option.variable if origin == "environment" else f"{path}{line_of(path, option.name)}" if path else ""
 
 
 def message_of(error: typer.TyperException) -> str:
-    """The sentence on what Typer refuses; on a switch that a variable or a file sets to another word than true or
-    false, one of ours."""
+    """Message of a Typer error. For a switch that a variable or file sets to a word other than true or false, our
+    own."""
     context, parameter = getattr(error, "ctx", None), getattr(error, "param", None)
     if context is None or parameter is None or not getattr(parameter, "is_flag", False) or parameter.envvar is None:
         return error.format_message()
@@ -264,7 +264,7 @@ def message_of(error: typer.TyperException) -> str:
 
 
 def source_of(error: typer.TyperException) -> str:
-    """The variable, or the file and its line, that a value comes from which Typer itself has refused."""
+    """Variable, or file and line, of a value that Typer itself refused."""
     context, parameter = getattr(error, "ctx", None), getattr(error, "param", None)
     if context is None or parameter is None or not hasattr(parameter, "opts"):
         return ""
@@ -282,5 +282,5 @@ def source_of(error: typer.TyperException) -> str:
 
 
 def epilog(command: Command) -> str:
-    """The end of a help page: command lines with what they do, and the document that tells more."""
+    """End of a help page: example command lines with comments, and the page of the documentation."""
     return "\n".join(Learning(command.examples, command.page).lines())

@@ -1,4 +1,4 @@
-"""Opens a page of this machine in the browser of the user."""
+"""Opens a local page in the browser of the user."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from .terminal import warn
 
 
 def open_page(path: str) -> None:
-    """Opens a file. Where there is no page or no browser, as on a server, that is a warning."""
+    """Opens a file. Warns if the page or a browser is missing, as on a server."""
     if not os.path.isfile(path):
-        warn(f"There is no page {path!r} to open.")
+        warn(f"There is no page {path!r} to open: the report was not written.")
     elif not webbrowser.open(Path(path).resolve().as_uri()):
         warn(f"No browser could be started. Open {path!r} yourself.")

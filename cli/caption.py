@@ -1,4 +1,4 @@
-"""`camx caption`: one `CaptionJob`, a run, and its exit code."""
+"""`camx caption`: runs a `CaptionJob` and returns the exit code."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WORDS = Words(done="captioned", layer="image tokens", table="captions.csv", back
 
 
 def caption(job: CaptionJob, run: RunFlags) -> int:
-    """Caption images, and show for each word which region made the network write it. Needs camx[text]."""
+    """Caption images, and show for each word the image regions that caused it. Needs camx[text]."""
     return run_command(job, run, WORDS)
 
 
@@ -21,7 +21,7 @@ COMMAND = Command(
     examples={
         "camx caption ./images --model hf:Salesforce/blip-image-captioning-base": "a caption per image, a map per word",
         "camx caption ./images --model hf:./my-captioner --text captions.csv": "maps of the words of given captions",
-        "camx caption photo.jpg --model hf:./my-captioner --text 'a cat on a mat'": "of one text for all images",
+        "camx caption photo.jpg --model hf:./my-captioner --text 'a cat on a mat'": "maps of one text for all images",
     },
     page="hub.md",
 )

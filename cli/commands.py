@@ -1,4 +1,4 @@
-"""The commands of camx by their names, in the order of the help; `camx config`, which is about them, comes after."""
+"""Commands of camx by name, in the order of the help, without `camx config`, which reads this table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`camx compare`: two runs of the same images, pair by pair, and gates."""
+"""`camx compare`: compares two runs of the same images in pairs, and judges gates."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from .terminal import Reporter
 
 @dataclass(frozen=True)
 class CompareJob:
-    """The two run folders, and the options of the comparison."""
+    """Options of `camx compare`."""
 
-    a: Annotated[str, Flag("The --output of the old run of explain.", argument=True, metavar="A")]
-    b: Annotated[str, Flag("The --output of the new run of explain.", argument=True, metavar="B", order=1)]
+    a: Annotated[str, Flag("Output folder of the old run of `camx explain`.", argument=True, metavar="A")]
+    b: Annotated[str, Flag("Output folder of the new run of `camx explain`.", argument=True, metavar="B", order=1)]
     compare: CompareOptions = CompareOptions()
     output: Annotated[
-        str | None, Flag("Folder for the results; B/compare if none is given.", short="-o", panel=OUTPUT, metavar="DIR")
+        str | None, Flag("Folder for the results; default: B/compare.", short="-o", panel=OUTPUT, metavar="DIR")
     ] = None
     report: Annotated[bool, Flag("Do not write the page.", panel=OUTPUT, only_off=True)] = True
     junit: Junit = None
@@ -39,9 +39,9 @@ class CompareJob:
 
 @fetched("a", "b")
 def compare(job: CompareJob) -> int:
-    """Compare two runs of the same images: what broke, what was fixed, and whether both look at the same place.
+    """Compare two runs of the same images: new and fixed errors, accuracy, and the places of the maps.
 
-    Reads the rows of two finished runs; needs no model and no GPU. Exit code 1 if a gate fails, 0 if all pass or warn.
+    Reads the rows of two finished runs. Needs no model and no GPU. Exit code 1 if a gate fails, 0 if all pass or warn.
     """
     require_here(job.output)
     from cam_cli.compare.compare import compare as compared
@@ -57,7 +57,7 @@ def compare(job: CompareJob) -> int:
         from cam_cli.report.comparison import build_comparison
 
         reporter = Reporter(quiet=job.quiet, verbose=False, color=not job.no_color)
-        reporter.said(build_comparison(folder, job.a, job.b, found, job.compare))
+        reporter.inform(build_comparison(folder, job.a, job.b, found, job.compare))
     return tell(
         found.gates,
         lines=lines(found),
@@ -73,8 +73,8 @@ COMMAND = Command(
     examples={
         "camx compare old-out new-out": "A is the old one",
         "camx compare old-out new-out --fail-if 'accuracy_drop > 0.01' --fail-if 'broke > 3'": "exit code 1 if proven",
-        "camx compare fp32-out int8-out --equivalent-within 0.01": "exit code 1 unless that is proven",
-        "camx compare old-out new-out --fail-if 'map_iou < 0.3 if same'": "same answer, another reason",
+        "camx compare fp32-out int8-out --equivalent-within 0.01": "exit code 1 unless equivalence is proven",
+        "camx compare old-out new-out --fail-if 'map_iou < 0.3 if same'": "same prediction, other region",
     },
     page="audit.md",
 )

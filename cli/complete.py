@@ -1,7 +1,6 @@
-"""Answers a shell that completes a command line, from tables on the disk: no Typer, no torch, a few milliseconds.
+"""Completes command lines for shells in a few milliseconds, from tables on disk, without Typer or torch.
 
-The shells ask as the scripts of `camx --install-completion` do. What cannot be answered from the tables is left to
-Typer, which imports every command.
+Shells call it through the scripts of `camx --install-completion`. Typer, which imports every command, answers the rest.
 """
 
 from __future__ import annotations
@@ -11,14 +10,14 @@ from typing import Any
 
 from .tables import commands_table, model_names, network_table, run_classes
 
-#: The variable in which a shell says that it wants to complete, and how.
+#: Variable with the request of the shell.
 VARIABLE = "_CAMX_COMPLETE"
 
 Found = Sequence[tuple[str, str]]
 
 
 def answer(environment: Mapping[str, str]) -> tuple[str, int] | None:
-    """The text for the shell and the exit code; None where Typer has to answer."""
+    """Text for the shell and exit code; None if Typer must answer."""
     asked = environment.get(VARIABLE, "")
     write = _SHELLS.get(asked)
     if write is None:
@@ -39,7 +38,7 @@ def answer(environment: Mapping[str, str]) -> tuple[str, int] | None:
 
 
 def candidates(table: Mapping[str, Any], words: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yields what can stand for the last of the words, each with a word of help. `words`: those behind the program."""
+    """Yields completions of the last word, each with its help. words: after the name of the program."""
     *before, last = words or [""]
     name = next((word for word in before if not word.startswith("-")), "")
     if not name:
@@ -102,7 +101,7 @@ def _values(flag: Mapping[str, Any], last: str, given: Mapping[str, list[str]]) 
 
 
 def _known(kind: str, given: Mapping[str, list[str]]) -> Iterable[str]:
-    """Names of a kind that is not declared but found: models, and the layers and classes of the one on the line."""
+    """Names of models, or of layers and classes of the model on the line."""
     if not kind:
         return ()
     if kind == "models":
@@ -114,7 +113,7 @@ def _known(kind: str, given: Mapping[str, list[str]]) -> Iterable[str]:
 
 
 def split(line: str) -> list[str]:
-    """The words of a line that is still typed: quotes may be open. The last one is empty behind a space."""
+    """Splits an incomplete line into words; quotes may be open. The last word is empty after a space."""
     words, word, quote, any_sign = list[str](), "", "", False
     signs = iter(line)
     for sign in signs:
@@ -134,7 +133,7 @@ def split(line: str) -> list[str]:
 
 
 def _of_bash(text: str, number: str) -> tuple[list[str], str]:
-    """The words up to the cursor, and the last one as it was typed. Bash breaks words at colons and equal signs."""
+    """Words up to the cursor, and the last one as typed. Bash splits words at colons and equal signs."""
     count = int(number) + 1 if number.isdigit() else 1
     parts = [*text.split("\n"), ""][:count]
     words = list[str]()
@@ -146,12 +145,12 @@ def _of_bash(text: str, number: str) -> tuple[list[str], str]:
     return [split(word)[-1] for word in words], words[-1]
 
 
-#: Signs at which bash breaks words that are not quoted.
+#: Characters at which bash splits unquoted words.
 _BREAKS = frozenset(":=")
 
 
 def _for_bash(found: Found, last: str, environment: Mapping[str, str]) -> tuple[str, int]:
-    """Values as they are typed, without what stands before the last break: bash completes what stands behind it."""
+    """Values as typed, without the part before the last split, which bash keeps."""
     if last[:1] in ("'", '"'):
         return "\n".join(value for value, _ in found), 0
     cut = max(map(last.rfind, _BREAKS)) + 1
@@ -162,7 +161,7 @@ _SPECIAL = frozenset(" \t'\"\\$&;()<>|*?[]{}#~`!")
 
 
 def _for_zsh(found: Found, last: str, environment: Mapping[str, str]) -> tuple[str, int]:
-    """Code for zsh, which evaluates what it reads."""
+    """Code that zsh evaluates."""
     if not found:
         return "_files", 0
 
@@ -174,7 +173,7 @@ def _for_zsh(found: Found, last: str, environment: Mapping[str, str]) -> tuple[s
 
 
 def _for_fish(found: Found, last: str, environment: Mapping[str, str]) -> tuple[str, int]:
-    """Lines with the value, a tab and the word of help; or only whether there are any: fish then offers no files."""
+    """Lines with value, tab and help; or only whether there are any, in which case fish offers no files."""
     if environment.get("_TYPER_COMPLETE_FISH_ACTION") == "is-args":
         return "", 0 if found else 1
     return "\n".join(f"{value}\t{text}" if text else value for value, text in found), 0

@@ -1,4 +1,4 @@
-"""Files of options: their keys are the names of the flags, their values the defaults of the command."""
+"""Reads config files: their keys are names of flags, their values become the defaults of the command."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from cam_cli.yaml_text import parse_yaml
 from .discovery import PROJECT, discovered, own_table
 from .toml_text import toml
 
-#: The flag of commands that read such a file.
+#: Flag of a config file.
 CONFIG = Flag(
-    "TOML or YAML file of options, named as the flags are.",
+    "TOML or YAML file of options; keys are the names of flags.",
     panel=BEHAVIOUR,
     order=-1,
     page="cli.md",
     example="camx.toml",
 )
 
-#: Leaves the files alone that camx finds by itself.
+#: Flag that ignores discovered config files.
 ISOLATED = Flag(
-    "Read no camx.toml and no [tool.camx] of pyproject.toml, which are found in this folder and above.",
+    "Ignore camx.toml and [tool.camx] in pyproject.toml of this folder and those above.",
     panel=BEHAVIOUR,
     order=-2,
     page="cli.md",
@@ -36,7 +36,7 @@ ISOLATED = Flag(
 
 
 def read_config(path: str) -> dict[str, Any]:
-    """The content of a TOML or YAML file of options; of a `pyproject.toml` that of its table `[tool.camx]`."""
+    """Content of a TOML or YAML file of options; of a `pyproject.toml`, its table `[tool.camx]`."""
     kind = "YAML" if path.endswith((".yaml", ".yml")) else "TOML"
     try:
         data = read_regular(path, CONFIG_BYTES)
@@ -48,12 +48,12 @@ def read_config(path: str) -> dict[str, Any]:
     except RecursionError as error:
         raise CamxError(f"--config {path!r} is no valid {kind}: nested too deeply.") from error
     if not isinstance(content, dict):
-        raise CamxError(f"--config {path!r} must hold `key = value` lines, the keys named as the flags are.")
+        raise CamxError(f"--config {path!r} must hold `key = value` lines. Keys are the names of flags.")
     return own_table(content) if os.path.basename(path) == PROJECT else content
 
 
 def line_of(path: str, name: str) -> str:
-    """Returns `, line 3`, the line of a file that sets an option; empty where it is not known."""
+    """Returns `, line 3`, the line of a file that sets an option; "" if unknown."""
     key = "[-_]".join(map(re.escape, name.split("-")))
     try:
         text = read_regular(path, CONFIG_BYTES).decode("utf-8", "replace")
@@ -64,11 +64,11 @@ def line_of(path: str, name: str) -> str:
 
 
 def config_reader(tables: Collection[str]) -> Callable[[typer.Context, str | None], str | None]:
-    """The eager callback of `--config`: the values of a file become the defaults of the command. `tables`: the flags
-    of the command that take KEY=VALUE, whose values may be a table.
+    """Eager callback of `--config` that turns the values of a file into defaults. tables: flags with KEY=VALUE, whose
+    values may be tables.
 
-    Without `--config` the file of the project is taken. It may serve several commands: a table named as a command is
-    for that one alone, and what only other commands know is left out.
+    Without `--config` it reads the file of the project, which may serve several commands: a table with the name of a
+    command is only for that one, and keys of other commands are ignored.
     """
 
     def apply(context: typer.Context, path: str | None) -> str | None:
@@ -89,7 +89,7 @@ def config_reader(tables: Collection[str]) -> Callable[[typer.Context, str | Non
                 if flag in shared and key not in own:
                     continue
                 hint = nearest(flag, {*parameters, *shared})
-                raise CamxError(f"--config {path!r}: unknown key {key!r}.{hint}", "Keys are named as the flags are.")
+                raise CamxError(f"--config {path!r}: unknown key {key!r}.{hint}", "Keys are the names of flags.")
             if isinstance(value, dict) and flag not in tables:
                 known = f"Only {', '.join(tables)} can be one; all" if tables else "Leave it out; all"
                 raise CamxError(f"--config {path!r}: {flag!r} is a table.", f"{known} other keys stand above it.")
@@ -102,7 +102,7 @@ def config_reader(tables: Collection[str]) -> Callable[[typer.Context, str | Non
 
 
 def _as_typed(parameter: Any, flag: str, value: Any) -> Any:
-    """A value of a config file as the flag would have it on the command line."""
+    """Converts a value of a config file to words of the command line."""
     if isinstance(value, dict):
         return [f"{key}={one}" for key, one in value.items()]
     if f"--{flag}" in parameter.secondary_opts and isinstance(value, bool):
@@ -114,13 +114,13 @@ def _as_typed(parameter: Any, flag: str, value: Any) -> Any:
 
 
 def _of_other_commands(context: typer.Context) -> dict[str, set[str]]:
-    """The keys of every command of the program, by its name."""
+    """Keys of every command by name."""
     commands = getattr(context.parent.command, "commands", {}) if context.parent else {}
     return {name: {*_by_key(command)} for name, command in commands.items()}
 
 
 def _by_key(command: Any) -> dict[str, Any]:
-    """The parameters of a command by the names of their flags, or of the argument."""
+    """Parameters of a command by the names of their flags or arguments."""
     keys: dict[str, Any] = {}
     for parameter in command.params:
         opts = [*parameter.opts, *parameter.secondary_opts]

@@ -1,6 +1,6 @@
-"""Options of a project: `camx.toml`, or `[tool.camx]` in `pyproject.toml`, in this folder or the nearest one above it.
+"""Finds the options of a project: `camx.toml`, or `[tool.camx]` in `pyproject.toml`, in this folder or above.
 
-A file that another user owns is left alone: its values could choose code to run.
+Ignores files of other users, because their values could select code to run.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from .toml_text import toml
 
 NAME = "camx.toml"
 PROJECT = "pyproject.toml"
-#: The table of a project file.
+#: Table in a project file.
 _TABLE = ("tool", "camx")
 
 
 def discovered(start: str) -> str | None:
-    """The path of the nearest file with options, from `start` upwards to the root of its repository, or None."""
+    """Path of the nearest file with options, from `start` up to the root of its repository, or None."""
     for folder in _upwards(start):
         for name in (NAME, PROJECT):
             path = os.path.join(folder, name)
@@ -32,7 +32,7 @@ def discovered(start: str) -> str | None:
 
 
 def own_table(content: dict[str, Any]) -> dict[str, Any]:
-    """`[tool.camx]` of a project file."""
+    """Table `[tool.camx]` of a project file."""
     table: Any = content
     for name in _TABLE:
         table = table.get(name, {}) if isinstance(table, dict) else {}
@@ -40,7 +40,7 @@ def own_table(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _upwards(start: str) -> Iterator[str]:
-    """The folder and those above it; a repository or the home of the user is the last one."""
+    """The folder and those above it, up to a repository or the home of the user."""
     folder, home = os.path.abspath(start), os.path.expanduser("~")
     while True:
         yield folder
@@ -51,7 +51,7 @@ def _upwards(start: str) -> Iterator[str]:
 
 
 def _is_own(path: str) -> bool:
-    """Whether a regular file lies there that this user or the administrator owns."""
+    """Whether the path is a regular file of this user or the administrator."""
     try:
         found = os.stat(path)
     except OSError:
@@ -61,7 +61,7 @@ def _is_own(path: str) -> bool:
 
 
 def _has_table(path: str) -> bool:
-    """Whether a project file has options of camx. One that cannot be read is the concern of other tools."""
+    """Whether a project file has options of camx. Ignores an unreadable file, which other tools report."""
     try:
         return bool(own_table(toml(read_regular(path, CONFIG_BYTES).decode("utf-8"))))
     except (OSError, ValueError, RecursionError, CamxError):

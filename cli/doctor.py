@@ -1,4 +1,4 @@
-"""`camx doctor`: what is installed here, to read or to paste into a bug report."""
+"""`camx doctor`: describes the installation, for bug reports."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .terminal import out, out_json, status
 
 @dataclass(frozen=True)
 class DoctorJob:
-    """The form of the answer."""
+    """Options of `camx doctor`."""
 
     as_json: PrintJson = False
 
@@ -19,7 +19,7 @@ class DoctorJob:
 def doctor(job: DoctorJob) -> int:
     """Show versions, devices, decoders, caches and extras of this installation, for a bug report.
 
-    Exit code 1 if something that every run needs does not work. No key and no password is shown.
+    Exit code 1 if a required part does not work. Shows neither keys nor passwords.
     """
     from cam_cli.doctor import diagnose
 
@@ -33,7 +33,7 @@ def doctor(job: DoctorJob) -> int:
                 out(title)
                 width = max(len(name) for name in facts)
                 out("\n".join(f"  {name:{width}}  {value}" for name, value in facts.items()))
-        out("\n".join(f"problem: {text}" for text in found.problems) or "No problem was found.")
+        out("\n".join(f"problem: {text}" for text in found.problems) or "No problems found.")
     return 1 if found.problems else 0
 
 

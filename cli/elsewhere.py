@@ -1,4 +1,4 @@
-"""Commands that read run folders, for run folders in object stores."""
+"""Lets commands read run folders in object stores."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ J = TypeVar("J")
 
 
 def require_here(output: str | None) -> None:
-    """Raises `CamxError` if results are to be written to an address of their own."""
+    """Raises `CamxError` if `output` is an address."""
     if output and is_remote(output):
         raise CamxError(
             f"`output` {output!r} is an address.",
-            "Give a folder of this machine; without it the results go to the folder of the run, wherever that is.",
+            "Give a local folder, or leave `output` out to write into the folder of the run.",
             field="output",
         )
 
 
 def fetched(*fields: str) -> Callable[[Callable[[J], int]], Callable[[J], int]]:
-    """Decorates a command whose job names run folders in these fields: an address becomes a folder of this machine
-    while the command runs, and is shown as the address."""
+    """Decorates a command whose job has run folders in these fields: while it runs, an address is replaced by a local
+    folder, and shown as the address."""
 
     def decorate(command: Callable[[J], int]) -> Callable[[J], int]:
         @wraps(command)
@@ -45,7 +45,7 @@ def fetched(*fields: str) -> Callable[[Callable[[J], int]], Callable[[J], int]]:
 
 @contextmanager
 def run_folder(output: str) -> Iterator[str]:
-    """The path of a run folder on this machine, also for one at an address."""
+    """Local path of a run folder, also for an address."""
     if not is_remote(output):
         yield output
         return

@@ -1,4 +1,4 @@
-"""The entry point of the `camx` script: completion is answered before the commands are imported."""
+"""Entry point of the `camx` script: answers completion before it imports the commands."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 
 
 def main() -> None:
-    """Completes, or runs the command line."""
+    """Completes or runs the command line."""
     if "_CAMX_COMPLETE" in os.environ:
         from .complete import answer
 
@@ -23,7 +23,7 @@ def main() -> None:
 
         run()
     except KeyboardInterrupt:
-        # Ctrl-C while the commands are imported: nothing has begun.
+        # Ctrl-C during the imports: nothing has started.
         sys.exit(128 + signal.SIGINT)
 
 

@@ -1,4 +1,4 @@
-"""`camx evaluate`: are maps where the objects are, and does the network depend on what they show?"""
+"""`camx evaluate`: scores maps against boxes and masks, or measures their faithfulness."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ WORDS = Words(done="evaluated", layer="target layer", table="faithfulness.csv")
 
 @dataclass(frozen=True)
 class LocaliseJob:
-    """Which run, against which truth; and the gates of both kinds of evaluation."""
+    """Options of an evaluation against a truth, and gates of both kinds of evaluation."""
 
     sources: Annotated[tuple[str, ...], EVALUATED]
     localise: LocaliseOptions = LocaliseOptions()
@@ -41,7 +41,7 @@ class LocaliseJob:
     origins: Annotated[Mapping[str, str], FILLED] = dataclasses.field(default_factory=dict, compare=False)
 
 
-#: Flags that both kinds of evaluation read.
+#: Flags of both kinds of evaluation.
 _SHARED = {
     *("sources", "output", "report", "junit", "fail-if", "confidence"),
     *("config", "isolated", "json", "quiet", "no-color", "summary"),
@@ -49,19 +49,18 @@ _SHARED = {
 
 
 def evaluate(localise: LocaliseJob, job: EvaluateJob, run: RunFlags) -> int:
-    """Score class activation maps in one of two ways. Exit code 1 where a gate fails.
+    """Score class activation maps in one of two ways. Exit code 1 if a gate fails.
 
-    OUT and --truth: do the maps of a finished run lie where the boxes or masks are? Needs no model.
+    OUT and --truth: compare the maps of a finished run with boxes or masks. Needs no model.
 
-    SOURCES and --model: does the network depend on what the maps show, and which of --methods shows it best?
+    SOURCES and --model: measure whether the network depends on the regions in its maps, and rank --methods.
     """
-    # A model in the environment is there for other commands.
+    # A model in the environment is meant for other commands.
     model = job.model.name and (not localise.localise.truth or job.origins.get("model") == "flag")
     if bool(localise.localise.truth) == bool(model):
         raise CamxError(
-            "`camx evaluate` needs to know what to measure.",
-            "Give the folder of a run and --truth (where the objects are), or images and --model (faithfulness), "
-            "one of the two.",
+            "`camx evaluate` needs either a run and its truth, or images and a model.",
+            "Give OUT and --truth (scores against boxes or masks), or SOURCES and --model (faithfulness).",
         )
     if localise.localise.truth:
         _refuse("`model`", {**job.origins, **run.origins}, _names(LocaliseJob) | _names(TrackingOptions))
@@ -84,14 +83,14 @@ def _names(part: type) -> set[str]:
 
 
 def _refuse(wanted: str, origins: Mapping[str, str], known: set[str]) -> None:
-    """Raises `CamxError` for a flag that the other kind of evaluation reads alone."""
+    """Raises `CamxError` for a flag of the other kind of evaluation."""
     for name, origin in origins.items():
         if origin == "flag" and name not in known | _SHARED:
-            raise CamxError(f"--{name} has no meaning here: it goes with {wanted}.", "Leave it out.")
+            raise CamxError(f"--{name} has no effect here: it needs {wanted}.", "Leave it out.")
 
 
 def _ending(localise: LocaliseJob, job: EvaluateJob, summary: Summary) -> Ending:
-    """Writes figures, gates and JUnit of a run that is whole; one shard of several leaves that to the last one."""
+    """Writes figures, gates and JUnit of a complete run. Of several shards only the last one does."""
     from cam_cli.evaluation.faithful_files import faithfulness, lines, markdown, write_faithfulness
     from cam_cli.evaluation.faithful_files import summary as as_json
     from cam_cli.gates import exit_code, junit
@@ -127,11 +126,11 @@ def _ending(localise: LocaliseJob, job: EvaluateJob, summary: Summary) -> Ending
 COMMAND = Command(
     evaluate,
     examples={
-        "camx evaluate camx-out --truth instances.json": "every score beside that of a map in the middle",
-        "camx evaluate camx-out --truth labels/ --fail-if 'pointing < 0.8'": "exit code 1 where that holds for sure",
-        "camx evaluate ./images --model resnet50 --methods gradcam,layercam,eigencam": "which method is faithful here?",
-        "camx evaluate ./images --model resnet50 --metrics sanity --fail-if 'sanity_head > 0.5'": "does the map change "
-        "with the classifier?",
+        "camx evaluate camx-out --truth instances.json": "every score with that of the centre baseline",
+        "camx evaluate camx-out --truth labels/ --fail-if 'pointing < 0.8'": "exit code 1 if that is proven",
+        "camx evaluate ./images --model resnet50 --methods gradcam,layercam,eigencam": "rank methods by faithfulness",
+        "camx evaluate ./images --model resnet50 --metrics sanity --fail-if 'sanity_head > 0.5'": "test whether maps "
+        "change with the classifier",
     },
     page="evaluate.md",
 )

@@ -1,4 +1,4 @@
-"""`camx evaluate OUT --truth`: are the maps of a run where the objects are?"""
+"""`camx evaluate OUT --truth`: compares the maps of a run with boxes or masks."""
 
 from __future__ import annotations
 
@@ -29,9 +29,13 @@ def evaluate_truth(
     from cam_cli.outputs.derived import write_beside
 
     if len(runs) != 1:
-        raise CamxError(f"{len(runs)} folders are given: `truth` is compared with one run.", "Give one of them.")
+        raise CamxError(f"{len(runs)} folders are given, but `truth` is compared with one run.", "Give one folder.")
     if output and run.tracking.wanted:
-        raise CamxError("A tracker gets the figures from the folder of the run.", "Leave `output` out.", field="output")
+        raise CamxError(
+            "Trackers read the figures from the folder of the run, not from `output`.",
+            "Leave `output` out.",
+            field="output",
+        )
     found = localise(runs[0], options)
     folder = output or os.path.join(runs[0], FOLDER)
     write_files(found, folder)
@@ -55,7 +59,7 @@ def evaluate_truth(
 
 
 def _log(path: str, run: RunFlags) -> None:
-    """Logs the run with its figures. They are written: what goes wrong here is a warning."""
+    """Logs the run with its figures. Errors are only warnings, because the figures are written."""
     from .terminal import Reporter
     from .tracking import log_folder
 
@@ -69,13 +73,13 @@ def _log(path: str, run: RunFlags) -> None:
 
 
 def _lines(found: Localisation) -> list[str]:
-    """The summary for people: each metric beside the baseline in the middle of the image."""
+    """Printed summary: each metric with the centre baseline."""
     lines = [f"{counted(found.images, 'image')} with truth ({found.truth_format})"]
     for one in found.sets:
         lines += _of_set(found, one)
     if found.problems.found:
         problems = ", ".join(f"{count} {reason}" for reason, count in found.problems.counts().items())
-        lines.append(f"left out: {problems} (left_out.csv names them)")
+        lines.append(f"left out: {problems} (listed in left_out.csv)")
     return [*lines, *found.notes]
 
 
@@ -89,11 +93,11 @@ def _of_set(found: Localisation, one: MapSet) -> list[str]:
     if not one.scores.cases:
         measured = one.whole_other
     elif one.other.cases:
-        lines.append(f"  measured apart: {counted(len(one.other.cases), 'map')} of a wrong class (summary.json)")
+        lines.append(f"    measured separately: {counted(len(one.other.cases), 'map')} of a wrong class (summary.json)")
     for name, (figure,) in measured.figures.items():
         if figure.n:
             interval = f"[{figure.low:.3f}, {figure.high:.3f}]"
-            # No threshold fits the centre on the images held apart: it has no box, and no score of one.
+            # Without a threshold on the held-out images the centre has no box, and no score of one.
             centre = "–" if math.isnan(figure.baseline) else f"{figure.baseline:.3f}"
             lines.append(f"  {name:<15} {figure.value:.3f} {interval}   centre {centre}   n = {figure.n}")
     return lines

@@ -1,4 +1,4 @@
-"""`camx explain`: one `ExplainJob`, a run, and its exit code."""
+"""`camx explain`: runs an `ExplainJob` and returns the exit code."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ WORDS = Words(done="explained", layer="target layer", table="predictions.csv")
 
 @dataclass(frozen=True)
 class Afterwards(GateOptions):
-    """Gates, files and pages at the end of a finished run."""
+    """Options of gates, files and pages at the end of a run."""
 
     junit: Annotated[
         str | None,
@@ -55,8 +55,8 @@ def explain(job: ExplainJob, run: RunFlags, afterwards: Afterwards) -> int:
         check_conditions(afterwards.fail_if)
         if job.shard is not None or "://" in job.output:
             raise CamxError(
-                "`fail_if` needs all images in a folder of this machine.",
-                "Give the gates to `camx audit` when the run is whole.",
+                "`fail_if` needs all images in one local folder.",
+                "Give the gates to `camx audit` when the run is complete.",
                 field="fail_if",
             )
     return run_command(job, run, WORDS, partial(_ending, job, afterwards))
@@ -83,7 +83,7 @@ def _ending(job: ExplainJob, afterwards: Afterwards, summary: Summary) -> Ending
 
 
 def images_as_tests(summary: Summary) -> list[TestCase]:
-    """A test per failed image, and one of all others."""
+    """One test per failed image, and one for all others."""
     from cam_cli.gates.junit import TestCase
 
     explained = summary.plan.images - summary.failed
@@ -97,10 +97,10 @@ COMMAND = Command(
     examples={
         "camx explain ./images --model resnet50": "pretrained, by name",
         "camx explain ./images --model resnet50 --checkpoint best.pth": "your weights, any number of classes",
-        "camx explain ./val --model resnet50 --labels folder --target label": "does it look at the dog?",
+        "camx explain ./val --model resnet50 --labels folder --target label": "maps of the true class",
         "camx explain photo.jpg --model vit_base_patch16_224 --target top:3": "three maps from one forward",
-        "camx explain ./images --model resnet50 --config configs/ci.toml": "JSON; exit code 1 if one fails",
-        "camx explain ./val --model resnet50 --labels folder --fail-if 'accuracy < 0.9'": "exit code 1 if so",
+        "camx explain ./images --model resnet50 --config configs/ci.toml": "JSON; exit code 1 if an image fails",
+        "camx explain ./val --model resnet50 --labels folder --fail-if 'accuracy < 0.9'": "exit code 1 if proven",
     },
     page="report.md",
 )

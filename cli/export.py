@@ -1,4 +1,4 @@
-"""`camx export`: boxes, polygons and masks of the maps of a run, as files for labelling tools."""
+"""`camx export`: writes boxes, polygons and masks of maps as files for labelling tools."""
 
 from __future__ import annotations
 
@@ -19,15 +19,13 @@ from .terminal import out, out_json, warn
 
 @dataclass(frozen=True)
 class ExportJob:
-    """The run folder, and the options of the export."""
+    """Options of `camx export`."""
 
-    run: Annotated[str, Flag("The --output of `camx explain`.", argument=True, metavar="OUT")]
+    run: Annotated[str, Flag("Output folder of `camx explain`.", argument=True, metavar="OUT")]
     export: ExportOptions = ExportOptions()
-    output: Annotated[
-        str | None, Flag("Folder for the files; OUT/export if none is given.", short="-o", panel=OUTPUT)
-    ] = None
+    output: Annotated[str | None, Flag("Folder for the files; default: OUT/export.", short="-o", panel=OUTPUT)] = None
     overwrite: Annotated[
-        bool, Flag("Replace files in that folder that camx did not write, or that changed since.", panel=OUTPUT)
+        bool, Flag("Replace files in the output folder that camx did not write, or that changed since.", panel=OUTPUT)
     ] = False
     config: Annotated[str | None, CONFIG] = None
     isolated: Annotated[bool, ISOLATED] = False
@@ -59,7 +57,7 @@ def export(job: ExportJob) -> int:
         out(f"threshold {shown}{exported.threshold.origin}")
         if left_out:
             having = counted(len(left_out), "image has no file of its own", "images have no file of their own")
-            out(f"{having}, since another image has the same name: {named(left_out)}")
+            out(f"{having}, because another image has the same name: {named(left_out)}")
         if written.removed:
             out(f"{counted(len(written.removed), 'file')} of an earlier export removed: {named(written.removed)}")
         for name in written.files:
@@ -67,7 +65,7 @@ def export(job: ExportJob) -> int:
         if written.kept:
             warn(
                 f"{counted(len(written.kept), 'file')} in {folder} that this export did not write: "
-                f"{named(written.kept)}. Delete what no longer holds, or choose another --output."
+                f"{named(written.kept)}. Delete outdated files, or choose another --output."
             )
     return 0
 

@@ -1,4 +1,4 @@
-"""Ends a command with gates: prints the result, writes the summary of a CI job, and chooses the exit code."""
+"""Ends a command with gates: prints the result, writes CI summaries, and chooses the exit code."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Junit = Annotated[
 SummaryFile = Annotated[
     str | None,
     Flag(
-        "Write the summary as Markdown to this file, as into the job summary of GitHub.",
+        "Write the summary as Markdown to this file, as in the job summary of GitHub.",
         name="summary",
         panel=OUTPUT,
         metavar="FILE",
@@ -29,7 +29,7 @@ SummaryFile = Annotated[
 
 
 def write_markdown(markdown: str, path: str | None) -> None:
-    """Writes a summary to the file that was asked for, if one was."""
+    """Writes a summary to the requested file, if any."""
     from cam_cli.outputs.derived import write_beside
 
     if path:
@@ -46,7 +46,7 @@ def tell(
     as_json: bool,
     quiet: bool,
 ) -> int:
-    """Print the result as lines or as JSON, or failed gates alone when quiet; add it to the summary of a CI job.
+    """Prints the result as lines or JSON (only failed gates if quiet), and appends it to the summary of a CI job.
 
     Returns the exit code.
     """

@@ -1,4 +1,4 @@
-"""Help pages: what is typed after each flag instead of types of Python, examples, and where to read on."""
+"""Help pages with placeholders instead of Python types, examples, and a link to the documentation."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-#: Columns of a terminal below which boxes would cut the names of flags.
+#: Narrowest terminal in columns for boxes, which would cut the names of flags.
 _BOXES = 80
 
 
 @dataclass(frozen=True)
 class Learning:
-    """The end of a help page: command lines with what they do, and the document that tells more."""
+    """End of a help page: example command lines with comments, and the page of the documentation."""
 
     examples: Mapping[str, str] = field(default_factory=dict)
     page: str = ""
@@ -31,13 +31,13 @@ class Learning:
 
 
 class HelpfulCommand(TyperCommand):
-    """A command whose switches have no type in the help, and whose examples stand on lines of their own."""
+    """Command whose help has no types for switches, and shows examples on separate lines."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         return without_types(super().get_params(ctx))
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Prints the page, then the examples: an epilog would be wrapped like a paragraph."""
+        """Prints the page, then the examples, because an epilog would be wrapped like a paragraph."""
         learning = ctx.command.epilog
         ctx.command.epilog = None
         try:
@@ -52,7 +52,7 @@ class HelpfulCommand(TyperCommand):
 
 
 class HelpfulGroup(TyperGroup):
-    """The program itself, with the same help."""
+    """Program with the same help."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         return without_types(super().get_params(ctx))
@@ -65,7 +65,7 @@ class HelpfulGroup(TyperGroup):
 
 
 def narrow_page(command: Any, context: Any, width: int) -> Iterator[str]:
-    """The lines of a help page for a narrow terminal: each name on its own line, its text below it.
+    """Lines of a help page for a narrow terminal: each name on its own line, with its text below.
 
     Lines are at most `width` characters long, except where a single word is longer.
     """
@@ -95,12 +95,12 @@ def narrow_page(command: Any, context: Any, width: int) -> Iterator[str]:
 
 
 def plain(text: str) -> str:
-    """Text whose brackets are escaped for Rich, as they are."""
+    """Removes the escapes of brackets for Rich."""
     return text.replace("\\[", "[")
 
 
 def without_types(parameters: list[Any]) -> list[Any]:
-    """The parameters of a command. Switches take no value, and the name of an argument says what it is."""
+    """Parameters of a command without types for switches and arguments."""
     for parameter in parameters:
         if getattr(parameter, "is_flag", False):
             parameter.metavar = ""
@@ -111,7 +111,7 @@ def without_types(parameters: list[Any]) -> list[Any]:
 
 
 def _argument(parameter: Any) -> Callable[[Any], list[str]]:
-    """An argument in the usage line: `OUT`, `SOURCES...`, or `[PATTERN]` where it may be left out."""
+    """Argument in the usage line: `OUT`, `SOURCES...`, or `[PATTERN]` if optional."""
     name = parameter.metavar or f"{parameter.name.upper()}{'...' * (parameter.nargs != 1)}"
 
     def pieces(ctx: Any) -> list[str]:

@@ -1,4 +1,4 @@
-"""`camx layers`: the layer that `--layer auto` takes and why, and others that could be the target."""
+"""`camx layers`: shows the automatic target layer with its reason, and other possible ones."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LayersJob:
-    """The network whose layers are listed."""
+    """Options of `camx layers`."""
 
     model: Annotated[
         str,
-        Flag("A name as --model of `camx explain` takes it, or a checkpoint file.", argument=True, known="models"),
+        Flag("A network as for --model of `camx explain`, or a checkpoint file.", argument=True, known="models"),
     ]
     network: NetworkFlags = NetworkFlags()
     all: Annotated[bool, Flag("Show every layer, also those that cannot be the target.")] = False
@@ -31,7 +31,8 @@ class LayersJob:
 
 
 def layers(job: LayersJob) -> int:
-    """Show the target layer and why it was chosen, and the last usable layer of each grid; --all shows every layer."""
+    """Show the target layer with the reason for the choice, and the last usable layer of each grid. --all shows every
+    layer."""
     import dataclasses
 
     with status(f"loading {job.model} …"):
@@ -62,7 +63,7 @@ def layers(job: LayersJob) -> int:
 
 
 def notable_layers(found: Sequence[LayerReport]) -> list[LayerReport]:
-    """The chosen layer, and the last usable one of every other grid, in order of execution."""
+    """The chosen layer and the last usable one of every other grid, in order of execution."""
     last: dict[tuple[int, int], LayerReport] = {}
     for report in found:
         if report.usable and not (report.grid in last and last[report.grid].chosen):
@@ -96,7 +97,7 @@ COMMAND = Command(
     layers,
     examples={
         "camx layers resnet50": "the automatic choice and its reason, and the last layer of each grid",
-        "camx layers resnet50 --all": "every layer that has a feature map, and why it can or cannot be the target",
+        "camx layers resnet50 --all": "every layer with a feature map, and why it can or cannot be the target",
         "camx layers vit_base_patch16_224 --json": "for scripts",
     },
     page="coverage.md",

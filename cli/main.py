@@ -1,4 +1,4 @@
-"""`camx`: the commands and the one place where errors become words and exit codes."""
+"""The program `camx`: its commands, and the only place that turns errors into messages and exit codes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Explain image classifiers over whole folders with Grad-CAM and other class activation maps.",
 )
-#: Every command by its name, in the order of the help.
+#: Commands by name, in the order of the help.
 COMMANDS = {**OTHERS, settings.OWN: settings.COMMAND}
 for name, command in COMMANDS.items():
     app.command(name, cls=HelpfulCommand, epilog=epilog(command))(bind(command.run))
@@ -56,15 +56,20 @@ def camx(
         bool, typer.Option("--version", callback=_show_version, help="Show the version and exit.")
     ] = False,
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", is_eager=True, help="With --version: also of Python, torch and others.")
+        bool,
+        typer.Option(
+            "--verbose", "-v", is_eager=True, help="With --version: also show versions of Python, torch and others."
+        ),
     ] = False,
 ) -> None:
     if verbose:
-        raise CamxError("-v stands alone.", "Give it with --version, or behind the command: `camx explain … -v`.")
+        raise CamxError(
+            "-v needs --version or a command.", "Give it with --version, or after the command: `camx explain … -v`."
+        )
 
 
 def run(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code; a user's mistake is one sentence on stderr and code 2."""
+    """Runs one command and returns its exit code. A user's mistake gives one sentence on stderr and code 2."""
     words = sys.argv[1:] if argv is None else list(argv)
     try:
         if not {"-q", "--quiet"} & {*words}:
@@ -74,12 +79,12 @@ def run(argv: Sequence[str] | None = None) -> int:
     except CamxError as error:
         return _refused(str(error), as_json=getattr(error, "as_json", False) or "--json" in words)
     except typer.TyperException as error:
-        if not error.format_message():  # the help was shown instead of an error
+        if not error.format_message():  # Typer has shown the help instead of an error
             return error.exit_code
-        more = source_of(error) or " (`camx --help` lists what there is.)" * (error.exit_code == 2)
+        more = source_of(error) or " (`camx --help` lists the commands.)" * (error.exit_code == 2)
         return _refused(f"{message_of(error)}{more}", as_json="--json" in words, code=error.exit_code)
     except (typer.Abort, KeyboardInterrupt):
-        # Ctrl-C, where no run is under way that could be finished, also while the commands are made.
+        # Ctrl-C without a run to finish, also while the commands are built.
         return 128 + signal.SIGINT
     except (MemoryError, RuntimeError, ImportError, OSError) as error:
         if not (said := _of_system(error)):
@@ -89,7 +94,7 @@ def run(argv: Sequence[str] | None = None) -> int:
 
 
 def _refused(message: str, *, as_json: bool, code: int = 2) -> int:
-    """Prints an error, also as the JSON object that a script waits for, and returns the exit code."""
+    """Prints an error, for `--json` also as an object on stdout, and returns the exit code."""
     fail(message)
     if as_json:
         out_json({"state": "refused", "error": message, "exit_code": code})
@@ -97,14 +102,14 @@ def _refused(message: str, *, as_json: bool, code: int = 2) -> int:
 
 
 def _of_system(error: Exception) -> str:
-    """A sentence on an error of the system that no command expects; empty for other errors."""
+    """Sentence about an unexpected error of the system; "" for other errors."""
     if is_memory(error):
         return "Not enough memory. Give a smaller --image-size or --batch-size, fewer --workers, or another --device."
     if is_threads(error):
         return "The system starts no more processes or threads. Raise the limit (ulimit -u), or give fewer --workers."
     if isinstance(error, OSError):
         place = f"{error.filename!r}: " if error.filename else ""
-        return f"{place}{error.strerror or error}. {advice(error, 'Mend that, and give the same command again.')}"
+        return f"{place}{error.strerror or error}. {advice(error, 'Correct that, and run the same command again.')}"
     return ""
 
 
@@ -114,7 +119,7 @@ def main() -> None:
     quiet_libraries()
     code = run()
     if lost := lost_output():
-        fail(f"Standard output cannot be written: {lost.strerror}. What was to be printed is lost; files are whole.")
+        fail(f"Standard output cannot be written: {lost.strerror}. The printed text is incomplete; files are complete.")
     sys.exit(code or 2 * (lost is not None))
 
 

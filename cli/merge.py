@@ -1,4 +1,4 @@
-"""`camx merge`: the parts of a sharded run become one folder."""
+"""`camx merge`: merges the parts of a sharded run into one folder."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MergeJob:
-    """The folder of the sharded run."""
+    """Options of `camx merge`."""
 
-    output: Annotated[str, Flag("The --output that the shards share.", argument=True, metavar="OUT")]
+    output: Annotated[str, Flag("Common output folder of the shards.", argument=True, metavar="OUT")]
     as_json: AsJson = False
     quiet: Quiet = False
     names: Annotated[Names, FILLED] = Names()
@@ -31,10 +31,11 @@ class MergeJob:
 
 @fetched("output")
 def merge(job: MergeJob) -> int:
-    """Join the parts of a sharded run: table, report and totals. Exit code 1 while a shard is missing or unfinished."""
+    """Merge the parts of a sharded run: table, report and totals. Exit code 1 while a shard is missing or
+    unfinished."""
     reporter = Reporter(quiet=job.quiet, verbose=False, color=True, names=job.names)
     if is_word_due(reporter.console):
-        reporter.said(f"reading {job.output} …")
+        reporter.inform(f"reading {job.output} …")
     from cam_cli.distributed import merge as join
 
     merged = join(job.output, reporter)

@@ -1,4 +1,4 @@
-"""`camx models`: the names that `--model` takes."""
+"""`camx models`: lists names for `--model`."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from cam_cli.options import Flag
 from .bind import Command
 from .terminal import out, out_json, status
 
-#: For commands that list something.
+#: Flag of commands that print lists.
 PrintJson = Annotated[bool, Flag("Print JSON.", name="json")]
 
 
 @dataclass(frozen=True)
 class ModelsJob:
-    """The pattern of the names to list."""
+    """Options of `camx models`."""
 
     pattern: Annotated[str, Flag("A glob, or a word that the name contains.", argument=True, known="models")] = ""
     as_json: PrintJson = False
 
 
 def models(job: ModelsJob) -> int:
-    """List the names that --model takes, of timm and torchvision."""
+    """List the names of timm and torchvision for --model."""
     from cam_cli.errors import CamxError, nearest
 
     with status("reading the names of timm and torchvision …"):

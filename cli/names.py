@@ -1,4 +1,4 @@
-"""Fields of the library as the command line calls them: `top_k` is --top-k, `ema=False` is --no-ema."""
+"""Replaces fields of the library by flags in messages: `top_k` becomes --top-k, `ema=False` becomes --no-ema."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ _FIELD = re.compile(r"`([a-z_]\w*)(?:=([^`]*))?`")
 
 
 class Names:
-    """The flags of one command by what sentences call them: the name of the flag, or that of its field if only one
-    field is called so."""
+    """Flags of one command by the names in messages: name of the flag, or of its field if unique."""
 
     def __init__(self, options: Iterable[Option] = ()) -> None:
         options = list(options)
@@ -26,7 +25,7 @@ class Names:
         return self._options.get(name)
 
     def in_flags(self, text: str) -> str:
-        """Replaces the fields in a sentence by flags; words that are no field of the command stay."""
+        """Replaces fields in a sentence by flags. Other words stay."""
 
         def flag(match: re.Match[str]) -> str:
             option = self.find(match[1])

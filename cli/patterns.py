@@ -1,4 +1,4 @@
-"""`camx patterns`: the cues that a network uses, over a whole folder, and gates."""
+"""`camx patterns`: finds the cues that a network uses over a whole folder, and judges gates."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from .terminal import Reporter
 
 @dataclass(frozen=True)
 class PatternsJob:
-    """The run folder, and the options of the search."""
+    """Options of `camx patterns`."""
 
-    output: Annotated[str, Flag("The --output of a run of explain with --save spots.", argument=True, metavar="OUT")]
+    output: Annotated[str, Flag("Output folder of `camx explain --save spots`.", argument=True, metavar="OUT")]
     patterns: PatternsOptions = PatternsOptions()
     report: Annotated[bool, Flag("Do not write the page.", panel=OUTPUT, only_off=True)] = True
     junit: Junit = None
@@ -37,9 +37,9 @@ class PatternsJob:
 
 @fetched("output")
 def patterns(job: PatternsJob) -> int:
-    """Find the cues that a network uses: what lies under the peaks of its maps, clustered over all images.
+    """Find the cues that a network uses: features under the peaks of its maps, clustered over all images.
 
-    Reads the rows and spots of a finished run, and writes OUT/patterns. Needs a model for --check alone. Exit code 1
+    Reads the rows and spots of a finished run, and writes OUT/patterns. Only --check needs a model. Exit code 1
     if a gate fails.
     """
     from cam_cli.patterns.find import find_patterns
@@ -50,18 +50,18 @@ def patterns(job: PatternsJob) -> int:
     found = find_patterns(job.output, job.patterns)
     if job.patterns.check:
         # Loads the network, and with it torch.
-        from cam_cli.pipeline.check import Asked, check_patterns
+        from cam_cli.pipeline.check import CheckRequest, check_patterns
         from cam_cli.pipeline.stop import Stop
 
         with Stop() as stop:
-            asked = Asked(job.command, job.origins)
+            asked = CheckRequest(job.command, job.origins)
             found = check_patterns(found, job.patterns, reporter, stop, asked)
     write(job.output, found, job.patterns, job.junit)
     write_markdown(markdown(found), job.summary_file)
     if job.report:
         from cam_cli.report.patterns import build_patterns
 
-        reporter.said(build_patterns(job.output, found))
+        reporter.inform(build_patterns(job.output, found))
     return tell(
         found.gates,
         lines=lines(found),
@@ -75,10 +75,10 @@ def patterns(job: PatternsJob) -> int:
 COMMAND = Command(
     patterns,
     examples={
-        "camx explain ./train --model best.pth --labels folder --save overlay,spots": "keeps what lies under the peaks",
+        "camx explain ./train --model best.pth --labels folder --save overlay,spots": "store features of the peaks",
         "camx patterns camx-out": "OUT/patterns/index.html shows each cue as a strip of crops",
         "camx patterns camx-out --class cat --patterns 12": "one class, twelve patterns",
-        "camx patterns camx-out --check 50": "does the network depend on those with a flag? Needs its weights",
+        "camx patterns camx-out --check 50": "test whether the network depends on flagged patterns; needs its weights",
         "camx patterns camx-out --check 50 --fail-if 'logit_drop > 1 if same_place'": "exit code 1 if it does",
         "camx patterns camx-out --fail-if 'pattern_share > 0.2 if same_place'": "exit code 1 if that is proven",
     },

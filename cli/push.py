@@ -1,4 +1,4 @@
-"""`camx push`: a finished folder to W&B or TensorBoard, from any machine."""
+"""`camx push`: logs a finished folder to W&B or TensorBoard, from any machine."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from .tracking import log_folder
 
 @dataclass(frozen=True)
 class PushJob:
-    """The run folder, and the trackers it goes to."""
+    """Options of `camx push`."""
 
-    output: Annotated[str, Flag("The folder of results of a run.", argument=True, metavar="OUT")]
+    output: Annotated[str, Flag("Output folder of a run.", argument=True, metavar="OUT")]
     tracking: TrackingOptions = TrackingOptions()
     quiet: Quiet = False
     no_color: NoColor = False
@@ -32,10 +32,10 @@ class PushJob:
 def push(job: PushJob) -> int:
     """Log the results of `explain`, `activations`, `evaluate` or `train-gap` to W&B or TensorBoard; needs no model."""
     if not job.tracking.wanted:
-        raise CamxError("`camx push` needs to know where to.", "Give --wandb or --tensorboard.")
+        raise CamxError("`camx push` needs a tracker.", "Give --wandb or --tensorboard.")
     reporter = Reporter(quiet=job.quiet, verbose=False, color=not job.no_color, names=job.names)
     if is_word_due(reporter.console):
-        reporter.said(f"reading {job.output} …")
+        reporter.inform(f"reading {job.output} …")
     log_folder(job.output, job.tracking, reporter)
     return 0
 

@@ -1,4 +1,4 @@
-"""`camx report`: writes the page of an existing run."""
+"""`camx report`: writes the report of an existing run."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from .terminal import Reporter, out
 
 @dataclass(frozen=True)
 class ReportJob:
-    """The run folder."""
+    """Options of `camx report`."""
 
-    output: Annotated[str, Flag("The --output of a run of explain, activations, evaluate or train-gap.", argument=True)]
-    single_file: Annotated[bool, Flag("Put everything into one file, whatever the number of images; up to 400 MB.")] = (
-        False
-    )
+    output: Annotated[
+        str, Flag("Output folder of explain, activations, evaluate, caption or train-gap.", argument=True)
+    ]
+    single_file: Annotated[bool, Flag("Put everything into one file for any number of images, up to 400 MB.")] = False
     open_report: Annotated[bool, Flag("Open the page in a browser.", name="open")] = False
 
 
 @fetched("output")
 def report(job: ReportJob) -> int:
-    """Write report/index.html of a run, finished or not, from its files; needs no model and no GPU."""
+    """Write report/index.html of a run, finished or not, from its files. Needs no model and no GPU."""
     from cam_cli.report import build_report
 
     warned = Reporter(quiet=False, verbose=False, color=True).warned
@@ -39,8 +39,8 @@ def report(job: ReportJob) -> int:
 COMMAND = Command(
     report,
     examples={
-        "camx report camx-out": "also of a run that was killed",
-        "camx report camx-out --single-file": "one file to send, also of thousands of images",
+        "camx report camx-out": "works for an interrupted run, too",
+        "camx report camx-out --single-file": "one file to send, even for thousands of images",
     },
     page="report.md",
 )

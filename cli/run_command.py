@@ -36,28 +36,30 @@ NoColor = Annotated[bool, Flag("Print without colours.", panel=BEHAVIOUR)]
 
 @dataclass(frozen=True)
 class RunFlags:
-    """Flags of a command over images beside its job: when to fail, what to print, and where to log."""
+    """Flags of a command over images in addition to its job: failures, output and trackers."""
 
     tracking: TrackingOptions = TrackingOptions()
     config: Annotated[str | None, CONFIG] = None
     isolated: Annotated[bool, ISOLATED] = False
     max_failures: Annotated[
         Amount,
-        Flag("Images that may fail before the exit code is 1: N or P%.", panel=BEHAVIOUR, order=-1, parse=Amount.parse),
+        Flag(
+            "Number of images that may fail with exit code 0: N or P%.", panel=BEHAVIOUR, order=-1, parse=Amount.parse
+        ),
     ] = Amount()
     time_limit: Annotated[
         float | None,
         Flag(
-            "End cleanly after this time (90s, 30m, 2h), with exit code 143; the same command continues.",
+            "End cleanly after this time (90s, 30m, 2h) with exit code 143; the same command continues the run.",
             panel=BEHAVIOUR,
             order=-1,
             parse=seconds,
             example="2h",
         ),
     ] = None
-    dry_run: Annotated[bool, Flag("Check everything, print the plan, write nothing.", short="-n", panel=BEHAVIOUR)] = (
-        False
-    )
+    dry_run: Annotated[
+        bool, Flag("Check everything and print the plan, but write nothing.", short="-n", panel=BEHAVIOUR)
+    ] = False
     summary_file: SummaryFile = None
     as_json: AsJson = False
     quiet: Quiet = False
@@ -91,7 +93,8 @@ def run_command(
     """
     if job.shard is not None and run.tracking.wanted:
         raise CamxError(
-            "`shard` knows its part alone: leave trackers out, and log the merged folder with `camx push`.",
+            "`shard` processes only a part of the images, so trackers are not possible.",
+            "Leave them out, and log the merged folder with `camx push`.",
             field="shard",
         )
     reporter = Reporter(
@@ -100,7 +103,7 @@ def run_command(
     origins = {*run.origins.values(), *job.origins.values()}
     files = sorted(origin.removeprefix("config ") for origin in origins if origin.startswith("config "))
     reporter.starting(f"loading {job.model.name}{f', options of {files[0]}' if files else ''} …")
-    # Imports torch: seconds in which there is a word already.
+    # The import of torch takes seconds, so a message comes first.
     from cam_cli import distributed
 
     if run.dry_run:
@@ -154,14 +157,14 @@ def _to_end(
     run: RunFlags,
     ending: Callable[[Summary], Ending],
 ) -> int:
-    """Executes the job with signals caught, and prints its summary."""
+    """Executes the job with signal handlers, and prints its summary."""
     from cam_cli.gates import append_step_summary
     from cam_cli.pipeline import Dropped, Stop
 
     from .run_summary import advice, as_json, as_markdown, as_text, failure_lines, runner_commands
 
     with Stop(run.time_limit) as stop, warnings.catch_warnings():
-        # Odd image files make Pillow talk; their rows say what matters.
+        # Pillow warns about odd image files, but their rows have the relevant messages.
         warnings.filterwarnings("ignore", module=r"PIL\.")
         try:
             summary = execute(job, observer, stop)
@@ -176,7 +179,7 @@ def _to_end(
     text = f"{text}\n{end.markdown}" if end.markdown else text
     write_markdown(text, run.summary_file)
     if stop.timed_out:
-        reporter.failed("The time limit is reached: the same command continues.")
+        reporter.failed("The time limit is reached. Run the same command again to continue.")
     for line in failure_lines(summary, words):
         reporter.failed(line)
     if not run.quiet:

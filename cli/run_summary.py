@@ -1,4 +1,4 @@
-"""The end of a run in words: for a terminal, as JSON, and for the jobs of GitHub."""
+"""Formats the summary of a run for a terminal, as JSON, and for GitHub jobs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .terminal import decimals
 if TYPE_CHECKING:
     from cam_cli.pipeline import Summary
 
-#: Failed images that are named one by one; GitHub shows as many annotations of a step.
+#: Number of listed failed images; GitHub shows as many annotations per step.
 _LISTED = 10
 
 _ADVICE = {
@@ -30,8 +30,7 @@ _ADVICE = {
 
 @dataclass(frozen=True)
 class Words:
-    """Words for the messages of a command: the past participle of its work, its layer, its table; whether it has
-    `--backend`."""
+    """Words for the messages of a command: past participle of its work, layer, table; whether it has `--backend`."""
 
     done: str
     layer: str
@@ -41,9 +40,9 @@ class Words:
 
 
 def as_text(summary: Summary, words: Words, more: Sequence[str] = (), *, terminal: bool) -> str:
-    """Counts, accuracy, speed, `more` lines of the command, and the main files, a line each.
+    """Summary as lines: counts, accuracy, speed, `more` lines of the command, and the main files.
 
-    terminal: whether a person reads it. A script finds the paths alone in the last lines.
+    terminal: adds words before the paths. For scripts the last lines are bare paths.
     """
     planned, progress = summary.plan, summary.progress
     lines = [_counts(summary, words), *_accuracy(summary)]
@@ -61,12 +60,12 @@ def as_text(summary: Summary, words: Words, more: Sequence[str] = (), *, termina
 
 
 def as_json(summary: Summary) -> dict[str, Any]:
-    """The summary with every failed image and its reason."""
+    """The summary with all failed images and reasons."""
     return {**summary.as_dict(), "failures": [failure._asdict() for failure in summary.progress.failures]}
 
 
 def as_markdown(summary: Summary, words: Words) -> str:
-    """Counts, accuracy and the first failed images for the summary of a GitHub job."""
+    """Counts, accuracy and first failed images for the summary of a GitHub job."""
     from cam_cli.gates.markdown import cell, table
 
     failures = summary.progress.failures
@@ -91,7 +90,7 @@ def failure_lines(summary: Summary, words: Words) -> Iterator[str]:
 
 
 def runner_commands(summary: Summary) -> list[str]:
-    """Commands for the runner of a GitHub job, which shows the first failed images at their files; none elsewhere."""
+    """Workflow commands that annotate the first failed images in a GitHub job; none elsewhere."""
     if os.environ.get("GITHUB_ACTIONS") != "true":
         return []
     base = _inputs(summary.plan.output)
@@ -99,7 +98,7 @@ def runner_commands(summary: Summary) -> list[str]:
 
 
 def advice(summary: Summary, words: Words) -> str:
-    """Advice that would make the run faster, and the images per second of each stage."""
+    """Advice for a faster run, and images per second of each stage."""
     stages = summary.as_dict()["stages"]
     rates = ", ".join(f"{name} {stage['images_per_second']} img/s" for name, stage in stages.items())
     sentence = {**_ADVICE, **words.advice}[summary.progress.limited_by]
@@ -123,7 +122,7 @@ def _accuracy(summary: Summary) -> list[str]:
 
 
 def _gain(summary: Summary, words: Words) -> list[str]:
-    """A line on bf16 where the network limited a run in float32 on a processor that is made for both."""
+    """Line about bf16 if the network limited a run in float32 on a processor with bf16 instructions."""
     plan, units = summary.plan, bf16_units()
     if not units or (plan.device, plan.precision) != ("cpu", "fp32") or summary.progress.limited_by != "model":
         return []
@@ -137,7 +136,7 @@ def _more(summary: Summary, words: Words) -> str:
 
 
 def _inputs(output: str) -> str:
-    """The folder that the names of images start in, from the record of the run; empty where it has none here."""
+    """Folder to which image names are relative, from the record of the run; "" if there is no local one."""
     from cam_cli.outputs.run_folder import RunFolder
 
     try:
@@ -147,7 +146,7 @@ def _inputs(output: str) -> str:
 
 
 def _in_workspace(image: str, base: str) -> str:
-    """The path of an image as GitHub knows it, from the root of the repository; its name if it lies elsewhere."""
+    """Path of an image relative to the root of the repository, for GitHub; its name if it lies elsewhere."""
     path = os.path.join(base, image)
     if not base or not os.path.lexists(path):
         return image
@@ -156,7 +155,7 @@ def _in_workspace(image: str, base: str) -> str:
 
 
 def _annotation(image: str, reason: str) -> str:
-    """A workflow command of GitHub. Percent signs and line ends are escaped; in properties also colons and commas."""
+    """Workflow command of GitHub. Escapes percent signs and line ends; in properties also colons and commas."""
 
     def escaped(text: str) -> str:
         return redacted(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")

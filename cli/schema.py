@@ -1,4 +1,4 @@
-"""JSON Schema of files of options, from the flags that commands declare."""
+"""Builds the JSON Schema of config files from the declared flags."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def document_schema(commands: Mapping[str, Callable[..., int]], *, alone: bool) -> dict[str, Any]:
-    """The schema of `camx.toml`: options of all commands, and a table for each; `alone`: of one command only."""
+    """Schema of `camx.toml`: options of all commands, and a table for each. alone: only one command."""
     tables = {name: _table(flags_of(function)) for name, function in commands.items()}
     head = {"$schema": _DRAFT, "title": "Options of camx"}
     if alone:
@@ -24,7 +24,7 @@ def document_schema(commands: Mapping[str, Callable[..., int]], *, alone: bool) 
     for table in tables.values():
         for name, schema in table["properties"].items():
             known = shared.setdefault(name, schema)
-            if known != schema:  # commands that read a key of one name in two ways
+            if known != schema:  # commands with different meanings of one key
                 shared[name] = {"anyOf": [*known.get("anyOf", [known]), schema]}
     both = {name: {"anyOf": [shared[name], table]} for name, table in tables.items() if name in shared}
     return {**head, "type": "object", "properties": {**shared, **tables, **both}, "additionalProperties": False}
@@ -43,7 +43,7 @@ def _table(options: tuple[Option, ...]) -> dict[str, Any]:
 
 
 def _value(option: Option) -> dict[str, Any]:
-    """The schema of a value as a file may write it."""
+    """Schema of a value in a file."""
     if option.switch:
         default = option.default if option.default in (True, False) else MISSING
         on = not option.flag.only_off if default is True else default
@@ -57,7 +57,7 @@ def _value(option: Option) -> dict[str, Any]:
 
 
 def _word(option: Option) -> dict[str, Any]:
-    """The schema of one word: a number with its range, one of a few, or a text."""
+    """Schema of one word: a number with its range, a choice, or a text."""
     flag = option.flag
     choices = list(flag.choices) or [one for one in get_args(option.base) if get_origin(option.base) is Literal]
     if choices:

@@ -1,4 +1,4 @@
-"""`camx config`: the values that a command would run with, and the JSON Schema of its files of options."""
+"""`camx config`: shows the options of a command with their origins, or the JSON Schema of config files."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ from .terminal import out, out_json
 if TYPE_CHECKING:
     from .bind import Function
 
-#: The name of this command.
+#: Name of this command.
 OWN = "config"
 
 
 @dataclass(frozen=True)
 class ConfigJob:
-    """The question, and the command that it is about."""
+    """Options of `camx config`."""
 
     what: Annotated[
         Literal["show", "schema"],
-        Flag("show: the options with their values and origins. schema: a JSON Schema of camx.toml.", argument=True),
+        Flag("show (options with values and origins) or schema (JSON Schema of camx.toml).", argument=True),
     ]
-    command: Annotated[str, Flag("The command; explain if none is given.", argument=True, order=1)] = ""
-    changed: Annotated[bool, Flag("Show options alone that are not at their defaults.")] = False
-    # Flags of their own: the files are those of the command that is asked about.
+    command: Annotated[str, Flag("Command; default: explain.", argument=True, order=1)] = ""
+    changed: Annotated[bool, Flag("Show only options with other values than their defaults.")] = False
+    # Separate flags, because they apply to the examined command.
     file: Annotated[str | None, Flag(CONFIG.help, name="config", example="camx.toml")] = None
     isolated: Annotated[bool, Flag(ISOLATED.help)] = False
     as_json: PrintJson = False
 
 
 def config(job: ConfigJob) -> int:
-    """Show the options that a command would run with here, each with its origin; or the JSON Schema of camx.toml.
+    """Show the options of a command as they apply here, each with its origin; or the JSON Schema of camx.toml.
 
-    Values come from the environment and from the file of `--config`, or the one that is found in this folder or above.
+    Values come from the environment, and from the file of `--config` or one in this folder or above.
     """
     functions: dict[str, Function] = {name: command.run for name, command in COMMANDS.items()}
     if job.command and job.command not in functions:
@@ -62,7 +62,7 @@ def config(job: ConfigJob) -> int:
     parent = program.make_context("camx", [name], resilient_parsing=True)
     context = command.make_context(name, words, parent=parent, resilient_parsing=True)
     options = flags_of(functions[name])
-    # Parsed so, a command may lack its arguments, but what is wrong with the file would be passed over as well.
+    # Resilient parsing would allow missing arguments, but also hide errors in the file.
     config_reader([option.name for option in options if option.table])(context, job.file)
     found = list(_settings(resolved(options, context), changed=job.changed))
     if job.as_json:
@@ -76,7 +76,7 @@ def config(job: ConfigJob) -> int:
 
 
 def _program(functions: Mapping[str, Function]) -> Any:
-    """The commands as Typer builds them, to parse what they would be given."""
+    """Commands as Typer builds them, for parsing."""
     app = typer.Typer()
     for name, function in functions.items():
         app.command(name)(bind(function))
@@ -86,7 +86,7 @@ def _program(functions: Mapping[str, Function]) -> Any:
 def _settings(
     values: Iterable[tuple[Option, Any, str]], *, changed: bool
 ) -> Iterator[tuple[Option, bool | str | list[str] | None, str]]:
-    """Each option with its value as it is typed, None for no value, and the place that it comes from."""
+    """Options with values as typed (None for no value) and origins."""
     for option, value, origin in values:
         if option.flag.argument or option.name in ("config", "isolated") or (changed and origin == "default"):
             continue
@@ -112,8 +112,8 @@ def _toml(value: bool | str | list[str] | None) -> str:
 COMMAND = Command(
     config,
     examples={
-        "camx config show": "what `camx explain` would run with here",
-        "camx config show audit --changed": "what is set, and where",
+        "camx config show": "options of `camx explain` in this folder",
+        "camx config show audit --changed": "changed options with their origins",
         "camx config schema > camx.schema.json": "for editors that check and complete camx.toml",
     },
     page="cli.md",

@@ -1,4 +1,4 @@
-"""Standard input, output and error of a command: always open, and no word that is lost stops the work."""
+"""Keeps the standard streams of a command open, and ignores errors of their readers."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import select
 import sys
 from typing import Any, TextIO
 
-#: Seconds that a reader of a non-blocking stream may take before words are lost.
+#: Seconds to wait for the reader of a non-blocking stream before text is dropped.
 _PATIENCE = 2.0
 
 
 class LossyFile(io.FileIO):
-    """A descriptor that takes every byte. What cannot be written is lost; the first such error is kept."""
+    """A descriptor that accepts every byte. Drops text that cannot be written, and keeps the first error."""
 
     error: OSError | None = None
 
     def write(self, data: Any, /) -> int:
-        """All bytes of `data` are taken."""
+        """Writes or drops all bytes of `data`."""
         rest = memoryview(data).cast("B")
         size = rest.nbytes
         try:
@@ -35,11 +35,11 @@ class LossyFile(io.FileIO):
 
 
 def open_streams() -> None:
-    """Opens the descriptors 0 to 2 that are closed, so that no file of the run gets one of them, and has all words that
-    cannot be written be lost."""
+    """Opens closed descriptors among 0 to 2, so that no file of the run gets their numbers, and makes the streams drop
+    text that cannot be written."""
     for descriptor in (0, 1, 2):
         if not _is_open(descriptor):
-            # The lowest free one is taken.
+            # The system assigns the lowest free number.
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
     if sys.stdin is None:
         sys.stdin = open(0, encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115 - it stays open
@@ -48,7 +48,7 @@ def open_streams() -> None:
 
 
 def lost_output() -> OSError | None:
-    """Why data on standard output are lost; None where all were written, or where their reader has gone away."""
+    """Error that lost data on standard output; None if all was written, or if the reader has closed the pipe."""
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()
     raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
@@ -65,10 +65,10 @@ def _is_open(descriptor: int) -> bool:
 
 
 def _lossy(descriptor: int, before: TextIO | None, *, lines: bool = False) -> TextIO:
-    """A text stream on a descriptor, with the encoding of the one before."""
+    """Text stream on a descriptor, with the encoding of the previous one."""
     raw = LossyFile(descriptor, "w", closefd=False)
     encoding = getattr(before, "encoding", None) or "utf-8"
-    # A character that the encoding lacks is written as an escape.
+    # Characters outside the encoding are written as escapes.
     return io.TextIOWrapper(
         io.BufferedWriter(raw), encoding, errors="backslashreplace", line_buffering=lines or raw.isatty()
     )

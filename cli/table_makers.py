@@ -1,4 +1,4 @@
-"""Makes the tables of completion from the program itself and from the libraries of models."""
+"""Builds completion tables from the program and the model libraries."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from cam_cli.options import Option, without_none
 
 from .remembered import remember_models, remember_network, write_table
 
-#: Signs of a word of help.
+#: Longest help text in characters.
 _HELP = 70
 
 
 def make_commands() -> dict[str, Any]:
-    """The table of commands, which is also written."""
+    """Builds and stores the table of commands."""
     from .bind import flags_of
     from .main import COMMANDS
 
@@ -33,7 +33,7 @@ def make_commands() -> dict[str, Any]:
 
 
 def make(name: str, model: str) -> None:
-    """Makes one table in a process of its own, at low priority."""
+    """Builds one table in a separate process, at low priority."""
     with contextlib.suppress(OSError, AttributeError):
         os.nice(10)
     if model:
@@ -43,14 +43,14 @@ def make(name: str, model: str) -> None:
 
 
 def make_models() -> None:
-    """Writes the names of models, without and with their library in front."""
+    """Stores the names of models, with and without their library."""
     from cam_cli.models.names import model_names
 
     remember_models(model_names())
 
 
 def make_network(model: str) -> None:
-    """Looks up the layers and classes of a network and writes them."""
+    """Finds the layers and classes of a network and stores them."""
     from cam_cli.cams.target_layer.choose import list_layers
     from cam_cli.models.catalog import load_model
 
@@ -88,7 +88,7 @@ def _entry(option: Option) -> dict[str, Any]:
 
 
 def words_of(option: Option) -> list[str]:
-    """The words that a flag takes, or that people give most; none for a switch, a number or a free text."""
+    """Allowed or frequent words of a flag; none for a switch, a number or free text."""
     flag = option.flag
     kinds = [option.base, *get_args(without_none(option.base))]
     literal = [word for kind in kinds if get_origin(kind) is Literal for word in get_args(kind)]
@@ -96,6 +96,6 @@ def words_of(option: Option) -> list[str]:
 
 
 def _short(text: str) -> str:
-    """The first sentence or so, on one line."""
+    """Shortens a text to about one sentence on one line."""
     first = " ".join(text.split("\n\n")[0].split())
     return first if len(first) <= _HELP else f"{first[: _HELP - 1].rsplit(' ', 1)[0]} …"

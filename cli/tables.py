@@ -1,7 +1,7 @@
-"""The tables that completion reads: commands with their flags, names of models, layers and classes of networks.
+"""Reads completion tables: commands with flags, names of models, layers and classes of networks.
 
-Each is a JSON file in the user's cache with a stamp of the files that it was made from, so that a table never
-outlives what it describes. Those that need torch are made by a process of their own, for the next time.
+Each is a JSON file in the user's cache with a stamp of its source files, so that an outdated table is never used.
+Tables that need torch are built in a separate process, for the next completion.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from typing import Any
 
 from cam_cli.regular_files import read_regular
 
-#: Seconds after which a process that was to make a table counts as gone.
+#: Seconds after which a process that builds a table counts as dead.
 _PATIENCE = 600.0
-#: Bytes of a table that are read at most.
+#: Largest table in bytes.
 _LONGEST = 8 << 20
-#: Files whose layers are looked up; a name of a model does not end so.
+#: Extensions of weight files; names of models never end so.
 _WEIGHTS = (".pt", ".pth", ".ckpt", ".safetensors", ".bin", ".tar")
 
 
 def commands_table() -> dict[str, Any] | None:
-    """The commands with their flags; None where the table is missing or older than the program."""
+    """Commands with their flags; None if the table is missing or outdated."""
     return _read("commands")
 
 
 def model_names() -> tuple[str, ...]:
-    """Names that `--model` takes; `demo` alone until they have been read from timm and torchvision."""
+    """Names for `--model`; only `demo` until the table of timm and torchvision exists."""
     found = _read("models")
     if found is None:
         _make_later("models", "")
@@ -38,7 +38,7 @@ def model_names() -> tuple[str, ...]:
 
 
 def network_table(model: str) -> Mapping[str, list[str]]:
-    """`layers` and `classes` of a network; empty until they have been looked up. No code of the user is run for it."""
+    """`layers` and `classes` of a network; empty until the table exists. Never runs code of the user."""
     name = network_name(model)
     found = _read(name)
     if found is None:
@@ -50,7 +50,7 @@ def network_table(model: str) -> Mapping[str, list[str]]:
 
 
 def network_name(model: str) -> str:
-    """The name of the table of a network."""
+    """Name of the table of a network."""
     import hashlib
 
     whole = os.path.abspath(model) if os.path.exists(model) else model
@@ -58,7 +58,7 @@ def network_name(model: str) -> str:
 
 
 def run_classes(output: str) -> tuple[str, ...]:
-    """The names of the classes that a run folder records."""
+    """Class names in the record of a run folder."""
     from cam_cli.errors import CamxError
     from cam_cli.outputs.run_folder import RunFolder
 
@@ -69,7 +69,7 @@ def run_classes(output: str) -> tuple[str, ...]:
 
 
 def _read(name: str) -> dict[str, Any] | None:
-    """A table whose sources are as they were."""
+    """A table with unchanged sources, or None."""
     try:
         found = json.loads(read_regular(table_path(name), _LONGEST))
         stale = any(list(file_state(path)) != state for path, *state in found["stamp"])
@@ -79,13 +79,13 @@ def _read(name: str) -> dict[str, Any] | None:
 
 
 def file_state(path: str) -> tuple[int, int]:
-    """Time of change in nanoseconds, and bytes. Raises `OSError`."""
+    """Modification time in nanoseconds, and size in bytes. Raises `OSError`."""
     found = os.stat(path)
     return found.st_mtime_ns, found.st_size
 
 
 def table_path(name: str) -> str:
-    """Returns the file of a table. Installations share the cache: each has tables of its own."""
+    """Path of a table. Each installation has its own tables in the shared cache."""
     import hashlib
 
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
@@ -95,7 +95,7 @@ def table_path(name: str) -> str:
 
 
 def _make_later(name: str, model: str) -> None:
-    """Starts a process that makes the table, unless one has begun to."""
+    """Starts a process that builds the table, unless one is running."""
     mark = f"{table_path(name)}.busy"
     try:
         os.makedirs(os.path.dirname(mark), exist_ok=True)
@@ -109,7 +109,7 @@ def _make_later(name: str, model: str) -> None:
 
 
 def start(code: list[str]) -> None:
-    """Starts a process of Python for a line of code and its arguments, which lives on without the shell."""
+    """Starts a detached Python process for a line of code and its arguments."""
     import subprocess
 
     own = ("_CAMX", "_TYPER", "COMP_")

@@ -1,4 +1,4 @@
-"""Output of the commands: messages and progress on stderr, data on stdout, errors as one sentence."""
+"""Prints messages and progress to stderr, data to stdout, and errors as one sentence."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cam_cli.sentences import counted
 
 from .names import Names
 
-#: What is said of a backend behind the device and the precision.
+#: Text about the backend after device and precision.
 BACKENDS = {"torch": "", "compile": ", compiled", "openvino": ", OpenVINO"}
 
 if TYPE_CHECKING:
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
 
     from cam_cli.pipeline import Plan, Progress
 
-#: Seconds between two lines of progress where there is no terminal.
+#: Seconds between two lines of progress without a terminal.
 _INTERVAL = 10.0
-#: Columns of a terminal from which on a bar and all figures fit into one line.
+#: Narrowest terminal in columns for a bar and all figures on one line.
 _WIDE = 90
 
 
-#: The beginning of a line that GitHub, Azure or TeamCity take for a command.
+#: Start of a line that GitHub, Azure or TeamCity execute as a command.
 _RUNNER_COMMAND = re.compile(r"^(\s*)([:#])(?=:|#\w*\[)", re.MULTILINE)
 
 
-#: Folders of this machine that stand for an address, and that address.
+#: Local folders that stand for addresses.
 SHOWN_AS: dict[str, str] = {}
 
 
@@ -48,7 +48,7 @@ class Reporter:
     def __init__(
         self, *, quiet: bool, verbose: bool, color: bool, layer: str = "target layer", names: Names = Names()
     ) -> None:
-        """`layer` is the word for the layer in messages; `names` shows fields in warnings as flags."""
+        """layer: the word for the layer in messages. names: shows fields in warnings as flags."""
         self.quiet, self.verbose, self.layer, self._names = quiet, verbose, layer, names
         self.console = stderr_console(color=color)
         self._bar: Bar | None = None
@@ -57,7 +57,7 @@ class Reporter:
         self._last = time.monotonic()
 
     def starting(self, what: str) -> None:
-        """Says what happens before the plan is known: while torch is imported, the images found, the network loaded."""
+        """Shows activity before the plan is known: import of torch, search for images, loading of the network."""
         if self.quiet:
             return
         if is_live(self.console):
@@ -66,7 +66,7 @@ class Reporter:
         elif is_word_due(self.console):
             self._say(what)
         else:
-            # A script that a mistake stops at once reads one sentence.
+            # A script with an immediate error gets only one sentence.
             self._starting = what
 
     def planned(self, plan: Plan) -> None:
@@ -101,7 +101,7 @@ class Reporter:
                 how = (
                     f"{figures['rate']}, {figures['left']}, {figures['failed']} failed, bottleneck: {figures['stage']}"
                 )
-            else:  # no image is through all stages yet: neither a rate nor the slowest one is known
+            else:  # no image has passed all stages yet, so rate and slowest stage are unknown
                 how = f"starting{_steps(progress)}, {figures['failed']} failed"
             self._say(f"{progress.done}/{progress.total} images, {how}")
 
@@ -110,17 +110,17 @@ class Reporter:
             return
         self.console.print(f"[yellow]warning:[/] {escape(printable(self._names.in_flags(message)))}")
 
-    def said(self, message: str) -> None:
-        """Prints a message that is no warning."""
+    def inform(self, message: str) -> None:
+        """Prints a message."""
         if not self.quiet:
             self._say(message)
 
     def failed(self, message: str) -> None:
-        """Prints what is an error, also when quiet."""
+        """Prints an error, even if quiet."""
         self._say(message)
 
     def annotate(self, commands: Iterable[str]) -> None:
-        """Prints commands for the runner of a CI job, a line each, which `printable` would keep from it."""
+        """Prints workflow commands of a CI job, one per line, which `printable` would escape."""
         for command in commands:
             line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in command)
             self.console.print(escape(line.encode("utf-8", "backslashreplace").decode()))
@@ -157,24 +157,24 @@ class Reporter:
 
 
 def stderr_console(*, color: bool = True) -> Console:
-    """Standard error. On a terminal lines are broken between words; elsewhere they stay whole."""
+    """Console on stderr. Wraps lines between words on a terminal only."""
     console = Console(stderr=True, no_color=not color or None, highlight=False)
     console.soft_wrap = not console.is_terminal
     if console.is_dumb_terminal:
-        # Rich takes 80 columns for granted there.
+        # Rich assumes 80 columns there.
         console.width, console.height = shutil.get_terminal_size()
     return console
 
 
 def is_word_due(console: Console) -> bool:
-    """Whether a run says at once what it does first: on a terminal, and wherever torch is still to be imported, which
-    is seconds of silence in the log of a job."""
+    """Whether a run announces its first step: on a terminal, and before the import of torch, which would leave seconds
+    of silence in a log."""
     return console.is_terminal or "torch" not in sys.modules
 
 
 @contextmanager
 def status(what: str) -> Iterator[None]:
-    """Shows on a terminal what takes a while, until it is done; elsewhere data come without words."""
+    """While active, shows an activity on a terminal; nothing elsewhere."""
     console = stderr_console()
     if is_live(console):
         with console.status(escape(printable(what))):
@@ -186,13 +186,13 @@ def status(what: str) -> Iterator[None]:
 
 
 def is_live(console: Console) -> bool:
-    """Whether lines can be drawn again in their place."""
+    """Whether lines can be redrawn in place."""
     return console.is_terminal and not console.is_dumb_terminal
 
 
 def _figures(progress: Progress) -> dict[str, Any]:
     rate = f"{decimals(progress.rate)} img/s{_steps(progress)}"
-    # From the same rate: two estimates side by side would contradict each other.
+    # From the same rate, because two estimates would contradict each other.
     left = f"{duration((progress.total - progress.done) / progress.rate)} left" if progress.done_now else ""
     return {"rate": rate, "left": left, "failed": progress.counts["failed"], "stage": progress.limited_by}
 
@@ -214,38 +214,37 @@ def _steps(progress: Progress) -> str:
 
 
 def decimals(rate: float) -> str:
-    """A rate with one decimal; a slow one with two digits, so that it is not 0.0."""
+    """A rate with one decimal; a slow one with two significant digits."""
     return f"{rate:.1f}" if rate >= 1 else f"{rate:.2g}"
 
 
 def fail(message: str) -> None:
-    """An error as one line on stderr."""
+    """Prints an error as one line on stderr."""
     console = stderr_console()
     console.print(f"[bold red]error:[/] {escape(printable(message))}")
 
 
 def warn(message: str) -> None:
-    """A warning as one line on stderr, where no run has a reporter yet."""
+    """Prints a warning as one line on stderr, without a reporter."""
     stderr_console().print(f"[yellow]warning:[/] {escape(printable(message))}")
 
 
 def printable(text: str) -> str:
-    """Text without control characters, without bytes that no terminal can show, since file names are hostile, and
-    without secrets of addresses."""
+    """Removes control characters and undecodable bytes, which hostile file names may hold, and secrets of addresses."""
     for path, address in SHOWN_AS.items():
         text = text.replace(path, address)
     shown = "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in redacted(text))
-    # A runner of CI jobs would obey a line that begins so.
+    # A CI runner would execute a line that begins so.
     shown = _RUNNER_COMMAND.sub(lambda found: f"{found[1]}\\x{ord(found[2]):02x}", shown)
     return shown.encode("utf-8", "backslashreplace").decode()
 
 
 def out(text: str) -> None:
-    """A line of data on stdout."""
+    """Prints a line of data on stdout."""
     sys.stdout.write(printable(text) + "\n")
     sys.stdout.flush()
 
 
 def out_json(content: Mapping[str, Any] | list[Any]) -> None:
-    """One JSON value on stdout."""
+    """Prints one JSON value on stdout."""
     out(json.dumps(content, ensure_ascii=True, indent=2, default=str))

@@ -1,4 +1,4 @@
-"""TOML from text, with the module that the version of Python has."""
+"""Parses TOML with the module of this Python version."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def toml(text: str) -> dict[str, Any]:
-    """The content of a TOML document. Raises `ValueError` for any other text."""
+    """Content of a TOML document. Raises `ValueError` for any other text."""
     if sys.version_info >= (3, 11):
         import tomllib
     else:

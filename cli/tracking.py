@@ -1,4 +1,4 @@
-"""The tracking options as trackers that follow a run."""
+"""Creates trackers from options and connects them to runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def trackers(options: TrackingOptions, reporter: Reporter | TrainReporter, *, wait: bool = False) -> list[Tracker]:
-    """The trackers asked for, each in a thread that starts at once; with `wait` in this one, however long it takes."""
+    """Requested trackers, each in its own thread; with `wait` without timeouts."""
     from cam_cli.tracking.background import Background, Timeouts
     from cam_cli.tracking.tensorboard_log import TensorBoardTracker, require_tensorboard
     from cam_cli.tracking.wandb_run import WandbTracker
@@ -27,7 +27,7 @@ def trackers(options: TrackingOptions, reporter: Reporter | TrainReporter, *, wa
     timeouts = Timeouts.of_push() if wait else Timeouts()
 
     def wandb() -> Tracker:
-        return WandbTracker(options.wandb_options, reporter.said, reporter.warned, timeouts)
+        return WandbTracker(options.wandb_options, reporter.inform, reporter.warned, timeouts)
 
     ways: list[tuple[str, Callable[[], Tracker], bool]] = []
     if options.wandb:
@@ -41,7 +41,7 @@ def trackers(options: TrackingOptions, reporter: Reporter | TrainReporter, *, wa
 
 
 def log_folder(path: str, options: TrackingOptions, reporter: Reporter) -> None:
-    """Logs a finished folder, however long it takes. Raises `CamxError` for one that holds no run, or if that fails."""
+    """Logs a finished folder without timeouts. Raises `CamxError` for a folder without a run, or if logging fails."""
     from cam_cli.errors import CamxError
     from cam_cli.outputs.run_folder import RunFolder
     from cam_cli.tracking.follow import TrackerGroup
@@ -49,36 +49,36 @@ def log_folder(path: str, options: TrackingOptions, reporter: Reporter) -> None:
 
     results = RunFolder.read(path)
     try:
-        push(results, TrackerGroup(trackers(options, reporter, wait=True)), options.max_images, reporter.said)
+        push(results, TrackerGroup(trackers(options, reporter, wait=True)), options.max_images, reporter.inform)
     except CamxError:
         raise
-    # A tracker's library has errors of many kinds; all of them mean the same here.
+    # Libraries of trackers raise many kinds of errors, which are handled alike.
     except Exception as error:
         raise CamxError(
-            f"{path!r} could not be logged: {str(error).rstrip('.')}. Nothing of it is lost; try again."
+            f"{path!r} could not be logged: {str(error).rstrip('.')}. The results are unchanged; try again."
         ) from error
 
 
 def follow_run(options: TrackingOptions, job: RunOptions, reporter: Reporter, go: Callable[[Observer], int]) -> int:
-    """Calls `go` with an observer that also logs to the wanted trackers; returns its exit code."""
+    """Calls `go` with an observer that also logs to the requested trackers. Returns its exit code."""
     if not options.wanted:
         return go(reporter)
     from cam_cli.tracking.follow import FollowedRun, TrackerGroup
 
     several = TrackerGroup(trackers(options, reporter))
-    return _to_end(FollowedRun(job, reporter, several, options.max_images, reporter.said), reporter, go)
+    return _to_end(FollowedRun(job, reporter, several, options.max_images, reporter.inform), reporter, go)
 
 
 def follow_training(
     options: TrackingOptions, job: TrainJob, reporter: TrainReporter, go: Callable[[TrainObserver], int]
 ) -> int:
-    """Calls `go` with an observer that also logs the training to the wanted trackers; returns its exit code."""
+    """Calls `go` with an observer that also logs the training to the requested trackers. Returns its exit code."""
     if not options.wanted:
         return go(reporter)
     from cam_cli.tracking.follow import FollowedTraining, TrackerGroup
 
     several = TrackerGroup(trackers(options, reporter))
-    return _to_end(FollowedTraining(job, reporter, several, options.max_images, reporter.said), reporter, go)
+    return _to_end(FollowedTraining(job, reporter, several, options.max_images, reporter.inform), reporter, go)
 
 
 def _to_end(
@@ -93,5 +93,5 @@ def _to_end(
         try:
             followed.ended(code, reporter.warned)
         except KeyboardInterrupt:
-            reporter.warned(f"Tracking is left behind. {AGAIN}")
+            reporter.warned(f"Tracking was interrupted. {AGAIN}")
     return code

@@ -1,4 +1,4 @@
-"""`camx train-gap`: flags to one `TrainJob`, a training, and its exit code."""
+"""`camx train-gap`: runs a `TrainJob` and returns the exit code."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainFlags:
-    """Flags beside the job: the page, what to print, and where to log."""
+    """Flags in addition to the job: report, output and trackers."""
 
     report: Annotated[
         bool,
@@ -44,10 +44,10 @@ class TrainFlags:
 
 
 def train_gap(job: TrainJob, run: TrainFlags) -> int:
-    """Give a backbone a global average pooling head, for which CAM is exact, and train it on class folders."""
+    """Add a global average pooling head to a backbone, for which CAM is exact, and train it on class folders."""
     reporter = TrainReporter(quiet=run.quiet, verbose=run.verbose, color=not run.no_color, names=run.names)
     if is_word_due(reporter.console):
-        reporter.said(f"loading {job.model.name} …")
+        reporter.inform(f"loading {job.model.name} …")
 
     def go(observer: Observer) -> int:
         return _run(job, observer, reporter, run)
@@ -75,20 +75,20 @@ def _run(job: TrainJob, observer: Observer, reporter: TrainReporter, run: TrainF
 
 
 def _report(output: str, reporter: TrainReporter) -> str:
-    """Writes the page and returns its file. The network stands without it: what goes wrong is a warning."""
+    """Writes the report and returns its file. Errors are only warnings, because the network is saved."""
     from cam_cli.report import build_report
 
     try:
         return build_report(output, warned=reporter.warned)
     except Exception as error:
-        reporter.warned(f"The report could not be written: {error} `camx report {output}` tries again.")
+        reporter.warned(f"The report could not be written: {error} Try again: camx report {output}")
         return ""
 
 
 def _summary_text(summary: TrainSummary, *, verbose: bool) -> str:
     plan, best, row = summary.plan, summary.best, summary.best_epoch
     if best is None or row is None:
-        return "interrupted before the end of the first epoch: nothing was written"
+        return "interrupted before the end of the first epoch, so nothing was written"
     epoch = f"epoch {row.epoch} of {len(summary.history)}"
     lines = [f"validation accuracy {best.accuracy:.1%} on {counted(int(best.confusion.sum()), 'image')} ({epoch})"]
     if summary.original_accuracy is not None and summary.price is not None:
@@ -118,7 +118,7 @@ COMMAND = Command(
     examples={
         "camx train-gap DATA --model resnet18": "a head on frozen features: minutes on a CPU",
         "camx train-gap DATA --freeze none --epochs 20 --device cuda": "the whole network",
-        "camx explain ./images --model camx-gap --method cam": "explain with what was trained",
+        "camx explain ./images --model camx-gap --method cam": "explain with the trained network",
     },
     page="train-gap.md",
 )

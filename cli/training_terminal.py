@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from cam_cli.training.metrics import EpochMetrics
     from cam_cli.training.progress import TrainPlan, TrainProgress
 
-#: Seconds between two lines of progress where there is no terminal.
+#: Seconds between two lines of progress without a terminal.
 _INTERVAL = 10.0
 
 
 class TrainReporter:
-    """Draws the progress of a training; nothing but warnings when quiet."""
+    """Shows the progress of a training; only warnings if quiet."""
 
     def __init__(self, *, quiet: bool, verbose: bool, color: bool, names: Names = Names()) -> None:
-        """`names` shows fields in warnings as flags."""
+        """names: shows fields in warnings as flags."""
         self.quiet, self.verbose, self._names = quiet, verbose, names
         self.console = stderr_console(color=color)
         self._bar: Bar | None = None
@@ -75,8 +75,8 @@ class TrainReporter:
     def warned(self, message: str) -> None:
         self.console.print(f"[yellow]warning:[/] {escape(printable(self._names.in_flags(message)))}")
 
-    def said(self, message: str) -> None:
-        """Prints a message that is no warning."""
+    def inform(self, message: str) -> None:
+        """Prints a message."""
         self._say(message)
 
     def close(self) -> None:
@@ -115,7 +115,7 @@ class TrainReporter:
 
 
 def _latest(progress: TrainProgress, epochs: int) -> str:
-    """The present epoch, and the validation accuracy of the one before."""
+    """Current epoch, and validation accuracy of the previous one."""
     if progress.stage != "training":
         return ""
     last = f", validation {progress.last.val_accuracy:.1%}" if progress.last else ""

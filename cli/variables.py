@@ -1,4 +1,4 @@
-"""Variables `CAMX_…` of the environment that no command reads, and the ones that were probably meant."""
+"""Finds mistyped environment variables `CAMX_…`."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from cam_cli.options import Option
 
-#: Variables that are read elsewhere than by an option.
+#: Variables that are not options.
 _OTHERS = frozenset({"CAMX_CACHE", "CAMX_TEST_DATA"})
-#: Likeness from which on a name is a slip of the pen; below, the variable may belong to another program.
+#: Smallest similarity of a mistyped name; others may belong to other programs.
 _ALIKE = 0.8
 
 
 def mistyped(environment: Mapping[str, str], options: Iterable[Iterable[Option]]) -> Iterator[str]:
-    """A sentence on each variable whose name is close to one that is read."""
+    """Yields a warning for each unknown variable with a similar known one."""
     given = sorted(name for name in environment if name.startswith("CAMX_") and name not in _OTHERS)
     if not given:
         return

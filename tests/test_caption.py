@@ -140,7 +140,7 @@ def test_parts_of_a_run_are_joined(drawn: Path, camx: Camx) -> None:
         (("--text", "gone.csv"), "gone.csv"),
         (("--text", "unnamed.csv"), "has no column 'text'"),
         (("--text", "other.csv"), "No image is named in"),
-        (("--save", "spots"), "is for classes, which words are not"),
+        (("--save", "spots"), "works only for maps of classes, not of words"),
         (("--text", " "), "is empty"),
         (("--checkpoint", "x.pth"), "--checkpoint"),
     ],

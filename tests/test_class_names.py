@@ -48,7 +48,7 @@ def test_numbers_with_two_readings_are_refused_with_both(
     folder = class_folders(tmp_path / "data", *map(str, range(12)))
     assert camx("explain", folder, *of(12)) == 2
     message = " ".join(capsys.readouterr().err.split())
-    assert "'10' may be class 10, or class 2" in message
+    assert "'10' may mean class 10, or class 2" in message
     assert "--class-names folder" in message
     assert "--class-names index" in message
     assert not Path("camx-out/manifest.jsonl").exists()

@@ -147,7 +147,7 @@ def test_without_ray_the_extra_is_named(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--engine", "dask"), "It is one of local, ray"),
+        (("--engine", "dask"), "Give one of local, ray"),
         (("--ray-address", "auto"), "--engine ray"),
         (("--engine", "ray", "--shard", "1/2"), "Leave it out"),
     ],

@@ -153,7 +153,8 @@ def test_disjoint_folders_and_nothing_comparable_are_refused(tmp_path: Path) -> 
     a = run_folder(tmp_path / "a", [image_row("cats/0.jpg")])
     b = run_folder(tmp_path / "b", [image_row("0.jpg")])
     with pytest.raises(
-        CamxError, match=r"no image in common: A has 'cats/0\.jpg', B has '0\.jpg'\. Names are relative to the explained folder"
+        CamxError,
+        match=r"no image in common: A has 'cats/0\.jpg', B has '0\.jpg'\. Names are relative to the explained folder",
     ):
         compare(str(a), str(b))
     c = run_folder(tmp_path / "c", [failed_row("0.jpg")])

@@ -166,7 +166,7 @@ def test_a_process_that_is_stopped_from_outside_ends_the_run(
 ) -> None:
     meddler = Meddler()
     meddler.begun = impatient
-    with pytest.raises(CamxError, match=r"process for cpu was stopped from outside .* the same command continues"):
+    with pytest.raises(CamxError, match=r"process for cpu was stopped from outside .* Run the same command again"):
         run(on_two(many, tmp_path / "out"), meddler)
     done = (tmp_path / "out" / "manifest.jsonl").read_text().splitlines()
     assert 0 < len(done) < 120

@@ -22,7 +22,7 @@ def test_versions_devices_and_decoders_are_shown(camx: Camx, capsys: pytest.Capt
     assert f"torch        {torch.__version__.partition('+')[0]}" in shown
     assert "  cpu" in shown
     assert "  PNG" in shown
-    assert shown.endswith("No problem was found.\n")
+    assert shown.endswith("No problems found.\n")
 
 
 def test_scripts_read_the_same_as_json_without_secrets(

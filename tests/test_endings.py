@@ -111,7 +111,7 @@ def test_a_run_stops_at_its_time_and_goes_on(
 
     monkeypatch.setattr(OutputFolder, "append", append_and_time_out)
     assert camx("explain", labelled, *LABELLED, "--time-limit", "1h", "-j", "1") == 128 + signal.SIGTERM
-    assert "The time limit is reached: the same command continues." in capsys.readouterr().err
+    assert "The time limit is reached. Run the same command again to continue." in capsys.readouterr().err
     assert json.loads(Path("camx-out/run.json").read_text())["state"] == "interrupted"
     done = len(Path("camx-out/manifest.jsonl").read_text().splitlines())
     assert 0 < done < 7

@@ -127,8 +127,8 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("words", "message"),
         [
-            ((), "--truth (where the objects are)"),
-            ((*TINY, "--truth", "t.json"), "one of the two"),
+            ((), "--truth (scores against boxes or masks)"),
+            ((*TINY, "--truth", "t.json"), "needs either a run and its truth, or images and a model"),
             ((*TINY, "--calibrate", "0.3"), "--calibrate has no meaning here: it goes with --truth"),
             (("--truth", "t.json", "--steps", "3"), "--steps has no meaning here: it goes with --model"),
             (("--truth", "t.json", "--wandb", "-o", "there"), "from the folder of the run"),

@@ -219,7 +219,7 @@ WRONG = [
     (["explain", "IMAGES", *TINY, "--std", "0"], "--std"),
     (["explain", "IMAGES", *TINY, "--mean", "nan"], "--mean"),
     (["explain", "IMAGES", *TINY, "--max-failures", "nan%"], "--max-failures 'nan%'"),
-    (["explain", "IMAGES", *TINY, "--save", ""], "--save '': it names nothing"),
+    (["explain", "IMAGES", *TINY, "--save", ""], "--save '': give at least one name"),
     (["explain", "IMAGES", *TINY, "--target=--5"], "no class '--5'"),
     (["explain", "IMAGES", *TINY, "--model-arg", "num_classes=0"], "no classifier"),
     (["explain", "IMAGES", "--model", "test_vit", "--no-pretrained", "--image-size", "100"], "100"),

@@ -12,7 +12,7 @@ from cam_cli.errors import CamxError
 from cam_cli.export.findings import findings
 from cam_cli.export.ledger import LEDGER, Ledger
 from cam_cli.export.options import ExportOptions
-from cam_cli.export.write import Written, write_formats
+from cam_cli.export.write import ExportResult, write_formats
 from cam_cli.outputs import store
 
 from .export_support import SIZE
@@ -26,7 +26,7 @@ def run_with(tmp_path: Path, *names: str) -> Path:
     return run_of(tmp_path / "-".join(names).replace("/", "_"), [row_of(name, shown) for name in names])
 
 
-def write(run: Path, folder: Path, *formats: str, threshold: str = "0.5", overwrite: bool = False) -> Written:
+def write(run: Path, folder: Path, *formats: str, threshold: str = "0.5", overwrite: bool = False) -> ExportResult:
     found = findings(str(run), ExportOptions(format=formats, threshold=threshold), "9.9")
     return write_formats(found, str(folder), overwrite=overwrite)
 

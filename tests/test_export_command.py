@@ -161,7 +161,7 @@ class TestCommand:
             (("--min-prob", "1.1"), "--min-prob"),
             (("--parts", "some"), "largest, all"),
             (("--method", "cam"), "no maps of --method 'cam'"),
-            (("--format", ","), "names nothing"),
+            (("--format", ","), "give at least one name"),
         ],
     )
     def test_mistakes_are_a_sentence(

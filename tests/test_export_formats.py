@@ -14,7 +14,7 @@ from PIL import Image
 
 from cam_cli.evaluation.localise import localise
 from cam_cli.evaluation.options import LocaliseOptions
-from cam_cli.export.findings import Found, findings
+from cam_cli.export.findings import MapPart, findings
 from cam_cli.export.options import ExportOptions
 from cam_cli.images.annotations.formats import read_truth
 from cam_cli.images.annotations.shapes import Box
@@ -157,7 +157,7 @@ class TestRoundTrips:
             self.compared(read, tmp_path / "images", wanted)
 
     @staticmethod
-    def compared(read: Any, folder: Path, wanted: Mapping[str, Sequence[Found]]) -> None:
+    def compared(read: Any, folder: Path, wanted: Mapping[str, Sequence[MapPart]]) -> None:
         """Every image that was read has the boxes and classes that were found in it."""
         assert len(read) > 0
         for path, _, detections in read:

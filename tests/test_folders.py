@@ -96,7 +96,7 @@ def test_a_folder_that_vanishes_while_it_is_walked_through(tree: Path, monkeypat
         seen.append(one)
         if (tree / "b").exists():
             (tree / "b").rmdir()
-    assert folders.Below("b", "unlisted", "No such file or directory") in seen
+    assert folders.FolderEntry("b", "unlisted", "No such file or directory") in seen
 
 
 def test_class_folders_beside_a_circle(tree: Path) -> None:

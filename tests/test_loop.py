@@ -110,7 +110,7 @@ def test_decoding_explaining_and_encoding_run_at_the_same_time(
     """While the network works on a batch, processes decode the next one and encode the last one."""
     from cam_cli.cams.engine.explainer import Explainer
     from cam_cli.pipeline import explain as task
-    from cam_cli.pipeline.loop import Loop, Written
+    from cam_cli.pipeline.loop import Loop, WrittenResult
 
     folder = tmp_path / "many"
     folder.mkdir()
@@ -131,7 +131,7 @@ def test_decoding_explaining_and_encoding_run_at_the_same_time(
         explaining.clear()
         return explain(self, pictures)
 
-    def watched(self: Loop, *result: object) -> Written:  # type: ignore[type-arg]
+    def watched(self: Loop, *result: object) -> WrittenResult:  # type: ignore[type-arg]
         time.sleep(0.01)
         during["encode"] += explaining.is_set()
         return written(self, *result)  # type: ignore[arg-type]

@@ -141,8 +141,8 @@ def test_words_become_fields(call: Call, words: str, expected: dict[str, Any]) -
         ("-b x", "--batch 'x': give a whole number from 1, or auto."),
         ("-b 0", "--batch 0 is out of range. Give a number from 1."),
         ("--kind boxes", "--kind 'boxes': give box or mask."),
-        ("--sort-by nam", "--sort-by 'nam' is unknown. Did you mean name? It is one of name, time."),
-        ("--by ,", "--by ',': it names nothing; leave it out for the default."),
+        ("--sort-by nam", "--sort-by 'nam' is unknown. Did you mean name? Give one of name, time."),
+        ("--by ,", "--by ',': give at least one name, or leave it out for the default."),
         ("--steps 1,a", "--steps '1,a': give a whole number."),
         ("--least 101%", "--least '101%': give a number of images, or a percentage such as 5%."),
         ("--arg a", "--arg 'a': give KEY=VALUE, such as pad_type=same."),
@@ -156,7 +156,7 @@ def test_what_a_flag_does_not_allow_is_refused_by_its_name(call: Call, words: st
 
 def test_a_refused_value_says_where_it_comes_from(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "c.toml").write_text("sort-by = 'size'\n")
-    with pytest.raises(CamxError, match=r"It is one of name, time. \(--sort-by is set by .*c\.toml, line 1\.\)"):
+    with pytest.raises(CamxError, match=r"Give one of name, time. \(--sort-by is set by .*c\.toml, line 1\.\)"):
         call("x", "--config", tmp_path / "c.toml")
     monkeypatch.setenv("CAMX_SHARE", "2")
     with pytest.raises(CamxError, match=r"--share 2.0 is out of range.* \(--share is set by CAMX_SHARE\.\)"):

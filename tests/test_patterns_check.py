@@ -232,8 +232,8 @@ def test_other_weights_are_refused(camx: Camx, images: Path, capsys: pytest.Capt
     record["fingerprint"]["weights"] = "another"
     Path("camx-out/run.json").write_text(json.dumps(record))
     assert camx("patterns", "camx-out", "--patterns", 1, "--min-images", 1, "--check", 2, "--cover", "all") == 2
-    assert "are others than those that made the maps" in capsys.readouterr().err
+    assert "differ from those of the run" in capsys.readouterr().err
     del record["job"]
     Path("camx-out/run.json").write_text(json.dumps(record))
     assert camx("patterns", "camx-out", "--patterns", 1, "--min-images", 1, "--check", 2, "--cover", "all") == 2
-    assert "does not say which network" in capsys.readouterr().err
+    assert "does not name the network" in capsys.readouterr().err

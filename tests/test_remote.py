@@ -342,4 +342,4 @@ def test_an_address_without_a_run(camx: Camx, capsys: pytest.CaptureFixture[str]
     assert "There is nothing at 'memory://nothing/there'." in capsys.readouterr().err
     Path("run").mkdir()
     assert camx("export", "run", "-o", "s3://bucket/x") == 2
-    assert "Give a folder of this machine" in capsys.readouterr().err
+    assert "Give a local folder" in capsys.readouterr().err

@@ -146,7 +146,7 @@ def test_what_is_printed_commands_neither_the_terminal_nor_a_runner(capsys: pyte
     """No escape, no mark of direction, no line of GitHub's or Azure's commands that a name has begun."""
     reporter = Reporter(quiet=False, verbose=True, color=False)
     for name in NAMES:
-        for say in (fail, reporter.warned, reporter.said, out):
+        for say in (fail, reporter.warned, reporter.inform, out):
             say(f"{name} is odd")
             say(f"odd: {name}")
         heard = capsys.readouterr()

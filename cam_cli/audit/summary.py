@@ -48,7 +48,12 @@ def markdown(result: AuditResult) -> str:
     """The audit as a section of a CI job's summary."""
     header = ["attribute", "group", "n", *result.metrics]
     rows = [
-        (cell(row.by), cell(row.group), cell(_count(row)), *(cell(shown(row, metric)) for metric in result.metrics))
+        (
+            cell(row.by),
+            cell(row.group),
+            cell(_count(row)),
+            *(cell(format_value(row, metric)) for metric in result.metrics),
+        )
         for row in result.groups
     ]
     more = f"\n{len(rows) - _MOST_LINES} more groups in audit/groups.csv\n" if len(rows) > _MOST_LINES else ""
@@ -60,7 +65,9 @@ def markdown(result: AuditResult) -> str:
 def lines(result: AuditResult) -> Iterator[str]:
     """The audit for a terminal: a table of groups, what was left out, and the verdicts."""
     rows = [("", "group", "n", *result.metrics)]
-    rows += [(row.by, row.group, _count(row), *(shown(row, name) for name in result.metrics)) for row in result.groups]
+    rows += [
+        (row.by, row.group, _count(row), *(format_value(row, name) for name in result.metrics)) for row in result.groups
+    ]
     listed = rows[: _MOST_LINES + 1]
     widths = [max(len(row[column]) for row in listed) for column in range(len(rows[0]))]
     for row in listed:
@@ -79,7 +86,7 @@ def _count(row: GroupRow) -> str:
     return f"{row.images if accuracy is None else accuracy.total:,}{' (small)' if row.small else ''}"
 
 
-def shown(row: GroupRow, metric: str) -> str:
+def format_value(row: GroupRow, metric: str) -> str:
     """Formats a number of a group with its interval."""
     value = row.values[metric]
     if not math.isfinite(value.value):

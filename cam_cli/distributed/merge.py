@@ -17,7 +17,7 @@ from ..outputs.rows import BLANK, FAILED, OK, ImageRow
 from ..outputs.run_folder import RunFolder
 from ..outputs.shard_inputs import MergedInputs
 from ..outputs.shards import has_rows, lock_when_free, merge_rows, part_record, parts_in, remove_parts
-from ..parsers import whole
+from ..parsers import whole_number
 from ..pipeline.commands import table_of
 from ..pipeline.finish import finish_folder, write_report
 from ..pipeline.progress import Observer, Progress, Silent
@@ -241,7 +241,7 @@ def _shards(before: RunRecord, ended: Mapping[Shard, RunRecord]) -> list[ShardRe
     def place(name: str) -> int:
         """Number of a shard; 0 for a text that is no shard of this count, which a damaged record may hold."""
         number, _, of = name.partition("/")
-        return whole(number) or 0 if of == str(count) else 0
+        return whole_number(number) or 0 if of == str(count) else 0
 
     entries = {one["shard"]: one for one in before.get("shards", ()) if place(one.get("shard", ""))}
     entries |= {str(shard): _of_shard(shard, record) for shard, record in ended.items()}

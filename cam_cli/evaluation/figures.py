@@ -58,7 +58,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ChosenThreshold:
     """Box threshold as index in the list of thresholds, for the maps and for the baseline; None if there is none.
     fixed: the user gave it, so no image is held out."""
 
@@ -67,7 +67,7 @@ class Chosen:
     fixed: bool = False
 
 
-def columns(scores: Scores, chosen: Chosen) -> dict[str, Column]:
+def columns(scores: Scores, chosen: ChosenThreshold) -> dict[str, Column]:
     """Values of all metrics for all cases."""
     found = {
         name: Column(scores.maps.values[name], scores.centre.values[name], metric.share)
@@ -100,7 +100,7 @@ class Measured:
     gains: dict[str, Estimates]
 
 
-def measure(scores: Scores, groups: np.ndarray, count: int, chosen: Chosen, level: float = 0.95) -> Measured:
+def measure(scores: Scores, groups: np.ndarray, count: int, chosen: ChosenThreshold, level: float = 0.95) -> Measured:
     """Figures of all metrics for `count` groups. groups: N, the group of each case, −1 for none.
 
     The bootstrap draws all cases of an image together.
@@ -119,7 +119,7 @@ def measure(scores: Scores, groups: np.ndarray, count: int, chosen: Chosen, leve
     return measured
 
 
-def add_top1(measured: Measured, scores: Scores, chosen: Chosen, level: float) -> None:
+def add_top1(measured: Measured, scores: Scores, chosen: ChosenThreshold, level: float) -> None:
     """Adds top-1 localisation to the figures of one group. scores: maps of right and of wrong classes.
 
     As on ImageNet, only images whose truth has one class count. The baseline has the same classes right.

@@ -14,7 +14,7 @@ from ..outputs import tables
 from ..outputs.folder_errors import explained_errors
 from ..outputs.store import write_file
 from .boxes import IOUS
-from .figures import Chosen, Measured, columns
+from .figures import ChosenThreshold, Measured, columns
 from .marks import MARKS
 from .metrics import BINS
 from .records import CLASS, Localisation, MapSet
@@ -106,7 +106,7 @@ def _of_set(found: Localisation, one: MapSet) -> dict[str, Any]:
     }
 
 
-def _threshold(found: Localisation, chosen: Chosen, scores: Scores) -> dict[str, Any]:
+def _threshold(found: Localisation, chosen: ChosenThreshold, scores: Scores) -> dict[str, Any]:
     apart = 0 if chosen.fixed else sum(case.held_apart for case in scores.cases)
     value = None if chosen.ours is None else float(found.thresholds[chosen.ours])
     return {"value": value, "how": "given" if chosen.fixed else "calibrated", "maps_held_apart": apart}
@@ -116,7 +116,7 @@ def _metrics(measured: Measured, place: int = 0) -> dict[str, Any]:
     return {name: figures[place].as_dict() for name, figures in measured.figures.items()}
 
 
-def _curves(thresholds: np.ndarray, chosen: Chosen, scores: Scores) -> dict[str, Any]:
+def _curves(thresholds: np.ndarray, chosen: ChosenThreshold, scores: Scores) -> dict[str, Any]:
     """Curves for the report: box accuracy over thresholds, precision over recall, histogram of IoU."""
     at = columns(scores, chosen)["box_iou"]
     return {

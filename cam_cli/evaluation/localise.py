@@ -10,7 +10,7 @@ from ..errors import CamxError, nearest
 from ..images.annotations.formats import read_truth
 from ..images.annotations.matching import match_truths
 from .cases import Ground, cases
-from .figures import Chosen, Measured, add_top1, measure
+from .figures import ChosenThreshold, Measured, add_top1, measure
 from .folder import ExplainedRun
 from .gating import Gate
 from .marks import Marks
@@ -18,7 +18,7 @@ from .names import ClassMatcher, read_synonyms
 from .options import LocaliseOptions
 from .records import CLASS, Grouped, Localisation, MapSet
 from .scores import Scores, scored
-from .thresholds import AUTO, chosen, thresholds_with
+from .thresholds import AUTO, choose_threshold, thresholds_with
 
 
 def localise(path: str, options: LocaliseOptions) -> Localisation:
@@ -41,7 +41,7 @@ def localise(path: str, options: LocaliseOptions) -> Localisation:
         )
     ground = Ground(images, matcher, run.classes, run.orientation, truth.problems)
     marks = Marks()
-    scores = scored(marks.noted(cases(run.rows(), ground)), thresholds, options.calibrate)
+    scores = scored(marks.collected(cases(run.rows(), ground)), thresholds, options.calibrate)
     if not scores.cases:
         reasons = ", ".join(f"{reason} ({count})" for reason, count in truth.problems.counts().items())
         raise CamxError(
@@ -78,7 +78,7 @@ def _map_set(
     scores: Scores, method: str, thresholds: np.ndarray, options: LocaliseOptions, gates: Sequence[Gate]
 ) -> MapSet:
     of_method = scores.of(np.array([case.method == method for case in scores.cases]))
-    place = chosen(of_method, thresholds, options.threshold)
+    place = choose_threshold(of_method, thresholds, options.threshold)
     own_class = np.array([case.which == "own" for case in of_method.cases])
     own, other = of_method.of(own_class), of_method.of(~own_class)
     wanted = dict.fromkeys([CLASS, *options.by, *(gate.condition.by for gate in gates if gate.condition.by)])
@@ -96,11 +96,11 @@ def _map_set(
     )
 
 
-def _whole(scores: Scores, place: Chosen, options: LocaliseOptions) -> Measured:
+def _whole(scores: Scores, place: ChosenThreshold, options: LocaliseOptions) -> Measured:
     return measure(scores, np.zeros(len(scores.cases), int), 1, place, options.confidence)
 
 
-def _grouped(scores: Scores, by: str, place: Chosen, options: LocaliseOptions) -> Grouped:
+def _grouped(scores: Scores, by: str, place: ChosenThreshold, options: LocaliseOptions) -> Grouped:
     """Groups by the attribute `by`. Raises `CamxError` if no image has it."""
     values = [case.name if by == CLASS else dict(case.attributes).get(by, "") for case in scores.cases]
     names = sorted({value for value in values if value})

@@ -36,7 +36,7 @@ class Marks:
 
     lines: dict[tuple[str, str], bytes] = field(default_factory=dict)
 
-    def noted(self, cases: Iterable[Case]) -> Iterator[Case]:
+    def collected(self, cases: Iterable[Case]) -> Iterator[Case]:
         """Yields the cases unchanged."""
         for case in cases:
             key = (case.record.image, case.name)

@@ -9,7 +9,7 @@ import numpy as np
 from ..gates import GateResult
 from ..images.annotations.truth import Problems
 from .cases import Ground
-from .figures import Chosen, Measured
+from .figures import ChosenThreshold, Measured
 from .folder import ExplainedRun
 from .marks import Marks
 from .options import LocaliseOptions
@@ -35,7 +35,7 @@ class MapSet:
 
     method: str
     layer: str
-    chosen: Chosen
+    chosen: ChosenThreshold
     scores: Scores
     other: Scores
     whole: Measured

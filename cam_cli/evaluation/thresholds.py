@@ -6,7 +6,7 @@ import numpy as np
 
 from ..errors import CamxError
 from .boxes import THRESHOLDS
-from .figures import FOUND, Chosen
+from .figures import FOUND, ChosenThreshold
 from .scores import Scores
 
 AUTO = "auto"
@@ -32,7 +32,7 @@ def thresholds_with(wanted: str) -> np.ndarray:
     return np.union1d(THRESHOLDS, [value])
 
 
-def chosen(scores: Scores, thresholds: np.ndarray, wanted: str) -> Chosen:
+def choose_threshold(scores: Scores, thresholds: np.ndarray, wanted: str) -> ChosenThreshold:
     """Index of the threshold: that of `wanted`, or the best one on the held-out images.
 
     The best one has the largest share of maps whose largest component fits a box of the truth with IoU ≥ 0.5. If the
@@ -40,13 +40,13 @@ def chosen(scores: Scores, thresholds: np.ndarray, wanted: str) -> Chosen:
     """
     if wanted != AUTO:
         place = int(np.flatnonzero(np.isclose(thresholds, float(wanted)))[0])
-        return Chosen(place, place, fixed=True)
+        return ChosenThreshold(place, place, fixed=True)
     apart = np.array([case.held_apart and case.which == "own" for case in scores.cases], bool)
     some = scores.of(apart)
     centre = _best(some.centre.largest)
     if centre is None and len(some.centre.largest):
         centre = int(some.centre.largest.mean(0).argmax())
-    return Chosen(_best(some.maps.largest), centre)
+    return ChosenThreshold(_best(some.maps.largest), centre)
 
 
 def _best(curves: np.ndarray) -> int | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..evaluation.journal import ImageRecord
 from ..images.annotations.run_lengths import encoded
-from .findings import Exported, Found, ImageFindings
+from .findings import Exported, ImageFindings, MapPart
 
 _DESCRIPTION = (
     "Parts of class activation maps, found by camx, not drawn by hand. "
@@ -50,7 +50,7 @@ def _image(image: ImageRecord, number: int) -> dict[str, Any]:
     return {"id": number, "file_name": image.image, "width": image.width, "height": image.height}
 
 
-def _annotation(found: Found, image: ImageFindings, shape: str) -> dict[str, Any]:
+def _annotation(found: MapPart, image: ImageFindings, shape: str) -> dict[str, Any]:
     left, top, right, bottom = found.box
     entry: dict[str, Any] = {
         "bbox": [_short(left), _short(top), _short(right - left), _short(bottom - top)],

@@ -27,7 +27,7 @@ _TOLERANCE, _TOLERANCE_SHARE = 0.25, 1 / 2000
 
 
 @dataclass(frozen=True)
-class Found:
+class MapPart:
     """One part of a map, in pixels of the image (its edges are 0 and its size).
 
     outline, holes: n×2. point: x, y of its largest value. area: pixels². threshold: share of the peak. tolerance:
@@ -70,7 +70,7 @@ class ImageFindings:
     image: str
     width: int
     height: int
-    found: tuple[Found, ...]
+    found: tuple[MapPart, ...]
 
 
 @dataclass(frozen=True)
@@ -97,13 +97,15 @@ class Exported:
         for record in self.records():
             yield ImageFindings(record.image, record.width, record.height, tuple(self._of(record)))
 
-    def _of(self, record: ImageRecord) -> Iterator[Found]:
+    def _of(self, record: ImageRecord) -> Iterator[MapPart]:
         for one in sorted(record.maps, key=lambda one: -one.probability):
             if one.method == self.method and one.probability >= self.options.min_prob:
                 yield from found_in(one, record.size, self.threshold.value, self.options)
 
 
-def found_in(one: MapRecord, size: tuple[int, int], threshold: float | None, options: ExportOptions) -> Iterator[Found]:
+def found_in(
+    one: MapRecord, size: tuple[int, int], threshold: float | None, options: ExportOptions
+) -> Iterator[MapPart]:
     """Parts of a map over an image of a size, largest first; empty for a blank map."""
     heat = None if one.cells is None else enlarged(one.cells, *size, LONG_SIDE)
     if heat is None:
@@ -116,8 +118,8 @@ def found_in(one: MapRecord, size: tuple[int, int], threshold: float | None, opt
             yield _placed(part, one, tau, scale, max(_TOLERANCE, _TOLERANCE_SHARE * max(size)))
 
 
-def _placed(part: Part, one: MapRecord, tau: float, scale: np.ndarray, tolerance: float) -> Found:
-    return Found(
+def _placed(part: Part, one: MapRecord, tau: float, scale: np.ndarray, tolerance: float) -> MapPart:
+    return MapPart(
         name=one.name,
         probability=one.probability,
         method=one.method,

@@ -12,7 +12,7 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 
 from ..gates.junit import xml_text
-from .findings import Exported, Found, ImageFindings
+from .findings import Exported, ImageFindings, MapPart
 
 #: Control of the interface and kind of result for each shape.
 _CONTROLS = {
@@ -63,7 +63,7 @@ def _task(exported: Exported, image: ImageFindings) -> dict[str, Any]:
     }
 
 
-def _result(found: Found, image: ImageFindings, place: int, shape: str) -> dict[str, Any]:
+def _result(found: MapPart, image: ImageFindings, place: int, shape: str) -> dict[str, Any]:
     name = f"{image.image}:{place}".encode("utf-8", "surrogateescape")
     kind = _CONTROLS[shape][1]
     return {
@@ -79,7 +79,7 @@ def _result(found: Found, image: ImageFindings, place: int, shape: str) -> dict[
     }
 
 
-def _place(found: Found, image: ImageFindings, shape: str) -> dict[str, Any]:
+def _place(found: MapPart, image: ImageFindings, shape: str) -> dict[str, Any]:
     """Position in percent of the upright image."""
     percent = 100 / np.array([image.width, image.height])
     if shape == "polygon":

@@ -20,7 +20,7 @@ _NAMED = 3
 
 
 @dataclass(frozen=True)
-class Written:
+class ExportResult:
     """Result of an export. files: names in the folder; for many files only their folder. removed: stale files of an
     earlier export. kept: other files in the folder that camx did not write, or that changed since."""
 
@@ -29,7 +29,7 @@ class Written:
     kept: tuple[str, ...]
 
 
-def write_formats(exported: Exported, folder: str, *, overwrite: bool = False) -> Written:
+def write_formats(exported: Exported, folder: str, *, overwrite: bool = False) -> ExportResult:
     """Writes all formats of an export into a folder, each file atomically.
 
     Removes files that an earlier export of these formats wrote and this one does not. Never removes files of others,
@@ -64,7 +64,7 @@ def write_formats(exported: Exported, folder: str, *, overwrite: bool = False) -
                 del ledger.entries[name]
     kept = [name for name in _in_folders(exported, folder) if name not in written]
     shown = dict.fromkeys(name if "/" not in name else name.split("/")[0] + "/" for name in written)
-    return Written(tuple(shown), tuple(sorted(removed)), tuple(kept))
+    return ExportResult(tuple(shown), tuple(sorted(removed)), tuple(kept))
 
 
 def named(names: list[str] | tuple[str, ...]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import yaml
 
-from .findings import Exported, Found, ImageFindings
+from .findings import Exported, ImageFindings, MapPart
 from .stems import by_stem
 
 
@@ -33,7 +33,7 @@ def _description(exported: Exported) -> bytes:
     return text.encode("utf-8", "backslashreplace")
 
 
-def _line(found: Found, image: ImageFindings, number: int, shape: str) -> str:
+def _line(found: MapPart, image: ImageFindings, number: int, shape: str) -> str:
     if shape == "polygon":
         shares = np.clip(found.polygon / (image.width, image.height), 0, 1).ravel().tolist()
     else:

@@ -25,7 +25,7 @@ from ..models.tasks import CLASSIFICATION
 from .batch import MeasuredBatch
 from .cells import centre_map, on_grid, random_maps, ranks
 from .evaluation import Evaluation, ScoredMap
-from .measures import MEASURES, Cost, Found, Measure
+from .measures import MEASURES, Cost, Measure, MeasuredScores
 from .options import FaithfulOptions
 from .randomised import randomised_networks
 
@@ -213,7 +213,7 @@ class Evaluator:
 
     @staticmethod
     def _scored(
-        found: Sequence[Found],
+        found: Sequence[MeasuredScores],
         image: int,
         number: int,
         about: tuple[str, str, Prediction],

@@ -24,7 +24,7 @@ ROAD_SHARES = (0.1, 0.3, 0.5, 0.7, 0.9)
 RADIUS = 0.02
 
 
-class Found(NamedTuple):
+class MeasuredScores(NamedTuple):
     """Scores B×M and curves B×M×points by name, in main memory; NaN if undefined."""
 
     scores: dict[str, Tensor]
@@ -43,7 +43,7 @@ class Measure:
     """A metric. run: measures a batch. cost: of (maps, steps, draws), per image. change: creates one changed image from
     1×C×H×W, if that takes longer than its forward."""
 
-    run: Callable[[MeasuredBatch], Found]
+    run: Callable[[MeasuredBatch], MeasuredScores]
     cost: Callable[[int, int, int], Cost]
     change: Callable[[Tensor], Tensor] | None = None
 
@@ -75,12 +75,12 @@ def area(curves: Tensor) -> Tensor:
     return torch.trapezoid(curves, dim=-1) / (curves.shape[-1] - 1)
 
 
-def _curve_metric(name: str, fill: Callable[[Tensor], Tensor], batch: MeasuredBatch, *, insert: bool) -> Found:
+def _curve_metric(name: str, fill: Callable[[Tensor], Tensor], batch: MeasuredBatch, *, insert: bool) -> MeasuredScores:
     found = curve(batch, fill(batch.inputs), insert=insert)
-    return Found({name: area(found)}, {name: found})
+    return MeasuredScores({name: area(found)}, {name: found})
 
 
-def road(batch: MeasuredBatch) -> Found:
+def road(batch: MeasuredBatch) -> MeasuredScores:
     """Remove and debias (Rong et al. 2022) of whole cells: (LeRF − MoRF) / 2. Each is the mean probability over shares
     of imputed cells, the least (LeRF) or most (MoRF) relevant ones."""
     shares, count = len(ROAD_SHARES), batch.count
@@ -102,7 +102,7 @@ def road(batch: MeasuredBatch) -> Found:
 
     found = batch.probabilities(owner, make).view(pictures, count, 2, shares)
     most, least = found.unbind(2)
-    return Found({"road": (least.mean(2) - most.mean(2)) / 2}, {"road_most": most, "road_least": least})
+    return MeasuredScores({"road": (least.mean(2) - most.mean(2)) / 2}, {"road_most": most, "road_least": least})
 
 
 def _half_imputed(picture: Tensor) -> Tensor:
@@ -113,7 +113,7 @@ def _half_imputed(picture: Tensor) -> Tensor:
     return imputed(picture, gone)
 
 
-def adcc(batch: MeasuredBatch) -> Found:
+def adcc(batch: MeasuredBatch) -> MeasuredScores:
     """Average drop and increase (Chattopadhay et al. 2018) on the image multiplied with the map (the rest fades to the
     mean colour), coherency, complexity, and their harmonic mean (Poppi et al. 2021)."""
     pictures, count = len(batch.inputs), batch.count
@@ -139,7 +139,7 @@ def adcc(batch: MeasuredBatch) -> Found:
     return adcc_scores(batch.base.cpu()[:, None].expand_as(after), after, alike, shown.mean((2, 3)).cpu())
 
 
-def adcc_scores(before: Tensor, after: Tensor, alike: Tensor, complexity: Tensor) -> Found:
+def adcc_scores(before: Tensor, after: Tensor, alike: Tensor, complexity: Tensor) -> MeasuredScores:
     """Scores from the probabilities of an image and its masked copy, the correlation of both maps, and the mean of the
     map."""
     drop = (before - after).clamp_min(0) / before.clamp_min(1e-12)
@@ -147,10 +147,10 @@ def adcc_scores(before: Tensor, after: Tensor, alike: Tensor, complexity: Tensor
     parts = torch.stack([coherency, 1 - complexity, 1 - drop])
     mean = torch.where((parts > 0).all(0), 3 / parts.clamp_min(1e-12).reciprocal().sum(0), 0.0)
     scores = {"drop": drop, "increase": (after > before).float(), "coherency": coherency}
-    return Found({**scores, "complexity": complexity, "adcc": mean}, {})
+    return MeasuredScores({**scores, "complexity": complexity, "adcc": mean}, {})
 
 
-def sensitivity(batch: MeasuredBatch) -> Found:
+def sensitivity(batch: MeasuredBatch) -> MeasuredScores:
     """Sensitivity-max (Yeh et al. 2019): largest relative change of the map over noisy copies of the image."""
     changed = []
     for draw in range(batch.draws):
@@ -162,7 +162,7 @@ def sensitivity(batch: MeasuredBatch) -> Found:
         ).to(batch.inputs.device)
         noisy = batch.inputs + (2 * noise - 1) * RADIUS * batch.pixel
         changed.append(batch.explain(noisy, 1000 + draw, batch.every))
-    return Found({"sensitivity": sensitivity_max(heat(batch.maps), heat(torch.stack(changed))).cpu()}, {})
+    return MeasuredScores({"sensitivity": sensitivity_max(heat(batch.maps), heat(torch.stack(changed))).cpu()}, {})
 
 
 def sensitivity_max(maps: Tensor, changed: Tensor) -> Tensor:
@@ -172,14 +172,14 @@ def sensitivity_max(maps: Tensor, changed: Tensor) -> Tensor:
     return torch.where(size > 0, distance / size.clamp_min(1e-38), torch.nan)
 
 
-def sanity(batch: MeasuredBatch) -> Found:
+def sanity(batch: MeasuredBatch) -> MeasuredScores:
     """Rank correlation of each map with those of networks with weights permuted from the head downwards."""
     curves = []
     for number, explain in enumerate(batch.permuted):
         other = explain(batch.inputs, 2000 + number, batch.every)
         curves.append(spearman(other.flatten(0, 1), batch.maps.flatten(0, 1)).view(batch.maps.shape[:2]))
     found = torch.stack(curves, dim=2).float().cpu()
-    return Found({"sanity_head": found[..., 0], "sanity_all": found[..., -1]}, {"sanity": found})
+    return MeasuredScores({"sanity_head": found[..., 0], "sanity_all": found[..., -1]}, {"sanity": found})
 
 
 def _curve_cost(maps: int, steps: int, draws: int) -> Cost:

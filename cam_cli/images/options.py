@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from ..errors import CamxError
 from ..options import INPUT, Flag, check
-from ..parsers import number, whole
+from ..parsers import number, whole_number
 from ..sentences import counted
 
 CropMode = Literal["center", "squash", "border"]
@@ -70,7 +70,7 @@ def read_canvas_size(text: str) -> CanvasSize:
     """Reads a long side in pixels, `N!`, `original` or `model`. Raises `ValueError`."""
     if text in (ORIGINAL, AS_MODEL):
         return text
-    side = whole(text.removesuffix("!"))
+    side = whole_number(text.removesuffix("!"))
     if side is None:
         raise ValueError(
             f"give a number of pixels, such as 512, or 512! to enlarge small images, {ORIGINAL} or {AS_MODEL}"
@@ -88,13 +88,13 @@ def enlarged_side(canvas: CanvasSize) -> int | None:
 
 
 def _frames(text: str) -> str:
-    if text not in (FIRST, ALL) and not whole(text):
+    if text not in (FIRST, ALL) and not whole_number(text):
         raise ValueError("give first, all, or the number of a frame from 1")
     return FIRST if text == "1" else text
 
 
 def _bands(text: str) -> tuple[int, ...]:
-    bands = [whole(word) or 0 for word in text.split(",")]
+    bands = [whole_number(word) or 0 for word in text.split(",")]
     if not all(bands):
         raise ValueError("give numbers of bands from 1, such as 4,3,2")
     return tuple(bands)

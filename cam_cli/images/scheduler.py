@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from ..errors import CamxError
-from ..parsers import whole
+from ..parsers import whole_number
 from .shard import Shard
 
 
@@ -46,24 +46,26 @@ def chosen_shard(text: str | None, environment: Mapping[str, str]) -> Shard | No
     word, _, count = text.strip().partition("/")
     if word != "auto":
         return Shard.parse(text)
-    if count and whole(count) is None:
+    if count and whole_number(count) is None:
         raise CamxError(f"`shard` {text!r}: give auto, or auto/n such as auto/8.")
     found = [scheduler for scheduler in SCHEDULERS if environment.get(scheduler.index)]
     if not found:
         names = ", ".join(scheduler.index for scheduler in SCHEDULERS)
         raise CamxError(f"`shard={text}`: none of {names} is set. Give `shard=i/n`.")
-    shards = {scheduler.name: _read(scheduler, environment, whole(count) if count else None) for scheduler in found}
+    shards = {
+        scheduler.name: _read(scheduler, environment, whole_number(count) if count else None) for scheduler in found
+    }
     if len(set(shards.values())) > 1:
         said = ", ".join(f"{shard} by {name}" for name, shard in shards.items())
         raise CamxError(f"`shard={text}`: this process is shard {said}. Give `shard=i/n`.")
     rank = environment.get("LOCAL_RANK", "")
-    return replace(next(iter(shards.values())), local_rank=whole(rank))
+    return replace(next(iter(shards.values())), local_rank=whole_number(rank))
 
 
 def _read(scheduler: Scheduler, environment: Mapping[str, str], count: int | None) -> Shard:
     def number(variable: str) -> int:
         value = environment.get(variable, "")
-        if (found := whole(value)) is None:
+        if (found := whole_number(value)) is None:
             raise CamxError(f"`shard=auto`: {variable} is {value!r} in {scheduler.name}. Give `shard=i/n`.")
         return found
 

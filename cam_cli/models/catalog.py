@@ -13,6 +13,7 @@ from torch import nn
 from ..errors import CamxError
 from ..sentences import counted
 from .checkpoint_metadata import architecture_of, class_names_of, named_architecture, of_writer
+from .checkpoint_settings import CheckpointSettings, checkpoint_settings
 from .checkpoints import Checkpoint, read_checkpoint
 from .class_files import chosen_names
 from .classes import ClassNames, checked
@@ -33,7 +34,6 @@ from .own_code import OwnCode
 from .own_network import own_network
 from .preprocessing import overridden
 from .remote_weights import lies_elsewhere, local_weights
-from .sayings import Said, said_of
 from .tasks import AUTO, SEGMENTATION, SIMILARITY
 
 __all__ = ["ModelSpec", "Network", "digest", "load_model"]
@@ -88,7 +88,7 @@ def load_model(spec: ModelSpec | str | os.PathLike[str], origins: Mapping[str, s
         architecture = find_architecture(spec.name)
     if checkpoint is not None:
         architecture = of_writer(architecture, checkpoint, spec.name)
-    said = said_of(checkpoint) if checkpoint else Said()
+    said = checkpoint_settings(checkpoint) if checkpoint else CheckpointSettings()
     torch.manual_seed(spec.seed)
     found, weights = _build(architecture, spec, checkpoint, said)
     module, args = found.module.eval(), found.args
@@ -153,7 +153,9 @@ def _by_field(origins: Mapping[str, str]) -> dict[str, str]:
     return {name.replace("-", "_"): origin for name, origin in origins.items() if origin != "default"}
 
 
-def _argument_origins(found: Fitted, spec: ModelSpec, said: Said, given: Mapping[str, str]) -> dict[str, str]:
+def _argument_origins(
+    found: Fitted, spec: ModelSpec, said: CheckpointSettings, given: Mapping[str, str]
+) -> dict[str, str]:
     """Origin of each argument of the architecture, by `model_arg KEY`."""
     origins = {}
     for key in (*found.args, *found.inferred):
@@ -177,7 +179,7 @@ def _other_architecture(architecture: Architecture, checkpoint: Checkpoint | Non
         yield f"The checkpoint names the architecture {named}; camx uses `model` {architecture} as given."
 
 
-def _arguments(spec: ModelSpec, said: Said) -> Iterator[str]:
+def _arguments(spec: ModelSpec, said: CheckpointSettings) -> Iterator[str]:
     for key, value in said.args.items():
         if key in spec.args and spec.args[key] != value:
             yield f"camx uses `model_arg` {key}={spec.args[key]}, not {value} from {said.origins[key]}."
@@ -223,7 +225,9 @@ def _gap_network(
         (f"{description.architecture} + GAP", checkpoint.path) if spec.name != DEMO else (DEMO, "ships with camx")
     )
     trained_origin = "its camx train-gap" if spec.name != DEMO else "the demo"
-    settings = input_settings(trained, Said(), spec.preprocessing, model=trained_origin, given=_by_field(origins))
+    settings = input_settings(
+        trained, CheckpointSettings(), spec.preprocessing, model=trained_origin, given=_by_field(origins)
+    )
     origin = settings.origins
     return Network(module.eval(), name, own, names, weights, digest(module), args, origins=origin, task=spec.task)
 
@@ -237,7 +241,7 @@ def _backbone(name: str, args: Mapping[str, Any]) -> tuple[nn.Module, Architectu
 
 
 def _build(
-    architecture: Architecture, spec: ModelSpec, checkpoint: Checkpoint | None, said: Said
+    architecture: Architecture, spec: ModelSpec, checkpoint: Checkpoint | None, said: CheckpointSettings
 ) -> tuple[Fitted, str]:
     """Network with its weights, and the origin of the weights."""
     pretrained = spec.pretrained and checkpoint is None

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..errors import CamxError
+from .checkpoint_settings import nested, written_by
 from .checkpoints import Checkpoint
 from .libraries import Architecture, TorchvisionModel, torchvision_names
 from .names import find_architecture, is_name
-from .sayings import nested, written_by
 
 #: Keys of the names of the network and of the classes in files and arguments of training scripts.
 _ARCHITECTURE = ("architecture", "arch", "model", "model_name", "backbone", "encoder_name")

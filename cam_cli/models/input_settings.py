@@ -8,9 +8,9 @@ from typing import Any
 
 from ..errors import CamxError
 from ..images.geometry import Preprocessing
+from .checkpoint_settings import CheckpointSettings
 from .options import PreprocessingOptions
 from .preprocessing import check_known, overridden
-from .sayings import Said
 
 #: Values of the input in the order of the printed line.
 VALUES = ("image_size", "interpolation", "crop_pct", "crop_mode", "mean", "std")
@@ -27,7 +27,7 @@ class InputSettings:
 
 def input_settings(
     own: Preprocessing,
-    said: Said,
+    said: CheckpointSettings,
     options: PreprocessingOptions,
     *,
     model: str,
@@ -71,7 +71,7 @@ def input_settings(
     return InputSettings(preprocessing, origins, tuple(_contradictions(said, wanted)))
 
 
-def _contradictions(said: Said, wanted: Mapping[str, Any]) -> list[str]:
+def _contradictions(said: CheckpointSettings, wanted: Mapping[str, Any]) -> list[str]:
     return [
         f"camx uses `{name}` {_shown(value)}, not {_shown(said.values[name])} from {said.origins[name]}."
         for name, value in wanted.items()

@@ -12,6 +12,7 @@ from torch import nn
 from ..errors import CamxError
 from ..images.geometry import Preprocessing
 from .checkpoint_metadata import class_names_of
+from .checkpoint_settings import CheckpointSettings, checkpoint_settings
 from .checkpoints import Checkpoint
 from .class_files import chosen_names
 from .classes import ClassNames, checked
@@ -22,7 +23,6 @@ from .matching import matched, mismatch
 from .network import Network, digest
 from .options import ModelSpec, PreprocessingOptions
 from .own_code import OwnCode
-from .sayings import Said, said_of
 from .tasks import AUTO
 
 #: Most channels of a first convolution that reads an image.
@@ -49,7 +49,7 @@ def own_network(code: OwnCode, spec: ModelSpec, checkpoint: Checkpoint | None, g
     if checkpoint is not None:
         idle = _load(module, checkpoint, spec, str(code))
     module.eval()
-    said = said_of(checkpoint) if checkpoint and description is None else Said()
+    said = checkpoint_settings(checkpoint) if checkpoint and description is None else CheckpointSettings()
     known = description.preprocessing if description else made.preprocessing if isinstance(made, Network) else None
     own, origin = (known, f"{code}") if known else _own_preprocessing(module, spec, said, code)
     settings = input_settings(
@@ -93,7 +93,9 @@ def _load(module: nn.Module, checkpoint: Checkpoint, spec: ModelSpec, name: str)
     return (*match.idle, *checkpoint.beside)
 
 
-def _own_preprocessing(module: nn.Module, spec: ModelSpec, said: Said, code: OwnCode) -> tuple[Preprocessing, str]:
+def _own_preprocessing(
+    module: nn.Module, spec: ModelSpec, said: CheckpointSettings, code: OwnCode
+) -> tuple[Preprocessing, str]:
     """That of a network of timm; for any other one, a start that options and checkpoint replace."""
     config = getattr(module, "pretrained_cfg", None)
     if isinstance(config, Mapping) and config.get("mean"):

@@ -1,4 +1,6 @@
-"""The run: sources → decode → explain → encode → journal, all at once, continued where it was left."""
+"""Runs a task over images: decode → network → draw → journal, in parallel stages, and resumes earlier runs.
+
+May import `features`, `faithfulness`, `text`, `report` and every room below them."""
 
 from __future__ import annotations
 
@@ -65,7 +67,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """The names above, loaded when they are used: the command line reads the jobs without torch."""
+    """Loads the public names on first use, so that the command line can read jobs without torch."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module

@@ -1,4 +1,4 @@
-"""`camx activations`: sheets and numbers of the feature maps of one layer."""
+"""The task of `camx activations`: sheets and numbers of the feature maps of one layer."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from .task import Table, Work
 
 
 def plan_activations(job: ActivationsJob) -> Plan:
-    """The plan of `run_activations`; writes nothing."""
+    """The plan of `run_activations`. Writes nothing."""
     return plan_task(ActivationsTask(job))
 
 
@@ -47,7 +47,7 @@ def activations_table() -> Table:
 
 @dataclass(frozen=True)
 class ActivationsTask:
-    """The images of a job become sheets of feature maps."""
+    """Draws a sheet of feature maps for each image of a job."""
 
     job: ActivationsJob
 
@@ -71,7 +71,7 @@ class ActivationsTask:
         return named_as_before(found, self.job)
 
     def build_engine(self, images: int, on_step: StepCallback | None = None) -> FeatureReader:
-        """Every image takes one forward: there are no steps."""
+        """Builds the reader. An image takes one forward, so `on_step` is not used."""
         return decoding_as(self.job, FeatureReader(load_model(self.job.model, self.job.origins), self.job.read))
 
     def fingerprint(self, engine: FeatureReader, base: str) -> dict[str, Any]:
@@ -98,15 +98,15 @@ class ActivationsTask:
         )
 
     def naming(self, engine: FeatureReader) -> None:
-        """Rows of feature maps name no classes."""
+        """None: rows of feature maps have no class names."""
 
     def relabel(self, naming: Naming | None, row: ImageRow, source: Source) -> ImageRow:
-        """Feature maps do not depend on labels: only the note of it changes."""
+        """Replaces the label in the row: feature maps do not depend on it."""
         return with_truth(row, source)
 
     def warnings(self, engine: FeatureReader, inputs: Inputs) -> Iterable[str]:
         return inputs.notes
 
     def cost(self, engine: FeatureReader, images: int) -> str:
-        """Returns nothing: an image takes one forward."""
+        """Returns "": an image takes one forward."""
         return ""

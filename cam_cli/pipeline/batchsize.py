@@ -1,7 +1,7 @@
-"""The size of batches: as asked for, or found by measuring while the run is already at work.
+"""Chooses the batch size: the requested one, or the fastest one, measured during the run.
 
-Nothing is computed twice: the batches are real. A size and its rival take turns, so that what slows the machine for a
-while slows both; the larger one is taken where it is faster. No result depends on the size.
+Measurements use real batches, so nothing is computed twice. A size and a larger candidate alternate, so that other load
+on the machine affects both. No result depends on the size.
 """
 
 from __future__ import annotations
@@ -14,56 +14,56 @@ import torch
 
 from ..machine import total_memory
 
-#: The sizes that are tried, on a GPU and elsewhere. On a CPU convolutions use another algorithm from 16 on, and most
-#: networks are faster with it; some transformers are faster with 4. Beyond the last size nothing gets faster.
+#: Candidate sizes on a GPU and elsewhere. On a CPU convolutions use another algorithm from 16 on, and most networks are
+#: faster with it; some transformers are faster with 4. Larger sizes than the last are no faster.
 _SIZES = {"cuda": (16, 32, 64, 128, 256, 512)}
 _OTHER_SIZES = (4, 16, 32)
-#: A size is worth its memory if it is faster than a smaller one by this factor.
+#: Smallest speed-up that justifies the memory of a larger size.
 _FASTER = 1.05
-#: Where the next size is no faster, the one after it may be.
+#: Number of sizes to try beyond one that is no faster.
 _RIVALS = 2
-#: Batches of a size that are measured; fast ones count, since others have waited for something or prepared kernels.
+#: Measured batches per size; the fast ones count, because others waited or prepared kernels.
 _MEASURED = 6
-#: The share of the memory that batches may take.
+#: Share of the memory that batches may take.
 _SHARE = 0.6
 
 
 class BatchSize:
-    """Chooses the size of every batch: `next()` gives it, and `spent()` takes the cost of a batch that is done.
+    """Chooses the size of each batch: `next()` returns it, `spent()` receives the time of a finished batch.
 
-    `current` is the best one so far.
+    current: best size so far.
     """
 
     def __init__(self, wanted: int | None, device: torch.device) -> None:
-        """`wanted` None: found by measuring."""
+        """wanted: fixed size; None measures."""
         self._sizes = _SIZES.get(device.type, _OTHER_SIZES)
         self.current = wanted or self._sizes[0]
         self._peak, self._limit = _gauge(device)
         self._before = self._peak()
         self._begun = 0
         self._largest_ended = 0
-        #: What is still to be compared with the current size, and the seconds per image of both.
+        #: Remaining candidates, and seconds per image of the compared sizes.
         self._rivals = [] if wanted else self._larger()
         self._costs: dict[int, list[float]] = {}
 
     @property
     def settled(self) -> bool:
-        """Whether there is nothing left to compare."""
+        """Whether all candidates are compared."""
         return not self._rivals
 
     @property
     def largest(self) -> int:
-        """The larger of the sizes that are in use now."""
+        """The largest size in use now."""
         return max([self.current, *self._rivals[:1]])
 
     def next(self) -> int:
-        """The size for the next batch: the current one, and in turn its rival, once it is known what a batch takes."""
+        """Size of the next batch: the current one, alternating with the candidate once a batch has been measured."""
         self._begun += 1
         alone = self.settled or not self._largest_ended or self._begun % 2
         return self.current if alone else self._rivals[0]
 
     def spent(self, pictures: int, seconds: float) -> None:
-        """Compares the seconds of a batch with those of others; batches that were not full are left out."""
+        """Records the seconds of a batch. Ignores incomplete batches."""
         if self.settled or pictures not in (self.current, self._rivals[0]):
             return
         if pictures > self._largest_ended:
@@ -77,7 +77,7 @@ class BatchSize:
                 self._decide(rival, worth=_typical(now) >= _typical(then) * _FASTER)
 
     def _decide(self, rival: int, *, worth: bool) -> None:
-        """`worth`: whether the rival is worth its memory."""
+        """Ends a comparison. worth: whether the candidate justifies its memory."""
         self._costs.clear()
         if worth:
             self.current = rival
@@ -88,17 +88,17 @@ class BatchSize:
         return [size for size in self._sizes if size > self.current][:_RIVALS]
 
     def _fits(self, size: int) -> bool:
-        """Whether the memory would hold such batches, if it grows with the size as far as it has so far."""
+        """Whether batches of this size fit into memory, extrapolated from the growth so far."""
         return self._before + (self._peak() - self._before) * size / self._largest_ended <= self._limit
 
 
 def _typical(costs: list[float]) -> float:
-    """The first quartile."""
+    """First quartile."""
     return sorted(costs)[len(costs) // 4]
 
 
 def _gauge(device: torch.device) -> tuple[Callable[[], int], float]:
-    """A function that gives the peak of the memory used so far, in bytes, and the bytes that may be used."""
+    """A function that returns the peak memory so far and the available memory, in bytes."""
     if device.type == "cuda":
         total = torch.cuda.get_device_properties(device).total_memory
         return lambda: torch.cuda.max_memory_allocated(device), total * _SHARE
@@ -106,7 +106,7 @@ def _gauge(device: torch.device) -> tuple[Callable[[], int], float]:
 
 
 def _peak_of_process() -> int:
-    # Not `resource` where there is another way: there a process begins with the peak of the one that started it.
+    # `resource` is the last choice: its peak includes that of the parent process.
     with contextlib.suppress(OSError), open("/proc/self/status", encoding="ascii") as status:
         for line in status:
             if line.startswith("VmHWM:"):

@@ -1,4 +1,4 @@
-"""`camx caption`: captions of images, with a map for each word."""
+"""The task of `camx caption`: captions of images, with a map for each word."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
     from ..text.captioner import Captioner
     from ..text.records import Captioned
 
-#: Column of a table with the text of an image.
+#: Column with the text of an image.
 _TEXT = "text"
 
 
 def plan_caption(job: CaptionJob) -> Plan:
-    """The plan of `run_caption`; writes nothing."""
+    """The plan of `run_caption`. Writes nothing."""
     return plan_task(CaptionTask(job))
 
 
@@ -55,7 +55,7 @@ def caption_table() -> Table:
 
 @dataclass(frozen=True)
 class CaptionTask:
-    """The images of a job become captions with maps."""
+    """Captions each image of a job, with maps."""
 
     job: CaptionJob
 
@@ -75,19 +75,19 @@ class CaptionTask:
         return CaptionTask(dataclasses.replace(self.job, caption=options))
 
     def find(self) -> Inputs:
-        """The images; those for which a table of `text` has a text have it among their attributes."""
+        """Finds the images, with their texts from a table of `text` as attributes."""
         job = self.job
         inputs = named_as_before(with_frames(find(job.sources, job.filters, limit=job.limit), job), job)
         return with_table_attributes(inputs, self._texts, _TEXT) if self._texts else inputs
 
     @property
     def _texts(self) -> str:
-        """The table of texts, or "" where there is none."""
+        """Path of the table of texts, or ""."""
         text = self.job.text or ""
         return text if text.lower().endswith((".csv", ".tsv")) else ""
 
     def build_engine(self, images: int, on_step: StepCallback | None = None) -> Captioner:
-        """An image takes a few forwards: there are no steps."""
+        """Builds the captioner. An image takes a few forwards, so `on_step` is not used."""
         from ..text.captioner import Captioner
 
         return decoding_as(self.job, Captioner.load(self.job.model, self.job.caption, self.job.origins))
@@ -95,7 +95,7 @@ class CaptionTask:
     def fingerprint(self, engine: Captioner, base: str) -> dict[str, Any]:
         options = results(self.job.caption)
         options.pop("precision")
-        # Texts of a table belong to their images, whose rows have them.
+        # Texts of a table are in the rows of their images.
         text = None if self._texts else self.job.text
         return {
             "command": "caption",
@@ -111,7 +111,7 @@ class CaptionTask:
         return engine.caption(images, {key: text for key, text in given.items() if text})
 
     def _text_of(self, source: Source) -> str:
-        """The text that is given for an image, or ""."""
+        """Given text of an image, or ""."""
         return dict(source.attributes).get(_TEXT, "") if self._texts else (self.job.text or "").strip()
 
     def work(self, engine: Captioner, images: int) -> Work[Captioned]:
@@ -129,19 +129,21 @@ class CaptionTask:
         )
 
     def naming(self, engine: Captioner) -> None:
-        """Rows of captions name no classes."""
+        """None: rows of captions have no class names."""
 
     def relabel(self, naming: Naming | None, row: ImageRow, source: Source) -> ImageRow | None:
-        """None where another text is given for the image, or none any more."""
+        """None if the given text of the image has changed."""
         caption = row.get("caption")
         before = caption["text"] if caption and caption.get("given") else ""
         return with_truth(row, source) if before == self._text_of(source) else None
 
     def warnings(self, engine: Captioner, inputs: Inputs) -> Iterable[str]:
         if self._texts and not any(map(self._text_of, inputs.sources)):
-            raise CamxError(f"No image of this run has a text in {self._texts!r}.", field="text")
+            raise CamxError(
+                f"No image of this run has a text in {self._texts!r}.", "Check its column `image`.", field="text"
+            )
         return inputs.notes
 
     def cost(self, engine: Captioner, images: int) -> str:
-        """Returns nothing: an image takes one forward of the tower, and its text a few of the rest."""
+        """Returns "": an image takes one forward of the vision tower and a few of the decoder."""
         return ""

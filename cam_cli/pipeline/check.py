@@ -1,4 +1,4 @@
-"""`camx patterns --check`: the spots of patterns are covered, with the network of the run that found them."""
+"""The task of `camx patterns --check`: covers the spots of patterns and runs the network of the run again."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ _SCORES = [
 ]
 
 
-class Asked(NamedTuple):
-    """The command line of a check, and where its options come from, for the record."""
+class CheckRequest(NamedTuple):
+    """Command line and origins of the options of a check, for the record."""
 
     command: str = ""
     origins: Mapping[str, str] = MappingProxyType({})
@@ -57,9 +57,8 @@ class Asked(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class CheckJob(RunOptions):
-    """Everything that a check does. sources: those of the run that is checked, for images that are no files. wanted:
-    what is covered, by the name of an image. inputs: the folder that these names begin in. weights, layers: those that
-    made the maps. explain: device and scores, as of that run."""
+    """All options of a check. sources: of the checked run, for images that are no files. wanted: covers by image name.
+    inputs: folder to which names are relative. weights, layers: of the run. explain: device and scores of the run."""
 
     wanted: Mapping[str, Sequence[Covered]]
     inputs: str
@@ -84,7 +83,7 @@ def _lines(rows: Iterable[ImageRow]) -> Iterator[bytes]:
 
 
 def recorded_model(record: RunRecord) -> ModelSpec:
-    """The network of a run, as its record describes it. Raises `CamxError` where it does not."""
+    """Network of a run from its record. Raises `CamxError` if the record lacks it."""
     found: Any = record.get("job", {})
     try:
         model = dict(found["model"])
@@ -100,13 +99,13 @@ def recorded_model(record: RunRecord) -> ModelSpec:
         )
     except (KeyError, TypeError) as error:
         raise CamxError(
-            f"run.json does not say which network made the maps ({error}).", "Explain the images once more."
+            f"run.json does not name the network of the maps ({error}).", "Explain the images again."
         ) from error
 
 
 @dataclass(frozen=True)
 class CheckTask:
-    """Images with spots of patterns become drops of their class."""
+    """Measures the drop of the class score for images with covered spots."""
 
     job: CheckJob
 
@@ -130,18 +129,18 @@ class CheckTask:
         sources = {name: Source(name, os.path.join(base, name)) for name in sorted(self.job.wanted)}
         missing = {name for name, one in sources.items() if not (is_remote(base) or os.path.lexists(one.path))}
         if missing and self.job.sources:
-            # Members of tar files and images of lists lie at no path of their own. What is gone is a failed row.
+            # Members of tar files and images of lists have no path of their own. Missing images become failed rows.
             with contextlib.suppress(CamxError):
                 sources |= {one.key: one for one in find(self.job.sources).sources if one.key in missing}
         return Inputs(tuple(sources.values()), base)
 
     def build_engine(self, images: int, on_step: StepCallback | None = None) -> SpotChecker:
-        """Raises `CamxError` also where the weights are no longer those that made the maps."""
+        """Builds the checker. Raises `CamxError` also if the weights differ from those of the run."""
         network = load_model(self.job.model)
         if network.digest != self.job.weights:
             raise CamxError(
-                f"The weights of {self.job.model.name!r} are others than those that made the maps.",
-                "Explain the images once more, into another `output`.",
+                f"The weights of {self.job.model.name!r} differ from those of the run.",
+                "Explain the images again, into another `output`.",
             )
         explainer = Explainer(network, self.job.explain, on_step=on_step, images=images)
         return SpotChecker(explainer, self.job.wanted, self.job.seed)
@@ -173,7 +172,7 @@ class CheckTask:
         return Work(load=read, render=EvaluationRenderer().render)
 
     def naming(self, engine: SpotChecker) -> None:
-        """Rows of a check name no classes."""
+        """None: rows of a check have no class names."""
 
     def relabel(self, naming: Naming | None, row: ImageRow, source: Source) -> ImageRow | None:
         return same_label(row, source)
@@ -182,7 +181,7 @@ class CheckTask:
         return ()
 
     def cost(self, engine: SpotChecker, images: int) -> str:
-        """Returns a line on the forwards of each image and pattern."""
+        """Returns a line about the forwards per image and pattern."""
         pairs = sum(map(len, self.job.wanted.values()))
         shared = sum(len({len(one.spots) for one in some}) for some in self.job.wanted.values())
         forwards = len(self.job.wanted) + len(FILLS) * (pairs + ELSEWHERE * shared)
@@ -195,30 +194,32 @@ def check_patterns(
     options: PatternsOptions,
     observer: Observer = Silent(),
     stop: Stop | None = None,
-    asked: Asked = Asked(),
+    asked: CheckRequest = CheckRequest(),
 ) -> Patterns:
-    """Covers the spots of the patterns that `cover` asks for, in the `check` most typical images of each, and returns
-    the patterns with the drops and with their gates.
+    """Covers the spots of the patterns that `cover` selects, in the `check` most typical images of each. Returns the
+    patterns with drops and gates.
 
-    Uses the network of the run, and goes on with an earlier check that was stopped. Raises `CamxError` where that
-    network is gone or another one by now, or the check was stopped.
+    Uses the network of the run, and resumes an interrupted check. Raises `CamxError` if that network is missing or has
+    changed, or if the check was interrupted.
     """
     if found.run.get("fingerprint", {}).get("pixels"):
-        raise CamxError("The run read its images with options for their pixels: `check` does not know these.")
+        raise CamxError("The run was made with options for pixels, which `check` does not support. Leave `check` out.")
     folder = os.path.join(found.path, PATTERNS, CHECK)
     wanted = covered_of(found, suspects(found, options.cover), options.check or 0)
     if not wanted:
-        note = "Nothing was covered, because no pattern has a flag; name some, or cover all of them."
+        note = "Nothing was covered, because no pattern has a flag. Name patterns with `cover`, or give `cover=all`."
         return with_gates(dataclasses.replace(found, notes=[*found.notes, note]), options)
     job = check_job(found, wanted, options.seed, asked)
     summary = run_task(CheckTask(job), observer, stop or Stop())
     if summary.state != "finished":
-        raise CamxError(f"The check was not finished ({summary.state}).", "The same command continues.")
+        raise CamxError(f"The check was not finished ({summary.state}).", "Run the same command again to continue.")
     return with_gates(with_checks(found, RunFolder.read(folder).rows(), options.seed), options)
 
 
-def check_job(found: Patterns, wanted: Mapping[str, Sequence[Covered]], seed: int, asked: Asked = Asked()) -> CheckJob:
-    """The job that covers what is wanted. Raises `CamxError` where the record of the run does not name its network."""
+def check_job(
+    found: Patterns, wanted: Mapping[str, Sequence[Covered]], seed: int, asked: CheckRequest = CheckRequest()
+) -> CheckJob:
+    """Job of a check. Raises `CamxError` if the record of the run does not name its network."""
     model = recorded_model(found.run)
     record: Any = found.run
     before, explain = record.get("fingerprint", {}), record.get("job", {}).get("explain", {})

@@ -1,4 +1,4 @@
-"""Which class of the network a label of the images means, and what to tell the user where that is not clear."""
+"""Matches labels of images with classes of the network, and warns about doubtful ones."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from ..cams.engine.explainer import Explainer
     from .job import EvaluateJob, ExplainJob
 
-#: Names that a sentence lists.
+#: Number of names that a sentence lists.
 _NAMED = 3
 
 
 def network_with_classes(job: ExplainJob | EvaluateJob) -> Network:
-    """The network of the job. With `class_names=folder` its classes have the names of the class folders."""
+    """Loads the network of the job. With `class_names=folder` its classes have the names of the class folders."""
     spec = job.model
     if spec.class_names == FOLDER:
         folders = class_folders(job.sources)
@@ -36,7 +36,7 @@ def network_with_classes(job: ExplainJob | EvaluateJob) -> Network:
             )
         network = load_model(dataclasses.replace(spec, class_names=None), job.origins)
         names = ClassNames(folders)
-        # Other networks say how many classes they have when they run.
+        # The number of classes of other networks is known only after a forward.
         if isinstance(count := getattr(network.module, "num_classes", None), int):
             checked(names, count, f"`class_names=folder` ({_listed(folders)})")
         return dataclasses.replace(network, classes=names)
@@ -44,8 +44,8 @@ def network_with_classes(job: ExplainJob | EvaluateJob) -> Network:
 
 
 def check_numbered_folders(job: ExplainJob | EvaluateJob, explainer: Explainer) -> None:
-    """Raises `CamxError` where the labels are folders with numbers for names, the network knows no names, and a number
-    means one class by its value and another by its place among the names."""
+    """Raises `CamxError` if labels are numbered folders, the network has no class names, and a number is ambiguous: it
+    may be a class index, or the name of a folder whose position is the class."""
     if job.labels != FOLDER_LABELS or job.model.class_names == INDEX or explainer.classes.names:
         return
     folders = class_folders(job.sources)
@@ -55,8 +55,8 @@ def check_numbered_folders(job: ExplainJob | EvaluateJob, explainer: Explainer) 
     if differing:
         name, place = differing[0]
         raise CamxError(
-            f"The class folder {name!r} may be class {int(name)}, or class {place}: its place in the order of the "
-            "names, as ImageFolder numbers them. The network has no class names that tell.",
+            f"The class folder {name!r} may mean class {int(name)}, or class {place}: its position in the order of the "
+            "names, as ImageFolder numbers them. The network has no class names to decide.",
             "Give `class_names=folder` if it was trained on such folders by ImageFolder, "
             "`class_names=index` if the numbers are its classes, or a file of names.",
             field="class_names",
@@ -64,7 +64,7 @@ def check_numbered_folders(job: ExplainJob | EvaluateJob, explainer: Explainer) 
 
 
 def unknown_labels(explainer: Explainer, inputs: Inputs, *, by_folder: bool) -> Iterator[str]:
-    """A sentence on labels that are no class of the network. by_folder: the labels are names of folders."""
+    """Yields warnings about labels that are no class of the network. by_folder: labels are names of folders."""
     labels = {label: Source("", "", label) for source in inputs.sources for label in source.labels}
     unknown = sorted(label for label, source in labels.items() if not explainer.classes_of(source))
     if not unknown:
@@ -99,7 +99,7 @@ def unknown_labels(explainer: Explainer, inputs: Inputs, *, by_folder: bool) -> 
 
 
 def _images(labels: Collection[str], inputs: Inputs) -> str:
-    """The number of images with such a label."""
+    """Number of images with such a label."""
     return counted(sum(not {*source.labels}.isdisjoint(labels) for source in inputs.sources), "image")
 
 

@@ -1,4 +1,4 @@
-"""The commands over images: the task of a job, and the table of a results folder."""
+"""Maps jobs to tasks, and results folders to tables."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .text_jobs import AskJob, CaptionJob
 
 
 def task_of(job: RunOptions) -> AnyTask:
-    """The task that does a job."""
+    """Task of a job."""
     match job:
         case ExplainJob():
             return ExplainTask.of(job)
@@ -35,9 +35,9 @@ def task_of(job: RunOptions) -> AnyTask:
 
 
 def table_of(fingerprint: Mapping[str, Any], job: Mapping[str, Any] = MappingProxyType({})) -> Table:
-    """The table of a folder, from the fingerprint of its results and the job that asked for its forms.
+    """Table of a folder, from the fingerprint of its results and the formats in its job.
 
-    Raises `CamxError` for a command without one.
+    Raises `CamxError` for a command without a table.
     """
     match fingerprint.get("command"):
         case "explain":

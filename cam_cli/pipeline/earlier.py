@@ -1,4 +1,4 @@
-"""Sources below the folder that an earlier run of OUT began its names in: part of that run, under the names it gave."""
+"""Keeps the image names of an earlier run of OUT when sources lie below the folder of that run."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from .job import RunOptions
 
 
 def named_as_before(inputs: Inputs, job: RunOptions) -> Inputs:
-    """The inputs under the names that an earlier run of the output folder gives them, so that they count as done.
+    """Renames inputs as in an earlier run of the output folder, so that finished images are recognised.
 
-    A night's folder, `images/monday`, is then no other configuration than `images`. Sources elsewhere stay as they are.
+    A run over `images/monday` can then continue a run over `images`. Sources elsewhere are unchanged.
     """
     if is_remote(job.output) or is_remote(inputs.base) or not inputs.base:
         return inputs

@@ -1,4 +1,4 @@
-"""`camx evaluate` of images: faithfulness of the maps of one or several methods, beside two baselines."""
+"""The task of `camx evaluate` over images: faithfulness of the maps of methods and of two baselines."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from .task import Table, Work
 
 
 def plan_evaluate(job: EvaluateJob) -> Plan:
-    """The plan of `run_evaluate`; writes nothing."""
+    """The plan of `run_evaluate`. Writes nothing."""
     return plan_task(EvaluateTask(job))
 
 
@@ -51,13 +51,13 @@ def run_evaluate(job: EvaluateJob, observer: Observer = Silent(), stop: Stop | N
 
 
 def faithfulness_table(metrics: Iterable[str]) -> Table:
-    """`faithfulness.csv` with the scores of these metrics."""
+    """Table `faithfulness.csv` with the scores of these metrics."""
     return Table(FAITHFULNESS_TABLE, partial(table, metrics=tuple(metrics)))
 
 
 @dataclass(frozen=True)
 class EvaluateTask:
-    """The images of a job become maps with scores of their faithfulness."""
+    """Computes maps of each image of a job, and scores of their faithfulness."""
 
     job: EvaluateJob
 
@@ -128,7 +128,7 @@ class EvaluateTask:
         return Naming.of(engine.explainer)
 
     def relabel(self, naming: Naming | None, row: ImageRow, source: Source) -> ImageRow | None:
-        """None where a label or the name of a class chose the maps, and now means another class."""
+        """None if a label or class name selected the maps and now means another class."""
         assert naming is not None
         now = renamed(row, naming.classes)
         chosen = {one.get("target_index") for one in row.get("maps", ())}
@@ -145,7 +145,7 @@ class EvaluateTask:
         return (*inputs.notes, *unknown_labels(engine.explainer, inputs, by_folder=self.job.labels == FOLDER))
 
     def cost(self, engine: Evaluator, images: int) -> str:
-        """Forwards of the network per image, and about how long they take here."""
+        """Returns a line about the forwards per image and the estimated time."""
         if not images:
             return ""
         forwards, explanations = engine.cost

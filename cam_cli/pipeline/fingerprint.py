@@ -1,4 +1,4 @@
-"""Fingerprint of a run: everything that its results depend on, key by key. A folder holds results of one only."""
+"""Fingerprint of a run: the values on which its results depend. A folder holds results of one fingerprint."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 def common_fingerprint(job: RunOptions, engine: Engine, base: str) -> dict[str, Any]:
-    """Fingerprint that all commands share: folder of the images, network, preprocessing and layer.
+    """Common part of all commands: folder of the images, network, preprocessing and layer.
 
-    Exact decoding and pixels by default are not named: folders of runs that knew no other way go on.
+    Default decoding and pixels are absent, so that folders of versions without these options can be continued.
     """
     network, pixels = engine.network, job.pixels.fingerprint()
     return {
@@ -34,13 +34,13 @@ def common_fingerprint(job: RunOptions, engine: Engine, base: str) -> dict[str, 
         **({} if job.decode == "exact" else {"decode": job.decode}),
         **({} if network.scores is None else {"scores": getattr(network.scores, "__qualname__", str(network.scores))}),
         **({"pixels": pixels} if pixels else {}),
-        # In fp32 every backend gives the same maps.
+        # In fp32 all backends give equal maps.
         **({"backend": engine.backend} if engine.backend == "openvino" and engine.precision != "fp32" else {}),
     }
 
 
 def fingerprint(job: ExplainJob, explainer: Explainer, base: str) -> dict[str, Any]:
-    """That of `camx explain`: each option on which results depend, and in place of names what they stand for."""
+    """Fingerprint of `camx explain`: each option on which results depend, with names resolved."""
     names = "\n".join(explainer.network.classes.names)
     options = results(job.explain)
     options.pop("precision")
@@ -70,9 +70,9 @@ def _mask_fingerprint(job: ExplainJob) -> dict[str, Any]:
 
 
 def rendering_fingerprint(rendering: Rendering) -> dict[str, Any]:
-    """The look of the maps; what older folders did not know is named only where it is not as usual.
+    """Rendering of the maps. Options that older versions lacked appear only with other values than the default.
 
-    A threshold from the evaluation of another run is the number, or one number per method.
+    A threshold from the evaluation of another run appears as its number, or one number per method.
     """
     named = {**results(rendering), "save": tuple(sorted(rendering.save))}
     if rendering.evaluated:

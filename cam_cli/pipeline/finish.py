@@ -1,4 +1,4 @@
-"""The end of a run, whatever it ran on: the table, the record and the report that derive from its journal."""
+"""Ends a run: derives table, record and report from its journal."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from .task import E, J, R, Table, Task
 
 
 def end_state(stop: Stop, *, stopped: bool) -> str:
-    """State of a run that no error ended: `interrupted` by a signal, `stopped` by `fail_fast`, or `finished`."""
+    """State of a run without an error: `interrupted` by a signal, `stopped` by `fail_fast`, or `finished`."""
     return "interrupted" if stop.signal else "stopped" if stopped else "finished"
 
 
 @contextlib.contextmanager
 def finished_if_broken(finish: Callable[[str], object]) -> Iterator[None]:
-    """Leaves the folder complete, with `finish("broken")`, where the block raises; the exception goes on."""
+    """Calls `finish("broken")` if the block raises, so that the folder is complete, and re-raises the exception."""
     try:
         yield
     except BaseException:
-        # What went wrong is what the user must hear of, not that the table could not be written either.
+        # The user needs the original error, not that the table could not be written either.
         with contextlib.suppress(CamxError, Dropped):
             finish("broken")
         raise
@@ -49,7 +49,7 @@ def finish_run(
 ) -> Summary:
     """Draws what needs all maps, writes what derives from the journal of a run that has ended, and returns its summary.
 
-    A shard leaves its record alone: the merge derives for all of them. Raises `CamxError` if OUT cannot be written.
+    A shard writes only its record: the merge derives the rest. Raises `CamxError` if OUT cannot be written.
     """
     scales = {}
     if task.job.shard is None and summary.state == "finished":
@@ -84,15 +84,14 @@ def finish_folder(
 ) -> None:
     """Writes the table of the images `keys()`, then `run.json` with `content()`, then the report.
 
-    Without a report the page of an earlier run is removed: it would say what is no longer so. Warns of images that
-    look wrong as a whole.
+    Without a report, removes the outdated page of an earlier run. Warns about images that look wrong.
     """
     looks = Looks()
-    folder.derive(table.name, keys(), lambda rows: table.render(looks.noted(rows)))
+    folder.derive(table.name, keys(), lambda rows: table.render(looks.counting(rows)))
     for name, render in table.more:
         folder.derive(name, keys(), render)
     for name in {*TYPED_TABLES} - {name for name, _ in table.more}:
-        # Of an earlier run that asked for it: it would lack what is new.
+        # A table of an earlier run with this format would lack new rows.
         if folder.size(name) is not None:
             folder.remove(name)
     folder.record(content())
@@ -105,9 +104,9 @@ def finish_folder(
 
 
 def write_report(folder: OutputFolder, keys: Callable[[], Iterable[str]], observer: Observer) -> None:
-    """The results stand without the report: what goes wrong with it is a warning."""
+    """Writes the report. Errors are only warnings, because the results are complete without it."""
     try:
         build_report(folder.path, list(keys()))
         folder.publish("report")
     except Exception as error:
-        observer.warned(f"The report could not be written: {error} `camx report {folder.path}` tries again.")
+        observer.warned(f"The report could not be written: {error} Try again: camx report {folder.path}")

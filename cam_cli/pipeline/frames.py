@@ -1,4 +1,4 @@
-"""Files with several images become one image for each, where the job asks for that."""
+"""Expands files with several frames to one source per frame, as the job requests."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from ..images.workers import Workers
 from .job import RunOptions
 from .loop import worker_count
 
-#: Extensions of formats whose files may hold several images.
+#: Extensions of formats with several frames.
 _SEVERAL = (".avif", ".gif", ".png", ".tif", ".tiff", ".webp")
 
 
 def with_frames(inputs: Inputs, job: RunOptions) -> Inputs:
-    """The inputs with the frames that the job asks for: with `all` a source for each, with a number that one of every
-    file. The key of a frame is that of its file and its number, `a.tif#2`.
+    """Inputs with the requested frames: `all` gives a source for each frame, a number that frame of every file. The key
+    of a frame is that of its file with its number: `a.tif#2`.
 
-    A file whose frames cannot be counted stays one image, whose row says why.
+    A file whose frames cannot be counted stays one image; its row has the reason.
     """
     frames = job.pixels.frames
     if frames == FIRST:
@@ -60,7 +60,7 @@ def _frame(source: Source, number: int, taken: dict[str, None]) -> Source:
 
 
 def _counts(sources: list[Source], job: RunOptions) -> list[int]:
-    """Number of frames of each file, counted in worker processes: what is wrong with a file ends no run."""
+    """Number of frames of each file, counted in worker processes, so that a broken file does not end the run."""
     count = min(worker_count(job.workers, job.processes), len(sources))
     if not count:
         return []

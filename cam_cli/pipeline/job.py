@@ -1,4 +1,4 @@
-"""The jobs of the commands over images: every option, its default and its words, and what must not go together."""
+"""Jobs of the commands over images: options, defaults, help texts, and contradictions."""
 
 from __future__ import annotations
 
@@ -28,10 +28,15 @@ ENGINES = ("local", "ray")
 Output = Annotated[str, Flag("Folder for the results.", short="-o", panel=OUTPUT)]
 Labels = Annotated[
     str | None,
-    Flag("Ground truth: `folder` (class folders) or a CSV with image,label.", panel=INPUT, order=-1, example="folder"),
+    Flag(
+        "Ground truth: `folder` (names of the class folders) or a CSV with image,label.",
+        panel=INPUT,
+        order=-1,
+        example="folder",
+    ),
 ]
-#: Of `evaluate`, whose parts share them: images for a network, or the folder of a run for a truth.
-EVALUATED = Flag("Images, as `camx explain` takes them; with `truth` the output of `camx explain`.", argument=True)
+#: Shared by both kinds of `evaluate`: images for a network, or the folder of a run for a truth.
+EVALUATED = Flag("Images, as for `camx explain`; with `truth` the output of `camx explain`.", argument=True)
 EVALUATION = Flag("Folder for the results: camx-evaluate, or with `truth` OUT/evaluate.", short="-o", panel=OUTPUT)
 PAGE = Flag("Write a page with curves and pictures.", panel=OUTPUT)
 
@@ -44,13 +49,12 @@ def _shard(text: str) -> Shard | None:
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """Options of every command over images. `batch_size` and `workers` None: chosen for the device.
+    """Options of every command over images. `batch_size` and `workers`: None chooses a value for the device.
 
-    `image_timeout`: seconds for decoding one image, 0 for no limit. `report`: write the page at the end. `shard`: these
-    images only, in a part of the output folder. `processes`: how many share the machine. `engine`: local, or ray, on
-    the cluster at `ray_address` or one of its own. `decode`: how, see docs/decoding.md. `command` and `origins` (where
-    the value of each option comes from, by its name) are kept for the record only. Raises `CamxError` for values that
-    do not exist.
+    image_timeout: seconds for decoding one image, 0 for no limit. report: write the page at the end. shard: only this
+    share of the images, in a part of the output folder. processes: number of processes that share the machine. engine:
+    local, or ray on the cluster at `ray_address` or a new one. decode: see docs/decoding.md. command, origins (of
+    option values, by name): only for run.json. Raises `CamxError` for invalid values.
     """
 
     sources: Annotated[
@@ -64,12 +68,15 @@ class RunOptions:
     model: ModelSpec
     filters: Filters = Filters()
     pixels: PixelOptions = PixelOptions()
-    limit: Annotated[int | None, Flag("Take the first N images only.", panel=INPUT, min=1, example="100")] = None
+    limit: Annotated[int | None, Flag("Use only the first N images.", panel=INPUT, min=1, example="100")] = None
     output: Output
-    overwrite: Annotated[bool, Flag("Replace the results of another run in that folder.", panel=OUTPUT)] = False
+    overwrite: Annotated[bool, Flag("Replace the results of another run in the output folder.", panel=OUTPUT)] = False
     verify: Annotated[
         bool,
-        Flag("Read every file of an earlier run again, not its size alone, and redo the damaged ones.", panel=OUTPUT),
+        Flag(
+            "Verify all bytes of the files of an earlier run, not only their sizes, and redo damaged ones.",
+            panel=OUTPUT,
+        ),
     ] = False
     report: bool = False
     batch_size: Annotated[
@@ -77,12 +84,14 @@ class RunOptions:
     ] = None
     workers: Annotated[
         int | None,
-        Flag("Processes that decode, and as many that draw, or auto.", short="-j", panel=SPEED, none="auto", min=1),
+        Flag(
+            "Processes that decode images, and as many that draw, or auto.", short="-j", panel=SPEED, none="auto", min=1
+        ),
     ] = None
     decode: Annotated[
         str,
         Flag(
-            "JPEG files: exact, draft (large ones at a scale that is enough), or device (where the network runs).",
+            "Decoding of JPEG files: exact, draft (large ones at a smaller sufficient scale), or device (on the GPU).",
             panel=SPEED,
             choices=DECODINGS,
             results=True,
@@ -91,7 +100,7 @@ class RunOptions:
     ] = "exact"
     fail_fast: Annotated[bool, Flag("Stop after the first failed image.", panel=BEHAVIOUR)] = False
     max_pixels: Annotated[
-        int, Flag("Most pixels of an image; larger ones fail before they are decoded.", panel=BEHAVIOUR, min=1)
+        int, Flag("Largest image in pixels; larger ones fail before they are decoded.", panel=BEHAVIOUR, min=1)
     ] = MAX_PIXELS
     image_timeout: Annotated[
         float,
@@ -104,7 +113,7 @@ class RunOptions:
     shard: Annotated[
         Shard | None,
         Flag(
-            "Do one share of the images: i/n, or auto (auto/n) to ask the scheduler. `camx merge` joins the shares.",
+            "Process one share of the images: i/n, or auto (auto/n) from the scheduler; see `camx merge`.",
             panel=SPEED,
             order=1,
             parse=_shard,
@@ -115,7 +124,7 @@ class RunOptions:
     engine: Annotated[
         str,
         Flag(
-            "local, or ray: an actor per GPU of a cluster (needs camx[ray]).",
+            "Where to run: local, or ray (one actor per GPU of a cluster; needs camx[ray]).",
             panel=SPEED,
             order=1,
             choices=ENGINES,
@@ -125,7 +134,7 @@ class RunOptions:
     ray_address: Annotated[
         str | None,
         Flag(
-            "The Ray cluster to use: auto, or HOST:PORT. Without it one is started on this machine.",
+            "Address of the Ray cluster: auto or HOST:PORT. By default camx starts one on this machine.",
             panel=SPEED,
             order=1,
             example="auto",
@@ -138,16 +147,20 @@ class RunOptions:
     def __post_init__(self) -> None:
         check(self)
         if self.engine == "local" and self.ray_address is not None:
-            raise CamxError("`ray_address` is for `engine=ray`.", "Give both, or neither.", field="ray_address")
+            raise CamxError(
+                "`ray_address` works only with `engine=ray`.", "Give both, or neither.", field="ray_address"
+            )
         if self.engine == "ray" and self.shard is not None:
             raise CamxError(
-                "`shard` is for runs without a cluster: Ray divides the images itself.", "Leave it out.", field="shard"
+                "`shard` does not work with `engine=ray`, which divides the images itself.",
+                "Leave `shard` out.",
+                field="shard",
             )
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExplainJob(RunOptions):
-    """Everything that `camx explain` does. `labels` is `folder`, a CSV file, or None."""
+    """All options of `camx explain`. labels: `folder`, a CSV file, or None."""
 
     labels: Labels = None
     explain: ExplainOptions = ExplainOptions()
@@ -157,7 +170,7 @@ class ExplainJob(RunOptions):
     table: Annotated[
         tuple[str, ...],
         Flag(
-            "Forms of the tables of images and of maps: csv (always), parquet (needs camx[parquet]), jsonl.",
+            "Formats of the tables of images and maps: csv (always), parquet (needs camx[parquet]), jsonl.",
             panel=OUTPUT,
             choices=("csv", "parquet", "jsonl"),
             page="recipes.md",
@@ -175,21 +188,19 @@ class ExplainJob(RunOptions):
         if self.labels == "":
             raise CamxError("`labels` is empty.", "Give `folder` or a CSV, or leave it out.", field="labels")
         if self.explain.backend == "compile" and self.batch_size == 1:
-            raise CamxError(
-                "`compile` works on batches of two and more images.", "Leave `compile` or `batch_size=1` out."
-            )
+            raise CamxError("`compile` needs batches of two or more images.", "Leave `compile` or `batch_size=1` out.")
 
 
 @dataclass(frozen=True)
 class Unnamed(ModelSpec):
-    """A network whose classes do not matter."""
+    """Options of a network without those of classes."""
 
     class_names: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class ActivationsJob(RunOptions):
-    """Everything that `camx activations` does."""
+    """All options of `camx activations`."""
 
     model: Unnamed
     output: Output = "camx-activations"
@@ -198,14 +209,14 @@ class ActivationsJob(RunOptions):
 
 @dataclass(frozen=True)
 class AnyModel(ModelSpec):
-    """A network, or none where the name is empty."""
+    """Options of an optional network: an empty name means none."""
 
     name: Annotated[str, NAME] = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateJob(RunOptions):
-    """Everything that `camx evaluate` does with images. `labels` as in `ExplainJob`."""
+    """All options of `camx evaluate` over images. labels: as in `ExplainJob`."""
 
     sources: Annotated[tuple[str, ...], EVALUATED]
     model: AnyModel = AnyModel()
@@ -216,7 +227,7 @@ class EvaluateJob(RunOptions):
 
 
 def decoding_as(job: RunOptions, engine: E) -> E:
-    """The engine. Raises `CamxError` if it cannot decode as the job wants it to, or takes other channels."""
+    """Returns the engine. Raises `CamxError` if it does not support the decoding or the bands of the job."""
     job.pixels.check_channels(engine.network.preprocessing.channels)
     if job.decode == "device":
         from ..cams.engine.device_decoding import check_decoder

@@ -1,8 +1,8 @@
-"""Several batches at the network at once: on a CPU a core each, on a GPU the results of one beside the next one.
+"""Runs several batches at once: on a CPU one per core, on a GPU the next one while results of the last are fetched.
 
-Threads that share one forward wait for each other at every operation, and leave a core to nobody while the other
-stages could use it. Lanes with a batch and a core each never wait; what the cores do next is left to the system, which
-shares them between the lanes and the workers that decode and encode.
+Threads that share one forward wait for each other at every operation, which wastes cores that other stages could use.
+Lanes with one batch and one core each never wait. The system schedules the cores among lanes and the workers that
+decode and draw.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ B = TypeVar("B")
 C = TypeVar("C")
 E = TypeVar("E", bound=Engine)
 
-#: On a CPU every lane holds the activations of a batch. Beyond this many, lanes get several cores each.
+#: Most lanes on a CPU: each holds the activations of a batch. With more cores, lanes get several.
 _MOST = 16
-#: While one lane takes results off a GPU and makes Python objects of them, the other's kernels run.
+#: Lanes on a GPU: one copies results to Python objects while kernels of the other run.
 _ON_GPU = 2
 
 
 class Share(NamedTuple):
-    """The processors, divided into `lanes` of so many `threads`."""
+    """Division of the processors into `lanes` of `threads` each."""
 
     lanes: int
     threads: int
 
 
 def share(device: torch.device, batches: int, *, compiled: bool = False) -> Share:
-    """Divides the threads of torch into lanes for so many batches on a device.
+    """Divides the threads of torch into lanes for a number of batches on a device.
 
-    compiled: code is compiled for a number of threads, so that few batches do not make it larger.
+    compiled: compiled code needs a fixed number of threads, so few batches do not increase it.
     """
     threads = max(1, min(torch.get_num_threads(), cpus()))
     most = {"cpu": min(_MOST, threads), "cuda": _ON_GPU}.get(device.type, 1)
@@ -57,7 +57,7 @@ def share(device: torch.device, batches: int, *, compiled: bool = False) -> Shar
 
 @contextlib.contextmanager
 def as_in_a_lane(device: torch.device) -> Iterator[None]:
-    """While active, torch has the threads of a lane with compiled code, which compilers build into it."""
+    """While active, torch uses the number of threads of a lane, which compilers build into their code."""
     before = torch.get_num_threads()
     torch.set_num_threads(share(device, _MOST, compiled=True).threads)
     try:
@@ -67,11 +67,11 @@ def as_in_a_lane(device: torch.device) -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class Done(Generic[C]):
-    """The result of a batch, and the seconds that the lane took for it.
+class LaneResult(Generic[C]):
+    """Result of a batch, and its seconds in the lane.
 
-    cost: seconds by which sizes of batches are compared. Those of the processor where a lane has one, which other work
-    on it does not change; else those of the clock.
+    cost: seconds for comparing batch sizes: processor time if the lane has one thread, which ignores other load, else
+    wall-clock time.
     """
 
     result: C
@@ -80,10 +80,10 @@ class Done(Generic[C]):
 
 
 class Lanes(Generic[A, B]):
-    """A context of threads. Each does one of `works`, which are the same work on networks of their own."""
+    """Context manager of threads. Each runs one of `works`: the same work on separate replicas."""
 
     def __init__(self, works: Sequence[Callable[[A], B]], threads: int, device: torch.device) -> None:
-        """`threads`: those that torch may use within one lane."""
+        """threads: threads of torch within one lane."""
         self._clock = time.thread_time if device.type == "cpu" and threads == 1 else time.perf_counter
         self._pool = ThreadPoolExecutor(len(works), "lane")
         self._idle: queue.SimpleQueue[_Lane[A, B]] = queue.SimpleQueue()
@@ -102,18 +102,18 @@ class Lanes(Generic[A, B]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Waits for the batches under way. After an error, breaks them off between two operations of the network."""
+        """Waits for running batches. After an error, aborts them between two operations of the network."""
         if error is not None:
             for lane in self._lanes:
                 lane.interrupt()
         self._pool.shutdown(wait=True, cancel_futures=True)
         torch.set_num_threads(self._before)
 
-    def submit(self, item: A, then: Callable[[B], C]) -> Future[Done[C]]:
-        """Does the work on `item` in the next free lane, and `then` on its result in the same thread."""
+    def submit(self, item: A, then: Callable[[B], C]) -> Future[LaneResult[C]]:
+        """Runs the work on `item` in the next free lane, and then `then` on its result in the same thread."""
         return self._pool.submit(self._done, item, then)
 
-    def _done(self, item: A, then: Callable[[B], C]) -> Done[C]:
+    def _done(self, item: A, then: Callable[[B], C]) -> LaneResult[C]:
         lane = self._idle.get()
         try:
             began, spent = time.perf_counter(), self._clock()
@@ -121,26 +121,26 @@ class Lanes(Generic[A, B]):
             seconds, cost = time.perf_counter() - began, self._clock() - spent
         finally:
             self._idle.put(lane)
-        return Done(then(result), seconds, cost)
+        return LaneResult(then(result), seconds, cost)
 
 
 def engine_lanes(engine: E, run_batch: Callable[[E, A], B], images: int, batch_size: int) -> Lanes[A, B]:
-    """As many lanes as the device has use for: the first runs batches on `engine` itself, the others on replicas.
+    """Lanes for the device: the first runs batches on `engine` itself, the others on replicas.
 
-    One lane where the network cannot be copied.
+    One lane if the network cannot be copied.
     """
     lanes, threads = share(engine.device, math.ceil(images / batch_size), compiled=engine.backend != "torch")
     engines = [engine]
     try:
         engines += [engine.replica() for _ in range(1, lanes)]
-    # Objects of a network may refuse to be copied with any exception.
+    # Copying a network may raise any exception.
     except Exception:
         engines, threads = [engine], threads * lanes
     return Lanes([partial(run_batch, one) for one in engines], threads, engine.device)
 
 
 class _Lane(Generic[A, B]):
-    """One network's work, which another thread can break off."""
+    """Work of one lane, which another thread can abort."""
 
     def __init__(self, work: Callable[[A], B]) -> None:
         self._work = work
@@ -156,11 +156,11 @@ class _Lane(Generic[A, B]):
             finally:
                 self._leave()
         except Dropped:
-            # A copy without a traceback: that of the forward would keep its tensors.
+            # Without the traceback, which would keep the tensors of the forward.
             raise Dropped from None
 
     def interrupt(self) -> None:
-        """Raises `Dropped` in the thread that is at work here, as a signal does in the main one. None enters again."""
+        """Raises `Dropped` in the working thread, as a signal does in the main one. Later calls are refused."""
         with self._lock:
             self._closed = True
             if self._thread is not None:
@@ -176,6 +176,6 @@ class _Lane(Generic[A, B]):
         with self._lock:
             self._thread = None
             closed = self._closed
-        # An exception raised from outside arrives within this function, or has arrived already.
+        # An exception from outside arrives in this function, or has already arrived.
         if closed:
             time.sleep(0)

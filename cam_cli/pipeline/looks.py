@@ -1,4 +1,4 @@
-"""Tallies of the images of a run: where they look wrong as a whole, the user hears it once at the end."""
+"""Counts suspicious images of a run, and warns once at its end."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from ..outputs.rows import FAILED, ImageRow
+from ..sentences import counted
 
 _LOOKS = {"dark": "nearly black", "white": "nearly white", "flat": "of less than 1/16 of the levels"}
-#: Ranges of whole numbers that are told apart by content.
+#: Integer ranges that depend on the content.
 _RANGES = ((0.0, 255.0), (0.0, 1023.0), (0.0, 4095.0), (0.0, 65535.0))
 
 
 @dataclass
 class Looks:
-    """Counts what rows say of their images."""
+    """Counts properties of images in rows."""
 
     pictures: int = 0
     looks: Counter[str] = field(default_factory=Counter)
@@ -23,8 +24,8 @@ class Looks:
     several_frames: int = 0
     levels: Counter[tuple[float, ...]] = field(default_factory=Counter)
 
-    def noted(self, rows: Iterable[ImageRow]) -> Iterator[ImageRow]:
-        """The rows as they are."""
+    def counting(self, rows: Iterable[ImageRow]) -> Iterator[ImageRow]:
+        """Yields the rows unchanged."""
         for row in rows:
             if row["status"] != FAILED:
                 self._note(row)
@@ -41,31 +42,31 @@ class Looks:
         self.several_frames += "frames" in pixels and not row["image"].endswith(f"#{pixels.get('frame')}")
 
     def sentences(self) -> Iterator[str]:
-        """Says what holds for half of the images and more, and which frames are left out or levels differ in any."""
+        """Warnings about properties of half of the images or more, and about any ignored frames or differing levels."""
         for look, words in _LOOKS.items():
             if self._most(self.looks[look]):
                 yield (
-                    f"{self._of(self.looks[look])} are {words}. If the files are not, choose how their levels are read "
-                    "with `levels`, or their bands with `bands`."
+                    f"{self._of(self.looks[look])} are {words}. If the files look different, set the scaling of levels "
+                    "with `levels`, or the bands with `bands`."
                 )
         if self._most(self.transparent):
             yield (
-                f"{self._of(self.transparent)} have an alpha channel that is not opaque. The network sees what lies "
-                "under it, as timm and torchvision show it; `bands` chooses other bands."
+                f"{self._of(self.transparent)} have a transparent alpha channel. The network sees the colours under "
+                "it, as with timm and torchvision. Choose other bands with `bands`."
             )
         if self.several_frames:
             files = "file has" if self.several_frames == 1 else "files have"
             yield (
-                f"{self.several_frames} {files} several frames, of which the first is explained. `frames=all` explains "
+                f"{self.several_frames} {files} several frames, but only the first is explained. `frames=all` explains "
                 "each."
             )
         ranges = {one: self.levels[one] for one in _RANGES if one in self.levels}
         if len(ranges) > 1:
             counts = ", ".join(f"0 to {high:g} in {count}" for (_, high), count in ranges.items())
-            yield f"Levels are read in different ways: {counts} pictures. `levels=0,4095` reads all alike."
+            yield f"Levels are scaled differently: {counts} images. `levels=0,4095` scales all alike."
 
     def _most(self, count: int) -> bool:
         return 0 < self.pictures <= 2 * count
 
     def _of(self, count: int) -> str:
-        return f"{count} of {self.pictures} pictures"
+        return f"{count} of {counted(self.pictures, 'image')}"

@@ -1,4 +1,5 @@
-"""The loop. Workers decode ahead and encode behind while the device works; queues between them are bounded."""
+"""The main loop: workers decode ahead and draw behind while the network runs, with bounded queues between the
+stages."""
 
 from __future__ import annotations
 
@@ -24,31 +25,31 @@ from ..outputs.result_files import written_file
 from ..outputs.rows import FAILED, ImageRow
 from .batchsize import BatchSize
 from .job import RunOptions
-from .lanes import Done, Lanes
+from .lanes import LaneResult, Lanes
 from .memory import InFlightMemory, MemoryReservation
 from .prefetch import Decoder, Loaded, prefetch
 from .progress import Observer, Progress
 from .stop import Dropped, Stop
 from .task import R, Work
 
-#: Files that are read at once from a network: each waits for a server most of its time.
+#: Remote files to fetch at once: each mostly waits for a server.
 _READERS = 32
-#: Worker processes of each kind, at most, where their number is chosen; one takes about 40 MB.
+#: Most worker processes of each kind with `auto`; each takes about 40 MB.
 _MOST_WORKERS = 32
-#: Seconds between two reports of progress during a long batch.
+#: Seconds between two progress reports during a long batch.
 _TICK = 0.5
 
 
 class Batch(NamedTuple):
-    """The images of a batch, the unreadable ones between them, and the seconds of decoding all of them."""
+    """Images of a batch, with unreadable ones between them, and the seconds of decoding."""
 
     images: list[Decodable]
     unreadable: list[Unreadable]
     seconds: float
 
 
-class Written(NamedTuple):
-    """The row of one result, the seconds of its files, and the bytes that its image has held in memory."""
+class WrittenResult(NamedTuple):
+    """Row of one result, seconds of its files, and bytes that its image held in memory."""
 
     row: ImageRow
     seconds: float
@@ -56,7 +57,7 @@ class Written(NamedTuple):
 
 
 def worker_count(wanted: int | None, processes: int = 1) -> int:
-    """Workers of one process: as many as asked for, or one per processor, divided by the number of processes."""
+    """Number of workers of one process: the requested one, or the number of processors divided by that of processes."""
     return max(1, (wanted or min(_MOST_WORKERS * processes, cpus())) // processes)
 
 
@@ -68,7 +69,7 @@ def workers_of(job: RunOptions, images: int) -> Workers:
 
 @dataclass(frozen=True)
 class Pace:
-    """The size of the batches, how many workers decode (and as many draw), and whether a failure ends it."""
+    """Batch size, number of workers that decode (and as many draw), and whether a failure ends the run."""
 
     batch: BatchSize
     workers: int
@@ -77,10 +78,9 @@ class Pace:
 
 @dataclass
 class Loop(Generic[R]):
-    """One run of the loop; the fields are its surroundings.
+    """One run of the loop. Fields are its dependencies.
 
-    indices: the position of each image in the input, which its row carries. lanes: give one result per image
-    of a batch.
+    indices: position of each image in the input, for its row. lanes: return one result per image of a batch.
     """
 
     work: Work[R]
@@ -94,12 +94,12 @@ class Loop(Generic[R]):
     decoders: Workers
     drawers: Workers
     in_flight: InFlightMemory = field(default_factory=lambda: InFlightMemory(picture_memory()))
-    #: Batches at the network, or waiting for it, and results whose files are being written; the oldest first.
-    _submitted: deque[tuple[Batch, Future[Done[list[Future[Written]]]]]] = field(default_factory=deque)
-    _writing: deque[Future[Written]] = field(default_factory=deque)
+    #: Batches at or before the network, and results whose files are being written; oldest first.
+    _submitted: deque[tuple[Batch, Future[LaneResult[list[Future[WrittenResult]]]]]] = field(default_factory=deque)
+    _writing: deque[Future[WrittenResult]] = field(default_factory=deque)
 
     def run(self, todo: Sequence[Source]) -> None:
-        """Does the work on `todo`. Ends early after a signal, and with `fail_fast` after a failed image."""
+        """Processes `todo`. Ends early after a signal, and with `fail_fast` after a failed image."""
         pace = self.pace
         readers = max(pace.workers, _READERS) if todo and is_remote(todo[0].path) else pace.workers
         readings, writings = ThreadPoolExecutor(readers, "decode"), ThreadPoolExecutor(pace.workers, "encode")
@@ -124,12 +124,12 @@ class Loop(Generic[R]):
         self.observer.advanced(self.progress)
 
     def _submit(self, loaded: Iterator[Loaded], writings: ThreadPoolExecutor) -> None:
-        """Gives batches to the lanes and takes their results in order. One batch per lane waits, so that no lane does.
+        """Submits batches to the lanes and takes results in order. One batch per lane waits, so that lanes never idle.
 
-        Drawing begins where a batch leaves its lane, also while the loop waits for a decoder.
+        Drawing begins as soon as a batch leaves its lane, even while the loop waits for a decoder.
         """
 
-        def write(images: Sequence[Decodable], results: Sequence[R]) -> list[Future[Written]]:
+        def write(images: Sequence[Decodable], results: Sequence[R]) -> list[Future[WrittenResult]]:
             return [writings.submit(self._written, *one) for one in zip(results, images, strict=True)]
 
         while batch := self._next_batch(loaded):
@@ -145,7 +145,7 @@ class Loop(Generic[R]):
         return self.stop.signal is not None or (self.pace.fail_fast and self.progress.counts[FAILED] > 0)
 
     def _next_batch(self, loaded: Iterator[Loaded]) -> Batch | None:
-        """The images of the next batch, fewer where the memory for them is full; None at the end."""
+        """The next batch, smaller if memory is full; None at the end."""
         images: list[Decodable] = []
         unreadable: list[Unreadable] = []
         size, seconds, nbytes, began = self.pace.batch.next(), 0.0, 0, time.perf_counter()
@@ -162,7 +162,7 @@ class Loop(Generic[R]):
         return Batch(images, unreadable, seconds) if images or unreadable else None
 
     def _finish_oldest(self) -> None:
-        """Waits until the oldest batch leaves its lane, and journals images whose files are written."""
+        """Waits for the oldest batch, and journals images whose files are written."""
         batch, future = self._submitted.popleft()
         began = time.perf_counter()
         with self.stop.droppable():
@@ -183,19 +183,18 @@ class Loop(Generic[R]):
         self.observer.advanced(self.progress)
 
     def _keep_finished(self) -> None:
-        """Keeps the results that have left the network, for their files to be written."""
+        """Keeps finished results of the network until their files are written."""
         for _, future in self._submitted:
             if future.done() and not future.cancelled() and future.exception() is None:
                 self._writing.extend(future.result().result)
 
     def _fail_batch(self, batch: Batch, error: DeviceFailed) -> None:
-        """Journals the images of a batch as failed, whose device is lost."""
+        """Journals the images of a batch as failed after the loss of the device."""
         lost = [Unreadable(image.source, str(error), image.state) for image in batch.images]
         self._journal([failed_row(one) for one in (*batch.unreadable, *lost)])
 
-    def _written(self, result: R, image: Decodable) -> Written:
-        """Draws the result of an image in a worker and writes its files. An error of its files alone fails this image
-        only."""
+    def _written(self, result: R, image: Decodable) -> WrittenResult:
+        """Draws a result in a worker and writes its files. An error of these files fails only this image."""
         began, picture = time.perf_counter(), result.picture
         try:
             row, files = self.drawers.call(self.work.render, result)
@@ -207,10 +206,10 @@ class Loop(Generic[R]):
             raise
         except Exception as error:
             row = failed_row(Unreadable(picture.source, f"its results cannot be written: {error}", picture.state))
-        return Written(row, time.perf_counter() - began, image.nbytes)
+        return WrittenResult(row, time.perf_counter() - began, image.nbytes)
 
     def _collect(self, *, keep: int) -> None:
-        """Journals the images whose files are written. Waits until at most `keep` are still being written."""
+        """Journals images whose files are written. Waits until at most `keep` are unfinished."""
         began = time.perf_counter()
         writing, rows = self._writing, []
         try:
@@ -222,7 +221,7 @@ class Loop(Generic[R]):
                     self.progress.encode_seconds += written.seconds
                     rows.append(written.row)
         finally:
-            # Also after an error: the images before it are done.
+            # Even after an error: earlier images are complete.
             self.progress.waiting_for_encode += time.perf_counter() - began
             self._journal(rows)
 

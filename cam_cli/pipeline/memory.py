@@ -1,4 +1,4 @@
-"""Memory of images under way, bounded in bytes and not in images; and garbage collection during a run."""
+"""Bounds the memory of images under way in bytes, and pauses garbage collection of old objects during a run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 
 class MemoryReservation:
-    """Reserves bytes of a total. A request for more than the total waits until it is the only one."""
+    """Reserves bytes of a total. A request above the total waits until it is the only one."""
 
     def __init__(self, total: int) -> None:
         self._total = total
@@ -18,7 +18,7 @@ class MemoryReservation:
 
     @contextlib.contextmanager
     def reserve(self, size: int) -> Iterator[None]:
-        """A context that holds `size` bytes; waits until they are free."""
+        """Context that holds `size` bytes. Waits until they are free."""
         with self._changed:
             self._changed.wait_for(lambda: not self._taken or self._taken + size <= self._total)
             self._taken += size
@@ -31,10 +31,10 @@ class MemoryReservation:
 
 
 class InFlightMemory:
-    """The bytes of decoded images, from the worker that decodes one to its line in the journal.
+    """Counts bytes of decoded images, from decoding until the line in the journal.
 
-    While `total` is reached no other image is decoded, except the one that the loop waits for. So the total is
-    exceeded by one image per worker at most.
+    At `total` no further image is decoded, except the one that the loop waits for. So the total is exceeded by at most
+    one image per worker.
     """
 
     def __init__(self, total: int) -> None:
@@ -54,7 +54,7 @@ class InFlightMemory:
             self._changed.wait_for(lambda: not self.full or turn <= self._turn or self._closed)
 
     def await_turn(self, turn: int) -> None:
-        """Lets the image with this turn be decoded: the loop waits for it."""
+        """Allows the decoding of the image with this turn, for which the loop waits."""
         with self._changed:
             self._turn = turn
             self._changed.notify_all()
@@ -68,7 +68,7 @@ class InFlightMemory:
         self.take(-size)
 
     def close(self) -> None:
-        """Ends all waiting."""
+        """Ends all waits."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -76,10 +76,10 @@ class InFlightMemory:
 
 @contextlib.contextmanager
 def gc_frozen() -> Iterator[None]:
-    """While active, the garbage collector does not look at the objects that exist already.
+    """While active, the garbage collector skips objects that already exist.
 
-    The libraries and the network have some hundred thousand objects, which live as long as the run. Looking through
-    them again and again takes some percent of its time.
+    Libraries and network have some hundred thousand objects that live as long as the run; scanning them repeatedly
+    would take some percent of its time.
     """
     gc.freeze()
     try:

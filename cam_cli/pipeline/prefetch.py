@@ -1,4 +1,4 @@
-"""Decodes ahead of the loop: in worker processes, in the order of the input, within a bound of memory."""
+"""Decodes ahead of the loop in worker processes, in input order, with bounded memory."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from .memory import InFlightMemory, MemoryReservation
 
 T = TypeVar("T")
 
-#: An image that takes more than this many bytes to decode reserves them first.
+#: Largest image, in bytes of decoding, without a reservation of memory.
 UNASKED = 128 << 20
 
 
 class Loaded(NamedTuple):
-    """A decoded or unreadable file, and the seconds that it took."""
+    """A decoded or unreadable file, with the seconds of decoding."""
 
     item: Decodable | Unreadable
     seconds: float
@@ -33,9 +33,9 @@ class Loaded(NamedTuple):
 
 @dataclass(frozen=True)
 class Decoder:
-    """Decodes one image in a worker process; safe to call from several threads.
+    """Decodes one image in a worker process. Thread-safe.
 
-    `load` can be pickled: it takes a `Source` and `unasked`, the bytes above which it only says how `TooLarge` it is.
+    load: can be pickled; takes a `Source` and `unasked`, the bytes above which it only returns `TooLarge`.
     """
 
     workers: Workers
@@ -51,7 +51,7 @@ class Decoder:
         return Loaded(item, time.perf_counter() - began)
 
     def _load(self, source: Source) -> Decodable | Unreadable:
-        # A thread waits for the network, so that no worker does.
+        # Fetched in this thread, so that no worker waits for the network.
         image = Fetched(source, fetched(source)) if is_remote(source.path) else source
         item = self.workers.call(partial(self.load, unasked=UNASKED), image)
         if not isinstance(item, TooLarge):
@@ -74,9 +74,9 @@ def prefetch(
     limit: Callable[[], int],
     in_flight: InFlightMemory,
 ) -> Iterator[Loaded]:
-    """Results in the order of the items, with at most `limit()` of them under way or waiting.
+    """Yields results in the order of the items, with at most `limit()` under way or waiting.
 
-    Each image takes its bytes of `in_flight`; the caller gives them back.
+    Each image takes bytes of `in_flight`; the caller returns them.
     """
     running: deque[tuple[int, Future[Loaded]]] = deque()
 

@@ -1,4 +1,4 @@
-"""Plan, progress and summary of a run, and the observer that gets them."""
+"""Plan, progress and summary of a run, and the interface of their observer."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 E = TypeVar("E", bound="Engine")
 
-#: How many failed images are kept by name; the journal has all of them.
+#: Most failed images kept by name; the journal has all.
 _MOST_FAILURES = 100_000
 
 
 class Engine(Protocol):
-    """Works on batches: an `Explainer`, a `FeatureReader` or an `Evaluator`."""
+    """Processes batches: an `Explainer`, a `FeatureReader` or an `Evaluator`."""
 
     @property
     def network(self) -> Network: ...
@@ -45,19 +45,19 @@ class Engine(Protocol):
 
     @property
     def backend(self) -> str:
-        """The name of what runs the network before the target layer: torch, compile or openvino."""
+        """Backend of the network before the target layer: torch, compile or openvino."""
         ...
 
     def replica(self: E) -> E:
-        """A copy with modules of its own and the same weights in memory, for another thread."""
+        """Copy for another thread: own modules that share the weights in memory."""
         ...
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Plan of a run, made before the first image is decoded. `skipped` images are done already; `classes` are the
-    names of the network's classes, or none. `cost`: a line on what the images will take, or none. `replaced`: results
-    of an earlier run that `overwrite` would remove, in words; of a dry run only."""
+    """Plan of a run, known before the first image is decoded. skipped: number of finished images. classes: class names
+    of the network, if any. cost: line about the expected work, or "". replaced: for a dry run, text about earlier
+    results that `overwrite` would remove."""
 
     images: int
     skipped: int
@@ -104,14 +104,13 @@ class Plan:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """The plan as `run.json` keeps it: without the names of the classes, of which there may be thousands, and
-        without a cost that is not known."""
+        """The plan for `run.json`, without class names, which may be thousands, and without an unknown cost."""
         left_out = {"classes", "replaced", *({"cost"} if not self.cost else ())}
         return {name: value for name, value in dataclasses.asdict(self).items() if name not in left_out}
 
 
 class Failure(NamedTuple):
-    """A failed image by its key, and the reason."""
+    """Key of a failed image, and the reason."""
 
     image: str
     reason: str
@@ -119,7 +118,7 @@ class Failure(NamedTuple):
 
 @dataclass
 class Progress:
-    """State of a run. Seconds are of work, summed over workers; `waiting_*` are those in which the loop stood still.
+    """State of a run. Seconds are times of work, summed over workers; `waiting_*` are times in which the loop waited.
 
     `steps` are those done, and those in all, of a method that takes many forwards for one image; `drawn` images, and
     those to be drawn, at the end of a run with one colour scale. `failures`: the first 100,000 failed images.
@@ -147,7 +146,7 @@ class Progress:
 
     @property
     def done_now(self) -> int:
-        """Images done by this run, without those of an earlier one."""
+        """Number of images of this run, without those of an earlier one."""
         return self.done - self.skipped
 
     @property
@@ -161,7 +160,7 @@ class Progress:
 
     @property
     def limited_by(self) -> str:
-        """The stage that the others wait for: decode, model or encode."""
+        """The slowest stage: decode, model or encode."""
         stages = {
             "decode": self.waiting_for_decode,
             "model": self.waiting_for_model,
@@ -170,7 +169,7 @@ class Progress:
         return max(stages, key=lambda stage: stages[stage])
 
     def step(self, done: int, total: int) -> None:
-        """Sets how many steps of a method are done for the image at the network."""
+        """Sets the progress of a slow method within its image."""
         self.steps = (done, total) if done < total else None
 
     def add(self, row: ImageRow) -> None:
@@ -184,9 +183,9 @@ class Progress:
 
 @dataclass(frozen=True)
 class Summary:
-    """End of a run: `finished`, `interrupted` by a signal, `stopped` by `fail_fast`, or `broken` off by an error.
+    """Result of a run. state: `finished`, `interrupted` by a signal, `stopped` by `fail_fast`, or `broken` by an error.
 
-    `signal` is the number of the signal, or None.
+    signal: its number, or None.
     """
 
     plan: Plan
@@ -201,7 +200,7 @@ class Summary:
         return self.progress.counts[FAILED]
 
     def as_dict(self) -> dict[str, Any]:
-        """Counts, accuracy, and seconds and images per second of each stage; the object that `--json` prints."""
+        """The object that `--json` prints: counts, accuracy, seconds and images per second of each stage."""
         p, plan = self.progress, self.plan
         stages = {"decode": p.decode_seconds, "model": p.model_seconds, "encode": p.encode_seconds}
         return {
@@ -226,7 +225,7 @@ class Summary:
 
 
 class Observer(Protocol):
-    """Gets the events of a run; the command line draws them."""
+    """Receives the events of a run; the command line displays them."""
 
     def planned(self, plan: Plan) -> None: ...
 

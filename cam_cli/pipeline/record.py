@@ -1,4 +1,4 @@
-"""`run.json`: options, results and versions of a run, so that it can be repeated."""
+"""Builds `run.json`: options, results and versions of a run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .progress import Summary
 
 
 def record(job: RunOptions, fingerprint: Mapping[str, Any], summary: Summary) -> RunRecord:
-    """The content of `run.json` at the end of a run."""
+    """Content of `run.json` at the end of a run."""
     content: dict[str, Any] = {
         **summary.as_dict(),
         "command": job.command,

@@ -1,4 +1,4 @@
-"""Finished rows with other labels or other names of classes: what a network gave stays, what it is called changes."""
+"""Updates labels and class names in finished rows without running the network."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Naming:
-    """The names of a network's classes, without the network: it can be sent to the process that holds the journal.
+    """Class names of a network, without the network. Can be pickled for the process with the journal.
 
-    target_classes: the classes that every image is explained for, whatever its scores and labels are.
+    target_classes: classes that are explained for every image, independent of scores and labels.
     """
 
     reader: ClassReader
@@ -29,7 +29,7 @@ class Naming:
 
     @classmethod
     def of(cls, explainer: Explainer) -> Naming:
-        """The names that an explainer gives."""
+        """Class names of an explainer."""
         return cls(explainer.reader, explainer.target_classes)
 
     @property
@@ -37,12 +37,12 @@ class Naming:
         return self.reader.classes
 
     def classes_of(self, source: Source) -> dict[int, str]:
-        """Returns the classes that a source's labels mean, and the text of each label."""
+        """Classes of a source's labels, and the text of each label."""
         return self.reader.classes_of(source)
 
 
 def renamed(row: ImageRow, classes: ClassNames) -> ImageRow:
-    """The row with the names that its classes have now; the row itself if they are the same."""
+    """Row with the current class names; the row itself if they are unchanged."""
     now: ImageRow = {**row}
     if "top" in row:
         now["top"] = _named(row["top"], classes)
@@ -65,7 +65,7 @@ def _named(predictions: Iterable[Prediction], classes: ClassNames) -> list[Predi
 
 
 def best_known(row: ImageRow, classes: Mapping[int, str]) -> int | None:
-    """Of the true classes of an image the one that its row ranks best; None without any."""
+    """The true class with the best rank in the row; None without any."""
     ranks = _known(row)
     return min(classes, key=lambda index: ranks[index][0] if index in ranks else inf, default=None)
 
@@ -73,11 +73,11 @@ def best_known(row: ImageRow, classes: Mapping[int, str]) -> int | None:
 def relabelled(
     row: ImageRow, source: Source, classes: Mapping[int, str], threshold: float | None = None
 ) -> ImageRow | None:
-    """A finished row with other labels, which mean `classes`; of a class that is not in its `top` probability and rank
-    are not known.
+    """Replaces the labels of a finished row by labels of `classes`. Probability and rank of a class outside `top`
+    become unknown.
 
-    threshold: the probability from which on a class is predicted, with several labels; None for one label. Returns None
-    where the row does not say whether a class is predicted.
+    threshold: smallest probability of a predicted class with several labels; None for one label. Returns None if the
+    row cannot tell whether a class is predicted.
     """
     now = with_truth(row, source)
     now.pop("correct", None)
@@ -100,7 +100,7 @@ def relabelled(
 
 
 def _known(row: ImageRow) -> dict[int, tuple[int, float]]:
-    """Rank and probability of the classes of which a row has them."""
+    """Rank and probability of classes in a row."""
     known = {one["index"]: (rank, one["prob"]) for rank, one in enumerate(row.get("top", ()), 1)}
     if row.get("label_rank") and "label_prob" in row:
         known[row["label_index"]] = (row["label_rank"], row["label_prob"])

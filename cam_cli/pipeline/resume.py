@@ -1,4 +1,4 @@
-"""Resume: the images that an earlier run of the same fingerprint has not done yet."""
+"""Resume: finds the images that an earlier run of the same fingerprint has not finished."""
 
 from __future__ import annotations
 
@@ -16,27 +16,26 @@ from ..outputs.rows import BLANK, OK, ImageRow
 from ..sentences import counted
 from .progress import Progress
 
-#: Rows that are written at once.
+#: Rows per write.
 _CHUNK = 1000
-#: Files that are verified at once.
+#: Files to verify at once.
 _READERS = 8
-#: Gives the row of an image with its label and the names of classes as they are now; None where the image must be
-#: explained again.
+#: Returns the row of an image with its current label and class names; None if the image must be explained again.
 Relabel = Callable[[ImageRow, Source], ImageRow | None]
 
 
 class Pending(NamedTuple):
-    """The images that a run has to do, and how many of them an earlier run had done whose files are not whole."""
+    """Images to process, and the number of finished ones whose files are damaged."""
 
     sources: list[Source]
     damaged: int = 0
 
     def problems(self) -> list[str]:
-        """A sentence on results that are not whole."""
+        """Warning about damaged results."""
         if not self.damaged:
             return []
         images = counted(self.damaged, "image with results", "images with results")
-        return [f"{images} that are missing or damaged: explained again."]
+        return [f"{images} that are missing or damaged. They are explained again."]
 
 
 def pending_sources(
@@ -48,10 +47,10 @@ def pending_sources(
     *,
     verify: bool = False,
 ) -> Pending:
-    """The sources of the shard that have no good row: failed, new, changed on disk, or with a file that is not whole.
+    """Sources of the shard without a valid row: failed, new, changed on disk, or with a damaged file.
 
-    Good rows are counted in `progress`. Where only labels, names or the position differ now, the row is written again.
-    `verify` reads every file, instead of its size alone.
+    Counts valid rows in `progress`. Rewrites rows whose labels, names or position have changed. verify: checks all
+    bytes of files, not only sizes.
     """
     done: set[str] = set()
     renewed: list[ImageRow] = []
@@ -78,17 +77,17 @@ def pending_sources(
 
 
 def has_labels_of(row: ImageRow, source: Source) -> bool:
-    """Whether a row has the labels that its source has now."""
+    """Whether a row has the current labels of its source."""
     return row.get("labels", [row["label"]]) == [*(source.labels or ("",))]
 
 
 def same_label(row: ImageRow, source: Source) -> ImageRow | None:
-    """The row with the attributes of its source; None where the labels are others."""
+    """Row with the attributes of its source; None if the labels differ."""
     return with_attributes(row, source) if has_labels_of(row, source) else None
 
 
 def with_attributes(row: ImageRow, source: Source) -> ImageRow:
-    """The row with the attributes that its source has now."""
+    """Row with the current attributes of its source."""
     now: ImageRow = {**row, "attributes": dict(source.attributes)}
     if not source.attributes:
         del now["attributes"]
@@ -98,7 +97,7 @@ def with_attributes(row: ImageRow, source: Source) -> ImageRow:
 def _known(
     sources: Sequence[Source], folder: OutputFolder, shard: Shard | None
 ) -> Iterator[tuple[int, Source, ImageRow]]:
-    """The sources of the shard that have a row: position, source and row of each."""
+    """Sources of the shard with a row: position, source and row."""
 
     def known() -> Iterator[tuple[int, Source]]:
         for index, source in enumerate(sources):
@@ -112,7 +111,7 @@ def _known(
 def _with_state(
     known: Iterator[tuple[int, Source, ImageRow]], folder: OutputFolder, verify: bool
 ) -> Iterator[tuple[int, Source, ImageRow, bool]]:
-    """The rows that are still true of their images, each with whether its files are whole."""
+    """Rows of unchanged images, each with whether its files are intact."""
     good = (one for one in known if still_true(one[1], one[2]))
     is_whole = partial(folder.is_whole, verify=verify)
     with ThreadPoolExecutor(_READERS, "verify") as pool:

@@ -1,4 +1,4 @@
-"""A run from the sources to the finished folder, whatever its task does with each image."""
+"""Runs a task from the sources to the finished folder."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from .task import E, J, R, Task
 
 
 def plan_task(task: Task[J, E, R]) -> Plan:
-    """The plan of a run. Finds the images, builds the engine and looks at the output folder, but writes nothing."""
+    """Plan of a run. Finds the images, builds the engine and reads the output folder, but writes nothing."""
     job, inputs = task.job, task.find()
     remote = is_remote(job.output)
     if not remote:
@@ -53,22 +53,22 @@ def run_task(
     inputs: Inputs | None = None,
     lock_folder: FolderLock | None = None,
 ) -> Summary:
-    """Does the task for every image, or every one of the shard, and leaves the folder complete, also where the run
-    ends early. Continues an earlier run of the same fingerprint.
+    """Runs the task on all images, or those of the shard. Leaves a complete folder even if the run ends early.
+    Continues an earlier run of the same fingerprint.
 
-    inputs: the images, where they are known already. lock_folder: holds the output folder, or the part of a shard.
-    Raises `CamxError` when it cannot start, or cannot go on (output full); the journal then holds all that was done.
-    A signal before the first image raises `Dropped`; a later one ends the run with a summary.
+    inputs: images, if already known. lock_folder: locks the output folder, or the part of a shard. Raises `CamxError`
+    if the run cannot start or continue (full disk); the journal then has all finished images. A signal before the first
+    image raises `Dropped`; a later one ends the run with a summary.
     """
     job = task.job
     keep_freed_memory()
     with stop.droppable():
         found = inputs or task.find()
         own, images = _own(found, job), len(found.sources)
-    # The workers begin while the engine is built.
+    # Workers start while the engine is built.
     with (
         workers_of(job, len(own.sources)) as decoders,
-        # Others than those that decode: a decoder that hangs holds up no results.
+        # Separate from those that decode: a hanging decoder must not delay results.
         workers_of(job, len(own.sources)) as drawers,
         (lock_folder or _folder_lock(job))(job.output) as folder,
     ):
@@ -127,12 +127,12 @@ def _links(inputs: Inputs) -> Iterator[str]:
 
 
 def _own(inputs: Inputs, job: RunOptions) -> Inputs:
-    """The inputs, or those of the shard."""
+    """Inputs of the shard, or all."""
     return dataclasses.replace(inputs, sources=job.shard.of(inputs.sources)) if job.shard else inputs
 
 
 def _folder_lock(job: RunOptions) -> FolderLock:
-    """The context that holds the output folder of a job."""
+    """Context that locks the output folder of a job."""
     if is_remote(job.output):
         return partial(locked_remote_shard, shard=job.shard) if job.shard else locked_remote_folder
     return partial(locked_shard_folder, shard=job.shard) if job.shard else locked_whole_folder

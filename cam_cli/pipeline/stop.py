@@ -1,4 +1,4 @@
-"""Ends a run early without losing finished images: signals take effect between images."""
+"""Ends a run early after a signal, between two images, so that no finished image is lost."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from typing import Any
 
 
 class Dropped(BaseException):
-    """Breaks off work after a signal; nothing of that work has been written."""
+    """Raised to abort work after a signal. Nothing of that work has been written."""
 
 
-#: A terminal that is closed sends it, often twice; it never counts as a second signal.
+#: SIGHUP: closing a terminal sends it, often twice, so it never counts as a second signal.
 _HANGUP = getattr(signal, "SIGHUP", None)
 
 
 class Stop:
-    """Signal handlers for `with Stop() as stop:`. The first SIGINT, SIGTERM or SIGHUP sets `signal`; a second one
-    exits, unless it is SIGHUP. `nohup` keeps its effect: where SIGHUP is ignored, it stays so."""
+    """Signal handlers for `with Stop() as stop:`. The first SIGINT, SIGTERM or SIGHUP sets `signal`; a second one other
+    than SIGHUP exits. An ignored SIGHUP (`nohup`) stays ignored."""
 
     def __init__(self, limit: float | None = None) -> None:
-        """`limit`: seconds after which the run ends as by SIGTERM."""
+        """limit: seconds after which the run ends as if by SIGTERM."""
         self.signal: int | None = None
         self.timed_out = False
         self._droppable = False
@@ -47,7 +47,7 @@ class Stop:
             signal.signal(number, handler)
 
     def _time_out(self) -> None:
-        """Called in a thread of its own: the signal reaches the main thread in whatever it waits for."""
+        """Runs in its own thread: the signal interrupts the main thread wherever it waits."""
         if self.signal is None:
             self.timed_out = True
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)

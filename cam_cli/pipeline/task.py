@@ -1,4 +1,4 @@
-"""`Task`: a command over images, as a run sees it. Every command has one class."""
+"""`Task`: the interface of a command over images. Every command implements it in one class."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .relabel import Naming
 
 
 class Result(Protocol):
-    """Result of an engine for one image, with its image."""
+    """Result of an engine for one image."""
 
     @property
     def picture(self) -> Picture: ...
@@ -30,9 +30,9 @@ R = TypeVar("R", bound=Result)
 
 @dataclass(frozen=True)
 class Work(Generic[R]):
-    """Work of the worker processes on an image, before and after the network; both functions can be pickled.
+    """Functions for worker processes, before and after the network. Both can be pickled.
 
-    load: decodes it (see `Decoder`). render: draws its result.
+    load: decodes an image (see `Decoder`). render: draws its result.
     """
 
     load: Callable[..., Decodable | Unreadable | TooLarge]
@@ -40,7 +40,7 @@ class Work(Generic[R]):
 
 
 class Table(NamedTuple):
-    """A file of OUT that derives from the journal: its name, and its pieces from the rows. more: others beside it."""
+    """A file of OUT that derives from the journal: name, and function from rows to pieces. more: further files."""
 
     name: str
     render: Callable[[Iterable[ImageRow]], Iterator[bytes]]
@@ -48,19 +48,19 @@ class Table(NamedTuple):
 
 
 class Task(Protocol[J, E, R]):
-    """One command over images. It can be pickled: whatever carries a run to other processes takes any task."""
+    """One command over images. Can be pickled, to run in other processes."""
 
     @property
     def job(self) -> J: ...
 
     @property
     def device(self) -> str:
-        """Where the network runs, as the user asked for it: `auto`, a device, or several with commas."""
+        """Requested device: `auto`, one, or several with commas."""
         ...
 
     @property
     def table(self) -> Table:
-        """The table of all images."""
+        """Table of all images."""
         ...
 
     def with_job(self, job: J) -> Task[J, E, R]:
@@ -72,44 +72,44 @@ class Task(Protocol[J, E, R]):
         ...
 
     def find(self) -> Inputs:
-        """The images of the job, with their labels. Raises `CamxError` where there are none."""
+        """Finds the images of the job with their labels. Raises `CamxError` if there are none."""
         ...
 
     def build_engine(self, images: int, on_step: StepCallback | None = None) -> E:
-        """Loads the network for a run over so many images.
+        """Loads the network for a run over `images` images.
 
-        on_step: called with (steps done, steps in all) by methods that take many forwards. Raises `CamxError` for a
-        model, layer, device or method that cannot be.
+        on_step: called with (done, total) by methods with many forwards per image. Raises `CamxError` for an impossible
+        model, layer, device or method.
         """
         ...
 
     def fingerprint(self, engine: E, base: str) -> dict[str, Any]:
-        """Everything that the results depend on, key by key. `base`: the folder that names of images begin in."""
+        """Values on which results depend, by key. base: folder to which names of images are relative."""
         ...
 
     def run_batch(self, engine: E, images: Sequence[Decodable]) -> Sequence[R]:
-        """One result per image, in order."""
+        """Returns one result per image, in order."""
         ...
 
     def work(self, engine: E, images: int) -> Work[R]:
-        """The work of the worker processes in a run over so many images."""
+        """Functions for the worker processes of a run over `images` images."""
         ...
 
     def naming(self, engine: E) -> Naming | None:
-        """The names of the engine's classes, for `relabel`; None for a command whose rows have none."""
+        """Class names of the engine for `relabel`; None if rows have no class names."""
         ...
 
     def relabel(self, naming: Naming | None, row: ImageRow, source: Source) -> ImageRow | None:
-        """A finished row with the label that its source and the names that the classes have now, the same one if they
-        are the same; None where the image must be done again."""
+        """Finished row with the current label and class names, the same object if unchanged; None if the image must be
+        processed again."""
         ...
 
     def warnings(self, engine: E, inputs: Inputs) -> Iterable[str]:
-        """Sentences that the user should read before the first image."""
+        """Warnings before the first image."""
         ...
 
     def cost(self, engine: E, images: int) -> str:
-        """Returns a line on the forwards of each image and the time of so many; "" where an image takes one forward."""
+        """Returns a line about forwards per image and total time; "" if an image takes one forward."""
         ...
 
 

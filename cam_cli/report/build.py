@@ -21,7 +21,7 @@ from ..outputs.run_folder import COMMANDS, EVALUATE, EXPLAIN, TRAIN_GAP, RunFold
 from ..run_layout import REPORT
 from ..sentences import counted
 from .chart import charts
-from .chunks import Beside, Chunks, Elements, Inside
+from .chunks import Chunks, ElementChunks, FileChunks, InlineChunks
 from .evaluation import build_faithfulness
 from .failures import Failures
 from .groups import SUMMARY, GroupData, audit_options
@@ -83,7 +83,7 @@ def _of_training(run: RunFolder) -> Content:
         failures.add(one["error"], one["image"])
     return Content(
         data={**data, "bestEpoch": best, "metrics": metrics, **_colours(run)},
-        parts=Inside() if inside else Beside(run.path, _build(run)),
+        parts=InlineChunks() if inside else FileChunks(run.path, _build(run)),
         headline_figures=training_figures(metrics, record),
         failures=failures,
         charts=charts(metrics, record.get("plan", {}).get("epochs", 1), best),
@@ -96,7 +96,7 @@ def _of_images(run: RunFolder, keys: Sequence[str] | None, warned: Callable[[str
     large = len(names) > EMBEDDED
     beside = large and not single_file
     rows: Iterable[ImageRow] = run.rows(names) if beside else list(run.rows(names))
-    parts: Chunks = Beside(run.path, _build(run)) if beside else Elements() if large else Inside()
+    parts: Chunks = FileChunks(run.path, _build(run)) if beside else ElementChunks() if large else InlineChunks()
     budget = LARGE_BUDGET if large else SMALL_BUDGET
     originals = originals_of(run, os.path.dirname(run.file(REPORT)))
     images = Images(

@@ -26,7 +26,7 @@ class Chunks(Protocol):
     def put(self, name: str, value: Any) -> None: ...
 
 
-class Inside:
+class InlineChunks:
     """Parts within the data of the page."""
 
     base = ""
@@ -39,7 +39,7 @@ class Inside:
         self.inside[name] = value
 
 
-class Elements:
+class ElementChunks:
     """Parts in the page, each in its own element, which the page parses on demand."""
 
     base = ""
@@ -52,7 +52,7 @@ class Elements:
         self.elements[name] = script_safe(value)
 
 
-class Beside:
+class FileChunks:
     """Parts as files `<folder>/<build>-<name>.js` below `path`, beside the page. Another build does not overwrite
     them."""
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..maps.sketch import decode
 from ..outputs.rows import ImageRow, MapRow
-from ..parsers import whole
+from ..parsers import whole_number
 
 #: Cells per side of a mean map, relative to the image of any shape.
 CELLS = 24
@@ -65,7 +65,7 @@ class Classes:
         found = [place for place, names in enumerate(parts) if wanted in names]
         if found:
             return found[0] if len(found) == 1 else None
-        index = whole(wanted)
+        index = whole_number(wanted)
         return None if index is None else self._places.get(index)
 
 

@@ -25,7 +25,7 @@ from ..outputs.rows import ImageRow, MapRow
 from ..outputs.run_folder import RunFolder
 from ..outputs.store import remove_if_there
 from ..run_layout import REPORT_PART
-from .chunks import Beside, Chunks, Inside
+from .chunks import Chunks, FileChunks, InlineChunks
 from .page import assembled
 from .pictures import EMBEDDED, embedded, picture_of
 
@@ -53,7 +53,7 @@ def build_comparison(folder: str, path_a: str, path_b: str, found: Comparison, o
     runs = RunFolder.read(path_a), RunFolder.read(path_b)
     order = _order(found)
     beside = len(order) > EMBEDDED
-    parts: Chunks = Beside(folder, _build(found), "data") if beside else Inside()
+    parts: Chunks = FileChunks(folder, _build(found), "data") if beside else InlineChunks()
     pairs = _Pairs(runs, found, options, folder, beside)
     for start in range(0, len(order), CHUNK):
         parts.put(f"rows-{start // CHUNK}", pairs.columns(order[start : start + CHUNK]))

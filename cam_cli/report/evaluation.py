@@ -24,7 +24,7 @@ from ..outputs.rows import MapRow
 from ..outputs.run_folder import RunFolder
 from ..run_layout import EVALUATE
 from ..sentences import counted
-from .chunks import Inside
+from .chunks import InlineChunks
 from .marked import marked_picture
 from .page import assembled
 from .plots import HEIGHT, WIDTH, Plot, curves, histogram
@@ -37,7 +37,7 @@ STYLES = ("base", "header", "table", "training", "compare", "evaluation", "narro
 
 
 @dataclass(frozen=True)
-class Shown:
+class WorstImage:
     """An image with its map and truth as a `data:` address, and its scores as text."""
 
     image: str
@@ -55,7 +55,7 @@ class Section:
     rows: Sequence[Sequence[str]]
     plots: Sequence[Plot]
     worst_by: str
-    worst: Sequence[Shown]
+    worst: Sequence[WorstImage]
 
 
 def build_localisation(folder: str, found: Localisation) -> str:
@@ -89,7 +89,7 @@ def _page(
     return assembled(
         "evaluation.html.j2",
         {},
-        Inside(),
+        InlineChunks(),
         (),
         STYLES,
         heading=heading,
@@ -123,7 +123,7 @@ def _localised(found: Localisation, one: MapSet, content: dict[str, Any]) -> Sec
     )  # fmt: skip
 
 
-def _worst_localised(found: Localisation, one: MapSet) -> list[Shown]:
+def _worst_localised(found: Localisation, one: MapSet) -> list[WorstImage]:
     """Maps with the least energy in their objects, with the outlines of the truth."""
     scores = one.scores if one.scores.cases else one.other
     energy = columns(scores, one.chosen)["energy"].ours
@@ -137,7 +137,7 @@ def _worst_localised(found: Localisation, one: MapSet) -> list[Shown]:
         if key in wanted:
             words = f"{key[1]}: energy {number(wanted[key])}"
             row = rows[case.record.image]
-            shown[key] = Shown(case.record.image, words, marked_picture(run, row, case.map.cells, case.truth))
+            shown[key] = WorstImage(case.record.image, words, marked_picture(run, row, case.map.cells, case.truth))
     return [shown[key] for key in wanted if key in shown]
 
 
@@ -172,7 +172,7 @@ def _plot(figure: Figure) -> Plot:
     return curves(figure.title, figure.note, figure.lines)
 
 
-def _worst_measured(found: Faithfulness, method: str) -> tuple[str, list[Shown]]:
+def _worst_measured(found: Faithfulness, method: str) -> tuple[str, list[WorstImage]]:
     """Images with the least gain of a method over the random map, by the first ranking score."""
     ranked = [name for name in found.figures.scores if SCORES[name].ranks]
     if not ranked:
@@ -190,7 +190,7 @@ def _worst_measured(found: Faithfulness, method: str) -> tuple[str, list[Shown]]
         one = next((some for some in row.get("maps", ()) if some.get("method") == method), MapRow())
         cells = decode(one["sketch"]) if "sketch" in one else None
         words = f"{one.get('target_name', '')}: {score} {number(values[i])}"
-        shown.append(Shown(images[i], words, marked_picture(found.run, row, cells)))
+        shown.append(WorstImage(images[i], words, marked_picture(found.run, row, cells)))
     return f"least gain in {score} over the random map", shown
 
 

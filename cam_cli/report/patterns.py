@@ -20,7 +20,7 @@ from ..patterns.records import FLAGS, OUTSIDE, SAME_PLACE, Number, Pattern, Patt
 from ..patterns.summary import check_words
 from ..run_layout import PATTERNS
 from ..sentences import counted
-from .chunks import Inside
+from .chunks import InlineChunks
 from .page import assembled
 from .pictures import picture_of
 from .rounding import number, percent
@@ -83,7 +83,7 @@ def build_patterns(path: str, found: Patterns) -> str:
     page = assembled(
         "patterns.html.j2",
         {"patterns": [_exported(found, one) for one in shown]},
-        Inside(),
+        InlineChunks(),
         SCRIPTS,
         STYLES,
         heading="What does the network look at?",

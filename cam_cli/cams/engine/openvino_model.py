@@ -76,12 +76,6 @@ def converted(module: nn.Module, cut: Cut, picture: Tensor, weights: str = "") -
     return model
 
 
-def is_converted(module: nn.Module, cut: Cut, picture: Tensor, weights: str = "") -> bool:
-    """Whether `converted` finds the model on the disk."""
-    key = _key(module, cut, picture, weights or digest(module))
-    return os.path.exists(os.path.join(cache_folder(), "openvino", key, _MODEL))
-
-
 def _key(module: nn.Module, cut: Cut, picture: Tensor, weights: str) -> str:
     versions = [version(name) for name in ("openvino", "torch")]
     parts = (_FORMAT, versions, weights, type(module).__qualname__, repr(module), cut.layer, cut.pieces, picture.shape)

@@ -8,7 +8,7 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal
 
 from ...errors import CamxError, unknown
-from ...parsers import whole
+from ...parsers import whole_number
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,7 +47,7 @@ class Target:
         if text in ("predicted", "label"):
             return cls("predicted" if text == "predicted" else "label")
         if text.startswith("top:"):
-            count = whole(text.removeprefix("top:"))
+            count = whole_number(text.removeprefix("top:"))
             if not count:
                 raise CamxError(f"`target` {text!r}: K in top:K is a number from 1.", field="targets")
             return cls("top", top=count)

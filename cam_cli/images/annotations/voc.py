@@ -26,7 +26,7 @@ class _Element:
     def all(self, name: str) -> Iterator[_Element]:
         return (child for child in self.children if child.name == name)
 
-    def said(self, *path: str) -> str:
+    def text_at(self, *path: str) -> str:
         """Text of the first element at a path of names; "" if there is none."""
         here: _Element | None = self
         for name in path:
@@ -65,14 +65,14 @@ def read_voc(path: str) -> Truth:
 def _annotations(name: str, root: _Element, problems: Problems) -> Annotations:
     objects = []
     for number, element in enumerate(root.all("object")):
-        edges = [_number(element.said("bndbox", edge)) for edge in ("xmin", "ymin", "xmax", "ymax")]
-        label = element.said("name")
+        edges = [_number(element.text_at("bndbox", edge)) for edge in ("xmin", "ymin", "xmax", "ymax")]
+        label = element.text_at("name")
         if any(map(math.isnan, edges)):
             problems.add(name, f"object {number}", "degenerate box", "no number for xmin, ymin, xmax or ymax")
         else:
-            difficult = "difficult" if element.said("difficult") == "1" else ""
+            difficult = "difficult" if element.text_at("difficult") == "1" else ""
             objects.append(TruthObject(label, Box(*edges), difficult))
-    width, height = _number(root.said("size", "width")), _number(root.said("size", "height"))
+    width, height = _number(root.text_at("size", "width")), _number(root.text_at("size", "height"))
     size: Size | None = (int(width), int(height)) if width > 0 and height > 0 else None
     return Annotations(size, tuple(objects))
 

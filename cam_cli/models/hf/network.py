@@ -13,13 +13,13 @@ from torch import nn
 from ...errors import CamxError, first_line
 from ...images.geometry import Preprocessing
 from ...sentences import counted
+from ..checkpoint_settings import CheckpointSettings
 from ..class_files import chosen_names
 from ..classes import ClassNames, checked, imagenet
 from ..input_settings import input_settings
 from ..network import Network, digest
 from ..options import ModelSpec, PreprocessingOptions
 from ..preprocessing import pair
-from ..sayings import Said
 from ..tasks import REGRESSION
 from .classifier import HubClassifier, attention, built, check_size, compares_texts, described
 from .library import quiet, transformers
@@ -60,7 +60,12 @@ def hub_network(place: HubPlace, spec: ModelSpec, given: Mapping[str, str]) -> N
     channels = int(getattr(getattr(own, "vision_config", own) if texts else own, "num_channels", 3))
     found = read_processor(library, place, channels) or by_options(place, spec.preprocessing, channels)
     settings = input_settings(
-        found.preprocessing, Said(), spec.preprocessing, model="its image processor", given=given, path=place.folder
+        found.preprocessing,
+        CheckpointSettings(),
+        spec.preprocessing,
+        model="its image processor",
+        given=given,
+        path=place.folder,
     )
     module: nn.Module
     if texts:

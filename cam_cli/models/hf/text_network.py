@@ -10,10 +10,10 @@ from typing import Any
 import torch
 
 from ...errors import CamxError
+from ..checkpoint_settings import CheckpointSettings
 from ..input_settings import input_settings
 from ..network import Network, digest
 from ..options import ModelSpec
-from ..sayings import Said
 from .classifier import architectures, built, configured, kind_words
 from .library import transformers
 from .network import by_options, check_options, inexact, loaded
@@ -72,7 +72,12 @@ def text_network(
             f"`model` {place.name!r} takes each image at a size of its own.", "Leave `image_size` and `crop_mode` out."
         )
     settings = input_settings(
-        found.preprocessing, Said(), spec.preprocessing, model="its image processor", given=given, path=place.folder
+        found.preprocessing,
+        CheckpointSettings(),
+        spec.preprocessing,
+        model="its image processor",
+        given=given,
+        path=place.folder,
     )
     network = Network(
         module=module.eval(),

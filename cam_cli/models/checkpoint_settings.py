@@ -1,4 +1,4 @@
-"""Input and arguments of a network, as a checkpoint and the files beside it describe them."""
+"""Reads input settings and arguments of a network from the metadata of a checkpoint and the files beside it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from ..images.options import CROP_MODES, RESAMPLINGS
 from .checkpoints import Checkpoint
 
-#: Who wrote a file.
+#: Scripts that wrote a file.
 TORCHVISION, EXAMPLE = "torchvision's training script", "the ImageNet example script"
 _IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 _ARGUMENTS = ("args", "hyper_parameters", "hparams", "config", "cfg")
@@ -19,11 +19,11 @@ _SIZES = ("input_size", "img_size", "image_size", "val_crop_size")
 
 
 @dataclass(frozen=True)
-class Said:
-    """`values`: those of the input by the fields of `PreprocessingOptions`, and `resize`: the short side
-    before the crop.
+class CheckpointSettings:
+    """Settings from a checkpoint. values: input settings by the fields of `PreprocessingOptions`, and `resize`, the
+    short side before the crop.
 
-    args: for building the architecture. origins: where each of both was found, in words that follow "from".
+    args: arguments of the architecture. origins: source of each, as text that follows "from".
     """
 
     values: Mapping[str, Any] = field(default_factory=dict)
@@ -31,8 +31,9 @@ class Said:
     origins: Mapping[str, str] = field(default_factory=dict)
 
 
-def said_of(checkpoint: Checkpoint) -> Said:
-    """The first that is said of each value counts: the file, its arguments, then the files beside it."""
+def checkpoint_settings(checkpoint: Checkpoint) -> CheckpointSettings:
+    """Settings of a checkpoint. For each value the first source counts: the file, its arguments, then the files beside
+    it."""
     values: dict[str, Any] = {}
     args: dict[str, Any] = {}
     origins: dict[str, str] = {}
@@ -49,14 +50,14 @@ def said_of(checkpoint: Checkpoint) -> Said:
         missing = {k: v for k, v in known.items() if k not in values}
         values |= missing
         origins |= dict.fromkeys(missing, writer)
-    return Said(values, args, origins)
+    return CheckpointSettings(values, args, origins)
 
 
 def written_by(checkpoint: Checkpoint) -> str:
-    """The script that wrote a file, where the file shows it; "" otherwise.
+    """Script that wrote a file, if recognisable, else "".
 
-    Both scripts train networks of torchvision only. torchvision's has the network under `model` and names it in its
-    arguments; the example names it under `arch`, beside its best accuracy, and keeps no arguments.
+    Both scripts train only networks of torchvision. torchvision's stores the network under `model` and names it in its
+    arguments; the example names it under `arch`, beside its best accuracy, and stores no arguments.
     """
     about, arguments = checkpoint.about, checkpoint.about.get("args")
     if "arch" in about and "args" not in about and {"best_acc1", "best_prec1", "best_acc"} & set(checkpoint.keys):
@@ -68,7 +69,7 @@ def written_by(checkpoint: Checkpoint) -> str:
 
 
 def input_values(said: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of an input in a mapping with the names of timm, torchvision or a preprocessor of transformers."""
+    """Input settings from a mapping with the names of timm, torchvision or a preprocessor of transformers."""
     found: dict[str, Any] = {}
     if size := next((size for key in _SIZES if (size := _size(said.get(key)))), None):
         found["image_size"] = size
@@ -87,7 +88,7 @@ def input_values(said: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def preprocessor_values(said: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of an input in a `preprocessor_config.json` of the transformers library."""
+    """Input settings from a `preprocessor_config.json` of transformers."""
     named = {"mean": said.get("image_mean"), "std": said.get("image_std")}
     found: dict[str, Any] = {key: numbers for key, value in named.items() if (numbers := _numbers(value))}
     size, crop = (_side(said.get(key)) for key in ("size", "crop_size"))
@@ -106,7 +107,7 @@ def preprocessor_values(said: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def nested(about: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The file's own words, then those of its arguments, from the outside in (hydra: `cfg.model.name`)."""
+    """Metadata of the file, then of its arguments, from the outside in (hydra: `cfg.model.name`)."""
     yield "the checkpoint", about
     todo = [(key, value) for key in _ARGUMENTS if isinstance(value := about.get(key), Mapping)]
     for key, said in todo:
@@ -134,7 +135,7 @@ def _sources(checkpoint: Checkpoint) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _building(said: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments of the architecture."""
+    """Arguments of the architecture in the metadata."""
     found: dict[str, Any] = {}
     for key in ("model_args", "model_kwargs"):
         if isinstance(more := said.get(key), Mapping):
@@ -143,12 +144,12 @@ def _building(said: Mapping[str, Any]) -> dict[str, Any]:
         found["global_pool"] = said["gp"]
     if isinstance(channels := said.get("in_chans"), int) and channels in (1, 3) and "model" in said:
         found["in_chans"] = channels
-    found.pop("num_classes", None)  # the tensors tell
+    found.pop("num_classes", None)  # the tensors decide
     return found
 
 
 def _size(value: object) -> int | tuple[int, int] | None:
-    """`224`, `(224, 224)` or `(3, 224, 224)` as one side where both are equal."""
+    """`224`, `(224, 224)` or `(3, 224, 224)` as one side, if both are equal."""
     if isinstance(value, (list, tuple)) and len(value) in (2, 3) and all(_whole(side) for side in value):
         height, width = value[-2:]
         return height if height == width else (height, width)
