@@ -86,7 +86,7 @@ def test_values_beyond_what_pixels_can_be_are_explained_as_given() -> None:
         (np.zeros((64, 64, 5), np.uint8), "An array 64×64×5 of type uint8"),
         ("cat.jpg", "'cat.jpg' cannot be explained: No such file or directory"),
         (Path("/"), "'/' cannot be explained"),
-        (Image.new("RGB", (0, 0)), "A picture of 0×0 pixels"),
+        (Image.new("RGB", (0, 0)), "An image of 0×0 pixels"),
         (None, "A NoneType cannot be explained. Give paths"),
         ({"a": 1}, "A dict cannot be explained"),
         ([torch.zeros(3, 64, 64)], "torch.stack"),

@@ -191,7 +191,7 @@ def test_mistakes_end_in_a_sentence(kind: str, tmp_path: Path, monkeypatch: pyte
 def test_a_network_that_cannot_run_on_its_input(here: Path) -> None:
     source = "from torch import nn\ndef build(): return nn.Sequential(nn.Flatten(), nn.Linear(7, 2))"
     (here / "flat.py").write_text(source)
-    with pytest.raises(CamxError, match="cannot run on a picture of 1×3×64×64"):
+    with pytest.raises(CamxError, match="cannot run on an image of 1×3×64×64"):
         load_model(ModelSpec("flat.py:build", preprocessing=INPUT))
 
 

@@ -250,7 +250,7 @@ def test_a_run_whose_pictures_look_wrong_says_so_once(
     for i in range(4):
         picture(40, 30, i).save(tmp_path / f"other-{i}.png")
     camx("explain", tmp_path, *QUICK, "-o", "more")
-    assert "pictures are" not in (text := said(capsys))
+    assert "images are" not in (text := said(capsys))
     assert "alpha" not in text
 
 

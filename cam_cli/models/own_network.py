@@ -133,7 +133,7 @@ def _scores(module: nn.Module, preprocessing: Preprocessing, code: OwnCode) -> i
     except Exception as error:
         text = (str(error) or type(error).__name__).splitlines()[0]
         raise CamxError(
-            f"The network of {code} cannot run on a picture of {'×'.join(map(str, picture.shape))}: {text}.",
+            f"The network of {code} cannot run on an image of {'×'.join(map(str, picture.shape))}: {text}.",
             "Give the `image_size` and `mean` that it was trained with.",
         ) from error
     shape = getattr(found, "shape", None)

@@ -43,7 +43,7 @@ REVISIONS = (
     Revision(
         2,
         "0.2.0",
-        "the network sees pictures with transparency as the loaders of timm and torchvision give them",
+        "the network sees transparent images as the loaders of timm and torchvision do",
     ),
     Revision(
         3,

@@ -117,7 +117,7 @@ LIBRARY = [
     Case("a scripted network", lambda: ran(torch.jit.script(built(Scripted)), methods=("rise",)), "RuntimeError", "32×32"),
     Case("a path", path, "TypeError", 1),
     Case("an array", lambda: given(np.zeros((40, 40, 3), np.uint8)), "CamxError: A ndarray cannot be explained.", 1),
-    Case("an image without pixels", lambda: given(Image.new("RGB", (0, 0))), "ZeroDivisionError", "CamxError: A picture of 0×0 pixels"),
+    Case("an image without pixels", lambda: given(Image.new("RGB", (0, 0))), "ZeroDivisionError", "CamxError: An image of 0×0 pixels"),
     Case("a target as text", lambda: ran(built(Small), targets=("3",)), "AttributeError", "8×8"),
     Case("a method as text", lambda: ran(built(Small), methods="gradcam"), "CamxError: Unknown method 'g'. Methods: gradcam,", "8×8"),
     Case("a layer as text", lambda: ran(built(Small), layers="act2"), "CamxError: The network has no layer", "8×8"),

@@ -174,7 +174,7 @@ class Runner:
     def _reason(self, error: Exception) -> str:
         """Why one image has no result. Raises `DeviceFailed` if the device computes nothing more."""
         if is_out_of_memory(error):
-            return f"not enough memory on {self.device} for one picture"
+            return f"not enough memory on {self.device} for one image"
         first_line = str(error).partition("\n")[0]
         if not device_answers(self.device):
             raise DeviceFailed(

@@ -57,11 +57,11 @@ def _picture(image: object, source: Source, preprocessing: Preprocessing) -> Pic
     if not isinstance(image, Image.Image):
         raise _no_image(image)
     if 0 in image.size:
-        raise CamxError(f"A picture of {image.width}×{image.height} pixels cannot be explained.", "Leave it out.")
+        raise CamxError(f"An image of {image.width}×{image.height} pixels cannot be explained.", "Leave it out.")
     try:
         return prepare(pixels_of(image, PixelOptions(), preprocessing.channels), source, preprocessing)
     except UnreadableImage as error:
-        raise CamxError(f"A picture cannot be explained: {error}.", "Give a normalised tensor B×C×H×W.") from error
+        raise CamxError(f"An image cannot be explained: {error}.", "Give a normalised tensor B×C×H×W.") from error
 
 
 def _of_file(source: Source, preprocessing: Preprocessing) -> Picture:

@@ -112,7 +112,7 @@ def _automatic(module: nn.Module, picture: Tensor, found: Probe | None = None) -
         if not candidate.dominator and (name := found.runs_beside(candidate, module)):
             raise CamxError(
                 f"{network_name(module)} runs {name!r} {found.calls[name]} times in one forward, side by side (on "
-                "views or crops of the picture), so no single map holds what its scores depend on.",
+                "views or crops of the image), so no single map holds everything on which its scores depend.",
                 f"Give {name.partition('.')[0]!r} with its head as a network of its own, which runs it once.",
             )
         trial = _tried(module, picture, layer, candidate, found)

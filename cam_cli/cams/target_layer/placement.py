@@ -89,7 +89,7 @@ class Placement:
         row = self.clear[quarter]
         other = max((i for i in range(4) if i != quarter), key=lambda i: row[i])
         return (
-            f"its {_NAMES[quarter]} quarter changes with the {_NAMES[other]} quarter of the picture "
+            f"its {_NAMES[quarter]} quarter changes with the {_NAMES[other]} quarter of the image "
             f"({row[quarter]} of {sum(row)} positions follow their own quarter)"
         )
 

@@ -52,7 +52,7 @@ def rank_candidates(found: Probe, module: nn.Module) -> Iterator[tuple[Candidate
     if partly is not None:
         yield partly, "the last feature map with gradient at many positions"
     for candidate in _backwards(found, spatial, lambda c: _alive(c) and (c.dominator or dominator is None)):
-        yield candidate, "a feature map before later ones that do not lie where the picture is"
+        yield candidate, "a feature map before later ones that are not in the place of the image"
 
 
 def other_branches(found: Probe, module: nn.Module, chosen: Candidate) -> list[Candidate]:

@@ -22,7 +22,7 @@ from .candidates import Collector, Output
 from .ranking import inside_attention, is_bare_pooling
 from .trial import try_layer
 
-_REASON = "the last feature map that lies where the picture is (no gradient shows the paths to the score)"
+_REASON = "the last feature map in the place of the image (no gradient shows the paths to the score)"
 #: The last maps of a network are tried, so many at most.
 _TRIED = 8
 

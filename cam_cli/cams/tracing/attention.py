@@ -140,7 +140,7 @@ def read_attention(module: nn.Module, inputs: Tensor, layout: Layout) -> Attenti
     if layout.kind not in ("NLC", "LNC"):
         raise CamxError(
             f"{name} has no sequence of tokens at its target layer ({layout}), so there is no attention over the whole "
-            "picture to follow. Use `methods=gradcam`."
+            "image to follow. Use `methods=gradcam`."
         )
     leaf = inputs.detach().clone().requires_grad_()
     recorder = AttentionRecorder(len(inputs), tokens, tokens)

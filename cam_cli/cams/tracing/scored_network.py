@@ -246,8 +246,8 @@ def running(module: nn.Module, pictures: Tensor) -> Iterator[None]:
         missing = _missing_arguments(module) if isinstance(error, TypeError) else []
         if missing:
             raise CamxError(
-                f"The forward of {name} needs {', '.join(map(repr, missing))} beside the pictures.",
-                "Wrap it in a module whose forward takes the pictures alone.",
+                f"The forward of {name} needs {', '.join(map(repr, missing))} in addition to the images.",
+                "Wrap it in a module whose forward takes only the images.",
             ) from error
         kind = "" if isinstance(error, _PLAIN_ERRORS) else f"{type(error).__name__}: "
         raise CamxError(

@@ -69,7 +69,7 @@ function showClassTable(view, means) {
   const foot = labelled && h('tfoot', classMeansOf(met));
   view.append(
     scroller('Classes', h('table.figures', h('thead', head), h('tbody', rows), foot)),
-    h('p.quiet', `The small pictures are mean maps. ${EVEN_HINT}`));
+    h('p.quiet', `The small images are mean maps. ${EVEN_HINT}`));
 }
 
 // Each class counts once. A class without a value, as one that is never predicted has no precision, is left out.

@@ -8,7 +8,7 @@ async function showDistribution(view) {
     swatch('ghost', 'outside the filters. A click shows the images.')] : 'A click on a bar shows its images.';
   const grid = h('div.grid',
     histogram('prob', 'Probability', 'Of the predicted class.'),
-    histogram('area', 'Area', 'Share of the picture at or above half the peak of the map.'),
+    histogram('area', 'Area', 'Share of the image at or above half the peak of the map.'),
     histogram('border', 'Border',
       `Share of the map in the outer 10 % on each side. The line: ${percent(EVEN)}, an even map.`, EVEN),
     histogram('entropy', 'Entropy', 'Near 0 one point, 100 % no preference.'));

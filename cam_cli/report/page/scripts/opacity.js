@@ -8,7 +8,7 @@ function alphaControl(place) {
   }, text);
   const slider = h('input.slider', {
     type: 'range', min: 0, max: 1, step: 0.02, value: state.alpha,
-    'data-keep': `${place} slider`, 'aria-label': 'From picture to map',
+    'data-keep': `${place} slider`, 'aria-label': 'From image to map',
     oninput: (event) => setOpacity(event.target.value), onchange: (event) => go({ alpha: event.target.value }),
   });
   return h('div.alpha', h('div.segments', { role: 'group', 'aria-label': 'Shown' }, ends.map(button)), slider);

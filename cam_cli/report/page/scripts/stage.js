@@ -30,7 +30,7 @@ function stage(i, details, side, map = mapOf(details)) {
     if (tint) paint(tint, cells, side, tintsOf());
     fill(box, {}, [unseen([tint, heat], details.seen), tint, heat, state.box && side > 200 && halfPeakBox(map)]);
   } else if (!details.picture) {
-    box.append(h('span.missing', columns.status[i] === FAILED ? 'not readable' : 'no picture'));
+    box.append(h('span.missing', columns.status[i] === FAILED ? 'not readable' : 'no image'));
   }
   return box;
 }
@@ -46,7 +46,7 @@ function unseen(canvases, [left, top, right, bottom] = [0, 0, 1, 1]) {
 }
 
 // Why a part of the picture is dark: a legend where images of the run have such a part.
-const DIMMED = 'The network saw a part of the picture only, as its preprocessing cuts it out. The rest is dimmed.';
+const DIMMED = 'The network saw only a part of the image, because its preprocessing crops it. The rest is dimmed.';
 const dimmedLegend = () => data.dimmed > 0 &&
   h('span.quiet', { title: DIMMED }, h('i.swatch.dark'), 'not seen by the network');
 

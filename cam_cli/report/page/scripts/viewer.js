@@ -82,7 +82,7 @@ function aboutMap(i, details) {
     map && map.box ? boxSwitch() : '',
     files.length ? h('p.files', files.map(link), h('span.quiet', ' in full')) : '',
     (explain || captions) && details.kind === 'overlay' ?
-      h('p.quiet', 'The run kept no bare pictures (--no-report): this is its overlay.') : '',
+      h('p.quiet', 'The run has no thumbnails (--no-report), so this is its overlay.') : '',
   ];
 }
 
@@ -92,11 +92,11 @@ function mapFacts(map, details) {
   const facts = [
     ['map of', nameOfMap(map)], ['value', figure(map.target_value)], ['method', map.method], ['layer', map.layer],
     ['evidence', { for: '–', both }[data.evidence] || data.evidence],
-    ['area', percent(map.area), 'share of the picture at or above half the peak'],
+    ['area', percent(map.area), 'share of the image at or above half the peak'],
     ['border', percent(map.border), 'share of the mass in the outer 10 % on each side'],
     ['entropy', figure(map.entropy), '0: one point, 1: no preference'],
     ['centre', centre, 'from the left and from the top'],
-    ['seen', details.seen && `${percent(shareSeen(details.seen))} of the picture`, DIMMED],
+    ['seen', details.seen && `${percent(shareSeen(details.seen))} of the image`, DIMMED],
     ['size', details.width ? `${details.width} × ${details.height}` : '–'],
   ];
   const known = facts.filter(([, value]) => value !== undefined && value !== '–');

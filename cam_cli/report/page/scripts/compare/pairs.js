@@ -53,7 +53,7 @@ const shapeOf = (details) => ({ style: { '--w': details.width || 1, '--h': detai
 const figureOf = (name, node) => h('figure', h('div.tile', node), h('figcaption', name));
 
 function pictureOf(i, details) {
-  if (!details.picture) return h('span.missing', 'no picture was kept');
+  if (!details.picture) return h('span.missing', 'the run has no image');
   return h('img', { src: details.picture, alt: columns.image[i], loading: 'lazy', decoding: 'async' });
 }
 
