@@ -71,8 +71,8 @@ class RunFlags:
 
 @dataclass(frozen=True)
 class Ending:
-    """Additions of a command to the end of a finished run: keys of the JSON, lines of the summary, an exit code, and
-    Markdown below that of the run. `error`: why the end could not be reached, in words of the command line."""
+    """Additions of a command to the summary of a run: keys of the JSON, lines, exit code, and Markdown. `error`: why
+    the end could not be reached, in words of the command line."""
 
     summary: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     lines: Sequence[str] = ()
