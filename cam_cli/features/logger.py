@@ -131,7 +131,7 @@ class FeatureLogger:
         pictures = inputs[0] if inputs else None
         if not isinstance(pictures, Tensor) or pictures.dim() != 4:
             raise CamxError(
-                "FeatureLogger needs a network whose first argument is the images B×C×H×W. Call it so, or use `log`."
+                "FeatureLogger needs a network whose first argument is the images B×C×H×W. Call it so, or call log()."
             )
         tensors = dict(taken[1]) if taken else {}
         size = (pictures.shape[2], pictures.shape[3])

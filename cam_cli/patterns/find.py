@@ -83,7 +83,7 @@ def _notes(spots: SpotTable, found: Sequence[Pattern]) -> Iterator[str]:
     if not np.isfinite(spots.table.correct).any():
         yield "No image has a label that is a class of the network, so accuracies are missing."
     if usual(one.exclusive for one in found if one.exclusive is not None):
-        yield "Most patterns occur in the maps of one class only, so `one_class` is no flag here."
+        yield "Most patterns occur in the maps of one class only, so that is no flag here."
     if not found:
         yield "No map has a spot."
 
