@@ -261,7 +261,7 @@ def test_levels_that_differ_in_one_folder_are_told(
         levels = np.linspace(0, top, 1200).astype(np.uint16).reshape(30, 40)
         Image.fromarray(levels).save(tmp_path / f"{name}.png")
     assert camx("explain", tmp_path, *QUICK) == 0
-    assert "Levels are scaled differently: 0 to 4095 in 2, 0 to 65535 in 1 images. --levels 0,4095" in said(capsys)
+    assert "Levels are scaled differently: 0 to 4095 in 2, 0 to 65535 in 1. --levels 0,4095" in said(capsys)
     assert camx("explain", tmp_path, *QUICK, "--levels", "0,65535", "-o", "alike") == 0
     assert "scaled differently" not in said(capsys)
     assert {tuple(row["pixels"]["levels"]) for row in rows_of("alike").values()} == {(0, 65535)}

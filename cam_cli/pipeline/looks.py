@@ -63,7 +63,7 @@ class Looks:
         ranges = {one: self.levels[one] for one in _RANGES if one in self.levels}
         if len(ranges) > 1:
             counts = ", ".join(f"0 to {high:g} in {count}" for (_, high), count in ranges.items())
-            yield f"Levels are scaled differently: {counts} images. `levels=0,4095` scales all alike."
+            yield f"Levels are scaled differently: {counts}. `levels=0,4095` scales all images alike."
 
     def _most(self, count: int) -> bool:
         return 0 < self.pictures <= 2 * count
