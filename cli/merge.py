@@ -56,7 +56,7 @@ def merge(job: MergeJob) -> int:
 def _text(merged: Merged, output: str) -> str:
     record = merged.record
     if "images" not in record:
-        return f"no shard has ended yet\n{output}"
+        return f"no shard has finished yet\n{output}"
     texts = {"caption": caption.WORDS, "ask": ask.WORDS}
     commands = {"activations": activations.WORDS, "evaluate": evaluate.WORDS, **texts}
     words = commands.get(record["fingerprint"].get("command", ""), explain.WORDS)

@@ -52,6 +52,6 @@ def table_of(fingerprint: Mapping[str, Any], job: Mapping[str, Any] = MappingPro
         case "ask":
             return ask_table()
     raise CamxError(
-        f"The folder holds results of `camx {fingerprint.get('command')}`, which makes no table of images. "
+        f"The folder holds results of `camx {fingerprint.get('command')}`, which has no table of images. "
         "Give the `output` of `camx explain`, `activations`, `evaluate`, `caption` or `ask`."
     )

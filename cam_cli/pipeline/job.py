@@ -38,7 +38,7 @@ Labels = Annotated[
 #: Shared by both kinds of `evaluate`: images for a network, or the folder of a run for a truth.
 EVALUATED = Flag("Images, as for `camx explain`; with `truth` the output of `camx explain`.", argument=True)
 EVALUATION = Flag("Folder for the results: camx-evaluate, or with `truth` OUT/evaluate.", short="-o", panel=OUTPUT)
-PAGE = Flag("Write a page with curves and pictures.", panel=OUTPUT)
+PAGE = Flag("Write a page with curves and images.", panel=OUTPUT)
 
 E = TypeVar("E", bound="Engine")
 

@@ -115,7 +115,7 @@ class Images:
         return details
 
     def _map(self, map_row: MapRow, row: ImageRow) -> dict[str, Any]:
-        # Words are no classes: two captions have different words in the same place.
+        # Words are no classes: captions have different words at the same position.
         target = -1 if _is_text(row) else self._target(map_row)
         if "method" in map_row:
             self.methods[map_row["method"]] = None
