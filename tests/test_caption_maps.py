@@ -68,10 +68,14 @@ def library(network: Any, row: int, texts: list[list[int]] = TEXTS) -> tuple[Ten
     kept: dict[str, Tensor] = {}
 
     def keep(_module: Any, _inputs: Any, output: Any) -> Any:
-        kept["tokens"] = output.last_hidden_state = output.last_hidden_state.detach().requires_grad_()
+        tokens = output if isinstance(output, Tensor) else output.last_hidden_state
+        kept["tokens"] = tokens.detach().requires_grad_()
+        if isinstance(output, Tensor):
+            return kept["tokens"]
+        output.last_hidden_state = kept["tokens"]
         return output
 
-    hook = network.get_submodule(family.tower).register_forward_hook(keep)
+    hook = network.get_submodule(family.layer).register_forward_hook(keep)
     ids = torch.tensor([[start_token(network), *texts[row]]])
     found = network(pixel_values=pixels()[row : row + 1], **{family.ids: ids}, output_attentions=True)
     hook.remove()

@@ -11,8 +11,7 @@ from torch import Tensor, nn
 
 from ..errors import CamxError
 from ..models.hf.library import quiet
-from ..models.hooks import answering
-from .families import end_tokens, start_token, tower_output
+from .families import Family, end_tokens, image_tokens, start_token, towerless
 from .options import GAP
 from .questions import Prompt, Reading, opposite_piece
 
@@ -24,11 +23,16 @@ class Writer:
 
     library: Any
     tokenizer: Any
-    tower: str
+    family: Family
     ends: frozenset[int]
     longest: int
     template: str
     independent = False
+
+    @property
+    def tower(self) -> str:
+        """Name of the module that makes the image tokens."""
+        return self.family.layer
 
     def text(self, pieces: Sequence[int]) -> str:
         """An answer in words."""
@@ -40,9 +44,8 @@ class Writer:
         return opposite_piece(self.tokenizer, pieces, self.text(pieces))
 
     def image_tokens(self, module: nn.Module, pixels: Tensor) -> Tensor:
-        """The output B×N×D of the tower."""
-        tokens: Tensor = module.get_submodule(self.tower)(pixel_values=pixels).last_hidden_state
-        return tokens
+        """The image tokens B×N×D."""
+        return image_tokens(module, self.family, pixels)
 
     def filled(self, question: str) -> str:
         """The text around a question, with it."""
@@ -87,7 +90,7 @@ class Blip(Writer):
         """See `Reader.write`. The tower does not run again."""
         ids = prompt.tensor(len(tokens), tokens.device)
         inputs = {"input_ids": ids, "pixel_values": pixels, "attention_mask": torch.ones_like(ids)}
-        with towerless(module, self.tower, tokens):
+        with towerless(module, self.family, tokens):
             return self.written(module, inputs, [self.start], most)
 
     def read(self, module: nn.Module, tokens: Tensor, prompt: Prompt, answers: Tensor) -> Tensor:
@@ -135,13 +138,13 @@ class Git(Writer):
         """See `Reader.write`. The tower does not run again."""
         ids = prompt.tensor(len(tokens), tokens.device)
         inputs = {"input_ids": ids, "pixel_values": pixels, "attention_mask": torch.ones_like(ids)}
-        with towerless(module, self.tower, tokens):
+        with towerless(module, self.family, tokens):
             return self.written(module, inputs, prompt.pieces, most)
 
     def read(self, module: nn.Module, tokens: Tensor, prompt: Prompt, answers: Tensor) -> Tensor:
         """See `Reader.read`."""
         ids = torch.cat([prompt.tensor(len(tokens), tokens.device), answers[:, :-1]], 1)
-        with towerless(module, self.tower, tokens):
+        with towerless(module, self.family, tokens):
             found = module(pixel_values=tokens.new_zeros(len(tokens), 3, 1, 1), input_ids=ids, use_cache=False)
         scores: Tensor = found.logits[:, -answers.shape[1] :]
         return scores
@@ -233,12 +236,6 @@ class Placeholders(Writer):
                 "them: camx has one map per image."
             )
         return places[0], places[-1] + 1
-
-
-def towerless(module: nn.Module, tower: str, tokens: Tensor) -> Any:
-    """The context in which a tower answers with these tokens."""
-    answer = tower_output(tokens)
-    return answering({module.get_submodule(tower): lambda *_args, **_kwargs: answer})
 
 
 def ends_of(module: nn.Module, tokenizer: Any) -> frozenset[int]:

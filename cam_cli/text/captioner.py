@@ -55,7 +55,7 @@ class Captioner:
         preprocessing = found.network.preprocessing
         picture = probe_picture(preprocessing.channels, preprocessing.input_size).to(self.device)
         with torch.no_grad(), self._runner.autocast():
-            self.layer = token_grid(self._family.tower, picture, self._tokens(probed(picture)))
+            self.layer = token_grid(self._family.layer, picture, self._tokens(probed(picture)))
             #: Of an image of the mean colour.
             self._empty = self._tokens(torch.zeros_like(picture))
         self.layers = (self.layer,)

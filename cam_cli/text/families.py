@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import importlib
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
+
+from ..models.hooks import answering
 
 
 @dataclass(frozen=True)
@@ -14,19 +17,27 @@ class Family:
     """Parts of a network of the transformers library.
 
     tower: name of the module whose output are the image tokens. ids: the argument with the words. prefixed: image
-    tokens stand before the words in one sequence; otherwise the words read them by cross-attention.
+    tokens stand before the words in one sequence; otherwise the words read them by cross-attention. projection: name of
+    the module behind the tower that makes the image tokens of its output; "" if none does.
     """
 
     tower: str
     ids: str
     prefixed: bool
+    projection: str = ""
+
+    @property
+    def layer(self) -> str:
+        """Name of the module that makes the image tokens."""
+        return self.projection or self.tower
 
 
 #: By the name of the class in `config.json`.
 CAPTIONERS = {
     "VisionEncoderDecoderModel": Family("encoder", "decoder_input_ids", prefixed=False),
     "BlipForConditionalGeneration": Family("vision_model", "input_ids", prefixed=False),
-    "GitForCausalLM": Family("git.image_encoder", "input_ids", prefixed=True),
+    # A normalisation ends the projection. In front of it the product of tokens and gradients would be nearly 0.
+    "GitForCausalLM": Family("git.image_encoder", "input_ids", prefixed=True, projection="git.visual_projection"),
 }
 
 _TILES = "it cuts an image into several tiles, and camx has one map per image"
@@ -77,9 +88,18 @@ def end_tokens(network: Any, tokenizer: Any) -> set[int]:
 
 
 def image_tokens(network: nn.Module, family: Family, pixels: Tensor) -> Tensor:
-    """The output B×N×D of the tower for images B×C×H×W."""
+    """The image tokens B×N×D of images B×C×H×W."""
     tokens: Tensor = network.get_submodule(family.tower)(pixel_values=pixels).last_hidden_state
-    return tokens
+    return network.get_submodule(family.projection)(tokens) if family.projection else tokens
+
+
+def towerless(network: nn.Module, family: Family, tokens: Tensor) -> AbstractContextManager[None]:
+    """Returns the context in which a network reads these image tokens B×N×D, and its tower does not run."""
+    answer = tower_output(tokens)
+    answers = {network.get_submodule(family.tower): lambda *_args, **_kwargs: answer}
+    if family.projection:
+        answers[network.get_submodule(family.projection)] = lambda *_args, **_kwargs: tokens
+    return answering(answers)
 
 
 def tower_output(tokens: Tensor) -> Any:

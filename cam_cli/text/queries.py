@@ -12,7 +12,8 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from .answer_families import Writer, towerless
+from .answer_families import Writer
+from .families import towerless
 from .questions import Prompt, Reading
 
 
@@ -34,7 +35,7 @@ class Queries(Writer):
         """See `Reader.write`. The tower does not run again."""
         inputs = self._inputs(prompt, prompt.tensor(len(tokens), tokens.device)) | {"pixel_values": pixels}
         before = prompt.pieces if self.start is None else [self.start]
-        with towerless(module, self.tower, tokens):
+        with towerless(module, self.family, tokens):
             return self.written(module, inputs, before, most)
 
     def read(self, module: nn.Module, tokens: Tensor, prompt: Prompt, answers: Tensor) -> Tensor:
@@ -45,7 +46,7 @@ class Queries(Writer):
         else:
             before = torch.cat([torch.full_like(answers[:, :1], self.start), answers[:, :-1]], 1)
             inputs = self._inputs(prompt, ids) | {"decoder_input_ids": before}
-        with towerless(module, self.tower, tokens):
+        with towerless(module, self.family, tokens):
             found = module(pixel_values=tokens.new_zeros(len(tokens), 3, 1, 1), **inputs)
         scores: Tensor = found.logits[:, -answers.shape[1] :]
         return scores

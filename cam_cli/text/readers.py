@@ -9,7 +9,7 @@ from ..errors import CamxError, first_line
 from ..models.hf.library import quiet, transformers
 from ..models.hf.text_network import TextNetwork
 from .answer_families import Blip, Git, Placeholders, ends_of, start_of
-from .families import REFUSED
+from .families import CAPTIONERS, REFUSED, Family
 from .options import GAP
 from .queries import Queries
 from .questions import Reader
@@ -18,20 +18,20 @@ from .vilt import Vilt, check_vilt
 #: Pieces that a network reads whose configuration names no limit.
 _LONGEST = 2048
 
+_VISION = Family("vision_model", "input_ids", prefixed=False)
+_PROJECTOR = Family("model.multi_modal_projector", "input_ids", prefixed=True)
 #: Prompts of checkpoints that answer questions, where the processor has no template.
 _LLAVA, _PALIGEMMA, _BLIP2 = f"USER: <image>\n{GAP} ASSISTANT:", f"answer en {GAP}", f"Question: {GAP} Answer:"
 
 
 def _blip(found: TextNetwork, template: str) -> Reader:
     text = _config(found).text_config
-    return Blip(
-        **_common(found, "vision_model", template), pad=int(text.pad_token_id or 0), start=int(text.bos_token_id)
-    )
+    return Blip(**_common(found, _VISION, template), pad=int(text.pad_token_id or 0), start=int(text.bos_token_id))
 
 
 def _git(found: TextNetwork, template: str) -> Reader:
     start = start_of(found.network.module, found.tokenizer)
-    return Git(**_common(found, "git.image_encoder", template), start=start)
+    return Git(**_common(found, CAPTIONERS["GitForCausalLM"], template), start=start)
 
 
 def _vilt(found: TextNetwork, template: str) -> Reader:
@@ -86,7 +86,7 @@ def _config(found: TextNetwork) -> Any:
     return found.network.module.config
 
 
-def _common(found: TextNetwork, tower: str, template: str) -> dict[str, Any]:
+def _common(found: TextNetwork, family: Family, template: str) -> dict[str, Any]:
     """The fields of every `Writer`."""
     config = _config(found)
     text = getattr(config, "text_config", None) or config
@@ -94,7 +94,7 @@ def _common(found: TextNetwork, tower: str, template: str) -> dict[str, Any]:
     return {
         "library": transformers(found.network.name),
         "tokenizer": found.tokenizer,
-        "tower": tower,
+        "family": family,
         "ends": ends_of(found.network.module, found.tokenizer),
         "longest": int(longest),
         "template": template or GAP,
@@ -108,7 +108,7 @@ def _placeholders(found: TextNetwork, template: str, usual: str) -> Reader:
     config = _config(found)
     place = getattr(config, "image_token_id", None)
     return Placeholders(
-        **_common(found, "model.multi_modal_projector", template or own),
+        **_common(found, _PROJECTOR, template or own),
         processor=processor,
         place=int(config.image_token_index if place is None else place),
         sizes=((height, width), (height, 3 * width)),
@@ -118,7 +118,7 @@ def _placeholders(found: TextNetwork, template: str, usual: str) -> Reader:
 def _queries(found: TextNetwork, template: str) -> Reader:
     config = _config(found)
     start = None if config.use_decoder_only_language_model else int(config.text_config.decoder_start_token_id)
-    return Queries(**_common(found, "vision_model", template), processor=_processor(found), start=start)
+    return Queries(**_common(found, _VISION, template), processor=_processor(found), start=start)
 
 
 def _processor(found: TextNetwork) -> Any:

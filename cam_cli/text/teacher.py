@@ -17,8 +17,7 @@ from torch import Tensor, nn
 from ..cams.tracing.attention import AttentionRecorder
 from ..cams.tracing.network_state import undisturbed
 from ..errors import CamxError
-from ..models.hooks import answering
-from .families import Family, tower_output
+from .families import Family, towerless
 
 #: Bytes that the gradients of one batched backward may take; more words than fit go into the next one.
 _BUDGET = 512 * 2**20
@@ -135,9 +134,7 @@ class Teacher:
         return Taught(log_probabilities, attentions, leaf)
 
     def _logits(self, tokens: Tensor, ids: Tensor) -> Tensor:
-        answer = tower_output(tokens)
-        tower = self._network.get_submodule(self._family.tower)
-        with answering({tower: lambda *_args, **_kwargs: answer}):
+        with towerless(self._network, self._family, tokens):
             given: dict[str, Any] = {self._family.ids: ids, "use_cache": False}
             found = self._network(pixel_values=tokens.new_zeros(len(tokens), 3, 1, 1), **given, return_dict=True)
         logits: Tensor = found.logits
