@@ -166,7 +166,7 @@ def test_two_devices_give_the_answers_of_one(images: Path, vilt: Path, camx: Cam
         (("--questions", "gone.csv"), "gone.csv"),
         (("--questions", "unnamed.csv"), "has no column 'question'"),
         (("--questions", "other.csv"), "No image is named in"),
-        (("--question", RED, "--save", "spots"), "is for classes, which answers are not"),
+        (("--question", RED, "--save", "spots"), "works only for maps of classes, not of answers"),
         (("--question", RED, "--prompt", "what?"), "has no {} for the question"),
         (("--question", "red " * 60), "has 62 pieces, and the network reads 40"),
         (("--question", RED, "--image-size", "32"), "takes each image at a size of its own"),

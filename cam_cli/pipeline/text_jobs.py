@@ -134,11 +134,11 @@ class AskJob(RunOptions):
 def _check_rendering(rendering: Rendering, what: str) -> None:
     """Raises `CamxError` for options of maps of classes. what: that which has maps here, in the plural."""
     if SPOTS in rendering.save:
-        raise CamxError(f"`save=spots` is for classes, which {what} are not.", "Leave it out.", field="save")
+        raise CamxError(f"`save=spots` works only for maps of classes, not of {what}.", "Leave it out.", field="save")
     if rendering.scale != EACH:
         own = "words of a caption share one already" if what == "words" else "each answer has its own"
-        raise CamxError(f"`scale` is for maps of classes: {own}.", "Leave it out.", field="scale")
+        raise CamxError(f"`scale` works only for maps of classes: {own}.", "Leave it out.", field="scale")
     if isinstance(rendering.box_threshold, str):
         raise CamxError(
-            "`box_threshold` of another run is for maps of classes.", "Give a number.", field="box_threshold"
+            "`box_threshold` of another run works only for maps of classes.", "Give a number.", field="box_threshold"
         )
