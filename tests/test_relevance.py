@@ -87,6 +87,12 @@ def hard_gated() -> Body:
     return Body(lambda x: x * (functional.relu6(up(x.mean((2, 3), keepdim=True)) + 3) / 6), up)
 
 
+def expanded_gate() -> Body:
+    """The gate is brought to the size of what it multiplies, by the example of that."""
+    up = conv(8, 8, 1)
+    return Body(lambda x: x * up(x.mean((2, 3), keepdim=True)).sigmoid().expand_as(x), up)
+
+
 def activated(function: Callable[[Tensor], Tensor]) -> Callable[[], Body]:
     def build() -> Body:
         first, second = conv(8, 8), conv(8, 8)
@@ -112,6 +118,7 @@ BODIES: dict[str, Callable[[], Body]] = {
     "depthwise": depthwise,
     "gated": gated,
     "hard gated": hard_gated,
+    "expanded gate": expanded_gate,
     "multiplied": multiplied,
     "normalised": normalised,
     "silu": activated(functional.silu),
@@ -202,7 +209,7 @@ def test_a_batch_normalisation_is_merged_into_the_convolution_before_it() -> Non
     torch.testing.assert_close(relevance(behind, pictures), relevance(by_hand, pictures))
 
 
-@pytest.mark.parametrize("name", ["gated", "hard gated"])
+@pytest.mark.parametrize("name", ["gated", "hard gated", "expanded gate"])
 def test_a_gate_counts_as_a_constant(name: str) -> None:
     module, pictures = built(name), batch(2, side=16)
     gates: list[Tensor] = []
@@ -303,6 +310,15 @@ def test_relevance_against_a_class_is_that_for_it_turned_over() -> None:
         for evidence in ("for", "against")
     )
     assert torch.equal(one, -other)
+
+
+def test_an_image_of_a_transformer_does_not_depend_on_its_neighbours() -> None:
+    engine, pictures, classes = explainer(vit(), "attnlrp", side=64), batch(3, side=64), torch.tensor([[1], [2], [3]])
+    together = engine.explain_tensor(pictures, classes)[1]["attnlrp"]
+    for image in range(3):
+        part = slice(image, image + 1)
+        alone = engine.explain_tensor(pictures[part], classes[part])[1]["attnlrp"]
+        torch.testing.assert_close(together[part], alone, rtol=1e-3, atol=1e-4 * float(alone.abs().max()))
 
 
 class _Merging(nn.Module):

@@ -76,8 +76,10 @@ class RelevanceMode(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        given = list(tensors_in((args, kwargs)))
         name = _name(func)
+        if name in kinds.BY_EXAMPLE:
+            args, kwargs = (args[0], *cut_off(args[1:])), cut_off(kwargs)
+        given = list(tensors_in((args, kwargs)))
         active = activations(given)
         if name in kinds.WITHOUT_VALUES or not (active or any(one in self._marks for one in given)):
             return func(*args, **kwargs)

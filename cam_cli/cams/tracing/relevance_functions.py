@@ -22,6 +22,8 @@ MOVES = _names(
     channel_shuffle native_channel_shuffle unfold dropout alpha_dropout dropout1d dropout2d dropout3d
     feature_alpha_dropout get diagonal copy setitem detach"""
 )
+#: The moves among them whose second argument is there for its shape or its type alone.
+BY_EXAMPLE = _names("view_as reshape_as expand_as type_as")
 #: Add or subtract, value by value: relevance is shared in proportion to what is added, and constants absorb theirs.
 SUMS = _names("add sub subtract rsub radd iadd isub neg negative")
 #: Products, value by value or of matrices.
