@@ -6,6 +6,7 @@ Slow and obvious on purpose. `A` are the activations C×h×w, `g` the gradients 
 from __future__ import annotations
 
 import copy
+import dataclasses
 import itertools
 import math
 from collections.abc import Callable, Collection
@@ -164,6 +165,44 @@ def shapleycam(s: Slow) -> np.ndarray:
 
     curve = (gradient(1e-5) - gradient(-1e-5)) / 2e-5
     return weighted([one.mean() for one in gradient(0.0) - curve / 2], s.A)
+
+
+def refinecam(s: Slow) -> np.ndarray:
+    """At the layer and at the ReLU in the middle of it, whose grid is twice as fine."""
+    early = Slow(s.module, s.x, dataclasses.replace(s.layer, name=f"{s.layer.name}.1"), s.c)
+    late, fine = (relu(found) / found.max() for found in (gradcampp(s), gradcampp(early)))
+    return bilinear(late, *fine.shape) * fine
+
+
+def _starts(whole: int, side: int) -> list[int]:
+    return [min(start, whole - side) for start in range(0, whole, side)]
+
+
+def sess(s: Slow) -> np.ndarray:
+    height, width = s.x.shape[1:]
+    windows = []
+    for scale in range(12):
+        high, wide = (round(side * (7 + 2 * scale) / 7) for side in (height, width))
+        large = torch.nn.functional.interpolate(s.x[None], (high, wide), mode="bilinear", align_corners=False)[0]
+        for top in _starts(high, height):
+            for left in _starts(wide, width):
+                window = large[:, top : top + height, left : left + width].clone()
+                windows.append((s.p(s.scores(window)), window, (high, wide, top, left)))
+    windows.sort(key=lambda one: -one[0])
+    size = (4 * s.A.shape[1], 4 * s.A.shape[2])
+    total, count = np.zeros(size), np.zeros(size)
+    for chance, window, (high, wide, top, left) in windows[:13]:
+        A, g = (one.numpy() for one in s.features_and_gradient(window, lambda scores: scores[s.c]))
+        found = relu(weighted([one.mean() for one in g], A))
+        for i, j in np.ndindex(*size):
+            y = ((i + 0.5) / size[0] * high - top) / height
+            x = ((j + 0.5) / size[1] * wide - left) / width
+            if 0 <= y <= 1 and 0 <= x <= 1 and found.max() > 0:
+                rows = [np.interp(x * A.shape[2], np.arange(A.shape[2]) + 0.5, row) for row in found]
+                value = np.interp(y * A.shape[1], np.arange(A.shape[1]) + 0.5, rows) / found.max()
+                total[i, j] += chance / windows[0][0] * value
+                count[i, j] += value > 0
+    return np.divide(total, count, out=np.zeros(size), where=count > 0)
 
 
 def _first_component(M: np.ndarray) -> np.ndarray:
@@ -525,6 +564,8 @@ DEFINITIONS: dict[str, Callable[[Slow], np.ndarray]] = {
     "elementwise": elementwise,
     "finercam": finercam,
     "shapleycam": shapleycam,
+    "refinecam": refinecam,
+    "sess": sess,
     "eigencam": eigencam,
     "kpcacam": kpcacam,
     "eigengradcam": eigengradcam,

@@ -13,8 +13,8 @@ import pytest
 from cam_cli.cams.methods.names import METHOD_NAMES
 
 _ROOT = Path(__file__).parents[1]
-#: Methods that a network without tokens does not have.
-_REFUSED = {"attention-rollout", "attention-gradient", "attnlrp", "legrad"}
+#: Methods that a network without tokens does not have, and one that needs several layers.
+_REFUSED = {"refinecam", "attention-rollout", "attention-gradient", "attnlrp", "legrad"}
 
 
 def outcomes(*prefixes: str) -> dict[str, str]:

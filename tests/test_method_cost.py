@@ -13,7 +13,7 @@ from cam_cli.cams.methods.registry import METHODS
 from cam_cli.cams.tracing.head import HeadRunner
 
 from .definitions import ATTENTION
-from .methods_support import Pooled, Small, explainer, few_masks, small, vit  # noqa: F401 - a fixture is found by its name
+from .methods_support import Pooled, Small, explainer, few_masks, layers_of, small, vit  # noqa: F401 - a fixture is found by its name
 from .test_engine import batch
 
 SIZES = {"C": 6, "h": 3, "w": 5, "L": 2, "T": 3}
@@ -74,7 +74,7 @@ def test_a_method_costs_what_its_row_says(name: str, monkeypatch: pytest.MonkeyP
     """A head runner proves itself on two copies of the image's own activations, and Ablation-CAM asks for their score once
     more: these are left out of the table."""
     module = small(Pooled if name == "cam" else Small)
-    engine = explainer(module, name, layers=("first",))
+    engine = explainer(module, name, layers=layers_of(name))
     with counted(module, monkeypatch) as runs:
         engine.explain_tensor(batch(1, side=24), torch.tensor([[1]]))
     network, head = cost_of(f"1 + {METHODS[name].forwards}", {"C": 6, "h": 6, "w": 6, "T": 1})

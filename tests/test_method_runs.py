@@ -6,12 +6,14 @@ import copy
 import dataclasses
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from cam_cli.cams.engine.explainer import Explainer
 from cam_cli.cams.engine.options import ExplainOptions
+from cam_cli.cams.methods import refined
 from cam_cli.cams.methods.registry import METHODS
 from cam_cli.errors import CamxError
 
@@ -29,7 +31,7 @@ from .test_engine import assert_same_state, batch, state
 
 
 @pytest.mark.usefixtures("few_masks")
-@pytest.mark.parametrize("name", ["scorecam", "sscam", "iscam", "ablationcam", "reciprocam", "rise"])
+@pytest.mark.parametrize("name", ["scorecam", "sscam", "iscam", "sess", "ablationcam", "reciprocam", "rise"])
 def test_never_more_pictures_at_once_than_memory_allows(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from cam_cli.cams.tracing import replay
 
@@ -43,7 +45,7 @@ def test_never_more_pictures_at_once_than_memory_allows(name: str, monkeypatch: 
     assert not steps
     sizes: list[int] = []
     module.mix.register_forward_hook(lambda _m, inputs, _o: sizes.append(len(inputs[0])))  # type: ignore[operator]
-    per_one = 3 * 24 * 24 * 4 if name in ("scorecam", "sscam", "iscam", "rise") else 6 * 36 * 4
+    per_one = 3 * 24 * 24 * 4 if name in ("scorecam", "sscam", "iscam", "sess", "rise") else 6 * 36 * 4
     monkeypatch.setattr(replay, "BUDGET", 3 * per_one * 32)
     _, parts = engine.explain_tensor(pictures)
     assert max(sizes) == 3
@@ -142,7 +144,7 @@ def test_a_head_that_cannot_be_differentiated_twice_is_refused() -> None:
 def test_the_same_network_explains_with_any_method_after_any_other() -> None:
     """No method leaves anything behind for the next one."""
     module = small()
-    names = [n for n in METHODS if n not in {*ATTENTION, "cam", "rise"}]
+    names = [n for n in METHODS if n not in {*ATTENTION, "cam", "refinecam", "rise"}]
     engine, pictures = explainer(module, *names), batch(1, side=24)
     _, together = engine.explain_tensor(pictures)
     for name in names:
@@ -156,3 +158,38 @@ def test_a_kernel_of_too_many_positions_is_refused_by_name() -> None:
     explainer(module.eval(), "kpcacam", side=48, layers=("1",))
     with pytest.raises(CamxError, match=r"methods=kpcacam` compares every .*'1' has 49×49, more than 2,304 positions"):
         explainer(module, "kpcacam", side=49, layers=("1",))
+
+
+def test_a_product_of_layers_needs_several() -> None:
+    with pytest.raises(CamxError, match=r"methods=refinecam` multiplies the maps of several layers, and there is one"):
+        explainer(small(), "refinecam", layers=("first",))
+
+
+def test_windows_cover_the_image_at_every_scale() -> None:
+    windows = refined._windows(30, 44)
+    assert len(windows) == refined.WINDOWS == 122
+    assert windows[0] == (30, 44, 0, 0)
+    for size in {one[:2] for one in windows}:
+        covered = np.zeros(size, dtype=bool)
+        for _, _, top, left in (one for one in windows if one[:2] == size):
+            assert 0 <= top <= size[0] - 30
+            assert 0 <= left <= size[1] - 44
+            covered[top : top + 30, left : left + 44] = True
+        assert covered.all()
+
+
+def test_sess_finds_a_small_object_that_grad_cam_sees_coarsely() -> None:
+    """A map of windows is four times as fine as the layer, and lies where the window lay."""
+    module = nn.Sequential(nn.Conv2d(3, 2, 8, 8, bias=False), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    with torch.no_grad():
+        module[0].weight.zero_()
+        module[0].weight[1] = 1 / 64
+    module.num_classes = 2
+    picture = torch.zeros(1, 3, 64, 64)
+    picture[:, :, 9:13, 50:54] = 4.0
+    engine = explainer(module.eval(), "sess", side=64, layers=("1",))
+    _, maps = engine.explain_tensor(picture, torch.tensor([[1]]))
+    assert maps["sess"].shape == (1, 1, 32, 32)
+    y, x = divmod(int(maps["sess"][0, 0].argmax()), 32)
+    assert abs(y - 5.5) <= 2
+    assert abs(x - 26) <= 2

@@ -29,6 +29,7 @@ from .methods_support import (
     assert_close,
     explainer,
     few_masks,  # noqa: F401 - fixtures are found by their names
+    layers_of,
     small,
     vit,
 )
@@ -68,7 +69,7 @@ def test_the_names_are_read_without_torch() -> None:
 @pytest.mark.parametrize("name", DEFINITIONS)
 def test_a_method_is_its_definition_for_mixed_classes_in_one_batch(name: str) -> None:
     module = small(Pooled if name == "cam" else Small)
-    engine, pictures = explainer(module, name, layers=("first",)), batch(3, side=24)
+    engine, pictures = explainer(module, name, layers=layers_of(name)), batch(3, side=24)
     classes = torch.tensor([[4, 0], [0, 2], [3, 1]])
     _, maps = engine.explain_tensor(pictures, classes)
     for image, row in enumerate(classes.tolist()):
@@ -173,7 +174,7 @@ def test_relu6_counts_as_a_relu() -> None:
 
 
 def test_all_gradient_methods_and_classes_share_one_forward() -> None:
-    names = [n for n, m in METHODS.items() if m.forwards == "0" and n != "cam"]
+    names = [n for n, m in METHODS.items() if m.forwards == "0" and n not in ("cam", "refinecam")]
     assert len(names) > 10
     module = small()
     engine = explainer(module, *names, targets=(Target("top", 4),))
@@ -219,11 +220,11 @@ class Scaled(nn.Module):
 
 
 #: Their equations are not homogeneous in the score: a probability, a softmax, or g·ΣA beside a number.
-NOT_HOMOGENEOUS = {"gradcam++", "smooth-gradcam++", "finercam", "shapleycam", "scorecam", "sscam", "iscam"}
+NOT_HOMOGENEOUS = {"gradcam++", "smooth-gradcam++", "finercam", "shapleycam", "refinecam", "scorecam", "sscam", "iscam"}
 
 
 #: They read probabilities: 1/5 + 1e-9 is 1/5 in float32, and there is nothing to see.
-OF_PROBABILITIES = {"reciprocam", "rise", "occlusion", "lime"}
+OF_PROBABILITIES = {"reciprocam", "rise", "sess", "occlusion", "lime"}
 
 
 @pytest.mark.parametrize("name", [n for n in BY_CLASS if n not in {*ATTENTION, "cam", *OF_PROBABILITIES}])
@@ -232,7 +233,7 @@ def test_tiny_scores_give_the_map_of_their_definition(name: str) -> None:
     """Logits × 1e-9: the same map up to its scale, or where the paper's equation is not homogeneous, its equation's."""
     module, pictures, classes = small(), batch(2, side=24), torch.tensor([[1], [2]])
     tiny = Scaled(module, 1e-9).eval()
-    engine = explainer(tiny, name, layers=("module.first",))
+    engine = explainer(tiny, name, layers=tuple(f"module.{one}" for one in layers_of(name)))
     maps = engine.explain_tensor(pictures, classes)[1][name][:, 0].numpy().astype(np.float64)
     for image, wanted in enumerate([1, 2]):
         own = dataclasses.replace(engine.layer, name="first")

@@ -27,6 +27,7 @@ from cli.main import run
 from .damaged import row, written
 from .definitions import DEFINITIONS, Slow
 from .methods_support import (
+    layers_of,
     assert_close,
     few_masks,  # noqa: F401 - fixtures are found by their names
     small,
@@ -172,7 +173,8 @@ def test_other_methods_find_the_class_too(method: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "method", ["cam", "scorecam", "sscam", "iscam", "dff", "finercam", "shapleycam", "attention-rollout", "legrad"]
+    "method",
+    ["cam", "scorecam", "sscam", "iscam", "sess", "dff", "finercam", "shapleycam", "attention-rollout", "legrad"],
 )
 def test_methods_that_need_class_probabilities_are_refused_by_name(method: str) -> None:
     with pytest.raises(CamxError, match=rf"{method}.*segmentation"):
@@ -575,11 +577,11 @@ def test_every_name_of_torchvision_is_served_or_refused_with_a_reason() -> None:
         assert is_name(f"torchvision/{name}") != bool(other_kind(name)), name
 
 
-@pytest.mark.parametrize("name", ["kpcacam", "segeigencam", "sscam", "iscam"])
+@pytest.mark.parametrize("name", ["kpcacam", "segeigencam", "sscam", "iscam", "refinecam"])
 def test_of_a_value_a_method_is_its_definition(name: str) -> None:
     module, pictures = small(), batch(2, side=24)
     own = Network.of(module, image_size=24, mean=(0.5,) * 3, std=(0.5,) * 3, task="regression")
-    engine = Explainer(own, ExplainOptions(methods=(name,), targets=("2",), layers=("first",), device="cpu"))
+    engine = Explainer(own, ExplainOptions(methods=(name,), targets=("2",), layers=layers_of(name), device="cpu"))
     _, maps = engine.explain_tensor(pictures, torch.tensor([[2], [2]]))
     for image, found in enumerate(maps[name][:, 0].numpy()):
         layer = dataclasses.replace(engine.layer, name="first")

@@ -22,7 +22,7 @@ _ANY_SCORE = (
     *("integrated-gradients", "guided-backprop", "deconvnet", "guided-gradcam", "occlusion", "smoothgrad-squared"),
     *("vargrad", "gradient-shap", "blur-ig", "guided-ig", "kernel-shap", "lime", "xrai", "fullgrad"),
     "lrp",
-    *("kpcacam", "segeigencam", "sscam", "iscam"),
+    *("kpcacam", "segeigencam", "sscam", "iscam", "refinecam"),
 )
 METHODS_OF = {
     # These take a softmax over their channels: of sums over thousands of pixels only the largest would be left.

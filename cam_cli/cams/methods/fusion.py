@@ -48,11 +48,12 @@ def maps_of(method: Method, traces: Sequence[Trace], classes: Tensor, evidence: 
     scores = found[0].scores if isinstance(found[0], Concepts) else None
     maps = [one.maps if isinstance(one, Concepts) else one for one in found]
     energies = torch.stack([one.square().mean(dim=(2, 3)).sqrt() for one in maps], dim=2)
-    return Maps(fused(maps), energies, scores)
+    return Maps(fused(maps, method.join), energies, scores)
 
 
-def fused(maps: Sequence[Tensor]) -> Tensor:
-    """Joins maps B×T×h×w of several layers on the finest grid: the largest value at each position.
+def fused(maps: Sequence[Tensor], join: str = "max") -> Tensor:
+    """Joins maps B×T×h×w of several layers on the finest grid: the largest value at each position, or the `product`
+    of what is positive.
 
     Divides each map by its own peak first (Jiang et al. 2021, without their tanh), because layers have different
     units. The map of a single layer stays as it is.
@@ -60,8 +61,11 @@ def fused(maps: Sequence[Tensor]) -> Tensor:
     if len(maps) == 1:
         return maps[0]
     finest = max((one.shape[2:] for one in maps), key=lambda shape: shape[0] * shape[1])
-    large = [interpolate(_divided_by_peak(one), tuple(finest), mode="bilinear", align_corners=False) for one in maps]
-    return torch.stack(large).amax(dim=0)
+    shares = [_divided_by_peak(one) for one in maps]
+    if join == "product":
+        shares = [one.clamp_min(0) for one in shares]
+    large = [interpolate(one, tuple(finest), mode="bilinear", align_corners=False) for one in shares]
+    return torch.stack(large).prod(dim=0) if join == "product" else torch.stack(large).amax(dim=0)
 
 
 def _divided_by_peak(maps: Tensor) -> Tensor:

@@ -36,7 +36,7 @@ class _Entry:
     grid: where its maps live. per: whether an image gets a map per class, one map, or a map per concept.
     signed: whether evidence against a class has a map of its own. needs_classifier: whether `Trace.classifier` must be
     known. reads_layer: whether its maps depend on the target layer. second_order: whether the method differentiates the
-    head twice.
+    head twice. join: the way in which the maps of several layers become one, the largest or the product of all.
     check: raises `CamxError` for a network (in a trace of one image) that the method cannot work with.
     """
 
@@ -54,6 +54,7 @@ class _Entry:
     needs_classifier: bool = False
     reads_layer: bool = True
     second_order: bool = False
+    join: Literal["max", "product"] = "max"
     check: Callable[[Trace], None] | None = None
 
 

@@ -17,6 +17,8 @@ METHOD_NAMES = (
     "elementwise",
     "finercam",
     "shapleycam",
+    "refinecam",
+    "sess",
     "eigencam",
     "kpcacam",
     "eigengradcam",

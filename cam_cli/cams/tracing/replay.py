@@ -92,9 +92,8 @@ class Replay:
         image: the one of the batch that they are made of; a segmentation sums over its regions. Raises `ValueError` for
         a segmentation where it is not known which of several images that is.
         """
-        nbytes = self.inputs[0].numel() * self.inputs.element_size() * _FORWARD
         with self._summed(image):
-            return self._in_chunks(count, nbytes, lambda part: self._forward(pictures(part)))
+            return self.in_parts(count, lambda part: self._forward(pictures(part)))
 
     def _summed(self, image: int | None) -> AbstractContextManager[object]:
         """The context in which a segmentation sums over the regions of one image of the batch."""
@@ -166,6 +165,14 @@ class Replay:
 
         nbytes = pictures[0].numel() * pictures.element_size() * _GRAPH
         return self._in_chunks(len(pictures), nbytes, run)
+
+    def in_parts(self, count: int, run: Callable[[slice], Tensor]) -> Tensor:
+        """Joins the results of `run` on slices of 0…count, as many forwards of whole images at once as memory allows."""
+        return self._in_chunks(count, self._bytes_of_image, run)
+
+    @property
+    def _bytes_of_image(self) -> int:
+        return self.inputs[0].numel() * self.inputs.element_size() * _FORWARD
 
     def report_step(self, done: int, total: int) -> None:
         """Calls `on_step`, if there is one."""
