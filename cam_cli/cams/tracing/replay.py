@@ -167,7 +167,7 @@ class Replay:
         return self._in_chunks(len(pictures), nbytes, run)
 
     def in_parts(self, count: int, run: Callable[[slice], Tensor]) -> Tensor:
-        """Joins the results of `run` on slices of 0…count, as many forwards of whole images at once as memory allows."""
+        """Joins the results of `run` on slices of 0…count, with as many whole forwards at once as memory allows."""
         return self._in_chunks(count, self._bytes_of_image, run)
 
     @property
