@@ -27,9 +27,9 @@ from cli.main import run
 from .damaged import row, written
 from .definitions import DEFINITIONS, Slow
 from .methods_support import (
-    layers_of,
     assert_close,
     few_masks,  # noqa: F401 - fixtures are found by their names
+    layers_of,
     small,
 )
 from .report_support import content
