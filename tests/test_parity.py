@@ -175,26 +175,6 @@ def test_iscam_of_torch_cam_goes_on_beyond_the_masked_image() -> None:
 
 
 @pytest.mark.extras
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", ["sess", "refinecam"])
-def test_maps_of_several_windows_and_layers_agree_with_pytorch_grad_cam(name: str) -> None:
-    """Theirs is enlarged to pixels, and less its minimum at every step; ours is compared with it at the cells."""
-    library = pytest.importorskip("pytorch_grad_cam")
-    targets = pytest.importorskip("pytorch_grad_cam.utils.model_targets")
-    module, inputs = parity_net(), batch(3, side=SIDE)
-    if name == "sess":
-        method = library.SESS(module, [module.first], pre_filter_ratio=109.5 / 122, smooth=False)
-        layers: tuple[str, ...] = ("first",)
-    else:
-        method = library.RefineCAM(module, [module.first[1], module.first])
-        layers = ("first", "first.1")
-    for picture, wanted, own in zip(inputs, CLASSES, ours(name, layers)):
-        theirs = torch.from_numpy(method(picture[None], [targets.ClassifierOutputTarget(wanted)]))[None]
-        cells = nn.functional.interpolate(theirs, own.shape, mode="area")[0, 0].numpy()
-        assert np.corrcoef(cells.flatten(), own.flatten())[0, 1] > 0.98
-
-
-@pytest.mark.extras
 def test_where_torch_cam_is_wrong_we_do_not_follow() -> None:
     """Its Grad-CAM++ never divides by the denominator: α is g², and the map that of Σ ReLU(g)³."""
     library = pytest.importorskip("torchcam.methods")
