@@ -64,7 +64,8 @@ EXPLAIN = ExplainJob(
 TRAIN = TrainJob("data", Backbone("n"))
 #: What the engine makes of these stands in the fingerprint: the network, the precision and layers that were found.
 #: The address of a cluster goes with another engine only.
-FOUND = {"model", "precision", "layers", "ray_address"}
+#: The number of boxes counts for detectors only (`tests/test_detection.py`).
+FOUND = {"model", "precision", "layers", "ray_address", "max_boxes"}
 #: Values that are not the default, where another one cannot be guessed from it.
 OTHERS: dict[str, Any] = {
     "scale": "run",

@@ -517,7 +517,9 @@ def made_with(task: str) -> dict[str, object]:
     return {"fingerprint": fingerprint, "state": "finished"}
 
 
-@pytest.mark.parametrize(("task", "has"), [("segmentation", "shares of pixels"), ("regression", "values")])
+@pytest.mark.parametrize(
+    ("task", "has"), [("segmentation", "shares of pixels"), ("regression", "values"), ("detection", "scores of boxes")]
+)
 @pytest.mark.parametrize(
     "argv",
     [("audit", "OUT", "--by", "label"), ("compare", "OUT", "OUT"), ("export", "OUT", "--format", "csv"), ("patterns", "OUT")],
@@ -542,7 +544,6 @@ def test_the_page_of_a_segmentation_has_no_probabilities(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("fasterrcnn_resnet50_fpn", "finds boxes"),
         ("torchvision/r3d_18", "classifies clips"),
         ("raft_small", "motion between two images"),
         ("quantized_resnet18", "integers"),

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
 
-from cam_cli.outputs import answer_rows, caption_rows, epoch_rows, record, rows, spots
+from cam_cli.outputs import answer_rows, caption_rows, epoch_rows, pixels_row, record, rows, spots
 from cam_cli.outputs.shapes import Length, Range
 
 PAGE = Path(__file__).parents[1] / "docs" / "results.md"
@@ -22,9 +22,10 @@ PAGE = Path(__file__).parents[1] / "docs" / "results.md"
 TYPES = (
     *(
         rows.ImageRow,
-        rows.PixelsRow,
+        pixels_row.PixelsRow,
         rows.Prediction,
         rows.MapRow,
+        rows.FoundBox,
         rows.Sketch,
         rows.Component,
         rows.Channels,

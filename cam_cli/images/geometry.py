@@ -84,7 +84,8 @@ class Preprocessing:
     crop position if an odd number of pixels is cut: to the nearest even number as in torchvision, or down as in the
     processors of transformers. `divisor`: above 0, the network sees all of an image, with its aspect ratio nearly kept:
     the short side is resized to `resize`, the long one to at most 1.67 times of it, and both are rounded down to
-    multiples of `divisor`. Images then have inputs of different sizes; `input_size` is that of a square one.
+    multiples of `divisor`. Images then have inputs of different sizes; `input_size` is that of a square one. `whole`:
+    the network gets each image at its own size and resizes it itself; `input_size` is that of a usual one.
     """
 
     input_size: tuple[int, int]
@@ -95,14 +96,17 @@ class Preprocessing:
     std: tuple[float, ...]
     centring: Literal["even", "down"] = "even"
     divisor: int = 0
+    whole: bool = False
 
     def as_dict(self) -> dict[str, Any]:
-        """All values by name, for files and fingerprints. The default centring and divisor are absent."""
+        """All values by name, for files and fingerprints. The default centring, divisor and whole are absent."""
         values = asdict(self)
         if self.centring == "even":
             del values["centring"]
         if not self.divisor:
             del values["divisor"]
+        if not self.whole:
+            del values["whole"]
         return values
 
     @property
@@ -137,6 +141,8 @@ class Preprocessing:
 
     def placed(self, width: int, height: int) -> Placement:
         """Placement of an image of this size."""
+        if self.whole:
+            return Placement((width, height), (0, 0, width, height), 0, 0, Frame(0, 0, width, height), long=False)
         new_width, new_height = self.resized(width, height)
         if self.divisor:
             whole = (0, 0, new_width, new_height)
@@ -155,6 +161,8 @@ class Preprocessing:
 
     def resized(self, width: int, height: int) -> tuple[int, int]:
         """Width and height of the resized image."""
+        if self.whole:
+            return width, height
         to_height, to_width = self.resize
         if self.divisor:
             return _divisible(width, height, to_width, self.divisor)
@@ -178,7 +186,7 @@ class Preprocessing:
         """The cropped pixels on a background of `input_size`."""
         height, width = kept.shape[:2]
         pixels = kept.reshape(height, width, self.channels)
-        if (height, width) == self.input_size or self.divisor:
+        if (height, width) == self.input_size or self.divisor or self.whole:
             return pixels
         out = np.empty((*self.input_size, self.channels), np.uint8)
         out[:] = self.background

@@ -40,6 +40,15 @@ class TrueClass:
     rank: int
 
 
+@dataclass(frozen=True)
+class FoundBox:
+    """A box that a detector has found. index: its place by score in the image, from 0. edges: left, top, right and
+    bottom in pixels of the upright image."""
+
+    index: int
+    edges: tuple[float, float, float, float]
+
+
 @dataclass(frozen=True, repr=False)
 class ClassMap:
     """The raw map of one method for one class: float32 h×w, any sign and scale, over the part that the network got.
@@ -50,7 +59,7 @@ class ClassMap:
     concept_classes: the top classes of a concept. overlay: uint8 H×W×3, if the device has drawn it. spots: the spots
     under its peaks, if they were requested. scale: the raw value that is shown as 1, if several maps share a scale;
     None for the peak of the map. outline: uint8 h×w over the part that the network got, 1 where a segmentation
-    predicts the class.
+    predicts the class. found: the box of a detector that the map is for.
     """
 
     method: str
@@ -66,6 +75,7 @@ class ClassMap:
     spots: tuple[Spot, ...] = ()
     scale: float | None = None
     outline: np.ndarray | None = None
+    found: FoundBox | None = None
 
     def __repr__(self) -> str:
         grid = "×".join(map(str, self.values.shape))
@@ -79,7 +89,8 @@ class Explanation:
     """Explanation of one image: its top classes, best first, and its maps, in the order of the options.
 
     truth: the true class, if it is a class of the network. correct: whether it was predicted. problem: the reason why
-    there are no maps, or "". blank: the reason why the maps are zero, if it is known.
+    there are no maps, or "". blank: the reason why the maps are zero, if it is known. boxes: number of boxes that a
+    detector has found; None for other networks.
     """
 
     picture: Picture
@@ -89,6 +100,7 @@ class Explanation:
     correct: bool | None = None
     problem: str = ""
     blank: str = ""
+    boxes: int | None = None
 
     @property
     def label(self) -> int | None:

@@ -17,6 +17,7 @@ from .checkpoint_settings import CheckpointSettings, checkpoint_settings
 from .checkpoints import Checkpoint, read_checkpoint
 from .class_files import chosen_names
 from .classes import ClassNames, checked
+from .detectors import detected_classes, detector_preprocessing, usual_methods
 from .fitting import Fitted, fitted
 from .gap import GapDescription, GapNetwork
 from .heads import HeadOptions
@@ -24,7 +25,7 @@ from .hf.classifier import rebuilt
 from .hf.network import hub_network
 from .hf.place import hub_place, is_hub_name
 from .input_settings import input_settings
-from .libraries import Architecture, TorchvisionModel, segmentation_names
+from .libraries import Architecture, TorchvisionModel, detection_names, segmentation_names
 from .matching import matched, mismatch
 from .names import DEMO, DEMO_FILE, find_architecture, is_name, renamed
 from .network import Network, digest
@@ -34,7 +35,7 @@ from .own_code import OwnCode
 from .own_network import own_network
 from .preprocessing import overridden
 from .remote_weights import lies_elsewhere, local_weights
-from .tasks import AUTO, SEGMENTATION, SIMILARITY
+from .tasks import AUTO, DETECTION, SEGMENTATION, SIMILARITY
 
 __all__ = ["ModelSpec", "Network", "digest", "load_model"]
 
@@ -123,16 +124,20 @@ def load_model(spec: ModelSpec | str | os.PathLike[str], origins: Mapping[str, s
         silent_checkpoint=checkpoint is not None and not said.values and not found.normalisation,
         scores=spec.scores,
         task=task,
+        methods=usual_methods(module),
     )
 
 
 def _task(architecture: Architecture, spec: ModelSpec, module: nn.Module, count: int) -> str:
     """Task of a network by name. Raises `CamxError` if the requested one contradicts the network."""
-    pixels = isinstance(architecture, TorchvisionModel) and architecture.name in segmentation_names()
-    if pixels and spec.task not in (AUTO, SEGMENTATION):
+    name = architecture.name if isinstance(architecture, TorchvisionModel) else ""
+    known = SEGMENTATION if name in segmentation_names() else DETECTION if name in detection_names() else ""
+    if known and spec.task not in (AUTO, known):
         raise CamxError(
-            f"`task={spec.task}`: {architecture} is a network for segmentation.", "Leave `task` out.", field="task"
+            f"`task={spec.task}`: {architecture} is a network for {known}.", "Leave `task` out.", field="task"
         )
+    if known:
+        return known
     if count > 0 and spec.task == SIMILARITY:
         raise CamxError(
             f"`task=similarity`: {architecture} has a classifier of {counted(count, 'class', 'classes')}, whose scores "
@@ -145,7 +150,7 @@ def _task(architecture: Architecture, spec: ModelSpec, module: nn.Module, count:
             f"{architecture} with these arguments has no classifier.",
             "To explain what makes images similar to another one give `task=similarity` and `target=like:REF.jpg`.",
         )
-    return SEGMENTATION if pixels else spec.task
+    return spec.task
 
 
 def _by_field(origins: Mapping[str, str]) -> dict[str, str]:
@@ -268,6 +273,8 @@ def _class_count(module: nn.Module) -> int:
     said = getattr(module, "num_classes", None)
     if isinstance(said, int):
         return said
+    if detector_preprocessing(module) is not None:
+        return detected_classes(module)
     sizes = [p.shape[0] for p in module.parameters() if p.dim() >= 2]
     return sizes[-1] if sizes else 0
 

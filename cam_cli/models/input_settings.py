@@ -104,6 +104,8 @@ def input_line(preprocessing: Preprocessing, origins: Mapping[str, str], *, sile
     if preprocessing.divisor:
         size, crop = f"short side {height}", f"whole, sides multiples of {preprocessing.divisor}"
     line = f"{size}, {preprocessing.interpolation}, {crop}, mean {mean}, std {std}"
+    if preprocessing.whole:
+        line = f"the whole image at its own size, mean {mean}, std {std}"
     by_origin: dict[str, list[str]] = {}
     for name in VALUES:
         if name in origins:

@@ -13,9 +13,8 @@ from .libraries import (
     TorchvisionModel,
     deprecated_names,
     other_kind,
-    segmentation_names,
+    served_names,
     timm_names,
-    torchvision_names,
 )
 
 #: The model that ships inside the package (docs/demo.md).
@@ -40,7 +39,7 @@ def _known(name: str) -> Architecture | None:
     bare, _, tag = rest.partition(".")
     if name.startswith("hf-hub:"):
         return TimmModel(name)
-    if library == "torchvision" and bare in (*torchvision_names(), *segmentation_names()):
+    if library == "torchvision" and bare in served_names():
         return TorchvisionModel(bare, tag)
     if library == "timm" and bare in timm_names():
         return TimmModel(rest)
@@ -48,7 +47,7 @@ def _known(name: str) -> Architecture | None:
         bare, _, tag = name.partition(".")
         if bare in timm_names():
             return TimmModel(name)
-        if bare in (*torchvision_names(), *segmentation_names()):
+        if bare in served_names():
             return TorchvisionModel(bare, tag)
     return None
 
@@ -80,7 +79,7 @@ def _of_weights(kind: str, tag: str) -> str:
     """Architecture of an enumeration of torchvision's weights."""
     from torchvision.models import get_model_weights
 
-    for name in (*torchvision_names(), *segmentation_names()):
+    for name in served_names():
         if get_model_weights(name).__name__ == kind:
             return f"torchvision/{name}" + (f".{tag}" if tag != "DEFAULT" else "")
     return ""
@@ -89,7 +88,7 @@ def _of_weights(kind: str, tag: str) -> str:
 def model_names(pattern: str = "") -> list[tuple[str, str]]:
     """Pairs (library, name) of usable models. `pattern` is a glob; a plain word matches anywhere."""
     glob = pattern if any(c in pattern for c in "*?[") else f"*{pattern}*"
-    by_library = {"camx": (DEMO,), "timm": timm_names(), "torchvision": (*torchvision_names(), *segmentation_names())}
+    by_library = {"camx": (DEMO,), "timm": timm_names(), "torchvision": served_names()}
     pairs = [(library, name) for library, names in by_library.items() for name in names]
     return [(library, name) for library, name in pairs if fnmatch(name, glob) or fnmatch(f"{library}/{name}", glob)]
 

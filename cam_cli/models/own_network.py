@@ -16,6 +16,7 @@ from .checkpoint_settings import CheckpointSettings, checkpoint_settings
 from .checkpoints import Checkpoint
 from .class_files import chosen_names
 from .classes import ClassNames, checked
+from .detectors import detector_preprocessing, usual_methods
 from .gap import GapDescription, GapNetwork
 from .input_settings import input_settings
 from .libraries import TimmModel
@@ -79,6 +80,7 @@ def own_network(code: OwnCode, spec: ModelSpec, checkpoint: Checkpoint | None, g
         warnings=settings.warnings,
         scores=spec.scores or (made.scores if isinstance(made, Network) else None),
         task=made.task if spec.task == AUTO and isinstance(made, Network) else spec.task,
+        methods=made.methods if isinstance(made, Network) and made.methods else usual_methods(module),
     )
 
 
@@ -97,6 +99,8 @@ def _own_preprocessing(
     module: nn.Module, spec: ModelSpec, said: CheckpointSettings, code: OwnCode
 ) -> tuple[Preprocessing, str]:
     """That of a network of timm; for any other one, a start that options and checkpoint replace."""
+    if (detected := detector_preprocessing(module)) is not None:
+        return detected, "its own resizing"
     config = getattr(module, "pretrained_cfg", None)
     if isinstance(config, Mapping) and config.get("mean"):
         return TimmModel("").preprocessing(module, PreprocessingOptions(), spec.args), "timm's default"

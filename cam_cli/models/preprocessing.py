@@ -89,5 +89,6 @@ def overridden(own: Preprocessing, options: PreprocessingOptions) -> Preprocessi
         mean=own.mean,
         std=own.std,
     )
-    changed = replace(changed, centring=own.centring, divisor=own.divisor)
+    sized = options.image_size or options.crop_pct or options.crop_mode
+    changed = replace(changed, centring=own.centring, divisor=own.divisor, whole=own.whole and not sized)
     return changed if options.crop_pct or options.image_size else replace(changed, resize=own.resize)

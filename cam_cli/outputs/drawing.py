@@ -17,7 +17,7 @@ from ..maps.heatmap import UNSEEN, normalised, placed, seen
 from ..sentences import counted
 from .marks import mark
 from .options import HEAT, Rendering
-from .outline import outlined, placed_mask
+from .outline import boxed, outlined, placed_mask
 from .png import encode_png
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Drawing:
     already; the picture is then a smaller one, or none. `image`: the picture as an image of Pillow, if there is one.
     `method`: that of the map. `outline`: uint8 h×w over the frame, 1 where a segmentation predicts the class.
     `on_scale`: the heat whose strengths are coloured, where that is another one: on the scale of a rendering.
-    `caption`: the words of a panel."""
+    `caption`: the words of a panel. `found`: the box of a detector, in pixels of the picture."""
 
     canvas: np.ndarray
     heat: np.ndarray
@@ -51,6 +51,7 @@ class Drawing:
     outline: np.ndarray | None = None
     on_scale: np.ndarray | None = None
     caption: Caption | None = None
+    found: Frame | None = None
 
 
 def drawing_of(picture: Picture, class_map: ClassMap, scale: float | None = None) -> Drawing | None:
@@ -75,7 +76,15 @@ def drawing_of(picture: Picture, class_map: ClassMap, scale: float | None = None
         class_map.method,
         class_map.outline,
         None if scale is None else normalised(class_map.values, two_sided=class_map.two_sided, scale=scale),
+        found=_on_canvas(class_map, picture),
     )
+
+
+def _on_canvas(class_map: ClassMap, picture: Picture) -> Frame | None:
+    height, width = picture.canvas.shape[:2]
+    if class_map.found is None:
+        return None
+    return Frame(*class_map.found.edges).scaled(width / picture.width, height / picture.height)
 
 
 def draw_overlay(drawing: Drawing, rendering: Rendering) -> Image.Image:
@@ -98,6 +107,8 @@ def draw_overlay(drawing: Drawing, rendering: Rendering) -> Image.Image:
     if drawing.outline is not None:
         coloured = outlined(coloured, placed_mask(drawing.outline, drawing.frame, width, height))
     drawn = coloured if box == (0, 0, width, height) else _dimmed_around(picture, coloured, box)
+    if drawing.found is not None:
+        drawn = outlined(drawn, boxed(drawing.found, width, height))
     if rendering.draw:
         threshold = rendering.threshold_of(drawing.method).value
         mark(drawn, drawing.heat, drawing.frame, threshold, rendering.draw)

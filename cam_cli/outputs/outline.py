@@ -1,4 +1,4 @@
-"""Outline of the mask that a segmentation predicts, drawn over an overlay."""
+"""Outline of the mask that a segmentation predicts, or of the box of a detector, drawn over an overlay."""
 
 from __future__ import annotations
 
@@ -23,6 +23,14 @@ def placed_mask(mask: np.ndarray, frame: Frame, width: int, height: int) -> np.n
     inside = np.clip(down.astype(int), 0, mask.shape[0] - 1), np.clip(across.astype(int), 0, mask.shape[1] - 1)
     found: np.ndarray = mask[np.ix_(*inside)] > 0
     return found
+
+
+def boxed(box: Frame, width: int, height: int) -> np.ndarray:
+    """Returns a box in pixels of an image as a mask of it, bool height×width; of at least one pixel."""
+    mask = np.zeros((height, width), bool)
+    left, top = min(max(round(box.left), 0), width - 1), min(max(round(box.top), 0), height - 1)
+    mask[top : max(top + 1, round(box.bottom)), left : max(left + 1, round(box.right))] = True
+    return mask
 
 
 def outlined(image: Image.Image, mask: np.ndarray) -> Image.Image:

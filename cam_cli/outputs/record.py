@@ -27,8 +27,8 @@ class Fingerprint(TypedDict, total=False):
     preprocessing: dict[str, Any]
     #: How the pixels of files are read, where that is not the default.
     pixels: dict[str, Any]
-    #: What the scores of the network are: `segmentation`, `regression`, `ordinal`, `similarity`; absent for the
-    #: classes of whole images (`explain`).
+    #: What the scores of the network are: `segmentation`, `regression`, `ordinal`, `similarity`, `detection`;
+    #: absent for the classes of whole images (`explain`).
     task: str
     #: SHA-256 of the images of each `like:` target, of a table with its pairs (`explain`).
     references: list[str]
@@ -36,6 +36,8 @@ class Fingerprint(TypedDict, total=False):
     target_masks: str
     #: `object` or `classes`, as in `--mask-levels` (`explain`).
     mask_levels: str
+    #: Most boxes of an image that get a map (`explain`, of a detector).
+    max_boxes: Annotated[int, Range(1, 1e9)]
     #: First target layer.
     layer: str
     #: All target layers.

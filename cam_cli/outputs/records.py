@@ -10,13 +10,13 @@ from typing import Any
 
 from ..errors import CamxError
 from .rows import ImageRow, MapRow, first_map, number_of
-from .tables import MEASURES, VALUE, box_of, columns, map_columns
+from .tables import BOXES, FOUND, MEASURES, VALUE, box_of, columns, map_columns
 
 Record = dict[str, Any]
 #: Rows of Parquet that are held at once.
 _GROUP = 10_000
 #: Types of the columns; all others are texts.
-_WHOLE = {"width", "height", "target_index"}
+_WHOLE = {"width", "height", "target_index", BOXES, FOUND[0]}
 _TRUTH = {"correct"}
 
 
@@ -26,6 +26,8 @@ def image_record(row: ImageRow, top_k: int) -> Record:
     record |= {name: row.get(name) for name in ("image", "status", "error", "width", "height", "label", "correct")}
     for place, prediction in enumerate(row.get("top", [])[:top_k], 1):
         record |= {f"top{place}_{what}": prediction[what] for what in ("index", "name", "prob")}
+    if BOXES in row:
+        record[BOXES] = row["boxes"]
     return record | _of_map(first_map(row))
 
 
@@ -36,7 +38,9 @@ def map_records(row: ImageRow) -> Iterator[Record]:
         if part := box_of(one):
             given |= {f"box_{side}": value for side, value in zip(("left", "top", "right", "bottom"), part["box"])}
             given |= {"box_threshold": part["threshold"], "box_threshold_from": part.get("threshold_from")}
-        yield {name: given.get(name) for name in map_columns(values=VALUE in given)}
+        if "found" in one:
+            given |= dict(zip(FOUND, (one["found"]["index"], *one["found"]["edges"])))
+        yield {name: given.get(name) for name in map_columns(values=VALUE in given, boxes=FOUND[0] in given)}
 
 
 def _of_map(one: MapRow) -> Record:
@@ -85,7 +89,8 @@ def _type(name: str) -> str:
         return "int64"
     if name in _TRUTH:
         return "bool"
-    numbers = (name.startswith(("cam_", "box_")) and not name.endswith("_from")) or name.endswith(("_prob", "_value"))
+    measured = name.startswith(("cam_", "box_", "found_")) and not name.endswith("_from")
+    numbers = measured or name.endswith(("_prob", "_value"))
     return "float64" if numbers else "string"
 
 
@@ -101,13 +106,15 @@ FORMS: Mapping[str, Callable[[Iterable[Record], list[str]], Iterator[bytes]]] = 
 }
 
 
-def typed_images(rows: Iterable[ImageRow], form: str, top_k: int, *, values: bool = False) -> Iterator[bytes]:
+def typed_images(
+    rows: Iterable[ImageRow], form: str, top_k: int, *, values: bool = False, boxes: bool = False
+) -> Iterator[bytes]:
     """The table of images in a form of `FORMS`."""
-    names = columns(top_k, values=values)
+    names = columns(top_k, values=values, boxes=boxes)
     return FORMS[form](({**dict.fromkeys(names), **image_record(row, top_k)} for row in rows), names)
 
 
-def typed_maps(rows: Iterable[ImageRow], form: str, *, values: bool = False) -> Iterator[bytes]:
+def typed_maps(rows: Iterable[ImageRow], form: str, *, values: bool = False, boxes: bool = False) -> Iterator[bytes]:
     """The table of maps in a form of `FORMS`."""
-    names = map_columns(values=values)
+    names = map_columns(values=values, boxes=boxes)
     return FORMS[form](({**dict.fromkeys(names), **record} for row in rows for record in map_records(row)), names)

@@ -19,7 +19,8 @@ from ..run_layout import THUMBNAILS, output_name
 from .caption_words import caption_of
 from .drawing import drawing_of, encode_thumbnail
 from .options import RUN, SPOTS, Rendering
-from .rows import BLANK, FAILED, OK, ImageRow, MapRow, PixelsRow, Prediction, Sketch
+from .pixels_row import PixelsRow
+from .rows import BLANK, FAILED, OK, ImageRow, MapRow, Prediction, Sketch
 from .savers import COLOURED, encoded_files, kinds_of
 from .spots import RowWithSpots, encoded
 
@@ -56,6 +57,8 @@ class ExplanationRenderer:
             truth = explanation.truth
             row |= {"label": truth.text, "correct": explanation.correct, "label_index": truth.index}
             row |= {"label_prob": truth.probability, "label_rank": truth.rank}
+        if explanation.boxes is not None:
+            row["boxes"] = explanation.boxes
         row["seen"] = _seen(picture)
         row["frame"] = [round(edge, 3) for edge in picture.frame]
         row["maps"] = [self._map_row(explanation, class_map, row, files) for class_map in explanation.maps]
@@ -97,6 +100,9 @@ class ExplanationRenderer:
         if class_map.concept is not None:
             map_row["concept"] = class_map.concept
             map_row["concept_classes"] = [_prediction(one) for one in class_map.concept_classes]
+        if class_map.found is not None:
+            edges = [round(edge, 3) for edge in class_map.found.edges]
+            map_row["found"] = {"index": class_map.found.index, "edges": edges}
         picture = explanation.picture
         scale, several = self.rendering.scale_of(class_map.method), len(explanation.maps) > 1
         drawing = drawing_of(picture, class_map, scale)

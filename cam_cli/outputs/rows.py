@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Literal, TypedDict, cast
 
 from .answer_rows import AnswerRow
 from .caption_rows import CaptionRow
+from .pixels_row import PixelsRow
 from .shapes import Length, Range, check_of, parse_json
 from .units import Count, Pixels, Share
 
@@ -31,7 +32,7 @@ class Prediction(TypedDict):
     #: Name of the class.
     name: str
     #: Softmax of the scores; with `--multi-label` the sigmoid of its own score. Of a segmentation: the share of the
-    #: pixels that are predicted as the class.
+    #: pixels that are predicted as the class; of a detector: the score of the best box of the class.
     prob: Share
 
 
@@ -80,27 +81,6 @@ class Component(_EveryComponent, total=False):
     threshold_from: ThresholdFrom
 
 
-class PixelsRow(TypedDict, total=False):
-    """Decisions on the pixels of an image; where there was nothing to decide, a field is left out."""
-
-    #: Mode of the file as Pillow names it, or type and shape of an array. Absent for RGB and grey of 8 bits.
-    mode: str
-    #: Levels of 16 bits, 32 bits or float that became 0 and 255.
-    levels: Annotated[list[float], Length(2)]
-    #: Level that stands for no value; it became 0.
-    nodata: float
-    #: How many images the file holds. Absent for one.
-    frames: Annotated[int, Range(2, 1e6)]
-    #: Which of them is explained, from 1.
-    frame: Annotated[int, Range(1, 1e6)]
-    #: Orientation in the EXIF data, which is undone unless `--exif ignore`. Absent for upright images.
-    orientation: Annotated[int, Range(2, 8)]
-    #: `false` where pixels are transparent: the network sees what lies under them.
-    opaque: bool
-    #: Bands that the network was given, from 1, in their order.
-    bands: list[Annotated[int, Range(1, 1e6)]]
-
-
 def _has_all_cells(sketch: dict[str, Any]) -> bool:
     try:
         cells = base64.b64decode(sketch["values"], validate=True)
@@ -111,6 +91,15 @@ def _has_all_cells(sketch: dict[str, Any]) -> bool:
 
 def _of_one_length(channels: dict[str, Any]) -> bool:
     return len({len(channels[name]) for name in Channels.__required_keys__}) == 1
+
+
+class FoundBox(TypedDict):
+    """A box that a detector has found; its class and score are `target_…` of the map."""
+
+    #: Its place among the boxes of the image by score, from 0.
+    index: Count
+    #: Left, top, right and bottom in pixels of the upright image.
+    edges: Annotated[list[float], Length(4)]
 
 
 class MapRow(TypedDict, total=False):
@@ -124,8 +113,11 @@ class MapRow(TypedDict, total=False):
     target_index: Count
     #: Class that the map is for: its name.
     target_name: str
-    #: Class that the map is for: its probability; of a segmentation the share of the pixels predicted as it.
+    #: Class that the map is for: its probability; of a segmentation the share of the pixels predicted as it, of a
+    #: detector the score of the box.
     target_prob: Share
+    #: Box that the map is for, where a detector has found some.
+    found: FoundBox
     #: Value that the map is for, where that is no score of a class (a regression, a cosine): in place of `target_prob`.
     target_value: float
     #: Raw value of the map that is furthest from zero, before any normalisation; null if it is not finite.
@@ -229,6 +221,8 @@ class ImageRow(_EveryImage, total=False):
     pixels: PixelsRow
     #: Best classes, best first; as many as `--top-k`.
     top: list[Prediction]
+    #: Number of boxes of all classes with a score of `--threshold` and more. Absent where no detector has run.
+    boxes: Count
     #: Whether the best class is the true one; absent without a label that the network knows.
     correct: bool
     #: Index of the true class in the output of the network.

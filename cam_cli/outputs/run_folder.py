@@ -77,9 +77,9 @@ class RunFolder:
         return self.record.get("fingerprint", {}).get("task", "")
 
     def require_probabilities(self) -> None:
-        """Raises `CamxError` where the rows have no probabilities of classes: shares of pixels, or values."""
+        """Raises `CamxError` where the rows have shares of pixels, scores of boxes or values, no probabilities."""
         if self.task:
-            has = "shares of pixels" if self.task == "segmentation" else "values"
+            has = {"segmentation": "shares of pixels", "detection": "scores of boxes"}.get(self.task, "values")
             raise CamxError(
                 f"The run in {self.path!r} has the task {self.task}: its rows have {has}, no probabilities of classes.",
                 "Give a run of a classifier.",

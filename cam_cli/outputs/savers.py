@@ -32,7 +32,9 @@ class Saver:
     def name(self, source: Source, one: MapRow, rendering: Rendering, *, several: bool) -> str:
         """The name in OUT of this file of a map; `several`: the image has others."""
         method = one["method"] if "concept" not in one else f"{one['method']}-{one['concept']}"
-        suffix = f".{method}.{one['target_index']}" if several else ""
+        # Two boxes may be of one class.
+        number = f"box-{one['found']['index']}" if "found" in one else f"{one['target_index']}"
+        suffix = f".{method}.{number}" if several else ""
         return output_name(self.folder, source.key, f"{suffix}.{self.extension(rendering)}", apart=source.apart)
 
 

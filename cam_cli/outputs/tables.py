@@ -20,10 +20,13 @@ MEASURES = ("peak", "area", "center_x", "center_y", "border", "entropy")
 
 #: The last column of runs whose outputs are values, such as those of a regression.
 VALUE = "target_value"
+#: The last columns of runs of detectors: the number of boxes of an image, and the box of a map in pixels of it.
+BOXES, FOUND = "boxes", ("found", "found_left", "found_top", "found_right", "found_bottom")
 
 
-def columns(top_k: int, *, values: bool = False) -> list[str]:
-    """The header for `top_k` classes per image; `values`: whether the outputs of the network are values."""
+def columns(top_k: int, *, values: bool = False, boxes: bool = False) -> list[str]:
+    """The header for `top_k` classes per image; `values`: whether the outputs of the network are values; `boxes`:
+    whether it finds boxes."""
     top = [f"top{k}_{what}" for k in range(1, top_k + 1) for what in ("index", "name", "prob")]
     return [
         *("image", "status", "error", "width", "height", "label", "correct"),
@@ -31,28 +34,39 @@ def columns(top_k: int, *, values: bool = False) -> list[str]:
         *("method", "layer", "target_index", "target_name", "target_prob"),
         *(*(f"cam_{name}" for name in MEASURES), "overlay"),
         *[VALUE][: int(values)],
+        *[BOXES][: int(boxes)],
     ]
 
 
-def table(rows: Iterable[ImageRow], top_k: int, *, values: bool = False) -> Iterator[bytes]:
+def table(rows: Iterable[ImageRow], top_k: int, *, values: bool = False, boxes: bool = False) -> Iterator[bytes]:
     """The table in pieces of UTF-8 (RFC 4180). Several maps of an image: the first one stands in the row."""
-    yield line(columns(top_k, values=values))
+    yield line(columns(top_k, values=values, boxes=boxes))
     for row in rows:
-        yield line([*_cells(row, top_k), *_value(first_map(row), values)])
+        count = [row.get("boxes", "")] if boxes else []
+        yield line([*_cells(row, top_k), *_value(first_map(row), values), *count])
 
 
 def _value(one: MapRow, values: bool) -> list[str]:
     return [number(one.get("target_value"))] if values else []
 
 
-def map_columns(*, values: bool = False) -> list[str]:
+def _found(one: MapRow) -> list[Any]:
+    """The cells of `FOUND`."""
+    if "found" not in one:
+        return [""] * len(FOUND)
+    # To a thousandth of a pixel, also in images of many thousand pixels.
+    return [one["found"]["index"], *(f"{edge:.3f}".rstrip("0").rstrip(".") for edge in one["found"]["edges"])]
+
+
+def map_columns(*, values: bool = False, boxes: bool = False) -> list[str]:
     """The header of the table of maps: `box_left` … are shares of the image's width and height, of the largest part
-    above `box_threshold`, a share of the peak."""
+    above `box_threshold`, a share of the peak. `found`: number of the box of a detector, `found_left` … in pixels."""
     return [
         *("image", "map", "method", "layer", "target_index", "target_name", "target_prob"),
         *(f"cam_{name}" for name in MEASURES),
         *("box_left", "box_top", "box_right", "box_bottom", "box_threshold", "box_threshold_from", "overlay"),
         *[VALUE][: int(values)],
+        *(FOUND if boxes else ()),
     ]
 
 
@@ -63,9 +77,9 @@ def box_of(one: MapRow) -> Component | None:
     return {"threshold": HALF, "box": one["box"], "threshold_from": "fixed"} if "box" in one else None
 
 
-def map_table(rows: Iterable[ImageRow], *, values: bool = False) -> Iterator[bytes]:
+def map_table(rows: Iterable[ImageRow], *, values: bool = False, boxes: bool = False) -> Iterator[bytes]:
     """The table of maps in pieces of UTF-8: one row per map, numbered from 0 for each image."""
-    yield line(map_columns(values=values))
+    yield line(map_columns(values=values, boxes=boxes))
     for row in rows:
         for place, one in enumerate(row.get("maps", ())):
             part = box_of(one)
@@ -79,6 +93,7 @@ def map_table(rows: Iterable[ImageRow], *, values: bool = False) -> Iterator[byt
                     *((number(part["threshold"]), part.get("threshold_from", "")) if part else ("", "")),
                     text(one.get("overlay", "")),
                     *_value(one, values),
+                    *(_found(one) if boxes else ()),
                 ]
             )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -55,8 +55,7 @@ class ActivationsTask:
     def device(self) -> str:
         return self.job.read.device
 
-    @property
-    def table(self) -> Table:
+    def table_of(self, fingerprint: Mapping[str, Any]) -> Table:
         return activations_table()
 
     def with_job(self, job: ActivationsJob) -> ActivationsTask:

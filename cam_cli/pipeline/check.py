@@ -113,8 +113,7 @@ class CheckTask:
     def device(self) -> str:
         return self.job.explain.device
 
-    @property
-    def table(self) -> Table:
+    def table_of(self, fingerprint: Mapping[str, Any]) -> Table:
         return check_table()
 
     def with_job(self, job: CheckJob) -> CheckTask:

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ..errors import CamxError
-from ..models.tasks import VALUES
+from ..models.tasks import CLASSIFICATION
 from .activations import ActivationsTask, activations_table
 from .ask import AskTask, ask_table
 from .caption import CaptionTask, caption_table
@@ -41,8 +41,8 @@ def table_of(fingerprint: Mapping[str, Any], job: Mapping[str, Any] = MappingPro
     """
     match fingerprint.get("command"):
         case "explain":
-            values = fingerprint.get("task") in VALUES
-            return explain_table(fingerprint["top_k"], tuple(job.get("table", ())), values=values)
+            forms = tuple(job.get("table", ()))
+            return explain_table(fingerprint["top_k"], forms, fingerprint.get("task", CLASSIFICATION))
         case "activations":
             return activations_table()
         case "evaluate":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -65,8 +65,7 @@ class EvaluateTask:
     def device(self) -> str:
         return self.job.faithful.device
 
-    @property
-    def table(self) -> Table:
+    def table_of(self, fingerprint: Mapping[str, Any]) -> Table:
         return faithfulness_table(self.job.faithful.metrics)
 
     def with_job(self, job: EvaluateJob) -> EvaluateTask:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -26,7 +26,7 @@ from ..images.places import DEMO
 from ..images.target_masks import MaskReading, with_masks
 from ..maps.colormaps import palette
 from ..maps.explanation import Explanation
-from ..models.tasks import SEGMENTATION, VALUES
+from ..models.tasks import CLASSIFICATION, DETECTION, SEGMENTATION, VALUES
 from ..outputs.options import RUN, SPOTS
 from ..outputs.records import FORMS, typed_images, typed_maps
 from ..outputs.renderer import ExplanationRenderer
@@ -58,17 +58,18 @@ def run(job: ExplainJob, observer: Observer = Silent(), stop: Stop | None = None
     return run_task(ExplainTask.of(job), observer, stop or Stop())
 
 
-def explain_table(top_k: int, forms: Sequence[str] = (), *, values: bool = False) -> Table:
+def explain_table(top_k: int, forms: Sequence[str] = (), task: str = CLASSIFICATION) -> Table:
     """Table `predictions.csv` with `top_k` classes per image, `maps.csv`, and both in other formats.
 
-    values: adds a column for the value that a map explains.
+    task: what the scores of the network are. Values and boxes have columns of their own.
     """
-    of_maps = partial(map_table, values=values)
+    values, boxes = task in VALUES, task == DETECTION
+    of_maps = partial(map_table, values=values, boxes=boxes)
     more: list[tuple[str, Callable[[Iterable[ImageRow]], Iterator[bytes]]]] = [(MAPS_TABLE, of_maps)]
     for form in (one for one in forms if one in FORMS):
-        more.append((f"predictions.{form}", partial(typed_images, form=form, top_k=top_k, values=values)))
-        more.append((f"maps.{form}", partial(typed_maps, form=form, values=values)))
-    return Table(TABLE, partial(table, top_k=top_k, values=values), tuple(more))
+        more.append((f"predictions.{form}", partial(typed_images, form=form, top_k=top_k, values=values, boxes=boxes)))
+        more.append((f"maps.{form}", partial(typed_maps, form=form, values=values, boxes=boxes)))
+    return Table(TABLE, partial(table, top_k=top_k, values=values, boxes=boxes), tuple(more))
 
 
 @dataclass(frozen=True)
@@ -93,11 +94,8 @@ class ExplainTask:
     def device(self) -> str:
         return self.job.explain.device
 
-    @property
-    def table(self) -> Table:
-        options = self.job.explain
-        values = self.job.model.task in VALUES or any(target.kind == "like" for target in options.targets)
-        return explain_table(options.top_k, self.job.table, values=values)
+    def table_of(self, fingerprint: Mapping[str, Any]) -> Table:
+        return explain_table(self.job.explain.top_k, self.job.table, fingerprint.get("task", CLASSIFICATION))
 
     def with_job(self, job: ExplainJob) -> ExplainTask:
         return ExplainTask(job)
@@ -147,9 +145,9 @@ class ExplainTask:
                 f"`target_mask` is for segmentations, and {network.name} is none.", "Leave it out.", field="target_mask"
             )
         check_numbered_folders(self.job, engine)
-        if self.job.rendering.scale == RUN and engine.task == SEGMENTATION:
+        if self.job.rendering.scale == RUN and engine.task in (SEGMENTATION, DETECTION):
             raise CamxError(
-                "`scale=run` draws when all maps are known, and outlines of a segmentation are not kept for that.",
+                "`scale=run` draws when all maps are known, and outlines and boxes are not kept for that.",
                 "Give a number, or leave it out.",
                 field="scale",
             )

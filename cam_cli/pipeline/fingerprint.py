@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..images.target_masks import digest_of
 from ..maps.thresholds import HALF
-from ..models.tasks import CLASSIFICATION
+from ..models.tasks import CLASSIFICATION, DETECTION
 from ..options import results
 from ..outputs.options import Rendering
 
@@ -44,7 +44,8 @@ def fingerprint(job: ExplainJob, explainer: Explainer, base: str) -> dict[str, A
     names = "\n".join(explainer.network.classes.names)
     options = results(job.explain)
     options.pop("precision")
-    several = options.pop("multi_label")
+    several, most = options.pop("multi_label"), options.pop("max_boxes")
+    detects = explainer.task == DETECTION
     options["methods"] = explainer.options.methods
     return {
         "command": "explain",
@@ -57,7 +58,8 @@ def fingerprint(job: ExplainJob, explainer: Explainer, base: str) -> dict[str, A
         **(
             {"references": [one.digest for one in explainer.references.targets]} if explainer.references.targets else {}
         ),
-        "threshold": options["threshold"] if several else None,
+        "threshold": options["threshold"] if several or detects else None,
+        **({"max_boxes": most} if detects else {}),
         "rendering": rendering_fingerprint(job.rendering),
     }
 

@@ -62,7 +62,7 @@ def finish_run(
     if task.job.shard is None:
         finish_folder(
             folder,
-            task.table,
+            task.table_of(fingerprint),
             lambda: (source.key for source in inputs.sources),
             lambda: content,
             report=task.job.report,

@@ -229,6 +229,12 @@ class EvaluateJob(RunOptions):
 def decoding_as(job: RunOptions, engine: E) -> E:
     """Returns the engine. Raises `CamxError` if it does not support the decoding or the bands of the job."""
     job.pixels.check_channels(engine.network.preprocessing.channels)
+    if job.decode == "device" and engine.network.preprocessing.whole:
+        raise CamxError(
+            "`decode=device` makes inputs of one size, and this network takes images at their own.",
+            "Leave `decode` out.",
+            field="decode",
+        )
     if job.decode == "device":
         from ..cams.engine.device_decoding import check_decoder
 

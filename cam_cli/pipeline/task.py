@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
@@ -58,9 +58,8 @@ class Task(Protocol[J, E, R]):
         """Requested device: `auto`, one, or several with commas."""
         ...
 
-    @property
-    def table(self) -> Table:
-        """Table of all images."""
+    def table_of(self, fingerprint: Mapping[str, Any]) -> Table:
+        """Table of all images of a run with this fingerprint."""
         ...
 
     def with_job(self, job: J) -> Task[J, E, R]:

@@ -12,7 +12,9 @@ from torch import Tensor, nn
 from ...errors import CamxError
 from ...machine import cpus
 from ...models.hooks import TargetLayer
+from ...models.tasks import DETECTION
 from ..tracing.cut import NoCut
+from ..tracing.scored_network import task_of
 from ..tracing.trace import traces
 from .backends import Backend, EagerBackend, compile_upstream
 from .batches import Runner
@@ -50,6 +52,14 @@ def choose_backend(
     picture: a normalised image 1×C×H×W on the device. images: how many there will be; 0 where nobody knows. Raises
     `CamxError` for a backend that this machine or device does not have, and for what torch.compile cannot do.
     """
+    if task_of(module) == DETECTION:
+        if wanted in ("compile", "openvino"):
+            raise CamxError(
+                f"`backend={wanted}` needs images of one size, and a detector takes each at its own.",
+                "Leave it out.",
+                field="backend",
+            )
+        return Chosen(EagerBackend(), "torch")
     if wanted == "compile":
         return Chosen(compile_upstream(module, layers, picture, runner.autocast), "compile")
     if wanted == "openvino":

@@ -116,7 +116,8 @@ class Runner:
         done: list[R] = []
         alone = 0
         while len(done) < len(images):
-            size = 1 if len(done) < alone else min(self._largest_batch or len(images), len(images) - len(done))
+            most = min(self._largest_batch or len(images), len(images) - len(done))
+            size = 1 if len(done) < alone else _of_one_size(images[len(done) : len(done) + most])
             try:
                 done += self._run_batch(images[len(done) : len(done) + size], run, failed, draw)
                 continue
@@ -182,6 +183,12 @@ class Runner:
                 "the same command continues, if need be with another `device`."
             ) from error
         return f"the network failed on it: {type(error).__name__}: {first_line}"
+
+
+def _of_one_size(images: Sequence[Decodable]) -> int:
+    """The number of the first images whose inputs have one size; all of them but for a network that resizes itself."""
+    shapes = [image.input.shape if isinstance(image, Picture) else None for image in images]
+    return next((place for place, shape in enumerate(shapes) if shape != shapes[0] and shape), len(shapes)) or 1
 
 
 def _use_channels_last(module: nn.Module) -> None:

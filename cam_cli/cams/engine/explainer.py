@@ -17,7 +17,7 @@ from ...images.listing import Source
 from ...images.picture import Decodable, Picture
 from ...maps.explanation import Explanation, Explanations
 from ...models.catalog import Network
-from ...models.tasks import CLASSIFICATION
+from ...models.tasks import CLASSIFICATION, DETECTION
 from ..methods.augmentation import VIEWS, average_views
 from ..methods.concepts import CONCEPTS
 from ..methods.fusion import Maps, maps_of
@@ -31,6 +31,7 @@ from .assembly import Assembler
 from .backend_choice import choose_backend
 from .backends import Backend, EagerBackend
 from .batches import BatchFunction, FailureFunction, Runner
+from .boxes import BoxExplainer
 from .device_overlays import OverlayRenderer
 from .inputs import Inputs, as_pictures
 from .layer_choice import choose_layers
@@ -150,8 +151,7 @@ class Explainer:
     def _label_texts(self, labels: Sequence[str | int | None]) -> list[str]:
         """The labels as text. Raises `CamxError` for one that is no class of the network."""
         texts = ["" if label is None else str(label) for label in labels]
-        for text in filter(None, texts):
-            self.classes.index(text, self.class_count)
+        self.reader.check(texts)
         return texts
 
     @torch.inference_mode(False)
@@ -200,6 +200,7 @@ class Explainer:
             on_step=self._on_step,
             backend=self._backend,
             mask=mask,
+            least=self.options.threshold,
         )
 
     @torch.inference_mode(False)
@@ -253,10 +254,8 @@ class Explainer:
         views = VIEWS[self.options.smooth]
         inputs, mask = traced[0].replay.inputs, traced[0].replay.mask
         # What brings a map back from a view brings a mask there.
-        every = [
-            traced,
-            *(self._traces(view.apply(inputs), None if mask is None else view.undo(mask)) for view in views),
-        ]
+        masks = [None if mask is None else view.undo(mask) for view in views]
+        every = [traced, *(self._traces(view.apply(inputs), one) for view, one in zip(views, masks))]
         return {
             name: average_views([maps_of(METHODS[name], one, classes, self.options.evidence) for one in every], views)
             for name in self.options.methods
@@ -272,9 +271,10 @@ class Explainer:
         given = [targets.get(picture.source.key, self._targets) for picture in pictures]
         wanted, missing = self.references.chosen(pictures, given, self._runner, self._module)
         traced = self._traces(inputs, self._runner.masks(pictures))
-        logits = traced[0].logits
-        asked = self._assembler.question(pictures, logits, wanted, traced[0].replay.regions, missing)
-        columns = as_columns(asked.classes, logits)
+        if self.task == DETECTION:
+            return BoxExplainer(self.reader, self.options).explanations(pictures, traced, wanted)
+        asked = self._assembler.question(pictures, traced[0].logits, wanted, traced[0].replay.regions, missing)
+        columns = as_columns(asked.classes, traced[0].logits)
         maps = {name: one.cpu() for name, one in self._maps(traced, columns).items()}
         explanations = self._assembler.explanations(pictures, asked, maps)
         if not self._spots:
@@ -285,7 +285,7 @@ class Explainer:
     @property
     def most_maps(self) -> int | None:
         """The largest number of maps that a picture can have; None where its own scores decide."""
-        if self.options.multi_label:
+        if self.options.multi_label or self.task == DETECTION:
             return None
         maps = {"class": sum(target.top for target in self._targets), "image": 1, "concept": CONCEPTS}
         return sum(maps[METHODS[name].per] for name in self.options.methods)

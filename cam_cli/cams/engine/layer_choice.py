@@ -10,12 +10,14 @@ from torch import Tensor, nn
 from ...errors import CamxError
 from ...models.hooks import TargetLayer
 from ...models.layouts import Layout
+from ...models.tasks import DETECTION
 from ..methods.registry import METHODS
 from ..target_layer.choose import choose_layer
 from ..target_layer.probe import NoGradient
+from ..target_layer.pyramid import choose_levels
 from ..target_layer.without_gradient import choose_without_gradient
 from ..tracing.endings import Ending
-from ..tracing.scored_network import ENTRY, ScoredNetwork, ScoreReading
+from ..tracing.scored_network import ENTRY, ScoredNetwork, ScoreReading, task_of
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,10 @@ class LayerSearch:
         """Looks for the layers; see `choose_layers`."""
         size = (picture.shape[2], picture.shape[3])
         try:
-            found = _unique([choose_layer(scored, size, picture.shape[1], name) for name in names])
+            if task_of(scored) == DETECTION and isinstance(scored, ScoredNetwork):
+                found = _unique(level for name in names for level in choose_levels(scored, picture, name))
+            else:
+                found = _unique([choose_layer(scored, size, picture.shape[1], name) for name in names])
         except CamxError as error:
             return cls(scored, picture, names, problem=error)
         return cls(scored, picture, names, found)

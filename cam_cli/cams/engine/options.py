@@ -140,8 +140,22 @@ class ExplainOptions(MapOptions):
     ] = False
     threshold: Annotated[
         float,
-        Flag("Smallest probability of a predicted class, with `multi_label`.", panel=EXPLANATION, results=True),
+        Flag(
+            "Smallest probability of a predicted class, with `multi_label`; smallest score of a box of a detector.",
+            panel=EXPLANATION,
+            results=True,
+        ),
     ] = 0.5
+    max_boxes: Annotated[
+        int,
+        Flag(
+            "Best boxes of a detector, which get maps.",
+            panel=EXPLANATION,
+            min=1,
+            results=True,
+            page="tasks.md",
+        ),
+    ] = 10
     compile: Annotated[
         bool,
         Flag(

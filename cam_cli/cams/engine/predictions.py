@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -150,6 +151,11 @@ class ClassReader:
             if index is not None:
                 found.setdefault(index, text)
         return found
+
+    def check(self, texts: Iterable[str]) -> None:
+        """Raises `CamxError` for a label that is no class; an empty one is none."""
+        for text in filter(None, texts):
+            self.classes.index(text, self.count)
 
     def _index_of(self, text: str) -> int | None:
         try:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from ...errors import CamxError
 from ...models.classes import ClassNames, checked
+from ...models.detectors import detected_classes
 from ...models.network import Network
-from ...models.tasks import CLASSIFICATION, SEGMENTATION, SIMILARITY, VALUES
+from ...models.tasks import CLASSIFICATION, DETECTION, SEGMENTATION, SIMILARITY, VALUES
 from ..tracing.scored_network import task_of
 from ..tracing.trace import Trace
 from .options import ExplainOptions
@@ -28,9 +29,14 @@ METHODS_OF = {
     # These take a softmax over their channels: of sums over thousands of pixels only the largest would be left.
     SEGMENTATION: tuple(name for name in _ANY_SCORE if name not in ("scorecam", "sscam", "iscam")),
     **dict.fromkeys(VALUES, (*_ANY_SCORE, "cam")),
+    # Of the score of a box there is one forward alone: another image has other boxes, which D-RISE compares with it.
+    DETECTION: ("gradcam", "gradcam++", "xgradcam", "hirescam", "elementwise", "layercam", "rise"),
 }
+#: Classes of a detector that does not say how many it has: any index is taken.
+_MOST = 1 << 20
 _WHY = {
     SEGMENTATION: "a segmentation network, which has no probability per image",
+    DETECTION: "a detector, which has a score per box",
     SIMILARITY: "an encoder, whose similarity is no score of a class",
 }
 
@@ -44,6 +50,8 @@ def reader_of(
     for names that are not as many as the scores.
     """
     count, task = probed.logits.shape[1], task_of(probed.replay.module)
+    if task == DETECTION:
+        count = len(network.classes.names) or detected_classes(network.module) or _MOST
     two_sided = probed.one_logit or (task == SEGMENTATION and count == 2)
     classes = network.classes.two_sided() if two_sided else network.classes
     names = ClassNames(tuple(f"like:{one}" for one in references)) if references else classes
@@ -75,11 +83,26 @@ def check_task(task: str, options: ExplainOptions, *, spots: bool) -> None:
         check_method(task, name)
     if options.multi_label:
         raise CamxError(f"`multi_label` makes no sense with {what}.", "Leave it out.", field="multi_label")
+    if task == DETECTION:
+        _check_boxes(options)
     if spots:
         raise CamxError(f"`save=spots` compares classifiers, and this is {what}.", "Leave it out.", field="save")
     if task == SIMILARITY and not any(target.kind == "like" for target in options.targets):
         raise CamxError(
             "An encoder has no classes.", "Give the image to compare with: `target=like:REF.jpg`.", field="targets"
+        )
+
+
+def _check_boxes(options: ExplainOptions) -> None:
+    if options.smooth != "none":
+        raise CamxError(
+            f"`smooth={options.smooth}`: another view has other boxes.", "Leave `smooth` out.", field="smooth"
+        )
+    if any(target.kind == "top" for target in options.targets):
+        raise CamxError(
+            "`targets=top`: boxes are chosen by their score.",
+            "Give `max_boxes` for their number, and `threshold` for the smallest score.",
+            field="targets",
         )
 
 

@@ -10,13 +10,17 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.nn.functional import conv2d, interpolate
+from torch.nn.functional import conv2d, interpolate, pad
 
+from ..tracing.detections import BoxScores, Detections
+from ..tracing.replay import Replay
 from ..tracing.trace import Trace
 from .method import method
 
 #: RISE: how many masks, cells of a mask per side, and the share of an image that is kept.
 MASKS, CELLS, KEPT = 1000, 7, 0.5
+#: Cells for boxes, which are smaller than images (D-RISE, section 4).
+_BOX_CELLS = 16
 
 
 @method(
@@ -120,22 +124,14 @@ def rise(trace: Trace, classes: Tensor) -> Tensor:
     mask covers the image, the mean colour takes its place.
     """
     replay = trace.replay
-    size = (replay.inputs.shape[2], replay.inputs.shape[3])
-    draw = replay.generator()
-    cells = (torch.rand(MASKS, 1, CELLS + 1, CELLS + 1, generator=draw) < KEPT).float()
-    shifts = torch.rand(MASKS, 2, generator=draw)
-
-    def masks(part: slice) -> Tensor:
-        return _shifted(cells[part].to(replay.inputs), shifts[part], size)
+    if replay.boxes is not None:
+        return _drise(trace, classes, replay.boxes)
+    masks = _RandomMasks(replay, CELLS)
 
     def one(image: int) -> Tensor:
         picture = replay.inputs[image : image + 1]
         scores = replay.scores(MASKS, lambda part: picture * masks(part), image)
-        found = replay.probabilities(scores)[:, classes[image]]
-        deviation = (found - found.mean(dim=0)) / (MASKS * KEPT * (1 - KEPT))
-        parts = [slice(start, min(MASKS, start + 50)) for start in range(0, MASKS, 50)]
-        total = [torch.einsum("nt,nhw->thw", deviation[part], masks(part)[:, 0] - KEPT) for part in parts]
-        return trace.sign * torch.stack(total).sum(dim=0)
+        return trace.sign * masks.weighted(replay.probabilities(scores)[:, classes[image]])
 
     return torch.stack(each_image(trace, one))
 
@@ -146,6 +142,46 @@ def channel_masks(channels: Tensor, size: tuple[int, int]) -> Tensor:
     low, high = masks.amin(dim=(2, 3), keepdim=True), masks.amax(dim=(2, 3), keepdim=True)
     scaled: Tensor = (masks - low) / (high - low).clamp_min(1e-30)
     return scaled
+
+
+def _drise(trace: Trace, columns: Tensor, boxes: BoxScores) -> Tensor:
+    """Maps B×T×H×W of boxes: as RISE, with the similarity of a box to the likest one that the detector finds under
+    a mask in the place of the score (D-RISE, Petsiuk et al. 2021)."""
+    replay = trace.replay
+    masks = _RandomMasks(replay, _BOX_CELLS)
+
+    def one(image: int) -> Tensor:
+        own, picture = boxes.found[image], replay.inputs[image : image + 1]
+        if not len(own.scores):
+            return picture.new_zeros(columns.shape[1], *picture.shape[2:])
+        found = replay.detections(MASKS, lambda part: picture * masks(part))
+        wanted = Detections(*(part.detach()[columns[image]] for part in (own.boxes, own.labels, own.scores)))
+        alike = [pad(wanted.similarity(other), (0, 1)).amax(1) for other in found]
+        return trace.sign * masks.weighted(torch.stack(alike))
+
+    return torch.stack(each_image(trace, one))
+
+
+class _RandomMasks:
+    """The random masks of RISE on images of a batch, enlarged anew as slices are asked for."""
+
+    def __init__(self, replay: Replay, cells: int) -> None:
+        self._like, self._cells = replay.inputs, cells
+        draw = replay.generator()
+        self._kept = (torch.rand(MASKS, 1, cells + 1, cells + 1, generator=draw) < KEPT).float()
+        self._shifts = torch.rand(MASKS, 2, generator=draw)
+
+    def __call__(self, part: slice) -> Tensor:
+        """Returns masks n×1×H×W in [0, 1]."""
+        size = (self._like.shape[2], self._like.shape[3])
+        return _shifted(self._kept[part].to(self._like), self._shifts[part], size, self._cells)
+
+    def weighted(self, scores: Tensor) -> Tensor:
+        """Returns Σ_n (s_n − s̄)(M_n − E M) / (N·var M) of scores s, N×T: T×H×W."""
+        deviation = (scores - scores.mean(dim=0)) / (MASKS * KEPT * (1 - KEPT))
+        parts = [slice(start, min(MASKS, start + 50)) for start in range(0, MASKS, 50)]
+        total = [torch.einsum("nt,nhw->thw", deviation[part], self(part)[:, 0] - KEPT) for part in parts]
+        return torch.stack(total).sum(dim=0)
 
 
 def each_image(trace: Trace, one: Callable[[int], Tensor]) -> list[Tensor]:
@@ -165,10 +201,11 @@ def _gaussians(height: int, width: int) -> Tensor:
     return conv2d(positions, (edge[:, None] * edge / 16)[None, None], padding=1)[:, 0]
 
 
-def _shifted(cells: Tensor, shifts: Tensor, size: tuple[int, int]) -> Tensor:
-    """Masks n×1×H×W in [0, 1]: cells n×1×8×8 enlarged by one cell more than the image, then cut at random shifts."""
-    cell = [math.ceil(side / CELLS) for side in size]
-    large = interpolate(cells, [(CELLS + 1) * side for side in cell], mode="bilinear", align_corners=False)
+def _shifted(cells: Tensor, shifts: Tensor, size: tuple[int, int], across: int) -> Tensor:
+    """Masks n×1×H×W in [0, 1]: cells n×1×(across+1)² enlarged by one cell more than the image, then cut at random
+    shifts."""
+    cell = [math.ceil(side / across) for side in size]
+    large = interpolate(cells, [(across + 1) * side for side in cell], mode="bilinear", align_corners=False)
     tops, lefts = (shifts * torch.tensor(cell)).long().unbind(1)
     cut = [m[:, t : t + size[0], s : s + size[1]] for m, t, s in zip(large, tops.tolist(), lefts.tolist())]
     return torch.stack(cut)

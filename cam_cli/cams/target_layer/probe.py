@@ -14,8 +14,9 @@ from ...errors import CamxError
 from ...models.hooks import hooked
 from ...models.tasks import SEGMENTATION
 from ..tracing.autograd_graph import Dominators, dominators, reachable
+from ..tracing.first_forward import running
 from ..tracing.network_state import undisturbed
-from ..tracing.scored_network import running, task_of
+from ..tracing.scored_network import task_of
 from ..tracing.scores import network_name, scores_of
 from .candidates import Candidate, Collector, coverage_of, reached_share
 

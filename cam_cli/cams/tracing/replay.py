@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ...models.hooks import TargetLayer
 from ...models.tasks import CLASSIFICATION
+from .detections import BoxScores, Detections
 from .head import HeadRunner
 from .network_state import undisturbed
 from .out_of_memory import is_out_of_memory
@@ -46,7 +47,8 @@ class Replay:
     multi_label: each class has a probability of its own (sigmoid) instead of a share (softmax).
     backend: runs what lies before the layers, where no gradient is asked for before them and no module is watched.
     regions: of a segmentation, the pixels that its scores are summed over, also where the images are changed.
-    mask: of a segmentation, the pixels that are asked for: B×h×w (see `Regions.predicted`).
+    mask: of a segmentation, the pixels that are asked for: B×h×w (see `Regions.predicted`). least: of a detector, the
+    smallest score of the boxes that it keeps. boxes: those of the batch, in the order of its scores.
     """
 
     module: nn.Module
@@ -61,6 +63,8 @@ class Replay:
     backend: UpstreamBackend = contextlib.nullcontext
     regions: Regions | None = None
     mask: Tensor | None = None
+    least: float = 0.0
+    boxes: BoxScores | None = None
     #: The head runner of the image that was asked for last, by its index and the layer's name.
     _heads: dict[tuple[int, str], HeadRunner] = field(default_factory=dict, init=False, repr=False)
     #: What methods share, by its name, with the classes it was computed for.
@@ -94,6 +98,20 @@ class Replay:
         """
         with self._summed(image):
             return self.in_parts(count, lambda part: self._forward(pictures(part)))
+
+    def detections(self, count: int, pictures: Callable[[slice], Tensor]) -> list[Detections]:
+        """Returns all boxes, as far as the detector keeps them by itself, of `count` images; see `scores`."""
+        found: list[Detections] = []
+
+        def run(part: slice) -> Tensor:
+            assert isinstance(self.module, ScoredNetwork)
+            with self.module.detecting(1.0) as boxes:
+                scores = self._forward(pictures(part))
+            found.extend(boxes.found)
+            return scores[:, :1]
+
+        self._in_chunks(count, self.inputs[0].numel() * self.inputs.element_size() * _FORWARD, run)
+        return found
 
     def _summed(self, image: int | None) -> AbstractContextManager[object]:
         """The context in which a segmentation sums over the regions of one image of the batch."""

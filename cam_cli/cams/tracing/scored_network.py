@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,21 +11,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ...errors import CamxError, first_line
+from ...errors import CamxError
 from ...models.layouts import Path
-from ...models.tasks import AUTO, CLASSIFICATION, ORDINAL, SEGMENTATION, SIMILARITY, VALUES
+from ...models.tasks import AUTO, CLASSIFICATION, DETECTION, ORDINAL, SEGMENTATION, SIMILARITY, VALUES
+from .detections import BoxScores, is_detected
 from .endings import Ending, EndingRecorder, as_logits, ending_of
+from .first_forward import running
 from .network_state import undisturbed
-from .out_of_memory import is_out_of_memory
 from .pixel_scores import pixel_scores, pixels_as_classes
 from .regions import Regions, whole_sums
-from .scores import NETWORK, Wanted, as_scores, at, network_name, score_path, spelled
+from .scores import NETWORK, Wanted, as_scores, at, score_path, spelled
 from .script_reader import is_readable, reader_of
 
 #: The child through which images enter a network of which no layer can be watched.
 ENTRY = "input"
-#: Errors whose text says enough without their class.
-_PLAIN_ERRORS = (RuntimeError, AssertionError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -54,6 +52,8 @@ class ScoreReading:
         parts = []
         if self.task == SEGMENTATION:
             parts.append("The network has a score per pixel and class: it is explained as a segmentation.")
+        if self.task == DETECTION:
+            parts.append("The network finds boxes: each gets a map.")
         if self.path:
             parts.append(f"The class scores are the output `{spelled(self.path)}`.")
         if self.ending == "sigmoid":
@@ -83,7 +83,7 @@ class ScoredNetwork(nn.Module):
         own: dict[str, Any] = {"scripted": network} if closed else seen._modules
         shared = {} if closed else {"_parameters": seen._parameters, "_buffers": seen._buffers}
         self.__dict__.update(_modules={**own, ENTRY: nn.Identity()} if entry else own, **shared)
-        self.__dict__.update(_pixels=PixelSums(), _references=references)
+        self.__dict__.update(_pixels=PixelSums(), _boxes=BoxScores(), _references=references)
 
     @property
     def training(self) -> bool:
@@ -112,8 +112,8 @@ class ScoredNetwork(nn.Module):
 
     @property
     def gives_values(self) -> bool:
-        """Whether its scores are values, of which no probability is made."""
-        return self.reading.task in VALUES
+        """Whether its scores are values, or one per box, of which no probability is made."""
+        return self.reading.task in (*VALUES, DETECTION)
 
     def with_entry(self) -> ScoredNetwork:
         """Returns this network with a layer `ENTRY` that its images pass."""
@@ -133,11 +133,24 @@ class ScoredNetwork(nn.Module):
         finally:
             self.__dict__["_pixels"] = before
 
+    @contextlib.contextmanager
+    def detecting(self, least: float) -> Iterator[BoxScores]:
+        """While active, a detector keeps boxes with scores from `least` on. Yields what its last forward has found."""
+        before, found = self.__dict__["_boxes"], BoxScores(least)
+        self.__dict__["_boxes"] = found
+        try:
+            yield found
+        finally:
+            self.__dict__["_boxes"] = before
+
     def forward(self, pictures: Tensor) -> Tensor:
-        """Returns logits B×K float32 of images B×C×H×W float32."""
+        """Returns logits B×K float32 of images B×C×H×W float32; of a detector a column per box."""
         reading, recorder = self.reading, EndingRecorder()
         if self.entry:
             pictures = self.get_submodule(ENTRY)(pictures)
+        if reading.task == DETECTION:
+            boxes: BoxScores = self.__dict__["_boxes"]
+            return boxes.scores_of(self.__dict__["_seen"], pictures.to(reading.dtype))
         watching: contextlib.AbstractContextManager[Any] = (
             contextlib.nullcontext() if reading.ending == "logits" else recorder
         )
@@ -198,6 +211,8 @@ def scored_network(module: nn.Module, picture: Tensor, wanted: Wanted = None, ta
     followed = isinstance(module, torch.jit.ScriptModule) and is_readable(module, picture.to(_dtype(module)))
     reading = ScoreReading(dtype=_dtype(module), eager=compiled, followed=followed)
     output, recorder = _run(module, picture, reading)
+    if task == DETECTION or (task == AUTO and is_detected(output)):
+        return ScoredNetwork(module, replace(reading, task=DETECTION))
     ordinary = isinstance(output, Tensor) and output.dim() == 2 and len(output) == 1
     if ordinary and wanted is None and task in (AUTO, CLASSIFICATION):
         reading = replace(reading, ending=ending_of(output, recorder))
@@ -229,41 +244,6 @@ def _run(module: nn.Module, pictures: Tensor, reading: ScoreReading) -> tuple[An
     recorder = EndingRecorder()
     with undisturbed(module), recorder, _eager(reading.eager), running(module, pictures):
         return module(pictures.detach().to(reading.dtype).requires_grad_().clone()), recorder
-
-
-@contextlib.contextmanager
-def running(module: nn.Module, pictures: Tensor) -> Iterator[None]:
-    """A context for a network's first forwards: what it raises becomes a `CamxError` that says what to do."""
-    try:
-        yield
-    except CamxError:
-        raise
-    # A network may raise whatever its author likes.
-    except Exception as error:
-        if is_out_of_memory(error):
-            raise
-        name, size = network_name(module), f"{pictures.shape[2]}×{pictures.shape[3]}"
-        missing = _missing_arguments(module) if isinstance(error, TypeError) else []
-        if missing:
-            raise CamxError(
-                f"The forward of {name} needs {', '.join(map(repr, missing))} in addition to the images.",
-                "Wrap it in a module whose forward takes only the images.",
-            ) from error
-        kind = "" if isinstance(error, _PLAIN_ERRORS) else f"{type(error).__name__}: "
-        raise CamxError(
-            f"{name} does not run on {size} pixels: {kind}{first_line(error)}.",
-            "Leave `image_size` out, or check `model_arg`.",
-        ) from error
-
-
-def _missing_arguments(module: nn.Module) -> list[str]:
-    """The parameters of a forward that have no default, beside the first one."""
-    try:
-        parameters = list(inspect.signature(module.forward).parameters.values())[1:]
-    except (TypeError, ValueError):
-        return []
-    kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    return [one.name for one in parameters if one.default is one.empty and one.kind not in kinds]
 
 
 def _picked(pick: Callable[[Any], Any], output: Any) -> Tensor:

@@ -19,8 +19,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from ...errors import CamxError
 from ...models.hooks import TargetLayer, hooked
 from ...models.layouts import dequantised, replaced, tensors_in
-from ...models.tasks import SEGMENTATION, VALUES
+from ...models.tasks import DETECTION, SEGMENTATION, VALUES
 from .classifier import Classifier
+from .detections import BoxScores
 from .network_state import undisturbed
 from .replay import Replay
 from .scored_network import PixelSums, ScoredNetwork, task_of
@@ -33,11 +34,13 @@ class HeadGraph:
     """The recorded head of one forward.
 
     scores: B×K, with their graph. leaves: the activations of each target layer, laid out as the network has them.
-    The gradients of the classes that are asked for first are kept, because methods share them.
+    sparse: whether its backward leaves out what is zero; of many small operations that costs more than it saves. The
+    gradients of the classes that are asked for first are kept, because methods share them.
     """
 
     scores: Tensor
     leaves: tuple[Tensor, ...]
+    sparse: bool = True
     _cache: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
     def columns(self, classes: Tensor) -> list[tuple[Tensor, ...]]:
@@ -54,9 +57,13 @@ class HeadGraph:
             self._cache.update(classes=classes, columns=columns)
         return columns
 
+    def forget(self) -> None:
+        """Gives the gradients back that are kept: the next ones are kept in their place."""
+        self._cache.clear()
+
     def _column(self, column: Tensor) -> tuple[Tensor, ...]:
         one_hot = torch.zeros_like(self.scores).scatter_(1, column[:, None], 1.0)
-        with sparse_backward(self.scores):
+        with sparse_backward(self.scores) if self.sparse else contextlib.nullcontext():
             return torch.autograd.grad(self.scores, self.leaves, one_hot, retain_graph=True, materialize_grads=True)
 
     def gradient_and_hvp(self, utility: Callable[[Tensor], Tensor], leaf_index: int) -> tuple[Tensor, Tensor]:
@@ -129,9 +136,15 @@ class Trace:
         return replace(self, sign=-self.sign)
 
 
-def _summed(module: nn.Module, replay: Replay | None) -> contextlib.AbstractContextManager[PixelSums | None]:
-    """The context in which a segmentation sums its logits as `traces` says."""
-    if replay is None or not isinstance(module, ScoredNetwork) or module.reading.task != SEGMENTATION:
+def _summed(
+    module: nn.Module, replay: Replay | None
+) -> contextlib.AbstractContextManager[PixelSums | BoxScores | None]:
+    """The context in which a segmentation sums its logits, and a detector keeps boxes, as `traces` says."""
+    if replay is None or not isinstance(module, ScoredNetwork):
+        return contextlib.nullcontext()
+    if module.reading.task == DETECTION:
+        return module.detecting(replay.least)
+    if module.reading.task != SEGMENTATION:
         return contextlib.nullcontext()
     return module.summed_over(replay.regions, replay.mask)
 
@@ -192,10 +205,13 @@ def traces(
     if gradients and not scores.requires_grad:
         names = ", ".join(repr(layer.name) for layer in layers)
         raise CamxError(f"No class score depends on the layer {names}. Choose one that `camx layers` lists.")
-    head = HeadGraph(scores, tuple(leaves[index] for index in range(len(layers))))
+    sparse = task_of(module) != DETECTION
+    head = HeadGraph(scores, tuple(leaves[index] for index in range(len(layers))), sparse)
     logits = scores.detach().float()
     if replay is None:
         replay = Replay(module, inputs, tuple(layers))
+    elif isinstance(summed, BoxScores):
+        replay = replace(replay, boxes=summed)
     elif summed is not None:
         replay = replace(replay, regions=summed.regions)
     return [
@@ -207,7 +223,7 @@ def traces(
             replay=replay,
             index=index,
             classifier=classifier,
-            one_logit=raw.shape[1] == 1 and task_of(module) not in VALUES,
+            one_logit=raw.shape[1] == 1 and task_of(module) not in (*VALUES, DETECTION),
         )
         for index, (layer, leaf) in enumerate(zip(layers, head.leaves))
     ]

@@ -2,15 +2,24 @@
 
 from .architecture import Architecture
 from .timm import TimmModel, deprecated_names, timm_names
-from .torchvision import TorchvisionModel, other_kind, segmentation_names, torchvision_names
+from .torchvision import (
+    TorchvisionModel,
+    detection_names,
+    other_kind,
+    segmentation_names,
+    served_names,
+    torchvision_names,
+)
 
 __all__ = [
     "Architecture",
     "TimmModel",
     "TorchvisionModel",
     "deprecated_names",
+    "detection_names",
     "other_kind",
     "segmentation_names",
+    "served_names",
     "timm_names",
     "torchvision_names",
 ]

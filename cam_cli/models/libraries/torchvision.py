@@ -13,12 +13,12 @@ from ...errors import CamxError
 from ...images.geometry import Preprocessing
 from .. import hub
 from ..classes import ClassNames, imagenet
+from ..detectors import detector_preprocessing
 from ..options import PreprocessingOptions
 from ..preprocessing import overridden, per_channel
 
 #: Modules of torchvision whose networks camx cannot explain, with the reason.
 _NOT_SERVED = {
-    "detection": "finds boxes and has no score per image and class; the classifier with its backbone can be explained",
     "video": "classifies clips of several frames, but camx explains single images",
     "optical_flow": "returns motion between two images, and no score of a class",
     "quantization": "computes with integers; use the network of the same name without quantized_",
@@ -55,7 +55,7 @@ class TorchvisionModel:
         given = dict(args) if num_classes is None else {**args, "num_classes": num_classes}
         if not pretrained and self.name in ("inception_v3", "googlenet"):
             given.setdefault("init_weights", False)
-        if self.name in segmentation_names():
+        if self.name in (*segmentation_names(), *detection_names()):
             # Otherwise torchvision would download weights for the backbone.
             given.setdefault("weights_backbone", None)
         weights = self._weights() if pretrained else None
@@ -72,6 +72,8 @@ class TorchvisionModel:
     def preprocessing(
         self, network: nn.Module, options: PreprocessingOptions, args: Mapping[str, Any]
     ) -> Preprocessing:
+        if (detected := detector_preprocessing(network)) is not None:
+            return overridden(detected, options)
         preset = self._weights().transforms()
         resize = int(preset.resize_size[0])
         # Segmentation networks take whole images at this short side. A batch needs one size, so the middle is cut out.
@@ -120,6 +122,20 @@ def segmentation_names() -> tuple[str, ...]:
     import torchvision
 
     return tuple(torchvision.models.list_models(module=torchvision.models.segmentation))
+
+
+@lru_cache(maxsize=1)
+def detection_names() -> tuple[str, ...]:
+    """torchvision's networks for detection: boxes with a class and a score each."""
+    import torchvision
+
+    return tuple(torchvision.models.list_models(module=torchvision.models.detection))
+
+
+@lru_cache(maxsize=1)
+def served_names() -> tuple[str, ...]:
+    """All networks of torchvision that camx explains."""
+    return (*torchvision_names(), *segmentation_names(), *detection_names())
 
 
 def other_kind(name: str) -> str:

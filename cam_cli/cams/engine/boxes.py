@@ -1,0 +1,153 @@
+"""Explains the boxes of a detector: which of them, a map of each, and their place in the upright image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import affine_grid, grid_sample
+
+from ...images.picture import Picture
+from ...maps.explanation import ClassMap, Explanation, FoundBox, Prediction, TrueClass
+from ..methods.fusion import Maps, maps_of
+from ..methods.registry import METHODS
+from ..tracing.detections import Detections
+from ..tracing.trace import Trace
+from .options import ExplainOptions
+from .predictions import ClassReader
+from .targets import Target, as_columns
+
+
+@dataclass(frozen=True)
+class BoxExplainer:
+    """Explains the boxes of images in the traces of a detector."""
+
+    reader: ClassReader
+    options: ExplainOptions
+
+    def explanations(
+        self, pictures: Sequence[Picture], traced: Sequence[Trace], targets: Sequence[Sequence[Target]]
+    ) -> list[Explanation]:
+        """Returns an explanation per image: of its boxes with a score of `threshold` and more, of the classes of its
+        targets, the best `max_boxes`."""
+        boxes = traced[0].replay.boxes
+        assert boxes is not None
+        found = [self._above(one) for one in boxes.found]
+        truths = [self._truth(picture, one) for picture, one in zip(pictures, found)]
+        chosen = [self._chosen(one, own, truth) for one, own, truth in zip(found, targets, truths)]
+        maps = self._maps(traced, as_columns([one or [0] for one in chosen], traced[0].logits)) if any(chosen) else {}
+        layer = traced[0].layer.name
+        return [
+            Explanation(
+                picture,
+                self._ranking(one),
+                tuple(
+                    self._map(name, layer, maps[name][image, column], picture, one, box, boxes.shares[image])
+                    for name in maps
+                    for column, box in enumerate(chosen[image])
+                ),
+                truth,
+                None if truth is None else bool((one.labels == truth.index).any()),
+                blank="" if chosen[image] else self._nothing(targets[image]),
+                boxes=len(one.scores),
+            )
+            for image, (picture, one, truth) in enumerate(zip(pictures, found, truths))
+        ]
+
+    def _above(self, one: Detections) -> Detections:
+        kept = int((one.scores >= self.options.threshold).sum())
+        return Detections(one.boxes[:kept].detach().cpu(), one.labels[:kept].cpu(), one.scores[:kept].detach().cpu())
+
+    def _chosen(self, one: Detections, targets: Sequence[Target], truth: TrueClass | None) -> list[int]:
+        """The places of the boxes to explain, best first."""
+        wanted: set[int] | None = set()
+        for target in targets:
+            if target.kind == "class" and wanted is not None:
+                wanted.add(int(target.name))
+            elif target.kind == "label" and truth is not None and wanted is not None:
+                wanted.add(truth.index)
+            elif target.kind != "label":
+                wanted = None
+        places = [place for place, label in enumerate(one.labels.tolist()) if wanted is None or label in wanted]
+        return places[: self.options.max_boxes]
+
+    def _maps(self, traced: Sequence[Trace], columns: Tensor) -> dict[str, Tensor]:
+        """Maps of all boxes: by gradients one box after the other, because those of one at all levels are large."""
+        evidence = self.options.evidence
+        each: dict[str, list[Maps]] = {name: [] for name in self.options.methods}
+        for column in columns.T[..., None]:
+            traced[0].head.forget()
+            for name in (one for one in each if METHODS[one].gradients):
+                each[name].append(maps_of(METHODS[name], traced, column, evidence).cpu())
+        for name in (one for one in each if not METHODS[one].gradients):
+            each[name].append(maps_of(METHODS[name], traced, columns, evidence).cpu())
+        return {name: torch.cat([one.values for one in parts], 1) for name, parts in each.items()}
+
+    def _map(
+        self,
+        method: str,
+        layer: str,
+        values: Tensor,
+        picture: Picture,
+        found: Detections,
+        box: int,
+        shares: tuple[float, float],
+    ) -> ClassMap:
+        on_layer = METHODS[method].grid == "layer" and METHODS[method].reads_layer
+        return ClassMap(
+            method,
+            layer if on_layer else "input",
+            self._prediction(int(found.labels[box]), float(found.scores[box])),
+            (_of_image(values, shares) if on_layer else values).numpy(),
+            two_sided=self.options.evidence == "both",
+            found=FoundBox(box, _upright(found.boxes[box].tolist(), picture)),
+        )
+
+    def _ranking(self, found: Detections) -> tuple[Prediction, ...]:
+        """The classes of the boxes by their best one."""
+        best: dict[int, float] = {}
+        for label, score in zip(found.labels.tolist(), found.scores.tolist()):
+            best.setdefault(label, score)
+        return tuple(self._prediction(label, score) for label, score in list(best.items())[: self.options.top_k])
+
+    def _prediction(self, label: int, score: float) -> Prediction:
+        return Prediction(label, self.reader.classes[label], score)
+
+    def _truth(self, picture: Picture, found: Detections) -> TrueClass | None:
+        """The true class with the best box; without a box its score is 0 and its rank behind all that is found."""
+        texts = self.reader.classes_of(picture.source)
+        if not texts:
+            return None
+        labels = list(dict.fromkeys(found.labels.tolist()))
+        index = min(texts, key=lambda one: labels.index(one) if one in labels else len(labels))
+        seen = found.scores[found.labels == index]
+        rank = labels.index(index) if index in labels else len(labels)
+        return TrueClass(index, texts[index], float(seen[0]) if len(seen) else 0.0, rank + 1)
+
+    def _nothing(self, targets: Sequence[Target]) -> str:
+        names = [self.reader.classes[int(target.name)] for target in targets if target.kind == "class"]
+        of = f" of {' or '.join(map(repr, names))}" if names and len(names) == len(targets) else ""
+        return f"no box{of} has a score of {self.options.threshold:g} or more"
+
+
+def _of_image(values: Tensor, shares: tuple[float, float]) -> Tensor:
+    """The part of a map h×w that the image takes of what the layers see, from the upper left, on as fine a grid."""
+    if shares == (1.0, 1.0):
+        return values
+    (across, down), (height, width) = shares, values.shape
+    size = (max(1, round(height / down)), max(1, round(width / across)))
+    # From the middle of the image to the middle of the whole, in units of half a side.
+    theta = torch.tensor([[[1 / across, 0, 1 / across - 1], [0, 1 / down, 1 / down - 1]]])
+    grid = affine_grid(theta, [1, 1, *size], align_corners=False)
+    return grid_sample(values[None, None].float(), grid, padding_mode="border", align_corners=False)[0, 0]
+
+
+def _upright(edges: Sequence[float], picture: Picture) -> tuple[float, float, float, float]:
+    """A box in pixels of the input of the network, in those of the upright image."""
+    height, width = picture.input.shape[:2]
+    frame = picture.frame
+    x, y = (frame.right - frame.left) / width, (frame.bottom - frame.top) / height
+    left, top, right, bottom = edges
+    return frame.left + left * x, frame.top + top * y, frame.left + right * x, frame.top + bottom * y
