@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -61,8 +61,7 @@ class AskTask:
     def device(self) -> str:
         return self.job.ask.device
 
-    @property
-    def table(self) -> Table:
+    def table_of(self, fingerprint: Mapping[str, Any]) -> Table:
         return ask_table()
 
     def with_job(self, job: AskJob) -> AskTask:
