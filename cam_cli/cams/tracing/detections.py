@@ -71,8 +71,8 @@ def detections_of(output: Any) -> list[Detections]:
     """The boxes of each image from what a detector returns. Raises `CamxError` for anything else."""
     if not is_detected(output):
         raise CamxError(
-            "The network returns no boxes: `task=detection` wants, for each image, a dictionary with `boxes`, `scores` "
-            "and `labels`, as the detectors of torchvision return it.",
+            "The network returns no boxes: `task=detection` wants, for each image, a dictionary with boxes, scores "
+            "and labels, as the detectors of torchvision return it.",
             "Leave `task` out.",
             field="task",
         )
