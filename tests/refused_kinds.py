@@ -157,7 +157,7 @@ REFUSED: dict[str, Refused] = {
     "a list": (content(lambda: [1, 2]), "holds a list, not weights by name"),
     "no weights": (content(lambda: {"epoch": 3}), "holds no weights"),
     "a program": (written(b"cposix\nsystem\n(S'ls'\ntR."), "which would run code when loaded"),
-    "a state dict without `--checkpoint`": (nameless, "does not say which architecture"),
+    "a state dict without `--checkpoint`": (nameless, "does not name its architecture"),
     "safetensors, cut": (
         written((99).to_bytes(8, "little") + b"{}", "w.safetensors"), "is cut short: its header needs",
     ),

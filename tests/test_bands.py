@@ -209,7 +209,7 @@ def test_a_network_of_four_channels_end_to_end(camx: Camx, tmp_path: Path, capsy
     assert json.loads(Path("camx-out/run.json").read_text("utf-8"))["fingerprint"]["preprocessing"]["mean"] == [0.5] * 4
     said(capsys)
     assert camx(*argv, "--model-arg", "in_chans=4", "-o", "unknown") == 2
-    assert "takes 4 channels, and nothing says their --mean and --std" in said(capsys)
+    assert "takes 4 channels, but their --mean and --std are unknown" in said(capsys)
     assert camx(*argv, *FOUR, "--bands", "3,2,1", "-o", "wrong") == 2
     assert "--bands names 3 bands, and the network takes 4 channels" in said(capsys)
     assert camx("activations", tmp_path / "b.png", *TINY, *FOUR, "-o", "maps") == 0

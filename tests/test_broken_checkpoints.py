@@ -78,7 +78,7 @@ BROKEN: dict[str, tuple[Any, str]] = {
     "pickled code, bare": (lambda p: p.write_bytes(pickle.dumps(Canary())), "holds a .*, not weights"),
     "pickled code, old format": (
         lambda p: torch.save({"x": Shell()}, p, _use_new_zipfile_serialization=False),
-        r"holds (posix|nt).system, which would run code.*torch.save the weights in it alone",
+        r"holds (posix|nt).system, which would run code.*save only its weights with torch.save",
     ),
     "TorchScript": (lambda p: zipfile_with(p, "m/data.pkl", "m/constants.pkl", "m/code/x.py"), "TorchScript program"),
     "pt2": (lambda p: zipfile_with(p, "m/archive_format", "m/models/model.json"), r"torch.export \(.pt2\)"),

@@ -189,7 +189,7 @@ def test_a_checkpoint_that_names_its_architecture_needs_no_name(tmp_path: Path) 
     network = load_model(str(tmp_path / "timm.pth"))
     assert (network.name, network.classes[3], network.digest) == (f"timm/{ARCH}", "d", digest(module))
     torch.save(module.state_dict(), tmp_path / "plain.pth")
-    with pytest.raises(CamxError, match="does not say which architecture"):
+    with pytest.raises(CamxError, match="does not name its architecture"):
         load_model(str(tmp_path / "plain.pth"))
     torch.save({"state_dict": module.state_dict(), "arch": "mine"}, tmp_path / "own.pth")
     with pytest.raises(CamxError, match="names 'mine', which camx does not know"):

@@ -42,12 +42,12 @@ class Dies(Exception):
 
 
 class Unsteady(Actor):
-    """An actor whose `explained` is a list of images that end it."""
+    """An actor whose `explain_images` is a list of images that end it."""
 
     deadly: tuple[str, ...] = ()
     broken: tuple[str, ...] = ()
 
-    def explained(self, sources: Sequence[Source], progress: Progress) -> list[ImageRow]:
+    def explain_images(self, sources: Sequence[Source], progress: Progress) -> list[ImageRow]:
         for source in sources:
             if source.key in self.deadly:
                 raise SystemExit(source.key)
@@ -149,7 +149,7 @@ def test_without_ray_the_extra_is_named(
     [
         (("--engine", "dask"), "Give one of local, ray"),
         (("--ray-address", "auto"), "--engine ray"),
-        (("--engine", "ray", "--shard", "1/2"), "Leave it out"),
+        (("--engine", "ray", "--shard", "1/2"), "Leave --shard out"),
     ],
 )
 def test_engines_that_cannot_be(

@@ -46,7 +46,7 @@ def test_a_list_of_json_lines(camx: Camx, two: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("{", "is no JSON in line 1"),
+        ("{", "has no valid JSON in line 1"),
         ("{}\n[1]", "line 2: it is no object"),
         ('{"path": "a.png"}', "has no column 'image' (its columns: path)"),
         ("[" * 100_000, "is no JSON"),
@@ -133,7 +133,7 @@ def test_parquet_in_and_out(camx: Camx, two: Path, capsys: pytest.CaptureFixture
     (two / "l.parquet").write_bytes(b"PAR1 and no more")
     capsys.readouterr()
     assert camx("explain", f"@{two}/l.parquet", *TWO) == 2
-    assert "is no Parquet file that can be read" in capsys.readouterr().err
+    assert "is no readable Parquet file" in capsys.readouterr().err
 
 
 @pytest.mark.extras

@@ -129,8 +129,8 @@ class TestRefused:
         [
             ((), "--truth (scores against boxes or masks)"),
             ((*TINY, "--truth", "t.json"), "needs either a run and its truth, or images and a model"),
-            ((*TINY, "--calibrate", "0.3"), "--calibrate has no meaning here: it goes with --truth"),
-            (("--truth", "t.json", "--steps", "3"), "--steps has no meaning here: it goes with --model"),
+            ((*TINY, "--calibrate", "0.3"), "--calibrate has no effect here: it needs --truth"),
+            (("--truth", "t.json", "--steps", "3"), "--steps has no effect here: it needs --model"),
             (("--truth", "t.json", "--wandb", "-o", "there"), "from the folder of the run"),
             ((*TINY, "--methods", "gradcam,dff"), "concepts"),
             ((*TINY, "--metrics", "deltion"), "deletion"),

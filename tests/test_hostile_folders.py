@@ -272,7 +272,7 @@ def test_a_run_explains_the_image_of_a_damaged_line_again(
     journal.write_text("\n".join([bad, *lines[1:]]) + "\n")
     assert camx("explain", images, *TINY, "--no-report") == 0
     heard = capsys.readouterr()
-    assert "1 damaged line of the journal is left out; an image without another line is explained again." in heard.err
+    assert "1 damaged line of the journal is ignored. Images without another line are explained again." in heard.err
     assert "7 of 7 images explained, 6 of them earlier" in heard.out
     assert len(RunFolder.read("camx-out").images) == 7
     assert journal.read_text().splitlines()[1:7] == lines[1:], "nothing is rewritten"

@@ -128,7 +128,7 @@ def test_a_network_of_four_channels() -> None:
     explainer = Explainer(own, ExplainOptions(device="cpu"))
     assert explainer(torch.zeros(1, 4, 32, 48))[0].picture.canvas.shape == (32, 48, 3)
     assert explainer(picture().convert("RGBA"))[0].maps[0].values.shape == (8, 12)
-    with pytest.raises(CamxError, match="it has 3 bands, and the network takes 4"):
+    with pytest.raises(CamxError, match="it has 3 bands, but the network takes 4"):
         explainer(picture())
 
 

@@ -141,7 +141,7 @@ MISTAKES: dict[str, tuple[Callable[[], object], str]] = {
     "one mean": (lambda: of(mean=0.5), "`mean` 0.5 is no list"),
     "names as text": (lambda: of(class_names="red"), "`class_names` 'red' is no list"),
     "names as numbers": (lambda: of(class_names=[0, 1]), "`class_names`: 0 is no text"),
-    "no module": (lambda: of(module="resnet18"), "A str is no torch.nn.Module. load_model"),
+    "no module": (lambda: of(module="resnet18"), "A str is no torch.nn.Module. Use load_model"),
     "a module to load": (lambda: load_model(nn.Flatten()), "Network.of.module, …. takes a module"),  # type: ignore[arg-type]
     "nothing to load": (lambda: load_model(None), "A NoneType is no name"),  # type: ignore[arg-type]
     "a path that is not there": (lambda: load_model(Path("/none/w.pth")), "no checkpoint file '/none/w.pth'"),

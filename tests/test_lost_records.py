@@ -53,9 +53,9 @@ def test_the_next_run_says_what_is_there_and_what_to_do(kind: str, stubs: Path, 
     with pytest.raises(CamxError) as caught:
         run_stub(stubs, out)
     assert str(caught.value) == (
-        f"'{out}' holds 4 rows and 8 files of camx, but its run.json is lost or damaged: nothing says which options made "
-        f"them. `camx report {out}` still shows them. Choose another `output`, or give `overwrite`: it removes them, and "
-        "makes all images anew."
+        f"'{out}' holds 4 rows and 8 files of camx, but its run.json is missing or damaged, so their options are "
+        f"unknown. `camx report {out}` still shows them. Choose another `output`, or give `overwrite`, which removes "
+        "them and explains all images again."
     )
     assert tree(out) == before, "nothing is changed"
 
@@ -108,7 +108,7 @@ def test_files_of_others_are_refused_also_with_overwrite(name: str, stubs: Path,
     out.mkdir()
     (out / name).mkdir() if name == "overlays" else (out / name).write_text("theirs")
     for overwrite in (False, True):
-        with pytest.raises(CamxError, match=f"holds '{name}', and no rows or run.json of camx that say what it is"):
+        with pytest.raises(CamxError, match=f"holds '{name}', but no rows or run.json of camx"):
             run_stub(stubs, out, overwrite=overwrite)
     assert (out / name).exists()
     (out / "manifest.jsonl").write_text("not ours\n")
@@ -129,7 +129,7 @@ def test_a_dry_run_says_what_overwrite_removes(camx: Camx, images: Path, capsys:
     assert camx(*argv, "--json") == 0
     assert json.loads(capsys.readouterr().out)["replaced"] == "7 rows and 14 files"
     assert camx("explain", images, *TINY, "--overwrite") == 0
-    assert "--overwrite removed 7 rows and 14 files of a run whose run.json was lost" in capsys.readouterr().err
+    assert "--overwrite removed 7 rows and 14 files of a run without its run.json" in capsys.readouterr().err
     record: dict[str, Any] = json.loads(Path("camx-out/run.json").read_text())
     assert (record["state"], record["skipped"]) == ("finished", 0)
     assert "replaced" not in record["plan"]

@@ -114,7 +114,7 @@ def test_weights_that_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("CAMX_CACHE", str(tmp_path))
     for address, message in (
         ("memory://names/none.pth", "there is nothing"),
-        ("ftp://x/y.pth", "files can be read from"),
+        ("ftp://x/y.pth", "is not supported"),
     ):
         with pytest.raises(CamxError, match=message):
             load_model(ModelSpec(ARCH, checkpoint=address))

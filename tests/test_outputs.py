@@ -308,7 +308,7 @@ def test_a_folder_of_others_is_not_touched(tmp_path: Path) -> None:
     (tmp_path / "predictions.csv").write_text("yours")
     with (
         locked_folder(str(tmp_path)) as folder,
-        pytest.raises(CamxError, match=r"holds 'predictions.csv', and no rows or run.json of camx"),
+        pytest.raises(CamxError, match=r"holds 'predictions.csv', but no rows or run.json of camx"),
     ):
         folder.begin({"a": 1})
     assert [p.name for p in tmp_path.iterdir()] == ["predictions.csv"]

@@ -224,15 +224,15 @@ def test_the_row_says_what_was_decided(camx: Camx, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda i: Image.new("RGB", (40, 30), (i, 2, 3)), "3 of 3 pictures are nearly black"),
-        (lambda i: Image.new("RGB", (40, 30), (255, 255 - i, 255)), "3 of 3 pictures are nearly white"),
+        (lambda i: Image.new("RGB", (40, 30), (i, 2, 3)), "3 of 3 images are nearly black"),
+        (lambda i: Image.new("RGB", (40, 30), (255, 255 - i, 255)), "3 of 3 images are nearly white"),
         (
             lambda i: Image.new("RGB", (40, 30), (99, 100, 100 + i)),
-            "3 of 3 pictures are of less than 1/16 of the levels",
+            "3 of 3 images are of less than 1/16 of the levels",
         ),
         (
             lambda i: Image.merge("RGBA", [*picture(40, 30, i).split(), Image.new("L", (40, 30), 99)]),
-            "3 of 3 pictures have an alpha channel that is not opaque",
+            "3 of 3 images have a transparent alpha channel",
         ),
     ],
     ids=["dark", "white", "flat", "alpha"],

@@ -20,7 +20,10 @@ ROOMS = (
     "tools",
 )
 #: Words that put the effect off, and riddles: a value that is told, a fault that costs, a thing that is seen.
-INDIRECT = re.compile(r"^(What|How|The same)\b|\btold\b|\bcosts? (its|the|an)\b|\b(is|are) seen\b")
+INDIRECT = re.compile(
+    r"^(What|How|The same)\b|\btold\b|\bcosts? (its|the|an)\b|\b(is|are) seen\b"
+    r"|\bthe one place\b|\bheader tells\b|\bWhether or not\b"
+)
 
 
 def docstrings(source: str) -> Iterator[tuple[int, str]]:
@@ -60,6 +63,10 @@ def test_docstrings_of_the_top_modules_say_the_effect_first() -> None:
         ("The user is told of a map.", True),
         ("A crash costs its image a row.", True),
         ("The peak is seen in a map.", True),
+        ("Here is the one place of maps.", True),
+        ("The size that a header tells.", True),
+        ("Whether or not a map is blank.", True),
+        ("The size in the header of a map.", False),
         ("Measures the costs of a map.", False),
     ],
 )

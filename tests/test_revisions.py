@@ -17,7 +17,7 @@ from .conftest import TINY, picture
 from .test_old_folders import COMMANDS, old  # noqa: F401 - a fixture
 
 Camx = Callable[..., int]
-OLDER = "Some results are of a camx before"
+OLDER = "Some results were made by a camx before"
 
 
 def record(out: str = "camx-out") -> dict[str, Any]:
@@ -48,8 +48,8 @@ def test_a_run_says_that_it_adds_to_results_of_an_earlier_camx(
 ) -> None:
     assert old(*COMMANDS["killed"]) == 1
     said = capsys.readouterr().err
-    assert f"{OLDER} 0.2.0. Since then the network sees pictures with transparency as" in said
-    assert "They stay as they are; --overwrite makes all of them anew." in said
+    assert f"{OLDER} 0.2.0. Since then the network sees transparent images as" in said
+    assert "They are kept. --overwrite explains all images again." in said
     assert record("killed")["revision"] == FIRST
     assert old(*COMMANDS["killed"]) == 1
     assert OLDER in capsys.readouterr().err, "the old rows are still there"

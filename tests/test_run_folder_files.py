@@ -28,7 +28,7 @@ def test_a_name_that_leads_elsewhere_is_not_followed(name: str, run: RunFolder) 
     with pytest.raises(UnreadableImage, match="no file of the run"):
         run.read_file(name)
     if name not in ("overlays",):
-        with pytest.raises(CamxError, match="lies outside of it. It is not read"):
+        with pytest.raises(CamxError, match="lies outside the folder. camx does not read it"):
             run.file(name)
 
 

@@ -136,8 +136,8 @@ def test_a_condition_that_the_run_cannot_answer_comes_after_its_summary(
     assert camx(*words) == 2
     out, err = capsys.readouterr()
     assert "7 of 7 images explained, 0 failed" in out
-    assert "error: The run has no labels that the network knows, which 'accuracy' needs" in err
-    assert "no labels that the network knows" in Path("summary.md").read_text()
+    assert "error: 'accuracy' needs labels that are classes of the network" in err
+    assert "needs labels that are classes of the network" in Path("summary.md").read_text()
     assert camx(*words, "--json") == 2
     found = json.loads(capsys.readouterr().out)
     assert (found["images"], found["skipped"]) == (7, 7)

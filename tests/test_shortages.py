@@ -157,7 +157,7 @@ def test_threads_that_cannot_be_started_end_the_run_in_words(
     ("error", "words"),
     [
         (OSError(errno.EMFILE, "Too many open files", "x"), "'x': Too many open files. Raise the limit of open files"),
-        (OSError(errno.EIO, "Input/output error"), "Input/output error. Mend that"),
+        (OSError(errno.EIO, "Input/output error"), "Input/output error. Correct that"),
         (OSError(errno.ENOMEM, "Cannot allocate memory"), "Not enough memory."),
         (MemoryError(), "Not enough memory."),
         (ImportError("libtorch.so: failed to map segment from shared object"), "Not enough memory."),

@@ -154,11 +154,11 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
         (endless, "more than 1,048,576 bytes"),
         (lying, "99,999,999,999 bytes are over the limit"),
         (gzip_bomb, "more than 1,048,576 bytes"),
-        (drip, "did not come within"),
-        (drip_of_headers, "did not come within"),
+        (drip, "did not arrive within"),
+        (drip_of_headers, "did not arrive within"),
         (endless_headers, "cannot be read"),
         (endless_header, "cannot be read"),
-        (silent, "did not come within"),
+        (silent, "did not arrive within"),
         (circle, "cannot be read"),
         (nonsense, "cannot be read"),
     ],
@@ -221,7 +221,7 @@ def test_folders_in_folders_without_end(serve: Callable[..., str], monkeypatch: 
     ):
         with monkeypatch.context() as patch:
             patch.setattr(web, name, value)
-            with pytest.raises(CamxError, match=f"goes over .*{said}"):
+            with pytest.raises(CamxError, match=f"exceeds .*{said}"):
                 find([f"{serve(nested)}/f/"])
 
 

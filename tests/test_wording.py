@@ -71,3 +71,30 @@ def test_no_message_says_1_images() -> None:
 
 def test_a_plural_of_any_number_is_found() -> None:
     assert list(plurals('f"{n} images failed"\nf"{n:,} rows"\nf"{counted(n, 0)} failed"\nf"all images"')) == [1, 2]
+
+
+#: Words of messages that a user has to decode: riddles, and *picture* for the file of the user.
+DECODED = re.compile(r"\b[Pp]ictures?\b|\bnothing says\b|\banew\b|\bas ever\b|\b(is|are) told\b|\bhas no meaning\b")
+
+
+def riddles(source: str) -> Iterator[int]:
+    """Lines of texts of several words, other than docstrings, in which a word of `DECODED` stands."""
+    tree = ast.parse(source)
+    alone = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Constant) or not isinstance(node.value, str) or id(node) in alone:
+            continue
+        if " " in node.value.strip() and DECODED.search(node.value):
+            yield node.lineno
+
+
+def test_messages_need_no_decoding() -> None:
+    files = [*(ROOT / "cam_cli").rglob("*.py"), *(ROOT / "cli").rglob("*.py")]
+    assert [f"{path.relative_to(ROOT)}:{line}" for path in files for line in riddles(path.read_text("utf-8"))] == []
+
+
+def test_a_riddle_in_a_message_is_found() -> None:
+    source = (
+        '"""Of pictures told anew."""\nf"the picture of {x}"\nsay("all are told")\nsay("picture")\nsay("an image of x")'
+    )
+    assert list(riddles(source)) == [2, 3]

@@ -1,4 +1,4 @@
-"""Where images can lie: what each kind of argument stands for, as entries that may be images."""
+"""Expands each kind of argument (file, folder, pattern, tar, address, list, stdin) to entries that may be images."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from .remote import is_remote, listed
 from .tars import is_tar, read_members
 from .typed_tables import is_typed, table_rows
 
-#: What is known of an address that only a list names: a later run takes it for the same file.
+#: State of an address from a list: a later run treats it as unchanged.
 UNKNOWN_STATE = (-1, 0)
-#: Bytes of a path in a list; what is longer is none.
+#: Longest path in a list in bytes.
 _LONGEST_LINE = 1 << 16
 
 
 class Entry(NamedTuple):
-    """A file found, the folder (absolute) that its key may start at, and what is known of its class.
+    """A found file, the absolute folder to which its key may be relative, and its class folder.
 
-    linked: a link to a folder. lost: why what lies here is not known; a `passed_over` entry is then no image at all.
+    linked: a link to a folder. lost: reason why a place cannot be read; with `passed_over` the entry is no image.
     """
 
     path: str
@@ -47,9 +47,9 @@ class Entry(NamedTuple):
 
 
 def expand(argument: str, filters: Filters) -> Iterator[Entry]:
-    """The entries of one argument, with the images that it holds in the place of a tar file.
+    """Entries of one argument. A tar file is replaced by its images.
 
-    Raises `CamxError` for an argument that is nothing.
+    Raises `CamxError` for an argument that names nothing.
     """
     for applies, found in SOURCES:
         if applies(argument):
@@ -60,7 +60,7 @@ def expand(argument: str, filters: Filters) -> Iterator[Entry]:
 
 
 def holds_results(folder: str) -> bool:
-    """Whether a folder is a training's, or the overlays, heatmaps … of a run: no input, wherever it lies."""
+    """Whether a folder holds a training, or overlays, heatmaps … of a run, which are never inputs."""
     parent, name = os.path.split(folder)
     if name in RESULT_FOLDERS | TRACKER_FOLDERS and os.path.isfile(os.path.join(parent, JOURNAL)):
         return True
@@ -72,9 +72,9 @@ def _aside(entry: Entry) -> bool:
 
 
 def _in_tar(entry: Entry, filters: Filters) -> Iterator[Entry]:
-    """The images of a tar file; of a broken one those before the damage, and the file itself, which fails as a row.
+    """Images of a tar file; of a broken one those before the damage, and the file itself as a failing row.
 
-    An archive may have several files of one name: the later ones are called by their places in it, too.
+    An archive may have several files of one name: names of later ones include their position.
     """
     found, problem = read_members(entry.path)
     version = entry.listed_state[1] if entry.listed_state else _changed(entry.path)
@@ -99,7 +99,7 @@ def _in_tar(entry: Entry, filters: Filters) -> Iterator[Entry]:
         reason = f"{counted(links, 'image')} in it, links or sparse files, cannot be read there"
         yield entry._replace(passed_over=True, lost=reason)
     if problem:
-        # Of the file alone its first block is looked at: it may be as long as a disk.
+        # Reads only the first block: the file may be as large as a disk.
         yield entry._replace(lost=problem, span=(0, 512), listed_state=(512, version))
 
 
@@ -111,7 +111,7 @@ def _changed(path: str) -> int:
 
 
 def _remote(argument: str, filters: Filters) -> Iterator[Entry]:
-    """Lists an address: a file of any name, the images below a folder, or those of a pattern."""
+    """Lists an address: a file of any name, images below a folder, or those of a pattern."""
     files = listed(argument)
     alone = [file.url for file in files] == [argument]
     pattern = re.search(r"[*?\[]", argument) if not argument.startswith("http") else None
@@ -133,13 +133,13 @@ def _remote(argument: str, filters: Filters) -> Iterator[Entry]:
 
 
 def _folder_of(url: str) -> str:
-    """An address up to its last slash, but never less than its host."""
+    """Address up to its last slash, at least with its host."""
     folder = url.rpartition("/")[0]
     return folder if is_remote(folder) and not folder.endswith(":/") else url
 
 
 def path_of(url: str) -> str:
-    """An address up to its query."""
+    """Address without its query."""
     return url.partition("?")[0] if url.startswith("http") else url
 
 
@@ -184,7 +184,8 @@ def _checked(path: str, what: str) -> str:
 
 
 def _listed_entry(path: str, folder: str, truth: Truth = NO_TRUTH) -> Entry:
-    """A path of a list: beside the list, or else in the working folder. It may be missing; its row says so."""
+    """Entry of a path in a list, relative to the list or else to the working folder. A missing file becomes a failed
+    row."""
     if is_remote(path):
         root = _folder_of(path_of(path))
         return Entry(path, path, root, root.rpartition("/")[2], truth, listed_state=UNKNOWN_STATE)
@@ -207,7 +208,7 @@ def _folder(argument: str, filters: Filters) -> Iterator[Entry]:
         if _hidden(inside):
             continue
         path = os.path.join(argument, inside)
-        # One string for both where it can be: there may be a million of them.
+        # Shares one string if possible: there may be a million of them.
         absolute = path if argument == root else os.path.join(root, inside)
         first, below, _ = inside.partition(os.sep)
         label = sys.intern(first if below else os.path.basename(root))
@@ -242,8 +243,8 @@ def _pattern(argument: str, filters: Filters) -> Iterator[Entry]:
 
 
 def _deep_pattern(argument: str, top: str, root: str) -> Iterator[Entry]:
-    """The files that fit a pattern with `**`. Links to folders are listed and not followed: two of them in a circle
-    would be an endless tree."""
+    """Files that match a pattern with `**`. Lists links to folders without following them: circular links would be an
+    endless tree."""
     wanted = PurePath(os.path.relpath(argument, top)).parts if top != os.curdir else PurePath(argument).parts
     hidden = any(part.startswith(".") for part in wanted)
     results = any(map(holds_results, map(str, (PurePath(root), *PurePath(root).parents))))
@@ -270,7 +271,7 @@ def _file(argument: str, filters: Filters) -> Iterator[Entry]:
     yield Entry(argument, absolute, folder, os.path.basename(folder))
 
 
-#: The sample images, drawn by the package itself.
+#: Sample images, which the package draws itself.
 DEMO = "demo:"
 
 
@@ -283,7 +284,7 @@ def _demo(argument: str, filters: Filters) -> Iterator[Entry]:
         yield entry if entry.passed_over else entry._replace(truth=Truth(tuple(classes)))
 
 
-#: What an argument can be, tried in order: (does it apply, how it becomes files).
+#: Kinds of arguments in order: (whether it applies, function that lists files).
 SOURCES: tuple[tuple[Callable[[str], bool], Callable[[str, Filters], Iterator[Entry]]], ...] = (
     (lambda argument: argument == "-", _stdin),
     (lambda argument: argument == DEMO, _demo),

@@ -1,5 +1,4 @@
-"""Files of object stores and web servers, through fsspec: several at once, within limits of bytes and time, and tried
-again when it fails."""
+"""Reads files of object stores and web servers through fsspec, within limits of bytes and time, with retries."""
 
 from __future__ import annotations
 
@@ -17,7 +16,7 @@ from .web import CONNECT_SECONDS, PAGE_BYTES, PIECE_SECONDS, REQUEST_SECONDS, Pa
 
 T = TypeVar("T")
 
-#: What an address may begin with, and the package that reads it; other protocols of fsspec run programs or chain.
+#: Allowed protocols, and the packages for them. Other protocols of fsspec run programs or chain.
 PROTOCOLS = {
     "s3": "s3fs",
     "gs": "gcsfs",
@@ -26,15 +25,15 @@ PROTOCOLS = {
     "https": "aiohttp",
     "memory": "fsspec",
 }
-#: Bytes of one image that lies elsewhere: many are fetched at once.
+#: Largest remote image in bytes: many are fetched at once.
 REMOTE_BYTES = 256 << 20
-#: Files in one listing of an object store.
+#: Most files in one listing of an object store.
 MOST_LISTED = 50_000_000
 _ATTEMPTS = 4
-#: Seconds before the second attempt; each further one waits twice as long.
+#: Seconds before the second attempt; each further delay doubles.
 _PAUSE = 0.5
 _LISTERS = 16
-#: What trying again does not mend.
+#: Errors for which a retry is useless.
 _FINAL = (
     FileNotFoundError,
     PermissionError,
@@ -47,9 +46,9 @@ _FINAL = (
 
 
 class RemoteFile(NamedTuple):
-    """Address, size in bytes (-1: unknown), and a number that changes with the content, if the server sends one.
+    """Address, size in bytes (-1: unknown), and a number that changes with the content, if known.
 
-    lost: why a folder at this address could not be listed.
+    lost: reason why a folder at this address cannot be listed.
     """
 
     url: str
@@ -59,15 +58,18 @@ class RemoteFile(NamedTuple):
 
 
 def is_remote(path: str) -> bool:
-    """Whether this is the address of a file elsewhere, not a path."""
+    """Whether a text is an address, not a path."""
     return bool(re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", path))
 
 
 def filesystem(url: str) -> Any:
-    """The file system of an address. Raises `CamxError` for an unknown protocol, or where its package is missing."""
+    """File system of an address. Raises `CamxError` for an unknown protocol, or if its package is missing."""
     protocol = url.partition("://")[0]
     if protocol not in PROTOCOLS:
-        raise CamxError(f"{url!r}: files can be read from {', '.join(f'{name}://' for name in PROTOCOLS)}.")
+        raise CamxError(
+            f"The protocol of {url!r} is not supported.",
+            f"Give an address of {', '.join(f'{name}://' for name in PROTOCOLS)}.",
+        )
     try:
         import fsspec
 
@@ -79,7 +81,7 @@ def filesystem(url: str) -> Any:
 
 
 def _options(protocol: str) -> dict[str, Any]:
-    """Options with which a file system gives up on a server that does not answer."""
+    """Options of a file system for timeouts."""
     if protocol == "s3":
         seconds = {"connect_timeout": CONNECT_SECONDS, "read_timeout": PIECE_SECONDS}
         return {"config_kwargs": {"max_pool_connections": 64, **seconds}}
@@ -93,25 +95,25 @@ def _options(protocol: str) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def store_errors(sentence: str, advice: str) -> Iterator[None]:
-    """Turns every error of a store into a `CamxError`: the sentence with the error behind it, and what to do."""
+    """While active, turns every error of a store into a `CamxError` with this sentence, the error, and the advice."""
     try:
         yield
     except CamxError:
         raise
-    # Each file system has errors of its own.
+    # Each file system has its own errors.
     except Exception as error:
         raise CamxError(f"{sentence}: {type(error).__name__}: {str(error)[:200]}.", advice) from error
 
 
 def tried(work: Callable[[], T], attempts: int = _ATTEMPTS) -> T:
-    """Calls `work`, and again after a pause when it fails in a way that may pass, for two minutes in all."""
+    """Calls `work`, with retries after temporary errors for two minutes in all."""
     began = time.monotonic()
     for attempt in range(attempts - 1):
         try:
             return work()
         except _FINAL:
             raise
-        # Each file system has errors of its own for the same broken connection.
+        # Each file system has its own errors for a broken connection.
         except Exception:
             pause = _PAUSE * 2**attempt
             if time.monotonic() - began + pause > REQUEST_SECONDS:
@@ -121,7 +123,7 @@ def tried(work: Callable[[], T], attempts: int = _ATTEMPTS) -> T:
 
 
 def fetch(url: str, span: tuple[int, int] | None = None, *, size: int = -1) -> bytes:
-    """The bytes of a file, or of a span (offset, size) of it. `size`: that of the whole file, as far as it is known.
+    """Bytes of a file, or of a span (offset, size) of it. size: of the whole file, if known.
 
     Raises `UnreadableImage`.
     """
@@ -130,7 +132,7 @@ def fetch(url: str, span: tuple[int, int] | None = None, *, size: int = -1) -> b
     except TooMuch as error:
         raise UnreadableImage(f"{error} for a file that is fetched") from error
     except TimeoutError as error:
-        raise UnreadableImage(f"it did not come within {REQUEST_SECONDS:.0f} s") from error
+        raise UnreadableImage(f"it did not arrive within {REQUEST_SECONDS:.0f} s") from error
     except FileNotFoundError as error:
         raise UnreadableImage("No such file or directory") from error
     except PermissionError as error:
@@ -153,7 +155,7 @@ def _bytes(url: str, span: tuple[int, int] | None, size: int) -> bytes:
     if span:
         part: bytes = files.cat_file(url, start=span[0], end=span[0] + span[1])
         return part
-    # An object store tells the truth about sizes, as far as it tells any.
+    # The sizes of an object store are reliable, if there are any.
     known = files.info(url).get("size") if size < 0 else size
     if known is not None and known > most:
         raise TooMuch(f"{known:,} bytes are over the limit of {most:,}")
@@ -162,9 +164,9 @@ def _bytes(url: str, span: tuple[int, int] | None, size: int) -> bytes:
 
 
 def listed(url: str) -> list[RemoteFile]:
-    """The file of an address, those that match it as a pattern, or all below it as a folder, sorted.
+    """File of an address, files that match it as a pattern, or all files below it, sorted.
 
-    Raises `CamxError` if there is nothing, or it cannot be listed.
+    Raises `CamxError` if there is none, or if it cannot be listed.
     """
     files = filesystem(url)
     try:
@@ -175,7 +177,7 @@ def listed(url: str) -> list[RemoteFile]:
     except CamxError:
         raise
     except PermissionError as error:
-        raise CamxError(f"{url!r} may not be read. Check the address and your credentials.") from error
+        raise CamxError(f"Access to {url!r} is denied. Check the address and your credentials.") from error
     except FileNotFoundError as error:
         raise CamxError(f"There is nothing at {url!r}. Check the address.") from error
     except Exception as error:
@@ -189,7 +191,7 @@ def listed(url: str) -> list[RemoteFile]:
 
 
 def _web_files(files: Any, url: str) -> list[RemoteFile]:
-    """The files that the pages of a web server list, sorted, and its folders that cannot be listed."""
+    """Files that the pages of a web server list, sorted, and folders that cannot be listed."""
 
     def read(folder: str) -> Page:
         return tried(lambda: read_url(files, folder, PAGE_BYTES))
@@ -204,7 +206,7 @@ def _found(files: Any, url: str) -> dict[str, dict[str, Any]]:
         matches: dict[str, dict[str, Any]] = files.glob(path, detail=True)
         return matches
     if url.startswith("http") and not url.endswith("/"):
-        # Whatever keeps a web server from telling of a file is told as "not found": reading it says more.
+        # fsspec reports any error of a web server as "not found"; reading the file gives a better error.
         with contextlib.suppress(FileNotFoundError):
             return {path: files.info(path)}
         return {path: {"type": "file"}}
@@ -228,7 +230,7 @@ def _file(protocol: str, name: str, info: dict[str, Any]) -> RemoteFile:
 
 
 def _version(info: dict[str, Any]) -> int:
-    """The time of change in nanoseconds if the server sends it, else a number made of the content's tag."""
+    """Modification time in nanoseconds if the server sends it, else a number from the content's tag."""
     for name in ("LastModified", "mtime", "updated", "created", "last_commit"):
         value = info.get(name)
         if isinstance(value, datetime):

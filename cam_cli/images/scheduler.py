@@ -1,4 +1,4 @@
-"""Which shard this process is, from the variables that schedulers set."""
+"""Finds the shard of this process from the environment variables of schedulers."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from .shard import Shard
 
 @dataclass(frozen=True)
 class Scheduler:
-    """Its name, and the variables with the index of this process, the first index (or that index itself), how many
-    processes there are, and the distance between two; None for those that it does not set."""
+    """A scheduler: name, and variables with the index of this process, the first index (or its value), the number of
+    processes, and the distance of indices; None for missing ones."""
 
     name: str
     index: str
@@ -37,9 +37,9 @@ SCHEDULERS = (
 
 
 def chosen_shard(text: str | None, environment: Mapping[str, str]) -> Shard | None:
-    """`i/n` as it is; `auto` takes both numbers from the scheduler, `auto/n` its index alone.
+    """Resolves a shard: `i/n` unchanged, `auto` with both numbers from the scheduler, `auto/n` with its index.
 
-    Raises `CamxError` where no scheduler, or more than one, says which shard this is.
+    Raises `CamxError` unless exactly one scheduler gives the index.
     """
     if text is None:
         return None
@@ -47,7 +47,7 @@ def chosen_shard(text: str | None, environment: Mapping[str, str]) -> Shard | No
     if word != "auto":
         return Shard.parse(text)
     if count and whole_number(count) is None:
-        raise CamxError(f"`shard` {text!r}: give auto, or auto/n such as auto/8.")
+        raise CamxError(f"`shard` {text!r} is no shard. Give auto, or auto/n such as auto/8.")
     found = [scheduler for scheduler in SCHEDULERS if environment.get(scheduler.index)]
     if not found:
         names = ", ".join(scheduler.index for scheduler in SCHEDULERS)
@@ -57,7 +57,7 @@ def chosen_shard(text: str | None, environment: Mapping[str, str]) -> Shard | No
     }
     if len(set(shards.values())) > 1:
         said = ", ".join(f"{shard} by {name}" for name, shard in shards.items())
-        raise CamxError(f"`shard={text}`: this process is shard {said}. Give `shard=i/n`.")
+        raise CamxError(f"`shard={text}` is ambiguous: this process is shard {said}. Give `shard=i/n`.")
     rank = environment.get("LOCAL_RANK", "")
     return replace(next(iter(shards.values())), local_rank=whole_number(rank))
 
@@ -70,7 +70,7 @@ def _read(scheduler: Scheduler, environment: Mapping[str, str], count: int | Non
         return found
 
     if count is None and scheduler.count is None:
-        raise CamxError(f"`shard=auto`: {scheduler.name} does not tell how many there are. Give `shard=auto/n`.")
+        raise CamxError(f"`shard=auto`: {scheduler.name} does not give the number of shards. Give `shard=auto/n`.")
     total = count or number(str(scheduler.count))
     first = number(scheduler.first) if isinstance(scheduler.first, str) else scheduler.first
     step = number(scheduler.step) if scheduler.step and scheduler.step in environment else 1

@@ -1,4 +1,4 @@
-"""Which images a machine does when several share a run: by a hash of the image's name alone."""
+"""Divides the images of a run among shards by a hash of the image name."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from .listing import Source
 
 @dataclass(frozen=True)
 class Shard:
-    """Share `number` (from 1) of `count`. The share of an image does not change when others are added or removed.
+    """Shard `number` (from 1) of `count`. The shard of an image does not depend on other images.
 
-    local_rank: the place of this process among those of its machine, where a scheduler has started several there.
+    local_rank: rank of this process on its machine, if a scheduler has started several.
     """
 
     number: int
@@ -31,30 +31,32 @@ class Shard:
 
     @classmethod
     def parse(cls, text: str) -> Shard:
-        """`2/8` as the second of eight."""
+        """Parses `2/8` as the second of eight."""
         found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text.strip())
         if found is None:
-            raise CamxError(f"`shard` {text!r}: give i/n such as 2/8, or auto to take it from the scheduler.")
+            raise CamxError(
+                f"`shard` {text!r} is no shard. Give i/n such as 2/8, or auto to take it from the scheduler."
+            )
         return cls(int(found[1]), int(found[2]))
 
     def __str__(self) -> str:
         return f"{self.number}/{self.count}"
 
     def holds(self, key: str) -> bool:
-        """Whether the image of this name is one of this shard."""
+        """Whether an image of this name belongs to the shard."""
         return shard_number(key, self.count) == self.number
 
     def of(self, sources: Iterable[Source]) -> tuple[Source, ...]:
-        """Those of the sources that are its own, in their order."""
+        """Sources of this shard, in their order."""
         return tuple(source for source in sources if self.holds(source.key))
 
 
 def name_hash(key: str) -> int:
-    """64 bits of the name of an image; never changes, since shards and merged folders depend on it."""
+    """64-bit hash of an image name. Must never change: shards and merged folders depend on it."""
     digest = hashlib.blake2b(key.encode("utf-8", "surrogateescape"), digest_size=8).digest()
     return int.from_bytes(digest, "big")
 
 
 def shard_number(key: str, count: int) -> int:
-    """Number, from 1, of the shard that has the image of this name."""
+    """Number, from 1, of the shard of an image."""
     return name_hash(key) % count + 1

@@ -1,4 +1,4 @@
-"""Tables that users give: comma, semicolon or tab between the columns, with a header."""
+"""Reads CSV tables of users with a header: comma, semicolon or tab as separator."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import chain
 
 from ..errors import CamxError
 
-#: What a file begins with that is no table in UTF-8, read as UTF-8 with `surrogateescape`, and what it is.
+#: Beginnings of files of other formats, decoded as UTF-8 with `surrogateescape`, with their names and advice.
 _OTHERS = (
     ("\udcff\udcfe", "a text in UTF-16", "Save it as CSV in UTF-8"),
     ("\udcfe\udcff", "a text in UTF-16", "Save it as CSV in UTF-8"),
@@ -20,11 +20,11 @@ _OTHERS = (
 def read_table(
     lines: Iterable[str], name: str, *, required: str, advice: str = "Add a header line `image,label`."
 ) -> Iterator[dict[str, str]]:
-    """Rows of a table with a header; column names in lower case.
+    """Rows of a table with column names in lower case.
 
-    The separator is a tab in a file `.tsv`; in others that of comma, semicolon and tab by which the header has the
-    `required` column. Raises `CamxError` with `advice` for a file without that column, and for one that is no text in
-    UTF-8 (but for the `required` column: names of files may hold any bytes) or names a column twice.
+    The separator is a tab in `.tsv` files, else the one with which the header has the `required` column. Raises
+    `CamxError` with `advice` for a file without that column, for text that is not UTF-8 (except in the `required`
+    column, because file names may hold any bytes), and for a repeated column name.
     """
     rest = iter(lines)
     first = next(rest, "")
@@ -52,7 +52,7 @@ def read_table(
 
 
 def _is_text(cell: str) -> bool:
-    """Whether a cell was read from UTF-8; other bytes are in it as surrogates."""
+    """Whether a cell is valid UTF-8, without surrogates for other bytes."""
     return cell.isascii() or not any("\udc80" <= letter <= "\udcff" for letter in cell)
 
 

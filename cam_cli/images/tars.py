@@ -1,7 +1,7 @@
-"""Images inside tar files (the layout of WebDataset), found by their place in the file: nothing is unpacked.
+"""Finds images inside tar files (the layout of WebDataset) by offset, without unpacking.
 
-Headers come from strangers. They are read by hand, a block at a time: the library of Python reads as much at once as a
-header asks for.
+Headers may be hostile, so they are parsed here block by block: Python's library reads as many bytes as a header
+demands.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from ..errors import CamxError
 from ..regular_files import open_regular
 from .remote import filesystem, is_remote
 
-#: Bytes that are read at once from a tar file elsewhere: its headers lie between the images.
+#: Bytes per read of a remote tar file: its headers lie between the images.
 _BLOCK = 8 << 20
 _LABEL, _LABEL_BYTES = ".cls", 1000
 _SIZE = 512
-#: Bytes of the longest extended header (names of files, of at most 4096 bytes, stand in them).
+#: Longest extended header in bytes; it holds a file name of at most 4096 bytes.
 EXTENDED_BYTES = 1 << 20
-#: Files in one tar file.
+#: Most files in a tar file.
 MOST_MEMBERS = 10_000_000
 #: Seconds for all headers of one tar file.
 HEADER_SECONDS = 600.0
@@ -32,10 +32,10 @@ _RECORD = re.compile(rb"(\d{1,7}) ([^=]{1,200})=")
 
 
 class Member(NamedTuple):
-    """A file of a tar: its name, where its bytes are, and the label of its sample (`NAME.cls` beside `NAME.jpg`).
+    """A file of a tar: name, position of its bytes, and label of its sample (`NAME.cls` beside `NAME.jpg`).
 
-    The name has no empty part and no `.`, but `..` as the archive has it. stored: whether its bytes lie in one piece;
-    those of links and sparse files do not.
+    The name has no empty part and no `.`, but may have `..`. stored: whether its bytes are contiguous; those of links
+    and sparse files are not.
     """
 
     name: str
@@ -50,16 +50,15 @@ def is_tar(path: str) -> bool:
 
 
 def members(path: str) -> list[Member]:
-    """The regular files of a tar file, but for labels, in its order. Raises `CamxError` if it is broken."""
+    """Regular files of a tar file in its order, without labels. Raises `CamxError` if it is broken."""
     found, problem = read_members(path)
     if problem:
-        raise CamxError(f"{path!r}: {problem}.", "Make it again, uncompressed.")
+        raise CamxError(f"{path!r}: {problem}.", "Create it again, without compression.")
     return [member for member in found if member.stored]
 
 
 def read_members(path: str) -> tuple[list[Member], str]:
-    """The files of a tar file, but for labels, in its order; of a broken one those before the damage, and what is wrong
-    with it."""
+    """Files of a tar file in its order, without labels; of a broken one those before the damage, with the problem."""
     reader = _Reader()
     try:
         with _opened(path) as file:
@@ -71,7 +70,7 @@ def read_members(path: str) -> tuple[list[Member], str]:
         problem = f"it cannot be read ({error.strerror or error})"
     except CamxError as error:
         problem = f"it cannot be read ({error})"
-    # A file system of an object store has errors of its own.
+    # File systems of object stores have their own errors.
     except Exception as error:
         problem = f"it cannot be read ({type(error).__name__}: {str(error)[:200]})"
     labels = reader.labels
@@ -84,13 +83,13 @@ class _Broken(Exception):
 
 @dataclass
 class _Reader:
-    """found: the files so far. labels: by sample."""
+    """Reads headers. found: files so far. labels: by sample."""
 
     found: list[Member] = field(default_factory=list)
     labels: dict[str, str] = field(default_factory=dict)
 
     def read(self, file: IO[bytes]) -> None:
-        """Read all headers. Raises `_Broken`."""
+        """Reads all headers. Raises `_Broken`."""
         end, ends = file.seek(0, os.SEEK_END), time.monotonic() + HEADER_SECONDS
         offset = headers = 0
         extended: dict[bytes, bytes] = {}
@@ -120,7 +119,7 @@ class _Reader:
                 sparse = kind == b"S" or any(name.startswith(b"GNU.sparse") for name in extended)
                 stored = extended.get(b"path") or _name(header)
                 name = "/".join(part for part in _text(stored).split("/") if part not in ("", "."))
-                # Old archives mark folders by a slash alone.
+                # Old archives mark folders only by a slash.
                 regular = kind in (b"0", b"7", b"S") or (kind == b"\0" and not stored.endswith(b"/"))
                 if name and (regular or kind in (b"1", b"2")):
                     self._add(file, Member(name, offset, size, stored=regular and not sparse))
@@ -151,7 +150,7 @@ def _at_whole(file: IO[bytes], offset: int, size: int, end: int) -> bytes:
 
 
 def _checked(header: bytes) -> int:
-    """The size that a header tells. Raises `_Broken` for a block that is none."""
+    """The size in a header. Raises `_Broken` for any other block."""
     if len(header) < _SIZE:
         raise _Broken("it ends within a header" if header else "it is empty")
     if header[:2] in (b"\x1f\x8b", b"BZ") or header[:6] in (b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd"):
@@ -160,7 +159,7 @@ def _checked(header: bytes) -> int:
     if checksum != sum(header[:148]) + 8 * 32 + sum(header[156:]):
         raise _Broken("a block in it is no header")
     size = header[124:136]
-    # Sizes over 8 GB are written in binary.
+    # Sizes above 8 GB are in binary.
     number = int.from_bytes(size[1:], "big") if size[0] == 0x80 else _octal(size)
     if size[0] == 0xFF or number is None or number >= 1 << 62:
         raise _Broken("a file in it has no size")
@@ -184,7 +183,7 @@ def _name(header: bytes) -> bytes:
 
 
 def _extended(data: bytes, kind: bytes) -> dict[bytes, bytes]:
-    """Fields of the next file from an extended header; a header for all files has none that matter here."""
+    """Fields of the next file in an extended header. Ignores headers for all files."""
     if kind == b"L":
         return {b"path": data.partition(b"\0")[0]}
     if kind != b"x":
@@ -200,7 +199,7 @@ def _extended(data: bytes, kind: bytes) -> dict[bytes, bytes]:
 
 
 def _behind_map(file: IO[bytes], header: bytes, offset: int) -> int:
-    """Where the bytes of a sparse file begin: behind the blocks that go on with its map."""
+    """Offset of the bytes of a sparse file, after the blocks with its map."""
     more, blocks = header[482], 0
     while more and blocks < 10_000:
         block = _at(file, offset, _SIZE)
@@ -225,6 +224,6 @@ def _opened(path: str) -> Iterator[IO[bytes]]:
 
 
 def _sample(name: str) -> str:
-    """The sample that a file belongs to: its folder, and its name up to the first dot."""
+    """Sample of a file: its folder, and its name up to the first dot."""
     folder, base = os.path.split(name)
     return f"{folder}/{base.partition('.')[0]}"

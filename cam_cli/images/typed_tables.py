@@ -1,4 +1,4 @@
-"""Tables with types, as rows of text: JSON lines, and Parquet through pyarrow (`camx[parquet]`)."""
+"""Reads typed tables as rows of text: JSON lines, and Parquet with pyarrow (`camx[parquet]`)."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from ..regular_files import TABLE_BYTES, open_regular, open_text
 from .label_table import BETWEEN_LABELS, Columns
 from .tables import read_table
 
-#: Rows of a Parquet file that are unpacked at once.
+#: Rows of Parquet to unpack at once.
 _ROWS = 1000
 
 
 def table_rows(path: str, columns: Columns) -> list[dict[str, str]]:
-    """Rows of a `.csv`, `.tsv`, `.jsonl` or `.parquet` file, with names of columns in lower case and values as text.
+    """Rows of a `.csv`, `.tsv`, `.jsonl` or `.parquet` file, with lower-case column names and text values.
 
-    Empty cells and null are "", a list is its values with `|` between them. Raises `OSError` where the file cannot be
-    read, and `CamxError` for one that is no such table or has no column of images.
+    Empty cells and null are "", a list is joined by `|`. Raises `OSError` for an unreadable file, and `CamxError` for
+    one that is no such table or has no column of images.
     """
     name = path.lower()
     if name.endswith((".jsonl", ".ndjson")):
@@ -37,7 +37,7 @@ def table_rows(path: str, columns: Columns) -> list[dict[str, str]]:
 
 
 def is_typed(path: str) -> bool:
-    """Whether a path is read by its types, and not as text with separators."""
+    """Whether a path is JSON lines or Parquet."""
     return path.lower().endswith((".jsonl", ".ndjson", ".parquet"))
 
 
@@ -50,7 +50,7 @@ def _json_lines(path: str) -> Iterator[dict[str, str]]:
                 content = json.loads(line)
             except (ValueError, RecursionError) as error:
                 raise CamxError(
-                    f"{path!r} is no JSON in line {number}: {str(error)[:100]}. Check that line."
+                    f"{path!r} has no valid JSON in line {number}: {str(error)[:100]}. Correct that line."
                 ) from error
             if not isinstance(content, dict):
                 raise CamxError(f'{path!r}, line {number}: it is no object. Write one such as {{"image": "a.jpg"}}.')
@@ -65,24 +65,24 @@ def _parquet(path: str) -> Iterator[dict[str, str]]:
     with open_regular(path, TABLE_BYTES) as file:
         try:
             letters = 0
-            # A value that is repeated takes nothing in the file.
+            # A repeated value takes no space in the file.
             for batch in parquet.ParquetFile(file).iter_batches(_ROWS):
                 for content in batch.to_pylist():
                     row = _as_text(content)
                     letters += 1 + sum(map(len, row.values()))
                     if letters > TABLE_BYTES:
-                        raise CamxError(f"{path!r} has more than {TABLE_BYTES:,} bytes of text.", "Give a part of it.")
+                        raise CamxError(f"{path!r} has more than {TABLE_BYTES:,} bytes of text.", "Split the table.")
                     yield row
         except (OSError, CamxError):
             raise
-        # Errors of pyarrow are of many kinds, and come while it reads.
+        # pyarrow raises many kinds of errors while it reads.
         except Exception as error:
             reason = (str(error) or type(error).__name__).splitlines()[0][:200]
-            raise CamxError(f"{path!r} is no Parquet file that can be read: {reason}.") from error
+            raise CamxError(f"{path!r} is no readable Parquet file: {reason}.", "Write it again.") from error
 
 
 def _as_text(content: dict[Any, Any]) -> dict[str, str]:
-    """A row with the values as text."""
+    """Row with its values as text."""
     return {str(name).strip().lower(): _text(value) for name, value in content.items()}
 
 

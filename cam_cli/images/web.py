@@ -1,4 +1,5 @@
-"""Files and listings of web servers, which may be slow, endless or hostile: each read within bytes and seconds."""
+"""Reads files and listings of web servers, which may be slow, endless or hostile, within limits of bytes and
+seconds."""
 
 from __future__ import annotations
 
@@ -11,34 +12,34 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 from ..errors import CamxError
 
-#: Bytes of one page of a listing.
+#: Largest page of a listing in bytes.
 PAGE_BYTES = 16 << 20
-#: Pages, files and folders inside each other of one listing, and the seconds that all of it may take.
+#: Limits of one listing: pages, files, depth of folders, and seconds in all.
 MOST_PAGES, MOST_FILES, DEEPEST, LISTING_SECONDS = 10_000, 2_000_000, 64, 600.0
-#: Seconds for one request: to connect, between two pieces of the answer, and in all.
+#: Timeouts of a request in seconds: connection, between two pieces, in all.
 CONNECT_SECONDS, PIECE_SECONDS, REQUEST_SECONDS = 15.0, 30.0, 120.0
-#: Bytes per second of a file of weights, at least, after the first two minutes.
+#: Slowest download of weights, in bytes per second after the first two minutes.
 SLOWEST = 10_000
 _PIECE = 1 << 16
-#: A link has no more letters than this.
+#: Longest link in characters.
 _LONGEST = 8192
 _LINK = re.compile(rf"<a\s[^<>]{{0,{_LONGEST}}}>", re.IGNORECASE)
 _HREF = re.compile(r"""\bhref\s{0,9}=\s{0,9}(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""", re.IGNORECASE)
 
 
 class TooMuch(Exception):
-    """The answer of a server is over a limit. A retry does not help."""
+    """The answer of a server exceeds a limit. A retry is useless."""
 
 
 class Page(NamedTuple):
-    """Answer to a request: the bytes, and the content type that the server names."""
+    """Answer to a request: bytes and content type."""
 
     data: bytes
     type: str
 
 
 def read_url(files: Any, url: str, most: int, span: tuple[int, int] | None = None) -> Page:
-    """The answer to one request, through the session of fsspec's file system for the web.
+    """Answer to one request, through the session of fsspec's web file system.
 
     Raises `FileNotFoundError`, `PermissionError`, `TimeoutError`, `TooMuch`, or what aiohttp raises.
     """
@@ -58,7 +59,7 @@ async def _read(files: Any, url: str, most: int, span: tuple[int, int] | None) -
     async with session.get(files.encode_url(url), timeout=limits, headers=headers) as answer:
         _check_status(answer, url)
         if span and answer.status != 206:
-            # The whole file comes: what lies before the span is read and dropped.
+            # The server sends the whole file: skip the part before the span.
             return Page(await _part(answer.content, *span), "")
         if answer.content_length is not None and answer.content_length > most:
             raise TooMuch(f"{answer.content_length:,} bytes are over the limit of {most:,}")
@@ -80,7 +81,7 @@ async def _part(content: Any, offset: int, size: int) -> bytes:
 
 
 def save_url(files: Any, url: str, path: str, most: int) -> None:
-    """Write the answer to a request into a file, however long it takes, unless it comes too slowly or is too long.
+    """Downloads a URL into a file without a total timeout, unless it is too slow or too large.
 
     Raises as `read_url` does.
     """
@@ -116,7 +117,7 @@ def _check_status(answer: Any, url: str) -> None:
 
 
 def links(page: str, url: str) -> list[str]:
-    """The addresses below `url` that a page links to, each once: what leads elsewhere, back or nowhere is left out."""
+    """Addresses below `url` to which a page links, each once, without links that lead elsewhere."""
     found = dict[str, None]()
     for tag in _LINK.finditer(page):
         href = _HREF.search(tag[0])
@@ -128,7 +129,7 @@ def links(page: str, url: str) -> list[str]:
 
 
 def _below(link: str, url: str) -> str:
-    """The address of a link, if it lies below `url`; else ""."""
+    """Address of a link if it lies below `url`, else ""."""
     try:
         whole = urljoin(url, link.strip()).partition("#")[0]
         here, there = urlsplit(url), urlsplit(whole)
@@ -138,20 +139,20 @@ def _below(link: str, url: str) -> str:
     if there.netloc.rpartition("@")[2] != here.netloc.rpartition("@")[2] or there.scheme not in ("http", "https"):
         return ""
     inside = path.removeprefix(here.path)
-    # A link to the page itself in another order has a query alone.
+    # A link to the page itself in another sort order is only a query.
     if path == inside or not inside or len(whole) > _LONGEST:
         return ""
-    # Clients and servers take `%2e%2e`, and some a backslash, for what they stand for.
+    # Clients and servers decode `%2e%2e`, and some treat a backslash as a slash.
     if ".." in unquote(path).replace("\\", "/").split("/"):
         return ""
     return f"{here.scheme}://{here.netloc}{path}" + f"?{there.query}" * bool(there.query)
 
 
 def pages_below(read: Callable[[str], Page], url: str) -> Iterator[tuple[str, str]]:
-    """The files below a folder of a web server, as its pages list them, and why a folder is not known.
+    """Files below a folder of a web server, from its listing pages.
 
     Yields (address, "") for a file and (address, reason) for a folder inside that cannot be listed. Raises `CamxError`
-    for a listing over a limit, and what `read` raises for the first page.
+    for a listing over a limit, and any error of `read` for the first page.
     """
     waiting, known = [url], {url}
     files, ends = 0, time.monotonic() + LISTING_SECONDS
@@ -162,7 +163,7 @@ def pages_below(read: Callable[[str], Page], url: str) -> Iterator[tuple[str, st
             raise _endless(url, limit)
         try:
             page = read(folder)
-        # Whatever goes wrong with one folder is its own problem.
+        # An error of one folder must not affect others.
         except Exception as error:
             if folder == url:
                 raise
@@ -183,4 +184,4 @@ def pages_below(read: Callable[[str], Page], url: str) -> Iterator[tuple[str, st
 
 
 def _endless(url: str, limit: str) -> CamxError:
-    return CamxError(f"The listing of {url!r} goes over {limit}.", "Give folders inside it, or an @list of addresses.")
+    return CamxError(f"The listing of {url!r} exceeds {limit}.", "Give folders inside it, or an @list of addresses.")

@@ -1,6 +1,6 @@
-"""One worker process, from both sides: started and asked by the run, and serving until its pipe closes.
+"""A worker process: started and called by the run, serving until its pipe closes.
 
-Workers import no torch, start in a tenth of a second, and end with the process that started them.
+Workers import no torch, start in a tenth of a second, and end with their parent.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ from .channel import Channel, new_window
 
 T = TypeVar("T")
 
-#: Seconds from the end of a pipe to the end of its process.
+#: Seconds between the end of the pipe and the end of the process.
 _LAST_MOMENTS = 2.0
-#: Seconds that a process may be stopped from outside.
+#: Seconds before a process that is stopped from outside is killed.
 _PAUSE = 10.0
-#: Seconds between two looks at the clock, while a reply is waited for.
+#: Seconds between two checks of the clock while waiting for a reply.
 _LOOK = 1.0
-#: `-I`: neither the working folder nor the environment adds modules; the path is that of the parent.
+#: `-I`: neither the working folder nor the environment adds modules. The module path is that of the parent.
 _BEGIN = f"import sys; sys.path[:] = sys.argv[3:]; from {__name__} import serve; serve(*map(int, sys.argv[1:3]))"
-#: In place of a descriptor.
+#: Value for no descriptor.
 _NONE = -1
 
 
 class WorkerFailed(Exception):
-    """A worker has no result: its process ended, took too long, or raised an exception."""
+    """The worker gave no result: its process ended, took too long, or raised an exception."""
 
 
 class ProcessEnded(Exception):
-    """The process is gone. `code`: its exit code, or minus the number of the signal that ended it.
+    """The process has ended. code: its exit code, or minus the number of the signal.
 
-    paused: whether it was killed since it had been stopped from outside.
+    paused: whether it was killed because it had been stopped from outside.
     """
 
     def __init__(self, code: int, *, paused: bool = False) -> None:
@@ -49,15 +49,15 @@ class ProcessEnded(Exception):
 
 
 class WorkerProcess:
-    """A process and the channel to it; used by one thread at a time."""
+    """A process and its channel. Not thread-safe."""
 
     def __init__(self, memory: int) -> None:
-        """`memory`: bytes that it may allocate; 0: no limit. Raises `OSError` if the system starts no process.
+        """memory: bytes that it may allocate; 0 for no limit. Raises `OSError` if the system starts no process.
 
         On Linux the kernel ends the process with the thread that calls this.
         """
         with new_window() as window:
-            # A session of its own: Ctrl-C at the terminal is for the run, which ends its workers itself.
+            # In its own session, so that Ctrl-C reaches only the run, which ends its workers.
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-c", _BEGIN, str(memory), str(_NONE if window is None else window), *sys.path],
                 stdin=subprocess.PIPE,
@@ -91,8 +91,8 @@ class WorkerProcess:
             self._ready = True
 
     def call(self, work: Callable[[Any], T], item: object, timeout: float) -> T:
-        """`work(item)` in the process. Raises `ProcessEnded`, and `WorkerFailed` for an exception of the work or after
-        `timeout` seconds, which end the process."""
+        """Runs `work(item)` in the process. Raises `ProcessEnded`, and `WorkerFailed` for an exception of the work, or
+        after `timeout` seconds, which ends the process."""
         try:
             self._channel.send((work, item))
             if 0 < timeout < inf and not self._replies_within(timeout):
@@ -109,7 +109,7 @@ class WorkerProcess:
         return answer
 
     def kill_if_paused(self) -> None:
-        """Kills the process if it has been stopped from outside for long: whoever waits for it gets `ProcessEnded`.
+        """Kills the process if it is stopped from outside too long. A waiting caller gets `ProcessEnded`.
 
         Called about once a second, from another thread than `call`.
         """
@@ -122,9 +122,9 @@ class WorkerProcess:
             self._process.kill()
 
     def _replies_within(self, seconds: float) -> bool:
-        """Whether a reply comes, or the end, before the process has worked for so many seconds.
+        """Whether a reply or the end arrives before the process has worked for this many seconds.
 
-        Time in which this process itself was stopped, or the whole machine, does not count.
+        Excludes time in which this process or the machine was suspended.
         """
         left = seconds
         while left > 0:
@@ -145,7 +145,7 @@ class WorkerProcess:
         self._channel.close()
 
     def _exit_code(self) -> int:
-        """Exit code of a process whose pipe has closed."""
+        """Exit code of a process with a closed pipe."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_LAST_MOMENTS)
         return self.end()
@@ -174,13 +174,13 @@ def serve(memory: int, window: int) -> None:
     _die_with_parent()
     _limit_memory(memory)
     channel = Channel(sys.stdin.buffer, os.fdopen(os.dup(1), "wb"), None if window == _NONE else window)
-    # The decoders' libraries are imported now, so that the first image does not wait for them.
+    # Import the decoders now, so that the first image does not wait for them.
     from . import picture as picture
 
-    # The end of the parent, or of its interest.
+    # The parent has ended or closed the pipe.
     with contextlib.suppress(EOFError, BrokenPipeError):
         channel.send("ready")
-        # What libraries print (libtiff does) is neither a reply nor for the user's terminal.
+        # Output of libraries such as libtiff must reach neither the replies nor the terminal.
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 1)
         os.dup2(null, 2)
@@ -194,13 +194,13 @@ def _reply(work: Callable[[Any], Any], item: object) -> tuple[bool, Any]:
         return True, work(item)
     except MemoryError:
         return False, "not enough memory to decode it"
-    # Whatever a decoder raises is the image's own failure.
+    # Any exception of a decoder fails only this image.
     except Exception as error:
         return False, f"broken image: {type(error).__name__}: {error}"
 
 
 def _die_with_parent() -> None:
-    """Has the kernel end this process with the thread that started it, also inside a decoder that never looks at its
+    """Makes the kernel end this process with the thread that started it, even inside a decoder that never reads the
     pipe (Linux)."""
     if sys.platform == "linux":
         import ctypes
@@ -210,9 +210,9 @@ def _die_with_parent() -> None:
 
 
 def _limit_memory(limit: int) -> None:
-    """Has the system refuse more memory, as a `MemoryError`, before this process takes that of others."""
+    """Limits the memory of this process: further allocations raise `MemoryError`."""
     if limit:
-        # No machine has as much as a number that is too large for the system.
+        # A number too large for the system is no limit on any machine.
         with contextlib.suppress(ImportError, ValueError, OSError, OverflowError):
             import resource
 

@@ -1,7 +1,7 @@
-"""A pool of processes that decode and draw. One that crashes, hangs or takes too much memory fails one image only.
+"""A pool of processes that decode and draw. A crash, hang or excess of memory fails only one image.
 
-Each worker has a pipe of its own and does one thing at a time. When a process ends in the middle of an image, the image
-is tried again in a new process: the end may have come from outside, or from an earlier image. A second end fails it.
+Each worker has its own pipe and one task at a time. If a process ends during an image, the image is tried again in a
+new process, because the cause may be outside or an earlier image. A second end fails the image.
 """
 
 from __future__ import annotations
@@ -20,23 +20,22 @@ from .worker_process import ProcessEnded, WorkerFailed, WorkerProcess
 
 T = TypeVar("T")
 
-#: Processes that may be killed while they start, or that the system refuses to start, one after the other, before the
-#: run gives up.
+#: Consecutive failed starts of processes before the run gives up.
 _STARTS = 5
-#: Seconds before the second attempt to start a process that the system refuses; each further one waits twice as long.
+#: Seconds before the second attempt to start a refused process; each further delay doubles.
 _REST = 0.1
-#: Seconds between two looks for processes that are stopped from outside.
+#: Seconds between two checks for processes that are stopped from outside.
 _LOOK = 1.0
 
 
 class Workers:
-    """A context of `count` worker processes. `call` may come from as many threads at once."""
+    """Context manager of `count` worker processes. `count` threads may use `call` at once."""
 
     def __init__(self, count: int, *, timeout: float = 0.0, memory: int = 0) -> None:
-        """`timeout`: seconds for one call; `memory`: bytes that a worker may allocate; 0: no limit."""
+        """timeout: seconds for one call. memory: bytes that a worker may allocate. 0: no limit."""
         self._timeout = timeout
-        # The kernel ends a worker with the thread that has started it, not with the process of that thread. Threads
-        # that call come and go; this one stays as long as the pool.
+        # The kernel ends a worker with the thread that started it, not with its process. Calling threads come and go,
+        # so one thread that lives as long as the pool starts all workers.
         self._starter = ThreadPoolExecutor(1, "starts workers")
 
         def start() -> WorkerProcess:
@@ -58,26 +57,27 @@ class Workers:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Ends all workers, whatever they are doing: their callers get `WorkerFailed`."""
+        """Ends all workers immediately. Their callers get `WorkerFailed`."""
         self._over.set()
         for worker in self._workers:
             worker.end()
-        # Their callers give them back as soon as they see that end.
+        # Callers return them as soon as they notice the end.
         for worker in [self._idle.get() for _ in self._workers]:
             worker.close()
             self._idle.put(worker)
         self._starter.shutdown()
 
     def _watch(self) -> None:
-        """Kills processes that are stopped from outside and stay so: nobody would get an answer."""
+        """Kills processes that stay stopped from outside, whose callers would wait forever."""
         while not self._over.wait(_LOOK):
             for worker in self._workers:
                 worker.kill_if_paused()
 
     def call(self, work: Callable[[Any], T], item: object) -> T:
-        """The result of `work(item)` in a worker; all three can be pickled.
+        """Result of `work(item)` in a worker. All three must be picklable.
 
-        Raises `WorkerFailed`; the next call finds a new process. Raises `CamxError` if no process can be started.
+        Raises `WorkerFailed`, after which the next call gets a new process, and `CamxError` if no process can be
+        started.
         """
         worker = self._idle.get()
         try:
@@ -87,7 +87,7 @@ class Workers:
 
 
 def _started(start: Callable[[], WorkerProcess]) -> WorkerProcess:
-    """A process; asked for again after a pause where the system refuses it. Raises `CamxError` in the end."""
+    """Starts a process, with retries after pauses if the system refuses. Finally raises `CamxError`."""
     for attempt in range(_STARTS):
         try:
             return start()
@@ -102,7 +102,7 @@ def _started(start: Callable[[], WorkerProcess]) -> WorkerProcess:
 
 
 class _Worker:
-    """A place in the pool: one process at a time, replaced by the next call after it has ended."""
+    """A slot of the pool: one process at a time, replaced at the next call after its end."""
 
     def __init__(self, start: Callable[[], WorkerProcess]) -> None:
         self._start = start
@@ -126,16 +126,16 @@ class _Worker:
         self._process.kill_if_paused()
 
     def end(self) -> None:
-        """Ends the process; no other one takes its place."""
+        """Ends the process without a replacement."""
         self._closed = True
         self._process.end()
 
     def close(self) -> None:
-        """Closes the channel to the process, which has ended."""
+        """Closes the channel to the ended process."""
         self._process.close()
 
     def _ready(self) -> WorkerProcess:
-        """The process, once it serves. One that is killed while it starts is replaced."""
+        """The process when it serves. Replaces one that is killed during its start."""
         code = 0
         for _ in range(_STARTS):
             if self._closed:
@@ -148,7 +148,7 @@ class _Worker:
             except ProcessEnded as error:
                 code = error.code
             if code >= 0 and not self._closed:
-                # It has ended by itself, as the next one would.
+                # It ended by itself, as the next one would.
                 break
         raise CamxError(
             f"A process for decoding images could not be started: it {ProcessEnded(code)}. "

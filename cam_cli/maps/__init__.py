@@ -1,1 +1,3 @@
-"""Class activation maps as arrays: normalised, placed, measured, coloured. numpy only."""
+"""Normalises, places, measures and colours class activation maps as arrays. Uses numpy only.
+
+May import `images`, `options`, `errors` and files below, so that drawing workers and the report never load torch."""

@@ -1,4 +1,4 @@
-"""Colour maps from a few anchors, equally spaced and joined by straight lines: no plotting library needed."""
+"""Colour maps from equally spaced anchors with linear interpolation, without a plotting library."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ COLORMAPS: dict[str, str] = {
 }
 
 
-#: The map for evidence of both signs: blue against, red for, and nothing between them.
+#: Colour map for signed evidence: blue against, red for, light grey at 0.
 TWO_SIDED = "two-sided"
 _DIVERGING = "0040ff 0060ff 2080ff 60a0ff f0f0f0 ffa060 ff8020 ff4000 ff0000"
 
@@ -57,12 +57,12 @@ RAMPS: dict[str, str] = {
 
 
 def palette(name: str) -> np.ndarray:
-    """The colour map as 256×3 uint8 RGB."""
+    """Colour map as 256×3 uint8 RGB."""
     return _levels(_DIVERGING if name == TWO_SIDED else COLORMAPS[name])
 
 
 def ramp(name: str) -> np.ndarray:
-    """The ramp as 256×3 uint8 RGB."""
+    """Ramp as 256×3 uint8 RGB."""
     return _levels(RAMPS[name])
 
 

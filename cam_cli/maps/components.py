@@ -1,4 +1,4 @@
-"""Connected components of a heatmap above many thresholds at once: their boxes and areas. numpy only."""
+"""Finds connected components of a heatmap above many thresholds at once, with boxes and areas. Uses numpy only."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 class Components:
     """The components above each threshold, ordered by threshold.
 
-    `threshold` N: which threshold each one lies above, as an index. `boxes` N×4: left, top, right, bottom in pixels,
-    right and bottom exclusive. `areas` N: pixels.
+    threshold: N, index of the threshold. boxes: N×4, left, top, right, bottom in pixels, right and bottom exclusive.
+    areas: N, pixels.
     """
 
     threshold: np.ndarray
@@ -21,14 +21,14 @@ class Components:
 
 
 def components(heat: np.ndarray, thresholds: np.ndarray) -> Components:
-    """All components of `heat` h×w > t, for every t of `thresholds`; pixels that touch at a corner are connected.
+    """All components of `heat` h×w > t for every t of `thresholds`. Pixels that touch at a corner are connected.
 
-    Rows are cut into runs of pixels above the threshold. Runs of neighbouring rows that touch are the edges of a graph,
-    whose components are found for all thresholds together.
+    Splits rows into runs of pixels above the threshold. Touching runs of neighbouring rows are edges of a graph, whose
+    components are found for all thresholds together.
     """
     level, row, start, stop = _runs(heat, thresholds)
     label = _labels(len(level), *_touching(level, row, start, stop, heat.shape))
-    # A label is the number of the component's first run, so that components keep the order of the thresholds.
+    # A label is the index of the component's first run, which keeps the order of the thresholds.
     first, group = np.unique(label, return_inverse=True)
     order = np.argsort(group, kind="stable")
     begin = np.searchsorted(group[order], np.arange(len(first)))
@@ -47,7 +47,7 @@ def components(heat: np.ndarray, thresholds: np.ndarray) -> Components:
 
 
 def labelled(mask: np.ndarray) -> tuple[np.ndarray, int]:
-    """The components of a mask h×w of bool as numbers from 1, 0 elsewhere, and how many there are.
+    """Labels the components of a bool mask h×w from 1, with 0 elsewhere, and returns their number.
 
     Numbered by their first pixel, row by row.
     """
@@ -60,7 +60,7 @@ def labelled(mask: np.ndarray) -> tuple[np.ndarray, int]:
 
 
 def largest(mask: np.ndarray) -> np.ndarray:
-    """The component of a mask h×w of bool with the most pixels, of several the first; an empty mask as it is."""
+    """Largest component of a bool mask h×w, the first of equal ones; an empty mask unchanged."""
     numbered, count = labelled(mask)
     if count < 2:
         return mask
@@ -68,14 +68,14 @@ def largest(mask: np.ndarray) -> np.ndarray:
 
 
 def _runs(heat: np.ndarray, thresholds: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Runs of pixels above a threshold: the index of the threshold, the row, and the columns start … stop (exclusive).
+    """Runs of pixels above a threshold: index of the threshold, row, and columns start … stop (exclusive).
 
     In the order of thresholds, rows and columns.
     """
     height, width = heat.shape
     above = np.zeros((len(thresholds), height, width + 2), bool)
     np.greater(heat, np.asarray(thresholds)[:, None, None], out=above[:, :, 1:-1])
-    # Every row begins and ends below: starts and stops take turns.
+    # Every row begins and ends below the threshold, so starts and stops alternate.
     places = np.flatnonzero(above[:, :, 1:] != above[:, :, :-1])
     line, start = np.divmod(places[::2], width + 1)
     level, row = np.divmod(line, height)
@@ -101,7 +101,7 @@ def _touching(
 
 
 def _labels(count: int, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """For each of `count` nodes the smallest node that edges a–b connect it with."""
+    """Smallest node connected with each of `count` nodes by edges a–b."""
     parent = np.arange(count)
     while True:
         lowest = np.minimum(parent[a], parent[b])

@@ -1,4 +1,4 @@
-"""Outlines of what lies above a threshold in a heatmap: closed polygons with subpixel corners. numpy only."""
+"""Outlines of the parts of a heatmap above a threshold: closed polygons with subpixel corners. Uses numpy only."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ _SEGMENTS: dict[int, tuple[tuple[int, int], ...]] = {
 class Part:
     """One connected part of a map above a threshold.
 
-    `outline` n×2: the corners x, y of its outer edge in pixels (the centre of the first pixel is 0.5, 0.5), the first
-    one not repeated; `holes` are the inner edges. `area`: pixels² between them. `peak`: the largest value in it, `at`
-    the x, y of that (the middle, where several pixels have it).
+    outline: n×2, corners x, y of its outer edge in pixels (the centre of the first pixel is 0.5, 0.5), without
+    repeating the first one. holes: inner edges. area: pixels² between them. peak: largest value. at: its x, y (mean of
+    several).
     """
 
     outline: np.ndarray
@@ -53,7 +53,7 @@ class Part:
 
 
 def parts(heat: np.ndarray, threshold: float, *, most: int | None = None) -> list[Part]:
-    """The connected parts of `heat` h×w > `threshold` (0 or more), that with the most pixels first; at most `most`.
+    """Connected parts of `heat` h×w > `threshold` (0 or more), largest first, at most `most`.
 
     Values are interpolated linearly between pixel centres, and constant from the outer centres to the edge of the
     image. Pixels that touch at a corner are connected, as in `components`.
@@ -90,19 +90,19 @@ def _peak(heat: np.ndarray, mask: np.ndarray) -> tuple[float, tuple[float, float
 
 
 def _signed_area(points: np.ndarray) -> float:
-    """The area of a closed polygon; positive for an outer edge, negative for that of a hole."""
+    """Area of a closed polygon; negative for a hole."""
     x, y = points[:, 0], points[:, 1]
     return 0.5 * float(np.dot(y, np.roll(x, -1)) - np.dot(x, np.roll(y, -1)))
 
 
 def _positions(pixels: int) -> np.ndarray:
-    """Where the columns (or rows) of the field with its twofold edge lie in the image."""
+    """Positions of the columns (or rows) of the padded field in the image."""
     inner = np.arange(pixels) + 0.5
     return np.concatenate([[0.0, 0.0], inner, [pixels, pixels]])
 
 
 def _loops(field: np.ndarray, nodes: np.ndarray, threshold: float) -> list[tuple[np.ndarray, int]]:
-    """All closed edges between above and not above: corners n×2 (x, y) in pixels, and the part that each belongs to."""
+    """All closed edges: corners n×2 (x, y) in pixels, and the part of each."""
     width = field.shape[1]
     above = nodes > 0
     pattern = (above[:-1, :-1] + 2 * above[:-1, 1:] + 4 * above[1:, 1:] + 8 * above[1:, :-1]).ravel()
@@ -126,20 +126,20 @@ def _loops(field: np.ndarray, nodes: np.ndarray, threshold: float) -> list[tuple
 
 
 def _side(side: int, row: np.ndarray, column: np.ndarray, width: int) -> np.ndarray:
-    """The number of a side of cells: twice that of its first node, plus one for a vertical side."""
+    """Number of a side of cells: twice that of its first node, plus one for a vertical side."""
     first = (row + (side == _BOTTOM)) * width + column + (side == _RIGHT)
     number: np.ndarray = 2 * first + (side in (_LEFT, _RIGHT))
     return number
 
 
 def _corners(sides: np.ndarray, field: np.ndarray, nodes: np.ndarray, threshold: float) -> tuple[np.ndarray, int]:
-    """Where the threshold is crossed on each side, and the part inside."""
+    """Crossing of the threshold on each side, and the part inside."""
     height, width = field.shape
     vertical, node = sides % 2, sides // 2
     row, column = node // width, node % width
     other_row, other_column = row + vertical, column + 1 - vertical
     here, there = field[row, column], field[other_row, other_column]
-    # Beyond the edge of the image the field is −∞: the crossing lies at the edge, where both nodes are.
+    # Outside the image the field is −∞, so the crossing lies at the edge, where both nodes are.
     with np.errstate(invalid="ignore"):
         share = np.where(np.isfinite(here) & np.isfinite(there), (threshold - here) / (there - here), 0.0)
     xs, ys = _positions(width - 4), _positions(height - 4)
@@ -153,10 +153,9 @@ def _corners(sides: np.ndarray, field: np.ndarray, nodes: np.ndarray, threshold:
 
 
 def simplified(points: np.ndarray, tolerance: float) -> np.ndarray:
-    """A closed polygon n×2 with fewer corners, none of the dropped ones further than `tolerance` from its new edge.
+    """Simplifies a closed polygon n×2; dropped corners lie within `tolerance` of the new edges.
 
-    Douglas–Peucker, on all edges at once, from the first corner and the one that is furthest from it; never fewer than
-    3 corners.
+    Douglas–Peucker on all edges at once, from the first corner and the one furthest from it. Keeps at least 3 corners.
     """
     if len(points) <= 3 or tolerance <= 0:
         return points
@@ -175,7 +174,7 @@ def simplified(points: np.ndarray, tolerance: float) -> np.ndarray:
 
 
 def _distance(points: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """The distance of each point n×2 from its own line segment start–end."""
+    """Distance of each point n×2 from its own line segment start–end."""
     along = end - start
     length = np.maximum((along**2).sum(1), 1e-300)
     share = np.clip(((points - start) * along).sum(1) / length, 0, 1)

@@ -1,4 +1,4 @@
-"""The explanation of one image as a record, from which every output is written."""
+"""Record of the explanation of one image, from which all outputs are written."""
 
 from __future__ import annotations
 
@@ -124,12 +124,12 @@ class Explanation:
 
 
 class Explanations(list[Explanation]):
-    """A list that notebooks show as a grid of overlays."""
+    """List that notebooks show as a grid of overlays."""
 
     def _repr_html_(self) -> str:
         return str(_display().explanations_html(self))
 
 
 def _display() -> Any:
-    """The module that draws, which lies above this one: only what shows itself needs it."""
+    """Imports the drawing module on demand, because it belongs to a higher room."""
     return import_module("cam_cli.outputs.display")

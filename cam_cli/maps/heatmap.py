@@ -1,4 +1,4 @@
-"""Turns a raw map on the network's grid into a heatmap in its place on the image."""
+"""Turns a raw map on the network's grid into a heatmap on the image."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from ..images.geometry import Frame
 
-#: Brightness of what the network did not see, where a map is drawn.
+#: Brightness of the part outside the frame in overlays.
 UNSEEN = 0.4
 
 
@@ -54,7 +54,7 @@ def placed(heat: np.ndarray, frame: Frame, width: int, height: int, *, seen_only
     if seen_only:
         inside = seen(frame, width, height)
         rows, columns = rows[inside[0]], columns[inside[1]]
-    # Not `@`: the threads of a BLAS library cost more than they give here, and take the cores from the network.
+    # Not `@`: threads of a BLAS library would be slower here, and compete with the network for cores.
     across = np.ascontiguousarray(columns.T)
     enlarged: np.ndarray = np.einsum("ri,ic->rc", np.einsum("ri,ij->rj", rows, heat), across)
     # Cubic interpolation overshoots.
@@ -62,7 +62,7 @@ def placed(heat: np.ndarray, frame: Frame, width: int, height: int, *, seen_only
 
 
 def seen(frame: Frame, width: int, height: int) -> tuple[slice, slice]:
-    """Rows and columns of the pixels whose centres lie within the frame."""
+    """Rows and columns of the pixels with centres inside the frame."""
     rows = slice(max(0, math.ceil(frame.top - 0.5)), min(height, math.ceil(frame.bottom - 0.5)))
     columns = slice(max(0, math.ceil(frame.left - 0.5)), min(width, math.ceil(frame.right - 0.5)))
     return rows, columns
@@ -70,9 +70,9 @@ def seen(frame: Frame, width: int, height: int) -> tuple[slice, slice]:
 
 @lru_cache(64)
 def interpolation(cells: int, start: float, stop: float, pixels: int) -> np.ndarray:
-    """The pixels×cells matrix that reads grid cells spanning start…stop at every pixel centre; 0 outside.
+    """Matrix pixels×cells that interpolates grid cells spanning start…stop at every pixel centre; 0 outside.
 
-    Read only: images of one size share it.
+    Read-only, because images of one size share it.
     """
     centres = np.arange(pixels, dtype=np.float32) + np.float32(0.5)
     positions = (centres - start) * np.float32(cells / (stop - start)) - np.float32(0.5)

@@ -12,16 +12,16 @@ from .components import largest
 from .heatmap import placed
 from .thresholds import HALF
 
-#: Long side of the raster on which a map is measured; independent of the size of the overlay.
+#: Long side of the raster on which maps are measured, independent of the size of the overlay.
 _RASTER = 256
 #: Width of the border strip, as a share of each side.
 BORDER = 0.1
 
 
 def on_raster(heat: np.ndarray, frame: Frame, width: int, height: int) -> np.ndarray:
-    """A normalised heatmap h×w over the whole upright image of `width`×`height`, on the raster of all measures.
+    """Resamples a normalised heatmap h×w to the raster of measures over the whole upright image of `width`×`height`.
 
-    float32 in [0, 1], long side at most 256; what lies outside the frame is 0.
+    float32 in [0, 1], long side at most 256, 0 outside the frame.
     """
     columns, rows = fitted(width, height, _RASTER)
     return placed(heat, frame.scaled(columns / width, rows / height), columns, rows)
@@ -29,7 +29,7 @@ def on_raster(heat: np.ndarray, frame: Frame, width: int, height: int) -> np.nda
 
 @dataclass(frozen=True)
 class Measures:
-    """A heatmap in numbers, over the whole upright image (what lies outside the frame counts as 0).
+    """Measures of a heatmap over the whole upright image, with 0 outside the frame.
 
     area: share of the image at or above half the peak. center_x, center_y: centre of mass in [0, 1] of the
     width and height. border: share of the mass in the outer 10 % on each side. entropy: of the mass over the
@@ -48,7 +48,7 @@ class Measures:
 
 
 def measured(mass: np.ndarray, threshold: float = HALF) -> Measures:
-    """The measures of a heatmap on its raster (`on_raster`). threshold: share of the peak of the `component`."""
+    """Measures a heatmap on its raster (`on_raster`). threshold: share of the peak for the `component`."""
     rows, columns = mass.shape
     total = float(mass.sum(dtype=np.float64))
     if total <= 0:

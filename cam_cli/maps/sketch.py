@@ -1,4 +1,4 @@
-"""A heatmap as a few hundred cells that stand in the journal: made, encoded and decoded here only."""
+"""Sketches: heatmaps of a few hundred cells for the journal. No other file creates, encodes or decodes them."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ SKETCH = 24
 def sketched(heat: np.ndarray, *, two_sided: bool = False) -> np.ndarray:
     """A heatmap on its raster (`measures.on_raster`) as h×w cells: uint8, 255 for 1, long side at most 24.
 
-    Each cell is the average of what it covers. two_sided: of a map in [−1, 1], 128 for 0, 255 for 1 and 1 for −1, as in
-    its heatmap file. Small enough for the journal, so that maps can be compared and averaged without the image files.
+    Each cell is a mean. two_sided: for a map in [−1, 1], 128 for 0, 255 for 1 and 1 for −1, as in its heatmap file.
+    Small enough for the journal, so that maps can be compared and averaged without image files.
     """
     rows, columns = heat.shape
     small = fitted(columns, rows, SKETCH)
@@ -30,7 +30,7 @@ def sketched(heat: np.ndarray, *, two_sided: bool = False) -> np.ndarray:
 
 
 def encode(heat: np.ndarray, *, two_sided: bool = False) -> dict[str, Any]:
-    """The sketch of a heatmap as JSON: its size, its rows one after the other in base64, and whether it is `signed`."""
+    """Sketch of a heatmap as JSON: size, rows in base64, and whether it is `signed`."""
     cells = sketched(heat, two_sided=two_sided)
     height, width = cells.shape
     signed = {"signed": True} if two_sided else {}
@@ -38,7 +38,7 @@ def encode(heat: np.ndarray, *, two_sided: bool = False) -> dict[str, Any]:
 
 
 def decode(record: Mapping[str, Any]) -> np.ndarray:
-    """The cells h×w of an encoded sketch: float32 in [0, 1], or in [−1, 1] where it is `signed`.
+    """Cells h×w of an encoded sketch: float32 in [0, 1], or in [−1, 1] if `signed`.
 
     A signed sketch has 128 for 0, 255 for 1 and 1 for −1. Raises `ValueError` for a record of another shape.
     """

@@ -1,4 +1,4 @@
-"""The places at which a map peaks, and what the network found there as a short vector."""
+"""Finds the peaks of a map, and describes each by a short vector of channel contributions."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from functools import cache
 
 import numpy as np
 
-#: Peaks of a map, at most, and the share of the highest one that each must reach.
+#: Most peaks of a map, and smallest share of the highest one.
 MOST, LEAST = 3, 0.5
-#: Numbers of a vector, and the largest one: four bits each.
+#: Length of a vector, and its largest number: four bits each.
 NUMBERS, LEVELS = 384, 7
-#: Two peaks lie further apart than this share of the map's long side.
+#: Smallest distance of two peaks, as a share of the map's long side.
 _APART = 1 / 12
-#: Of the projection; another one makes vectors that cannot be compared with those of earlier runs.
+#: Seed of the projection; another one would make vectors incomparable with earlier runs.
 _SEED = 20_240_611
 
 
 @dataclass(frozen=True)
 class Peak:
-    """A local maximum of a map. x, y: its place as shares of the map's width and height. strength: the raw value."""
+    """A local maximum of a map. x, y: shares of the map's width and height. strength: raw value."""
 
     x: float
     y: float
     strength: float
 
     def cell(self, rows: int, columns: int) -> tuple[int, int]:
-        """The cell of a grid over the same frame that it lies in: row and column."""
+        """Row and column of its cell in a grid over the same frame."""
         return min(rows - 1, int(self.y * rows)), min(columns - 1, int(self.x * columns))
 
 
@@ -44,10 +44,10 @@ class Spot:
 
 
 def peaks(values: np.ndarray, grid: tuple[int, int]) -> tuple[Peak, ...]:
-    """The highest local maxima above zero of a raw map h×w, strongest first; none of a map that is not finite.
+    """Highest local maxima above zero of a raw map h×w, strongest first; none if the map is not finite.
 
-    grid: rows and columns of the layer. A finer map is averaged over its cells, so that single pixels are no peaks.
-    Between the cells a place is that of the parabola through a maximum and its neighbours.
+    grid: rows and columns of the layer; a finer map is averaged over its cells, so that single pixels are no peaks.
+    Positions between cells come from the parabola through a maximum and its neighbours.
     """
     rows, columns = values.shape
     if not np.isfinite(values).all():
@@ -64,7 +64,7 @@ def peaks(values: np.ndarray, grid: tuple[int, int]) -> tuple[Peak, ...]:
     order = np.lexsort((xs, ys, -values[ys, xs]))
     kept: list[tuple[int, int]] = []
     for y, x in zip(ys[order].tolist(), xs[order].tolist()):
-        # Of a plateau one cell is enough.
+        # One cell represents a plateau.
         if len(kept) < MOST and all(max(abs(y - b), abs(x - a)) > reach for b, a in kept):
             kept.append((y, x))
     return tuple(

@@ -30,7 +30,7 @@ def architecture_of(checkpoint: Checkpoint, path: str) -> Architecture:
             "Give such a model, or your own code that builds a classifier: `model=my_module.py:build`.",
         )
     if known is None:
-        what = f"names {names[0]!r}, which camx does not know" if names else "does not say which architecture it is of"
+        what = f"names {names[0]!r}, which camx does not know" if names else "does not name its architecture"
         raise CamxError(
             f"The checkpoint {checkpoint.path!r} {what}. Give both: `model=NAME` and `checkpoint={checkpoint.path}`."
         )

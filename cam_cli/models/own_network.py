@@ -85,8 +85,8 @@ def own_network(code: OwnCode, spec: ModelSpec, checkpoint: Checkpoint | None, g
 
 
 def _load(module: nn.Module, checkpoint: Checkpoint, spec: ModelSpec, name: str) -> tuple[str, ...]:
-    """Load every tensor; the names of those that play no part. The user's code says what the network is: nothing of
-    it is rebuilt."""
+    """Loads every tensor, and returns the names of unused ones. Rebuilds nothing, because the user's code defines the
+    network."""
     expected = module.state_dict()
     match = matched(checkpoint.tensors, expected, path=checkpoint.path, ignored=spec.ignore_tensors, ema=spec.ema)
     if not match.complete:
@@ -109,8 +109,8 @@ def _own_preprocessing(
     missing = [name for name, value in needed.items() if value is None and name not in said.values]
     if missing:
         raise CamxError(
-            f"Nothing says what the network of {code} is given: {', '.join(f'`{name}`' for name in missing)}.",
-            "Give them, or return a cam_cli.Network, which has them.",
+            f"The preprocessing of the network of {code} is unknown: {', '.join(f'`{name}`' for name in missing)}.",
+            "Give these options, or return a cam_cli.Network, which has them.",
         )
     size: Any = options.image_size or said.values["image_size"]
     channels = _channels(module, options.mean or said.values.get("mean", ()))
@@ -119,8 +119,7 @@ def _own_preprocessing(
 
 
 def _channels(module: nn.Module, mean: tuple[float, ...]) -> int:
-    """Number of channels that a network takes: those of its first convolution where `mean` does not contradict, or as
-    many as `mean` has."""
+    """Number of input channels: that of the first convolution unless `mean` contradicts, else the length of `mean`."""
     first = next((p.shape[1] for p in module.parameters() if p.dim() == 4), 3)
     if first == 1 or first == len(mean) or (len(mean) <= 1 and 1 < first <= _MOST_CHANNELS):
         return int(first)

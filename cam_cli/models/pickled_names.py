@@ -1,4 +1,4 @@
-"""Stand-ins for the names of classes and functions in a pickle."""
+"""Resolves names of classes and functions in a pickle to harmless stand-ins."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ import torch
 from .pickled_values import DTYPES, STORAGES, StorageKind
 from .placeholders import Name
 
-#: Whose functions serve to run programs and nothing else: a file that names one is refused, as torch refuses it.
+#: Modules whose functions only run programs: files that name one are refused, as in torch.
 _BLOCKED_MODULES = frozenset(
     ("sys", "os", "posix", "nt", "subprocess", "pty", "runpy", "importlib", "ctypes", "socket", "shutil", "webbrowser")
 )
 _BLOCKED = frozenset(f"builtins.{name}" for name in ("eval", "exec", "compile", "open", "__import__", "breakpoint"))
-#: Tensors of kinds that no float network holds.
+#: Kinds of tensors that float networks do not have.
 _OTHER_TENSORS = ("_rebuild_qtensor", "_rebuild_sparse_tensor", "_rebuild_nested_tensor", "_rebuild_wrapper_subclass")
-#: Characters of a module and a name.
+#: Longest module and name in characters.
 _LONGEST = 300
 
 
 class Blocked(pickle.UnpicklingError):
-    """The file names a function that serves to run programs."""
+    """The file names a function that runs programs."""
 
 
 class OtherTensor(pickle.UnpicklingError):
-    """The file holds quantised, sparse or other tensors that cannot be read as numbers."""
+    """The file holds quantised, sparse or other tensors that are no plain numbers."""
 
 
 def stand_in(module: str, name: str) -> Name | StorageKind | torch.dtype:
-    """The type of numbers or the storage that a name means, or else a `Name`. Raises `Blocked` and `OtherTensor`."""
+    """Type of numbers or storage of a name, else a `Name`. Raises `Blocked` and `OtherTensor`."""
     if len(module) + len(name) > _LONGEST:
         raise pickle.UnpicklingError(f"a name of {len(module) + len(name)} characters")
     module, name = NAME_MAPPING.get((module, name), (IMPORT_MAPPING.get(module, module), name))

@@ -1,4 +1,4 @@
-"""Containers, bytes and tensors: what a handful of functions of torch and Python make of arguments in a pickle."""
+"""Builds containers, bytes and tensors from the arguments of a few known functions in a pickle."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NUMBERS = (
     *("float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2"),
     *("int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8", "bool"),
 )
-#: Other names of them in torch.
+#: Other names in torch.
 _ALIASES = {
     "double": "float64",
     "float": "float32",
@@ -41,39 +41,38 @@ CONTAINERS = {
     "torch.Size": "sequence",
     **dict.fromkeys(("builtins.bytearray", "builtins.bytes", "_codecs.encode"), "bytes"),
 }
-#: Bytes of one entry of a list, and of a mapping.
+#: Bytes per entry of a list, and of a mapping.
 _ENTRY, _PAIR = 8, 100
 #: Most dimensions of a tensor.
 _DIMENSIONS = 32
-#: A tensor may repeat the numbers of a small storage as often as that: some buffers are expanded.
+#: Most repetitions of a small storage in a tensor: some buffers are expanded.
 _REPEATED = 100_000
 
 
 @dataclass(frozen=True)
 class StorageKind:
-    """A class of storages: the type of its numbers."""
+    """A class of storages, with the type of its numbers."""
 
     dtype: torch.dtype
 
 
 @dataclass(frozen=True, eq=False)
 class Storage:
-    """The numbers that tensors are views of, as a flat tensor."""
+    """Flat tensor of numbers, of which tensors are views."""
 
     numbers: torch.Tensor
 
     def part(self, offset: object, count: object) -> Storage:
-        """A view of `count` numbers. Raises `UnpicklingError` where it would reach beyond the end."""
+        """View of `count` numbers. Raises `UnpicklingError` beyond the end."""
         if not (_whole(offset) and _whole(count)) or offset + count > self.numbers.numel():  # type: ignore[operator]
             raise pickle.UnpicklingError("a storage that reaches beyond its numbers")
         return Storage(self.numbers[offset : offset + count])  # type: ignore[operator]
 
 
 def key_of(value: object) -> Any:
-    """A key of a mapping: text and small numbers as they are, for all else an object of its own.
+    """Key of a mapping: text and small numbers unchanged; a unique object for everything else.
 
-    The hash of a tuple of tuples can take for ever, or all of the stack, and large numbers can be chosen to have one
-    hash.
+    Hashing nested tuples may take forever or overflow the stack, and large numbers can be chosen to collide.
     """
     if value is None or isinstance(value, (str, bytes, float)) or (isinstance(value, int) and abs(value) < 2**60):
         return value
@@ -81,14 +80,14 @@ def key_of(value: object) -> Any:
 
 
 def mapping_of(keys_and_values: list[Any]) -> dict[Any, Any]:
-    """A mapping from its keys and values in turns. Raises `UnpicklingError` for an odd number of them."""
+    """Mapping from alternating keys and values. Raises `UnpicklingError` for an odd number."""
     if len(keys_and_values) % 2:
         raise pickle.UnpicklingError("a key without a value")
     return {key_of(key): value for key, value in zip(keys_and_values[::2], keys_and_values[1::2])}
 
 
 def container(path: str, args: tuple[Any, ...], limits: ReadingLimits) -> Any:
-    """The value of a call of one of `CONTAINERS`; sets become lists."""
+    """Value of a call of one of `CONTAINERS`; sets become lists."""
     first = args[0] if args else None
     kind = CONTAINERS[path]
     if kind == "bytes":
@@ -108,7 +107,7 @@ def container(path: str, args: tuple[Any, ...], limits: ReadingLimits) -> Any:
 
 
 def tensor(args: tuple[Any, ...], limits: ReadingLimits) -> torch.Tensor:
-    """A view of a storage, from (storage, offset, size, stride, …). Raises `UnpicklingError` for an impossible one."""
+    """Tensor from (storage, offset, size, stride, …). Raises `UnpicklingError` for an impossible one."""
     if len(args) < 4 or not isinstance(args[0], Storage):
         raise pickle.UnpicklingError("a tensor without a storage")
     numbers, (offset, size, stride) = args[0].numbers, args[1:4]

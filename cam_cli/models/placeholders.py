@@ -11,18 +11,18 @@ from typing import Any, TypeGuard
 import numpy as np
 import torch
 
-#: Values that are read of one object at most: a few bytes of a pickle can describe 10²⁴.
+#: Most values to read from one object: a few bytes of a pickle can describe 10²⁴.
 _MOST_VALUES = 200_000
-#: How deep one module may lie in another, which can be itself, and characters of its name in it.
+#: Deepest nesting of modules, which may be circular, and longest name in characters.
 _DEEPEST_MODULE, _LONGEST_NAME = 40, 200
-#: Bits of a whole number: longer ones cannot be written as decimals.
+#: Most bits of a whole number: Python cannot format longer ones.
 _LONGEST_NUMBER = 4096
 _NO_PAIRS: Mapping[Any, Any] = MappingProxyType({})
 _ARRAY_MAKERS = ("multiarray._reconstruct", "numeric._frombuffer")
 
 
 class Name:
-    """Stands for a class or function of another package. `path`: its module and name."""
+    """Placeholder of a class or function of another package. path: module and name."""
 
     __slots__ = ("path",)
 
@@ -31,9 +31,9 @@ class Name:
 
 
 class Placeholder:
-    """Stands for an object: the path of its class, the arguments it was made with, its state, its items.
+    """Placeholder of an object: path of its class, constructor arguments, state, items.
 
-    A pickle can make millions of them from few bytes: nothing is copied, and containers are made when they are filled.
+    A pickle can create millions from few bytes, so nothing is copied, and containers are created lazily.
     """
 
     __slots__ = ("args", "array", "items", "kwargs", "pairs", "path", "state")
@@ -43,7 +43,7 @@ class Placeholder:
         self.state: Any = None
         self.items: Sequence[Any] = ()
         self.pairs: Mapping[Any, Any] = _NO_PAIRS
-        #: What `array_of` has made of it.
+        #: Cached result of `array_of`.
         self.array: np.ndarray | None = None
 
     def extend(self, values: list[Any]) -> None:
@@ -58,22 +58,22 @@ class Placeholder:
 
     @property
     def _parts(self) -> tuple[Mapping[Any, Any], ...]:
-        """Its state, and that of its slots, which a pickle has apart."""
+        """State, and the separate state of slots."""
         parts = self.state[:2] if isinstance(self.state, tuple) else (self.state,)
         return tuple(part for part in parts if isinstance(part, Mapping))
 
     @property
     def attributes(self) -> Mapping[str, Any]:
-        """Its state as attributes."""
+        """State as attributes."""
         return {k: v for part in self._parts for k, v in part.items() if isinstance(k, str)}
 
     def attribute(self, name: str) -> Any:
-        """One of its attributes; None where it has no such."""
+        """An attribute, or None."""
         return next((part[name] for part in self._parts if name in part), None)
 
 
 def array_of(value: object) -> np.ndarray | None:
-    """The numbers of a pickled NumPy array; None for anything else, also for arrays of objects."""
+    """Numbers of a pickled NumPy array; None for anything else, also for arrays of objects."""
     if not isinstance(value, Placeholder) or not value.path.endswith(_ARRAY_MAKERS):
         return None
     if value.array is None:
@@ -85,7 +85,7 @@ def array_of(value: object) -> np.ndarray | None:
 
 
 def _array(value: Placeholder) -> np.ndarray | None:
-    """A writable array in the byte order of this machine."""
+    """Writable array in native byte order."""
     if value.path.endswith(_ARRAY_MAKERS[1]):
         data, kind, shape, order = value.args
     else:
@@ -99,7 +99,7 @@ def _array(value: Placeholder) -> np.ndarray | None:
 
 
 def _dtype(kind: object) -> np.dtype[Any] | None:
-    """The type of numbers that a pickled `numpy.dtype` names; None for objects."""
+    """Type of a pickled `numpy.dtype`; None for objects."""
     if not isinstance(kind, Placeholder) or not kind.path.endswith("dtype") or not kind.args:
         return None
     code = kind.args[0]
@@ -112,14 +112,14 @@ def _dtype(kind: object) -> np.dtype[Any] | None:
 
 
 def is_module(value: object) -> TypeGuard[Placeholder]:
-    """Whether this stands for a whole `torch.nn.Module`."""
+    """Whether this is a pickled `torch.nn.Module`."""
     if not isinstance(value, Placeholder):
         return False
     return value.attribute("_parameters") is not None and value.attribute("_modules") is not None
 
 
 def module_tensors(module: Placeholder) -> Iterator[tuple[str, torch.Tensor]]:
-    """Content of the module's `state_dict()`, by walking its parameters, buffers and modules."""
+    """Content of the module's `state_dict()`, from its parameters, buffers and submodules."""
     todo, left = [("", module, 0)], _MOST_VALUES
     while todo and left > 0:
         prefix, own, depth = todo.pop()
@@ -136,14 +136,14 @@ def module_tensors(module: Placeholder) -> Iterator[tuple[str, torch.Tensor]]:
 
 
 def _entries(module: Placeholder, kind: str, most: int) -> list[tuple[str, Any]]:
-    """The named parameters, buffers or modules of a module."""
+    """Named parameters, buffers or submodules of a module."""
     held = module.attribute(kind)
     pairs = islice(held.items(), max(most, 0)) if isinstance(held, Mapping) else ()
     return [(name, value) for name, value in pairs if isinstance(name, str) and len(name) <= _LONGEST_NAME]
 
 
 def to_plain(value: Any, depth: int = 24) -> Any:
-    """Dicts, lists, numbers and text: the attributes of a namespace, the content of an OmegaConf node."""
+    """Converts a namespace or OmegaConf node to dicts, lists, numbers and text."""
     return _plain(value, depth, [_MOST_VALUES])
 
 
@@ -173,7 +173,7 @@ def _plain(value: Any, depth: int, left: list[int]) -> Any:
 
 
 def _charge(value: object, left: list[int]) -> None:
-    """Text counts as values by its length."""
+    """Subtracts a value from the remaining number; text counts by its length."""
     if isinstance(value, (str, bytes, bytearray)):
         left[0] -= len(value) // 64
 

@@ -1,4 +1,4 @@
-"""A model as processes in other folders find it."""
+"""Makes model specifications independent of the working folder."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .remote_weights import lies_elsewhere
 
 
 def placed(spec: ModelSpec) -> ModelSpec:
-    """Makes every path of a network absolute; names and addresses stay."""
+    """Makes every path absolute. Names and addresses stay."""
     name = spec.name
     if is_hub_name(name):
         path = name.removeprefix(PREFIX)

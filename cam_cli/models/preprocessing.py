@@ -1,4 +1,4 @@
-"""Preprocessing of a model: its own data configuration with the user's changes."""
+"""Combines the data configuration of a model with the options of the user."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .options import PreprocessingOptions
 
 
 def per_channel(values: Any, channels: int) -> tuple[float, ...]:
-    """A library's mean or std for a network of so many channels; NaN where nothing says it."""
+    """A library's mean or std for a network of `channels`; NaN if unknown."""
     given = tuple(float(v) for v in values)
     if len(given) == channels:
         return given
@@ -33,8 +33,8 @@ def resolved(
     mean: tuple[float, ...],
     std: tuple[float, ...],
 ) -> Preprocessing:
-    """A model's own configuration with the user's options over it. Raises `CamxError` for a mean or std of another
-    number of channels."""
+    """Model's configuration with the options of the user. Raises `CamxError` for a mean or std of another number of
+    channels."""
     size = pair(options.image_size) if options.image_size else input_size
     resampling = options.interpolation or (interpolation if interpolation in INTERPOLATIONS else "bicubic")
     return Preprocessing(
@@ -59,7 +59,7 @@ def _chosen(name: str, option: tuple[float, ...] | None, own: tuple[float, ...])
         return per_channel(option, len(own))
     if len(option) not in (1, len(own)):
         raise CamxError(
-            f"`{name}` has {len(option)} values, and the network takes {counted(len(own), 'channel')}.",
+            f"`{name}` has {len(option)} values, but the network takes {counted(len(own), 'channel')}.",
             "Give one value for each, or one for all.",
             field=name,
         )
@@ -67,19 +67,19 @@ def _chosen(name: str, option: tuple[float, ...] | None, own: tuple[float, ...])
 
 
 def check_known(preprocessing: Preprocessing) -> None:
-    """Raises `CamxError` where nothing says mean and std of a network of another number of channels than its own."""
+    """Raises `CamxError` if mean or std is unknown, because the network has another number of channels."""
     missing = [name for name in ("mean", "std") if any(map(math.isnan, getattr(preprocessing, name)))]
     if missing:
         raise CamxError(
-            f"The network takes {counted(preprocessing.channels, 'channel')}, and nothing says their "
-            f"{' and '.join(f'`{name}`' for name in missing)}.",
+            f"The network takes {counted(preprocessing.channels, 'channel')}, but their "
+            f"{' and '.join(f'`{name}`' for name in missing)} are unknown.",
             "Give one value for each channel, or one for all.",
             field=missing[0],
         )
 
 
 def overridden(own: Preprocessing, options: PreprocessingOptions) -> Preprocessing:
-    """A known preprocessing with the user's options over it; the crop keeps its share at another size."""
+    """A known preprocessing with the options of the user. At another size the crop keeps its share."""
     changed = resolved(
         options,
         input_size=own.input_size,

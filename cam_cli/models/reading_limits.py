@@ -1,26 +1,26 @@
-"""Limits of reading one file of weights: what its bytes can ask for is bounded by its size."""
+"""Bounds the work of reading one file of weights by its size."""
 
 from __future__ import annotations
 
 import pickle
 from dataclasses import dataclass
 
-#: Instructions of all pickles in one file. One takes up to 250 bytes of memory; a state dict needs some ten per tensor.
+#: Most instructions of all pickles in a file. One takes up to 250 bytes of memory; a state dict needs ten per tensor.
 MOST_INSTRUCTIONS = 5_000_000
 _SOME_BYTES = 64 * 2**20
 _SOME_NUMBERS = 100_000_000
 
 
 class TooMuch(pickle.UnpicklingError):
-    """The file asks for far more than a file of weights of its size needs."""
+    """The file demands far more than weights of its size need."""
 
 
 @dataclass
 class ReadingLimits:
-    """Remainders of three budgets. Raises `TooMuch` when one is used up.
+    """Three budgets. Raises `TooMuch` when one is exhausted.
 
-    instructions: of pickles. copied: bytes that instructions copy. viewed: numbers in the tensors that are made, which
-    may share their storages.
+    instructions: of pickles. copied: bytes that instructions copy. viewed: numbers in tensors, which may share
+    storages.
     """
 
     instructions: int
@@ -29,7 +29,7 @@ class ReadingLimits:
 
     @classmethod
     def of(cls, size: int) -> ReadingLimits:
-        """The budgets of a file of so many bytes."""
+        """Budgets of a file of this size."""
         return cls(MOST_INSTRUCTIONS, 2 * size + _SOME_BYTES, 8 * size + _SOME_NUMBERS)
 
     def copy(self, count: int) -> None:

@@ -1,4 +1,4 @@
-"""Weights that lie elsewhere: fetched once into a cache, through what also opens remote images."""
+"""Fetches remote weights once into a cache."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from ..images.web import save_url
 from .hub import offline
 from .wandb_artifacts import artifact_name, local_artifact
 
-#: Bytes of the largest file of weights that is fetched.
+#: Largest file of weights to fetch in bytes.
 WEIGHTS_BYTES = 100 * 10**9
 
 
 def local_weights(path: str) -> str:
-    """The path of a file of weights on this machine: `~` and variables expanded, an address fetched into the cache.
+    """Local path of a file of weights: expands `~` and variables, and fetches an address into the cache.
 
-    An artifact of W&B becomes the folder of its files. A copy in the cache is taken where its address says the same
-    version, or cannot be asked. Raises `CamxError`.
+    An artifact of W&B becomes the folder of its files. Uses the cached copy if the address has the same version, or
+    does not answer. Raises `CamxError`.
     """
     if name := artifact_name(path):
         return local_artifact(name, cache_folder())
@@ -35,7 +35,7 @@ def local_weights(path: str) -> str:
     if offline() and path.startswith(("hf://", "https://huggingface.co/")):
         if os.path.exists(kept):
             return kept
-        raise CamxError(f"{path!r} is not in the cache, and HF_HUB_OFFLINE forbids to fetch it.", "Unset the variable.")
+        raise CamxError(f"{path!r} is not in the cache, and HF_HUB_OFFLINE forbids fetching it.", "Unset the variable.")
     try:
         info = tried(lambda: files.info(path))
         version = _version(info)
@@ -49,7 +49,10 @@ def local_weights(path: str) -> str:
     if os.path.exists(kept) and _text(mark) == version:
         return kept
     if (info.get("size") or 0) > WEIGHTS_BYTES:
-        raise CamxError(f"The weights {path!r} have {info['size']:,} bytes, more than {WEIGHTS_BYTES:,}.")
+        raise CamxError(
+            f"The weights {path!r} have {info['size']:,} bytes, more than the limit of {WEIGHTS_BYTES:,}.",
+            "Download the file, and give its path.",
+        )
     os.makedirs(folder, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=folder)
     os.close(handle)
@@ -72,12 +75,12 @@ def local_weights(path: str) -> str:
 
 
 def lies_elsewhere(path: str) -> bool:
-    """Whether this is the address of weights, not a path."""
+    """Whether a text is an address of weights, not a path."""
     return is_remote(path) or bool(artifact_name(path))
 
 
 def cache_folder() -> str:
-    """Where fetched weights are kept: `CAMX_CACHE`, or the user's cache."""
+    """Folder of fetched weights: `CAMX_CACHE`, or the user's cache."""
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     return os.environ.get("CAMX_CACHE") or os.path.join(base, "camx", "weights")
 

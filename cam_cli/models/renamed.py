@@ -1,4 +1,4 @@
-"""Names of tensors as other code writes them, and under which of them the tensors belong to a network."""
+"""Translates tensor names of other code to those of a network."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from torch import nn
 
 from .weights import Tensors
 
-#: Sequences in a file that may be the network; a file has a few.
+#: Most candidate sequences in a file.
 _MOST_PREFIXES = 20
-#: Parts of a name in front of a position.
+#: Most parts of a name before a position.
 _DEEPEST = 4
 
 
 def renamings(tensors: Tensors, module: nn.Module) -> Iterator[tuple[Tensors, str]]:
-    """The tensors as they are, and under other names that fit the network better, each with a line about it."""
+    """Yields the tensors unchanged, then under other names that fit the network better, each with a note."""
     yield tensors, ""
     if by_position := _by_position(tensors, module):
         yield by_position
@@ -31,7 +31,7 @@ def renamings(tensors: Tensors, module: nn.Module) -> Iterator[tuple[Tensors, st
 
 
 def _by_position(tensors: Tensors, module: nn.Module) -> tuple[Tensors, str] | None:
-    """Names that count the parts of a network, as `nn.Sequential(*network.children())` has them."""
+    """Translates positions, as in `nn.Sequential(*network.children())`."""
     expected = module.state_dict()
     positions = {str(index): name for index, (name, _) in enumerate(module.named_children())}
     best: Tensors = {}
@@ -59,7 +59,7 @@ def _before_positions(name: str) -> Iterator[str]:
 
 
 def _filtered(tensors: Tensors, module: nn.Module) -> Tensors | None:
-    """As the filter of the network's module in timm renames and resamples them; None without one, or where it fails or
+    """Applies timm's checkpoint filter of the network, which renames and resamples; None without one, or if it fails or
     changes nothing."""
     own = sys.modules.get(type(module).__module__)
     change = getattr(own, "checkpoint_filter_fn", None)
@@ -68,7 +68,7 @@ def _filtered(tensors: Tensors, module: nn.Module) -> Tensors | None:
     try:
         with torch.no_grad():
             found: Any = change(dict(tensors), module)
-    except Exception:  # a filter knows the layouts that it was written for, and fails on others in its own ways
+    except Exception:  # filters may raise anything on unknown layouts
         return None
     if not isinstance(found, Mapping):
         return None

@@ -1,4 +1,4 @@
-"""The tasks of networks: what the numbers of their outputs mean."""
+"""Tasks of networks: the meaning of their outputs."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from typing import Final, Literal
 
 Task = Literal["auto", "classification", "segmentation", "regression", "ordinal", "similarity", "detection"]
 
-#: One score per image and class, of which a softmax or sigmoid makes probabilities.
+#: One score per image and class, with a softmax or sigmoid.
 CLASSIFICATION: Final = "classification"
 #: One score per pixel and class.
 SEGMENTATION: Final = "segmentation"
-#: Values that mean themselves.
+#: Values without classes.
 REGRESSION: Final = "regression"
-#: Logits of "more than step k", whose sigmoids sum to the expected step.
+#: Logits of "more than step k"; the sum of their sigmoids is the expected step.
 ORDINAL: Final = "ordinal"
-#: An embedding, compared with that of a reference image.
+#: An embedding, which is compared with that of a reference image.
 SIMILARITY: Final = "similarity"
 #: Boxes with a class and a score each, as many as are found.
 DETECTION: Final = "detection"

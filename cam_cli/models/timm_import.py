@@ -1,6 +1,6 @@
-"""timm without wandb: timm imports it wherever it is installed, a second of every start that nobody asked for.
+"""Imports timm without wandb, whose import would take a second of every start.
 
-And without the garbage collector: what is imported stays, and need not be looked through again and again.
+Also pauses the garbage collector: imported objects stay, so scanning them is useless.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import Any
 
 from ..errors import CamxError, first_line
 
-#: Held while wandb is hidden; whoever imports wandb itself holds it, too.
+#: Lock while wandb is hidden. Code that imports wandb takes it, too.
 WANDB_HIDDEN = threading.Lock()
 
 
 def import_timm() -> Any:
-    """The package timm. A wandb that is imported already stays what it is.
+    """Imports the package timm. Does not affect an already imported wandb.
 
     Raises `CamxError` where timm, or what it imports of torchvision and torch, cannot be imported.
     """

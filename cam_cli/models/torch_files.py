@@ -1,4 +1,5 @@
-"""The containers of `torch.save`: a zip of a pickle and its storages, the older stream of pickles, and bare pickles."""
+"""Reads the containers of `torch.save`: a zip of a pickle and storages, the older stream of pickles, and bare
+pickles."""
 
 from __future__ import annotations
 
@@ -18,12 +19,13 @@ from .reading_limits import ReadingLimits
 from .unpickling import DataUnpickler
 
 _MAGIC = 0x1950A86A20F9469CFC6C
-#: Storages that were pickled alone can hold pickles of storages.
+#: Deepest nesting of separately pickled storages.
 _DEEPEST = 3
 
 
 def read_zip(path: str) -> object:
-    """Reads a zip file of torch. Raises `BadZipFile` for damaged entries, `UnpicklingError` for what cannot be read."""
+    """Reads a zip file of torch. Raises `BadZipFile` for damaged entries, and `UnpicklingError` for unreadable
+    content."""
     limits = ReadingLimits.of(os.path.getsize(path))
     with zipfile.ZipFile(path) as archive:
         entries = {entry.filename: entry for entry in archive.infolist()}
@@ -42,7 +44,7 @@ def read_zip(path: str) -> object:
                 buffer = bytearray(entry.file_size)
                 with archive.open(entry) as file:
                     cast(io.BufferedIOBase, file).readinto(buffer)
-                    file.read(1)  # at the end the checksum is compared
+                    file.read(1)  # reading to the end verifies the checksum
                 known[key] = Storage(_numbers(buffer, dtype, count))
             return known[key]
 
@@ -53,14 +55,14 @@ def read_zip(path: str) -> object:
 
 
 def read_stream(path: str) -> object:
-    """Reads a file of pickles: as torch wrote it before 1.6, or one pickle alone."""
+    """Reads a stream of pickles, as of torch before 1.6, or a single pickle."""
     size = os.path.getsize(path)
     with open_regular(path) as file:
         return _stream(file, size, ReadingLimits.of(size))
 
 
 def _stored_bytes(data: bytes, limits: ReadingLimits, depth: int = _DEEPEST) -> object:
-    """The storage in the bytes that `pickle.dump` makes of it."""
+    """Storage in the bytes of its own pickle."""
     if not depth:
         raise pickle.UnpicklingError("storages within storages")
     return _stream(io.BytesIO(data), len(data), limits, depth - 1)

@@ -1,8 +1,8 @@
-"""Pickles read as data. No name in a pickle is ever imported or called: each becomes a placeholder.
+"""Reads pickles as data: never imports or calls a name, but replaces it by a placeholder.
 
-Torch's own restricted reader knows a list of names and the opcodes of one protocol. This one reads every protocol, has
-placeholders for every name it does not know, and makes nothing but containers, numbers, text and tensors. Memory and
-time are bounded by the size of the file (`ReadingLimits`).
+Torch's restricted reader supports a list of names and one protocol. This one supports all protocols, replaces unknown
+names by placeholders, and creates only containers, numbers, text and tensors. Memory and time are bounded by the size
+of the file (`ReadingLimits`).
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from .pickled_values import CONTAINERS, Storage, StorageKind, container, mapping
 from .placeholders import Name, Placeholder
 from .reading_limits import MOST_INSTRUCTIONS, ReadingLimits, TooMuch
 
-#: Bytes of a whole number, written or not.
+#: Longest whole number in bytes.
 _LONGEST_NUMBER = 1000
-#: Lengths above this are compared with the file before memory is taken for them.
+#: Lengths above this are compared with the file size before allocation.
 _LARGE = 2**16
 
-#: From (key, type of numbers, how many) to the storage.
+#: (key, type, count) → storage.
 ReadStorage = Callable[[str, torch.dtype, int], Storage]
-#: From the bytes of a storage that was pickled alone to the storage.
+#: Bytes of a separately pickled storage → storage.
 ReadBytes = Callable[[bytes], object]
 
 
 if TYPE_CHECKING:
 
     class _Unpickler:
-        """Declares the parts in use of the unpickler that is written in Python, whose opcodes can be replaced."""
+        """Types of Python's own unpickler, whose opcodes can be replaced."""
 
         stack: list[Any]
         metastack: list[list[Any]]
@@ -54,7 +54,7 @@ else:
 
 
 class DataUnpickler(_Unpickler):
-    """Reads one pickle. Everything that it makes is data; see the head of this module."""
+    """Reads one pickle as data; see the module docstring."""
 
     def __init__(
         self, file: io.BytesIO | BinaryIO, read_storage: ReadStorage, read_bytes: ReadBytes, limits: ReadingLimits
@@ -65,7 +65,7 @@ class DataUnpickler(_Unpickler):
         self.read, self.readline = self._exactly, file.readline
 
     def load(self) -> Any:
-        """The value of the pickle. Raises whatever damaged bytes lead to, and `TooMuch`."""
+        """Value of the pickle. Raises any exception for damaged bytes, and `TooMuch`."""
         self.metastack, self.stack, self.proto = [], [], 0
         self.append = self.stack.append
         read, dispatch = self._file.read, self.dispatch
@@ -81,7 +81,7 @@ class DataUnpickler(_Unpickler):
             self._limits.instructions -= done
 
     def _exactly(self, count: int) -> bytes:
-        """So many bytes. A length that the file does not have is refused before memory is taken for it."""
+        """Reads `count` bytes. Refuses a length beyond the file before allocation."""
         if count > _LARGE:
             start = self._file.tell()
             end = self._file.seek(0, io.SEEK_END)
@@ -94,7 +94,7 @@ class DataUnpickler(_Unpickler):
         return data
 
     def find_class(self, module: str, name: str) -> Any:
-        """The object or placeholder for a name. Raises `Blocked` and `OtherTensor`."""
+        """Object or placeholder of a name. Raises `Blocked` and `OtherTensor`."""
         if (module, name) not in self._names:
             self._limits.copy(len(module) + len(name))
             self._names[module, name] = stand_in(module, name)
@@ -102,7 +102,7 @@ class DataUnpickler(_Unpickler):
 
     def persistent_load(self, pid: Any) -> Any:
         if isinstance(pid, tuple) and len(pid) == 4 and pid[0] in ("module", b"module"):
-            return pid[1]  # a class with its source, which nobody needs
+            return pid[1]  # a class with its source, which is ignored
         if not isinstance(pid, tuple) or len(pid) not in (5, 6) or pid[0] not in ("storage", b"storage"):
             raise pickle.UnpicklingError("an unknown reference")
         kind, key, count = pid[1], pid[2], pid[4]
@@ -126,11 +126,11 @@ class DataUnpickler(_Unpickler):
         if isinstance(function, Name):
             made = self._known(function.path, args)
             return Placeholder(function.path, args, kwargs) if made is None else made
-        # Whatever else a pickle would call.
+        # Any other call.
         return Placeholder("call", (function, args), kwargs)
 
     def _known(self, path: str, args: tuple[Any, ...]) -> Any:
-        """Results of a handful of functions of torch and Python for their arguments; None for all others."""
+        """Result of a call of a few known functions of torch and Python; None for all others."""
         if path in CONTAINERS:
             return container(path, args, self._limits)
         if path.startswith("torch._utils._rebuild_tensor"):
@@ -146,7 +146,7 @@ class DataUnpickler(_Unpickler):
             return Placeholder(args[0].path)
         return None
 
-    # One function per opcode that would call, import, hash or change something, or trusts a length.
+    # Replacements of opcodes that call, import, hash, change something, or trust a length.
 
     def _reduce(self) -> None:
         args = self.stack.pop()
@@ -220,7 +220,7 @@ class DataUnpickler(_Unpickler):
         self.append(bytearray(self.read(int.from_bytes(self.read(8), "little"))))
 
     def _frame(self) -> None:
-        self.read(8)  # its length; what it holds follows
+        self.read(8)  # the length; the content follows
 
     dispatch: ClassVar[dict[int, Callable[..., None]]] = {
         **_Unpickler.dispatch,

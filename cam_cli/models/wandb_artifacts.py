@@ -1,4 +1,4 @@
-"""Artifacts of Weights & Biases that hold weights, fetched once into the cache."""
+"""Fetches weights in artifacts of Weights & Biases once into the cache."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from .timm_import import WANDB_HIDDEN
 _PREFIX = re.compile(r"(wandb-artifact|wandb):(//)?")
 #: ENTITY/PROJECT/NAME:VERSION, or PROJECT/NAME:VERSION of the user's own entity.
 _NAME = re.compile(r"([\w.-]+/){1,2}[\w.-]+:[\w.-]+")
-#: Seconds that the server has for an answer.
+#: Timeout of the server in seconds.
 _TIMEOUT = 20
 
 
 def artifact_name(path: str) -> str:
-    """The name of the artifact that a path means: `wandb-artifact://ENTITY/PROJECT/NAME:VERSION`, or without the first
-    part where no such file is there; "" for any other path."""
+    """Artifact name of a path: `wandb-artifact://ENTITY/PROJECT/NAME:VERSION`, or without the prefix unless such a file
+    exists; "" for any other path."""
     bare = _PREFIX.sub("", path, count=1)
     if not _NAME.fullmatch(bare):
         return ""
@@ -28,9 +28,9 @@ def artifact_name(path: str) -> str:
 
 
 def local_artifact(name: str, cache: str) -> str:
-    """The folder with the files of an artifact, below the folder `cache`. Raises `CamxError`.
+    """Folder with the files of an artifact, below the folder `cache`. Raises `CamxError`.
 
-    A version that is in the cache is not fetched again; where W&B cannot be asked, the last one that was.
+    Does not fetch a cached version again. Uses the last cached version if W&B does not answer.
     """
     folder = os.path.join(cache, "wandb", hashlib.sha256(name.encode()).hexdigest()[:16])
     if os.environ.get("WANDB_MODE") == "offline":
@@ -49,17 +49,17 @@ def local_artifact(name: str, cache: str) -> str:
                 pass
         os.utime(place)
         return place
-    # wandb raises errors of its own, of requests and of its service.
+    # wandb raises its own errors, and those of requests and of its service.
     except Exception as error:
         return _kept(folder) or _refused(name, first_line(error), error)
 
 
-#: Marks a folder whose files have all arrived.
+#: File that marks a completely fetched folder.
 _WHOLE = ".camx-whole"
 
 
 def _kept(folder: str) -> str:
-    """The version that was used last; "" if there is none."""
+    """Version that was used last; "" if none."""
     try:
         whole = [entry.path for entry in os.scandir(folder) if os.path.exists(os.path.join(entry.path, _WHOLE))]
     except OSError:

@@ -1,4 +1,4 @@
-"""Files of weights, read as data: recognised by content, nothing in them is ever executed, damage is named."""
+"""Reads files of weights as data: recognises them by content, never executes anything, and reports damage."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from .torch_files import read_stream, read_zip
 
 Tensors = dict[str, torch.Tensor]
 
-#: Files that a folder of weights can hold, the one to be taken first.
+#: Usual weight files of a folder, in order of preference.
 FILES = (
     *("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"),
     *("model.pth", "model.pt"),
 )
-#: Files of weights by name, where a folder holds a single one.
+#: Extensions of weight files, for a folder with a single one.
 _SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".bin", ".tar", ".pkl")
-#: The longest header of a .safetensors file, in bytes; that of the largest networks is some hundred thousand.
+#: Longest header of a .safetensors file in bytes; that of the largest networks has some hundred thousand.
 _LONGEST_HEADER = 100_000_000
 _AGAIN = "Download or save it again."
 
@@ -36,8 +36,8 @@ _AGAIN = "Download or save it again."
 def read_weights(path: str) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """Reads the content of a file, and its metadata.
 
-    Of a .safetensors these are the tensors by name; of a torch file the saved mapping, with stand-ins for objects
-    of other packages, and None. Raises `CamxError` that names what the file is instead, if it is neither.
+    For .safetensors: tensors by name, and the metadata. For a torch file: the saved mapping with placeholders for
+    objects of other packages, and None. Raises `CamxError` with the format of any other file.
     """
     if path.endswith(".index.json"):
         return _sharded(path)
@@ -50,7 +50,7 @@ def read_weights(path: str) -> tuple[dict[str, Any], dict[str, Any] | None]:
 
 
 def weights_in(folder: str) -> str:
-    """The file of weights in a folder. Raises `CamxError` if there is none."""
+    """Weight file in a folder. Raises `CamxError` if there is none."""
     try:
         names = sorted(os.listdir(folder))
     except OSError as error:
@@ -73,7 +73,7 @@ def weights_in(folder: str) -> str:
 
 
 def _sharded(path: str) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """The tensors of all files that an index names."""
+    """Tensors of all files in an index."""
     try:
         shards = json.loads(read_regular(path, _LONGEST_HEADER))["weight_map"]
         names = sorted({str(name) for name in shards.values()})
@@ -145,7 +145,7 @@ def _torch_file(path: str, start: bytes) -> dict[str, Any]:
     except Blocked as error:
         raise CamxError(
             f"The checkpoint {path!r} holds {error}, which would run code when loaded; camx never does.",
-            "Where you trust it: torch.load it with weights_only=False and torch.save the weights in it alone.",
+            "If you trust it, load it with torch.load(weights_only=False), and save only its weights with torch.save.",
         ) from error
     except OtherTensor as error:
         raise CamxError(
@@ -155,15 +155,15 @@ def _torch_file(path: str, start: bytes) -> dict[str, Any]:
         ) from error
     except TooMuch as error:
         raise CamxError(
-            f"The checkpoint {path!r} asks for far more than its size needs ({error}): it is hostile, or holds much "
-            "beside its weights.",
-            "Save model.state_dict() alone.",
+            f"The checkpoint {path!r} demands far more than weights of its size ({error}): it is hostile, or holds "
+            "much beside its weights.",
+            "Save only model.state_dict().",
         ) from error
     except zipfile.BadZipFile as error:
         named = str(error).partition("for file ")[2].strip("'")
         what = f"is damaged (bad checksum in {named})" if named else f"is broken or cut short: {first_line(error)}"
         raise CamxError(f"The checkpoint {path!r} {what}. {_AGAIN}") from error
-    # Whatever reading damaged bytes raises (IndexError, MemoryError …): they are damaged.
+    # Reading damaged bytes may raise anything (IndexError, MemoryError …).
     except Exception as error:
         raise CamxError(f"The checkpoint {path!r} is broken: {first_line(error)}. {_AGAIN}") from error
     if is_module(content):
@@ -177,13 +177,13 @@ def _torch_file(path: str, start: bytes) -> dict[str, Any]:
 
 
 def _trainer_module(content: Placeholder) -> dict[str, Any]:
-    """The module inside of a pickled trainer, such as a Learner that fastai has exported, by its attribute."""
+    """Module inside a pickled trainer, such as an exported Learner of fastai, by its attribute."""
     own = {name: content.attribute(name) for name in ("model", "module", "net", "network")}
     return next(({name: value} for name, value in own.items() if is_module(value)), {})
 
 
 def _check_archive(path: str) -> None:
-    """Raise `CamxError` for a zip that torch did not write, and for one whose entries are more than the file."""
+    """Raises `CamxError` for a zip that torch did not write, and for one whose entries are larger than the file."""
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
@@ -196,7 +196,7 @@ def _check_archive(path: str) -> None:
 
 
 def _not_weights(entries: list[zipfile.ZipInfo]) -> str:
-    """Names the format of a zip file that is no file of weights by torch; else ""."""
+    """Format of a zip file without torch weights, with advice; else ""."""
     names = [entry.filename for entry in entries]
     no_layers = "which has no layers to look into. Save model.state_dict() instead."
     if any(name.endswith(("archive_format", "/model.json", "serialized_exported_program.json")) for name in names):

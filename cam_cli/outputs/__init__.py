@@ -1,1 +1,3 @@
-"""Files of a run: images, journal, tables and record, written whole or not at all, and read with checks."""
+"""Writes the files of a run atomically (images, journal, tables, record), and reads run folders with checks.
+
+May import `maps`, `images`, `options`, `errors` and files below. Imports no torch."""

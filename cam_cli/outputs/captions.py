@@ -1,4 +1,4 @@
-"""Captions of the images of `--log-cams`: the class that a network took each of them for after an epoch."""
+"""Captions of the images of `--log-cams`: predicted class and probability after an epoch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .units import Share
 
 
 class Caption(TypedDict):
-    """The best class of an image after an epoch, its probability, and whether it is the true one."""
+    """Predicted class of an image after an epoch, its probability, and whether it is right."""
 
     name: str
     prob: Share
@@ -22,12 +22,12 @@ _is_caption = check_of(Caption)
 
 
 def captions_name(epoch: int) -> str:
-    """The file of an epoch (from 1), relative to OUT: captions by the names of the overlays beside it."""
+    """File of the captions of an epoch (from 1), relative to OUT; captions are by the names of the overlays."""
     return f"cams/epoch-{epoch:03}/captions.json"
 
 
 def read_captions(run: RunFolder, epoch: int) -> dict[str, Caption]:
-    """The captions of an epoch by the names of the overlays; empty where there are none or they are damaged."""
+    """Captions of an epoch by the names of the overlays; empty if missing or damaged."""
     try:
         content = parse_json(run.read_file(captions_name(epoch)))
     except (UnreadableImage, ValueError):

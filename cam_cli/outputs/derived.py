@@ -1,4 +1,4 @@
-"""Derived results of a run: files that are written whole, together, into a folder of their own."""
+"""Writes derived results of a run, such as those of an audit, into a separate folder."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ Content = bytes | Iterable[bytes]
 
 
 def write_derived(folder: str, files: Mapping[str, Content], below: str) -> None:
-    """Write files, by their names, into `folder`, which lies below the folder `below` or is it.
+    """Writes files, by name, into `folder`, which is `below` or lies in it.
 
-    Raises `CamxError` if one cannot be written, or if a link leads elsewhere.
+    Raises `CamxError` if a file cannot be written, or if a link leads elsewhere.
     """
     with explained_errors(folder):
         for name, content in files.items():
@@ -26,9 +26,9 @@ def write_derived(folder: str, files: Mapping[str, Content], below: str) -> None
 
 
 def write_beside(path: str, content: bytes) -> None:
-    """Write a file where the user wants it. Raises `CamxError` if that cannot be done.
+    """Writes a file to a path of the user. Raises `CamxError` if that fails.
 
-    A pipe or a device there is neither written to nor replaced: root could lose /dev/null.
+    Never writes to or replaces a pipe or device: root could lose /dev/null.
     """
     whole = os.path.abspath(path)
     try:

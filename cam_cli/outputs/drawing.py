@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from ..maps.explanation import ClassMap, Explanation
     from .caption_words import Caption
 
-#: What the network did not see, as a table of levels for the three channels.
+#: Dimming of the part outside the frame, as a table of levels for three channels.
 _DIMMED = [round(level * UNSEEN) for level in range(256)] * 3
 
-#: Long side in pixels up to which a thumbnail is encoded finely.
+#: Longest side in pixels of a thumbnail with fine JPEG quality.
 _TINY = 128
 
 
@@ -55,7 +55,7 @@ class Drawing:
 
 
 def drawing_of(picture: Picture, class_map: ClassMap, scale: float | None = None) -> Drawing | None:
-    """A map over its picture; None for one that is not finite or has nothing to show.
+    """A map over its picture; None for a blank map.
 
     scale: the raw value that has the strongest colour; None for the peak of the map.
     """
@@ -88,7 +88,7 @@ def _on_canvas(class_map: ClassMap, picture: Picture) -> Frame | None:
 
 
 def draw_overlay(drawing: Drawing, rendering: Rendering) -> Image.Image:
-    """The whole picture: coloured by the heat, and dimmed outside of the frame that the network saw."""
+    """Draws the whole picture, coloured by the heat inside the frame and dimmed outside."""
     if drawing.overlay is not None:
         return Image.fromarray(drawing.overlay)
     height, width = drawing.canvas.shape[:2]
@@ -116,8 +116,8 @@ def draw_overlay(drawing: Drawing, rendering: Rendering) -> Image.Image:
 
 
 def _dimmed_around(picture: Image.Image, coloured: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
-    """The picture with its coloured part in place, and darker around it."""
-    # All of it at once, not the strips round the frame: each call rounds the whole table in Python.
+    """The picture with the coloured part in place, and darker around it."""
+    # In one call instead of four strips: each call processes the whole table in Python.
     drawn = picture.point(_DIMMED)
     drawn.paste(coloured, box)
     return drawn
@@ -132,7 +132,7 @@ def _opacity(levels: np.ndarray, rendering: Rendering) -> Image.Image:
 
 
 def _two_coloured(picture: Image.Image, heat: Image.Image, levels: np.ndarray, rendering: Rendering) -> Image.Image:
-    """The picture in grey under the colours of the heat, whose opacity grows with the strength of the evidence."""
+    """The picture in grey under the colours of the heat, whose opacity grows with the magnitude."""
     away = np.abs(levels.astype(np.float32) - 128)
     strength = np.clip(away * (3 * rendering.alpha), 0, 255)
     strength[away < 127 * rendering.min_heat] = 0
@@ -141,7 +141,7 @@ def _two_coloured(picture: Image.Image, heat: Image.Image, levels: np.ndarray, r
 
 
 def encode_image(image: Image.Image, image_format: str) -> bytes:
-    """PNG (fast rather than small), JPEG or WebP at quality 90."""
+    """Encodes PNG (fast rather than small), or JPEG or WebP at quality 90."""
     if image_format == "png":
         return encode_png(image)
     buffer = io.BytesIO()
@@ -150,9 +150,9 @@ def encode_image(image: Image.Image, image_format: str) -> bytes:
 
 
 def encode_thumbnail(picture: Image.Image, side: int) -> bytes:
-    """A picture as a JPEG with a long side of at most `side` pixels.
+    """Encodes a picture as a JPEG with a long side of at most `side` pixels.
 
-    A tiny one is enlarged so much where it is shown that the blocks of JPEG would be seen; it is encoded finely.
+    A tiny one has a fine quality: the page enlarges it, which would show the blocks of JPEG.
     """
     image = picture.copy()
     image.thumbnail((side, side), Image.Resampling.BICUBIC, reducing_gap=1.0)
@@ -165,9 +165,9 @@ def encode_thumbnail(picture: Image.Image, side: int) -> bytes:
 
 
 def eight_bit(drawing: Drawing, width: int, height: int, *, seen_only: bool = False) -> np.ndarray:
-    """The heat in the place of the picture, 0 to 255; of a two-sided map 0 is −1, and 128 nothing.
+    """Heat at the size of the picture, 0 to 255; of a two-sided map 0 means −1 and 128 means 0.
 
-    seen_only: without what lies outside of the frame.
+    seen_only: without the part outside the frame.
     """
     coloured = drawing.heat if drawing.on_scale is None else drawing.on_scale
     heat = placed(coloured, drawing.frame, width, height, seen_only=seen_only)
@@ -185,7 +185,7 @@ _PIL_OPTIONS = {
 def overlay(explanation: Explanation, number: int = 0, rendering: Rendering = Rendering()) -> Image.Image:
     """Draws map `number` of an explanation over its image, as `camx explain` does, at the full size of the image.
 
-    Raises `CamxError` if there is nothing to show, and for a number that no map has.
+    Raises `CamxError` for a blank map, and for a number without a map.
     """
     if not isinstance(rendering, Rendering):
         raise CamxError(f"A {type(rendering).__name__} is no Rendering.", "Give Rendering(…).")

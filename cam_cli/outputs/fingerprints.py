@@ -1,4 +1,4 @@
-"""Differences between the fingerprints of two runs, as words."""
+"""Describes the differences between the fingerprints of two runs."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from typing import Any
 from ..redaction import redacted_values
 from ..regular_files import read_regular
 
-#: Names of classes are written into rows again where they are others: no image is explained again for them.
+#: Keys of class names: other names are written into finished rows, without explaining images again.
 _RENDERING = ("class_names",)
 #: What the name of such a network begins with.
 _FOLDER = "local-dir:"
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """The keys in which two fingerprints differ, nested ones joined by a dot, with both values: `layer (a → b)`;
-    but for names of classes.
+    """Keys in which two fingerprints differ, nested ones joined by a dot, with both values: `layer (a → b)`; without
+    class names.
     """
-    # Records hold no secrets.
+    # Records have no secrets, so both sides are compared without them.
     plain = redacted_values(json.loads(json.dumps(dict(now), default=str)))
     plain, before = _flat(plain), _flat(_without_folder_name(redacted_values(before), plain))
     return [
@@ -32,7 +32,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 
 def other_names(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    """Whether two fingerprints have other names of classes."""
+    """Whether two fingerprints have different class names."""
     return any(before.get(key) != now.get(key) for key in _RENDERING)
 
 
@@ -59,7 +59,7 @@ def _said_args(folder: str) -> dict[str, Any]:
 
 
 def _flat(tree: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    """A tree of keys as one level: {"a": {"b": 1}} → {"a.b": 1}."""
+    """Flattens a tree of keys: {"a": {"b": 1}} → {"a.b": 1}."""
     flat: dict[str, Any] = {}
     for key, value in tree.items():
         flat |= _flat(value, f"{above}{key}.") if isinstance(value, dict) else {f"{above}{key}": value}
@@ -67,7 +67,7 @@ def _flat(tree: Mapping[str, Any], above: str = "") -> dict[str, Any]:
 
 
 def _shown(before: object, now: object) -> str:
-    """Two values in short. Those that begin alike are shown from where they differ."""
+    """Two shortened values. A common beginning is left out."""
     one, other = (value if isinstance(value, str) else json.dumps(value) for value in (before, now))
     alike = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other)))
     start = max(0, alike - 5) if alike > 8 and max(len(one), len(other)) > 24 else 0

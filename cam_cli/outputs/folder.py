@@ -1,4 +1,5 @@
-"""The output folder of a run: one fingerprint, files written whole, nothing of others touched."""
+"""The output folder of a run: holds results of one fingerprint, writes files atomically, never touches files of
+others."""
 
 from __future__ import annotations
 
@@ -38,30 +39,30 @@ from .rows import ImageRow
 from .spots import SpotsStore
 
 _OURS = (JOURNAL, SPOTS, TABLE, ACTIVATIONS_TABLE, FAITHFULNESS_TABLE, RECORD, *sorted(RESULT_FOLDERS - {PARTS}))
-#: The losses of an empty journal.
+#: Text about an empty journal.
 _NOTHING = "0 rows and 0 files"
 
 F = TypeVar("F", bound="OutputFolder")
 
 
 class ResultSink(Protocol):
-    """Takes the results of images: files, and the rows that name them."""
+    """Receives the results of images: files, and the rows that name them."""
 
     def write(self, relative: str, data: bytes) -> None:
-        """Write one file of a result."""
+        """Writes one file of a result."""
 
     def append(self, rows: Sequence[ImageRow]) -> None:
-        """Take rows whose files are written."""
+        """Appends rows whose files are written."""
 
 
 @dataclass
 class OutputFolder:
-    """An output folder that this process holds (`locked_folder`); `begin` opens its journal for a fingerprint."""
+    """An output folder that this process has locked (`locked_folder`). `begin` opens its journal for a fingerprint."""
 
     path: str
     _journal: Journal | None = None
     _spots: SpotsStore | None = None
-    #: Sentences on what `begin` has found.
+    #: Warnings of `begin`.
     _found: list[str] = field(default_factory=list)
 
     @property
@@ -70,9 +71,9 @@ class OutputFolder:
         return self._journal
 
     def check(self, fingerprint: Mapping[str, Any], *, overwrite: bool = False) -> None:
-        """Raise `CamxError` if the folder holds results of another fingerprint, or files of others; change nothing.
+        """Raises `CamxError` if the folder holds results of another fingerprint, or files of others. Changes nothing.
 
-        With `overwrite` only files of others are refused. Other names of classes are written into the rows.
+        With `overwrite` only files of others are an error. Other class names are no difference.
         """
         before = self.run_record()
         if before is None:
@@ -93,23 +94,23 @@ class OutputFolder:
             return
         if not lost:
             raise CamxError(
-                f"{self.path!r} holds {present[0]!r}, and no rows or run.json of camx that say what it is. "
-                "Choose another `output`, or remove it yourself."
+                f"{self.path!r} holds {present[0]!r}, but no rows or run.json of camx. "
+                "Choose another `output`, or remove that file."
             )
         if not overwrite:
             raise CamxError(
-                f"{self.path!r} holds {lost} of camx, but its run.json is lost or damaged: nothing says which options "
-                f"made them. `camx report {self.path}` still shows them. Choose another `output`, or give `overwrite`: "
-                "it removes them, and makes all images anew."
+                f"{self.path!r} holds {lost} of camx, but its run.json is missing or damaged, so their options are "
+                f"unknown. `camx report {self.path}` still shows them. Choose another `output`, or give `overwrite`, "
+                "which removes them and explains all images again."
             )
 
     def replaced(self, fingerprint: Mapping[str, Any]) -> str:
-        """Results that a run with `overwrite` removes; empty where it goes on with an unfinished run of its own."""
+        """Text about results that a run with `overwrite` removes; "" if it continues its own unfinished run."""
         before, lost = self.run_record(), self.losses()
         return "" if lost == _NOTHING or (before is not None and not _is_replaced(before, fingerprint)) else lost
 
     def losses(self) -> str:
-        """The results in the folder: `7 rows and 14 files`; empty where it has no journal of camx."""
+        """Text about the results in the folder, `7 rows and 14 files`; "" without a journal of camx."""
         try:
             journal = Journal.read(self.file(JOURNAL))
         except OSError:
@@ -119,24 +120,24 @@ class OutputFolder:
         return f"{counted(rows, 'row')} and {counted(files, 'file')}" if rows or not journal.damaged else ""
 
     def begin(self, fingerprint: Mapping[str, Any], keys: Iterable[str] = (), *, overwrite: bool = False) -> None:
-        """Open the journal. `overwrite` removes the results of another fingerprint, of a finished run, of an earlier
-        revision, or of a run whose record is lost, first.
+        """Opens the journal. With `overwrite`, first removes results of another fingerprint, of a finished run, of an
+        earlier revision, or of a run without its record.
 
-        `keys` are the images of this run: what a killed run has left of them without a line in the journal goes too.
+        keys: images of this run. Also removes their files from a killed run that have no line in the journal.
         """
         self.check(fingerprint, overwrite=overwrite)
         with explained_errors(self.path):
             before = self.run_record()
             leftovers.remove_temporary_files(self.path)
             if before is None and overwrite and (lost := self.losses()) not in ("", _NOTHING):
-                self._found.append(f"`overwrite` removed {lost} of a run whose run.json was lost.")
-                # From now on the folder is ours, and what is left in it of another run, also after a kill.
+                self._found.append(f"`overwrite` removed {lost} of a run without its run.json.")
+                # From now on the record marks the folder, also after a kill.
                 before = RunRecord(fingerprint={"command": fingerprint["command"]}, state="lost")
                 self.record(before)
             if overwrite and before is not None and _is_replaced(before, fingerprint):
                 self._clear(frozenset(keys))
                 before = None
-            # First the record: a journal alone is nobody's.
+            # The record comes first, because a journal alone cannot be identified.
             self.record(running_record(fingerprint, revision_of(before)))
             self.open_journal()
             if next(iter(self.journal), None) is not None:
@@ -145,34 +146,34 @@ class OutputFolder:
                 self.record(running_record(fingerprint, NEWEST))
 
     def open_journal(self) -> None:
-        """Open the journal as it is now."""
+        """Opens the journal without changes."""
         with explained_errors(self.path):
             self.close()
             self._journal = Journal.open(self.file(JOURNAL))
             self._spots = SpotsStore(self.file(SPOTS))
 
     def problems(self) -> list[str]:
-        """Sentences on the folder: damaged lines of its journal, results of an earlier camx."""
+        """Warnings about damaged lines of the journal, and about results of an earlier camx."""
         count = self.journal.damaged
         if not count:
             return self._found
         lines = "line of the journal is" if count == 1 else "lines of the journal are"
-        damaged = f"{count} damaged {lines} left out; an image without another line is explained again."
+        damaged = f"{count} damaged {lines} ignored. Images without another line are explained again."
         return [damaged, *self._found]
 
     def close(self) -> None:
-        """Close the journal; what is in it is on the disk already."""
+        """Closes the journal. All rows are already on disk."""
         for one in (self._journal, self._spots):
             if one is not None:
                 one.close()
 
     def file(self, relative: str) -> str:
-        """The path of a file of the run in the file system."""
+        """Path of a file of the run."""
         return os.path.join(self.path, relative)
 
     def write(self, relative: str, data: bytes) -> None:
-        """Write one result whole. Raises `CamxError` when the disk is full or the folder not writable, and
-        `UnreadableImage` when a result of another image lies where this one's folder should be, or the reverse."""
+        """Writes one result atomically. Raises `CamxError` if the disk is full or the folder not writable, and
+        `UnreadableImage` if a result of another image has the name of a needed folder, or the reverse."""
         with explained_errors(self.path):
             try:
                 store.write_file(self.file(relative), data, below=self.path)
@@ -184,18 +185,18 @@ class OutputFolder:
                 raise UnreadableImage(f"{relative!r} is taken by another image's result") from error
 
     def publish(self, relative: str) -> None:
-        """Make what lies below a folder of the run visible at its address; on a local disk it already is."""
+        """Uploads a folder of the run to its address; does nothing on a local disk."""
 
     def remove(self, relative: str) -> None:
-        """Delete a file of the run; one that is gone already is fine."""
+        """Deletes a file of the run, if it exists."""
         store.remove_if_there(self.file(relative))
 
     def append(self, rows: Sequence[ImageRow]) -> None:
-        """Write rows, then remove the files that replaced rows of the same images named and the new ones do not."""
+        """Appends rows, then removes files that only the replaced rows of these images named."""
         replaced = list(self.journal.rows(row["image"] for row in rows if row["image"] in self.journal))
         assert self._spots is not None, "begin() opens it with the journal"
         with explained_errors(self.path):
-            # Before the rows, which say that they are there.
+            # Before the rows that refer to them.
             rows = self._spots.take(rows)
             self.journal.append(rows)
             kept = {name for row in rows for name in files_of(row)} if replaced else set()
@@ -203,18 +204,18 @@ class OutputFolder:
                 self.remove(name)
 
     def record(self, record: Mapping[str, object]) -> None:
-        """Write `run.json`. A record that names no revision has that of the present one."""
+        """Writes `run.json`. A record without a revision gets the present one."""
         with explained_errors(self.path):
             content = {**record, "revision": record.get("revision") or revision_of(self.run_record())}
             store.write_file(self.file(RECORD), record_bytes(content), durable=True, below=self.path)
 
     def derive(self, name: str, keys: Iterable[str], render: Callable[[Iterable[ImageRow]], Iterable[bytes]]) -> None:
-        """Write the file `name`, rendered from the journal's rows of these images."""
+        """Writes the file `name`, rendered from the rows of these images."""
         with explained_errors(self.path):
             store.write_file(self.file(name), render(self.journal.rows(keys)), durable=True, below=self.path)
 
     def is_whole(self, row: ImageRow, *, verify: bool = False) -> bool:
-        """Whether every file that a row names is there with its size; with `verify`, with all of its bytes."""
+        """Whether every file of a row exists with its size; with `verify` also with its checksum."""
         if self._spots is not None and not self._spots.has(row):
             return False
         if verify:
@@ -222,21 +223,21 @@ class OutputFolder:
         return all(has_size(row, name, self.size(name)) for name in files_of(row))
 
     def size(self, relative: str) -> int | None:
-        """The bytes of a file of the run; None where it is missing."""
+        """Size of a file of the run in bytes; None if it is missing."""
         try:
             return os.stat(self.file(relative)).st_size
         except OSError:
             return None
 
     def content(self, relative: str) -> bytes | None:
-        """The bytes of a file of the run; None where it is missing or cannot be read."""
+        """Content of a file of the run; None if it is missing or unreadable."""
         try:
             return read_regular(self.file(relative))
         except OSError:
             return None
 
     def run_record(self) -> RunRecord | None:
-        """`run.json`, if it is one of ours; of parts in shards where it is lost."""
+        """Content of `run.json` of camx; if it is lost, from the parts of shards."""
         return recovered_record(os.path.dirname(self.file(RECORD)))[0]
 
     def _clear(self, keys: Set[str]) -> None:
@@ -255,13 +256,13 @@ class OutputFolder:
             self.remove(name)
 
     def remove_report(self) -> None:
-        """Remove the page and its data files; thumbnails belong to the journal."""
+        """Removes the report and its data files, but not the thumbnails, which belong to the journal."""
         with explained_errors(self.path):
             leftovers.remove_report(self.path)
 
 
 def _is_replaced(before: RunRecord, fingerprint: Mapping[str, Any]) -> bool:
-    """Whether `overwrite` removes the results of a run: those of another one, and of a finished one."""
+    """Whether `overwrite` removes the results of a run: those of another fingerprint, or of a finished run."""
     changes = changes_since(revision_of(before), fingerprint)
     return before.get("state") == "finished" or bool(differences(before["fingerprint"], fingerprint) or changes)
 
@@ -279,7 +280,7 @@ def locked(folder: F, patience: float = 0.0) -> Iterator[F]:
         try:
             yield folder
         finally:
-            # Every line is on the disk already: nothing can be lost.
+            # Every line is already on disk, so nothing can be lost.
             with contextlib.suppress(OSError):
                 folder.close()
 

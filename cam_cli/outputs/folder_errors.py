@@ -1,4 +1,4 @@
-"""Errors of the system while a folder is written, in words."""
+"""Turns errors of the operating system about an output folder into messages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..shortages import advice
 
 @contextlib.contextmanager
 def explained_errors(path: str) -> Iterator[None]:
-    """Turns errors of the operating system into a `CamxError` about the folder."""
+    """While active, turns errors of the operating system into a `CamxError` about the folder."""
     try:
         yield
     except OSError as error:
@@ -21,14 +21,14 @@ def explained_errors(path: str) -> Iterator[None]:
             raise CamxError(f"{path!r} is not a folder. Choose another `output`.") from error
         reason = error.strerror or str(error)
         if isinstance(error, NotRegular) and error.path != path:
-            hint = "Remove it or choose another `output`; the same command continues."
+            hint = "Remove it or choose another `output`. The same command continues the run."
             raise CamxError(f"{error.path!r} cannot be used: {reason}.", hint) from error
         hint = advice(error, "Make room or choose another `output`.")
         raise CamxError(
-            f"The output folder {path!r} cannot be written: {reason}. {hint} The same command continues."
+            f"The output folder {path!r} cannot be written: {reason}. {hint} The same command continues the run."
         ) from error
     except NotImplementedError as error:
-        # From the lock: some network file systems have none.
+        # Some network file systems have no locks.
         raise CamxError(
-            f"The file system of the output folder {path!r} has no locks. Choose another `output`, and copy it there."
+            f"The file system of the output folder {path!r} has no locks. Choose a local `output`, and copy it there."
         ) from error

@@ -1,4 +1,4 @@
-"""The lock of an output folder: one run at a time, by a kernel lock that ends with its process."""
+"""Locks an output folder for one run at a time, by a kernel lock that ends with the process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from . import store
 
 
 class InUse(CamxError):
-    """Another run holds the folder."""
+    """Another run has locked the folder."""
 
 
 @contextlib.contextmanager
@@ -54,7 +54,7 @@ def folder_lock(path: str, patience: float = 0.0) -> Iterator[None]:
 
 
 def check_writable(path: str) -> None:
-    """Raise `CamxError` if a folder could not be made or written to; changes nothing."""
+    """Raises `CamxError` if a folder could not be created or written. Changes nothing."""
     existing = os.path.abspath(path)
     while not os.path.lexists(existing):
         existing = os.path.dirname(existing)

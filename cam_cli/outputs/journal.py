@@ -1,4 +1,4 @@
-"""The append-only journal: one JSON object per image, from which table, report and resume are derived."""
+"""The append-only journal: one JSON object per image, from which table, report and resume derive."""
 
 from __future__ import annotations
 
@@ -13,40 +13,40 @@ from ..regular_files import NotRegular, open_regular, require_regular
 from . import store
 from .rows import ImageRow, parse_row
 
-#: What a line holds: an object with the name of its `image`.
+#: Content of a line: an object with the name of its `image`.
 L = TypeVar("L", bound=Any)
 J = TypeVar("J", bound="Lines[Any]")
 
-#: Bytes of the longest line that is read.
+#: Longest line in bytes.
 _LONGEST = 1 << 26
-#: Bits of the checksum of a line.
+#: Bits of a line's checksum.
 _CHECKSUM = 32
 
 
 @dataclass
 class Lines(Generic[L]):
-    """A file of lines, and where in it the last line of each image begins: later lines replace earlier ones.
+    """A file of lines with an index of the last line of each image. Later lines replace earlier ones.
 
-    Only one number per image is kept in memory. Opening cuts off a line that a kill has torn. A damaged line in the
-    middle counts as never written, and is counted in `damaged`.
+    Memory holds one number per image. Opening cuts off an incomplete last line after a kill. A damaged line in the
+    middle is ignored and counted in `damaged`.
     """
 
     path: str
     damaged: int = 0
-    #: Where the last line of each image begins, and in the lower 32 bits its checksum.
+    #: Offset of the last line of each image; the lower 32 bits are its checksum.
     _places: dict[str, int] = field(default_factory=dict)
     _descriptor: int | None = None
     _size: int = 0
 
     @classmethod
     def open(cls: type[J], path: str) -> J:
-        """Open a file to append to it; create it if it is missing. Raises `OSError`."""
+        """Opens a file for appending, and creates it if missing. Raises `OSError`."""
         journal = cls(path)
         if os.path.islink(path):
             raise NotRegular(path, None, "it is a link, which is never followed")
         if os.path.lexists(path):
             require_regular(path)
-        # A link of that name would lead the lines elsewhere.
+        # Never follow a link.
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
         journal._descriptor = store.system.open(path, flags)
         journal._scan()
@@ -55,7 +55,7 @@ class Lines(Generic[L]):
 
     @classmethod
     def read(cls: type[J], path: str, each: Callable[[Any], None] = lambda row: None) -> J:
-        """Read a file without changing it; `each` gets every row once, also those that later ones replace.
+        """Reads a file without changing it. each: called with every row, including replaced ones.
 
         Raises `OSError`.
         """
@@ -65,11 +65,11 @@ class Lines(Generic[L]):
 
     @staticmethod
     def parse(line: bytes) -> L | None:
-        """The content of a line; None for a damaged one."""
+        """Content of a line; None if damaged."""
         raise NotImplementedError
 
     def _scan(self, each: Callable[[Any], None] = lambda row: None) -> None:
-        """Note where each image's last whole line begins, and where the last whole line ends."""
+        """Indexes the last complete line of each image, and finds the end of the last complete line."""
         with open_regular(self.path) as file:
             for line, length in _whole_lines(file):
                 row = self.parse(line)
@@ -87,7 +87,7 @@ class Lines(Generic[L]):
         return iter(self._places)
 
     def rows(self, keys: Iterable[str]) -> Iterator[L]:
-        """The last rows of these images, in the order of the keys; images without one are left out."""
+        """Last rows of these images, in the order of the keys, without missing ones."""
         with open_regular(self.path) as file:
             for key in keys:
                 place = self._places.get(key)
@@ -95,13 +95,13 @@ class Lines(Generic[L]):
                     continue
                 file.seek(place >> _CHECKSUM)
                 line = file.readline(_LONGEST)
-                # Another process may have replaced the file since its lines were checked.
+                # Another process may have replaced the file since it was indexed.
                 if _place(place >> _CHECKSUM, line) == place:
                     row: L = json.loads(line)
                     yield row
 
     def append(self, rows: Iterable[L]) -> None:
-        """Write rows and wait until they are on the disk."""
+        """Appends rows and waits until they are on disk."""
         assert self._descriptor is not None
         places, data = {}, b""
         for row in rows:
@@ -111,17 +111,17 @@ class Lines(Generic[L]):
         if data:
             store.write_all(self._descriptor, data)
             store.system.sync(self._descriptor)
-            # Only now: a write that failed left a torn tail, which the next opening cuts off.
+            # Only now: a failed write leaves an incomplete line, which the next opening cuts off.
             self._places |= places
             self._size += len(data)
 
     def checksum(self, key: str) -> str:
-        """The CRC-32 of the last line of an image, in hexadecimal; empty without one."""
+        """CRC-32 of the last line of an image in hexadecimal; "" without one."""
         place = self._places.get(key)
         return "" if place is None else f"{place & ((1 << _CHECKSUM) - 1):08x}"
 
     def close(self) -> None:
-        """Close the file; every row is on the disk already."""
+        """Closes the file. All rows are already on disk."""
         if self._descriptor is not None:
             descriptor, self._descriptor = self._descriptor, None
             store.system.close(descriptor)
@@ -138,7 +138,7 @@ def _place(offset: int, line: bytes) -> int:
 
 
 def _whole_lines(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
-    """Lines that end with a newline, and their lengths; of one that is too long its end alone."""
+    """Complete lines with their lengths; of a line that is too long, only its end."""
     length = 0
     while piece := file.readline(_LONGEST):
         length += len(piece)

@@ -1,4 +1,4 @@
-"""Removes what earlier runs have left in an output folder; files of others stay."""
+"""Removes files of earlier runs from an output folder, but never files of others."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from ..folders import files_below
 from ..run_layout import REPORT, REPORT_DATA, REPORT_PART, RESULT_FOLDERS, THUMBNAILS
 from . import store
 
-#: The end of the name of a result, behind the name of its image.
+#: Suffix of a result after the name of its image.
 _ENDING = re.compile(r"(\.[\w+-]+\.\d+)?\.(png|jpg|webp|npy)$")
-#: What tells the names of two images apart that some file systems take for one.
+#: Digest that separates names of images that some file systems treat as equal.
 _APART = re.compile(r"~[0-9a-f]{12}$")
 
 
 def remove_results(path: str, keys: Set[str]) -> None:
-    """Remove the files in the folders of results whose names are those of images `keys`."""
+    """Removes result files of the images `keys`."""
     for file, inside in _results(path):
         name = _ENDING.sub("", inside)
         if name in keys or _APART.sub("", name) in keys:
@@ -25,7 +25,7 @@ def remove_results(path: str, keys: Set[str]) -> None:
 
 
 def remove_temporary_files(path: str) -> None:
-    """Remove the temporary files of a run that was killed."""
+    """Removes temporary files of a killed run."""
     with os.scandir(path) as listing:
         here = [entry.path for entry in listing]
     for file in (*here, *(file for file, _ in _results(path))):
@@ -34,13 +34,13 @@ def remove_temporary_files(path: str) -> None:
 
 
 def remove_report(path: str) -> None:
-    """Remove the page and its data files; thumbnails belong to the journal."""
+    """Removes the report and its data files, but not the thumbnails, which belong to the journal."""
     store.remove_if_there(os.path.join(path, REPORT))
     remove_report_data(path, but="")
 
 
 def remove_report_data(path: str, *, but: str) -> None:
-    """Remove the data files of earlier pages; those whose names start with `but` are of the present one."""
+    """Removes data files of earlier reports. Files whose names start with `but` belong to the present one."""
     data = os.path.join(path, REPORT_DATA)
     for name in os.listdir(data) if os.path.isdir(data) else ():
         if REPORT_PART.fullmatch(name) and not (but and name.startswith(but)):
@@ -48,7 +48,7 @@ def remove_report_data(path: str, *, but: str) -> None:
 
 
 def _results(path: str) -> Iterator[tuple[str, str]]:
-    """All files in the folders of results: their paths, and their names within, with `/`."""
+    """Paths of all files in the result folders, with their names relative to OUT."""
     for result in (*RESULT_FOLDERS, THUMBNAILS):
         start = os.path.join(path, result)
         for inside in files_below(start):

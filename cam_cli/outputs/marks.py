@@ -1,4 +1,4 @@
-"""Lines over an overlay: the box of the largest part of a map, and the outlines of all its parts."""
+"""Draws lines on an overlay: the box of the largest part of a map, and the outlines of all parts."""
 
 from __future__ import annotations
 
@@ -13,16 +13,15 @@ from ..maps.heatmap import placed
 from ..maps.measures import measured, on_raster
 
 _WHITE, _BLACK = (255, 255, 255), (0, 0, 0)
-#: Long side in pixels of an overlay for which lines get one pixel more.
+#: Long side in pixels of an overlay for each further pixel of line width.
 _WIDE = 400
 Points = list[tuple[float, float]]
 
 
 def mark(picture: Image.Image, heat: np.ndarray, frame: Frame, threshold: float, what: Iterable[str]) -> None:
-    """Draws marks of `MARKS` on a picture, in place: white on black, to be seen on any image.
+    """Draws marks of `MARKS` on a picture in place: white on black, visible on any image.
 
-    heat h×w: of any sign, its strength counts; frame: what it covers, in pixels of the picture; threshold: a share of
-    its peak.
+    heat: h×w, of which the magnitude counts. frame: in pixels of the picture. threshold: share of the peak.
     """
     thick = 1 + max(picture.size) // _WIDE
     lines = [line for name in what for line in MARKS[name](np.abs(heat), frame, picture.size, threshold)]

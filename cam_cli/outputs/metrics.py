@@ -1,4 +1,4 @@
-"""`metrics.csv`, the table of a training, read with its values checked."""
+"""Reads `metrics.csv`, the table of a training, and checks its values."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from .shapes import without_wrong
 
 
 def read_metrics(path: str) -> tuple[list[EpochRow], int]:
-    """The epochs in a folder, and how many lines are damaged: those without a number of an epoch.
+    """Epochs in a folder, and the number of damaged lines (without an epoch number).
 
-    Empty where there is no table that can be read. A value that is not finite or out of its range is left out. A table
-    that is no CSV is one damaged line.
+    Empty without a readable table. Leaves out values that are not finite or out of range. A file that is no CSV counts
+    as one damaged line.
     """
     try:
         text = read_regular(os.path.join(path, METRICS)).decode("utf-8", "replace").replace("\0", "\ufffd")

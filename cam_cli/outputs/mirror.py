@@ -1,7 +1,7 @@
-"""A run folder in an object store, as a folder of this machine: for commands that read finished runs and add to them.
+"""Mirrors a run folder in an object store as a local folder, for commands that read finished runs and add to them.
 
-Journals, records and tables are fetched at once, images when somebody opens them; until then an empty file stands for
-each. What a command has written or removed is carried over to the store when it is done.
+Fetches journals, records and tables at once, and images on demand: an empty file stands for each. At the end uploads
+new and changed files to the store, and deletes removed ones.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from ..images.remote import filesystem, store_errors, tried
 from ..run_layout import LOCK, PARTS, RECORD, RESULT_FOLDERS, TRACKER_FOLDERS, is_inside
 from . import store
 
-#: Folders whose files are fetched when they are opened.
+#: Folders whose files are fetched on demand.
 _LAZY = (RESULT_FOLDERS - {PARTS}) | TRACKER_FOLDERS | {"cams"}
-#: Files in OUT itself of more bytes, such as weights, wait too.
+#: Larger files in OUT itself, such as weights, are fetched on demand, too.
 _LARGE = 64 << 20
 _AT_ONCE = 16
 
 
 @dataclass(frozen=True)
 class Mirror:
-    """A folder of this machine, `path`, for the run folder at `url`."""
+    """Local folder `path` for the run folder at `url`."""
 
     url: str
     path: str
-    #: Files as they were when they came: time of change and size.
+    #: Modification time and size of files after the fetch.
     _came: dict[str, tuple[int, int]] = field(default_factory=dict)
-    #: Files that are empty here until they are opened.
+    #: Files that have not been fetched.
     _pending: set[str] = field(default_factory=set)
 
     def take(self) -> None:
-        """Lists what is there and fetches what every command reads. Raises `CamxError` where there is nothing."""
+        """Lists the files and fetches those that every command reads. Raises `CamxError` if there are none."""
         listed = self._listed()
         if not listed:
             raise CamxError(f"There is nothing at {self.url!r}. Give the `output` of a run.")
@@ -52,14 +52,14 @@ class Mirror:
             list(several.map(self._get, sorted(listed.keys() - self._pending)))
 
     def open(self, name: str) -> None:
-        """Fetches a file that only stands here, before it is read."""
+        """Fetches a file before it is read, if necessary."""
         if name in self._pending:
             self._pending.discard(name)
             if self._state(name) == self._came[name]:
                 self._get(name)
 
     def give_back(self) -> None:
-        """Carries over what is new, changed or gone; the record last but for what is removed."""
+        """Uploads new and changed files, the record last, then deletes removed ones."""
         here = {name.replace(os.sep, "/") for name in files_below(self.path)}
         changed = [
             name for name in here if os.path.basename(name) != LOCK and self._state(name) != self._came.get(name)
@@ -79,7 +79,7 @@ class Mirror:
             except FileNotFoundError:
                 return {}
         names = {str(name).removeprefix(root): info.get("size") for name, info in found.items()}
-        # Keys of a store may be any text; those that are no path below OUT are nobody's results.
+        # Keys of a store may be any text; ignore those that are no path below OUT.
         return {name: size for name, size in names.items() if is_inside(name) and not name.endswith("/")}
 
     def _get(self, name: str) -> None:
@@ -109,14 +109,13 @@ class Mirror:
         return store_errors(f"The run folder {self.url!r} cannot be {what}", "Check its address and your credentials.")
 
 
-#: Mirrors that are open in this process, by their folders.
+#: Open mirrors of this process by folder.
 _OPEN: dict[str, Mirror] = {}
 
 
 @contextlib.contextmanager
 def mirrored(url: str) -> Iterator[str]:
-    """The path of a folder of this machine for the run folder at an address; what changes in it is carried over at the
-    end, unless an error ends the block."""
+    """Local path for the run folder at an address. Uploads changes at the end, unless the block raises."""
     with tempfile.TemporaryDirectory(prefix="camx-") as folder:
         mirror = Mirror(url, os.path.join(os.path.realpath(folder), "run"))
         os.mkdir(mirror.path)
@@ -130,6 +129,6 @@ def mirrored(url: str) -> Iterator[str]:
 
 
 def at_hand(path: str, name: str) -> None:
-    """Has a file of a run folder fetched if the folder stands for one elsewhere. Raises `CamxError` if that fails."""
+    """Fetches a file of a mirrored run folder; does nothing for a local one. Raises `CamxError` if that fails."""
     if _OPEN and (mirror := _OPEN.get(path)):
         mirror.open(name)

@@ -8,7 +8,7 @@ from PIL import Image
 from ..images.geometry import Frame
 from ..maps.heatmap import seen
 
-#: Colours of the line, and of its outer edge: one of them is seen on any ground.
+#: Colours of the line and of its outer edge: one of them is visible on any background.
 _LINE, _EDGE = (255, 255, 255), (0, 0, 0)
 
 

@@ -1,6 +1,6 @@
-"""PNG files written fast: the Up filter and one level of isal's deflate.
+"""Encodes PNG files fast, with the Up filter and isal's deflate.
 
-Pillow tries filters row by row and compresses with zlib: about ten times the time, for a file of the same size.
+Pillow tries filters row by row and compresses with zlib: ten times slower, for the same size.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _COLOUR_TYPES = {1: 0, 3: 2}
 
 
 def encode_png(image: Image.Image) -> bytes:
-    """The file of an 8-bit grey or RGB image; pixels are exact, nothing else is stored."""
+    """Encodes an 8-bit grey or RGB image losslessly, without metadata."""
     if isal_zlib is None or image.mode not in ("L", "RGB"):
         return _by_pillow(image)
     pixels = np.asarray(image)

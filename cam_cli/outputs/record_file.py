@@ -1,4 +1,4 @@
-"""The one place that reads and writes `run.json`."""
+"""Reads and writes `run.json`; no other file does."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ from .shapes import parse_json, without_wrong
 
 
 def read_record(path: str) -> tuple[RunRecord | None, list[str]]:
-    """The record in a folder, and the names of fields that have a wrong shape and are left out of it.
+    """Record in a folder, and the names of malformed fields, which are left out.
 
-    None where there is no record, or one that camx did not write. Raises `CamxError` for one that cannot be read, or
-    that a later version of camx has written in another way.
+    None without a record of camx. Raises `CamxError` for an unreadable one, and for one of a later schema.
     """
     file = os.path.join(path, RECORD)
     try:
@@ -38,7 +37,7 @@ def read_record(path: str) -> tuple[RunRecord | None, list[str]]:
             f"{file!r} was written by a later camx (schema {schema}; this one reads {SCHEMA}). "
             "Update camx: pip install -U camx."
         )
-    # Earlier versions wrote addresses as they were given.
+    # Earlier versions wrote addresses with their secrets.
     kept, wrong = without_wrong(RunRecord, redacted_values(content))
     if not _is_square(kept.get("confusion"), kept.get("classes")):
         del kept["confusion"]
@@ -47,7 +46,7 @@ def read_record(path: str) -> tuple[RunRecord | None, list[str]]:
 
 
 def recovered_record(path: str) -> tuple[RunRecord | None, list[str]]:
-    """The record in a folder. Where it is lost, the fingerprint that its parts in shards name. See `read_record`."""
+    """Record in a folder; if it is lost, the fingerprint from the parts of shards. See `read_record`."""
     found, wrong = read_record(path)
     for part in part_numbers(path) if found is None else ():
         own, _ = read_record(os.path.join(path, part_folder(*part)))
@@ -60,7 +59,7 @@ def recovered_record(path: str) -> tuple[RunRecord | None, list[str]]:
 
 
 def record_bytes(record: Mapping[str, object]) -> bytes:
-    """The text of a record, with the version of its schema first, without secrets of addresses and variables."""
+    """Text of a record, with its schema version first, without secrets."""
     content = redacted_values({"schema": SCHEMA, **record})
     text = json.dumps(content, indent=2, ensure_ascii=False, default=str)
     return text.encode("utf-8", "backslashreplace") + b"\n"

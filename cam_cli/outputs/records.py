@@ -1,4 +1,4 @@
-"""The rows of a run as flat records with types: for tables in JSON lines and Parquet, and for Python."""
+"""Converts rows to flat typed records, for JSON lines, Parquet and Python."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .rows import ImageRow, MapRow, first_map, number_of
 from .tables import BOXES, FOUND, MEASURES, VALUE, box_of, columns, map_columns
 
 Record = dict[str, Any]
-#: Rows of Parquet that are held at once.
+#: Rows of Parquet in memory at once.
 _GROUP = 10_000
 #: Types of the columns; all others are texts.
 _WHOLE = {"width", "height", "target_index", BOXES, FOUND[0]}
@@ -21,7 +21,7 @@ _TRUTH = {"correct"}
 
 
 def image_record(row: ImageRow, top_k: int) -> Record:
-    """The row of an image under the names of `predictions.csv`; what it lacks is None."""
+    """Row of an image under the names of `predictions.csv`; None for missing values."""
     record: Record = dict.fromkeys(columns(top_k))
     record |= {name: row.get(name) for name in ("image", "status", "error", "width", "height", "label", "correct")}
     for place, prediction in enumerate(row.get("top", [])[:top_k], 1):
@@ -32,7 +32,7 @@ def image_record(row: ImageRow, top_k: int) -> Record:
 
 
 def map_records(row: ImageRow) -> Iterator[Record]:
-    """Every map of an image, under the names of `maps.csv`."""
+    """All maps of an image under the names of `maps.csv`."""
     for place, one in enumerate(row.get("maps", ())):
         given: Record = {"image": row["image"], "map": place, **_of_map(one)}
         if part := box_of(one):
@@ -77,7 +77,7 @@ def as_parquet(records: Iterable[Record], names: list[str]) -> Iterator[bytes]:
 
 
 def require_pyarrow() -> None:
-    """Raises `CamxError` where Parquet cannot be written."""
+    """Raises `CamxError` if Parquet cannot be written."""
     if find_spec("pyarrow") is None:
         raise CamxError(
             "`table=parquet` needs pyarrow.", "Install it with `pip install 'camx[parquet]'`.", field="table"
@@ -95,11 +95,11 @@ def _type(name: str) -> str:
 
 
 def _encodable(value: object) -> object:
-    """Names may hold bytes that are no text."""
+    """Replaces undecodable bytes in names."""
     return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
 
 
-#: Writes records in a form; the names are those of the columns.
+#: Writers of records by format; names are those of the columns.
 FORMS: Mapping[str, Callable[[Iterable[Record], list[str]], Iterator[bytes]]] = {
     "jsonl": lambda records, names: as_json_lines(records),
     "parquet": as_parquet,

@@ -1,8 +1,8 @@
-"""An output folder in an object store. Images go there at once; the journal grows in a folder of this machine.
+"""An output folder in an object store: uploads images immediately, and keeps the journal in a local folder.
 
-Object stores cannot append. The journal is copied there when it has grown by a quarter, and at the end: whoever
-loses the machine loses the rows since the last copy, and their images are explained again. Nor do they lock: the
-folder on this machine keeps a second run of this machine out, not one of another machine.
+Object stores cannot append, so the journal is uploaded when it has grown by a quarter, and at the end. If the machine
+is lost, rows since the last upload are lost, and their images are explained again. Object stores have no locks: the
+local folder excludes a second run on this machine only.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from .rows import ImageRow
 from .shards import Part, locked_part, part_name
 
 _GROWTH = 1.25
-#: Seconds between two copies of the journal, at least.
+#: Least seconds between two uploads of the journal.
 _INTERVAL = 30.0
 _HERE = (JOURNAL, RECORD, TABLE, ACTIVATIONS_TABLE, FAITHFULNESS_TABLE)
 
 
 @dataclass
 class RemoteFolder(OutputFolder):
-    """`path` is the folder on this machine that stands for the one at `url`."""
+    """Output folder at `url`. path: its local folder."""
 
     url: str = ""
-    #: Names of the files there and their sizes in bytes.
+    #: Sizes of the remote files in bytes, by name.
     _there: dict[str, int | None] = field(default_factory=dict)
     _copied: int = 0
     _copied_at: float = 0.0
@@ -45,7 +45,7 @@ class RemoteFolder(OutputFolder):
     def write(self, relative: str, data: bytes) -> None:
         self._put(relative, data)
         if relative.startswith("report/") and self.path:
-            # The page is made of them, on this machine.
+            # Kept locally, too, because the report is built from them.
             super().write(relative, data)
         self._there[relative] = len(data)
 
@@ -84,7 +84,7 @@ class RemoteFolder(OutputFolder):
         return self._get(relative)
 
     def fetch(self) -> None:
-        """Take over what is there already; a journal of this machine that goes on where that one ends is kept."""
+        """Fetches existing files. Keeps a local journal that continues the remote one."""
         self._there = self._listed()
         for name in (RECORD, SPOTS, JOURNAL):
             there = self._get(name)
@@ -127,7 +127,7 @@ class RemoteFolder(OutputFolder):
             tried(lambda: filesystem(self.url).pipe_file(self._at(relative), data))
 
     def _copy_journal(self) -> None:
-        """Copies the journal, and before it the spots that its rows speak of."""
+        """Uploads the journal, and before it the spots to which its rows refer."""
         if os.path.exists(self.file(SPOTS)):
             self._copy(SPOTS)
         self._copy(JOURNAL)
@@ -141,13 +141,13 @@ class RemoteFolder(OutputFolder):
     def _explained(self) -> AbstractContextManager[None]:
         return store_errors(
             f"The output folder {self.url!r} cannot be written",
-            "Check its address and your credentials; the same command continues.",
+            "Check its address and your credentials. The same command continues the run.",
         )
 
 
 @contextlib.contextmanager
 def locked_remote_folder(url: str) -> Iterator[OutputFolder]:
-    """Locks the folder of this machine that stands for an output folder elsewhere, and fetches its journal."""
+    """Locks the local folder of a remote output folder, and fetches its journal."""
     with locked(RemoteFolder(staging(url), url=url)) as folder:
         folder.fetch()
         yield folder
@@ -155,7 +155,7 @@ def locked_remote_folder(url: str) -> Iterator[OutputFolder]:
 
 @dataclass
 class RemotePart(Part, RemoteFolder):
-    """The share of one shard of a run in a store: its images go to OUT there, its journal and record to its part."""
+    """Part of one shard of a remote run: uploads images to OUT, journal and record to the part."""
 
     def begin(self, fingerprint: Mapping[str, Any], keys: Iterable[str] = (), *, overwrite: bool = False) -> None:
         super().begin(fingerprint, keys, overwrite=overwrite)
@@ -169,10 +169,9 @@ class RemotePart(Part, RemoteFolder):
 
 @contextlib.contextmanager
 def locked_remote_shard(url: str, shard: Shard) -> Iterator[OutputFolder]:
-    """Locks the part of a shard on this machine, and fetches its journal.
+    """Locks the local part of a shard, and fetches its journal.
 
-    Shards on other machines are not seen: that they are of the same run is checked by the record in the store, and by
-    the merge.
+    Cannot see shards on other machines: the remote record and the merge check that they belong to the same run.
     """
 
     def parent(path: str) -> contextlib.AbstractContextManager[OutputFolder]:
@@ -188,7 +187,7 @@ def locked_remote_shard(url: str, shard: Shard) -> Iterator[OutputFolder]:
 
 
 def staging(url: str) -> str:
-    """The folder of this machine for an output folder elsewhere: the same one for the same address."""
+    """Local folder for a remote output folder; always the same for an address."""
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     name = hashlib.sha256(url.rstrip("/").encode()).hexdigest()[:16]
     return os.path.join(cache if os.access(os.path.dirname(cache), os.W_OK) else tempfile.gettempdir(), "camx", name)

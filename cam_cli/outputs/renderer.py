@@ -1,4 +1,4 @@
-"""Renders one explanation to the bytes of its files and its row, in a worker process without torch."""
+"""Renders an explanation to files and a row, in a worker process without torch."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from .rows import BLANK, FAILED, OK, ImageRow, MapRow, Prediction, Sketch
 from .savers import COLOURED, encoded_files, kinds_of
 from .spots import RowWithSpots, encoded
 
-#: An image is dark, white or flat if all of its luma but this share at each end lies within so many levels.
+#: An image is dark, white or flat if its luma lies within this many levels, apart from this share at each end.
 _ODD, _NARROW = 0.01, 16
 
 
 class Rendered(NamedTuple):
-    """The row of one image for the journal, and the bytes of its files by their names in OUT."""
+    """Row of one image, and the bytes of its files by their names in OUT."""
 
     row: ImageRow
     files: dict[str, bytes]
@@ -37,16 +37,16 @@ class Rendered(NamedTuple):
 
 @dataclass(frozen=True)
 class ExplanationRenderer:
-    """Renders explanations; can be pickled, and needs no torch.
+    """Renders explanations. Can be pickled; imports no torch.
 
-    `thumbnail`: long side in pixels of the bare image that the report shows; 0 for none.
+    thumbnail: long side in pixels of the thumbnail for the report; 0 for none.
     """
 
     rendering: Rendering
     thumbnail: int = 0
 
     def render(self, explanation: Explanation) -> Rendered:
-        """The row and the files of one explanation."""
+        """Row and files of one explanation."""
         picture, files = explanation.picture, dict[str, bytes]()
         row = base_row(picture)
         if explanation.problem:
@@ -108,7 +108,7 @@ class ExplanationRenderer:
         drawing = drawing_of(picture, class_map, scale)
         if drawing is None:
             return map_row
-        # A two-sided map is measured by its strength, whatever its sign.
+        # A two-sided map is measured by its magnitude.
         place = (picture.frame, picture.width, picture.height)
         mass = on_raster(np.abs(drawing.heat), *place)
         signed = on_raster(drawing.heat, *place) if class_map.two_sided else mass
@@ -149,18 +149,18 @@ def _prediction(one: ClassProbability) -> Prediction:
 
 
 def _score(target: ClassProbability) -> MapRow:
-    """The probability of a class, or the value of what is none."""
+    """Probability of a class, or the value of an output that is no class."""
     return {"target_prob": target.probability} if target.value is None else {"target_value": target.value}
 
 
 def _peak(class_map: ClassMap) -> float:
-    """The largest raw value; of a two-sided map the one that is furthest from zero, with its sign."""
+    """Largest raw value; of a two-sided map the signed value with the largest magnitude."""
     low, high = float(class_map.values.min()), float(class_map.values.max())
     return low if class_map.two_sided and -low > high else high
 
 
 def _seen(picture: Picture) -> list[float]:
-    """The part of the image that the network saw: left, top, right, bottom in [0, 1] of its width and height."""
+    """Part of the image in the frame: left, top, right, bottom in [0, 1] of width and height."""
     frame = picture.frame
     across = [min(1.0, max(0.0, x / picture.width)) for x in (frame.left, frame.right)]
     down = [min(1.0, max(0.0, y / picture.height)) for y in (frame.top, frame.bottom)]
@@ -168,7 +168,7 @@ def _seen(picture: Picture) -> list[float]:
 
 
 def base_row(image: Picture | Unreadable) -> ImageRow:
-    """The fields that every row has: status `failed` until more is known, and no position in the input yet."""
+    """Fields of every row: status `failed` by default, and no position in the input yet."""
     source, state = image.source, image.state
     row = with_truth({"image": source.key, "index": -1, "status": FAILED, "error": ""}, source)
     row |= {"bytes": state.size, "mtime_ns": state.mtime_ns}
@@ -206,7 +206,7 @@ def _pixels(facts: PixelFacts) -> PixelsRow:
 
 
 def _look(luma: np.ndarray) -> Literal["dark", "white", "flat"] | None:
-    """Says what is odd about an image with so many pixels of each luma, but for 1 % of them at each end."""
+    """Look of an image (`dark`, `white`, `flat` or "") from its luma histogram without 1 % at each end."""
     below = luma.cumsum() / luma.sum()
     low, high = int(np.searchsorted(below, _ODD)), int(np.searchsorted(below, 1 - _ODD))
     if high < _NARROW:
@@ -217,7 +217,7 @@ def _look(luma: np.ndarray) -> Literal["dark", "white", "flat"] | None:
 
 
 def with_truth(row: ImageRow, source: Source) -> ImageRow:
-    """The row with the labels and attributes that the source has now."""
+    """Row with the current labels and attributes of the source."""
     now: ImageRow = {**row, "label": source.label}
     now.pop("labels", None)
     now.pop("attributes", None)
@@ -229,5 +229,5 @@ def with_truth(row: ImageRow, source: Source) -> ImageRow:
 
 
 def failed_row(unreadable: Unreadable) -> ImageRow:
-    """The row of an image that cannot be explained."""
+    """Row of an image that cannot be explained."""
     return {**base_row(unreadable), "error": redacted(unreadable.reason)}

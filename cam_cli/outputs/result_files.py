@@ -1,4 +1,4 @@
-"""The files of an image in OUT: their names in a row, their sizes and checksums, and whether they are still whole."""
+"""Checks the files of an image in OUT by the sizes and checksums in its row."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .rows import ImageRow, WrittenFile
 
 
 def files_of(row: ImageRow) -> list[str]:
-    """The files that a row names, relative to OUT; only such as lie in one of our folders, whatever a journal says."""
+    """Files of a row, relative to OUT. Ignores names outside the result folders, which a damaged journal may have."""
     named = [row.get("thumb")]
     for map_row in row.get("maps", ()):
         named += [map_row.get("overlay"), map_row.get("heatmap"), map_row.get("array")]
@@ -23,23 +23,23 @@ def files_of(row: ImageRow) -> list[str]:
 
 
 def written_file(data: bytes) -> WrittenFile:
-    """Size and checksum of a file with these bytes."""
+    """Size and checksum of these bytes."""
     return {"bytes": len(data), "crc32": f"{zlib.crc32(data):08x}"}
 
 
 def has_size(row: ImageRow, name: str, size: int | None) -> bool:
-    """Whether a file of a row has the size that it was written with. None: it is missing.
+    """Whether a file has the size in its row. size: None if the file is missing.
 
-    Rows of camx 0.1.0 name no sizes; none of their files is empty.
+    Rows of camx 0.1.0 have no sizes; there the file must not be empty.
     """
     written = row.get("files", {}).get(name)
     return bool(size) if written is None else size == written["bytes"]
 
 
 def is_intact(row: ImageRow, name: str, data: bytes | None) -> bool:
-    """Whether a file of a row has the bytes that were written. None: it is missing.
+    """Whether a file has the checksum in its row. data: None if the file is missing.
 
-    Rows of camx 0.1.0 name no checksums: their images and arrays are decoded completely.
+    Rows of camx 0.1.0 have no checksums, so their images and arrays are decoded completely.
     """
     if data is None:
         return False

@@ -1,4 +1,4 @@
-"""Images that camx wrote, opened with the decoders of the formats that it writes."""
+"""Opens images that camx wrote, only with the decoders of these formats."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from PIL import Image
 from ..errors import UnreadableImage
 from ..images.decode import open_image
 
-#: Formats of the images that camx writes.
+#: Formats that camx writes.
 _FORMATS = ("JPEG", "PNG", "WEBP")
 
 
 @contextmanager
 def opened_result(data: bytes) -> Iterator[Image.Image]:
-    """The bytes of a result as an image, with its header read and nothing decoded.
+    """Opens a result as an image: reads the header, decodes nothing.
 
-    Whatever is wrong with it, also what comes out while it is open, is raised as `UnreadableImage`.
+    Raises every fault as `UnreadableImage`, also inside the context.
     """
     with open_image(data) as image:
         if image.format not in _FORMATS:

@@ -1,8 +1,7 @@
-"""Revisions: changes of camx after which the same command draws other images or computes other scores.
+"""Lists revisions: changes of camx after which the same command gives other images or scores.
 
-`run.json` names the oldest revision that any result of the folder has; folders of camx 0.1.0 name none. A run that
-adds to older results says so. Add a line whenever a change is not one of the options: their values stand in the
-fingerprint.
+`run.json` has the oldest revision of any result in the folder; folders of camx 0.1.0 have none. A run that adds to
+older results warns. Add a line for every such change that is not an option, whose value is in the fingerprint.
 """
 
 from __future__ import annotations
@@ -20,10 +19,9 @@ FIRST = 1
 
 @dataclass(frozen=True)
 class Revision:
-    """A change: its number, the version of camx that has it first, and what is other since then.
+    """A change: number, first version of camx, and description.
 
-    `of`: values of the fingerprint that a run has if the change is one for it. `method`: one of the methods of such a
-    run; "" for any.
+    of: values in the fingerprint of affected runs. method: method of affected runs; "" for any.
     """
 
     number: int
@@ -33,7 +31,7 @@ class Revision:
     method: str = ""
 
     def concerns(self, values: Mapping[str, Any]) -> bool:
-        """Whether the change is one for a run with this fingerprint."""
+        """Whether the change affects a run with this fingerprint."""
         return all(values.get(key) == of for key, of in self.of.items()) and (
             not self.method or self.method in (values.get("methods") or ())
         )
@@ -62,22 +60,22 @@ NEWEST = REVISIONS[-1].number
 
 
 def revision_of(record: RunRecord | None) -> int:
-    """The oldest revision among the results of a folder; the newest one where there are none yet."""
+    """Oldest revision of the results in a folder; the newest one without results."""
     return NEWEST if record is None else record.get("revision", FIRST)
 
 
 def running_record(fingerprint: Mapping[str, Any], revision: int) -> RunRecord:
-    """The record of a run that begins."""
+    """Record of a starting run."""
     known = cast(Fingerprint, dict(fingerprint))
     return RunRecord(fingerprint=known, state="running", versions=versions(), revision=revision)
 
 
 def changes_since(revision: int, fingerprint: Mapping[str, Any] | Fingerprint) -> list[str]:
-    """A sentence on what is other since a revision for a run with this fingerprint; none if nothing is."""
+    """Warning about changes since a revision for a run with this fingerprint, if any."""
     values = dict(fingerprint)
     later = [one for one in REVISIONS if one.number > revision and one.concerns(values)]
     if not later:
         return []
     changes = ", and ".join(one.change for one in later)
-    older = f"Some results are of a camx before {later[-1].version}. Since then {changes}."
-    return [f"{older} They stay as they are; `overwrite` makes all of them anew."]
+    older = f"Some results were made by a camx before {later[-1].version}. Since then {changes}."
+    return [f"{older} They are kept. `overwrite` explains all images again."]

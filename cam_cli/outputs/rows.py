@@ -252,12 +252,12 @@ class ImageRow(_EveryImage, total=False):
 
 
 def first_map(row: ImageRow) -> MapRow:
-    """The first map of an image, or one without fields."""
+    """First map of an image, or an empty one."""
     return next(iter(row.get("maps", ())), MapRow())
 
 
 def number_of(row: ImageRow | MapRow, name: str) -> float | None:
-    """The number in a field of a row; None where it has none."""
+    """Number in a field of a row, or None."""
     value: float | None = cast(dict[str, Any], row).get(name)
     return value
 
@@ -266,7 +266,7 @@ _is_row = check_of(ImageRow)
 
 
 def parse_row(line: bytes) -> ImageRow | None:
-    """The row that a line of a journal holds; None for a damaged one."""
+    """Row of a journal line; None if damaged."""
     try:
         row: ImageRow = parse_json(line)
     except ValueError:

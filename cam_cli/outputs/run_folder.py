@@ -1,4 +1,4 @@
-"""The one reader of a run folder: finished, running, interrupted, in shards, or made by camx 0.1.0."""
+"""Reads run folders: finished, running, interrupted, in shards, or of camx 0.1.0. No other file reads them."""
 
 from __future__ import annotations
 
@@ -38,22 +38,22 @@ FINISHED, INTERRUPTED, INCOMPLETE = "finished", "interrupted", "incomplete"
 class RunFolder:
     """The results of a run in `path`.
 
-    `command` made it: one of `COMMANDS`. `record` is `run.json` without fields of a
-    wrong shape; it is empty where a kill came before the first one. Nothing in the folder is changed.
+    command: one of `COMMANDS`. record: `run.json` without malformed fields; empty after a kill before the first record.
+    Changes nothing in the folder.
     """
 
     path: str
     command: str
     record: RunRecord
-    #: Fields of `run.json` that have a wrong shape and are left out.
+    #: Malformed fields of `run.json`, which are left out.
     wrong_fields: tuple[str, ...] = ()
     _folders: dict[str, str | None] = field(default_factory=dict, repr=False)
 
     @classmethod
     def read(cls, path: str) -> RunFolder:
-        """Raises `CamxError` for a folder without results of camx."""
+        """Opens a folder. Raises `CamxError` for one without results of camx."""
         if is_remote(path):
-            raise CamxError(f"{path!r} lies elsewhere.", "Copy it to this machine, and give the copy.")
+            raise CamxError(f"{path!r} is an address.", "Copy the folder to this machine, and give the copy.")
         if not os.path.isdir(path):
             raise CamxError(f"There is no folder {path!r}. Give the `output` of a run.")
         record, wrong = recovered_record(path)
@@ -63,7 +63,7 @@ class RunFolder:
             return run
         if os.path.isfile(os.path.join(path, METRICS)):
             return cls(path, TRAIN_GAP, found, run.wrong_fields)
-        # The record is lost: rows say what made them.
+        # Without a record, the rows show the command.
         for row in run.rows():
             return cls(path, _command_of(row), found, run.wrong_fields)
         raise CamxError(
@@ -81,7 +81,7 @@ class RunFolder:
         if self.task:
             has = {"segmentation": "shares of pixels", "detection": "scores of boxes"}.get(self.task, "values")
             raise CamxError(
-                f"The run in {self.path!r} has the task {self.task}: its rows have {has}, no probabilities of classes.",
+                f"The run in {self.path!r} has the task {self.task}: its rows have {has}, no class probabilities.",
                 "Give a run of a classifier.",
             )
 
@@ -89,7 +89,7 @@ class RunFolder:
     def state(self) -> str:
         """`running`, `finished`, `interrupted`, `stopped`, `broken` or `incomplete`. A killed run stays `running`.
 
-        A run in shards is `finished` when all of them are, also before they are merged.
+        A run in shards is `finished` when all shards are, even before the merge.
         """
         parts = part_numbers(self.path)
         if not parts:
@@ -101,22 +101,22 @@ class RunFolder:
 
     @property
     def complete(self) -> bool:
-        """Whether the run came to its end, every shard of it."""
+        """Whether the run, with all shards, is finished."""
         return self.state == FINISHED
 
     @property
     def inputs(self) -> str:
-        """The folder that the names of the images start in."""
+        """Folder to which image names are relative."""
         return self.record.get("fingerprint", {}).get("inputs", "")
 
     @property
     def images(self) -> list[str]:
-        """The names of all images that have a row, in input order."""
+        """Names of all images with a row, in input order."""
         return self._index.images
 
     @property
     def damaged(self) -> int:
-        """Lines of the journal, and of the table of a training, that are damaged and count as never written."""
+        """Number of damaged lines of the journal and of the table of a training, which are ignored."""
         return self._index.damaged + self._table[1]
 
     def __contains__(self, image: str) -> bool:
@@ -124,14 +124,14 @@ class RunFolder:
         return image in self._index.owners
 
     def rows(self, keys: Iterable[str] | None = None) -> Iterator[ImageRow]:
-        """The rows of these images in the order of the keys, or of all in input order; images without one are left out.
+        """Rows of these images in the order of the keys, or of all in input order. Leaves out images without a row.
 
-        Of a run in shards the rows of all parts.
+        Includes the rows of all shards.
         """
         return self._index.rows(self.images if keys is None else keys)
 
     def with_spots(self, rows: Iterable[ImageRow]) -> Iterator[tuple[ImageRow, SpotsRow | None]]:
-        """Rows with their spots; None for a row without any, or whose spots are damaged.
+        """Rows with their spots; None if missing or damaged.
 
         Raises `CamxError` for a file that cannot be read.
         """
@@ -141,11 +141,11 @@ class RunFolder:
 
     @property
     def metrics(self) -> list[EpochRow]:
-        """The epochs of a training, from `metrics.csv`."""
+        """Epochs of a training from `metrics.csv`."""
         return self._table[0]
 
     def problems(self) -> list[str]:
-        """Sentences on what was left out because it is damaged."""
+        """Warnings about damaged parts, which are left out."""
         said = [f"{self.path}: run.json has a wrong {name}, which is left out." for name in self.wrong_fields]
         if self.damaged:
             lines = "line is" if self.damaged == 1 else "lines are"
@@ -153,14 +153,17 @@ class RunFolder:
         return said
 
     def file(self, name: str) -> str:
-        """The path of a file of the run. Raises `CamxError` for a name that leads out of the folder."""
+        """Path of a file of the run. Raises `CamxError` for a name that leads out of the folder."""
         if not is_inside(name):
-            raise CamxError(f"{self.path!r} names the file {name!r}, which lies outside of it. It is not read.")
+            raise CamxError(
+                f"{self.path!r} names the file {name!r}, which lies outside the folder.",
+                "camx does not read it. Check where the folder comes from.",
+            )
         at_hand(self.path, name)
         return os.path.join(self.path, name)
 
     def has(self, name: str) -> bool:
-        """Whether a name, which may come from a row, is that of a regular file of the run that no link leads to."""
+        """Whether a name, which may come from a row, is a regular file of the run without links on the way."""
         if not is_inside(name):
             return False
         folder, _, last = name.rpartition("/")
@@ -173,33 +176,34 @@ class RunFolder:
             return False
 
     def journals(self) -> list[str]:
-        """The names of the journals that are there: that of OUT, then those of shards."""
+        """Names of the existing journals: of OUT, then of shards."""
         names = [JOURNAL, *(f"{part_folder(*part)}/{JOURNAL}" for part in part_numbers(self.path))]
         return [name for name in names if os.path.lexists(self.file(name))]
 
     def files_in(self, folder: str) -> list[str]:
-        """The names of all files below a folder of the run, sorted; links and what lies behind them are left out."""
+        """Names of all files below a folder of the run, sorted, without links."""
         start = os.path.join(self.path, folder)
         names = (f"{folder}/{inside}".replace(os.sep, "/") for inside in files_below(start))
         return sorted(name for name in names if self.has(name))
 
     def read_file(self, name: str) -> bytes:
-        """The bytes of a file that `has` knows, at most 1 GB. Raises `UnreadableImage`."""
+        """Content of a file for which `has` is true, at most 1 GB. Raises `UnreadableImage`."""
         if not self.has(name):
             raise UnreadableImage(f"{name!r} is no file of the run")
         return read(self.file(name))
 
     @contextmanager
     def picture(self, name: str) -> Iterator[Image.Image]:
-        """An image that camx wrote, with its header read and nothing decoded; raises `UnreadableImage` for any other.
+        """Opens an image that camx wrote: reads the header, decodes nothing. Raises `UnreadableImage` for any other
+        file.
 
-        Whatever is wrong with the file, also what comes out while it is open, is raised as `UnreadableImage`.
+        Raises every fault as `UnreadableImage`, also inside the context.
         """
         with opened_result(self.read_file(name)) as image:
             yield image
 
     def has_picture(self, name: str) -> bool:
-        """Whether a name is that of an image that camx wrote, by its header."""
+        """Whether a name is an image that camx wrote, by its header."""
         try:
             with self.picture(name):
                 return True
@@ -207,7 +211,7 @@ class RunFolder:
             return False
 
     def _real(self, folder: str) -> str | None:
-        """The place of a folder of the run; None where a link leads elsewhere."""
+        """Path of a folder of the run; None if a link leads elsewhere."""
         root = os.path.realpath(self.path)
         real = os.path.realpath(os.path.join(root, folder))
         return real if real == os.path.normpath(os.path.join(root, folder)) else None
@@ -222,7 +226,7 @@ class RunFolder:
 
 
 def _command_of(row: ImageRow) -> str:
-    """The command that made a row."""
+    """Command of a row."""
     maps = row.get("maps", ())
     if "caption" in row:
         return CAPTION
@@ -234,7 +238,7 @@ def _command_of(row: ImageRow) -> str:
 
 
 class _Index:
-    """The journals of a run: that of OUT, over it those of shards. The last row of an image is in one of them."""
+    """Index over the journals of a run: of OUT, and over it those of shards."""
 
     def __init__(self, paths: list[str]) -> None:
         places: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""Whether a value read from JSON has the shape that a type declares: checks made from TypedDicts."""
+"""Checks whether JSON values have the shapes that TypedDicts declare."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 
 Check = Callable[[Any], bool]
 
-#: Arrays and objects inside each other; what is deeper is damaged, or an attack on the recursion of a reader.
+#: Deepest nesting of arrays and objects; deeper values are damaged or an attack on recursion.
 _DEPTH = 32
-#: Numbers are compared with a range after this much is allowed for rounding.
+#: Tolerance for rounding at the ends of a range.
 _SLACK = 1e-6
 _INTEGER = 1 << 63
 _NESTED = {dict, list}
@@ -35,7 +35,7 @@ class Range(NamedTuple):
 
 
 class Length(NamedTuple):
-    """Lists of so many values, texts of so many characters."""
+    """Lists and texts of a fixed length."""
 
     values: int
 
@@ -44,13 +44,13 @@ class Length(NamedTuple):
 
 
 def parse_json(data: bytes | str) -> Any:
-    """The value of a JSON text. Raises `ValueError` for one that is broken, nested too deep, or has NaN in it."""
+    """Parses JSON. Raises `ValueError` for a text that is broken, nested too deep, or has NaN."""
     text = data if isinstance(data, str) else data.decode("utf-8")
     try:
         value = _DECODER.decode(text)
     except RecursionError as error:
         raise ValueError("nested too deep") from error
-    # Most texts have too few brackets to be deep.
+    # Fast path: most texts have too few brackets to be deep.
     if text.count("[") + text.count("{") > _DEPTH and not _shallow(value, _DEPTH):
         raise ValueError("nested too deep")
     return value
@@ -79,11 +79,11 @@ def _shallow(value: Any, levels: int) -> bool:
 
 @cache
 def check_of(kind: Any) -> Check:
-    """A function that says whether a value has the shape of `kind`.
+    """Returns a function that checks whether a value has the shape of `kind`.
 
-    `kind` is built from str, int, float, bool, None, Any, list, dict, unions, Literal, TypedDict, and Annotated with
-    one function that must hold too. A float may be written as an integer; no number is infinite. Keys that a TypedDict
-    does not declare may hold anything.
+    kind: str, int, float, bool, None, Any, list, dict, unions, Literal, TypedDict, and Annotated with an additional
+    check. A float may be written as an integer; numbers must be finite. Undeclared keys of a TypedDict may hold
+    anything.
     """
     origin, arguments = get_origin(kind), get_args(kind)
     if kind in _PLAIN:
@@ -123,14 +123,14 @@ def _object(kind: Any) -> Check:
 
 @cache
 def checks_of(kind: Any) -> Mapping[str, Check]:
-    """The checks of the fields of a TypedDict."""
+    """Checks of the fields of a TypedDict."""
     return {name: check_of(hint) for name, hint in get_type_hints(kind, include_extras=True).items()}
 
 
 def without_wrong(kind: Any, value: dict[str, Any], above: str = "") -> tuple[dict[str, Any], list[str]]:
-    """An object without the fields that have another shape than the TypedDict `kind` declares, and their names.
+    """Object without its malformed fields according to the TypedDict `kind`, and their names.
 
-    Of an object inside it only the fields that are wrong are left out, if its own fields are optional.
+    Of a nested object with optional fields only the malformed ones are left out.
     """
     hints = get_type_hints(kind, include_extras=True)
     kept: dict[str, Any] = {}

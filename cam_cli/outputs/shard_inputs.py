@@ -1,4 +1,4 @@
-"""The images of a run in shards: the list that each part keeps of its own, and all of them together in a merge."""
+"""Lists of the images of a run in shards: written by each part, combined by a merge."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from .journal import Journal
 from .record import RunInputs, RunRecord
 from .shapes import parse_json
 
-#: Lines that are read at once.
+#: Lines to read at once.
 _CHUNK = 1000
 
 
 @dataclass
 class InputTally:
-    """Number and digest of the names of images, in any order."""
+    """Number of image names, and a digest that does not depend on their order."""
 
     images: int = 0
     digest: int = 0
@@ -38,7 +38,7 @@ class InputTally:
 
 
 def write_inputs(path: str, shard: Shard, keys: Iterable[str]) -> InputTally:
-    """Writes the list of the images of a shard with their positions among all `keys`; returns the tally of all."""
+    """Writes the list of images of a shard with their positions among all `keys`. Returns the tally of all."""
     tally = InputTally()
 
     def lines() -> Iterator[bytes]:
@@ -53,10 +53,10 @@ def write_inputs(path: str, shard: Shard, keys: Iterable[str]) -> InputTally:
 
 @dataclass(frozen=True)
 class MergedInputs:
-    """The images of a run that is merged: those in the lists of its parts, and the rows of shards without a list.
+    """Images of a merged run: from the lists of its parts, and from rows of shards without a list.
 
-    A shard has no list before it begins, after a merge, and where the list is damaged. `lists`: the length of each
-    list. `others`: positions and names of the rows of the other shards, sorted.
+    A shard has no list before it begins, after a merge, and if the list is damaged. lists: length of each list. others:
+    positions and names of the rows of other shards, sorted.
     """
 
     path: str
@@ -66,7 +66,7 @@ class MergedInputs:
 
     @classmethod
     def read(cls, path: str, count: int, records: Mapping[Shard, RunRecord], journal: Journal) -> MergedInputs:
-        """`records` of the parts, and the journal of OUT with the rows of all of them."""
+        """records: of the parts. journal: of OUT, with the rows of all parts."""
         lists = {}
         for shard, record in records.items():
             length = sum(1 for _ in _lines(path, shard))
@@ -78,13 +78,13 @@ class MergedInputs:
         return cls(path, count, lists, others)
 
     def __iter__(self) -> Iterator[str]:
-        """The names in the order of the input; lists are not held in memory."""
+        """Names in input order, without holding the lists in memory."""
         lists = [_lines(self.path, shard) for shard in self.lists]
         return (key for _, key in heapq.merge(*lists, self.others))
 
     @property
     def images(self) -> int:
-        """Their number."""
+        """Number of images."""
         return sum(self.lists.values()) + len(self.others)
 
     def tally(self) -> RunInputs:
@@ -95,13 +95,13 @@ class MergedInputs:
         return tally.as_record()
 
     def rows_of(self, shard: Shard, journal: Journal) -> int:
-        """Number of images of a shard that have a row in the journal."""
+        """Number of images of a shard with a row in the journal."""
         if shard in self.lists:
             return sum(key in journal for _, key in _lines(self.path, shard))
         return sum(shard_number(key, self.count) == shard.number for _, key in self.others)
 
     def without_row(self, shard: Shard, images: int, journal: Journal) -> int:
-        """Number of images of a shard without a row in the journal, from its number of images."""
+        """Number of images of a shard without a row in the journal. images: number of its images."""
         return max(0, self.lists.get(shard, images) - self.rows_of(shard, journal))
 
 
@@ -110,7 +110,7 @@ def _list_of(path: str, shard: Shard) -> str:
 
 
 def _lines(path: str, shard: Shard) -> Iterator[tuple[int, str]]:
-    """The lines of one list, some at a time: there may be more lists than files that a process may have open."""
+    """Lines of one list, in blocks: there may be more lists than a process may have open files."""
     start, file_path = 0, _list_of(path, shard)
     while os.path.isfile(file_path):
         with open_regular(file_path) as file:
@@ -121,7 +121,7 @@ def _lines(path: str, shard: Shard) -> Iterator[tuple[int, str]]:
             return
         for line in some:
             match _parsed(line):
-                # A list that was copied from another shard holds images that are not of this one.
+                # A list that was copied from another shard has foreign images.
                 case [int(place), str(key)] if shard.holds(key):
                     yield place, key
 

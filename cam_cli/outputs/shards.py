@@ -1,9 +1,8 @@
-"""Several runs that fill one folder: each keeps a journal of its own under `parts/`, and a merge joins them.
+"""Lets several runs fill one folder: each has its own journal under `parts/`, and a merge combines them.
 
-Images go straight to their place in OUT, since no two shards have the same image. The journal of OUT and those of the
-parts are one: the row of an image is the last one in its part, or else the last one in OUT. Nothing is counted
-or elected between the runs; all that keeps them apart are kernel locks, one per part, and that of OUT itself, which
-a part holds while it begins and a merge while it joins.
+Shards write images directly into OUT, because no two shards have the same image. The row of an image is the last one
+in its part, else the last one in OUT. Shards do not communicate; kernel locks separate them: one per part, and that of
+OUT, which a part holds while it begins and a merge while it works.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from .rows import ImageRow
 from .shard_inputs import write_inputs
 from .spots import SpotsStore, move_spots
 
-#: Seconds that a part waits for others that begin at the same moment, or for a merge.
+#: Seconds that a part waits for the lock of OUT, while others begin or a merge works.
 _PATIENCE = 30.0
 _CHUNK = 1000
 
@@ -44,7 +43,7 @@ def part_name(shard: Shard) -> str:
 
 
 class _Layered(Journal):
-    """A part's own journal over that of OUT, which is only read."""
+    """Journal of a part over that of OUT, which is read-only."""
 
     below: Journal
 
@@ -58,7 +57,7 @@ class _Layered(Journal):
 
 @dataclass
 class Part(OutputFolder):
-    """The share of one shard: journal and record of its own, images in OUT. It derives nothing: a merge does."""
+    """Part of one shard: its own journal and record, with images in OUT. The merge derives tables."""
 
     shard: Shard = Shard(1, 1)
     parent_lock: FolderLock = locked_folder
@@ -69,22 +68,23 @@ class Part(OutputFolder):
         return os.path.join(self.path, own, relative)
 
     def begin(self, fingerprint: Mapping[str, Any], keys: Iterable[str] = (), *, overwrite: bool = False) -> None:
-        """Open the part's journal, over what OUT has already; note which of `keys` are its own, and their order.
+        """Opens the part's journal over that of OUT, and writes the list of its images among `keys`.
 
         Raises `CamxError` if OUT or another part of it holds results of another fingerprint.
         """
         if overwrite:
             raise CamxError(
-                f"`overwrite` with `shard`: every shard would remove what others wrote. Remove {self.path!r} first."
+                "`overwrite` does not work with `shard`: every shard would remove results of others.",
+                f"Remove {self.path!r} first.",
             )
         with self.parent_lock(self.path) as whole:
-            # The first one to begin says for all what OUT holds.
+            # The first shard to begin sets the fingerprint of OUT.
             whole.check(fingerprint)
             before, own = whole.run_record(), self.run_record()
             if before is None or own is not None:
                 OutputFolder(os.path.join(self.path, part_name(self.shard))).check(fingerprint)
             running = running_record(fingerprint, revision_of(before))
-            # Under other names every shard has rows to write again, so that the last one must wait for all.
+            # With other class names every shard rewrites rows, so the last one must wait for all.
             again = before is not None and other_names(before["fingerprint"], fingerprint)
             whole.record({**running, **({} if again else _shards_of_finished(whole))})
             below = whole.file(JOURNAL)
@@ -107,8 +107,8 @@ class Part(OutputFolder):
 
 
 def _shards_of_finished(whole: OutputFolder) -> dict[str, Any]:
-    """Keeps the shards in the record of a run that was finished before some of its shards run again: the last of them
-    to end knows by this that it may merge without the others. Empty for an unfinished run."""
+    """Shards in the record of a finished run of which some shards run again: the last of them may then merge without
+    the others. Empty for an unfinished run."""
     before = whole.run_record() or RunRecord()
     again = before.get("state") == "running" and "shards" in before
     return {"shards": before.get("shards", [])} if again or before.get("state") == "finished" else {}
@@ -126,9 +126,9 @@ def locked_shard_folder(path: str, shard: Shard) -> Iterator[Part]:
 
 @contextlib.contextmanager
 def locked_part(path: str, shard: Shard, parent_lock: FolderLock) -> Iterator[None]:
-    """Locks a part; `parent_lock` locks OUT while the part begins.
+    """Locks a part. parent_lock: locks OUT while the part begins.
 
-    Raises `CamxError` if the part is in use, if a run holds all of OUT, or if OUT has parts of another number of
+    Raises `CamxError` if the part is in use, if a run has locked all of OUT, or if OUT has parts of another number of
     shards.
     """
     with ExitStack() as held:
@@ -137,7 +137,7 @@ def locked_part(path: str, shard: Shard, parent_lock: FolderLock) -> Iterator[No
             if others:
                 raise CamxError(
                     f"{path!r} has parts of a run in {min(others)} shards, not {shard.count}. "
-                    f"Give `shard=i/{min(others)}`, or join them with `camx merge {path}` and remove {path}/{PARTS}."
+                    f"Give `shard=i/{min(others)}`, or merge them with `camx merge {path}` and remove {path}/{PARTS}."
                 )
             held.enter_context(locked_folder(os.path.join(path, part_name(shard))))
         yield
@@ -154,7 +154,7 @@ def locked_whole_folder(path: str) -> AbstractContextManager[OutputFolder]:
 
 
 class _WholeFolder(OutputFolder):
-    """OUT with the parts that runs in shards have left in it."""
+    """OUT with leftover parts of runs in shards."""
 
     def begin(self, fingerprint: Mapping[str, Any], keys: Iterable[str] = (), *, overwrite: bool = False) -> None:
         self.check(fingerprint, overwrite=overwrite)
@@ -167,30 +167,30 @@ class _WholeFolder(OutputFolder):
 
 
 def parts_in(path: str) -> list[Shard]:
-    """The shards that have a part in OUT, by their numbers."""
+    """Shards with a part in OUT, by number."""
     return [Shard(number, count) for number, count in part_numbers(path)]
 
 
 def part_record(path: str, shard: Shard) -> RunRecord | None:
-    """The record of a part; None where the shard has not begun."""
+    """Record of a part; None if the shard has not begun."""
     return OutputFolder(os.path.join(path, part_name(shard))).run_record()
 
 
 def has_rows(path: str, shard: Shard) -> bool:
-    """Whether a part has a journal; a merge removes it when its rows are moved."""
+    """Whether a part has a journal, which a merge removes after it has moved the rows."""
     return os.path.lexists(os.path.join(path, part_name(shard), JOURNAL))
 
 
 def merge_rows(path: str, parts: Sequence[Shard]) -> list[Shard]:
-    """Moves the rows of these parts into the journal of OUT, which the caller holds; returns the parts that are in use.
+    """Moves the rows of these parts into the journal of OUT, which the caller has locked. Returns the parts in use.
 
-    A kill in between has the same rows moved again, which changes nothing. Raises `CamxError` before anything is moved
-    if a part has another fingerprint than OUT, and before a journal is removed whose images do not all have a row.
+    Idempotent after a kill. Raises `CamxError` before it moves anything if a part has another fingerprint than OUT, and
+    before it removes a journal of which an image has no row.
     """
     record = OutputFolder(path).run_record()
     if record is not None:
         for part in (OutputFolder(os.path.join(path, part_name(shard))) for shard in parts):
-            # A part that has lost its record began under that of OUT.
+            # A part without its record began with the fingerprint of OUT.
             if part.run_record() is not None:
                 part.check(record["fingerprint"])
     running = []
@@ -217,16 +217,18 @@ def _move(part: str, whole: str) -> None:
             before = {row["image"]: row for row in journal.rows(row["image"] for row in some)}
             journal.append([row for row in some if before.get(row["image"]) != row])
         if lost := sum(key not in journal for key in own):
-            raise CamxError(f"Could not move {counted(lost, 'row')} of {part!r}. The file is kept; merge again.")
+            raise CamxError(
+                f"Could not move {counted(lost, 'row')} of {part!r}. The file is kept. Run the merge again."
+            )
         store.remove_if_there(part)
 
 
 def remove_parts(path: str, parts: Iterable[Shard]) -> None:
-    """Remove parts whose rows have been moved; files of others stay."""
+    """Removes parts whose rows have been moved, but not files of others."""
     with explained_errors(path):
         for shard in parts:
             folder = os.path.join(path, part_name(shard))
-            # A lock file may be left behind; the lock itself is that of OUT, which the caller holds.
+            # A lock file may remain; the caller holds the lock of OUT.
             for name in (RECORD, INPUTS, LOCK):
                 store.remove_if_there(os.path.join(folder, name))
             with contextlib.suppress(OSError):

@@ -1,7 +1,7 @@
-"""`spots.jsonl`: what lies under the peaks of every map, beside the journal and as safe as it.
+"""Reads and writes `spots.jsonl`: contribution vectors under the peaks of every map.
 
-The line of an image is on the disk before its row, which holds the line's checksum: a row whose line is missing or
-damaged is no whole result, and its image is explained again.
+The line of an image is on disk before its row, which holds the line's checksum. An image whose line is missing or
+damaged is explained again.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .shapes import check_of, parse_json
 from .units import Share
 
 _CHUNK = 1000
-#: Of a vector.
+#: Bytes of a vector.
 BYTES = NUMBERS // 2
 
 
@@ -64,7 +64,7 @@ _is_spots = check_of(SpotsRow)
 
 
 def parse_spots(line: bytes) -> SpotsRow | None:
-    """The spots that a line holds; None for a damaged one."""
+    """Spots of a line; None if damaged."""
     try:
         row: SpotsRow = parse_json(line)
     except ValueError:
@@ -73,19 +73,19 @@ def parse_spots(line: bytes) -> SpotsRow | None:
 
 
 class SpotsFile(Lines[SpotsRow]):
-    """The file of the spots of a run."""
+    """File of the spots of a run."""
 
     parse = staticmethod(parse_spots)
 
 
 class RowWithSpots(ImageRow, total=False):
-    """A row on its way to its folder, which writes its spots to their file."""
+    """A row with spots that the folder has not written yet."""
 
     spots_row: SpotsRow
 
 
 def encoded(spots: Sequence[Spot], frame: Frame, width: int, height: int) -> MapSpots:
-    """Spots in their places on an upright image of `width`×`height`; `frame` is what the map covers, in its pixels."""
+    """Encodes spots relative to an upright image of `width`×`height`. frame: of the map, in pixels of the image."""
     across, down = frame.right - frame.left, frame.bottom - frame.top
     return {
         "x": [_share((frame.left + spot.peak.x * across) / width) for spot in spots],
@@ -100,18 +100,18 @@ def _share(value: float) -> float:
 
 
 def packed(vector: np.ndarray) -> bytes:
-    """A vector as its bytes: two numbers in each."""
+    """Packs a vector, two numbers per byte."""
     halves = (vector.astype(np.int16) + 8).astype(np.uint8)
     return bytes((halves[0::2] << 4 | halves[1::2]).tobytes())
 
 
 def packed_vectors(spots: MapSpots) -> np.ndarray:
-    """The vectors of a map as they are kept: uint8 N×192."""
+    """Packed vectors of a map: uint8 N×192."""
     return np.frombuffer(base64.b64decode(spots["vectors"]), np.uint8).reshape(-1, BYTES)
 
 
 def unpacked(vectors: np.ndarray) -> np.ndarray:
-    """Vectors uint8 N×192 as their numbers: float32 N×`NUMBERS`, −7 to 7."""
+    """Unpacks vectors uint8 N×192 to float32 N×`NUMBERS`, −7 to 7."""
     halves = np.stack([vectors >> 4, vectors & 15], axis=-1).reshape(len(vectors), -1)
     numbers: np.ndarray = halves.astype(np.float32) - 8
     return numbers
@@ -119,9 +119,9 @@ def unpacked(vectors: np.ndarray) -> np.ndarray:
 
 @dataclass
 class SpotsStore:
-    """The spots of an output folder. below: the file of OUT under that of a part, which is only read.
+    """Spots of an output folder. below: read-only file of OUT under that of a part.
 
-    The file is made with the first line. Raises `OSError`.
+    Creates the file with the first line. Raises `OSError`.
     """
 
     path: str
@@ -142,7 +142,7 @@ class SpotsStore:
         return self._own
 
     def take(self, rows: Sequence[ImageRow]) -> list[ImageRow]:
-        """Writes the spots that rows carry, and waits until they are on the disk; rows with checksums instead."""
+        """Writes the spots of rows to disk, and returns the rows with checksums instead."""
         carried = [cast(RowWithSpots, {**row}) for row in rows]
         found = [row.pop("spots_row") for row in carried if "spots_row" in row]
         if not found:
@@ -154,12 +154,12 @@ class SpotsStore:
         return [cast(ImageRow, row) for row in carried]
 
     def has(self, row: ImageRow) -> bool:
-        """Whether the spots that a row speaks of are there as they were written."""
+        """Whether the spots of a row exist unchanged."""
         wanted = row.get("spots")
         return wanted is None or any(file.checksum(row["image"]) == wanted for file in self._files)
 
     def close(self) -> None:
-        """Close the file; every line is on the disk already."""
+        """Closes the file. All lines are already on disk."""
         if self._own is not None:
             self._own.close()
 
@@ -167,7 +167,7 @@ class SpotsStore:
 def move_spots(part: str, whole: str) -> None:
     """Moves the spots of a part into the file of OUT, before its rows are moved.
 
-    A kill in between has the same lines moved again, which changes nothing.
+    Idempotent after a kill.
     """
     if not os.path.lexists(part):
         return
@@ -181,7 +181,7 @@ def move_spots(part: str, whole: str) -> None:
 
 
 def spots_of(files: Iterable[SpotsFile], row: ImageRow) -> SpotsRow | None:
-    """The spots of a row from the files of its run; None where they are missing or damaged."""
+    """Spots of a row from the files of its run; None if missing or damaged."""
     for file in files:
         if row.get("spots") and file.checksum(row["image"]) == row["spots"]:
             return next(file.rows([row["image"]]), None)

@@ -1,4 +1,4 @@
-"""System calls that write, each in one place where a test can make it fail, and files that appear whole."""
+"""Writes files atomically. Every system call is a method of `System`, so that tests can make it fail."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _BLOCK = 1 << 20
 
 
 class System:
-    """The system calls that output code makes."""
+    """System calls of output code."""
 
     def open(self, path: str, flags: int) -> int:
         return os.open(path, flags | getattr(os, "O_BINARY", 0), 0o644)
@@ -38,7 +38,7 @@ class System:
         while path and not os.path.isdir(path):
             missing.append(path)
             path = os.path.dirname(path)
-        # One after the other: `os.makedirs` calls itself, and a key may have a thousand folders.
+        # Not `os.makedirs`, which is recursive: a key may have a thousand folders.
         for one in reversed(missing):
             with contextlib.suppress(FileExistsError):
                 os.mkdir(one)
@@ -54,19 +54,19 @@ class System:
 
 system = System()
 
-#: How temporary files end; what a killed run has left of them is removed by the next one.
+#: Suffix of temporary files. A run removes those of a killed one.
 TEMPORARY = ".camx-part"
 
 
 def write_all(descriptor: int, data: bytes) -> None:
-    """Write all bytes, however many calls it takes."""
+    """Writes all bytes, with several calls if necessary."""
     rest = memoryview(data)
     while rest:
         rest = rest[system.write(descriptor, bytes(rest)) :]
 
 
 class Outside(OSError):
-    """A path would leave the folder that it belongs to, by its name or through a link."""
+    """A path leads out of its folder, by its name or through a link."""
 
     def __init__(self, path: str, folder: str) -> None:
         super().__init__(None, f"{path!r} leads out of {folder!r}")
@@ -89,11 +89,11 @@ def require_below(path: str, folder: str) -> None:
 
 
 def write_file(path: str, data: bytes | Iterable[bytes], *, durable: bool = False, below: str | None = None) -> None:
-    """Put a whole file in place at once: under a temporary name in the same folder, then renamed.
+    """Writes a file atomically: under a temporary name in the same folder, then renamed.
 
-    Whoever looks sees the old file or the new one, never a part. A link of that name is replaced, never followed.
-    `durable` waits for the disk. `data` may come in pieces, which are not held in memory together. Raises `Outside`,
-    before anything is made, for a path that is not below the folder `below`.
+    Readers see the old file or the new one, never a part. Replaces a link of that name, never follows it. durable:
+    waits for the disk. data: may be an iterator of pieces, to bound memory. below: raises `Outside`, before any change,
+    for a path outside this folder.
     """
     if below is not None:
         require_below(path, below)
@@ -121,7 +121,7 @@ def _write_new(path: str, data: bytes | Iterable[bytes], durable: bool) -> None:
 
 
 def _blocks(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """The pieces joined to blocks of about a megabyte."""
+    """Joins pieces to blocks of about a megabyte."""
     block = bytearray()
     for piece in pieces:
         block += piece
@@ -132,6 +132,6 @@ def _blocks(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def remove_if_there(path: str) -> None:
-    """Delete a file; one that is gone already is fine."""
+    """Deletes a file, if it exists."""
     with contextlib.suppress(FileNotFoundError):
         system.remove(path)

@@ -1,4 +1,4 @@
-"""`predictions.csv`: the journal as a table, one row per image in input order, columns fixed by the top-k."""
+"""Writes `predictions.csv`: one row per image in input order, with columns that depend only on top-k."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any
 from ..maps.thresholds import HALF
 from .rows import Component, ImageRow, MapRow, first_map, number_of
 
-#: A sign that begins a formula, also a wide one, behind signs that spreadsheets leave out.
+#: Character that begins a formula, also full-width, after characters that spreadsheets ignore.
 _FORMULA = re.compile(r"[\t\r\n]|[\s\x00-\x1f\u00ad\u200b-\u200f\u2060\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]")
 
-#: Numbers of a map that are columns `cam_…`.
+#: Measures of a map with columns `cam_…`.
 MEASURES = ("peak", "area", "center_x", "center_y", "border", "entropy")
 
 
-#: The last column of runs whose outputs are values, such as those of a regression.
+#: Last column of runs with values as outputs, such as a regression.
 VALUE = "target_value"
 #: The last columns of runs of detectors: the number of boxes of an image, and the box of a map in pixels of it.
 BOXES, FOUND = "boxes", ("found", "found_left", "found_top", "found_right", "found_bottom")
@@ -71,7 +71,7 @@ def map_columns(*, values: bool = False, boxes: bool = False) -> list[str]:
 
 
 def box_of(one: MapRow) -> Component | None:
-    """The box of a map with its threshold. camx 0.1.0 knew that around everything at or above half the peak alone."""
+    """Box of a map with its threshold. camx 0.1.0 only stored the box around everything above half the peak."""
     if found := one.get("component"):
         return found
     return {"threshold": HALF, "box": one["box"], "threshold_from": "fixed"} if "box" in one else None
@@ -118,7 +118,7 @@ def _cells(row: ImageRow, top_k: int) -> list[Any]:
 
 
 def text(value: str) -> str:
-    """The text with an apostrophe in front, if a spreadsheet would run it as a formula."""
+    """Prefixes a text with an apostrophe if a spreadsheet would run it as a formula."""
     return f"'{value}" if _FORMULA.match(value) else value
 
 

@@ -1,4 +1,4 @@
-"""Numbers of rows and records, with the ranges that their readers hold them to."""
+"""Types of numbers in rows and records, with the ranges that readers check."""
 
 from __future__ import annotations
 

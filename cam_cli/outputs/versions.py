@@ -1,4 +1,4 @@
-"""Versions of Python and of the packages that results depend on, for the record of a run."""
+"""Versions of Python and of the packages on which results depend, for the record."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ _PACKAGES = ("camx", "torch", "torchvision", "timm", "pillow", "numpy")
 
 
 def versions() -> dict[str, str]:
-    """Python and the packages that results depend on."""
+    """Versions of Python and of the packages on which results depend."""
     return {"python": platform.python_version(), **{package: _version(package) for package in _PACKAGES}}
 
 
 def own_version() -> str:
-    """The version of camx; `not installed` where it runs from its source tree."""
+    """Version of camx; `not installed` in a source tree."""
     return _version("camx")
 
 

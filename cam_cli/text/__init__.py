@@ -1,1 +1,3 @@
-"""Words and answers of networks that read images and write text, and maps of them."""
+"""Explains networks that write text about an image: captions with a map for each word.
+
+May import `cams`, `models`, `outputs`, `maps`, `images` and files below."""

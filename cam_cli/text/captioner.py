@@ -1,4 +1,4 @@
-"""The engine of captions: batches of images become texts with a map for each word."""
+"""Engine of `camx caption`: computes captions of batches of images, with a map for each word."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ from .words import PieceGroup, chosen, words_of
 
 
 class _Text(NamedTuple):
-    """pieces: numbers of a text without those of its beginning and end. words: its words; some: those with a map."""
+    """A tokenized text. pieces: token ids without those of beginning and end. words: all words. some: words with a
+    map."""
 
     pieces: list[int]
     words: list[PieceGroup]
@@ -35,7 +36,7 @@ class _Text(NamedTuple):
 
 
 class Captioner:
-    """A network that writes captions, ready for batches.
+    """Writes and explains captions of batches of images.
 
     layer: the image tokens, with their grid. device, precision: what `auto` stands for.
     """
@@ -44,7 +45,8 @@ class Captioner:
     backend = "torch"
 
     def __init__(self, found: TextNetwork, options: CaptionOptions = CaptionOptions()) -> None:
-        """Moves the network to the device and proves where its image tokens lie. Raises `CamxError` if that fails."""
+        """Moves the network to the device and verifies the grid of its image tokens. Raises `CamxError` if that
+        fails."""
         self.network = found.network
         self.options = options
         self.tokenizer = found.tokenizer
@@ -66,22 +68,22 @@ class Captioner:
     def load(
         cls, spec: ModelSpec | str, options: CaptionOptions = CaptionOptions(), origins: Mapping[str, str] | None = None
     ) -> Captioner:
-        """The captioner that `hf:PATH_OR_ID` names. Raises `CamxError` for any other network."""
+        """Captioner of `hf:PATH_OR_ID`. Raises `CamxError` for any other network."""
         asked = ModelSpec(spec) if isinstance(spec, str) else spec
         given = {name.replace("-", "_"): origin for name, origin in (origins or {}).items()}
         return cls(text_network(asked, given, tuple(CAPTIONERS), REFUSED, "captioner"), options)
 
     def replica(self) -> Captioner:
-        """Copies the captioner for another thread: modules of its own that share the weights in memory."""
+        """Copy for another thread: own modules that share the weights in memory."""
         other = copy.copy(self)
         other._runner = self._runner.replica()
         other.network = other._runner.network
         return other
 
     def caption(self, images: Sequence[Decodable], texts: Mapping[str, str] | None = None) -> list[Captioned]:
-        """Captions of prepared images, as one batch or in smaller ones where the memory does not hold it.
+        """Captions prepared images, in smaller batches if memory is short.
 
-        texts: of some images, by their keys, in place of what the network would write.
+        texts: given captions by image key, instead of those that the network writes.
         """
         run = partial(self._batch, texts=texts or {})
         return self._runner.in_batches(images, run, lambda one, why: Captioned(one, problem=why))
@@ -112,7 +114,7 @@ class Captioner:
         ]
 
     def _written(self, inputs: Tensor) -> list[list[int]]:
-        """Greedy captions: the pieces of each, without those of beginning and end."""
+        """Greedy captions as pieces, without those of beginning and end."""
         if not len(inputs):
             return []
         most: dict[str, Any] = {"max_new_tokens": self.options.max_new_tokens}
@@ -122,7 +124,7 @@ class Captioner:
         return [self._until_end(row.tolist()) for row in found]
 
     def _until_end(self, ids: Sequence[int]) -> list[int]:
-        """The pieces behind the first token, up to the first that ends a text."""
+        """Pieces after the first token, up to the first end token."""
         kept: list[int] = []
         for one in ids[1:]:
             if one in self._ends:
@@ -137,7 +139,7 @@ class Captioner:
         def decode(count: int) -> str:
             return self._decoded(pieces[:count])
 
-        # A stand-in for what the tokenizer does not know is read, and is no part of a word.
+        # The token for unknown text is read, but is no part of a word.
         found = words_of(len(pieces), decode)
         words = [PieceGroup(one.word, tuple(p for p in one.pieces if pieces[p] not in self._special)) for one in found]
         return _Text(pieces, words, chosen(words, self.options.words))

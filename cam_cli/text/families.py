@@ -1,4 +1,5 @@
-"""The networks that write text about an image: their parts by name, and why others are not explained."""
+"""Table of supported networks that write text, with the names of their parts, and reasons why others are
+unsupported."""
 
 from __future__ import annotations
 
@@ -32,7 +33,7 @@ class Family:
         return self.projection or self.tower
 
 
-#: By the name of the class in `config.json`.
+#: Families by the class name in `config.json`.
 CAPTIONERS = {
     "VisionEncoderDecoderModel": Family("encoder", "decoder_input_ids", prefixed=False),
     "BlipForConditionalGeneration": Family("vision_model", "input_ids", prefixed=False),
@@ -44,7 +45,7 @@ _TILES = "it cuts an image into several tiles, and camx has one map per image"
 _PACKED = "it packs the patches of an image of any size into one sequence without a grid"
 _PLACEHOLDERS = "its prompt holds a placeholder for each image token, which camx does not build yet"
 _QUERIES = "its words read 32 queries, which lie nowhere in the image"
-#: Classes that are not explained, and the reason.
+#: Unsupported classes with the reason.
 REFUSED = {
     "Blip2ForConditionalGeneration": _QUERIES,
     "InstructBlipForConditionalGeneration": _QUERIES,
@@ -65,7 +66,7 @@ REFUSED = {
 
 
 def start_token(network: Any) -> int:
-    """The token that stands before the first word of a text."""
+    """Token before the first word of a text."""
     for config in (network.generation_config, network.config, getattr(network.config, "text_config", None)):
         for name in ("decoder_start_token_id", "bos_token_id"):
             found = getattr(config, name, None)
@@ -77,7 +78,7 @@ def start_token(network: Any) -> int:
 def end_tokens(network: Any, tokenizer: Any) -> set[int]:
     """The tokens that end a text."""
     text = getattr(network.config, "text_config", None)
-    # BLIP ends its texts with the separator, whatever its configuration names as the end.
+    # BLIP ends its texts with the separator, not with the end token of its configuration.
     places = [(text, "sep_token_id")] if network.config.model_type == "blip" else []
     places += [(one, "eos_token_id") for one in (network.generation_config, network.config, text, tokenizer)]
     for holder, name in [*places, (tokenizer, "sep_token_id")]:

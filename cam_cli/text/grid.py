@@ -1,4 +1,4 @@
-"""The grid of image tokens, found and proved on a fixed synthetic image."""
+"""Finds the grid of image tokens, and verifies it on a fixed synthetic image."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..errors import CamxError
 from ..models.hooks import TargetLayer
 from ..models.layouts import Layout, possible_layouts
 
-#: Tokens in front of the patches: none, a class token, one for distillation, registers.
+#: Numbers of tokens before the patches: none, a class token, a distillation token, registers.
 _PREFIXES = (0, 1, 2, 4, 5, 8, 9)
 
 

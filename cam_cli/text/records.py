@@ -10,9 +10,8 @@ from ..maps.explanation import ClassMap
 
 @dataclass(frozen=True)
 class Word:
-    """A word of a text. pieces: how many it has. logprob: log-probability, summed over its pieces, each given those
-    before it. depends: how much larger that is than for an image of the mean colour. map: its place among the maps, or
-    None."""
+    """A word of a text. pieces: number of its tokens. logprob: sum of their log-probabilities, each given the text
+    before. depends: logprob minus that for an image of the mean colour. map: index of its map, or None."""
 
     word: str
     pieces: int
@@ -23,7 +22,7 @@ class Word:
 
 @dataclass(frozen=True)
 class Captioned:
-    """The caption of one image, and a map for some of its words, all on one scale. logprob: of all pieces.
+    """Caption of one image, with maps of some words on one scale. logprob: of all pieces.
 
     given: the text came from the user. problem: the reason why there is no caption, or "".
     """

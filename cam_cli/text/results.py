@@ -1,4 +1,4 @@
-"""Turns captions into files and rows of the journal, and rows into `captions.csv` and `words.csv`. No torch."""
+"""Converts captions to files and journal rows, and rows to `captions.csv` and `words.csv`. Imports no torch."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ WORDS = ("image", "position", "word", "pieces", "prob", "depends", *(f"cam_{name
 
 @dataclass(frozen=True)
 class CaptionRenderer:
-    """Renders captions; can be pickled. thumbnail: as of an `ExplanationRenderer`."""
+    """Renders captions; can be pickled. thumbnail: as in `ExplanationRenderer`."""
 
     rendering: Rendering
     thumbnail: int = 0
 
     def render(self, one: Captioned) -> Rendered:
-        """The overlay of each word with a map, and the row of the image."""
+        """Overlays of all words with maps, and the row of the image."""
         explanation = Explanation(one.picture, maps=one.maps, problem=one.problem)
         row, files = ExplanationRenderer(self.rendering, self.thumbnail).render(explanation)
         row.pop("top", None)

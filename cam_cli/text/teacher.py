@@ -1,7 +1,7 @@
-"""One forward over a given text: the log-probability of each piece, and what words take from the image tokens.
+"""Runs a forward over a given text: log-probability of each piece, and gradients of words to the image tokens.
 
-The image tokens are a leaf of the graph, so that nothing before them is recorded, and all words are differentiated in
-one batched backward.
+The image tokens are a leaf of the graph, so nothing before them is recorded. One batched backward differentiates all
+words.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ..cams.tracing.network_state import undisturbed
 from ..errors import CamxError
 from .families import Family, towerless
 
-#: Bytes that the gradients of one batched backward may take; more words than fit go into the next one.
+#: Largest size in bytes of the gradients of one batched backward; further words use another one.
 _BUDGET = 512 * 2**20
 
 

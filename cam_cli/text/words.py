@@ -1,4 +1,4 @@
-"""Pieces of a text become words: where each begins, and which of them have content. No torch."""
+"""Groups the pieces of a text into words, and selects content words. Imports no torch."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ your his its our their mine yours hers ours theirs who whom whose which what whe
 here is are was were be been being am do does did done have has had having will would can could shall
 should may might must not very too also just only own same s t
 """
-#: Words of English that name nothing in an image: articles, prepositions, pronouns, conjunctions, auxiliary verbs.
+#: English function words: articles, prepositions, pronouns, conjunctions, auxiliary verbs.
 FUNCTION_WORDS: Final = frozenset(_FUNCTION_WORDS.split())
-#: Stands for the bytes of a letter that is not whole yet.
+#: Replacement for an incomplete UTF-8 character.
 _HALF_LETTER: Final = "\ufffd"
 
 
@@ -30,7 +30,7 @@ class PieceGroup:
 
     @property
     def has_content(self) -> bool:
-        """Whether it is more than a mark or one of `FUNCTION_WORDS`."""
+        """Whether it is neither punctuation nor one of `FUNCTION_WORDS`."""
         plain = self.word.strip("'’\"").lower()
         return any(map(str.isalnum, plain)) and plain not in FUNCTION_WORDS
 
