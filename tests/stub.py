@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -94,7 +94,6 @@ class StubTask:
     render: Callable[[Result], Rendered] = rendered
     extra: str = ""
     device = "cpu"
-    table = Table(TABLE, partial(table, top_k=1))
 
     def with_job(self, job: ExplainJob) -> StubTask:
         return replace(self, job=job)
@@ -107,6 +106,9 @@ class StubTask:
 
     def build_engine(self, images: int, on_step: StepCallback | None = None) -> Any:
         return engine()
+
+    def table_of(self, fingerprint: Mapping[str, Any]) -> Table:
+        return Table(TABLE, partial(table, top_k=1))
 
     def fingerprint(self, engine: Any, base: str) -> dict[str, Any]:
         return {"command": "explain", "inputs": base, "extra": self.extra}
@@ -132,12 +134,12 @@ class StubTask:
 
 @contextlib.contextmanager
 def inline_workers() -> Iterator[None]:
-    real = session._workers
-    session._workers = lambda options, images: Inline()  # type: ignore[assignment, return-value]
+    real = session.workers_of
+    session.workers_of = lambda options, images: Inline()  # type: ignore[assignment, return-value]
     try:
         yield
     finally:
-        session._workers = real
+        session.workers_of = real
 
 
 def run_stub(

@@ -58,7 +58,7 @@ def test_every_frame_is_a_row_of_its_own(camx: Camx, tmp_path: Path, capsys: pyt
     picture(40, 30, 9).save(tmp_path / "b.jpg")
     assert camx("explain", tmp_path, *QUICK) == 0
     # 0.1.0 has explained the first one without a word.
-    assert "1 file has several frames, of which the first is explained. --frames all" in said(capsys)
+    assert "1 file has several frames, but only the first is explained. --frames all" in said(capsys)
     first = rows_of()
     assert first[name]["pixels"]["frames"] == 3
     assert camx("explain", tmp_path, *QUICK, "--frames", "all") == 0
@@ -117,9 +117,9 @@ def test_bands_are_given_in_the_order_asked_for() -> None:
     assert read(data, bands=(4, 3, 2)).facts.bands == (4, 3, 2)
     assert [band.getpixel((0, 0)) for band in read(data, channels=4).bands] == [10, 20, 30, 40]
     assert [band.getpixel((0, 0)) for band in read(data, channels=2, bands=(4, 1)).bands] == [40, 10]
-    with pytest.raises(UnreadableImage, match=r"it has 4 bands, and none with the number 5"):
+    with pytest.raises(UnreadableImage, match=r"it has 4 bands, but no number 5"):
         read(data, bands=(5, 1, 1))
-    with pytest.raises(UnreadableImage, match=r"it has 3 bands, and the network takes 4: choose them \(bands\)"):
+    with pytest.raises(UnreadableImage, match=r"it has 3 bands, but the network takes 4: choose them \(bands\)"):
         read(encoded(picture()), channels=4)
 
 
@@ -205,13 +205,13 @@ def test_a_network_of_four_channels_end_to_end(camx: Camx, tmp_path: Path, capsy
     rows = rows_of()
     assert rows["a.npy"]["pixels"] == {"mode": "uint8 60×80×4", "bands": [1, 2, 3, 4]}
     assert (rows["a.npy"]["status"], rows["b.png"]["status"]) == ("ok", "ok")
-    assert rows["c.png"]["error"] == "it has 3 bands, and the network takes 4: choose them (bands)"
+    assert rows["c.png"]["error"] == "it has 3 bands, but the network takes 4: choose them (bands)"
     assert json.loads(Path("camx-out/run.json").read_text("utf-8"))["fingerprint"]["preprocessing"]["mean"] == [0.5] * 4
     said(capsys)
     assert camx(*argv, "--model-arg", "in_chans=4", "-o", "unknown") == 2
     assert "takes 4 channels, but their --mean and --std are unknown" in said(capsys)
     assert camx(*argv, *FOUR, "--bands", "3,2,1", "-o", "wrong") == 2
-    assert "--bands names 3 bands, and the network takes 4 channels" in said(capsys)
+    assert "--bands names 3 bands, but the network takes 4 channels" in said(capsys)
     assert camx("activations", tmp_path / "b.png", *TINY, *FOUR, "-o", "maps") == 0
 
 

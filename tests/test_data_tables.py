@@ -96,7 +96,7 @@ def test_results_are_read_in_one_line(camx: Camx, two: Path, monkeypatch: pytest
     assert (images[0]["status"], images[1]["status"], images[0]["cam_area"]) == ("ok", "failed", maps[0]["cam_area"])
     assert isinstance(images[0]["top2_prob"], float)
     wrong: Any = "rows"
-    with pytest.raises(CamxError, match="Results of 'rows' are unknown"):
+    with pytest.raises(CamxError, match="Results of 'rows' do not exist"):
         read_results("camx-out", wrong)
     with pytest.raises(CamxError, match="There is no folder"):
         read_results("nowhere")

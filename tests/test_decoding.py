@@ -192,7 +192,7 @@ def test_a_batch_of_files_that_does_not_fit_is_halved(monkeypatch: pytest.Monkey
     assert not any(one.problem for one in explainer.explain(files))
     most = 0
     for one in explainer.explain(files):
-        assert one.problem == "not enough memory on cpu for one picture"
+        assert one.problem == "not enough memory on cpu for one image"
 
 
 def test_a_torchvision_without_a_decoder_is_refused_at_the_start(

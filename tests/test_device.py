@@ -74,7 +74,7 @@ def test_a_batch_that_does_not_fit_is_halved_and_done_again(error: Exception) ->
 def test_one_picture_that_does_not_fit_is_told_in_its_row() -> None:
     work = Recorder(lambda keys: NO_MEMORY if 2 in keys else None)
     (results,) = in_batches(work, 4)
-    assert results == ["0 done", "1 done", "2 not enough memory on cpu for one picture", "3 done"]
+    assert results == ["0 done", "1 done", "2 not enough memory on cpu for one image", "3 done"]
 
 
 def test_a_failure_of_the_network_is_that_of_the_picture_that_causes_it() -> None:

@@ -124,7 +124,7 @@ MISTAKES: dict[str, tuple[Callable[[], object], str]] = {
     "a name in place of a network": (lambda: Explainer("resnet18"), "Give load_model"),  # type: ignore[arg-type]
     "options as a dict": (lambda: Explainer(of(), {}), "A dict is no ExplainOptions. Give ExplainOptions"),  # type: ignore[arg-type]
     "a module without weights": (lambda: Explainer(of(module=nn.Linear(2, 2, device="meta"))), "on the device meta"),
-    "a second input": (lambda: Explainer(of(module=Two()), ExplainOptions(device="cpu")), "needs 'meta' beside the pictures"),
+    "a second input": (lambda: Explainer(of(module=Two()), ExplainOptions(device="cpu")), "needs 'meta' in addition to the images"),
     "no method": (lambda: ExplainOptions(methods=()), "`methods` is empty"),
     "no layer": (lambda: ExplainOptions(layers=()), "`layers` is empty"),
     "an unknown method": (lambda: ExplainOptions(methods="grad-cam"), "Did you mean gradcam"),

@@ -142,10 +142,17 @@ def test_a_network_marks_what_does_not_work_and_why(camx: Camx, capsys: pytest.C
     layer, _, _, *lines = capsys.readouterr().out.splitlines()
     assert layer.startswith("→ layer4 (5×5, 96 channels, NCHW): ")
     refused = [line for line in lines if line.startswith("×")]
-    assert [line.split()[1] for line in refused] == ["attention-rollout", "attention-gradient", "attnlrp", "legrad"]
-    assert all(
-        ("--method lrp" if "attnlrp" in line else "--method gradcam") in line and "`" not in line for line in refused
-    ), "flags, not fields"
+    instead = {
+        "refinecam": "Give --layer several times",
+        "attention-rollout": "Use --method gradcam",
+        "attention-gradient": "Use --method gradcam",
+        "attnlrp": "Use --method lrp",
+        "legrad": "Use --method gradcam",
+    }
+    assert [line.split()[1] for line in refused] == [*instead]
+    for line, advice in zip(refused, instead.values(), strict=True):
+        assert advice in line
+        assert "`" not in line.replace("`camx layers`", ""), "flags, not fields"
     assert camx("methods", "test_resnet", "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["model"], found["task"]) == ("timm/test_resnet", "classification")

@@ -204,7 +204,7 @@ def test_a_batch_whose_overlays_do_not_fit_is_halved(monkeypatch: pytest.MonkeyP
     assert explainer._runner._largest_batch == 1
     most = 0
     for one in explainer.explain(files):
-        assert one.problem == "not enough memory on cpu for one picture"
+        assert one.problem == "not enough memory on cpu for one image"
 
 
 def pixels(path: str) -> np.ndarray:

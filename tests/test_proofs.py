@@ -71,7 +71,7 @@ def test_a_file_that_was_cut_is_made_again(
     Path(name).write_bytes(done[name][:size])
     count, said = again(camx, images, capsys)
     assert count == 1
-    assert "1 image with results that are missing or damaged: explained again." in said
+    assert "1 image has results that are missing or damaged, and is explained again." in said
     assert files().keys() == done.keys()
     assert len(files()[name]) == len(done[name])
 
@@ -88,7 +88,7 @@ def test_bytes_that_changed_are_seen_with_verify(
     assert again(camx, images, capsys)[0] == 0, "the sizes are right"
     count, said = again(camx, images, capsys, "--verify")
     assert count == 2
-    assert "2 images with results that are missing or damaged: explained again." in said
+    assert "2 images have results that are missing or damaged, and are explained again." in said
     assert files().keys() == done.keys()
     assert np.load(array).shape
     assert again(camx, images, capsys, "--verify")[0] == 0

@@ -141,4 +141,4 @@ def test_a_condition_that_the_run_cannot_answer_comes_after_its_summary(
     assert camx(*words, "--json") == 2
     found = json.loads(capsys.readouterr().out)
     assert (found["images"], found["skipped"]) == (7, 7)
-    assert "which 'accuracy' needs" in found["error"]
+    assert "'accuracy' needs labels" in found["error"]

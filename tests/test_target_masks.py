@@ -77,7 +77,7 @@ def test_levels_are_classes_and_255_is_none(tmp_path: Path) -> None:
         (mask() + mask(BLUE, 7), "object", "levels 0, 7, 255, more than one object"),
         (mask(RED, 9), "classes", "has the level 9, and the network classes 0 to 2"),
         (mask() * 0, "object", "marks no pixel"),
-        (np.dstack([mask(), mask(BLUE), mask()]), "object", "colours"),
+        (np.dstack([mask(), mask(BLUE), mask()]), "object", "a colour image"),
     ],
 )
 def test_a_mask_that_does_not_fit_is_the_error_of_its_image(

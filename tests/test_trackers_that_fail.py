@@ -247,7 +247,7 @@ def test_modes_and_missing_packages_are_explained(
     assert "Give --wandb or --tensorboard" in capsys.readouterr().err
     assert camx("push", images, "--wandb") == 2
     assert (
-        "holds no results of `camx explain`, `activations`, `evaluate`, `caption` or `train-gap`"
+        "holds no results of `camx explain`, `activations`, `evaluate`, `caption`, `ask` or `train-gap`"
         in capsys.readouterr().err
     )
     assert camx("push", "nowhere", "--wandb") == 2

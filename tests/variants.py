@@ -171,7 +171,7 @@ NO_GRADIENT: dict[str, Callable[[], nn.Module]] = {
 }
 
 CLOSED = {
-    "a second input": Variant(WithLabel, refusal="'label' beside the pictures|missing 1 required"),
+    "a second input": Variant(WithLabel, refusal="'label' in addition to the images|missing 1 required"),
     "keywords only": Variant(ByKeyword, refusal="takes 1 positional argument"),
     "boxes": Variant(
         lambda: Output(lambda maps, s: [{"boxes": s.new_ones(7, 4), "scores": s.new_ones(7)} for _ in s]),

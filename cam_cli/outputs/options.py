@@ -8,7 +8,7 @@ from typing import Annotated
 
 from ..declared_types import Names, names_of
 from ..errors import CamxError
-from ..images.options import LEAST_SIDE, CanvasSize, read_canvas_size
+from ..images.options import AS_MODEL, LEAST_SIDE, ORIGINAL, CanvasSize, read_canvas_size
 from ..maps.colormaps import COLORMAPS
 from ..maps.thresholds import HALF
 from ..options import PICTURE, Flag, check
@@ -82,6 +82,7 @@ class Rendering:
         Flag(
             "Long side of the overlay in pixels (never enlarged), 512! (small images are, too), 'original' or 'model'.",
             panel=PICTURE,
+            words=(ORIGINAL, AS_MODEL),
             parse=read_canvas_size,
             results=True,
         ),

@@ -34,8 +34,9 @@ class Pending(NamedTuple):
         """Warning about damaged results."""
         if not self.damaged:
             return []
-        images = counted(self.damaged, "image with results", "images with results")
-        return [f"{images} that are missing or damaged. They are explained again."]
+        one = "image has results that are missing or damaged, and is explained again."
+        several = "images have results that are missing or damaged, and are explained again."
+        return [counted(self.damaged, one, several)]
 
 
 def pending_sources(

@@ -121,8 +121,10 @@ def test_a_rectangle_in_the_scatter_filters(opened: Opened, tmp_path: Path) -> N
     page = opened(folder, "#view=scatter&x=prob&y=entropy")
     box = page.locator(".scatter-plot").bounding_box()
     assert box
-    left, right = (58 + share * (560 - 58 - 16) for share in (0.5, 0.75))
-    scale = box["width"] / 560
+    plot = page.evaluate("PLOT")
+    inside = plot["width"] - plot["left"] - plot["right"]
+    left, right = (plot["left"] + share * inside for share in (0.5, 0.75))
+    scale = box["width"] / plot["width"]
     page.mouse.move(box["x"] + left * scale, box["y"] + 20 * scale)
     page.mouse.down()
     page.mouse.move(box["x"] + right * scale, box["y"] + 370 * scale, steps=3)
@@ -140,8 +142,9 @@ def test_a_rectangle_in_the_scatter_filters(opened: Opened, tmp_path: Path) -> N
     page.click("text=Clear the rectangle")
     assert len(names(page)) == 180
     at = page.evaluate("[measureScale('prob'), measureScale('entropy')].map((s) => [s.start, s.step * s.count])")
-    x = 58 + (prob[7] - at[0][0]) / at[0][1] * 486
-    y = 374 - (0.5 - at[1][0]) / at[1][1] * 362
+    low, tall = plot["height"] - plot["bottom"], plot["height"] - plot["bottom"] - plot["top"]
+    x = plot["left"] + (prob[7] - at[0][0]) / at[0][1] * inside
+    y = low - (0.5 - at[1][0]) / at[1][1] * tall
     page.mouse.click(box["x"] + x * scale, box["y"] + y * scale)
     page.wait_for_selector("#large[open]")
     opened_image = page.locator("#large .bar strong").inner_text()
