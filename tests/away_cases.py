@@ -24,7 +24,7 @@ from cam_cli import Explainer, ExplainOptions
 from cam_cli.cams.engine import batches
 from cam_cli.cams.engine.device_overlays import OverlayRenderer
 from cam_cli.cams.engine.inputs import as_pictures
-from cam_cli.cams.methods import coalitions, guided_path, perturbation
+from cam_cli.cams.methods import coalitions, guided_path, perturbation, token_sampling
 from cam_cli.cams.methods.names import METHOD_NAMES
 from cam_cli.errors import CamxError
 from cam_cli.evaluation.faithful_scores import METRICS
@@ -45,7 +45,7 @@ from .training_support import RESNET, make_data
 
 _SIDES = {"test_resnet": 64, "test_vit": 160}
 #: Methods that need the attention of a transformer, or are others there.
-_TOKENS = ("gradcam", "attention-rollout", "attention-gradient", "attnlrp", "legrad", "reciprocam")
+_TOKENS = ("gradcam", "attention-rollout", "attention-gradient", "attnlrp", "legrad", "reciprocam", "tis")
 
 
 def model(name: str, classes: int = 7) -> Network:
@@ -199,7 +199,7 @@ def main(prefixes: tuple[str, ...]) -> None:
     device, find = register(), batches.find_device
     for module in (batches, settings):
         module.find_device = lambda name: device if name.startswith(NAME) else find(name)
-    perturbation.MASKS, coalitions.SAMPLES, guided_path.STEPS = 16, 200, 4
+    perturbation.MASKS, token_sampling.MASKS, coalitions.SAMPLES, guided_path.STEPS = 16, 16, 200, 4
     results = {}
     for name, case in cases():
         if name.startswith(prefixes):

@@ -605,6 +605,7 @@ class SlowAttention:
         self.picture, self.c = picture.double(), wanted
         m = self.module
         tokens = m.norm_pre(m.patch_drop(m._pos_embed(m.patch_embed(picture.double()[None]))))
+        self.tokens = tokens
         self.attention: list[Tensor] = []
         self.outputs: list[Tensor] = []
         for block in m.blocks:
@@ -626,6 +627,14 @@ class SlowAttention:
 
     def head(self, tokens: Tensor) -> Tensor:
         return self.module.forward_head(self.module.norm(tokens))[0, self.c]
+
+    def p_of(self, kept: list[int]) -> float:
+        """The probability of the class where the blocks are given the patch tokens `kept` alone."""
+        prefix = self.module.num_prefix_tokens
+        tokens = torch.cat([self.tokens[:, :prefix], self.tokens[:, [prefix + one for one in kept]]], 1)
+        for block in self.module.blocks:
+            tokens = block(tokens)
+        return float(self.module.forward_head(self.module.norm(tokens))[0].detach().softmax(0)[self.c])
 
     def gradient(self, score: Tensor, layer: int) -> np.ndarray:
         (found,) = torch.autograd.grad(score, self.attention[layer], retain_graph=True)
@@ -664,10 +673,25 @@ def legrad(s: SlowAttention) -> np.ndarray:
     return found - found.min()
 
 
+def tis(s: SlowAttention) -> np.ndarray:
+    """With no more activations than masks, each is a cluster of its own."""
+    prefix = s.module.num_prefix_tokens
+    points = np.concatenate([output[0, prefix:].detach().numpy().T for output in s.outputs])
+    total, count = np.zeros(points.shape[1]), np.zeros(points.shape[1])
+    for point in points:
+        kept = sorted(range(len(point)), key=lambda token: -point[token])[: len(point) // 2]
+        total[kept] += s.p_of(kept)
+        count[kept] += 1
+    side = round(len(total) ** 0.5)
+    found = (total / count).reshape(side, side)
+    return found - found.min()
+
+
 #: Of the methods for transformers.
 ATTENTION: dict[str, Callable[[SlowAttention], np.ndarray]] = {
     "attention-rollout": attention_rollout,
     "attention-gradient": attention_gradient,
     "attnlrp": attnlrp,
     "legrad": legrad,
+    "tis": tis,
 }

@@ -14,7 +14,7 @@ from cam_cli.cams.methods.names import METHOD_NAMES
 
 _ROOT = Path(__file__).parents[1]
 #: Methods that a network without tokens does not have, and one that needs several layers.
-_REFUSED = {"refinecam", "attention-rollout", "attention-gradient", "attnlrp", "legrad"}
+_REFUSED = {"tis", "refinecam", "attention-rollout", "attention-gradient", "attnlrp", "legrad"}
 
 
 def outcomes(*prefixes: str) -> dict[str, str]:

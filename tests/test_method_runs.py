@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import timm
 import torch
 from torch import Tensor, nn
 
 from cam_cli.cams.engine.explainer import Explainer
 from cam_cli.cams.engine.options import ExplainOptions
-from cam_cli.cams.methods import refined
+from cam_cli.cams.methods import refined, token_sampling
 from cam_cli.cams.methods.registry import METHODS
 from cam_cli.errors import CamxError
 
@@ -193,3 +194,90 @@ def test_sess_finds_a_small_object_that_grad_cam_sees_coarsely() -> None:
     y, x = divmod(int(maps["sess"][0, 0].argmax()), 32)
     assert abs(y - 5.5) <= 2
     assert abs(x - 26) <= 2
+
+
+def test_the_patches_of_a_transformer_are_masked_and_its_class_token_stays() -> None:
+    """Recipro-CAM on tokens: the definition of Byun and Lee 2023, with the hook that a reader would write."""
+    module, pictures = vit(), batch(2, side=64)
+    engine = explainer(module, "reciprocam", side=64)
+    assert engine.layer.name == "blocks.2.norm1"
+    _, maps = engine.explain_tensor(pictures, torch.tensor([[1], [3]]))
+    kernel = torch.tensor([1.0, 2.0, 1.0])
+    for image, wanted in ((0, 1), (1, 3)):
+        slow = torch.zeros(4, 4)
+        for i in range(4):
+            for j in range(4):
+                mask = torch.zeros(6, 6)
+                mask[i : i + 3, j : j + 3] = kernel[:, None] * kernel / 16
+                weights = torch.cat([torch.ones(1), mask[1:5, 1:5].flatten()])
+                handle = module.blocks[2].norm1.register_forward_hook(  # type: ignore[index,union-attr]
+                    lambda _m, _i, output, weights=weights: output * weights[:, None]
+                )
+                with torch.no_grad():
+                    slow[i, j] = module(pictures[image : image + 1]).softmax(1)[0, wanted]
+                handle.remove()
+        assert_close(maps["reciprocam"][image, 0].numpy(), (slow - slow.min()).numpy(), 1e-3)
+
+
+def test_clusters_are_those_of_their_members() -> None:
+    draw = torch.Generator().manual_seed(0)
+    middles = torch.tensor([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]])
+    points = (middles[:, None] + torch.rand(3, 20, 2, generator=draw)).flatten(0, 1)
+    centres = token_sampling.clusters(points, 6, torch.Generator().manual_seed(4))
+    nearest = torch.cdist(points, centres).argmin(1)
+    assert len(set(nearest.tolist())) > 2
+    for number in set(nearest.tolist()):
+        assert torch.allclose(centres[number], points[nearest == number].mean(0), atol=1e-5)
+
+
+def test_masks_of_tokens_do_not_depend_on_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fewer masks than activations: clustered, from random numbers that begin anew for every image."""
+    monkeypatch.setattr(token_sampling, "MASKS", 12)
+    engine, pictures, classes = explainer(vit(), "tis", side=64), batch(3, side=64), torch.tensor([[1], [2], [3]])
+    _, together = engine.explain_tensor(pictures, classes)
+    for image in range(3):
+        _, alone = engine.explain_tensor(pictures[image : image + 1], classes[image : image + 1])
+        assert torch.allclose(alone["tis"][0], together["tis"][image], atol=1e-6)
+    other = explainer(vit(), "tis", side=64, seed=1).explain_tensor(pictures, classes)[1]["tis"]
+    assert not torch.allclose(other, together["tis"], atol=1e-6)
+
+
+class Encoder(nn.Module):
+    """A transformer with a class token whose tokens are its first or second dimension."""
+
+    num_classes = 5
+
+    def __init__(self, batch_first: bool) -> None:
+        super().__init__()
+        self.batch_first = batch_first
+        self.cut = nn.Conv2d(3, 32, 16, 16)
+        self.place, self.own = nn.Parameter(torch.randn(1, 17, 32)), nn.Parameter(torch.randn(1, 1, 32))
+        self.layers = nn.ModuleList(nn.TransformerEncoderLayer(32, 2, 64, batch_first=batch_first) for _ in range(2))
+        self.head = nn.Linear(32, 5)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        tokens = self.cut(pictures).flatten(2).transpose(1, 2)
+        tokens = torch.cat([self.own.expand(len(tokens), -1, -1), tokens], dim=1) + self.place
+        tokens = tokens if self.batch_first else tokens.transpose(0, 1)
+        for layer in self.layers:
+            tokens = layer(tokens)
+        read: Tensor = self.head(tokens[:, 0] if self.batch_first else tokens[0])
+        return read
+
+
+def test_tokens_in_front_of_the_batch_are_chosen_too() -> None:
+    maps = []
+    for batch_first, kind in ((True, "NLC"), (False, "LNC")):
+        torch.manual_seed(2)
+        engine = explainer(Encoder(batch_first).eval(), "tis", side=64)
+        assert engine.layer.layout.kind == kind
+        maps.append(engine.explain_tensor(batch(2, side=64), torch.tensor([[1], [3]]))[1]["tis"].numpy())
+    assert_close(maps[1], maps[0], 1e-3)
+
+
+def test_a_transformer_that_counts_its_tokens_is_refused_by_name() -> None:
+    module = timm.create_model(
+        "vit_relpos_small_patch16_224", img_size=64, embed_dim=32, num_heads=2, depth=2, num_classes=5
+    )
+    with pytest.raises(CamxError, match=r"methods=tis` runs the network on some of its tokens"):
+        explainer(module.eval(), "tis", side=64)

@@ -144,6 +144,7 @@ def test_a_network_marks_what_does_not_work_and_why(camx: Camx, capsys: pytest.C
     refused = [line for line in lines if line.startswith("×")]
     instead = {
         "refinecam": "Give --layer several times",
+        "tis": "Use --method gradcam",
         "attention-rollout": "Use --method gradcam",
         "attention-gradient": "Use --method gradcam",
         "attnlrp": "Use --method lrp",

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from cam_cli.cams.engine.explainer import Explainer
+from cam_cli.cams.methods import refined
 
 from .test_engine import batch
 from .test_methods import Small, explainer, small
@@ -172,6 +173,39 @@ def test_iscam_of_torch_cam_goes_on_beyond_the_masked_image() -> None:
     assert np.abs(by_range(theirs) - by_range(map_with(list(running)))).max() < 1e-4
     ours = explainer(module, "iscam", layers=("first",)).explain_tensor(inputs, torch.tensor([[1]]))[1]["iscam"]
     assert np.abs(by_range(ours[:, 0].numpy()) - by_range(map_with([n / 10 for n in range(1, 11)]))).max() < 1e-4
+
+
+@pytest.mark.extras
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kept", [13, 122])
+def test_sess_is_that_of_pytorch_grad_cam_but_for_the_edges_of_windows(
+    kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """28 pixels have the same scales in both. It mixes a map with zeros at the edges of its window: ours placed."""
+    library = pytest.importorskip("pytorch_grad_cam")
+    targets = pytest.importorskip("pytorch_grad_cam.utils.model_targets")
+    monkeypatch.setattr(refined, "KEPT", kept)
+    module, inputs = small(Fine), batch(3, side=28)
+    engine = explainer(module, "sess", layers=("first",), side=28)
+    own = by_range(engine.explain_tensor(inputs, torch.tensor(CLASSES)[:, None])[1]["sess"][:, 0].numpy())
+
+    class Placed(library.SESS):  # type: ignore[misc,name-defined]
+        def paste_cam(self, cam: np.ndarray, place: tuple[int, ...], size: tuple[int, int]) -> np.ndarray:
+            left, top, width, height = place
+            found: np.ndarray = refined._placed(
+                torch.from_numpy(cam)[None, None], [(height, width, top, left)], size, size
+            )[0].numpy()
+            return found
+
+    def theirs(kind: type) -> np.ndarray:
+        # Half a window more than are left out: their number is rounded down.
+        method = kind(module, [module.first], smooth=False, pre_filter_ratio=(122.5 - kept) / 122)
+        return np.concatenate(
+            [method(picture[None], [targets.ClassifierOutputTarget(c)]) for picture, c in zip(inputs, CLASSES)]
+        )
+
+    assert np.abs(theirs(Placed) - own).max() < 1e-4
+    assert np.abs(theirs(library.SESS) - own).max() > 0.05
 
 
 @pytest.mark.extras

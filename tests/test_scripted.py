@@ -23,7 +23,7 @@ PICTURE = torch.randn(1, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(
 METHODS = ("gradcam", "layercam", "eigencam", "fem", "scorecam", "ablationcam", "reciprocam", "dff", "saliency")
 HIDDEN = (
     *("cam", "guided-backprop", "deconvnet", "guided-gradcam", "lrp"),
-    *("attention-rollout", "attention-gradient", "attnlrp", "legrad"),
+    *("tis", "attention-rollout", "attention-gradient", "attnlrp", "legrad"),
 )
 
 

@@ -174,8 +174,9 @@ def test_other_methods_find_the_class_too(method: str) -> None:
 
 @pytest.mark.parametrize(
     "method",
-    ["cam", "scorecam", "sscam", "iscam", "sess", "dff", "finercam", "shapleycam", "attention-rollout", "legrad"],
-)
+    ["cam", "scorecam", "sscam", "iscam", "sess", "dff", "finercam", "shapleycam", "tis", "attention-rollout",
+     "legrad"],
+)  # fmt: skip
 def test_methods_that_need_class_probabilities_are_refused_by_name(method: str) -> None:
     with pytest.raises(CamxError, match=rf"{method}.*segmentation"):
         Explainer(of(Colours(), "segmentation"), ExplainOptions(methods=(method,)))

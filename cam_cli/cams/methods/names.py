@@ -29,6 +29,7 @@ METHOD_NAMES = (
     "iscam",
     "ablationcam",
     "reciprocam",
+    "tis",
     "rise",
     "occlusion",
     "kernel-shap",

@@ -18,6 +18,7 @@ from . import (
     refined,
     relevance,
     score_averages,
+    token_sampling,
     xrai,
 )
 from .method import REGISTERED, Method
@@ -40,6 +41,7 @@ __all__ = [
     "refined",
     "relevance",
     "score_averages",
+    "token_sampling",
     "xrai",
 ]
 
