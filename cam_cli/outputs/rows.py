@@ -107,7 +107,7 @@ class MapRow(TypedDict, total=False):
 
     #: Method that made the map, as in `--method`.
     method: str
-    #: Target layer; several are joined by `+`, `input` are the pixels, `attention` all layers of it (`tis`: all blocks).
+    #: Target layer; several are joined by `+`; `input`: the pixels; `attention`: all layers of it (`tis`: all blocks).
     layer: str
     #: Class that the map is for: its index.
     target_index: Count
