@@ -217,5 +217,5 @@ def test_a_network_of_four_channels_end_to_end(camx: Camx, tmp_path: Path, capsy
 
 def test_mean_for_other_channels_than_the_network_has() -> None:
     spec = ModelSpec("test_resnet", pretrained=False, preprocessing=PreprocessingOptions(mean=(0.1, 0.2)))
-    with pytest.raises(CamxError, match="`mean` has 2 values, and the network takes 3 channels"):
+    with pytest.raises(CamxError, match="`mean` has 2 values, but the network takes 3 channels"):
         load_model(spec)

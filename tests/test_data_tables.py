@@ -49,7 +49,7 @@ def test_a_list_of_json_lines(camx: Camx, two: Path) -> None:
         ("{", "has no valid JSON in line 1"),
         ("{}\n[1]", "line 2: it is no object"),
         ('{"path": "a.png"}', "has no column 'image' (its columns: path)"),
-        ("[" * 100_000, "is no JSON"),
+        ("[" * 100_000, "has no valid JSON"),
     ],
 )
 def test_json_lines_that_are_no_list_are_refused(

@@ -212,7 +212,7 @@ WRONG = [
     (["explain", "IMAGES", *TINY, "--device", "tpu0"], "device"),
     (["explain", "IMAGES", *TINY, "--device", "cuda:7"], "'cuda:7' is not there"),
     (["explain", "IMAGES", *TINY, "--precision", "fp8"], "--precision 'fp8' is unknown"),
-    (["explain", "IMAGES", *TINY, "--mean", "0.5,0.5"], "--mean has 2 values, and the network takes 3"),
+    (["explain", "IMAGES", *TINY, "--mean", "0.5,0.5"], "--mean has 2 values, but the network takes 3"),
     (["explain", "IMAGES", *TINY, "--model-arg", "pad_type"], "give KEY=VALUE"),
     (["explain", "IMAGES", *TINY, "-o", "/proc/nothing/out"], "cannot be written"),
     (["explain", "IMAGES", *TINY, "--interpolation", "foo"], "--interpolation 'foo'"),

@@ -309,7 +309,7 @@ def test_numbers_of_more_digits_than_python_reads(tmp_path: Path) -> None:
     refused: list[tuple[Callable[[], object], str]] = [
         (lambda: ClassNames(("cat",)).index(DIGITS, 1), "no class '9"),
         (lambda: Target.parse(f"top:{DIGITS}"), "K in top:K"),
-        (lambda: chosen_shard(f"auto/{DIGITS}", {}), "give auto, or auto/n"),
+        (lambda: chosen_shard(f"auto/{DIGITS}", {}), "Give auto"),
         (lambda: chosen_shard("auto/2", {"JOB_COMPLETION_INDEX": DIGITS}), "JOB_COMPLETION_INDEX is '9"),
         *((lambda parse=parse: parse(DIGITS), "^give ") for parse in (sides, byte_count, *pixels)),
     ]

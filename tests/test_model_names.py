@@ -59,7 +59,7 @@ def test_spellings(typed: str, name: str) -> None:
             "repository of the Hugging Face hub give hf-hub:microsoft/resnet-50 .* hf:microsoft/resnet-50",
         ),
         ("torchvision/raft_small", "returns motion between two images"),
-        ("torchvision/fasterrcnn_resnet50_fpn", "finds boxes and has no score per image and class"),
+        ("torchvision/r3d_18", "classifies clips of several frames"),
         ("ResNet5_Weights.DEFAULT", "Unknown model"),
     ],
 )

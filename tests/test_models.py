@@ -71,7 +71,8 @@ def test_the_list_of_names() -> None:
     assert ("torchvision", "resnet50") in model_names()
     assert {name for _, name in model_names("torchvision/resnet1*")} == {"resnet18", "resnet101", "resnet152"}
     assert ("torchvision", "fcn_resnet50") in model_names("fcn")
-    assert ("torchvision", "retinanet_resnet50_fpn") not in model_names("retinanet")
+    assert ("torchvision", "retinanet_resnet50_fpn") in model_names("retinanet")
+    assert ("torchvision", "r3d_18") not in model_names("r3d")
 
 
 def test_random_weights_are_those_of_the_seed() -> None:

@@ -245,8 +245,8 @@ def test_what_fails_is_tried_again_and_what_is_not_there_is_not(camx: Camx, web:
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("ftp://host/a.jpg", "can be read from s3://"),
-        ("reference://a", "can be read from s3://"),
+        ("ftp://host/a.jpg", "Give an address of s3://"),
+        ("reference://a", "Give an address of s3://"),
         ("http://127.0.0.1:1/folder/", "cannot be listed"),
         ("memory://nowhere", "nothing at"),
     ],

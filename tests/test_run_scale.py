@@ -176,7 +176,7 @@ def test_a_scale_that_is_none_is_refused(value: str) -> None:
 
 def test_words_of_a_caption_have_a_scale_already(camx: Camx, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert camx("caption", images, "--model", "hf:nothing", "--scale", "run") == 2
-    assert "--scale is for maps of classes" in capsys.readouterr().err
+    assert "--scale works only for maps of classes" in capsys.readouterr().err
 
 
 def test_a_run_that_is_ended_while_it_draws_goes_on_there(

@@ -49,7 +49,7 @@ def test_the_shard_is_given_or_taken_from_the_scheduler(
     [
         ("0/8", {}, "no shard 0/8"),
         ("9/8", {}, "no shard 9/8"),
-        ("some", {}, "give i/n"),
+        ("some", {}, "Give i/n"),
         ("auto/x", {}, "auto/8"),
         ("auto", {}, "none of RANK"),
         ("auto", {"RANK": "0"}, "WORLD_SIZE is ''"),
@@ -288,7 +288,7 @@ def test_shards_of_another_kind_are_refused(
     assert sharded(1) == 0
     for words, message in [
         (("--top-k", "2"), "top_k (5 → 2)"),
-        (("--overwrite",), "--overwrite with --shard"),
+        (("--overwrite",), "--overwrite does not work with --shard"),
     ]:
         assert sharded(2, *words) == 2
         assert message in capsys.readouterr().err

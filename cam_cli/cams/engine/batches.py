@@ -186,9 +186,13 @@ class Runner:
 
 
 def _of_one_size(images: Sequence[Decodable]) -> int:
-    """The number of the first images whose inputs have one size; all of them but for a network that resizes itself."""
+    """The number of the first images whose inputs have one size; all of them but for a network that resizes itself.
+
+    Files that the device decodes take the size of the images beside them.
+    """
     shapes = [image.input.shape if isinstance(image, Picture) else None for image in images]
-    return next((place for place, shape in enumerate(shapes) if shape != shapes[0] and shape), len(shapes)) or 1
+    first = next((shape for shape in shapes if shape), None)
+    return next((place for place, shape in enumerate(shapes) if shape and shape != first), len(shapes)) or 1
 
 
 def _use_channels_last(module: nn.Module) -> None:
