@@ -31,6 +31,7 @@ def outcomes(*prefixes: str) -> dict[str, str]:
     return found
 
 
+@pytest.mark.long
 def test_the_paths_of_the_engine_keep_to_the_device() -> None:
     found = outcomes("device", "path")
     assert len(found) == 15

@@ -62,6 +62,7 @@ def test_a_device_is_within_the_tolerance_on_a_photo(name: str) -> None:
     close(exact, other, Explainer(network, ExplainOptions(device="cpu")))
 
 
+@pytest.mark.long
 def test_a_device_is_within_the_tolerance_on_a_real_photo(data: Path) -> None:
     explainer, photos = real(data)
     for one in photos:

@@ -62,6 +62,7 @@ def test_the_model_is_small_works_offline_and_knows_its_classes() -> None:
     assert (ROOT / "cam_cli" / "demo" / "demo.safetensors").stat().st_size < 3_000_000
 
 
+@pytest.mark.long
 def test_the_recipe_is_that_of_the_model(camx: Callable[..., int], tmp_path: Path) -> None:
     """`configs/demo.toml` runs, and leads to the network that ships: same architecture, layer and preprocessing."""
     write_dataset(tmp_path / "pictures", per_class=3, size=(32, 32), val_share=0.34, processes=1)
@@ -84,6 +85,7 @@ def test_cam_is_exact() -> None:
         assert np.abs(gradcam * gradcam.size - cam).max() < 1e-5 * max(1.0, float(np.abs(cam).max()))
 
 
+@pytest.mark.long
 def test_it_finds_the_objects() -> None:
     """A small sample of what `benchmarks/demo.py` measures; the figures are in docs/demo.md."""
     explainer = Explainer(

@@ -133,6 +133,7 @@ def test_a_map_lies_on_the_object_of_its_box_and_not_on_the_other_one() -> None:
     assert np.mean(shares) > 3
 
 
+@pytest.mark.long
 def test_drise_finds_the_box_without_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(perturbation, "MASKS", 300)
     drawn = scene(FIRST + 1, 2)

@@ -43,6 +43,7 @@ def one(camx: Camx, images: Path) -> dict[str, bytes]:
     return patterns_of(camx, "one")
 
 
+@pytest.mark.long
 def test_spots_of_several_devices(camx: Camx, images: Path, one: dict[str, bytes]) -> None:
     assert camx("explain", images, *SAVE, "-o", "two", "--device", "cpu,cpu", "-b", 2) == 0
     assert spots_of("two").keys() == spots_of("one").keys()
