@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 from cam_cli.options import Flag
+from cam_cli.sentences import joined_layers
 
 from .bind import Command
 from .models import PrintJson
@@ -52,9 +53,10 @@ def layers(job: LayersJob) -> int:
     if job.as_json:
         out_json({"model": network.name, "layers": [dataclasses.asdict(report) for report in found]})
         return 0
-    for report in found:
-        if report.chosen:
-            out(f"→ {report.name}: {report.reason}\n")
+    chosen = [report for report in found if report.chosen]
+    if chosen:
+        reasons = dict.fromkeys(report.reason for report in chosen)
+        out(f"→ {joined_layers(report.name for report in chosen)}: {'; '.join(reasons)}\n")
     shown = found if job.all else notable_layers(found)
     out("\n".join(_table(shown)))
     if len(shown) < len(found):
@@ -63,7 +65,7 @@ def layers(job: LayersJob) -> int:
 
 
 def notable_layers(found: Sequence[LayerReport]) -> list[LayerReport]:
-    """The chosen layer and the last usable one of every other grid, in order of execution."""
+    """The chosen layers and the last usable one of every other grid, in order of execution."""
     last: dict[tuple[int, int], LayerReport] = {}
     for report in found:
         if report.usable and not (report.grid in last and last[report.grid].chosen):

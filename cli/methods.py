@@ -25,6 +25,7 @@ from .terminal import out, out_json, status
 if TYPE_CHECKING:
     from cam_cli.cams.engine.method_survey import MethodReport, Survey
     from cam_cli.cams.methods.method import Method
+    from cam_cli.models.hooks import TargetLayer
 
 #: Columns that the last cell of a line has at least; below, it stands on lines of its own.
 _NARROW = 24
@@ -61,11 +62,19 @@ def methods(job: MethodsJob) -> int:
     elif survey is None:
         out("\n".join(fitted([_HEADER, *map(_row, entries)], _width())))
     else:
-        for layer in survey.layers:
-            out(f"→ {layer.name} ({layer.layout}): {layer.reason}")
+        for (name, reason), levels in _by_name(survey.layers).items():
+            out(f"→ {name} ({'; '.join(levels)}): {reason}")
         rows = [_tried(METHODS[report.name], report) for report in survey.methods]
         out("\n".join(["", *fitted([("", "METHOD", "FORWARDS", ""), *rows], _width())]))
     return 0
+
+
+def _by_name(layers: Sequence[TargetLayer]) -> dict[tuple[str, str], list[str]]:
+    """The grids of target layers by name and reason: levels of one module stand on one line."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for layer in layers:
+        found.setdefault((layer.name, layer.reason), []).append(str(layer.layout))
+    return found
 
 
 def _surveyed(job: MethodsJob) -> tuple[Survey, str]:

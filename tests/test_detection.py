@@ -265,6 +265,44 @@ def test_commands_that_need_one_score_per_image_refuse_a_detector(
     assert "at their own" in " ".join(capsys.readouterr().err.split())
 
 
+def test_the_levels_of_the_pyramid_are_one_layer_in_what_commands_print(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    explain = ["explain", "photos", "-m", "net.py:build", "-o", "out", "-j", "1"]
+    assert run([*explain, "--dry-run"]) == 0
+    assert "layer backbone (4 levels) (20×20" in capsys.readouterr().out
+    assert run(explain) == 0
+    assert " ".join(capsys.readouterr().err.split()).count("backbone (4 levels)") == 1
+    assert json.loads((folder / "out" / "run.json").read_text())["fingerprint"]["layer"] == "backbone"
+    assert run(["layers", "net.py:build"]) == 0
+    first, *table = capsys.readouterr().out.splitlines()
+    assert first.startswith("→ backbone (4 levels): the last maps by name that a module returns")
+    assert [line.split()[1] for line in table if line.startswith("→")] == ["backbone"] * 4
+    assert {line.split()[5] for line in table if line.startswith("→")} == {"20×20", "10×10", "5×5", "3×3"}
+    assert run(["methods", "net.py:build"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.count(", 32 channels, NCHW") for line in lines if line.startswith("→")] == [4]
+    # That of D-RISE is for all levels.
+    assert [line.split()[:2] for line in lines if "random masks on the image" in line] == [["rise", "1001"]]
+
+
+def test_drise_runs_once_for_all_levels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(perturbation, "MASKS", 30)
+    network, seen = named(), list[int]()
+    explainer = Explainer(network, ExplainOptions(methods="rise", threshold=LEAST, max_boxes=2))
+    assert len(explainer.layers) == 4
+    network.module.register_forward_pre_hook(lambda _module, inputs: seen.append(len(inputs[0])))
+    explainer([scene(FIRST + 1, 2).image])
+    assert sum(seen) == 1 + 30
+
+
+def test_a_classifier_is_no_detector(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    network = ["test_resnet", "--task", "detection"]
+    for argv in (["explain", "photos", "--no-pretrained", "-o", "out", "-m", *network], ["methods", *network]):
+        assert run(argv) == 2
+        assert "The network returns no boxes: --task detection wants" in " ".join(capsys.readouterr().err.split())
+
+
 def test_any_module_with_maps_can_be_the_layer() -> None:
     (found,) = Explainer(
         named(), ExplainOptions(methods=("hirescam",), layers=("backbone.body.middle",), threshold=LEAST)

@@ -79,3 +79,15 @@ def test_a_method_costs_what_its_row_says(name: str, monkeypatch: pytest.MonkeyP
         engine.explain_tensor(batch(1, side=24), torch.tensor([[1]]))
     network, head = cost_of(f"1 + {METHODS[name].forwards}", {"C": 6, "h": 6, "w": 6, "T": 1})
     assert runs == [network, head + (2 if head else 0) + (name == "ablationcam")]
+
+
+def test_rise_runs_once_for_several_layers_and_its_map_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cam_cli.cams.methods.perturbation.MASKS", 20)
+    module, found = small(), []
+    for layers, names in ((layers_of("rise"), 1), (layers_of("refinecam"), 2)):
+        engine = explainer(module, "rise", layers=layers)
+        assert len(engine.layers) == names
+        with counted(module, monkeypatch) as runs:
+            found.append(engine.explain_tensor(batch(1, side=24), torch.tensor([[1]]))[1]["rise"])
+        assert runs == [21, 0]
+    assert torch.equal(*found)

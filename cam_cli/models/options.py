@@ -18,8 +18,8 @@ from .tasks import AUTO, TASKS
 SEED = Flag("Seed of all random choices.", panel=EXPLANATION, order=1, min=0, max=2**63 - 1, results=True)
 
 TASK = Flag(
-    "Meaning of the outputs: classification, segmentation, regression, ordinal (steps) or similarity (an "
-    "encoder); auto decides between the first two.",
+    "Meaning of the outputs: classification, segmentation, detection, regression, ordinal (steps) or similarity (an "
+    "encoder); auto decides between the first three.",
     panel=MODEL,
     choices=TASKS,
     results=True,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from ..outputs.rows import BLANK, FAILED, OK, ImageRow
+from ..sentences import joined_layers
 
 if TYPE_CHECKING:
     import torch
@@ -88,7 +89,7 @@ class Plan:
             passed_over=inputs.passed_over,
             model=network.name,
             weights=network.weights,
-            layer="+".join(layer.name for layer in layers),
+            layer=joined_layers(layer.name for layer in layers),
             layer_reason="; ".join(dict.fromkeys(layer.reason for layer in layers)),
             grid="; ".join(str(layer.layout) for layer in layers),
             device=str(engine.device),

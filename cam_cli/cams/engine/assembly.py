@@ -98,7 +98,9 @@ class Assembler:
                 layer="+".join(layers),
                 prediction=concept[0] if concept else predictions[index],
                 values=values,
-                energies=tuple(zip(layers, maps.energies[image, index].tolist())) if len(layers) > 1 else (),
+                energies=tuple(zip(layers, maps.energies[image, index].tolist()))
+                if len(layers) > 1 and method.per_layer
+                else (),
                 two_sided=self.two_sided,
                 fine=method.grid == "pixels",
                 concept=index + 1 if concept else None,

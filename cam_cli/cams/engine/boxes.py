@@ -95,7 +95,7 @@ class BoxExplainer:
         box: int,
         shares: tuple[float, float],
     ) -> ClassMap:
-        on_layer = METHODS[method].grid == "layer" and METHODS[method].reads_layer
+        on_layer = METHODS[method].per_layer
         return ClassMap(
             method,
             layer if on_layer else "input",

@@ -130,7 +130,7 @@ class _Trials:
         Where the head does not run alone, its forwards are those of the whole network.
         """
         network, head = 1, 0
-        for trace in traced if method.grid == "layer" else traced[:1]:
+        for trace in traced if method.per_layer else traced[:1]:
             layout = trace.layer.layout
             sizes = {"C": layout.channels, "h": layout.height, "w": layout.width, "T": 1}
             if "L" in method.forwards:

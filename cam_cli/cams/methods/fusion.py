@@ -36,7 +36,7 @@ def maps_of(method: Method, traces: Sequence[Trace], classes: Tensor, evidence: 
     evidence `against`: explains the score with its sign turned. `both`: ReLU(for) − ReLU(against), positive where
     evidence for the class prevails and negative where evidence against it does.
     """
-    if method.grid != "layer":
+    if not method.per_layer:
         traces = traces[:1]
     if method.per == "image":
         classes = classes[:, :1]

@@ -57,6 +57,11 @@ class _Entry:
     join: Literal["max", "product"] = "max"
     check: Callable[[Trace], None] | None = None
 
+    @property
+    def per_layer(self) -> bool:
+        """Whether several target layers have a map each, which are joined; else all of them have the same one."""
+        return self.grid == "layer" and self.reads_layer
+
 
 @dataclass(frozen=True)
 class Method(_Entry):

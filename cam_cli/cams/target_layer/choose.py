@@ -8,6 +8,7 @@ class token has a gradient. Every choice, also a named one, must pass the placem
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,15 +18,19 @@ from torch import Tensor, nn
 
 from ...errors import CamxError, nearest
 from ...models.hooks import TargetLayer
-from ...models.tasks import CLASSIFICATION
-from ..tracing.scored_network import scored_network
+from ...models.layouts import Path
+from ...models.tasks import CLASSIFICATION, DETECTION
+from ..tracing.scored_network import ScoredNetwork, scored_network, task_of
 from ..tracing.scores import Wanted, network_name
 from .candidates import Candidate, Output
 from .probe import NoGradient, Probe, probe, probe_picture
+from .pyramid import choose_levels
 from .ranking import is_bare_pooling, measure_all, other_branches, partly_alive, rank_candidates
 from .trial import Trial, try_layer
 
 AUTO = "auto"
+#: Where a layer is: the name of its module, the path in its output, and the number of the call.
+_Place = tuple[str, Path, int]
 #: So many candidates are tried at most.
 _TRIALS = 8
 _WITHOUT = "`methods=rise`, saliency, smoothgrad and integrated-gradients read no layer."
@@ -81,15 +86,20 @@ def list_layers(
     scores: Wanted = None,
     task: str = CLASSIFICATION,
 ) -> list[LayerReport]:
-    """Returns every module whose output could be a feature map, in order of execution; marks the automatic choice."""
+    """Returns every module whose output could be a feature map, in order of execution; marks the automatic choice: one
+    layer, or all levels of the pyramid of a detector."""
     picture = probe_picture(channels, input_size).to(device_of(module))
     module = scored_network(module, picture, scores, task)
     found = probe(module, picture)
     measure_all(found)
-    try:
-        chosen = _automatic(module, picture, found)
-    except CamxError:
-        chosen = None
+    layers: tuple[TargetLayer, ...] = ()
+    # Where there is none, the reports say why.
+    with contextlib.suppress(CamxError):
+        if task_of(module) == DETECTION and isinstance(module, ScoredNetwork):
+            layers = choose_levels(module, picture)
+        else:
+            layers = (_automatic(module, picture, found),)
+    chosen = {(one.name, one.path, one.call): one for one in layers}
     return [_report(found, candidate, output, chosen) for candidate in found.candidates for output in candidate.outputs]
 
 
@@ -185,7 +195,7 @@ def _named(module: nn.Module, picture: Tensor, wanted: str) -> TargetLayer:
         )
     found = probe(module, picture)
     measure_all(found)
-    reports = [(c, o, _report(found, c, o, None)) for c in found.candidates for o in c.outputs if o.name == wanted]
+    reports = [(c, o, _report(found, c, o, {})) for c in found.candidates for o in c.outputs if o.name == wanted]
     problem = ""
     for candidate, output, report in reports:
         if report.usable and candidate.coverage:
@@ -224,12 +234,14 @@ def _as_target(found: Probe, candidate: Candidate, reason: str, *, outermost: bo
     return TargetLayer(output.name, candidate.coverage.layout, output.path, output.call, reason)
 
 
-def _report(found: Probe, candidate: Candidate, output: Output, chosen: TargetLayer | None) -> LayerReport:
+def _report(found: Probe, candidate: Candidate, output: Output, chosen: Mapping[_Place, TargetLayer]) -> LayerReport:
     coverage = candidate.coverage
     assert coverage is not None
     layout = coverage.layout
     runs = found.calls[output.name]
-    usable = runs == 1 and partly_alive(candidate)
+    choice = chosen.get((output.name, output.path, output.call))
+    # The probe need not have a box on every level of a pyramid.
+    usable = choice is not None or (runs == 1 and partly_alive(candidate))
     if runs > 1:
         reason = f"it runs {runs} times in one forward"
     elif not coverage.finite:
@@ -240,11 +252,6 @@ def _report(found: Probe, candidate: Candidate, output: Output, chosen: TargetLa
         reason = f"the gradient reaches only {coverage.positions:.0%} of its positions"
     else:
         reason = "" if candidate.dominator else "usable; other branches lead to the score too"
-    is_chosen = chosen is not None and (output.name, output.path, output.call) == (
-        chosen.name,
-        chosen.path,
-        chosen.call,
-    )
     return LayerReport(
         name=output.name,
         type=type(output.module).__name__,
@@ -255,6 +262,6 @@ def _report(found: Probe, candidate: Candidate, output: Output, chosen: TargetLa
         prefix_tokens=layout.prefix,
         gradient=coverage.positions,
         usable=usable,
-        reason=chosen.reason if is_chosen and chosen else reason,
-        chosen=is_chosen,
+        reason=choice.reason if choice else reason,
+        chosen=choice is not None,
     )

@@ -14,7 +14,7 @@ from torch.nn import functional
 from ...errors import CamxError
 from ...models.layouts import Path
 from ...models.tasks import AUTO, CLASSIFICATION, DETECTION, ORDINAL, SEGMENTATION, SIMILARITY, VALUES
-from .detections import BoxScores, is_detected
+from .detections import BoxScores, detections_of, is_detected
 from .endings import Ending, EndingRecorder, as_logits, ending_of
 from .first_forward import running
 from .network_state import undisturbed
@@ -212,6 +212,7 @@ def scored_network(module: nn.Module, picture: Tensor, wanted: Wanted = None, ta
     reading = ScoreReading(dtype=_dtype(module), eager=compiled, followed=followed)
     output, recorder = _run(module, picture, reading)
     if task == DETECTION or (task == AUTO and is_detected(output)):
+        detections_of(output)
         return ScoredNetwork(module, replace(reading, task=DETECTION))
     ordinary = isinstance(output, Tensor) and output.dim() == 2 and len(output) == 1
     if ordinary and wanted is None and task in (AUTO, CLASSIFICATION):
