@@ -561,9 +561,11 @@ def test_networks_that_cannot_be_served_are_refused_with_the_reason(
 def test_the_page_names_every_network_of_torchvision_with_its_kind() -> None:
     import torchvision
 
-    from benchmarks.census.kinds import with_section
+    from benchmarks.census.kinds import minor_version, with_section
 
     text = (Path(__file__).parents[1] / "docs" / "coverage.md").read_text("utf-8")
+    if f"list_models()` of {minor_version()} has" not in text:
+        pytest.skip(f"the page is of another torchvision than {minor_version()}")
     assert text == with_section(text), "python -m benchmarks.census.kinds"
     section = text.partition("## Every name of torchvision")[2]
     assert all(section.count(f"`{name}`") == 1 for name in torchvision.models.list_models())

@@ -19,6 +19,11 @@ _KINDS = (
 )
 
 
+def minor_version() -> str:
+    """The version of torchvision without its last number: names change with minor versions alone."""
+    return ".".join(torchvision.__version__.split(".")[:2])
+
+
 def kinds_section() -> str:
     """The section: a row per kind with the decision of camx, as `--model torchvision/NAME` takes it, and all names."""
     names = torchvision.models.list_models()
@@ -35,7 +40,7 @@ def kinds_section() -> str:
         raise RuntimeError(f"names of no kind: {set(names) ^ set(seen)}")
     taken = sum(is_name(f"torchvision/{name}") for name in names)
     lines[1] = (
-        f"`torchvision.models.list_models()` of {torchvision.__version__.partition('+')[0]} has {len(names)} names; "
+        f"`torchvision.models.list_models()` of {minor_version()} has {len(names)} names; "
         f"camx takes {taken} of them. This section is written by "
         "`python -m benchmarks.census.kinds`."
     )
