@@ -7,6 +7,7 @@ its answers are right. 200 scenes, minutes of one core.
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import tempfile
 from collections.abc import Iterator
@@ -51,12 +52,12 @@ def line(name: str, found: list[tuple[bool, bool, bool]]) -> str:
     return f"{name:20s} n={len(found)} in the shape {inside:.3f}, near {near:.3f}, in the other shape {other:.3f}"
 
 
-def clip(drawn: list[Scene]) -> Iterator[str]:
+def clip(drawn: list[Scene], saved: Path = FIXTURES / "tiny_clip") -> Iterator[str]:
     """Pointing of the small CLIP by method, then what covering a cell takes from the score."""
     with tempfile.TemporaryDirectory() as folder:
         names = Path(folder, "names.txt")
         names.write_text("\n".join(COLOURS))
-        network = load_model(ModelSpec(f"hf:{FIXTURES / 'tiny_clip'}", class_names=str(names), prompts=(PROMPT,)))
+        network = load_model(ModelSpec(f"hf:{saved}", class_names=str(names), prompts=(PROMPT,)))
     for method in ("gradcam", "hirescam", "layercam"):
         explainer = Explainer(network, ExplainOptions(methods=(method,), device="cpu"))
         found = explainer([Image.fromarray(pixels) for pixels, _ in drawn])
@@ -147,7 +148,10 @@ def answers(drawn: list[Scene]) -> Iterator[str]:
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clip", type=Path, help="another folder of tools.tiny_clip, and this alone")
+    own = parser.parse_args().clip
     torch.set_num_threads(1)
     drawn = scenes(SCENES, SEED)
-    for text in (*clip(drawn), *captions(drawn), *answers(drawn)):
+    for text in clip(drawn, own) if own else (*clip(drawn), *captions(drawn), *answers(drawn)):
         print(text, flush=True)

@@ -6,7 +6,7 @@ library saves a network: weights in half precision, the processor of images, the
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from .tiny_training import fit
 
-SIDE, STEPS, SCENES, BATCH, RATE = 64, 900, 2500, 64, 2e-3
+SIDE, LAYERS, STEPS, SCENES, BATCH, RATE = 64, 1, 500, 2500, 48, 3e-3
 COLOURS = {
     "red": (220, 40, 40),
     "green": (40, 180, 60),
@@ -55,10 +55,10 @@ def scenes(count: int, seed: int) -> list[tuple[np.ndarray, dict[str, np.ndarray
     return [scene(rng, 1 + int(rng.random() < 0.6)) for _ in range(count)]
 
 
-def trained(steps: int = STEPS) -> transformers.CLIPModel:
+def trained(layers: int = LAYERS, steps: int = STEPS, rate: float = RATE) -> transformers.CLIPModel:
     """A CLIP that has learnt which colours a scene holds."""
     torch.manual_seed(0)
-    network = _network()
+    network = _network(layers)
     drawn = scenes(SCENES, 1)
     pixels = torch.from_numpy(np.stack([picture for picture, _ in drawn])).permute(0, 3, 1, 2).float()
     truth = torch.tensor([[float(colour in masks) for colour in COLOURS] for _, masks in drawn])
@@ -68,7 +68,7 @@ def trained(steps: int = STEPS) -> transformers.CLIPModel:
         found = network(pixel_values=(pixels[chosen] / 255 - 0.5) / 0.25, input_ids=texts)
         return _loss(found.logits_per_image, truth[chosen])
 
-    fit(network, loss_of, SCENES, steps=steps, batch=BATCH, rate=RATE)
+    fit(network, loss_of, SCENES, steps=steps, batch=BATCH, rate=rate)
     return network.eval()
 
 
@@ -103,12 +103,12 @@ def _shape(kind: int, radius: float, y: float, x: float) -> np.ndarray:
     return found
 
 
-def _network() -> transformers.CLIPModel:
-    vision = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 3, "num_attention_heads": 4}
+def _network(layers: int) -> transformers.CLIPModel:
+    vision = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": layers, "num_attention_heads": 4}
     text = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
     special = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
     config = transformers.CLIPConfig(
-        vision_config={**vision, "image_size": SIDE, "patch_size": 8},
+        vision_config={**vision, "image_size": SIDE, "patch_size": 4},
         text_config={**text, "vocab_size": len(WORDS), "max_position_embeddings": 16, **special},
         projection_dim=32,
     )
@@ -122,5 +122,11 @@ def _loss(scores: Tensor, truth: Tensor) -> Tensor:
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--layers", type=int, default=LAYERS, help="layers of the image encoder")
+    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--rate", type=float, default=RATE)
+    options = parser.parse_args()
     torch.set_num_threads(1)
-    save(trained(), Path(sys.argv[1]))
+    save(trained(options.layers, options.steps, options.rate), options.folder)
