@@ -218,5 +218,5 @@ def test_feature_maps_on_a_cluster_are_those_of_one_machine(
     journal = Path("ray/manifest.jsonl")
     journal.write_text("{\n" + journal.read_text().split("\n", 1)[1])
     assert camx(*[word for word in words if word != "-q"], "-o", "ray", "--engine", "ray") == 0
-    assert "1 damaged line of the journal is left out" in capsys.readouterr().err
+    assert "1 damaged line of the journal is ignored" in capsys.readouterr().err
     assert Path("ray/activations.csv").read_bytes() == Path("one/activations.csv").read_bytes()

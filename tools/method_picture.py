@@ -20,6 +20,8 @@ from cam_cli.outputs.options import Rendering
 
 SAMPLE = Path(__file__).parents[1] / "sample_images" / "cat-and-dog.jpg"
 CLASS, COLUMNS, SIDE, GAP, TEXT = "cat", 7, 200, 6, 22
+#: The method that reads several layers, and a layer of the network before the target layer.
+SEVERAL, EARLIER = "refinecam", "backbone.layer2"
 
 
 def tile(explanation: Explanation, one: ClassMap) -> Image.Image:
@@ -31,11 +33,14 @@ def tiles(network: Network) -> list[tuple[str, Image.Image]]:
     """The image, the map of every method, and one of evidence for and against."""
     image = Image.open(SAMPLE)
     target = (Target("class", name=CLASS),)
-    names = tuple(name for name, method in METHODS.items() if method.works != "ViT")
+    names = tuple(name for name, method in METHODS.items() if method.works != "ViT" and name != SEVERAL)
     explainer = Explainer(network, ExplainOptions(names, target, device="cpu"))
     (explanation,) = explainer([image])
+    (of_several,) = Explainer(network, ExplainOptions((SEVERAL,), target, device="cpu", layers=("auto", EARLIER)))(
+        [image]
+    )
     shown = [(SAMPLE.name, Image.fromarray(explanation.picture.canvas))]
-    for one in explanation.maps:
+    for one in sorted((*explanation.maps, *of_several.maps), key=lambda one: [*METHODS].index(one.method)):
         what = f" {one.concept}: {one.prediction.name}" if one.concept else ""
         shown.append((one.method + what, tile(explanation, one)))
     both = Explainer(network, ExplainOptions(("cam",), target, evidence="both", device="cpu"))
