@@ -78,7 +78,7 @@ def _lines(found: Localisation) -> list[str]:
     for one in found.sets:
         lines += _of_set(found, one)
     if found.problems.found:
-        problems = ", ".join(f"{count} {reason}" for reason, count in found.problems.counts().items())
+        problems = ", ".join(f"{reason} {count}" for reason, count in found.problems.counts().items())
         lines.append(f"left out: {problems} (listed in left_out.csv)")
     return [*lines, *found.notes]
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
-from cam_cli.models.options import ModelSpec, PreprocessingOptions
+from cam_cli.models.options import MODEL_ARGUMENT, ModelSpec, PreprocessingOptions
 from cam_cli.options import MODEL, Flag
-from cam_cli.parsers import key_value, sides
+from cam_cli.parsers import sides
 
 
 @dataclass(frozen=True)
@@ -19,17 +19,7 @@ class NetworkFlags:
         str | None,
         Flag("Weights for that architecture; without them random ones serve.", panel=MODEL, example="weights.pth"),
     ] = None
-    args: Annotated[
-        Mapping[str, Any],
-        Flag(
-            "Argument for building the model, KEY=VALUE. Repeatable.",
-            name="model-arg",
-            panel=MODEL,
-            parse=key_value,
-            repeatable=True,
-            example="drop_path_rate=0",
-        ),
-    ] = field(default_factory=dict)
+    args: Annotated[Mapping[str, Any], replace(MODEL_ARGUMENT, results=False)] = field(default_factory=dict)
     image_size: Annotated[
         int | tuple[int, int] | None,
         Flag("Input size in pixels: N, or HxW (height, width).", panel=MODEL, min=16, parse=sides, example="224"),

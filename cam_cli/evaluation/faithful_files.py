@@ -148,7 +148,7 @@ def lines(found: Faithfulness) -> list[str]:
             )
         text += [f"  {flag}" for flag in one.flags]
     if found.left_out:
-        text.append("left out: " + ", ".join(f"{count} {name}" for name, count in found.left_out.items()))
+        text.append("left out: " + ", ".join(f"{name} {count}" for name, count in found.left_out.items()))
     return text
 
 

@@ -37,6 +37,17 @@ NAME = Flag(
     example="demo",
 )
 
+#: Shared by the commands that look at a network without images.
+MODEL_ARGUMENT = Flag(
+    "Argument for building the model, KEY=VALUE. Repeatable.",
+    name="model-arg",
+    panel=MODEL,
+    parse=key_value,
+    repeatable=True,
+    results=True,
+    example="drop_path_rate=0",
+)
+
 
 @dataclass(frozen=True)
 class PreprocessingOptions:
@@ -141,18 +152,7 @@ class ModelSpec:
         bool,
         Flag("Use random weights instead of pretrained ones, for trials.", panel=MODEL, only_off=True, results=True),
     ] = True
-    args: Annotated[
-        Mapping[str, Any],
-        Flag(
-            "Argument for building the model, KEY=VALUE. Repeatable.",
-            name="model-arg",
-            panel=MODEL,
-            parse=key_value,
-            repeatable=True,
-            results=True,
-            example="drop_path_rate=0",
-        ),
-    ] = field(default_factory=dict)
+    args: Annotated[Mapping[str, Any], MODEL_ARGUMENT] = field(default_factory=dict)
     class_names: Annotated[
         str | None,
         Flag(

@@ -103,7 +103,7 @@ def _page(
 
 
 def _left_out(counts: dict[str, int]) -> list[str]:
-    return ["left out: " + ", ".join(f"{count} {name}" for name, count in counts.items())] if counts else []
+    return ["left out: " + ", ".join(f"{name} {count}" for name, count in counts.items())] if counts else []
 
 
 def _localised(found: Localisation, one: MapSet, content: dict[str, Any]) -> Section:
