@@ -1,4 +1,4 @@
-"""`camx explain` as a function: options by name, progress in notebooks, rows as the result."""
+"""Runs `camx explain` from Python: options by name, a progress bar in notebooks, rows as the result."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .sentences import counted
 
 @dataclass(frozen=True)
 class FolderRun:
-    """A finished run. output: its folder. summary: the content of `camx explain --json`."""
+    """A run that has ended. output: its folder. summary: the content of `camx explain --json`."""
 
     output: str
     summary: Mapping[str, Any]
@@ -60,10 +60,10 @@ def explain_folder(
 ) -> FolderRun:
     """Explains images into an output folder, as `camx explain` does.
 
-    sources, model and options: as on the command line, with names as identifiers and values as text or of Python:
-    `explain_folder("photos", "resnet50", target="top:3", top_k=3, output="out")`. The same call continues an earlier
-    run. observer: gets plan, progress and warnings; without one, a notebook shows a bar. Raises `CamxError` for an
-    option that does not exist, and where the command would end with exit code 2.
+    sources, model and options: as on the command line, with names as identifiers, and values as text or Python
+    values: `explain_folder("photos", "resnet50", target="top:3", top_k=3, output="out")`. The same call continues an
+    interrupted run. observer: gets plan, progress and warnings; without one, a notebook shows a bar. Raises
+    `CamxError` for an unknown option, and wherever the command ends with exit code 2.
     """
     given = [sources] if isinstance(sources, (str, os.PathLike)) else list(sources)
     job = _job({"sources": tuple(map(os.fspath, given)), "model": model, **options})
@@ -90,7 +90,7 @@ def _job(options: Mapping[str, Any]) -> ExplainJob:
 
 
 def _value(option: Option, value: Any) -> Any:
-    """Python value of an option. Parses text as the command line does."""
+    """Value of an option for its field. Parses text as the command line does."""
     if isinstance(value, str) and not option.switch:
         return (option.read(value),) if option.several else option.read(value)
     if option.several and isinstance(value, (list, tuple)):

@@ -26,7 +26,7 @@ def cpus() -> int:
 
 
 def bf16_units() -> str:
-    """Instructions of this processor for bfloat16: `AMX`, `AVX-512`, or "" for none, or where the system is silent."""
+    """Instructions of this processor for bfloat16: `AMX` or `AVX-512`; "" for none or unknown."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
             flags = next((line.split() for line in file if line.startswith("flags")), [])

@@ -33,8 +33,8 @@ class NotebookBar:
         if time.monotonic() - self._drawn < _INTERVAL and progress.done < progress.total:
             return
         self._drawn = time.monotonic()
-        said = f"{progress.done}/{progress.total} images, {progress.rate:.1f} img/s, bottleneck: {progress.limited_by}"
-        self._update(said, f'<progress max="{progress.total}" value="{progress.done}"></progress> ')
+        text = f"{progress.done}/{progress.total} images, {progress.rate:.1f} img/s, bottleneck: {progress.limited_by}"
+        self._update(text, f'<progress max="{progress.total}" value="{progress.done}"></progress> ')
 
     def warned(self, message: str) -> None:
         self._display(self._html(f"<p>warning: {escape(message)}</p>"))
@@ -45,7 +45,7 @@ class NotebookBar:
 
 @contextmanager
 def notebook_observer(given: Observer | None) -> Iterator[Observer]:
-    """Returns the given observer; else a bar in a notebook, or a silent one."""
+    """Yields the given observer; without one, a bar in a notebook and a silent observer elsewhere."""
     yield given if given is not None else NotebookBar() if in_notebook() else Silent()
 
 

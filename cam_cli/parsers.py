@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-#: Most digits of a whole number: no count, index or size has more, and Python refuses thousands.
+#: Most digits of a whole number: no count, index or size has more, and Python does not parse thousands of digits.
 _MOST_DIGITS = 18
 
 

@@ -13,7 +13,7 @@ HIDDEN = "***"
 #: Parts of an address: scheme, user and password, host and path, query, fragment.
 _ADDRESS = re.compile(
     r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)"
-    # Also with unescaped signs in the password; a number after a colon is a port.
+    # Also with unescaped special characters in the password; a number after a colon is a port.
     r"(?P<user>[^\s/?#'\"<>]*@|[^\s/?#@:'\"<>]+:(?!\d+/)[^\s@'\"<>]*@)?"
     r"(?P<place>[^\s?#'\"<>]*)"
     r"(?P<query>\?[^\s#'\"<>]*)?"

@@ -42,7 +42,7 @@ def require_regular(path: str) -> None:
     try:
         mode = os.stat(path).st_mode
     except ValueError as error:
-        raise OSError(None, f"its name is none ({error})") from error
+        raise OSError(None, f"its name is invalid ({error})") from error
     if not stat.S_ISREG(mode):
         kind = next((what for applies, what in _KINDS if applies(mode)), "it is no regular file")
         raise NotRegular(path, errno.EISDIR if stat.S_ISDIR(mode) else None, kind)
@@ -51,7 +51,7 @@ def require_regular(path: str) -> None:
 def open_regular(path: str, most: int | None = None) -> BinaryIO:
     """Opens a regular file for reading. Raises `OSError`, also for a folder, pipe, socket or device.
 
-    most: reading more bytes raises `OSError`, too.
+    most: limit in bytes; a larger file raises `OSError` here, and a growing one while it is read.
     """
     require_regular(path)
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)

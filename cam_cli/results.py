@@ -14,7 +14,7 @@ from .outputs.run_folder import EXPLAIN, RunFolder
 def read_results(path: str | os.PathLike[str], of: Literal["images", "maps"] = "images", *, rows: bool = False) -> Any:
     """Results of `camx explain` in `path`: one row per image in input order (including failed ones), or one per map.
 
-    Columns are those of `predictions.csv` or `maps.csv`, as numbers and truth values, None where an image has no value.
+    Columns are those of `predictions.csv` or `maps.csv`, as numbers, texts and booleans; None for a missing value.
     Rows of images also have the columns of the labels file, each as `attribute:NAME`. Returns a `pandas.DataFrame` if
     pandas is installed; otherwise, or with `rows`, a list of dictionaries. Raises `CamxError` for a folder without
     such results.
@@ -23,7 +23,7 @@ def read_results(path: str | os.PathLike[str], of: Literal["images", "maps"] = "
     if run.command != EXPLAIN:
         raise CamxError(f"{path!r} holds results of `camx {run.command}`.", "Give the output of `camx explain`.")
     if of not in ("images", "maps"):
-        raise CamxError(f"Results of {of!r} do not exist.", "Give images or maps.")
+        raise CamxError(f"There are no results of {of!r}.", "Give images or maps.")
     found = _images(run) if of == "images" else [record for row in run.rows() for record in map_records(row)]
     if rows or find_spec("pandas") is None:
         return found

@@ -6,7 +6,7 @@ import re
 from functools import cache
 from typing import Any
 
-#: Most values, with each use of an alias counted: nine lines can expand to a billion.
+#: Most values, with each use of an alias counted: nine lines can expand to a billion values.
 _MOST_VALUES = 1_000_000
 _DEEPEST = 200
 
@@ -29,7 +29,7 @@ def parse_yaml(data: bytes) -> Any:
     except (TypeError, AttributeError, OverflowError, IndexError, KeyError) as error:
         raise ValueError(f"{type(error).__name__}: {error}"[:200]) from error
     if not _within(content, _MOST_VALUES):
-        raise ValueError("its aliases make it endless")
+        raise ValueError(f"its aliases expand to more than {_MOST_VALUES:,} values")
     return content
 
 
@@ -45,7 +45,7 @@ def _loader() -> Any:
             super().flatten_mapping(node)
             self.merged += len(node.value)
             if self.merged > _MOST_VALUES:
-                raise yaml.YAMLError("its merge keys make it endless")
+                raise yaml.YAMLError(f"its merge keys expand to more than {_MOST_VALUES:,} values")
 
     return Loader
 
@@ -60,7 +60,7 @@ def _brackets(data: bytes) -> int:
 
 
 def _within(content: Any, most: int) -> bool:
-    """Whether a value holds at most `most` values, counting repeated ones."""
+    """Whether a value holds at most `most` values; a repeated one counts each time."""
     waiting, count = [content], 0
     while waiting:
         one = waiting.pop()

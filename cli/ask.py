@@ -1,4 +1,4 @@
-"""`camx ask`: one `AskJob`, a run, and its exit code."""
+"""`camx ask`: runs an `AskJob` and returns the exit code."""
 
 from __future__ import annotations
 

@@ -10,8 +10,8 @@ from cam_cli.options import OUTPUT, Flag
 
 from .bind import Command
 from .config import CONFIG, ISOLATED
-from .elsewhere import fetched
-from .gates import Junit, SummaryFile, tell, write_markdown
+from .gates import Junit, SummaryFile, conclude, write_markdown
+from .remote_folders import fetched
 from .run_command import AsJson, NoColor, Quiet
 from .terminal import Reporter
 
@@ -50,7 +50,7 @@ def audit(job: AuditJob) -> int:
 
         reporter = Reporter(quiet=job.quiet, verbose=False, color=not job.no_color)
         reporter.inform(build_report(job.output, warned=reporter.warned))
-    return tell(
+    return conclude(
         result.gates,
         lines=lines(result),
         summary=summary(result, job.audit),

@@ -1,4 +1,4 @@
-"""Turns dataclasses of options into the parameters of a command, and parsed words back into the dataclasses.
+"""Converts dataclasses of options to the parameters of a command, and parsed words back to the dataclasses.
 
 A command is a function of such dataclasses, `def explain(job: ExplainJob, run: RunFlags) -> int`. Typer receives a
 function of the same name with one parameter for each field with a `Flag`.
@@ -40,7 +40,7 @@ class Command:
 
 
 class Refused(CamxError):
-    """An error in terms of the command line. as_json: whether the command prints JSON."""
+    """Error whose text names flags, not fields. as_json: whether the command prints JSON."""
 
     def __init__(self, text: str, *, as_json: bool) -> None:
         super().__init__(text)
@@ -65,7 +65,7 @@ def bind(command: Function) -> Function:
             return command(**given)
         except CamxError as error:
             words = {option: typed[option.parameter] for option in options if place_of(option, origins[option.name])}
-            raise Refused(_spoken(error, names, origins, words), as_json=bool(typed.get("json"))) from error
+            raise Refused(_message(error, names, origins, words), as_json=bool(typed.get("json"))) from error
 
     keyword = inspect.Parameter.KEYWORD_ONLY
     parameters = [inspect.Parameter("context", keyword, annotation=typer.Context)]
@@ -133,8 +133,10 @@ def _parameter(option: Option, names: Names, tables: Collection[str]) -> Any:
 
 
 def _as_typed(shown: type) -> Callable[[Any], str]:
-    """A parser that keeps words unchanged, because `Option.read` has better errors. Some versions of Typer show its
-    name as the type."""
+    """Parser that keeps words unchanged: `Option.read` has better errors than Typer.
+
+    It gets the name of the type, which some versions of Typer show in the help.
+    """
 
     def read(word: Any) -> str:
         return str(word)
@@ -150,7 +152,7 @@ def _shown(option: Option) -> type:
 
 
 def _switch(option: Option) -> str:
-    """Flags of a switch: both for one that is on or undecided, else one."""
+    """Spellings of a switch: `--x/--no-x` if it is on or undecided by default, else one."""
     both = option.default is not False and not option.flag.only_off
     return f"--{option.name}/--no-{option.name}" if both else f"--{option.name}"
 
@@ -177,7 +179,7 @@ def resolved(options: Collection[Option], context: Any) -> list[tuple[Option, An
         try:
             value = _value(option, context.params.get(option.key), origin)
         except CamxError as error:
-            raise CamxError(_spoken(error, names, {option.name: origin}, {})) from error
+            raise CamxError(_message(error, names, {option.name: origin}, {})) from error
         found.append((option, option.default if value is MISSING else value, origin))
     return found
 
@@ -223,7 +225,7 @@ def _built(part: type, start: Any, values: Mapping[Flag, Any], filled: Mapping[s
     return part(**given) if start is MISSING else dataclasses.replace(start, **given)
 
 
-def _spoken(error: CamxError, names: Names, origins: Mapping[str, str], values: Mapping[Option, Any]) -> str:
+def _message(error: CamxError, names: Names, origins: Mapping[str, str], values: Mapping[Option, Any]) -> str:
     """Error text with flags instead of fields, and with the origin of the invalid value unless it is a flag."""
     text, option = names.in_flags(str(error)), names.find(error.field) or quoted(str(error), values)
     origin = origins.get(option.name, "") if option else ""
@@ -232,9 +234,9 @@ def _spoken(error: CamxError, names: Names, origins: Mapping[str, str], values: 
 
 
 def quoted(text: str, values: Mapping[Option, Any]) -> Option | None:
-    """The option whose typed value a sentence quotes; None for no option or several.
+    """Option whose typed value an error quotes; None for no option or several.
 
-    Most errors are raised where only the value is known.
+    Most code that raises an error knows only the value, not its field.
     """
     found = [
         option
@@ -254,8 +256,7 @@ def place_of(option: Option, origin: str) -> str:
 
 
 def message_of(error: typer.TyperException) -> str:
-    """Message of a Typer error. For a switch that a variable or file sets to a word other than true or false, our
-    own."""
+    """Message of a Typer error; camx's own one for a switch that a variable or file sets to neither true nor false."""
     context, parameter = getattr(error, "ctx", None), getattr(error, "param", None)
     if context is None or parameter is None or not getattr(parameter, "is_flag", False) or parameter.envvar is None:
         return error.format_message()
@@ -264,7 +265,7 @@ def message_of(error: typer.TyperException) -> str:
 
 
 def source_of(error: typer.TyperException) -> str:
-    """Variable, or file and line, of a value that Typer itself refused."""
+    """Sentence with the variable, or the file and line, of a value that Typer rejected; "" for a flag."""
     context, parameter = getattr(error, "ctx", None), getattr(error, "param", None)
     if context is None or parameter is None or not hasattr(parameter, "opts"):
         return ""

@@ -11,8 +11,8 @@ from cam_cli.options import OUTPUT, Flag
 
 from .bind import Command
 from .config import CONFIG, ISOLATED
-from .elsewhere import fetched, require_here
-from .gates import Junit, SummaryFile, tell, write_markdown
+from .gates import Junit, SummaryFile, conclude, write_markdown
+from .remote_folders import fetched, require_local
 from .run_command import AsJson, NoColor, Quiet
 from .terminal import Reporter
 
@@ -43,7 +43,7 @@ def compare(job: CompareJob) -> int:
 
     Reads the rows of two finished runs. Needs no model and no GPU. Exit code 1 if a gate fails, 0 if all pass or warn.
     """
-    require_here(job.output)
+    require_local(job.output)
     from cam_cli.compare.compare import compare as compared
     from cam_cli.compare.summary import lines, markdown, summary
     from cam_cli.compare.write import write
@@ -58,7 +58,7 @@ def compare(job: CompareJob) -> int:
 
         reporter = Reporter(quiet=job.quiet, verbose=False, color=not job.no_color)
         reporter.inform(build_comparison(folder, job.a, job.b, found, job.compare))
-    return tell(
+    return conclude(
         found.gates,
         lines=lines(found),
         summary=summary(found, job.compare),

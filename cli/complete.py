@@ -71,7 +71,7 @@ def candidates(table: Mapping[str, Any], words: Sequence[str]) -> Iterator[tuple
 
 
 def _given(words: Iterable[str], flags: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
-    """The values of each flag that is on the line, and those of the arguments by the name \"\"."""
+    """Values of the flags on the line by flag; those of the arguments under \"\"."""
     given: dict[str, list[str]] = {"": []}
     waiting = ""
     for word in words:
@@ -114,21 +114,21 @@ def _known(kind: str, given: Mapping[str, list[str]]) -> Iterable[str]:
 
 def split(line: str) -> list[str]:
     """Splits an incomplete line into words; quotes may be open. The last word is empty after a space."""
-    words, word, quote, any_sign = list[str](), "", "", False
-    signs = iter(line)
-    for sign in signs:
-        if sign == "\\" and quote != "'":
-            word, any_sign = word + next(signs, ""), True
+    words, word, quote, quoted = list[str](), "", "", False
+    characters = iter(line)
+    for character in characters:
+        if character == "\\" and quote != "'":
+            word, quoted = word + next(characters, ""), True
         elif quote:
-            quote, word = ("", word) if sign == quote else (quote, word + sign)
-        elif sign in "'\"":
-            quote, any_sign = sign, True
-        elif sign.isspace():
-            if word or any_sign:
+            quote, word = ("", word) if character == quote else (quote, word + character)
+        elif character in "'\"":
+            quote, quoted = character, True
+        elif character.isspace():
+            if word or quoted:
                 words.append(word)
-            word, any_sign = "", False
+            word, quoted = "", False
         else:
-            word += sign
+            word += character
     return [*words, word]
 
 
@@ -173,7 +173,7 @@ def _for_zsh(found: Found, last: str, environment: Mapping[str, str]) -> tuple[s
 
 
 def _for_fish(found: Found, last: str, environment: Mapping[str, str]) -> tuple[str, int]:
-    """Lines with value, tab and help; or only whether there are any, in which case fish offers no files."""
+    """Lines with value, tab and help. For the question `is-args`, only the exit code: with 0 fish offers no files."""
     if environment.get("_TYPER_COMPLETE_FISH_ACTION") == "is-args":
         return "", 0 if found else 1
     return "\n".join(f"{value}\t{text}" if text else value for value, text in found), 0

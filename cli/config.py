@@ -91,8 +91,9 @@ def config_reader(tables: Collection[str]) -> Callable[[typer.Context, str | Non
                 hint = nearest(flag, {*parameters, *shared})
                 raise CamxError(f"--config {path!r}: unknown key {key!r}.{hint}", "Keys are the names of flags.")
             if isinstance(value, dict) and flag not in tables:
-                known = f"Only {', '.join(tables)} can be one; all" if tables else "Leave it out; all"
-                raise CamxError(f"--config {path!r}: {flag!r} is a table.", f"{known} other keys stand above it.")
+                known = f" Only {' and '.join(tables)} can be a table." if tables else ""
+                hint = f"Write it as {flag} = VALUE above all tables.{known}"
+                raise CamxError(f"--config {path!r}: {flag!r} is a table.", hint)
             parameter = parameters[flag]
             defaults[parameter.name] = _as_typed(parameter, flag, value)
         context.default_map = defaults
@@ -102,7 +103,7 @@ def config_reader(tables: Collection[str]) -> Callable[[typer.Context, str | Non
 
 
 def _as_typed(parameter: Any, flag: str, value: Any) -> Any:
-    """Converts a value of a config file to words of the command line."""
+    """Converts a value of a config file to a value as Typer parses it from words."""
     if isinstance(value, dict):
         return [f"{key}={one}" for key, one in value.items()]
     if f"--{flag}" in parameter.secondary_opts and isinstance(value, bool):

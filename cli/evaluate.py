@@ -17,9 +17,9 @@ from cam_cli.pipeline.job import EVALUATED, EVALUATION, PAGE, EvaluateJob
 from cam_cli.tracking.options import TrackingOptions
 
 from .bind import Command
-from .elsewhere import require_here, run_folder
 from .evaluate_truth import evaluate_truth
 from .gates import Junit
+from .remote_folders import require_local, run_folder
 from .run_command import Ending, RunFlags, run_command
 from .run_summary import Words
 
@@ -64,7 +64,7 @@ def evaluate(localise: LocaliseJob, job: EvaluateJob, run: RunFlags) -> int:
         )
     if localise.localise.truth:
         _refuse("`model`", {**job.origins, **run.origins}, _names(LocaliseJob) | _names(TrackingOptions))
-        require_here(localise.output)
+        require_local(localise.output)
         with ExitStack() as held:
             folders = tuple(held.enter_context(run_folder(source)) for source in localise.sources)
             return evaluate_truth(
@@ -90,7 +90,7 @@ def _refuse(wanted: str, origins: Mapping[str, str], known: set[str]) -> None:
 
 
 def _ending(localise: LocaliseJob, job: EvaluateJob, summary: Summary) -> Ending:
-    """Writes figures, gates and JUnit of a complete run. Of several shards only the last one does."""
+    """Writes figures, gates and the JUnit file of a complete run; nothing while shards are missing."""
     from cam_cli.evaluation.faithful_files import faithfulness, lines, markdown, write_faithfulness
     from cam_cli.evaluation.faithful_files import summary as as_json
     from cam_cli.gates import exit_code, junit
@@ -113,11 +113,11 @@ def _ending(localise: LocaliseJob, job: EvaluateJob, summary: Summary) -> Ending
         remove_if_there(os.path.join(job.output, "evaluate", "index.html"))
     if localise.junit:
         write_beside(localise.junit, junit("evaluate", found.gates))
-    told = [f"{gate.verdict.upper()} {gate.text}: {gate.sentence}" for gate in found.gates]
+    judged = [f"{gate.verdict.upper()} {gate.text}: {gate.sentence}" for gate in found.gates]
     figures = as_json(found)
     return Ending(
         {"evaluation": figures},
-        [*lines(found), *told, written],
+        [*lines(found), *judged, written],
         exit_code(found.gates),
         markdown(found),
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from cam_cli.errors import CamxError
 from cam_cli.sentences import counted
 
-from .gates import tell, write_markdown
+from .gates import conclude, write_markdown
 
 if TYPE_CHECKING:
     from cam_cli.evaluation.options import LocaliseOptions
@@ -48,7 +48,7 @@ def evaluate_truth(
         write_beside(junit, junit_file(found))
     if run.tracking.wanted:
         _log(runs[0], run)
-    return tell(
+    return conclude(
         found.gates,
         lines=[*_lines(found), *(f"{gate.verdict.upper()} {gate.text}: {gate.sentence}" for gate in found.gates)],
         summary=summary(found),
@@ -97,7 +97,7 @@ def _of_set(found: Localisation, one: MapSet) -> list[str]:
     for name, (figure,) in measured.figures.items():
         if figure.n:
             interval = f"[{figure.low:.3f}, {figure.high:.3f}]"
-            # Without a threshold on the held-out images the centre has no box, and no score of one.
+            # If the held-out images chose no threshold, the baseline has no boxes and no scores of boxes.
             centre = "–" if math.isnan(figure.baseline) else f"{figure.baseline:.3f}"
             lines.append(f"  {name:<15} {figure.value:.3f} {interval}   centre {centre}   n = {figure.n}")
     return lines

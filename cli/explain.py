@@ -76,9 +76,9 @@ def _ending(job: ExplainJob, afterwards: Afterwards, summary: Summary) -> Ending
         write_beside(afterwards.junit, junit("explain", gates, images_as_tests(summary)))
     if afterwards.open_report:
         open_page(os.path.join(job.output, REPORT))
-    told = [f"{gate.verdict.upper()} {gate.text}: {gate.sentence}" for gate in gates]
+    judged = [f"{gate.verdict.upper()} {gate.text}: {gate.sentence}" for gate in gates]
     return Ending(
-        {"gates": [gate.as_dict() for gate in gates]} if gates else {}, told, exit_code(gates), gates_table(gates)
+        {"gates": [gate.as_dict() for gate in gates]} if gates else {}, judged, exit_code(gates), gates_table(gates)
     )
 
 

@@ -12,7 +12,7 @@ from cam_cli.sentences import counted
 
 from .bind import Command
 from .config import CONFIG, ISOLATED
-from .elsewhere import fetched, require_here
+from .remote_folders import fetched, require_local
 from .run_command import AsJson, Quiet
 from .terminal import out, out_json, warn
 
@@ -36,7 +36,7 @@ class ExportJob:
 @fetched("run")
 def export(job: ExportJob) -> int:
     """Write boxes, polygons, points or masks of the maps as COCO, YOLO, Label Studio, CSV or PNG; needs no model."""
-    require_here(job.output)
+    require_local(job.output)
     from cam_cli.export.findings import findings
     from cam_cli.export.formats import FORMATS, check_formats
     from cam_cli.export.stems import unnamed

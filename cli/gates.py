@@ -37,7 +37,7 @@ def write_markdown(markdown: str, path: str | None) -> None:
         write_beside(path, text.encode("utf-8", "backslashreplace"))
 
 
-def tell(
+def conclude(
     gates: Sequence[GateResult],
     *,
     lines: Iterable[str],

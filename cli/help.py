@@ -11,7 +11,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-#: Narrowest terminal in columns for boxes, which would cut the names of flags.
+#: Narrowest terminal in columns for boxes; in narrower ones they would cut the names of flags.
 _BOXES = 80
 
 
@@ -31,7 +31,7 @@ class Learning:
 
 
 class HelpfulCommand(TyperCommand):
-    """Command whose help has no types for switches, and shows examples on separate lines."""
+    """Command whose help shows no types for switches and puts each example on its own lines."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         return without_types(super().get_params(ctx))
@@ -52,7 +52,7 @@ class HelpfulCommand(TyperCommand):
 
 
 class HelpfulGroup(TyperGroup):
-    """Program with the same help."""
+    """Program whose help shows no types for switches, and fits narrow terminals."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         return without_types(super().get_params(ctx))

@@ -87,9 +87,9 @@ def run(argv: Sequence[str] | None = None) -> int:
         # Ctrl-C without a run to finish, also while the commands are built.
         return 128 + signal.SIGINT
     except (MemoryError, RuntimeError, ImportError, OSError) as error:
-        if not (said := _of_system(error)):
+        if not (text := _of_system(error)):
             raise
-        return _refused(said, as_json="--json" in words)
+        return _refused(text, as_json="--json" in words)
     return code if isinstance(code, int) else 0
 
 

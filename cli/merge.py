@@ -10,10 +10,10 @@ from cam_cli.sentences import counted
 
 from . import activations, ask, caption, evaluate, explain
 from .bind import Command
-from .elsewhere import fetched
 from .names import Names
+from .remote_folders import fetched
 from .run_command import AsJson, Quiet
-from .terminal import Reporter, fail, is_word_due, out, out_json
+from .terminal import Reporter, announces_start, fail, out, out_json
 
 if TYPE_CHECKING:
     from cam_cli.distributed import Merged
@@ -34,7 +34,7 @@ def merge(job: MergeJob) -> int:
     """Merge the parts of a sharded run: table, report and totals. Exit code 1 while a shard is missing or
     unfinished."""
     reporter = Reporter(quiet=job.quiet, verbose=False, color=True, names=job.names)
-    if is_word_due(reporter.console):
+    if announces_start(reporter.console):
         reporter.inform(f"reading {job.output} …")
     from cam_cli.distributed import merge as join
 

@@ -1,4 +1,4 @@
-"""`camx methods`: what every method shows and costs, and which work with a network."""
+"""`camx methods`: lists the methods with their cost, and those that work with a network."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ if TYPE_CHECKING:
     from cam_cli.cams.methods.method import Method
     from cam_cli.models.hooks import TargetLayer
 
-#: Columns that the last cell of a line has at least; below, it stands on lines of its own.
+#: Fewest columns for the last cell of a row; with fewer, it goes below its row.
 _NARROW = 24
 
 
 @dataclass(frozen=True)
 class MethodsJob:
-    """The network that the methods are tried with, if there is one."""
+    """Options of `camx methods`."""
 
     model: Annotated[
         str,
-        Flag("A name as --model of `camx explain` takes it, or a checkpoint file.", argument=True, known="models"),
+        Flag("A network as for --model of `camx explain`, or a checkpoint file.", argument=True, known="models"),
     ] = ""
     network: NetworkFlags = NetworkFlags()
     task: Annotated[str, TASK] = AUTO
@@ -47,7 +47,7 @@ class MethodsJob:
     def __post_init__(self) -> None:
         check(self)
         if not self.model and (self.network != NetworkFlags() or self.task != AUTO or self.layers != ("auto",)):
-            raise CamxError("There is no network that these options are for.", "Give MODEL: `camx methods resnet50`.")
+            raise CamxError("The options need a network, and MODEL is missing.", "Give it: `camx methods resnet50`.")
 
 
 def methods(job: MethodsJob) -> int:
@@ -70,7 +70,7 @@ def methods(job: MethodsJob) -> int:
 
 
 def _by_name(layers: Sequence[TargetLayer]) -> dict[tuple[str, str], list[str]]:
-    """The grids of target layers by name and reason: levels of one module stand on one line."""
+    """Grids of target layers by name and reason, so that the levels of one module share a line."""
     found: dict[tuple[str, str], list[str]] = {}
     for layer in layers:
         found.setdefault((layer.name, layer.reason), []).append(str(layer.layout))
@@ -86,7 +86,7 @@ def _surveyed(job: MethodsJob) -> tuple[Survey, str]:
 
 
 def as_data(entries: Sequence[Method], survey: Survey | None, model: str) -> dict[str, Any]:
-    """The methods as JSON; with a survey also what it found of each, and the target layers."""
+    """Methods for JSON; with a survey also its result for each method, and the target layers."""
     found = {report.name: report for report in survey.methods} if survey else {}
     listed = [{**_described(entry), **(_judged(found[entry.name]) if found else {})} for entry in entries]
     if survey is None:
@@ -128,27 +128,27 @@ def _row(entry: Method) -> tuple[str, ...]:
 
 
 def _tried(entry: Method, report: MethodReport) -> tuple[str, ...]:
-    """A line of the table of a network: the cost there and what the method shows, or why it does not work."""
+    """Row of a method for a network: its cost and what it shows, or why it does not work."""
     shown = entry.summary if report.usable else _in_flags(report.reason)
     return " " if report.usable else "×", entry.name, str(report.cost or ""), shown
 
 
 def _in_flags(reason: str) -> str:
-    """A reason in the flags of the command that it would be an error of."""
+    """Replaces fields in a reason by flags of `camx explain`."""
     from .explain import COMMAND as EXPLAIN
 
     return FlagNames(flags_of(EXPLAIN.run)).in_flags(reason)
 
 
 def _width() -> int | None:
-    """Columns of the terminal; None where the lines go elsewhere and stay whole."""
+    """Columns of the terminal; None for a pipe or file, whose lines are not wrapped."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def fitted(rows: Sequence[Sequence[str]], width: int | None) -> Iterator[str]:
-    """The rows as lines with columns under each other; the last cell is broken between words where `width` ends.
+    """Yields rows as lines with aligned columns. Wraps the last cell at `width` columns; None: does not wrap.
 
-    Where it would have few columns, it stands below its row.
+    A last cell with fewer than 24 columns goes below its row.
     """
     widths = [max(map(len, column)) for column in zip(*rows)][:-1]
     for row in rows:

@@ -1,4 +1,4 @@
-"""Flags of the commands that look at a network without images: `camx layers` and `camx methods`."""
+"""Flags of the commands that examine a network without images: `camx layers` and `camx methods`."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from cam_cli.parsers import sides
 
 @dataclass(frozen=True)
 class NetworkFlags:
-    """The way a network is built whose weights and classes do not matter."""
+    """Flags of a network of which only the structure matters, not weights and classes."""
 
     checkpoint: Annotated[
         str | None,
-        Flag("Weights for that architecture; without them random ones serve.", panel=MODEL, example="weights.pth"),
+        Flag("Weights for that architecture; default: random weights.", panel=MODEL, example="weights.pth"),
     ] = None
     args: Annotated[Mapping[str, Any], replace(MODEL_ARGUMENT, results=False)] = field(default_factory=dict)
     image_size: Annotated[
@@ -27,14 +27,17 @@ class NetworkFlags:
     scores: Annotated[str | None, Flag("Which output holds the class scores.", panel=MODEL, example="logits")] = None
 
     def spec(self, model: str, **more: Any) -> ModelSpec:
-        """Random weights serve for a name; what holds its network with its weights is read as it is."""
+        """Model with random weights for a name of timm or torchvision; any other model with its own weights.
+
+        more: other fields of `ModelSpec`.
+        """
 
         from cam_cli.models.class_files import INDEX
         from cam_cli.models.hf.place import is_hub_name
         from cam_cli.models.names import DEMO, is_name
         from cam_cli.models.own_code import OwnCode
 
-        # Layers do not depend on how images are normalised, which own code would have to say.
+        # Models in the user's code need these two values, on which layers do not depend.
         unknown: dict[str, Any] = {"mean": (0.5,), "std": (0.5,)} if OwnCode.parse(model) else {}
         return ModelSpec(
             model,

@@ -11,8 +11,8 @@ from cam_cli.patterns.options import PatternsOptions
 
 from .bind import Command
 from .config import CONFIG, ISOLATED
-from .elsewhere import fetched
-from .gates import Junit, SummaryFile, tell, write_markdown
+from .gates import Junit, SummaryFile, conclude, write_markdown
+from .remote_folders import fetched
 from .run_command import AsJson, NoColor, Quiet
 from .terminal import Reporter
 
@@ -62,7 +62,7 @@ def patterns(job: PatternsJob) -> int:
         from cam_cli.report.patterns import build_patterns
 
         reporter.inform(build_patterns(job.output, found))
-    return tell(
+    return conclude(
         found.gates,
         lines=lines(found),
         summary=summary(found, job.patterns),

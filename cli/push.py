@@ -10,10 +10,10 @@ from cam_cli.options import FILLED, Flag
 from cam_cli.tracking.options import TrackingOptions
 
 from .bind import Command
-from .elsewhere import fetched
 from .names import Names
+from .remote_folders import fetched
 from .run_command import NoColor, Quiet
-from .terminal import Reporter, is_word_due
+from .terminal import Reporter, announces_start
 from .tracking import log_folder
 
 
@@ -30,11 +30,11 @@ class PushJob:
 
 @fetched("output")
 def push(job: PushJob) -> int:
-    """Log the results of `explain`, `activations`, `evaluate` or `train-gap` to W&B or TensorBoard; needs no model."""
+    """Log the results of a run over images, or of a training, to W&B or TensorBoard; needs no model."""
     if not job.tracking.wanted:
         raise CamxError("`camx push` needs a tracker.", "Give --wandb or --tensorboard.")
     reporter = Reporter(quiet=job.quiet, verbose=False, color=not job.no_color, names=job.names)
-    if is_word_due(reporter.console):
+    if announces_start(reporter.console):
         reporter.inform(f"reading {job.output} …")
     log_folder(job.output, job.tracking, reporter)
     return 0

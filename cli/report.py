@@ -9,7 +9,7 @@ from cam_cli.options import Flag
 
 from .bind import Command
 from .browser import open_page
-from .elsewhere import fetched
+from .remote_folders import fetched
 from .terminal import Reporter, out
 
 
@@ -17,9 +17,7 @@ from .terminal import Reporter, out
 class ReportJob:
     """Options of `camx report`."""
 
-    output: Annotated[
-        str, Flag("Output folder of explain, activations, evaluate, caption or train-gap.", argument=True)
-    ]
+    output: Annotated[str, Flag("Output folder of a run over images, or of a training.", argument=True)]
     single_file: Annotated[bool, Flag("Put everything into one file for any number of images, up to 400 MB.")] = False
     open_report: Annotated[bool, Flag("Open the page in a browser.", name="open")] = False
 

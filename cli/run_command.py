@@ -71,8 +71,10 @@ class RunFlags:
 
 @dataclass(frozen=True)
 class Ending:
-    """Additions of a command to the summary of a run: keys of the JSON, lines, exit code, and Markdown. `error`: why
-    the end could not be reached, in words of the command line."""
+    """Additions of a command to the summary of a run: keys of the JSON, lines, exit code, and Markdown.
+
+    error: the error that replaced these additions, with flags instead of fields; "" for none.
+    """
 
     summary: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     lines: Sequence[str] = ()
@@ -120,7 +122,7 @@ def run_command(
 
 
 def _ended(summary: Summary, ending: Callable[[Summary], Ending], run: RunFlags) -> Ending:
-    """The ending of a finished run. An error in it comes after the summary: the images are done."""
+    """Ending of a run; an empty one if the run was stopped. An error is returned, so that the summary is printed."""
     if summary.state != "finished":
         return Ending()
     try:
@@ -128,8 +130,8 @@ def _ended(summary: Summary, ending: Callable[[Summary], Ending], run: RunFlags)
     except CamxError as error:
         from cam_cli.gates.markdown import cell
 
-        said = run.names.in_flags(str(error))
-        return Ending({"error": said}, code=2, markdown=f"{cell(said)}\n", error=said)
+        text = run.names.in_flags(str(error))
+        return Ending({"error": text}, code=2, markdown=f"{cell(text)}\n", error=text)
 
 
 def _show_plan(plan: Plan, words: Words, run: RunFlags) -> int:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: Number of listed failed images; GitHub shows as many annotations per step.
 _LISTED = 10
+#: Shortest run in seconds that ends with advice about a faster precision; in a shorter one the gain does not matter.
+_LONG = 60.0
 
 _ADVICE = {
     "decode": "decoding limits: more --workers, smaller files, or --decode draft for large photos",
@@ -122,13 +124,13 @@ def _accuracy(summary: Summary) -> list[str]:
 
 
 def _gain(summary: Summary, words: Words) -> list[str]:
-    """Line about bf16 if the network limited a run in float32 on a processor with bf16 instructions."""
+    """Line about bf16 if the network limited a long run in float32 on a processor with bf16 instructions."""
     plan, units = summary.plan, bf16_units()
-    if not units or (plan.device, plan.precision) != ("cpu", "fp32") or summary.progress.limited_by != "model":
+    slow = summary.seconds >= _LONG and summary.progress.limited_by == "model"
+    if not slow or not units or (plan.device, plan.precision) != ("cpu", "fp32"):
         return []
     flags = "--precision bf16" + " --backend openvino" * words.backends
-    faster = f"{flags} is faster, and changes maps and probabilities a little"
-    return [f"this processor computes in bf16 too ({units}): {faster}"]
+    return [f"faster on this processor ({units}): {flags}; changes maps and probabilities a little"]
 
 
 def _more(summary: Summary, words: Words) -> str:

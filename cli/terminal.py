@@ -63,7 +63,7 @@ class Reporter:
         if is_live(self.console):
             self._status = self.console.status(escape(printable(what)))
             self._status.start()
-        elif is_word_due(self.console):
+        elif announces_start(self.console):
             self._say(what)
         else:
             # A script with an immediate error gets only one sentence.
@@ -166,9 +166,9 @@ def stderr_console(*, color: bool = True) -> Console:
     return console
 
 
-def is_word_due(console: Console) -> bool:
-    """Whether a run announces its first step: on a terminal, and before the import of torch, which would leave seconds
-    of silence in a log."""
+def announces_start(console: Console) -> bool:
+    """Whether a run prints its first step: on a terminal, and in a log before the import of torch, which takes
+    seconds."""
     return console.is_terminal or "torch" not in sys.modules
 
 

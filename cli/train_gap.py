@@ -14,7 +14,7 @@ from .bind import Command
 from .config import CONFIG, ISOLATED
 from .names import Names
 from .run_command import AsJson, NoColor, Quiet
-from .terminal import is_word_due, out, out_json
+from .terminal import announces_start, out, out_json
 from .tracking import follow_training
 from .training_terminal import TrainReporter
 
@@ -46,7 +46,7 @@ class TrainFlags:
 def train_gap(job: TrainJob, run: TrainFlags) -> int:
     """Add a global average pooling head to a backbone, for which CAM is exact, and train it on class folders."""
     reporter = TrainReporter(quiet=run.quiet, verbose=run.verbose, color=not run.no_color, names=run.names)
-    if is_word_due(reporter.console):
+    if announces_start(reporter.console):
         reporter.inform(f"loading {job.model.name} …")
 
     def go(observer: Observer) -> int:
@@ -100,7 +100,7 @@ def _summary_text(summary: TrainSummary, *, verbose: bool) -> str:
     for name, share, counts in classes if verbose or len(classes) <= 12 else sorted(classes, key=lambda c: c[1])[:12]:
         wrong = ", ".join(f"{plan.classes[j]} {n}" for j, n in enumerate(counts) if n and plan.classes[j] != name)
         lines.append(
-            f"  {name}: {share:.1%} of {int(counts.sum())}" + (f" (the others taken for {wrong})" if wrong else "")
+            f"  {name}: {share:.1%} of {int(counts.sum())}" + (f" (others predicted as {wrong})" if wrong else "")
         )
     if len(classes) > 12 and not verbose:
         lines.append(f"  … and {len(classes) - 12} better ones (-v shows all)")

@@ -1,4 +1,4 @@
-"""bf16 on a CPU: weights cast once give what autocast gives, and the end of a run tells of processors made for it."""
+"""bf16 on a CPU: weights cast once give the results of autocast, and a long run ends with advice about bf16."""
 
 from __future__ import annotations
 
@@ -43,28 +43,35 @@ def test_weights_cast_once_give_bit_by_bit_what_autocast_gives() -> None:
 @pytest.mark.parametrize(
     ("flags", "units"), [("fpu amx_tile amx_bf16 avx512_bf16", "AMX"), ("fpu avx512_bf16", "AVX-512"), ("fpu avx2", "")]
 )
-def test_processors_made_for_bf16_are_told(monkeypatch: pytest.MonkeyPatch, flags: str, units: str) -> None:
+def test_bf16_instructions_of_the_processor_are_found(monkeypatch: pytest.MonkeyPatch, flags: str, units: str) -> None:
     monkeypatch.setattr("builtins.open", lambda *_, **__: io.StringIO(f"processor : 0\nflags : {flags}\nflags : x\n"))
     assert bf16_units() == units
 
 
 @pytest.mark.parametrize(
-    ("units", "device", "precision", "limit", "told"),
+    ("units", "device", "precision", "limit", "seconds", "advised"),
     [
-        ("AMX", "cpu", "fp32", "model", True),
-        ("", "cpu", "fp32", "model", False),
-        ("AMX", "cpu", "bf16", "model", False),
-        ("AMX", "cuda", "fp32", "model", False),
-        ("AMX", "cpu", "fp32", "decode", False),
+        ("AMX", "cpu", "fp32", "model", 60.0, True),
+        ("AMX", "cpu", "fp32", "model", 59.0, False),
+        ("", "cpu", "fp32", "model", 60.0, False),
+        ("AMX", "cpu", "bf16", "model", 60.0, False),
+        ("AMX", "cuda", "fp32", "model", 60.0, False),
+        ("AMX", "cpu", "fp32", "decode", 60.0, False),
     ],
 )
-def test_the_end_of_a_run_tells_what_it_could_gain(
-    monkeypatch: pytest.MonkeyPatch, units: str, device: str, precision: str, limit: str, told: bool
+def test_a_long_run_ends_with_advice_about_bf16(
+    monkeypatch: pytest.MonkeyPatch,
+    units: str,
+    device: str,
+    precision: str,
+    limit: str,
+    seconds: float,
+    advised: bool,
 ) -> None:
     monkeypatch.setattr("cli.run_summary.bf16_units", lambda: units)
     plan, progress = SimpleNamespace(device=device, precision=precision), SimpleNamespace(limited_by=limit)
-    summary: Any = SimpleNamespace(plan=plan, progress=progress)
+    summary: Any = SimpleNamespace(plan=plan, progress=progress, seconds=seconds)
     lines = _gain(summary, Words("explained", "target layer", "table"))
-    assert bool(lines) == told
-    assert all(re.search(r"bf16 too \(AMX\).*--precision bf16 --backend openvino", line) for line in lines)
+    assert bool(lines) == advised
+    assert all(re.search(r"faster .*\(AMX\): --precision bf16 --backend openvino", line) for line in lines)
     assert all("--backend" not in line for line in _gain(summary, Words("read", "layer", "table", backends=False)))

@@ -49,7 +49,7 @@ def test_a_list_of_json_lines(camx: Camx, two: Path) -> None:
         ("{", "has no valid JSON in line 1"),
         ("{}\n[1]", "line 2: it is no object"),
         ('{"path": "a.png"}', "has no column 'image' (its columns: path)"),
-        ("[" * 100_000, "has no valid JSON"),
+        ("[" * 100_000, "has no valid JSON in line 1: nested too deeply. Correct that line."),
     ],
 )
 def test_json_lines_that_are_no_list_are_refused(
@@ -96,7 +96,7 @@ def test_results_are_read_in_one_line(camx: Camx, two: Path, monkeypatch: pytest
     assert (images[0]["status"], images[1]["status"], images[0]["cam_area"]) == ("ok", "failed", maps[0]["cam_area"])
     assert isinstance(images[0]["top2_prob"], float)
     wrong: Any = "rows"
-    with pytest.raises(CamxError, match="Results of 'rows' do not exist"):
+    with pytest.raises(CamxError, match="There are no results of 'rows'"):
         read_results("camx-out", wrong)
     with pytest.raises(CamxError, match="There is no folder"):
         read_results("nowhere")

@@ -228,7 +228,7 @@ def test_a_folder_holds_results_of_one_way_of_decoding(
     assert camx(*argv, "--decode", "exact", "--json") == 0
     assert json.loads(capsys.readouterr().out)["skipped"] == 3
     assert camx(*argv, "--decode", "draft") == 2
-    assert "different are decode" in capsys.readouterr().err
+    assert "Differences: decode" in capsys.readouterr().err
     assert camx(command, "in", *TINY, "-o", "other", "--decode", "draft", "-q") == 0
     assert json.loads(Path("other/run.json").read_text())["fingerprint"]["decode"] == "draft"
 

@@ -68,7 +68,7 @@ class TestRun:
         assert "7 images, 3 of them done already" in capsys.readouterr().err
         assert table()[: len(before)] == before
         assert camx("evaluate", images, *QUICK, "--draws", "3") == 2
-        assert "different are draws" in capsys.readouterr().err
+        assert "Differences: draws" in capsys.readouterr().err
 
     @pytest.mark.parametrize("way", ["shards", pytest.param("devices", marks=pytest.mark.slow)])
     def test_parts_are_the_run_as_a_whole(self, camx: Camx, images: Path, way: str) -> None:

@@ -278,7 +278,7 @@ def test_other_images_or_arguments_of_the_model_are_another_run(
     assert camx("explain", images, *TINY) == 0
     shutil.copytree(images, "copy")
     assert camx("explain", "copy", *TINY) == 2
-    assert "different are inputs" in capsys.readouterr().err
+    assert "Differences: inputs" in capsys.readouterr().err
     assert camx("explain", images, *TINY, "--model-arg", "act_layer=gelu") == 2
     assert "model_args.act_layer" in capsys.readouterr().err
     assert camx("explain", images, *TINY, "-n", "--alpha", 0.1) == 2, "a dry run tells it too"

@@ -53,7 +53,7 @@ def test_another_run_in_the_same_folder(camx: Camx, images: Path, capsys: pytest
     assert camx("explain", images, *TINY) == 0
     assert camx("explain", images, *TINY, "--alpha", 0.3, "--seed", 1) == 2
     error = capsys.readouterr().err
-    assert "different are weights" in error
+    assert "Differences: weights" in error
     assert "rendering.alpha (0.5 → 0.3)" in error
     assert camx("explain", images, *TINY, "--alpha", 0.3, "--overwrite", "--format", "jpg") == 0
     assert {p.suffix for p in Path("camx-out/overlays").rglob("*.*")} == {".jpg"}

@@ -81,7 +81,7 @@ def test_the_command_says_what_it_left_out(tmp_path: Path, capsys: pytest.Captur
     assert heard.out.strip() == str(tmp_path / "report/index.html")
     assert "warning:" in heard.err
     assert "2 damaged lines are left out" in heard.err
-    assert "run.json has a wrong plan, which is left out" in heard.err
+    assert "the field plan of run.json is malformed and left out" in heard.err
 
 
 @pytest.mark.parametrize("kind", ["explain", "activations", "train-gap"])

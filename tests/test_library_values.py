@@ -149,8 +149,8 @@ MISTAKES: dict[str, tuple[Callable[[], object], str]] = {
     "an unknown label": (lambda: named()(picture(), labels=["rod"]), "no class 'rod'"),
     "another number of targets": (lambda: named()([picture()] * 2, targets=["red"]), "`targets` has length 1, not 2"),
     "a map that is not there": (lambda: overlay(named()(picture())[0], 3), "There is no map 3: the explanation has 1 map"),
-    "no explanation": (lambda: heatmap(picture()), "A Image is no explanation"),  # type: ignore[arg-type]
-    "colours as text": (lambda: overlay(named()(picture())[0], 0, "turbo"), "A str is no Rendering"),  # type: ignore[arg-type]
+    "no explanation": (lambda: heatmap(picture()), "Image is given as the explanation"),  # type: ignore[arg-type]
+    "colours as text": (lambda: overlay(named()(picture())[0], 0, "turbo"), "str is given as the rendering"),  # type: ignore[arg-type]
 }  # fmt: skip
 
 

@@ -204,7 +204,9 @@ def test_a_mapping_may_be_a_table_of_the_config_and_nothing_else(call: Call, tmp
     config.write_text("[arg]\na = 2\nb = 'x'\n")
     assert call("x", "--config", config).args == {"a": 2, "b": "x"}
     config.write_text("[by]\na = 2\n")
-    with pytest.raises(CamxError, match="'by' is a table. Only arg can be one; all other keys stand above it"):
+    with pytest.raises(
+        CamxError, match="'by' is a table. Write it as by = VALUE above all tables. Only arg can be a table"
+    ):
         call("x", "--config", config)
 
 

@@ -288,7 +288,7 @@ def test_another_fingerprint_is_refused_with_what_differs(tmp_path: Path) -> Non
         folder.begin({"layer": "a", "size": (1, 2), "same": 0})
     with locked_folder(str(tmp_path)) as folder:
         folder.begin({"layer": "a", "size": (1, 2), "same": 0})
-    with locked_folder(str(tmp_path)) as folder, pytest.raises(CamxError, match=r"different are layer \(a → b\), size"):
+    with locked_folder(str(tmp_path)) as folder, pytest.raises(CamxError, match=r"Differences: layer \(a → b\), size"):
         folder.begin({"layer": "b", "size": (1, 3), "same": 0})
 
 

@@ -100,7 +100,7 @@ WRONG = {"label": "dog", "correct": False, "label_index": 5, "label_prob": 0.04}
 )  # fmt: skip
 def test_the_words_of_a_panel(image: Any, shown: Any, options: dict[str, bool], said: str, more: str) -> None:
     caption = caption_of(image, shown, **options)
-    assert " ".join(one.text for one in caption.said) == said
+    assert " ".join(one.text for one in caption.first) == said
     assert " ".join(one.text for one in caption.more) == more
     assert (caption.image.text, caption.correct) == ("a/b.png", image.get("correct"))
 

@@ -94,8 +94,6 @@ def test_the_last_lines_are_the_paths_alone_unless_a_person_reads_them(
 ) -> None:
     """As in 0.1.0: `$(camx explain … | tail -1)` is the page, also behind the lines of gates."""
     table, page = "camx-out/predictions.csv", "camx-out/report/index.html"
-    # Processors with such units get a line more where the network happens to limit the run.
-    monkeypatch.setattr("cli.run_summary.bf16_units", lambda: "")
     argv = ("explain", images, *TINY, "--fail-if", "prob < 0")
     assert camx(*argv) == 0
     *before, gate, one, other = capsys.readouterr().out.splitlines()

@@ -154,9 +154,9 @@ def test_help_on_a_narrow_terminal_cuts_no_name(
 
 def test_a_log_gets_a_word_before_torch_is_imported() -> None:
     code = (
-        "from cli.terminal import Reporter, is_word_due, stderr_console\n"
+        "from cli.terminal import Reporter, announces_start, stderr_console\n"
         "Reporter(quiet=False, verbose=False, color=True).starting('loading …')\n"
-        "import sys; sys.modules['torch'] = sys; assert not is_word_due(stderr_console())"
+        "import sys; sys.modules['torch'] = sys; assert not announces_start(stderr_console())"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stderr == "loading …\n"

@@ -49,9 +49,8 @@ def _json_lines(path: str) -> Iterator[dict[str, str]]:
             try:
                 content = json.loads(line)
             except (ValueError, RecursionError) as error:
-                raise CamxError(
-                    f"{path!r} has no valid JSON in line {number}: {str(error)[:100]}. Correct that line."
-                ) from error
+                reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)[:100]
+                raise CamxError(f"{path!r} has no valid JSON in line {number}: {reason}. Correct that line.") from error
             if not isinstance(content, dict):
                 raise CamxError(f'{path!r}, line {number}: it is no object. Write one such as {{"image": "a.jpg"}}.')
             yield _as_text(content)

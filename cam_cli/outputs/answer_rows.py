@@ -1,4 +1,4 @@
-"""The answers for an image in its row of the journal: every field with its type, unit and range."""
+"""Answers to the questions about an image, as fields of its journal row, with types, units and ranges."""
 
 from __future__ import annotations
 
@@ -11,23 +11,24 @@ from .units import Count
 class _EveryAnswer(TypedDict):
     #: The question.
     question: str
-    #: The answer of the network; empty where it wrote none.
+    #: The answer of the network; empty if it wrote none.
     answer: str
-    #: Log-probability of the answer: the sum over its pieces, each given all before it.
+    #: Log-probability of the answer: the sum over its tokens, each given all tokens before it.
     logprob: Annotated[float, Range(-1e9, 0)]
-    #: How much larger `logprob` is than for an image of the mean colour.
+    #: `logprob` minus its value for an image of the mean colour.
     depends: Annotated[float, Range(-1e9, 1e9)]
 
 
 class AnswerRow(_EveryAnswer, total=False):
-    """The answer to a question about an image (`ask`)."""
+    """Answer to one question about an image (`ask`)."""
 
-    #: Place of its map in `maps`, from 0; absent for an answer without one.
+    #: Index of its map in `maps`, from 0; absent without a map.
     map: Count
-    #: Whether the map explains the score of `yes` minus that of `no`, or the other way round; absent where it explains
-    #: the log-probability.
+    #: True if the map explains the score of `yes` minus that of `no`, or the reverse; absent if it explains the
+    #: log-probability.
     contrast: bool
-    #: The true answer, as the user wrote it; several with `|` between them.
+    #: True answer as the user wrote it; several are separated by `|`.
     truth: str
-    #: Whether the answer is a true one, but for case, spaces and a mark at the end; absent without a truth.
+    #: Whether the answer equals a true one, ignoring case, spaces and a punctuation mark at the end; absent without a
+    #: true answer.
     correct: bool

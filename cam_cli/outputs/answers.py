@@ -14,6 +14,6 @@ def judged(rows: Iterable[ImageRow]) -> tuple[int, int]:
 
 
 def all_right(row: ImageRow) -> bool | None:
-    """Whether every answer for an image is right whose true answer is known; None where none is."""
+    """Whether all answers for an image with a known true answer are right; None if no true answer is known."""
     right, total = judged([row])
     return right == total if total else None

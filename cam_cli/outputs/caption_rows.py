@@ -1,4 +1,4 @@
-"""The caption of an image in its row of the journal: every field with its type, unit and range."""
+"""Caption of an image, as fields of its journal row, with types, units and ranges."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from .units import Count
 
 
 class _EveryWord(TypedDict):
-    #: The word, of one or several pieces.
+    #: The word, of one or several tokens.
     word: str
-    #: How many pieces of the tokenizer it has.
+    #: Number of its tokens.
     pieces: Annotated[int, Range(1, 1e6)]
-    #: Log-probability of the word: the sum over its pieces, each given all before it.
+    #: Log-probability of the word: the sum over its tokens, each given all tokens before it.
     logprob: Annotated[float, Range(-1e9, 0)]
-    #: How much larger `logprob` is than for an image of the mean colour.
+    #: `logprob` minus its value for an image of the mean colour.
     depends: Annotated[float, Range(-1e9, 1e9)]
 
 
 class CaptionWord(_EveryWord, total=False):
     """A word of a caption."""
 
-    #: Place of its map in `maps`, from 0; absent for a word without one.
+    #: Index of its map in `maps`, from 0; absent without a map.
     map: Count
 
 
 class _EveryCaption(TypedDict):
     #: The caption.
     text: str
-    #: Log-probability of the caption: the sum over its pieces.
+    #: Log-probability of the caption: the sum over its tokens.
     logprob: Annotated[float, Range(-1e9, 0)]
     #: Its words, in order.
     words: list[CaptionWord]
@@ -38,5 +38,5 @@ class _EveryCaption(TypedDict):
 class CaptionRow(_EveryCaption, total=False):
     """The caption of an image (`caption`)."""
 
-    #: Whether the text came from the user (`--text`); absent for one that the network wrote.
+    #: True for a text of the user (`--text`); absent for one that the network wrote.
     given: bool

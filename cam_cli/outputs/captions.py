@@ -22,7 +22,7 @@ _is_caption = check_of(Caption)
 
 
 def captions_name(epoch: int) -> str:
-    """File of the captions of an epoch (from 1), relative to OUT; captions are by the names of the overlays."""
+    """File of the captions of an epoch (from 1), relative to OUT. Its keys are the names of the overlays."""
     return f"cams/epoch-{epoch:03}/captions.json"
 
 

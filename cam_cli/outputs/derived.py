@@ -16,10 +16,7 @@ Content = bytes | Iterable[bytes]
 
 
 def write_derived(folder: str, files: Mapping[str, Content], below: str) -> None:
-    """Writes files, by name, into `folder`, which is `below` or lies in it.
-
-    Raises `CamxError` if a file cannot be written, or if a link leads elsewhere.
-    """
+    """Writes files, by name, into `folder`. Raises `CamxError` if that fails, or if a path leads out of `below`."""
     with explained_errors(folder):
         for name, content in files.items():
             write_file(os.path.join(folder, name), content, below=below)
@@ -28,7 +25,7 @@ def write_derived(folder: str, files: Mapping[str, Content], below: str) -> None
 def write_beside(path: str, content: bytes) -> None:
     """Writes a file to a path of the user. Raises `CamxError` if that fails.
 
-    Never writes to or replaces a pipe or device: root could lose /dev/null.
+    Never replaces a pipe or device: run as root, that could remove /dev/null.
     """
     whole = os.path.abspath(path)
     try:

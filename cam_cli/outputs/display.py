@@ -1,4 +1,4 @@
-"""Explanations as static HTML for notebooks. There is no script in it, so that GitHub and nbviewer show it too."""
+"""Explanations as HTML without scripts for notebooks, so that GitHub and nbviewer show them too."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from .drawing import overlay
 
 #: Long side of an image in pixels, alone and in a grid.
 _SIDE, _SMALL = 512, 224
-#: Maps of an explanation and explanations of a list that are drawn.
+#: Most maps of an explanation, and most explanations of a list, that are drawn.
 _MOST_MAPS, _MOST = 6, 24
 _ROW = "display:flex;flex-wrap:wrap;gap:12px;align-items:flex-start"
 _BAR = "display:inline-block;height:0.7em;background:#4477aa;vertical-align:middle"
 
 
 def explanation_html(explanation: Explanation) -> str:
-    """The image, its overlays with their classes, and the ranking as bars."""
+    """HTML of the image, its overlays with their classes, and the top-k classes as bars."""
     figures = [_figure(Image.fromarray(explanation.picture.canvas), explanation.picture.source.key, _SIDE)]
     figures += [_drawn(explanation, place, _SIDE) for place in range(min(len(explanation.maps), _MOST_MAPS))]
     if (left := len(explanation.maps) - _MOST_MAPS) > 0:
@@ -32,7 +32,7 @@ def explanation_html(explanation: Explanation) -> str:
 
 
 def explanations_html(explanations: Sequence[Explanation]) -> str:
-    """A grid of the first overlays, each with what was predicted and whether that is right."""
+    """HTML of a grid of the first overlays, each with its class and, for the predicted class, whether it is right."""
     shown = [
         _drawn(one, 0, _SMALL) if one.maps else _figure(None, f"{one.picture.source.key}: {one.problem}", _SMALL)
         for one in explanations[:_MOST]
@@ -55,8 +55,8 @@ def _caption(explanation: Explanation, one: ClassMap) -> str:
     if (value := one.prediction.value) is not None:
         return f"{explanation.picture.source.key}: {_name(one)} {value:.4g} ({one.method})"
     right = {True: ", right", False: f", is {explanation.truth.text}" if explanation.truth else "", None: ""}
-    said = right[explanation.correct] if one.prediction.index == explanation.ranking[0].index else ""
-    return f"{explanation.picture.source.key}: {_name(one)} {one.prediction.probability:.0%}{said} ({one.method})"
+    verdict = right[explanation.correct] if one.prediction.index == explanation.ranking[0].index else ""
+    return f"{explanation.picture.source.key}: {_name(one)} {one.prediction.probability:.0%}{verdict} ({one.method})"
 
 
 def _name(one: ClassMap) -> str:
@@ -70,7 +70,7 @@ def _figure(image: Image.Image | None, caption: str, side: int) -> str:
 
 
 def _inline(image: Image.Image, side: int) -> str:
-    """The image as a WebP file in an address."""
+    """`data:` address of the image as WebP, at most `side` pixels long."""
     small = image.copy()
     small.thumbnail((side, side))
     buffer = io.BytesIO()

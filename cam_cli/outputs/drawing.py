@@ -1,4 +1,4 @@
-"""Draws one map over its image: the overlay, and the levels of the heatmap in their place."""
+"""Draws one map over its image: the overlay, and the heatmap at the size of the image."""
 
 from __future__ import annotations
 
@@ -27,18 +27,20 @@ if TYPE_CHECKING:
 #: Dimming of the part outside the frame, as a table of levels for three channels.
 _DIMMED = [round(level * UNSEEN) for level in range(256)] * 3
 
-#: Longest side in pixels of a thumbnail with fine JPEG quality.
+#: Longest side in pixels of a thumbnail with higher JPEG quality.
 _TINY = 128
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """One map ready to be drawn: the picture H×W×3 uint8, the heat h×w in [0, 1], the raw map, and the frame
-    it covers in pixels of the picture. A two-sided map has its heat in [−1, 1]. `overlay`: H×W×3 uint8, drawn
-    already; the picture is then a smaller one, or none. `image`: the picture as an image of Pillow, if there is one.
-    `method`: that of the map. `outline`: uint8 h×w over the frame, 1 where a segmentation predicts the class.
-    `on_scale`: the heat whose strengths are coloured, where that is another one: on the scale of a rendering.
-    `caption`: the words of a panel. `found`: the box of a detector, in pixels of the picture."""
+    """One map with everything that its files are drawn from.
+
+    canvas: the image, uint8 H×W×3. heat: h×w in [0, 1]; in [−1, 1] if `two_sided`. raw: the raw map h×w. frame: the
+    rectangle of the canvas that the map covers, in pixels. overlay: uint8 H×W×3 if a device has drawn it; the canvas
+    may then be smaller or empty. image: the canvas as an image of Pillow, if there is one. outline: uint8 h×w over the
+    frame, 1 where a segmentation predicts the class. on_scale: heat for the colours, if one scale applies to all maps.
+    caption: words of a panel. found: box of a detector, in pixels of the canvas.
+    """
 
     canvas: np.ndarray
     heat: np.ndarray
@@ -55,7 +57,7 @@ class Drawing:
 
 
 def drawing_of(picture: Picture, class_map: ClassMap, scale: float | None = None) -> Drawing | None:
-    """A map over its picture; None for a blank map.
+    """Drawing of a map over its image; None for a blank map.
 
     scale: the raw value that has the strongest colour; None for the peak of the map.
     """
@@ -88,7 +90,7 @@ def _on_canvas(class_map: ClassMap, picture: Picture) -> Frame | None:
 
 
 def draw_overlay(drawing: Drawing, rendering: Rendering) -> Image.Image:
-    """Draws the whole picture, coloured by the heat inside the frame and dimmed outside."""
+    """Draws the image, coloured by the heat inside the frame and dimmed outside."""
     if drawing.overlay is not None:
         return Image.fromarray(drawing.overlay)
     height, width = drawing.canvas.shape[:2]
@@ -116,7 +118,7 @@ def draw_overlay(drawing: Drawing, rendering: Rendering) -> Image.Image:
 
 
 def _dimmed_around(picture: Image.Image, coloured: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
-    """The picture with the coloured part in place, and darker around it."""
+    """Dims the image, and pastes the coloured part in its place."""
     # In one call instead of four strips: each call processes the whole table in Python.
     drawn = picture.point(_DIMMED)
     drawn.paste(coloured, box)
@@ -124,7 +126,7 @@ def _dimmed_around(picture: Image.Image, coloured: Image.Image, box: tuple[int, 
 
 
 def _opacity(levels: np.ndarray, rendering: Rendering) -> Image.Image:
-    """Opacity of the colours of heat 0 to 255, as a mask of Pillow."""
+    """Opacity mask for levels 0 to 255 of the heat, as a grey image of Pillow."""
     shares = np.arange(256) / 255
     grown = rendering.alpha * (shares if rendering.opacity == HEAT else np.ones(256))
     table = np.rint(255 * np.where(shares >= rendering.min_heat, grown, 0)).astype(np.uint8)
@@ -132,7 +134,7 @@ def _opacity(levels: np.ndarray, rendering: Rendering) -> Image.Image:
 
 
 def _two_coloured(picture: Image.Image, heat: Image.Image, levels: np.ndarray, rendering: Rendering) -> Image.Image:
-    """The picture in grey under the colours of the heat, whose opacity grows with the magnitude."""
+    """Puts the colours of the heat over the grey image, with an opacity that grows with the magnitude."""
     away = np.abs(levels.astype(np.float32) - 128)
     strength = np.clip(away * (3 * rendering.alpha), 0, 255)
     strength[away < 127 * rendering.min_heat] = 0
@@ -150,9 +152,9 @@ def encode_image(image: Image.Image, image_format: str) -> bytes:
 
 
 def encode_thumbnail(picture: Image.Image, side: int) -> bytes:
-    """Encodes a picture as a JPEG with a long side of at most `side` pixels.
+    """Encodes an image as a JPEG with a long side of at most `side` pixels.
 
-    A tiny one has a fine quality: the page enlarges it, which would show the blocks of JPEG.
+    A tiny one gets a higher quality, because the report enlarges it and would show JPEG's blocks.
     """
     image = picture.copy()
     image.thumbnail((side, side), Image.Resampling.BICUBIC, reducing_gap=1.0)
@@ -165,9 +167,9 @@ def encode_thumbnail(picture: Image.Image, side: int) -> bytes:
 
 
 def eight_bit(drawing: Drawing, width: int, height: int, *, seen_only: bool = False) -> np.ndarray:
-    """Heat at the size of the picture, 0 to 255; of a two-sided map 0 means −1 and 128 means 0.
+    """Heat at the size of the canvas as levels 0 to 255. For a two-sided map, level 1 means −1 and 128 means 0.
 
-    seen_only: without the part outside the frame.
+    seen_only: leaves out the part outside the frame.
     """
     coloured = drawing.heat if drawing.on_scale is None else drawing.on_scale
     heat = placed(coloured, drawing.frame, width, height, seen_only=seen_only)
@@ -188,14 +190,14 @@ def overlay(explanation: Explanation, number: int = 0, rendering: Rendering = Re
     Raises `CamxError` for a blank map, and for a number without a map.
     """
     if not isinstance(rendering, Rendering):
-        raise CamxError(f"A {type(rendering).__name__} is no Rendering.", "Give Rendering(…).")
+        raise CamxError(f"{type(rendering).__name__} is given as the rendering.", "Give Rendering(…).")
     return draw_overlay(_drawing(explanation, number, rendering.given_scale), rendering)
 
 
 def heatmap(explanation: Explanation, number: int = 0) -> np.ndarray:
     """Map `number` of an explanation at the full size of the upright image: float32 H×W in [0, 1], 1 at its peak.
 
-    It is 0 outside the part that the network got. A map of two signs (`evidence="both"`) is in [−1, 1]. Raises
+    It is 0 outside the part of the image that the network saw. With `evidence="both"` it is in [−1, 1]. Raises
     `CamxError` as `overlay` does.
     """
     drawing, picture = _drawing(explanation, number), explanation.picture
@@ -204,7 +206,9 @@ def heatmap(explanation: Explanation, number: int = 0) -> np.ndarray:
 
 def _drawing(explanation: Explanation, number: int, scale: float | None = None) -> Drawing:
     if not hasattr(explanation, "maps"):
-        raise CamxError(f"A {type(explanation).__name__} is no explanation.", "Give one that an Explainer returned.")
+        raise CamxError(
+            f"{type(explanation).__name__} is given as the explanation.", "Give one that an Explainer returned."
+        )
     if explanation.problem:
         raise CamxError(f"Nothing to show: {explanation.problem}.")
     if not isinstance(number, int) or not 0 <= number < len(explanation.maps):

@@ -20,11 +20,11 @@ class EpochRow(_EveryEpoch, total=False):
     lr: Annotated[float, Range(0, 1e9)]
     #: Mean loss over the training images.
     train_loss: Annotated[float, Range(-1e12, 1e12)]
-    #: Share of the training images that were recognised.
+    #: Accuracy on the training images.
     train_accuracy: Share
     #: Mean cross-entropy over the validation images.
     val_loss: Annotated[float, Range(-1e12, 1e12)]
-    #: Share of the validation images that were recognised.
+    #: Accuracy on the validation images.
     val_accuracy: Share
     #: Seconds that the epoch took.
     seconds: Annotated[float, Range(0, 1e12)]

@@ -11,51 +11,50 @@ from typing import Any
 from ..redaction import redacted_values
 from ..regular_files import read_regular
 
-#: Keys of class names: other names are written into finished rows, without explaining images again.
-_RENDERING = ("class_names",)
-#: What the name of such a network begins with.
+#: Keys that may differ: with other class names, finished rows are rewritten and no image is explained again.
+_RENAMED = ("class_names",)
+#: Start of the name of a network in a folder of the hub.
 _FOLDER = "local-dir:"
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Keys in which two fingerprints differ, nested ones joined by a dot, with both values: `layer (a → b)`; without
-    class names.
-    """
+    """Keys in which two fingerprints differ, with both values: `layer (a → b)`. Joins nested keys by a dot, and ignores
+    class names."""
     # Records have no secrets, so both sides are compared without them.
     plain = redacted_values(json.loads(json.dumps(dict(now), default=str)))
     plain, before = _flat(plain), _flat(_without_folder_name(redacted_values(before), plain))
     return [
         f"{key} ({_shown(before.get(key), plain.get(key))})"
         for key in {**before, **plain}
-        if before.get(key) != plain.get(key) and key not in _RENDERING
+        if before.get(key) != plain.get(key) and key not in _RENAMED
     ]
 
 
 def other_names(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
     """Whether two fingerprints have different class names."""
-    return any(before.get(key) != now.get(key) for key in _RENDERING)
+    return any(before.get(key) != now.get(key) for key in _RENAMED)
 
 
 def _without_folder_name(before: Mapping[str, Any], now: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The older fingerprint with the name of the network that it means by `local-dir:FOLDER`.
+    """Older fingerprint with the present name of its network instead of `local-dir:FOLDER`.
 
-    0.1.0 called a network in a folder of the hub by that folder, and left out the arguments in its `config.json`. The
-    digest of the weights tells whether the network is the same.
+    0.1.0 named a network in a folder of the hub after the folder, and left out the arguments in its `config.json`. The
+    digest of the weights shows whether the network is the same.
     """
     model = before.get("model")
     if not isinstance(model, str) or not model.startswith(_FOLDER):
         return before
-    args = {**_said_args(model.removeprefix(_FOLDER)), **(before.get("model_args") or {})}
+    args = {**_config_args(model.removeprefix(_FOLDER)), **(before.get("model_args") or {})}
     return {**before, "model": now.get("model"), "model_args": args}
 
 
-def _said_args(folder: str) -> dict[str, Any]:
-    """The arguments of the network in the `config.json` of a folder, if it is still there."""
+def _config_args(folder: str) -> dict[str, Any]:
+    """Arguments of the network in the `config.json` of a folder; empty if it is missing or damaged."""
     try:
-        said = json.loads(read_regular(os.path.join(folder, "config.json")))["model_args"]
+        args = json.loads(read_regular(os.path.join(folder, "config.json")))["model_args"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return {}
-    return said if isinstance(said, dict) else {}
+    return args if isinstance(args, dict) else {}
 
 
 def _flat(tree: Mapping[str, Any], above: str = "") -> dict[str, Any]:

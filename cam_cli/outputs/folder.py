@@ -1,5 +1,4 @@
-"""The output folder of a run: holds results of one fingerprint, writes files atomically, never touches files of
-others."""
+"""Output folder of a run: holds results of one fingerprint, writes files atomically, never touches files of others."""
 
 from __future__ import annotations
 
@@ -73,7 +72,7 @@ class OutputFolder:
     def check(self, fingerprint: Mapping[str, Any], *, overwrite: bool = False) -> None:
         """Raises `CamxError` if the folder holds results of another fingerprint, or files of others. Changes nothing.
 
-        With `overwrite` only files of others are an error. Other class names are no difference.
+        With `overwrite` only files of others are an error. Class names may differ.
         """
         before = self.run_record()
         if before is None:
@@ -83,7 +82,7 @@ class OutputFolder:
             raise CamxError(f"{self.path!r} holds results of `camx {other}`. Choose another `output`.")
         elif not overwrite and (different := differences(before["fingerprint"], fingerprint)):
             raise CamxError(
-                f"{self.path!r} holds results of another run; different are {', '.join(different)}. "
+                f"{self.path!r} holds results of another run. Differences: {', '.join(different)}. "
                 "Choose another `output`, or replace them with `overwrite`."
             )
 
@@ -123,7 +122,7 @@ class OutputFolder:
         """Opens the journal. With `overwrite`, first removes results of another fingerprint, of a finished run, of an
         earlier revision, or of a run without its record.
 
-        keys: images of this run. Also removes their files from a killed run that have no line in the journal.
+        keys: images of this run. With `overwrite`, also removes files of theirs that a killed run left without a row.
         """
         self.check(fingerprint, overwrite=overwrite)
         with explained_errors(self.path):
@@ -131,13 +130,13 @@ class OutputFolder:
             leftovers.remove_temporary_files(self.path)
             if before is None and overwrite and (lost := self.losses()) not in ("", _NOTHING):
                 self._found.append(f"`overwrite` removed {lost} of a run without its run.json.")
-                # From now on the record marks the folder, also after a kill.
+                # The record identifies the folder from now on, even after a kill.
                 before = RunRecord(fingerprint={"command": fingerprint["command"]}, state="lost")
                 self.record(before)
             if overwrite and before is not None and _is_replaced(before, fingerprint):
                 self._clear(frozenset(keys))
                 before = None
-            # The record comes first, because a journal alone cannot be identified.
+            # The record comes first, because a journal alone does not identify a run.
             self.record(running_record(fingerprint, revision_of(before)))
             self.open_journal()
             if next(iter(self.journal), None) is not None:
@@ -146,7 +145,7 @@ class OutputFolder:
                 self.record(running_record(fingerprint, NEWEST))
 
     def open_journal(self) -> None:
-        """Opens the journal without changes."""
+        """Opens the journal and the spots for appending."""
         with explained_errors(self.path):
             self.close()
             self._journal = Journal.open(self.file(JOURNAL))
@@ -196,7 +195,7 @@ class OutputFolder:
         replaced = list(self.journal.rows(row["image"] for row in rows if row["image"] in self.journal))
         assert self._spots is not None, "begin() opens it with the journal"
         with explained_errors(self.path):
-            # Before the rows that refer to them.
+            # Spots come before the rows that refer to them.
             rows = self._spots.take(rows)
             self.journal.append(rows)
             kept = {name for row in rows for name in files_of(row)} if replaced else set()
@@ -241,9 +240,9 @@ class OutputFolder:
         return recovered_record(os.path.dirname(self.file(RECORD)))[0]
 
     def _clear(self, keys: Set[str]) -> None:
-        """Remove the files that the old journal names and those of the images `keys`, then the journal.
+        """Removes the files that the old journal names and those of the images `keys`, then the journal.
 
-        Files of others stay. The record stays until it is replaced, so that the folder is ours at every instant.
+        Files of others stay. The record stays until it is replaced, so that the folder is always identified as camx's.
         """
         if os.path.exists(self.file(JOURNAL)):
             old = Journal.read(self.file(JOURNAL))

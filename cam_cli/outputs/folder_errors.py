@@ -1,4 +1,4 @@
-"""Turns errors of the operating system about an output folder into messages."""
+"""Converts errors of the operating system about an output folder to messages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..shortages import advice
 
 @contextlib.contextmanager
 def explained_errors(path: str) -> Iterator[None]:
-    """While active, turns errors of the operating system into a `CamxError` about the folder."""
+    """While active, converts errors of the operating system to a `CamxError` about the folder."""
     try:
         yield
     except OSError as error:

@@ -54,7 +54,7 @@ def folder_lock(path: str, patience: float = 0.0) -> Iterator[None]:
 
 
 def check_writable(path: str) -> None:
-    """Raises `CamxError` if a folder could not be created or written. Changes nothing."""
+    """Raises `CamxError` if a folder cannot be created or written to. Changes nothing."""
     existing = os.path.abspath(path)
     while not os.path.lexists(existing):
         existing = os.path.dirname(existing)

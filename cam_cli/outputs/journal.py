@@ -1,4 +1,4 @@
-"""The append-only journal: one JSON object per image, from which table, report and resume derive."""
+"""Append-only journal: one JSON object per image, the source of table, report and resume."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def _place(offset: int, line: bytes) -> int:
 
 
 def _whole_lines(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
-    """Complete lines with their lengths; of a line that is too long, only its end."""
+    """Yields complete lines with their lengths; of an overlong line only its end, which then counts as damaged."""
     length = 0
     while piece := file.readline(_LONGEST):
         length += len(piece)

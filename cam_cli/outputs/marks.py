@@ -13,15 +13,16 @@ from ..maps.heatmap import placed
 from ..maps.measures import measured, on_raster
 
 _WHITE, _BLACK = (255, 255, 255), (0, 0, 0)
-#: Long side in pixels of an overlay for each further pixel of line width.
+#: Pixels of the long side of an overlay for each further pixel of line width.
 _WIDE = 400
 Points = list[tuple[float, float]]
 
 
 def mark(picture: Image.Image, heat: np.ndarray, frame: Frame, threshold: float, what: Iterable[str]) -> None:
-    """Draws marks of `MARKS` on a picture in place: white on black, visible on any image.
+    """Draws marks of `MARKS` into an overlay: white lines with black edges, visible on any image.
 
-    heat: h×w, of which the magnitude counts. frame: in pixels of the picture. threshold: share of the peak.
+    heat: h×w; its magnitude counts. frame: in pixels of the overlay. threshold: share of the peak. what: keys of
+    `MARKS`.
     """
     thick = 1 + max(picture.size) // _WIDE
     lines = [line for name in what for line in MARKS[name](np.abs(heat), frame, picture.size, threshold)]

@@ -1,7 +1,7 @@
 """Mirrors a run folder in an object store as a local folder, for commands that read finished runs and add to them.
 
-Fetches journals, records and tables at once, and images on demand: an empty file stands for each. At the end uploads
-new and changed files to the store, and deletes removed ones.
+Fetches journals, records and tables at once, and images on demand: each is an empty file until it is read. At the end
+uploads new and changed files to the store, and deletes removed ones.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _AT_ONCE = 16
 
 @dataclass(frozen=True)
 class Mirror:
-    """Local folder `path` for the run folder at `url`."""
+    """Local copy at `path` of the run folder at `url`."""
 
     url: str
     path: str

@@ -1,4 +1,4 @@
-"""Options of the images of a run: kinds of files, size, colours, format."""
+"""Options of the drawn files of a run: kinds of files, size, colours, format."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..maps.colormaps import COLORMAPS
 from ..maps.thresholds import HALF
 from ..options import PICTURE, Flag, check
 
-#: The keys of `savers.SAVERS` but for panels; and spots, which all images keep in one file.
+#: The keys of `savers.SAVERS` without panels. Spots of all images are in one file.
 SAVED = ("overlay", "heatmap", "array", "mask")
 SPOTS = "spots"
 FORMATS = ("png", "jpg", "webp")
@@ -22,9 +22,9 @@ EVEN, HEAT = OPACITIES = ("even", "heat")
 DRAWN = ("box", "contour")
 #: The keys of `panel.PARTS`.
 PANEL = ("image", "overlay", "map")
-#: Which raw value has the strongest colour: the peak of each map, or one for all maps of a method.
+#: Values of `scale`: the raw value with the strongest colour is the peak of each map, or one for all maps of a method.
 EACH, RUN = "image", "run"
-#: Smallest threshold of a box: at 0 everything would belong to it.
+#: Smallest threshold of a box: at 0 the box would be the whole image.
 LEAST = 0.01
 
 
@@ -62,10 +62,10 @@ class BoxThreshold:
 
 @dataclass(frozen=True)
 class Rendering:
-    """Options of the look of overlays.
+    """Options of the drawn files of a run.
 
-    evaluated: thresholds by method, where `box_threshold` is the folder of a run; scales: by method, where all maps of
-    a run share one; both filled by the pipeline. Raises `CamxError` for values that do not exist.
+    The pipeline fills `evaluated`, the thresholds by method if `box_threshold` is a run folder, and `scales`, the
+    strongest raw value by method if all maps of a run share one. Raises `CamxError` for invalid values.
     """
 
     save: Annotated[
@@ -93,8 +93,8 @@ class Rendering:
     box_threshold: Annotated[
         float | str,
         Flag(
-            "Share of the peak from which on a place belongs to the mask, and to the box of the largest part; or the "
-            "output of a run for which `camx evaluate` has chosen it.",
+            "Smallest share of the peak that belongs to the mask, and to the box of the largest part; or the output "
+            "of a run for which `camx evaluate` chose it.",
             panel=PICTURE,
             min=LEAST,
             max=1.0,
@@ -106,8 +106,7 @@ class Rendering:
     opacity: Annotated[
         str,
         Flag(
-            "even: `alpha` everywhere; heat: it grows with the heat up to `alpha`, and the image stays as it is where "
-            "none is.",
+            "even: `alpha` everywhere; heat: from 0 without heat up to `alpha` at the peak.",
             panel=PICTURE,
             choices=OPACITIES,
             results=True,
@@ -115,7 +114,7 @@ class Rendering:
     ] = EVEN
     min_heat: Annotated[
         float,
-        Flag("No colour for what is below this share of the peak.", panel=PICTURE, min=0, max=1, results=True),
+        Flag("Show no colour below this share of the peak.", panel=PICTURE, min=0, max=1, results=True),
     ] = 0.0
     draw: Annotated[
         Names,
@@ -143,7 +142,7 @@ class Rendering:
     panel: Annotated[
         Names,
         Flag(
-            "Also one file per map with these side by side over its classes in words: image, overlay, map.",
+            "Also write one file per map with these parts side by side above a caption: image, overlay, map.",
             panel=PICTURE,
             choices=PANEL,
             results=True,
@@ -156,27 +155,27 @@ class Rendering:
 
     @property
     def plain(self) -> bool:
-        """Whether the colours are as those that a device draws: of one opacity, on the scale of each map, and alone."""
+        """Whether a device can draw the overlay: one opacity, the scale of each map, no lines and no panel."""
         alone = not self.draw and not self.panel
         return self.opacity == EVEN and self.min_heat == 0 and self.scale == EACH and alone
 
     @property
     def given_scale(self) -> float | None:
-        """The raw value with the strongest colour in every map, if it is given."""
+        """Raw value with the strongest colour in every map, if `scale` is a number."""
         return None if isinstance(self.scale, str) else self.scale
 
     def scale_of(self, method: str) -> float | None:
-        """The raw value with the strongest colour in maps of a method; None for the peak of each, or if not known."""
+        """Raw value with the strongest colour in maps of a method; None for the peak of each, or if not yet known."""
         return dict(self.scales).get(method, self.given_scale)
 
     def threshold_of(self, method: str) -> BoxThreshold:
-        """The threshold of masks and boxes of a method's maps. Raises `CamxError` for a folder that was not read."""
+        """Threshold of masks and boxes of a method's maps. Raises `CamxError` for a run folder that was not read."""
         if found := dict(self.evaluated).get(method):
             return BoxThreshold(max(LEAST, found.value), found.calibrated)
         if isinstance(self.box_threshold, str):
             raise CamxError(
-                f"`box_threshold` {self.box_threshold!r} is no share of the peak.",
-                "Give a number.",
+                f"`box_threshold` {self.box_threshold!r} is a folder, which only a run over images reads.",
+                "Give a share of the peak.",
                 field="box_threshold",
             )
         return BoxThreshold(self.box_threshold)
@@ -184,7 +183,7 @@ class Rendering:
     def __post_init__(self) -> None:
         check(self)
         if not 0 <= self.alpha <= 1:
-            raise CamxError(f"`alpha` {self.alpha} is outside 0 … 1: the opacity of the heatmap.", field="alpha")
+            raise CamxError(f"`alpha` {self.alpha} is out of range.", "Give an opacity from 0 to 1.", field="alpha")
         try:
             object.__setattr__(self, "scale", _scale(str(self.scale)))
         except ValueError as error:
@@ -197,7 +196,7 @@ class Rendering:
             object.__setattr__(self, "size", size)
         if isinstance(self.size, int) and self.size < LEAST_SIDE:
             raise CamxError(
-                f"`size` {self.size} is too small to see anything.",
+                f"`size` {self.size} is too small for an overlay.",
                 f"Give {LEAST_SIDE} pixels or more, 'original' or 'model'.",
                 field="size",
             )

@@ -1,4 +1,4 @@
-"""Outline of the mask that a segmentation predicts, or of the box of a detector, drawn over an overlay."""
+"""Draws the outline of a predicted mask, or of a detector's box, over an overlay."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _LINE, _EDGE = (255, 255, 255), (0, 0, 0)
 
 
 def placed_mask(mask: np.ndarray, frame: Frame, width: int, height: int) -> np.ndarray:
-    """Returns a mask h×w over `frame` for the pixels of an image that the network saw: bool, of the nearest cell.
+    """Resizes a mask h×w over `frame` to the pixels of the image that lie in the frame: bool, nearest cell.
 
-    width, height: of the image; `frame` in its pixels.
+    width, height: of the image. frame: in pixels of the image.
     """
     rows, columns = seen(frame, width, height)
     down = (np.arange(rows.start, rows.stop) + 0.5 - frame.top) * mask.shape[0] / (frame.bottom - frame.top)
@@ -26,7 +26,7 @@ def placed_mask(mask: np.ndarray, frame: Frame, width: int, height: int) -> np.n
 
 
 def boxed(box: Frame, width: int, height: int) -> np.ndarray:
-    """Returns a box in pixels of an image as a mask of it, bool height×width; of at least one pixel."""
+    """Mask of a box: bool height×width, at least one pixel. box: in pixels of the image."""
     mask = np.zeros((height, width), bool)
     left, top = min(max(round(box.left), 0), width - 1), min(max(round(box.top), 0), height - 1)
     mask[top : max(top + 1, round(box.bottom)), left : max(left + 1, round(box.right))] = True
@@ -34,7 +34,7 @@ def boxed(box: Frame, width: int, height: int) -> np.ndarray:
 
 
 def outlined(image: Image.Image, mask: np.ndarray) -> Image.Image:
-    """Returns a copy of an image H×W with the outline of a mask H×W bool: a white line inside, a dark one around it."""
+    """Copy of an image H×W with the outline of a mask, bool H×W: a white line inside, a black one around it."""
     pixels = np.array(image)
     inner, outer = mask & ~_all_around(mask), ~mask & ~_all_around(~mask)
     pixels[outer], pixels[inner] = _EDGE, _LINE
@@ -42,7 +42,7 @@ def outlined(image: Image.Image, mask: np.ndarray) -> Image.Image:
 
 
 def _all_around(mask: np.ndarray) -> np.ndarray:
-    """Pixels whose four neighbours are in a mask; beyond the edge of the image everything is."""
+    """Pixels whose four neighbours are in a mask. Pixels beyond the edge of the image count as in the mask."""
     padded = np.pad(mask, 1, constant_values=True)
     found: np.ndarray = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
     return found

@@ -1,4 +1,4 @@
-"""Panels: image, overlay and map side by side over a caption, for slides, and for images too small to be read alone."""
+"""Draws panels: image, overlay and map side by side above a caption, for slides and small images."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from .caption_words import Caption, Named
 from .drawing import Drawing, draw_overlay, eight_bit
 from .options import Rendering
 
-#: Long side in pixels to which smaller images are enlarged, and the least width of a panel, for its words.
+#: Long side in pixels to which smaller images are enlarged, and the smallest width of a panel.
 _LEAST_SIDE, _LEAST_WIDTH = 256, 320
 _GAP = 8
-#: Height of letters in pixels, least and largest, and the width of a panel for each of them.
+#: Smallest and largest height of letters in pixels, and the pixels of width for each pixel of height.
 _SMALL, _LARGE, _PER_LETTER = 14, 26, 44
 _PAPER, _INK, _FAINT, _NOT_SEEN = (255, 255, 255), (34, 34, 34), (96, 96, 96), (64, 64, 64)
-#: Colours of "correct" and "wrong" that people with any kind of colour vision tell apart (Okabe & Ito 2008).
+#: Colours of "correct" and "wrong", distinguishable with any kind of colour vision (Okabe & Ito 2008).
 _RIGHT, _WRONG = (0, 114, 178), (213, 94, 0)
-#: A code point that no font has a letter for.
+#: A code point without a letter in any font.
 _NO_LETTER = "\uffff"
 _Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 def draw_panel(drawing: Drawing, rendering: Rendering) -> Image.Image:
-    """The parts of `rendering.panel` side by side, with the caption of the drawing below them.
+    """Draws the parts of `rendering.panel` side by side, with the caption of the drawing below.
 
-    A small image is enlarged, bicubic, and its map drawn anew at that size.
+    Enlarges a small image (bicubic), and draws its map at that size.
     """
     one = _readable(drawing)
     tiles = [PARTS[name](one, rendering) for name in rendering.panel]
@@ -53,7 +53,7 @@ def draw_panel(drawing: Drawing, rendering: Rendering) -> Image.Image:
 
 
 def _readable(drawing: Drawing) -> Drawing:
-    """The drawing, on a larger canvas where its own is small."""
+    """The drawing, with a small canvas enlarged."""
     height, width = drawing.canvas.shape[:2]
     if max(width, height) >= _LEAST_SIDE:
         return drawing
@@ -68,7 +68,7 @@ def _image(drawing: Drawing, rendering: Rendering) -> Image.Image:
 
 
 def _map(drawing: Drawing, rendering: Rendering) -> Image.Image:
-    """The heatmap alone in its colours; dark grey where the network saw nothing."""
+    """Draws the heatmap in its colours, and dark grey outside the frame."""
     height, width = drawing.canvas.shape[:2]
     rows, columns = seen(drawing.frame, width, height)
     heat = Image.fromarray(eight_bit(drawing, width, height, seen_only=True), "P")
@@ -86,10 +86,10 @@ PARTS: Mapping[str, Callable[[Drawing, Rendering], Image.Image]] = {
 
 
 def _lines(caption: Caption, width: int) -> list[Image.Image]:
-    """The lines of a caption as images of this width."""
+    """Draws the lines of a caption as images of this width."""
     size = min(_LARGE, max(_SMALL, width // _PER_LETTER))
     verdict = {True: ("correct", _RIGHT), False: ("wrong", _WRONG), None: ("", _INK)}[caption.correct]
-    found = [_line(caption.said, width, size, _INK, verdict)]
+    found = [_line(caption.first, width, size, _INK, verdict)]
     if caption.more:
         found.append(_line(caption.more, width, round(size * 0.8), _INK))
     found.append(_line([caption.image], width, round(size * 0.8), _FAINT, middle=True))
@@ -105,7 +105,8 @@ def _line(
     *,
     middle: bool = False,
 ) -> Image.Image:
-    """A line of words, cut to the width, with a coloured word at the right end; `middle`: cut there, not at the end."""
+    """Draws a line of words with a coloured word at the right end. Shortens it to the width at its end, or with
+    `middle` in its middle."""
     font = _font(size)
     line = Image.new("RGB", (width, round(size * 1.45)), _PAPER)
     draw, room = ImageDraw.Draw(line), float(width)
@@ -118,7 +119,7 @@ def _line(
 
 
 def _cut(text: str, font: _Font, room: float, *, middle: bool) -> str:
-    """The text, or as much of it as has room, with `…` for the rest."""
+    """Text shortened to `room` pixels; `…` stands for the rest."""
     kept = len(text)
     if font.getlength(text) <= room:
         return text
@@ -132,7 +133,7 @@ def _cut(text: str, font: _Font, room: float, *, middle: bool) -> str:
 def _shortened(text: str, length: int, *, middle: bool) -> str:
     if not middle:
         return text[:length] + "…"
-    # The end of a path says more than its folders.
+    # The end of a path identifies an image better than its folders.
     tail = (2 * length + 2) // 3
     return text[: length - tail] + "…" + text[len(text) - tail :]
 
@@ -144,7 +145,7 @@ def _font(size: int) -> _Font:
 
 
 def _lettered(one: Named, font: _Font) -> str:
-    """The text in letters of a font; where nothing of a name has any, its other text."""
+    """Text in letters of the font; the plain text if the font has none of its letters."""
     found = [_letter(letter, font) for letter in one.text]
     if one.plain and not any(letters.strip("? ") for letters in found):
         return one.plain
@@ -153,7 +154,7 @@ def _lettered(one: Named, font: _Font) -> str:
 
 @lru_cache(4096)
 def _letter(letter: str, font: _Font) -> str:
-    """The letter, or without its accents, or `?`: the font of Pillow has those of English only."""
+    """The letter; if the font lacks it, the letter without accents, or `?`. Pillow's font has English letters only."""
     if _has(letter, font):
         return letter
     plain = "".join(one for one in unicodedata.normalize("NFKD", letter) if _has(one, font))
@@ -161,7 +162,7 @@ def _letter(letter: str, font: _Font) -> str:
 
 
 def _has(letter: str, font: _Font) -> bool:
-    """Whether a font shows a letter as itself, and not as the box of all that it does not know."""
+    """Whether a font has a letter, and does not draw the box for unknown ones."""
     if not letter.isprintable():
         return False
     return letter == " " or bytes(font.getmask(letter)) != bytes(font.getmask(_NO_LETTER))

@@ -1,4 +1,4 @@
-"""The way in which the pixels of an image were read, in its row of the journal: every field with its type and range."""
+"""Decisions on the pixels of an image, as fields of its journal row, with types and ranges."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from .shapes import Length, Range
 
 
 class PixelsRow(TypedDict, total=False):
-    """Decisions on the pixels of an image; where there was nothing to decide, a field is left out."""
+    """Decisions on the pixels of an image. A field is absent if there was nothing to decide."""
 
     #: Mode of the file as Pillow names it, or type and shape of an array. Absent for RGB and grey of 8 bits.
     mode: str
-    #: Levels of 16 bits, 32 bits or float that became 0 and 255.
+    #: Levels of a 16-bit, 32-bit or float image that became 0 and 255.
     levels: Annotated[list[float], Length(2)]
-    #: Level that stands for no value; it became 0.
+    #: Level that marks missing values; it became 0.
     nodata: float
-    #: How many images the file holds. Absent for one.
+    #: Number of images in the file. Absent for one.
     frames: Annotated[int, Range(2, 1e6)]
-    #: Which of them is explained, from 1.
+    #: Number of the explained one, from 1.
     frame: Annotated[int, Range(1, 1e6)]
-    #: Orientation in the EXIF data, which is undone unless `--exif ignore`. Absent for upright images.
+    #: Orientation in the EXIF data; camx rotates the image upright unless `--exif ignore`. Absent for upright images.
     orientation: Annotated[int, Range(2, 8)]
-    #: `false` where pixels are transparent: the network sees what lies under them.
+    #: `false` if pixels are transparent: the network sees the colours stored under them.
     opaque: bool
-    #: Bands that the network was given, from 1, in their order.
+    #: Bands of the network's input, from 1, in order.
     bands: list[Annotated[int, Range(1, 1e6)]]

@@ -1,4 +1,4 @@
-"""`run.json`: every field with its type, unit and range."""
+"""Fields of `run.json` with types, units and ranges."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ SCHEMA: Final = 1
 
 
 class Fingerprint(TypedDict, total=False):
-    """Everything that the results depend on; a folder holds results of one fingerprint. Other keys depend on the
+    """Everything on which the results depend; a folder holds results of one fingerprint. Other keys depend on the
     command."""
 
-    #: Command that made the results: `explain`, `activations`, `evaluate`, `caption`, `ask`, `train-gap`.
+    #: Command of the run: `explain`, `activations`, `evaluate`, `caption`, `ask`, `train-gap`.
     command: str
-    #: Folder that the names of the images start in.
+    #: Folder to which the names of the images are relative.
     inputs: str
     #: Name of the network.
     model: str
@@ -25,12 +25,12 @@ class Fingerprint(TypedDict, total=False):
     weights: str
     #: Preprocessing of the network, value by value.
     preprocessing: dict[str, Any]
-    #: How the pixels of files are read, where that is not the default.
+    #: Options of reading pixels that differ from the default.
     pixels: dict[str, Any]
-    #: What the scores of the network are: `segmentation`, `regression`, `ordinal`, `similarity`, `detection`;
-    #: absent for the classes of whole images (`explain`).
+    #: Meaning of the network's outputs: `segmentation`, `regression`, `ordinal`, `similarity`, `detection`; absent for
+    #: classes of whole images (`explain`).
     task: str
-    #: SHA-256 of the images of each `like:` target, of a table with its pairs (`explain`).
+    #: SHA-256 of the images of each `like:` target; for a table, of its pairs (`explain`).
     references: list[str]
     #: SHA-256 of the masks of `--target-mask` (`explain`).
     target_masks: str
@@ -59,17 +59,18 @@ class Rendering(TypedDict, total=False):
 
     #: Name of the colour map.
     colormap: str
-    #: Share of the colour over the image.
+    #: Opacity of the colours.
     alpha: Share
     #: Format of the overlays.
     format: str
-    #: How opaque the colours are: as `--opacity`. Absent for `even`.
+    #: Course of the opacity, as in `--opacity`. Absent for `even`.
     opacity: str
-    #: Share of the peak below which there is no colour. Absent for 0.
+    #: Smallest share of the peak with a colour. Absent for 0.
     min_heat: Share
     #: Lines over the overlays. Absent for none.
     draw: list[str]
-    #: Which raw value has the strongest colour: `run`, or a number. Absent for the peak of each map.
+    #: Raw value with the strongest colour: `run` (one for all maps of a method), or a number. Absent for the peak of
+    #: each map.
     scale: float | str
     #: Parts of the panels. Absent for none.
     panel: list[str]
@@ -84,7 +85,7 @@ class Plan(TypedDict, total=False):
     images: Count
     #: Images that an earlier run had explained already.
     skipped: Count
-    #: Files of the input without the name of an image.
+    #: Files of the input without an image extension.
     passed_over: Count
     #: Name of the network.
     model: str
@@ -92,25 +93,25 @@ class Plan(TypedDict, total=False):
     weights: str
     #: Target layer; several are joined by `+`.
     layer: str
-    #: Why this layer.
+    #: Reason for the choice of the layer.
     layer_reason: str
-    #: Grid of the map and the layout of the layer's output.
+    #: Grid of the map, and layout of the layer's output.
     grid: str
     #: Device, as torch names it.
     device: str
-    #: Precision of the forward.
+    #: Precision of the forward pass.
     precision: str
     #: The output folder.
     output: str
-    #: What the network is given, in one line, and where that comes from.
+    #: Input of the network in one line, with its origin.
     input: str
-    #: Where each value of the preprocessing and each argument of the network comes from.
+    #: Origin of each value of the preprocessing and of each argument of the network.
     input_origins: dict[str, str]
-    #: What was read from the weights themselves: a rebuilt head, arguments, other names.
+    #: Findings in the weights: a rebuilt head, arguments, renamed tensors.
     weights_notes: list[str]
-    #: Tensors of the checkpoint that play no part in the scores.
+    #: Tensors of the checkpoint on which the scores do not depend.
     idle_tensors: list[str]
-    #: Forwards and explanations per image, and about how long they take (`evaluate`).
+    #: Forward passes and explanations per image, with an estimate of their time (`evaluate`).
     cost: str
     #: Epochs of a training.
     epochs: Annotated[int, Range(1, 1e6)]
@@ -126,24 +127,24 @@ class Stage(TypedDict):
 
 
 class ShardRecord(TypedDict, total=False):
-    """One part of a run in shards."""
+    """One shard of a run."""
 
     #: Shard `i/n`.
     shard: str
-    #: State in which the part ended.
+    #: State in which the shard ended.
     state: str
     #: Images of the shard.
     images: Count
-    #: Rows of the shard that the merge has found.
+    #: Rows of the shard that the merge found.
     rows: Count
-    #: Seconds that the part took.
+    #: Duration of the shard in seconds.
     seconds: Seconds
     #: Time at which it ended.
     finished: str
 
 
 class MisclassifiedRow(TypedDict):
-    """A validation image that the best network of a training took for another class."""
+    """A validation image for which the best network of a training predicts another class."""
 
     #: Path of the file.
     image: str
@@ -153,14 +154,14 @@ class MisclassifiedRow(TypedDict):
     predicted: str
     #: Probability of that class.
     prob: Share
-    #: Size of the file in bytes; -1 if it is not known.
+    #: Size of the file in bytes; -1 if unknown.
     bytes: Annotated[int, Range(-1, 1e18)]
-    #: Time of change of the file in nanoseconds; -1 if it is not known.
+    #: Modification time of the file in nanoseconds; -1 if unknown.
     mtime_ns: int
 
 
 class RunInputs(TypedDict):
-    """The images of all shards of a run, as one of them has listed them."""
+    """The images of all shards of a run, as listed by one of them."""
 
     #: Images of the input.
     images: Count
@@ -173,30 +174,30 @@ class UnreadableRow(TypedDict):
 
     #: Path of the file.
     image: str
-    #: Why it cannot be read.
+    #: Reason why it cannot be read.
     error: str
 
 
 class RunRecord(TypedDict, total=False):
-    """The content of `run.json`. While a run is under way it has the first five fields only."""
+    """The content of `run.json`. A running or killed run has the first five fields only."""
 
     #: Version of this file and of the journal. Folders of camx 0.1.0 have none.
     schema: Annotated[int, Range(1, 1e6)]
     #: `running` (or killed), `finished`, `interrupted` by a signal, `stopped` by `--fail-fast`, `broken` by an error,
     #: `incomplete` while shards are missing.
     state: str
-    #: Everything that the results depend on.
+    #: Everything on which the results depend.
     fingerprint: Fingerprint
-    #: Python and the packages that results depend on, as the last run had them.
+    #: Versions in the last run of Python and of the packages on which results depend.
     versions: dict[str, str]
-    #: Number of the last change to the drawing or the scores that all results of the folder have: those of the file
-    #: `outputs/revisions.py`. Folders of camx 0.1.0 have none.
+    #: Number of the newest change in `outputs/revisions.py` that all results of the folder include. Folders of camx
+    #: 0.1.0 have none.
     revision: Annotated[int, Range(1, 1e6)]
-    #: The command as it was typed.
+    #: The command as typed.
     command: str
-    #: What the run was going to do.
+    #: The plan of the run.
     plan: Plan
-    #: Every option of the run, also those that results do not depend on.
+    #: All options of the run, including those on which results do not depend.
     job: dict[str, Any]
     #: Time at which the run ended: ISO 8601 with the offset from UTC.
     finished: str
@@ -212,57 +213,58 @@ class RunRecord(TypedDict, total=False):
     blank: Count
     #: Images that an earlier run had explained already.
     skipped: Count
-    #: Images with a label that the network knows.
+    #: Images with a label that is a class of the network.
     labelled: Count
-    #: Share of these whose best class is the true one; null without labels.
+    #: Share of these whose top-1 class is the true one; null without labels.
     accuracy: Share | None
-    #: Names of the classes, by index. Of a training: of its data.
+    #: Names of the classes by index; in a training, those of its data.
     classes: list[str]
     #: Name of the network.
     model: str
     #: Target layer; several are joined by `+`.
     layer: str
-    #: The output folder as it was given.
+    #: The output folder as given by the user.
     output: str
-    #: Seconds from the first image to the last; of a training, seconds of each stage.
+    #: Seconds from the first image to the last; in a training, seconds of each stage.
     seconds: Seconds | dict[str, Seconds]
     #: Images of this run per second.
     images_per_second: Seconds
     #: Seconds and images per second of each stage.
     stages: dict[str, Stage]
-    #: Stage that the others waited for.
+    #: The slowest stage, for which the others waited.
     limited_by: str
     #: Size of the batches at the end.
     batch_size: Count
-    #: The parts of a run in shards.
+    #: The shards of a merged run.
     shards: list[ShardRecord]
-    #: Part of a run in shards: the images of all of them.
+    #: In the record of a shard: the images of all shards.
     run_inputs: RunInputs
-    #: Training: images of the training part.
+    #: Training: number of training images.
     train_images: Count
-    #: Training: images of the validation part.
+    #: Training: number of validation images.
     val_images: Count
-    #: Training: how many images cannot be read and were left out.
+    #: Training: number of unreadable images, which were left out.
     unreadable: Count
     #: Training: these images.
     unreadable_images: list[UnreadableRow]
-    #: Training: whole epochs so far.
+    #: Training: number of finished epochs.
     epochs: Count
-    #: Training: the epoch of `model.safetensors`, from 1.
+    #: Training: epoch of `model.safetensors`, from 1.
     best_epoch: Count | None
-    #: Training: share of the validation images that the best network recognises.
+    #: Training: accuracy of the best network on the validation images.
     val_accuracy: Share | None
     #: Training: mean cross-entropy of the best network over the validation images.
     val_loss: float | None
-    #: Training: the same share for the network's own head, where it knows the classes.
+    #: Training: accuracy of the network's own head, if it has these classes.
     original_accuracy: Share | None
     #: Training: accuracy of the network's own head minus that of the new one.
     price_of_cam: Annotated[float, Range(-1, 1)] | None
-    #: Training: share recognised of each class, by its name.
+    #: Training: share of the images of each class that are predicted right, by its name.
     per_class_accuracy: dict[str, Share | None] | None
-    #: Training: how often an image of class i (row) was predicted as class j (column).
+    #: Training: number of images of class i (row) that are predicted as class j (column).
     confusion: list[list[Count]] | None
-    #: The surest mistakes of the best network on the validation images, at most 100, the surest first.
+    #: Training: the most confident mistakes of the best network on the validation images, at most 100, the most
+    #: confident first.
     misclassified: list[MisclassifiedRow]
     #: Training: images whose features were in the cache.
     cached_images: Count

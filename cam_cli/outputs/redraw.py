@@ -1,4 +1,4 @@
-"""Draws the coloured files of a finished row on the scale of its run, from its image and its saved arrays. No torch."""
+"""Draws the coloured files of a finished row on the scale of its run, from its image and arrays. Imports no torch."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ from .savers import COLOURED, encoded_files, kinds_of
 
 @dataclass(frozen=True)
 class Redrawer:
-    """Draws rows; can be pickled. `rendering` knows the scale of every method.
+    """Draws the coloured files of rows. Can be pickled.
 
-    load: decodes an image, as before the network. fine: methods whose maps lie on the pixels.
+    rendering: with the scale of every method. load: decodes an image, as before the network. fine: methods with one
+    value per pixel.
     """
 
     rendering: Rendering
@@ -41,9 +42,9 @@ class Redrawer:
         arrays: Sequence[bytes | None],
         unasked: int | None = None,
     ) -> Rendered | Unreadable | TooLarge:
-        """The row with its coloured files, and these. arrays: the bytes of the array of each map, None without one.
+        """Row with the names of its coloured files, and the files. arrays: file of the raw map for each map, or None.
 
-        `Unreadable` where the image cannot be read, or an array is not that of the map; `TooLarge` as in `load`.
+        Returns `Unreadable` if the image cannot be read or an array does not fit its map, and `TooLarge` as `load`.
         """
         picture = self.load(image, unasked=unasked)
         if not isinstance(picture, Picture):
@@ -62,7 +63,7 @@ class Redrawer:
     def _drawn(
         self, picture: Picture, values: np.ndarray, row: ImageRow, one: MapRow, files: dict[str, bytes]
     ) -> MapRow:
-        """The row of a map with its coloured files, which are added to `files`."""
+        """Row of a map with the names of its coloured files. Adds these to `files`."""
         scale, several = self.rendering.scale_of(one["method"]), len(row["maps"]) > 1
         target = Prediction(one["target_index"], one["target_name"], one.get("target_prob", nan))
         signed, fine = one["sketch"].get("signed", False), one["method"] in self.fine
@@ -73,15 +74,15 @@ class Redrawer:
         drawing = replace(drawing, caption=caption_of(row, one, several=several) if self.rendering.panel else None)
         now: dict[str, Any] = {**one, "colour_scale": scale}
         kinds = [kind for kind in kinds_of(self.rendering) if kind in COLOURED]
-        made = encoded_files(kinds, drawing, picture.source, one, self.rendering, several=several)
-        for kind, (name, data) in made.items():
+        drawn = encoded_files(kinds, drawing, picture.source, one, self.rendering, several=several)
+        for kind, (name, data) in drawn.items():
             files[name] = data
             now[kind] = name
         return cast(MapRow, now)
 
 
 def _values(data: bytes, one: MapRow) -> np.ndarray | None:
-    """The raw map h×w in a file; None for one that is not that of the map."""
+    """Raw map h×w in a file; None if it is damaged or does not fit the row of the map."""
     try:
         values: np.ndarray = np.load(io.BytesIO(data), allow_pickle=False)
     except (ValueError, EOFError, OSError):
@@ -90,7 +91,7 @@ def _values(data: bytes, one: MapRow) -> np.ndarray | None:
 
 
 def without_colours(row: ImageRow) -> ImageRow:
-    """The row without its coloured files, which are on another scale."""
+    """Row without the names of its coloured files, which have another scale."""
     maps, gone = [], set[str]()
     for one in row["maps"]:
         fields = cast(dict[str, Any], one)

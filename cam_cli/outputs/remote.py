@@ -26,8 +26,8 @@ from .folder import OutputFolder, locked
 from .rows import ImageRow
 from .shards import Part, locked_part, part_name
 
+#: Growth of the journal, and seconds since the last upload, after which it is uploaded.
 _GROWTH = 1.25
-#: Least seconds between two uploads of the journal.
 _INTERVAL = 30.0
 _HERE = (JOURNAL, RECORD, TABLE, ACTIVATIONS_TABLE, FAITHFULNESS_TABLE)
 

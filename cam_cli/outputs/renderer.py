@@ -77,9 +77,9 @@ class ExplanationRenderer:
         return Rendered({**row, "status": OK, "error": ""}, files)
 
     def _map_row(self, explanation: Explanation, class_map: ClassMap, row: ImageRow, files: dict[str, bytes]) -> MapRow:
-        """The row of one map of an image whose `row` names its classes; adds its files to `files`.
+        """Row of one map of an image. Adds its files to `files`. row: of the image, with its classes.
 
-        A map with nothing to show has no measures and no files.
+        A blank map gets no measures and no files.
         """
         target = class_map.prediction
         peak = _peak(class_map)
@@ -133,7 +133,7 @@ class ExplanationRenderer:
         if self.rendering.panel:
             caption = caption_of(row, map_row, several=several, shares=class_map.outline is not None)
             drawing = replace(drawing, caption=caption)
-        # Those of a run are drawn when the scale of all maps is known.
+        # With one scale for the run, coloured files are drawn when the peaks of all maps are known.
         later = COLOURED if self.rendering.scale == RUN and scale is None else frozenset[str]()
         kinds = [kind for kind in kinds_of(self.rendering) if kind not in later]
         for kind, (name, data) in encoded_files(
@@ -168,7 +168,7 @@ def _seen(picture: Picture) -> list[float]:
 
 
 def base_row(image: Picture | Unreadable) -> ImageRow:
-    """Fields of every row: status `failed` by default, and no position in the input yet."""
+    """Fields that every row has, with status `failed` and without a position in the input (-1)."""
     source, state = image.source, image.state
     row = with_truth({"image": source.key, "index": -1, "status": FAILED, "error": ""}, source)
     row |= {"bytes": state.size, "mtime_ns": state.mtime_ns}
@@ -206,7 +206,7 @@ def _pixels(facts: PixelFacts) -> PixelsRow:
 
 
 def _look(luma: np.ndarray) -> Literal["dark", "white", "flat"] | None:
-    """Look of an image (`dark`, `white`, `flat` or "") from its luma histogram without 1 % at each end."""
+    """`dark`, `white` or `flat` from the luma histogram without 1 % at each end; None for any other image."""
     below = luma.cumsum() / luma.sum()
     low, high = int(np.searchsorted(below, _ODD)), int(np.searchsorted(below, 1 - _ODD))
     if high < _NARROW:

@@ -14,7 +14,7 @@ from .rows import ImageRow, WrittenFile
 
 
 def files_of(row: ImageRow) -> list[str]:
-    """Files of a row, relative to OUT. Ignores names outside the result folders, which a damaged journal may have."""
+    """Files of a row, relative to OUT. Ignores names outside the result folders, as in a damaged journal."""
     named = [row.get("thumb")]
     for map_row in row.get("maps", ()):
         named += [map_row.get("overlay"), map_row.get("heatmap"), map_row.get("array")]

@@ -18,7 +18,7 @@ _FORMATS = ("JPEG", "PNG", "WEBP")
 def opened_result(data: bytes) -> Iterator[Image.Image]:
     """Opens a result as an image: reads the header, decodes nothing.
 
-    Raises every fault as `UnreadableImage`, also inside the context.
+    Raises `UnreadableImage` for every fault, also for one of decoding inside the context.
     """
     with open_image(data) as image:
         if image.format not in _FORMATS:

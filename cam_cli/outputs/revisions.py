@@ -13,7 +13,7 @@ from typing import Any, cast
 from .record import Fingerprint, RunRecord
 from .versions import versions
 
-#: That of camx 0.1.0.
+#: Revision of camx 0.1.0.
 FIRST = 1
 
 
@@ -52,7 +52,7 @@ REVISIONS = (
     Revision(
         4,
         "0.2.0",
-        "Eigen-Grad-CAM takes the mean over the positions off first",
+        "Eigen-Grad-CAM first subtracts the mean over the positions",
         method="eigengradcam",
     ),
 )

@@ -1,7 +1,7 @@
 """Rows of the journal `manifest.jsonl`: every field with its type, unit and range.
 
-`docs/results.md` is generated from these comments (`python -m tools.results_page`), and the reader of a run folder
-refuses lines that have another shape.
+`docs/results.md` is generated from these comments (`python -m tools.results_page`). The reader of a run folder ignores
+lines of another shape, and counts them as damaged.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ ThresholdFrom = Literal["fixed", "calibrated"]
 class Prediction(TypedDict):
     """A class and its probability."""
 
-    #: Number of the class in the output of the network, from 0.
+    #: Index of the class in the output of the network, from 0.
     index: Count
     #: Name of the class.
     name: str
-    #: Softmax of the scores; with `--multi-label` the sigmoid of its own score. Of a segmentation: the share of the
-    #: pixels that are predicted as the class; of a detector: the score of the best box of the class.
+    #: Softmax of the logits; with `--multi-label` the sigmoid of the class's logit. For a segmentation: the share of
+    #: the pixels predicted as the class; for a detector: the score of the best box of the class.
     prob: Share
 
 
@@ -46,10 +46,10 @@ class _EverySketch(TypedDict):
 
 
 class Sketch(_EverySketch, total=False):
-    """A map over the whole image in at most 24 × 24 cells; each cell is the mean of what it covers."""
+    """A map over the whole image in at most 24 × 24 cells; each cell is the mean over its area."""
 
     #: Whether the cells have a sign: then 128 is zero, 255 the strongest evidence for the class and 0 (or 1) the
-    #: strongest against it. Without this field the cells hold the strength, whatever its sign.
+    #: strongest against it. Without this field the cells hold the magnitude.
     signed: bool
 
 
@@ -62,7 +62,7 @@ class Channels(TypedDict):
     maximum: list[float]
     #: Mean of the squares over the positions.
     energy: list[float]
-    #: Share of the positions that are not above zero; 1 for a channel that is nowhere positive.
+    #: Share of the positions with a value of zero or less; 1 for a channel that is nowhere positive.
     dead: list[Share]
 
 
@@ -74,10 +74,10 @@ class _EveryComponent(TypedDict):
 
 
 class Component(_EveryComponent, total=False):
-    """The largest connected part of what lies at or above a share of the peak."""
+    """The largest connected part of a map at or above a share of its peak."""
 
-    #: `fixed`: the share is that of `--box-threshold`, or its default; `calibrated`: `camx evaluate` has chosen it on
-    #: images with a truth. Absent where it is not known: in folders of earlier versions.
+    #: Origin of the share: `fixed`: `--box-threshold` or its default; `calibrated`: chosen by `camx evaluate` on images
+    #: with a truth. Absent in folders of earlier versions.
     threshold_from: ThresholdFrom
 
 
@@ -94,9 +94,9 @@ def _of_one_length(channels: dict[str, Any]) -> bool:
 
 
 class FoundBox(TypedDict):
-    """A box that a detector has found; its class and score are `target_…` of the map."""
+    """A box of a detector. Its class and score are `target_…` of the map."""
 
-    #: Its place among the boxes of the image by score, from 0.
+    #: Rank among the boxes of the image by score, from 0.
     index: Count
     #: Left, top, right and bottom in pixels of the upright image.
     edges: Annotated[list[float], Length(4)]
@@ -105,28 +105,29 @@ class FoundBox(TypedDict):
 class MapRow(TypedDict, total=False):
     """One map of an image (`explain`, `evaluate`, `caption`, `ask`), or the feature maps of a layer (`activations`)."""
 
-    #: Method that made the map, as in `--method`.
+    #: Method of the map, as in `--method`.
     method: str
-    #: Target layer; several are joined by `+`; `input`: the pixels; `attention`: all layers of it (`tis`: all blocks).
+    #: Target layer; several are joined by `+`; `input`: the pixels; `attention`: all attention layers (`tis`: all
+    #: blocks).
     layer: str
-    #: Class that the map is for: its index.
+    #: Index of the target class.
     target_index: Count
-    #: Class that the map is for: its name.
+    #: Name of the target class.
     target_name: str
-    #: Class that the map is for: its probability; of a segmentation the share of the pixels predicted as it, of a
-    #: detector the score of the box.
+    #: Probability of the target class; for a segmentation the share of the pixels predicted as it, for a detector the
+    #: score of the box.
     target_prob: Share
-    #: Box that the map is for, where a detector has found some.
+    #: Target box of a detector.
     found: FoundBox
-    #: Value that the map is for, where that is no score of a class (a regression, a cosine): in place of `target_prob`.
+    #: Target value of a network without classes (a regression, a cosine), instead of `target_prob`.
     target_value: float
-    #: Raw value of the map that is furthest from zero, before any normalisation; null if it is not finite.
+    #: Raw value with the largest magnitude, before normalisation; null if it is not finite.
     peak: float | None
-    #: Raw value that is shown as 1 in overlay and sketch, where all maps of an image share one scale (`caption`).
+    #: Raw value shown as 1 in overlay and sketch, if all maps of an image share one scale (`caption`).
     scale: float
-    #: Raw value that has the strongest colour in overlay, heatmap file and panel; absent for its own peak (`--scale`).
+    #: Raw value with the strongest colour in overlay, heatmap file and panel (`--scale`); absent for the map's peak.
     colour_scale: float
-    #: Share of the image at or above half the peak; null for a map with nothing to show.
+    #: Share of the image at or above half the peak; null for a blank map.
     area: Share | None
     #: Centre of mass, as a share of the image's width.
     center_x: Share
@@ -138,15 +139,15 @@ class MapRow(TypedDict, total=False):
     entropy: Share
     #: Box around everything at or above half the peak, as shares of width and height: left, top, right, bottom.
     box: Box
-    #: Box around the largest connected part, at the share of the peak that stands beside it.
+    #: The largest connected part, with its threshold.
     component: Component
-    #: Positions of the raw map: rows, columns.
+    #: Size of the raw map: rows, columns.
     grid: Annotated[list[Pixels], Length(2)]
     #: The map in a few hundred cells.
     sketch: Annotated[Sketch, _has_all_cells]
     #: With several layers: the root mean square of each layer's own map, by its name.
     energies: dict[str, float | None]
-    #: Number of the concept from 1, where the map is of a concept instead of a class.
+    #: Number of the concept from 1, for a map of a concept instead of a class.
     concept: Annotated[int, Range(1, 1e9)]
     #: The best classes for the concept, best first.
     concept_classes: list[Prediction]
@@ -158,12 +159,12 @@ class MapRow(TypedDict, total=False):
     array: str
     #: File of the mask, relative to OUT: 8-bit grey, 255 where the map reaches `--box-threshold` of its peak.
     mask: str
-    #: File of the panel, relative to OUT: the parts of `--panel` side by side over a caption.
+    #: File of the panel, relative to OUT: the parts of `--panel` side by side above a caption.
     panel: str
     #: File of the sheet of feature maps, relative to OUT.
     sheet: str
-    #: Scores of the map by their names (`evaluate`); those that are not defined are absent. Maps of the baselines have
-    #: the methods `random` and `centre`, and no layer.
+    #: Scores of the map by name (`evaluate`); undefined ones are absent. Maps of the baselines have the methods
+    #: `random` and `centre`, and no layer.
     scores: dict[str, float]
     #: Curves behind the scores (`evaluate`): probabilities, or correlations per stage.
     curves: dict[str, list[float]]
@@ -174,18 +175,18 @@ class MapRow(TypedDict, total=False):
 
 
 class WrittenFile(TypedDict):
-    """A file of an image, as it was written."""
+    """A file of an image, as written."""
 
     #: Size in bytes.
     bytes: Count
-    #: CRC-32 of its bytes in hexadecimal: it finds damage, and costs a twentieth of a cryptographic digest.
+    #: CRC-32 of its bytes in hexadecimal: finds damage in a twentieth of the time of a cryptographic digest.
     crc32: Annotated[str, Length(8)]
 
 
 class _EveryImage(TypedDict):
     #: Name of the image: its path below the deepest folder that holds all sources, with `/`.
     image: str
-    #: `ok`; `failed`, with the reason in `error`; `blank`, where the map is zero or not finite.
+    #: `ok`; `failed`, with the reason in `error`; `blank`, if the map is zero or not finite.
     status: Literal["ok", "failed", "blank"]
 
 
@@ -194,17 +195,17 @@ class ImageRow(_EveryImage, total=False):
 
     #: Position in the input, from 0.
     index: Annotated[int, Range(-1, 1e15)]
-    #: Why there is no map; empty for `ok`.
+    #: Reason why there is no map; empty for `ok`.
     error: str
-    #: True class as the user wrote it, or empty. Of several, the one that the network ranks best.
+    #: True class as the user wrote it, or empty. Of several, the one with the best rank.
     label: str
-    #: All true classes of an image that has several, as the user wrote them.
+    #: All true classes of an image with several, as the user wrote them.
     labels: list[str]
     #: Other columns of the labels file or list, by their names in lower case; empty cells are left out.
     attributes: dict[str, str]
-    #: Size of the file in bytes; -1 if it is not known.
+    #: Size of the file in bytes; -1 if unknown.
     bytes: Annotated[int, Range(-1, 1e18)]
-    #: Time of change of the file in nanoseconds, or what a listing of an object store tells instead; -1 if unknown.
+    #: Modification time of the file in nanoseconds, or a checksum of its ETag in an object store; -1 if unknown.
     mtime_ns: int
     #: SHA-256 of the bytes of the file, in hexadecimal.
     sha256: Annotated[str, Length(64)]
@@ -217,24 +218,24 @@ class ImageRow(_EveryImage, total=False):
     brightness: Share
     #: `dark`: nearly black; `white`: nearly white; `flat`: less than 1/16 of the levels. Absent for any other image.
     look: Literal["dark", "white", "flat"]
-    #: How its pixels were read; absent for an ordinary image.
+    #: Decisions on its pixels; absent for an ordinary image.
     pixels: PixelsRow
     #: Best classes, best first; as many as `--top-k`.
     top: list[Prediction]
-    #: Number of boxes of all classes with a score of `--threshold` and more. Absent where no detector has run.
+    #: Number of boxes of all classes with a score of at least `--threshold`. Absent without a detector.
     boxes: Count
-    #: Whether the best class is the true one; absent without a label that the network knows.
+    #: Whether the top-1 class is the true one; absent without a label that is a class of the network.
     correct: bool
     #: Index of the true class in the output of the network.
     label_index: Count
-    #: Probability of the true class, also if it is not among the best. Absent where the label was changed after the
-    #: run to a class that is not in `top`.
+    #: Probability of the true class, also if it is not in `top`. Absent if the label was changed after the run to a
+    #: class that is not in `top`.
     label_prob: Share
-    #: Place of the true class among all classes, from 1. Absent where `label_prob` is.
+    #: Rank of the true class among all classes, from 1. Absent if `label_prob` is absent.
     label_rank: Annotated[int, Range(1, 1e9)]
-    #: What the network saw, as shares of the image's width and height, cut at its edges: left, top, right, bottom.
+    #: Part of the image that the network saw, as shares of width and height: left, top, right, bottom.
     seen: Box
-    #: What the network saw, in pixels of the upright image (beyond it with padding): left, top, right, bottom.
+    #: Frame of the network in pixels of the upright image: left, top, right, bottom. With padding it reaches outside.
     frame: Annotated[list[float], Length(4)]
     #: The maps, in the order of `--method` and `--target`; of a caption, in the order of its words; of answers, in the
     #: order of the questions.
@@ -243,7 +244,7 @@ class ImageRow(_EveryImage, total=False):
     caption: CaptionRow
     #: Answers to the questions about the image, in their order (`ask`).
     answers: list[AnswerRow]
-    #: File of the bare image that the report shows, relative to OUT.
+    #: File of the image without heatmap that the report shows, relative to OUT.
     thumb: str
     #: CRC-32 of the line of this image in `spots.jsonl`, in hexadecimal (`--save spots`).
     spots: Annotated[str, Length(8)]

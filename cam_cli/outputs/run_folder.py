@@ -77,7 +77,7 @@ class RunFolder:
         return self.record.get("fingerprint", {}).get("task", "")
 
     def require_probabilities(self) -> None:
-        """Raises `CamxError` where the rows have shares of pixels, scores of boxes or values, no probabilities."""
+        """Raises `CamxError` if the rows have no class probabilities, but shares of pixels, box scores or values."""
         if self.task:
             has = {"segmentation": "shares of pixels", "detection": "scores of boxes"}.get(self.task, "values")
             raise CamxError(
@@ -146,17 +146,17 @@ class RunFolder:
 
     def problems(self) -> list[str]:
         """Warnings about damaged parts, which are left out."""
-        said = [f"{self.path}: run.json has a wrong {name}, which is left out." for name in self.wrong_fields]
+        found = [f"{self.path}: the field {name} of run.json is malformed and left out." for name in self.wrong_fields]
         if self.damaged:
             lines = "line is" if self.damaged == 1 else "lines are"
-            said.append(f"{self.path}: {self.damaged} damaged {lines} left out.")
-        return said
+            found.append(f"{self.path}: {self.damaged} damaged {lines} left out.")
+        return found
 
     def file(self, name: str) -> str:
         """Path of a file of the run. Raises `CamxError` for a name that leads out of the folder."""
         if not is_inside(name):
             raise CamxError(
-                f"{self.path!r} names the file {name!r}, which lies outside the folder.",
+                f"The run in {self.path!r} names the file {name!r}, which lies outside the folder.",
                 "camx does not read it. Check where the folder comes from.",
             )
         at_hand(self.path, name)
@@ -189,7 +189,7 @@ class RunFolder:
     def read_file(self, name: str) -> bytes:
         """Content of a file for which `has` is true, at most 1 GB. Raises `UnreadableImage`."""
         if not self.has(name):
-            raise UnreadableImage(f"{name!r} is no file of the run")
+            raise UnreadableImage(f"the run has no file {name!r}")
         return read(self.file(name))
 
     @contextmanager
@@ -197,7 +197,7 @@ class RunFolder:
         """Opens an image that camx wrote: reads the header, decodes nothing. Raises `UnreadableImage` for any other
         file.
 
-        Raises every fault as `UnreadableImage`, also inside the context.
+        Raises `UnreadableImage` for every fault, also for one of decoding inside the context.
         """
         with opened_result(self.read_file(name)) as image:
             yield image
@@ -226,7 +226,7 @@ class RunFolder:
 
 
 def _command_of(row: ImageRow) -> str:
-    """Command of a row."""
+    """Command that writes such a row."""
     maps = row.get("maps", ())
     if "caption" in row:
         return CAPTION

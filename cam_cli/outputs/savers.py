@@ -1,4 +1,4 @@
-"""The kinds of files of one map: folder, extension, encoder and name of each, and which a rendering asks for."""
+"""Kinds of files of one map: folder, extension, encoder and name of each, and the choice of a rendering."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .options import RUN, Rendering
 from .panel import draw_panel
 from .rows import MapRow
 
-#: Kinds whose colours are strengths of evidence, so that they depend on the scale.
+#: Kinds whose colours show the strength of the evidence, and therefore depend on the scale.
 COLOURED = frozenset({"overlay", "heatmap", "panel"})
 
 
@@ -30,7 +30,7 @@ class Saver:
     encode: Callable[[Drawing, Rendering], bytes]
 
     def name(self, source: Source, one: MapRow, rendering: Rendering, *, several: bool) -> str:
-        """The name in OUT of this file of a map; `several`: the image has others."""
+        """Name in OUT of this file of a map. several: whether the image has more maps."""
         method = one["method"] if "concept" not in one else f"{one['method']}-{one['concept']}"
         # Two boxes may be of one class.
         number = f"box-{one['found']['index']}" if "found" in one else f"{one['target_index']}"
@@ -54,7 +54,7 @@ def _array(drawing: Drawing, rendering: Rendering) -> bytes:
 
 
 def _mask(drawing: Drawing, rendering: Rendering) -> bytes:
-    """255 where the map reaches the threshold, whatever its sign, and 0 elsewhere."""
+    """Mask: 255 where the magnitude of the map reaches the threshold, and 0 elsewhere."""
     height, width = drawing.canvas.shape[:2]
     heat = np.abs(placed(drawing.heat, drawing.frame, width, height))
     strong = heat >= rendering.threshold_of(drawing.method).value * heat.max()
@@ -75,8 +75,7 @@ SAVERS: dict[str, Saver] = {
 
 
 def kinds_of(rendering: Rendering) -> tuple[str, ...]:
-    """The kinds of files that a map gets in the end: those of `save`, the array that a scale of the run is drawn from,
-    and the panel."""
+    """Kinds of files of a map: those of `save`, the array if all maps of the run share a scale, and the panel."""
     wanted = {*rendering.save, *(["array"] if rendering.scale == RUN else []), *(["panel"] if rendering.panel else [])}
     return tuple(kind for kind in SAVERS if kind in wanted)
 

@@ -44,23 +44,23 @@ class Length(NamedTuple):
 
 
 def parse_json(data: bytes | str) -> Any:
-    """Parses JSON. Raises `ValueError` for a text that is broken, nested too deep, or has NaN."""
+    """Parses JSON. Raises `ValueError` for a text that is broken, nested too deeply, or holds NaN or infinity."""
     text = data if isinstance(data, str) else data.decode("utf-8")
     try:
         value = _DECODER.decode(text)
     except RecursionError as error:
-        raise ValueError("nested too deep") from error
+        raise ValueError("nested too deeply") from error
     # Fast path: most texts have too few brackets to be deep.
     if text.count("[") + text.count("{") > _DEPTH and not _shallow(value, _DEPTH):
-        raise ValueError("nested too deep")
+        raise ValueError("nested too deeply")
     return value
 
 
-def _refuse(constant: str) -> Any:
-    raise ValueError(f"{constant} is no JSON")
+def _reject(constant: str) -> Any:
+    raise ValueError(f"{constant} is no number of JSON")
 
 
-_DECODER = json.JSONDecoder(parse_constant=_refuse)
+_DECODER = json.JSONDecoder(parse_constant=_reject)
 
 
 def _shallow(value: Any, levels: int) -> bool:

@@ -53,10 +53,10 @@ def write_inputs(path: str, shard: Shard, keys: Iterable[str]) -> InputTally:
 
 @dataclass(frozen=True)
 class MergedInputs:
-    """Images of a merged run: from the lists of its parts, and from rows of shards without a list.
+    """Images of a merged run: from the lists of its shards, and from the rows of shards without a list.
 
     A shard has no list before it begins, after a merge, and if the list is damaged. lists: length of each list. others:
-    positions and names of the rows of other shards, sorted.
+    positions and names in rows of shards without a list, sorted.
     """
 
     path: str
@@ -121,7 +121,7 @@ def _lines(path: str, shard: Shard) -> Iterator[tuple[int, str]]:
             return
         for line in some:
             match _parsed(line):
-                # A list that was copied from another shard has foreign images.
+                # A list that was copied from another shard has images of that shard.
                 case [int(place), str(key)] if shard.holds(key):
                     yield place, key
 

@@ -84,7 +84,7 @@ class Part(OutputFolder):
             if before is None or own is not None:
                 OutputFolder(os.path.join(self.path, part_name(self.shard))).check(fingerprint)
             running = running_record(fingerprint, revision_of(before))
-            # With other class names every shard rewrites rows, so the last one must wait for all.
+            # New class names make every shard rewrite its rows, so a merge must wait for all shards.
             again = before is not None and other_names(before["fingerprint"], fingerprint)
             whole.record({**running, **({} if again else _shards_of_finished(whole))})
             below = whole.file(JOURNAL)

@@ -23,12 +23,12 @@ from .shapes import check_of, parse_json
 from .units import Share
 
 _CHUNK = 1000
-#: Bytes of a vector.
+#: Number of bytes of a vector.
 BYTES = NUMBERS // 2
 
 
 class MapSpots(TypedDict):
-    """The spots of one map, strongest first; at most three. Empty lists for a map without any."""
+    """The spots of one map, strongest first, at most three; empty lists for a map without spots."""
 
     #: Places, as shares of the image's width.
     x: list[Share]
@@ -36,9 +36,9 @@ class MapSpots(TypedDict):
     y: list[Share]
     #: Raw values of the map there.
     strength: list[float]
-    #: One vector of 384 numbers after the other, in base64, two numbers in a byte, the first in its upper half, each
-    #: with 8 added: the contributions of the channels of the target layer, projected. Directions can be compared
-    #: between runs of one network and layer.
+    #: One vector of 384 numbers per spot, in base64: the projected contributions of the channels of the target layer.
+    #: Each byte holds two numbers plus 8, the first in its upper half. Directions are comparable between runs of one
+    #: network and layer.
     vectors: str
 
 

@@ -1,4 +1,4 @@
-"""Writes `predictions.csv`: one row per image in input order, with columns that depend only on top-k."""
+"""Writes `predictions.csv`, one row per image, and `maps.csv`, one row per map, both in input order."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _FORMULA = re.compile(r"[\t\r\n]|[\s\x00-\x1f\u00ad\u200b-\u200f\u2060\ufeff]*[=
 MEASURES = ("peak", "area", "center_x", "center_y", "border", "entropy")
 
 
-#: Last column of runs with values as outputs, such as a regression.
+#: Last column for networks whose outputs are values, such as a regression.
 VALUE = "target_value"
-#: The last columns of runs of detectors: the number of boxes of an image, and the box of a map in pixels of it.
+#: Last columns for detectors: number of boxes of an image, and the box of a map in pixels.
 BOXES, FOUND = "boxes", ("found", "found_left", "found_top", "found_right", "found_bottom")
 
 
 def columns(top_k: int, *, values: bool = False, boxes: bool = False) -> list[str]:
-    """The header for `top_k` classes per image; `values`: whether the outputs of the network are values; `boxes`:
-    whether it finds boxes."""
+    """Header for `top_k` classes per image. values: whether the outputs of the network are values. boxes: whether the
+    network is a detector."""
     top = [f"top{k}_{what}" for k in range(1, top_k + 1) for what in ("index", "name", "prob")]
     return [
         *("image", "status", "error", "width", "height", "label", "correct"),
@@ -39,7 +39,7 @@ def columns(top_k: int, *, values: bool = False, boxes: bool = False) -> list[st
 
 
 def table(rows: Iterable[ImageRow], top_k: int, *, values: bool = False, boxes: bool = False) -> Iterator[bytes]:
-    """The table in pieces of UTF-8 (RFC 4180). Several maps of an image: the first one stands in the row."""
+    """Yields the table in pieces of UTF-8 (RFC 4180). The row of an image holds its first map."""
     yield line(columns(top_k, values=values, boxes=boxes))
     for row in rows:
         count = [row.get("boxes", "")] if boxes else []
@@ -54,13 +54,16 @@ def _found(one: MapRow) -> list[Any]:
     """The cells of `FOUND`."""
     if "found" not in one:
         return [""] * len(FOUND)
-    # To a thousandth of a pixel, also in images of many thousand pixels.
+    # Six significant digits, as in `number`, would round edges in images of many thousand pixels.
     return [one["found"]["index"], *(f"{edge:.3f}".rstrip("0").rstrip(".") for edge in one["found"]["edges"])]
 
 
 def map_columns(*, values: bool = False, boxes: bool = False) -> list[str]:
-    """The header of the table of maps: `box_left` … are shares of the image's width and height, of the largest part
-    above `box_threshold`, a share of the peak. `found`: number of the box of a detector, `found_left` … in pixels."""
+    """Header of the table of maps.
+
+    `box_left` …: box of the largest part above `box_threshold`, a share of the peak, as shares of the image's width and
+    height. `found`: rank of a detector's box; `found_left` …: its edges in pixels.
+    """
     return [
         *("image", "map", "method", "layer", "target_index", "target_name", "target_prob"),
         *(f"cam_{name}" for name in MEASURES),
@@ -78,7 +81,7 @@ def box_of(one: MapRow) -> Component | None:
 
 
 def map_table(rows: Iterable[ImageRow], *, values: bool = False, boxes: bool = False) -> Iterator[bytes]:
-    """The table of maps in pieces of UTF-8: one row per map, numbered from 0 for each image."""
+    """Yields the table of maps in pieces of UTF-8: one row per map, numbered from 0 in each image."""
     yield line(map_columns(values=values, boxes=boxes))
     for row in rows:
         for place, one in enumerate(row.get("maps", ())):

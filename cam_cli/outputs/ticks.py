@@ -16,6 +16,6 @@ def value_ticks(low: float, high: float, floor: float | None = None) -> list[flo
 
 
 def epoch_ticks(epochs: int) -> list[int]:
-    """The first epoch, then about ten at equal distances."""
+    """The first epoch, then up to ten at equal distances."""
     step = next(s for s in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 10**6) if epochs / s <= 10)
     return sorted({1, *range(step, epochs + 1, step)} - ({2} if step == 2 else set()))

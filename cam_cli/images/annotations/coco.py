@@ -54,9 +54,8 @@ def _content(path: str) -> dict[str, list[Any]]:
             ) from error
         raise CamxError(f"The truth {path!r} cannot be read: {error.strerror}. Check the path.") from error
     except (ValueError, RecursionError) as error:
-        raise CamxError(
-            f"{path!r} is no valid JSON: {str(error) or 'nested too deeply'}.", "Export the truth again."
-        ) from error
+        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise CamxError(f"{path!r} is no valid JSON: {reason}.", "Export the truth again.") from error
     parts = ("images", "annotations", "categories")
     if not isinstance(content, dict) or not all(isinstance(content.get(part), list) for part in parts):
         hint = " A list of detections has no images; give the file of the ground truth." * isinstance(content, list)

@@ -1,4 +1,4 @@
-"""Lets commands read run folders in object stores."""
+"""Copies of run folders in object stores, for commands that read a local folder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .terminal import SHOWN_AS
 J = TypeVar("J")
 
 
-def require_here(output: str | None) -> None:
+def require_local(output: str | None) -> None:
     """Raises `CamxError` if `output` is an address."""
     if output and is_remote(output):
         raise CamxError(
@@ -27,8 +27,8 @@ def require_here(output: str | None) -> None:
 
 
 def fetched(*fields: str) -> Callable[[Callable[[J], int]], Callable[[J], int]]:
-    """Decorates a command whose job has run folders in these fields: while it runs, an address is replaced by a local
-    folder, and shown as the address."""
+    """Decorates a command whose job names run folders in `fields`. Replaces an address by a local copy while the
+    command runs; messages still show the address."""
 
     def decorate(command: Callable[[J], int]) -> Callable[[J], int]:
         @wraps(command)
@@ -45,7 +45,7 @@ def fetched(*fields: str) -> Callable[[Callable[[J], int]], Callable[[J], int]]:
 
 @contextmanager
 def run_folder(output: str) -> Iterator[str]:
-    """Local path of a run folder, also for an address."""
+    """Yields the local path of a run folder; for an address, that of a temporary copy."""
     if not is_remote(output):
         yield output
         return
