@@ -267,7 +267,7 @@ class TestEngine:
         """Of ROAD the imputation takes longer than the forwards: here at least 10 ms for each of 30 images."""
         slow = dataclasses.replace(MEASURES["road"], change=lambda image: time.sleep(0.01))
         monkeypatch.setitem(MEASURES, "road", slow)  # type: ignore[arg-type]
-        assert evaluator(metrics=("road",)).seconds_per_picture() >= 30 * 0.01
+        assert evaluator(metrics=("road",)).seconds_per_image() >= 30 * 0.01
 
     def test_imputing_an_image_for_its_cost_leaves_its_edge(self) -> None:
         image = torch.rand(1, 3, 28, 28)

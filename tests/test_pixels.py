@@ -228,7 +228,7 @@ def test_the_row_says_what_was_decided(camx: Camx, tmp_path: Path) -> None:
         (lambda i: Image.new("RGB", (40, 30), (255, 255 - i, 255)), "3 of 3 images are nearly white"),
         (
             lambda i: Image.new("RGB", (40, 30), (99, 100, 100 + i)),
-            "3 of 3 images are of less than 1/16 of the levels",
+            "3 of 3 images use less than 1/16 of the levels",
         ),
         (
             lambda i: Image.merge("RGBA", [*picture(40, 30, i).split(), Image.new("L", (40, 30), 99)]),

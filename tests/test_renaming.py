@@ -150,7 +150,7 @@ def test_shards_take_other_names_without_a_forward(
     argv = ("explain", images, *THREE, "--labels", "folder", "--class-names")
     assert camx(*argv, names("a", "b", "c"), "--shard", "1/2") == 0
     assert camx(*argv, names("a", "b", "d"), "--shard", "2/2") == 0
-    assert "shard 1/2 is with other names of classes (run it again; it only renames)" in " ".join(
+    assert "shard 1/2 is with other class names (run it again: it only renames)" in " ".join(
         capsys.readouterr().err.split()
     )
     assert camx("merge", "camx-out") == 1
@@ -162,7 +162,7 @@ def test_shards_take_other_names_without_a_forward(
     record = json.loads(Path("camx-out/run.json").read_text("utf-8"))
     assert record["state"] == "running"
     assert camx("merge", "camx-out") == 1
-    assert "2/2 with other names of classes" in " ".join(capsys.readouterr().err.split())
+    assert "2/2 with other class names" in " ".join(capsys.readouterr().err.split())
     assert camx(*argv, names("dog", "b", "cat"), "--shard", "2/2") == 0
     assert named(["dog", "b", "cat"])
     record = json.loads(Path("camx-out/run.json").read_text("utf-8"))

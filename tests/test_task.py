@@ -16,13 +16,13 @@ from cam_cli.features.reader import ReadOptions
 from cam_cli.models.catalog import ModelSpec
 from cam_cli.pipeline import ActivationsJob, EvaluateJob, ExplainJob
 from cam_cli.pipeline.commands import table_of, task_of
-from cam_cli.pipeline.job import AnyModel, RunOptions
+from cam_cli.pipeline.job import OptionalModel, RunOptions
 from cam_cli.pipeline.task import AnyTask
 
 from .conftest import TINY, picture
 
 Camx = Callable[..., int]
-MODEL: dict[str, Any] = {"model": AnyModel("test_resnet", pretrained=False)}
+MODEL: dict[str, Any] = {"model": OptionalModel("test_resnet", pretrained=False)}
 COMMON: dict[str, Any] = {"model": ModelSpec("test_resnet", pretrained=False), "batch_size": 3, "workers": 1}
 
 

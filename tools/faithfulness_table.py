@@ -14,7 +14,7 @@ from pathlib import Path
 from cam_cli.evaluation.faithful_files import faithfulness, methods_table
 from cam_cli.faithfulness.options import FaithfulOptions
 from cam_cli.pipeline import EvaluateJob, run_evaluate
-from cam_cli.pipeline.job import AnyModel
+from cam_cli.pipeline.job import OptionalModel
 from tools.truth_scenes import write_scenes
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "methods.md"
@@ -30,7 +30,7 @@ def measure(folder: Path) -> Path:
     run_evaluate(
         EvaluateJob(
             sources=(str(folder / "pictures"),),
-            model=AnyModel("demo"),
+            model=OptionalModel("demo"),
             faithful=FaithfulOptions(methods=METHODS, metrics=METRICS, device="cpu"),
             output=str(folder / "out"),
             report=False,

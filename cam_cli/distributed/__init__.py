@@ -1,6 +1,6 @@
 """Runs a task on several devices, in shards or on a Ray cluster, with one journal and the rows of a single device.
 
-May import `pipeline` and every room below it. It knows tasks, but no command."""
+May import `pipeline` and every room below it. Works with tasks, independent of commands."""
 
 from .merge import Merged, merge
 from .run import plan, run

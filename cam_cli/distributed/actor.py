@@ -33,7 +33,7 @@ from ..pipeline.progress import Progress, Silent
 from ..pipeline.relabel import Naming
 from ..pipeline.task import AnyTask
 
-#: Reason of an image that ended two processes: once in a batch, once alone.
+#: Error of an image that ended two processes: once in a batch, once alone.
 _ENDED = "the process that explained it ended twice"
 
 
@@ -86,8 +86,8 @@ class Attempts:
         self._begun: dict[str, int] = {}
 
     def begin(self, keys: Sequence[str]) -> list[int]:
-        """Registers a batch. Returns the number of processes that ended over each image; only if all are 0 may the
-        images run together."""
+        """Registers a batch. Returns the number of processes that each image may have ended; the images run together
+        if all are 0, else one by one."""
         counts = {key: self._begun.get(key, 0) for key in keys}
         if self._FOUND in counts.values():
             cleared = {0: 0, 1: 0, self._FOUND: self._KNOWN, self._KNOWN: self._KNOWN}
@@ -124,7 +124,7 @@ class Actor:
         self._target = RemoteFolder("", url=job.output) if remote else OutputFolder(job.output)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
-        """Turns the column `image` (packed sources) into the columns `row` (one JSON object each) and `note`.
+        """Converts the column `image` (packed sources) to the columns `row` (one JSON object each) and `note`.
 
         The first note is JSON with the progress of the batch, or with the error that ends the run. Others are empty.
         """
@@ -141,8 +141,8 @@ class Actor:
         return {"row": [json.dumps(row, allow_nan=False) for row in rows], "note": notes}
 
     def _rows(self, sources: Sequence[Source], progress: Progress) -> list[ImageRow]:
-        """Rows of these images. Images over which a process ended before run one by one; one that ends a second
-        process fails without a third attempt."""
+        """Rows of these images. Images that may have ended a process run one by one; one that ends a second process
+        fails without a third attempt."""
         keys = [source.key for source in sources]
         before = self._call("begin", keys)
         if not any(before):
@@ -153,7 +153,7 @@ class Actor:
             except CamxError:
                 raise
             except Exception as error:
-                _leave_if_sick(error)
+                _exit_if_device_lost(error)
         return [self._alone(source, count, progress) for source, count in zip(sources, before)]
 
     def _alone(self, source: Source, begun: int, progress: Progress) -> ImageRow:
@@ -165,7 +165,7 @@ class Actor:
         except CamxError:
             raise
         except Exception as error:
-            _leave_if_sick(error)
+            _exit_if_device_lost(error)
             row = self._failed(source, f"cannot be explained: {type(error).__name__}: {error}")
         self._call("end", [source.key])
         return row
@@ -201,7 +201,7 @@ SPENT = (
 )
 
 
-def _leave_if_sick(error: Exception) -> None:
+def _exit_if_device_lost(error: Exception) -> None:
     """Ends this process after a CUDA error, which makes its device unusable; Ray starts another one."""
     if "CUDA error" in str(error):
         os._exit(70)

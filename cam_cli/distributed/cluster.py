@@ -188,7 +188,7 @@ def _called(attempts: Any, name: str, argument: Any) -> Any:
 
 @contextlib.contextmanager
 def _cluster(address: str | None) -> Iterator[Any]:
-    """Returns Ray, connected to a cluster or to a new one on this machine, with usage statistics off."""
+    """Yields Ray, connected to the cluster at `address` or to a new one on this machine, without usage statistics."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray
@@ -210,7 +210,7 @@ def _cluster(address: str | None) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def _own_signals() -> Iterator[None]:
-    """Restores the signal handlers of camx, which Ray replaces: they end a run between two images."""
+    """Restores the signal handlers of camx, which end a run between two images, after Ray has replaced them."""
     before: dict[int, Callable[..., Any] | int | None] = {}
     if threading.current_thread() is threading.main_thread():
         before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}

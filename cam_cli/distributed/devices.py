@@ -98,7 +98,7 @@ class _Run:
         """Checks that all fingerprints are equal, opens the folder, and lets the processes begin."""
         with self._stop.droppable():
             while len(self._fingerprints) < len(self._processes.all) and not self._error:
-                self._hear()
+                self._handle_next_message()
         if self._error:
             raise CamxError(self._error)
         first, *others = self._fingerprints.values()
@@ -115,7 +115,7 @@ class _Run:
     def to_end(self) -> Summary:
         """Handles messages until no process runs, then merges the parts, even after an error."""
         while self._processes.running:
-            self._hear()
+            self._handle_next_message()
             if self._stop.signal is not None:
                 self._processes.stop(self._stop.signal)
             elif self._error or self._stopped:
@@ -144,8 +144,8 @@ class _Run:
     def _stopped(self) -> bool:
         return any(summary.state == "stopped" for summary in self._summaries.values())
 
-    def _hear(self) -> None:
-        heard = self._processes.next_message()
+    def _handle_next_message(self) -> None:
+        received = self._processes.next_message()
         for process in self._processes.kill_stuck():
             if process.signalled:
                 self._observer.warned(f"The process for {process.device} ignored the signal to end, and was killed.")
@@ -154,9 +154,9 @@ class _Run:
                     f"The process for {process.device} was stopped from outside (SIGSTOP) too long, and was killed. "
                     "Finished images are kept. Run the same command again to continue."
                 )
-        if heard is None:
+        if received is None:
             return
-        process, message = heard
+        process, message = received
         match message:
             case Fingerprint(content):
                 self._fingerprints[process] = content
@@ -179,7 +179,7 @@ class _Run:
             case Failed(text):
                 self._error = self._error or text
             case Ended(description) if process not in self._summaries and not process.signalled:
-                # The error that it has sent itself is more precise.
+                # An error that the process has sent is more precise.
                 self._error = self._error or (
                     f"The process for {process.device} {description}. "
                     "Finished images are kept. Run the same command again to continue."

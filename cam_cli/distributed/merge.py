@@ -26,7 +26,7 @@ from ..pipeline.task import Table
 from ..sentences import counted
 from .shard_names import differently_named_shards
 
-#: Draws the maps of a folder on one scale, and returns that by method.
+#: Draws the maps of a folder on one colour scale per method, and returns the scales.
 DrawAll = Callable[[OutputFolder], dict[str, float]]
 FINISHED, INCOMPLETE = "finished", "incomplete"
 #: Fields of the record of a part that has ended.
@@ -49,7 +49,7 @@ def merge(path: str, observer: Observer = Silent(), draw: DrawAll | None = None)
     No row is lost: rows of shards without a part stay in the table. It may run while shards run, and again later. A
     folder without parts stays as it is. Raises `CamxError` if the folder holds no run of camx or parts of another
     fingerprint, or if another process holds its lock. An unwritable report is only a warning to `observer`.
-    draw: draws what needs all maps, when they are there.
+    draw: draws the maps on one colour scale, if the run asks for that and every image has a row.
     """
     if OutputFolder(path).run_record() is None:
         raise CamxError(f"{path!r} holds no results of camx. Give the `output` folder of the shards.")
@@ -59,7 +59,7 @@ def merge(path: str, observer: Observer = Silent(), draw: DrawAll | None = None)
         if not parts:
             return Merged(before)
         if before.get("state") == FINISHED and not any(has_rows(path, shard) for shard in parts):
-            # An earlier merge ended after it wrote the record: only the names of the parts are left.
+            # An earlier merge ended after it wrote the record: only folders without rows are left.
             if (before.get("job") or {}).get("report"):
                 write_report(folder, lambda: RunFolder.read(path).images, observer)
             remove_parts(path, parts)
@@ -109,7 +109,8 @@ def merge(path: str, observer: Observer = Silent(), draw: DrawAll | None = None)
 
 
 def _scales(folder: OutputFolder, inputs: MergedInputs, draw: DrawAll | None, observer: Observer) -> dict[str, float]:
-    """The colour scales of a run that has them for all maps, which are drawn if there is a `draw`."""
+    """Colour scales by method of a run with one scale for all maps; empty for any other run. Draws the maps with
+    `draw`; without it, warns unless they are drawn."""
     record = folder.run_record() or RunRecord()
     if record["fingerprint"].get("rendering", {}).get("scale") != RUN:
         return {}
@@ -117,8 +118,8 @@ def _scales(folder: OutputFolder, inputs: MergedInputs, draw: DrawAll | None, ob
         return draw(folder)
     if not are_drawn(folder.journal.rows(inputs)):
         observer.warned(
-            "The overlays are not drawn: one colour scale for a run needs all maps and their images. The command of "
-            "the shards, given once more without its shard, draws them and explains nothing again."
+            "The overlays are not drawn: one colour scale for a run needs all maps and their images. Run the command "
+            "of the shards again without its shard: it draws them, and explains no image again."
         )
     return {}
 
@@ -154,7 +155,7 @@ def _check_one_run(path: str, parts: Sequence[Shard]) -> None:
 
 
 def _mixed(begun: Mapping[Shard, RunRecord], before: RunRecord) -> list[str]:
-    """Yields a warning if parts come from versions of camx that draw or compute differently."""
+    """Warning if parts come from versions of camx that draw or compute differently."""
     revisions = {revision_of(record) for record in begun.values()}
     return changes_since(min(revisions), before["fingerprint"]) if len(revisions) > 1 else []
 
@@ -204,7 +205,7 @@ def _all_there(begun: Mapping[Shard, RunRecord], inputs: MergedInputs) -> bool:
 def _joined(
     begun: Mapping[Shard, RunRecord], tally: Progress, state: str, before: RunRecord, inputs: MergedInputs
 ) -> RunRecord:
-    """One record from those of the parts. `seconds` is the longest one, as if all had begun together."""
+    """One record from those of the parts. `seconds` is that of the longest part, as if all had begun together."""
     ended = {shard: record for shard, record in begun.items() if record.keys() >= _AT_THE_END}
     if not ended:
         return {"fingerprint": before["fingerprint"], "state": "running"}

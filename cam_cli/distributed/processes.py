@@ -38,7 +38,7 @@ _LAST_MOMENTS = 10.0
 class DeviceProcess:
     """One process and its device.
 
-    signalled: whether it has received the signal to end. heard: time of its last message. paused_since: time
+    signalled: whether it has received the signal to end. last_message: time of its last message. paused_since: time
     when it was found stopped from outside, None while it runs. has_job: whether it has read its job from the pipe.
     """
 
@@ -46,7 +46,7 @@ class DeviceProcess:
     process: subprocess.Popen[bytes]
     signalled: bool = False
     has_job: bool = False
-    heard: float = field(default_factory=time.monotonic)
+    last_message: float = field(default_factory=time.monotonic)
     paused_since: float | None = None
 
     @property
@@ -72,7 +72,7 @@ class DeviceProcess:
         elif self.paused_since is None:
             self.paused_since = now
         paused = self.paused_since is not None and now - self.paused_since > _PATIENCE
-        return paused or (self.signalled and now - self.heard > _PATIENCE)
+        return paused or (self.signalled and now - self.last_message > _PATIENCE)
 
 
 @dataclass
@@ -119,7 +119,7 @@ class Processes:
         """Ends all processes between two images. Each gets one signal: a second one would end it immediately."""
         for one in self.all:
             if not one.signalled and one.process.poll() is None:
-                one.signalled, one.heard = True, time.monotonic()
+                one.signalled, one.last_message = True, time.monotonic()
                 one.process.send_signal(number)
 
     def kill_stuck(self) -> Iterator[DeviceProcess]:
@@ -139,7 +139,7 @@ class Processes:
             process, message = self._messages.get(timeout=_TICK)
         except queue.Empty:
             return None
-        process.heard = time.monotonic()
+        process.last_message = time.monotonic()
         self.running -= isinstance(message, Ended)
         return process, message
 

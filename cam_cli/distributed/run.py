@@ -81,7 +81,7 @@ def _merge_if_last(task: AnyTask, observer: Observer, stop: Stop) -> None:
 
 
 def _draw_all(task: AnyTask, observer: Observer, stop: Stop, folder: OutputFolder) -> dict[str, float]:
-    """Draws the maps of all shards on one scale, where the job wants that; see `draw_on_run_scale`."""
+    """Draws the maps of all shards on one scale, if the job asks for that; see `draw_on_run_scale`."""
     record = folder.run_record() or RunRecord()
     sources = task.find().sources
     return draw_on_run_scale(task.job, folder, sources, record["fingerprint"], Progress(len(sources)), observer, stop)

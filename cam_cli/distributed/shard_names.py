@@ -1,6 +1,6 @@
 """Finds shards whose rows have other class names than the run.
 
-A shard that runs again can rewrite the names in its rows, because it knows its labels. A merge cannot.
+A shard that runs again has the labels, so it can rewrite the names in its rows. A merge cannot.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ..outputs.record import RunRecord
 from ..outputs.shard_inputs import MergedInputs
 from ..pipeline.relabel import renamed
 
-_STATE = "with other names of classes (run it again; it only renames)"
+_STATE = "with other class names (run it again: it only renames)"
 
 
 def differently_named_shards(

@@ -114,7 +114,7 @@ class Evaluator:
     def _cost(self, measure: Measure) -> Cost:
         return measure.cost(len(self.options.methods) + len(BASELINES), self.options.steps, self.options.draws)
 
-    def seconds_per_picture(self) -> float:
+    def seconds_per_image(self) -> float:
         """Estimated time per image, from measured times of a forward, an explanation and a change of an image."""
         replay, classes = self._explainer.replay(self._picture), torch.zeros(1, 1, dtype=torch.long, device=self.device)
         several = self._picture.expand(8, -1, -1, -1)

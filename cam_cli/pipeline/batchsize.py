@@ -62,14 +62,14 @@ class BatchSize:
         alone = self.settled or not self._largest_ended or self._begun % 2
         return self.current if alone else self._rivals[0]
 
-    def spent(self, pictures: int, seconds: float) -> None:
+    def spent(self, images: int, seconds: float) -> None:
         """Records the seconds of a batch. Ignores incomplete batches."""
-        if self.settled or pictures not in (self.current, self._rivals[0]):
+        if self.settled or images not in (self.current, self._rivals[0]):
             return
-        if pictures > self._largest_ended:
-            self._largest_ended = pictures
+        if images > self._largest_ended:
+            self._largest_ended = images
             self._rivals = [size for size in self._rivals if self._fits(size)]
-        self._costs.setdefault(pictures, []).append(seconds / pictures)
+        self._costs.setdefault(images, []).append(seconds / images)
         if self._rivals:
             rival = self._rivals[0]
             now, then = (self._costs.get(size, []) for size in (self.current, rival))

@@ -82,11 +82,11 @@ def unknown_labels(explainer: Explainer, inputs: Inputs, *, by_folder: bool) -> 
         return
     without = [source for source in inputs.sources if source.labels and not explainer.classes_of(source)]
     count, images = len(unknown), sum(not {*source.labels}.isdisjoint(unknown) for source in without)
-    rest = f"`correct` stays empty for {images} image{'s' * (images > 1)}." if images else "Other labels of them count."
+    rest = f"`correct` stays empty for {counted(images, 'image')}." if images else "Other labels of these images count."
     if by_folder and len(labels) == count == 1 and not any("/" in source.key for source in inputs.sources):
         yield (
-            f"There are no class folders in {inputs.base!r}: `labels=folder` takes the name of the folder that an "
-            f"image lies in, and {unknown[0]!r} is no class of the model; `correct` stays empty."
+            f"There are no class folders in {inputs.base!r}: `labels=folder` reads the label from the folder of an "
+            f"image, and {unknown[0]!r} is no class of the model. `correct` stays empty."
         )
     elif by_folder and not explainer.classes.names:
         yield (

@@ -1,4 +1,4 @@
-"""Maps jobs to tasks, and results folders to tables."""
+"""Maps jobs to tasks, and fingerprints of run folders to tables."""
 
 from __future__ import annotations
 

@@ -148,7 +148,7 @@ class EvaluateTask:
         if not images:
             return ""
         forwards, explanations = engine.cost
-        seconds = images * engine.seconds_per_picture()
+        seconds = images * engine.seconds_per_image()
         return (
             f"each image takes {counted(forwards, 'forward')} and {counted(explanations, 'explanation')} by "
             f"{counted(len(self.job.faithful.methods), 'method')}: about {_duration(seconds)} for "

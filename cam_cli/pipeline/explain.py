@@ -61,7 +61,7 @@ def run(job: ExplainJob, observer: Observer = Silent(), stop: Stop | None = None
 def explain_table(top_k: int, forms: Sequence[str] = (), task: str = CLASSIFICATION) -> Table:
     """Table `predictions.csv` with `top_k` classes per image, `maps.csv`, and both in other formats.
 
-    task: what the scores of the network are. Values and boxes have columns of their own.
+    task: meaning of the network's outputs; values and boxes get additional columns.
     """
     values, boxes = task in VALUES, task == DETECTION
     of_maps = partial(map_table, values=values, boxes=boxes)
@@ -80,9 +80,9 @@ class ExplainTask:
 
     @classmethod
     def of(cls, job: ExplainJob) -> ExplainTask:
-        """The task with the thresholds of boxes read from the evaluation of another run, where the job names one.
+        """Task of a job. If `box_threshold` is a run folder, reads the thresholds that `camx evaluate` chose for it.
 
-        Raises `CamxError` if that has none.
+        Raises `CamxError` if that folder has none.
         """
         rendering = job.rendering
         if isinstance(rendering.box_threshold, str):
@@ -118,7 +118,7 @@ class ExplainTask:
             )
         for target in job.explain.targets:
             if target.paired:
-                # The engine reads the table again: what does not fit is said before it is built.
+                # The engine reads the table again. These notes name its unmatched rows before the engine is built.
                 inputs = dataclasses.replace(inputs, notes=with_table_attributes(inputs, target.name, PAIRED).notes)
         if job.mask.target_mask:
             inputs = with_masks(inputs, job.mask.target_mask)
@@ -126,7 +126,7 @@ class ExplainTask:
 
     def build_engine(self, images: int, on_step: StepCallback | None = None) -> Explainer:
         network, options = network_with_classes(self.job), self.job.explain
-        if network.methods and self.job.origins.get("method", "default") == "default" and _usual(options):
+        if network.methods and self.job.origins.get("method", "default") == "default" and _has_default_methods(options):
             options = dataclasses.replace(options, methods=network.methods)
         spots = SPOTS in self.job.rendering.save
         # Compiled code is specific to a number of threads: that of a lane.
@@ -142,12 +142,14 @@ class ExplainTask:
             )
         if self.job.mask.target_mask and engine.task != SEGMENTATION:
             raise CamxError(
-                f"`target_mask` is for segmentations, and {network.name} is none.", "Leave it out.", field="target_mask"
+                f"`target_mask` works only with a segmentation network, and {network.name} has the task {engine.task}.",
+                "Leave it out.",
+                field="target_mask",
             )
         check_numbered_folders(self.job, engine)
         if self.job.rendering.scale == RUN and engine.task in (SEGMENTATION, DETECTION):
             raise CamxError(
-                "`scale=run` draws when all maps are known, and outlines and boxes are not kept for that.",
+                "`scale=run` draws overlays after the last map, without the outlines and boxes of this network.",
                 "Give a number, or leave it out.",
                 field="scale",
             )
@@ -224,8 +226,8 @@ class ExplainTask:
     def _device_overlays(self, images: int) -> OverlayRenderer | None:
         """Renderer of overlays on the device for a run over `images` images; None if workers draw.
 
-        Workers draw signed maps, overlays on the pixels of the input, and if another file needs the whole image. They
-        also draw if the scores of an image determine its number of overlays.
+        Workers draw two-sided maps, maps with one value per pixel, and all files if one of them needs the whole image
+        or if the scores of an image determine its number of overlays.
         """
         rendering, options = self.job.rendering, self.job.explain
         files = set(rendering.save)
@@ -240,6 +242,6 @@ class ExplainTask:
         return thumbnail_side(images) if self.job.report else 0
 
 
-def _usual(options: ExplainOptions) -> bool:
-    """Whether the user chose no method."""
+def _has_default_methods(options: ExplainOptions) -> bool:
+    """Whether the methods are the default ones."""
     return options.methods == ExplainOptions().methods

@@ -65,14 +65,14 @@ def fingerprint(job: ExplainJob, explainer: Explainer, base: str) -> dict[str, A
 
 
 def _mask_fingerprint(job: ExplainJob) -> dict[str, Any]:
-    """The contents of the masks of a run, and what their levels mean; nothing without masks."""
+    """Digest of the masks of a run, and the meaning of their levels; empty without masks."""
     if job.mask.target_mask is None:
         return {}
     return {"target_masks": digest_of(job.mask.target_mask), "mask_levels": job.mask.mask_levels}
 
 
 def rendering_fingerprint(rendering: Rendering) -> dict[str, Any]:
-    """Rendering of the maps. Options that older versions lacked appear only with other values than the default.
+    """Options of the drawn files. Options that older versions lacked appear only if they differ from the default.
 
     A threshold from the evaluation of another run appears as its number, or one number per method.
     """

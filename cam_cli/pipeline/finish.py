@@ -1,4 +1,4 @@
-"""Ends a run: derives table, record and report from its journal."""
+"""Ends a run: draws on one colour scale if requested, and derives table, record and report from the journal."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ def finish_run(
     observer: Observer,
     stop: Stop,
 ) -> Summary:
-    """Draws what needs all maps, writes what derives from the journal of a run that has ended, and returns its summary.
+    """Draws the maps on one colour scale if requested, writes tables, record and report, and returns the summary.
 
-    A shard writes only its record: the merge derives the rest. Raises `CamxError` if OUT cannot be written.
+    A shard writes only its record; the merge writes the rest. Raises `CamxError` if OUT cannot be written.
     """
     scales = {}
     if task.job.shard is None and summary.state == "finished":
@@ -91,7 +91,7 @@ def finish_folder(
     for name, render in table.more:
         folder.derive(name, keys(), render)
     for name in {*TYPED_TABLES} - {name for name, _ in table.more}:
-        # A table of an earlier run with this format would lack new rows.
+        # This run does not write this format, so a table of an earlier run would lack new rows.
         if folder.size(name) is not None:
             folder.remove(name)
     folder.record(content())

@@ -192,8 +192,8 @@ class ExplainJob(RunOptions):
 
 
 @dataclass(frozen=True)
-class Unnamed(ModelSpec):
-    """Options of a network without those of classes."""
+class ModelWithoutClasses(ModelSpec):
+    """Options of a network without the option of class names."""
 
     class_names: str | None = None
 
@@ -202,13 +202,13 @@ class Unnamed(ModelSpec):
 class ActivationsJob(RunOptions):
     """All options of `camx activations`."""
 
-    model: Unnamed
+    model: ModelWithoutClasses
     output: Output = "camx-activations"
     read: ReadOptions = ReadOptions()
 
 
 @dataclass(frozen=True)
-class AnyModel(ModelSpec):
+class OptionalModel(ModelSpec):
     """Options of an optional network: an empty name means none."""
 
     name: Annotated[str, NAME] = ""
@@ -219,7 +219,7 @@ class EvaluateJob(RunOptions):
     """All options of `camx evaluate` over images. labels: as in `ExplainJob`."""
 
     sources: Annotated[tuple[str, ...], EVALUATED]
-    model: AnyModel = AnyModel()
+    model: OptionalModel = OptionalModel()
     labels: Labels = None
     faithful: FaithfulOptions = FaithfulOptions()
     output: Annotated[str, EVALUATION] = "camx-evaluate"
@@ -227,11 +227,11 @@ class EvaluateJob(RunOptions):
 
 
 def decoding_as(job: RunOptions, engine: E) -> E:
-    """Returns the engine. Raises `CamxError` if it does not support the decoding or the bands of the job."""
+    """Returns the engine unchanged. Raises `CamxError` if it does not support the decoding or the bands of the job."""
     job.pixels.check_channels(engine.network.preprocessing.channels)
     if job.decode == "device" and engine.network.preprocessing.whole:
         raise CamxError(
-            "`decode=device` makes inputs of one size, and this network takes images at their own.",
+            "`decode=device` decodes all images to one input size, and this network takes each at its own size.",
             "Leave `decode` out.",
             field="decode",
         )

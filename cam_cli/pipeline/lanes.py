@@ -160,7 +160,7 @@ class _Lane(Generic[A, B]):
             raise Dropped from None
 
     def interrupt(self) -> None:
-        """Raises `Dropped` in the working thread, as a signal does in the main one. Later calls are refused."""
+        """Raises `Dropped` in the working thread, as a signal does in the main one, and in every later call."""
         with self._lock:
             self._closed = True
             if self._thread is not None:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from ..outputs.rows import FAILED, ImageRow
 from ..sentences import counted
 
-_LOOKS = {"dark": "nearly black", "white": "nearly white", "flat": "of less than 1/16 of the levels"}
-#: Integer ranges that depend on the content.
+_LOOKS = {"dark": "are nearly black", "white": "are nearly white", "flat": "use less than 1/16 of the levels"}
+#: Ranges of levels that depend on the largest level of an image.
 _RANGES = ((0.0, 255.0), (0.0, 1023.0), (0.0, 4095.0), (0.0, 65535.0))
 
 
@@ -18,21 +18,21 @@ _RANGES = ((0.0, 255.0), (0.0, 1023.0), (0.0, 4095.0), (0.0, 65535.0))
 class Looks:
     """Counts properties of images in rows."""
 
-    pictures: int = 0
+    images: int = 0
     looks: Counter[str] = field(default_factory=Counter)
     transparent: int = 0
     several_frames: int = 0
     levels: Counter[tuple[float, ...]] = field(default_factory=Counter)
 
     def counting(self, rows: Iterable[ImageRow]) -> Iterator[ImageRow]:
-        """Yields the rows unchanged."""
+        """Yields the rows unchanged, and counts them."""
         for row in rows:
             if row["status"] != FAILED:
                 self._note(row)
             yield row
 
     def _note(self, row: ImageRow) -> None:
-        self.pictures += 1
+        self.images += 1
         if look := row.get("look"):
             self.looks[look] += 1
         pixels = row.get("pixels", {})
@@ -46,7 +46,7 @@ class Looks:
         for look, words in _LOOKS.items():
             if self._most(self.looks[look]):
                 yield (
-                    f"{self._of(self.looks[look])} are {words}. If the files look different, set the scaling of levels "
+                    f"{self._of(self.looks[look])} {words}. If the files look different, set the scaling of levels "
                     "with `levels`, or the bands with `bands`."
                 )
         if self._most(self.transparent):
@@ -66,7 +66,7 @@ class Looks:
             yield f"Levels are scaled differently: {counts}. `levels=0,4095` scales all images alike."
 
     def _most(self, count: int) -> bool:
-        return 0 < self.pictures <= 2 * count
+        return 0 < self.images <= 2 * count
 
     def _of(self, count: int) -> str:
-        return f"{count} of {counted(self.pictures, 'image')}"
+        return f"{count} of {counted(self.images, 'image')}"

@@ -1,5 +1,4 @@
-"""The main loop: workers decode ahead and draw behind while the network runs, with bounded queues between the
-stages."""
+"""The main loop: workers decode the next images and draw the last ones while the network runs, with bounded queues."""
 
 from __future__ import annotations
 
@@ -41,7 +40,7 @@ _TICK = 0.5
 
 
 class Batch(NamedTuple):
-    """Images of a batch, with unreadable ones between them, and the seconds of decoding."""
+    """Images of a batch, the unreadable ones between them, and the seconds of decoding."""
 
     images: list[Decodable]
     unreadable: list[Unreadable]

@@ -1,4 +1,4 @@
-"""Bounds the memory of images under way in bytes, and pauses garbage collection of old objects during a run."""
+"""Bounds the memory of images in flight in bytes, and spares the garbage collector old objects during a run."""
 
 from __future__ import annotations
 

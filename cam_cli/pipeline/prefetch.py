@@ -74,7 +74,7 @@ def prefetch(
     limit: Callable[[], int],
     in_flight: InFlightMemory,
 ) -> Iterator[Loaded]:
-    """Yields results in the order of the items, with at most `limit()` under way or waiting.
+    """Yields results in the order of the items, with at most `limit()` running or waiting.
 
     Each image takes bytes of `in_flight`; the caller returns them.
     """

@@ -121,8 +121,8 @@ class Failure(NamedTuple):
 class Progress:
     """State of a run. Seconds are times of work, summed over workers; `waiting_*` are times in which the loop waited.
 
-    `steps` are those done, and those in all, of a method that takes many forwards for one image; `drawn` images, and
-    those to be drawn, at the end of a run with one colour scale. `failures`: the first 100,000 failed images.
+    steps: forwards done and in all of a slow method within its image, or None. drawn: images drawn and to draw at the
+    end of a run with one colour scale, or None. failures: the first 100,000 failed images.
     """
 
     total: int

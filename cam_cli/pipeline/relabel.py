@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Naming:
-    """Class names of a network, without the network. Can be pickled for the process with the journal.
+    """Class names of a network, without the network. Can be pickled for the process that writes the journal.
 
     target_classes: classes that are explained for every image, independent of scores and labels.
     """
@@ -77,7 +77,7 @@ def relabelled(
     become unknown.
 
     threshold: smallest probability of a predicted class with several labels; None for one label. Returns None if the
-    row cannot tell whether a class is predicted.
+    row does not show whether the class is predicted.
     """
     now = with_truth(row, source)
     now.pop("correct", None)

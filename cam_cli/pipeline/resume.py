@@ -1,4 +1,4 @@
-"""Resume: finds the images that an earlier run of the same fingerprint has not finished."""
+"""Finds the images that an earlier run of the same fingerprint has not finished."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def _with_state(
     known: Iterator[tuple[int, Source, ImageRow]], folder: OutputFolder, verify: bool
 ) -> Iterator[tuple[int, Source, ImageRow, bool]]:
     """Rows of unchanged images, each with whether its files are intact."""
-    good = (one for one in known if still_true(one[1], one[2]))
+    good = (one for one in known if is_current(one[1], one[2]))
     is_whole = partial(folder.is_whole, verify=verify)
     with ThreadPoolExecutor(_READERS, "verify") as pool:
         while some := list(islice(good, _CHUNK)):
@@ -122,7 +122,7 @@ def _with_state(
             yield from ((*one, whole) for one, whole in zip(some, states))
 
 
-def still_true(source: Source, row: ImageRow) -> bool:
-    """Whether a row has a result of the image as it is now."""
+def is_current(source: Source, row: ImageRow) -> bool:
+    """Whether a row has a result of the present file of its image."""
     unchanged = state_of(source) == (row.get("bytes"), row.get("mtime_ns")) != NO_FILE
     return row.get("status") in (OK, BLANK) and "label" in row and unchanged

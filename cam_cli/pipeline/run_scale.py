@@ -1,8 +1,8 @@
-"""One colour scale for all overlays of a run: found and drawn when every map is known.
+"""Draws all overlays of a run on one colour scale per method, after the last map.
 
-The peaks stand in the journal and the raw maps in `arrays/`, so that nothing is explained twice; the images are
-decoded once more. The scale of a method is a peak of the run that at most one of a hundred exceeds: with the largest of
-all, one map could take the colours from all others. It depends on the maps alone, not on their order or on shards.
+The peaks are in the journal and the raw maps in `arrays/`, so no image is explained twice; images are decoded once
+more. The scale of a method is the peak that at most 1 % of the peaks exceed: with the largest one, a single map could
+leave all others without colours. It depends on the maps alone, not on their order or on shards.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ from .loop import worker_count, workers_of
 from .memory import MemoryReservation
 from .prefetch import UNASKED, fetched
 from .progress import Observer, Progress
-from .resume import still_true
+from .resume import is_current
 from .stop import Stop
 
 #: Share of the peaks that lie at or below the scale.
 _BELOW = 0.99
-#: Rows that are written at once: so many images are explained again after a kill at the wrong moment.
+#: Rows per write. A kill between the files and their rows leaves at most so many images to be explained again.
 _CHUNK = 64
 
 
 class _NotDrawn(NamedTuple):
-    """A row that could not be drawn, and why."""
+    """A row that could not be drawn, and the reason."""
 
     row: ImageRow
     reason: str
@@ -61,7 +61,7 @@ def has_run_scale(job: RunOptions) -> bool:
 
 
 def run_scales(rows: Iterable[ImageRow]) -> dict[str, float]:
-    """The raw value with the strongest colour in the maps of each method, by the peaks of all of them."""
+    """Raw value with the strongest colour for each method: the 99th percentile of the peaks of its maps."""
     peaks: dict[str, array[float]] = {}
     for row in rows:
         for one in row.get("maps", ()):
@@ -71,7 +71,7 @@ def run_scales(rows: Iterable[ImageRow]) -> dict[str, float]:
 
 
 def are_drawn(rows: Iterable[ImageRow]) -> bool:
-    """Whether all maps of a run are drawn on its scale."""
+    """Whether all maps of a run are drawn on the scales of the run."""
     drawn: dict[str, set[float | None]] = {}
 
     def noted() -> Iterator[ImageRow]:
@@ -86,7 +86,7 @@ def are_drawn(rows: Iterable[ImageRow]) -> bool:
 
 
 def _shown_peak(one: MapRow) -> float | None:
-    """The strength of a map at its peak; None for a map with nothing to show."""
+    """Magnitude of a map at its peak; None for a blank map."""
     peak = one.get("peak")
     return None if peak is None or one.get("area") is None else abs(peak)
 
@@ -100,10 +100,10 @@ def draw_on_run_scale(
     observer: Observer,
     stop: Stop,
 ) -> dict[str, float]:
-    """Draws what is not on the scale of the run yet; returns that scale by method, and nothing for any other job.
+    """Draws the maps that are not on the scale of the run yet, and returns the scales by method; {} for other jobs.
 
-    An image that cannot be read any more loses its coloured files, which would be on another scale, and keeps its row:
-    a warning says so. Ends early after a signal. Raises `CamxError` if the folder cannot be written.
+    If an image has become unreadable, removes its coloured files, which may have another scale, keeps its row and
+    warns. Ends early after a signal. Raises `CamxError` if the folder cannot be written.
     """
     if not isinstance(job, ExplainJob) or not has_run_scale(job):
         return {}
@@ -119,7 +119,7 @@ def draw_on_run_scale(
         canvas=rendering.size,
         max_pixels=job.max_pixels,
         pixels=job.pixels,
-        # The network is not asked, so that nothing has to be on its device.
+        # The network does not run, so nothing has to be on its device.
         decoding="exact" if job.decode == "device" else job.decode,
     )
     fine = frozenset(name for name in scales if METHODS[name].grid == "pixels")
@@ -163,7 +163,7 @@ class _Drawing:
     def results(
         self, rows: Iterable[tuple[Source, ImageRow]], count: int, stop: Stop
     ) -> Iterator[ImageRow | _NotDrawn]:
-        """The rows with their new files, in order, until a signal."""
+        """Yields the rows with their new files, in order, until a signal."""
         running: deque[Future[ImageRow | _NotDrawn]] = deque()
         with ThreadPoolExecutor(count, "scale") as pool:
             for source, row in rows:
@@ -176,8 +176,8 @@ class _Drawing:
                 yield running.popleft().result()
 
     def _one(self, source: Source, row: ImageRow) -> ImageRow | _NotDrawn:
-        if not still_true(source, row):
-            return _NotDrawn(row, "the image has changed or is gone")
+        if not is_current(source, row):
+            return _NotDrawn(row, "the image has changed or is missing")
         try:
             found = self._drawn(source, row)
             if isinstance(found, Unreadable):
@@ -201,7 +201,7 @@ class _Drawing:
         return whole
 
     def _array(self, row: ImageRow, name: str | None) -> bytes | None:
-        """The bytes of the array of a map; empty where they are not those that were written, None where it has none."""
+        """Bytes of the array of a map: empty if the file is missing or damaged, None for a map without array."""
         if name is None:
             return None
         data = self.folder.content(name)
@@ -209,7 +209,7 @@ class _Drawing:
 
 
 def _rows_of(folder: OutputFolder, sources: Iterable[Source]) -> Iterator[tuple[Source, ImageRow]]:
-    """The images that have been explained, with their rows."""
+    """Explained images with their rows."""
     for source in sources:
         for row in folder.journal.rows([source.key]):
             if row["status"] == OK:
@@ -217,12 +217,12 @@ def _rows_of(folder: OutputFolder, sources: Iterable[Source]) -> Iterator[tuple[
 
 
 def _is_due(row: ImageRow, rendering: Rendering) -> bool:
-    """Whether a map of a row is not drawn, or on another scale."""
+    """Whether a map of a row is not drawn, or drawn on another scale."""
     wanted = COLOURED & {*kinds_of(rendering)}
     maps = [one for one in row["maps"] if _shown_peak(one) is not None]
     return any(one.get("colour_scale") != rendering.scale_of(one["method"]) or not wanted <= one.keys() for one in maps)
 
 
 def _tuples(value: Any) -> Any:
-    """A value of a fingerprint, whose lists were tuples before they were written."""
+    """Value of a fingerprint with tuples instead of the lists of JSON."""
     return tuple(map(_tuples, value)) if isinstance(value, list) else value

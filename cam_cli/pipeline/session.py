@@ -15,6 +15,7 @@ from ..outputs.folder_lock import check_writable
 from ..outputs.remote import locked_remote_folder, locked_remote_shard, staging
 from ..outputs.rows import FAILED
 from ..outputs.shards import FolderLock, locked_shard_folder, locked_whole_folder
+from ..sentences import counted
 from .batchsize import BatchSize
 from .finish import end_state, finish_run, finished_if_broken
 from .job import RunOptions
@@ -82,14 +83,14 @@ def run_task(
         todo = pending.sources
         plan = Plan.of(engine, own, job.output, progress.skipped, task.cost(engine, len(todo)))
         observer.planned(plan)
-        doubts = (
+        warnings = (
             *folder.problems(),
             *pending.problems(),
             *_links(found),
             *engine.network.warnings,
             *task.warnings(engine, found),
         )
-        for warning in doubts:
+        for warning in warnings:
             observer.warned(warning)
         progress.started = time.perf_counter()
         batch = BatchSize(job.batch_size, engine.device)
@@ -121,8 +122,8 @@ def _links(inputs: Inputs) -> Iterator[str]:
     if inputs.linked:
         shown = ", ".join(inputs.linked[:3]) + (" …" if len(inputs.linked) > 3 else "")
         yield (
-            f"{len(inputs.linked)} links to folders are not followed ({shown}); "
-            "name the folders themselves if their images are wanted."
+            f"{counted(len(inputs.linked), 'link to a folder is', 'links to folders are')} not followed ({shown}). "
+            "Give the folders themselves to use their images."
         )
 
 
