@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from cam_cli.audit.options import AuditOptions
-from cam_cli.options import OUTPUT, Flag
+from cam_cli.options import FILLED, OUTPUT, Flag
 
 from .bind import Command
 from .config import CONFIG, ISOLATED
 from .gates import Junit, SummaryFile, conclude, write_markdown
+from .names import Names
 from .remote_folders import fetched
 from .run_command import AsJson, NoColor, Quiet
 from .terminal import Reporter
@@ -30,6 +31,7 @@ class AuditJob:
     as_json: AsJson = False
     quiet: Quiet = False
     no_color: NoColor = False
+    names: Annotated[Names, FILLED] = Names()
 
 
 @fetched("output")
@@ -44,7 +46,8 @@ def audit(job: AuditJob) -> int:
 
     result = audited(job.output, job.audit)
     write(job.output, result, job.audit, job.junit)
-    write_markdown(markdown(result), job.summary_file)
+    text = job.names.in_flags(markdown(result))
+    write_markdown(text, job.summary_file)
     if job.report:
         from cam_cli.report import build_report
 
@@ -52,9 +55,9 @@ def audit(job: AuditJob) -> int:
         reporter.inform(build_report(job.output, warned=reporter.warned))
     return conclude(
         result.gates,
-        lines=lines(result),
+        lines=map(job.names.in_flags, lines(result)),
         summary=summary(result, job.audit),
-        markdown=markdown(result),
+        markdown=text,
         as_json=job.as_json,
         quiet=job.quiet,
     )

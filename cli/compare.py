@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from cam_cli.compare.options import CompareOptions
-from cam_cli.options import OUTPUT, Flag
+from cam_cli.options import FILLED, OUTPUT, Flag
 
 from .bind import Command
 from .config import CONFIG, ISOLATED
 from .gates import Junit, SummaryFile, conclude, write_markdown
+from .names import Names
 from .remote_folders import fetched, require_local
 from .run_command import AsJson, NoColor, Quiet
 from .terminal import Reporter
@@ -35,6 +36,7 @@ class CompareJob:
     as_json: AsJson = False
     quiet: Quiet = False
     no_color: NoColor = False
+    names: Annotated[Names, FILLED] = Names()
 
 
 @fetched("a", "b")
@@ -52,7 +54,8 @@ def compare(job: CompareJob) -> int:
     found = compared(job.a, job.b, job.compare)
     folder = job.output or os.path.join(job.b, COMPARE)
     write(folder, found, job.compare, job.junit)
-    write_markdown(markdown(found), job.summary_file)
+    text = job.names.in_flags(markdown(found))
+    write_markdown(text, job.summary_file)
     if job.report:
         from cam_cli.report.comparison import build_comparison
 
@@ -60,9 +63,9 @@ def compare(job: CompareJob) -> int:
         reporter.inform(build_comparison(folder, job.a, job.b, found, job.compare))
     return conclude(
         found.gates,
-        lines=lines(found),
+        lines=map(job.names.in_flags, lines(found)),
         summary=summary(found, job.compare),
-        markdown=markdown(found),
+        markdown=text,
         as_json=job.as_json,
         quiet=job.quiet,
     )

@@ -50,7 +50,10 @@ def evaluate_truth(
         _log(runs[0], run)
     return conclude(
         found.gates,
-        lines=[*_lines(found), *(f"{gate.verdict.upper()} {gate.text}: {gate.sentence}" for gate in found.gates)],
+        lines=[
+            *map(run.names.in_flags, _lines(found)),
+            *(f"{gate.verdict.upper()} {gate.text}: {gate.sentence}" for gate in found.gates),
+        ],
         summary=summary(found),
         markdown=gates_table(found.gates),
         as_json=run.as_json,

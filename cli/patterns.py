@@ -12,6 +12,7 @@ from cam_cli.patterns.options import PatternsOptions
 from .bind import Command
 from .config import CONFIG, ISOLATED
 from .gates import Junit, SummaryFile, conclude, write_markdown
+from .names import Names
 from .remote_folders import fetched
 from .run_command import AsJson, NoColor, Quiet
 from .terminal import Reporter
@@ -31,6 +32,7 @@ class PatternsJob:
     as_json: AsJson = False
     quiet: Quiet = False
     no_color: NoColor = False
+    names: Annotated[Names, FILLED] = Names()
     command: Annotated[str, FILLED] = ""
     origins: Annotated[Mapping[str, str], FILLED] = field(default_factory=dict, compare=False)
 
@@ -57,16 +59,17 @@ def patterns(job: PatternsJob) -> int:
             asked = CheckRequest(job.command, job.origins)
             found = check_patterns(found, job.patterns, reporter, stop, asked)
     write(job.output, found, job.patterns, job.junit)
-    write_markdown(markdown(found), job.summary_file)
+    text = job.names.in_flags(markdown(found))
+    write_markdown(text, job.summary_file)
     if job.report:
         from cam_cli.report.patterns import build_patterns
 
         reporter.inform(build_patterns(job.output, found))
     return conclude(
         found.gates,
-        lines=lines(found),
+        lines=map(job.names.in_flags, lines(found)),
         summary=summary(found, job.patterns),
-        markdown=markdown(found),
+        markdown=text,
         as_json=job.as_json,
         quiet=job.quiet,
     )

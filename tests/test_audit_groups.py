@@ -93,7 +93,7 @@ WRONG_OPTIONS = {
     "typo in an attribute": ({"by": ("lihgt",)}, r"no attribute 'lihgt'\. Did you mean light"),
     "typo in a gate's attribute": ({"fail_if": ("accuracy_gap > 0.1 by lihgt",)}, "Did you mean light"),
     "by without a form": ({"fail_if": ("accuracy < 0.9 by light",)}, "accuracy_min"),
-    "a flag": ({"fail_if": ("accuracy_gap > 0.1 if same",)}, "`if same`"),
+    "a flag": ({"fail_if": ("accuracy_gap > 0.1 if same",)}, "the flag 'same' does not exist"),
     "typo in a reference": ({"reference": "drak"}, r"`reference` 'drak'.*Did you mean dark"),
     "typo in --metric": ({"metrics": ("cam_boarder",)}, "Did you mean cam_border"),
     "typo in --cluster": ({"cluster": "lighd"}, "Did you mean light"),

@@ -68,7 +68,7 @@ def test_a_run_compared_with_itself(tmp_path: Path) -> None:
     assert found.maps["all"].iou.value == 1.0
     assert found.maps["all"].shift.value == 0.0
     assert [gate.verdict for gate in found.gates] == ["pass", "pass", "pass", "pass"]
-    assert any("does not show that there is none" in note for note in compare(first, first).notes)
+    assert any("`equivalent_within` tests whether they are equal" in note for note in compare(first, first).notes)
 
 
 def test_where_predictions_agree_and_maps_do_not(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_what_is_left_out_is_counted_and_why(tmp_path: Path) -> None:
     a, b = run_folder(tmp_path / "a", first), run_folder(tmp_path / "b", second)
     found = compare(str(a), str(b))
     assert found.left_out == {
-        "only in A": 1, "only in B": 2, "failed in A": 2, "failed in B": 1, "changed on the disk in between": 1,
+        "only in A": 1, "only in B": 2, "failed in A": 2, "failed in B": 1, "changed on disk between the runs": 1,
         "with another label in B": 1,
     }  # fmt: skip
     assert found.a.images == ["0.jpg", "5.jpg", "l.jpg"] == found.b.images

@@ -81,7 +81,7 @@ def test_gates_by_attribute_are_judged_on_the_worst_group(tmp_path: Path) -> Non
 WRONG = {
     "typo": ("acuracy_drop > 0.1", r"Did you mean accuracy_drop"),
     "no count and no share": ("flips > 0.05", r"flips is a number of images.*'flips > 5%'"),
-    "a flag that is none": ("map_iou < 0.3 if equal", "There are same, differs"),
+    "a flag that is none": ("map_iou < 0.3 if equal", "Give one of same, differs"),
     "an attribute that is none": ("broke > 3 by site", "no attribute 'site'"),
     "probability of the label": ("label_prob_drop > 0.1", "lack the probability of the true class"),
 }

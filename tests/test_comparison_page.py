@@ -146,7 +146,7 @@ def test_pairs_in_a_browser(shown: Shown, camx: Camx, tmp_path: Path) -> None:
     page.select_option("[aria-label=Order]", "shift")
     shifts = page.evaluate("[...chosen].map((i) => columns.shift[i])")
     assert shifts == sorted(shifts)
-    page.click("[aria-label='Turn the order round']")
+    page.click("[aria-label='Reverse the order']")
     assert page.evaluate("[...chosen].map((i) => columns.shift[i])") == sorted(shifts, reverse=True)
     assert page.url.endswith("sort=shift&desc=1")
     page.click("text=Figures")

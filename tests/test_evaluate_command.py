@@ -149,7 +149,7 @@ class TestCommand:
     ) -> None:
         folder = run_of(tmp_path / "half", [row_of("00.jpg", [map_of(hill(0.25, 0.5), 0, SIZE)])], state="interrupted")
         assert camx("evaluate", folder, "--truth", truth) == 2
-        assert "is not finished (it is interrupted)" in capsys.readouterr().err
+        assert "is not finished (interrupted)" in capsys.readouterr().err
         assert camx("evaluate", folder, "--truth", truth, "--partial", "-q") == 0
 
     def test_a_run_goes_on_beside_the_files_of_an_evaluation(self, camx: Camx, images: Path) -> None:

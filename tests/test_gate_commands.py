@@ -60,7 +60,7 @@ def test_what_cannot_be_is_exit_code_2_in_words_with_flags(
         ("audit", run, "--by", "stie"): "no attribute 'stie'. Did you mean size, site",
         ("audit", run, "--positive", "cta"): "--positive 'cta'",
         ("audit", run, "--metric", "recal"): "--metric: there is no metric 'recal'",
-        ("audit", run, "--bins", "site"): "--bins 'site' is no bin",
+        ("audit", run, "--bins", "site"): "--bins 'site' is invalid",
         ("audit", unfinished): "--partial",
         ("audit", run, "--prove", "nothing"): "--prove 'nothing'",
         ("audit", run, "--confidence", "95"): "confidence",

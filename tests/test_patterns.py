@@ -111,7 +111,7 @@ def test_what_holds_for_most_patterns_is_no_flag(tmp_path: Path) -> None:
     found = find_patterns(str(with_spots(tmp_path / "out", rows, [[Cue(i % 2, 0.5, 0.5)] for i in range(40)])))
     assert [one.exclusive for one in found.patterns] == [1.0, 1.0]
     assert not any(ONE_CLASS in one.flags for one in found.patterns)
-    assert any("no flag here" in note for note in found.notes)
+    assert any("no pattern gets the flag 'one class'" in note for note in found.notes)
 
 
 def test_few_images_have_no_flags(tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_rows_of_every_kind(tmp_path: Path) -> None:
     [
         ({"classes": ("catt",)}, "no map shows such a class"),
         ({"fail_if": ("pattern_shar > 0.2",)}, "pattern_share"),
-        ({"fail_if": ("pattern_share > 0.2 if somewhere",)}, "no `if somewhere`"),
+        ({"fail_if": ("pattern_share > 0.2 if somewhere",)}, "the flag 'somewhere' does not exist"),
         ({"fail_if": ("pattern_share > 0.2 if outside",)}, "the places of the objects"),
         ({"fail_if": ("pattern_share > 0.2 by sex",)}, "no groups"),
         ({"truth": "nowhere.json"}, "nowhere"),

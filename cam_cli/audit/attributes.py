@@ -39,7 +39,7 @@ class Attributes:
             return crossing([self._one(part) for part in parts])
         return self._one(name.strip())
 
-    def usual(self) -> tuple[list[Attribute], list[str]]:
+    def defaults(self) -> tuple[list[Attribute], list[str]]:
         """Default attributes, and sentences about those that are left out."""
         found, notes = [], []
         for name in self.names:
@@ -73,10 +73,10 @@ class Attributes:
 
     def _get(self, name: str) -> Attribute | None:
         if name not in self._known:
-            self._known[name] = self._made(name)
+            self._known[name] = self._computed(name)
         return self._known[name]
 
-    def _made(self, name: str) -> Attribute | None:
+    def _computed(self, name: str) -> Attribute | None:
         columns: Mapping[str, Sequence[str]] = self._table.attributes
         if name in columns:
             return self._bins[name].groups(columns[name]) if name in self._bins else column(name, columns[name])

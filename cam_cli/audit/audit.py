@@ -30,7 +30,7 @@ def audit(path: str, options: AuditOptions = AuditOptions()) -> AuditResult:
     Raises `CamxError` for an unfinished run, a run without labels of known classes (if a metric needs them) or without
     an image in a group, and for an option that does not fit.
     """
-    run = read_run(path, partial=options.partial, why="half of a sorted folder is its first classes")
+    run = read_run(path, partial=options.partial, why="its images may be those of the first classes only")
     return audit_table(run, read_table(run), options)
 
 
@@ -150,8 +150,8 @@ class _Work:
         if groups.reference is not None and groups.reference not in groups.usable:
             return
         a, b = pairs_of(groups.usable, groups.reference)
-        seen, low, high = difference(groups.estimates, a, b, z_of(1 - self.options.confidence, len(a)))
-        columns = (seen, low, high, holm(p_values(groups.estimates, a, b)))
+        gaps, low, high = difference(groups.estimates, a, b, z_of(1 - self.options.confidence, len(a)))
+        columns = (gaps, low, high, holm(p_values(groups.estimates, a, b)))
         for first, second, *numbers in zip(a, b, *(column.tolist() for column in columns)):
             yield PairRow(groups.by, groups.names[first], groups.names[second], metric, *numbers)
 

@@ -124,7 +124,7 @@ class Bins:
         rising = all(low < high for low, high in pairwise(edges)) and bool(np.isfinite(edges).all())
         if not name.strip() or not rising or (not edges and count < 2):
             raise CamxError(
-                f"`bins` {text!r} is no bin.",
+                f"`bins` {text!r} is invalid.",
                 "Write COLUMN=EDGE,EDGE with rising edges, or COLUMN=q4 for quarters.",
                 field="bins",
             )

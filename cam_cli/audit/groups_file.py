@@ -12,7 +12,7 @@ from ..images.tables import read_table
 from ..regular_files import open_text
 
 _NOT_ATTRIBUTES = ("", "image", "label")
-#: The column of a table of tags, as the report saves them: one row per tag, so that an image may have several.
+#: Column of a table of tags, as the report saves them: one row per tag, so an image may have several rows.
 _TAG = "tag"
 
 
@@ -29,10 +29,10 @@ class GroupsFile:
 def read_groups(path: str, images: Sequence[str], inputs: str) -> GroupsFile:
     """Reads a table with the column `image` and one column per attribute.
 
-    An image is named as in the run, by its path relative to the table, or by its absolute path. inputs: the folder that
-    the names of the run start in. Of a table of tags, `image,tag`, the tags of an image are one group together: `dark
-    odd`. Raises `CamxError` for an unreadable table, for one without attributes, and for an
-    image that has two different rows.
+    An image is named as in the run, by its path relative to the table, or by its absolute path. inputs: folder to which
+    the names of the run are relative. In a table of tags (`image,tag`), the tags of an image form one group: `dark
+    odd`. Raises `CamxError` for an unreadable table, for one without attributes, and for an image with two different
+    rows.
     """
     try:
         with open_text(path) as file:

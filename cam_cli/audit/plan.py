@@ -58,11 +58,11 @@ def plan(options: AuditOptions, conditions: Sequence[Condition], table: ImageTab
     forms = [_form(condition) for condition in conditions]
     known = Attributes(table, options.bins)
     metrics = _metrics(options, [metric for metric, _ in forms], table)
-    shown, notes = ([known.find(name) for name in options.by], []) if options.by else known.usual()
+    shown, notes = ([known.find(name) for name in options.by], []) if options.by else known.defaults()
     # A column with one value has nothing to compare; it is judged only if named.
     gated = shown if options.by else [one for one in shown if one.kind == "column" and len(one.groups) > 1]
     crossed = _crossed(options, gated)
-    of_gates = [_about(condition, form, gated, known) for condition, (_, form) in zip(conditions, forms)]
+    of_gates = [_attributes_of(condition, form, gated, known) for condition, (_, form) in zip(conditions, forms)]
     attributes = {one.name: one for one in (*shown, *crossed, *(one for some in of_gates for one in some))}
     for attribute in attributes.values():
         if not attribute.groups:
@@ -126,7 +126,9 @@ def _crossed(options: AuditOptions, attributes: Sequence[Attribute]) -> list[Att
     return [crossing(attributes)]
 
 
-def _about(condition: Condition, form: str, usual: Sequence[Attribute], known: Attributes) -> tuple[Attribute, ...]:
+def _attributes_of(
+    condition: Condition, form: str, usual: Sequence[Attribute], known: Attributes
+) -> tuple[Attribute, ...]:
     """Attributes of a gate: the one it names, those of --by or of the labels file, else the class."""
     if not form:
         return ()

@@ -20,10 +20,10 @@ def groups_csv(result: AuditResult) -> Iterator[bytes]:
     others = [metric for metric in result.metrics if metric not in _ALWAYS]
     yield line([*_OF_GROUPS, *(name for metric in others for name in (metric, f"{metric}_low", f"{metric}_high"))])
     for row in result.groups:
-        yield line([*_usual(row), *(cell for metric in others for cell in _interval(row.values.get(metric)))])
+        yield line([*_common_cells(row), *(cell for metric in others for cell in _interval(row.values.get(metric)))])
 
 
-def _usual(row: GroupRow) -> list[Any]:
+def _common_cells(row: GroupRow) -> list[Any]:
     accuracy, border = row.values.get("accuracy"), row.values.get("cam_border")
     return [
         *(

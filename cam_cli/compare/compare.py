@@ -29,7 +29,7 @@ def compare(path_a: str, path_b: str, options: CompareOptions = CompareOptions()
     """
     conditions = _checked(options)
     runs = [
-        read_run(path, partial=options.partial, why="its missing images would silently not be compared")
+        read_run(path, partial=options.partial, why="the comparison would leave out its missing images")
         for path in (path_a, path_b)
     ]
     side_a, side_b = (read_side(run, options.on, common_method(runs)) for run in runs)
@@ -134,4 +134,4 @@ def _notes(
     if accuracy is None:
         yield "No image has a label that both networks know, so only flips and maps are compared."
     elif accuracy.p > 1 - options.confidence and options.equivalent_within is None:
-        yield "No difference in accuracy is shown, which does not show that there is none. Test a margin for that."
+        yield "The accuracies do not differ significantly. `equivalent_within` tests whether they are equal."

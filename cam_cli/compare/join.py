@@ -41,7 +41,7 @@ class Pairs:
 
 
 def read_side(run: RunFolder, on: str, method: str | None) -> Side:
-    """Reads a run with the map to compare for each image. method: chooses among several methods."""
+    """Reads a run with the map to compare for each image. method: method of that map; None for any."""
     side = Side(image_table([]))
 
     def noted() -> Iterator[ImageRow]:
@@ -98,7 +98,7 @@ def join(a: Side, b: Side) -> Pairs:
     for why, out in (
         ("failed in A", a.table.failed[places[0]]),
         ("failed in B", b.table.failed[places[1]]),
-        ("changed on the disk in between", np.array([_changed(a, b, *pair) for pair in pairs])),
+        ("changed on disk between the runs", np.array([_changed(a, b, *pair) for pair in pairs])),
     ):
         left_out[why] = int((kept & out).sum())
         kept &= ~out

@@ -58,7 +58,7 @@ def has(need: str, pairing: Pairing) -> bool:
 
 
 def judged(gate: Gate, pairing: Pairing, options: CompareOptions) -> GateResult:
-    """Judges the gates. Raises `CamxError` if the runs lack the data of a metric."""
+    """Verdict on a gate. Raises `CamxError` if the runs lack the data of its metric."""
     condition, metric = gate.condition, METRICS[gate.condition.metric]
     if not has(metric.needs, pairing):
         raise CamxError(
@@ -78,7 +78,7 @@ def judged(gate: Gate, pairing: Pairing, options: CompareOptions) -> GateResult:
 
 
 def equivalence(accuracy: Accuracy, margin: float, confidence: float) -> GateResult:
-    """Two one-sided tests: accuracies are equal within a margin if the interval at both levels stays inside."""
+    """Two one-sided tests (TOST): passes if the interval of the difference at level 1 − 2α lies within the margin."""
     alpha = 2 * (1 - confidence)
     counts = (accuracy.both, accuracy.broke, accuracy.fixed, accuracy.neither)
     low, high = paired_difference(*counts, z_of(alpha))

@@ -43,8 +43,8 @@ class Ground:
     orientation: Callable[[str], Orientation | None]
     problems: Problems
 
-    def quiet(self, problems: Problems) -> Ground:
-        """This truth with another collector of problems, for a second pass."""
+    def with_problems(self, problems: Problems) -> Ground:
+        """This truth with another collector of problems, for a second pass over the rows."""
         return replace(self, problems=problems)
 
 

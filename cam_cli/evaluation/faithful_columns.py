@@ -30,7 +30,7 @@ class FaithfulColumns:
 
 
 def faithful_columns(rows: Iterable[ImageRow], metrics: Iterable[str]) -> FaithfulColumns:
-    """Converts rows to columns of the scores that `metrics` give."""
+    """Converts rows to columns of the scores of `metrics`."""
     names = [name for metric in metrics for name in METRICS.get(metric, ())]
     images: list[str] = []
     values: dict[str, dict[str, list[float]]] = {}

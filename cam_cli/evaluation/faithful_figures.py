@@ -170,7 +170,7 @@ class FaithfulGate:
         several = len(figures.methods) > 1
         results = []
         if not figures.methods:
-            # Without data a gate must not disappear: its verdict says that nothing is known.
+            # Without data a gate must not disappear: it gets the verdict of an unknown value.
             nothing = Groups("", ("all maps",), figures.no_estimates(), [])
             return [Judge(self.condition, self.score, "", 1, confidence, share=False).on(nothing)]
         for one in figures.methods:

@@ -32,8 +32,8 @@ class ExplainedRun:
             )
         if not self._folder.complete and not partial:
             raise CamxError(
-                f"The run in {path!r} is not finished (it is {self._folder.state}): half of a sorted folder is its "
-                "first classes.",
+                f"The run in {path!r} is not finished ({self._folder.state}): its images may be those of the first "
+                "classes only.",
                 "Finish it with the same command, or give `partial`.",
             )
 

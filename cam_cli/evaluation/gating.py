@@ -59,7 +59,7 @@ class Gate:
         found = (measured.gains if self.gained else measured.estimates)[self.metric]
         usable = np.flatnonzero((found.total >= least) & np.isfinite(found.value)).tolist()
         count = comparisons_of(self.form, usable) if self.form else 1
-        label = (f"{one.method}: " if several else "") + self.metric + (" above the centre's" if self.gained else "")
+        label = (f"{one.method}: " if several else "") + self.metric + (" above the centre" if self.gained else "")
         judge = Judge(
             self.condition,
             label,

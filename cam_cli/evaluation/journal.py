@@ -1,4 +1,4 @@
-"""Converts journal rows to records for the evaluation: the only file here that knows their keys."""
+"""Converts journal rows to records for the evaluation. No other file of this room reads the keys of rows."""
 
 from __future__ import annotations
 
@@ -13,10 +13,7 @@ from ..outputs.rows import ImageRow, MapRow
 
 @dataclass(frozen=True)
 class MapRecord:
-    """One map of an image: method, layer, class, probability, and sketch h×w.
-
-    `cells` is None if the map is blank.
-    """
+    """One map of an image. cells: sketch h×w; None if the map is blank."""
 
     method: str
     layer: str

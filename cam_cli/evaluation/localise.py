@@ -119,7 +119,7 @@ def _notes(sets: Sequence[MapSet], options: LocaliseOptions) -> list[str]:
         if not one.scores.cases:
             notes.append(
                 f"{one.method}: no map shows a class of the truth, so the maps of the predicted classes are scored. "
-                "Explain the true classes (target=label), or map the class names (names=FILE)."
+                "Explain the images again with `target=label`, or match the class names with `names`."
             )
         elif one.chosen.ours is None and options.threshold == AUTO:
             notes.append(

@@ -18,8 +18,8 @@ BINS = 128
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric. score: of a heatmap rows×columns (peak 1) and its truth, NaN if undefined; higher is better. share: the
-    score is 0 or 1, and its mean a share of maps. sentence: for tables and docs."""
+    """A metric. score: of a heatmap rows×columns (peak 1) and its truth, NaN if undefined; higher is better. share:
+    whether the score is 0 or 1, and its mean a share of maps. sentence: its description."""
 
     score: Callable[[np.ndarray, TruthRaster], float]
     share: bool

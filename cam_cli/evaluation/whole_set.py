@@ -1,4 +1,4 @@
-"""Scores of a set of maps as a whole: they choose a threshold, or pool the pixels."""
+"""Scores of a set of maps as a whole: boxes at the best common threshold, and precision over pooled pixels."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ class ImageFindings:
 
 @dataclass(frozen=True)
 class Exported:
-    """All findings of a run and their origin. Read again for each format, never held in memory together."""
+    """All findings of a run and their origin. `images` reads them again for each format, to bound memory."""
 
     run: ExplainedRun
     options: ExportOptions
@@ -182,5 +182,5 @@ def _threshold(run: ExplainedRun, method: str, options: ExportOptions) -> Thresh
         found = calibrated(run.path, run.record.get("fingerprint"))
         if method in found:
             return found[method]
-        return Threshold(None, "Otsu's of each map, since `camx evaluate` has found none for this run")
+        return Threshold(None, "Otsu's of each map, because `camx evaluate` has chosen none for this run")
     return Threshold(None, "Otsu's of each map")

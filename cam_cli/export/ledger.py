@@ -126,7 +126,7 @@ def _line(name: str, entry: Entry) -> bytes:
 
 
 def _parsed(line: bytes) -> tuple[str, Entry | None]:
-    """Reads a line. Ignores a name that leads out of the folder: the list may come from strangers."""
+    """Name and entry of a line; None for a damaged one, and for a name that leads out of the folder."""
     try:
         content = json.loads(line)
         name, kind, size, crc = (content[key] for key in ("file", "format", "bytes", "crc32"))

@@ -56,17 +56,17 @@ class MeasuredBatch:
         """Number of cells of the grid."""
         return self.maps.shape[2] * self.maps.shape[3]
 
-    def probabilities(self, owner: Tensor, pictures: Callable[[slice], Tensor]) -> Tensor:
+    def probabilities(self, owner: Tensor, changed: Callable[[slice], Tensor]) -> Tensor:
         """Probability of the owner's class for each of N changed images, in main memory.
 
-        owner: N, index of the original image in the batch. pictures: creates a slice of the changed images.
+        owner: N, index of the original image in the batch. changed: creates a slice of the changed images.
         """
         size, found = max(1, _MOST_SCORES // self.class_count), []
         for start in range(0, len(owner), size):
             some = owner[start : start + size]
 
             def make(part: slice, start: int = start) -> Tensor:
-                return pictures(slice(start + part.start, start + part.stop))
+                return changed(slice(start + part.start, start + part.stop))
 
             scores = self.replay.probabilities(self.replay.scores(len(some), make))
             found.append(scores.gather(1, self.classes[some][:, None])[:, 0].cpu())

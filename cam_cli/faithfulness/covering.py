@@ -33,7 +33,7 @@ class _Variant(NamedTuple):
 class SpotChecker:
     """Scores batches of images with covered places.
 
-    wanted: covers by the name of an image. Otherwise as `Explainer`.
+    wanted: covers by the name of an image. Attributes as in `Explainer`.
     """
 
     def __init__(self, explainer: Explainer, wanted: Mapping[str, Sequence[Covered]], seed: int) -> None:
@@ -59,9 +59,11 @@ class SpotChecker:
         asked = [self._asked(picture, image) for image, picture in enumerate(pictures)]
         covered = (one for some in asked for _, covers in some for one in covers)
         variants = [*map(_Variant, range(len(pictures))), *dict.fromkeys(covered)]
-        made = _Fills(inputs)
+        variant_of = _Fills(inputs)
         replay = self._explainer.replay(inputs)
-        scores = replay.scores(len(variants), lambda part: torch.stack([made(one) for one in variants[part]])).cpu()
+        scores = replay.scores(
+            len(variants), lambda part: torch.stack([variant_of(one) for one in variants[part]])
+        ).cpu()
         scored = _Scored({one: number for number, one in enumerate(variants)}, scores, replay.multi_label)
         return [self._result(picture, image, asked[image], scored) for image, picture in enumerate(pictures)]
 

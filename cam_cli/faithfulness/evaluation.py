@@ -12,8 +12,8 @@ from ..maps.explanation import Prediction, TrueClass
 
 @dataclass(frozen=True)
 class ScoredMap:
-    """Map of a method or baseline for one class. values: raw float32 h×w on the common grid. shown: whether it is not
-    blank; blank maps have no scores. scores, curves: by name, without undefined ones."""
+    """Map of a method or baseline for one class. values: raw float32 h×w on the common grid. shown: False for a blank
+    map, which has no scores. scores, curves: by name, without undefined ones."""
 
     method: str
     layer: str
@@ -26,7 +26,7 @@ class ScoredMap:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One image with its top classes and maps; the baselines are last. problem: why there are no maps, or ""."""
+    """One image with its top classes and maps; the baselines are last. problem: reason why there are no maps, or ""."""
 
     picture: Picture
     ranking: tuple[Prediction, ...] = ()

@@ -38,8 +38,8 @@ _MOST_CELLS, _FEWER_CELLS = 32, 14
 class Evaluator:
     """Measures methods on batches of images.
 
-    grid: rows and columns of the cells in which images are changed: those of the target layer, or fewer. Otherwise as
-    `Explainer`.
+    grid: rows and columns of the cells in which images are changed: those of the target layer, or fewer. Other
+    attributes as in `Explainer`.
     """
 
     @torch.inference_mode(False)
@@ -158,7 +158,7 @@ class Evaluator:
         return [firsts[name] for name in self.options.methods] if explained.maps else []
 
     def _empty(self, explained: Explanation) -> Evaluation:
-        return Evaluation(explained.picture, problem=explained.problem or "no map was made")
+        return Evaluation(explained.picture, problem=explained.problem or "the image has no map")
 
     def _measured(
         self, explained: Sequence[Explanation], own: Sequence[Sequence[ClassMap]], inputs: Tensor
@@ -238,13 +238,16 @@ class Evaluator:
         draw: int,
         which: Sequence[int],
     ) -> Tensor:
-        """Raw finite maps B×n×h×w on the grid, of changed images for the same classes. which: indices of the maps."""
+        """Raw maps B×n×h×w of changed images for the same classes on the grid; 0 for values that are not finite.
+
+        which: indices of the maps.
+        """
         names = tuple(name for number, name in enumerate(self.options.methods) if number in which)
-        made: Mapping[str, Tensor] = {}
+        explained: Mapping[str, Tensor] = {}
         if names:
             with torch.enable_grad():
-                made = explainer.with_methods(names).explain_tensor(pictures, classes[:, None])[1]
-        columns = [self._on_grid(made[name][:, 0]) for name in names]
+                explained = explainer.with_methods(names).explain_tensor(pictures, classes[:, None])[1]
+        columns = [self._on_grid(explained[name][:, 0]) for name in names]
         fixed = self._baselines(keys, draw, pictures)
         first = len(self.options.methods)
         columns += [fixed[:, number - first] for number in which if number >= first]

@@ -29,18 +29,18 @@ def weighted_modules(module: nn.Module, forward: Callable[[], object]) -> list[s
     last: dict[str, int] = {}
     count = 0
 
-    def seen(name: str, _call: int, _inputs: tuple[Any, ...], _output: Any) -> None:
+    def record_run(name: str, _call: int, _inputs: tuple[Any, ...], _output: Any) -> None:
         nonlocal count
         last[name] = count = count + 1
 
-    with torch.no_grad(), hooked(leaves, seen):
+    with torch.no_grad(), hooked(leaves, record_run):
         forward()
     ran = sorted(last, key=last.__getitem__, reverse=True)
     return [*ran, *(name for name in own if name not in last)]
 
 
 def randomised_networks(network: Network, forward: Callable[[], object], seed: int) -> list[Network]:
-    """Yields the network at every stage of `STAGES`, with its own memory. forward: runs it once on any image.
+    """Copies of the network, one for each stage of `STAGES`. forward: runs the network once on any image.
 
     Permutes the values of each tensor, so that scale and spread stay the same. Later stages include earlier ones.
     """

@@ -83,8 +83,8 @@ class Condition:
         """Raises `CamxError` if the condition has a flag other than these."""
         if self.flag and self.flag not in known:
             raise CamxError(
-                f"`fail_if` {self.text!r}: there is no `if {self.flag}` here.",
-                f"There are {listed(known)}." if known else "Leave it out.",
+                f"`fail_if` {self.text!r}: the flag {self.flag!r} does not exist here.",
+                f"Give one of {listed(known)}." if known else f"Leave 'if {self.flag}' out.",
                 field="fail_if",
             )
 

@@ -47,14 +47,14 @@ class Judge:
         names, usable = groups.names, groups.usable
         missing = self._missing(groups)
         if missing:
-            return self._open(groups, f"{missing}, so the value is unknown", [names[group] for group in usable])
+            return self._undecided(groups, f"{missing}, so the value is unknown", [names[group] for group in usable])
         reading = FORMS[self.form or MAX](groups.estimates, usable, groups.reference, self.z)
         found = [names[group] for group in reading.groups]
         if math.isnan(reading.seen):
-            return self._open(groups, f"the {self.form} is undefined, because all values are 0", found)
+            return self._undecided(groups, f"the {self.form} is undefined, because all values are 0", found)
         verdict = judge(self.condition, *reading[:3], prove=self.prove)
         needed, advice = self._needed(reading, verdict)
-        sentence = f"{self._seen(groups, reading)}{advice}"
+        sentence = f"{self._values(groups, reading)}{advice}"
         return GateResult(self._text(groups), verdict, sentence, *reading[:3], tuple(found), needed)
 
     def _missing(self, groups: Groups) -> str:
@@ -65,7 +65,7 @@ class Judge:
             return "fewer than two groups have enough images"
         return "" if groups.usable else "no group has enough images" if self.form else "there are no such images"
 
-    def _open(self, groups: Groups, sentence: str, found: Sequence[str]) -> GateResult:
+    def _undecided(self, groups: Groups, sentence: str, found: Sequence[str]) -> GateResult:
         verdict = judge(self.condition, math.nan, math.nan, math.nan, prove=self.prove)
         return GateResult(self._text(groups), verdict, sentence, groups=tuple(found))
 
@@ -73,7 +73,7 @@ class Judge:
         text = self.condition.text
         return f"{text} by {groups.by}" if self.form and not self.condition.by else text
 
-    def _seen(self, groups: Groups, reading: Reading) -> str:
+    def _values(self, groups: Groups, reading: Reading) -> str:
         estimates = groups.estimates
         values = ", ".join(
             f"{groups.names[group]} {self._number(float(estimates.value[group]))} (n = {int(estimates.total[group]):,})"

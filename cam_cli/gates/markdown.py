@@ -17,7 +17,7 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~&])")
 def gates_table(results: Sequence[GateResult]) -> str:
     """Table of judged gates."""
     rows = [(_SIGN[result.verdict], cell(result.text), cell(result.sentence)) for result in results]
-    return table(("", "gate", "what was seen"), rows) if rows else ""
+    return table(("", "gate", "result"), rows) if rows else ""
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -32,13 +32,13 @@ _BLOCK = 8192
 def find_patterns(path: str, options: PatternsOptions = PatternsOptions()) -> Patterns:
     """Finds the patterns in the run of `camx explain` in `path`. Reads its rows and spots, and changes nothing.
 
-    Does not cover spots: `camx.pipeline.check.check_patterns` does, and judges gates on drops. Memory: about 250 bytes
-    per spot, plus the names of the images. Raises `CamxError` for an unfinished run, a run without spots, an unreadable
-    truth, and an option that does not fit.
+    Does not cover spots: `pipeline.check.check_patterns` does, and judges gates on drops. Takes about 250 bytes of
+    memory per spot, plus the names of the images. Raises `CamxError` for an unfinished run, a run without spots, an
+    unreadable truth, and an option that does not fit.
     """
     for text in options.fail_if:
         check(Condition.parse(text), options)
-    run = read_run(path, partial=options.partial, why="half of a sorted folder is its first classes")
+    run = read_run(path, partial=options.partial, why="its images may be those of the first classes only")
     spots = read_spots(run)
     outside, notes = outside_truth(run, spots, options)
     patterns = patterns_of(spots, options, outside)
@@ -82,8 +82,8 @@ def _left_out(spots: SpotTable) -> dict[str, int]:
 def _notes(spots: SpotTable, found: Sequence[Pattern]) -> Iterator[str]:
     if not np.isfinite(spots.table.correct).any():
         yield "No image has a label that is a class of the network, so accuracies are missing."
-    if usual(one.exclusive for one in found if one.exclusive is not None):
-        yield "Most patterns occur in the maps of one class only, so that is no flag here."
+    if one_class_is_usual(one.exclusive for one in found if one.exclusive is not None):
+        yield "Most patterns occur in the maps of one class only, so no pattern gets the flag 'one class'."
     if not found:
         yield "No map has a spot."
 
@@ -173,18 +173,18 @@ def _outside(outside: np.ndarray | None, members: np.ndarray, z: float) -> Numbe
 def _flagged(spots: SpotTable, found: list[Pattern], has_truth: bool) -> Iterator[Pattern]:
     """Patterns with their exclusive share of images and their flags."""
     exclusive = _exclusive(spots, found)
-    telling = not usual(one for one in exclusive if one is not None)
+    informative = not one_class_is_usual(one for one in exclusive if one is not None)
     for pattern, alone in zip(found, exclusive):
         flags = {
             SAME_PLACE: pattern.spread <= SAME,
             OUTSIDE: has_truth and pattern.outside is not None and pattern.outside.low > MOSTLY,
-            ONE_CLASS: telling and alone is not None and alone >= ALONE,
+            ONE_CLASS: informative and alone is not None and alone >= ALONE,
         }
-        told = () if pattern.small else tuple(name for name, holds in flags.items() if holds)
-        yield replace(pattern, exclusive=alone, flags=told)
+        names = () if pattern.small else tuple(name for name, holds in flags.items() if holds)
+        yield replace(pattern, exclusive=alone, flags=names)
 
 
-def usual(exclusive: Iterable[float]) -> bool:
+def one_class_is_usual(exclusive: Iterable[float]) -> bool:
     """Whether most patterns occur in the maps of one class only, which makes that uninformative.
 
     This holds for a head of two classes: the same channels are evidence for one and against the other.

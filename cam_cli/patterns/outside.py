@@ -50,7 +50,7 @@ def outside_truth(run: RunFolder, spots: SpotTable, options: PatternsOptions) ->
             inside = truth_raster(scored, (), size).inside >= _COVERED
             found[some] = ~_within(inside, spots.x[some], spots.y[some])
     known = len(np.unique(spots.owner[np.isfinite(found)]))
-    notes = [f"With a truth ({truth.format}): {known:,} of {counted(len(table), 'image')}."]
+    notes = [f"The truth ({truth.format}) covers {known:,} of {counted(len(table), 'image')}."]
     return found, [*notes, *truth.notes]
 
 

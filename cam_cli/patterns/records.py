@@ -11,7 +11,7 @@ from ..gates import GateResult
 from ..outputs.record import RunRecord
 from .spots import SpotTable
 
-#: Flags of a pattern, with their meaning.
+#: Flags of a pattern: its spots are at one place, outside the objects, or in images of one class only.
 SAME_PLACE, OUTSIDE, ONE_CLASS = FLAGS = ("same_place", "outside", "one_class")
 #: Fills of a cover: mean colour of the image, blurred image.
 FILLS = ("mean", "blur")

@@ -131,7 +131,7 @@ _FILL_WORDS = {"mean": "mean colour", "blur": "blur"}
 
 def check_words(checked: Checked) -> Iterator[str]:
     """Sentences about a check: its conclusion, and for each fill the drops next to those of covers elsewhere."""
-    evidence = "the network uses what lies there" if checked.used else "no proof that the network uses what lies there"
+    evidence = "the network depends on these spots" if checked.used else "no proof that the network depends on them"
     about = f"{counted(checked.images, 'image')} of the class with {100 * checked.probability:.1f} %"
     yield f"{evidence} ({about})"
     for fill in FILLS:

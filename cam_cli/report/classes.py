@@ -55,8 +55,8 @@ class Classes:
                 names.append(text)
             meanings.append(meaning)
         shared = {name for name, count in Counter(names).items() if count > 1}
-        told_apart = [f"{name} ({index})" if name in shared else name for name, index in zip(names, indices)]
-        return {"classes": told_apart + names[len(indices) :], "labels": meanings}
+        distinct = [f"{name} ({index})" if name in shared else name for name, index in zip(names, indices)]
+        return {"classes": distinct + names[len(indices) :], "labels": meanings}
 
     def _meaning(self, text: str) -> int | None:
         """Class of a label without index: the only one of that name, or the one of that index."""

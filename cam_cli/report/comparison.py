@@ -159,7 +159,7 @@ class _Pairs:
         }
 
     def details(self, order: np.ndarray) -> Iterator[list[dict[str, Any]]]:
-        """Adds images and maps of the pairs as parts."""
+        """Yields the images and maps of the pairs, in parts of 100 pairs."""
         found, method = self.found, common_method(self.runs)
         for start in range(0, len(order), GROUP):
             places = order[start : start + GROUP].tolist()

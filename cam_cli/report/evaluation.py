@@ -130,7 +130,7 @@ def _worst_localised(found: Localisation, one: MapSet) -> list[WorstImage]:
     places = [int(i) for i in np.argsort(energy, kind="stable") if np.isfinite(energy[i])][:MOST]
     wanted = {_key(scores.cases[i]): float(energy[i]) for i in places}
     run, shown = RunFolder.read(found.run.path), {}
-    ground = found.ground.quiet(Problems())
+    ground = found.ground.with_problems(Problems())
     rows = {row["image"]: row for row in run.rows(dict.fromkeys(image for image, _, _ in wanted))}
     for case in cases(rows.values(), ground):
         key = (case.record.image, case.name or case.map.name, case.map.method)

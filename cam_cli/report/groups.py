@@ -76,7 +76,7 @@ class GroupData:
         if not len(table):
             return {}, {}
         if self.options is None:
-            attributes = [one for one in Attributes(table, ()).usual()[0] if one.kind == "column"]
+            attributes = [one for one in Attributes(table, ()).defaults()[0] if one.kind == "column"]
             return self._filters(attributes)
         result = audit_table(self.run, table, self.options)
         known, parts = self._filters(result.attributes)

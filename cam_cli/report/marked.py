@@ -23,10 +23,8 @@ _WHITE, _BLACK = (255, 255, 255), (0, 0, 0)
 
 
 def marked_picture(run: RunFolder, row: ImageRow, cells: np.ndarray | None, truth: TruthRaster | None = None) -> str:
-    """Image of a row with a sketch and outlines of the truth; grey if the run has no image.
-
-    "" without a canvas.
-    """
+    """Image of a row under its sketch, with outlines of the truth; grey if the run has no image of it. Long side:
+    `SIDE` pixels."""
     width, height = fitted(row.get("width", 1), row.get("height", 1), SIDE)
     name, kind = picture_of(row)
     canvas = _read(run, name, (width, height)) if name and kind in ("picture", "overlay") else None

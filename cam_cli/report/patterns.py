@@ -103,7 +103,7 @@ def _rank(one: Pattern) -> tuple[bool, bool, int, int]:
 
 
 def _exported(found: Patterns, one: Pattern) -> Mapping[str, object]:
-    """Exported form of a pattern, with its name."""
+    """A pattern as the file of names has it; the page adds the name."""
     return {
         "class": found.spots.table.classes[one.target],
         "pattern": one.number,
@@ -173,8 +173,8 @@ def _percent(value: Number | None) -> str:
 
 def _verdict(row: ImageRow) -> str:
     top = next(iter(row.get("top", ())), None)
-    said = f", taken for {top['name']}" if top else ""
-    return f"{said}, is {row.get('label')}" if row.get("correct") is False else said
+    predicted = f", predicted {top['name']}" if top else ""
+    return f"{predicted}, labelled {row.get('label')}" if row.get("correct") is False else predicted
 
 
 def _canvas(run: RunFolder, row: ImageRow) -> Image.Image | None:

@@ -49,7 +49,7 @@ class _Overview:
     failures: list[list[Scalar | ImageCell]] = field(default_factory=list)
     _names: dict[int, str] = field(default_factory=dict)
     _predicted: Counter[int] = field(default_factory=Counter)
-    _taken: Counter[tuple[int | None, str, int]] = field(default_factory=Counter)
+    _pairs: Counter[tuple[int | None, str, int]] = field(default_factory=Counter)
     _right: Counter[tuple[int | None, str]] = field(default_factory=Counter)
 
     def add(self, row: ImageRow) -> None:
@@ -73,7 +73,7 @@ class _Overview:
         self.labelled += 1
         correct, label = row.get("correct", False), row.get("label", "")
         self.correct += correct
-        self._taken[index, label, top[0]["index"]] += 1
+        self._pairs[index, label, top[0]["index"]] += 1
         self._right[index, label] += correct
         if index is not None:
             self.ranked += 1
@@ -82,7 +82,7 @@ class _Overview:
     def confusion(self) -> Counter[tuple[str, str]]:
         """Counts of (true class, predicted class)."""
         pairs: Counter[tuple[str, str]] = Counter()
-        for (index, label, predicted), count in self._taken.items():
+        for (index, label, predicted), count in self._pairs.items():
             pairs[self._named(index, label), self._named(predicted)] += count
         return pairs
 

@@ -62,7 +62,7 @@ class _Followed:
         if self._begun and exit_code in (0, 1):
             try:
                 summary = log_results(RunFolder.read(self._output), self._tracker, self._cap, self._say)
-            # The results are complete, whether or not they can be logged.
+            # The results are complete, even if they cannot be logged.
             except Exception as error:
                 warn(f"The results cannot be logged: {str(error).rstrip('.')}. `camx push {self._output}` tries again.")
         self._tracker.finish(summary, exit_code)
@@ -73,7 +73,7 @@ class _Followed:
 
 
 class FollowedRun(_Followed):
-    """An observer of `explain` and `activations`."""
+    """Observer of a run over images."""
 
     def __init__(
         self, job: RunOptions, observer: Observer, tracker: Tracker, cap: int, say: Callable[[str], None]
@@ -108,7 +108,7 @@ class FollowedRun(_Followed):
 
 
 class FollowedTraining(_Followed):
-    """An observer of `train-gap`."""
+    """Observer of a training."""
 
     def __init__(
         self, job: TrainJob, observer: TrainObserver, tracker: Tracker, cap: int, say: Callable[[str], None]

@@ -33,7 +33,7 @@ def files_of(run: RunFolder, names: Iterable[str], kind: str = "results") -> Fil
 
 
 def run_info(output: str, record: Mapping[str, Any]) -> RunInfo:
-    """Identity and configuration of a run, from its record or the future one.
+    """Identity and configuration of a run, from its record, or from the parts of it that are known at the start.
 
     Runs with equal fingerprints are one run. A training has no fingerprint when it begins, so its plan identifies it.
     """

@@ -38,14 +38,14 @@ class TableSample:
             return
         self.seen += 1
         top = row.get("top")
-        best, sure = (top[0]["name"], top[0]["prob"]) if top else ("", 1.0)
+        best, confidence = (top[0]["name"], top[0]["prob"]) if top else ("", 1.0)
         if row.get("correct") is False:
-            self._keep(self._wrong, (sure, -self.seen, row["image"]))
+            self._keep(self._wrong, (confidence, -self.seen, row["image"]))
         elif row["status"] == BLANK:
             if len(self._blank) < self.cap:
                 self._blank.append(row["image"])
-        elif sure < DOUBT:
-            self._keep(self._doubtful, (-sure, -self.seen, row["image"]))
+        elif confidence < DOUBT:
+            self._keep(self._doubtful, (-confidence, -self.seen, row["image"]))
         else:
             same = self._classes[row.get("label") or best]
             if len(same) < self.cap:
@@ -78,7 +78,7 @@ class TableSample:
             heapq.heappushpop(heap, ranked)
 
     def _in_turn(self) -> list[str]:
-        """Yields the first image of every class, then the second of every class …"""
+        """The first image of every class, then the second of every class …, at most `cap`."""
         places = [(place, number, name) for number, names in enumerate(self._classes.values())
                   for place, name in enumerate(names)]  # fmt: skip
         return [name for _, _, name in heapq.nsmallest(self.cap, places)]

@@ -52,7 +52,7 @@ class TensorBoardTracker:
                     self._image(f"{name}/{number:04} {image.caption}", image, step)
             elif isinstance(value, Confusion):
                 rows = [[*pair, count] for pair, count in value.counts.items() if count]
-                self._text(name, _markdown(("class", "taken for", "images"), rows), step)
+                self._text(name, _markdown(("class", "predicted as", "images"), rows), step)
             elif isinstance(value, Chart):
                 lines = [[name, x, y] for name, line in value.lines.items() for x, y in zip(*line)]
                 self._text(

@@ -85,7 +85,7 @@ def epochs(run: RunFolder) -> Iterator[tuple[dict[str, Value], Step]]:
 
 
 def training_log(run: RunFolder) -> tuple[dict[str, Value], dict[str, Scalar], list[str]]:
-    """Returns the best network with its files, the confusion matrix, the summary, and no sentences."""
+    """Returns the best network, files, charts and the confusion matrix, the summary, and no sentences."""
     record: Mapping[str, Any] = run.record
     values: dict[str, Value] = {"results": files_of(run, (METRICS, CURVES, RECORD))}
     metadata = {name: record.get(name) for name in ("model", "layer", "classes", *_SUMMARY)}

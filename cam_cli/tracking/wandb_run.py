@@ -76,7 +76,7 @@ class WandbTracker:
                     raise _unreachable(self._why_offline) from error
                 # The id is in use until the failed run is removed.
                 self._wandb.teardown()
-                self._run = self._instead(info)
+                self._run = self._started_offline(info)
         if self._run is None:
             self._run = self._started(info, "offline")
         if self._why_offline is None:
@@ -134,7 +134,7 @@ class WandbTracker:
         with _public_arguments():
             return self._init(info, mode, settings)
 
-    def _instead(self, info: RunInfo) -> Any:
+    def _started_offline(self, info: RunInfo) -> Any:
         """Starts an offline run after an online one failed to begin."""
         try:
             return self._started(info, "offline")

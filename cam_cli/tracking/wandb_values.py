@@ -29,21 +29,21 @@ def artifact(name: str, value: Files) -> Any:
     import wandb
 
     metadata = {key: entry for key, entry in value.metadata.items() if entry is not None}
-    made = wandb.Artifact(name, value.kind, metadata=metadata)
+    found = wandb.Artifact(name, value.kind, metadata=metadata)
     for inside, path in value.paths.items():
-        made.add_file(os.path.abspath(path), inside, policy="immutable")
-    return made
+        found.add_file(os.path.abspath(path), inside, policy="immutable")
+    return found
 
 
 def _table(table: Table) -> Any:
     """Converts a table in several threads: most of the time goes into decoding and encoding images."""
     import wandb
 
-    made = wandb.Table(columns=[*table.columns])
+    found = wandb.Table(columns=[*table.columns])
     with ThreadPoolExecutor(_WORKERS) as pool:
         for row in pool.map(lambda cells: [_cell(cell) for cell in cells], table.rows):
-            made.add_data(*row)
-    return made
+            found.add_data(*row)
+    return found
 
 
 def _cell(cell: Scalar | ImageCell) -> Any:

@@ -92,11 +92,11 @@ def original_accuracy(
     correct = count = 0
     for start in range(0, len(samples), 32):
         part = samples[start : start + 32]
-        seen = [(p, s.label) for p, s in zip(pictures.load(part), part) if not isinstance(p, Unreadable)]
-        if seen:
-            inputs = pictures.normalised([pixels for pixels, _ in seen])
+        readable = [(p, s.label) for p, s in zip(pictures.load(part), part) if not isinstance(p, Unreadable)]
+        if readable:
+            inputs = pictures.normalised([pixels for pixels, _ in readable])
             scores: Tensor = scores_of(module(inputs))[:, list(columns)]
-            correct += int((scores.argmax(1).cpu() == torch.tensor([label for _, label in seen])).sum())
-            count += len(seen)
+            correct += int((scores.argmax(1).cpu() == torch.tensor([label for _, label in readable])).sum())
+            count += len(readable)
         tick(len(part))
     return correct / count if count else None

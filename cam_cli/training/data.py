@@ -1,4 +1,4 @@
-"""Turns class folders into training and validation images. Raises errors in the folders before training starts."""
+"""Reads training and validation images from class folders. Raises errors in the folders before training starts."""
 
 from __future__ import annotations
 
@@ -152,9 +152,9 @@ def _class_of(source: Source) -> str:
 
 
 def _differing(only_train: list[str], only_val: list[str]) -> str:
-    said = [f"{_few(only_train)} {'is' if len(only_train) == 1 else 'are'} only in train/"] * bool(only_train)
-    said += [f"{_few(only_val)} {'is' if len(only_val) == 1 else 'are'} only in val/"] * bool(only_val)
-    return f"train/ and val/ have different classes: {'; '.join(said)}. Both need the same class folders."
+    found = [f"{_few(only_train)} {'is' if len(only_train) == 1 else 'are'} only in train/"] * bool(only_train)
+    found += [f"{_few(only_val)} {'is' if len(only_val) == 1 else 'are'} only in val/"] * bool(only_val)
+    return f"train/ and val/ have different classes: {'; '.join(found)}. Both need the same class folders."
 
 
 def _few(names: list[str], folder: str = "") -> str:

@@ -1,4 +1,4 @@
-"""The job of `camx train-gap` as one value, and the fingerprint of its result."""
+"""Options of `camx train-gap`, and the fingerprint of its result."""
 
 from __future__ import annotations
 

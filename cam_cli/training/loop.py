@@ -1,4 +1,4 @@
-"""Gradient steps: AdamW with warm-up and cosine decay, optionally in mixed precision and with averaged weights."""
+"""Takes gradient steps: AdamW with warm-up and cosine decay, mixed precision and averaged weights."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ class TrainingConfig:
 class Trainer:
     """Trains a module. The random numbers of an epoch depend only on the seed and its number."""
 
-    def __init__(self, module: nn.Module, recipe: TrainingConfig, device: torch.device, steps_per_epoch: int) -> None:
+    def __init__(self, module: nn.Module, config: TrainingConfig, device: torch.device, steps_per_epoch: int) -> None:
         self.module = module.to(device)
-        self.recipe = recipe
+        self.config = config
         self._device = device
         self._steps_per_epoch = steps_per_epoch
-        self._optimizer = torch.optim.AdamW(_groups(module, recipe))
-        self._scaler = torch.amp.GradScaler(device.type, enabled=recipe.precision == "fp16")
-        self._averaged = copy.deepcopy(module) if recipe.ema else None
+        self._optimizer = torch.optim.AdamW(_groups(module, config))
+        self._scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
+        self._averaged = copy.deepcopy(module) if config.ema else None
         self._averagings = 0
         self.lr = 0.0
 
@@ -68,7 +68,7 @@ class Trainer:
         loss_sum = torch.zeros((), device=self._device)
         correct = torch.zeros((), device=self._device)
         count = 0
-        with _seeded(self.recipe.seed, epoch, self._device):
+        with _seeded(self.config.seed, epoch, self._device):
             for step, (inputs, labels) in enumerate(batches.train(epoch)):
                 loss, scores = self._step(epoch * self._steps_per_epoch + step, inputs, labels)
                 loss_sum += loss * len(labels)
@@ -79,7 +79,7 @@ class Trainer:
         if not math.isfinite(mean):
             raise CamxError(
                 f"The training diverged in epoch {epoch + 1} (the loss is {mean}).",
-                f"Give a smaller `lr` than {self.recipe.lr:g}.",
+                f"Give a smaller `lr` than {self.config.lr:g}.",
             )
         return mean, float(correct) / count
 
@@ -102,8 +102,8 @@ class Trainer:
             tick(0)
         assert confusion is not None
         size = math.isqrt(len(confusion))
-        surest = sorted(wrong, key=lambda one: (-one.prob, one.position))[:MOST_MISTAKES]
-        return Scores(loss / int(confusion.sum()), confusion.reshape(size, size), tuple(surest))
+        most_confident = sorted(wrong, key=lambda one: (-one.prob, one.position))[:MOST_MISTAKES]
+        return Scores(loss / int(confusion.sum()), confusion.reshape(size, size), tuple(most_confident))
 
     def state_dict(self) -> dict[str, Any]:
         """The state on which the next epoch depends, as plain values and tensors."""
@@ -124,13 +124,13 @@ class Trainer:
         self._averagings = state["averagings"]
 
     def _step(self, step: int, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        share = _rate(step, self.recipe.epochs * self._steps_per_epoch)
+        share = _rate(step, self.config.epochs * self._steps_per_epoch)
         for group in self._optimizer.param_groups:
             group["lr"] = group["peak_lr"] * share
-        self.lr = self.recipe.lr * share
+        self.lr = self.config.lr * share
         with self._autocast():
             scores = self.module(inputs)
-        weights, smoothing = self.recipe.class_weights, self.recipe.label_smoothing
+        weights, smoothing = self.config.class_weights, self.config.label_smoothing
         loss = nn.functional.cross_entropy(scores.float(), labels, weights, label_smoothing=smoothing)
         self._optimizer.zero_grad(set_to_none=True)
         self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
@@ -146,7 +146,7 @@ class Trainer:
     def _average(self, averaged: nn.Module) -> None:
         """Moves the averaged weights towards the new ones. The decay is smaller in the first steps."""
         self._averagings += 1
-        decay = min(self.recipe.ema, (1 + self._averagings) / (10 + self._averagings))
+        decay = min(self.config.ema, (1 + self._averagings) / (10 + self._averagings))
         new = self.module.state_dict()
         for name, old in averaged.state_dict().items():
             if old.is_floating_point():
@@ -155,9 +155,9 @@ class Trainer:
                 old.copy_(new[name])
 
     def _autocast(self) -> AbstractContextManager[object]:
-        if self.recipe.precision == "fp32":
+        if self.config.precision == "fp32":
             return contextlib.nullcontext()
-        return torch.autocast(self._device.type, _TYPES[self.recipe.precision])
+        return torch.autocast(self._device.type, _TYPES[self.config.precision])
 
 
 def _mistakes(scores: Tensor, labels: Tensor, start: int) -> list[Mistake]:
@@ -168,11 +168,11 @@ def _mistakes(scores: Tensor, labels: Tensor, start: int) -> list[Mistake]:
     return [Mistake(start + k, int(predicted[k]), float(probs[k])) for k in places]
 
 
-def _groups(module: nn.Module, recipe: TrainingConfig) -> list[dict[str, Any]]:
+def _groups(module: nn.Module, config: TrainingConfig) -> list[dict[str, Any]]:
     """Parameter groups: the backbone has its own rate; biases and normalisations have no weight decay."""
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in module.named_parameters():
-        lr = recipe.backbone_lr if name.startswith("backbone.") else recipe.lr
+        lr = config.backbone_lr if name.startswith("backbone.") else config.lr
         decay = _WEIGHT_DECAY if parameter.dim() > 1 else 0.0
         groups.setdefault((lr, decay), []).append(parameter)
     return [{"params": p, "lr": lr, "peak_lr": lr, "weight_decay": decay} for (lr, decay), p in groups.items()]

@@ -1,4 +1,4 @@
-"""Metrics of a training per epoch, and the confusion matrix of the best network."""
+"""Metrics of the epochs of a training, with confusion matrix and mistakes, and `metrics.csv`."""
 
 from __future__ import annotations
 

@@ -114,6 +114,6 @@ def _readable(loaded: Loaded) -> Pixels:
     if isinstance(loaded, Unreadable):
         raise CamxError(
             f"The image {loaded.source.path!r} was readable when the training began, but is not now: {loaded.reason}. "
-            "Put the file back and continue with `resume`."
+            "Restore the file, and continue with `resume`."
         )
     return loaded

@@ -68,7 +68,7 @@ class Observer(Protocol):
 
 
 class Silent:
-    """An observer that says nothing."""
+    """An observer that ignores everything."""
 
     def planned(self, plan: TrainPlan) -> None: ...
 

@@ -24,7 +24,7 @@ def check_best(folder: OutputFolder, state: TrainingState) -> None:
     raise CamxError(
         f"{folder.file(BEST)!r} is damaged or missing: it should be the network of epoch {best}, but {STATE} "
         f"only holds the network of epoch {state.history[-1].epoch}.",
-        "Put back a copy of the file, or start again with `overwrite`.",
+        "Restore the file from a copy, or start again with `overwrite`.",
     )
 
 

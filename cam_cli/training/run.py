@@ -150,7 +150,7 @@ class _Training:
         """Trains the remaining epochs. `last.safetensors` holds the last whole epoch, also after a signal."""
         job, batches = self._job, ready.batches
         settings, preprocessing = self._settings, self._description.preprocessing
-        trainer = Trainer(ready.module, self._recipe(ready.data), settings.device, batches.train_batches)
+        trainer = Trainer(ready.module, self._config(ready.data), settings.device, batches.train_batches)
         first = len(self._history)
         drawn = earlier.previews if earlier else {}
         previews = Previews(job, preprocessing, ready.data, self._folder, settings.precision, first + 1, drawn)
@@ -238,7 +238,7 @@ class _Training:
         finally:
             self._seconds[name] = time.perf_counter() - progress.started
 
-    def _recipe(self, data: Dataset) -> TrainingConfig:
+    def _config(self, data: Dataset) -> TrainingConfig:
         settings, job = self._settings, self._job
         weights = torch.tensor(data.class_weights, device=settings.device) if job.balance == "loss" else None
         return TrainingConfig(

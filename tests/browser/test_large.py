@@ -45,7 +45,7 @@ def test_paper_says_what_is_not_printed(opened: Opened, out: Path, tmp_path: Pat
     words = printed(page)
     start = f"The first 200 of {found:,} images (probability 10.0\u202f%–, text jpg; 1,250 in all), by probability, descending. “Print all” in the menu Export prints the rest."
     assert words.startswith(start)
-    assert "pictures had not been loaded yet" in words, "of groups that were not in sight"
+    assert "Not loaded in time: " in words, "of groups that were not in sight"
     assert page.locator(".card").count() == 200
     page.evaluate("dispatchEvent(new Event('afterprint'))")
     page.wait_for_function("[...chosen.slice(0, 200)].every(isLoaded)")

@@ -57,17 +57,17 @@ def test_filters_stand_in_the_address(opened: Opened, out: Path, rows: dict[str,
     assert "#" not in page.url.rstrip("#")
 
 
-def test_wrong_ones_come_surest_first(opened: Opened, out: Path, rows: dict[str, Any]) -> None:
+def test_wrong_images_come_most_confident_first(opened: Opened, out: Path, rows: dict[str, Any]) -> None:
     wrong = [name for name, row in rows.items() if row.get("correct") is False]
-    surest = sorted(wrong, key=lambda name: -rows[name]["top"][0]["prob"])
-    assert surest != wrong
+    confident_first = sorted(wrong, key=lambda name: -rows[name]["top"][0]["prob"])
+    assert confident_first != wrong
     page = opened(out)
     page.click("#facts >> text=wrong")
     page.wait_for_function("location.hash === '#right=wrong'")
-    assert names(page) == surest
+    assert names(page) == confident_first
     assert page.input_value("[aria-label=Order]") == "prob"
-    page.click("[aria-label='Turn the order round']")
-    assert names(page) == surest[::-1]
+    page.click("[aria-label='Reverse the order']")
+    assert names(page) == confident_first[::-1]
     page.select_option("[aria-label=Order]", "input")
     assert names(page) == wrong, "another order can be asked for"
     page.keyboard.press("w")
@@ -141,7 +141,7 @@ def test_classes_failures_and_how_it_was_made(opened: Opened, out: Path, rows: d
     page.wait_for_selector(".figures")
     page.click("text=Failures")
     assert "broken.jpg" in page.locator("#failures").inner_text()
-    page.click("#tabs >> text=How")
+    page.click("#tabs >> text=Provenance")
     assert "timm==" in page.locator("#again").inner_text()
     assert "every path to the score" in page.locator("#made").inner_text()
 

@@ -1,4 +1,4 @@
-/* What is asked for stands in the address, so that a link or a bookmark leads back to it. */
+/* The state of the page: view, filters and order, kept in the address, so that a link or a bookmark restores it. */
 
 const RANGES = { // measures that can be limited, and their words
   prob: 'probability', area: 'area', border: 'border', entropy: 'entropy',
@@ -30,7 +30,7 @@ function address(change = {}) {
   return '#' + asked;
 }
 
-function go(change, step) { // a step is one that the button Back takes back
+function go(change, step) { // with `step`, the button Back undoes the change
   history[step ? 'pushState' : 'replaceState'](null, '', address(change));
   become({ ...state, ...change });
 }
@@ -51,7 +51,7 @@ function followAddress() {
   if (address() !== (location.hash || '#')) become(readAddress());
 }
 
-// Show a new state; only what depends on something that changed is made again.
+// Show a new state; draws only the parts again that depend on a change.
 function become(next) {
   const before = state;
   state = next;

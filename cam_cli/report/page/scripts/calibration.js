@@ -2,7 +2,7 @@
    calibration error (Naeini, Cooper and Hauskrecht 2015) in 15 bins of equal width, as Guo et al. 2017 count them. */
 
 const CALIBRATION_BINS = 15;
-const FEW = 100; // images; below that the figures say little
+const FEW = 100; // images; below that the figures are uncertain
 
 // Of rows with a known verdict. A bin holds probabilities above its lower limit and up to its upper one. `spread`: the
 // standard deviation of the share right, if every image were right with its own probability.
@@ -42,21 +42,21 @@ function showCalibration(view) {
     return;
   }
   const points = 100 * (found.prob - found.accuracy);
-  const side = `${Math.abs(points).toFixed(1)} points ${points >= 0 ? 'surer' : 'less sure'} than it is right`;
+  const side = `${Math.abs(points).toFixed(1)} points ${points >= 0 ? 'too confident' : 'not confident enough'}`;
   view.append(
     h('div.sets',
       h('p', h('b', `ECE ${percent(found.ece)}`), ' expected calibration error, of ',
         `${many(found.count, 'image')} with a label`),
-      h('p', h('b', percent(found.byChance)), ' would be seen on average if every probability were true: ',
+      h('p', h('b', percent(found.byChance)), ' expected on average if every probability were true: ',
         'a finite number of images never shows 0'),
       h('p', h('b', percent(found.prob)), ' mean probability, ', h('b', percent(found.accuracy)),
         ` right: on average ${side}`),
-      found.count < FEW && h('p.wrong', `Fewer than ${FEW} images: these figures say little.`)),
+      found.count < FEW && h('p.wrong', `Fewer than ${FEW} images: these figures are uncertain.`)),
     h('div.grid',
       h('section', h('h2.minor', 'Reliability diagram'), reliabilityDiagram(found),
         h('p.quiet', h('i.swatch.dot'), 'share right in a bin, with its 95 % interval (Wilson) ',
           h('i.swatch.band'), 'where it lies in 95 of 100 cases if the probabilities are true. ',
-          'Below the diagonal the network is surer than right.')),
+          'Below the diagonal the network is too confident.')),
       h('section', h('h2.minor', 'Images per bin'), calibrationTable(found))),
     h('p.quiet', `ECE: the mean over ${CALIBRATION_BINS} bins of equal width of the distance between the share `,
       'right and the mean probability of the best class, weighted by the images in the bin (Naeini, Cooper ',

@@ -1,4 +1,4 @@
-/* The page of one class: its figures, its mean maps, what it is confused with, its surest images. */
+/* The page of one class: its figures, its mean maps, its confusions, its most confident images. */
 
 function showClass(view, means) {
   const k = classes.indexOf(state.of);
@@ -12,7 +12,7 @@ function showClass(view, means) {
     ...[classMeans(means, k), classConfusions(k), ...classStrips(k)].filter(Boolean));
 }
 
-function classFacts(one) { // a line for each set of images that figures are of
+function classFacts(one) { // a line for each set of images that has figures
   const name = classes[one.k], line = (count, of, ...figures) => h('p', h('b', many(count, 'image')), ` ${of}`,
     count ? figures.map(([value, text], k) => [k ? ', ' : ': ', h('b', percent(value)), ` ${text}`]) : '');
   return h('div.sets',
@@ -32,7 +32,7 @@ function classMeans(means, k) {
   return h('section', h('h3', 'Mean map'), h('div.means', maps, all), legends(), h('p.quiet', of));
 }
 
-function classConfusions(k) { // the images of k taken for another class, and those of another taken for k
+function classConfusions(k) { // images of k predicted as another class, and images of others predicted as k
   const { class: predicted, label, correct } = columns, counts = new Map();
   for (let i = 0; i < imageCount; i++) {
     if (correct[i] !== 0 || (label[i] !== k && predicted[i] !== k)) continue;
@@ -40,7 +40,7 @@ function classConfusions(k) { // the images of k taken for another class, and th
   }
   if (!counts.size) return null;
   const item = ([a, b, count]) => {
-    const text = a === k ? `taken for ${classes[b]}` : `really ${classes[a]}`;
+    const text = a === k ? `predicted as ${classes[b]}` : `labelled ${classes[a]}`;
     return h('li', galleryLink(text, { label: classes[a], pred: classes[b] }), ` ${count} ×`);
   };
   const most = pairsOf(counts).sort((x, y) => y[2] - x[2]).slice(0, 12);
@@ -49,17 +49,17 @@ function classConfusions(k) { // the images of k taken for another class, and th
 
 function classStrips(k) {
   const { class: predicted, label, correct } = columns, name = classes[k];
-  if (!labelled) return [strip('Predicted, surest first', (i) => predicted[i] === k, { pred: name })];
+  if (!labelled) return [strip('Predicted, most confident first', (i) => predicted[i] === k, { pred: name })];
   return [
-    strip('Right, surest first', (i) => correct[i] === 1 && label[i] === k, { label: name, right: 'right' }),
-    strip(`Labelled ${name}, taken for another`, (i) => correct[i] === 0 && label[i] === k,
+    strip('Right, most confident first', (i) => correct[i] === 1 && label[i] === k, { label: name, right: 'right' }),
+    strip(`Labelled ${name}, predicted as another`, (i) => correct[i] === 0 && label[i] === k,
       { label: name, right: 'wrong' }),
-    strip(`Taken for ${name}, labelled another`, (i) => correct[i] === 0 && predicted[i] === k,
+    strip(`Predicted as ${name}, labelled another`, (i) => correct[i] === 0 && predicted[i] === k,
       { pred: name, right: 'wrong' }),
   ];
 }
 
-function strip(title, keep, change) { // the eight surest images, and a link to all of them
+function strip(title, keep, change) { // the eight most confident images, and a link to all of them
   const found = [];
   for (let i = 0; i < imageCount; i++) if (keep(i)) found.push(i);
   if (!found.length) return null;

@@ -3,7 +3,7 @@
 let figuresOfClasses = null;
 
 // Of every class: images with that label, judged or not, and how many are right; images predicted as it, and how many
-// of them have a label; images whose first map explains it. Every figure is shown with the set of images that it is of.
+// of them have a label; images whose first map explains it. Every figure stands under the name of its set of images.
 function classFigures() {
   if (figuresOfClasses) return figuresOfClasses;
   const found = classes.map((_, k) => ({

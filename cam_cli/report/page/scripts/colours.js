@@ -1,4 +1,4 @@
-/* The colours of maps. In a sketch with signs 128 is nothing, more speaks for the class, less against it. */
+/* The colours of maps. In a sketch with signs 128 is no evidence, more is evidence for the class, less against it. */
 
 const TWO_SIDED = 'two-sided';
 const palettes = new Map();
@@ -15,7 +15,7 @@ function palette(name) { // 256 colours, ABGR as a canvas has them
 
 const coloursOf = (cells) => palette(cells.signed ? TWO_SIDED : state.map);
 
-// Those of an overlay of two colours: the stronger the evidence, the less of the picture is seen through it.
+// The colours of an overlay with two colours: the stronger the evidence, the less the image shows through.
 let tints = null;
 function tintsOf() {
   const opacity = (i) => Math.min(255, Math.floor(Math.abs(i - 128) * 3 * data.alpha));

@@ -1,4 +1,4 @@
-/* The confusion matrix: labels down, predictions across; of many classes those that are confused most. */
+/* The confusion matrix: labels down, predictions across; of many classes the most confused ones. */
 
 const MOST = 40; // classes in the matrix
 const WORST = 20; // confusions in the list
@@ -8,7 +8,7 @@ function showConfusion(view) {
   for (let i = 0; i < imageCount; i++) if (correct[i] >= 0) addTo(counts, label[i], predicted[i], 1);
   showMatrix(view, classes, counts, (a, b, text) => {
     const change = { view: 'gallery', class: '', right: '', label: classes[a], pred: classes[b] };
-    return h('a', { href: address(change), title: `${classes[a]} taken for ${classes[b]}` }, text);
+    return h('a', { href: address(change), title: `${classes[a]} predicted as ${classes[b]}` }, text);
   });
 }
 
@@ -16,7 +16,7 @@ function showTrainingConfusion(view) {
   const counts = new Map();
   data.confusion.forEach((row, a) => row.forEach((count, b) => { if (count) addTo(counts, a, b, count); }));
   showMatrix(view, classes, counts, (a, b, text) =>
-    h('span', { title: `${classes[a]} taken for ${classes[b]}` }, text));
+    h('span', { title: `${classes[a]} predicted as ${classes[b]}` }, text));
 }
 
 /* counts: "label predicted" → images */
@@ -54,7 +54,7 @@ function showMatrix(view, names, counts, cell) {
     scroller('Confusion matrix', h('table.matrix', h('thead', head), h('tbody', most.map(row)), h('tfoot', foot))),
     h('p.quiet', 'The number of images; the colour is their share of the label’s row.'));
   const worst = pairs.filter(([a, b]) => a !== b).sort((x, y) => y[2] - x[2]).slice(0, WORST);
-  const item = ([a, b, count]) => h('li', cell(a, b, `${names[a]} taken for ${names[b]}`), ` ${count} ×`);
+  const item = ([a, b, count]) => h('li', cell(a, b, `${names[a]} predicted as ${names[b]}`), ` ${count} ×`);
   if (worst.length) view.append(h('h2.minor', 'Most frequent confusions'), h('ol.confused', worst.map(item)));
 }
 

@@ -35,7 +35,7 @@ function choices(pairs, value, change, title) {
   return h('select', { hint: title, onchange: (event) => change(event.target.value) }, options);
 }
 
-// What may be wider than the page scrolls, also by the keyboard.
+// A box that scrolls, also by the keyboard, where its content is wider than the page.
 function scroller(label, ...kids) {
   return h('div.scroll', { tabindex: 0, role: 'region', 'aria-label': label }, kids);
 }

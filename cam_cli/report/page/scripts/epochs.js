@@ -1,6 +1,6 @@
 /* The same images over the epochs of a training, under a slider. */
 
-let epochChanged = null; // shows the epoch that the address asks for, while this view is in sight
+let epochChanged = null; // shows the epoch of the address, while this view is in sight
 
 function showEpochs(view) {
   const rows = entries(data.samples).map(([folder, samples]) => epochRow(folder, samples));
@@ -16,7 +16,7 @@ function epochRow(folder, samples) {
     type: 'range', min: 0, max: epochs.length - 1, step: 1, 'aria-label': 'Epoch',
     oninput: () => go({ epoch: String(epochs[slider.value]) }),
   });
-  const pictures = samples.map(([image]) => h('img', { alt: '', title: image, decoding: 'async' }));
+  const images = samples.map(([image]) => h('img', { alt: '', title: image, decoding: 'async' }));
   const words = samples.map(() => h('figcaption'));
 
   function update() {
@@ -24,21 +24,21 @@ function epochRow(folder, samples) {
     slider.value = at;
     label.textContent = `epoch ${epoch} of ${last}${accuracyAfter(epoch)}${epoch === data.bestEpoch ? ' ★' : ''}`;
     samples.forEach(([image, found], k) => {
-      if (found[epoch]) pictures[k].src = found[epoch];
-      pictures[k].alt = `${image} after epoch ${epoch}`;
+      if (found[epoch]) images[k].src = found[epoch];
+      images[k].alt = `${image} after epoch ${epoch}`;
       if (folder !== 'activations') words[k].replaceChildren(...captionOf(image, epoch));
     });
   }
 
-  const figureOf = (picture, k) =>
-    h('figure', picture, h('figcaption', { title: samples[k][0] }, samples[k][0]), words[k]);
+  const figureOf = (image, k) =>
+    h('figure', image, h('figcaption', { title: samples[k][0] }, samples[k][0]), words[k]);
   const titles = { cams: 'Class activation maps over the epochs', gradcams: 'Grad-CAM over the epochs' };
   const title = titles[folder] || 'Feature maps over the epochs';
-  const nodes = [h('h2', title), h('div.line.epoch', slider, label), h('div.samples', pictures.map(figureOf))];
+  const nodes = [h('h2', title), h('div.line.epoch', slider, label), h('div.samples', images.map(figureOf))];
   return { update, nodes };
 }
 
-function captionOf(image, epoch) { // what the network took it for
+function captionOf(image, epoch) { // verdict, predicted class, probability
   const found = data.captions?.[image]?.[epoch];
   if (!found) return [];
   const [name, prob, right] = found;

@@ -8,7 +8,7 @@ const many = (count, word) => `${count.toLocaleString('en')} ${word}${count === 
 const mean = (sum, count) => count ? sum / count : NaN;
 const percentOf = (share, whole) => `${100 * share / whole}%`;
 
-// A share of 1 with one decimal, halves to the even digit. What is not quite 0 or 1 is not shown as 0 or 1.
+// A share of 1 with one decimal, halves to the even digit. A share between 0 and 1 never reads as 0 % or 100 %.
 function percent(x) {
   if (isNothing(x)) return '–';
   if (x > 0 && x < 0.0005) return '<0.1\u202f%';

@@ -37,7 +37,7 @@ function chosenTable() { // the images in sight in their order, with their attri
   return csvOf([[...names, ...named.map(([name]) => csvText(name))], ...Array.from(chosen, line)]);
 }
 
-function chosenPaths() { // the files where the run found them; names alone, where it had no folder of its own
+function chosenPaths() { // paths as the run found the files; names alone, where the run had no input folder
   const base = data.inputs ? `${data.inputs.replace(/[/\\]$/, '')}/` : '';
   return Array.from(chosen, (i) => base + columns.image[i]).join('\n');
 }
@@ -52,18 +52,18 @@ function copyText(text) { // a page opened from a disk may have no clipboard of 
   return done;
 }
 
-/* The menu at the end of the line of what is shown. */
+/* The menu Export, at the end of the line of what is in sight. */
 
 let exportOpen = false;
 function exportMenu() {
   const count = many(chosen.length, 'image'), none = !chosen.length;
-  const tell = (button, done) => { button.textContent = done ? 'Copied' : 'The browser refused'; };
+  const showResult = (button, done) => { button.textContent = done ? 'Copied' : 'The browser does not allow it'; };
   const menu = h('details.menu', { open: exportOpen, ontoggle: () => { exportOpen = menu.open; } },
     h('summary', 'Export'),
     h('div.panel',
       h('button', { disabled: none, onclick: () => saveFile('images.csv', 'text/csv', `\ufeff${chosenTable()}`) },
         `Table of ${count} (CSV)`),
-      h('button', { disabled: none, onclick: (event) => tell(event.currentTarget, copyText(chosenPaths())) },
+      h('button', { disabled: none, onclick: (event) => showResult(event.currentTarget, copyText(chosenPaths())) },
         `Copy ${count === '1 image' ? 'the path' : 'the paths'} of ${count}`),
       h('button', { disabled: none, onclick: printAll }, `Print all ${count}`),
       explain && tagTools(count)));

@@ -1,4 +1,4 @@
-/* Which images are in sight: those that pass every filter, in the order asked for. */
+/* The images in sight: those that pass every filter, in the chosen order. */
 
 let chosen = new Uint32Array(0); // their rows
 
@@ -47,7 +47,7 @@ function rangeOf(text) { // "0.2~0.5", "0.2~", "~0.5"
 }
 
 let texts = null;
-function searchTexts() { // made once: name, predicted class and label of each image, in small letters
+function searchTexts() { // built once: name, predicted class and label of each image, in small letters
   const name = (k) => k < 0 ? '' : classes[k];
   const text = (image, i) => `${image}\n${name(columns.class[i])}\n${name(columns.label[i])}`.toLowerCase();
   return texts ||= columns.image.map(text);

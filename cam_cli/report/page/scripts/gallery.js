@@ -1,4 +1,4 @@
-/* The gallery: every picture under its map. */
+/* The gallery: every image under its map. */
 
 const fileName = (path) => path.slice(path.lastIndexOf('/') + 1);
 

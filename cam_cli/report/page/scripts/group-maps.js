@@ -1,4 +1,4 @@
-/* The mean map of each group side by side, and what two of them differ by. */
+/* The mean map of each group side by side, and the difference of two of them. */
 
 const MOST_MEANS = 24; // side by side
 let compared = []; // the two groups whose difference is shown, by attribute and name

@@ -80,12 +80,12 @@ function interval(scale, value, low, high) {
   return h('span.whisker', { 'aria-hidden': 'true' }, line, h('i.point', { style: { left: scale.place(value) } }));
 }
 
-function worstOf(by, groups) { // the surest mistakes in the group with the most of them
+function worstOf(by, groups) { // the most confident mistakes in the group with the lowest accuracy
   const judged = groups.filter(({ small, values }) => !small && values.accuracy && !isNothing(values.accuracy[0]));
   if (!judged.length) return '';
   const worst = judged.reduce((a, b) => b.values.accuracy[0] < a.values.accuracy[0] ? b : a);
   const { codes, groups: names } = attributes.get(by), k = names.indexOf(worst.group);
-  const title = `Wrong in ${worst.group}, where most are, surest first`;
+  const title = `Wrong in ${worst.group}, the group with the lowest accuracy, most confident first`;
   const wrong = (i) => codes[i] === k && columns.correct[i] === 0;
   return strip(title, wrong, { [GROUPED + by]: worst.group, right: 'wrong' });
 }

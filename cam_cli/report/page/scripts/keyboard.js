@@ -3,7 +3,7 @@
 const KEYS = [
   ['← → ↑ ↓', 'move through the images; in a large one, to the next'],
   ['Enter', 'show large'], ['Esc', 'close'],
-  ['/', 'search'], ['w', 'wrong only'], ['1 2 3', 'picture, overlay, map'],
+  ['/', 'search'], ['w', 'wrong only'], ['1 2 3', 'image, overlay, map'],
   ['m', 'next map of the image: method, class'], ['v', 'all maps of a large image side by side'],
   ['z', 'zoom a large image to the pixels of the original'], ['?', 'this list'],
 ];
@@ -25,7 +25,7 @@ function pressed(event) {
   }
 }
 
-/* What a key does; true where it does something. */
+/* Acts on a key; true where the key has an action. */
 
 function act(key, onSlider) {
   const help = byId('help'), large = byId('large').open;
@@ -51,7 +51,7 @@ function actEverywhere(key, large) {
   return true;
 }
 
-function turnImage(key) { // to the image beside the one that is large
+function turnImage(key) { // shows the image before or after the large one
   if (key !== 'ArrowLeft' && key !== 'ArrowRight') return false;
   const to = chosen.indexOf(columns.image.indexOf(state.image)) + (key === 'ArrowLeft' ? -1 : 1);
   if (chosen[to] !== undefined) {

@@ -1,4 +1,4 @@
-/* What the colours of the maps mean. */
+/* The legend: a scale of the colours of the maps. */
 
 function gradient(name) {
   const css = (abgr) => `rgb(${abgr & 255} ${abgr >> 8 & 255} ${abgr >> 16 & 255})`;
@@ -27,7 +27,7 @@ function strengthLegend(peak, whose = 'peak') {
 
 function signedLegend(peak) {
   const end = peak === undefined ? '' : figure(Math.abs(peak));
-  const title = 'Colours of a map, from what speaks against the class to what speaks for it; nothing in the middle';
+  const title = 'Colours of a map, from evidence against the class to evidence for it; none in the middle';
   return signedLegendOf(end ? `−${end} against` : 'against', end ? `for ${end}` : 'for', title);
 }
 
@@ -36,7 +36,7 @@ function signedLegendOf(less, more, title) {
   return h('div.legend.signed', { title }, h('span', less), ramp, h('span', more));
 }
 
-const LOST_SIGNS = 'The run kept how strong the evidence is, and not whether it speaks for the class or against it. ' +
+const LOST_SIGNS = 'The run kept the strength of the evidence, and not whether it is for the class or against it. ' +
   'Explain the images again to see both in two colours.';
 
 function showLegends() {

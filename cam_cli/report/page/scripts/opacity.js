@@ -1,7 +1,7 @@
-/* From the picture over the overlay to the map: the opacity of all maps. */
+/* The opacity of all maps: from the image over the overlay to the map. */
 
 function alphaControl(place) {
-  const ends = [['0', 'picture', '1'], [DEFAULTS.alpha, 'overlay', '2'], ['1', 'map', '3']];
+  const ends = [['0', 'image', '1'], [DEFAULTS.alpha, 'overlay', '2'], ['1', 'map', '3']];
   const button = ([value, text, key]) => h('button', {
     'data-alpha': value, 'data-keep': `${place} ${text}`, title: `${text} (${key})`,
     onclick: () => go({ alpha: value }),

@@ -7,7 +7,7 @@ const SORTS = [
 const BY_NAME = ['class', 'label', 'target'];
 const orders = new Map();
 
-// Where none is asked for: the input order, and of images that are wrong the surest first.
+// Without a chosen order: the input order; wrong images by probability, the most confident first.
 function orderAskedFor() {
   const { sort, desc, right, label, pred } = state;
   if (sort) return { sort, desc: !!desc };

@@ -1,16 +1,16 @@
-/* On paper stands the beginning of the list, and a line that says what it is a part of. */
+/* Printing: the beginning of the list, under a line with the count of all images, the filters and the order. */
 
 let PRINTED = 200; // images; all of them after `printAll`
 let printedLine = null;
 
-// Load every picture that is asked for, then print all of them.
+// Load the details of every image in sight, then print all of them.
 async function printAll() {
   const usual = PRINTED, all = [...chosen];
   if (list) {
     await Promise.all(all.map(detailsOf));
     PRINTED = all.length;
     list.print(true);
-    // A card gets its image as soon as its details are there, after what runs now.
+    // A card gets its image once its details are loaded, after the current callback.
     await Promise.all(all.map(detailsOf));
     await new Promise((done) => { setTimeout(done); });
     await Promise.all([...byId('view').querySelectorAll('img')].map(loaded));
@@ -51,6 +51,6 @@ function printedWords() {
     printed.length < chosen.length ? `The first ${printed.length} of ${all}` : all,
     `, by ${order}${desc ? ', descending' : ''}.`,
     printed.length < chosen.length ? ' “Print all” in the menu Export prints the rest.' : '',
-    late ? ` ${many(late, 'picture')} had not been loaded yet and will be when this is printed again.` : '',
+    late ? ` Not loaded in time: ${many(late, 'image')}. Print again to see all.` : '',
   ].join('');
 }

@@ -5,7 +5,7 @@ const AXES = ['prob', 'area', 'border', 'entropy', 'center_x', 'center_y', 'peak
 const isShare = (name) => name !== 'peak';
 const wordOf = (name, x) => isShare(name) ? percent(x) : figure(x);
 
-function axisNames() { // those of the view, as the address asks for them
+function axisNames() { // of both axes, from the address
   const known = (name, other) => AXES.includes(name) ? name : other;
   return [known(state.x, 'prob'), known(state.y, 'border')];
 }

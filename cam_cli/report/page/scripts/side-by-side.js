@@ -1,4 +1,4 @@
-/* All maps of one image beside each other: a row for each method, a column for each class. */
+/* All maps of one image side by side: a row for each method, a column for each class. */
 
 function sideBySide(i, details) {
   const methods = [...new Set(details.maps.map((map) => map.method))];

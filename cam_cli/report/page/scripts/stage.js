@@ -1,6 +1,6 @@
-/* A picture with its map above it, in the shape of the picture. */
+/* An image with its map above it, in the shape of the image. */
 
-// The map of an image that the switches ask for.
+// The map of an image that the switches for method and class select.
 function mapOf(details) {
   const maps = details.maps.filter((map) => !state.method || map.method === state.method);
   return maps[Math.min(maps.length, Number(state.rank) || 1) - 1] || details.maps[0];
@@ -35,7 +35,7 @@ function stage(i, details, side, map = mapOf(details)) {
   return box;
 }
 
-// Cut the map to the part of the picture that the network saw; the element that darkens the rest.
+// Cut the map to the part of the image that the network saw. Returns the element that darkens the rest.
 function unseen(canvases, [left, top, right, bottom] = [0, 0, 1, 1]) {
   if (left <= 0 && top <= 0 && right >= 1 && bottom >= 1) return '';
   const inside = `inset(${100 * top}% ${100 - 100 * right}% ${100 - 100 * bottom}% ${100 * left}%)`;
@@ -45,7 +45,7 @@ function unseen(canvases, [left, top, right, bottom] = [0, 0, 1, 1]) {
   return h('div.unseen', { style: { 'clip-path': `polygon(evenodd, ${around})` } });
 }
 
-// Why a part of the picture is dark: a legend where images of the run have such a part.
+// The legend that explains dark parts of an image; only where images of the run have such a part.
 const DIMMED = 'The network saw only a part of the image, because its preprocessing crops it. The rest is dimmed.';
 const dimmedLegend = () => data.dimmed > 0 &&
   h('span.quiet', { title: DIMMED }, h('i.swatch.dark'), 'not seen by the network');
@@ -61,7 +61,7 @@ function halfPeakBox(map) {
   return h('div.box', { style });
 }
 
-/* What a picture shows, for those who do not see it. */
+/* The text alternative of an image, for screen readers. */
 
 const PLACES = [
   ['at the upper left', 'at the top', 'at the upper right'],
@@ -79,7 +79,7 @@ function altText(i) {
   return (explain || captions ? '' : 'Feature maps of ') + image[i] + named + wrong + placed;
 }
 
-// The probability of a map's class, or the value that the map is for.
+// The probability of the class of a map, or the target value of the map.
 function scoreOf(map) {
   if (!isNothing(map.target_value)) return figure(map.target_value);
   return isNothing(map.target_prob) ? '' : percent(map.target_prob);
@@ -93,7 +93,7 @@ function verdict(i) { // right or wrong, the predicted class, its probability
   return [correct < 0 ? '' : mark, predicted < 0 ? '' : h('span', classes[predicted]), h('b', probability)];
 }
 
-function truth(i) { // of an image that is wrong: what it is
+function truth(i) { // the label of a wrong image
   const { correct, label } = columns, name = classes[label[i]];
   return correct[i] === 0 && name !== undefined ? h('small', { title: `labelled ${name}` }, `is ${name}`) : '';
 }

@@ -1,4 +1,4 @@
-/* The beginning: load the columns, show what the address asks for, listen. */
+/* Start of the page: load the columns, show the state of the address, listen to events. */
 
 async function start() {
   byId('view').append(h('p.note', 'Loading …'));

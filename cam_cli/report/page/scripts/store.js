@@ -1,4 +1,4 @@
-/* The data of the page: columns of all images from the start, the details of an image when they are asked for. */
+/* The data of the page: columns of all images from the start, the details of an image on demand. */
 
 const data = JSON.parse(byId('data').textContent);
 const explain = data.kind === 'explain', training = data.kind === 'train-gap', asked = data.kind === 'ask';
@@ -79,7 +79,7 @@ async function loadAttributes() {
   });
 }
 
-/* Details: picture, maps and top classes of an image. */
+/* Details: thumbnail, maps and top classes of an image. */
 
 const detailGroups = new Map(); // those that are loaded
 

@@ -36,7 +36,7 @@ function tableRow(i, place, shown) { // its link covers all of it
   return h('div.row', { role: 'row', 'aria-rowindex': place + 1 }, shown.map(cell));
 }
 
-function thumbnail(i) { // the picture under its map
+function thumbnail(i) { // the image under its map
   const tile = h('i.tile', { 'aria-hidden': 'true' });
   detailsOf(i).then((details) => tile.append(stage(i, details, 32)), showError);
   return tile;

@@ -32,7 +32,7 @@ function setTags(images, change) {
 
 const addTag = (images, name) => name && setTags(images, (names) => names.includes(name) ? names : [...names, name]);
 const removeTag = (images, name) => setTags(images, (names) => names.filter((one) => one !== name));
-const tagWord = (text) => text.trim().replace(/\s+/g, '-'); // tags are words: several stand in one cell
+const tagWord = (text) => text.trim().replace(/\s+/g, '-'); // a tag has no spaces: a cell holds several tags
 
 function tagsTable() {
   const lines = [...tagged].flatMap(([image, names]) => names.map((name) => [csvText(image), csvText(name)]));

@@ -1,4 +1,4 @@
-/* The line of filters and the line of what is shown, above the gallery, the table and the distribution. */
+/* The line of filters and the line below it: order, count and menu Export. Above gallery, table and distribution. */
 
 let search = null; // the field, kept while it is typed in
 
@@ -72,7 +72,7 @@ function displayLine(set) {
 function orderFields() {
   const { sort, desc } = orderAskedFor();
   const choose = (value) => go({ sort: value, desc: MEASURES.includes(value) && value !== 'prob' ? '1' : '' });
-  const turn = { hint: 'Turn the order round', 'aria-pressed': String(desc) };
+  const turn = { hint: 'Reverse the order', 'aria-pressed': String(desc) };
   return [
     choices(SORTS, sort, choose, 'Order'),
     h('button', { ...turn, onclick: () => go({ sort, desc: desc ? '' : '1' }) }, desc ? '↓' : '↑'),

@@ -1,4 +1,4 @@
-/* One image, large, with its probabilities, its maps and what was measured. */
+/* One image, large, with its probabilities, its maps and their measures. */
 
 function showViewer() {
   const dialog = byId('large'), i = state.image ? columns.image.indexOf(state.image) : -1;
@@ -26,14 +26,14 @@ function theatreOf(i, details) {
     theatre.tabIndex = 0;
     return theatre;
   }
-  const picture = stage(i, details, 448);
-  picture.querySelector('.heat')?.after(exactOverlay(details));
-  theatre.append(picture);
-  if (explain && details.width && isZoomed()) zoomed(picture, theatre, details);
+  const image = stage(i, details, 448);
+  image.querySelector('.heat')?.after(exactOverlay(details));
+  theatre.append(image);
+  if (explain && details.width && isZoomed()) zoomed(image, theatre, details);
   return theatre;
 }
 
-// A page with files beside it has small pictures. It shows the overlay of the run itself, while opacity and colours are
+// A page with files beside it has thumbnails. It shows the overlay of the run itself, while opacity and colours are
 // those of the run.
 function exactOverlay(details) {
   const file = data.base && details.kind === 'picture' && mapOf(details).files.overlay;
@@ -109,7 +109,7 @@ function boxSwitch() {
   return h('label', box, ' box of what lies above half the peak');
 }
 
-/* Every map of the image as a small picture that switches to it. */
+/* Every map of the image as a small button that switches to it. */
 
 function mapSwitches(details, shown) {
   const button = (map) => {

@@ -1,4 +1,4 @@
-/* The views, their tabs, and showing one of them. */
+/* The views, their tabs, and the switch between them. */
 
 const VIEWS = {
   gallery: { name: 'Gallery', key: 'g', filtered: true, show: showGallery, there: !training },
@@ -13,7 +13,7 @@ const VIEWS = {
   matrix: { name: 'Confusion', key: 'x', show: showTrainingConfusion, there: training && !!data.confusion },
   epochs: { name: 'Over the epochs', key: 'e', show: showEpochs, there: training && keys(data.samples).length > 0 },
   failures: { name: 'Failures', key: 'f', there: !!byId('failures') },
-  made: { name: 'How', key: 'h', there: true },
+  made: { name: 'Provenance', key: 'h', there: true },
 };
 
 let list = null; // the virtual list of the view, if it has one

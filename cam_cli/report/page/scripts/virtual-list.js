@@ -1,9 +1,9 @@
-/* A list of the chosen images of which only the part in sight exists. */
+/* A virtual list of the chosen images: only rows in sight have elements. */
 
 const TALLEST = 15e6; // pixels that every browser can scroll; longer lists are scrolled faster than their rows go by
 const barHeight = () => document.querySelector('header').offsetHeight;
 
-// `measure(width)` gives how many stand side by side and how high a row is; `make(i, place)` the element of an image.
+// `measure(width)` returns the images per row and the height of a row; `make(i, place)` the element of an image.
 function virtualList(host, measure, make) {
   const live = new Map(); // place → element
   let across = 1, rowHeight = 1, count = 0, printing = false;
@@ -13,7 +13,7 @@ function virtualList(host, measure, make) {
     return { full, tall, offset: -host.getBoundingClientRect().top - barHeight() };
   }
 
-  function inSight() { // the first place in sight, the one after the last, and how far the rows are shifted down
+  function inSight() { // first place in sight, end of the places in sight, offset of the rows in pixels
     const { full, tall, offset } = geometry();
     const scale = full > tall ? (full - innerHeight) / Math.max(1, tall - innerHeight) : 1;
     const top = Math.max(0, offset) * scale;
@@ -62,11 +62,11 @@ function virtualList(host, measure, make) {
     printing = on;
     host.classList.toggle('printing', on);
     update();
-    // Paper shows them in the order of the document, the screen at their places.
+    // Printing follows the order of the document; the screen places them absolutely.
     if (on) host.append(...[...live.keys()].sort((a, b) => a - b).map((place) => live.get(place)));
   }
 
-  function step(key) { // how many places a key moves
+  function step(key) { // number of places that a key moves by
     return { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -across, ArrowDown: across, Home: -Infinity, End: Infinity }[key];
   }
 

@@ -21,14 +21,14 @@ function nextZoom() {
   go({ zoom: ZOOMS[(at + 1) % ZOOMS.length][0] });
 }
 
-// Give the picture its size, and show the original itself in place of the small copy where the browser may read it.
-function zoomed(picture, theatre, details) {
+// Give the stage its size, and show the original in place of the thumbnail where the browser may read it.
+function zoomed(element, theatre, details) {
   const scale = Number(state.zoom);
-  setStyle(picture, { width: `${details.width * scale}px`, height: `${details.height * scale}px` });
+  setStyle(element, { width: `${details.width * scale}px`, height: `${details.height * scale}px` });
   theatre.classList.add('zoomed');
   theatre.tabIndex = 0;
-  if (scale >= 2) picture.classList.add('pixels');
-  const image = picture.querySelector('img');
+  if (scale >= 2) element.classList.add('pixels');
+  const image = element.querySelector('img');
   if (image && data.base && details.original && details.kind === 'picture') {
     const small = image.src;
     image.onerror = () => { image.onerror = null; image.src = small; };

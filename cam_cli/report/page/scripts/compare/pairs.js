@@ -1,4 +1,4 @@
-/* A card for each pair: the picture, the map of A, the map of B, and what B has more or less of. */
+/* A card for each pair: the image, the map of A, the map of B, and the difference of B to A. */
 
 let search = null;
 
@@ -18,12 +18,13 @@ function pairCard(i) {
   const { image, flip, prob_a: first, prob_b: second, class: predicted, target, label } = columns;
   const tiles = h('div.tiles'), word = data.words[flip[i]];
   detailsOf(i).then((details) => tiles.append(...tilesOf(i, details)), showError);
-  const says = (name, k, share) => h('span', `${name} `, h('b', k < 0 ? '–' : classes[k]), ` ${percent(share)}`);
+  const prediction = (name, k, share) =>
+    h('span', `${name} `, h('b', k < 0 ? '–' : classes[k]), ` ${percent(share)}`);
   return h('article.card', { class: `card ${word === 'broke' ? 'is-wrong' : ''}`, 'aria-label': image[i] },
     h('div.name', { title: image[i] }, image[i]),
     tiles,
     h('div.line.verdict', h('em.tag', { class: `tag ${FLIP_TAGS[word]}` }, word),
-      says('A', target[i], first[i]), says('B', predicted[i], second[i]),
+      prediction('A', target[i], first[i]), prediction('B', predicted[i], second[i]),
       label[i] < 0 ? '' : h('small', `is ${classes[label[i]]}`)),
     h('div.quiet', likenessOf(i)));
 }
@@ -43,7 +44,7 @@ function tilesOf(i, details) {
   const apart = alike && h('canvas', { role: 'img', 'aria-label': `Map of B minus map of A, ${columns.image[i]}` });
   if (apart) paint(apart, minus(b, a), 128, palette(TWO_SIDED));
   return [
-    figureOf('picture', h('div.stage', shapeOf(details), pictureOf(i, details))),
+    figureOf('image', h('div.stage', shapeOf(details), pictureOf(i, details))),
     ...maps,
     figureOf('B − A', apart ? h('div.stage', shapeOf(details), apart) : h('span.missing', 'no two maps')),
   ];
@@ -88,7 +89,7 @@ function showTools() {
   });
   search.value = state.q;
   const names = [...classes].sort().map((name) => [name, name]);
-  const turn = { hint: 'Turn the order round', 'aria-pressed': String(!!state.desc) };
+  const turn = { hint: 'Reverse the order', 'aria-pressed': String(!!state.desc) };
   const all = many(imageCount, 'pair'), count = chosen.length === imageCount ? all : `${chosen.length} of ${all}`;
   const more = data.all > imageCount ? `, of ${data.all.toLocaleString('en')} images: images.csv has all` : '';
   tools.replaceChildren(

@@ -22,7 +22,8 @@ function showScatter() {
     }
   }
   const key = data.words.map((word) => [h(`i.swatch.is-${word}`), `${word} `]);
-  host.append(canvas, h('p.quiet', key), h('p.quiet', 'On the line both are as sure; above it B is surer than A.'));
+  host.append(canvas, h('p.quiet', key),
+    h('p.quiet', 'On the line both are equally confident; above it B is more confident than A.'));
 }
 
 function drawAxes(context, style) {

@@ -1,5 +1,5 @@
-/* What is asked for stands in the address, and which pairs are in sight. Of a pair `columns.class` is what B predicts,
-   `columns.target` what A does, and `columns.flip` one of `data.words`. */
+/* The state of the page, kept in the address, and the pairs in sight. `columns.class` is the prediction of B,
+   `columns.target` that of A, and `columns.flip` an index into `data.words`. */
 
 const PRINTED = 200; // pairs
 const VIEWS = { pairs: 'Pairs', figures: 'Figures' };

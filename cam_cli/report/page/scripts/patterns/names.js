@@ -4,7 +4,7 @@ const patterns = JSON.parse(byId('data').textContent).patterns;
 const fields = [...document.querySelectorAll('input[data-pattern]')];
 const named = () => fields.filter((field) => field.value.trim());
 
-function tellNames() {
+function showCount() {
   const count = named().length;
   byId('export').disabled = !count;
   byId('named').textContent = count ? `${count} of ${fields.length} with a name` : 'No pattern has a name yet.';
@@ -18,6 +18,6 @@ function exportNames() {
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }
 
-for (const field of fields) field.addEventListener('input', tellNames);
+for (const field of fields) field.addEventListener('input', showCount);
 byId('export')?.addEventListener('click', exportNames);
-if (fields.length) tellNames();
+if (fields.length) showCount();
