@@ -11,7 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cam_cli.cams.methods.fullgrad import sums
+from cam_cli.cams.tracing.replay import Replay
 from cam_cli.errors import CamxError
+from cam_cli.models.hooks import TargetLayer
+from cam_cli.models.layouts import Layout
 
 from .methods_support import explainer
 from .test_engine import assert_same_state, batch, state
@@ -45,6 +48,21 @@ class OwnNormalisation(Block):
         return super().forward(1.5 - (pictures - mean) / 0.25 + 0.1)
 
 
+class Subtracted(Block):
+    def forward(self, pictures: Tensor) -> Tensor:
+        return super().forward(torch.rsub(torch.tensor([0.4, -0.2, 0.3]).view(1, 3, 1, 1), pictures))
+
+
+class ShortOfMemory(Block):
+    """Runs out of memory behind its first layers, for more than one image."""
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        found = self.first(pictures)
+        if len(pictures) > 1:
+            raise torch.OutOfMemoryError
+        return self.fc(self.head(self.second(found)).mean((2, 3)))
+
+
 class Gated(Block):
     def forward(self, pictures: Tensor) -> Tensor:
         found = self.first(pictures)
@@ -72,6 +90,7 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "curves": lambda: Block(nn.SiLU(), nn.Hardswish(), nn.GELU()),
     "residual": lambda: Residual(nn.ReLU(), nn.AvgPool2d(2)),
     "own normalisation": lambda: OwnNormalisation(nn.ReLU()),
+    "subtracted": lambda: Subtracted(nn.ReLU()),
     "resnet": lambda: timm.create_model("test_resnet", num_classes=5),
     "mobilenetv2": lambda: timm.create_model("mobilenetv2_035", num_classes=5),
 }
@@ -119,3 +138,12 @@ def test_a_part_of_a_batch_at_a_time_gives_the_same_map(monkeypatch: pytest.Monk
     monkeypatch.setattr(replay, "BUDGET", 1)
     parts = engine.explain_tensor(pictures, CLASSES)[1]["fullgrad"]
     assert torch.allclose(whole, parts, atol=1e-5 * float(whole.max()))
+
+
+def test_terms_of_a_forward_without_memory_do_not_count() -> None:
+    torch.manual_seed(4)
+    module = ShortOfMemory(trained_norm(), nn.ReLU()).eval()
+    pictures = batch(2, side=24)
+    layer = TargetLayer("second", Layout("NCHW", 12, 12, 8))
+    alone = [sums(Replay(module, one, (layer,)), own) for one, own in zip(pictures[:, None], CLASSES[:, None])]
+    assert torch.allclose(sums(Replay(module, pictures, (layer,)), CLASSES), torch.cat(alone), rtol=1e-4)

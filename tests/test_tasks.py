@@ -238,7 +238,7 @@ class Repainted(nn.Module):
 
 @pytest.mark.parametrize("module", [Features, Repainted, lambda: Colours("small")])
 def test_maps_that_may_be_no_classes_are_not_taken_for_them(module: type[nn.Module]) -> None:
-    with pytest.raises(CamxError, match=r"the scores of a segmentation, or feature maps or images") as refused:
+    with pytest.raises(CamxError, match=r"the scores of a segmentation, feature maps or images") as refused:
         Explainer(of(module(), names=()))
     assert "task=segmentation" in str(refused.value)
 

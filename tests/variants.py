@@ -177,7 +177,7 @@ CLOSED = {
         lambda: Output(lambda maps, s: [{"boxes": s.new_ones(7, 4), "scores": s.new_ones(7)} for _ in s]),
         refusal="not one score per image",
     ),
-    "a map per class": Variant(lambda: nn.Conv2d(3, 5, 4, 4), refusal="scores of a segmentation, or feature maps"),
+    "a map per class": Variant(lambda: nn.Conv2d(3, 5, 4, 4), refusal="scores of a segmentation, feature maps"),
     "embedding and logits": Variant(
         lambda: Output(lambda maps, s: (maps.mean((2, 3)), s)), refusal="2 tensors that could"
     ),

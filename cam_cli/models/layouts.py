@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -151,6 +151,13 @@ def replaced(output: Any, path: Path, new: Tensor) -> Any:
     if isinstance(output, tuple):
         return type(output)(*items) if hasattr(output, "_fields") else tuple(items)
     return items
+
+
+def map_tensors(output: Any, function: Callable[[Path, Tensor], Tensor]) -> Any:
+    """Copy of a nested output with `function`(path, tensor) in place of each tensor."""
+    for path, tensor in list(tensors_in(output)):
+        output = replaced(output, path, function(path, tensor))
+    return output
 
 
 def dequantised(tensor: Tensor) -> Tensor:

@@ -110,7 +110,7 @@ class Assembler:
 
 def _outlined(one: ClassMap, regions: Regions) -> ClassMap:
     """The map with the pixels that count for its class, at most as many as an outline needs."""
-    shown = regions.shown(one.prediction.index)[0]
+    shown = regions.pixels_of(one.prediction.index)[0]
     step = max(1, max(shown.shape) // _OUTLINE)
     return replace(one, outline=shown[::step, ::step].byte().cpu().numpy())
 

@@ -67,7 +67,7 @@ def check_methods(names: Sequence[str], picture: Tensor, probed: Sequence[Trace]
 
 def _check_not_scripted(name: str, module: nn.Module) -> None:
     """Raises `CamxError` for a method that looks at functions or weights which TorchScript hides."""
-    if isinstance(module, ScoredNetwork) and module.reading.followed:
+    if isinstance(module, ScoredNetwork) and module.reading.interpreted:
         raise CamxError(
             f"`methods={name}` reads functions and weights of torch.nn, which {network_name(module)} hides: it is "
             "scripted. Use `methods=gradcam`, or give the network as it is before torch.jit.script.",

@@ -89,6 +89,11 @@ def _full_gradients(replay: Replay, classes: Tensor, reading: _Reading) -> Tenso
     """Joins what `reading` makes of the gradients of each class, in chunks of the batch: B×T×…"""
     recorder = BiasRecorder()
 
+    def recording() -> BiasRecorder:
+        # A forward that ran out of memory has left terms of its own.
+        recorder.terms.clear()
+        return recorder
+
     def read(leaf: Tensor, scores: Tensor, part: slice) -> Tensor:
         results, biases = [one for one, _ in recorder.terms], [bias for _, bias in recorder.terms]
         columns = []
@@ -97,10 +102,9 @@ def _full_gradients(replay: Replay, classes: Tensor, reading: _Reading) -> Tenso
             found = torch.autograd.grad(scores, [leaf, *results], start, retain_graph=True, materialize_grads=True)
             slopes = [(one.float(), bias.float()) for one, bias in zip(found[1:], biases)]
             columns.append(reading(leaf.detach().float(), found[0].float(), slopes))
-        recorder.terms.clear()
         return torch.stack(columns, dim=1)
 
-    return replay.differentiated(replay.inputs, read, lambda: recorder)
+    return replay.differentiated(replay.inputs, read, recording)
 
 
 def _spread(products: Tensor, size: torch.Size) -> Tensor:

@@ -1,7 +1,7 @@
 """Attention matrices of a transformer, read from one forward, fused or not, without a change to the network.
 
-A torch function mode intercepts every function that the network calls. It computes fused attention in the open, asks
-`nn.MultiheadAttention` for its weights, and records other square softmaxes over the tokens.
+A torch function mode intercepts every function that the network calls. It computes fused attention explicitly, requests
+the weights of `nn.MultiheadAttention`, and records other square softmaxes over the tokens.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _SOFTMAX = {torch.softmax, Tensor.softmax, functional.softmax}
 class AttentionRecorder(TorchFunctionMode):
     """While active, records the attention matrices of a forward in which `queries` tokens attend to `keys` tokens.
 
-    nodes: the matrices as tensors of the graph. shapes: the shape B×heads×queries×keys of each. others: how many
-    softmaxes and attentions of another shape ran.
+    nodes: the matrices as tensors of the graph. shapes: the shape B×heads×queries×keys of each. others: the number of
+    softmaxes and attentions of other shapes.
     """
 
     def __init__(self, batch: int, queries: int, keys: int) -> None:
@@ -46,7 +46,7 @@ class AttentionRecorder(TorchFunctionMode):
         if func is functional.multi_head_attention_forward:
             with_weights = {**kwargs, "need_weights": True, "average_attn_weights": False}
             output, weights = func(*args, **with_weights)
-            # The weights are a view of what the output was computed from; only that has a gradient.
+            # These weights are a view. The output was computed from its base, so only the base has a gradient.
             assert weights is not None
             self._record(weights if weights._base is None else weights._base, tuple(weights.shape))
             return output, weights
@@ -80,7 +80,8 @@ def attention_weights(
 ) -> tuple[Tensor, Tensor]:
     """Returns the weights of `scaled_dot_product_attention`, whose parameters these are, and the values they weigh.
 
-    Causal: no query reads a key behind its own place. Grouped: several heads of queries share a head of keys.
+    Causal: no query reads a key behind its own position. Grouped: several heads of queries share a head of keys.
+    Dropout is left out.
     """
     if enable_gqa:
         heads = query.shape[-3] // key.shape[-3]
@@ -99,9 +100,9 @@ class Attention:
 
     scores: B×K, with their graph. matrices: one per layer, B×heads×N×N float32; rows are queries, and each sums to 1.
     nodes: the matrices as tensors of the graph, in the shape that the network gives them.
-    blocks: the modules that hold one attention each, outputs: their outputs in the graph; both empty where the
-    attentions do not lie in one row of blocks. read_rows: N, the share of each token in what the head reads behind the
-    last attention.
+    blocks: the modules that compute one attention each, in sequence; outputs: their outputs in the graph. Both are
+    empty for other arrangements. read_rows: N, the weight of each token in what the head reads behind the last
+    attention; their sum is 1.
     """
 
     scores: Tensor
@@ -125,15 +126,15 @@ class Attention:
         return tokens[:, layout.prefix : tokens.shape[1] - layout.suffix].reshape(-1, layout.height, layout.width)
 
     def head_row(self, relevance: Tensor) -> Tensor:
-        """Returns the row B×N of B×N×N that the head reads: the class token's, or the mean of those it averages."""
+        """Returns the row B×N of B×N×N that the head reads: the class token's, or the mean of all that it averages."""
         return torch.einsum("n,bnm->bm", self.read_rows.to(relevance), relevance)
 
 
 def read_attention(module: nn.Module, inputs: Tensor, layout: Layout) -> Attention:
     """Runs `module` on B×C×H×W and returns the attention between all tokens of `layout`.
 
-    Raises `CamxError` for networks that have none: convolutional ones, and those that attend within windows or
-    over fewer tokens (Swin, PVT, MaxViT, CaiT's class attention …).
+    Raises `CamxError` for networks that have none: convolutional ones, and those that attend within windows or over
+    fewer tokens (Swin, PVT, MaxViT, CaiT's class attention …), and if the scores do not depend on the last attention.
     """
     name = type(module).__name__
     tokens = layout.prefix + layout.height * layout.width + layout.suffix
@@ -144,7 +145,7 @@ def read_attention(module: nn.Module, inputs: Tensor, layout: Layout) -> Attenti
         )
     leaf = inputs.detach().clone().requires_grad_()
     recorder = AttentionRecorder(len(inputs), tokens, tokens)
-    #: By the name of a module: how many matrices had been recorded when it finished, and its output.
+    #: By the name of a module: the number of matrices that were recorded when it finished, and its output.
     ends: dict[str, tuple[int, Any]] = {}
 
     def record_end(name: str, _call: int, _inputs: tuple[Any, ...], output: Any) -> None:
@@ -171,9 +172,10 @@ def read_attention(module: nn.Module, inputs: Tensor, layout: Layout) -> Attenti
 
 
 def _read_rows(scores: Tensor, last: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """The tokens that the head reads, in equal shares N: those whose row of the last attention has a gradient.
+    """Returns the weights N of the tokens that the head reads: equal ones, for all whose row has a gradient.
 
-    All of them where no gradient can be had. Raises `CamxError` where the scores do not depend on the last attention.
+    The row is that of the last attention. Without a graph, all tokens have a weight. Raises `CamxError` if the scores
+    do not depend on the last attention.
     """
     if not scores.requires_grad:
         return torch.full((shape[2],), 1 / shape[2])
@@ -186,7 +188,7 @@ def _read_rows(scores: Tensor, last: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 
 def _block_names(containers: dict[str, nn.Module], ends: dict[str, tuple[int, Any]], count: int) -> list[str]:
-    """The children of the container in which each child adds one of the `count` attentions; [] if there is none."""
+    """Returns the children of the container in which each child adds one of the `count` attentions; [] without one."""
     for name, container in containers.items():
         names = [f"{name}.{child}" for child, _ in container.named_children()]
         tensors = all(one in ends and isinstance(ends[one][1], Tensor) for one in names)
@@ -196,7 +198,7 @@ def _block_names(containers: dict[str, nn.Module], ends: dict[str, tuple[int, An
 
 
 def scores_after(module: nn.Module, inputs: Tensor, attention: Attention, block: int) -> Tensor:
-    """Returns the class scores B×K of the network if it ended with this block, whose output the head then reads."""
+    """Returns the scores B×K that the head gives for the output of this block in place of the last block's (LeGrad)."""
     answers: dict[nn.Module, Callable[..., Any]] = dict.fromkeys(attention.blocks, _first_argument)
     answers[attention.blocks[-1]] = lambda *_args, **_kwargs: attention.outputs[block]
     with undisturbed(module), answering(answers):

@@ -12,15 +12,15 @@ Node = Any  # torch.autograd.graph.Node; its subclasses are made by the engine a
 class Dominators:
     """An autograd graph seen from a score.
 
-    order: all nodes, each before those that it hands its gradient to. crossed: the ids of the nodes that every path to
-    the image crosses. An id is Python's `id` of a node, valid as long as this object keeps the nodes alive.
+    order: all nodes, each before those to which it passes its gradient. crossed: the ids of the nodes that every path
+    to the image crosses. An id is Python's `id` of a node, valid as long as this object keeps the nodes alive.
     """
 
     order: tuple[Node, ...]
     crossed: frozenset[int]
 
     def share_after(self, node: int) -> float:
-        """Returns the share of the graph that lies between a node and the score, in [0, 1]."""
+        """Returns the share of the graph between a node and the score, in [0, 1]."""
         root = self.order[0]
         visited = {id(root)}
         stack = [root]
@@ -64,7 +64,7 @@ def _inputs(node: Node) -> list[Node]:
 
 
 def topological(root: Node) -> list[Node]:
-    """Returns all nodes, the score's first, each before those that it hands its gradient to."""
+    """Returns all nodes, the score's first, each before those to which it passes its gradient."""
     order: list[Node] = []
     visited: set[int] = set()
     stack = [(root, False)]
@@ -81,5 +81,5 @@ def topological(root: Node) -> list[Node]:
 
 
 def reachable(node: Node) -> frozenset[int]:
-    """Returns the ids of all nodes that a node hands its gradient to, itself included."""
+    """Returns the ids of all nodes to which a node passes its gradient, its own included."""
     return frozenset(map(id, topological(node)))

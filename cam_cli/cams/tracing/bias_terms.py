@@ -1,4 +1,4 @@
-"""The biases of a network, explicit and implicit, with the places in the graph where they enter."""
+"""The biases of a network, explicit and implicit, with the tensors of the graph to which they are added."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _CONVOLUTIONS: set[Callable[..., Any]] = {torch.conv1d, torch.conv2d, torch.conv
 _CONVOLUTIONS |= {torch.conv_transpose1d, torch.conv_transpose2d, torch.conv_transpose3d}
 _ADDITIONS = {torch.add, Tensor.add, Tensor.add_, Tensor.__add__, Tensor.__radd__, Tensor.__iadd__}
 _SUBTRACTIONS = {torch.sub, Tensor.sub, Tensor.sub_, Tensor.__sub__, Tensor.__isub__}
-#: The second argument less the first one.
+#: The second argument minus the first one.
 _REVERSED = {torch.rsub, Tensor.__rsub__}
-#: Functions of single values that do not hand a factor through, as ReLU, leaky ReLU and PReLU do.
+#: Elementwise functions other than ReLU, leaky ReLU and PReLU, whose value is their derivative times the input.
 _ACTIVATIONS: set[Callable[..., Any]] = {
     *(functional.relu6, functional.hardtanh, functional.hardtanh_, functional.hardswish, functional.hardsigmoid),
     *(functional.silu, functional.gelu, functional.mish, functional.elu, functional.elu_, functional.selu),
@@ -28,11 +28,11 @@ _ACTIVATIONS: set[Callable[..., Any]] = {
 
 
 class BiasRecorder(TorchFunctionMode):
-    """While active, records the result of each operation with a bias, and the bias: what is left of it at input 0.
+    """While active, records the result of each operation with a bias, and the bias (Srinivas and Fleuret 2019).
 
-    Convolutions, linear layers and constants that are added have one; a batch normalisation in evaluation mode has
-    β − μγ/√(σ² + ε). A function f of single values that is no straight line through 0 has f(z) − f′(z)·z, its implicit
-    bias, as at a clipped ReLU. terms: (result, bias), of shapes that broadcast to each other.
+    Convolutions, linear layers and added constants have one; a batch normalisation in evaluation mode has β − μγ/√(σ² +
+    ε). An elementwise function f has the implicit bias f(z) − f′(z)·z, which is zero for a ReLU. terms: (result, bias),
+    of shapes that broadcast to each other.
     """
 
     def __init__(self) -> None:
@@ -52,16 +52,16 @@ class BiasRecorder(TorchFunctionMode):
 
     def _bias(self, func: Any, args: Any, kwargs: Any) -> Tensor | None:
         if func in _CONVOLUTIONS:
-            given = _argument(args, kwargs, 2, "bias")
+            bias = _argument(args, kwargs, 2, "bias")
             dimensions = args[1].dim() - 2 if len(args) > 1 else kwargs["weight"].dim() - 2
-            return None if given is None else given.reshape(-1, *(1,) * dimensions)
+            return None if bias is None else bias.reshape(-1, *(1,) * dimensions)
         if func is functional.linear:
-            given = _argument(args, kwargs, 2, "bias")
-            return given if isinstance(given, Tensor) else None
+            bias = _argument(args, kwargs, 2, "bias")
+            return bias if isinstance(bias, Tensor) else None
         if func in (functional.batch_norm, torch.batch_norm):
             return _of_normalisation(func, args, kwargs)
         if func in _ADDITIONS or func in _SUBTRACTIONS or func in _REVERSED:
-            return _of_sum(args, kwargs, -1 if func in _SUBTRACTIONS else 1)
+            return _of_sum(args, kwargs, (-1 if func in _REVERSED else 1, -1 if func in _SUBTRACTIONS else 1))
         if func in _ACTIVATIONS:
             return _of_activation(func, args, kwargs)
         return None
@@ -72,39 +72,38 @@ def _argument(args: Any, kwargs: Any, place: int, name: str) -> Any:
 
 
 def _of_normalisation(func: Any, args: Any, kwargs: Any) -> Tensor | None:
-    """β − μγ/√(σ² + ε) per channel, with what is known of these; None where the batch itself gives μ and σ."""
+    """Returns β − μγ/√(σ² + ε) per channel, without γ or β if there is none; None if the batch gives μ and σ."""
     names = ("running_mean", "running_var", "weight", "bias")
     if func is torch.batch_norm:
         names = ("weight", "bias", "running_mean", "running_var")
-    given = {name: _argument(args, kwargs, place, name) for place, name in enumerate(names, start=1)}
+    values = {name: _argument(args, kwargs, place, name) for place, name in enumerate(names, start=1)}
     epsilon = _argument(args, kwargs, 7, "eps")
-    if given["running_mean"] is None or _argument(args, kwargs, 5, "training"):
+    if values["running_mean"] is None or _argument(args, kwargs, 5, "training"):
         return None
-    mean = given["running_mean"].float()
-    scale = (given["running_var"].float() + (1e-5 if epsilon is None else epsilon)).rsqrt()
-    if given["weight"] is not None:
-        scale = scale * given["weight"].float()
-    bias: Tensor = -mean * scale if given["bias"] is None else given["bias"].float() - mean * scale
+    mean = values["running_mean"].float()
+    scale = (values["running_var"].float() + (1e-5 if epsilon is None else epsilon)).rsqrt()
+    if values["weight"] is not None:
+        scale = scale * values["weight"].float()
+    bias: Tensor = -mean * scale if values["bias"] is None else values["bias"].float() - mean * scale
     inputs = _argument(args, kwargs, 0, "input")
     return bias.reshape(-1, *(1,) * (inputs.dim() - 2))
 
 
-def _of_sum(args: Any, kwargs: Any, sign: int) -> Tensor | None:
-    """The summand that does not depend on the image; None where both do, or are scaled."""
+def _of_sum(args: Any, kwargs: Any, signs: tuple[int, int]) -> Tensor | None:
+    """Returns the summand, with its sign, that does not depend on the image; None if both do, or if they are scaled."""
     if len(args) != 2 or kwargs:
         return None
     first, second = args
     moving = [isinstance(one, Tensor) and one.requires_grad for one in args]
     if moving == [True, False]:
-        return sign * torch.as_tensor(second, device=first.device).float()
+        return signs[1] * torch.as_tensor(second, device=first.device).float()
     if moving == [False, True]:
-        # What is taken off moves with its sign turned, which is a straight line: the rest is the first one.
-        return torch.as_tensor(first, device=second.device).float()
+        return signs[0] * torch.as_tensor(first, device=second.device).float()
     return None
 
 
 def _of_activation(func: Any, args: Any, kwargs: Any) -> Tensor | None:
-    """f(z) − f′(z)·z, in a graph of its own."""
+    """Returns the implicit bias f(z) − f′(z)·z; the graph of the network is not used."""
     if not args or not isinstance(args[0], Tensor) or not args[0].is_floating_point():
         return None
     inputs = args[0].detach().clone().requires_grad_()

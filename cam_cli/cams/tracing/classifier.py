@@ -23,8 +23,8 @@ class Classifier:
     rectified: bool = False
 
     def class_maps(self, features: Tensor, classes: Tensor) -> Tensor:
-        """Returns the maps B×T×h×w of B×T classes from features B×C×h×w (Zhou et al. 2016)."""
-        # Also after a forward in half precision: its rounding would not make a map exact.
+        """Returns the maps B×T×h×w float32 of B×T classes from features B×C×h×w (CAM, Zhou et al. 2016)."""
+        # In float32 also after a forward in half precision: a rounded map would not be exact.
         with torch.autocast(features.device.type, enabled=False):
             maps = torch.einsum("btc,bchw->bthw", self.weight[classes], features)
         if not self.rectified:
@@ -32,7 +32,7 @@ class Classifier:
         return (maps + self.bias[classes][..., None, None] if self.bias is not None else maps).clamp_min(0)
 
     def logits(self, features: Tensor) -> Tensor:
-        """Returns class scores B×K: those of the network, if this really is its head."""
+        """Returns class scores B×K of features B×C×h×w: those of the network, if this is its head."""
         if self.rectified:
             return nn.functional.conv2d(features, self.weight[..., None, None], self.bias).clamp_min(0).mean((2, 3))
         return nn.functional.linear(features.mean((2, 3)), self.weight, self.bias)
@@ -41,8 +41,8 @@ class Classifier:
 def find_classifier(module: nn.Module, features: Tensor, logits: Tensor) -> Classifier:
     """Finds the classifier that maps `features` B×C×h×w to `logits` B×K through global average pooling.
 
-    Arithmetic decides, not names: only a weight that reproduces the logits is taken.
-    Raises `CamxError` if the network has other layers between the target layer and its scores.
+    Values decide, not names: its logits must equal those of the network. Raises `CamxError` if the network has other
+    layers between the target layer and its scores.
     """
     channels = features.shape[1]
     for layer in reversed(list(module.modules())):
@@ -67,5 +67,5 @@ def find_classifier(module: nn.Module, features: Tensor, logits: Tensor) -> Clas
 
 
 def _two_sided(rows: Tensor) -> Tensor:
-    """Returns the rows of a weight or bias, one per class; a single logit has two classes (see `Trace.logits`)."""
+    """Returns one row of a weight or bias per class; a single logit has two classes (see `Trace.logits`)."""
     return torch.cat([-rows / 2, rows / 2]) if len(rows) == 1 else rows

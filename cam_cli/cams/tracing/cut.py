@@ -1,4 +1,4 @@
-"""Everything that the head of a network reads of the modules before its target layer: other engines may run those."""
+"""Finds the tensors before the target layer that the head of a network reads, so that another engine can make them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from ...models.hooks import TargetLayer, answering, hooked
-from ...models.layouts import Path, replaced, tensors_in
+from ...models.layouts import Path, map_tensors, tensors_in
 from .network_state import undisturbed
 from .scores import scores_of
-from .upstream import UpstreamModules
+from .upstream import UpstreamModules, in_turn
 
-#: Images of the forward in which a cut is found; few tensors have an axis of this length by chance.
+#: Images in the forward that finds a cut; few tensors have an axis of this length by chance.
 _IMAGES = 5
 
 
@@ -32,25 +32,25 @@ class NoCut(Exception):
 
 
 class Cut:
-    """The outputs of modules before the first of some target layers, and which of them the head reads.
+    """The modules before the first of some target layers, and what the head reads of their outputs.
 
-    pieces: the tensors that the head reads: those of the layer itself, and others that pass it by, such as a residual
-    stream. A tensor is read if the scores change when it is NaN.
+    layer: the target layer that runs first. pieces: the tensors that the head reads: those of the layer itself, and
+    others that pass it by, such as a residual stream. A tensor is read if the scores change when it is NaN.
     """
 
     def __init__(self, module: nn.Module, layers: Sequence[TargetLayer], picture: Tensor) -> None:
         """Runs the network on a normalised image 1×C×H×W, and its head some more times.
 
-        Raises `NoCut` where the head gives other scores when the modules before the layer answer with their outputs.
+        Raises `NoCut` if the head gives other scores when the stored outputs replace the modules before the layer.
         """
         pictures = picture.repeat(_IMAGES, 1, 1, 1)
         upstream = UpstreamModules(layers)
 
-        def seen(name: str, call: int, inputs: tuple[Any, ...], output: Any) -> None:
-            # A copy: what follows may change it in place.
-            upstream.hook(name, call, inputs, _map_tensors(output, lambda _path, tensor: tensor.clone()))
+        def record(name: str, call: int, inputs: tuple[Any, ...], output: Any) -> None:
+            # A copy: the next operation may change it in place.
+            upstream.hook(name, call, inputs, map_tensors(output, lambda _path, tensor: tensor.clone()))
 
-        with undisturbed(module), torch.no_grad(), hooked(dict(module.named_modules()), seen):
+        with undisturbed(module), torch.no_grad(), hooked(dict(module.named_modules()), record):
             expected = scores_of(module(pictures))
         if upstream.layer is None:
             raise NoCut("its target layer does not run")
@@ -81,37 +81,37 @@ class Cut:
             raise NoCut(f"its head does not run alone behind {self.layer.name!r}")
         unread = set(others) if unchanged(others) else {one for one in others if unchanged((one,))}
         self.pieces = tuple(one for one in known if one not in unread)
-        # The values of the images go; shapes and what is no tensor stay.
+        # Shapes and values other than tensors are enough from here on.
         self._outputs = {
-            name: [_map_tensors(output, lambda _path, tensor: tensor.to("meta")) for output in outputs]
+            name: [map_tensors(output, lambda _path, tensor: tensor.to("meta")) for output in outputs]
             for name, outputs in self._outputs.items()
         }
 
     def pieces_of(self, run: Callable[[], object], module: nn.Module) -> tuple[Tensor, ...]:
-        """Returns the pieces of what `run` does with the network, which ends as soon as the target layer has run."""
+        """Calls `run`, which runs the network, and returns its pieces; the forward ends at the target layer."""
         found: dict[tuple[str, int], Any] = {}
 
-        def seen(name: str, call: int, _inputs: tuple[Any, ...], output: Any) -> None:
+        def record(name: str, call: int, _inputs: tuple[Any, ...], output: Any) -> None:
             if any((one.name, one.call) == (name, call) for one in self.pieces):
-                found[name, call] = _map_tensors(output, lambda _path, tensor: tensor.clone())
+                found[name, call] = map_tensors(output, lambda _path, tensor: tensor.clone())
             if (name, call) == (self.layer.name, self.layer.call):
                 raise _Reached
 
         names = {one.name for one in self.pieces}
-        with contextlib.suppress(_Reached), hooked({name: module.get_submodule(name) for name in names}, seen):
+        with contextlib.suppress(_Reached), hooked({name: module.get_submodule(name) for name in names}, record):
             run()
         return tuple(dict(tensors_in(found[one.name, one.call]))[one.path] for one in self.pieces)
 
     def answers(
         self, module: nn.Module, values: Mapping[Piece, Tensor], count: int
     ) -> dict[nn.Module, Callable[..., Any]]:
-        """Returns functions that answer for the modules up to the layer in one forward of `count` images.
+        """Returns forwards that replace those of the modules up to the layer, in one forward of `count` images.
 
-        values: at least the `pieces`; the head does not read the others. A module that runs again behind the layer
-        does so as ever.
+        values: at least the `pieces`; all other tensors are uninitialised, since the head does not read them. A module
+        that runs again behind the layer runs its own forward there.
         """
         return {
-            (one := module.get_submodule(name)): _in_turn(
+            (one := module.get_submodule(name)): in_turn(
                 [self._output(name, call, output, values, count) for call, output in enumerate(outputs)], one.forward
             )
             for name, outputs in self._outputs.items()
@@ -119,39 +119,20 @@ class Cut:
 
     def _output(self, name: str, call: int, output: Any, values: Mapping[Piece, Tensor], count: int) -> Any:
         def value(path: Path, tensor: Tensor) -> Tensor:
-            given = values.get(Piece(name, call, path))
-            if given is not None:
-                return given
+            known = values.get(Piece(name, call, path))
+            if known is not None:
+                return known
             device = next(iter(values.values())).device
             return torch.empty(_shape(tensor.shape, count), dtype=tensor.dtype, device=device)
 
-        return _map_tensors(output, value)
+        return map_tensors(output, value)
 
 
 class _Reached(Exception):
-    """The target layer has run."""
+    """Ends a forward: the target layer has run."""
 
 
 def _shape(shape: torch.Size, count: int) -> list[int]:
-    """A shape of `_IMAGES` images as that of others: along the axis of the images, or the first, which holds parts."""
+    """Returns the shape for `count` images of a shape for `_IMAGES`: the axis of that length grows, else the first."""
     axis = next((axis for axis, length in enumerate(shape) if length == _IMAGES), 0)
     return [length * count // _IMAGES if at == axis else length for at, length in enumerate(shape)]
-
-
-def _map_tensors(output: Any, function: Callable[[Path, Tensor], Tensor]) -> Any:
-    """A module's output with other tensors in the place of its own."""
-    for path, tensor in list(tensors_in(output)):
-        output = replaced(output, path, function(path, tensor))
-    return output
-
-
-def _in_turn(outputs: list[Any], forward: Callable[..., Any]) -> Callable[..., Any]:
-    """A function that returns the outputs one after the other, whatever its arguments, and then does as `forward`."""
-    remaining = iter(outputs)
-    missing = object()
-
-    def answer(*args: Any, **kwargs: Any) -> Any:
-        output = next(remaining, missing)
-        return forward(*args, **kwargs) if output is missing else output
-
-    return answer

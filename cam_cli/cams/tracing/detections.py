@@ -1,4 +1,4 @@
-"""Boxes that a detector has found, with scores through which gradients pass."""
+"""Boxes of a detector, with scores through which gradients pass."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from torch.nn.functional import pad
 from ...errors import CamxError
 from ...models.hooks import hooked
 
-#: The attribute of the modules of a detector that leaves out boxes with smaller scores, as torchvision calls it.
-_FLOOR = "score_thresh"
-#: What a detector returns for each image.
+#: Attribute of modules of torchvision's detectors: boxes with at most this score are left out.
+_THRESHOLD = "score_thresh"
+#: Keys of the dictionary that a detector returns for each image.
 _KEYS = {"boxes", "scores", "labels"}
-#: Probabilities are at least so far from 0 and 1: half the distance of 1 to the float below it.
-_LEAST = 2.0**-24
+#: Smallest distance of a probability from 0 and 1: that of 1 from the float32 below it.
+_MARGIN = 2.0**-24
 
 
 @dataclass(frozen=True)
 class Detections:
     """The boxes of one image, best first.
 
-    boxes: N×4 float32, left, top, right and bottom in pixels of the image that the detector was given. labels: N int64,
-    the classes. scores: N float32 in [0, 1], with their graph.
+    boxes: N×4 float32: left, top, right and bottom in pixels of the detector's input. labels: N int64, the classes.
+    scores: N float32 in [0, 1], with their graph.
     """
 
     boxes: Tensor
@@ -37,11 +37,11 @@ class Detections:
     @property
     def log_odds(self) -> Tensor:
         """ln(p / (1 − p)) of the scores p, N, with their graph: the logit itself where p is a sigmoid of one."""
-        shares = self.scores.clamp(_LEAST, 1 - _LEAST)
+        shares = self.scores.clamp(_MARGIN, 1 - _MARGIN)
         return shares.log() - (-shares).log1p()
 
     def similarity(self, others: Detections) -> Tensor:
-        """Returns how alike these N boxes and M others are, N×M: IoU × score of the other, 0 for another class.
+        """Returns the similarity N×M of these N boxes and M others: IoU × score of the other, 0 between classes.
 
         That is the similarity of D-RISE (Petsiuk et al. 2021) for detectors that return one class per box: the cosine
         of two such vectors of classes is 1 or 0.
@@ -68,10 +68,10 @@ def is_detected(output: Any) -> bool:
 
 
 def detections_of(output: Any) -> list[Detections]:
-    """The boxes of each image from what a detector returns. Raises `CamxError` for anything else."""
+    """Returns the boxes of each image in a detector's output. Raises `CamxError` for any other output."""
     if not is_detected(output):
         raise CamxError(
-            "The network returns no boxes: `task=detection` wants, for each image, a dictionary with boxes, scores "
+            "The network returns no boxes: `task=detection` needs, for each image, a dictionary with boxes, scores "
             "and labels, as the detectors of torchvision return it.",
             "Leave `task` out.",
             field="task",
@@ -84,24 +84,25 @@ def detections_of(output: Any) -> list[Detections]:
 
 
 def as_columns_of_boxes(found: Sequence[Detections]) -> Tensor:
-    """The log-odds of the boxes of B images as scores B×M, M the most boxes of one, and at least one column.
+    """Returns the log-odds of the boxes of B images as scores B×M; M is the largest number of boxes, and at least 1.
 
-    Where an image has fewer, 0 without a gradient.
+    Columns without a box are 0 and have no gradient.
     """
     most = max(1, *(len(one.scores) for one in found))
     scores = torch.stack([pad(one.log_odds, (0, most - len(one.scores))) for one in found])
     if torch.is_grad_enabled() and not scores.requires_grad:
-        # Without a box nothing leads to the layers.
+        # Without any box the scores have no graph, and could not be differentiated.
         scores = scores + torch.zeros_like(scores, requires_grad=True)
     return scores
 
 
 class BoxScores:
-    """Runs a detector, and keeps what its last forward has found.
+    """Runs a detector and keeps the boxes of its last forward.
 
-    least: boxes with such scores are kept, if the detector has left them out so far; 0 for all. found: those of each
-    image, in pixels of what the detector was given. shares: for each image width and height of the tensor that its
-    layers see, divided by those that the image takes of it, from the upper left; 1 where the detector does not say.
+    least: keep boxes with scores from here on, if the detector's own threshold is higher; 0 for all. found: the boxes
+    of each image, in pixels of the detector's input. shares: for each image, width and height of the tensor that the
+    layers read, divided by those of the part that the image fills, from the upper left; 1 if the detector does not
+    report sizes.
     """
 
     def __init__(self, least: float = 0.0) -> None:
@@ -112,13 +113,13 @@ class BoxScores:
     def scores_of(self, network: nn.Module, pictures: Tensor) -> Tensor:
         """Returns a column of log-odds for each box of images B×C×H×W; see `as_columns_of_boxes`."""
         self.shares = [(1.0, 1.0)] * len(pictures)
-        with _keeping(network, self.least), hooked(dict(network.named_children()), self._seen):
+        with _keeping(network, self.least), hooked(dict(network.named_children()), self._read_sizes):
             output = network(list(pictures))
         self.found = detections_of(output)
         return as_columns_of_boxes(self.found)
 
-    def _seen(self, _name: str, _call: int, _inputs: tuple[Any, ...], output: Any) -> None:
-        """Reads the sizes in what a module returns as the `ImageList` of torchvision does."""
+    def _read_sizes(self, _name: str, _call: int, _inputs: tuple[Any, ...], output: Any) -> None:
+        """Forward hook. Reads the sizes from a module's output that is an `ImageList` of torchvision."""
         images = output[0] if isinstance(output, tuple) and output else output
         tensors, sizes = getattr(images, "tensors", None), getattr(images, "image_sizes", None)
         if isinstance(tensors, Tensor) and isinstance(sizes, list):
@@ -128,13 +129,13 @@ class BoxScores:
 
 @contextlib.contextmanager
 def _keeping(module: nn.Module, least: float) -> Iterator[None]:
-    """While active, a detector keeps boxes with scores of `least` and more."""
-    before = [(one, vars(one)[_FLOOR]) for one in module.modules() if isinstance(vars(one).get(_FLOOR), float)]
+    """While active, a detector keeps boxes with scores of `least` and more; a lower threshold of its own stays."""
+    before = [(one, vars(one)[_THRESHOLD]) for one in module.modules() if isinstance(vars(one).get(_THRESHOLD), float)]
     try:
         for one, own in before:
-            # Those of no class at all have a score of 0, or nearly so; "more than -1" takes them too.
-            setattr(one, _FLOOR, min(own, least if least > 0 else -1.0))
+            # torchvision keeps scores above the threshold, so one of 0 would leave out boxes with a score of 0.
+            setattr(one, _THRESHOLD, min(own, least if least > 0 else -1.0))
         yield
     finally:
         for one, own in before:
-            setattr(one, _FLOOR, own)
+            setattr(one, _THRESHOLD, own)

@@ -1,4 +1,4 @@
-"""The end of a network: logits, or probabilities out of a softmax or a sigmoid, whose own input is then read."""
+"""Detects whether a network ends in a softmax, log-softmax or sigmoid, and returns the logits in front of it."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _NODES: dict[str, Ending] = {
 }
 #: Nodes of the graph that change neither values nor their number.
 _SHAPES = ("View", "UnsafeView", "Reshape", "Squeeze", "Unsqueeze", "Clone", "ToCopy", "Transpose", "T", "Alias")
-#: How many results of such functions are kept during a forward: the last ones.
+#: A recorder keeps the last calls of such functions, at most so many.
 _KEPT = 4
 
 
 class EndingRecorder(TorchFunctionMode):
-    """While active, keeps the inputs of the last softmaxes and sigmoids."""
+    """While active, keeps the inputs and results of the last softmaxes and sigmoids."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,23 +48,27 @@ class EndingRecorder(TorchFunctionMode):
             self._calls = [*self._calls[-_KEPT + 1 :], (result, args[0], ending)]
         return result
 
-    def before(self, scores: Tensor) -> tuple[Tensor, Ending] | None:
-        """Returns the input of the function that gave these scores, perhaps in another shape, and its kind."""
-        for result, given, ending in reversed(self._calls):
+    def input_behind(self, scores: Tensor) -> tuple[Tensor, Ending] | None:
+        """Returns the input, in the scores' shape, of the call that gave these scores, and its kind; else None."""
+        for result, inputs, ending in reversed(self._calls):
             if result.data_ptr() == scores.data_ptr() and result.numel() == scores.numel():
-                return given.reshape(scores.shape), ending
+                return inputs.reshape(scores.shape), ending
         return None
 
 
 def ending_of(scores: Tensor, recorder: EndingRecorder) -> Ending:
-    """Finds how scores B×K end: by the functions that ran, else by their graph, else by values that add up to 1."""
-    recorded = recorder.before(scores)
+    """Returns the last function of a network with scores B×K or B×K×H×W.
+
+    The recorded calls decide, else the autograd graph, else the values: scores in [0, 1] that add up to 1 over the
+    classes are those of a softmax. A softmax over another axis than the classes is a part of the network, not its
+    ending.
+    """
+    recorded = recorder.input_behind(scores)
     ending = recorded[1] if recorded else _ending_in_graph(scores.grad_fn)
     values = scores.detach().float()
     shares = values.exp() if ending == "log-softmax" else values
     one_each = bool(((shares.sum(1) - 1).abs() < 1e-2).all()) and float(shares.min()) >= 0
     if ending in ("softmax", "log-softmax"):
-        # Over another axis than the classes it is part of the network.
         return ending if one_each else "logits"
     if ending == "logits" and scores.shape[1] > 1 and one_each and bool(((values.sum(1) - 1).abs() < 1e-4).all()):
         return "softmax"
@@ -72,10 +76,14 @@ def ending_of(scores: Tensor, recorder: EndingRecorder) -> Ending:
 
 
 def as_logits(scores: Tensor, ending: Ending, recorder: EndingRecorder) -> Tensor:
-    """Returns the logits behind scores B×K that end in this way: what went into the last function, or its inverse."""
+    """Returns the logits (float32) of scores that end in this way: the input of the last function, else its inverse.
+
+    Log-softmax scores are logits already. Probabilities are limited to float32's smallest normal number (softmax) or to
+    [1e-6, 1 − 1e-6] (sigmoid).
+    """
     if ending == "logits":
         return scores.float()
-    recorded = recorder.before(scores)
+    recorded = recorder.input_behind(scores)
     if recorded:
         return recorded[0].float()
     found = scores.float()

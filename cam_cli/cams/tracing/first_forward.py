@@ -1,4 +1,4 @@
-"""The first forwards of a network: what it raises becomes a sentence that says what to do."""
+"""Turns errors of a network's first forwards into sentences that say what to do."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _PLAIN_ERRORS = (RuntimeError, AssertionError, ValueError)
 
 @contextlib.contextmanager
 def running(module: nn.Module, pictures: Tensor) -> Iterator[None]:
-    """A context for a network's first forwards: what it raises becomes a `CamxError` that says what to do."""
+    """Context of a network's first forwards. Raises its errors as `CamxError`, except for a lack of memory."""
     try:
         yield
     except CamxError:
         raise
-    # A network may raise whatever its author likes.
+    # A network may raise any error.
     except Exception as error:
         if is_out_of_memory(error):
             raise
@@ -42,7 +42,7 @@ def running(module: nn.Module, pictures: Tensor) -> Iterator[None]:
 
 
 def _missing_arguments(module: nn.Module) -> list[str]:
-    """The parameters of a forward that have no default, beside the first one."""
+    """Returns the parameters of a forward without a default, except for the first one."""
     try:
         parameters = list(inspect.signature(module.forward).parameters.values())[1:]
     except (TypeError, ValueError):

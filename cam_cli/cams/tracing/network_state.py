@@ -20,15 +20,13 @@ def undisturbed(module: nn.Module) -> Iterator[None]:
 
     Gradient checkpointing is off meanwhile. Raises `CamxError` for parameters created under `torch.inference_mode()`.
     """
-    # What torch.jit.freeze has made has no mode.
+    # A module of torch.jit.freeze has no training mode.
     modules = list(module.modules())
     training = [m for m in modules if getattr(m, "training", False)]
     own = [p for m in modules for p in m.parameters(recurse=False)]
     parameters = [p for p in own if p.requires_grad]
     if any(p.is_inference() for p in own):
-        raise CamxError(
-            "The network was made under torch.inference_mode(), so no gradient can pass it. Build it outside."
-        )
+        raise CamxError("The network was built under torch.inference_mode(), so it has no gradients. Build it outside.")
     try:
         for parameter in parameters:
             parameter.requires_grad_(False)
@@ -44,25 +42,25 @@ def undisturbed(module: nn.Module) -> Iterator[None]:
 
 
 class _PlainCheckpoint:
-    """Runs what is checkpointed as if it were not: the reentrant kind."""
+    """Replaces reentrant checkpointing: runs the function once, with its graph."""
 
     @staticmethod
     def apply(function: Callable[..., Any], _preserve: bool, *args: Any) -> Any:
         return function(*args)
 
 
-def _nothing_around(*_: object, **more: object) -> Iterator[None]:
-    """Does nothing before and after what is checkpointed: the other kind."""
+def _no_recomputation(*_: object, **more: object) -> Iterator[None]:
+    """Replaces the generator around a function in the other kind of checkpointing: does nothing before and after."""
     yield
 
 
-#: What stands in for the functions that torch does it with; their names differ between its versions.
-_STAND_INS = {
+#: Replacements of functions of `torch.utils.checkpoint`, whose names differ between versions of torch.
+_REPLACEMENTS = {
     "CheckpointFunction": _PlainCheckpoint,
-    "_checkpoint_without_reentrant_generator": _nothing_around,
-    "_checkpoint_without_reentrant_generator_impl": _nothing_around,
+    "_checkpoint_without_reentrant_generator": _no_recomputation,
+    "_checkpoint_without_reentrant_generator_impl": _no_recomputation,
 }
-_PLAIN = {name: function for name, function in _STAND_INS.items() if hasattr(checkpoint, name)}
+_PLAIN = {name: function for name, function in _REPLACEMENTS.items() if hasattr(checkpoint, name)}
 _CHECKPOINTING = {name: getattr(checkpoint, name) for name in _PLAIN}
 _plain_lock = threading.Lock()
 _plain_users = 0
@@ -70,12 +68,12 @@ _plain_users = 0
 
 @contextlib.contextmanager
 def _plain_checkpoints() -> Iterator[None]:
-    """Runs parts under `torch.utils.checkpoint` as they are, in all threads.
+    """Switches `torch.utils.checkpoint` off, in all threads.
 
     Gradient checkpointing saves memory by running a part a second time for its gradients, and changes no value. The
-    reentrant kind has no graph in the part, and torch refuses `torch.autograd.grad` through it; the other kind runs
-    the part again when our hooks, which cut the network there, are gone. So a network that has it switched on gives
-    the maps that it gives without, instead of an error.
+    reentrant kind has no graph in the part, and torch refuses `torch.autograd.grad` through it; the other kind runs the
+    part again when the hooks that cut the network there are gone. Without checkpointing, the maps are those of the same
+    network that never used it.
     """
     global _plain_users  # one switch for all threads: torch looks these functions up in its module
     with _plain_lock:

@@ -1,4 +1,4 @@
-"""Finds the scores per pixel of a segmentation network in what it returns, by evidence only."""
+"""Finds the scores per pixel in the output of a segmentation network, by evidence only."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from ...models.layouts import Path
 from ...models.tasks import AUTO, SEGMENTATION
 from .scores import listed, spelled, tensors_of
 
-#: Key of the result of torchvision's segmentation networks, and of those that are written after them.
+#: Key of the scores in the output of torchvision's segmentation networks, and of others with their interface.
 _OUT: Path = ("out",)
 
 
 class PixelScores(NamedTuple):
-    """The place of scores B×K×H×W in an output; binary: K is 1, the logit of one class against the rest."""
+    """The path of scores B×K×H×W in an output. binary: K is 1, the logit of one class against the rest."""
 
     path: Path
     binary: bool
 
 
 def pixel_scores(output: Any, pictures: Tensor, wanted: str | int | None, task: str) -> PixelScores | None:
-    """Finds the scores per pixel in the output for images B×C×H×W; None where the network is no segmentation.
+    """Finds the scores per pixel in the output for images B×C×H×W; None if the network is no segmentation.
 
-    wanted: the place that the user names. task: `auto` takes a tensor for scores per pixel only where nothing else is
-    likely: the output `out` of a dictionary, or a single tensor of the images' own height and width whose number of
-    channels is neither 1 nor that of the images. Raises `CamxError` where a map could be scores or something else, and
-    with `segmentation` where there is no such tensor, or several.
+    wanted: the output that the user names. task: with `auto`, a tensor counts as scores per pixel only if nothing else
+    is likely: the output `out` of a dictionary, or a single tensor of the height and width of the images whose number
+    of channels is neither 1 nor that of the images. Raises `CamxError` if a map could be scores or something else; with
+    `segmentation`, if there is no such tensor, or several.
     """
     if task not in (AUTO, SEGMENTATION):
         return None
@@ -54,7 +54,7 @@ def pixel_scores(output: Any, pictures: Tensor, wanted: str | int | None, task: 
             field="task",
         )
     if not maps or (wanted is None and any(not _is_map(one, len(pictures)) for one in tensors.values())):
-        # Beside scores per image, maps are features.
+        # Maps beside scores per image are features.
         return None
     if path == _OUT:
         return PixelScores(path, maps[path].shape[1] == 1)
@@ -63,16 +63,16 @@ def pixel_scores(output: Any, pictures: Tensor, wanted: str | int | None, task: 
         if size == pictures.shape[2:] and classes not in (1, pictures.shape[1]):
             return PixelScores(path, False)
     raise CamxError(
-        f"The network returns {listed(maps)} for {'×'.join(map(str, pictures.shape[2:]))} pixels: the scores of a "
-        "segmentation, or feature maps or images.",
-        "Give `task=segmentation` if each channel is a class (a single one: the logit of the object). camx explains no "
-        "features or images.",
+        f"The network returns {listed(maps)} for {'×'.join(map(str, pictures.shape[2:]))} pixels: they could be "
+        "the scores of a segmentation, feature maps or images.",
+        "Give `task=segmentation` if each channel is a class (a single one: the logit of the object). camx does not "
+        "explain feature maps or images.",
         field="task",
     )
 
 
 def pixels_as_classes(logits: Tensor) -> Tensor:
-    """Returns logits z, B×1×H×W, as those of two classes (−z/2, z/2): B×2×H×W."""
+    """Returns logits z, B×1×H×W, as those of the two classes (−z/2, z/2): B×2×H×W."""
     return torch.cat([-logits / 2, logits / 2], dim=1)
 
 

@@ -15,8 +15,8 @@ from ...images.target_masks import EVERY_CLASS
 class Regions:
     """The pixels of B images whose logits are summed.
 
-    labels: B×H×W int64, the class that each pixel is predicted as. weights: in place of those predicted as a class, the
-    share of each pixel that a mask marks, for every class B×1×H×W float32, or for each class B×K×H×W; None without one.
+    labels: B×H×W int64, the predicted class of each pixel. weights: with a mask, the share in [0, 1] of each pixel that
+    it marks: B×1×H×W float32 for all classes, or B×K×H×W; None: the pixels that are predicted as a class count for it.
     """
 
     labels: Tensor
@@ -24,15 +24,16 @@ class Regions:
 
     @classmethod
     def predicted(cls, logits: Tensor, mask: Tensor | None = None) -> Regions:
-        """The regions of logits B×K×H×W.
+        """Returns the regions of logits B×K×H×W.
 
-        mask: B×h×w int16 of any size, as `MaskReading.read` gives it; brought to the size of the logits by area.
+        mask: B×h×w int16 of any size, as `MaskReading.read` returns it; resized to the size of the logits by averaging
+        areas.
         """
         labels = logits.detach().nan_to_num().argmax(1)
         if mask is None:
             return cls(labels)
         every = mask[:, None] == EVERY_CLASS
-        # An index of a class is never below zero.
+        # A mask has indices of classes (≥ 0), or marks pixels for every class.
         by_class = bool((mask >= 0).any())
         marked = (
             mask[:, None] == torch.arange(logits.shape[1], device=mask.device)[:, None, None] if by_class else every
@@ -40,15 +41,15 @@ class Regions:
         return cls(labels, adaptive_avg_pool2d(marked.float(), (labels.shape[1], labels.shape[2])))
 
     def of(self, image: int) -> Regions:
-        """The regions of one image."""
+        """Returns the regions of one image of the batch."""
         return self.part(slice(image, image + 1))
 
     def part(self, part: slice) -> Regions:
-        """The regions of some of the images."""
+        """Returns the regions of a slice of the batch."""
         return replace(self, labels=self.labels[part], weights=None if self.weights is None else self.weights[part])
 
     def sums(self, logits: Tensor) -> Tensor:
-        """Returns scores B×K from logits B×K×H×W of as many images, or of several with the regions of a single one."""
+        """Returns scores B×K of logits B×K×H×W; regions of a single image serve any number of images."""
         images, classes = logits.shape[:2]
         if self.weights is not None:
             return (logits * self.weights).sum((2, 3))
@@ -57,20 +58,20 @@ class Regions:
         return logits.new_zeros(images, classes).scatter_add(1, labels.flatten(1), own)
 
     def shares(self, classes: int) -> Tensor:
-        """Returns the share of the pixels, of those of the mask where there is one, predicted as each class: B×K."""
+        """Returns the share of the pixels predicted as each class, B×K in [0, 1]; with a mask, of its pixels."""
         counts = torch.ones_like(self.labels) if self.weights is None else self.weights.amax(1)
         counts = counts.float().flatten(1)
         found = counts.new_zeros(len(counts), classes).scatter_add(1, self.labels.flatten(1), counts)
         return found / counts.sum(1, keepdim=True).clamp_min(1e-9)
 
-    def shown(self, index: int) -> Tensor:
-        """Returns the pixels B×H×W that count for a class, bool."""
+    def pixels_of(self, index: int) -> Tensor:
+        """Returns the pixels that count for a class, B×H×W bool; with a mask, those of which it marks half or more."""
         if self.weights is None:
             return self.labels == index
         return self.weights[:, index if self.weights.shape[1] > 1 else 0] >= 0.5
 
     def has(self, index: int) -> Tensor:
-        """Returns for each image, B bool, whether any pixel counts for a class."""
+        """Returns whether any pixel of each image counts for a class: B bool."""
         if self.weights is None:
             return (self.labels == index).flatten(1).any(1)
         return self.weights[:, index if self.weights.shape[1] > 1 else 0].flatten(1).any(1)

@@ -1,7 +1,7 @@
 """Layer-wise relevance propagation through a network as it runs, without a change to it.
 
-A torch function mode sees every function that the network calls, gives it the backward of its rule, and refuses
-functions without one.
+A torch function mode intercepts every function that the network calls, and gives it the backward of its rule. A
+function without a rule is an error.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from .attention import attention_weights
 from .relevance_marks import Mark, Marks, activations, cut_off, tensors_in
 from .relevance_norms import group_norm, layer_norm, multi_head_attention
 from .relevance_rules import (
-    FactorOfItself,
+    ElementwiseIdentity,
     FlatFirstLayer,
+    ImageIdentity,
     LinearCall,
     LinearWithRule,
     Rule,
-    SameRelevance,
 )
 
 
@@ -35,8 +35,8 @@ from .relevance_rules import (
 class Composite:
     """Rules for the kinds of layers; None is the ε-rule with ε → 0, for the first layer the flat rule.
 
-    first: the linear layer that reads the image. attention: whether a softmax gets relevance; else its weights count as
-    constants.
+    first: the linear layer that reads the image. attention: whether a softmax gets relevance; if not, its weights count
+    as constants.
     """
 
     first: Rule | None
@@ -46,10 +46,10 @@ class Composite:
 
 
 class RelevanceMode(TorchFunctionMode):
-    """While active, makes the gradient of a score to the image its relevance, with R = score at the score.
+    """While active, makes the gradient of a score to the image its relevance; R is the score at first.
 
-    network: its name, for refusals. attentions: products of matrices of activations so far. Raises `CamxError` for a
-    function without a rule.
+    network: its name, for errors. attentions: the number of products of two activations so far. Raises `CamxError` for
+    a function without a rule.
     """
 
     def __init__(self, composite: Composite, network: str) -> None:
@@ -99,15 +99,15 @@ class RelevanceMode(TorchFunctionMode):
         return result
 
     def _recognise(self, tensor: Tensor, name: str) -> None:
-        """Marks the image. Raises `CamxError` for a tensor that came from elsewhere than functions of torch."""
-        # Within such a function nothing has a graph, so that what it returns is marked as a gate.
+        """Marks the image. Raises `CamxError` for the result of a custom `autograd.Function`."""
+        # Inside such a function nothing has a graph, so its result was marked as a gate.
         if tensor not in self._marks or self._marks[tensor].is_gate:
             if tensor.grad_fn is not None:
                 raise self._refusal(f"a function of its own before {name!r} ({tensor.grad_fn.name()})")
             self._marks.set(tensor, Mark(is_image=True))
 
     def _set(self, result: Any, args: tuple[Any, ...], mark: Mark) -> Any:
-        """Marks a result, or the tensor that a function without one has written to."""
+        """Marks a result, or the tensor that a function without a result has written to."""
         self._marks.set(args[0] if result is None else result, mark)
         return result
 
@@ -116,25 +116,28 @@ class RelevanceMode(TorchFunctionMode):
         return CamxError(f"{self.network} computes {what}, for which {rules} has no rule here.", hint, field="methods")
 
     def _move(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Runs a function that moves or copies values: the image stays the image."""
         is_image = all(self._marks[one].is_image for one in activations((args, kwargs)))
         if not is_image:
-            args, kwargs = self._marks.inside((args, kwargs))
+            args, kwargs = self._marks.read_by_layer((args, kwargs))
         result = func(*args, **kwargs)
         return self._set(result, args, Mark(is_image=is_image))
 
     def _plain(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        args, kwargs = self._marks.inside((args, kwargs))
+        """Runs a function whose ordinary derivative is its rule."""
+        args, kwargs = self._marks.read_by_layer((args, kwargs))
         return self._marks.set(func(*args, **kwargs), Mark())
 
     def _sum(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if self._marks.is_lone_image(args, kwargs):
-            return self._elementwise(SameRelevance, func, args, kwargs, Mark(is_image=True))
+            return self._elementwise(ImageIdentity, func, args, kwargs, Mark(is_image=True))
         return self._plain(func, args, kwargs)
 
     def _product(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Runs a product: two activations share its relevance equally, a constant gets none."""
         name = _name(func)
         if self._marks.is_lone_image(args, kwargs) and name in kinds.BY_VALUE:
-            return self._elementwise(SameRelevance, func, args, kwargs, Mark(is_image=True))
+            return self._elementwise(ImageIdentity, func, args, kwargs, Mark(is_image=True))
         has_addend = name in kinds.WITH_ADDEND
         if name in kinds.BY_VALUE and not has_addend:
             args = self._with_constant_gate(args)
@@ -160,19 +163,20 @@ class RelevanceMode(TorchFunctionMode):
 
     def _quotient(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if self._marks.is_lone_image(args, kwargs):
-            return self._elementwise(SameRelevance, func, args, kwargs, Mark(is_image=True))
+            return self._elementwise(ImageIdentity, func, args, kwargs, Mark(is_image=True))
         if not activations(args[:1]):
             return self._gate(func, args, kwargs)
         return self._plain(func, (args[0], *cut_off(args[1:])), cut_off(kwargs))
 
     def _passing(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Runs an elementwise function under the identity rule."""
         values = args[0] if args else kwargs.get("input")
         if not isinstance(values, Tensor) or not values.requires_grad:
             raise self._refusal(f"{_name(func)!r} with an exponent or a limit that depends on the image")
         if _name(func) == "pow" and args[1:] and not isinstance(args[1], Tensor) and args[1] < 0:
             return self._gate(func, args, kwargs)
-        args, kwargs = self._marks.inside((args, kwargs))
-        return self._elementwise(FactorOfItself, func, args, kwargs, Mark())
+        args, kwargs = self._marks.read_by_layer((args, kwargs))
+        return self._elementwise(ElementwiseIdentity, func, args, kwargs, Mark())
 
     def _elementwise(self, rule: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], mark: Mark) -> Any:
         """Runs a function of one activation with the backward of `rule`, in place if the function works so."""
@@ -195,6 +199,7 @@ class RelevanceMode(TorchFunctionMode):
         return self._marks.set(values.copy_(result) if in_place else result, mark)
 
     def _gate(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Runs a function whose result counts as a constant factor."""
         own_args, own_kwargs = cut_off((args, kwargs))
         result = func(*own_args, **own_kwargs)
         if own_args and result is own_args[0]:
@@ -228,24 +233,24 @@ class RelevanceMode(TorchFunctionMode):
         return result
 
     def _batch_norm(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Merges a batch normalisation into the linear layer before it; behind anything else it shares as a sum."""
+        """Merges a batch normalisation into the linear layer before it; behind other functions it shares as a sum."""
         names = ("input", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps")
         if func is not functional.batch_norm:
             names = ("input", "weight", "bias", "running_mean", "running_var", "training", "momentum", "eps")
-        given = {"weight": None, "bias": None, "training": False, "eps": 1e-5, **dict(zip(names, args)), **kwargs}
-        if given["training"] or given["running_mean"] is None:
+        options = {"weight": None, "bias": None, "training": False, "eps": 1e-5, **dict(zip(names, args)), **kwargs}
+        if options["training"] or options["running_mean"] is None:
             raise self._refusal("'batch_norm' with the statistics of a batch")
         if self._marks.is_lone_image(args, kwargs):
-            return self._elementwise(SameRelevance, func, args, kwargs, Mark(is_image=True))
-        mark = self._marks[given["input"]]
+            return self._elementwise(ImageIdentity, func, args, kwargs, Mark(is_image=True))
+        mark = self._marks[options["input"]]
         call = mark.call
-        if call is None or mark.version != given["input"]._version or "transpose" in _name(call.function):
+        if call is None or mark.version != options["input"]._version or "transpose" in _name(call.function):
             return self._plain(func, args, kwargs)
         with torch.no_grad():
-            scale = torch.rsqrt(given["running_var"] + given["eps"])
-            scale = scale if given["weight"] is None else scale * given["weight"]
-            shift = -given["running_mean"] * scale
-            shift = shift if given["bias"] is None else shift + given["bias"]
+            scale = torch.rsqrt(options["running_var"] + options["eps"])
+            scale = scale if options["weight"] is None else scale * options["weight"]
+            shift = -options["running_mean"] * scale
+            shift = shift if options["bias"] is None else shift + options["bias"]
             merged = call.scaled(scale, shift)
         return self._with_rule(merged, lambda: func(*args, **kwargs))
 

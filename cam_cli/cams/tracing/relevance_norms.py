@@ -1,4 +1,4 @@
-"""Layers that torch computes as one function, in separate operations: normalisations and multi-head attention."""
+"""Functions that torch computes in one piece, as separate operations: normalisations and multi-head attention."""
 
 from __future__ import annotations
 
@@ -77,9 +77,10 @@ def multi_head_attention(
     average_attn_weights: bool = True,
     is_causal: bool = False,
 ) -> tuple[Tensor, None] | None:
-    """Replaces `torch.nn.functional.multi_head_attention_forward`, whose parameters these are: L×B×C each.
+    """Replaces `torch.nn.functional.multi_head_attention_forward`, whose parameters these are; inputs are L×B×C.
 
-    Returns None for what images do not need: masks of keys, and keys or values beside the inputs.
+    Returns the output L×B×C and None for the weights; None for arguments that no network of images needs: masks of
+    keys, keys and values beside the inputs. Dropout is left out.
     """
     extras = (bias_k, bias_v, key_padding_mask, static_k, static_v)
     if add_zero_attn or any(one is not None for one in extras) or query.dim() != 3:
@@ -91,10 +92,10 @@ def multi_head_attention(
         weights = list(in_proj_weight.chunk(3))
     biases: Any = [None] * 3 if in_proj_bias is None else in_proj_bias.chunk(3)
 
-    def heads(given: Tensor, weight: Any, bias: Any) -> Tensor:
-        """B×heads×L×D."""
-        projected = functional.linear(given, weight, bias)
-        return projected.reshape(given.shape[0], given.shape[1], num_heads, -1).permute(1, 2, 0, 3)
+    def heads(inputs: Tensor, weight: Any, bias: Any) -> Tensor:
+        """Projects L×B×C to B×heads×L×D."""
+        projected = functional.linear(inputs, weight, bias)
+        return projected.reshape(inputs.shape[0], inputs.shape[1], num_heads, -1).permute(1, 2, 0, 3)
 
     q, k, v = (heads(*one) for one in zip((query, key, value), weights, biases))
     if attn_mask is not None and attn_mask.dim() == 3:

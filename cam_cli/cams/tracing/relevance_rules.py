@@ -13,11 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-#: Shares of a denominator below which it counts as zero, relative to the sum of all magnitudes.
+#: A denominator counts as zero below this share of the sum of the magnitudes of its terms.
 _ZERO = 1e-9
 
-#: (output z, sum p ≥ 0 of the positive contributions x·w and of a positive bias, g of the output) → the factors that
-#: make relevance of positive and of negative contributions; None where negative ones get none. z − p is their sum.
+#: (output z, sum p ≥ 0 of the positive contributions x·w and of a positive bias, g of the output) → factors: relevance
+#: is the first one times a positive contribution, the second one times a negative contribution; None: negative ones get
+#: none. z − p is the sum of the negative contributions.
 Rule = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor | None]]
 
 
@@ -29,7 +30,7 @@ def z_plus(z: Tensor, positive: Tensor, g: Tensor) -> tuple[Tensor, Tensor | Non
 def gamma(share: float) -> Rule:
     """Returns the rule that favours contributions of the sign of the output by 1 + γ (Montavon et al. 2019).
 
-    For inputs of both signs as in Andéol et al. 2021.
+    share: γ ≥ 0. Inputs of both signs are treated as in Andéol et al. 2021.
     """
 
     def rule(z: Tensor, positive: Tensor, g: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -67,7 +68,7 @@ class LinearCall:
         return LinearCall(function, given[0], given[1], given[2], tuple(args[3:]), options)
 
     def scaled(self, scale: Tensor, shift: Tensor) -> LinearCall:
-        """Returns the call whose output channels are multiplied by `scale` and then moved by `shift`."""
+        """Returns the call whose output channels are multiplied by `scale` and then shifted by `shift`."""
         weight = self.weight * scale.reshape(-1, *[1] * (self.weight.dim() - 1))
         return replace(self, weight=weight, bias=shift if self.bias is None else self.bias * scale + shift)
 
@@ -77,9 +78,9 @@ class LinearCall:
 
 
 class LinearWithRule(torch.autograd.Function):
-    """A linear layer whose backward is `rule`: takes g of its output and returns g of its input.
+    """A linear layer whose backward is `rule`: gets g of its output and returns g of its input.
 
-    value: its output, in a list. With `is_first`, returns the relevance of its input instead.
+    value: the output, in a list that `forward` empties. With `is_first`, returns the relevance of the input instead.
     """
 
     @staticmethod
@@ -99,7 +100,7 @@ class LinearWithRule(torch.autograd.Function):
 
 
 def _share(call: LinearCall, inputs: Tensor, g: Tensor, rule: Rule) -> Tensor:
-    """The g of the inputs of a linear layer by a rule."""
+    """Returns g of the inputs of a linear layer by a rule, from g of its output."""
     weight = _wide(call.weight)
     raised, lowered = weight.clamp_min(0), weight.clamp_max(0)
     leaves = [inputs.clamp_min(0), *([inputs.clamp_max(0)] if bool((inputs < 0).any()) else [])]
@@ -121,8 +122,8 @@ def _share(call: LinearCall, inputs: Tensor, g: Tensor, rule: Rule) -> Tensor:
 class FlatFirstLayer(torch.autograd.Function):
     """The first linear layer, whose backward spreads the relevance of each output evenly over its receptive field.
 
-    R_i = Σ_j R_j / n_j, n_j the number of inputs that output j reads (Lapuschkin et al. 2019). Takes g of its output
-    and returns the relevance of its input. value: its output, in a list.
+    R_i = Σ_j R_j / n_j, n_j the number of inputs that output j reads (Lapuschkin et al. 2019). Gets g of its output and
+    returns the relevance of its input. value: the output, in a list that `forward` empties.
     """
 
     @staticmethod
@@ -144,8 +145,8 @@ class FlatFirstLayer(torch.autograd.Function):
         return relevance.to(inputs.dtype), None, None
 
 
-class FactorOfItself(torch.autograd.Function):
-    """An elementwise function that hands its relevance down unchanged: g ← g · y / x, and 0 where x is."""
+class ElementwiseIdentity(torch.autograd.Function):
+    """The identity rule: an elementwise function keeps its relevance, g ← g · y / x, and 0 where x is 0."""
 
     @staticmethod
     def forward(context: Any, inputs: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
@@ -160,8 +161,8 @@ class FactorOfItself(torch.autograd.Function):
         return gradients[0] * ratio, None
 
 
-class RelevanceOfImage(torch.autograd.Function):
-    """The image where no linear layer reads it first: takes g of its values and returns their relevance x·g."""
+class ImageAsInput(torch.autograd.Function):
+    """The image where no linear layer reads it first: gets g of its values and returns their relevance x·g."""
 
     @staticmethod
     def forward(context: Any, inputs: Tensor) -> Tensor:
@@ -174,8 +175,8 @@ class RelevanceOfImage(torch.autograd.Function):
         return gradients[0] * inputs
 
 
-class SameRelevance(torch.autograd.Function):
-    """The image with another scale or zero, as a normalisation makes it: its relevance stays as it is."""
+class ImageIdentity(torch.autograd.Function):
+    """The image with another scale or offset, as a normalisation makes it: its relevance stays unchanged."""
 
     @staticmethod
     def forward(_context: Any, inputs: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
@@ -187,5 +188,5 @@ class SameRelevance(torch.autograd.Function):
 
 
 def _wide(tensor: Tensor) -> Tensor:
-    """A tensor in float32 if it was rounded to less."""
+    """Returns a tensor in float32 at least."""
     return tensor if tensor.dtype == torch.float64 else tensor.float()

@@ -18,7 +18,7 @@ _CLIPPED = {functional.relu6, functional.hardtanh, functional.hardtanh_}
 
 _ACTIVATION = re.compile(r"elu|silu|swish|mish|tanh", re.IGNORECASE)
 
-#: (gradient from above, where the ReLU is open) → gradient handed down.
+#: (gradient of the output, where the ReLU is open) → gradient of the input.
 ReluRule = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -75,7 +75,7 @@ def _ceiling(func: Any, args: Any, kwargs: Any) -> float:
 
 
 def require_relu(module: nn.Module, run: Callable[[], object]) -> None:
-    """Raises `CamxError` if no ReLU works on a map while `run` runs the network."""
+    """Raises `CamxError` if no ReLU runs on a map while `run` runs the network."""
     with ReluOverride(guided) as override:
         run()
     if override.map_count:

@@ -1,6 +1,6 @@
-"""More runs of the network behind a trace: on other images, from other activations, with gradients to the pixels.
+"""Runs the network of a trace again: on other images, from other activations, with gradients to the pixels.
 
-All of them in chunks that a memory budget allows: never more images at once, whatever a method asks for.
+Every run is split into chunks of images that fit a memory budget, however many images a method asks for.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from .scored_network import ScoredNetwork, task_of
 from .scores import scores_of, two_sided
 from .upstream import UpstreamBackend
 
-#: Bytes that the activations of one chunk may take, as far as they can be guessed.
+#: Estimated bytes that the activations of one chunk may take.
 BUDGET = 2**29
-#: Guesses of what an image needs, in multiples of its own bytes: without a graph, and with one. A wrong
-#: guess costs a smaller chunk, or a second try with half of it.
+#: Estimated bytes of a forward per image, in multiples of the bytes of its input: without and with an autograd graph.
+#: With a wrong estimate chunks are smaller than necessary, or run out of memory and are halved.
 _FORWARD, _GRAPH = 32, 256
 
 R = TypeVar("R")
@@ -41,14 +41,15 @@ StepCallback = Callable[[int, int], None]
 class Replay:
     """Runs the network of a trace again.
 
-    inputs: the batch B×C×H×W of the trace, normalised. layers: the target layers that the network was cut at.
-    black, white: images of one colour 1×C×1×1, normalised; 0.0, the mean colour, where nobody knows the normalisation.
-    seed: of all random numbers, which begin anew for every image, so that a map depends on its image alone.
+    inputs: the batch B×C×H×W of the trace, normalised. layers: the target layers at which the network was cut.
+    black, white: images of one colour 1×C×1×1, normalised; 0.0, the mean colour, if the normalisation is unknown.
+    seed: of all random numbers, which restart for every image, so that a map depends on its image alone.
     multi_label: each class has a probability of its own (sigmoid) instead of a share (softmax).
-    backend: runs what lies before the layers, where no gradient is asked for before them and no module is watched.
-    regions: of a segmentation, the pixels that its scores are summed over, also where the images are changed.
-    mask: of a segmentation, the pixels that are asked for: B×h×w (see `Regions.predicted`). least: of a detector, the
-    smallest score of the boxes that it keeps. boxes: those of the batch, in the order of its scores.
+    autocast: the context of a forward in reduced precision. on_step: receives the progress.
+    backend: may run the modules before the layers another way; used for forwards without gradients to the pixels.
+    regions: of a segmentation, the pixels over which its logits are summed, also those of changed images.
+    mask: of a segmentation, the pixels of the images that count: B×h×w (see `Regions.predicted`). least: of a detector,
+    the smallest score of the boxes that it keeps. boxes: of a detector, those of the batch in the order of its scores.
     """
 
     module: nn.Module
@@ -65,17 +66,17 @@ class Replay:
     mask: Tensor | None = None
     least: float = 0.0
     boxes: BoxScores | None = None
-    #: The head runner of the image that was asked for last, by its index and the layer's name.
+    #: The last head runner, by the index of its image and the name of its layer.
     _heads: dict[tuple[int, str], HeadRunner] = field(default_factory=dict, init=False, repr=False)
-    #: What methods share, by its name, with the classes it was computed for.
+    #: Results that methods share, by name, with the classes B×T for which they were computed.
     _shared: dict[str, tuple[Tensor, Any]] = field(default_factory=dict, init=False, repr=False)
 
     def generator(self) -> torch.Generator:
-        """Returns a fresh source of random numbers; on the CPU, so that every device draws equal ones."""
+        """Returns a generator of random numbers from `seed`; on the CPU, so that every device draws the same ones."""
         return torch.Generator().manual_seed(self.seed)
 
     def shared(self, name: str, classes: Tensor, compute: Callable[[], R]) -> R:
-        """Returns `compute()`, which runs once for the same `name` and B×T classes: methods share its forwards."""
+        """Returns `compute()`, and runs it once for the same `name` and classes B×T: methods share its forwards."""
         if name not in self._shared or not torch.equal(self._shared[name][0], classes):
             self._shared[name] = (classes, compute())
         found: R = self._shared[name][1]
@@ -84,23 +85,23 @@ class Replay:
     def probabilities(self, scores: Tensor) -> Tensor:
         """Turns scores n×K into probabilities n×K: softmax, or sigmoid for several labels.
 
-        Scores of another task than classification have none, and stay as they are.
+        Only classifiers have probabilities; the scores of other tasks are returned unchanged.
         """
         if task_of(self.module) != CLASSIFICATION:
             return scores
         return scores.sigmoid() if self.multi_label else scores.softmax(1)
 
     def scores(self, count: int, pictures: Callable[[slice], Tensor], image: int | None = None) -> Tensor:
-        """Returns the scores count×K of `count` normalised images; `pictures` makes a slice of them at a time.
+        """Returns the scores count×K float32 of `count` normalised images; `pictures` makes those of a slice.
 
-        image: the one of the batch that they are made of; a segmentation sums over its regions. Raises `ValueError` for
-        a segmentation where it is not known which of several images that is.
+        image: the index in the batch of the image from which they are made; a segmentation sums over its regions.
+        Raises `ValueError` if a segmentation needs it and it is None.
         """
-        with self._summed(image):
+        with self._summing_over_image(image):
             return self.in_parts(count, lambda part: self._forward(pictures(part)))
 
     def detections(self, count: int, pictures: Callable[[slice], Tensor]) -> list[Detections]:
-        """Returns all boxes, as far as the detector keeps them by itself, of `count` images; see `scores`."""
+        """Returns the boxes that the detector keeps by itself for each of `count` images; `pictures` as in `scores`."""
         found: list[Detections] = []
 
         def run(part: slice) -> Tensor:
@@ -110,37 +111,37 @@ class Replay:
             found.extend(boxes.found)
             return scores[:, :1]
 
-        self._in_chunks(count, self.inputs[0].numel() * self.inputs.element_size() * _FORWARD, run)
+        self.in_parts(count, run)
         return found
 
-    def _summed(self, image: int | None) -> AbstractContextManager[object]:
-        """The context in which a segmentation sums over the regions of one image of the batch."""
+    def _summing_over_image(self, image: int | None) -> AbstractContextManager[object]:
+        """Context in which a segmentation sums over the regions of one image of the batch."""
         if self.regions is None or not isinstance(self.module, ScoredNetwork):
             return contextlib.nullcontext()
         if image is None and len(self.regions.labels) > 1:
-            raise ValueError("which of several images has been changed is not known")
+            raise ValueError("a segmentation of several images needs the index `image` of the changed one")
         return self.module.summed_over(self.regions.of(image or 0))
 
-    def _summed_part(self, part: slice) -> AbstractContextManager[object]:
-        """The context in which a segmentation sums over the regions of a slice of the batch, image by image."""
+    def _summing_over_part(self, part: slice) -> AbstractContextManager[object]:
+        """Context in which a segmentation sums over the regions of a slice of the batch, image by image."""
         if self.regions is None or not isinstance(self.module, ScoredNetwork):
             return contextlib.nullcontext()
         return self.module.summed_over(self.regions.part(part))
 
     def head_scores(self, layer: TargetLayer, image: int, count: int, features: Callable[[slice], Tensor]) -> Tensor:
-        """Returns the scores count×K of one image of the batch with other activations at `layer`.
+        """Returns the scores count×K float32 of one image of the batch (an index) with other activations at `layer`.
 
-        `features` makes a slice of them, n×C×h×w, at a time. Only the head runs, where the network allows that.
+        `features` makes those of a slice: n×C×h×w. Only the head runs, if the network allows it (see `HeadRunner`).
         """
         key = (image, layer.name)
         if key not in self._heads:
             self._heads.clear()
-            with self.autocast(), self._summed(image):
+            with self.autocast(), self._summing_over_image(image):
                 self._heads[key] = HeadRunner(self.module, layer, self.inputs[image : image + 1])
         head = self._heads[key]
 
         def run(part: slice) -> Tensor:
-            with self.autocast(), self._summed(image):
+            with self.autocast(), self._summing_over_image(image):
                 return head(features(part)).float()
 
         return self._in_chunks(count, head.input_numbers * 4 * _FORWARD, run)
@@ -170,14 +171,15 @@ class Replay:
         read: Callable[[Tensor, Tensor, slice], Tensor],
         context: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext,
     ) -> Tensor:
-        """Joins what `read` makes of each part of the images and of its scores n×K, with their graph.
+        """Runs the network with gradients to the pixels, and joins the results of `read`(leaf, scores, slice).
 
-        The network runs, and `read` is called, within `context()`.
+        leaf: n×C×H×W, a copy of a slice of `pictures`. scores: n×K float32, with their graph to the leaf. The network
+        and `read` run within `context()`.
         """
 
         def run(part: slice) -> Tensor:
             leaf = pictures[part].detach().clone().requires_grad_()
-            with undisturbed(self.module), context(), self.autocast(), self._summed_part(part):
+            with undisturbed(self.module), context(), self.autocast(), self._summing_over_part(part):
                 scores = two_sided(scores_of(self.module(leaf.clone())), self.module).float()
                 return read(leaf, scores, part)
 
@@ -185,7 +187,7 @@ class Replay:
         return self._in_chunks(len(pictures), nbytes, run)
 
     def in_parts(self, count: int, run: Callable[[slice], Tensor]) -> Tensor:
-        """Joins the results of `run` on slices of 0…count, with as many whole forwards at once as memory allows."""
+        """Joins the results of `run` on slices of 0…count, each of as many whole forwards as memory allows."""
         return self._in_chunks(count, self._bytes_of_image, run)
 
     @property

@@ -1,4 +1,4 @@
-"""A network as the rest of camx sees it: float32 images in, logits B×K out, whatever it takes and returns itself."""
+"""A network as the rest of camx uses it: float32 images in, logits B×K out, whatever its own inputs and outputs are."""
 
 from __future__ import annotations
 
@@ -23,18 +23,17 @@ from .regions import Regions, whole_sums
 from .scores import NETWORK, Wanted, as_scores, at, score_path, spelled
 from .script_reader import is_readable, reader_of
 
-#: The child through which images enter a network of which no layer can be watched.
+#: The child through which images enter a network without a layer that hooks can reach.
 ENTRY = "input"
 
 
 @dataclass(frozen=True)
 class ScoreReading:
-    """The way in which class scores are read from a network.
+    """Settings with which class scores are read from a network.
 
-    path: their place in its output. pick: a function of the user instead. ending: of the scores. dtype: of the
-    images that it takes. eager: whether code that torch.compile made is left out. followed: whether the graph of
-    TorchScript is followed node by node. plain: whether all of this is as in an ordinary network. task: what the
-    scores are. binary: a segmentation with one logit per pixel. note: one line for the user, or "".
+    path: of the scores in its output. pick: a function of the user instead. ending: the last function. dtype: of the
+    images that it takes. eager: run compiled code uncompiled. interpreted: run TorchScript node by node. task: the kind
+    of scores. binary: a segmentation with one logit per pixel. note: what the user should know, or "".
     """
 
     path: Path = ()
@@ -42,8 +41,7 @@ class ScoreReading:
     ending: Ending = "logits"
     dtype: torch.dtype = torch.float32
     eager: bool = False
-    followed: bool = False
-    plain: bool = False
+    interpreted: bool = False
     task: str = CLASSIFICATION
     binary: bool = False
 
@@ -64,9 +62,9 @@ class ScoreReading:
 
 
 class ScoredNetwork(nn.Module):
-    """Another network with logits B×K float32 as its output; its modules, parameters and buffers are the same ones.
+    """Wraps a network whose output becomes logits B×K float32; its modules, parameters and buffers are shared.
 
-    Names of layers are those of the network. With `entry`, images pass a child `ENTRY`, a layer of its own.
+    Layers have the names of the network. With `entry`, images pass a child `ENTRY`, which is a layer of its own.
     """
 
     def __init__(
@@ -77,11 +75,11 @@ class ScoredNetwork(nn.Module):
         super().__init__()
         self.training = training
         self.reading, self.entry = reading, entry
-        seen = reader_of(network) if reading.followed else network  # type: ignore[arg-type]
-        self.__dict__["_seen"] = seen
-        closed = isinstance(seen, torch.jit.ScriptModule)
-        own: dict[str, Any] = {"scripted": network} if closed else seen._modules
-        shared = {} if closed else {"_parameters": seen._parameters, "_buffers": seen._buffers}
+        inner = reader_of(network) if reading.interpreted else network  # type: ignore[arg-type]
+        self.__dict__["_inner"] = inner
+        closed = isinstance(inner, torch.jit.ScriptModule)
+        own: dict[str, Any] = {"scripted": network} if closed else inner._modules
+        shared = {} if closed else {"_parameters": inner._parameters, "_buffers": inner._buffers}
         self.__dict__.update(_modules={**own, ENTRY: nn.Identity()} if entry else own, **shared)
         self.__dict__.update(_pixels=PixelSums(), _boxes=BoxScores(), _references=references)
 
@@ -96,34 +94,35 @@ class ScoredNetwork(nn.Module):
             self.__dict__[NETWORK].training = value
 
     def around(self, network: nn.Module) -> ScoredNetwork:
-        """Returns the same reading of a replica of the network."""
+        """Wraps a replica of the network with the same settings."""
         return ScoredNetwork(network, self.reading, entry=self.entry, references=self.__dict__["_references"])
 
     @property
     def references(self) -> Tensor | None:
-        """The unit embeddings R×D that those of images are compared with; all networks around replicas share them."""
+        """The unit embeddings R×D to which those of images are compared; wrappers of replicas share them."""
         found: Tensor | None = self.__dict__["_references"]
         return found
 
     def with_references(self, references: Tensor | None) -> ScoredNetwork:
-        """Returns this network with its embeddings compared to others, R×D, as R cosines; None: with embeddings."""
+        """Returns this network with the cosines to R embeddings R×D as its scores; None: with the embeddings."""
         unit = None if references is None else functional.normalize(references.float(), dim=1)
         return ScoredNetwork(self.__dict__[NETWORK], self.reading, entry=self.entry, references=unit)
 
     @property
     def gives_values(self) -> bool:
-        """Whether its scores are values, or one per box, of which no probability is made."""
+        """Whether its scores are values, or one per box: no softmax over them is a probability."""
         return self.reading.task in (*VALUES, DETECTION)
 
     def with_entry(self) -> ScoredNetwork:
-        """Returns this network with a layer `ENTRY` that its images pass."""
+        """Returns this network with the layer `ENTRY`, which its images pass."""
         return ScoredNetwork(self.__dict__[NETWORK], self.reading, entry=True, references=self.__dict__["_references"])
 
     @contextlib.contextmanager
     def summed_over(self, regions: Regions | None, mask: Tensor | None = None) -> Iterator[PixelSums]:
-        """While active, a segmentation sums its logits over `regions`, or over those that each forward predicts.
+        """While active, a segmentation sums its logits over `regions`; None: over those that each forward predicts.
 
-        mask: B×h×w, what counts where a forward predicts (see `Regions.predicted`). Yields what they have found.
+        mask: B×h×w, the pixels that count in predicted regions (see `Regions.predicted`). Yields the sums, with their
+        regions.
         """
         sums = PixelSums(regions, mask, predict=regions is None)
         before = self.__dict__["_pixels"]
@@ -135,7 +134,7 @@ class ScoredNetwork(nn.Module):
 
     @contextlib.contextmanager
     def detecting(self, least: float) -> Iterator[BoxScores]:
-        """While active, a detector keeps boxes with scores from `least` on. Yields what its last forward has found."""
+        """While active, a detector keeps boxes with scores from `least` on. Yields the boxes of its last forward."""
         before, found = self.__dict__["_boxes"], BoxScores(least)
         self.__dict__["_boxes"] = found
         try:
@@ -144,18 +143,18 @@ class ScoredNetwork(nn.Module):
             self.__dict__["_boxes"] = before
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Returns logits B×K float32 of images B×C×H×W float32; of a detector a column per box."""
+        """Returns logits B×K float32 of images B×C×H×W float32; of a detector, a column per box."""
         reading, recorder = self.reading, EndingRecorder()
         if self.entry:
             pictures = self.get_submodule(ENTRY)(pictures)
         if reading.task == DETECTION:
             boxes: BoxScores = self.__dict__["_boxes"]
-            return boxes.scores_of(self.__dict__["_seen"], pictures.to(reading.dtype))
-        watching: contextlib.AbstractContextManager[Any] = (
+            return boxes.scores_of(self.__dict__["_inner"], pictures.to(reading.dtype))
+        recording: contextlib.AbstractContextManager[Any] = (
             contextlib.nullcontext() if reading.ending == "logits" else recorder
         )
-        with watching, _eager(reading.eager):
-            output = self.__dict__["_seen"](pictures.to(reading.dtype))
+        with recording, _eager(reading.eager):
+            output = self.__dict__["_inner"](pictures.to(reading.dtype))
             found = reading.pick(output) if reading.pick else at(output, reading.path)
         if reading.task == SEGMENTATION:
             logits = as_logits(found, reading.ending, recorder)
@@ -166,7 +165,7 @@ class ScoredNetwork(nn.Module):
         return as_logits(as_scores(found, len(pictures)), reading.ending, recorder)
 
     def _values(self, outputs: Tensor) -> Tensor:
-        """The values B×K that outputs B×D stand for."""
+        """Returns values B×K of outputs B×D: cosines to the references, the step on an ordinal scale, or outputs."""
         if self.reading.task == SIMILARITY and self.references is not None:
             return functional.normalize(outputs, dim=1) @ self.references.T
         if self.reading.task == ORDINAL:
@@ -178,7 +177,7 @@ class ScoredNetwork(nn.Module):
 class PixelSums:
     """Sums the logits of pixels: over given regions, over predicted ones, or over the whole image.
 
-    regions: the given ones, or those of the last forward that has predicted some.
+    regions: the given ones, or those that the last forward has predicted.
     """
 
     def __init__(self, regions: Regions | None = None, mask: Tensor | None = None, *, predict: bool = False) -> None:
@@ -192,24 +191,24 @@ class PixelSums:
 
 
 def task_of(module: nn.Module) -> str:
-    """The task of a network that was read by `scored_network`."""
+    """Returns the task of a network from `scored_network`."""
     return module.reading.task if isinstance(module, ScoredNetwork) else CLASSIFICATION
 
 
 def scored_network(module: nn.Module, picture: Tensor, wanted: Wanted = None, task: str = CLASSIFICATION) -> nn.Module:
-    """Returns a network whose output is logits B×K: `module` itself if that is so, else a `ScoredNetwork` around it.
+    """Returns a network whose output is logits B×K: `module` itself if it is one, else a `ScoredNetwork` around it.
 
-    image: 1×C×H×W, normalised. wanted: which output holds the scores. task: one of `tasks`; `auto` tells a segmentation
-    from a classifier by the output. Runs the network once, and once more on two images if its output is not simply B×K.
-    Raises `CamxError` for a network that cannot run on the image, or has no scores of that task, or several outputs
-    that could be.
+    picture: 1×C×H×W, normalised. wanted: which output holds the scores. task: one of `tasks`; `auto` recognises
+    detectors and segmentations by their output. Runs the network once, and once more on two images if its output is not
+    simply B×K. Raises `CamxError` if the network does not run on the image, or has no scores of that task, or several
+    possible ones.
     """
     if isinstance(module, ScoredNetwork):
         return module
     module = getattr(module, "_orig_mod", module)
     compiled = any("_orig_mod" in one._modules or _compiled_in_place(one) for one in module.modules())
-    followed = isinstance(module, torch.jit.ScriptModule) and is_readable(module, picture.to(_dtype(module)))
-    reading = ScoreReading(dtype=_dtype(module), eager=compiled, followed=followed)
+    interpreted = isinstance(module, torch.jit.ScriptModule) and is_readable(module, picture.to(_dtype(module)))
+    reading = ScoreReading(dtype=_dtype(module), eager=compiled, interpreted=interpreted)
     output, recorder = _run(module, picture, reading)
     if task == DETECTION or (task == AUTO and is_detected(output)):
         detections_of(output)
@@ -255,7 +254,7 @@ def _picked(pick: Callable[[Any], Any], output: Any) -> Tensor:
 
 
 def _is_training(module: nn.Module) -> bool:
-    """Whether a network is in training mode; what torch.jit.freeze has made has no mode."""
+    """Whether a network is in training mode; a module of torch.jit.freeze has no mode."""
     return bool(getattr(module, "training", False))
 
 
@@ -269,7 +268,7 @@ def _compiled_in_place(module: nn.Module) -> bool:
 
 @contextlib.contextmanager
 def _eager(wanted: bool) -> Iterator[None]:
-    """Runs compiled modules as they were written: hooks see nothing inside compiled code."""
+    """While active, compiled modules run as they were written: hooks see nothing inside compiled code."""
     if not wanted:
         yield
         return

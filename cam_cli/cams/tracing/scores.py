@@ -1,4 +1,4 @@
-"""Class scores from whatever a network returns: a tensor, or one of several in tuples, dictionaries and objects."""
+"""Class scores from any output of a network: a tensor, or one of several in tuples, dictionaries and objects."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ...models.layouts import Path, tensors_in
 
 #: Which output holds the class scores: a key, a position, a path of both (`heads.0`), or a function of the output.
 Wanted = str | int | Callable[[Any], Any] | None
-#: The attribute of a network around another one that holds this one, as in `ScoredNetwork`.
+#: The attribute of a wrapper that holds the wrapped network, as in `ScoredNetwork`.
 NETWORK = "_network"
 
 
@@ -38,10 +38,10 @@ def scores_of(output: Any, batch: int | None = None) -> Tensor:
 
 
 def score_path(output: Any, batch: int | None, wanted: Wanted = None) -> Path:
-    """Finds where the class scores of `batch` images stand in an output.
+    """Returns the path of the class scores of `batch` images in an output.
 
-    `logits` goes before other tensors. Raises `CamxError` where nothing or several tensors could be the scores, or
-    where `wanted` is none of them.
+    `logits` comes before other tensors. Raises `CamxError` if no tensor or several could be the scores, or if `wanted`
+    is none of them.
     """
     tensors = dict(tensors_of(output))
     possible = {path: one for path, one in tensors.items() if _could_be_scores(one, batch)}
@@ -61,7 +61,9 @@ def score_path(output: Any, batch: int | None, wanted: Wanted = None) -> Path:
         return named[0] if named else next(iter(possible))
     if not possible:
         raise CamxError(
-            f"The network returns {listed(tensors)}, not one score per image and class. camx explains classifiers."
+            f"The network returns {listed(tensors)}, not one score per image and class.",
+            "Wrap it in a module that returns such scores, or give its kind with `task`.",
+            field="task",
         )
     raise CamxError(
         f"The network returns {len(possible)} tensors that could be class scores: {listed(possible)}.",
@@ -70,14 +72,14 @@ def score_path(output: Any, batch: int | None, wanted: Wanted = None) -> Path:
     )
 
 
-def as_scores(found: Any, batch: int | None) -> Tensor:
-    """Returns a tensor of scores as B×K; a head that was squeezed gets its missing axis back."""
-    tensor = torch.from_numpy(found) if isinstance(found, np.ndarray) else found
+def as_scores(output: Any, batch: int | None) -> Tensor:
+    """Returns a tensor or array of scores as B×K; adds the axis of a head that squeezes its output."""
+    tensor = torch.from_numpy(output) if isinstance(output, np.ndarray) else output
     return tensor.reshape(batch or len(tensor), -1)
 
 
 def at(output: Any, path: Path) -> Any:
-    """Returns what stands at a path of keys, positions and attributes."""
+    """Returns the part of an output at a path of keys, positions and attributes."""
     for key in path:
         output = output[key] if isinstance(output, (dict, list, tuple)) else getattr(output, key)
     return output
@@ -96,9 +98,9 @@ def tensors_of(output: Any) -> list[tuple[Path, Tensor]]:
 
 
 def two_sided(scores: Tensor, module: nn.Module) -> Tensor:
-    """Returns scores B×K of a network as they are, but a single logit z as the two classes (−z/2, z/2).
+    """Returns scores B×K of a network unchanged, but a single logit z as the two classes (−z/2, z/2).
 
-    The softmax of these two is 1 − sigmoid(z), sigmoid(z). A single value of a regression has no second class.
+    The softmax of these two is 1 − sigmoid(z), sigmoid(z). The single value of a regression has no second class.
     """
     if scores.shape[1] != 1 or getattr(module, "gives_values", False):
         return scores
@@ -129,7 +131,7 @@ def _wanted_path(wanted: str | int, tensors: dict[Path, Tensor]) -> Path | None:
 
 
 def listed(tensors: dict[Path, Tensor]) -> str:
-    """Returns the tensors of an output in words, at most six."""
+    """Lists the tensors of an output for a message, with paths and shapes, at most six."""
     if list(tensors) == [()]:
         return f"a tensor of shape {tuple(tensors[()].shape)}"
     words = [f"{spelled(path)} {tuple(one.shape)}" for path, one in list(tensors.items())[:6]]

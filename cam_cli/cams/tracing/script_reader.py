@@ -1,8 +1,8 @@
-"""A network of TorchScript run node by node, so that its layers can be watched as those of any other network.
+"""Interprets a network of TorchScript node by node, so that its layers can have hooks like those of any other network.
 
-TorchScript runs its modules without hooks. Here the graph of each module is followed in Python instead: a call of a
-child is a call of a `torch.nn.Module`, with its hooks, and every other node is the operation that TorchScript would
-run. A module whose graph holds something else (code of its own, for one) runs as a whole.
+TorchScript runs its modules without hooks. A reader runs the graph of each module in Python instead: a call of a child
+is a call of a `torch.nn.Module`, with its hooks, and every other node is the operation that TorchScript would run. A
+module whose graph has other nodes (custom functions, for one) runs as a whole.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from ...models.layouts import tensors_in
 
-#: Nodes that make or take apart Python values.
+#: Nodes that build or take apart Python values.
 _VALUES: dict[str, Callable[..., Any]] = {
     "prim::ListConstruct": lambda *items: list(items),
     "prim::TupleConstruct": lambda *items: items,
@@ -40,11 +40,11 @@ _VALUES: dict[str, Callable[..., Any]] = {
 
 
 class _Unreadable(Exception):
-    """A node that is followed by TorchScript alone."""
+    """Only TorchScript can run a node."""
 
 
 class ScriptReader(nn.Module):
-    """One module of TorchScript as a `torch.nn.Module` with the same weights; its children are such modules too."""
+    """One module of TorchScript as a `torch.nn.Module` with the same weights; its children are readers, too."""
 
     def __init__(self, script: torch.jit.ScriptModule) -> None:
         training = script.training
@@ -53,7 +53,7 @@ class ScriptReader(nn.Module):
         self.training = training
         self._whole = False
         for name, parameter in script.named_parameters(recurse=False):
-            # That of a copy is no `nn.Parameter`.
+            # Set directly: in a copied module it is no `nn.Parameter`, which `register_parameter` would refuse.
             self._parameters[name] = parameter
         for name, buffer in script.named_buffers(recurse=False):
             self.register_buffer(name, buffer)
@@ -71,17 +71,17 @@ class ScriptReader(nn.Module):
         self.__dict__["_script"].training = value
 
     def forward(self, *inputs: Any, method: str = "forward") -> Any:
-        """Returns what a method of the module of TorchScript returns; a trace has `forward1` for a second call."""
+        """Returns the result of a method of the module; in a traced module, `forward1` serves a second call."""
         if not self._whole:
             try:
-                return self.followed(method, inputs)
+                return self.interpret(method, inputs)
             except _Unreadable:
                 self._whole = True
-        # A module of a trace refuses to be called, its method does not.
+        # A traced module cannot be called, but its method can.
         return self._method(method)(*inputs)
 
-    def followed(self, method: str, inputs: Sequence[Any]) -> Any:
-        """Follows the graph of a method, node by node."""
+    def interpret(self, method: str, inputs: Sequence[Any]) -> Any:
+        """Runs the graph of a method in Python, node by node. Raises `_Unreadable` where only TorchScript can."""
         own = self._method(method)
         names = [one.debugName() for one in own.graph.inputs()][1:]
         rest = own.schema.arguments[len(inputs) + 1 :]
@@ -101,7 +101,7 @@ class ScriptReader(nn.Module):
         return self.__dict__["_script"]._c._get_method(name)
 
     def _run(self, nodes: Any, values: dict[str, Any]) -> None:
-        """Runs nodes in their order; `values` holds what is known by the names of the graph."""
+        """Runs nodes in their order, and adds their results to `values`, by their names in the graph."""
         for node in nodes:
             for output, result in zip(node.outputs(), self._results(node, values)):
                 values[output.debugName()] = result
@@ -110,27 +110,27 @@ class ScriptReader(nn.Module):
         kind = node.kind()
         if kind == "prim::Constant":
             return (_constant(node),)
-        given = [values[one.debugName()] for one in node.inputs()]
+        operands = [values[one.debugName()] for one in node.inputs()]
         match kind:
-            case "prim::GetAttr" if isinstance(given[0], ScriptReader):
-                return (given[0].attribute(node.s("name")),)
-            case "prim::CallMethod" if isinstance(given[0], ScriptReader):
-                name, first, *rest = node.s("name"), *given
-                called = first(*rest, method=name) if name.startswith("forward") else first.followed(name, rest)
+            case "prim::GetAttr" if isinstance(operands[0], ScriptReader):
+                return (operands[0].attribute(node.s("name")),)
+            case "prim::CallMethod" if isinstance(operands[0], ScriptReader):
+                name, first, *rest = node.s("name"), *operands
+                called = first(*rest, method=name) if name.startswith("forward") else first.interpret(name, rest)
                 return (called,)
             case "prim::CallFunction":
-                return (given[0](*given[1:]),)
+                return (operands[0](*operands[1:]),)
             case "prim::TupleUnpack" | "prim::ListUnpack":
-                return tuple(given[0])
+                return tuple(operands[0])
             case "prim::If":
-                block = list(node.blocks())[0 if given[0] else 1]
+                block = list(node.blocks())[0 if operands[0] else 1]
                 self._run(block.nodes(), values)
                 return [values[one.debugName()] for one in block.outputs()]
-        return (_VALUES[kind](*given),) if kind in _VALUES else _operation(node, kind, given)
+        return (_VALUES[kind](*operands),) if kind in _VALUES else _operation(node, kind, operands)
 
 
 def reader_of(script: torch.jit.ScriptModule) -> ScriptReader:
-    """Returns a module of TorchScript as a `torch.nn.Module`, of a class with the name that it had before."""
+    """Returns a reader of a module of TorchScript; its class has the name of the original class."""
     kind: type[ScriptReader] = type(script.original_name, (ScriptReader,), {})
     return kind(script)
 
@@ -144,14 +144,14 @@ def _constant(node: Any) -> Any:
     return node.output().toIValue() if node.attributeNames() else None
 
 
-def _operation(node: Any, kind: str, given: Sequence[Any]) -> Sequence[Any]:
-    """The results of an operation of torch."""
+def _operation(node: Any, kind: str, operands: Sequence[Any]) -> Sequence[Any]:
+    """Returns the results of an operation of torch. Raises `_Unreadable` for any other node."""
     space, _, name = kind.partition("::")
     if space != "aten" or node.schema() == "(no schema)":
         raise _Unreadable
     arguments = torch._C.parse_schema(node.schema()).arguments
-    plain = [value for value, one in zip(given, arguments) if not one.kwarg_only]
-    named = {one.name: value for value, one in zip(given, arguments) if one.kwarg_only}
+    plain = [value for value, one in zip(operands, arguments) if not one.kwarg_only]
+    named = {one.name: value for value, one in zip(operands, arguments) if one.kwarg_only}
     try:
         result = getattr(torch.ops.aten, name)(*plain, **named)
     except (AttributeError, NotImplementedError) as error:
@@ -160,7 +160,7 @@ def _operation(node: Any, kind: str, given: Sequence[Any]) -> Sequence[Any]:
 
 
 def is_readable(script: torch.jit.ScriptModule, picture: Tensor) -> bool:
-    """Whether a network of TorchScript can be followed: it has layers, and its output for an image 1×C×H×W is equal."""
+    """Whether a reader can run a network: it has layers, and gives TorchScript's output for an image 1×C×H×W."""
     try:
         with torch.no_grad():
             reader = reader_of(script)

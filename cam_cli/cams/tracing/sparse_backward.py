@@ -1,6 +1,6 @@
-"""The backward of a head without the work that changes nothing: on rows of zeros, and on positions that are averaged.
+"""The backward of a head without computing rows of zeros, and with one row per image where only a mean is read.
 
-A torch dispatch mode intercepts the operations of the backward while it runs. The forward is not involved.
+A torch dispatch mode intercepts the operations of the backward while it runs. The forward does not use it.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from .sparse_rules import apply_rule, only_casts
 
 aten = torch.ops.aten
 
-#: Nodes made of operations that a dispatch mode intercepts. Functions of the network's own may read memory directly.
+#: Nodes of operations that a dispatch mode intercepts. A custom `autograd.Function` may read memory directly.
 _INTERCEPTED = re.compile(r"\w+Backward\d+|.*AccumulateGrad")
-#: Nodes at which sparse rows begin; without one of them there is nothing to save.
+#: Nodes at which sparse rows begin; without one of them no row is known to be zero.
 _BEGINNING = re.compile(r"(Select|Slice)Backward\d+")
 
 
@@ -39,7 +39,7 @@ class LazyMatmul(Tensor):
     def __new__(cls, left: Tensor, right: Tensor, dtype: torch.dtype) -> LazyMatmul:
         shape = (*left.shape[:-1], right.shape[1])
         product: LazyMatmul = torch.Tensor._make_wrapper_subclass(cls, shape, dtype=dtype, device=left.device)
-        # The weights may be parameters; nothing of this is to be differentiated again.
+        # Detached: the weights may be parameters, and this gradient is not differentiated again.
         product.left, product.right = left.detach(), right.detach()
         return product
 
@@ -57,7 +57,7 @@ class LazyMatmul(Tensor):
 
 
 class _SparseBackwardMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """While active, keeps rows of zeros out of operations and leaves each matrix product open until it is used."""
+    """While active, operations skip rows of zeros, and a matrix product is computed when it is used."""
 
     def __torch_dispatch__(self, func: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -76,7 +76,7 @@ class _SparseBackwardMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _still_lazy(func: Any, product: LazyMatmul, args: Sequence[Any], kwargs: dict[str, Any]) -> LazyMatmul | None:
-    """The open product after an operation that only changes its shape or precision; None after any other."""
+    """Returns the lazy product after an operation that only changes its shape or precision; None after any other."""
     if func is aten.view.default and args[0] and args[0][-1] == product.right.shape[1]:
         return LazyMatmul(product.left.view(*args[0][:-1], product.right.shape[0]), product.right, product.dtype)
     if func is aten._to_copy.default and only_casts(product, kwargs):
@@ -85,10 +85,10 @@ def _still_lazy(func: Any, product: LazyMatmul, args: Sequence[Any], kwargs: dic
 
 
 def sparse_backward(scores: Tensor) -> AbstractContextManager[object]:
-    """A context for differentiating `scores` once: gradients equal those without it up to rounding.
+    """Context in which `scores` are differentiated once: gradients equal those without it up to rounding.
 
-    They may be `LazyMatmul` or `SparseRows`, for `materialise` and `mean_over_grid` to read. A graph that takes nothing
-    out of a longer tensor is differentiated as it is, and so is one with functions of the network's own.
+    They may be `LazyMatmul` or `SparseRows`, which `materialise` and `mean_over_grid` read. Without an index or a slice
+    in the graph, or with a custom `autograd.Function`, the context does nothing.
     """
     names = [node.name() for node in topological(scores.grad_fn)]
     if not (all(map(_INTERCEPTED.fullmatch, names)) and any(map(_BEGINNING.fullmatch, names))):
@@ -105,7 +105,7 @@ def materialise(gradient: Tensor) -> Tensor:
 def mean_over_grid(gradient: Tensor, layout: Layout) -> Tensor:
     """Returns the mean of a gradient over the positions of its map, B×C float32.
 
-    In front of a linear layer that works on each position this is the mean behind the layer, times its weights.
+    For a `LazyMatmul` this is the mean of its left factor times the right one: one row per image instead of h·w.
     """
     if isinstance(gradient, LazyMatmul) and layout.kind in ("NLC", "LNC", "NHWC"):
         behind = layout._replace(channels=gradient.left.shape[-1]).to_nchw(gradient.left)

@@ -18,7 +18,7 @@ aten = torch.ops.aten
 
 
 def matrix_product(func: Any, args: Sequence[Any], _kwargs: dict[str, Any]) -> Any:
-    """`mm` of rows and a matrix: the backward of a linear layer, which sees all positions in one axis."""
+    """`mm` of rows and a matrix: the backward of a linear layer, in which all positions share one axis."""
     rows, matrix = args
     if not isinstance(rows, SparseRows) or isinstance(matrix, SparseRows) or rows.held.shape[2] % rows.shape[1]:
         return NotImplemented
@@ -29,7 +29,7 @@ def matrix_product(func: Any, args: Sequence[Any], _kwargs: dict[str, Any]) -> A
 
 
 def batched_product(func: Any, args: Sequence[Any], _kwargs: dict[str, Any]) -> Any:
-    """`bmm` of B×n×m and B×m×k: an axis that is summed over needs the live rows only, other axes keep them."""
+    """`bmm` of B×n×m and B×m×k: a sum over the axis of the rows needs the live ones only; other axes keep them."""
     one, two = args
     if isinstance(one, SparseRows) and isinstance(two, SparseRows):
         return NotImplemented
@@ -45,7 +45,7 @@ def batched_product(func: Any, args: Sequence[Any], _kwargs: dict[str, Any]) -> 
 
 
 def fused_attention(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
-    """Backward of fused attention: recomputes the softmax of the live queries and differentiates it in the open."""
+    """Backward of fused attention: recomputes the softmax of the live queries and differentiates it explicitly."""
     schema = func._schema
     arguments = {argument.name.rstrip("_"): value for argument, value in zip(schema.arguments, args)} | kwargs
     rows, query, key, value = (arguments[name] for name in ("grad_out", "query", "key", "value"))
@@ -57,7 +57,7 @@ def fused_attention(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> A
     if causal_or_dropout or learned_bias or key.shape[1] != query.shape[1]:
         return NotImplemented
     scale = arguments.get("scale") or 1 / math.sqrt(query.shape[-1])
-    # As the fused kernels do, with more digits than half precision has.
+    # In float32 at least, as the fused kernels do.
     wide = torch.promote_types(query.dtype, torch.float32)
     live, queries, keys, values = (one.to(wide) for one in (rows.live(2), rows.cut(query, 2), key, value))
     logits = queries @ keys.transpose(-2, -1) * scale

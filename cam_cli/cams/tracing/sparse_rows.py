@@ -1,4 +1,4 @@
-"""A gradient of which only some rows are not zero."""
+"""A gradient with few nonzero rows."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from torch.utils._pytree import tree_map_only
 
 
 class SparseRows(Tensor):
-    """A tensor that is zero but for a range of positions along one axis; only these are held in memory.
+    """A tensor that is zero except for a range of positions along one axis; only these are in memory.
 
-    In memory order any shape is outer×length×inner, with the live rows start…start+n of the middle one, so a reshape
-    moves nothing: `held` is outer×n×inner. Operations without a rule receive the tensor with its zeros.
+    In memory order any shape is outer×length×inner, with the live rows start…start+n of the middle axis, so a reshape
+    moves nothing: `held` is outer×n×inner. Operations without a rule get the dense tensor.
     """
 
     held: Tensor
@@ -37,7 +37,7 @@ class SparseRows(Tensor):
 
     @property
     def axis(self) -> int | None:
-        """The axis of the rows; None where a reshape has hidden it in a longer one."""
+        """The axis of the rows; None if a reshape has merged it with others."""
         outer = self.held.shape[0]
         for axis, side in enumerate(self.shape):
             if side == self.length and math.prod(self.shape[:axis]) == outer:
@@ -45,13 +45,13 @@ class SparseRows(Tensor):
         return None
 
     def live(self, axis: int) -> Tensor:
-        """Returns the rows that are not zero, in the shape of this tensor but for their axis."""
+        """Returns the live rows, in the shape of this tensor except for their axis."""
         return self.held.view(*self.shape[:axis], self.held.shape[1], *self.shape[axis + 1 :])
 
     def cut(self, other: Tensor, axis: int) -> Tensor:
-        """Returns the part of a tensor, broadcast as in arithmetic, that meets the live rows along this axis.
+        """Returns the part of a tensor, broadcast as in arithmetic, at the live rows along this axis.
 
-        Its memory is its own: kernels of backwards take the strides of their saved tensors for granted.
+        It is contiguous: backward kernels assume the strides of their saved tensors.
         """
         own = axis - self.dim() + other.dim()
         if own < 0 or other.shape[own] == 1:
@@ -59,7 +59,7 @@ class SparseRows(Tensor):
         return other.narrow(own, self.start, self.held.shape[1]).contiguous()
 
     def dense(self) -> Tensor:
-        """Returns the tensor with its zeros in memory, and holds it so from then on."""
+        """Returns the tensor with its zeros in memory; from then on it is stored so."""
         outer, count, inner = self.held.shape
         if count < self.length:
             padded = self.held.new_zeros(outer, self.length, inner)

@@ -1,8 +1,8 @@
 """Rules that carry a gradient with few live rows through the operations of a backward.
 
-A head that reads the class token alone sends a gradient to one of 197 tokens. Linear layers, normalisations and
-activations keep the others zero, and attention needs only the queries of the live ones. A rule takes (operation,
-arguments, keyword arguments) and returns the result, or NotImplemented where it does not hold.
+A head that reads only the class token sends a gradient to one of 197 tokens. Linear layers, normalisations and
+activations keep the others zero, and attention only needs the live queries. A rule takes (operation, arguments, keyword
+arguments) and returns the result, or NotImplemented where it does not hold.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .sparse_rows import SparseRows
 
 aten = torch.ops.aten
 
-#: The largest share of all rows that is held sparse; above it zeros cost less than the care for them.
+#: The largest share of live rows that is stored sparsely; above it, dense operations are faster.
 _LARGEST_SHARE = 0.5
 
 
@@ -55,7 +55,7 @@ def _slice_backward(_func: Any, args: Sequence[Any], _kwargs: dict[str, Any]) ->
 
 
 def _position_by_position(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
-    """Operations whose result is zero where the gradient is: all other tensors are cut to the live rows."""
+    """Operations whose result is zero where the gradient is: their other tensors are cut to the live rows."""
     rows, others = args[0], [one for one in args[1:] if isinstance(one, Tensor)]
     axis = rows.axis if isinstance(rows, SparseRows) else None
     if axis is None or any(isinstance(one, SparseRows) or one.dim() > rows.dim() for one in others):
@@ -195,5 +195,5 @@ def _operation(name: str) -> Any:
 
 
 _RULES: dict[Any, _Rule] = {found: rule for name, rule in _BY_NAME.items() if (found := _operation(name)) is not None}
-#: Where sparse rows begin: the gradient of a part that was taken out of a longer tensor.
+#: Operations that create sparse rows: the gradient of an index or a slice of a longer tensor.
 _CREATES_ROWS = (aten.select_backward.default, aten.slice_backward.default)

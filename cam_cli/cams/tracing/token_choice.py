@@ -14,9 +14,10 @@ from .scores import scores_of, two_sided
 
 
 def scores_of_tokens(module: nn.Module, picture: Tensor, attention: Attention, tokens: Tensor) -> Tensor:
-    """Returns the scores n×K of an image 1×C×H×W of which the blocks see the patch tokens n×k alone.
+    """Returns the scores n×K of one image 1×C×H×W for n choices of k patch tokens, the only ones that the blocks get.
 
-    Prefix and suffix tokens stay. Raises whatever a network raises that counts on all of its tokens.
+    tokens: n×k int64, indices of patches row by row. Prefix and suffix tokens always stay. A network that needs all of
+    its tokens raises an error of its own.
     """
     layout, first = attention.layout, attention.blocks[0]
     count, patches = len(tokens), layout.height * layout.width
@@ -26,10 +27,10 @@ def scores_of_tokens(module: nn.Module, picture: Tensor, attention: Attention, t
     kept = torch.cat([before, tokens + layout.prefix, after], dim=1)
     forward = first.forward
 
-    def on_some(given: Tensor, *args: Any, **kwargs: Any) -> Any:
-        rows = given if layout.kind == "NLC" else given.transpose(0, 1)
+    def forward_chosen(values: Tensor, *args: Any, **kwargs: Any) -> Any:
+        rows = values if layout.kind == "NLC" else values.transpose(0, 1)
         chosen = rows.gather(1, kept[..., None].expand(-1, -1, rows.shape[2]))
         return forward(chosen if layout.kind == "NLC" else chosen.transpose(0, 1), *args, **kwargs)
 
-    with undisturbed(module), torch.no_grad(), answering({first: on_some}):
+    with undisturbed(module), torch.no_grad(), answering({first: forward_chosen}):
         return two_sided(scores_of(module(picture.expand(count, -1, -1, -1))), module)

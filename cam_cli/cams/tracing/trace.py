@@ -1,8 +1,8 @@
 """One forward of a network, cut at a target layer: activations, scores, and the graph of the head alone.
 
-A forward hook replaces the target layer's output by a fresh leaf, so that autograd records nothing before it: the
-forward costs as much as one without gradients, and the backward runs through the head alone. The network is left as it
-was found, also after an exception.
+A forward hook replaces the output of the target layer by a new leaf, so autograd records only the head: the forward
+takes the time of one without gradients, and the backward only runs through the head. The network stays unchanged, also
+after an exception.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class HeadGraph:
     """The recorded head of one forward.
 
     scores: B×K, with their graph. leaves: the activations of each target layer, laid out as the network has them.
-    sparse: whether its backward leaves out what is zero; of many small operations that costs more than it saves. The
-    gradients of the classes that are asked for first are kept, because methods share them.
+    sparse: use `sparse_backward`, which is slower for heads of many small operations. The gradients of the first
+    requested classes are cached, because methods share them.
     """
 
     scores: Tensor
@@ -46,8 +46,8 @@ class HeadGraph:
     def columns(self, classes: Tensor) -> list[tuple[Tensor, ...]]:
         """Returns ∂scores[b, classes[b, t]] / ∂leaf[b] of each leaf, for every column t of `classes` B×T.
 
-        One backward per column differentiates the whole batch: no image reaches the score of another. The gradients may
-        be those of `sparse_backward`, for `materialise` and `mean_over_grid` to read.
+        One backward per column differentiates the whole batch: no image influences the score of another. The gradients
+        may be those of `sparse_backward`, which `materialise` and `mean_over_grid` read.
         """
         if "classes" in self._cache and torch.equal(self._cache["classes"], classes):
             cached: list[tuple[Tensor, ...]] = self._cache["columns"]
@@ -58,7 +58,7 @@ class HeadGraph:
         return columns
 
     def forget(self) -> None:
-        """Gives the gradients back that are kept: the next ones are kept in their place."""
+        """Frees the cached gradients; those of the next requested classes are cached instead."""
         self._cache.clear()
 
     def _column(self, column: Tensor) -> tuple[Tensor, ...]:
@@ -86,7 +86,7 @@ class Trace:
 
     features: B×C×h×w float32, the activations of the target layer.
     logits: B×K float32, the class scores; a head with one logit z is read as the two classes −z/2 and z/2.
-    head: the graph from the activations to the scores. index: the place of this layer among its leaves.
+    head: the graph from the activations to the scores. index: of this layer among the leaves of the head.
     replay: runs the network again, for methods that need other images or activations.
     classifier: the linear head over global average pooling, where the network has one (for CAM).
     one_logit: whether the network has a single logit.
@@ -109,7 +109,7 @@ class Trace:
         return self.sign * torch.stack([self.layer.layout.to_nchw(one).float() for one in columns], dim=1)
 
     def mean_gradients(self, classes: Tensor) -> Tensor:
-        """Returns the means of `gradients` over positions, B×T×C×1×1; much cheaper than those for a transformer."""
+        """Returns the means of `gradients` over positions, B×T×C×1×1 float32; faster for a transformer."""
         columns = [column[self.index] for column in self.head.columns(classes)]
         means = torch.stack([mean_over_grid(one, self.layer.layout) for one in columns], dim=1)
         return self.sign * means[..., None, None]
@@ -132,14 +132,14 @@ class Trace:
         return replace(found[self.index], sign=self.sign)
 
     def against(self) -> Trace:
-        """Returns this trace with its sign turned: maps then show evidence against a class."""
+        """Returns this trace with the opposite sign: maps then show evidence against a class."""
         return replace(self, sign=-self.sign)
 
 
-def _summed(
+def _scoring(
     module: nn.Module, replay: Replay | None
 ) -> contextlib.AbstractContextManager[PixelSums | BoxScores | None]:
-    """The context in which a segmentation sums its logits, and a detector keeps boxes, as `traces` says."""
+    """Context in which a segmentation sums its logits, and a detector keeps boxes, as the replay says."""
     if replay is None or not isinstance(module, ScoredNetwork):
         return contextlib.nullcontext()
     if module.reading.task == DETECTION:
@@ -169,10 +169,10 @@ def traces(
 ) -> list[Trace]:
     """Runs one forward and cuts it at the earliest of `layers`; returns a trace of each layer, in their order.
 
-    second_order: the head will be differentiated twice, which fused attention does not allow. gradients: whether the
-    head is recorded; without it the traces have none. replay: goes into the traces; without it they get one with
-    default settings. A segmentation sums its logits over the regions of the replay; where that has none, over its mask,
-    or over what it predicts; without a replay over the whole image. Raises `CamxError` as `trace` does.
+    second_order: the head will be differentiated twice, so fused attention is off. gradients: record the head; without
+    it the traces have no gradients. replay: the settings of the traces; None for the defaults. A segmentation sums its
+    logits over the regions of the replay; if that has none, over the pixels of its mask or of each predicted class;
+    without a replay, over the whole image. Raises `CamxError` as `trace` does.
     """
     leaves: dict[int, Tensor] = {}
 
@@ -183,17 +183,17 @@ def traces(
                 if not gradients:
                     leaves[index] = dequantised(found).clone()
                     continue
-                # The first layer to run is the leaf where the graph begins; later ones are parts of the graph. A copy
-                # of its own: a tensor that shares memory with the output may be changed in place later on.
+                # The graph begins at the first layer that runs; later ones are parts of it. A copy, because the network
+                # may change the memory of its output in place later on.
                 leaves[index] = found.clone() if found.requires_grad else found.detach().clone().requires_grad_()
-                # Another one: the next operation may work in place, which autograd forbids on a leaf.
+                # Another copy: the next operation may work in place, which autograd forbids on a leaf.
                 output = replaced(output, layer.path, leaves[index].clone())
         return output
 
     modules = {layer.name: module.get_submodule(layer.name) for layer in layers}
     attention = sdpa_kernel(SDPBackend.MATH) if second_order else contextlib.nullcontext()
     recording = contextlib.nullcontext() if gradients else torch.no_grad()
-    with undisturbed(module), recording, hooked(modules, cut), attention, _summed(module, replay) as summed:
+    with undisturbed(module), recording, hooked(modules, cut), attention, _scoring(module, replay) as scoring:
         raw = scores_of(module(inputs.clone() if inputs.is_inference() else inputs))
         scores = two_sided(raw, module)
     for index, layer in enumerate(layers):
@@ -203,17 +203,17 @@ def traces(
                 "Choose one that `camx layers` lists."
             )
     if gradients and not scores.requires_grad:
-        names = ", ".join(repr(layer.name) for layer in layers)
+        names = " or ".join(repr(layer.name) for layer in layers)
         raise CamxError(f"No class score depends on the layer {names}. Choose one that `camx layers` lists.")
     sparse = task_of(module) != DETECTION
     head = HeadGraph(scores, tuple(leaves[index] for index in range(len(layers))), sparse)
     logits = scores.detach().float()
     if replay is None:
         replay = Replay(module, inputs, tuple(layers))
-    elif isinstance(summed, BoxScores):
-        replay = replace(replay, boxes=summed)
-    elif summed is not None:
-        replay = replace(replay, regions=summed.regions)
+    elif isinstance(scoring, BoxScores):
+        replay = replace(replay, boxes=scoring)
+    elif scoring is not None:
+        replay = replace(replay, regions=scoring.regions)
     return [
         Trace(
             features=layer.layout.to_nchw(leaf.detach()).float(),

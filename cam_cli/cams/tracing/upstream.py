@@ -10,15 +10,15 @@ from torch import Tensor
 
 from ...models.hooks import TargetLayer
 
-#: A context in which a network runs on a batch, which it returns; what lies before the target layer may run another way
-#: (compiled), so no gradient may be asked for there.
+#: The context of one forward of a batch; it yields the batch for the network. The modules before the target layer may
+#: run another way in it (compiled, in OpenVINO), so nothing there has a gradient.
 UpstreamBackend = Callable[[Tensor], AbstractContextManager[Tensor]]
 
 
 class UpstreamModules:
     """Records which modules finish before the first of some target layers, and their outputs.
 
-    Hang `hook` on all modules of a network and run it once. Then:
+    `hook` is a forward hook for all modules of a network. After one forward:
 
     layer: the first of the layers to run; None if none of them ran. output: the output of its module.
     outputs: one entry per outermost module that finishes before it, by name: its outputs, call by call.
@@ -45,3 +45,15 @@ class UpstreamModules:
         elif name:
             self.outputs.setdefault(name, []).append(output)
             self.finished.add(name)
+
+
+def in_turn(outputs: Sequence[Any], forward: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns a function that gives one of `outputs` per call, whatever its arguments, and then calls `forward`."""
+    remaining = iter(outputs)
+    missing = object()
+
+    def answer(*args: Any, **kwargs: Any) -> Any:
+        output = next(remaining, missing)
+        return forward(*args, **kwargs) if output is missing else output
+
+    return answer
