@@ -276,7 +276,7 @@ def test_the_levels_of_the_pyramid_are_one_layer_in_what_commands_print(
     assert json.loads((folder / "out" / "run.json").read_text())["fingerprint"]["layer"] == "backbone"
     assert run(["layers", "net.py:build"]) == 0
     first, *table = capsys.readouterr().out.splitlines()
-    assert first.startswith("→ backbone (4 levels): the last maps by name that a module returns")
+    assert first.startswith("→ backbone (4 levels): the last dictionary of maps that a module returns")
     assert [line.split()[1] for line in table if line.startswith("→")] == ["backbone"] * 4
     assert {line.split()[5] for line in table if line.startswith("→")} == {"20×20", "10×10", "5×5", "3×3"}
     assert run(["methods", "net.py:build"]) == 0

@@ -284,7 +284,7 @@ def only_a_corner(maps: Tensor) -> Tensor:
 @pytest.mark.parametrize(
     ("module", "reason"),
     [
-        (Quarters(torch.round), "No gradient reaches the scores of Quarters: a rounding, .* `methods=eigencam`"),
+        (Quarters(torch.round), "The scores of Quarters have no gradient: a rounding, .* `methods=eigencam`"),
         (Quarters(lambda maps: maps / 0), "The maps of Quarters, or the gradients .* not finite. Check its weights"),
         (Quarters(only_a_corner), r"reaches no map at a third of its positions \(at most 6%\). `methods=rise`"),
         (

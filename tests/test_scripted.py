@@ -97,7 +97,7 @@ def test_a_frozen_network_is_explained_from_outside() -> None:
         return own(frozen)
 
     with pytest.raises(
-        CamxError, match="scripted, so no layer of it can be watched.*rise`, saliency, smoothgrad or integrated"
+        CamxError, match="scripted, so its layers cannot be observed.*rise`, saliency, smoothgrad or integrated"
     ):
         explainer(network())
     outside = ("saliency", "smoothgrad", "integrated-gradients", "rise")

@@ -1,1 +1,1 @@
-"""The search for the target layer: the last feature map that the scores depend on at every position."""
+"""The search for the target layer: the last feature map on which the scores depend at every position."""

@@ -1,4 +1,4 @@
-"""Candidates for the target layer: the tensors of a forward that can be read as a feature map."""
+"""Candidates for the target layer: the tensors of a forward that can be feature maps."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from torch import Tensor, nn
 
 from ...models.layouts import Layout, Path, possible_layouts, tensors_in
 
-#: More tokens than this before the grid are not taken for prefix tokens, unless the network says so.
+#: The most tokens before a grid that count as prefix tokens, unless the network states their number.
 _MOST_PREFIXES = 32
 
 
 @dataclass(frozen=True)
 class Output:
-    """One occurrence of a tensor: the module that returned it, in which of its calls, and where in its output."""
+    """One occurrence of a tensor: the module that returned it, the number of the call, and the path in its output."""
 
     name: str
     module: nn.Module
@@ -29,8 +29,8 @@ class Output:
 class GradientCoverage:
     """The shares of a feature map, in [0, 1], on which the gradient of the score is not zero.
 
-    positions: of a random direction in all scores. top1_positions: of the score of the best class alone. elements: of
-    single values instead of positions. finite: whether gradient and map are.
+    positions: for a random direction in all scores. top1_positions: for the score of the best class alone. elements: of
+    single values instead of positions. finite: whether all values of gradient and map are finite.
     """
 
     layout: Layout
@@ -42,9 +42,9 @@ class GradientCoverage:
 
 @dataclass
 class Candidate:
-    """A tensor inside the network that can be read as a feature map; several modules may return the same tensor.
+    """A tensor inside the network that can be a feature map; several modules may return the same tensor.
 
-    layouts: the ways to read it. others: less likely ones. edge: its place in the autograd graph. outputs: its
+    layouts: the likely ways to read it. others: less likely ones. edge: its place in the autograd graph. outputs: its
     occurrences. dominator: whether every path from the image to the score crosses it. coverage: None until it is
     measured.
     """
@@ -64,11 +64,11 @@ class Candidate:
 
 
 class Collector:
-    """Collects candidates: hang `hook` on all modules of a network, run it once, and read `candidates()`.
+    """Collects candidates in one forward, as `hook` of all modules; `candidates()` returns them.
 
     calls: by name, how often a module ran. head_input: the input of the last layer that reads one vector per image.
-    single: the names of modules that returned a map with one position. shrunk: whether that is because the image is
-    small.
+    single: the names of modules that returned a map with one position. shrunk: whether the image was too small for
+    them.
     """
 
     def __init__(self, module: nn.Module, inputs: Tensor) -> None:
@@ -83,8 +83,8 @@ class Collector:
         self.shrunk = False
 
     def hook(self, name: str, call: int, inputs: tuple[Any, ...], output: Any) -> None:
-        """Forward hook. Stores the tensors of an output that can be read as a feature map and have a gradient."""
-        self.see(name, call, inputs, output)
+        """Forward hook. Stores the tensors of an output that can be feature maps and have a gradient."""
+        self.record_call(name, call, inputs, output)
         module = self._modules[name]
         if isinstance(module, (nn.Linear, nn.Conv2d)) and _is_pooled(inputs):
             self.head_input = inputs[0]
@@ -92,8 +92,8 @@ class Collector:
             if tensor.is_floating_point() and tensor.requires_grad:
                 self._add(Output(name, module, call, path), tensor)
 
-    def see(self, name: str, call: int, inputs: tuple[Any, ...], output: Any) -> None:
-        """Counts a call of a module and stores the grids that it shows."""
+    def record_call(self, name: str, call: int, inputs: tuple[Any, ...], output: Any) -> None:
+        """Counts a call of a module and stores the grids of its outputs."""
         self.calls[name] = call + 1
         module = self._modules[name]
         for _, tensor in tensors_in(output):
@@ -102,13 +102,13 @@ class Collector:
             if isinstance(module, nn.Conv2d):
                 self._grids.add((tensor.shape[2], tensor.shape[3]))
                 self._grids |= self._patches(tensor.shape[0])
-                # A window larger than its input: the network is meant for larger images.
+                # A kernel larger than its input: the network is meant for larger images.
                 self.shrunk |= max(module.kernel_size) > 1 and inputs[0].shape[2:] == (1, 1)
             if tensor.shape[2:] == (1, 1):
                 self.single.add(name)
 
     def _patches(self, count: int) -> set[tuple[int, int]]:
-        """The grids of patches, if a convolution gets them as `count` rows of a batch (TNT)."""
+        """Returns the grids of patches, if a convolution gets them as `count` rows of a batch (TNT)."""
         found = possible_layouts(torch.Size((1, count, 1)), 1, self._input_size, (0,))
         return {(layout.height, layout.width) for layout in found if layout.kind == "NLC"}
 
@@ -125,7 +125,7 @@ class Collector:
         known.outputs.append(output)
 
     def layouts(self, shape: torch.Size) -> list[Layout]:
-        """Returns the layouts of a tensor: with known numbers of prefix tokens, then with what a grid leaves over."""
+        """Returns the layouts of a tensor: with known numbers of prefix tokens, then with the rest of a grid."""
         if len(shape) != 3:
             return possible_layouts(shape, 1, self._input_size, (0,))
         left_over = {
@@ -143,7 +143,7 @@ class Collector:
         found = []
         for candidate in self._by_edge.values():
             credible = self.credible(candidate.layouts)
-            # As many channels as tokens fit the grid: channels last is the rule, channels first the exception.
+            # If both axes fit a grid, channels last is the likely reading.
             candidate.layouts = [layout for layout in credible if layout.kind != "NCL"] or credible
             candidate.others = [layout for layout in credible if layout not in candidate.layouts]
             if candidate.layouts:
@@ -151,7 +151,7 @@ class Collector:
         return found
 
     def credible(self, layouts: Sequence[Layout]) -> list[Layout]:
-        """Returns the layouts whose grid a convolution has shown; all of whole maps."""
+        """Returns the layouts whose grid is that of a convolution's output; NCHW and NHWC always count."""
         return [layout for layout in layouts if self._credible(layout)]
 
     def _credible(self, layout: Layout) -> bool:
@@ -170,20 +170,20 @@ class Collector:
 
 
 def _known_prefixes(module: nn.Module) -> list[int]:
-    """Numbers of prefix tokens: those that the network or a part of it states, then the usual ones."""
+    """Returns numbers of prefix tokens: those that the network or a part of it states, then the usual ones."""
     stated = [getattr(one, "num_prefix_tokens", 0) for one in module.modules()]
     return list(dict.fromkeys([*(n for n in stated if isinstance(n, int) and n > 0), 0, 1, 2, 5]))
 
 
 def _whole_strides(input_size: tuple[int, int]) -> set[tuple[int, int]]:
-    """The grids that whole strides make of an image, for networks that cut it into patches without a convolution."""
+    """Returns the grids of whole strides on an image, for networks that cut it into patches without a convolution."""
     height, width = input_size
     sides = range(2, min(height, width) // 2 + 1)
     return {(height // s, width // s) for s in sides if height % s == 0 and width % s == 0}
 
 
 def _pooled(grids: set[tuple[int, int]]) -> set[tuple[int, int]]:
-    """The grids, and all that result from halving or thirding their sides repeatedly."""
+    """Returns the grids, and all that result from halving or thirding their sides repeatedly."""
     found, todo = set(grids), list(grids)
     while todo:
         height, width = todo.pop()

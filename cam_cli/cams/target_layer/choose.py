@@ -2,8 +2,8 @@
 
 The target is the last image-shaped output that every path from the image to the score crosses (a dominator of the
 autograd graph) and that the gradient reaches at nearly all positions. If the normalisation that reads it has a dense
-gradient too, that one is taken: `blocks.-1.norm1` of token-pooled transformers, since after the last block only the
-class token has a gradient. Every choice, also a named one, must pass the placement check.
+gradient too, this normalisation is the target: `blocks.-1.norm1` of transformers with a class token, since after the
+last block only the class token has a gradient. Every choice, also a named one, must pass the placement check.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from .ranking import is_bare_pooling, measure_all, other_branches, partly_alive,
 from .trial import Trial, try_layer
 
 AUTO = "auto"
-#: Where a layer is: the name of its module, the path in its output, and the number of the call.
+#: The place of a layer: the name of its module, the path in its output, and the number of the call.
 _Place = tuple[str, Path, int]
-#: So many candidates are tried at most.
+#: The most candidates that are tried.
 _TRIALS = 8
 _WITHOUT = "`methods=rise`, saliency, smoothgrad and integrated-gradients read no layer."
 _TRANSPARENT = re.compile(r"identity|drop|stochasticdepth|flatten", re.IGNORECASE)
@@ -41,7 +41,8 @@ _TRANSPARENT = re.compile(r"identity|drop|stochasticdepth|flatten", re.IGNORECAS
 class LayerReport:
     """A module whose output could be a feature map, and whether it can be the target: one line of `camx layers`.
 
-    gradient: the share of positions, in [0, 1], that the gradient of the scores reaches.
+    grid: (h, w). gradient: the share of positions, in [0, 1], that the gradient of the scores reaches. reason: why it
+    was chosen, or cannot be the target.
     """
 
     name: str
@@ -68,7 +69,7 @@ def choose_layer(
 ) -> TargetLayer:
     """Returns the target layer of a network for images of `input_size` (h, w): found by a probe, or checked if named.
 
-    scores: which output of the network holds the class scores, where it returns several. task: see `scored_network`.
+    scores: which output of the network holds the class scores, if it returns several. task: see `scored_network`.
     Raises `CamxError` with the candidates if `wanted` is unknown or cannot work, and if there is no such layer.
     """
     picture = probe_picture(channels, input_size).to(device_of(module))
@@ -86,14 +87,16 @@ def list_layers(
     scores: Wanted = None,
     task: str = CLASSIFICATION,
 ) -> list[LayerReport]:
-    """Returns every module whose output could be a feature map, in order of execution; marks the automatic choice: one
-    layer, or all levels of the pyramid of a detector."""
+    """Returns every module whose output could be a feature map, in order of execution, with the automatic choice.
+
+    The choice is one layer, or all levels of the pyramid of a detector. Parameters are those of `choose_layer`.
+    """
     picture = probe_picture(channels, input_size).to(device_of(module))
     module = scored_network(module, picture, scores, task)
     found = probe(module, picture)
     measure_all(found)
     layers: tuple[TargetLayer, ...] = ()
-    # Where there is none, the reports say why.
+    # Without a choice, the reports say why.
     with contextlib.suppress(CamxError):
         if task_of(module) == DETECTION and isinstance(module, ScoredNetwork):
             layers = choose_levels(module, picture)
@@ -125,11 +128,11 @@ def _automatic(module: nn.Module, picture: Tensor, found: Probe | None = None) -
                 "views or crops of the image), so no single map holds everything on which its scores depend.",
                 f"Give {name.partition('.')[0]!r} with its head as a network of its own, which runs it once.",
             )
-        trial = _tried(module, picture, layer, candidate, found)
+        trial = _try_candidate(module, picture, layer, candidate, found)
         inner = _as_target(found, candidate, reason, outermost=False)
         if trial.problem and inner != layer:
-            # A module may return the map beside what it has made of it, which alone goes on to the scores.
-            trial = _tried(module, picture, inner, candidate, found)
+            # A module may return the map together with a later tensor, which alone leads to the scores.
+            trial = _try_candidate(module, picture, inner, candidate, found)
         if not trial.problem:
             beside = [] if candidate.dominator else other_branches(found, module, candidate)
             return replace(trial.layer, beside=tuple(_as_target(found, one, "").name for one in beside))
@@ -139,21 +142,21 @@ def _automatic(module: nn.Module, picture: Tensor, found: Probe | None = None) -
     raise _no_layer(module, picture, found, problems)
 
 
-def _tried(module: nn.Module, picture: Tensor, layer: TargetLayer, candidate: Candidate, found: Probe) -> Trial:
+def _try_candidate(module: nn.Module, picture: Tensor, layer: TargetLayer, candidate: Candidate, found: Probe) -> Trial:
     return try_layer(module, picture, layer, [*candidate.layouts, *candidate.others], indirect=found.indirect)
 
 
 def _no_layer(module: nn.Module, picture: Tensor, found: Probe, problems: Mapping[str, str]) -> CamxError:
-    """The reason why a network has no target layer, from what the probe has seen."""
+    """Returns the error of a network without a target layer, with the reason that the probe shows."""
     name, size = network_name(module), f"{picture.shape[2]}×{picture.shape[3]}"
     if problems:
         looked_at = "; ".join(f"{layer!r}: {problem}" for layer, problem in problems.items())
         return CamxError(
-            f"{name} has no layer that can be the target at {size} pixels. {looked_at}.", "Name one: `layer`."
+            f"{name} has no layer that can be the target at {size} pixels. {looked_at}.", "Name one: `layers`."
         )
     if any(isinstance(one, torch.jit.ScriptModule) for one in module.modules()):
         return CamxError(
-            f"{name} is scripted, so no layer of it can be watched.",
+            f"{name} is scripted, so its layers cannot be observed.",
             "Give the network as it is before torch.jit.script, or use `methods=rise`, saliency, smoothgrad or "
             "integrated-gradients, which read no layer.",
         )
@@ -164,7 +167,7 @@ def _no_layer(module: nn.Module, picture: Tensor, found: Probe, problems: Mappin
             f"The maps of {name}, or the gradients of its scores, are not finite.", "Check its weights and `precision`."
         )
     if measured and not any(one.positions for one in measured):
-        return NoGradient(module, "a rounding, a comparison or weights of zero behind its maps let none through")
+        return NoGradient(module, "a rounding, a comparison or weights of zero behind its maps stop it")
     small = [one for one, part in module.named_modules() if one in found.single and not _is_pooling(part)]
     if small:
         return CamxError(
@@ -200,7 +203,7 @@ def _named(module: nn.Module, picture: Tensor, wanted: str) -> TargetLayer:
     for candidate, output, report in reports:
         if report.usable and candidate.coverage:
             layer = TargetLayer(wanted, candidate.coverage.layout, output.path, output.call, "named by the user")
-            trial = _tried(module, picture, layer, candidate, found)
+            trial = _try_candidate(module, picture, layer, candidate, found)
             if not trial.problem:
                 return trial.layer
             problem = problem or trial.problem
@@ -223,8 +226,10 @@ def _why_not(
 
 
 def _as_target(found: Probe, candidate: Candidate, reason: str, *, outermost: bool = True) -> TargetLayer:
-    """The candidate as a target layer, named by the outermost (or innermost) module that returns this tensor alone,
-    once."""
+    """Returns the candidate as a target layer.
+
+    Its name is that of the outermost (or innermost) module that returns this tensor alone, and that runs once.
+    """
     named = [
         o for o in candidate.outputs if not _TRANSPARENT.search(type(o.module).__name__) and not is_bare_pooling(o)
     ]
@@ -240,7 +245,7 @@ def _report(found: Probe, candidate: Candidate, output: Output, chosen: Mapping[
     layout = coverage.layout
     runs = found.calls[output.name]
     choice = chosen.get((output.name, output.path, output.call))
-    # The probe need not have a box on every level of a pyramid.
+    # The probe may have no box on a level of a pyramid.
     usable = choice is not None or (runs == 1 and partly_alive(candidate))
     if runs > 1:
         reason = f"it runs {runs} times in one forward"

@@ -1,9 +1,8 @@
-"""The placement check: where the picture changes, the feature map must change too.
+"""The placement check: where the image changes, the feature map must change too.
 
-Another picture is put into one quarter of the probe at a time. Each position of the map votes for the quarter whose
-change moved it most, measured against how much that change moved the whole map. A map that lies where the picture is
-gets the votes of each quarter for that quarter. A map that is transposed, mirrored, shifted, shuffled or read along
-the wrong axis does not.
+Each quarter of the probe in turn gets another content. Each position of the map votes for the quarter whose change
+moved it most, relative to the change of the whole map. In a map that lies where the image is, each quarter votes for
+itself. In a map that is transposed, mirrored, shifted, shuffled or read along the wrong axis, it does not.
 """
 
 from __future__ import annotations
@@ -15,26 +14,29 @@ import torch
 from torch import Tensor
 
 _NAMES = ("upper left", "upper right", "lower left", "lower right")
-#: A position is moved by a change if it is moved by more than this share of the largest change, squared.
+#: The smallest squared change of a position that counts, as a share of the largest one.
 _MOVED = 1e-12
-#: Its vote is clear if that change moved it so much more than any other change did, in logarithms of squares.
+#: A vote is clear if its change is larger than every other one by this much, in logarithms of squares.
 _CLEAR = 0.4
-#: The share of all votes that must be for the own quarter, and of the positions of a quarter whose votes must be clear.
+#: The share of votes that must be for the own quarter, and of the positions of a quarter whose votes must be clear.
 _MAJORITY = 0.5
-#: With fewer positions in a quarter chance decides (`small_grids`).
+#: With fewer positions in a quarter, chance would decide (see `small_grids`).
 FEWEST = 4
-#: The share of the votes for several contents that must agree about each quarter of such a map.
+#: The share of the votes for several contents that must agree in each quarter of such a map.
 _AGREED = 0.75
 
-#: Row q, column i: so many positions in quarter q of a map vote for quarter i of the picture. Quarters are upper left,
-#: upper right, lower left, lower right.
+#: Row q, column i: the number of positions in quarter q of a map that vote for quarter i of the image. Quarters are
+#: upper left, upper right, lower left, lower right.
 Votes = tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Votes of the positions of a map. clear: clear ones alone. votes: all. positions: those in each quarter, once for
-    each content. few: the map has so few positions that only votes which agree decide."""
+    """Votes of the positions of a map.
+
+    clear: the clear ones alone. votes: all. positions: those of a quarter, counted once per content. few: the map has
+    so few positions that only votes which agree decide.
+    """
 
     clear: Votes
     votes: Votes
@@ -43,7 +45,7 @@ class Placement:
 
     @classmethod
     def of_several(cls, rounds: Sequence[Placement]) -> Placement:
-        """The votes for several contents of each quarter together, of a map with few positions."""
+        """Adds up the votes for several contents of each quarter, of a map with few positions."""
         clear, votes = (
             tuple(tuple(map(sum, zip(*rows))) for rows in zip(*each))
             for each in ([one.clear for one in rounds], [one.votes for one in rounds])
@@ -57,11 +59,11 @@ class Placement:
 
     @property
     def fits(self) -> bool:
-        """Whether each quarter of the map with clear votes follows its own quarter of the picture before any other,
-        and most clear votes are for their own quarter.
+        """Whether each quarter with clear votes follows its own quarter of the image first, as do most clear votes.
 
-        Quarters without clear votes say nothing: attention of random weights, for one, moves all positions alike.
-        Few positions do not fit only where all quarters agree, each on another quarter, and not all on their own.
+        Quarters without clear votes decide nothing: attention of random weights, for example, moves all positions
+        alike. A map with few positions fits unless its quarters agree on four different quarters that are not all their
+        own.
         """
         if self.few:
             return len(set(agreed := self._agreed)) < 4 or None in agreed or agreed == [0, 1, 2, 3]
@@ -83,7 +85,7 @@ class Placement:
 
     @property
     def reason(self) -> str:
-        """The quarter of a map that does not fit, and the quarter of the picture that it follows instead."""
+        """The quarter of a map that does not fit, and the quarter of the image that it follows instead."""
         wrong = [q for q in range(4) if self._decided(self.clear[q])]
         quarter = min(wrong, key=lambda q: self.clear[q][q] / sum(self.clear[q]))
         row = self.clear[quarter]
@@ -95,7 +97,7 @@ class Placement:
 
     @property
     def _agreed(self) -> list[int | None]:
-        """For each quarter of the map the quarter of the picture that its votes agree on; None where they do not."""
+        """For each quarter of the map, the quarter of the image on which its votes agree; None if they do not."""
         return [row.index(max(row)) if max(row) > _AGREED * max(1, sum(row)) else None for row in self.votes]
 
     def _decided(self, row: tuple[int, ...]) -> bool:
@@ -103,12 +105,12 @@ class Placement:
 
 
 def quarter_pictures(picture: Tensor, content: int = 0) -> Tensor:
-    """Returns a picture 1×C×H×W, then four copies, each with another content in one quarter: 5×C×H×W.
+    """Returns an image 1×C×H×W, then four copies, each with another content in one quarter: 5×C×H×W.
 
-    content: a number; each stands for another content.
+    content: the number of the content; each number gives another one.
     """
     copies = picture.repeat(5, 1, 1, 1)
-    # The picture upside down and mirrored: the same statistics, other content.
+    # The image upside down and mirrored: equal statistics, other content.
     steps = [content * side * 3 // 16 for side in picture.shape[2:]]
     other = picture.flip((2, 3)).roll((1, *steps), dims=(1, 2, 3))
     for index, part in enumerate(quarters(other)):
@@ -117,9 +119,9 @@ def quarter_pictures(picture: Tensor, content: int = 0) -> Tensor:
 
 
 def placement_of(features: Tensor) -> Placement:
-    """Counts the votes of feature maps 5×C×h×w, those of `quarter_pictures`."""
+    """Counts the votes of the feature maps 5×C×h×w of `quarter_pictures`."""
     maps = features.double()
-    # A few channels of a transformer are a hundred times as large as the others.
+    # Channels count alike: a few of a transformer are a hundred times as large as the others.
     spread = maps.std((0, 2, 3), keepdim=True)
     maps = maps / torch.maximum(spread, 1e-6 * spread.max().clamp_min(1e-300))
     changes = (maps[1:] - maps[:1]).square().sum(1)

@@ -32,8 +32,8 @@ class Probe:
     """The results of a probe.
 
     candidates: in order of execution. scores: 1×K. score: one number that depends on all scores. graph: its autograd
-    graph. calls, single, shrunk: as in `Collector`. indirect: the head is zero, so that `score` is a random direction
-    in the head's input instead of the scores. pixels: the network is a segmentation.
+    graph. calls, single, shrunk: as in `Collector`. indirect: the head is zero, so `score` is a random direction in its
+    input instead of the scores. pixels: the network is a segmentation.
     """
 
     candidates: list[Candidate]
@@ -47,7 +47,7 @@ class Probe:
     pixels: bool = False
 
     def measure(self, candidates: Iterable[Candidate]) -> None:
-        """Sets the `coverage` of candidates that have none yet, by one backward for all of them."""
+        """Sets the `coverage` of candidates that have none, by one backward for all, and one of the best class."""
         missing = [c for c in candidates if c.coverage is None]
         if not missing:
             return
@@ -65,9 +65,9 @@ class Probe:
     def is_class_map(self, candidate: Candidate) -> bool:
         """Whether a map holds the scores themselves, one channel per class, before they are pooled.
 
-        A layer that works on each position alone has then made the scores. The last map of a network without a head
-        has a channel per score too, but comes from a wider convolution, a normalisation or a sum. Of a segmentation
-        every such map holds the scores, whatever made it.
+        A 1×1 convolution or a linear layer has then computed them. The last map of a network without a head has a
+        channel per score too, but comes from a wider convolution, a normalisation or a sum. In a segmentation, every
+        such map holds the scores.
         """
         layout = candidate.layouts[0]
         if layout.channels != self.scores.shape[1] or not (self.pixels or self._is_pointwise(candidate)):
@@ -80,15 +80,15 @@ class Probe:
         )
 
     def _is_pointwise(self, candidate: Candidate) -> bool:
-        """Whether a 1×1 convolution or a linear layer made a map, perhaps with an activation behind it."""
+        """Whether a map comes from a 1×1 convolution or a linear layer, perhaps with an activation behind it."""
         by_node = {one.node: one for one in self.candidates}
         node = candidate.edge.node
         while node is not None:
-            made_by = [o.module for o in by_node[id(node)].outputs] if id(node) in by_node else []
-            for module in made_by:
+            modules = [o.module for o in by_node[id(node)].outputs] if id(node) in by_node else []
+            for module in modules:
                 if isinstance(module, nn.Conv2d):
                     return max(module.kernel_size) == 1
-                # Modules of TorchScript have the name and the weights alone.
+                # Readers of TorchScript have the name of the class and the weights, no attributes.
                 if type(module).__name__ == "Conv2d":
                     return max((max(p.shape[2:]) for p in module.parameters() if p.dim() == 4), default=0) == 1
                 if isinstance(module, nn.Linear) or type(module).__name__ == "Linear":
@@ -101,7 +101,7 @@ class Probe:
     def runs_beside(self, candidate: Candidate, module: nn.Module) -> str:
         """Returns the name of a part with weights whose other runs do not lie before this candidate, or "".
 
-        Such a network runs the part several times, on several views of an image or on crops of it.
+        Such a network runs the part several times side by side: on several views of an image, or on crops of it.
         """
         before: frozenset[int] | None = None
         for output in candidate.outputs:
@@ -119,7 +119,7 @@ class Probe:
 
 
 def _repeated_part(name: str, calls: Mapping[str, int], module: nn.Module) -> str:
-    """The outermost module with weights around a layer that runs several times in one forward, or ""."""
+    """Returns the outermost module with weights around a layer that runs several times in one forward, or ""."""
     parts = name.split(".")
     for end in range(1, len(parts) + 1):
         part = ".".join(parts[:end])
@@ -131,7 +131,7 @@ def _repeated_part(name: str, calls: Mapping[str, int], module: nn.Module) -> st
 def probe(module: nn.Module, picture: Tensor) -> Probe:
     """Runs a network on one normalised image 1×C×H×W and collects the candidates for its target layer.
 
-    Raises `NoGradient` where no gradient of the scores reaches the image.
+    Raises `NoGradient` if no gradient of the scores reaches the image.
     """
     modules = {name: m for name, m in module.named_modules() if name}
     with undisturbed(module):
@@ -161,7 +161,7 @@ def is_quantised(module: nn.Module) -> bool:
 
 
 class NoGradient(CamxError):
-    """No gradient of a network's scores reaches its image, or its maps. `reason`: why, where it is known."""
+    """No gradient of a network's scores reaches its image, or its maps. reason: why, if the caller knows it."""
 
     def __init__(self, module: nn.Module, reason: str = "") -> None:
         if reason:
@@ -169,11 +169,11 @@ class NoGradient(CamxError):
         elif is_quantised(module):
             reason = "its weights are quantised"
         elif any("ScriptModule" in base.__name__ for one in module.modules() for base in type(one).__mro__):
-            reason = "its scripted part passes none"
+            reason = "its scripted part passes no gradient"
         else:
             reason = "its forward runs under torch.no_grad, detaches a tensor or leaves torch"
         super().__init__(
-            f"No gradient reaches the scores of {network_name(module)}: {reason}.",
+            f"The scores of {network_name(module)} have no gradient: {reason}.",
             "Methods without gradients work: `methods=eigencam`, fem, scorecam, ablationcam, reciprocam, rise, "
             "occlusion, kernel-shap, lime, dff.",
             field="methods",
@@ -181,9 +181,9 @@ class NoGradient(CamxError):
 
 
 def _forward(module: nn.Module, inputs: Tensor) -> Any:
-    """The network's output, with normalisation weights that are all zero replaced by ones.
+    """Returns the network's output, with ones in place of normalisation weights that are all zero.
 
-    Residual branches start that way before training; such zeros would hide the layers before them.
+    Residual branches begin with such weights before training, and would hide the layers before them.
     """
     ones = {
         name: torch.ones_like(parameter)
@@ -195,9 +195,9 @@ def _forward(module: nn.Module, inputs: Tensor) -> Any:
 
 
 def probe_picture(channels: int, input_size: tuple[int, int]) -> Tensor:
-    """Returns a synthetic image 1×C×H×W with structure at all scales and about unit variance, equal at every call.
+    """Returns a synthetic image 1×C×H×W with structure at all scales and unit variance, the same at every call.
 
-    The choice of the layer must not depend on the user's images, or a run could not be continued.
+    If the choice of the layer depended on the user's images, a run could not be continued.
     """
     generator = torch.Generator().manual_seed(0)
     picture = torch.zeros(1, channels, *input_size)
@@ -208,10 +208,11 @@ def probe_picture(channels: int, input_size: tuple[int, int]) -> Tensor:
 
 
 def _live_score(scores: Tensor, head_input: Tensor | None) -> tuple[Tensor, bool]:
-    """A random direction in the scores, which depends on all that any score depends on; and whether it is indirect.
+    """Returns a random direction in the scores, and whether it is one in the head's input instead.
 
-    One class alone would not do: behind a ReLU its gradient is dead wherever its own evidence is negative. A head that
-    is zero lets no gradient through; the direction is then one in the head's input.
+    It depends on everything on which any score depends. The gradient of one class would not: behind a ReLU it is zero
+    wherever the evidence for this class is negative. A head of zeros passes no gradient, so its input takes the place
+    of the scores.
     """
     score = _random_direction(scores)
     if head_input is not None:

@@ -14,21 +14,21 @@ from .probe import Probe
 _ATTENTION = re.compile(r"attn|attention|mhsa|\bmha\b", re.IGNORECASE)
 _CONTAINER = re.compile(r"block|layer|stage", re.IGNORECASE)
 _POOLING = re.compile(r"pool", re.IGNORECASE)
-#: A layer is alive if its gradient reaches this share of positions, and some of its elements (a ReLU or a maximum
-#: behind it may silence most); partly alive if it reaches a third.
+#: A layer is alive if its gradient reaches this share of positions, and of its elements the last share (a ReLU or a
+#: maximum behind it may silence most); partly alive if it reaches the second share of positions.
 _ALIVE, _PARTLY, _ELEMENTS = 0.95, 0.3, 0.02
-#: Nor is a layer alive if the best class alone reaches less than this share: behind a maximum over the tokens.
+#: A layer is not alive if the best class alone reaches less than this share, as behind a maximum over the tokens.
 _TOP1 = 0.1
 #: Shares of elements with a gradient that count as dense: for a map of one branch, for a normalisation.
 _DENSE, _DENSE_NORM = 0.9, 0.98
 #: A dominator with more than this share of the graph behind it is too early to explain the score.
 _LATE = 0.6
-#: How many candidates are differentiated at once on the way from the last one back.
+#: Candidates that one backward measures, from the last one on.
 _CHUNK = 12
 
 
 def rank_candidates(found: Probe, module: nn.Module) -> Iterator[tuple[Candidate, str]]:
-    """Yields the candidates in the order in which they are tried, each with the reason that a user reads."""
+    """Yields the candidates in the order in which they are tried, each with the reason for the user."""
     attention = inside_attention(module)
     pool = [c for c in found.candidates if not all(attention(o.name) for o in c.outputs)]
     spatial = [c for c in pool if not all(is_bare_pooling(o) for o in c.outputs)]
@@ -56,9 +56,9 @@ def rank_candidates(found: Probe, module: nn.Module) -> Iterator[tuple[Candidate
 
 
 def other_branches(found: Probe, module: nn.Module, chosen: Candidate) -> list[Candidate]:
-    """Returns the last feature map of every branch that leads to the scores beside a candidate, in order of execution.
+    """Returns the last feature map of every other branch that leads to the scores, in order of execution.
 
-    Such a map is neither before the candidate nor behind it, as those of the networks of an ensemble.
+    Such a map is neither before the chosen candidate nor behind it: those of the networks of an ensemble, for example.
     """
     attention, before, ends = inside_attention(module), reachable(chosen.edge.node), list[frozenset[int]]()
     branches = []
@@ -76,7 +76,7 @@ def other_branches(found: Probe, module: nn.Module, chosen: Candidate) -> list[C
 
 
 def _normalisation_after(found: Probe, candidates: Sequence[Candidate], dominator: Candidate) -> Candidate | None:
-    """The first normalisation behind the dominator with an equal shape, if the gradient there is dense."""
+    """Returns the first normalisation behind the dominator with an equal shape, if the gradient there is dense."""
     after = candidates[candidates.index(dominator) + 1 :]
     norm = next((c for c in after if c.shape == dominator.shape and _is_normalisation(c)), None)
     if norm is None:
@@ -86,14 +86,14 @@ def _normalisation_after(found: Probe, candidates: Sequence[Candidate], dominato
 
 
 def _last(found: Probe, candidates: Sequence[Candidate], wanted: Callable[[Candidate], bool]) -> Candidate | None:
-    """The last candidate that fits."""
+    """Returns the last candidate for which `wanted` holds."""
     return next(_backwards(found, candidates, wanted), None)
 
 
 def _backwards(
     found: Probe, candidates: Sequence[Candidate], wanted: Callable[[Candidate], bool]
 ) -> Iterator[Candidate]:
-    """The candidates that fit, from the score backwards; measures a few at a time."""
+    """Yields the candidates for which `wanted` holds, from the score backwards; measures a few at a time."""
     backwards = list(reversed(candidates))
     for start in range(0, len(backwards), _CHUNK):
         chunk = backwards[start : start + _CHUNK]
@@ -130,7 +130,7 @@ def _elements(candidate: Candidate) -> float:
 
 
 def inside_attention(module: nn.Module) -> Callable[[str], bool]:
-    """Returns a function that tells whether a layer, by its name, lies inside an attention module."""
+    """Returns a test of a layer's name: whether the layer lies inside an attention module."""
     prefixes = {
         name
         for name, m in module.named_modules()

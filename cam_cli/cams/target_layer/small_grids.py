@@ -1,4 +1,4 @@
-"""The placement check of a map with few positions: on a larger picture, else with several contents per quarter."""
+"""The placement check of a map with few positions: on a larger image, or with several contents per quarter."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ...errors import CamxError
 from ...models.layouts import Layout
 from .placement import Placement, placement_of, quarter_pictures
 
-#: Positions per side that a larger picture should give the map, and the most pixels per side that it has.
+#: Positions per side of the map on the larger image, and the most pixels per side of that image.
 _POSITIONS, _PIXELS = 8, 512
-#: Contents that each quarter is given, where the network takes no larger picture.
+#: Contents that each quarter gets if the network takes no larger image.
 _CONTENTS = 6
 
-#: Runs the network on pictures N×C×H×W and returns the tensor at the layer.
+#: Runs the network on images N×C×H×W and returns the tensor at the layer.
 Activations = Callable[[Tensor], Tensor]
 
 
@@ -26,10 +26,11 @@ def enlarged_reading(
     size: tuple[int, int],
     layouts: Sequence[Layout],
 ) -> tuple[Tensor, dict[Layout, Layout]] | None:
-    """Returns the tensor at a layer for a picture so much larger that the map has positions enough, and the layouts by
-    what they are there; None where the network or its layer does not grow with the picture.
+    """Returns the tensor at a layer for larger images, and their layouts with those on images of `size`.
 
-    picture: gives the probe of a size (h, w). layouts: at the `size` of the network's input, the likeliest one first.
+    On the larger images the map has enough positions. None if the network or its layer does not grow with the image.
+    picture: returns the probe of a size (h, w). layouts: on images of the network's input `size`, the likeliest one
+    first.
     """
     factor = math.ceil(_POSITIONS / min(layouts[0].height, layouts[0].width))
     large = (size[0] * factor, size[1] * factor)
@@ -37,7 +38,7 @@ def enlarged_reading(
         return None
     try:
         raw = activations(quarter_pictures(picture(large)))
-    # A network made for one size may refuse another with any error.
+    # A network for one size may raise any error for another.
     except Exception:
         return None
     grown = {one: layout for layout in layouts for one in _grown(layout, raw, factor)}
@@ -48,7 +49,7 @@ def enlarged_reading(
 
 
 def _grown(layout: Layout, raw: Tensor, factor: int) -> Iterator[Layout]:
-    """The layout on a picture `factor` times as large, if the tensor has the shape for it."""
+    """Yields the layout on an image `factor` times as large, if the tensor has the shape for it."""
     shape = tuple(raw.shape)
     if layout.kind == "NCHW" and len(shape) == 4 and shape[1] == layout.channels:
         yield layout._replace(height=shape[2], width=shape[3])

@@ -1,4 +1,4 @@
-"""The trial of a candidate: a trace of five pictures shows whether it varies, has a gradient, and lies in its place."""
+"""The trial of a candidate: a trace of five images shows whether it varies, has a gradient, and lies in its place."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .placement import FEWEST, Placement, placement_of, quarter_pictures
 from .probe import probe_picture
 from .small_grids import enlarged_reading, several_contents
 
-#: Another reading of the same tensor replaces the likelier one only if so much more of its positions agree.
+#: Another reading of the tensor replaces the likelier one only if this share of its positions more agrees.
 _BETTER = 0.02
 
 
@@ -33,10 +33,10 @@ def try_layer(
     module: nn.Module, picture: Tensor, layer: TargetLayer, layouts: Iterable[Layout], *, indirect: bool = False,
     gradients: bool = True,
 ) -> Trial:  # fmt: skip
-    """Tries a layer on a picture 1×C×H×W and four copies of it, as one small batch.
+    """Tries a layer on an image 1×C×H×W and four copies of it, as one small batch.
 
-    layouts: other ways to read its tensor. indirect: the head is zero, so that no gradient can be asked for. gradients:
-    whether the layer must have one.
+    layouts: other ways to read its tensor. indirect: the head is zero, so the layer has no gradient. gradients: whether
+    the layer must have one.
     """
     try:
         raw, gradient = _activations(module, quarter_pictures(picture), layer, gradients=gradients)
@@ -57,7 +57,7 @@ def try_layer(
 
 
 def _unproven(placement: Placement, layout: Layout) -> str:
-    """The end of a layer's reason where the place of its map is not proven, or ""."""
+    """Returns the end of a layer's reason if the place of its map is not proven, else ""."""
     if placement.proven:
         return ""
     if placement.few:
@@ -68,7 +68,7 @@ def _unproven(placement: Placement, layout: Layout) -> str:
 def _small_reading(
     module: nn.Module, picture: Tensor, layer: TargetLayer, layouts: Sequence[Layout], placement: Placement
 ) -> tuple[Layout, Placement]:
-    """The layout of a map with few positions, from a larger picture or from several contents of each quarter."""
+    """Returns the layout of a map with few positions, by a larger image or several contents of each quarter."""
     size = (picture.shape[2], picture.shape[3])
 
     def activations(pictures: Tensor) -> Tensor:
@@ -93,22 +93,22 @@ def _distinct(likely: Layout, others: Iterable[Layout]) -> list[Layout]:
 
 
 def _activations(module: nn.Module, pictures: Tensor, layer: TargetLayer, *, gradients: bool) -> tuple[Tensor, Tensor]:
-    """The activations of a layer for all pictures as the network has them, float32; and the gradient of the best class.
+    """Returns the activations of a layer for all images, as the network has them, and the gradient of the best class.
 
-    Runs the pictures one by one if the network does not take them together.
+    Both are float32. Runs the images one by one if the network does not take them together.
     """
     axis = 1 if layer.layout.kind == "LNC" else 0
     try:
-        return _traced(module, pictures, layer, gradients=gradients)
+        return _trace_layer(module, pictures, layer, gradients=gradients)
     except CamxError:
         raise
-    # A network may refuse several pictures with any error.
+    # A network for single images may raise any error for several.
     except Exception:
-        alone = [_traced(module, one, layer, gradients=gradients) for one in pictures[:, None]]
+        alone = [_trace_layer(module, one, layer, gradients=gradients) for one in pictures[:, None]]
         return torch.cat([raw for raw, _ in alone], axis), alone[0][1]
 
 
-def _traced(module: nn.Module, pictures: Tensor, layer: TargetLayer, *, gradients: bool) -> tuple[Tensor, Tensor]:
+def _trace_layer(module: nn.Module, pictures: Tensor, layer: TargetLayer, *, gradients: bool) -> tuple[Tensor, Tensor]:
     (found,) = traces(module, pictures, [layer], gradients=gradients)
     if len(found.logits) != len(pictures):
         raise CamxError(
@@ -119,7 +119,7 @@ def _traced(module: nn.Module, pictures: Tensor, layer: TargetLayer, *, gradient
 
 
 def _best_reading(raw: Tensor, layouts: Sequence[Layout]) -> tuple[Layout, Placement]:
-    """The layout whose map lies where the picture is; the first one unless another is clearly better."""
+    """Returns the layout whose map lies where the image is; the first one unless another is clearly better."""
     best, placed = layouts[0], placement_of(layouts[0].to_nchw(raw))
     for layout in layouts[1:]:
         found = placement_of(layout.to_nchw(raw))
@@ -129,7 +129,7 @@ def _best_reading(raw: Tensor, layouts: Sequence[Layout]) -> tuple[Layout, Place
 
 
 def _readings(layouts: Iterable[Layout]) -> Iterator[Layout]:
-    """Layouts, each followed by the one with its prefix tokens at the end."""
+    """Yields layouts, each followed by the one with its prefix tokens at the end."""
     for layout in layouts:
         yield layout
         if layout.prefix:

@@ -1,7 +1,7 @@
-"""The choice of the target layer where no gradient reaches the scores: by what a forward shows, and by the trial.
+"""The choice of the target layer if no gradient reaches the scores: by one forward, and by the trial.
 
-The paths from the image to the scores are unknown then. The last feature map that lies where the image is, and
-without which the scores are others, is taken.
+The paths from the image to the scores are unknown then. The target is the last feature map that lies where the image
+is, and on which the scores depend.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .ranking import inside_attention, is_bare_pooling
 from .trial import try_layer
 
 _REASON = "the last feature map in the place of the image (no gradient shows the paths to the score)"
-#: The last maps of a network are tried, so many at most.
+#: The most maps that are tried, from the last one on.
 _TRIED = 8
 
 
@@ -40,8 +40,8 @@ class _Map:
 def choose_without_gradient(module: nn.Module, picture: Tensor, wanted: str) -> TargetLayer:
     """Returns the target layer `wanted`, or the automatic one, of a network whose scores have no gradient.
 
-    module: with logits as its output (`scored_network`). image: 1×C×H×W, normalised. Raises `CamxError` with the
-    layers that were tried if there is none.
+    module: with logits as its output (`scored_network`). picture: 1×C×H×W, normalised. Raises `CamxError` with the
+    tried layers if there is none.
     """
     problems: dict[str, str] = {}
     for one in _maps(module, picture, wanted):
@@ -64,12 +64,12 @@ def choose_without_gradient(module: nn.Module, picture: Tensor, wanted: str) -> 
 
 
 def _maps(module: nn.Module, picture: Tensor, wanted: str) -> Iterator[_Map]:
-    """The feature maps of a forward, the last one first."""
+    """Yields the feature maps of a forward, the last one first."""
     collector = Collector(module, picture)
     found: dict[int, _Map] = {}
 
-    def look(name: str, call: int, inputs: tuple[Any, ...], output: Any) -> None:
-        collector.see(name, call, inputs, output)
+    def record(name: str, call: int, inputs: tuple[Any, ...], output: Any) -> None:
+        collector.record_call(name, call, inputs, output)
         for path, tensor in tensors_in(output):
             if not (tensor.is_floating_point() or tensor.is_quantized):
                 continue
@@ -77,7 +77,7 @@ def _maps(module: nn.Module, picture: Tensor, wanted: str) -> Iterator[_Map]:
             known.outputs.append(Output(name, modules[name], call, path))
 
     modules = {name: one for name, one in module.named_modules() if name}
-    with undisturbed(module), torch.no_grad(), hooked(modules, look):
+    with undisturbed(module), torch.no_grad(), hooked(modules, record):
         scores_of(module(picture))
     attention = inside_attention(module)
     for one in reversed(found.values()):
