@@ -224,7 +224,7 @@ def test_results_of_other_options_are_not_mixed(
         ("--method legrad", "no sequence of tokens"),
         ("--method guided-backprop --model test_convnext", "has no ReLU"),
         ("--evidence sideways", "--evidence 'sideways' is unknown. Give one of for, against, both"),
-        ("--evidence both --method fem", "does not tell what speaks for a class"),
+        ("--evidence both --method fem", "do not separate evidence for a class"),
         ("--smooth flop", "Did you mean flip?"),
         ("--smooth flip --method dff", "concepts of dff are others"),
         ("--multi-label --threshold 1.5", "it is a probability"),

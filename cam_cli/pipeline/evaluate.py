@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ..cams.engine.backend_choice import holds_for_threads
+from ..cams.engine.backend_choice import depends_on_threads
 from ..cams.engine.devices import find_device
 from ..cams.tracing.replay import StepCallback
 from ..errors import CamxError
@@ -89,7 +89,7 @@ class EvaluateTask:
 
     def build_engine(self, images: int, on_step: StepCallback | None = None) -> Evaluator:
         options = self.job.faithful
-        fixed = holds_for_threads(options.backend, images)
+        fixed = depends_on_threads(options.backend, images)
         with as_in_a_lane(find_device(options.device)) if fixed else contextlib.nullcontext():
             engine = Evaluator(network_with_classes(self.job), options, on_step, images)
         check_numbered_folders(self.job, engine.explainer)

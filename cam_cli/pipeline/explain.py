@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ..cams.engine.backend_choice import holds_for_threads
+from ..cams.engine.backend_choice import depends_on_threads
 from ..cams.engine.device_overlays import OverlayRenderer
 from ..cams.engine.devices import find_device
 from ..cams.engine.explainer import Explainer
@@ -130,7 +130,7 @@ class ExplainTask:
             options = dataclasses.replace(options, methods=network.methods)
         spots = SPOTS in self.job.rendering.save
         # Compiled code is specific to a number of threads: that of a lane.
-        fixed = holds_for_threads(options.backend, images)
+        fixed = depends_on_threads(options.backend, images)
         with as_in_a_lane(find_device(options.device)) if fixed else contextlib.nullcontext():
             engine = Explainer(
                 network,

@@ -1,1 +1,1 @@
-"""The engine: batches of images become explanations."""
+"""The engine: explains batches of images."""

@@ -1,4 +1,4 @@
-"""Which backend runs the part of a network before its target layer: as the user says, or by what pays."""
+"""Chooses the backend of the part of a network before its target layer: as the user says, or the fastest."""
 
 from __future__ import annotations
 
@@ -24,33 +24,33 @@ from .openvino_model import openvino_is_there
 
 #: Runs of fewer images never pay for a conversion.
 FEWEST = 200
-#: Seconds of forwards from which `auto` converts: it takes some seconds, and saves at least a tenth of the rest.
+#: Seconds of forwards from which `auto` converts: that takes some seconds, and saves at least a tenth of the rest.
 _PAYS = 60.0
-#: Images of the forwards by which that is judged, how often both take turns, and how many times as fast it must be.
+#: Images of a timed forward, how often both backends take turns, and how many times as fast OpenVINO must be.
 _TIMED, _ROUNDS, _GAIN = 4, 3, 1.1
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """A backend, its name (torch, compile or openvino), and sentences for the user on what was not possible."""
+    """A backend, its name (torch, compile or openvino), and warnings for the user."""
 
     backend: Backend
     name: str
     warnings: tuple[str, ...] = ()
 
 
-def holds_for_threads(wanted: str, images: int) -> bool:
-    """Whether the backend of this name may be made for the number of threads that torch has at that time."""
+def depends_on_threads(wanted: str, images: int) -> bool:
+    """Whether the backend of this name may depend on the number of threads that torch has when it is built."""
     return wanted in ("compile", "openvino") or (wanted == "auto" and images >= FEWEST and openvino_is_there())
 
 
 def choose_backend(
     wanted: str, module: nn.Module, layers: Sequence[TargetLayer], picture: Tensor, runner: Runner, images: int
 ) -> Chosen:
-    """Returns the backend of a name for what runs before the first of `layers`; see `ExplainOptions`.
+    """Returns the backend of a name for the part before the first of `layers`; see `ExplainOptions`.
 
-    picture: a normalised image 1×C×H×W on the device. images: how many there will be; 0 where nobody knows. Raises
-    `CamxError` for a backend that this machine or device does not have, and for what torch.compile cannot do.
+    picture: a normalised image 1×C×H×W on the device. images: their number; 0 if it is unknown. Raises `CamxError` for
+    a backend that this machine, device or task does not have, and for a network that torch.compile cannot compile.
     """
     if task_of(module) == DETECTION:
         if wanted in ("compile", "openvino"):
@@ -82,14 +82,14 @@ def choose_backend(
 
 
 def _in_torch(module: nn.Module, layers: Sequence[TargetLayer], picture: Tensor, runner: Runner) -> Backend:
-    """The network as it is; on a CPU in half precision with weights that are cast once. A GPU casts them in no time."""
+    """Returns the network as it is; in half precision on a CPU, with weights that are cast once."""
     if runner.device.type != "cpu" or runner.precision == "fp32":
         return EagerBackend()
     return cast_upstream(module, layers, picture, PRECISIONS[runner.precision])
 
 
 def _converted(module: nn.Module, layers: Sequence[TargetLayer], picture: Tensor, runner: Runner) -> Chosen:
-    # Its module is large; other backends do without.
+    # Imported here: only this backend needs OpenVINO.
     from .openvino_backend import openvino_backend
 
     weights = runner.network.digest
@@ -102,7 +102,7 @@ def _converted(module: nn.Module, layers: Sequence[TargetLayer], picture: Tensor
 
 
 def _would_pay(module: nn.Module, layers: Sequence[TargetLayer], picture: Tensor, runner: Runner, images: int) -> bool:
-    """Whether a run over so many images takes long enough, by the time of one forward here and now."""
+    """Whether a run over so many images takes long enough, by the time of one forward on this machine."""
     if runner.device.type != "cpu" or runner.precision != "fp32" or images < FEWEST or not openvino_is_there():
         return False
     seconds = _seconds(EagerBackend(), module, layers, picture) / _TIMED
@@ -110,14 +110,14 @@ def _would_pay(module: nn.Module, layers: Sequence[TargetLayer], picture: Tensor
 
 
 def _is_faster(backend: Backend, module: nn.Module, layers: Sequence[TargetLayer], picture: Tensor) -> bool:
-    """Whether a backend saves a tenth here: OpenVINO does so for some networks on some processors only."""
+    """Whether a backend saves a tenth here: OpenVINO does so only for some networks on some processors."""
     rounds = [[_seconds(one, module, layers, picture) for one in (EagerBackend(), backend)] for _ in range(_ROUNDS)]
     plain, other = (min(times) for times in zip(*rounds))
     return bool(other * _GAIN <= plain)
 
 
 def _seconds(backend: Backend, module: nn.Module, layers: Sequence[TargetLayer], picture: Tensor) -> float:
-    """Seconds of a forward of `_TIMED` images."""
+    """Returns the seconds of a forward of `_TIMED` images."""
     pictures = picture.repeat(_TIMED, 1, 1, 1).contiguous(memory_format=torch.channels_last)
     began = time.perf_counter()
     with backend(pictures) as batch:

@@ -1,8 +1,8 @@
 """Backends: run the part of a network before its target layer, eagerly or compiled by torch.compile.
 
-That part is the expensive one, and no gradient passes it. The compiled backend compiles whole modules that finish
-before the layer, so that the hook of a trace and the head, which autograd records, stay outside. It does not change the
-network: compiled functions answer for its modules while a context is open.
+That part takes most of the time, and no gradient passes it. The compiled backend compiles whole modules that finish
+before the layer, so the hook of a trace and the head, which autograd records, stay outside. The network is unchanged:
+compiled functions replace the forwards of its modules while a context is open.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from ..tracing.upstream import UpstreamModules
 
 #: The compiler of torch.compile.
 BACKEND = "inductor"
-#: Pieces of code that one function may be compiled into: every stage of a network is a `nn.Sequential.forward`.
+#: The most compiled versions of one function: every stage of a network is a `nn.Sequential.forward`.
 _MOST_CODE = 1024
 #: Batch sizes that show torch that the size varies: it makes a dimension dynamic when it meets a second size.
 _FIRST_SIZES, _LAST_SIZE = (2, 3), 5
-#: Modules that hold others and run them one after the other, or leave that to their owner.
+#: Modules that hold others and run them in order, or whose owner runs them.
 _CONTAINERS = (nn.Sequential, nn.ModuleList)
 
 
 class Backend(Protocol):
-    """Runs what lies before the target layer of a network; no gradient may be asked for there."""
+    """Runs the part of a network before its target layer; there are no gradients in it."""
 
     def __call__(self, batch: Tensor) -> AbstractContextManager[Tensor]:
-        """Opens a context for running the network on a batch B×C×H×W, which it returns, perhaps in another layout."""
+        """Opens the context of one forward of a batch B×C×H×W; yields the batch, perhaps in another memory layout."""
 
     def replica(self, module: nn.Module) -> Backend:
         """Returns a backend for a replica of the network."""
@@ -63,29 +63,29 @@ class CompiledBackend:
 
     @contextlib.contextmanager
     def __call__(self, batch: Tensor) -> Iterator[Tensor]:
-        """Opens a context in which the network runs compiled on a batch, which it returns with channels last.
+        """Opens a context in which the network runs compiled; yields the batch with channels last.
 
         A batch of 1 runs uncompiled: torch.compile specialises on size 1.
         """
         if len(batch) == 1:
             yield batch
             return
-        # Also in a run: some sizes have code of their own, such as small convolutions from 16 images on.
+        # In every forward: some batch sizes have code of their own, such as small convolutions from 16 images on.
         limits = torch._dynamo.config.patch(recompile_limit=_MOST_CODE, accumulated_recompile_limit=_MOST_CODE)
         with answering(self._answers), limits:
-            # Another layout would be other code.
+            # Another memory layout would be compiled separately.
             yield batch.contiguous(memory_format=torch.channels_last)
 
 
 def _compiled(forward: Callable[..., Any]) -> Callable[..., Any]:
-    """`forward` compiled for batches of any size; nothing is compiled before the first call."""
+    """Returns `forward` compiled for batches of any size; the first call compiles it."""
     compiled_forward = torch.compile(forward, backend=BACKEND)
 
     def answer(*args: Any, **kwargs: Any) -> Any:
         for value in (*args, *kwargs.values()):
             if isinstance(value, Tensor) and value.dim():
                 torch._dynamo.maybe_mark_dynamic(value, 0)
-        # One gradient mode, one code: no gradient passes here.
+        # Another gradient mode would be compiled separately; there are no gradients here.
         with torch.no_grad():
             return compiled_forward(*args, **kwargs)
 
@@ -98,10 +98,10 @@ def compile_upstream(
     picture: Tensor,
     autocast: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext,
 ) -> CompiledBackend:
-    """Compiles what runs before the first of `layers`, and checks its values on a normalised image 1×C×H×W.
+    """Compiles the part before the first of `layers`, and checks its values on a normalised image 1×C×H×W.
 
-    autocast: the context in which the network will run. Raises `CamxError` where there is nothing to compile, no
-    compiler, or a module that cannot be compiled, needs other code for every size of a batch, or gives other values.
+    autocast: the context in which the network will run. Raises `CamxError` if there is nothing to compile, no compiler,
+    or a module that cannot be compiled, needs other code for every batch size, or gives other values.
     """
     upstream = UpstreamModules(layers)
     with autocast(), hooked(dict(module.named_modules()), upstream.hook):
@@ -120,7 +120,7 @@ def compile_upstream(
 
     try:
         with warnings.catch_warnings():
-            # Advice for those who write networks.
+            # Advice to authors of networks.
             warnings.simplefilter("ignore")
             for size in _FIRST_SIZES:
                 run(size)
@@ -138,7 +138,7 @@ def compile_upstream(
 
 
 def _reason(error: Exception) -> str:
-    # The compiler's own error, in dynamo's.
+    # Dynamo wraps the error of the compiler.
     error = getattr(error, "inner_exception", error)
     text = str(error).strip() or type(error).__name__
     return text.splitlines()[0].rstrip(".:")
@@ -153,13 +153,13 @@ def compiled_modules(module: nn.Module, upstream: UpstreamModules) -> list[str]:
     if upstream.layer is not None and upstream.layer.name not in names:
         names.append(upstream.layer.name)
     finished = {*upstream.finished, *names}
-    # What runs behind the layer as well has a gradient there.
+    # A module that also runs behind the layer has a gradient there.
     first = [name for name in names if name not in upstream.later]
     return [region for name in first for region in _regions(name, module.get_submodule(name), finished)]
 
 
 def _regions(name: str, module: nn.Module, finished: set[str]) -> Iterator[str]:
-    """The modules within a module that are compiled as one each."""
+    """Yields the names of the modules within a module that are compiled as one piece each."""
     if isinstance(module, nn.ModuleList) or _has_equal_blocks(module):
         for child_name, child in module.named_children():
             yield from _regions(f"{name}.{child_name}", child, finished)
@@ -169,7 +169,7 @@ def _regions(name: str, module: nn.Module, finished: set[str]) -> Iterator[str]:
 
 
 def _has_equal_blocks(module: nn.Module) -> bool:
-    """Whether a module holds a row of four or more blocks most of which are equal: those print alike."""
+    """Whether a module holds a sequence of four or more blocks, most of which have equal text."""
     for container in module.modules():
         if isinstance(container, _CONTAINERS):
             blocks = [repr(block) for block in container.children() if any(block.children())]

@@ -30,9 +30,9 @@ OverlayFunction = Callable[[Sequence[R], Sequence[Tensor | None]], Sequence[R]]
 
 
 class Runner:
-    """Moves a network to a device and runs functions of batches on it, in the precision asked for.
+    """Moves a network to a device and runs functions of batches on it, in a precision.
 
-    `device` and `precision` are what `auto` stands for. Raises `CamxError` for a device that is not there.
+    device, precision: the resolved values of `auto`. Raises `CamxError` for a device that this machine does not have.
     """
 
     def __init__(self, network: Network, device: str = "auto", precision: str = "auto") -> None:
@@ -57,13 +57,13 @@ class Runner:
         if self.device.type != "cuda":
             return self._normalised(torch.from_numpy(np.stack(arrays)))
         first = torch.from_numpy(arrays[0])
-        # Memory from which the GPU copies by itself, while this thread goes on.
+        # Pinned memory: the GPU copies from it while this thread goes on.
         pinned = torch.empty((len(arrays), *first.shape), dtype=first.dtype, pin_memory=True)
         np.stack(arrays, out=pinned.numpy())
         return self._normalised(pinned)
 
     def masks(self, pictures: Sequence[Picture]) -> Tensor | None:
-        """Returns the masks B×H×W int16 of images; None where they have none."""
+        """Returns the masks B×H×W int16 of images on the device; None if they have none."""
         found = [picture.mask for picture in pictures if picture.mask is not None]
         return torch.from_numpy(np.stack(found)).to(self.device) if found else None
 
@@ -94,7 +94,7 @@ class Runner:
         return (1 - self._mean) / self._std
 
     def autocast(self) -> AbstractContextManager[object]:
-        """Returns the context in which the network runs in the precision asked for."""
+        """Returns the context in which the network runs in its precision."""
         if self.precision == "fp32":
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, PRECISIONS[self.precision])
@@ -106,12 +106,13 @@ class Runner:
         failed: FailureFunction[R],
         draw: OverlayFunction[R] | None = None,
     ) -> list[R]:
-        """Decodes images and runs `run` on all of them at once, or on smaller batches where memory is short.
+        """Decodes images and runs `run` on all of them at once, or on smaller batches if memory is short.
 
         Returns one result per image, in order. The size that fits is remembered. `failed` makes the result of an image
-        whose file cannot be decoded, that does not even fit alone, or on which the network fails: the images of a batch
-        on which it fails are run one by one. With `draw` the pixels of files stay on the device, and `draw` makes the
-        results from those of `run`. Raises `DeviceFailed` when the device is lost, and any `CamxError` of `run`.
+        whose file cannot be decoded, that does not fit into memory alone, or on which the network fails: after such an
+        error, the images of the batch run one by one. With `draw`, the pixels of decoded files stay on the device, and
+        `draw` gets them with the results of `run`. Raises `DeviceFailed` if the device is lost, and any `CamxError` of
+        `run`.
         """
         done: list[R] = []
         alone = 0
@@ -125,7 +126,7 @@ class Runner:
                 raise
             except Exception as error:
                 too_large, reason = is_out_of_memory(error), self._reason(error)
-            # Outside the handler: its traceback keeps the tensors of the failed try alive.
+            # Outside the handler: its traceback keeps the tensors of the failed attempt alive.
             if size == 1:
                 done.append(failed(placeholder_picture(images[len(done)]), reason))
             elif not too_large:
@@ -155,7 +156,7 @@ class Runner:
         ]
 
     def _decoded(self, images: Sequence[Decodable], *, keep_on_device: bool) -> Sequence[Picture | Decoded | str]:
-        """Decodes the files among the images; a file that cannot be decoded becomes the reason."""
+        """Decodes the files among the images; the result of a broken file is the reason."""
         files = [image for image in images if isinstance(image, Encoded)]
         decoded = iter(self._decode(files, keep_on_device=keep_on_device))
         results = [next(decoded) if isinstance(image, Encoded) else image for image in images]
@@ -165,7 +166,7 @@ class Runner:
         return results
 
     def _inputs(self, ready: Sequence[Picture | Decoded]) -> Tensor:
-        """The `inputs` of images, some of which may be on the device already."""
+        """Returns the normalised batch of images, some of which may be on the device."""
         pictures = [one for one in ready if isinstance(one, Picture)]
         if len(pictures) == len(ready):
             return self.inputs(pictures)
@@ -173,7 +174,7 @@ class Runner:
         return self._normalised(torch.stack([one.to(self.device, non_blocking=True) for one in pixels]))
 
     def _reason(self, error: Exception) -> str:
-        """Why one image has no result. Raises `DeviceFailed` if the device computes nothing more."""
+        """Returns why one image has no result. Raises `DeviceFailed` if the device computes nothing more."""
         if is_out_of_memory(error):
             return f"not enough memory on {self.device} for one image"
         first_line = str(error).partition("\n")[0]
@@ -186,9 +187,9 @@ class Runner:
 
 
 def _of_one_size(images: Sequence[Decodable]) -> int:
-    """The number of the first images whose inputs have one size; all of them but for a network that resizes itself.
+    """Returns the number of the first images with inputs of one size: all, except for a network that resizes itself.
 
-    Files that the device decodes take the size of the images beside them.
+    Files that the device decodes get the size of the images beside them.
     """
     shapes = [image.input.shape if isinstance(image, Picture) else None for image in images]
     first = next((shape for shape in shapes if shape), None)
@@ -196,7 +197,7 @@ def _of_one_size(images: Sequence[Decodable]) -> int:
 
 
 def _use_channels_last(module: nn.Module) -> None:
-    """Lays out the weights of convolutions as the inputs are: cuDNN would reorder them in every forward otherwise."""
+    """Lays out the weights of convolutions as the inputs: otherwise cuDNN would reorder them in every forward."""
     for one in module.modules():
         if isinstance(one, nn.Conv2d):
             one.to(memory_format=torch.channels_last)

@@ -1,4 +1,4 @@
-"""Explains the boxes of a detector: which of them, a map of each, and their place in the upright image."""
+"""Explains the boxes of a detector: chooses boxes, makes a map of each, and places them in the upright image."""
 
 from __future__ import annotations
 
@@ -30,8 +30,10 @@ class BoxExplainer:
     def explanations(
         self, pictures: Sequence[Picture], traced: Sequence[Trace], targets: Sequence[Sequence[Target]]
     ) -> list[Explanation]:
-        """Returns an explanation per image: of its boxes with a score of `threshold` and more, of the classes of its
-        targets, the best `max_boxes`."""
+        """Returns an explanation per image, with maps of its boxes in the traces of a batch.
+
+        The boxes are the best `max_boxes` with a score of `threshold` and more, of the classes of the image's targets.
+        """
         boxes = traced[0].replay.boxes
         assert boxes is not None
         found = [self._above(one) for one in boxes.found]
@@ -61,7 +63,7 @@ class BoxExplainer:
         return Detections(one.boxes[:kept].detach().cpu(), one.labels[:kept].cpu(), one.scores[:kept].detach().cpu())
 
     def _chosen(self, one: Detections, targets: Sequence[Target], truth: TrueClass | None) -> list[int]:
-        """The places of the boxes to explain, best first."""
+        """Returns the indices of the boxes to explain, best first."""
         wanted: set[int] | None = set()
         for target in targets:
             if target.kind == "class" and wanted is not None:
@@ -74,7 +76,7 @@ class BoxExplainer:
         return places[: self.options.max_boxes]
 
     def _maps(self, traced: Sequence[Trace], columns: Tensor) -> dict[str, Tensor]:
-        """Maps of all boxes: by gradients one box after the other, because those of one at all levels are large."""
+        """Returns maps of all boxes; by gradients one box after the other, since those of all levels are large."""
         evidence = self.options.evidence
         each: dict[str, list[Maps]] = {name: [] for name in self.options.methods}
         for column in columns.T[..., None]:
@@ -106,7 +108,7 @@ class BoxExplainer:
         )
 
     def _ranking(self, found: Detections) -> tuple[Prediction, ...]:
-        """The classes of the boxes by their best one."""
+        """Returns the classes of the boxes, each with the score of its best box."""
         best: dict[int, float] = {}
         for label, score in zip(found.labels.tolist(), found.scores.tolist()):
             best.setdefault(label, score)
@@ -116,15 +118,15 @@ class BoxExplainer:
         return Prediction(label, self.reader.classes[label], score)
 
     def _truth(self, picture: Picture, found: Detections) -> TrueClass | None:
-        """The true class with the best box; without a box its score is 0 and its rank behind all that is found."""
+        """Returns the true class with its best box; without one its score is 0 and its rank is the last."""
         texts = self.reader.classes_of(picture.source)
         if not texts:
             return None
         labels = list(dict.fromkeys(found.labels.tolist()))
         index = min(texts, key=lambda one: labels.index(one) if one in labels else len(labels))
-        seen = found.scores[found.labels == index]
+        scores = found.scores[found.labels == index]
         rank = labels.index(index) if index in labels else len(labels)
-        return TrueClass(index, texts[index], float(seen[0]) if len(seen) else 0.0, rank + 1)
+        return TrueClass(index, texts[index], float(scores[0]) if len(scores) else 0.0, rank + 1)
 
     def _nothing(self, targets: Sequence[Target]) -> str:
         names = [self.reader.classes[int(target.name)] for target in targets if target.kind == "class"]
@@ -133,19 +135,19 @@ class BoxExplainer:
 
 
 def _of_image(values: Tensor, shares: tuple[float, float]) -> Tensor:
-    """The part of a map h×w that the image takes of what the layers see, from the upper left, on as fine a grid."""
+    """Returns the part of a map h×w that the image fills, from the upper left, on as fine a grid."""
     if shares == (1.0, 1.0):
         return values
     (across, down), (height, width) = shares, values.shape
     size = (max(1, round(height / down)), max(1, round(width / across)))
-    # From the middle of the image to the middle of the whole, in units of half a side.
+    # Coordinates in the image → coordinates in the whole map, in units of half a side.
     theta = torch.tensor([[[1 / across, 0, 1 / across - 1], [0, 1 / down, 1 / down - 1]]])
     grid = affine_grid(theta, [1, 1, *size], align_corners=False)
     return grid_sample(values[None, None].float(), grid, padding_mode="border", align_corners=False)[0, 0]
 
 
 def _upright(edges: Sequence[float], picture: Picture) -> tuple[float, float, float, float]:
-    """A box in pixels of the input of the network, in those of the upright image."""
+    """Returns a box in pixels of the network's input as one in pixels of the upright image."""
     height, width = picture.input.shape[:2]
     frame = picture.frame
     x, y = (frame.right - frame.left) / width, (frame.bottom - frame.top) / height

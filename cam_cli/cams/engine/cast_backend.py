@@ -17,7 +17,7 @@ _CAST = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d)
 
 
 class CastBackend:
-    """Lends cast weights to the modules `names` of a network while a context is open. Replicas share them."""
+    """While its context is open, modules of a network use cast weights, by their names. Replicas share them."""
 
     def __init__(self, module: nn.Module, weights: dict[str, dict[str, nn.Parameter]]) -> None:
         self._module, self._weights = module, weights
@@ -27,7 +27,7 @@ class CastBackend:
 
     @contextlib.contextmanager
     def __call__(self, batch: Tensor) -> Iterator[Tensor]:
-        """Opens a context in which the network runs with the cast weights on a batch, which it returns."""
+        """Opens a context in which the network runs with the cast weights; yields the batch unchanged."""
         before = {name: dict(self._module.get_submodule(name)._parameters) for name in self._weights}
         try:
             for name, own in self._weights.items():
@@ -39,10 +39,10 @@ class CastBackend:
 
 
 def cast_upstream(module: nn.Module, layers: Sequence[TargetLayer], picture: Tensor, dtype: torch.dtype) -> CastBackend:
-    """Casts the weights of what runs before the first of `layers` alone, as autocast casts them: values are the same.
+    """Casts weights that are only used before the first of `layers`, as autocast would in every forward: equal values.
 
-    picture: a normalised image 1×C×H×W. A module that also runs behind the layer keeps its weights: gradients pass
-    there.
+    picture: a normalised image 1×C×H×W. A module that also runs behind the layer keeps its weights, since gradients
+    pass there.
     """
     upstream = UpstreamModules(layers)
     with undisturbed(module), torch.no_grad(), hooked(dict(module.named_modules()), upstream.hook):

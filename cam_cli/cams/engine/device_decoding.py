@@ -1,7 +1,7 @@
-"""JPEG files decoded on the device of the network: by nvJPEG on CUDA, elsewhere by libjpeg-turbo on the CPU.
+"""JPEG files decoded on the device of the network: by nvJPEG on CUDA, otherwise by libjpeg-turbo on the CPU.
 
-Decoded pixels are turned, resized and cropped there in float32, as Pillow does in a worker. The images that maps are
-drawn on go to the host once per batch, or stay on the device.
+The pixels are turned, resized and cropped there in float32, as Pillow does in a worker. Canvases for the overlays go to
+main memory once per batch, or stay on the device.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from ...images.orientation import Orientation
 from ...images.picture import Encoded, Picture, placeholder_picture
 from ..tracing.out_of_memory import is_out_of_memory
 
-#: Bytes of complete images that are on the device at once.
+#: The most bytes of complete images on the device at once.
 _AT_ONCE = 256 << 20
-#: The shares of red, green and blue in Pillow's grey.
+#: Weights of red, green and blue in Pillow's grey.
 _GREY = (0.299, 0.587, 0.114)
-#: The function and the line of torchvision's source, before what happened.
+#: The beginning of torchvision's errors: a function and a line of its source.
 _PLACE = re.compile(r"^\w+, \S+, ")
 
 
 class Decoded(NamedTuple):
     """An image and its pixels on the device.
 
-    input: uint8 h×w×C. canvas: uint8 H×W×3, if the image has no pixels in main memory.
+    input: uint8 h×w×C. canvas: uint8 H×W×3, if the picture has no pixels in main memory.
     """
 
     picture: Picture
@@ -58,9 +58,9 @@ class JpegDecoder:
         self._device = decoding_device(device)
 
     def __call__(self, images: Sequence[Encoded], *, keep_on_device: bool = False) -> list[Decoded | str]:
-        """Returns an image of each file, in order, or why it cannot be decoded.
+        """Returns the decoded image of each file, in order, or why it cannot be decoded.
 
-        keep_on_device: the pixels of the images are on the device only.
+        keep_on_device: copy no pixels to main memory.
         """
         results = [one for group in _groups(images) for one in self._decode_group(group)]
         pixels = [] if keep_on_device else [one for pair in results if not isinstance(pair, str) for one in pair]
@@ -81,7 +81,7 @@ class JpegDecoder:
         return [one if isinstance(one, str) else self._prepare(one, image) for image, one in zip(images, decoded)]
 
     def _prepare(self, stored: Tensor, image: Encoded) -> _Pixels | str:
-        """Makes input and canvas from stored pixels 3×h×w, as `prepare` does; resizes before it turns them."""
+        """Makes input and canvas from stored pixels 3×h×w, as `prepare` does, but resizes before it turns them."""
         if image.turn.size(stored.shape[2], stored.shape[1]) != (image.width, image.height):
             return "broken image: its pixels are not as many as its header says"
         preprocessing, pixels = self._preprocessing, stored.float()
@@ -101,7 +101,7 @@ def decoding_device(device: torch.device) -> torch.device:
 
 
 def check_decoder(device: torch.device) -> None:
-    """Raises `CamxError` where torchvision cannot decode JPEG files for a network on this device."""
+    """Raises `CamxError` if torchvision cannot decode JPEG files for a network on this device."""
     file = io.BytesIO()
     Image.new("RGB", (16, 16)).save(file, "JPEG")
     try:
@@ -114,7 +114,7 @@ def check_decoder(device: torch.device) -> None:
 
 
 def _decode_jpeg(files: list[Tensor], device: torch.device) -> list[Tensor]:
-    # Here, because torchvision has announced that it will go; all else works without.
+    # Imported here: torchvision has announced its removal, and nothing else needs it.
     from torchvision.io import ImageReadMode, decode_jpeg
 
     decoded: list[Tensor] = decode_jpeg(files, mode=ImageReadMode.RGB, device=device)
@@ -122,7 +122,7 @@ def _decode_jpeg(files: list[Tensor], device: torch.device) -> list[Tensor]:
 
 
 def _decode_files(files: list[Tensor], device: torch.device) -> list[Tensor | str]:
-    """The pixels 3×h×w of each file, or why it cannot be decoded; a broken file does not affect the others."""
+    """Returns the pixels 3×h×w of each file, or why it cannot be decoded; a broken file does not affect others."""
     try:
         return [*_decode_jpeg(files, device)]
     except RuntimeError as error:
@@ -147,7 +147,7 @@ def on_host(pixels: Sequence[Tensor]) -> Iterator[np.ndarray]:
 
 
 def _groups(images: Sequence[Encoded]) -> Iterator[list[Encoded]]:
-    """The files in order, in groups whose complete images fit into memory at once."""
+    """Yields the files in order, in groups whose complete images fit into memory at once."""
     group: list[Encoded] = []
     size = 0
     for image in images:
@@ -162,7 +162,7 @@ def _groups(images: Sequence[Encoded]) -> Iterator[list[Encoded]]:
 
 
 def resized(stored: Tensor, size: tuple[int, int], turn: Orientation, interpolation: str) -> Tensor:
-    """Resizes stored pixels C×h×w to the upright image of width and height `size`: float32, not rounded."""
+    """Resizes stored pixels C×h×w to the upright image of (width, height) `size`: float32, not rounded."""
     width, height = turn.size(*size)
     if stored.shape[1:] != (height, width):
         stored = interpolate(stored[None], size=(height, width), mode=interpolation, antialias=True)[0]
@@ -171,7 +171,7 @@ def resized(stored: Tensor, size: tuple[int, int], turn: Orientation, interpolat
 
 
 def _grey(pixels: Tensor) -> Tensor:
-    """Pixels 3×h×w as grey levels 1×h×w, rounded to integers."""
+    """Returns pixels 3×h×w as grey levels 1×h×w, rounded to integers."""
     return (pixels * pixels.new_tensor(_GREY).view(3, 1, 1)).sum(0, keepdim=True).round()
 
 

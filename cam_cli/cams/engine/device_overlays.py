@@ -1,4 +1,4 @@
-"""Overlays drawn on the device that holds the images of a batch, many at once; `outputs.drawing` draws one by one."""
+"""Draws overlays on the device that holds the images of a batch, many at once; `outputs.drawing` draws single ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ...maps.heatmap import UNSEEN, interpolation, normalised
 from ...maps.heatmap import seen as seen_pixels
 from .device_decoding import eight_bit, on_host, resized
 
-#: Pixels of overlays that are in memory as float32 at once.
+#: The most pixels of overlays in memory as float32 at once.
 _AT_ONCE = 1 << 20
 #: The index of an image, and that of one of its maps; `_BARE` stands for the image without a map.
 _Place = tuple[int, int]
@@ -39,8 +39,8 @@ class OverlayRenderer:
     def __call__(self, explanations: Sequence[Explanation], canvases: Sequence[Tensor | None]) -> list[Explanation]:
         """Returns the explanations with their overlays, and with thumbnails as canvases, in main memory.
 
-        canvases: uint8 H×W×3, the whole image of each; an explanation without one stays as it is. A map that is not
-        finite or has nothing to show gets no overlay.
+        canvases: the whole image of each, uint8 H×W×3; an explanation without one is returned unchanged. A map that is
+        not finite, or zero, gets no overlay.
         """
         alike: dict[tuple[torch.Size, Frame, tuple[int, ...]], dict[_Place, np.ndarray]] = defaultdict(dict)
         drawn: dict[_Place, Tensor] = {}
@@ -49,8 +49,8 @@ class OverlayRenderer:
         for image, canvas in bare.items():
             height, width = canvas.shape[:2]
             frame = explanations[image].picture.frame_on(width, height)
-            for number, shown in enumerate(explanations[image].maps):
-                if (heat := normalised(shown.values, fine=shown.fine)) is not None:
+            for number, one in enumerate(explanations[image].maps):
+                if (heat := normalised(one.values, fine=one.fine)) is not None:
                     alike[canvas.shape, frame, heat.shape][image, number] = heat
             if self._thumbnail:
                 drawn[image, _BARE] = _reduced(canvas, self._thumbnail)
@@ -62,7 +62,7 @@ class OverlayRenderer:
         return [_with(one, image, pixels) for image, one in enumerate(explanations)]
 
     def _draw(self, pictures: Tensor, heats: np.ndarray, frame: Frame) -> None:
-        """Draws heats N×h×w in [0, 1] on images N×H×W×3 uint8, in place; `frame` is what they cover, in pixels.
+        """Draws heats N×h×w in [0, 1] on images N×H×W×3 uint8, in place; `frame` is their part of it, in pixels.
 
         Repeats the arithmetic of `maps.heatmap.placed`, of Pillow's `blend`, and of the dimming outside the frame.
         """
@@ -90,7 +90,7 @@ class OverlayRenderer:
 
 
 def _bands(rows: int, at_once: int) -> Iterator[slice]:
-    """Slices of 0…rows, `at_once` rows each."""
+    """Yields slices of 0…rows, `at_once` rows each."""
     for top in range(0, rows, at_once):
         yield slice(top, top + at_once)
 
@@ -102,7 +102,7 @@ def _reduced(canvas: Tensor, side: int) -> Tensor:
     if size == (width, height):
         return canvas
     pixels = canvas.permute(2, 0, 1).float()
-    # What is many times as large would need a large kernel; as with Pillow's `reducing_gap`.
+    # A box filter first: a much larger image would need a large kernel. Pillow's `reducing_gap` does the same.
     factor = min(width // size[0], height // size[1]) // 2
     if factor > 1:
         pixels = avg_pool2d(pixels, factor, ceil_mode=True)
@@ -110,7 +110,7 @@ def _reduced(canvas: Tensor, side: int) -> Tensor:
 
 
 def _with(explanation: Explanation, image: int, pixels: Mapping[_Place, np.ndarray]) -> Explanation:
-    """An explanation with the pixels that were drawn for its image."""
-    maps = [replace(shown, overlay=pixels.get((image, number))) for number, shown in enumerate(explanation.maps)]
+    """Returns an explanation with the pixels that were drawn for its image."""
+    maps = [replace(one, overlay=pixels.get((image, number))) for number, one in enumerate(explanation.maps)]
     picture = replace(explanation.picture, canvas=pixels.get((image, _BARE), explanation.picture.canvas))
     return replace(explanation, picture=picture, maps=tuple(maps))

@@ -1,4 +1,4 @@
-"""Devices and precisions that a network runs on."""
+"""Devices and precisions of a network."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def find_device(wanted: str) -> torch.device:
     if device.type not in ("cpu", "cuda", "mps") or (device.index or 0) >= count:
         present = ", ".join(["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))])
         raise CamxError(
-            f"The device {wanted!r} is not there (this machine has {present}). Leave `device` out to take the best."
+            f"The device {wanted!r} does not exist: this machine has {present}. Leave `device` out to use the best one."
         )
     return device
 
@@ -41,7 +41,7 @@ def chosen_precision(wanted: str, device: torch.device) -> str:
 
 
 def device_answers(device: torch.device) -> bool:
-    """Whether a device still computes. After a failed assertion or an illegal access every later call fails too."""
+    """Whether a device still computes. After a failed assertion or an illegal access, every later call fails."""
     try:
         return device.type == "cpu" or torch.ones(1, device=device).item() == 1
     except RuntimeError:

@@ -1,4 +1,4 @@
-"""The engine: batches of pictures become explanations. Behind every command, and for use as a library."""
+"""The engine: explains batches of images, for every command and as a library."""
 
 from __future__ import annotations
 
@@ -71,10 +71,10 @@ class Explainer:
     ) -> None:
         """Moves the network to the device and finds the target layer.
 
-        overlays: draws the maps of JPEG files on the device; the maps must be of one sign. spots: whether maps get what
-        lies under their peaks. on_step: called with (steps done, steps in all) by methods that take many forwards.
-        images: how many there will be, by which the backend `auto` decides. Raises `CamxError` for what cannot be done,
-        and for methods that do not work with this network.
+        overlays: draws the maps of JPEG files on the device; the maps must be of one sign. spots: whether maps get
+        spots: the contributions of the channels at their peaks. on_step: called with (steps done, steps in all) by
+        methods that take many forwards. images: how many there will be, by which the backend `auto` decides. Raises
+        `CamxError` for options that do not work together, or not with this network.
         """
         check_arguments(network, options)
         self.options = options
@@ -88,7 +88,7 @@ class Explainer:
         self.task = task_of(scored)
         check_task(self.task, options, spots=spots)
         if self.task != CLASSIFICATION:
-            # Outlines are drawn by the workers.
+            # Workers draw outlines.
             self.overlays = None
         choice = choose_layers(scored, picture, options.layers, options.methods)
         self._module, self.layers, self._gradients = choice.module, choice.layers, choice.gradients
@@ -103,7 +103,7 @@ class Explainer:
         self._classifier: Classifier | None = None
         self._several_labels = options.multi_label
         probed = self._traces(picture)
-        #: A head with one logit has two classes; its own share of probability is the softmax of both.
+        #: A head with one logit has two classes, whose probabilities are the softmax of both.
         self._several_labels = choice.several_labels(multi_label=options.multi_label) and not probed[0].one_logit
         self._classifier = check_methods(options.methods, picture, probed)
         self.reader = reader_of(network, options, self.references.names, probed[0], several_labels=self._several_labels)
@@ -121,7 +121,7 @@ class Explainer:
         return other
 
     def _module_around(self, module: nn.Module) -> nn.Module:
-        """Another network of the same architecture as its methods see it."""
+        """Returns another network of the same architecture in the wrapper of this one."""
         return self._module.around(module) if isinstance(self._module, ScoredNetwork) else module
 
     def __call__(
@@ -134,13 +134,13 @@ class Explainer:
         """Explains images, or a normalised batch B×C×H×W; returns one explanation each, in order.
 
         An image is a path, a PIL image, or an array of NumPy H×W×3 (RGB) or H×W of type uint8. labels: the true class
-        of each image by name or index, None where it is not known. targets: those of each image, in place of the
-        options'. Raises `CamxError` for what is no image, or a batch of another size than the network was prepared for.
+        of each image by name or index, None if it is unknown. targets: those of each image, in place of the options'.
+        Raises `CamxError` for other inputs, or a batch of another size than the network was prepared for.
         """
         pictures = as_pictures(inputs, self.network.preprocessing, self._label_texts(labels))
-        for name, given in (("labels", labels), ("targets", targets)):
-            if len(given) and len(given) != len(pictures):
-                raise CamxError(f"`{name}` has length {len(given)}, not {len(pictures)}.", "Give one for each image.")
+        for name, values in (("labels", labels), ("targets", targets)):
+            if len(values) and len(values) != len(pictures):
+                raise CamxError(f"`{name}` has length {len(values)}, not {len(pictures)}.", "Give one for each image.")
         own = [self._resolved(as_targets(each)) for each in targets]
         return Explanations(self.explain(pictures, {picture.source.key: one for picture, one in zip(pictures, own)}))
 
@@ -149,7 +149,7 @@ class Explainer:
         return [target.resolved(self.classes, self.class_count) for target in own]
 
     def _label_texts(self, labels: Sequence[str | int | None]) -> list[str]:
-        """The labels as text. Raises `CamxError` for one that is no class of the network."""
+        """Returns the labels as text. Raises `CamxError` for one that is no class of the network."""
         texts = ["" if label is None else str(label) for label in labels]
         self.reader.check(texts)
         return texts
@@ -159,10 +159,10 @@ class Explainer:
     def explain(
         self, images: Sequence[Decodable], targets: Mapping[str, Sequence[Target]] = MappingProxyType({})
     ) -> list[Explanation]:
-        """Explains prepared pictures and JPEG files as one batch, or in smaller ones where memory is short.
+        """Explains prepared images and JPEG files as one batch, or in smaller ones if memory is short.
 
         targets: by the key of an image, in place of the options'. The size that fits is remembered. The explanation of
-        a picture that does not even fit alone, and of a file that cannot be decoded, says so as its `problem`.
+        an image that does not fit alone, or cannot be decoded, has the reason as its `problem`.
         """
         return self._runner.in_batches(
             images,
@@ -172,7 +172,7 @@ class Explainer:
         )
 
     def in_batches(self, images: Sequence[Decodable], run: BatchFunction[R], failed: FailureFunction[R]) -> list[R]:
-        """Runs another function on batches of images as `explain` runs its own; see `Runner.in_batches`."""
+        """Runs another function on batches of images, as `explain` does; see `Runner.in_batches`."""
         return self._runner.in_batches(images, run, failed)
 
     @torch.inference_mode(False)
@@ -180,14 +180,18 @@ class Explainer:
     def explain_tensor(self, inputs: Tensor, classes: Tensor | None = None) -> tuple[Trace, dict[str, Tensor]]:
         """Explains a normalised batch B×C×H×W on the device: returns its trace, and raw maps B×T×h×w by method.
 
-        `classes` B×T; None for the predicted one. A method without a class gives one map per image, `dff` its concepts.
+        classes: B×T indices; None for the predicted one. A method without a class gives one map per image, `dff` its
+        concepts.
         """
         traced = self._traces(inputs)
         wanted = traced[0].logits.argmax(1, keepdim=True) if classes is None else classes.clone()
         return traced[0], {name: maps.values for name, maps in self._maps(traced, wanted).items()}
 
     def replay(self, inputs: Tensor, mask: Tensor | None = None) -> Replay:
-        """Returns what runs the network again around a normalised batch B×C×H×W, whose pixels of `mask` count."""
+        """Returns a replay of the network for a normalised batch B×C×H×W.
+
+        mask: B×h×w, the pixels of a segmentation that count (see `Regions.predicted`).
+        """
         return Replay(
             self._module,
             inputs,
@@ -210,7 +214,7 @@ class Explainer:
         return self._traces(inputs)[0]
 
     def with_methods(self, names: tuple[str, ...]) -> Explainer:
-        """Returns this explainer, on the same modules, with some of its methods alone."""
+        """Returns this explainer, on the same modules, with some of its methods only."""
         other = copy.copy(self)
         other.options = replace(self.options, methods=names)
         return other
@@ -218,7 +222,7 @@ class Explainer:
     def with_network(self, network: Network) -> Explainer:
         """Returns an explainer with these layers and classes on another network of the same architecture.
 
-        Raises `CamxError` where a method does not work with its weights.
+        Raises `CamxError` if a method does not work with its weights.
         """
         other = copy.copy(self)
         other._runner = Runner(network, str(self.device), self.precision)
@@ -247,13 +251,13 @@ class Explainer:
             )
 
     def _maps(self, traced: Sequence[Trace], classes: Tensor) -> dict[str, Maps]:
-        """Computes the maps of every method for B×T classes, averaged over the views of `smooth`.
+        """Computes the maps of every method for classes B×T, averaged over the views of `smooth`.
 
-        Outside autocast: the arithmetic of the maps is float32 whatever the network ran in.
+        Runs outside autocast: the arithmetic of the maps is float32 in any precision of the network.
         """
         views = VIEWS[self.options.smooth]
         inputs, mask = traced[0].replay.inputs, traced[0].replay.mask
-        # What brings a map back from a view brings a mask there.
+        # Views are their own inverse on the grid, so `undo` also brings a mask into one.
         masks = [None if mask is None else view.undo(mask) for view in views]
         every = [traced, *(self._traces(view.apply(inputs), one) for view, one in zip(views, masks))]
         return {
@@ -267,24 +271,24 @@ class Explainer:
         inputs: Tensor,
         targets: Mapping[str, Sequence[Target]] = MappingProxyType({}),
     ) -> list[Explanation]:
-        """Explains pictures whose normalised batch B×C×H×W is on the device, all at once. targets: as in `explain`."""
-        given = [targets.get(picture.source.key, self._targets) for picture in pictures]
-        wanted, missing = self.references.chosen(pictures, given, self._runner, self._module)
+        """Explains images with their normalised batch B×C×H×W on the device, all at once. targets: as in `explain`."""
+        own = [targets.get(picture.source.key, self._targets) for picture in pictures]
+        wanted, missing = self.references.chosen(pictures, own, self._runner, self._module)
         traced = self._traces(inputs, self._runner.masks(pictures))
         if self.task == DETECTION:
             return BoxExplainer(self.reader, self.options).explanations(pictures, traced, wanted)
-        asked = self._assembler.question(pictures, traced[0].logits, wanted, traced[0].replay.regions, missing)
-        columns = as_columns(asked.classes, traced[0].logits)
+        question = self._assembler.question(pictures, traced[0].logits, wanted, traced[0].replay.regions, missing)
+        columns = as_columns(question.classes, traced[0].logits)
         maps = {name: one.cpu() for name, one in self._maps(traced, columns).items()}
-        explanations = self._assembler.explanations(pictures, asked, maps)
+        explanations = self._assembler.explanations(pictures, question, maps)
         if not self._spots:
             return explanations
         sided = traced[0].against() if self.options.evidence == "against" else traced[0]
-        return with_spots(explanations, asked.classes, columns, sided)
+        return with_spots(explanations, question.classes, columns, sided)
 
     @property
     def most_maps(self) -> int | None:
-        """The largest number of maps that a picture can have; None where its own scores decide."""
+        """The largest number of maps that an image can have; None if its own scores decide."""
         if self.options.multi_label or self.task == DETECTION:
             return None
         maps = {"class": sum(target.top for target in self._targets), "image": 1, "concept": CONCEPTS}
@@ -292,9 +296,9 @@ class Explainer:
 
     @property
     def target_classes(self) -> tuple[int, ...]:
-        """The classes that every image is explained for, whatever its own scores and labels are."""
+        """The classes for which every image is explained, whatever its own scores and labels are."""
         return tuple(int(target.name) for target in self._targets if target.kind == "class")
 
     def classes_of(self, source: Source) -> dict[int, str]:
-        """Returns the classes that a source's labels mean to this network, and the text of each label."""
+        """Returns the classes that the labels of an image mean to this network, and the text of each label."""
         return self.reader.classes_of(source)

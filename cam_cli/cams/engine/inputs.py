@@ -24,11 +24,11 @@ Inputs = Tensor | AnyImage | Iterable[AnyImage]
 
 
 def as_pictures(inputs: Inputs, preprocessing: Preprocessing, labels: Sequence[str] = ()) -> list[Picture]:
-    """Returns pictures for `Explainer.explain`, in order.
+    """Returns inputs as pictures for `Explainer.explain`, in order.
 
-    Turns images of any mode upright by their EXIF data and prepares them; reads files as `camx explain` does. Takes a
-    tensor B×C×H×W as it is: it must be normalised and of the network's input size, and maps are drawn on it with mean
-    and std undone. labels: the true class of each image as text, "" for none. Raises `CamxError` for any other input.
+    Turns images of any mode upright by their EXIF data and prepares them; reads files as `camx explain` does. A tensor
+    B×C×H×W must be normalised and of the network's input size; maps are drawn on it with mean and std undone. labels:
+    the true class of each image as text, "" for none. Raises `CamxError` for any other input.
     """
     if isinstance(inputs, Tensor):
         images: list[Any] = list(_checked(inputs, preprocessing))

@@ -1,4 +1,4 @@
-"""The scores and the target layers of a network for some methods, also where no gradient or no layer can be had."""
+"""The target layers of a network for some methods, also without a gradient or a layer."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ class LayerChoice:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Lines for the user on what was found about the scores."""
+        """Sentences for the user about the scores of the network."""
         return (
             (self.module.reading.note,) if isinstance(self.module, ScoredNetwork) and self.module.reading.note else ()
         )
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Lines for the user on what the maps leave out."""
+        """Sentences for the user about branches that the maps leave out."""
         first = self.layers[0]
         if not first.beside or len(self.layers) > 1:
             return ()
@@ -55,15 +55,15 @@ class LayerChoice:
         return (sentence,)
 
     def several_labels(self, *, multi_label: bool) -> bool:
-        """Whether each class has a probability of its own: by the end of the network, else as the user says."""
+        """Whether each class has a probability of its own: if the network ends in a sigmoid, else by `multi_label`."""
         return self.ending == "sigmoid" or (multi_label and self.ending == "logits")
 
 
 def choose_layers(scored: nn.Module, picture: Tensor, layers: Sequence[str], methods: Sequence[str]) -> LayerChoice:
-    """Returns the network as the methods will see it, and its target layers, `auto` or by name.
+    """Returns the network as the methods use it, and its target layers, `auto` or by name.
 
-    scored: the network of `scored_network`. image: 1×C×H×W, normalised. Raises `CamxError` for methods that need
-    a gradient or a layer which the network does not have.
+    scored: a network from `scored_network`. picture: 1×C×H×W, normalised. Raises `CamxError` for methods that need a
+    gradient or a layer which the network does not have.
     """
     return LayerSearch.of(scored, picture, layers).choice(methods)
 
@@ -72,7 +72,7 @@ def choose_layers(scored: nn.Module, picture: Tensor, layers: Sequence[str], met
 class LayerSearch:
     """The search for the target layers of a network, for methods of every kind.
 
-    names: `auto`, or those that the user gives. found: the layers; empty where `problem` says why there are none.
+    names: `auto`, or those of the user. found: the layers; empty if there are none, and `problem` says why.
     """
 
     scored: nn.Module
@@ -83,7 +83,7 @@ class LayerSearch:
 
     @classmethod
     def of(cls, scored: nn.Module, picture: Tensor, names: Sequence[str]) -> LayerSearch:
-        """Looks for the layers; see `choose_layers`."""
+        """Searches the layers; see `choose_layers`."""
         size = (picture.shape[2], picture.shape[3])
         try:
             if task_of(scored) == DETECTION and isinstance(scored, ScoredNetwork):
@@ -113,12 +113,12 @@ class LayerSearch:
 
 
 def _unique(layers: Iterable[TargetLayer]) -> tuple[TargetLayer, ...]:
-    """The layers, each once: the automatic choice may be one of those that are named."""
+    """Returns each layer once: the automatic choice may be one of the named ones."""
     return tuple({(layer.name, layer.path, layer.call): layer for layer in layers}.values())
 
 
 def _with_entry(scored: nn.Module, picture: Tensor, *, gradients: bool) -> LayerChoice:
-    """The network with its images as the layer."""
+    """Returns the network with its input images as the layer."""
     module = scored.with_entry() if isinstance(scored, ScoredNetwork) else ScoredNetwork(scored, ScoreReading())
     module = module if module.entry else module.with_entry()
     height, width = picture.shape[2:]

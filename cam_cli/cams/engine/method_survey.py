@@ -30,8 +30,10 @@ from .tasks import check_method
 
 @dataclass(frozen=True)
 class MethodReport:
-    """A method with a network. reason: why it does not work, or "". cost: forwards per image, with the one that gives
-    the predictions; None where it does not work."""
+    """A method with a network. reason: why it does not work, or "".
+
+    cost: forwards per image, with the one for the predictions; None if the method does not work.
+    """
 
     name: str
     reason: str = ""
@@ -44,7 +46,7 @@ class MethodReport:
 
 @dataclass(frozen=True)
 class Survey:
-    """All methods with a network. layers: its target layers; none where no map of it can be one."""
+    """All methods with a network. layers: its target layers; none if no map of it can be one."""
 
     task: str
     layers: tuple[TargetLayer, ...]
@@ -54,10 +56,10 @@ class Survey:
 @torch.inference_mode(False)
 @torch.enable_grad()
 def survey_methods(network: Network, layers: Sequence[str] = (AUTO,)) -> Survey:
-    """Tries every method on a probe image; on the CPU, where the network stays.
+    """Tries every method on a probe image, on the CPU, where the network stays.
 
-    layers: `auto`, or names of target layers. An encoder is tried without an image to compare with. Raises `CamxError`
-    for a layer that cannot be the target, and for a network that does not run.
+    layers: `auto`, or names of target layers. An encoder is tried without a reference image. Raises `CamxError` for a
+    layer that cannot be the target, and for a network that does not run.
     """
     runner = Runner(network, "cpu", "fp32")
     preprocessing = network.preprocessing
@@ -83,7 +85,7 @@ def _report(method: Method, trials: _Trials, task: str) -> MethodReport:
 
 @dataclass(frozen=True)
 class _Trials:
-    """The probe image traced for methods of every kind, each kind once."""
+    """Traces of the probe image for methods of every kind, one per kind."""
 
     runner: Runner
     picture: Tensor
@@ -94,12 +96,12 @@ class _Trials:
 
     @property
     def target_layers(self) -> tuple[TargetLayer, ...]:
-        """Those of the methods that read a layer, as far as these work."""
+        """The layers of the methods that read one, if such a method works."""
         reading = (choice.layers for (_, reads), choice in self._choices.items() if reads)
         return next(reading, ())
 
     def traced(self, method: Method) -> list[Trace]:
-        """Returns traces as a run would have them. Raises `CamxError` where there is no layer or no gradient."""
+        """Returns the traces of a run with this method. Raises `CamxError` without a layer or a gradient."""
         kind = (method.gradients, method.reads_layer)
         if kind not in self._choices:
             self._choices[kind] = self.search.choice([method.name])
@@ -125,9 +127,9 @@ class _Trials:
         return self._traces[key]
 
     def cost(self, method: Method, traced: Sequence[Trace]) -> Cost:
-        """Returns the forwards of a method for an image and one class, over all layers that it makes a map of.
+        """Returns the forwards of a method for an image and one class, over all layers of which it makes a map.
 
-        Where the head does not run alone, its forwards are those of the whole network.
+        If the head does not run alone, its forwards are those of the whole network.
         """
         network, head = 1, 0
         for trace in traced if method.per_layer else traced[:1]:
@@ -142,7 +144,7 @@ class _Trials:
         return Cost(network, head)
 
     def _runs_alone(self, trace: Trace) -> bool:
-        """Whether what lies behind the layer runs without the network before it."""
+        """Whether the head behind the layer runs without the network before it."""
         name = trace.layer.name
         if name not in self._heads:
             self._heads[name] = HeadRunner(trace.replay.module, trace.layer, self.picture).head_only

@@ -16,14 +16,14 @@ from ..tracing.cut import Cut, NoCut
 from .openvino_model import converted, import_openvino
 from .openvino_proof import prove_rounding, prove_values
 
-#: How OpenVINO calls the precisions that it has on CPUs.
+#: OpenVINO's names of its precisions on CPUs.
 _HINTS = {"fp32": "f32", "bf16": "bf16"}
 
 
 class OpenVinoBackend:
-    """Answers for the modules before the target layer with what OpenVINO computed. Replicas share its weights.
+    """Computes the modules before the target layer in OpenVINO. Replicas share its weights.
 
-    Each replica has a request of its own, so that as many as the processors allow are at work at the same time.
+    Each replica has a request of its own, so that they run at the same time.
     """
 
     def __init__(self, module: nn.Module, cut: Cut, compiled: Any) -> None:
@@ -35,7 +35,7 @@ class OpenVinoBackend:
 
     @contextlib.contextmanager
     def __call__(self, batch: Tensor) -> Iterator[Tensor]:
-        """Opens a context in which the head of the network alone runs on a normalised batch B×C×H×W."""
+        """Runs OpenVINO on a normalised batch B×C×H×W; in the context, the network only runs its head."""
         pixels = batch.detach().float().permute(0, 2, 3, 1).contiguous().numpy()
         found = self._request.infer({0: pixels}, share_inputs=True)
         values = {piece: torch.from_numpy(found[index]) for index, piece in enumerate(self._cut.pieces)}
@@ -51,10 +51,10 @@ def openvino_backend(
     autocast: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext,
     weights: str = "",
 ) -> OpenVinoBackend:
-    """Converts what runs before the first of `layers`, and proves it on images made from a normalised one, 1×C×H×W.
+    """Converts the part before the first of `layers`, and checks it on images made from a normalised one, 1×C×H×W.
 
-    As many streams as torch's threads go into the processors run at the same time. precision: fp32 or bf16. weights: as
-    of `converted`. Raises `NoCut` with the reason where the network cannot be converted, or gives other values.
+    As many streams run at the same time as the processors hold torch's threads. precision: fp32 or bf16. weights: as of
+    `converted`. Raises `NoCut` with the reason if the network cannot be converted, or gives other values.
     """
     kinds = {one.dtype for one in module.parameters() if one.is_floating_point()}
     if kinds - {torch.float32}:
@@ -79,7 +79,7 @@ def openvino_backend(
             hint = {"INFERENCE_PRECISION_HINT": _HINTS[kind]}
             return OpenVinoBackend(module, cut, core.compile_model(model, "CPU", settings | hint))
 
-        # Also for bf16: what rounds cannot be told from what was converted wrongly.
+        # Also for bf16, whose rounding would hide a wrong conversion.
         backend = compiled("fp32")
         prove_values(backend, module, layers, picture)
         if precision != "fp32":
@@ -95,5 +95,5 @@ def openvino_backend(
 
 
 def can_bf16(core: Any) -> bool:
-    """Whether an `openvino.Core` knows instructions for bf16 on this processor."""
+    """Whether an `openvino.Core` has instructions for bf16 on this processor."""
     return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")

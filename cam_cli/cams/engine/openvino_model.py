@@ -1,4 +1,4 @@
-"""The part of a network before its target layer as a model of OpenVINO: converted once, and kept on the disk."""
+"""The part of a network before its target layer as a model of OpenVINO, converted once and cached on disk."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from ...models.remote_weights import cache_folder
 from ..tracing.cut import Cut
 from ..tracing.network_state import undisturbed
 
-#: Bytes that converted networks may take on the disk; those that were used longest ago go first.
+#: The most bytes of converted networks on disk; the least recently used ones are removed first.
 KEPT_BYTES = 8 * 2**30
-#: Changes when converted networks of earlier versions of camx are of no use.
+#: Changes when converted networks of earlier versions of camx cannot be used.
 _FORMAT = 1
 _MODEL, _WEIGHTS = "model.xml", "model.bin"
 
 
 def openvino_is_there() -> bool:
-    """Whether the package is installed; imports nothing."""
+    """Whether the package openvino is installed; imports nothing."""
     return importlib.util.find_spec("openvino") is not None
 
 
 def import_openvino() -> Any:
-    """Imports OpenVINO. Its import would report itself to its makers over the network; that part is kept out."""
+    """Imports OpenVINO without its telemetry, which would contact its makers over the network."""
     name = "openvino_telemetry"
     before = {name: sys.modules[name]} if name in sys.modules else {}
     sys.modules[name] = None  # type: ignore[assignment]
@@ -48,7 +48,7 @@ def import_openvino() -> Any:
 
 
 class Front(nn.Module):
-    """Normalised images B×C×H×W → the pieces of a cut."""
+    """The part of a network before its target layer: normalised images B×C×H×W → the pieces of a cut."""
 
     def __init__(self, network: nn.Module, cut: Cut) -> None:
         super().__init__()
@@ -59,10 +59,10 @@ class Front(nn.Module):
 
 
 def converted(module: nn.Module, cut: Cut, picture: Tensor, weights: str = "") -> Any:
-    """Returns an `openvino.Model` of images B×H×W×C, for any B, to the pieces of a cut, from the disk if it is there.
+    """Returns an `openvino.Model` from images B×H×W×C, for any B, to the pieces of a cut; from disk if it is cached.
 
-    picture: a normalised image 1×C×H×W. weights: the digest of all parameters and buffers, where it is known. Raises
-    what OpenVINO and torch raise where they cannot convert the network.
+    picture: a normalised image 1×C×H×W. weights: the digest of all parameters and buffers, if it is known. Raises
+    errors of OpenVINO and torch if they cannot convert the network.
     """
     openvino = import_openvino()
     folder = os.path.join(cache_folder(), "openvino", _key(module, cut, picture, weights or digest(module)))
@@ -70,7 +70,7 @@ def converted(module: nn.Module, cut: Cut, picture: Tensor, weights: str = "") -
         os.utime(folder)
         return openvino.Core().read_model(os.path.join(folder, _MODEL), os.path.join(folder, _WEIGHTS))
     model = _with_channels_last(openvino, _convert(openvino, module, cut, picture))
-    # A model that is not kept is converted again; the run does not depend on it.
+    # A model that cannot be cached is converted again by the next run.
     with contextlib.suppress(OSError, RuntimeError):
         _keep(openvino, model, folder)
     return model
@@ -86,12 +86,12 @@ def _convert(openvino: Any, module: nn.Module, cut: Cut, picture: Tensor) -> Any
     decoder = importlib.import_module("openvino.frontend.pytorch.ts_decoder").TorchScriptPythonDecoder
     example = picture.repeat(2, 1, 1, 1)
     with warnings.catch_warnings(), undisturbed(module), torch.no_grad():
-        # Advice for those who write networks; that the result is right is proved on images.
+        # Advice to authors of networks; `openvino_proof` checks the values.
         warnings.simplefilter("ignore")
         trace: Any = torch.jit.trace
         traced = trace(Front(module, cut).eval(), example, check_trace=False)
         frontend = openvino.frontend.FrontEndManager().load_by_framework("pytorch")
-        # The frontend reads from it until it is done.
+        # Named, to keep it alive while the frontend reads from it.
         decoded = decoder(traced)
         model = frontend.convert(frontend.load(decoded))
     model.inputs[0].get_node().set_element_type(openvino.Type.f32)
@@ -100,7 +100,7 @@ def _convert(openvino: Any, module: nn.Module, cut: Cut, picture: Tensor) -> Any
 
 
 def _with_channels_last(openvino: Any, model: Any) -> Any:
-    """The model for images as they lie in memory here."""
+    """Returns the model for images B×H×W×C."""
     builder = openvino.preprocess.PrePostProcessor(model)
     builder.input(0).tensor().set_layout(openvino.Layout("NHWC"))
     builder.input(0).model().set_layout(openvino.Layout("NCHW"))
@@ -108,7 +108,7 @@ def _with_channels_last(openvino: Any, model: Any) -> Any:
 
 
 def _keep(openvino: Any, model: Any, folder: str) -> None:
-    """Writes a model whole or not at all, and removes others where there are too many."""
+    """Writes a model whole or not at all, and removes others beyond `KEPT_BYTES`."""
     above = os.path.dirname(folder)
     os.makedirs(above, exist_ok=True)
     temporary = tempfile.mkdtemp(dir=above, prefix=".new-")
@@ -125,7 +125,7 @@ def _keep(openvino: Any, model: Any, folder: str) -> None:
 
 
 def _models(above: str) -> Iterator[tuple[float, str, int]]:
-    """The kept models: when each was used last, its folder, and its bytes."""
+    """Yields the cached models: the time of the last use, the folder, and the bytes of each."""
     with os.scandir(above) as entries:
         for entry in entries:
             with contextlib.suppress(OSError):

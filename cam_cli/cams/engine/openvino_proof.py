@@ -1,4 +1,4 @@
-"""Proves that a converted network is the network: in float32 by its values, in bf16 by how far rounding takes them."""
+"""Checks a converted network against torch: in float32 by its values, in bf16 by the size of its rounding errors."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from ..tracing.cut import NoCut
 from ..tracing.trace import Trace, traces
 from .backends import Backend, EagerBackend
 
-#: Sizes of batches on which the values are compared; images that differ, so that none gets the values of another.
+#: Batch sizes of the comparison; their images differ, so that swapped values are found.
 _SIZES = (3, 1, 2)
-#: Of the largest feature, gradient and logit: the deviation that float32 allows; and that of a probability.
+#: The largest deviation in float32: as a share of the largest feature, gradient or logit; and of a probability.
 _TOLERANCE, _PROBABILITY = 1e-4, 1e-5
-#: How many times as far from float32 as torch's bf16 that of OpenVINO may be, and the deviation that always passes.
+#: In bf16: the largest deviation of OpenVINO from float32, in multiples of torch's; and the deviation that always
+#: passes.
 _TIMES, _ROUNDING = 2.0, 0.01
 
 
@@ -46,10 +47,10 @@ def prove_rounding(
     picture: Tensor,
     autocast: Callable[[], AbstractContextManager[object]],
 ) -> None:
-    """Raises `NoCut` if a backend in bf16 is further from float32 than torch in bf16 (`autocast`) by far.
+    """Raises `NoCut` if a backend in bf16 is much further from float32 than torch in bf16 (`autocast`).
 
-    Single values say nothing: in a deep network with clipped activations some are off by a fifth of the largest one in
-    torch, too. So the deviations of all features, logits and gradients are compared by their root mean squares.
+    Single values decide nothing: in a deep network with clipped activations, some are off by a fifth of the largest one
+    in torch, too. So the deviations of all features, logits and gradients are compared by their root mean squares.
     """
     batch = _pictures(picture).contiguous(memory_format=torch.channels_last)
     exact = _trace(EagerBackend(), module, layers, batch)
@@ -62,10 +63,10 @@ def prove_rounding(
         "gradients": lambda trace: trace.gradients(classes),
     }
     for name, of in values.items():
-        ours, torchs = _deviation(of(found), of(exact)), _deviation(of(in_torch), of(exact))
-        if not ours <= max(_ROUNDING, _TIMES * torchs):
+        own, of_torch = _deviation(of(found), of(exact)), _deviation(of(in_torch), of(exact))
+        if not own <= max(_ROUNDING, _TIMES * of_torch):
             raise NoCut(
-                f"in bf16 its {name} are off from float32 by {ours:.2g} of their size, those of torch by {torchs:.2g}"
+                f"in bf16 its {name} are off from float32 by {own:.2g} of their size, those of torch by {of_torch:.2g}"
             )
 
 
@@ -85,7 +86,7 @@ def _compare(name: str, found: Tensor, wanted: Tensor) -> None:
 
 
 def _deviation(found: Tensor, exact: Tensor) -> float:
-    """Root mean square of the differences, as a share of that of the values."""
+    """Returns the root mean square of the differences, as a share of that of the values."""
     if found.shape != exact.shape:
         return float("inf")
     wanted = exact.detach().double()

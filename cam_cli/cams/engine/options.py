@@ -1,4 +1,4 @@
-"""Options of the engine: which maps to make, and on which device."""
+"""Options of the engine: the maps, their methods and classes, and the device."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ LAYERS = Flag(
     results=True,
 )
 
-#: What runs the network before the target layer; `auto` is OpenVINO on a CPU where that pays, else torch.
+#: Backends of the network before the target layer; `auto` is OpenVINO on a CPU if that is faster, else torch.
 BACKENDS = ("auto", "torch", "compile", "openvino")
 BACKEND = Flag(
     "What runs the network before the target layer: auto, torch, compile or openvino (needs camx[openvino], a CPU).",
@@ -58,15 +58,18 @@ class ComputeOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class MapOptions(ComputeOptions):
-    """Options of everything that makes maps. layers: target layers, `auto` or by name; the maps of several become one.
-    seed: of methods that draw random numbers."""
+    """Options of everything that makes maps.
+
+    layers: target layers, `auto` or by name; the maps of several become one. seed: of methods that draw random numbers.
+    backend: runs the network before the target layer.
+    """
 
     layers: Annotated[Names, LAYERS] = names_of("auto")
     seed: Annotated[int, SEED] = 0
     backend: Annotated[str, BACKEND] = "auto"
 
 
-#: Classes of a row of the table, at most: three columns for each.
+#: The most classes in a row of the table, each with three columns.
 MOST_CLASSES = 50_000
 
 
@@ -76,11 +79,11 @@ class ExplainOptions(MapOptions):
 
     methods: names of `METHOD_NAMES`. targets: the classes that get a map. top_k: classes per ranking. evidence: `for` a
     class, `against` it, or `both` in one map. smooth: averages maps over the mirror image (`flip`), and over contrasts
-    too (`aug`). multi_label: every class from the probability `threshold` on is predicted. backend: what runs the
-    network before the target layer; others than torch take a while at the start, and change values by rounding only.
-    `auto` is OpenVINO for a long run in fp32 on a CPU, where it is installed. compile: another word for
-    `backend=compile`.
-    Raises `CamxError` for values that do not exist or do not go together.
+    too (`aug`). multi_label: every class from the probability `threshold` on is predicted. max_boxes: boxes of a
+    detector that get maps; `threshold` is their smallest score. backend: runs the network before the target layer;
+    others than torch take a while at the start, and change values by rounding only. `auto` is OpenVINO for a long run
+    in fp32 on a CPU, if it is installed. compile: another word for `backend=compile`. Raises `CamxError` for values
+    that do not exist or do not go together.
     """
 
     methods: Annotated[
@@ -167,7 +170,7 @@ class ExplainOptions(MapOptions):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "targets", as_targets(self.targets))
-        # A device of torch is called as its name.
+        # A `torch.device` becomes its name.
         if type(self.device).__name__ == "device":
             object.__setattr__(self, "device", str(self.device))
         check(self)
@@ -187,24 +190,24 @@ class ExplainOptions(MapOptions):
             raise CamxError(f"`threshold` {self.threshold} is outside 0 … 1: it is a probability.", field="threshold")
 
     def _check_together(self) -> None:
-        """Raises `CamxError` for a method that has no evidence against a class, or no map to average."""
+        """Raises `CamxError` for a method without evidence against a class, or without maps to average."""
         if (self.evidence, self.smooth) == ("for", "none"):
             return
-        # Its functions import torch, which the defaults do not need.
+        # Imported here: its functions import torch, which the defaults do not need.
         from ..methods.registry import METHODS
 
         for name in self.methods:
             method = METHODS[name]
             if self.evidence != "for" and not method.signed:
                 raise CamxError(
-                    f"`evidence={self.evidence}`: the method {name} does not tell what speaks for a class from what "
-                    "speaks against it.",
+                    f"`evidence={self.evidence}`: the maps of {name} do not separate evidence for a class from "
+                    "evidence against it.",
                     "Use `evidence=for`, or a method such as gradcam.",
                     field="evidence",
                 )
             if self.smooth != "none" and method.per == "concept":
                 raise CamxError(
-                    f"`smooth={self.smooth}`: the concepts of {name} are others in every view.",
+                    f"`smooth={self.smooth}`: the concepts of {name} differ between views, so they have no average.",
                     "Use `smooth=none`.",
                     field="smooth",
                 )

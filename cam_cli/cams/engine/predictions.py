@@ -1,4 +1,4 @@
-"""Class scores read as predictions: probabilities, rankings with names, and the classes that labels mean."""
+"""Class scores as predictions: probabilities, rankings with names, and the classes that labels mean."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ..tracing.regions import Regions
 
-#: Names of the class of everything else, without underscores at their ends.
+#: Names of a class for everything else, without underscores at their ends.
 _BACKGROUND = ("background", "unlabeled", "unlabelled", "void")
 
 
@@ -28,8 +28,8 @@ class Scores:
     """Class scores of a batch, in main memory.
 
     ranking: class indices B×K, best first. probabilities: B×K, by class. threshold: with several labels, the
-    probability from which on a class counts as predicted; None for one label. found: how many classes of each ranking
-    an image has, where it does not have all; None where every class has a probability.
+    probability from which on a class counts as predicted; None for one label. found: the number of classes that each
+    image has; None if every class has a probability.
     """
 
     ranking: Tensor
@@ -39,15 +39,15 @@ class Scores:
 
     @classmethod
     def of(cls, logits: Tensor, threshold: float | None = None, *, several_labels: bool = False) -> Scores:
-        """Reads logits B×K: probabilities that add up to 1 (softmax), or one of its own per class (sigmoid)."""
+        """Reads logits B×K: as probabilities that add up to 1 (softmax), or one of its own per class (sigmoid)."""
         finite = logits.nan_to_num()
         probabilities = logits.sigmoid() if several_labels else logits.softmax(1)
-        # Moved once: whoever reads single values from a GPU waits for it each time.
+        # Moved once: each read of a single value from a GPU waits for it.
         return cls(finite.argsort(dim=1, descending=True, stable=True).cpu(), probabilities.cpu(), threshold)
 
     @classmethod
     def of_areas(cls, shares: Tensor, background: int | None = None) -> Scores:
-        """Reads the shares B×K of the pixels that are predicted as each class: the largest class first.
+        """Reads the shares B×K of the pixels that are predicted as each class; the largest class comes first.
 
         The background comes after all classes that have a pixel.
         """
@@ -55,14 +55,14 @@ class Scores:
         found = tuple((order > 0).sum(1).tolist())
         if background is not None:
             order = order.clone()
-            # Less than a pixel of any image.
+            # Less than the share of one pixel.
             order[:, background] = order[:, background].clamp_max(1e-12)
         return cls(order.argsort(dim=1, descending=True, stable=True), shares.cpu(), found=found)
 
     @classmethod
     def of_values(cls, values: Tensor) -> Scores:
-        """Reads values B×K, which have no order: they stand in the place of the probabilities."""
-        # Any order of as many rows: a stable sort of equal numbers.
+        """Reads values B×K, which have no order; they take the place of the probabilities."""
+        # The order of the indices: a stable sort of equal numbers.
         order = (values * 0).nan_to_num().argsort(dim=1, stable=True).cpu()
         return cls(order, values.cpu(), found=(0,) * len(values))
 
@@ -73,7 +73,7 @@ class Scores:
         return best
 
     def predicted(self, image: int) -> list[int]:
-        """Returns the best class of an image, or all from the threshold on, best first; never an empty list."""
+        """Returns the best class of an image, or all from `threshold` on, best first; never an empty list."""
         best: list[int] = self.ranking[image, :1].tolist()
         if self.threshold is None:
             return best
@@ -86,8 +86,9 @@ class Scores:
 class ClassReader:
     """Reads the logits of one network.
 
-    classes: its class names. count: how many classes it has. top_k: classes per ranking. threshold: as in `Scores`.
-    several_labels: whether each class has a probability of its own. task: what the scores are, one of `models.tasks`.
+    classes: its class names. count: their number. top_k: classes per ranking. threshold: as in `Scores`.
+    several_labels: whether each class has a probability of its own. task: the kind of the scores, one of
+    `models.tasks`.
     """
 
     classes: ClassNames
@@ -99,13 +100,13 @@ class ClassReader:
 
     @property
     def background(self) -> int | None:
-        """The class of a segmentation that stands for everything else, by its name; None where none is called so."""
+        """The class of a segmentation for everything else, by its name; None without such a name."""
         return next(
             (i for i, name in enumerate(self.classes.names) if name.strip("_ ").casefold() in _BACKGROUND), None
         )
 
     def scores(self, logits: Tensor, regions: Regions | None = None) -> Scores:
-        """Returns the scores of logits B×K; of a segmentation with the regions that they are summed over."""
+        """Returns the scores of logits B×K. regions: of a segmentation, those over which its logits are summed."""
         if regions is not None:
             return Scores.of_areas(regions.shares(self.count), self.background)
         if self.task in VALUES:
@@ -128,7 +129,7 @@ class ClassReader:
         return tuple(Prediction(index, self.classes[index], float(probabilities[index])) for index in classes)
 
     def truth(self, scores: Scores, image: int, source: Source) -> TrueClass | None:
-        """Returns the true class of one image, of several the one with the best rank; None where none is known."""
+        """Returns the true class of one image, of several the one with the best rank; None if it is unknown."""
         texts = self.classes_of(source)
         if not texts or self.task in VALUES:
             return None
@@ -138,11 +139,11 @@ class ClassReader:
         return TrueClass(index, texts[index], float(scores.probabilities[image, index]), place + 1)
 
     def classes_of(self, source: Source) -> dict[int, str]:
-        """Returns the classes that a source's labels mean to this network, and the text of each label."""
+        """Returns the classes that the labels of an image mean to this network, and the text of each label."""
         if self.task in VALUES:
             return {}
         whole = BETWEEN_LABELS.join(source.labels)
-        # A class may have the sign between labels in its own name.
+        # The name of a class may hold the sign between labels.
         if len(source.labels) > 1 and (index := self._index_of(whole)) is not None:
             return {index: whole}
         found: dict[int, str] = {}
@@ -153,7 +154,7 @@ class ClassReader:
         return found
 
     def check(self, texts: Iterable[str]) -> None:
-        """Raises `CamxError` for a label that is no class; an empty one is none."""
+        """Raises `CamxError` for a label that is no class; an empty label is left out."""
         for text in filter(None, texts):
             self.classes.index(text, self.count)
 

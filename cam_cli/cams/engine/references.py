@@ -1,4 +1,4 @@
-"""The images that an encoder compares others with: one for all of them, or one for each by a table of pairs."""
+"""Images with which an encoder compares others: one for all of them, or one for each by a table of pairs."""
 
 from __future__ import annotations
 
@@ -26,8 +26,7 @@ from .targets import PAIRED, Target
 
 @dataclass(frozen=True)
 class Reference:
-    """Something to compare with, as the user wrote it: an image, a folder, or a table of pairs. digest: SHA-256 of its
-    files."""
+    """An image, a folder or a table of pairs, at a place as the user wrote it. digest: SHA-256 of its files."""
 
     place: str
     digest: str
@@ -47,16 +46,16 @@ class PairTable:
             raise CamxError(f"`targets=like:{path}`: its column {PAIRED!r} is empty.", field="targets")
 
     def of(self, source: Source) -> str:
-        """The reference of an image, as the table writes it; "" where it has none."""
+        """Returns the reference of an image, as the table writes it; "" without one."""
         return self._column.of(source)
 
     def place(self, reference: str) -> str:
-        """The path of a reference."""
+        """Returns the path of a reference."""
         return reference if is_remote(reference) else os.path.join(os.path.dirname(self.path), reference)
 
     @property
     def digest(self) -> str:
-        """SHA-256 over which image is compared with which content, in hexadecimal."""
+        """SHA-256 of the images of the table with the contents of their references, in hexadecimal."""
         contents = {one: _content(self.place(one)) for one in self.references}
         sha = hashlib.sha256()
         for image, reference in sorted(self._column.rows.items()):
@@ -66,11 +65,11 @@ class PairTable:
 
 @dataclass
 class References:
-    """All that an encoder compares images with: row r of its matrix of unit embeddings, R×D, is that of `names[r]`.
+    """All references of an encoder: row r of the matrix R×D of unit embeddings is that of `names[r]`.
 
-    Rows of pairs are embedded when an image first needs them. targets: what each `like:` target stands for. places: the
-    path of each reference of a pair, by its row. embedded: the rows that hold their own embedding. failed: why a
-    reference has none.
+    Rows of pairs are embedded when an image first needs them. targets: the reference of each `like:` target. tables: by
+    path. places: the path of each reference of a pair, by its row. rows: of each (table, reference). embedded: the rows
+    that hold their own embedding. failed: why a reference has none, by its row.
     """
 
     names: tuple[str, ...] = ()
@@ -85,9 +84,9 @@ class References:
     def chosen(
         self, pictures: Iterable[Picture], targets: Sequence[Sequence[Target]], runner: Runner, network: nn.Module
     ) -> tuple[list[Sequence[Target]], list[str]]:
-        """Returns the targets of each image, with its own reference for a table, and why an image has none, or "".
+        """Returns the targets of each image, with its own reference from a table, and why an image has none, or "".
 
-        network: the encoder of the lane that asks, with the matrix of these references.
+        network: the encoder of this lane, with the matrix of these references.
         """
         if not self.tables:
             return list(targets), [""] * len(targets)
@@ -131,8 +130,8 @@ def network_for(
 ) -> tuple[nn.Module, References]:
     """Returns the network with scores of its task as its output (see `scored_network`), and the references.
 
-    picture: 1×C×H×W, normalised. An encoder gets the cosines to all references as its scores. Raises `CamxError` for
-    references of all images that cannot be read, and for tables of which no reference can.
+    picture: 1×C×H×W, normalised. The scores of an encoder are the cosines to all references. Raises `CamxError` for a
+    reference of all images that cannot be read, and for a table without a readable one.
     """
     scored = scored_network(runner.module, picture, network.scores, network.task)
     places = list(dict.fromkeys(target.name for target in targets if target.kind == "like"))
@@ -151,7 +150,7 @@ def network_for(
         embedded=set(range(len(single))),
     )
     known = [embedding for embedding, _ in single.values()] or [_first(found, runner, scored)]
-    # A row that is not embedded yet repeats another one, so that no score is without a gradient.
+    # A row that is not embedded yet repeats another one, so that every score has a gradient.
     matrix = torch.stack([*known[: len(single)], *[known[0]] * len(rows)])
     return scored.with_references(matrix), found
 
@@ -168,7 +167,7 @@ def _single(place: str, runner: Runner, scored: nn.Module) -> tuple[Tensor, str]
 
 
 def _first(references: References, runner: Runner, scored: nn.Module) -> Tensor:
-    """The embedding of the first reference of a table that can be read."""
+    """Returns the embedding of the first reference of a table that can be read."""
     reasons = []
     for row, place in references.places.items():
         try:
@@ -180,9 +179,9 @@ def _first(references: References, runner: Runner, scored: nn.Module) -> Tensor:
 
 
 def embedded(place: str, runner: Runner, scored: nn.Module) -> tuple[Tensor, str]:
-    """The sum of the unit embeddings D of an image, or of those of a folder, and the SHA-256 of the files.
+    """Returns the sum of the unit embeddings D of an image, or of those of a folder, and the SHA-256 of the files.
 
-    Raises `UnreadableImage` for one that has no embedding, and `CamxError` for a place without images.
+    Raises `UnreadableImage` for an image or a folder without an embedding.
     """
     total, sha = torch.zeros((), device=runner.device), hashlib.sha256()
     try:
@@ -204,7 +203,7 @@ def embedded(place: str, runner: Runner, scored: nn.Module) -> tuple[Tensor, str
 
 
 def _content(place: str) -> str:
-    """The SHA-256 of the files of a reference, or why there is none."""
+    """Returns the SHA-256 of the files of a reference, or why it has none."""
     sha = hashlib.sha256()
     try:
         for source in find([place]).sources:

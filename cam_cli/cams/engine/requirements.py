@@ -20,7 +20,7 @@ from .options import ExplainOptions
 
 
 def check_arguments(network: object, options: object) -> None:
-    """Raises `CamxError` for what is no network and no options of an `Explainer`."""
+    """Raises `CamxError` for a network without weights, and for a network or options of another type."""
     if not isinstance(network, Network):
         hint = (
             "Wrap it: Network.of(module, image_size=…, mean=…, std=…)."
@@ -35,10 +35,9 @@ def check_arguments(network: object, options: object) -> None:
 
 
 def check_methods(names: Sequence[str], picture: Tensor, probed: Sequence[Trace]) -> Classifier | None:
-    """Raises `CamxError` for a method that does not work with a network.
+    """Raises `CamxError` for a method that does not work with a network; returns its classifier, if one needs it.
 
-    picture: 1×C×H×W, normalised. probed: its traces at all target layers. Returns the classifier of the network, if a
-    method needs it.
+    picture: 1×C×H×W, normalised. probed: its traces at all target layers.
     """
     classifier = None
     for name in names:
@@ -54,7 +53,7 @@ def check_methods(names: Sequence[str], picture: Tensor, probed: Sequence[Trace]
                 )
             if len(probed) > 1:
                 raise CamxError(f"`methods={name}` reads one layer, the last one; {len(probed)} are given.")
-            # In full precision: a rough forward would prove nothing.
+            # In full precision: a rounded forward would prove nothing.
             module = probed[0].replay.module
             exact = trace(module, picture, probed[0].layer)
             classifier = find_classifier(module, exact.features, exact.logits)
@@ -66,7 +65,7 @@ def check_methods(names: Sequence[str], picture: Tensor, probed: Sequence[Trace]
 
 
 def _check_not_scripted(name: str, module: nn.Module) -> None:
-    """Raises `CamxError` for a method that looks at functions or weights which TorchScript hides."""
+    """Raises `CamxError` for a method that needs functions or weights which TorchScript hides."""
     if isinstance(module, ScoredNetwork) and module.reading.interpreted:
         raise CamxError(
             f"`methods={name}` reads functions and weights of torch.nn, which {network_name(module)} hides: it is "
@@ -82,6 +81,6 @@ def _check_second_order(method: Method, probed: Sequence[Trace]) -> None:
     except (RuntimeError, NotImplementedError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
         raise CamxError(
-            f"`methods={method.name}` differentiates what lies behind the layer twice, which this network does not "
-            f"allow: {reason}. Use `methods=gradcam`."
+            f"`methods={method.name}` differentiates the network behind the layer twice, which it does not allow: "
+            f"{reason}. Use `methods=gradcam`."
         ) from error

@@ -1,4 +1,4 @@
-"""Adds to the maps of a batch what lies under their peaks: contributions of the channels, as short vectors."""
+"""Adds spots to the maps of a batch: contributions of the channels at their peaks, as short vectors."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from ...maps.spots import Peak, Spot, peaks, projection, quantised
 from ..methods.registry import METHODS
 from ..tracing.trace import Trace
 
-#: (image of the batch, its map, column of its class, peak)
+#: (index of the image, index of its map, column of its class, peak)
 _Place = tuple[int, int, int, Peak]
 
 
 def check_spots(methods: Sequence[str], *, gradients: bool) -> None:
-    """Raises `CamxError` where maps have no spots: those of concepts, and of a network without gradients."""
+    """Raises `CamxError` for maps without spots: those of concepts, and of a network without gradients."""
     for name in methods:
         if METHODS[name].per == "concept":
             raise CamxError(
-                f"`save=spots` does not go with `method={name}`: its maps are of concepts, not of classes.",
+                f"`save=spots` does not go with `methods={name}`: its maps are of concepts, not of classes.",
                 "Leave one of the two out.",
                 field="save",
             )
@@ -38,7 +38,7 @@ def check_spots(methods: Sequence[str], *, gradients: bool) -> None:
 def with_spots(
     explanations: Sequence[Explanation], classes: Sequence[Sequence[int]], columns: Tensor, trace: Trace
 ) -> list[Explanation]:
-    """The explanations of B images with the spots of every map.
+    """Returns the explanations of B images with the spots of every map.
 
     classes: of each image, in the order of `columns` B×T. trace: of the layer whose channels contribute; its sign is
     that of the evidence.
@@ -69,7 +69,7 @@ def with_spots(
 
 
 def _contributions(found: Sequence[_Place], grid: tuple[int, int], columns: Tensor, trace: Trace) -> np.ndarray:
-    """Projected contributions of the channels at every place: one row each, float32."""
+    """Returns the projected contributions of the channels at every place: one row each, float32."""
     device = trace.features.device
     cells = [peak.cell(*grid) for _, _, _, peak in found]
     images, targets = (torch.tensor([one[place] for one in found], device=device) for place in (0, 2))
@@ -78,7 +78,7 @@ def _contributions(found: Sequence[_Place], grid: tuple[int, int], columns: Tens
     elsewhere = trace.features.mean(dim=(2, 3))
     contributions = torch.nan_to_num(weights * (trace.features[images, :, ys, xs] - elsewhere[images]))
     matrix = torch.from_numpy(projection(contributions.shape[1])).to(device)
-    # In units of the largest one: gradients may be so small that their squares vanish.
+    # In units of the largest one: the squares of small gradients would underflow.
     largest = contributions.abs().amax(1, keepdim=True).clamp_min(1e-38)
     projected = (contributions / largest) @ matrix
     return projected.cpu().numpy()

@@ -1,4 +1,4 @@
-"""The classes that an image is explained for: the predicted one, its label, the best K, or named ones."""
+"""The classes for which an image is explained: the predicted one, its label, the best K, or named ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 KINDS = ("predicted", "label", "top", "class", "like")
 _LIKE = "like:"
-#: The column of a table of pairs that names the reference of an image, and the endings of such tables.
+#: The column of a table of pairs with the reference of each image, and the endings of such tables.
 PAIRED = "reference"
 _TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 
@@ -29,7 +29,8 @@ class Target:
     """One or several classes per image.
 
     kind: `predicted`, `label`, `top` (the best `top` classes), `class` (one for all images, by `name` or index), or
-    `like` (similarity to the image, or the mean of the folder, at `name`; to each image's own one by a table of pairs).
+    `like` (similarity to the image, or the mean of the folder, at `name`; by a table of pairs, to the reference of each
+    image).
     """
 
     kind: Literal["predicted", "label", "top", "class", "like"] = "predicted"
@@ -42,20 +43,22 @@ class Target:
 
     @classmethod
     def parse(cls, text: str) -> Target:
-        """Reads `predicted`, `label`, `top:K`, `like:REF`, or a class. Raises `CamxError` for a K that is no positive
-        number, and for no REF."""
+        """Reads `predicted`, `label`, `top:K`, `like:REF`, or a class.
+
+        Raises `CamxError` if K is no positive number, or REF is empty.
+        """
         if text in ("predicted", "label"):
             return cls("predicted" if text == "predicted" else "label")
         if text.startswith("top:"):
             count = whole_number(text.removeprefix("top:"))
             if not count:
-                raise CamxError(f"`target` {text!r}: K in top:K is a number from 1.", field="targets")
+                raise CamxError(f"`targets` {text!r}: K in top:K is a number from 1.", field="targets")
             return cls("top", top=count)
         if text.startswith(_LIKE):
             place = text.removeprefix(_LIKE)
             if not place:
                 raise CamxError(
-                    f"`target` {text!r} names no image.",
+                    f"`targets` {text!r} names no image.",
                     "Give like:REF.jpg, a folder, or a CSV with image,reference.",
                     field="targets",
                 )
@@ -64,7 +67,7 @@ class Target:
 
     @property
     def paired(self) -> bool:
-        """Whether each image has its own reference, by a table."""
+        """Whether each image has its own reference, in a table."""
         return self.kind == "like" and self.name.lower().endswith(_TABLES)
 
     def __str__(self) -> str:
@@ -72,7 +75,7 @@ class Target:
         return words.get(self.kind, self.kind)
 
     def resolved(self, names: ClassNames, count: int) -> Target:
-        """Returns the target for a network of `count` classes; raises `CamxError` for a class that it does not have."""
+        """Returns the target for a network of `count` classes. Raises `CamxError` for a class that it does not have."""
         if self.kind in ("class", "like"):
             if self.paired:
                 return self
@@ -82,13 +85,13 @@ class Target:
         return Target("top", top=min(self.top, count)) if self.kind == "top" else self
 
 
-#: A target as a program writes it: as such, by its words (`top:3`, the name of a class), or by the index of a class.
+#: A target in a program: a `Target`, its words (`top:3`, the name of a class), or the index of a class.
 AnyTarget = Target | str | int
 
 if TYPE_CHECKING:
 
     class Targets:
-        """The type of a field that holds a tuple of targets, and that a program may give one target or several."""
+        """The type of a field that holds a tuple of targets; a program may give one target or several."""
 
         def __get__(self, options: object, kind: object) -> tuple[Target, ...]: ...
         def __set__(self, options: object, value: AnyTarget | Sequence[AnyTarget]) -> None: ...
@@ -97,25 +100,25 @@ else:
 
 
 def default_targets() -> Any:
-    """The default of a field of `Targets`: the predicted class."""
+    """Returns the default of a field of `Targets`: the predicted class."""
     return (Target(),)
 
 
-def as_targets(given: Any) -> tuple[Target, ...]:
-    """The targets that a program means by one of `AnyTarget` or several. Raises `CamxError` for anything else."""
-    several = given if isinstance(given, Iterable) and not isinstance(given, str) else (given,)
+def as_targets(value: Any) -> tuple[Target, ...]:
+    """Returns one of `AnyTarget` or several as targets. Raises `CamxError` for anything else."""
+    several = value if isinstance(value, Iterable) and not isinstance(value, str) else (value,)
     return tuple(map(_as_target, several))
 
 
-def _as_target(given: object) -> Target:
-    if isinstance(given, Target):
-        return given
-    if isinstance(given, Integral) and not isinstance(given, bool):
-        return Target("class", name=str(int(given)))
-    if isinstance(given, str):
-        return Target.parse(given)
+def _as_target(value: object) -> Target:
+    if isinstance(value, Target):
+        return value
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        return Target("class", name=str(int(value)))
+    if isinstance(value, str):
+        return Target.parse(value)
     raise CamxError(
-        f"`targets` {given!r:.60} is a {type(given).__name__}.",
+        f"`targets` {value!r:.60} is a {type(value).__name__}.",
         "Give predicted, label, top:K, like:REF.jpg, or a class by its index or name.",
         field="targets",
     )
@@ -124,7 +127,7 @@ def _as_target(given: object) -> Target:
 def target_classes(
     targets: Sequence[Sequence[Target]], scores: Scores, labels: Sequence[int | None]
 ) -> list[list[int]]:
-    """Returns the classes that each image is explained for, in the order of its targets, none twice.
+    """Returns the classes for which each image is explained, in the order of its targets, none twice.
 
     The predicted class takes the place of a missing label.
     """

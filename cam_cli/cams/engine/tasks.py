@@ -1,4 +1,4 @@
-"""Requirements of each task of a network: the methods, targets and options that make sense with it."""
+"""Requirements of each task of a network: the methods, targets and options that work with it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from .options import ExplainOptions
 from .predictions import ClassReader
 from .targets import Target
 
-#: Methods that explain a score of any kind, by the gradient of it or by its change; a new method is refused with other
-#: tasks than classification until it has a test there.
+#: Methods that explain a score of any kind, by its gradient or its change. A new method is an error for other tasks
+#: than classification until it has a test there.
 _ANY_SCORE = (
     *("gradcam", "gradcam++", "smooth-gradcam++", "xgradcam", "hirescam", "elementwise", "layercam", "eigencam"),
     *("eigengradcam", "fem", "scorecam", "ablationcam", "reciprocam", "rise", "saliency", "smoothgrad"),
@@ -26,13 +26,13 @@ _ANY_SCORE = (
     *("kpcacam", "segeigencam", "sscam", "iscam", "refinecam"),
 )
 METHODS_OF = {
-    # These take a softmax over their channels: of sums over thousands of pixels only the largest would be left.
+    # The others take a softmax over scores of channels, in which sums over thousands of pixels leave only the largest.
     SEGMENTATION: tuple(name for name in _ANY_SCORE if name not in ("scorecam", "sscam", "iscam")),
     **dict.fromkeys(VALUES, (*_ANY_SCORE, "cam")),
-    # Of the score of a box there is one forward alone: another image has other boxes, which D-RISE compares with it.
+    # By gradients: a changed image has other boxes, and only D-RISE (rise) compares boxes.
     DETECTION: ("gradcam", "gradcam++", "xgradcam", "hirescam", "elementwise", "layercam", "rise"),
 }
-#: Classes of a detector that does not say how many it has: any index is taken.
+#: The number of classes of a detector that does not state it: any index is allowed.
 _MOST = 1 << 20
 _WHY = {
     SEGMENTATION: "a segmentation network, which has no probability per image",
@@ -46,8 +46,8 @@ def reader_of(
 ) -> ClassReader:
     """Returns the reader of the scores of a network, of which `probed` is a trace.
 
-    Their names are those of the references of an encoder, else of the classes; one logit has two. Raises `CamxError`
-    for names that are not as many as the scores.
+    Names are those of the references of an encoder, else of the classes; a single logit has two. Raises `CamxError` if
+    the number of names is not that of the scores.
     """
     count, task = probed.logits.shape[1], task_of(probed.replay.module)
     if task == DETECTION:
@@ -61,7 +61,7 @@ def reader_of(
 
 
 def check_method(task: str, name: str) -> None:
-    """Raises `CamxError` for a method that makes no sense with a task."""
+    """Raises `CamxError` for a method that does not work with a task."""
     if task != CLASSIFICATION and name not in METHODS_OF[task]:
         raise CamxError(
             f"`methods={name}` does not explain {_what(task)}.",
@@ -75,21 +75,21 @@ def _what(task: str) -> str:
 
 
 def check_task(task: str, options: ExplainOptions, *, spots: bool) -> None:
-    """Raises `CamxError` for methods and options that make no sense with a task."""
+    """Raises `CamxError` for methods and options that do not work with a task."""
     if task == CLASSIFICATION:
         return
     what = _what(task)
     for name in options.methods:
         check_method(task, name)
     if options.multi_label:
-        raise CamxError(f"`multi_label` makes no sense with {what}.", "Leave it out.", field="multi_label")
+        raise CamxError(f"`multi_label` does not work with {what}.", "Leave it out.", field="multi_label")
     if task == DETECTION:
         _check_boxes(options)
     if spots:
         raise CamxError(f"`save=spots` compares classifiers, and this is {what}.", "Leave it out.", field="save")
     if task == SIMILARITY and not any(target.kind == "like" for target in options.targets):
         raise CamxError(
-            "An encoder has no classes.", "Give the image to compare with: `target=like:REF.jpg`.", field="targets"
+            "An encoder has no classes.", "Give the image to compare with: `targets=like:REF.jpg`.", field="targets"
         )
 
 
@@ -107,7 +107,7 @@ def _check_boxes(options: ExplainOptions) -> None:
 
 
 def target_of_task(target: Target, task: str, count: int) -> Target:
-    """Returns a target as a network of this task understands it. Raises `CamxError` for one that makes no sense.
+    """Returns a target as a network of this task reads it. Raises `CamxError` for one that does not work with it.
 
     count: outputs of the network.
     """
@@ -128,7 +128,7 @@ def target_of_task(target: Target, task: str, count: int) -> Target:
             field="targets",
         )
     raise CamxError(
-        f"`targets={target}`: values have no order and no label among them.",
+        f"`targets={target}`: the scores of this network are values, without an order or labels.",
         f"Give one by its index, 0 to {count - 1}, or by its name.",
         field="targets",
     )
