@@ -17,11 +17,11 @@ def needs_attention(trace: Trace) -> None:
 
 
 def needs_blocks(trace: Trace) -> None:
-    """Raises `CamxError` for a network without attention, or whose attentions do not lie in one row of blocks."""
+    """Raises `CamxError` for a network without attention, or without one sequence of blocks with one each."""
     if not _attention(trace).blocks:
         raise CamxError(
-            f"{type(trace.replay.module).__name__} does not have one attention per block in a single row of blocks, "
-            "which LeGrad reads its scores from. Use `methods=attention-gradient`."
+            f"{type(trace.replay.module).__name__} has no sequence of blocks with one attention each, from which "
+            "LeGrad reads its scores. Use `methods=attention-gradient`."
         )
 
 
@@ -62,7 +62,7 @@ def attention_rollout(trace: Trace, classes: Tensor) -> Tensor:
 def attention_gradient(trace: Trace, classes: Tensor) -> Tensor:
     """R ← R + Ā_l·R with Ā = mean over heads of ReLU(∇A ⊙ A), from R = I (Chefer et al. 2021, for ViT).
 
-    The row is that of R − I: where the head averages tokens, what each passes to itself is the same everywhere.
+    The row is that of R − I: where the head averages tokens, what each token passes to itself is equal everywhere.
     """
     attention = _attention(trace)
     tokens = attention.matrices[0].shape[-1]
@@ -91,7 +91,7 @@ def attention_gradient(trace: Trace, classes: Tensor) -> Tensor:
 def legrad(trace: Trace, classes: Tensor) -> Tensor:
     """Mean over layers l, heads and queries of ReLU(∂s_l/∂A_l), s_l the score of layer l (Bousselham et al. 2025).
 
-    Subtracts the minimum of each map, as the paper does.
+    Subtracts the minimum of each map, as in the paper.
     """
     attention = _attention(trace)
     maps = torch.zeros((), device=classes.device)

@@ -15,7 +15,7 @@ from .fusion import Maps
 class Augmentation:
     """A view of an image.
 
-    apply: changes a normalised batch B×C×H×W. undo: brings maps B×T×h×w of that view back to the image, exactly.
+    apply: changes a normalised batch B×C×H×W. undo: turns maps B×T×h×w of the view into maps of the image, exactly.
     """
 
     apply: Callable[[Tensor], Tensor]
@@ -40,12 +40,12 @@ _CONTRASTS = tuple(
     for mirrored in (False, True)
     for factor in (0.9, 1.1)
 )
-#: By the name of a smoothing, the views beside the image itself: its mirror image, and both with ±10 % of contrast.
+#: By the name of a smoothing: the views in addition to the image: its mirror image, and both with ±10 % of contrast.
 VIEWS: dict[str, tuple[Augmentation, ...]] = {"none": (), "flip": (_MIRROR,), "aug": (_MIRROR, *_CONTRASTS)}
 
 
 def average_views(maps: Sequence[Maps], views: Sequence[Augmentation]) -> Maps:
-    """Averages the maps of an image, which come first, and of its views; the scores are those of the image."""
+    """Averages the maps of an image, which come first, and of its views; `scores` are those of the image."""
     values = [maps[0].values, *(view.undo(one.values) for view, one in zip(views, maps[1:], strict=True))]
     energies = torch.stack([one.energies for one in maps]).mean(dim=0)
     return Maps(torch.stack(values).mean(dim=0), energies, maps[0].scores)

@@ -1,4 +1,4 @@
-"""Maps of the superpixels of an image, from scores of images of which some are covered: B×T×H×W of the input."""
+"""Maps of the superpixels of an image, from scores of images with some of them covered: B×T×H×W of the input."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from .method import method
 from .perturbation import each_image
 from .segmented import superpixels_of
 
-#: Images with covered superpixels, at most.
+#: The most images with covered superpixels.
 SAMPLES = 1000
-#: LIME: width of its kernel, and the weight of the squares of its coefficients (the authors' code for images).
+#: LIME: the width of its kernel, and the weight of its squared coefficients (authors' code for images).
 WIDTH, RIDGE = 0.25, 1.0
 
 
@@ -34,8 +34,8 @@ WIDTH, RIDGE = 0.25, 1.0
 def kernel_shap(trace: Trace, classes: Tensor) -> Tensor:
     """Shapley values φ of M superpixels, by weighted least squares over sets S of them (Lundberg and Lee 2017, th. 2).
 
-    x_S has the mean colour outside S. All sets are taken of the sizes nearest to none and all, as far as the samples
-    reach, and random ones, each with what is left of it, of the others. With few superpixels that is every set, and the
+    x_S has the mean colour outside S. The sets are all of the smallest and largest sizes, as far as the samples reach,
+    and random ones of the other sizes, each with its complement. With few superpixels these are all sets, and the
     values are exact. Both constraints hold exactly: the values sum to y_c(x) − y_c(x_∅).
     """
     replay = trace.replay
@@ -64,7 +64,7 @@ def kernel_shap(trace: Trace, classes: Tensor) -> Tensor:
     reads_layer=False,
 )
 def lime(trace: Trace, classes: Tensor) -> Tensor:
-    """Coefficients β of a ridge regression of p_c on which superpixels are left (Ribeiro et al. 2016, eq. 1 and 2).
+    """Coefficients β of a ridge regression of p_c on the superpixels that stay (Ribeiro et al. 2016, eq. 1 and 2).
 
     Each superpixel of x_n stays (z_ni = 1) with a chance of one half, or gets the mean colour. Kernel, width and ridge
     are those of the authors' code for images; its weights are the roots of the paper's.
@@ -85,14 +85,14 @@ def lime(trace: Trace, classes: Tensor) -> Tensor:
 
 
 def coalitions(players: int, budget: int, draw: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Returns at most `budget` sets of so many players, n×M of 0 and 1, with their Shapley kernel weights n in float64.
+    """Returns at most `budget` sets of so many players, n×M of 0 and 1, and their Shapley kernel weights: n, float64.
 
-    Neither none nor all players are a set. Sizes s and M − s go together.
+    The empty set and the set of all players are left out. Sizes s and M − s come together.
     """
     sets: list[Tensor] = []
     weights: list[Tensor] = []
     sizes = list(range(1, players // 2 + 1))
-    #: By size, the weight of all sets of it and of their complements.
+    #: By size: the weight of all sets of this size and of their complements.
     masses = [(players - 1) / (s * (players - s)) * (1 if 2 * s == players else 2) for s in sizes]
     while sizes:
         size, both = sizes[0], 1 if 2 * sizes[0] == players else 2
@@ -119,14 +119,14 @@ def coalitions(players: int, budget: int, draw: torch.Generator) -> tuple[Tensor
 
 
 def _scores(replay: Replay, image: int, labels: Tensor, sets: Tensor) -> Tensor:
-    """The scores n×K, on the host in float64, of an image of which only the superpixels of a set are left."""
-    picture, seen = replay.inputs[image : image + 1], sets.to(replay.inputs)
-    scores = replay.scores(len(seen), lambda part: picture * seen[part][:, labels][:, None], image)
+    """Returns the scores n×K, on the host in float64, of an image that keeps only the superpixels of each set."""
+    picture, kept = replay.inputs[image : image + 1], sets.to(replay.inputs)
+    scores = replay.scores(len(kept), lambda part: picture * kept[part][:, labels][:, None], image)
     return scores.cpu().double()
 
 
 def _constrained(sets: Tensor, weights: Tensor, gains: Tensor, whole: Tensor) -> Tensor:
-    """The values M×T that fit the gains n×T of sets best and sum to `whole` 1×T."""
+    """Returns the values M×T that fit the gains n×T of sets best and sum to `whole` 1×T."""
     players = sets.shape[1]
     if players == 1:
         return whole
@@ -139,7 +139,7 @@ def _constrained(sets: Tensor, weights: Tensor, gains: Tensor, whole: Tensor) ->
 
 
 def _ridge(sets: Tensor, weights: Tensor, found: Tensor) -> Tensor:
-    """The coefficients M×T of a weighted ridge regression of `found` n×T on sets n×M, with a free constant."""
+    """Returns the coefficients M×T of a weighted ridge regression of `found` n×T on sets n×M, with an intercept."""
     shares = weights / weights.sum()
     sets, found = sets - shares @ sets, found - shares @ found
     weighted = sets * weights[:, None]
@@ -149,5 +149,5 @@ def _ridge(sets: Tensor, weights: Tensor, found: Tensor) -> Tensor:
 
 
 def _painted(trace: Trace, values: Tensor, labels: Tensor) -> Tensor:
-    """The map T×H×W in which each pixel has the value, of M×T, of its superpixel."""
+    """Returns the map T×H×W in which each pixel has the value, of M×T, of its superpixel."""
     return trace.sign * values.T.float().to(labels.device)[:, labels]

@@ -1,4 +1,4 @@
-"""Maps from the first principal component of a picture's activations: B×T×h×w."""
+"""Maps from the first principal component of an image's activations: B×T×h×w."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ...errors import CamxError
 from ..tracing.trace import Trace
 from .method import method
 
-#: Positions that kernel PCA compares with each other, at most: 48×48, whose eigenvectors take seconds.
+#: The most positions that kernel PCA compares with each other: 48×48, whose eigenvectors take seconds.
 MOST_POSITIONS = 48 * 48
 
 
 def needs_few_positions(trace: Trace) -> None:
-    """Raises `CamxError` for a layer with more positions than can all be compared with each other."""
+    """Raises `CamxError` for a layer with more than `MOST_POSITIONS`."""
     for layer in trace.replay.layers:
         layout = layer.layout
         if layout.height * layout.width > MOST_POSITIONS:
@@ -40,7 +40,7 @@ def needs_few_positions(trace: Trace) -> None:
 def eigencam(trace: Trace, classes: Tensor) -> Tensor:
     """A·v₁, the activations along their first right singular vector (Muhammad and Yeasin 2020); its sum is positive."""
     first = _first_component(trace.features)
-    # No class gives it a sign, and large negative channels of a transformer would make all of it negative.
+    # No class gives it a sign, and large negative channels of a transformer would make the whole map negative.
     first = first * torch.where(first.sum((1, 2), keepdim=True) < 0, -1.0, 1.0)
     return first[:, None].expand(-1, classes.shape[1], -1, -1)
 
@@ -54,7 +54,7 @@ def eigencam(trace: Trace, classes: Tensor) -> Tensor:
 def eigengradcam(trace: Trace, classes: Tensor) -> Tensor:
     """M·v₁, M = g ⊙ A less its mean over positions, along its first right singular vector (pytorch-grad-cam).
 
-    With the mean, the first component of a transformer would be that mean, of one sign at every position.
+    Without subtracting the mean, the first component of a transformer would be that mean, of one sign everywhere.
     """
     products = trace.gradients(classes) * trace.features[:, None]
     products = products - products.mean((3, 4), keepdim=True)
@@ -84,10 +84,10 @@ def kpcacam(trace: Trace, classes: Tensor) -> Tensor:
 
 
 def _kernel_component(matrix: Tensor) -> Tensor:
-    """The first component of a kernel PCA of a matrix, positions × channels, for each position."""
+    """Returns the first component of a kernel PCA of a matrix, positions × channels, at each position."""
     matrix = matrix - matrix.mean(dim=0)
     slope = (matrix @ matrix.T / matrix.shape[1]).tanh()
-    # tanh(t + 1) less tanh(1), which the centring takes away: small products keep their digits.
+    # tanh(t + 1) − tanh(1): the centring removes the constant, and without it small products keep their digits.
     one = math.tanh(1.0)
     kernel = slope * (1 - one**2) / (1 + one * slope)
     kernel = kernel - kernel.mean(dim=0)
@@ -117,13 +117,13 @@ def segeigencam(trace: Trace, classes: Tensor) -> Tensor:
 
 
 def _largest_positive(maps: Tensor) -> Tensor:
-    """Maps B×T×h×w with the sign in which the value of the largest magnitude is positive."""
+    """Returns maps B×T×h×w with the sign that makes the value of the largest magnitude positive."""
     low, high = maps.amin(dim=(2, 3), keepdim=True), maps.amax(dim=(2, 3), keepdim=True)
     return maps * torch.where(-low > high, -1.0, 1.0)
 
 
 def _positions(features: Tensor) -> Tensor:
-    """Features N×C×h×w as matrices N×(h·w)×C.
+    """Returns features N×C×h×w as matrices N×(h·w)×C, with 0 for values that are not finite.
 
     An image that is not finite must not stop its neighbours; its scores are not finite either, and are reported.
     """
@@ -139,7 +139,7 @@ def _first_component(features: Tensor) -> Tensor:
     scale = matrix.abs().amax(dim=(1, 2), keepdim=True).clamp_min(1e-30)
     matrix = matrix / scale
     positions, channels = matrix.shape[1:]
-    # Of the two Gram matrices, which share their spectrum, the smaller one.
+    # The smaller one of the two Gram matrices, which share their spectrum.
     if channels <= positions:
         vector = torch.linalg.eigh(matrix.transpose(1, 2) @ matrix).eigenvectors[..., -1:]
         first = matrix @ vector

@@ -1,4 +1,4 @@
-"""Maps of concepts: the parts that an image's activations are made of, without a class asked for."""
+"""Maps of concepts: parts of an image's activations, found without a class."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor
 from ..tracing.trace import Trace
 from .method import Concepts, method
 
-#: Concepts per image, and updates until their factors stand still.
+#: Concepts per image, and updates until the factors converge.
 CONCEPTS, UPDATES = 4, 200
 
 
@@ -26,7 +26,7 @@ def deep_feature_factorization(trace: Trace, _classes: Tensor) -> Concepts:
     """ReLU(A) ≈ V·W with V (h·w×K) and W (K×C) non-negative: V are maps of K concepts (Collins et al. 2018).
 
     Multiplicative updates (Lee and Seung 1999) start from the singular vectors, so nothing is random. The scores of a
-    concept are those of its activations W_k at every position, as strong as the image's own.
+    concept are those of its activations W_k at every position, at their strength at the peak of its map.
     """
     matrix = trace.features.flatten(2).transpose(1, 2).nan_to_num(0.0, 0.0, 0.0).clamp_min(0)
     scale = matrix.amax(dim=(1, 2), keepdim=True).clamp_min(1e-30)
@@ -34,7 +34,7 @@ def deep_feature_factorization(trace: Trace, _classes: Tensor) -> Concepts:
     order = (places.sum(dim=1) * parts.sum(dim=2)).argsort(dim=1, descending=True)
     places = places.gather(2, order[:, None].expand_as(places))
     parts = parts.gather(1, order[..., None].expand_as(parts))
-    # The largest value of a concept's map says how strong it is anywhere: there the activations are peak × W_k.
+    # At the peak of a concept's map, the activations are peak × W_k.
     tokens = parts * places.amax(dim=1)[..., None] * scale
     height, width = trace.features.shape[2:]
     scores = []
@@ -51,7 +51,7 @@ def _factors(matrix: Tensor, count: int) -> tuple[Tensor, Tensor]:
     left = torch.nn.functional.pad(left, (0, missing))[..., :count]
     right = torch.nn.functional.pad(right, (0, 0, 0, missing))[:, :count]
     values = torch.nn.functional.pad(values, (0, missing))[:, :count]
-    # The sign in which a pair of singular vectors has its larger part (Boutsidis and Gallopoulos 2008).
+    # The sign of the larger part of a pair of singular vectors (Boutsidis and Gallopoulos 2008).
     positive = left.clamp_min(0).norm(dim=1) * right.clamp_min(0).norm(dim=2)
     negative = left.clamp_max(0).norm(dim=1) * right.clamp_max(0).norm(dim=2)
     sign = torch.where(positive >= negative, 1.0, -1.0)

@@ -1,4 +1,4 @@
-"""The cost of a method, read from its row of the table: forwards of the network and of its head for given sizes."""
+"""The cost of a method, read from its entry: forwards of the network and of its head for given sizes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _HEAD = " head"
 
 
 class Cost(NamedTuple):
-    """Forwards per image. network: of the whole network. head: of what lies behind the target layer."""
+    """Forwards per image. network: of the whole network. head: of the layers behind the target layer."""
 
     network: int
     head: int
@@ -24,8 +24,8 @@ class Cost(NamedTuple):
 def cost_of(forwards: str, sizes: Mapping[str, int]) -> Cost:
     """Reads the `forwards` of a method, such as `1 + 8·C head`: terms joined by +, factors joined by ·.
 
-    A factor is a number or a letter of `SIZES`. Raises `ValueError` for another word, `KeyError` for a letter that has
-    no size.
+    A factor is a number or a letter of `SIZES`. Raises `ValueError` for another word, `KeyError` for a letter without a
+    size.
     """
     network = head = 0
     for term in forwards.split(" + "):

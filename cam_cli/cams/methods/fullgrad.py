@@ -16,15 +16,16 @@ from ..tracing.scores import network_name
 from ..tracing.trace import Trace
 from .method import method
 
-#: By how much the sum of all terms may miss the score, as a share of it, and of the sum of their magnitudes.
+#: The largest deviation of the sum of all terms from the score: a share of the score, plus one of the sum of their
+#: magnitudes.
 MISSED, ROUNDED = 1e-2, 1e-5
 
-#: (image x, gradient to it, [(gradient, bias) of each operation]) → what is read of them.
+#: (image x, gradient to it, [(gradient, bias) of each operation]) → values per image.
 _Reading = Callable[[Tensor, Tensor, list[tuple[Tensor, Tensor]]], Tensor]
 
 
 def needs_completeness(trace: Trace) -> None:
-    """Raises `CamxError` for a network whose score is not the sum of its gradient times image and its biases' terms."""
+    """Raises `CamxError` for a network whose score is not the sum of gradient ⊙ image and the terms of biases."""
     replay = replace(trace.replay, inputs=trace.replay.inputs[:1], autocast=Replay.autocast)
     classes = trace.logits[:1].abs().argmax(1, keepdim=True)
     total, magnitude = sums(replay, classes)[0, 0].tolist()
@@ -34,8 +35,8 @@ def needs_completeness(trace: Trace) -> None:
         return
     raise CamxError(
         f"`methods=fullgrad` splits a score into the gradient of the image and of all biases. Those of "
-        f"{network_name(replay.module)} add up to {total:.3g}, its score is {score:.3g}: it has operations that are "
-        "no straight lines and biases, such as layer normalisation, attention, or a product of two feature maps.",
+        f"{network_name(replay.module)} add up to {total:.3g}, its score is {score:.3g}: it has operations "
+        "without such a split, such as layer normalisation, attention, or a product of two feature maps.",
         "Use `methods=integrated-gradients`.",
         field="methods",
     )
@@ -56,9 +57,9 @@ def needs_completeness(trace: Trace) -> None:
 def fullgrad(trace: Trace, classes: Tensor) -> Tensor:
     """Σ of ψ(gradient ⊙ image) and of ψ(gradient ⊙ bias) of every layer and channel (Srinivas and Fleuret 2019, eq. 8).
 
-    ψ takes magnitudes, brings those of a layer from their least to their largest value to [0, 1], and enlarges them to
+    ψ takes magnitudes, scales those of a layer from their least to their largest value to [0, 1], and enlarges them to
     the image. Biases are the explicit ones and the implicit ones of batch normalisations and of activations; those of
-    layers without places have a part of the score and none of the map.
+    layers without positions have a share of the score, but none of the map.
     """
     size = trace.replay.inputs.shape[2:]
 
@@ -86,7 +87,7 @@ def sums(replay: Replay, classes: Tensor) -> Tensor:
 
 
 def _full_gradients(replay: Replay, classes: Tensor, reading: _Reading) -> Tensor:
-    """Joins what `reading` makes of the gradients of each class, in chunks of the batch: B×T×…"""
+    """Joins the results of `reading` on the gradients of each class, in chunks of the batch: B×T×…"""
     recorder = BiasRecorder()
 
     def recording() -> BiasRecorder:
@@ -108,7 +109,7 @@ def _full_gradients(replay: Replay, classes: Tensor, reading: _Reading) -> Tenso
 
 
 def _spread(products: Tensor, size: torch.Size) -> Tensor:
-    """ψ: magnitudes B×C×h×w of a layer, brought to [0, 1], enlarged to B×H×W and summed over C."""
+    """ψ: scales the magnitudes B×C×h×w of a layer to [0, 1], sums them over C and enlarges them to B×H×W."""
     sizes = products.abs()
     low, high = (ends(sizes, dim=(1, 2, 3), keepdim=True) for ends in (torch.amin, torch.amax))
     shown = ((sizes - low) / (high - low).clamp_min(1e-38)).sum(dim=1, keepdim=True)

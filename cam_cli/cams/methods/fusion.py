@@ -17,8 +17,8 @@ from .method import Concepts, Method
 class Maps:
     """The maps of one method for one batch.
 
-    values: B×T×h×w, raw. energies: B×T×L, the root mean square of each layer's own map. scores: B×T×K, for
-    concepts only: the class scores of each.
+    values: B×T×h×w, raw. energies: B×T×L, the root mean square of each layer's own map (with both kinds of evidence, of
+    that for the class). scores: B×T×K, for concepts only: the class scores of each.
     """
 
     values: Tensor
@@ -31,10 +31,10 @@ class Maps:
 
 
 def maps_of(method: Method, traces: Sequence[Trace], classes: Tensor, evidence: str = "for") -> Maps:
-    """Computes the maps of a method for B×T classes, from the traces of one forward at one or several layers.
+    """Computes the maps of a method for classes B×T, from the traces of one forward at one or several layers.
 
-    evidence `against`: explains the score with its sign turned. `both`: ReLU(for) − ReLU(against), positive where
-    evidence for the class prevails and negative where evidence against it does.
+    evidence: `against` explains the negative score; `both` is ReLU(for) − ReLU(against), positive where evidence for
+    the class prevails and negative where evidence against it does.
     """
     if not method.per_layer:
         traces = traces[:1]
@@ -52,11 +52,10 @@ def maps_of(method: Method, traces: Sequence[Trace], classes: Tensor, evidence: 
 
 
 def fused(maps: Sequence[Tensor], join: str = "max") -> Tensor:
-    """Joins maps B×T×h×w of several layers on the finest grid: the largest value at each position, or the `product`
-    of what is positive.
+    """Joins maps B×T×h×w of several layers on the finest grid; returns the map of a single layer unchanged.
 
-    Divides each map by its own peak first (Jiang et al. 2021, without their tanh), because layers have different
-    units. The map of a single layer stays as it is.
+    join: `max`, the largest value at each position, or `product`, of the positive parts. Divides each map by its own
+    peak first (Jiang et al. 2021, without their tanh), because layers have different units.
     """
     if len(maps) == 1:
         return maps[0]
@@ -69,6 +68,6 @@ def fused(maps: Sequence[Tensor], join: str = "max") -> Tensor:
 
 
 def _divided_by_peak(maps: Tensor) -> Tensor:
-    """Divides maps by their peaks; a map that is nowhere positive becomes 0."""
+    """Divides maps by their peaks; a map without a positive value becomes 0."""
     peak = maps.amax(dim=(2, 3), keepdim=True)
     return torch.where(peak > 0, maps / peak.clamp_min(1e-38), 0.0)

@@ -1,7 +1,7 @@
 """Maps from the activations and gradients of one forward: B×T×h×w of any sign and scale.
 
-A (B×C×h×w) are `trace.features`, g (B×T×C×h×w) the gradients of each class. The last ReLU of the papers comes with the
-normalisation (`maps.heatmap.normalised`), so that raw maps keep evidence against a class.
+A (B×C×h×w) are `trace.features`, g (B×T×C×h×w) the gradients of each class. The last ReLU of the papers is a part of
+the normalisation (`maps.heatmap.normalised`), so raw maps keep evidence against a class.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from torch import Tensor
 from ..tracing.trace import Trace
 from .method import method
 
-#: Finer-CAM: how many similar classes a class is contrasted with, and how strongly (γ).
+#: Finer-CAM: the number of similar classes, and the strength γ of the contrast with them.
 SIMILAR, CONTRAST = 3, 1.0
-#: Smooth Grad-CAM++: noisy copies of an image, and their noise in standard deviations of the normalised image.
+#: Smooth Grad-CAM++: noisy copies of an image, and the standard deviation of their noise as a share of its range of
+#: values.
 SAMPLES, NOISE = 8, 0.15
 #: FEM: an activation stands out if it is this many standard deviations above its channel's mean.
 SIGMAS = 2.0
@@ -55,7 +56,7 @@ def gradcam(trace: Trace, classes: Tensor) -> Tensor:
 def gradcampp(trace: Trace, classes: Tensor) -> Tensor:
     """Σ_k w_k A_k, w_k = Σ_ij α_ij ReLU(g_ij), α = g² / (2g² + ΣA·g³) (Chattopadhay et al. 2018, eq. 19 and 7).
 
-    Divided by g², α is 1 / (2 + g·ΣA): no power of a small gradient that could vanish, so no epsilon to hide it.
+    Divided by g², α is 1 / (2 + g·ΣA): powers of small gradients would underflow.
     """
     g = trace.gradients(classes)
     alpha = _inverse(2 + g * _total(trace)[:, None]) * (g != 0)
@@ -76,7 +77,7 @@ def smooth_gradcampp(trace: Trace, classes: Tensor) -> Tensor:
     first = second = third = trace.features.new_zeros(())
     for step, one in enumerate(noise.to(replay.inputs), start=1):
         g = trace.retrace(replay.inputs + one * _spread(replay.inputs)).gradients(classes)
-        # In units of the largest gradient: the powers of small ones do not vanish.
+        # In units of the largest gradient: powers of small ones would underflow.
         if step == 1:
             unit = g.abs().amax(dim=(-3, -2, -1), keepdim=True).clamp_min(1e-30)
         g = g / unit
@@ -118,7 +119,7 @@ def hirescam(trace: Trace, classes: Tensor) -> Tensor:
     equation="Σ_k ReLU(g_k⊙A_k)",
 )
 def elementwise(trace: Trace, classes: Tensor) -> Tensor:
-    """Σ_k ReLU(g_k ⊙ A_k): HiResCAM in which no channel speaks against another (pytorch-grad-cam)."""
+    """Σ_k ReLU(g_k ⊙ A_k): HiResCAM without the negative products of channels (pytorch-grad-cam)."""
     return (trace.gradients(classes) * trace.features[:, None]).clamp_min(0).sum(dim=2)
 
 
@@ -135,14 +136,14 @@ def layercam(trace: Trace, classes: Tensor) -> Tensor:
 
 @method(
     "finercam",
-    summary="what sets a class off from the most similar ones",
+    summary="Grad-CAM of the difference to the most similar classes",
     paper="Zhang et al. 2025",
     equation="Grad-CAM of y_c − Σ_d p_d·y_d over the 3 nearest classes d",
 )
 def finercam(trace: Trace, classes: Tensor) -> Tensor:
     """Grad-CAM of y_c − γ·y_d, averaged over the classes d with the scores nearest to y_c (Zhang et al. 2025).
 
-    Each d counts by its probability among them.
+    The weight of each d is its probability among them.
     """
     count = min(SIMILAR, trace.logits.shape[1] - 1)
     own = trace.logits.gather(1, classes)
@@ -175,7 +176,7 @@ def shapleycam(trace: Trace, classes: Tensor) -> Tensor:
 
 @method(
     "fem",
-    summary="where channels stand out from themselves; no class",
+    summary="where channels exceed their own mean; no class",
     paper="Fuad et al. 2020",
     equation="Σ_k μ_k·[A_k > μ_k + 2σ_k]",
     gradients=False,
@@ -183,7 +184,7 @@ def shapleycam(trace: Trace, classes: Tensor) -> Tensor:
     signed=False,
 )
 def fem(trace: Trace, classes: Tensor) -> Tensor:
-    """Σ_k μ_k·[A_k > μ_k + 2σ_k]: where channels stand out, by their mean μ_k (Fuad et al. 2020)."""
+    """Σ_k μ_k·[A_k > μ_k + 2σ_k]: positions where channels stand out, weighted by their mean μ_k (Fuad et al. 2020)."""
     mean = trace.features.mean(dim=(-2, -1), keepdim=True)
     deviation = trace.features.std(dim=(-2, -1), keepdim=True, correction=0)
     stands_out = trace.features > mean + SIGMAS * deviation
@@ -191,7 +192,7 @@ def fem(trace: Trace, classes: Tensor) -> Tensor:
 
 
 def _weighted(weights: Tensor, trace: Trace) -> Tensor:
-    """Σ_k w_k ⊙ A_k for weights B×T×C×h×w, or B×T×C×1×1: then a matrix product, with no B×T×C×h×w in memory."""
+    """Σ_k w_k ⊙ A_k for weights B×T×C×h×w or B×T×C×1×1; the latter without a product B×T×C×h×w in memory."""
     if weights.shape[3:] != (1, 1):
         return (weights * trace.features[:, None]).sum(dim=2)
     maps: Tensor = weights.flatten(2) @ trace.features.flatten(2)
@@ -215,6 +216,6 @@ def _spread(pictures: Tensor) -> Tensor:
 
 
 def _utility(scores: Tensor, column: Tensor) -> Tensor:
-    """y_c + ln p_c of each row of scores B×K for its class of `column`: B."""
+    """Returns y_c + ln p_c of scores B×K for the class in `column` B: B."""
     own = scores.gather(1, column[:, None]) + scores.log_softmax(1).gather(1, column[:, None])
     return own[:, 0]

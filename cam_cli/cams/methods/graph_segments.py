@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-#: The blur of an image before it is segmented, in pixels, and the radius at which that is cut off.
+#: Standard deviation and radius of the blur of an image before it is segmented, in pixels.
 DEVIATION, RADIUS = 0.8, 3
-#: The size of images that the numbers of a segmentation are meant for.
+#: The number of pixels for which the parameters of a segmentation are meant.
 MEANT_FOR = 224 * 224
 
 
 def segments(pixels: np.ndarray, scales: tuple[float, ...], least: int) -> list[np.ndarray]:
     """Returns the segment of each pixel of an image H×W×C, once for each scale: H×W int64, 0 to n − 1.
 
-    Two segments are joined where an edge between them is no larger than the largest inside either, plus scale / 255
-    per pixel of it; edges are differences of colour after a slight blur, of the image brought to [−1, 1]. Segments
-    smaller than `least` join a neighbour. scales and `least` are those for 224×224 pixels, and grow with the image.
+    Two segments are joined if an edge between them is no larger than the largest edge inside either, plus scale / 255
+    divided by its number of pixels. Edges are colour differences of the image, scaled to [−1, 1] and slightly blurred.
+    Segments smaller than `least` join a neighbour. scales and `least` are those for 224×224 pixels, and grow with the
+    image.
     """
     height, width = pixels.shape[:2]
     share = height * width / MEANT_FOR
@@ -45,7 +46,7 @@ def components(labels: np.ndarray) -> np.ndarray:
 
 
 def _neighbours(height: int, width: int, *, corners: bool = True) -> tuple[np.ndarray, np.ndarray]:
-    """The two ends of the edges between pixels that share a side, or also those that share a corner."""
+    """Returns both ends of the edges between pixels that share a side, or with `corners` a corner."""
     index = np.arange(height * width).reshape(height, width)
     pairs = [(index[:, :-1], index[:, 1:]), (index[:-1], index[1:])]
     if corners:
@@ -67,7 +68,7 @@ def _smoothed(pixels: np.ndarray) -> np.ndarray:
 
 
 class _Forest:
-    """Sets of pixels, each a tree of parents, with the size of each set and how large an edge to it may be.
+    """Sets of pixels, each a tree of parents, with their sizes.
 
     Lists of Python, because single elements of an array are slow to read.
     """
@@ -76,7 +77,7 @@ class _Forest:
         self.parents, self.sizes = list(range(count)), [1] * count
 
     def join(self, ones: np.ndarray, others: np.ndarray, edges: np.ndarray, scale: float) -> None:
-        """Joins along sorted edges wherever both sets allow it."""
+        """Joins sets along sorted edges, if the edge is within the limits of both."""
         parents, sizes = self.parents, self.sizes
         limits = [scale] * len(parents)
         for a, b, edge in zip(ones.tolist(), others.tolist(), edges.tolist()):
@@ -90,7 +91,7 @@ class _Forest:
                 limits[a] = edge + scale / sizes[a]
 
     def join_small(self, ones: np.ndarray, others: np.ndarray, least: int) -> None:
-        """Joins along sorted edges wherever a set is smaller than `least`."""
+        """Joins sets along edges, in their order, if one of them is smaller than `least`."""
         labels = self.labels()
         apart = labels[ones] != labels[others]
         parents, sizes = self.parents, self.sizes
@@ -104,7 +105,7 @@ class _Forest:
                 sizes[a] += sizes[b]
 
     def labels(self) -> np.ndarray:
-        """The set of each element, numbered from 0 in the order of their first elements."""
+        """Returns the set of each element, numbered from 0 in the order of their first elements."""
         roots = np.array(self.parents)
         while (roots[roots] != roots).any():
             roots = roots[roots]

@@ -1,4 +1,4 @@
-"""A map on the pixels from gradients along a way that avoids large ones: B×T×H×W of the network's input."""
+"""A map on the pixels from gradients along a path that avoids large ones: B×T×H×W of the network's input."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from torch import Tensor
 from ..tracing.trace import Trace
 from .method import method
 
-#: Points on the way, the share of values that move at once, and how far any may be from the straight way.
+#: Points on the path, the share of values that move at once, and the largest distance of a value from the straight
+#: path.
 STEPS, FRACTION, DISTANCE = 200, 0.25, 0.02
 
 
 @method(
     "guided-ig",
-    summary="integrated gradients along a way that moves pixels with small gradients first",
+    summary="integrated gradients along a path that moves pixels with small gradients first",
     paper="Kapishnikov et al. 2021",
     equation="Σ_rgb ∫₀¹ ∂y_c/∂x (γ(t)) ⊙ γ′(t) dt, γ moves the values with the least |∂y_c/∂x|",
     forwards=f"{STEPS}·T",
@@ -24,9 +25,9 @@ STEPS, FRACTION, DISTANCE = 200, 0.25, 0.02
 def guided_ig(trace: Trace, classes: Tensor) -> Tensor:
     """Σ over colours of ∫ ∂y_c/∂x along γ from black to x: small gradients come first (Kapishnikov et al. 2021).
 
-    In each step the quarter of the values with the least |gradient| moves towards the image, and the next quarter after
-    it, until the whole is as near as the straight way would be. No value is further than 0.02 from its place on that.
-    Every class has a way of its own. The map sums to y_c(x) − y_c(black).
+    In each step, the quarter of the values with the least |gradient| moves towards the image, then the next quarter,
+    until the whole is as near as on the straight path. No value is further than 0.02 from its place there. Every class
+    has a path of its own. The map sums to y_c(x) − y_c(black).
     """
     replay, maps = trace.replay, []
     difference = replay.inputs - replay.black
@@ -47,11 +48,11 @@ def guided_ig(trace: Trace, classes: Tensor) -> Tensor:
 
 
 def _moved(places: Tensor, gradients: Tensor, weights: Tensor, share: float) -> Tensor:
-    """Moves values so that they have come `share` of the way from black to the image.
+    """Moves values so that they have come `share` of the way from black to the image, all in all.
 
-    places: B×N, the share that each value has come. weights: B×N, the share of the distance of the image from black
-    that lies in each. Sorted by |gradient|, groups of a quarter move as far as they may, and the last of them as far as
-    is needed.
+    places: B×N, the share of its way that each value has come. weights: B×N, the share of each value in the distance of
+    the image from black. In the order of |gradient|, groups of a quarter move as far as they may, and the last group as
+    far as necessary.
     """
     low, high = max(share - DISTANCE, 0.0), min(share + DISTANCE, 1.0)
     places = places.clamp_min(low)

@@ -1,4 +1,4 @@
-"""A method: a function from the trace of a forward to maps, and its row in the table of methods."""
+"""A method: a function from the trace of a forward to maps, and its entry in the table of methods."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..tracing.trace import Trace
 class Concepts(NamedTuple):
     """Maps of concepts instead of classes.
 
-    maps: B×K×h×w, one per concept. scores: B×K×classes, those of the activations of each concept at every position.
+    maps: B×K×h×w, one per concept. scores: B×K×classes, those of each concept's activations at every position.
     """
 
     maps: Tensor
@@ -28,16 +28,16 @@ F = TypeVar("F", bound=MapFunction)
 
 @dataclass(frozen=True)
 class _Entry:
-    """The row of a method in the table.
+    """The entry of a method in the table.
 
     equation: one line; g is the gradient of the class score y_c to the activations A (both C×h×w), x the image.
-    forwards: forwards of the network per image beyond the one that gives the predictions; "head" runs only the layers
-    behind the target layer. gradients: whether the method needs any. works: the kinds of networks that it works with.
-    grid: where its maps live. per: whether an image gets a map per class, one map, or a map per concept.
-    signed: whether evidence against a class has a map of its own. needs_classifier: whether `Trace.classifier` must be
-    known. reads_layer: whether its maps depend on the target layer. second_order: whether the method differentiates the
-    head twice. join: the way in which the maps of several layers become one, the largest or the product of all.
-    check: raises `CamxError` for a network (in a trace of one image) that the method cannot work with.
+    forwards: forwards of the network per image in addition to the one for the predictions; "head" runs only the layers
+    behind the target layer. gradients: whether the method needs any. works: the kinds of networks with which it works.
+    grid: the grid of its maps. per: whether an image gets a map per class, one map, or a map per concept.
+    signed: whether evidence against a class has a map of its own. needs_classifier: whether it needs
+    `Trace.classifier`. reads_layer: whether its maps depend on the target layer. second_order: whether it
+    differentiates the head twice. join: how the maps of several layers become one: the largest or the product of all.
+    check: raises `CamxError` for a network (in a trace of one image) with which the method does not work.
     """
 
     name: str
@@ -59,18 +59,18 @@ class _Entry:
 
     @property
     def per_layer(self) -> bool:
-        """Whether several target layers have a map each, which are joined; else all of them have the same one."""
+        """Whether several target layers have a map each, to be joined; if not, they share one."""
         return self.grid == "layer" and self.reads_layer
 
 
 @dataclass(frozen=True)
 class Method(_Entry):
-    """A row of the table with its function `maps`."""
+    """An entry of the table with its function `maps`."""
 
     maps: MapFunction = field(kw_only=True)
 
 
-#: Every method whose module has been imported, by name; `registry.METHODS` imports all of them and puts them in order.
+#: Methods of imported modules, by name; `registry.METHODS` imports all of them and orders them.
 REGISTERED: dict[str, Method] = {}
 
 

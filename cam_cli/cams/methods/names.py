@@ -5,7 +5,7 @@ Importing this module does not import torch.
 
 from __future__ import annotations
 
-#: In the order of every table and of the help: an entry per function of this package (`registry.METHODS`).
+#: In the order of every table and of the help; each has an entry in this package (`registry.METHODS`).
 METHOD_NAMES = (
     "gradcam",
     "cam",
@@ -58,5 +58,5 @@ METHOD_NAMES = (
 #: Evidence for a class, against it, or both in one map of two signs (`fusion.maps_of`).
 EVIDENCE = ("for", "against", "both")
 
-#: Views that maps are averaged over (`augmentation.VIEWS`).
+#: Views over which maps are averaged (`augmentation.VIEWS`).
 SMOOTHINGS = ("none", "flip", "aug")

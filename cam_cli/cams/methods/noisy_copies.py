@@ -1,4 +1,4 @@
-"""Maps on the pixels from the gradients of noisy copies of an image, which their methods share: B×T×H×W."""
+"""Maps on the pixels from the gradients of noisy copies of an image, which the methods share: B×T×H×W."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ..tracing.trace import Trace
 from .method import method
 from .pixels import strongest_colour
 
-#: Noisy copies of an image, and their noise as a share of its range of values.
+#: Noisy copies of an image, and the standard deviation of their noise as a share of its range of values.
 SAMPLES, NOISE = 16, 0.15
 
 
 class _Moments(NamedTuple):
-    """The strongest colour B×T×H×W of three moments of the gradients of noisy copies."""
+    """Three moments of the gradients of noisy copies, the strongest colour of each: B×T×H×W."""
 
     mean: Tensor
     square: Tensor
@@ -69,7 +69,7 @@ def vargrad(trace: Trace, classes: Tensor) -> Tensor:
 
 
 def _moments(trace: Trace, classes: Tensor) -> _Moments:
-    """The moments of the copies, computed once for all methods that read one of them."""
+    """Returns the moments of the copies, computed once for all methods that read one of them."""
     return trace.replay.shared("noisy copies", classes, lambda: _computed_moments(trace, classes))
 
 

@@ -1,4 +1,4 @@
-"""A map from windows of an image that are covered one after the other: B×T×H×W of the network's input."""
+"""A map from windows that cover an image one after the other: B×T×H×W of the network's input."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..tracing.trace import Trace
 from .method import method
 from .perturbation import each_image
 
-#: The side of a window as a share of the image's, and the windows per side, which then overlap by half.
+#: The side of a window as a share of the image's, and the windows per side: they overlap by half.
 WINDOW, WINDOWS = 1 / 8, 15
 
 
@@ -26,8 +26,7 @@ WINDOW, WINDOWS = 1 / 8, 15
 def occlusion(trace: Trace, classes: Tensor) -> Tensor:
     """p_c(x) − p_c(x without W), averaged at each pixel over the windows W that cover it (Zeiler and Fergus 2014, 4.2).
 
-    A window takes an eighth of each side and moves by half of itself, from edge to edge. The mean colour takes its
-    place.
+    A window covers an eighth of each side with the mean colour, and moves by half of itself, from edge to edge.
     """
     replay = trace.replay
     height, width = replay.inputs.shape[2:]
@@ -51,7 +50,7 @@ def occlusion(trace: Trace, classes: Tensor) -> Tensor:
 
 
 def _windows(side: int) -> Tensor:
-    """Returns WINDOWS×side, 1 where each window covers a side of so many pixels; at least one pixel each."""
+    """Returns masks WINDOWS×side, 1 where a window covers the side; at least one pixel each."""
     size = max(1, round(side * WINDOW))
     starts = (torch.arange(WINDOWS) * (side - size) // (WINDOWS - 1))[:, None]
     places = torch.arange(side)

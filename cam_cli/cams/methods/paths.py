@@ -1,4 +1,4 @@
-"""Maps on the pixels from gradients along a way from an image without content to the image: B×T×H×W of the input."""
+"""Maps on the pixels from gradients along a path from an image without content to the image: B×T×H×W."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from ..tracing.trace import Trace
 from .method import method
 
-#: Points on the way of integrated gradients and of Blur IG, and images without content that gradient SHAP draws.
+#: Points on the path of integrated gradients and of Blur IG; images of one colour that gradient SHAP draws.
 STEPS, SAMPLES = 32, 32
 #: The largest standard deviation of Blur IG as a share of the longer side: 50 of 299 pixels in the paper.
 BLUR = 1 / 6
@@ -18,7 +18,7 @@ BLUR = 1 / 6
 
 @method(
     "integrated-gradients",
-    summary="gradient along the way from black to the image",
+    summary="gradient along the path from black to the image",
     paper="Sundararajan et al. 2017",
     equation="Σ_rgb (x−x′)·∫₀¹ ∂y_c/∂x (x′+t(x−x′)) dt",
     forwards=str(STEPS),
@@ -26,7 +26,7 @@ BLUR = 1 / 6
     reads_layer=False,
 )
 def integrated_gradients(trace: Trace, classes: Tensor) -> Tensor:
-    """Σ over colours of (x − x′)·∫ ∂y_c/∂x along the straight way from a black image x′ (Sundararajan et al. 2017).
+    """Σ over colours of (x − x′)·∫ ∂y_c/∂x along the straight path from a black image x′ (Sundararajan et al. 2017).
 
     The integral is the mean at the middles of equal steps. The map sums to y_c(x) − y_c(x′).
     """
@@ -45,8 +45,8 @@ def integrated_gradients(trace: Trace, classes: Tensor) -> Tensor:
 def gradient_shap(trace: Trace, classes: Tensor) -> Tensor:
     """Σ over colours of E[(x − x′)·∂y_c/∂x at x′ + t(x − x′)], expected gradients (Erion et al. 2021, eq. 3).
 
-    x′ are images of one colour, drawn evenly between black and white, and t lies between 0 and 1, one in each of equal
-    steps. In expectation the map sums to y_c(x) − E y_c(x′).
+    x′ are images of one colour, drawn uniformly between black and white; t lies in [0, 1], one in each of equal steps.
+    In expectation the map sums to y_c(x) − E y_c(x′).
     """
     replay = trace.replay
     draw = replay.generator()
@@ -64,7 +64,7 @@ def gradient_shap(trace: Trace, classes: Tensor) -> Tensor:
 
 @method(
     "blur-ig",
-    summary="gradient along the way from a blurred image to the sharp one",
+    summary="gradient along the path from a blurred image to the sharp one",
     paper="Xu et al. 2020",
     equation="−Σ_rgb ∫ ∂y_c/∂x (G_σ∗x) ⊙ ∂(G_σ∗x)/∂σ dσ, σ from 0 to a sixth of the side",
     forwards=str(STEPS),
@@ -74,8 +74,8 @@ def gradient_shap(trace: Trace, classes: Tensor) -> Tensor:
 def blur_ig(trace: Trace, classes: Tensor) -> Tensor:
     """−Σ over colours of ∫ ∂y_c/∂x ⊙ ∂x_σ/∂σ dσ, x_σ the image under a Gaussian blur (Xu et al. 2020, eq. 4).
 
-    Steps of σ grow evenly, because fine detail goes first; the gradient is that in the middle of each. Blurs are exact
-    on the grid of pixels and mirror the image at its edges. The map sums to y_c(x) − y_c(x_σ) for the largest σ.
+    Steps of σ grow evenly, because fine detail vanishes first; the gradient is that in the middle of each. Blurs are
+    exact on the grid of pixels and mirror the image at its edges. The map sums to y_c(x) − y_c(x_σ) for the largest σ.
     """
     replay = trace.replay
     largest = BLUR * max(replay.inputs.shape[2:])
@@ -91,7 +91,7 @@ def blur_ig(trace: Trace, classes: Tensor) -> Tensor:
 
 
 def from_black(trace: Trace, classes: Tensor) -> Tensor:
-    """Integrated gradients from black, summed over colours: B×T×H×W. Methods that read them share one computation."""
+    """Integrated gradients from black, summed over colours: B×T×H×W; methods share one computation."""
     replay = trace.replay
     return replay.shared("from black", classes, lambda: along(trace, classes, replay.black))
 
@@ -114,7 +114,7 @@ def blurred(pictures: Tensor, deviation: float) -> Tensor:
 
 
 def _blur(side: int, deviation: float) -> Tensor:
-    """The symmetric matrix side×side that solves the heat equation on a row of so many pixels, no heat leaving it."""
+    """The symmetric matrix side×side that solves the heat equation on a row of pixels, with insulated ends."""
     waves = torch.arange(side, dtype=torch.float64)[:, None]
     basis = (math.pi / side * waves * (torch.arange(side) + 0.5)).cos() * math.sqrt(2 / side)
     basis[0] /= math.sqrt(2)

@@ -1,6 +1,6 @@
-"""Maps without gradients, from scores of images and activations of which a part is taken away: B×T×h×w.
+"""Maps without gradients, from scores of images and activations without a part of them: B×T×h×w.
 
-One image after the other, in as many forwards as the memory budget asks for.
+One image after the other, in chunks that the memory budget allows.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..tracing.replay import Replay
 from ..tracing.trace import Trace
 from .method import method
 
-#: RISE: how many masks, cells of a mask per side, and the share of an image that is kept.
+#: RISE: the number of masks, their cells per side, and the share of an image that a mask keeps.
 MASKS, CELLS, KEPT = 1000, 7, 0.5
 #: Cells for boxes, which are smaller than images (D-RISE, section 4).
 _BOX_CELLS = 16
@@ -34,7 +34,7 @@ _BOX_CELLS = 16
 def scorecam(trace: Trace, classes: Tensor) -> Tensor:
     """Σ_k α_k A_k, α the softmax over channels k of the score of X ⊙ U(A_k) (Wang et al. 2020, algorithm 1).
 
-    U enlarges a channel to the image (between cell centres) and brings it to [0, 1].
+    U enlarges a channel to the image (between cell centres) and scales it to [0, 1].
     """
 
     def weights(image: int) -> Tensor:
@@ -61,7 +61,8 @@ def scorecam(trace: Trace, classes: Tensor) -> Tensor:
 def ablationcam(trace: Trace, classes: Tensor) -> Tensor:
     """Σ_k w_k A_k, w_k = y_c − y_c(A_k = 0), the drop of the score without channel k (Desai and Ramaswamy 2020).
 
-    The paper divides all w_k by y_c. That changes no map where y_c is positive, and turns it over where it is not.
+    The paper divides all w_k by y_c. That changes no heatmap if y_c is positive, and would invert it if y_c is
+    negative.
     """
 
     def weights(image: int) -> Tensor:
@@ -93,7 +94,7 @@ def ablationcam(trace: Trace, classes: Tensor) -> Tensor:
 def reciprocam(trace: Trace, classes: Tensor) -> Tensor:
     """p_c(A ⊙ G_ij) at each position ij, G_ij a 3×3 Gaussian there (Byun and Lee 2024).
 
-    Subtracts the minimum of each map, as the paper does.
+    Subtracts the minimum of each map, as in the paper.
     """
     height, width = trace.features.shape[2:]
     masks = _gaussians(height, width).to(trace.features)
@@ -120,8 +121,8 @@ def reciprocam(trace: Trace, classes: Tensor) -> Tensor:
 def rise(trace: Trace, classes: Tensor) -> Tensor:
     """Σ_n (p_n − p̄)(M_n − E M) / (N·var M) over N random masks M_n on the image (Petsiuk et al. 2018).
 
-    This is the paper's Σ p_n M_n / (N·E M) without its constant part, so that zero means "does not matter". Where a
-    mask covers the image, the mean colour takes its place.
+    This is the paper's Σ p_n M_n / (N·E M) without its constant part, so zero means no influence. Where a mask covers
+    the image, it has the mean colour. Boxes of a detector have maps of D-RISE.
     """
     replay = trace.replay
     if replay.boxes is not None:
@@ -137,7 +138,7 @@ def rise(trace: Trace, classes: Tensor) -> Tensor:
 
 
 def channel_masks(channels: Tensor, size: tuple[int, int]) -> Tensor:
-    """Channels C×h×w as masks C×1×H×W on the image: enlarged between cell centres, then brought to [0, 1]."""
+    """Returns channels C×h×w as masks C×1×H×W: enlarged to the image between cell centres, then scaled to [0, 1]."""
     masks = interpolate(channels[:, None], size, mode="bilinear", align_corners=False)
     low, high = masks.amin(dim=(2, 3), keepdim=True), masks.amax(dim=(2, 3), keepdim=True)
     scaled: Tensor = (masks - low) / (high - low).clamp_min(1e-30)
@@ -145,8 +146,10 @@ def channel_masks(channels: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _drise(trace: Trace, columns: Tensor, boxes: BoxScores) -> Tensor:
-    """Maps B×T×H×W of boxes: as RISE, with the similarity of a box to the likest one that the detector finds under
-    a mask in the place of the score (D-RISE, Petsiuk et al. 2021)."""
+    """Returns maps B×T×H×W of boxes: RISE with a similarity in the place of the score (D-RISE, Petsiuk et al. 2021).
+
+    It is the similarity of the box to the most similar one that the detector finds under a mask.
+    """
     replay = trace.replay
     masks = _RandomMasks(replay, _BOX_CELLS)
 
@@ -163,7 +166,7 @@ def _drise(trace: Trace, columns: Tensor, boxes: BoxScores) -> Tensor:
 
 
 class _RandomMasks:
-    """The random masks of RISE on images of a batch, enlarged anew as slices are asked for."""
+    """The random masks of RISE for the images of a batch; computed slice by slice, not kept in memory."""
 
     def __init__(self, replay: Replay, cells: int) -> None:
         self._like, self._cells = replay.inputs, cells
@@ -172,7 +175,7 @@ class _RandomMasks:
         self._shifts = torch.rand(MASKS, 2, generator=draw)
 
     def __call__(self, part: slice) -> Tensor:
-        """Returns masks n×1×H×W in [0, 1]."""
+        """Returns the masks of a slice: n×1×H×W in [0, 1]."""
         size = (self._like.shape[2], self._like.shape[3])
         return _shifted(self._kept[part].to(self._like), self._shifts[part], size, self._cells)
 
@@ -185,25 +188,27 @@ class _RandomMasks:
 
 
 def each_image(trace: Trace, one: Callable[[int], Tensor]) -> list[Tensor]:
-    """The results of `one` for the images of the batch by index, one after the other."""
+    """Returns the results of `one` for the images of the batch, by index, one after the other."""
     return [one(image) for image in range(len(trace.features))]
 
 
 def channel_sum(trace: Trace, weights: Callable[[int], Tensor]) -> Tensor:
-    """Maps B×T×h×w: the activations summed with the weights T×C of each image."""
+    """Returns maps B×T×h×w: the activations summed with the weights T×C of each image."""
     return torch.einsum("btc,bchw->bthw", torch.stack(each_image(trace, weights)), trace.features)
 
 
 def _gaussians(height: int, width: int) -> Tensor:
-    """Masks (h·w)×h×w, one per position: the 3×3 binomial kernel around it."""
+    """Returns masks (h·w)×h×w, one per position: the 3×3 binomial kernel around it."""
     positions = torch.eye(height * width).view(-1, 1, height, width)
     edge = torch.tensor([1.0, 2.0, 1.0])
     return conv2d(positions, (edge[:, None] * edge / 16)[None, None], padding=1)[:, 0]
 
 
 def _shifted(cells: Tensor, shifts: Tensor, size: tuple[int, int], across: int) -> Tensor:
-    """Masks n×1×H×W in [0, 1]: cells n×1×(across+1)² enlarged by one cell more than the image, then cut at random
-    shifts."""
+    """Returns masks n×1×H×W in [0, 1]: cells n×1×(across+1)², enlarged, and cut at random shifts.
+
+    Enlarged, they are one cell larger than the image, which is the largest shift.
+    """
     cell = [math.ceil(side / across) for side in size]
     large = interpolate(cells, [(across + 1) * side for side in cell], mode="bilinear", align_corners=False)
     tops, lefts = (shifts * torch.tensor(cell)).long().unbind(1)

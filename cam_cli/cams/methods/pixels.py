@@ -1,4 +1,4 @@
-"""Maps on the pixels themselves, from gradients of the score to the input: B×T×H×W of the network's input."""
+"""Maps on the pixels from gradients of the score to the input: B×T×H×W of the network's input."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def saliency(trace: Trace, classes: Tensor) -> Tensor:
     check=needs_relu,
 )
 def guided_backprop(trace: Trace, classes: Tensor) -> Tensor:
-    """max over colours of |gradient|; each open ReLU hands down positive gradients only (Springenberg et al. 2015)."""
+    """max over colours of |gradient|; open ReLUs pass positive gradients only (Springenberg et al. 2015)."""
     return strongest_colour(_gradients_with(guided, trace, classes))
 
 
@@ -59,7 +59,7 @@ def guided_backprop(trace: Trace, classes: Tensor) -> Tensor:
     check=needs_relu,
 )
 def deconvnet(trace: Trace, classes: Tensor) -> Tensor:
-    """max over colours of |gradient|; each ReLU hands down positive gradients, open or not (Zeiler and Fergus 2014)."""
+    """max over colours of |gradient|; ReLUs pass positive gradients only, open or not (Zeiler and Fergus 2014)."""
     return strongest_colour(_gradients_with(deconvolved, trace, classes))
 
 
@@ -85,5 +85,5 @@ def _gradients_with(rule: ReluRule, trace: Trace, classes: Tensor) -> Tensor:
 
 
 def strongest_colour(gradients: Tensor) -> Tensor:
-    """Maps B×T×H×W from gradients B×T×C×H×W: the largest magnitude of each pixel."""
+    """Returns maps B×T×H×W of gradients B×T×C×H×W: the largest magnitude of each pixel."""
     return gradients.abs().amax(dim=2)

@@ -1,4 +1,4 @@
-"""Maps of several layers and of several scales put together: B×T×h×w, finer than that of the target layer alone."""
+"""Maps joined from several layers or scales: B×T×h×w, finer than those of the target layer alone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from .gradients import gradcam, gradcampp
 from .method import method
 from .perturbation import each_image
 
-#: SESS: sizes of the image, each larger by 2/7 of its own size, and how many of all windows are explained.
+#: SESS: sizes of the image, each larger than the one before by 2/7 of the original, and the number of explained
+#: windows.
 SCALES, KEPT = 12, 13
 #: Cells of a map of SESS per cell of the layer: a window of the largest scale covers about a fourth of each side.
 FINER = 4
@@ -46,7 +47,7 @@ def refinecam(trace: Trace, classes: Tensor) -> Tensor:
 
 @method(
     "sess",
-    summary="Grad-CAM of windows at 12 scales, put together by how likely the class is in them",
+    summary="Grad-CAM of windows at 12 scales, weighted by the probability of the class in them",
     paper="Tursun et al. 2022",
     equation="mean over windows n of (p_c^n/max_m p_c^m)·ReLU(Grad-CAM_n)/max, where it is positive",
     forwards=f"{WINDOWS} + {KEPT}·T",
@@ -55,8 +56,8 @@ def refinecam(trace: Trace, classes: Tensor) -> Tensor:
 def sess(trace: Trace, classes: Tensor) -> Tensor:
     """The mean over windows of their Grad-CAM, weighted by the probability of the class (Tursun et al. 2022).
 
-    The image is enlarged to 12 scales and cut into windows of its own size. A tenth of them, those in which the class
-    is most probable, are explained. At each position the mean is over the windows whose map is positive there. The
+    The image is enlarged to 12 scales and cut into windows of its own size. The windows in which the class is most
+    probable (a tenth) are explained. At each position, the mean is over the windows whose map is positive there. The
     paper's last blur is left out: it is finer than the cells of these maps.
     """
     replay = trace.replay
@@ -92,7 +93,7 @@ Window = tuple[int, int, int, int]
 
 
 def _windows(height: int, width: int) -> list[Window]:
-    """The windows of all scales, side by side; the last one along a side ends where the image ends."""
+    """Returns the windows of all scales, side by side; the last one along a side ends where the image ends."""
     found = []
     for scale in range(SCALES):
         high, wide = (round(side * (7 + 2 * scale) / 7) for side in (height, width))
@@ -105,7 +106,7 @@ def _windows(height: int, width: int) -> list[Window]:
 
 
 class _Cutter:
-    """Cuts windows out of an image 1×C×H×W by their numbers; keeps the enlarged image of the last scale only."""
+    """Cuts windows out of an image 1×C×H×W by their indices; keeps only the enlarged image of the last scale."""
 
     def __init__(self, picture: Tensor, windows: list[Window]) -> None:
         self._picture, self._windows = picture, windows
@@ -122,7 +123,7 @@ class _Cutter:
 
 
 def _placed(maps: Tensor, windows: list[Window], sides: tuple[int, int], size: tuple[int, int]) -> Tensor:
-    """Maps n×1×h×w of windows as large as `sides`, where these lie in the image: n×H×W of `size`, 0 outside."""
+    """Places maps n×1×h×w of windows, as large as `sides`, in the image: n×H×W of `size`, 0 outside a window."""
     whole = torch.tensor(windows, dtype=torch.float32, device=maps.device)
     places = []
     for axis in (0, 1):

@@ -1,4 +1,4 @@
-"""Maps of relevance on the pixels: the score of a class, handed down layer by layer to the image."""
+"""Maps of relevance on the pixels: the score of a class, propagated layer by layer to the image."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .method import method
 
 #: The composite EpsilonPlusFlat: the flat rule first, z⁺ in convolutions, ε in dense layers (Kohlbrenner et al. 2020).
 CONVOLUTIONAL = Composite(first=None, convolution=z_plus, dense=None, attention=False)
-#: γ-rules in linear layers, as the paper of AttnLRP has them for images.
+#: γ-rules in linear layers, with the values of the AttnLRP paper for images.
 ATTENTIVE = Composite(first=gamma(0.25), convolution=gamma(0.25), dense=gamma(0.05), attention=True)
 
 
@@ -27,7 +27,7 @@ def needs_products(trace: Trace) -> None:
     modes = _relevance(ATTENTIVE, trace, trace.logits.argmax(1, keepdim=True))[1]
     if not any(mode.attentions for mode in modes):
         raise CamxError(
-            f"{network_name(trace.replay.module)} computes no attention, which the rules of AttnLRP are for.",
+            f"{network_name(trace.replay.module)} computes no attention, for which AttnLRP has its rules.",
             "Use `methods=lrp`.",
             field="methods",
         )
@@ -35,7 +35,7 @@ def needs_products(trace: Trace) -> None:
 
 @method(
     "lrp",
-    summary="relevance of the pixels, handed down from the score layer by layer",
+    summary="relevance of the pixels, propagated from the score layer by layer",
     paper="Bach et al. 2015, Kohlbrenner et al. 2020",
     equation="R_i = Σ_j (x_i·w_ij)⁺ / (Σ_i (x_i·w_ij)⁺ + b_j⁺) · R_j in convolutions, R = y_c at the score",
     forwards="1",
@@ -47,14 +47,14 @@ def needs_products(trace: Trace) -> None:
 def lrp(trace: Trace, classes: Tensor) -> Tensor:
     """Layer-wise relevance propagation by the composite EpsilonPlusFlat, summed over colours.
 
-    The map sums to the score less what biases absorb.
+    The map sums to the score minus the share of the biases.
     """
     return _relevance(CONVOLUTIONAL, trace, classes)[0]
 
 
 @method(
     "attnlrp",
-    summary="relevance of the pixels, handed down through attention too",
+    summary="relevance of the pixels, propagated through attention too",
     paper="Achtibat et al. 2024",
     equation="γ-rule in linear layers; of a softmax s: x_i·(R_i − s_i·Σ_j R_j); of a product: R/2 to each factor",
     forwards="1",
@@ -69,11 +69,11 @@ def attnlrp(trace: Trace, classes: Tensor) -> Tensor:
 
 
 def _relevance(composite: Composite, trace: Trace, classes: Tensor) -> tuple[Tensor, list[RelevanceMode]]:
-    """The relevance B×T×H×W of the pixels, and the modes that have watched the forwards."""
+    """Returns the relevance B×T×H×W of the pixels, and the modes of all forwards."""
     replay, modes = trace.replay, list[RelevanceMode]()
 
-    def watching() -> RelevanceMode:
+    def new_mode() -> RelevanceMode:
         modes.append(RelevanceMode(composite, network_name(replay.module)))
         return modes[-1]
 
-    return replay.gradients(replay.inputs, classes, trace.sign, watching).sum(dim=2), modes
+    return replay.gradients(replay.inputs, classes, trace.sign, new_mode).sum(dim=2), modes

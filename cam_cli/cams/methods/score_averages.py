@@ -1,4 +1,4 @@
-"""Score-CAM with weights averaged over several changed copies of each channel's mask: B×T×h×w."""
+"""Score-CAM with weights averaged over several variants of each channel's mask: B×T×h×w."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from ..tracing.trace import Trace
 from .method import method
 from .perturbation import channel_masks, channel_sum
 
-#: SS-CAM: noisy copies of a mask, and their noise in the units of the mask, which lies in [0, 1].
+#: SS-CAM: noisy copies of a mask in [0, 1], and the standard deviation of their noise.
 SAMPLES, NOISE = 10, 2.0
-#: IS-CAM: steps from no image to the masked one.
+#: IS-CAM: steps from an empty mask to the whole one.
 STEPS = 10
 
-#: (masks n×1×H×W in [0, 1], the number of each copy n) → the masks of the copies.
+#: (masks n×1×H×W in [0, 1], the index of each copy: n) → the masks of the copies.
 Change = Callable[[Tensor, Tensor], Tensor]
 
 
 @method(
     "sscam",
-    summary="Score-CAM, the masks with noise: what is left of a channel's score",
+    summary="Score-CAM with the mean score of noisy masks",
     paper="Wang et al. 2020 (SS-CAM)",
     equation="Σ_k softmax_k(mean_n y_c(x⊙(U(A_k) + δ_n)))·A_k, δ_n ~ N(0, 2²)",
     forwards=f"{SAMPLES}·C",
@@ -31,7 +31,7 @@ Change = Callable[[Tensor, Tensor], Tensor]
 def sscam(trace: Trace, classes: Tensor) -> Tensor:
     """Score-CAM with the mean score of masks U(A_k) + δ_n over N noises δ_n ~ N(0, σ²) (Wang et al. 2020, SS-CAM).
 
-    All channels meet the same N noises, so that they are compared under equal conditions.
+    All channels get the same N noises, so their scores are comparable.
     """
     replay = trace.replay
     noise = (torch.randn(SAMPLES, 1, *replay.inputs.shape[2:], generator=replay.generator()) * NOISE).to(replay.inputs)
@@ -40,7 +40,7 @@ def sscam(trace: Trace, classes: Tensor) -> Tensor:
 
 @method(
     "iscam",
-    summary="Score-CAM, the masks from nothing to whole: the mean score on the way",
+    summary="Score-CAM with the mean score of masks that grow from nothing to full strength",
     paper="Naidu et al. 2020",
     equation="Σ_k softmax_k(mean_n y_c(x⊙(n/N)·U(A_k)))·A_k, n = 1 … N",
     forwards=f"{STEPS}·C",

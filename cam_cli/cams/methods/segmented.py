@@ -1,4 +1,4 @@
-"""Superpixels and segments of the images of a batch, from the pixels that the network sees."""
+"""Superpixels and segments of the images of a batch, from the pixels of the network's input."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from ..tracing.replay import Replay
 from .graph_segments import segments
 from .superpixels import superpixels
 
-#: About how many superpixels an image has.
+#: The approximate number of superpixels of an image.
 SUPERPIXELS = 50
-#: Scales of the segments of an image, and the pixels of the smallest one, both of 224×224 pixels (XRAI, authors' code).
+#: Scales of the segments of an image, and the pixels of the smallest one, both for 224×224 pixels (XRAI, authors'
+#: code).
 SCALES, LEAST = (50.0, 100.0, 150.0, 250.0, 500.0, 1200.0), 150
-#: The longer side of an image that is segmented, at most.
+#: The longest side of an image that is segmented, in pixels.
 LARGEST = 224
 
 
@@ -30,7 +31,7 @@ def superpixels_of(replay: Replay, classes: Tensor) -> list[Tensor]:
 
 
 def segments_of(replay: Replay, classes: Tensor) -> list[list[np.ndarray]]:
-    """Returns the segments of each image at each scale, h×w int64 each, of its pixels brought to 224 at most."""
+    """Returns the segments of each image at each scale, h×w int64 each, with h and w at most 224."""
 
     def compute() -> list[list[np.ndarray]]:
         small = reduced(replay.inputs)
@@ -40,7 +41,7 @@ def segments_of(replay: Replay, classes: Tensor) -> list[list[np.ndarray]]:
 
 
 def reduced(values: Tensor) -> Tensor:
-    """Returns B×C×H×W as means over areas where the longer side has more than 224 pixels."""
+    """Returns B×C×H×W as means over areas, if the longer side has more than 224 pixels."""
     height, width = values.shape[2:]
     share = LARGEST / max(height, width)
     if share >= 1:
@@ -49,7 +50,7 @@ def reduced(values: Tensor) -> Tensor:
 
 
 def _pixels(replay: Replay, inputs: Tensor) -> list[np.ndarray]:
-    """Returns images H×W×C, from 0, black, to 1, white; as they are where nobody knows the normalisation."""
+    """Returns images H×W×C from 0, black, to 1, white; unchanged if the normalisation is unknown."""
     span = torch.as_tensor(replay.white - replay.black, device=inputs.device)
     plain = torch.where(span > 0, (inputs - replay.black) / torch.where(span > 0, span, 1.0), inputs)
     return list(plain.nan_to_num().permute(0, 2, 3, 1).cpu().double().numpy())

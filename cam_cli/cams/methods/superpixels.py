@@ -8,9 +8,9 @@ import numpy as np
 
 from .graph_segments import components
 
-#: How many superpixels an image gets, about, how much they keep to squares, and rounds until they stand still.
-COUNT, COMPACTNESS, ROUNDS = 50, 10.0, 10
-#: The least size of a superpixel, as a share of the average.
+#: The weight of places against colours, and rounds until the superpixels converge.
+COMPACTNESS, ROUNDS = 10.0, 10
+#: The smallest size of a superpixel, as a share of the average.
 LEAST = 0.25
 
 _RGB_TO_XYZ = np.array(
@@ -21,16 +21,16 @@ _RGB_TO_XYZ = np.array(
 def superpixels(pixels: np.ndarray, count: int) -> np.ndarray:
     """Returns the superpixel of each pixel of an image H×W×C in [0, 1]: H×W int64, 0 to n − 1, each one connected.
 
-    k-means of colours and places from the centres of a grid of `count` cells; a pixel joins centres no further than a
-    cell away. Colours of three channels are those of CIELAB, others stand as they are, 0 to 100. What is not connected
-    to the rest, and smaller than a quarter of a cell, joins its largest neighbour. Nothing is random.
+    k-means of colours and places, from the centres of a grid of `count` cells; a pixel joins a centre no further than a
+    cell away. Three channels are converted to CIELAB, others are scaled to [0, 100]. Disconnected parts smaller than a
+    quarter of a cell join their largest neighbour. Nothing is random.
     """
     height, width = pixels.shape[:2]
     cell = max(1.0, (height * width / count) ** 0.5)
     rows, columns = (max(1, round(side / cell)) for side in (height, width))
     colours = _lab(pixels) if pixels.shape[2] == 3 else pixels.clip(0, 1) * 100.0
     ys, xs = np.mgrid[:height, :width].astype(np.float64)
-    # A pixel's colour, and its place in units in which a cell is as wide as the colours that one may span.
+    # A pixel's colour, and its place in units in which a cell is as wide as the colours that it may span.
     points = np.concatenate([colours, np.stack([ys, xs], axis=2) * (COMPACTNESS / cell)], axis=2)
     starts = ((np.mgrid[:rows, :columns].reshape(2, -1).T + 0.5) * (height / rows, width / columns)).astype(int)
     centres = points[starts[:, 0], starts[:, 1]]
@@ -45,7 +45,7 @@ def superpixels(pixels: np.ndarray, count: int) -> np.ndarray:
 
 
 def _nearest(points: np.ndarray, centres: np.ndarray, cell: float) -> np.ndarray:
-    """The nearest centre of each pixel, among those whose place is no further than a cell in each direction."""
+    """Returns the nearest centre of each pixel, among those no further than a cell in each direction."""
     height, width = points.shape[:2]
     best, labels = np.full((height, width), np.inf), np.zeros((height, width), np.int64)
     places = centres[:, -2:] * (cell / COMPACTNESS)
@@ -62,7 +62,7 @@ def _nearest(points: np.ndarray, centres: np.ndarray, cell: float) -> np.ndarray
 
 
 def _connected(labels: np.ndarray, least: float) -> np.ndarray:
-    """Parts of labels that are connected, numbered from 0; those smaller than `least` join their largest neighbour."""
+    """Returns connected parts of labels, from 0 on; those smaller than `least` join their largest neighbour."""
     parts = components(labels)
     sizes = np.bincount(parts.ravel()).tolist()
     near: list[set[int]] = [set() for _ in sizes]
@@ -78,7 +78,7 @@ def _connected(labels: np.ndarray, least: float) -> np.ndarray:
         if size >= least or not near[part]:
             break
         if size != sizes[part]:
-            continue  # it has grown, and comes again
+            continue  # it has grown, and has another entry
         target = max(near[part], key=lambda one: (sizes[one], -one))
         joined[part], sizes[part] = target, 0
         for one in near[part]:
@@ -97,7 +97,7 @@ def _connected(labels: np.ndarray, least: float) -> np.ndarray:
 
 
 def _lab(pixels: np.ndarray) -> np.ndarray:
-    """CIELAB (D65) of sRGB colours H×W×3 in [0, 1]."""
+    """Returns CIELAB (D65) colours of sRGB ones H×W×3 in [0, 1]."""
     rgb = pixels.clip(0, 1).astype(np.float64)
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     xyz = linear @ (_RGB_TO_XYZ / _RGB_TO_XYZ.sum(axis=1, keepdims=True)).T

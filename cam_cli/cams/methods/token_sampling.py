@@ -1,4 +1,4 @@
-"""Maps of a transformer from scores of a part of its tokens, without gradients: B×T×h×w over the patches."""
+"""Maps of a transformer from scores of images with some of their tokens, without gradients: B×T×h×w."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from ..tracing.trace import Trace
 from .method import method
 from .perturbation import each_image
 
-#: Masks of an image, the share of the tokens that each keeps, and rounds of the clustering that makes them, at most.
+#: Masks of an image, the share of the tokens that each keeps, and the most rounds of the clustering that makes them.
 MASKS, KEPT, ROUNDS = 1024, 0.5, 20
 
 
 def needs_free_tokens(trace: Trace) -> None:
-    """Raises `CamxError` for a network that does not run on some of its tokens, or gives other scores with all."""
+    """Raises `CamxError` for a network that does not run on some of its tokens."""
     name = type(trace.replay.module).__name__
     attention = _attention(trace, 0)
     if not attention.blocks:
         raise CamxError(
-            f"{name} does not have one attention per block in a single row of blocks, whose first one "
-            "`methods=tis` gives some of the tokens. Use `methods=attention-gradient`."
+            f"{name} has no sequence of blocks with one attention each, of which `methods=tis` gives the first one "
+            "some of the tokens. Use `methods=attention-gradient`."
         )
     tokens = torch.arange(attention.layout.height * attention.layout.width, device=trace.logits.device)[None]
     try:
@@ -35,15 +35,15 @@ def needs_free_tokens(trace: Trace) -> None:
         same = False
     if not same:
         raise CamxError(
-            f"`methods=tis` runs the network on some of its tokens, and {name} needs all of them (its positions, or "
-            "its head, count on their number). Use `methods=reciprocam`, which keeps them in their places.",
+            f"`methods=tis` runs the network on some of its tokens, and {name} needs all of them (its position "
+            "encoding or its head depends on their number). Use `methods=reciprocam`, which keeps all tokens.",
             field="methods",
         )
 
 
 @method(
     "tis",
-    summary="scores with half of the tokens, in masks that its own activations make",
+    summary="scores with half of the tokens, in masks from the activations",
     paper="Englebert et al. 2023",
     equation="Σ_n p_c(tokens of M_n)·M_n / Σ_n M_n, M_n the larger half of a k-means centre of the activations",
     forwards=f"1 + {MASKS}",
@@ -53,15 +53,15 @@ def needs_free_tokens(trace: Trace) -> None:
     check=needs_free_tokens,
 )
 def tis(trace: Trace, classes: Tensor) -> Tensor:
-    """Σ_n p_c(M_n)·M_n / Σ_n M_n over N sets M_n of tokens that the network is given (Englebert et al. 2023).
+    """Σ_n p_c(M_n)·M_n / Σ_n M_n over N sets M_n of tokens that the network gets (Englebert et al. 2023).
 
     A mask keeps the half of the tokens where a centre is largest; the centres are those of the activations of all
-    blocks, a channel being a point with a number per token. Class and register tokens stay. Subtracts the minimum of
-    each map, as the authors do.
+    blocks: a channel is a point with a coordinate per token. Class and register tokens stay. Subtracts the minimum of
+    each map, as in the authors' code.
     """
 
     def one(image: int) -> Tensor:
-        # An image at a time: rounding by its neighbours would move points from one cluster to another.
+        # One image at a time: rounding that depends on neighbours could move a point to another cluster.
         attention = _attention(trace, image)
         layout = attention.layout
         points = torch.cat([layout.to_nchw(output.detach())[0].float().flatten(1) for output in attention.outputs])
@@ -70,7 +70,7 @@ def tis(trace: Trace, classes: Tensor) -> Tensor:
         masks = torch.zeros_like(centres).scatter_(1, tokens, 1.0)
         scores = _scores(trace.replay, image, attention, tokens)
         chances = trace.replay.probabilities(scores)[:, classes[image]]
-        # A token that no mask keeps says nothing: it gets the mean score.
+        # A token that no mask keeps gets the mean score.
         sums, counts = chances.T @ masks, masks.sum(dim=0)
         means = torch.where(counts > 0, sums / counts.clamp_min(1), chances.mean(dim=0)[:, None])
         return trace.sign * means.view(-1, layout.height, layout.width)
@@ -80,12 +80,12 @@ def tis(trace: Trace, classes: Tensor) -> Tensor:
 
 
 def clusters(points: Tensor, count: int, draw: torch.Generator) -> Tensor:
-    """The centres count×D of a k-means clustering of points n×D, which begins with points that are drawn."""
+    """Returns the centres count×D of a k-means clustering of points n×D, which begins with random points."""
     chosen = torch.randperm(len(points), generator=draw)[:count].to(points.device)
     centres = points[chosen]
     nearest = torch.full((len(points),), -1, device=points.device)
     for _ in range(ROUNDS):
-        # The square of a point's own length is the same for all centres.
+        # The squared length of a point is the same for all centres.
         found = (centres.square().sum(dim=1) - 2 * points @ centres.T).argmin(dim=1)
         if torch.equal(found, nearest):
             break
@@ -103,7 +103,7 @@ def _attention(trace: Trace, image: int) -> Attention:
 
 
 def _scores(replay: Replay, image: int, attention: Attention, tokens: Tensor) -> Tensor:
-    """The scores n×K of an image of the batch with the patch tokens n×k alone, as many at once as memory allows."""
+    """Returns the scores n×K of an image of the batch for patch tokens n×k, as many at once as memory allows."""
     picture = replay.inputs[image : image + 1]
 
     def run(part: slice) -> Tensor:

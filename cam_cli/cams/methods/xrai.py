@@ -13,7 +13,8 @@ from .method import method
 from .paths import STEPS, along, from_black
 from .segmented import reduced, segments_of
 
-#: How far segments are grown, and the pixels that one must add to be taken, both of 224×224 pixels (authors' code).
+#: The growth of segments in pixels, and the fewest pixels that a segment must add, both for 224×224 pixels (authors'
+#: code).
 GROWN, ADDED = 5, 50
 
 
@@ -29,8 +30,8 @@ GROWN, ADDED = 5, 50
 def xrai(trace: Trace, classes: Tensor) -> Tensor:
     """Mean of the integrated gradients over each region, the best region taken first (Kapishnikov et al. 2019).
 
-    The gradients are those from black and from white, in the mean. Regions are the segments of the image at six scales
-    (`graph_segments`), grown by some pixels; a region loses the pixels that a better one has.
+    The gradients are the mean of those from black and from white. Regions are the segments of the image at six scales
+    (`graph_segments`), grown by some pixels; a region loses the pixels of a better one.
     """
     replay = trace.replay
     white = replay.shared("from white", classes, lambda: along(trace, classes, replay.white))
@@ -47,7 +48,7 @@ def xrai(trace: Trace, classes: Tensor) -> Tensor:
 def ranked(values: Tensor, masks: Tensor, least: int) -> Tensor:
     """Returns the mean of `values` P over the part that each of the masks n×P adds, the largest mean first.
 
-    A mask that would add less than `least` elements is left out; what no mask has gets its own mean.
+    A mask that would add less than `least` elements is left out; elements in no mask get their own mean.
     """
     free = torch.ones_like(values, dtype=torch.bool)
     sums = torch.stack([values[mask].sum() for mask in masks])
@@ -69,7 +70,7 @@ def ranked(values: Tensor, masks: Tensor, least: int) -> Tensor:
 
 
 def _grown(scales: list[np.ndarray], device: torch.device) -> Tensor:
-    """Masks n×h×w of the segments of all scales, each grown by a disk."""
+    """Returns the masks n×h×w of the segments of all scales, each grown by a disk."""
     share = scales[0].size / MEANT_FOR
     radius = max(1, round(GROWN * share**0.5))
     steps = torch.arange(-radius, radius + 1, device=device)
