@@ -143,7 +143,7 @@ def test_another_model_than_the_checkpoint_says(tmp_path: Path) -> None:
 
 def test_a_checkpoint_that_says_nothing(tmp_path: Path) -> None:
     line = loaded(saved(tmp_path)).input_line
-    assert line.endswith("(from timm's default; the checkpoint says nothing)")
+    assert line.endswith("(from timm's default; the checkpoint has no input settings)")
     assert load_model(ModelSpec(ARCH, pretrained=False)).input_line.endswith("(from timm's default)")
 
 
@@ -167,7 +167,7 @@ def test_a_file_that_shows_no_writer_is_what_the_user_says(tmp_path: Path) -> No
     torch.save({"model": timm.create_model("resnet18", num_classes=4).state_dict()}, tmp_path / "w.pth")
     network = loaded(tmp_path / "w.pth", "resnet18")
     assert network.name == "timm/resnet18"
-    assert "from timm's default; the checkpoint says nothing" in network.input_line
+    assert "from timm's default; the checkpoint has no input settings" in network.input_line
 
 
 def test_arguments_of_torchvisions_training(tmp_path: Path) -> None:

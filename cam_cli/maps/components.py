@@ -21,7 +21,7 @@ class Components:
 
 
 def components(heat: np.ndarray, thresholds: np.ndarray) -> Components:
-    """All components of `heat` h×w > t for every t of `thresholds`. Pixels that touch at a corner are connected.
+    """Finds all components of `heat` h×w > t for every t of `thresholds`. Pixels that touch at a corner are connected.
 
     Splits rows into runs of pixels above the threshold. Touching runs of neighbouring rows are edges of a graph, whose
     components are found for all thresholds together.

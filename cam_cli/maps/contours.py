@@ -34,9 +34,8 @@ _SEGMENTS: dict[int, tuple[tuple[int, int], ...]] = {
 class Part:
     """One connected part of a map above a threshold.
 
-    outline: n×2, corners x, y of its outer edge in pixels (the centre of the first pixel is 0.5, 0.5), without
-    repeating the first one. holes: inner edges. area: pixels² between them. peak: largest value. at: its x, y (mean of
-    several).
+    outline: n×2, corners x, y of its outer edge in pixels (the centre of the first pixel is 0.5, 0.5), each corner
+    once. holes: inner edges. area: pixels² between them. peak: largest value. at: its x, y (mean of several).
     """
 
     outline: np.ndarray
@@ -65,7 +64,7 @@ def parts(heat: np.ndarray, threshold: float, *, most: int | None = None) -> lis
     kept = np.argsort(-sizes, kind="stable")[:most] + 1
     if len(kept) < count:
         number = np.where(np.isin(number, kept), number, 0)
-    # Twice the edge: at the border with the value of the outer pixels, and again with nothing, to close the outline.
+    # Two rings around the image: one with the values of its outer pixels, and one of −∞, which closes the outline.
     field = np.pad(np.pad(heat.astype(np.float64), 1, mode="edge"), 1, constant_values=-np.inf)
     nodes = np.pad(np.pad(number, 1, mode="edge"), 1)
     areas, outlines = np.zeros(count + 1), dict[int, np.ndarray]()

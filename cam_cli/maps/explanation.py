@@ -15,10 +15,11 @@ from .spots import Spot
 
 @dataclass(frozen=True)
 class Prediction:
-    """One class of an image's ranking: `probability` in [0, 1] is the softmax of the logits, with several labels the
-    sigmoid of the class's logit, and for a segmentation the share of the pixels that are predicted as the class.
+    """One class of an image's ranking.
 
-    value: the output of a regression or a similarity; `probability` is NaN then.
+    probability: in [0, 1], the softmax of the logits; with several labels, the sigmoid of the class's logit; for a
+    segmentation, the share of the pixels that are predicted as the class. value: the output of a regression or a
+    similarity; `probability` is NaN then.
     """
 
     index: int
@@ -42,8 +43,10 @@ class TrueClass:
 
 @dataclass(frozen=True)
 class FoundBox:
-    """A box that a detector has found. index: its place by score in the image, from 0. edges: left, top, right and
-    bottom in pixels of the upright image."""
+    """A box of a detector.
+
+    index: its place by score in the image, from 0. edges: left, top, right and bottom in pixels of the upright image.
+    """
 
     index: int
     edges: tuple[float, float, float, float]
@@ -88,9 +91,9 @@ class ClassMap:
 class Explanation:
     """Explanation of one image: its top classes, best first, and its maps, in the order of the options.
 
-    truth: the true class, if it is a class of the network. correct: whether it was predicted. problem: the reason why
-    there are no maps, or "". blank: the reason why the maps are zero, if it is known. boxes: number of boxes that a
-    detector has found; None for other networks.
+    truth: the true class, if it is a class of the network. correct: whether it was predicted. problem: why there are no
+    maps, or "". blank: why the maps are zero, if it is known. boxes: the number of boxes of a detector; None for other
+    networks.
     """
 
     picture: Picture
@@ -110,13 +113,13 @@ class Explanation:
     def __repr__(self) -> str:
         key = self.picture.source.key
         if not self.problem and self.maps and (value := self.maps[0].prediction.value) is not None:
-            shown = f"{self.maps[0].prediction.name} {value:.4g}"
-            return f"Explanation({key!r}: {shown}, {counted(len(self.maps), 'map')})"
+            text = f"{self.maps[0].prediction.name} {value:.4g}"
+            return f"Explanation({key!r}: {text}, {counted(len(self.maps), 'map')})"
         if self.problem or not self.ranking:
             return f"Explanation({key!r}: {self.problem or 'nothing was predicted'})"
         best = self.ranking[0]
-        said = f"{best.name or best.index} {best.probability:.0%}"
-        return f"Explanation({key!r}: {said}, {counted(len(self.maps), 'map')})"
+        text = f"{best.name or best.index} {best.probability:.0%}"
+        return f"Explanation({key!r}: {text}, {counted(len(self.maps), 'map')})"
 
     def _repr_html_(self) -> str:
         """The image, its overlays and the ranking, for notebooks."""

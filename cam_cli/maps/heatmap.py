@@ -22,11 +22,11 @@ _FINE_PEAK = 99.0
 def normalised(
     values: np.ndarray, *, two_sided: bool = False, fine: bool = False, scale: float | None = None
 ) -> np.ndarray | None:
-    """The positive part of a raw map h×w divided by its peak: float32 in [0, 1], zero staying zero.
+    """Returns the positive part of a raw map h×w divided by its peak: float32 in [0, 1]; zero stays zero.
 
-    two_sided: both signs, divided by the largest absolute value, in [−1, 1]. fine: a map on the pixels, whose
-    99th percentile is its peak. scale: a raw value above 0 to divide by in place of the peak, that of the strongest of
-    several maps. None for a map that is not finite or has nothing to show.
+    two_sided: both signs, divided by the largest absolute value, in [−1, 1]. fine: a map on the pixels, whose 99th
+    percentile is its peak. scale: a raw value above 0 to divide by in place of the peak: that of the strongest of
+    several maps. None for a map that is not finite, or has no value above 0 (with two_sided, none other than 0).
     """
     if not np.isfinite(values).all():
         return None
@@ -44,17 +44,17 @@ def normalised(
 
 
 def placed(heat: np.ndarray, frame: Frame, width: int, height: int, *, seen_only: bool = False) -> np.ndarray:
-    """A heatmap h×w in [0, 1] (or [−1, 1]) enlarged onto an image of `width`×`height`, where it belongs: float32.
+    """Enlarges a heatmap h×w in [0, 1] (or [−1, 1]) onto its place in an image of `width`×`height`: float32.
 
-    `frame` is the part of the image (in its pixels) that the map covers; outside it the result is 0. seen_only: the
-    pixels of `seen` alone. Cubic interpolation (Keys 1981, a = −1/2) between the centres of the grid cells.
+    frame: the part of the image that the map covers, in its pixels; outside it the result is 0. seen_only: only the
+    pixels of `seen`. Cubic interpolation (Keys 1981, a = −1/2) between the centres of the grid cells.
     """
     rows = interpolation(heat.shape[0], frame.top, frame.bottom, height)
     columns = interpolation(heat.shape[1], frame.left, frame.right, width)
     if seen_only:
         inside = seen(frame, width, height)
         rows, columns = rows[inside[0]], columns[inside[1]]
-    # Not `@`: threads of a BLAS library would be slower here, and compete with the network for cores.
+    # Not `@`: the threads of a BLAS library are slower here, and compete with the network for cores.
     across = np.ascontiguousarray(columns.T)
     enlarged: np.ndarray = np.einsum("ri,ic->rc", np.einsum("ri,ij->rj", rows, heat), across)
     # Cubic interpolation overshoots.
@@ -62,7 +62,7 @@ def placed(heat: np.ndarray, frame: Frame, width: int, height: int, *, seen_only
 
 
 def seen(frame: Frame, width: int, height: int) -> tuple[slice, slice]:
-    """Rows and columns of the pixels with centres inside the frame."""
+    """Returns the rows and columns of the pixels with centres inside the frame, which the network sees."""
     rows = slice(max(0, math.ceil(frame.top - 0.5)), min(height, math.ceil(frame.bottom - 0.5)))
     columns = slice(max(0, math.ceil(frame.left - 0.5)), min(width, math.ceil(frame.right - 0.5)))
     return rows, columns
@@ -70,7 +70,7 @@ def seen(frame: Frame, width: int, height: int) -> tuple[slice, slice]:
 
 @lru_cache(64)
 def interpolation(cells: int, start: float, stop: float, pixels: int) -> np.ndarray:
-    """Matrix pixels×cells that interpolates grid cells spanning start…stop at every pixel centre; 0 outside.
+    """Returns the matrix pixels×cells that interpolates grid cells spanning start…stop at pixel centres; 0 outside.
 
     Read-only, because images of one size share it.
     """

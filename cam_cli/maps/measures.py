@@ -33,7 +33,7 @@ class Measures:
 
     area: share of the image at or above half the peak. center_x, center_y: centre of mass in [0, 1] of the
     width and height. border: share of the mass in the outer 10 % on each side. entropy: of the mass over the
-    image, divided by that of an even spread: 0 for one point, 1 for no preference at all. box: left, top, right
+    image, divided by the largest possible one: 0 for one point, 1 for an even spread. box: left, top, right
     and bottom, in [0, 1] of the width and height, of what is at or above half the peak. component: of the largest
     connected part of what is at or above a threshold.
     """

@@ -17,10 +17,10 @@ SKETCH = 24
 
 
 def sketched(heat: np.ndarray, *, two_sided: bool = False) -> np.ndarray:
-    """A heatmap on its raster (`measures.on_raster`) as h×w cells: uint8, 255 for 1, long side at most 24.
+    """Returns a heatmap on its raster (`measures.on_raster`) as h×w cells: uint8, 255 for 1, long side at most 24.
 
     Each cell is a mean. two_sided: for a map in [−1, 1], 128 for 0, 255 for 1 and 1 for −1, as in its heatmap file.
-    Small enough for the journal, so that maps can be compared and averaged without image files.
+    Cells are small enough for the journal, so maps can be compared and averaged without image files.
     """
     rows, columns = heat.shape
     small = fitted(columns, rows, SKETCH)
@@ -30,7 +30,7 @@ def sketched(heat: np.ndarray, *, two_sided: bool = False) -> np.ndarray:
 
 
 def encode(heat: np.ndarray, *, two_sided: bool = False) -> dict[str, Any]:
-    """Sketch of a heatmap as JSON: size, rows in base64, and whether it is `signed`."""
+    """Returns the sketch of a heatmap as JSON: size, rows in base64, and whether it is `signed`."""
     cells = sketched(heat, two_sided=two_sided)
     height, width = cells.shape
     signed = {"signed": True} if two_sided else {}
@@ -38,20 +38,20 @@ def encode(heat: np.ndarray, *, two_sided: bool = False) -> dict[str, Any]:
 
 
 def decode(record: Mapping[str, Any]) -> np.ndarray:
-    """Cells h×w of an encoded sketch: float32 in [0, 1], or in [−1, 1] if `signed`.
+    """Returns the cells h×w of an encoded sketch: float32 in [0, 1], or in [−1, 1] if `signed`.
 
-    A signed sketch has 128 for 0, 255 for 1 and 1 for −1. Raises `ValueError` for a record of another shape.
+    Raises `ValueError` for a record of another shape.
     """
     values = np.frombuffer(base64.b64decode(record["values"]), np.uint8).astype(np.float32)
     cells = values.reshape(record["height"], record["width"])
-    shown: np.ndarray = np.maximum((cells - 128) / 127, -1) if record.get("signed") else cells / 255
-    return shown
+    heat: np.ndarray = np.maximum((cells - 128) / 127, -1) if record.get("signed") else cells / 255
+    return heat
 
 
 def enlarged(cells: np.ndarray, width: int, height: int, long_side: int) -> np.ndarray | None:
-    """Positive evidence of a decoded sketch, enlarged onto its image of `width`×`height`: float32, its peak 1.
+    """Enlarges the positive evidence of a decoded sketch onto its image of `width`×`height`: float32, its peak 1.
 
-    The heatmap lies on a raster within `long_side`. None for a sketch that shows nothing above 0.
+    The result lies on a raster within `long_side`. None for a sketch without a value above 0.
     """
     columns, rows = fitted(width, height, long_side)
     heat = placed(np.maximum(cells, 0), Frame(0, 0, columns, rows), columns, rows)

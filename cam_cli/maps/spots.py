@@ -32,11 +32,11 @@ class Peak:
 
 @dataclass(frozen=True)
 class Spot:
-    """A peak with its contribution vector: int8 of `NUMBERS` values from −7 to 7, whose direction alone has a meaning.
+    """A peak with its contribution vector: int8 of `NUMBERS` values from −7 to 7; only its direction counts.
 
     The contribution of channel k is its weight times its activation (the terms of Grad-CAM's sum, Selvaraju et al.
-    2017, eq. 2), at the peak less the mean over the map: what is here and not everywhere. The vector is their random
-    projection, which keeps angles (Johnson and Lindenstrauss 1984).
+    2017, eq. 2) at the peak, minus the mean over the map. The vector is their random projection, which keeps angles
+    (Johnson and Lindenstrauss 1984).
     """
 
     peak: Peak
@@ -44,9 +44,9 @@ class Spot:
 
 
 def peaks(values: np.ndarray, grid: tuple[int, int]) -> tuple[Peak, ...]:
-    """Highest local maxima above zero of a raw map h×w, strongest first; none if the map is not finite.
+    """Returns the highest local maxima above zero of a raw map h×w, strongest first; none if the map is not finite.
 
-    grid: rows and columns of the layer; a finer map is averaged over its cells, so that single pixels are no peaks.
+    grid: rows and columns of the layer; a finer map is averaged over its cells, so single pixels are no peaks.
     Positions between cells come from the parabola through a maximum and its neighbours.
     """
     rows, columns = values.shape
@@ -73,7 +73,7 @@ def peaks(values: np.ndarray, grid: tuple[int, int]) -> tuple[Peak, ...]:
 
 
 def _between(line: np.ndarray, place: int) -> float:
-    """The place of a maximum in a line of cells, in cells from its start; the centre of a cell is at one half."""
+    """Returns the place of a maximum in a line of cells, in cells from its start; cell centres are at one half."""
     if not 0 < place < len(line) - 1:
         return place + 0.5
     before, here, after = (float(value) for value in line[place - 1 : place + 2])
@@ -82,7 +82,7 @@ def _between(line: np.ndarray, place: int) -> float:
 
 
 def _averages(fine: int, coarse: int) -> np.ndarray:
-    """The coarse×fine matrix that averages cells of equal size; the identity where the grid is not finer."""
+    """Returns the coarse×fine matrix that averages cells of equal size; the identity if the grid is not finer."""
     if fine <= coarse:
         return np.eye(fine)
     edges = np.linspace(0, fine, coarse + 1)
@@ -94,13 +94,13 @@ def _averages(fine: int, coarse: int) -> np.ndarray:
 
 @cache
 def projection(channels: int) -> np.ndarray:
-    """The channels×`NUMBERS` matrix of random signs that makes a vector of contributions short: float32."""
+    """Returns the channels×`NUMBERS` matrix of random signs that shortens a vector of contributions: float32."""
     signs = np.random.default_rng((_SEED, channels)).integers(0, 2, (channels, NUMBERS))
     return (2 * signs - 1).astype(np.float32)
 
 
 def quantised(vectors: np.ndarray) -> np.ndarray:
-    """Directions N×`NUMBERS` as int8 with 7 or −7 for the largest number of each; zeros stay zeros."""
+    """Returns directions N×`NUMBERS` as int8 with 7 or −7 for the largest value of each; zeros stay zeros."""
     largest = np.abs(vectors).max(axis=1, keepdims=True)
     safe = np.where(largest > 0, largest, 1.0)
     return np.rint(vectors / safe * LEVELS).astype(np.int8)

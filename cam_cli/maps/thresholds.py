@@ -1,4 +1,4 @@
-"""Thresholds of maps: half of the peak, and one that a map chooses for itself."""
+"""Thresholds of maps: half of the peak, and one from the values of a map."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _LEVELS = 256
 
 
 def otsu(heat: np.ndarray) -> float:
-    """The threshold of a heatmap in [0, 1] that parts its values into two classes that differ most (Otsu 1979).
+    """Returns the threshold of a heatmap in [0, 1] between the two most different groups of its values (Otsu 1979).
 
-    Of several equally good ones the middle. A map of one value gets half of it.
+    Of several equally good thresholds, the middle. A map of one value gets half of it.
     """
     import numpy as np
 

@@ -34,7 +34,7 @@ from .options import ModelSpec, PreprocessingOptions
 from .own_code import OwnCode
 from .own_network import own_network
 from .preprocessing import overridden
-from .remote_weights import lies_elsewhere, local_weights
+from .remote_weights import is_address, local_weights
 from .tasks import AUTO, DETECTION, SEGMENTATION, SIMILARITY
 
 __all__ = ["ModelSpec", "Network", "digest", "load_model"]
@@ -43,9 +43,8 @@ __all__ = ["ModelSpec", "Network", "digest", "load_model"]
 def load_model(spec: ModelSpec | str | os.PathLike[str], origins: Mapping[str, str] | None = None) -> Network:
     """Builds the network that `spec` describes (also a name, or a file of weights), with its weights, on the CPU.
 
-    origins: origin of each option by the name of its flag, only for the record.
-
-    Raises `CamxError` for unknown names, unavailable weights, and files that do not fit.
+    origins: origin of each option by the name of its flag, for the record. Raises `CamxError` for unknown names,
+    unavailable weights, and files that do not fit.
     """
     if isinstance(spec, (str, os.PathLike)):
         spec = ModelSpec(os.fspath(spec))
@@ -59,7 +58,7 @@ def load_model(spec: ModelSpec | str | os.PathLike[str], origins: Mapping[str, s
         raise CamxError(
             f"`prompts`: `model` {spec.name!r} has its own classes.", "Leave `prompts` out.", field="prompts"
         )
-    if spec.name.startswith("~") or (lies_elsewhere(spec.name) and not is_name(spec.name)):
+    if spec.name.startswith("~") or (is_address(spec.name) and not is_name(spec.name)):
         spec = replace(spec, name=local_weights(spec.name))
     checkpoint = read_checkpoint(spec.checkpoint, ema=spec.ema) if spec.checkpoint else None
     if (code := OwnCode.parse(spec.name)) and not is_name(spec.name):
@@ -89,15 +88,15 @@ def load_model(spec: ModelSpec | str | os.PathLike[str], origins: Mapping[str, s
         architecture = find_architecture(spec.name)
     if checkpoint is not None:
         architecture = of_writer(architecture, checkpoint, spec.name)
-    said = checkpoint_settings(checkpoint) if checkpoint else CheckpointSettings()
+    file_settings = checkpoint_settings(checkpoint) if checkpoint else CheckpointSettings()
     torch.manual_seed(spec.seed)
-    found, weights = _build(architecture, spec, checkpoint, said)
+    found, weights = _build(architecture, spec, checkpoint, file_settings)
     module, args = found.module.eval(), found.args
     count = _class_count(module)
     task = _task(architecture, spec, module, count)
     settings = input_settings(
         architecture.preprocessing(module, PreprocessingOptions(), args),
-        said,
+        file_settings,
         spec.preprocessing,
         model=architecture.origin,
         given=_by_field(origins),
@@ -114,14 +113,14 @@ def load_model(spec: ModelSpec | str | os.PathLike[str], origins: Mapping[str, s
         args=args,
         notes=found.notes,
         idle_tensors=(*found.idle, *(checkpoint.beside if checkpoint else ())),
-        origins={**settings.origins, **_argument_origins(found, spec, said, _by_field(origins))},
+        origins={**settings.origins, **_argument_origins(found, spec, file_settings, _by_field(origins))},
         warnings=(
             *_renamed(spec.name),
             *settings.warnings,
             *_other_architecture(architecture, checkpoint),
-            *_arguments(spec, said),
+            *_arguments(spec, file_settings),
         ),
-        silent_checkpoint=checkpoint is not None and not said.values and not found.normalisation,
+        silent_checkpoint=checkpoint is not None and not file_settings.values and not found.normalisation,
         scores=spec.scores,
         task=task,
         methods=usual_methods(module),
@@ -129,7 +128,7 @@ def load_model(spec: ModelSpec | str | os.PathLike[str], origins: Mapping[str, s
 
 
 def _task(architecture: Architecture, spec: ModelSpec, module: nn.Module, count: int) -> str:
-    """Task of a network by name. Raises `CamxError` if the requested one contradicts the network."""
+    """Returns the task of a network by name. Raises `CamxError` if the requested one contradicts the network."""
     name = architecture.name if isinstance(architecture, TorchvisionModel) else ""
     known = SEGMENTATION if name in segmentation_names() else DETECTION if name in detection_names() else ""
     if known and spec.task not in (AUTO, known):
@@ -148,7 +147,7 @@ def _task(architecture: Architecture, spec: ModelSpec, module: nn.Module, count:
     if count <= 0 and spec.task != SIMILARITY:
         raise CamxError(
             f"{architecture} with these arguments has no classifier.",
-            "To explain what makes images similar to another one give `task=similarity` and `target=like:REF.jpg`.",
+            "To explain what makes images similar to another one give `task=similarity` and `targets=like:REF.jpg`.",
         )
     return spec.task
 
@@ -159,7 +158,7 @@ def _by_field(origins: Mapping[str, str]) -> dict[str, str]:
 
 
 def _argument_origins(
-    found: Fitted, spec: ModelSpec, said: CheckpointSettings, given: Mapping[str, str]
+    found: Fitted, spec: ModelSpec, file_settings: CheckpointSettings, option_origins: Mapping[str, str]
 ) -> dict[str, str]:
     """Origin of each argument of the architecture, by `model_arg KEY`."""
     origins = {}
@@ -167,9 +166,9 @@ def _argument_origins(
         if key in found.inferred:
             origins[key] = "the checkpoint's tensors"
         elif key in spec.args:
-            origins[key] = given.get("model_arg", "an option")
+            origins[key] = option_origins.get("model_arg", "an option")
         else:
-            origins[key] = said.origins.get(key, "the image size")
+            origins[key] = file_settings.origins.get(key, "the image size")
     return {f"model_arg {key}": origin for key, origin in origins.items()}
 
 
@@ -184,10 +183,10 @@ def _other_architecture(architecture: Architecture, checkpoint: Checkpoint | Non
         yield f"The checkpoint names the architecture {named}; camx uses `model` {architecture} as given."
 
 
-def _arguments(spec: ModelSpec, said: CheckpointSettings) -> Iterator[str]:
-    for key, value in said.args.items():
+def _arguments(spec: ModelSpec, file_settings: CheckpointSettings) -> Iterator[str]:
+    for key, value in file_settings.args.items():
         if key in spec.args and spec.args[key] != value:
-            yield f"camx uses `model_arg` {key}={spec.args[key]}, not {value} from {said.origins[key]}."
+            yield f"camx uses `model_arg` {key}={spec.args[key]}, not {value} from {file_settings.origins[key]}."
 
 
 def _bare(name: str) -> str:
@@ -246,14 +245,14 @@ def _backbone(name: str, args: Mapping[str, Any]) -> tuple[nn.Module, Architectu
 
 
 def _build(
-    architecture: Architecture, spec: ModelSpec, checkpoint: Checkpoint | None, said: CheckpointSettings
+    architecture: Architecture, spec: ModelSpec, checkpoint: Checkpoint | None, file_settings: CheckpointSettings
 ) -> tuple[Fitted, str]:
     """Network with its weights, and the origin of the weights."""
     pretrained = spec.pretrained and checkpoint is None
-    args: Mapping[str, Any] = {**said.args, **spec.args}
-    if said.args and checkpoint is not None:
-        check_size(architecture, HeadOptions.taken_from(said.args)[1], checkpoint)
-    size = spec.preprocessing.image_size or said.values.get("image_size")
+    args: Mapping[str, Any] = {**file_settings.args, **spec.args}
+    if file_settings.args and checkpoint is not None:
+        check_size(architecture, HeadOptions.taken_from(file_settings.args)[1], checkpoint)
+    size = spec.preprocessing.image_size or file_settings.values.get("image_size")
     if isinstance(size, (int, tuple)):
         _, known = HeadOptions.taken_from(args)
         module = architecture.build(pretrained=pretrained, num_classes=None, args=known)
@@ -270,9 +269,9 @@ def _build(
 
 def _class_count(module: nn.Module) -> int:
     """Number of classes: stated by the network, or the size of its last weight."""
-    said = getattr(module, "num_classes", None)
-    if isinstance(said, int):
-        return said
+    stated = getattr(module, "num_classes", None)
+    if isinstance(stated, int):
+        return stated
     if detector_preprocessing(module) is not None:
         return detected_classes(module)
     sizes = [p.shape[0] for p in module.parameters() if p.dim() >= 2]

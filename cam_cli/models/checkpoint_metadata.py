@@ -22,7 +22,9 @@ def architecture_of(checkpoint: Checkpoint, path: str) -> Architecture:
     Raises `CamxError` if no architecture is named, or an unknown one.
     """
     config = checkpoint.files.get("config.json", {})
-    names = [value for said in _metadata(checkpoint) for key in _ARCHITECTURE if (value := _text(said.get(key)))]
+    names = [
+        value for metadata in _metadata(checkpoint) for key in _ARCHITECTURE if (value := _text(metadata.get(key)))
+    ]
     known = next(filter(is_name, names), None)
     if known is None and (kind := _text(config.get("model_type"))) and kind != "timm_wrapper":
         raise CamxError(
@@ -46,30 +48,30 @@ def of_writer(architecture: Architecture, checkpoint: Checkpoint, name: str) -> 
 
 def class_names_of(checkpoint: Checkpoint) -> tuple[str, ...]:
     """Class names in the checkpoint or its arguments, by index; empty if there are none."""
-    for said in _metadata(checkpoint):
-        described = said.get("label_descriptions")
-        labels = _by_index(said.get("label_names"))
+    for metadata in _metadata(checkpoint):
+        described = metadata.get("label_descriptions")
+        labels = _by_index(metadata.get("label_names"))
         if labels and isinstance(described, Mapping):
             return tuple(str(described.get(label, label)) for label in labels)
         for key in _CLASSES:
-            if names := _by_index(said.get(key)):
+            if names := _by_index(metadata.get(key)):
                 return names
     return ()
 
 
 def named_architecture(checkpoint: Checkpoint) -> str:
     """First name of a known network in the metadata; "" if there is none."""
-    names = (_text(said.get(key)) for said in _metadata(checkpoint) for key in _ARCHITECTURE)
+    names = (_text(metadata.get(key)) for metadata in _metadata(checkpoint) for key in _ARCHITECTURE)
     return next((name for name in names if name and is_name(name)), "")
 
 
 def _metadata(checkpoint: Checkpoint) -> Iterator[Mapping[str, Any]]:
     """Yields metadata of the file, of its arguments, and of the files beside it."""
-    for _, said in nested(checkpoint.about):
-        yield said
-        if isinstance(config := said.get("pretrained_cfg"), Mapping):
+    for _, metadata in nested(checkpoint.about):
+        yield metadata
+        if isinstance(config := metadata.get("pretrained_cfg"), Mapping):
             yield config
-        if isinstance(model := said.get("model"), Mapping) and "name" in model:
+        if isinstance(model := metadata.get("model"), Mapping) and "name" in model:
             yield {"model_name": model["name"]}
     for content in checkpoint.files.values():
         yield content

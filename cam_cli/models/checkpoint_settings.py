@@ -20,10 +20,10 @@ _SIZES = ("input_size", "img_size", "image_size", "val_crop_size")
 
 @dataclass(frozen=True)
 class CheckpointSettings:
-    """Settings from a checkpoint. values: input settings by the fields of `PreprocessingOptions`, and `resize`, the
-    short side before the crop.
+    """Settings from a checkpoint.
 
-    args: arguments of the architecture. origins: source of each, as text that follows "from".
+    values: input settings by the fields of `PreprocessingOptions`, and `resize`, the short side before the crop. args:
+    arguments of the architecture. origins: source of each, as text that follows "from".
     """
 
     values: Mapping[str, Any] = field(default_factory=dict)
@@ -32,14 +32,16 @@ class CheckpointSettings:
 
 
 def checkpoint_settings(checkpoint: Checkpoint) -> CheckpointSettings:
-    """Settings of a checkpoint. For each value the first source counts: the file, its arguments, then the files beside
-    it."""
+    """Reads the settings of a checkpoint.
+
+    For each value the first source counts: the file, its arguments, then the files beside it.
+    """
     values: dict[str, Any] = {}
     args: dict[str, Any] = {}
     origins: dict[str, str] = {}
-    for origin, said in _sources(checkpoint):
-        found = input_values(said)
-        new_args = {k: v for k, v in _building(said).items() if k not in args}
+    for origin, metadata in _sources(checkpoint):
+        found = input_values(metadata)
+        new_args = {k: v for k, v in _build_arguments(metadata).items() if k not in args}
         new = {k: v for k, v in found.items() if k not in values}
         values |= new
         args |= new_args
@@ -68,40 +70,40 @@ def written_by(checkpoint: Checkpoint) -> str:
     return ""
 
 
-def input_values(said: Mapping[str, Any]) -> dict[str, Any]:
+def input_values(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """Input settings from a mapping with the names of timm, torchvision or a preprocessor of transformers."""
     found: dict[str, Any] = {}
-    if size := next((size for key in _SIZES if (size := _size(said.get(key)))), None):
+    if size := next((size for key in _SIZES if (size := _size(metadata.get(key)))), None):
         found["image_size"] = size
-    if resize := _size(said.get("val_resize_size")):
+    if resize := _size(metadata.get("val_resize_size")):
         found["resize"] = resize
     for key in ("mean", "std"):
-        if numbers := _numbers(said.get(key)):
+        if numbers := _numbers(metadata.get(key)):
             found[key] = numbers
-    share = said.get("crop_pct")
+    share = metadata.get("crop_pct")
     if isinstance(share, (int, float)) and not isinstance(share, bool) and 0 < share <= 1:
         found["crop_pct"] = float(share)
     for key, choices in (("crop_mode", CROP_MODES), ("interpolation", RESAMPLINGS)):
-        if said.get(key) in choices:
-            found[key] = said[key]
+        if metadata.get(key) in choices:
+            found[key] = metadata[key]
     return found
 
 
-def preprocessor_values(said: Mapping[str, Any]) -> dict[str, Any]:
+def preprocessor_values(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """Input settings from a `preprocessor_config.json` of transformers."""
-    named = {"mean": said.get("image_mean"), "std": said.get("image_std")}
+    named = {"mean": metadata.get("image_mean"), "std": metadata.get("image_std")}
     found: dict[str, Any] = {key: numbers for key, value in named.items() if (numbers := _numbers(value))}
-    size, crop = (_side(said.get(key)) for key in ("size", "crop_size"))
-    if said.get("do_center_crop") and crop:
+    size, crop = (_side(metadata.get(key)) for key in ("size", "crop_size"))
+    if metadata.get("do_center_crop") and crop:
         found |= {"image_size": crop} | ({"val_resize_size": size} if size else {})
     elif size:
         found["image_size"] = size
-        if isinstance(said.get("size"), Mapping) and "height" in said["size"]:
+        if isinstance(metadata.get("size"), Mapping) and "height" in metadata["size"]:
             found["crop_mode"] = "squash"
-        if isinstance(said.get("crop_pct"), float) and 0 < said["crop_pct"] <= 1:
-            found["crop_pct"] = said["crop_pct"]
+        if isinstance(metadata.get("crop_pct"), float) and 0 < metadata["crop_pct"] <= 1:
+            found["crop_pct"] = metadata["crop_pct"]
     resample = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
-    if isinstance(number := said.get("resample"), int) and number in resample:
+    if isinstance(number := metadata.get("resample"), int) and number in resample:
         found["interpolation"] = resample[number]
     return found
 
@@ -110,19 +112,19 @@ def nested(about: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Metadata of the file, then of its arguments, from the outside in (hydra: `cfg.model.name`)."""
     yield "the checkpoint", about
     todo = [(key, value) for key in _ARGUMENTS if isinstance(value := about.get(key), Mapping)]
-    for key, said in todo:
+    for key, metadata in todo:
         if len(todo) > 200:
             break
-        yield f"the checkpoint's {key}", said
-        todo += [(key, value) for value in said.values() if isinstance(value, Mapping)]
+        yield f"the checkpoint's {key}", metadata
+        todo += [(key, value) for value in metadata.values() if isinstance(value, Mapping)]
 
 
 def _sources(checkpoint: Checkpoint) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for origin, said in nested(checkpoint.about):
+    for origin, metadata in nested(checkpoint.about):
         for key in _CONFIGS:
-            if isinstance(config := said.get(key), Mapping):
+            if isinstance(config := metadata.get(key), Mapping):
                 yield f"the checkpoint's {key}", config
-        yield origin, said
+        yield origin, metadata
     for name, content in checkpoint.files.items():
         origin = f"{name} beside the checkpoint"
         if name == "preprocessor_config.json":
@@ -134,15 +136,15 @@ def _sources(checkpoint: Checkpoint) -> Iterator[tuple[str, Mapping[str, Any]]]:
         yield origin, content
 
 
-def _building(said: Mapping[str, Any]) -> dict[str, Any]:
+def _build_arguments(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments of the architecture in the metadata."""
     found: dict[str, Any] = {}
     for key in ("model_args", "model_kwargs"):
-        if isinstance(more := said.get(key), Mapping):
+        if isinstance(more := metadata.get(key), Mapping):
             found |= {k: v for k, v in more.items() if isinstance(k, str) and k.isidentifier()}
-    if isinstance(said.get("gp"), str):
-        found["global_pool"] = said["gp"]
-    if isinstance(channels := said.get("in_chans"), int) and channels in (1, 3) and "model" in said:
+    if isinstance(metadata.get("gp"), str):
+        found["global_pool"] = metadata["gp"]
+    if isinstance(channels := metadata.get("in_chans"), int) and channels in (1, 3) and "model" in metadata:
         found["in_chans"] = channels
     found.pop("num_classes", None)  # the tensors decide
     return found

@@ -85,12 +85,12 @@ def read_checkpoint(path: str, *, ema: bool | None = None) -> Checkpoint:
     tensors, key, beside = _unwrapped(content, path, ema)
     about = {name: to_plain(content[name]) for name in _ABOUT if name in content and not _tensors_in(content[name])}
     if is_module(module := content.get(key)):
-        about = {**_said_by(module), **about}
+        about = {**_module_metadata(module), **about}
     keys = tuple(map(str, content))
     return Checkpoint(path, _finite(tensors, path), key, about, beside, keys, configurations(path))
 
 
-def _said_by(module: Placeholder) -> dict[str, Any]:
+def _module_metadata(module: Placeholder) -> dict[str, Any]:
     """Metadata of a pickled module: networks of timm hold their configuration."""
     own = {key: module.attribute(key) for key in ("pretrained_cfg", "class_names", "classes")}
     return {key: to_plain(value) for key, value in own.items() if value is not None}
@@ -192,16 +192,16 @@ def _keys(content: Mapping[str, Any]) -> str:
 
 
 def _finite(tensors: Tensors, path: str) -> Tensors:
-    seen = set()
+    visited = set()
     for name, tensor in tensors.items():
         if len(name) > _LONGEST_NAME:
             raise CamxError(
                 f"The checkpoint {path!r} has a tensor whose name has {len(name):,} characters. Save it again."
             )
         view = (tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride())
-        if view in seen:
+        if view in visited:
             continue
-        seen.add(view)
+        visited.add(view)
         # torch has no comparison for one-byte floats.
         wide = tensor.float() if tensor.is_floating_point() and tensor.itemsize == 1 else tensor
         if tensor.is_floating_point() and not torch.isfinite(wide).all():

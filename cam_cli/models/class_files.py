@@ -43,8 +43,11 @@ def chosen_names(class_names: str | None, count: int, own: Callable[[], ClassNam
 
 
 def read_class_names(path: str) -> ClassNames:
-    """Reads class names from a text file (one per line, also `0 Cat`), from a list or mapping in JSON or YAML, or from
-    a configuration: `config.json` of transformers, `data.yaml` of YOLO."""
+    """Reads class names from a file.
+
+    It is a text file (one per line, also `0 Cat`), a list or mapping in JSON or YAML, or a configuration: `config.json`
+    of transformers, `data.yaml` of YOLO. Raises `CamxError` for other files.
+    """
     try:
         text = read_regular(path, _NAMES_BYTES).decode("utf-8-sig")
         if path.lower().endswith(".json"):
@@ -72,8 +75,10 @@ def _yaml(text: str) -> object:
 
 
 def _from_lines(lines: list[str]) -> ClassNames:
-    """One name per line. Numbers are indices if every line has one, they are 0, 1, 2 … or 1, 2, 3 …, and the remaining
-    texts are unique."""
+    """Reads one name per line.
+
+    Numbers are indices if every line has one, they are 0, 1, 2 … or 1, 2, 3 …, and the remaining texts are unique.
+    """
     for pattern, number, name in ((_NUMBER_FIRST, 1, 2), (_NUMBER_LAST, 2, 1)):
         found = [pattern.fullmatch(line) for line in lines]
         names = {int(one[number]): one[name] for one in found if one}

@@ -39,11 +39,11 @@ class ClassNames:
 
     def __post_init__(self) -> None:
         for index, name in enumerate(self.names):
-            spoken = {name, *(part for part in name.split(", "))}
+            known = {name, *(part for part in name.split(", "))}
             if self.aliases:
-                spoken.add(self.aliases[index])
+                known.add(self.aliases[index])
             for form, indices in zip(_FORMS, self._indices):
-                for one in {form(name.strip()) for name in spoken}:
+                for one in {form(name.strip()) for name in known}:
                     indices.setdefault(one, []).append(index)
 
     def __getitem__(self, index: int) -> str:
@@ -87,8 +87,10 @@ class ClassNames:
         return found if len(found) > 1 else []
 
     def _named(self, wanted: str) -> list[int]:
-        """Classes of this name: exact, else in another Unicode form, else in another case. A whole name is preferred to
-        a part of one."""
+        """Returns the classes of this name: exact, else in another Unicode form, else in another case.
+
+        A whole name is preferred to a part of one.
+        """
         for form, indices in zip(_FORMS, self._indices):
             if found := indices.get(form(wanted)):
                 whole = [index for index in found if form(self.names[index].strip()) == form(wanted)]

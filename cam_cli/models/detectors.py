@@ -1,4 +1,4 @@
-"""Facts of a detector that its modules tell: what it does with an image itself, and how many classes it has."""
+"""Reads the preprocessing and the number of classes of a detector from its modules."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ def detector_preprocessing(network: nn.Module) -> Preprocessing | None:
 
 
 def usual_methods(network: nn.Module) -> tuple[str, ...]:
-    """The methods for a network where the user asks for none: of a detector one that keeps the place of the gradient.
+    """Returns the default methods of a network, if other than usual: HiResCAM for a detector.
 
-    The score of a box depends on the pyramid near the box alone. Means over all of it, as Grad-CAM takes them, forget
-    that, and show whatever else the channels see.
+    The score of a box only depends on the pyramid near the box. A mean of the gradient over the whole pyramid, as in
+    Grad-CAM, loses this position, and shows everything to which the channels respond.
     """
     return ("hirescam",) if detector_preprocessing(network) is not None else ()
 
 
 def detected_classes(network: nn.Module) -> int:
-    """The number of classes of a detector, by the modules of its head; 0 where they do not say."""
-    said = [vars(one)["num_classes"] for one in network.modules() if isinstance(vars(one).get("num_classes"), int)]
+    """Returns the number of classes of a detector, by the modules of its head; 0 if they do not state it."""
+    stated = [vars(one)["num_classes"] for one in network.modules() if isinstance(vars(one).get("num_classes"), int)]
     scores = [
         one.out_features
         for name, one in network.named_modules()
         if isinstance(one, nn.Linear) and name.endswith("cls_score")
     ]
-    return max([*said, *scores], default=0)
+    return max([*stated, *scores], default=0)

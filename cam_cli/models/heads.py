@@ -20,8 +20,11 @@ _ACTIVATION, _POOL = "head_activation", "head_pool"
 
 @dataclass(frozen=True)
 class HeadOptions:
-    """Properties of a head that tensors do not show, as model arguments: `head_activation` between linear layers, and
-    `head_pool`, the order of two poolings before it. "" if not given."""
+    """Properties of a head that tensors do not show, as model arguments.
+
+    activation: `head_activation`, between linear layers. pool: `head_pool`, the order of two poolings before the head.
+    "" for both if the user gives none.
+    """
 
     activation: str = ""
     pool: str = ""
@@ -144,8 +147,10 @@ def _placed(
 
 
 def _pooling(module: nn.Module, head: HeadLayers, features: int, options: HeadOptions) -> str | None:
-    """Adapts the pooling (of `features` values) to the head and describes the change; None if the numbers do not match.
-    Raises `CamxError` for twice the number in an unknown order."""
+    """Adapts the pooling (of `features` values) to the head and describes the change.
+
+    None if the numbers do not match. Raises `CamxError` for twice the number in an unknown order.
+    """
     if head.features == features:
         return ""
     if head.features != 2 * features:

@@ -1,5 +1,7 @@
-"""Observes and replaces outputs of modules in a running network. The only file with hooks; none outlives its
-context."""
+"""Observes and replaces outputs of modules in a running network.
+
+The only file with hooks; none outlives its context.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ from ..errors import CamxError
 from .layouts import Layout, Path, tensors_in
 
 #: Called after a module has run: (name, number of the call, inputs, output) → new output, or None to keep it.
-Seen = Callable[[str, int, tuple[Any, ...], Any], Any]
+OutputHook = Callable[[str, int, tuple[Any, ...], Any], Any]
 
 
 @dataclass(frozen=True)
@@ -35,19 +37,19 @@ class TargetLayer:
 
 
 @contextlib.contextmanager
-def hooked(modules: Mapping[str, nn.Module], seen: Seen) -> Iterator[None]:
-    """While open, calls `seen` with inputs and outputs of the modules; it may replace outputs.
+def hooked(modules: Mapping[str, nn.Module], callback: OutputHook) -> Iterator[None]:
+    """While open, calls `callback` with inputs and outputs of the modules; it may replace outputs.
 
     Skips modules of TorchScript, which run without hooks.
     """
     calls: Counter[str] = Counter()
     handles = []
 
-    def watch(name: str) -> Callable[[nn.Module, Any, Any], Any]:
+    def hook_of(name: str) -> Callable[[nn.Module, Any, Any], Any]:
         def hook(_module: nn.Module, inputs: tuple[Any, ...], output: Any) -> Any:
             call = calls[name]
             calls[name] += 1
-            return seen(name, call, inputs, output)
+            return callback(name, call, inputs, output)
 
         return hook
 
@@ -55,7 +57,7 @@ def hooked(modules: Mapping[str, nn.Module], seen: Seen) -> Iterator[None]:
         for name, module in modules.items():
             if isinstance(module, jit.ScriptModule):
                 continue
-            handles.append(module.register_forward_hook(watch(name)))
+            handles.append(module.register_forward_hook(hook_of(name)))
         yield
     finally:
         for handle in handles:

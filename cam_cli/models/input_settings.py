@@ -27,7 +27,7 @@ class InputSettings:
 
 def input_settings(
     own: Preprocessing,
-    said: CheckpointSettings,
+    file_settings: CheckpointSettings,
     options: PreprocessingOptions,
     *,
     model: str,
@@ -35,19 +35,22 @@ def input_settings(
     path: str = "",
     built_in: tuple[tuple[float, ...], tuple[float, ...]] | None = None,
 ) -> InputSettings:
-    """Resolves the preprocessing. own: preprocessing of the model, whose origin text is `model`. given: origin of each
-    option by its field. path: of the checkpoint. built_in: mean and std inside the checkpoint's network.
+    """Resolves the preprocessing.
 
-    Raises `CamxError` for impossible values in the checkpoint, unless an option replaces them.
+    own: preprocessing of the model, whose origin text is `model`. file_settings: those of the checkpoint. given: origin
+    of each option by its field. path: of the checkpoint. built_in: mean and std inside the checkpoint's network. Raises
+    `CamxError` for impossible values in the checkpoint, unless an option replaces them.
     """
     wanted = {one.name: getattr(options, one.name) for one in fields(options)}
     wanted = {name: value for name, value in wanted.items() if value is not None}
     if built_in:
         names = dict.fromkeys(("mean", "std"), "the checkpoint's tensors")
-        said = replace(
-            said, values={**said.values, "mean": built_in[0], "std": built_in[1]}, origins={**said.origins, **names}
+        file_settings = replace(
+            file_settings,
+            values={**file_settings.values, "mean": built_in[0], "std": built_in[1]},
+            origins={**file_settings.origins, **names},
         )
-    taken = {name: value for name, value in said.values.items() if name not in wanted}
+    taken = {name: value for name, value in file_settings.values.items() if name not in wanted}
     if "image_size" in wanted or "crop_pct" in wanted:
         taken.pop("resize", None)
     resize = taken.pop("resize", None)
@@ -64,18 +67,19 @@ def input_settings(
     preprocessing = overridden(preprocessing, options)
     check_known(preprocessing)
     origins = dict.fromkeys(VALUES, model)
-    origins |= {name: said.origins[name] for name in taken}
+    origins |= {name: file_settings.origins[name] for name in taken}
     if resize is not None:
-        origins["crop_pct"] = said.origins["resize"]
+        origins["crop_pct"] = file_settings.origins["resize"]
     origins |= {name: given.get(name, "an option") for name in wanted}
-    return InputSettings(preprocessing, origins, tuple(_contradictions(said, wanted)))
+    return InputSettings(preprocessing, origins, tuple(_contradictions(file_settings, wanted)))
 
 
-def _contradictions(said: CheckpointSettings, wanted: Mapping[str, Any]) -> list[str]:
+def _contradictions(file_settings: CheckpointSettings, wanted: Mapping[str, Any]) -> list[str]:
     return [
-        f"camx uses `{name}` {_shown(value)}, not {_shown(said.values[name])} from {said.origins[name]}."
+        f"camx uses `{name}` {_shown(value)}, not {_shown(file_settings.values[name])} "
+        f"from {file_settings.origins[name]}."
         for name, value in wanted.items()
-        if name in said.values and not _same(value, said.values[name])
+        if name in file_settings.values and not _same(value, file_settings.values[name])
     ]
 
 
@@ -114,8 +118,8 @@ def input_line(preprocessing: Preprocessing, origins: Mapping[str, str], *, sile
         return line
     most = max(by_origin, key=lambda origin: len(by_origin[origin]))
     others = [f"{', '.join(_word(n) for n in names)} from {o}" for o, names in by_origin.items() if o != most]
-    said = "; the checkpoint says nothing" * silent
-    return f"{line} ({'; '.join([*others, ('the rest ' if others else '') + f'from {most}'])}{said})"
+    note = "; the checkpoint has no input settings" * silent
+    return f"{line} ({'; '.join([*others, ('the rest ' if others else '') + f'from {most}'])}{note})"
 
 
 def _word(name: str) -> str:

@@ -17,8 +17,10 @@ Path = tuple[Any, ...]
 
 
 class Layout(NamedTuple):
-    """Axes of a feature map: `kind`, grid of `height`×`width`, `channels`, numbers of tokens before and after the
-    grid."""
+    """Axes of a feature map in a tensor.
+
+    height, width: the grid. prefix, suffix: numbers of tokens before and after the grid.
+    """
 
     kind: Kind
     height: int
@@ -28,7 +30,7 @@ class Layout(NamedTuple):
     suffix: int = 0
 
     def to_nchw(self, tensor: Tensor) -> Tensor:
-        """The map as N×C×h×w, as a view if possible."""
+        """Returns the map as N×C×h×w, as a view if possible."""
         if self.kind == "NCHW":
             return tensor
         if self.kind == "NHWC":
@@ -77,7 +79,7 @@ class Layout(NamedTuple):
 def possible_layouts(
     shape: torch.Size, batch: int, input_size: tuple[int, int], prefixes: Sequence[int]
 ) -> list[Layout]:
-    """All layouts in which a tensor of this shape is a feature map of `batch` images of `input_size` (h, w)."""
+    """Returns all layouts in which a tensor of this shape is a map of `batch` images of `input_size` (h, w)."""
     if len(shape) == 4 and shape[0] == batch:
         _, a, b, c = shape
         nchw = [Layout("NCHW", b, c, a)] if _is_grid(b, c, input_size) else []
@@ -120,7 +122,7 @@ def _is_grid(height: int, width: int, input_size: tuple[int, int]) -> bool:
 
 
 def tensors_in(output: Any, path: Path = ()) -> Iterator[tuple[Path, Tensor]]:
-    """All tensors of a nested module output with their paths."""
+    """Yields all tensors of a nested module output with their paths."""
     if isinstance(output, Tensor):
         yield path, output
     elif isinstance(output, (list, tuple)):
@@ -135,7 +137,7 @@ def tensors_in(output: Any, path: Path = ()) -> Iterator[tuple[Path, Tensor]]:
 
 
 def replaced(output: Any, path: Path, new: Tensor) -> Any:
-    """Copy of a nested output with another tensor at `path`."""
+    """Returns a copy of a nested output with another tensor at `path`."""
     if not path:
         return new
     key, *rest = path
@@ -154,7 +156,7 @@ def replaced(output: Any, path: Path, new: Tensor) -> Any:
 
 
 def map_tensors(output: Any, function: Callable[[Path, Tensor], Tensor]) -> Any:
-    """Copy of a nested output with `function`(path, tensor) in place of each tensor."""
+    """Returns a copy of a nested output with `function`(path, tensor) in place of each tensor."""
     for path, tensor in list(tensors_in(output)):
         output = replaced(output, path, function(path, tensor))
     return output

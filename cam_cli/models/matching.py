@@ -27,11 +27,11 @@ _DEEPEST = 50
 
 @dataclass(frozen=True)
 class Match:
-    """Result of a comparison. tensors: by names of the network. prefix: removed from the names in the file.
+    """Result of a comparison.
 
-    missing: names of the network without a tensor. inside: tensors under the prefix that the network lacks. outside:
-    tensors under other prefixes, by full names. idle: names in the file of tensors that do not influence the scores.
-    wrong: names whose shapes differ.
+    tensors: by names of the network. prefix: removed from the names in the file. missing: names of the network without
+    a tensor. inside: tensors under the prefix that the network lacks. outside: tensors under other prefixes, by full
+    names. idle: names in the file of tensors that do not influence the scores. wrong: names whose shapes differ.
     """
 
     tensors: Tensors
@@ -74,7 +74,7 @@ def matched(
         own = name.removeprefix(prefix)
         if name.startswith(prefix) and own in expected:
             found[own] = tensor
-        elif _vouched(name, own, ignored) or is_idle(name, tensor) or name.startswith(others):
+        elif _is_ignored(name, own, ignored) or is_idle(name, tensor) or name.startswith(others):
             idle.append(name)
         elif name.startswith(prefix):
             inside[own] = tensor
@@ -85,7 +85,7 @@ def matched(
     return Match(found, prefix, missing, inside, outside, tuple(idle), wrong)
 
 
-def _vouched(name: str, own: str, globs: Collection[str]) -> bool:
+def _is_ignored(name: str, own: str, globs: Collection[str]) -> bool:
     return any(fnmatchcase(name, glob) or fnmatchcase(own, glob) for glob in globs)
 
 

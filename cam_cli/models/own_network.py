@@ -37,11 +37,12 @@ def own_network(code: OwnCode, spec: ModelSpec, checkpoint: Checkpoint | None, g
     and if the preprocessing is unknown.
     """
     torch.manual_seed(spec.seed)
-    made = code.call(spec.args)
-    module = made.module if isinstance(made, Network) else made
+    built = code.call(spec.args)
+    module = built.module if isinstance(built, Network) else built
     if not isinstance(module, nn.Module):
         raise CamxError(
-            f"`model` {code} returns a {type(made).__name__}.", "It must return a torch.nn.Module or a cam_cli.Network."
+            f"`model` {code} returns a {type(built).__name__}.",
+            "It must return a torch.nn.Module or a cam_cli.Network.",
         )
     description = GapDescription.of(checkpoint.about, checkpoint.path) if checkpoint else None
     if description is not None:
@@ -50,18 +51,18 @@ def own_network(code: OwnCode, spec: ModelSpec, checkpoint: Checkpoint | None, g
     if checkpoint is not None:
         idle = _load(module, checkpoint, spec, str(code))
     module.eval()
-    said = checkpoint_settings(checkpoint) if checkpoint and description is None else CheckpointSettings()
-    known = description.preprocessing if description else made.preprocessing if isinstance(made, Network) else None
-    own, origin = (known, f"{code}") if known else _own_preprocessing(module, spec, said, code)
+    file_settings = checkpoint_settings(checkpoint) if checkpoint and description is None else CheckpointSettings()
+    known = description.preprocessing if description else built.preprocessing if isinstance(built, Network) else None
+    own, origin = (known, f"{code}") if known else _own_preprocessing(module, spec, file_settings, code)
     settings = input_settings(
-        own, said, spec.preprocessing, model=origin, given=given, path=checkpoint.path if checkpoint else ""
+        own, file_settings, spec.preprocessing, model=origin, given=given, path=checkpoint.path if checkpoint else ""
     )
     count = _scores(module, settings.preprocessing, code)
     if spec.class_names:
         names = chosen_names(spec.class_names, count, ClassNames)
     else:
         stored = description.classes if description else class_names_of(checkpoint) if checkpoint else ()
-        names = made.classes if isinstance(made, Network) and not stored else ClassNames(stored)
+        names = built.classes if isinstance(built, Network) and not stored else ClassNames(stored)
         if count:
             names = checked(names, count, f"The checkpoint {checkpoint.path!r}" if stored and checkpoint else str(code))
     weights = checkpoint.path if checkpoint else f"those of {code}"
@@ -78,15 +79,17 @@ def own_network(code: OwnCode, spec: ModelSpec, checkpoint: Checkpoint | None, g
         idle_tensors=idle,
         origins={**settings.origins, **arguments},
         warnings=settings.warnings,
-        scores=spec.scores or (made.scores if isinstance(made, Network) else None),
-        task=made.task if spec.task == AUTO and isinstance(made, Network) else spec.task,
-        methods=made.methods if isinstance(made, Network) and made.methods else usual_methods(module),
+        scores=spec.scores or (built.scores if isinstance(built, Network) else None),
+        task=built.task if spec.task == AUTO and isinstance(built, Network) else spec.task,
+        methods=built.methods if isinstance(built, Network) and built.methods else usual_methods(module),
     )
 
 
 def _load(module: nn.Module, checkpoint: Checkpoint, spec: ModelSpec, name: str) -> tuple[str, ...]:
-    """Loads every tensor, and returns the names of unused ones. Rebuilds nothing, because the user's code defines the
-    network."""
+    """Loads every tensor, and returns the names of unused ones.
+
+    Rebuilds nothing, because the user's code defines the network.
+    """
     expected = module.state_dict()
     match = matched(checkpoint.tensors, expected, path=checkpoint.path, ignored=spec.ignore_tensors, ema=spec.ema)
     if not match.complete:
@@ -96,9 +99,9 @@ def _load(module: nn.Module, checkpoint: Checkpoint, spec: ModelSpec, name: str)
 
 
 def _own_preprocessing(
-    module: nn.Module, spec: ModelSpec, said: CheckpointSettings, code: OwnCode
+    module: nn.Module, spec: ModelSpec, file_settings: CheckpointSettings, code: OwnCode
 ) -> tuple[Preprocessing, str]:
-    """That of a network of timm; for any other one, a start that options and checkpoint replace."""
+    """Returns the preprocessing of a network of timm, else a start that options and checkpoint replace."""
     if (detected := detector_preprocessing(module)) is not None:
         return detected, "its own resizing"
     config = getattr(module, "pretrained_cfg", None)
@@ -106,14 +109,14 @@ def _own_preprocessing(
         return TimmModel("").preprocessing(module, PreprocessingOptions(), spec.args), "timm's default"
     options = spec.preprocessing
     needed = {"image_size": options.image_size, "mean": options.mean, "std": options.std}
-    missing = [name for name, value in needed.items() if value is None and name not in said.values]
+    missing = [name for name, value in needed.items() if value is None and name not in file_settings.values]
     if missing:
         raise CamxError(
             f"The preprocessing of the network of {code} is unknown: {', '.join(f'`{name}`' for name in missing)}.",
             "Give these options, or return a cam_cli.Network, which has them.",
         )
-    size: Any = options.image_size or said.values["image_size"]
-    channels = _channels(module, options.mean or said.values.get("mean", ()))
+    size: Any = options.image_size or file_settings.values["image_size"]
+    channels = _channels(module, options.mean or file_settings.values.get("mean", ()))
     sides = size if isinstance(size, tuple) else (size, size)
     return Preprocessing(sides, sides, "center", "bicubic", (0.0,) * channels, (1.0,) * channels), "the middle, whole"
 

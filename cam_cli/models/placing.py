@@ -10,7 +10,7 @@ from .hf.place import PREFIX, is_hub_name
 from .names import DEMO, is_name
 from .options import ModelSpec
 from .own_code import OwnCode
-from .remote_weights import lies_elsewhere
+from .remote_weights import is_address
 
 
 def placed(spec: ModelSpec) -> ModelSpec:
@@ -29,4 +29,4 @@ def placed(spec: ModelSpec) -> ModelSpec:
 
 
 def _absolute(path: str) -> str:
-    return path if lies_elsewhere(path) else os.path.abspath(os.path.expanduser(os.path.expandvars(path)))
+    return path if is_address(path) else os.path.abspath(os.path.expanduser(os.path.expandvars(path)))

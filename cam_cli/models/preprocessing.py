@@ -14,13 +14,13 @@ from .options import PreprocessingOptions
 
 
 def per_channel(values: Any, channels: int) -> tuple[float, ...]:
-    """A library's mean or std for a network of `channels`; NaN if unknown."""
-    given = tuple(float(v) for v in values)
-    if len(given) == channels:
-        return given
+    """Returns a library's mean or std for a network of `channels`; NaN if it is unknown."""
+    numbers = tuple(float(v) for v in values)
+    if len(numbers) == channels:
+        return numbers
     if channels == 1:
-        return (sum(given) / len(given),)
-    return given * channels if len(given) == 1 else (math.nan,) * channels
+        return (sum(numbers) / len(numbers),)
+    return numbers * channels if len(numbers) == 1 else (math.nan,) * channels
 
 
 def resolved(
@@ -33,8 +33,10 @@ def resolved(
     mean: tuple[float, ...],
     std: tuple[float, ...],
 ) -> Preprocessing:
-    """Model's configuration with the options of the user. Raises `CamxError` for a mean or std of another number of
-    channels."""
+    """Returns the model's configuration with the options of the user.
+
+    Raises `CamxError` for a mean or std of another number of channels.
+    """
     size = pair(options.image_size) if options.image_size else input_size
     resampling = options.interpolation or (interpolation if interpolation in INTERPOLATIONS else "bicubic")
     return Preprocessing(
@@ -79,7 +81,7 @@ def check_known(preprocessing: Preprocessing) -> None:
 
 
 def overridden(own: Preprocessing, options: PreprocessingOptions) -> Preprocessing:
-    """A known preprocessing with the options of the user. At another size the crop keeps its share."""
+    """Returns a known preprocessing with the options of the user. At another size the crop keeps its share."""
     changed = resolved(
         options,
         input_size=own.input_size,

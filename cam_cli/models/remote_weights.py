@@ -74,7 +74,7 @@ def local_weights(path: str) -> str:
     return kept
 
 
-def lies_elsewhere(path: str) -> bool:
+def is_address(path: str) -> bool:
     """Whether a text is an address of weights, not a path."""
     return is_remote(path) or bool(artifact_name(path))
 

@@ -59,8 +59,10 @@ def _before_positions(name: str) -> Iterator[str]:
 
 
 def _filtered(tensors: Tensors, module: nn.Module) -> Tensors | None:
-    """Applies timm's checkpoint filter of the network, which renames and resamples; None without one, or if it fails or
-    changes nothing."""
+    """Applies timm's checkpoint filter of the network, which renames and resamples tensors.
+
+    None without a filter, or if it fails or changes nothing.
+    """
     own = sys.modules.get(type(module).__module__)
     change = getattr(own, "checkpoint_filter_fn", None)
     if change is None or not type(module).__module__.startswith("timm."):

@@ -20,7 +20,7 @@ SIMILARITY: Final = "similarity"
 DETECTION: Final = "detection"
 #: Decided by the output of the network.
 AUTO: Final = "auto"
-#: What `--task` takes.
+#: Values of `--task`.
 TASKS: Final = (AUTO, CLASSIFICATION, SEGMENTATION, REGRESSION, ORDINAL, SIMILARITY, DETECTION)
-#: Tasks whose outputs are values: there is no probability, no ranking and no right or wrong.
+#: Tasks whose outputs are values: they have no probability, no ranking, and no correct class.
 VALUES: Final = (REGRESSION, ORDINAL, SIMILARITY)

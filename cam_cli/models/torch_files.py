@@ -1,5 +1,7 @@
-"""Reads the containers of `torch.save`: a zip of a pickle and storages, the older stream of pickles, and bare
-pickles."""
+"""Reads the containers of `torch.save`.
+
+They are a zip of a pickle and storages, the older stream of pickles, or a bare pickle.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,10 @@ _DEEPEST = 3
 
 
 def read_zip(path: str) -> object:
-    """Reads a zip file of torch. Raises `BadZipFile` for damaged entries, and `UnpicklingError` for unreadable
-    content."""
+    """Reads a zip file of torch.
+
+    Raises `BadZipFile` for damaged entries, and `UnpicklingError` for unreadable content.
+    """
     limits = ReadingLimits.of(os.path.getsize(path))
     with zipfile.ZipFile(path) as archive:
         entries = {entry.filename: entry for entry in archive.infolist()}

@@ -124,8 +124,8 @@ class DataUnpickler(_Unpickler):
     def _make(self, function: Any, args: Any, kwargs: Mapping[str, Any] | None = None) -> Any:
         args = args if isinstance(args, tuple) else ()
         if isinstance(function, Name):
-            made = self._known(function.path, args)
-            return Placeholder(function.path, args, kwargs) if made is None else made
+            value = self._known(function.path, args)
+            return Placeholder(function.path, args, kwargs) if value is None else value
         # Any other call.
         return Placeholder("call", (function, args), kwargs)
 

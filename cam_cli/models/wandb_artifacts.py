@@ -18,8 +18,10 @@ _TIMEOUT = 20
 
 
 def artifact_name(path: str) -> str:
-    """Artifact name of a path: `wandb-artifact://ENTITY/PROJECT/NAME:VERSION`, or without the prefix unless such a file
-    exists; "" for any other path."""
+    """Returns the artifact name of a path; "" for any other path.
+
+    Such a path is `wandb-artifact://ENTITY/PROJECT/NAME:VERSION`, also without the prefix unless such a file exists.
+    """
     bare = _PREFIX.sub("", path, count=1)
     if not _NAME.fullmatch(bare):
         return ""

@@ -85,7 +85,7 @@ def input_line() -> Any:
     torch.save(timm.create_model("test_resnet").state_dict(), "bare.pth")
     pictures("0.png")
     said = command("explain", "images", *TINY[:2], "--checkpoint", "bare.pth", *TINY[3:])[1]
-    return "the checkpoint says nothing" in said
+    return "the checkpoint has no input settings" in said
 
 
 PIXELS = [

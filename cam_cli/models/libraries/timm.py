@@ -36,9 +36,9 @@ class TimmModel:
 
     def build(self, *, pretrained: bool, num_classes: int | None, args: Mapping[str, Any]) -> nn.Module:
         timm = import_timm()
-        given = dict(args) if num_classes is None else {**args, "num_classes": num_classes}
+        arguments = dict(args) if num_classes is None else {**args, "num_classes": num_classes}
         if self.name.startswith("hf-hub:"):
-            return self._from_cache_or_hub(given, self.name.removeprefix("hf-hub:"), pretrained, "config.json")
+            return self._from_cache_or_hub(arguments, self.name.removeprefix("hf-hub:"), pretrained, "config.json")
         if pretrained:
             config = timm.get_pretrained_cfg(self.name)
             if config is None or not config.has_weights:
@@ -46,9 +46,9 @@ class TimmModel:
                     f"timm has no pretrained weights for {self.name!r}. Give `checkpoint=FILE` or `pretrained=False`."
                 )
             if config.hf_hub_id:
-                return self._from_cache_or_hub(given, config.hf_hub_id, True, config.hf_hub_filename or "")
+                return self._from_cache_or_hub(arguments, config.hf_hub_id, True, config.hf_hub_filename or "")
             hub.require_file(config.url if isinstance(config.url, str) else config.url[0], str(self))
-        return _created(self.name, pretrained, given)
+        return _created(self.name, pretrained, arguments)
 
     def _from_cache_or_hub(self, args: dict[str, Any], repository: str, pretrained: bool, filename: str) -> nn.Module:
         names = (

@@ -52,21 +52,21 @@ class TorchvisionModel:
     def build(self, *, pretrained: bool, num_classes: int | None, args: Mapping[str, Any]) -> nn.Module:
         from torchvision.models import get_model
 
-        given = dict(args) if num_classes is None else {**args, "num_classes": num_classes}
+        arguments = dict(args) if num_classes is None else {**args, "num_classes": num_classes}
         if not pretrained and self.name in ("inception_v3", "googlenet"):
-            given.setdefault("init_weights", False)
+            arguments.setdefault("init_weights", False)
         if self.name in (*segmentation_names(), *detection_names()):
             # Otherwise torchvision would download weights for the backbone.
-            given.setdefault("weights_backbone", None)
+            arguments.setdefault("weights_backbone", None)
         weights = self._weights() if pretrained else None
         if weights is not None:
             hub.require_file(weights.url, str(self))
         try:
-            built: nn.Module = get_model(self.name, weights=weights, **given)
+            built: nn.Module = get_model(self.name, weights=weights, **arguments)
             return built
         except Exception as error:  # its networks may raise anything on arguments
             raise CamxError(
-                f"{self} cannot be built with {given}: {str(error).rstrip('.')}. Check `model_arg`."
+                f"{self} cannot be built with {arguments}: {str(error).rstrip('.')}. Check `model_arg`."
             ) from error
 
     def preprocessing(
@@ -110,7 +110,7 @@ class TorchvisionModel:
 
 @lru_cache(maxsize=1)
 def torchvision_names() -> tuple[str, ...]:
-    """Names of torchvision's classifiers. Segmentation, detection and video networks have no class scores per image."""
+    """Names of torchvision's classifiers."""
     import torchvision
 
     return tuple(torchvision.models.list_models(module=torchvision.models))
@@ -126,7 +126,7 @@ def segmentation_names() -> tuple[str, ...]:
 
 @lru_cache(maxsize=1)
 def detection_names() -> tuple[str, ...]:
-    """torchvision's networks for detection: boxes with a class and a score each."""
+    """Names of torchvision's networks for detection: boxes with a class and a score each."""
     import torchvision
 
     return tuple(torchvision.models.list_models(module=torchvision.models.detection))
@@ -134,7 +134,7 @@ def detection_names() -> tuple[str, ...]:
 
 @lru_cache(maxsize=1)
 def served_names() -> tuple[str, ...]:
-    """All networks of torchvision that camx explains."""
+    """Names of all networks of torchvision that camx explains."""
     return (*torchvision_names(), *segmentation_names(), *detection_names())
 
 
