@@ -21,8 +21,11 @@ _MOST_BANDS = 32
 
 
 class StoredArray(NamedTuple):
-    """An array from a file. values: numbers on two or three axes. kind: type and shape as text. layout: `hwc` or `chw`
-    if the file states it, else "". nodata: level of missing values. frames, frame: as in `PixelFacts`."""
+    """An array from a file.
+
+    values: numbers on two or three axes. kind: type and shape as text. layout: `hwc` or `chw` if the file states it,
+    else "". nodata: level of missing values. frames, frame: as in `PixelFacts`.
+    """
 
     values: np.ndarray
     kind: str
@@ -49,14 +52,14 @@ def array_pixels(
     channels: int,
     max_pixels: int,
 ) -> Pixels:
-    """Bands of a file as 8-bit grey images with a common scale. Raises `UnreadableImage`."""
+    """Returns the bands of a file as 8-bit grey images with a common scale. Raises `UnreadableImage`."""
     try:
         stored = read(data, max_pixels)
         bands = _bands_first(stored, options, channels)
         if options.bands and max(options.bands) <= len(bands):
             # The scale depends only on the selected bands.
-            taken = bands[[number - 1 for number in options.bands]]
-            scaled = eight_bit(taken, options.levels, stored.nodata)
+            selected = bands[[number - 1 for number in options.bands]]
+            scaled = eight_bit(selected, options.levels, stored.nodata)
             every = np.zeros(bands.shape, np.uint8)
             every[[number - 1 for number in options.bands]] = scaled.pixels
         else:
@@ -81,8 +84,10 @@ def array_pixels(
 
 
 def npy_array(data: bytes, max_pixels: int) -> StoredArray:
-    """Reads a `.npy` file without executing anything in it. Raises `UnreadableImage`, or `ValueError` for a broken
-    one."""
+    """Reads a `.npy` file without executing anything in it.
+
+    Raises `UnreadableImage`, or `ValueError` for a broken one.
+    """
     file = io.BytesIO(data)
     version = np.lib.format.read_magic(file)
     read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0

@@ -50,12 +50,14 @@ class Channel:
     def receive(self) -> Any:
         """Receives the next message. Raises `EOFError` at the end of the pipe, also in the middle of a message."""
         sizes, fits = pickle.load(self._incoming)
-        head, *arrays = self._taken(sizes) if fits else [self._read(size) for size in sizes]
+        head, *arrays = self._copied(sizes) if fits else [self._read(size) for size in sizes]
         return pickle.loads(head.data, buffers=arrays)
 
     def wait(self, seconds: float) -> bool:
-        """Whether a message or the end arrives within `seconds`. Always True on Windows, which cannot wait for a
-        pipe."""
+        """Whether a message or the end arrives within `seconds`.
+
+        Always True on Windows, which cannot wait for a pipe.
+        """
         if not hasattr(select, "poll"):
             return True
         poll = select.poll()
@@ -76,12 +78,12 @@ class Channel:
         for block in blocks:
             self._window.write(block)
 
-    def _taken(self, sizes: Sequence[int]) -> list[np.ndarray]:
+    def _copied(self, sizes: Sequence[int]) -> list[np.ndarray]:
         """Copies the blocks out of the shared memory, which the next message overwrites."""
         assert self._window is not None
-        seen, blocks, begin = np.frombuffer(self._window, np.uint8), [], 0
+        memory, blocks, begin = np.frombuffer(self._window, np.uint8), [], 0
         for size in sizes:
-            blocks.append(seen[begin : begin + size].copy())
+            blocks.append(memory[begin : begin + size].copy())
             begin += size
         return blocks
 
@@ -95,8 +97,10 @@ class Channel:
 
 @contextlib.contextmanager
 def new_window() -> Iterator[int | None]:
-    """Descriptor of shared memory that the other process inherits and this one maps while the context is open; None if
-    the system has no such memory."""
+    """Yields a descriptor of shared memory that the other process inherits; None if the system has no such memory.
+
+    This process maps it while the context is open.
+    """
     if not hasattr(os, "memfd_create"):
         yield None
         return

@@ -20,8 +20,10 @@ def class_folders(sources: Sequence[str]) -> tuple[str, ...]:
 
 
 def subfolders(folder: str, *, linked: bool = False) -> list[str]:
-    """Names of the folders in a folder, in text order, without hidden ones and results of runs. linked: include links
-    to folders. Raises `CamxError` for a folder that cannot be listed."""
+    """Names of the folders in a folder, in text order, without hidden ones and results of runs.
+
+    linked: include links to folders. Raises `CamxError` for a folder that cannot be listed.
+    """
     try:
         with os.scandir(folder) as listing:
             entries = [entry for entry in listing if not entry.name.startswith(".")]

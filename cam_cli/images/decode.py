@@ -50,8 +50,10 @@ class NeedsMemory(Exception):
 
 
 def memory_limit(max_pixels: int) -> int:
-    """Bytes that decoding an image of `max_pixels` never exceeds; a decoder that allocates more has broken or hostile
-    input."""
+    """Bytes that decoding an image of `max_pixels` never exceeds.
+
+    A decoder that allocates more has broken or hostile input.
+    """
     return MAX_BYTES + 2 * _BYTES_PER_PIXEL * max_pixels
 
 
@@ -101,11 +103,11 @@ def _content(descriptor: int, span: tuple[int, int] | None) -> bytes:
 
 
 def decode(data: bytes, *, max_pixels: int = MAX_PIXELS, unasked: int | None = None) -> Image.Image:
-    """The first frame, upright by EXIF, as 8-bit RGB. An alpha channel is dropped, as `convert("RGB")` does in the
-    loaders of timm and torchvision: the network was trained on the colours under it.
+    """Decodes the first frame, upright by EXIF, to 8-bit RGB.
 
-    16-bit, 32-bit and float pixels are scaled to 8 bits, not clipped. Raises `UnreadableImage`, and `NeedsMemory`
-    at the header of an image that takes more than `unasked` bytes to decode.
+    An alpha channel is dropped, as `convert("RGB")` does in the loaders of timm and torchvision: the network was
+    trained on the colours under it. 16-bit, 32-bit and float pixels are scaled to 8 bits, not clipped. Raises
+    `UnreadableImage`, and `NeedsMemory` at the header of an image that takes more than `unasked` bytes to decode.
     """
     return decode_pixels(data, Reading(max_pixels=max_pixels, unasked=unasked)).image
 
@@ -113,7 +115,7 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS, unasked: int | None = N
 class Reading(NamedTuple):
     """Settings of decoding: the options, the channels of the network, and the `frame` from 1 (0: the first).
 
-    max_pixels: larger images are refused. unasked: bytes that decoding may take without a reservation, None for any.
+    max_pixels: larger images are unreadable. unasked: bytes that decoding may take without a reservation, None for any.
     """
 
     options: PixelOptions = PixelOptions()
@@ -152,7 +154,7 @@ def open_image(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Iterator[Image.I
     except (UnreadableImage, NeedsMemory):
         raise
     except UnidentifiedImageError as error:
-        raise UnreadableImage(_what_it_is(data)) from error
+        raise UnreadableImage(_unknown_format(data)) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise UnreadableImage(f"more pixels than the limit of {max_pixels:,} (max_pixels)") from error
     except MemoryError as error:
@@ -202,7 +204,8 @@ def readable_formats() -> tuple[str, ...]:
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
-def _what_it_is(data: bytes) -> str:
+def _unknown_format(data: bytes) -> str:
+    """Describes a file that Pillow does not open, with the next step."""
     start = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     for signature, what in _SIGNATURES:
         if start.startswith(signature.lower()):

@@ -44,8 +44,11 @@ EXTENSIONS = frozenset(
 
 @dataclass(frozen=True)
 class Filters:
-    """Selection of images. include: patterns that replace the extensions in folders. exclude: patterns of images to
-    leave out. columns: columns of images and labels in lists."""
+    """Selection of images.
+
+    include: patterns that replace the extensions in folders. exclude: patterns of images to leave out. columns: columns
+    of images and labels in lists.
+    """
 
     include: Annotated[
         Names,

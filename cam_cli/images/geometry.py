@@ -29,7 +29,7 @@ INTERPOLATIONS = {
 #: If the resized image would be more than this many times the input, only the crop is resized: 1×60,000 pixels would
 #: take gigabytes. Pillow's rounding then differs by a level or two in some pixels.
 _FULL_RESIZE = 16
-#: How many times the short side the long one may be, where both are multiples of a number.
+#: The largest ratio of the long to the short side of an input whose sides are multiples of a number.
 _LONGEST = 1333 / 800
 
 
@@ -197,7 +197,7 @@ class Preprocessing:
 def _divisible(width: int, height: int, short: int, divisor: int) -> tuple[int, int]:
     """Width and height of an image whose sides become multiples of `divisor`: the arithmetic of ViLT's processor.
 
-    Raises `ValueError` where nothing would be left of a side.
+    Raises `ValueError` if a side would be shorter than `divisor`.
     """
     scale = short / min(width, height)
     sides = [short if side == min(width, height) else scale * side for side in (width, height)]
@@ -224,6 +224,6 @@ def fitted(width: int, height: int, long_side: int | None) -> tuple[int, int]:
 
 
 def enlarged(width: int, height: int, long_side: int) -> tuple[int, int]:
-    """Width and height whose longer one is `long_side`, proportions kept."""
+    """Width and height with a longer side of `long_side`; keeps the aspect ratio."""
     scale = long_side / max(width, height)
     return max(1, round(width * scale)), max(1, round(height * scale))

@@ -31,8 +31,10 @@ def is_image_key(name: object) -> bool:
 
 
 def folded(key: str) -> str:
-    """Canonical form of a key: equal for all keys that some file system treats as one name. It ignores case, Unicode
-    composition, zero-width letters, and dots or spaces at the end of a part."""
+    """Canonical form of a key: equal for all keys that some file system treats as one name.
+
+    It ignores case, Unicode composition, zero-width letters, and dots or spaces at the end of a part.
+    """
     if key.isascii():
         text = key.casefold()
     else:

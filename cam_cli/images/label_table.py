@@ -44,8 +44,10 @@ class Columns:
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """Row of an image. labels: true classes as the user wrote them. attributes: (name, text) of the other columns
-    without empty cells."""
+    """Row of an image.
+
+    labels: true classes as the user wrote them. attributes: (name, text) of the other columns without empty cells.
+    """
 
     labels: tuple[str, ...] = ()
     attributes: tuple[tuple[str, str], ...] = ()

@@ -16,7 +16,7 @@ from .listing import Inputs, Source
 from .typed_tables import table_rows
 
 FOLDER = "folder"
-#: Makes other rows of those of a table, whose column names are in lower case.
+#: Joins rows of a table, whose column names are in lower case.
 Fold = Callable[[list[dict[str, str]]], list[dict[str, str]]]
 #: Number of images that a note names.
 _NAMED = 3
@@ -58,7 +58,7 @@ class Column:
 
     @property
     def rows(self) -> dict[str, str]:
-        """The text of each row by its name of an image; empty ones are left out."""
+        """Text of each row by the name of its image, without empty texts."""
         found = {image: dict(truth.attributes).get(self._name, "") for image, truth in self._table.truths.items()}
         return {image: text for image, text in found.items() if text}
 
@@ -84,8 +84,11 @@ def _composed(path: str) -> str:
 
 
 class _Table:
-    """A table of labels. used: image names that belong to a source. without_row: keys of sources without a row. column:
-    name of the image column. truths: its rows."""
+    """A table of labels.
+
+    used: image names that belong to a source. without_row: keys of sources without a row. column: name of the image
+    column. truths: its rows.
+    """
 
     def __init__(self, path: str, columns: Columns, needed: str, fold: Fold = lambda rows: rows) -> None:
         self.path, self.column, self._folder = path, columns.image, os.path.dirname(path)

@@ -20,8 +20,11 @@ _SAMPLE = 1 << 20
 
 
 class Scaled(NamedTuple):
-    """Scaled levels. pixels: uint8 in the shape of the levels. low, high: levels that became 0 and 255. nodata: level
-    of missing values, which became 0."""
+    """Scaled levels.
+
+    pixels: uint8 in the shape of the levels. low, high: levels that became 0 and 255. nodata: level of missing values,
+    which became 0.
+    """
 
     pixels: np.ndarray
     low: float

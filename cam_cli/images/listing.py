@@ -26,12 +26,11 @@ class Source:
     key: its name in CSV, journal and overlay path: the path relative to the deepest common folder of all sources, with
     `/`; never absolute, never `..`, unique in a run.
     folder_label: name of its class folder. label: true class from a list or table, or "". more_labels: further true
-    classes.
-    attributes: (name, text) of the other columns of that table, without empty ones.
+    classes. attributes: (name, text) of the other columns of that table, without empty ones.
     span: offset and size of its bytes in the tar file at `path`. listed_state: of a remote file, its size in the
     listing and a number that changes with its content. apart: some file systems treat another key of the run as the
     same name, so its result files get distinct names. frame: number of a frame in a file with several, from 1; 0 is the
-    first one of a file that counts as one image. `mask` is the path of the mask of its pixels that count, or "".
+    first one of a file that counts as one image. mask: path of the mask of its pixels that count, or "".
     """
 
     key: str
@@ -54,9 +53,12 @@ class Source:
 
 @dataclass(frozen=True)
 class Inputs:
-    """Sources in input order. base: absolute folder of their keys. passed_over: number of files in folders that are no
-    images by their names. linked: links to folders, which are not followed. notes: sentences for the user about
-    unreadable places and about missing, doubtful or unused labels."""
+    """Sources in input order.
+
+    base: absolute folder of their keys. passed_over: number of files in folders that are no images by their names.
+    linked: links to folders, which are not followed. notes: sentences for the user about unreadable places and about
+    missing, doubtful or unused labels.
+    """
 
     sources: tuple[Source, ...]
     base: str
@@ -118,7 +120,7 @@ def find(arguments: Sequence[str], filters: Filters = Filters(), *, limit: int |
             if entry.truth != known.truth:
                 found[entry.absolute] = known._replace(truth=known.truth.joined(entry.truth))
         if not images and not (argument.startswith("@") and own.lost):
-            raise CamxError(_nothing(argument, own))
+            raise CamxError(_no_images(argument, own))
         aside.join(own)
     base, start = _common({entry.root for entry in found.values()})
     keyed: dict[str, Source] = {}
@@ -126,7 +128,7 @@ def find(arguments: Sequence[str], filters: Filters = Filters(), *, limit: int |
         name = _public(absolute)[start:].replace(os.sep, "/")
         key = distinct_key(image_key(name), absolute, keyed)
         keyed[key] = _source(entry, key)
-    sources = _told_apart(list(keyed.values()))
+    sources = _with_similar_keys_apart(list(keyed.values()))
     found.clear()
     kept = [source for source in sources if not matches(source.key, filters.exclude)] if filters.exclude else sources
     if not kept:
@@ -140,7 +142,7 @@ def _source(entry: Entry, key: str) -> Source:
     return Source(key, entry.path, label, entry.folder_label, entry.span, entry.listed_state, more_labels, attributes)
 
 
-def _told_apart(sources: list[Source]) -> list[Source]:
+def _with_similar_keys_apart(sources: list[Source]) -> list[Source]:
     """Marks sources whose keys differ only in case or Unicode form."""
     count = Counter(folded(source.key) for source in sources)
     if len(count) == len(sources):
@@ -167,18 +169,17 @@ def _common(roots: set[str]) -> tuple[str, int]:
     return head + inside, len(head) + (len(inside) + 1 if inside else 0)
 
 
-def _nothing(argument: str, met: _Aside) -> str:
-    if met.lost:
-        return f"No images in {argument!r}. " + " ".join(met.notes())
-    if met.linked:
+def _no_images(argument: str, aside: _Aside) -> str:
+    if aside.lost:
+        return f"No images in {argument!r}. " + " ".join(aside.notes())
+    if aside.linked:
         return (
             f"No images in {argument!r}, only links to folders, which are not followed. "
-            f"Give the folders themselves, such as {os.path.realpath(met.linked[0])!r}."
+            f"Give the folders themselves, such as {os.path.realpath(aside.linked[0])!r}."
         )
-    if met.passed_over:
+    if aside.passed_over:
         return (
-            f"No images in {argument!r}: left out {counted(met.passed_over, 'file')} without an image extension or not "
-            "matched by `include`. "
-            "Take every file with `include=*`."
+            f"No images in {argument!r}: left out {counted(aside.passed_over, 'file')} without an image extension or "
+            "not matched by `include`. Take every file with `include=*`."
         )
     return f"No images in {argument!r}. Give image files, folders, patterns, @lists or - for paths on standard input."

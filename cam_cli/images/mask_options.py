@@ -1,4 +1,4 @@
-"""Options of the masks that say which pixels of an image a segmentation is explained for."""
+"""Options of masks: the pixels of an image for which a segmentation is explained."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ OBJECT, CLASSES = "object", "classes"
 
 @dataclass(frozen=True)
 class MaskOptions:
-    """Masks of a run. target_mask: their folder, None without. mask_levels: what their levels mean.
+    """Masks of a run. target_mask: their folder; None for no masks. mask_levels: the meaning of their levels.
 
     Raises `CamxError` for values that do not go together.
     """

@@ -15,8 +15,8 @@ CROP_MODES: tuple[CropMode, ...] = ("center", "squash", "border")
 #: Methods of resizing: the keys of `geometry.INTERPOLATIONS`.
 RESAMPLINGS = ("nearest", "bilinear", "bicubic", "lanczos", "box", "hamming")
 
-#: How large the image under an overlay is: a long side in pixels, `N!` for smaller images too, `original`, or `model`,
-#: as the network saw it.
+#: Size of the image under an overlay: a long side in pixels, `N!` for smaller images too, `original`, or `model`, the
+#: size of the network's input.
 CanvasSize = int | str
 ORIGINAL, AS_MODEL = "original", "model"
 #: Smallest long side of an overlay, and the largest to which images are enlarged.
@@ -83,7 +83,7 @@ def read_canvas_size(text: str) -> CanvasSize:
 
 
 def enlarged_side(canvas: CanvasSize) -> int | None:
-    """The long side to which images are enlarged, too: 512 for `512!`; None where none is."""
+    """Returns the long side to which smaller images are enlarged, 512 for `512!`; None if they are not."""
     return int(canvas[:-1]) if isinstance(canvas, str) and canvas.endswith("!") else None
 
 

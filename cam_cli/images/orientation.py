@@ -53,13 +53,15 @@ def number_of(turn: Orientation) -> int:
 
 
 def orientation_by(number: int) -> Orientation:
-    """The turn that a number in EXIF data stands for."""
+    """Orientation of a number in EXIF data; none for other numbers."""
     return _TURNS.get(number, Orientation())
 
 
 def orientation_of(image: Image.Image) -> Orientation:
-    """Orientation that `ImageOps.exif_transpose` applies to a JPEG file, from its header. Broken EXIF data turn
-    nothing."""
+    """Orientation that `ImageOps.exif_transpose` applies to a JPEG file, from its header.
+
+    An image with broken EXIF data is not turned.
+    """
     try:
         exif = image.getexif()
         turn = _TURNS.get(exif.get(_ORIENTATION, 1), Orientation())

@@ -45,8 +45,8 @@ class Picture:
 
     input: uint8 h×w×C before normalisation, or float32 after it. canvas: uint8 H×W×3 RGB, the whole image at the size
     of the overlay. frame: rectangle of `input` in pixels of `width`×`height`. If the device draws, `input` is empty and
-    `canvas` is a thumbnail or empty. digest: SHA-256 of the file in hexadecimal, or "". `mask` says which pixels of
-    `input` count for which class (`MaskReading.read`); None without one.
+    `canvas` is a thumbnail or empty. digest: SHA-256 of the file in hexadecimal, or "". mask: the class for which each
+    pixel of `input` counts (`MaskReading.read`); None without one.
     """
 
     source: Source
@@ -80,8 +80,8 @@ class Encoded:
     """A JPEG file that the device of the network decodes, with the facts of its header.
 
     width, height: size of the upright image. turn: orientation that makes it upright. data: bytes of the file, uint8.
-    canvas: width and height of the canvas. values: number of values of the network's input. copies: number of images in
-    canvas size that are drawn.
+    canvas: width and height of the canvas. values: number of values of the network's input. copies: number of drawn
+    images in canvas size.
     """
 
     source: Source
@@ -145,7 +145,7 @@ def load(
     """Reads, decodes and prepares one image. Faults of the file become an `Unreadable`.
 
     Returns `TooLarge` only if decoding takes more than `unasked` bytes, and `Encoded` with `copies` only if `decoding`
-    is `device` and the file is a plain JPEG. masks: how the mask of the image is read, if it needs one.
+    is `device` and the file is a plain JPEG. masks: reads the mask of the image, if it needs one.
     """
     source = image.source if isinstance(image, Fetched) else image
     state, digest = state_of(source), ""
@@ -179,7 +179,7 @@ def load(
 def _encoded(
     data: bytes, source: Source, preprocessing: Preprocessing, canvas: CanvasSize, reading: Reading
 ) -> Encoded | None:
-    """`Encoded` if a device gives the pixels of this function; None if the file must be decoded here."""
+    """Returns `Encoded` if a device computes the same pixels; None if the file must be decoded here."""
     if reading.bands or source.frame > 1:
         return None
     with open_image(data, max_pixels=reading.max_pixels) as image:
@@ -225,14 +225,16 @@ def prepare(
     canvas: CanvasSize = 512,
     extent: Extent | None = None,
 ) -> Picture:
-    """Turns decoded pixels, or an upright RGB image, into a `Picture`. extent: their extent, if smaller than the
-    image."""
+    """Turns decoded pixels, or an upright RGB image, into a `Picture`.
+
+    extent: their extent, if they are smaller than the image.
+    """
     image, bands, facts = pixels if isinstance(pixels, Pixels) else Pixels(pixels)
     values, frame = preprocessing.apply(image, extent, bands)
     width, height, box = extent or Extent.whole(*image.size)
     size = canvas_size(width, height, preprocessing, canvas)
-    # BICUBIC alone is slow for large photos. The gap of 2 keeps the visible detail. Bicubic also
-    # where it is enlarged: edges of squares would hide what a small image shows.
+    # BICUBIC alone is slow for large photos, and the gap of 2 keeps the visible detail. Enlarged pixels are smoothed,
+    # too: edges of squares would hide the content of a small image.
     drawn = image if size == image.size else image.resize(size, Image.Resampling.BICUBIC, box, reducing_gap=2.0)
     return Picture(source, width, height, values, frame, np.asarray(drawn), facts=facts)
 
@@ -244,7 +246,7 @@ def _least(preprocessing: Preprocessing, canvas: CanvasSize, width: int, height:
 
 
 def canvas_size(width: int, height: int, preprocessing: Preprocessing, canvas: CanvasSize) -> tuple[int, int]:
-    """Width and height of the overlay of an image; never larger than the image, but for `N!`."""
+    """Width and height of the overlay of an image; larger than the image only for `N!`."""
     if canvas == ORIGINAL:
         return width, height
     if (side := enlarged_side(canvas)) is not None:

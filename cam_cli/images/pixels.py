@@ -40,8 +40,11 @@ class PixelFacts:
 
 
 class Pixels(NamedTuple):
-    """Converted pixels. image: 8-bit RGB, for the canvas and for networks of one or three channels. bands: one grey
-    image per channel, for networks of another number of channels."""
+    """Converted pixels.
+
+    image: 8-bit RGB, for the canvas and for networks of one or three channels. bands: one grey image per channel, for
+    networks of another number of channels.
+    """
 
     image: Image.Image
     bands: tuple[Image.Image, ...] = ()
@@ -78,11 +81,11 @@ def choose_bands(bands: Sequence[Image.Image], options: PixelOptions, channels: 
     wanted = options.bands or tuple(range(1, count + 1))
     if max(wanted) > count:
         raise UnreadableImage(f"{has}, but no number {max(wanted)} (bands)")
-    taken = [bands[number - 1] for number in wanted]
-    image = Image.merge("RGB", taken[:3]) if len(taken) > 2 else taken[0].convert("RGB")
+    selected = [bands[number - 1] for number in wanted]
+    image = Image.merge("RGB", selected[:3]) if len(selected) > 2 else selected[0].convert("RGB")
     if options.bands or not ordinary:
         facts = replace(facts, bands=wanted)
-    return Pixels(image, () if ordinary else tuple(taken), facts)
+    return Pixels(image, () if ordinary else tuple(selected), facts)
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:

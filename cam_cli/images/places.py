@@ -84,11 +84,11 @@ def _in_tar(entry: Entry, filters: Filters) -> Iterator[Entry]:
         if not member.stored:
             links += named
             continue
-        again = f"#{member.offset}" if member.name in names else ""
+        suffix = f"#{member.offset}" if member.name in names else ""
         names.add(member.name)
         folder = os.path.basename(os.path.dirname(member.name))
         yield entry._replace(
-            absolute=f"{entry.absolute}/{member.name}{again}",
+            absolute=f"{entry.absolute}/{member.name}{suffix}",
             folder_label="" if folder == ".." else folder,
             truth=Truth((member.label,)) if member.label else entry.truth,
             passed_over=not named,
@@ -184,8 +184,10 @@ def _checked(path: str, what: str) -> str:
 
 
 def _listed_entry(path: str, folder: str, truth: Truth = NO_TRUTH) -> Entry:
-    """Entry of a path in a list, relative to the list or else to the working folder. A missing file becomes a failed
-    row."""
+    """Entry of a path in a list, relative to the list or else to the working folder.
+
+    A missing file becomes a failed row.
+    """
     if is_remote(path):
         root = _folder_of(path_of(path))
         return Entry(path, path, root, root.rpartition("/")[2], truth, listed_state=UNKNOWN_STATE)
@@ -218,7 +220,7 @@ def _folder(argument: str, filters: Filters) -> Iterator[Entry]:
         elif kind == "linked":
             yield Entry(path, absolute, root, "", linked=True)
         elif kind == "unlisted" or named:
-            yield Entry(path, absolute, root, "", passed_over=True, lost=_why(kind, reason))
+            yield Entry(path, absolute, root, "", passed_over=True, lost=_reason(kind, reason))
 
 
 def _hidden(path: str) -> bool:
@@ -243,8 +245,10 @@ def _pattern(argument: str, filters: Filters) -> Iterator[Entry]:
 
 
 def _deep_pattern(argument: str, top: str, root: str) -> Iterator[Entry]:
-    """Files that match a pattern with `**`. Lists links to folders without following them: circular links would be an
-    endless tree."""
+    """Files that match a pattern with `**`.
+
+    Lists links to folders without following them: circular links would be an endless tree.
+    """
     wanted = PurePath(os.path.relpath(argument, top)).parts if top != os.curdir else PurePath(argument).parts
     hidden = any(part.startswith(".") for part in wanted)
     results = any(map(holds_results, map(str, (PurePath(root), *PurePath(root).parents))))
@@ -256,10 +260,10 @@ def _deep_pattern(argument: str, top: str, root: str) -> Iterator[Entry]:
         elif kind == "linked" and not _hidden(inside):
             yield Entry(path, absolute, root, "", linked=True)
         elif kind == "unlisted":
-            yield Entry(path, absolute, root, "", passed_over=True, lost=_why(kind, reason))
+            yield Entry(path, absolute, root, "", passed_over=True, lost=_reason(kind, reason))
 
 
-def _why(kind: str, reason: str) -> str:
+def _reason(kind: str, reason: str) -> str:
     if kind == "unlisted":
         return f"it cannot be listed ({reason})"
     return f"it is no file ({reason or 'a pipe, a device or a link that leads nowhere'})"
@@ -279,7 +283,7 @@ def _demo(argument: str, filters: Filters) -> Iterator[Entry]:
     from ..demo.samples import sample_folder
 
     for entry in _folder(sample_folder(), filters):
-        # They are called after what is drawn in them.
+        # Their names are the classes that are drawn in them.
         classes = os.path.splitext(os.path.basename(entry.path))[0].split("-and-")
         yield entry if entry.passed_over else entry._replace(truth=Truth(tuple(classes)))
 

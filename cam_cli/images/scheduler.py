@@ -12,8 +12,11 @@ from .shard import Shard
 
 @dataclass(frozen=True)
 class Scheduler:
-    """A scheduler: name, and variables with the index of this process, the first index (or its value), the number of
-    processes, and the distance of indices; None for missing ones."""
+    """A scheduler of processes.
+
+    index, first, count, step: variables with the index of this process, the first index (or its value), the number of
+    processes, and the distance of indices; None for missing ones.
+    """
 
     name: str
     index: str
@@ -56,8 +59,8 @@ def chosen_shard(text: str | None, environment: Mapping[str, str]) -> Shard | No
         scheduler.name: _read(scheduler, environment, whole_number(count) if count else None) for scheduler in found
     }
     if len(set(shards.values())) > 1:
-        said = ", ".join(f"{shard} by {name}" for name, shard in shards.items())
-        raise CamxError(f"`shard={text}` is ambiguous: this process is shard {said}. Give `shard=i/n`.")
+        named = ", ".join(f"{shard} by {name}" for name, shard in shards.items())
+        raise CamxError(f"`shard={text}` is ambiguous: this process is shard {named}. Give `shard=i/n`.")
     rank = environment.get("LOCAL_RANK", "")
     return replace(next(iter(shards.values())), local_rank=whole_number(rank))
 

@@ -1,4 +1,4 @@
-"""Masks of the pixels that a segmentation is explained for: found by name, read, and cut as the image is."""
+"""Masks of the pixels for which a segmentation is explained: found by name, read, and cut like the image."""
 
 from __future__ import annotations
 
@@ -25,32 +25,35 @@ from .listing import Inputs
 from .mask_options import CLASSES
 from .orientation import Orientation
 
-#: Values of a mask beside indices of classes: a pixel that counts for no class, and one that counts for every class.
+#: Values of a mask other than indices of classes: the pixel counts for no class, or for every class.
 NO_CLASS, EVERY_CLASS = -1, -2
 
 
 @dataclass(frozen=True)
 class MaskReading:
-    """The way to read masks of a folder. count: classes of the network, where a level is the index of one."""
+    """Reads masks of a folder. levels: their meaning (`MaskOptions`). count: classes of the network."""
 
     folder: str
     levels: str
     count: int = 0
 
     def read(self, path: str, size: Size, orientation: Orientation, preprocessing: Preprocessing) -> np.ndarray:
-        """The mask of an image of an upright `size`, as the network sees it: int16 h×w of class indices, `NO_CLASS` and
-        `EVERY_CLASS`. A mask of the pixels as they are stored is turned. Raises `UnreadableImage`."""
+        """Returns the mask of an image of an upright `size`, cut like the network's input: int16 h×w.
+
+        Values are class indices, `NO_CLASS` and `EVERY_CLASS`. A mask of the stored pixels is turned by `orientation`.
+        Raises `UnreadableImage`.
+        """
         if not path:
             raise UnreadableImage(f"no mask in {self.folder!r} has its name")
         name = os.path.basename(path)
         stored = self._upright(_levels(path, name), name, size, orientation)
         shifted = (stored != 0) if self.levels != CLASSES else np.where(stored == VOID, 0, stored + 1)
-        # One channel without a mean: what lies beside the image gets 0, no class.
+        # One channel without a mean, so padding gets 0, no class.
         placing = replace(preprocessing, interpolation="nearest", mean=(0.0,), std=(1.0,))
-        seen = placing.apply(Image.fromarray(shifted.astype(np.uint8)))[0][..., 0].astype(np.int16)
-        if not seen.any():
+        pixels = placing.apply(Image.fromarray(shifted.astype(np.uint8)))[0][..., 0].astype(np.int16)
+        if not pixels.any():
             raise UnreadableImage(f"its mask {name!r} marks no pixel that the network sees")
-        return seen - 1 if self.levels == CLASSES else np.where(seen > 0, EVERY_CLASS, NO_CLASS).astype(np.int16)
+        return pixels - 1 if self.levels == CLASSES else np.where(pixels > 0, EVERY_CLASS, NO_CLASS).astype(np.int16)
 
     def _upright(self, pixels: np.ndarray, name: str, size: Size, orientation: Orientation) -> np.ndarray:
         height, width = pixels.shape
@@ -74,8 +77,11 @@ class MaskReading:
 
 
 def with_masks(inputs: Inputs, folder: str) -> Inputs:
-    """The inputs with the path of its mask at each source: of the same name but for the extension, in the folder that
-    agrees best. The notes tell what is left over. Raises `CamxError` for a folder without masks of these images."""
+    """Returns the inputs with the path of its mask at each source.
+
+    The mask has the name of the image except for the extension, in the folder that agrees best. The notes list unused
+    masks. Raises `CamxError` for a folder without masks of these images.
+    """
     files = list(beneath(folder, ".png")) if os.path.isdir(folder) else []
     if not files:
         raise CamxError(
@@ -84,7 +90,7 @@ def with_masks(inputs: Inputs, folder: str) -> Inputs:
             field="target_mask",
         )
     problems = Problems()
-    images = {TruthImage(os.path.splitext(inside)[0], _nothing(path)): path for inside, path in files}
+    images = {TruthImage(os.path.splitext(inside)[0], _unread(path)): path for inside, path in files}
     keys = {one.key: one.key.rpartition("#")[0] if one.frame else one.key for one in inputs.sources}
     found = match_truths(list(images), dict.fromkeys(keys.values()), inputs.base, stems=True, problems=problems)
     if not found:
@@ -107,7 +113,7 @@ def digest_of(folder: str) -> str:
         try:
             content = hashlib.sha256(read_regular(path, MAX_BYTES)).hexdigest()
         except OSError as error:
-            # Its image has the reason in its row.
+            # The row of its image has the reason.
             content = error.strerror or "unreadable"
         sha.update(f"{inside}\0{content}\n".encode("utf-8", "surrogateescape"))
     return sha.hexdigest()
@@ -116,11 +122,11 @@ def digest_of(folder: str) -> str:
 def _levels(path: str, name: str) -> np.ndarray:
     try:
         with warnings.catch_warnings():
-            # Its size is compared with that of an image that was decoded.
+            # Its size must equal that of an image that was decoded.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with opened_mask(path) as image:
                 levels = single_channel(image)
-    # Whatever a decoder has against a file.
+    # Decoders may raise anything.
     except Exception as error:
         raise UnreadableImage(f"its mask {name!r} cannot be read: {first_line(error)}") from error
     if levels.dtype != np.uint8:
@@ -130,6 +136,6 @@ def _levels(path: str, name: str) -> np.ndarray:
     return levels.astype(np.int16)
 
 
-def _nothing(path: str) -> Callable[[Size, Problems], Annotations]:
-    """Reads nothing: of a truth the name alone is wanted. Each is another one, as each file is."""
+def _unread(path: str) -> Callable[[Size, Problems], Annotations]:
+    """Returns a reader without annotations, since only the name of the file counts; each file has its own."""
     return partial(lambda _path, _size, _problems: Annotations(None, ()), path)

@@ -1,5 +1,7 @@
-"""Reads files and listings of web servers, which may be slow, endless or hostile, within limits of bytes and
-seconds."""
+"""Reads files and listings of web servers within limits of bytes and seconds.
+
+Servers may be slow, endless or hostile.
+"""
 
 from __future__ import annotations
 

@@ -91,8 +91,11 @@ class WorkerProcess:
             self._ready = True
 
     def call(self, work: Callable[[Any], T], item: object, timeout: float) -> T:
-        """Runs `work(item)` in the process. Raises `ProcessEnded`, and `WorkerFailed` for an exception of the work, or
-        after `timeout` seconds, which ends the process."""
+        """Runs `work(item)` in the process.
+
+        Raises `ProcessEnded`; and `WorkerFailed` for an exception of the work, or after `timeout` seconds, which ends
+        the process.
+        """
         try:
             self._channel.send((work, item))
             if 0 < timeout < inf and not self._replies_within(timeout):
@@ -200,8 +203,10 @@ def _reply(work: Callable[[Any], Any], item: object) -> tuple[bool, Any]:
 
 
 def _die_with_parent() -> None:
-    """Makes the kernel end this process with the thread that started it, even inside a decoder that never reads the
-    pipe (Linux)."""
+    """Makes the kernel end this process with the thread that started it (Linux).
+
+    That works even inside a decoder that never reads the pipe.
+    """
     if sys.platform == "linux":
         import ctypes
 

@@ -1,5 +1,7 @@
-"""Reads boxes from CSV: one line per box, `image,label,x0,y0,x1,y1` in pixels, optionally `width,height` of the
-image."""
+"""Reads boxes from CSV: one line per box, `image,label,x0,y0,x1,y1` in pixels.
+
+`width,height` of the image are optional columns.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,10 @@ _EDGES = (("x0", "y0", "x1", "y1"), ("xmin", "ymin", "xmax", "ymax"), ("left", "
 
 
 def read_box_table(path: str) -> Truth:
-    """Reads the truth of a table. An image with empty edges has no object. Raises `CamxError` if columns are
-    missing."""
+    """Reads the truth of a table. An image with empty edges has no object.
+
+    Raises `CamxError` if columns are missing.
+    """
     problems = Problems()
     try:
         with open_text(path, errors="replace") as file:

@@ -51,8 +51,10 @@ _SAMPLE = 64
 
 @dataclass(frozen=True)
 class _Levels:
-    """Meaning of the levels of masks. names: classes by level, if a file lists them. single: level of the only object,
-    whose class is not named."""
+    """Meaning of the levels of masks.
+
+    names: classes by level, if a file lists them. single: level of the only object, whose class is not named.
+    """
 
     names: Mapping[int, str]
     single: int

@@ -32,10 +32,12 @@ def match_truths(
             problems.add(image.name, "", "belongs to several images", f"{scored[0][1]}, {scored[1][1]}")
         else:
             claims[scored[0][1]].append((scored[0][0], image))
-    return dict(_settled(claims, problems))
+    return dict(_unique_claims(claims, problems))
 
 
-def _settled(claims: dict[str, list[tuple[int, TruthImage]]], problems: Problems) -> Iterable[tuple[str, TruthImage]]:
+def _unique_claims(
+    claims: dict[str, list[tuple[int, TruthImage]]], problems: Problems
+) -> Iterable[tuple[str, TruthImage]]:
     for key, several in claims.items():
         best = max(shared for shared, _ in several)
         fitting = [image for shared, image in several if shared == best]

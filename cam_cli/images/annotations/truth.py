@@ -40,8 +40,11 @@ class Problems:
 
 @dataclass(frozen=True)
 class TruthObject:
-    """One annotated object. name: its class, "" if the file names none. ignored: why it is not scored (crowd,
-    difficult, void), or "". box: its own box, if different from the one around its shape."""
+    """One annotated object.
+
+    name: its class, "" if the file names none. ignored: why it is not scored (crowd, difficult, void), or "". box: its
+    own box, if different from the one around its shape.
+    """
 
     name: str
     shape: Shape
@@ -59,8 +62,11 @@ class Annotations:
 
 @dataclass(frozen=True)
 class TruthImage:
-    """The truth of one image. name: image path in the truth, with `/`. read: returns the objects for an image of an
-    upright size, and reports problems."""
+    """The truth of one image.
+
+    name: image path in the truth, with `/`. read: returns the objects for an image of an upright size, and reports
+    problems.
+    """
 
     name: str
     read: Callable[[Size, Problems], Annotations]
@@ -68,8 +74,10 @@ class TruthImage:
 
 @dataclass(frozen=True)
 class Truth:
-    """The truth of all images. stems: names lack the extension. notes: sentences about ambiguities and their
-    resolution."""
+    """The truth of all images.
+
+    stems: names lack the extension. notes: sentences about ambiguities and their resolution.
+    """
 
     format: str
     images: tuple[TruthImage, ...]

@@ -1,5 +1,7 @@
-"""Reads YOLO text files: one per image, one line per object, in shares of the image, with names in data.yaml or a
-list."""
+"""Reads YOLO text files: one per image, one line per object, in shares of the image.
+
+Class names come from data.yaml or a list.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +25,9 @@ NAME_FILES = ("classes.txt", "obj.names", "names.txt", "labels.txt")
 
 
 def read_yolo(path: str) -> Truth:
-    """Reads the truth of a folder of YOLO labels, or of `data.yaml`, with class names from there or a list in the
-    folder.
+    """Reads the truth of a folder of YOLO labels, or of `data.yaml`.
 
-    Raises `CamxError` if there are no labels or no names.
+    Class names come from there or a list in the folder. Raises `CamxError` if there are no labels or no names.
     """
     folder = os.path.dirname(path) or os.curdir if path.lower().endswith((".yaml", ".yml")) else path
     names = _names(path, folder)
@@ -50,7 +51,7 @@ def _names(path: str, folder: str) -> Mapping[int, str]:
     )
     for file in descriptions:
         if os.path.isfile(file):
-            return _described(file)
+            return _names_in(file)
     for place in (folder, above):
         for name in NAME_FILES:
             listed = read_names(os.path.join(place, name))
@@ -62,7 +63,7 @@ def _names(path: str, folder: str) -> Mapping[int, str]:
     )
 
 
-def _described(path: str) -> Mapping[int, str]:
+def _names_in(path: str) -> Mapping[int, str]:
     """The `names` of a data.yaml."""
     try:
         content = parse_yaml(read_small(path, CONFIG_BYTES))
