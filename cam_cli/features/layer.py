@@ -20,23 +20,23 @@ class _Enough(Exception):
 
 
 def find_map_layer(module: nn.Module, inputs: Tensor, wanted: str = AUTO) -> TargetLayer:
-    """Layer `wanted`, or for `auto` the first convolution that runs in a forward of B×C×H×W `inputs`.
+    """Returns the layer `wanted`, or for `auto` the first convolution that runs in a forward of B×C×H×W `inputs`.
 
     Raises `CamxError` if the layer does not exist, does not run, or gives no map.
     """
-    modules, reason = watched(module, wanted), "named by the user"
+    modules, reason = observed_modules(module, wanted), "named by the user"
     if wanted == AUTO:
         reason = "the first convolution that runs"
     size, prefixes = (inputs.shape[2], inputs.shape[3]), prefix_counts(module)
     found: list[TargetLayer] = []
 
-    def look(name: str, call: int, _inputs: tuple[Any, ...], output: Any) -> None:
+    def record(name: str, call: int, _inputs: tuple[Any, ...], output: Any) -> None:
         place = as_map(output, len(inputs), size, prefixes)
         if place is not None:
             found.append(TargetLayer(name, place[1], place[0], call, reason))
             raise _Enough
 
-    with torch.no_grad(), contextlib.suppress(_Enough), hooked(modules, look):
+    with torch.no_grad(), contextlib.suppress(_Enough), hooked(modules, record):
         module(inputs)
     if not found:
         raise no_map(module, wanted)
@@ -44,21 +44,24 @@ def find_map_layer(module: nn.Module, inputs: Tensor, wanted: str = AUTO) -> Tar
 
 
 def maps_at(module: nn.Module, inputs: Tensor, layer: TargetLayer) -> Tensor:
-    """Feature maps of a batch at `layer`, B×C×h×w float32. Later layers do not run."""
+    """Returns the feature maps of a batch at `layer`, B×C×h×w float32. Later layers do not run."""
     found: list[Tensor] = []
 
-    def take(_name: str, call: int, _inputs: tuple[Any, ...], output: Any) -> None:
+    def record(_name: str, call: int, _inputs: tuple[Any, ...], output: Any) -> None:
         if call == layer.call:
             found.append(layer.layout.to_nchw(dict(tensors_in(output))[layer.path]).float())
             raise _Enough
 
-    with torch.no_grad(), contextlib.suppress(_Enough), hooked({layer.name: module.get_submodule(layer.name)}, take):
+    with torch.no_grad(), contextlib.suppress(_Enough), hooked({layer.name: module.get_submodule(layer.name)}, record):
         module(inputs)
     return found[0]
 
 
-def watched(module: nn.Module, wanted: str) -> Mapping[str, nn.Module]:
-    """Modules to observe for `wanted`: all convolutions for `auto`, else the named one."""
+def observed_modules(module: nn.Module, wanted: str) -> Mapping[str, nn.Module]:
+    """Returns the modules to observe for `wanted`: all convolutions for `auto`, else the named one.
+
+    Raises `CamxError` for an unknown name.
+    """
     modules = dict(module.named_modules())
     if wanted == AUTO:
         return {name: one for name, one in modules.items() if isinstance(one, nn.Conv2d)}
@@ -69,7 +72,7 @@ def watched(module: nn.Module, wanted: str) -> Mapping[str, nn.Module]:
 
 
 def as_map(output: Any, batch: int, input_size: tuple[int, int], prefixes: Sequence[int]) -> tuple[Path, Layout] | None:
-    """Feature map in a module's output, and its layout; None if there is none."""
+    """Returns the feature map in a module's output, and its layout; None if there is none."""
     for path, tensor in tensors_in(output):
         if tensor.is_floating_point():
             layouts = possible_layouts(tensor.shape, batch, input_size, prefixes)
@@ -84,7 +87,7 @@ def prefix_counts(module: nn.Module) -> list[int]:
 
 
 def no_map(module: nn.Module, wanted: str) -> CamxError:
-    """Error for a forward without a feature map at the wanted layer."""
+    """Returns the error of a forward without a feature map at the wanted layer."""
     kind = type(module).__name__
     if wanted == AUTO:
         return CamxError(

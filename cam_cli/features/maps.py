@@ -73,7 +73,7 @@ class Reading:
 
 
 def feature_maps(maps: Tensor, layer: str, choice: ChannelChoice) -> list[FeatureMaps]:
-    """One `FeatureMaps` per image from maps B×C×h×w of any sign and scale."""
+    """Returns one `FeatureMaps` per image of maps B×C×h×w of any sign and scale."""
     height, width = maps.shape[2:]
     maps = maps.float()
     energy = maps.square().mean((2, 3))

@@ -29,7 +29,7 @@ _RATIO, _NARROWEST, _WIDEST = 1.5, 0.9, 2.4
 
 
 def draw_sheet(maps: FeatureMaps, picture: np.ndarray | None = None) -> Image.Image:
-    """The sheet as an RGB image. picture: network input, uint8 h×w×C; None for no such tile."""
+    """Returns the sheet as an RGB image. picture: network input, uint8 h×w×C; None for no such tile."""
     _, height, width = maps.levels.shape
     factor = max(1, round(_TILE / max(height, width)))
     tile_width, tile_height = width * factor, height * factor
