@@ -1,4 +1,4 @@
-"""``python -m cam_cli.demo OUT``: write the demo data set."""
+"""``python -m cam_cli.demo OUT``: writes the demo data set."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .dataset import write_dataset
 
 
 def main() -> None:
-    """Parse the command line and write the images."""
+    """Parses the command line and writes the images."""
     parser = argparse.ArgumentParser(prog="python -m cam_cli.demo", description=__doc__)
     parser.add_argument("out", type=Path, help="folder to write train/ and val/ into")
     parser.add_argument("--per-class", type=int, default=300, help="images of every class (default 300)")

@@ -1,4 +1,4 @@
-"""Places an image is set in; drawn without regard to what will stand there."""
+"""Backdrops of an image, drawn independently of the objects in front of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .texture import noise
 
 @dataclass(frozen=True)
 class Backdrop:
-    """``image`` H×W×3 (0..255) and the row of the ``horizon``, where the ground begins."""
+    """``picture`` H×W×3 (0..255), and the row of the ``horizon``, where the ground begins."""
 
     picture: Field
     horizon: float
@@ -38,7 +38,7 @@ def _fade(size: tuple[int, int], top: Colour, bottom: Colour) -> Field:
 
 
 def _tinted(picture: Field, pattern: Field, colour: Colour, share: float) -> Field:
-    """``image`` blended towards ``colour`` where ``pattern`` (H×W, 0..1) is high."""
+    """``picture`` blended towards ``colour`` where ``pattern`` (H×W, 0..1) is high."""
     weight = (np.clip(pattern, 0, 1) * share)[..., None]
     blended: Field = picture + (np.asarray(colour, np.float32) - picture) * weight
     return blended
@@ -185,7 +185,7 @@ SETTINGS: tuple[Callable[[np.random.Generator, tuple[int, int]], Backdrop], ...]
 
 
 def draw_backdrop(rng: np.random.Generator, size: tuple[int, int]) -> Backdrop:
-    """A random setting of ``size`` (width, height), slightly out of focus."""
+    """Draws a random setting of ``size`` (width, height), slightly out of focus."""
     backdrop = SETTINGS[int(rng.integers(len(SETTINGS)))](rng, size)
     radius = rng.uniform(0.0, 0.006) * size[1]
     image = Image.fromarray(np.clip(backdrop.picture, 0, 255).astype(np.uint8))

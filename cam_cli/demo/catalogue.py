@@ -1,4 +1,4 @@
-"""The classes and the function that draws each; a new class is one function and one line here."""
+"""The classes, with the function that draws each; a new class is one function and one line here."""
 
 from __future__ import annotations
 

@@ -38,10 +38,10 @@ def write_dataset(
     val_share: float = 0.15,
     processes: int | None = None,
 ) -> int:
-    """Write ``folder/train/<class>/*.jpg`` and ``folder/val/<class>/*.jpg``; returns the number of images.
+    """Writes ``folder/train/<class>/*.jpg`` and ``folder/val/<class>/*.jpg``; returns the number of images.
 
-    ``per_class`` images of every class, the share ``val_share`` (0..1) of them under ``val``; ``size`` is
-    (width, height) in pixels. The images depend on ``seed`` only, not on the number of ``processes``.
+    ``per_class`` images of every class, the share ``val_share`` (0..1) of them under ``val``; ``size`` is (width,
+    height) in pixels. The images depend on ``seed`` only, not on the number of ``processes``.
     """
     jobs = _jobs(Path(folder), per_class, seed, size, val_share)
     for directory in {job[0].parent for job in jobs}:

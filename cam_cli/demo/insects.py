@@ -48,7 +48,7 @@ def _trunk(p: Palette) -> list[Part]:
 
 
 def butterfly(rng: np.random.Generator, p: Palette) -> list[Part]:
-    """Seen from above: two pairs of rimmed, veined, spotted wings, a furry body, antennae."""
+    """From above: two pairs of rimmed, veined, spotted wings, a furry body, antennae."""
     rim = mix(p.second, p.dark, rng.uniform(0.3, 0.9))
     fore, hind, spots = _wing_shapes(rng)
     near, far = rng.uniform(0.85, 1.0), rng.uniform(0.5, 1.0)

@@ -1,4 +1,4 @@
-"""Colours of a drawn thing; the same distribution for every class, so colour tells nothing about class."""
+"""Colours of a drawing, from one distribution for all classes, so colour is no cue for the class."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _brightness(colour: Colour) -> float:
 
 
 def draw_palette(rng: np.random.Generator) -> Palette:
-    """A palette whose two coats differ visibly in brightness."""
+    """Draws a palette whose two coats differ visibly in brightness."""
     codes = _COATS.split()
     picks = [_jitter(rng, from_hex(codes[i])) for i in rng.permutation(len(codes))[:6]]
     main = picks[0]

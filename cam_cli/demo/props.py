@@ -1,4 +1,4 @@
-"""Things that are no class: clutter behind the objects and covers in front of them."""
+"""Objects without a class: clutter behind the objects and covers in front of them."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class Coat:
 
 @dataclass(frozen=True)
 class Sprite:
-    """A drawn thing on the image's grid: ``rgb`` h×w×3 (0..255, times alpha) and ``alpha`` h×w (0..1).
+    """A drawing on the pixels of an image: ``rgb`` h×w×3 (0..255, times alpha) and ``alpha`` h×w (0..1).
 
     ``left, top`` is the image pixel of its first row and column (may be negative).
     """
@@ -63,7 +63,7 @@ def canvas_box(parts: Sequence[Part]) -> tuple[int, int, int, int]:
 
 
 def levels(picture: Image.Image) -> Field:
-    """An 'L' image as h×w in 0..1."""
+    """Converts an 'L' image to h×w in 0..1."""
     return np.asarray(picture, dtype=np.float32) * np.float32(1 / 255)
 
 
@@ -91,7 +91,7 @@ def _share(level: float) -> list[int]:
 
 
 class _Sheet:
-    """The oversampled canvas one drawing is painted on."""
+    """The oversampled canvas of one drawing."""
 
     def __init__(self, size: tuple[int, int], ground: Colour, light: Light, coat: Coat | None) -> None:
         self.picture = Image.new("RGB", size, _rgb(ground))
@@ -141,7 +141,7 @@ def _rgb(colour: Colour) -> tuple[int, int, int]:
 
 
 def rasterise(parts: Sequence[Part], light: Light, coat: Coat | None = None, grain: Field | None = None) -> Sprite:
-    """Paint ``parts`` (outlines in image pixels); ``grain`` h×w multiplies the colours (around 1)."""
+    """Paints ``parts`` (outlines in image pixels); ``grain`` h×w multiplies the colours (around 1)."""
     left, top, width, height = canvas_box(parts)
     sheet = _Sheet((width * OVERSAMPLE, height * OVERSAMPLE), parts[0].fill, light, coat)
     for part in parts:

@@ -1,4 +1,4 @@
-"""The sixteen sample images, for those who have the package alone: `camx explain demo: --model demo`."""
+"""Sixteen sample images that the installed package draws: `camx explain demo: --model demo`."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ SCENES = (
     ("rabbit-and-mushroom.jpg", 708, LANDSCAPE),
     ("rabbit.jpg", 10, PORTRAIT),
 )
-#: Names the folder in the cache. Another drawing gets another number: what is drawn is drawn once.
+#: Number in the name of the cache folder. It changes with the drawings, because cached images are not drawn again.
 _EDITION = 1
 
 
 def draw_samples(folder: Path) -> None:
-    """Draws the images into a folder, which is made."""
+    """Draws the images into a folder, and creates it."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, seed, size in SCENES:
         path = folder / name
@@ -46,9 +46,9 @@ def draw_samples(folder: Path) -> None:
 
 
 def sample_folder() -> str:
-    """The folder of the user's cache with the images, which are drawn if they are not there.
+    """Returns the folder of the user's cache with the images; draws them if they are missing.
 
-    Raises `CamxError` where nothing can be written.
+    Raises `CamxError` if the folder cannot be written.
     """
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     folder = os.path.join(os.environ.get("CAMX_CACHE") or os.path.join(base, "camx"), f"demo-images-{_EDITION}")
@@ -56,9 +56,9 @@ def sample_folder() -> str:
         return folder
     try:
         os.makedirs(os.path.dirname(folder), exist_ok=True)
-        # Whole or not at all, also where two runs begin together.
-        with tempfile.TemporaryDirectory(dir=os.path.dirname(folder), prefix="demo-") as drawn:
-            images = Path(drawn, "images")
+        # Whole or not at all, also if two runs begin together.
+        with tempfile.TemporaryDirectory(dir=os.path.dirname(folder), prefix="demo-") as temporary:
+            images = Path(temporary, "images")
             draw_samples(images)
             with contextlib.suppress(OSError):
                 os.rename(images, folder)
@@ -74,7 +74,7 @@ def sample_folder() -> str:
 
 
 def _save(image: Image.Image, path: Path) -> None:
-    """JPEG, with three that test a reader: one grey, one stored lying with an EXIF tag, one PNG with alpha."""
+    """Saves as JPEG, but for tests of a reader: one grey, one stored sideways with an EXIF tag, one PNG with alpha."""
     if path.name == "house.jpg":
         image.convert("L").save(path, quality=88)
     elif path.name == "rabbit.jpg":

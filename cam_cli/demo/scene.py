@@ -35,7 +35,7 @@ class Scene:
 
 
 def _posed(stage: Stage, name: str, crowd: int) -> tuple[list[Part], Colour]:
-    """A drawing of the class at its size in pixels, its base centre at the origin, and its second colour."""
+    """Draws the class at its size in pixels, its base centre at the origin; returns the parts and its second colour."""
     rng, (width, height) = stage.rng, stage.size
     palette = draw_palette(rng)
     drawn = DRAWINGS[name](rng, palette)
@@ -47,7 +47,7 @@ def _posed(stage: Stage, name: str, crowd: int) -> tuple[list[Part], Colour]:
 
 
 def _spot(stage: Stage, parts: Sequence[Part], name: str, slot: tuple[float, float]) -> list[Part]:
-    """Parts moved to a random place inside the image, its base's x within ``slot`` (0..1)."""
+    """Moves parts to a random place inside the image, their base's x within ``slot`` (0..1)."""
     rng, (width, height) = stage.rng, stage.size
     x0, y0, x1, _ = extent(parts)
     low, high = max(slot[0] * width, 2 - x0), min(slot[1] * width, width - 2 - x1)
@@ -59,21 +59,21 @@ def _spot(stage: Stage, parts: Sequence[Part], name: str, slot: tuple[float, flo
 
 
 def _shared(a: Sequence[Part], b: Sequence[Part]) -> float:
-    """Share of the smaller of two drawings' boxes that lies in the other, 0..1."""
+    """Returns the share of the smaller of two drawings' boxes that lies in the other, 0..1."""
     (ax0, ay0, ax1, ay1), (bx0, by0, bx1, by1) = extent(a), extent(b)
     common = max(0.0, min(ax1, bx1) - max(ax0, bx0)) * max(0.0, min(ay1, by1) - max(ay0, by0))
     return common / min((ax1 - ax0) * (ay1 - ay0), (bx1 - bx0) * (by1 - by0))
 
 
 def _arranged(stage: Stage, names: Sequence[str], posed: Sequence[Sequence[Part]]) -> list[list[Part]]:
-    """The drawings moved to random places; of ten tries the first that hardly overlaps, else the best."""
+    """Moves the drawings to random places; of ten attempts the first that hardly overlaps, else the best."""
     if len(names) == 1:
         return [_spot(stage, posed[0], names[0], (0.0, 1.0))]
     tries = []
     for _ in range(10):
         cut = stage.rng.uniform(0.4, 0.6)
         slots = [(0.0, cut), (cut, 1.0)][:: int(stage.rng.choice([-1, 1]))]
-        spots = [_spot(stage, *given) for given in zip(posed, names, slots, strict=True)]
+        spots = [_spot(stage, *one) for one in zip(posed, names, slots, strict=True)]
         tries.append((_shared(spots[0], spots[1]), spots))
         if tries[-1][0] < 0.15:
             break
@@ -95,9 +95,9 @@ def _place(stage: Stage, names: Sequence[str]) -> list[Placed]:
 
 
 def render(seed: int, size: tuple[int, int] = (160, 160), classes: Sequence[str] | None = None) -> Scene:
-    """The image of ``seed``: ``size`` is (width, height) in pixels, ``classes`` one or two class names.
+    """Draws the image of ``seed``: ``size`` is (width, height) in pixels, ``classes`` one or two class names.
 
-    Without ``classes`` one class is drawn from the seed. Equal arguments give equal images.
+    Without ``classes``, the seed chooses one class. Equal arguments give equal images.
     """
     rng = np.random.default_rng(seed)
     names = tuple(classes) if classes is not None else (CLASSES[int(rng.integers(len(CLASSES)))],)
@@ -109,6 +109,7 @@ def render(seed: int, size: tuple[int, int] = (160, 160), classes: Sequence[str]
     cover = add_covers(stage, placed)
     image = finish(rng, stage.picture)
     objects = (
-        DrawnObject(name, CLASSES.index(name), thing.seen(cover)) for name, thing in zip(names, placed, strict=True)
+        DrawnObject(name, CLASSES.index(name), thing.visible_under(cover))
+        for name, thing in zip(names, placed, strict=True)
     )
     return Scene(image, tuple(objects))

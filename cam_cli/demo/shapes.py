@@ -17,8 +17,8 @@ Pairs = Sequence[tuple[float, float]] | Points
 class Part:
     """One filled outline of a drawing, painted over the parts before it.
 
-    ``outline`` is N×2 in drawing units, ``fill`` is RGB in 0..255. ``pattern`` (0..1) says how strongly the
-    coat pattern shows on this part, ``shade`` (0 = flat, 1 = rounded) how strongly light models it.
+    ``outline`` is N×2 in drawing units, ``fill`` is RGB in 0..255. ``pattern`` (0..1) is the strength of the coat
+    pattern on this part, ``shade`` (0 = flat, 1 = rounded) that of the light.
     """
 
     outline: Points

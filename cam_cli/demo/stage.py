@@ -1,4 +1,4 @@
-"""The image under construction and the placing of drawings on it."""
+"""The image under construction, and the placement of drawings on it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Mask = NDArray[np.bool_]
 
 @dataclass
 class Stage:
-    """The image under construction: ``image`` H×W×3 in 0..255, ``size`` as (width, height)."""
+    """The image under construction: ``picture`` H×W×3 in 0..255, ``size`` as (width, height)."""
 
     rng: np.random.Generator
     size: tuple[int, int]
@@ -27,7 +27,7 @@ class Stage:
     light: Light
 
     def shade(self, parts: Sequence[Part], grounded: bool, depth: float) -> None:
-        """Darken the image by the shadow of ``parts``; ``depth`` is its strength, 0..1."""
+        """Darkens the image by the shadow of ``parts``; ``depth`` is its strength, 0..1."""
         shadow = cast_shadow(parts, self.size, self.light, grounded)
         self.picture *= 1 - (depth * shadow)[..., None] * np.array([0.95, 0.9, 0.8], np.float32)
 
@@ -54,13 +54,13 @@ class Placed:
     area: float
     visible: Field
 
-    def seen(self, cover: Field) -> Mask:
-        """Visible pixels left under ``cover`` (H×W alpha)."""
+    def visible_under(self, cover: Field) -> Mask:
+        """Returns the pixels that stay visible under ``cover`` (H×W alpha)."""
         return np.asarray((self.visible > 0.5) & (cover <= 0.5))
 
     def hidden(self, cover: Field) -> float:
-        """Share of the whole shape that cannot be seen under ``cover``, 0..1."""
-        return 1 - float(self.seen(cover).sum()) / self.area
+        """Returns the share of the whole shape that is not visible under ``cover``, 0..1."""
+        return 1 - float(self.visible_under(cover).sum()) / self.area
 
 
 def fitted(parts: Sequence[Part], tall: float, turn: float, flip: bool, stretch: float) -> list[Part]:
@@ -78,7 +78,7 @@ def shifted(parts: Sequence[Part], x: float, y: float) -> list[Part]:
 
 
 def dressed(stage: Stage, parts: list[Part], colour: Colour) -> Sprite:
-    """Paint ``parts`` (in image pixels) with a random coat pattern in ``colour`` and fine grain."""
+    """Paints ``parts`` (in image pixels) with a random coat pattern in ``colour`` and fine grain."""
     _, _, width, height = canvas_box(parts)
     coat = draw_coat(stage.rng, parts, colour)
     grain = 1 + 0.035 * noise(stage.rng, (height, width), max(6.0, height / 8), octaves=2)
@@ -86,7 +86,7 @@ def dressed(stage: Stage, parts: list[Part], colour: Colour) -> Sprite:
 
 
 def set_stage(rng: np.random.Generator, size: tuple[int, int]) -> Stage:
-    """A fresh stage: random backdrop and light; ``size`` is (width, height) in pixels."""
+    """Returns a new stage: random backdrop and light; ``size`` is (width, height) in pixels."""
     backdrop = draw_backdrop(rng, size)
     lean = rng.uniform(-0.9, 0.9)
     light = Light(float(np.sin(lean)), float(-np.cos(lean)), rng.uniform(0.6, 1.15))

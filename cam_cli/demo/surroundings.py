@@ -16,7 +16,7 @@ MOST_HIDDEN = 0.35
 
 
 def scatter_clutter(stage: Stage) -> None:
-    """Two to six small things on the ground or in the air, behind the objects."""
+    """Draws two to six small things on the ground or in the air, behind the objects."""
     rng, (width, height) = stage.rng, stage.size
     for _ in range(int(rng.integers(2, 7))):
         palette = draw_palette(rng)
@@ -39,7 +39,7 @@ def scatter_clutter(stage: Stage) -> None:
 
 
 def add_covers(stage: Stage, placed: Sequence[Placed]) -> Field:
-    """Things in front; those that would hide too much of an object are left out. Returns their alpha, H×W."""
+    """Draws things in front, without those that would hide too much of an object. Returns their alpha, H×W."""
     rng, (width, height) = stage.rng, stage.size
     total = np.zeros((height, width), dtype=np.float32)
     for _ in range(int(rng.choice(4, p=[0.3, 0.3, 0.25, 0.15]))):
@@ -56,7 +56,7 @@ def add_covers(stage: Stage, placed: Sequence[Placed]) -> Field:
 
 
 def _cover(stage: Stage, palette: Palette, target: Field) -> list[Part]:
-    """Something standing before, or hanging down before, a random pixel of ``target``."""
+    """Draws something that stands or hangs in front of a random pixel of ``target``."""
     rng, height = stage.rng, stage.size[1]
     rows, columns = np.nonzero(target > 0.5)
     k = int(rng.integers(len(rows)))

@@ -1,4 +1,4 @@
-"""Multi-scale noise and the coat patterns made of it."""
+"""Multi-scale noise and coat patterns."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ _PATTERNS = (_stripes, _spots, _patches, _gradient, _speckle)
 
 
 def draw_coat(rng: np.random.Generator, parts: list[Part], colour: Colour) -> Coat | None:
-    """A random coat pattern over the box of ``parts`` (in image pixels); None for a plain coat."""
+    """Draws a random coat pattern over the box of ``parts`` (in image pixels); None for a plain coat."""
     kind = int(rng.integers(0, len(_PATTERNS) + 2))
     if kind >= len(_PATTERNS):
         return None

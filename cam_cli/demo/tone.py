@@ -9,7 +9,7 @@ from .raster import Field
 
 
 def finish(rng: np.random.Generator, picture: Field) -> Image.Image:
-    """RGB image from ``image`` (H×W×3, about 0..255)."""
+    """Returns the RGB image of ``picture`` (H×W×3, about 0..255)."""
     height, width = picture.shape[:2]
     y, x = (
         np.linspace(-1, 1, height, dtype=np.float32)[:, None],
