@@ -1,4 +1,4 @@
-"""Layer-wise relevance propagation as its papers write it: relevance itself is handed down, in float64, by sums.
+"""Layer-wise relevance propagation as its papers write it: relevance itself is propagated, in float64, by sums.
 
 Each function takes the input of one layer and the relevance R of its output, and returns the relevance of its input.
 """

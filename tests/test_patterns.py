@@ -1,4 +1,4 @@
-"""`camx patterns`: clusters of what lies under the peaks, in numbers, files and gates."""
+"""`camx patterns`: clusters of the contributions at the peaks, in numbers, files and gates."""
 
 from __future__ import annotations
 

@@ -23,6 +23,7 @@ ROOMS = (
 INDIRECT = re.compile(
     r"^(What|How|The same)\b|\btold\b|\bcosts? (its|the|an)\b|\b(is|are) seen\b"
     r"|\bthe one place\b|\bheader tells\b|\bWhether or not\b"
+    r"|\bhand(s|ed)? down\b|\bwhat lies under\b|\bin the open\b|\bcan be had\b"
 )
 
 
@@ -66,6 +67,9 @@ def test_docstrings_of_the_top_modules_say_the_effect_first() -> None:
         ("Here is the one place of maps.", True),
         ("The size that a header tells.", True),
         ("Whether or not a map is blank.", True),
+        ("Relevance is handed down to a map.", True),
+        ("The channels of what lies under a map.", True),
+        ("A map where a gradient can be had.", True),
         ("The size in the header of a map.", False),
         ("Measures the costs of a map.", False),
     ],

@@ -1,4 +1,4 @@
-"""Spots: what lies under the peaks of a map, in a file as safe as the journal."""
+"""Spots: contributions of channels at the peaks of a map, in a file as safe as the journal."""
 
 from __future__ import annotations
 
