@@ -184,6 +184,6 @@ def test_what_takes_no_mask_refuses_one(
         assert explained(*words) == 2
         assert sentence in " ".join(capsys.readouterr().err.split())
     assert run(["explain", "photos", "-m", "demo", "-o", "o2", "-q", "--target-mask", "masks"]) == 2
-    assert "is for segmentations" in " ".join(capsys.readouterr().err.split())
+    assert "works only with a segmentation network" in " ".join(capsys.readouterr().err.split())
     assert run(["explain", "photos", "-m", "net.py:build", "-o", "o2", "-q", "--mask-levels", "classes"]) == 2
     assert "needs masks" in " ".join(capsys.readouterr().err.split())

@@ -226,7 +226,7 @@ def test_results_of_other_options_are_not_mixed(
         ("--evidence sideways", "--evidence 'sideways' is unknown. Give one of for, against, both"),
         ("--evidence both --method fem", "do not separate evidence for a class"),
         ("--smooth flop", "Did you mean flip?"),
-        ("--smooth flip --method dff", "concepts of dff are others"),
+        ("--smooth flip --method dff", "the concepts of dff differ between views"),
         ("--multi-label --threshold 1.5", "it is a probability"),
         ("--method cam --layer layer3 --layer layer4", "reads one layer"),
     ],

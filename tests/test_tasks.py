@@ -193,7 +193,7 @@ def test_a_class_without_a_pixel_is_blank_in_words() -> None:
 
 def test_one_logit_per_pixel_is_two_classes() -> None:
     module = Colours(classes=1)
-    with pytest.raises(CamxError, match=r"segmentation, or feature maps"):
+    with pytest.raises(CamxError, match=r"segmentation, feature maps or images"):
         Explainer(of(module, names=()))
     explainer = Explainer(of(module, "segmentation", ("red",)))
     assert list(explainer.classes.names) == ["not red", "red"]
@@ -465,8 +465,8 @@ def test_cam_of_a_value_sums_to_it() -> None:
     ("options", "sentence"),
     [
         ({"targets": "top:3"}, "2 values"),
-        ({"targets": "predicted"}, "no order"),
-        ({"targets": "label"}, "no order"),
+        ({"targets": "predicted"}, "without an order"),
+        ({"targets": "label"}, "without an order"),
         ({"targets": "1", "methods": "finercam"}, "finercam.*values"),
         ({"targets": "1", "multi_label": True}, "multi_label"),
         ({"targets": "7"}, "no class 7|There is"),
