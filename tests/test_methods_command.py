@@ -168,7 +168,7 @@ def test_a_network_marks_what_does_not_work_and_why(camx: Camx, capsys: pytest.C
 @pytest.mark.parametrize("words", [("--task", "regression"), ("--layer", "layer4"), ("--image-size", "64")])
 def test_options_of_a_network_need_one(words: tuple[str, ...], camx: Camx, capsys: pytest.CaptureFixture[str]) -> None:
     assert camx("methods", *words) == 2
-    assert "Give MODEL" in capsys.readouterr().err
+    assert "MODEL is missing" in capsys.readouterr().err
 
 
 def test_lines_are_broken_between_words_on_a_terminal_and_stay_whole_elsewhere() -> None:
