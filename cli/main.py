@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import sys
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
 
 import typer
 
@@ -68,6 +69,12 @@ def camx(
         )
 
 
+@functools.cache
+def _program() -> Callable[..., Any]:
+    """The commands with their flags, built once for all calls in a process."""
+    return typer.main.get_command(app)
+
+
 def run(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code. A user's mistake gives one sentence on stderr and code 2."""
     words = sys.argv[1:] if argv is None else list(argv)
@@ -75,7 +82,7 @@ def run(argv: Sequence[str] | None = None) -> int:
         if not {"-q", "--quiet"} & {*words}:
             for hint in mistyped(os.environ, (flags_of(command.run) for command in COMMANDS.values())):
                 warn(hint)
-        code = app(args=words, prog_name="camx", standalone_mode=False)
+        code = _program()(args=words, prog_name="camx", standalone_mode=False)
     except CamxError as error:
         return _refused(str(error), as_json=getattr(error, "as_json", False) or "--json" in words)
     except typer.TyperException as error:

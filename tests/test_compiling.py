@@ -149,6 +149,7 @@ OF_RESNET = (
 OF_VIT = "gradcam scorecam ablationcam rise saliency attention-rollout legrad shapleycam dff"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("make", "size", "names"), [(resnet, 64, OF_RESNET), (vit, 160, OF_VIT)])
 def test_every_kind_of_method_gives_the_maps_that_it_gives_uncompiled(
     make: Callable[[], nn.Module], size: int, names: str, wiring: None, monkeypatch: pytest.MonkeyPatch

@@ -156,6 +156,7 @@ def test_the_sample_images(camx: Callable[..., int]) -> None:
     assert (rows["rabbit.jpg"]["width"], rows["rabbit.jpg"]["height"]) == ("480", "640"), "upright"
 
 
+@pytest.mark.long
 def test_the_first_run_of_a_new_user_can_be_audited(
     camx: Callable[..., int], capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -195,8 +195,8 @@ def test_a_reader_on_a_disk_that_fails(
     command: str, made: Path, here: Path, monkeypatch: pytest.MonkeyPatch, quiet: Callable[[], str]
 ) -> None:
     """A sample of the cases of the test below."""
-    check_writing(command, made, here, monkeypatch, step=23 if command == "merge" else 11)
-    check_reading(command, made, here, monkeypatch, step=9)
+    check_writing(command, made, here, monkeypatch, step=37 if command == "merge" else 19)
+    check_reading(command, made, here, monkeypatch, step=17)
     assert "Traceback" not in quiet()
 
 

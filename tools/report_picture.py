@@ -28,7 +28,7 @@ def main(target: str) -> None:
         browser = playwright.chromium.launch(executable_path=os.environ.get("CHROMIUM"), args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme="light")
         page.goto(Path(folder, "out", "report", "index.html").as_uri())
-        page.wait_for_function("document.querySelectorAll('.card canvas').length > 11")
+        page.locator(".card canvas").nth(11).wait_for()
         page.wait_for_timeout(300)
         shot = Image.open(io.BytesIO(page.screenshot()))
         browser.close()

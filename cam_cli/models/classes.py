@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 from collections.abc import Callable
@@ -109,6 +110,7 @@ def checked(names: ClassNames, count: int, origin: str) -> ClassNames:
     return names
 
 
+@functools.cache
 def imagenet(subset: str) -> ClassNames:
     """Names and WordNet ids of an ImageNet class set in timm (`imagenet-1k`, `imagenet-22k` …)."""
     info = import_timm().data.ImageNetInfo(subset)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,18 @@ class Opened:
     def _requested(self, url: str, folder: Path) -> None:
         if not url.startswith(("data:", folder.resolve().as_uri())):
             self.complaints.append(f"loaded {url}")
+
+
+def until(page: Page, condition: str, seconds: float = 30) -> None:
+    """Waits until the JavaScript expression holds; fails after `seconds`.
+
+    Asks from outside: `page.wait_for_function` evaluates the string in the page at every further try, which the page's
+    content security policy forbids.
+    """
+    end = time.monotonic() + seconds
+    while not page.evaluate(condition):
+        assert time.monotonic() < end, f"after {seconds} seconds still not: {condition}"
+        page.wait_for_timeout(20)
 
 
 def names(page: Page) -> list[str]:

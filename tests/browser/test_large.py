@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .pages import Opened, many, names
+from .pages import Opened, many, names, until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -48,7 +48,7 @@ def test_paper_says_what_is_not_printed(opened: Opened, out: Path, tmp_path: Pat
     assert "Not loaded in time: " in words, "of groups that were not in sight"
     assert page.locator(".card").count() == 200
     page.evaluate("dispatchEvent(new Event('afterprint'))")
-    page.wait_for_function("[...chosen.slice(0, 200)].every(isLoaded)")
+    until(page, "[...chosen.slice(0, 200)].every(isLoaded)")
     assert printed(page) == start
     table = opened(tmp_path / "many", "#view=table&q=000")
     words = "The first 200 of 1,001 images (text 000; 1,250 in all), by input order. “Print all” in the menu Export prints the rest."
@@ -65,7 +65,7 @@ def test_a_large_report_loads_what_comes_into_sight(opened: Opened, out: Path, t
     assert page.locator(".card").count() < 200
     page.evaluate("scrollTo(0, document.body.scrollHeight)")
     page.wait_for_selector(f"text={count - 1:06}.jpg")
-    page.wait_for_function("[...document.images].some((image) => image.naturalWidth > 50)")
+    until(page, "[...document.images].some((image) => image.naturalWidth > 50)")
     assert page.locator(".card").count() < 200
     page.fill("#search", f"{count // 2:06}")
     assert names(page) == [f"{count // 2:06}.jpg"]
@@ -79,7 +79,7 @@ def test_a_large_report_shows_the_overlay_of_the_run_itself(opened: Opened, out:
     shutil.copytree(out / "overlays", folder / "overlays")
     page = opened(folder, "#image=000001.jpg")
     visible = "document.querySelector('#large .exact').checkVisibility({ visibilityProperty: true })"
-    page.wait_for_function("document.querySelector('#large .exact')?.naturalWidth > 256")
+    until(page, "document.querySelector('#large .exact')?.naturalWidth > 256")
     assert page.evaluate(visible)
     for key, shown in (("1", False), ("2", True), ("3", False), ("2", True)):
         page.keyboard.press(key)
@@ -89,7 +89,7 @@ def test_a_large_report_shows_the_overlay_of_the_run_itself(opened: Opened, out:
         page.wait_for_selector("#large .exact", state="attached")
         assert page.evaluate(visible) == shown, "other colours than those of the run are drawn from the sketch"
     page.keyboard.press("m")
-    page.wait_for_function("decodeURI(document.querySelector('#large .exact').src).includes('.gradcam.')")
+    until(page, "decodeURI(document.querySelector('#large .exact').src).includes('.gradcam.')")
     small = opened(out, "#image=car.jpg")
     small.wait_for_selector("#large .heat")
     assert small.locator(".exact").count() == 0, "a single file loads nothing"

@@ -17,7 +17,7 @@ from cam_cli.report import build_report
 from ..hostile_names import OF_FILES
 from ..hostile_names import names as hostile
 from ..report_support import row, written
-from .pages import Opened, many, names
+from .pages import Opened, many, names, until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -113,11 +113,9 @@ def test_zoom_shows_the_pixels_of_the_original(opened: Opened, out: Path, tmp_pa
     width = page.evaluate("detailsOf(columns.image.indexOf('car.jpg')).then((one) => one.width)")
     assert page.locator(".theatre .stage").bounding_box()["width"] == width  # type: ignore[index]
     page.keyboard.press("z")
-    page.wait_for_function(f"document.querySelector('.theatre .stage').offsetWidth === {2 * width}")
+    until(page, f"document.querySelector('.theatre .stage').offsetWidth === {2 * width}")
     # The image is centred on what the map shows in the frame after the one that gives it its size.
-    page.wait_for_function(
-        "((theatre) => theatre.scrollLeft + theatre.scrollTop > 0)(document.querySelector('.theatre'))"
-    )
+    until(page, "((at) => at.scrollLeft + at.scrollTop > 0)(document.querySelector('.theatre'))")
     left = page.evaluate("document.querySelector('.theatre').scrollLeft")
     page.mouse.move(400, 400)
     page.mouse.down()
@@ -135,15 +133,15 @@ def test_zoom_shows_the_pixels_of_the_original(opened: Opened, out: Path, tmp_pa
     build_report(str(folder))
     page = opened.browser.new_page()
     page.goto((folder / "report" / "index.html").as_uri() + "#image=000001.jpg&zoom=1")
-    page.wait_for_function("document.querySelector('.theatre img')?.naturalWidth > 256")
+    until(page, "document.querySelector('.theatre img')?.naturalWidth > 256")
     assert page.evaluate("document.querySelector('.theatre img').src").endswith("/in/000001.jpg")
     page.close()
 
 
 def test_the_table_has_thumbnails(opened: Opened, out: Path, rows: dict[str, Any]) -> None:
     page = opened(out, "#view=table")
-    page.wait_for_function(f"document.querySelectorAll('.rows .tile canvas').length === {len(rows) - 1}")
-    page.wait_for_function("document.querySelector('.rows .tile img').naturalWidth > 0")
+    until(page, f"document.querySelectorAll('.rows .tile canvas').length === {len(rows) - 1}")
+    until(page, "document.querySelector('.rows .tile img').naturalWidth > 0")
 
 
 def test_all_that_is_asked_for_is_printed(opened: Opened, out: Path, tmp_path: Path) -> None:
@@ -172,7 +170,7 @@ def test_a_single_file_of_many_images_works_alone(opened: Opened, out: Path, tmp
     (tmp_path / "alone" / "report").mkdir(parents=True)
     shutil.move(folder / "report" / "index.html", tmp_path / "alone" / "report")
     page = opened(tmp_path / "alone")
-    page.wait_for_function("document.querySelector('.card img')?.naturalWidth > 0")
+    until(page, "document.querySelector('.card img')?.naturalWidth > 0")
     page.evaluate("scrollTo(0, document.body.scrollHeight)")
     page.wait_for_selector("text=000449.jpg")
     page.evaluate("go({ view: 'classes' })")

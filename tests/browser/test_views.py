@@ -12,7 +12,7 @@ from PIL import Image
 
 from cam_cli.report import build_report
 
-from .pages import Opened, names
+from .pages import Opened, names, until
 
 pytestmark = pytest.mark.browser
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.browser
 def test_a_gallery_of_all_images(opened: Opened, out: Path, rows: dict[str, Any]) -> None:
     page = opened(out)
     assert names(page) == list(rows)
-    page.wait_for_function(f"document.querySelectorAll('.card canvas').length === {len(rows) - 1}")
+    until(page, f"document.querySelectorAll('.card canvas').length === {len(rows) - 1}")
     assert page.locator(".card .missing").inner_text() == "not readable"
     assert page.locator("#facts").inner_text().split()[0] == str(len(rows))
     assert "centred" in str(page.locator(".card img").first.get_attribute("alt"))
@@ -63,7 +63,7 @@ def test_wrong_images_come_most_confident_first(opened: Opened, out: Path, rows:
     assert confident_first != wrong
     page = opened(out)
     page.click("#facts >> text=wrong")
-    page.wait_for_function("location.hash === '#right=wrong'")
+    until(page, "location.hash === '#right=wrong'")
     assert names(page) == confident_first
     assert page.input_value("[aria-label=Order]") == "prob"
     page.click("[aria-label='Reverse the order']")
@@ -109,9 +109,9 @@ def test_the_keyboard_moves_and_opens(opened: Opened, out: Path, rows: dict[str,
     start = order.index(page.locator("#large .bar strong").inner_text())
     assert start > 2, "a row below"
     page.keyboard.press("ArrowRight")
-    page.wait_for_function(f"document.querySelector('.bar strong').textContent === {json.dumps(order[start + 1])}")
+    until(page, f"document.querySelector('.bar strong').textContent === {json.dumps(order[start + 1])}")
     page.go_back()
-    page.wait_for_function("!document.getElementById('large').open")
+    until(page, "!document.getElementById('large').open")
     page.keyboard.press("/")
     page.keyboard.type("w1d")
     assert page.input_value("#search") == "w1d", "in a field the keys are letters"
