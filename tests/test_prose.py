@@ -148,3 +148,59 @@ def test_every_page_begins_with_a_title_and_a_sentence() -> None:
         assert re.fullmatch(r"# \S.*", title), page.name
         assert not first.startswith(("#", "|", "![", "* ", "- ", "```")), (page.name, first)
         assert re.search(r"[.:]($|\s)", first), (page.name, first)
+
+
+#: Written by a benchmark, with tables and sentences in one.
+MEASURED = ("coverage.md",)
+
+
+def wide(text: str) -> list[int]:
+    """The lines of paragraphs and lists that have more than 120 characters, from 1."""
+    text = re.sub(r"^```.*?^```|<!-- (\w+)\b[^>]*-->.*?<!-- /\1 -->", _blank, text, flags=re.DOTALL | re.MULTILINE)
+    lines = enumerate(text.splitlines(), 1)
+    return [number for number, line in lines if len(line) > 120 and not line.lstrip().startswith(("|", "!", "["))]
+
+
+def _blank(found: re.Match[str]) -> str:
+    """As many empty lines as a part that is not checked."""
+    return "\n" * found[0].count("\n")
+
+
+@pytest.mark.parametrize("page", WORDED, ids=[page.name for page in WORDED])
+def test_paragraphs_have_lines_of_120_characters(page: Path) -> None:
+    if page.name not in MEASURED:
+        assert wide(page.read_text("utf-8")) == []
+
+
+def test_a_wide_line_is_found() -> None:
+    long = "word " * 30
+    assert wide(f"# Title\n\n* {long}\n\n```bash\n{long}\n```\n| {long} |\n\n{long}\n") == [3, 10]
+    assert wide(f"<!-- table -->\n{long}\n<!-- /table -->\n{long}\n") == [4]
+
+
+def entries(text: str) -> dict[str, list[str]]:
+    """The entries of the changelog by their headings, each entry on one line."""
+    parts = re.split(r"^#+ (.+)$", text, flags=re.MULTILINE)[1:]
+    return {
+        title: [" ".join(entry.split()) for entry in re.split(r"^\* ", body, flags=re.MULTILINE)[1:]]
+        for title, body in zip(parts[::2], parts[1::2], strict=True)
+    }
+
+
+def test_the_changelog_has_each_entry_once_in_a_group() -> None:
+    """A new entry stands below Unreleased, in the group that it belongs to."""
+    found = entries((ROOT / "CHANGELOG.md").read_text("utf-8"))
+    assert list(found)[:2] == ["Changelog", "Unreleased"]
+    assert list(found)[-1] == "0.1.0"
+    assert found["Unreleased"] == []
+    every = [entry for group in found.values() for entry in group]
+    assert len(every) > 80
+    assert sorted(every) == sorted(set(every))
+
+
+def test_an_entry_that_stands_twice_is_found() -> None:
+    assert entries("# A\n\nText.\n\n## B\n\n* one\n  two\n* three\n\n## C\n\n* one two\n") == {
+        "A": [],
+        "B": ["one two", "three"],
+        "C": ["one two"],
+    }
