@@ -190,6 +190,22 @@ def test_the_index_of_the_docs_has_every_page() -> None:
     assert sorted(listed) == sorted(page.name for page in (ROOT / "docs").glob("*.md") if page != index)
 
 
+@pytest.mark.parametrize("folder", ["tools", "tests/fixtures"])
+def test_the_page_of_a_folder_names_everything_in_it(folder: str) -> None:
+    named = set(re.findall(r"`([\w.]+)/?`", (ROOT / folder / "README.md").read_text("utf-8")))
+    inside = {path.name for path in (ROOT / folder).iterdir() if not path.name.startswith(("_", "."))}
+    assert inside - {"README.md"} <= named
+
+
+def test_exit_codes_are_the_same_on_both_pages() -> None:
+    tables = []
+    for page in (ROOT / "README.md", ROOT / "docs" / "cli.md"):
+        (table,) = re.findall(r"^\| exit code \|.*?\n(?=\n)", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+        tables.append(table.splitlines())
+    assert tables[0] == tables[1]
+    assert len(tables[0]) == 6
+
+
 def test_the_readme_has_a_line_for_every_command() -> None:
     lines = {words[0] for line in LINES if line.page == "README.md" if (words := camx_words(line.text))}
     assert lines == set(COMMANDS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import sys
 from pathlib import Path
@@ -22,7 +23,7 @@ from cli.bind import flags_of
 from cli.config import read_config
 from cli.main import COMMANDS
 from tools.file_map import main as file_map_main
-from tools.library_page import documented
+from tools.library_page import CALLED, FILLED, documented
 from tools.references import ROOT, main, stale
 
 PRESETS = {"audit": "audit", "ci": "explain", "explain": "explain", "demo": "train-gap", "cats-vs-dogs": "train-gap"}
@@ -84,6 +85,19 @@ def test_the_reference_of_the_library_has_every_public_name_with_what_it_takes()
     assert "| `top_k` | `int` | `5` | Classes per image in the table. |" in sections["ExplainOptions"]
     assert "| `values` | `ndarray` | required |" in sections["ClassMap"]
     assert "* `.log(images: Tensor, step: int) -> None`:" in sections["FeatureLogger"]
+    assert "* `explainer(inputs: Inputs, *, labels: " in sections["Explainer"]
+    assert "* `Target.parse(text: str) -> Target`:" in sections["Target"]
+    assert "most_maps" not in sections["Explainer"]
+    assert "* `reader`" not in sections["Explainer"]
+    assert "| `scales` |" not in sections["Rendering"]
+    assert "* `scales`" not in sections["Rendering"]
+
+
+def test_methods_and_fields_that_the_reference_chooses_exist() -> None:
+    for name, called in CALLED.items():
+        assert set(called) <= set(vars(getattr(cam_cli, name))), name
+    for name, filled in FILLED.items():
+        assert all(one in Path(inspect.getfile(getattr(cam_cli, name))).read_text("utf-8") for one in filled), name
 
 
 def test_a_docstring_becomes_paragraphs_lists_and_code() -> None:
@@ -101,6 +115,7 @@ def test_a_docstring_becomes_paragraphs_lists_and_code() -> None:
         "Raises `ValueError` for none.",
         "```\nexample()\n```",
     ]
+    assert "* `rows`: what is counted." in list(documented(example, ["start", "stop"]))
 
 
 def test_the_reference_has_every_flag_and_variable_of_every_command() -> None:
@@ -144,7 +159,7 @@ def test_the_map_of_the_files_is_up_to_date() -> None:
 
 
 def test_a_module_that_changes_makes_the_map_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    page = tmp_path / "design.md"
+    page = tmp_path / "files.md"
     page.write_text("<!-- files -->\nold\n<!-- /files -->\nrest\n")
     monkeypatch.setattr("tools.file_map.PAGE", page)
     assert file_map_main(["--check"]) == 1

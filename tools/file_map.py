@@ -1,4 +1,4 @@
-"""The map of the files in docs/design.md, from the first sentence of every module.
+"""Writes the map of the files, `docs/files.md`, from the first sentence of every module.
 
 python -m tools.file_map            writes the map
 python -m tools.file_map --check    exits with 1 if it is not up to date
@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = ROOT / "docs" / "design.md"
+PAGE = ROOT / "docs" / "files.md"
 BEGIN, END = "<!-- files -->", "<!-- /files -->"
 #: The rooms in the order in which one image passes them; inside a room the files are sorted by name.
 ROOMS = (
@@ -60,15 +60,17 @@ def rooms() -> list[str]:
 
 
 def file_map() -> str:
-    """The map as Markdown: a heading per room with its purpose, and a line per file."""
-    lines = []
+    """The map as Markdown: a table of the rooms, and for each room a heading with a line per file."""
+    table, lines = ["| room | files | |", "|---|---|---|"], []
     for room in rooms():
         folder = ROOT / room
         init = folder / "__init__.py"
-        lines += [f"### `{room}/`", "", purpose(init) if init.exists() else "Scripts around the package.", ""]
+        about = purpose(init) if init.exists() else "Scripts around the package."
         files = [path for path in sorted(folder.glob("*.py")) if path.name != "__init__.py"]
-        lines += ["| file | |", "|---|---|", *(f"| `{path.stem}` | {purpose(path)} |" for path in files), ""]
-    return "\n".join(lines)
+        table.append(f"| [`{room}/`](#{room.replace('/', '')}) | {len(files)} | {about} |")
+        lines += [f"## `{room}/`", "", about, "", "| file | |", "|---|---|"]
+        lines += [*(f"| `{path.stem}` | {purpose(path)} |" for path in files), ""]
+    return "\n".join([*table, "", *lines])
 
 
 def rendered(page: str) -> str:
@@ -84,9 +86,7 @@ def main(argv: list[str] | None = None) -> int:
     before = PAGE.read_text("utf-8")
     now = rendered(before)
     if check and now != before:
-        print(
-            "docs/design.md: the map of the files is not up to date. Run `python -m tools.file_map`.", file=sys.stderr
-        )
+        print("docs/files.md is not up to date. Run `python -m tools.file_map`.", file=sys.stderr)
         return 1
     if not check:
         PAGE.write_text(now, "utf-8")

@@ -7,7 +7,7 @@ import dataclasses
 import inspect
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Union, get_args, get_origin
 
 import cam_cli
@@ -18,6 +18,10 @@ from cam_cli.options import annotations_of, flag_of
 
 #: Types of the fields and results of public names; they are made by these, not by the user.
 _PARTS = (ClassMap, FolderRun, Prediction, PreprocessingOptions, TrueClass)
+#: Methods that a program calls, of classes whose other methods are called by the package alone.
+CALLED = {"Explainer": ("__call__", "explain_tensor", "replica"), "Rendering": (), "Target": ("parse",)}
+#: Fields and attributes that the package fills and reads itself.
+FILLED = {"Explainer": ("overlays", "reader", "references"), "Rendering": ("evaluated", "scales")}
 #: Columns of a signature; a longer one has a parameter per line.
 _WIDTH = 100
 _NAMES = r"`?[a-z_]+`?(?:, `?[a-z_]+`?)*"
@@ -40,50 +44,65 @@ def _section(name: str, found: Any) -> Iterator[str]:
         yield _code(_signature(name, found))
         yield from documented(found)
     elif dataclasses.is_dataclass(found):
-        yield from documented(found)
+        yield from documented(found, FILLED.get(name, ()))
         yield _fields(found)
         yield from _methods(found)
     else:
         if "__init__" in vars(found):
             yield _code(_signature(name, found.__init__))
-        yield from documented(found)
+        yield from documented(found, FILLED.get(name, ()))
         if "__init__" in vars(found) and found.__init__.__doc__:
             yield from documented(found.__init__)
         yield from _methods(found)
 
 
 def _methods(found: type) -> Iterator[str]:
-    """A line for every public method and property that the class itself defines."""
+    """A line for every method and property that the class itself defines and a program uses."""
     lines = []
+    called = CALLED.get(found.__name__)
     for name, member in vars(found).items():
         function = member.fget if isinstance(member, property) else getattr(member, "__func__", member)
         if (name.startswith("_") and name != "__call__") or not inspect.isroutine(function) or not function.__doc__:
             continue
-        shown = name if isinstance(member, property) else _signature(f".{name}", function, width=1000)
+        if called is not None and name not in called:
+            continue
+        shown = name if isinstance(member, property) else _signature(_as_called(found, name), function, width=1000)
         first = " ".join((inspect.getdoc(function) or "").split("\n\n")[0].split())
         lines.append(f"* `{shown}`: {first}")
     if lines:
         yield "\n".join(lines)
 
 
-def documented(found: Any) -> Iterator[str]:
-    """The paragraphs of a docstring. Examples behind `>>>` become blocks of code, `name: meaning` lines of a list."""
+def _as_called(found: type, name: str) -> str:
+    """The name as a program writes it: `explainer` for a call of an object, `Target.parse`, `.replica`."""
+    if name == "__call__":
+        return found.__name__.lower()
+    ofclass = isinstance(vars(found)[name], classmethod | staticmethod)
+    return f"{found.__name__}.{name}" if ofclass else f".{name}"
+
+
+def documented(found: Any, hidden: Sequence[str] = ()) -> Iterator[str]:
+    """The paragraphs of a docstring. Examples behind `>>>` become blocks of code, `name: meaning` lines of a list.
+
+    hidden: names that get no line.
+    """
     for paragraph in re.split(r"\n\s*\n", inspect.getdoc(found) or ""):
         lines = paragraph.splitlines()
         text = " ".join(line for line in lines if not line.startswith((">>>", "...")))
         code = [line[4:] for line in lines if line.startswith((">>>", "..."))]
-        yield from _sentences(text)
+        yield from _sentences(text, hidden)
         if code:
             yield "```\n" + "\n".join(code) + "\n```"
 
 
-def _sentences(text: str) -> Iterator[str]:
+def _sentences(text: str, hidden: Sequence[str]) -> Iterator[str]:
     """The text as paragraphs, and as lists where it describes parameters or fields."""
     items: list[str] = []
     for part in filter(None, _SPLIT.split(text)):
         if found := _PARAMETER.fullmatch(part):
-            names = ", ".join(f"`{name.strip('`')}`" for name in found[1].split(", "))
-            items.append(f"* {names}: {found[2].rstrip(';.')}.")
+            named = [name.strip("`") for name in found[1].split(", ")]
+            if not set(named) <= set(hidden):
+                items.append(f"* {', '.join(f'`{name}`' for name in named)}: {found[2].rstrip(';.')}.")
             continue
         if items:
             yield "\n".join(items)
@@ -138,6 +157,8 @@ def _fields(found: type) -> str:
     helps = {name: flag.help for name, (_, notes) in kinds.items() if (flag := flag_of(notes))}
     rows = []
     for field in dataclasses.fields(found):
+        if field.name in FILLED.get(found.__name__, ()):
+            continue
         cells = [f"`{field.name}`", f"`{_type(kinds[field.name][0])}`", _default(field)]
         rows.append(cells + [helps.get(field.name, "")] * bool(helps))
     head = ["field", "type", "default", *[""] * bool(helps)]
