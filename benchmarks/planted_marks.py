@@ -1,8 +1,15 @@
-"""Marks that `benchmarks.patterns` plants into images: what draws each, and the spots that lie on it."""
+"""Marks that `benchmarks.patterns` plants into images: what draws each, and the spots that lie on it.
+
+    python -m benchmarks.planted_marks FOLDER --data CAMX_TEST_DATA --mark logo --doses 0.3,0
+
+writes the 720 photos of cats and dogs, 224×224 pixels, with a mark on a share of the cats and of the dogs.
+"""
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
@@ -68,3 +75,32 @@ ON: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "border": lambda x, y: np.minimum(np.minimum(x, 1 - x), np.minimum(y, 1 - y)) < 0.085,
     "tag": lambda x, y: (x < 0.32) & (y > 0.8),
 }
+
+
+def write(folder: Path, data: Path, mark: str, doses: tuple[float, float], seed: int = 1) -> int:
+    """Writes FOLDER/train and FOLDER/val with a folder per class; returns the number of images with the mark."""
+    rng, marked = np.random.default_rng(seed), 0
+    for path in sorted((data / "catsdogs").glob("*/*/*.jpg")):
+        with Image.open(path) as image:
+            pixels = image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+        if rng.random() < doses[path.parent.name != "cat"]:
+            pixels, marked = MARKS[mark](pixels, rng), marked + 1
+        target = folder / path.relative_to(data / "catsdogs").with_suffix(".png")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        pixels.save(target)
+    return marked
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--mark", choices=MARKS, default="logo")
+    parser.add_argument("--doses", default="0.3,0", help="shares of the cats and of the dogs with the mark")
+    options = parser.parse_args()
+    cats, dogs = map(float, options.doses.split(","))
+    print(write(options.folder, options.data, options.mark, (cats, dogs)), "images have the mark")
+
+
+if __name__ == "__main__":
+    main()
