@@ -262,7 +262,7 @@ def test_commands_that_need_one_score_per_image_refuse_a_detector(
     assert run(["evaluate", "photos", "-m", "net.py:build", "-o", "e"]) == 2
     assert "detection" in capsys.readouterr().err
     assert call("--decode", "device") == 2
-    assert "at their own" in " ".join(capsys.readouterr().err.split())
+    assert "at its own size" in " ".join(capsys.readouterr().err.split())
 
 
 def test_the_levels_of_the_pyramid_are_one_layer_in_what_commands_print(
@@ -300,7 +300,7 @@ def test_a_classifier_is_no_detector(folder: Path, capsys: pytest.CaptureFixture
     network = ["test_resnet", "--task", "detection"]
     for argv in (["explain", "photos", "--no-pretrained", "-o", "out", "-m", *network], ["methods", *network]):
         assert run(argv) == 2
-        assert "The network returns no boxes: --task detection wants" in " ".join(capsys.readouterr().err.split())
+        assert "The network returns no boxes: --task detection needs" in " ".join(capsys.readouterr().err.split())
 
 
 def test_any_module_with_maps_can_be_the_layer() -> None:

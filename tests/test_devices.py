@@ -38,7 +38,7 @@ def test_devices_by_name_or_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     assert devices_of("all") == ("cuda:0", "cuda:1")
     assert devices_of("cuda:1,cpu") == ("cuda:1", "cpu")
-    with pytest.raises(CamxError, match="'cuda:2' is not there"):
+    with pytest.raises(CamxError, match="'cuda:2' does not exist"):
         devices_of("cuda:0,cuda:2")
     monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
     assert devices_of("all") == ("auto",)

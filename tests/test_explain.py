@@ -210,7 +210,7 @@ WRONG = [
     (["explain", "IMAGES", *TINY, "--workers", "0"], "--workers 0 is out of range"),
     (["explain", "IMAGES", *TINY, "--max-failures", "lots"], "--max-failures 'lots'"),
     (["explain", "IMAGES", *TINY, "--device", "tpu0"], "device"),
-    (["explain", "IMAGES", *TINY, "--device", "cuda:7"], "'cuda:7' is not there"),
+    (["explain", "IMAGES", *TINY, "--device", "cuda:7"], "'cuda:7' does not exist"),
     (["explain", "IMAGES", *TINY, "--precision", "fp8"], "--precision 'fp8' is unknown"),
     (["explain", "IMAGES", *TINY, "--mean", "0.5,0.5"], "--mean has 2 values, but the network takes 3"),
     (["explain", "IMAGES", *TINY, "--model-arg", "pad_type"], "give KEY=VALUE"),

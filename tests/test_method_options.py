@@ -22,7 +22,7 @@ from .test_engine import batch, shown
 def test_methods_without_a_sign_are_refused_as_evidence_against() -> None:
     for name, method in METHODS.items():
         if not method.signed:
-            with pytest.raises(CamxError, match=f"method {name} does not tell"):
+            with pytest.raises(CamxError, match=f"the maps of {name} do not separate evidence"):
                 ExplainOptions(methods=(name,), evidence="against")
 
 
