@@ -50,7 +50,7 @@ class Inline:
         return work(item)
 
 
-def load(source: Source, unasked: int = 0) -> Picture | Unreadable:
+def load(source: Source, unreserved: int = 0) -> Picture | Unreadable:
     state = file_state(source.path)
     if source.key.endswith("bad.jpg"):
         return Unreadable(source, "broken", state)

@@ -140,7 +140,7 @@ def test_limits_are_those_of_the_file() -> None:
 
 def test_memory_is_asked_for_what_is_decoded() -> None:
     data = jpeg(picture(801, 641))
-    assert isinstance(loaded(data, "exact", unasked=1_000_000), TooLarge)
-    assert isinstance(loaded(data, "draft", unasked=1_000_000), Picture)
-    asked = loaded(jpeg(picture(801, 641), progressive=True), "draft", unasked=1_000_000)
+    assert isinstance(loaded(data, "exact", unreserved=1_000_000), TooLarge)
+    assert isinstance(loaded(data, "draft", unreserved=1_000_000), Picture)
+    asked = loaded(jpeg(picture(801, 641), progressive=True), "draft", unreserved=1_000_000)
     assert asked == TooLarge(101 * 81 * 16 + 801 * 641 * 6)

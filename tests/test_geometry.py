@@ -21,7 +21,7 @@ from cam_cli.images.geometry import Frame, Preprocessing, fitted, scaled_for_cro
 from cam_cli.images.listing import Source
 from cam_cli.images.options import CanvasSize, CropMode
 from cam_cli.images.picture import Picture, canvas_size, load, prepare
-from cam_cli.maps.heatmap import normalised, placed, seen
+from cam_cli.maps.heatmap import normalised, pixels_inside, placed
 from cam_cli.maps.measures import measured, on_raster
 from cam_cli.maps.sketch import decode as decoded
 from cam_cli.maps.sketch import sketched
@@ -157,7 +157,7 @@ def test_enlarging_agrees_with_pillow() -> None:
 
 def test_outside_the_frame_there_is_no_heat() -> None:
     large = placed(np.ones((4, 4), np.float32), Frame(10.4, 0, 30.5, 20), 40, 20)
-    rows, columns = seen(Frame(10.4, 0, 30.5, 20), 40, 20)
+    rows, columns = pixels_inside(Frame(10.4, 0, 30.5, 20), 40, 20)
     assert (rows, columns) == (slice(0, 20), slice(10, 30))
     assert large[:, columns].min() == pytest.approx(1, abs=1e-5)
     assert large[:, :10].max() == large[:, 30:].max() == 0

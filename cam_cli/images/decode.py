@@ -102,27 +102,28 @@ def _content(descriptor: int, span: tuple[int, int] | None) -> bytes:
     return data
 
 
-def decode(data: bytes, *, max_pixels: int = MAX_PIXELS, unasked: int | None = None) -> Image.Image:
+def decode(data: bytes, *, max_pixels: int = MAX_PIXELS, unreserved: int | None = None) -> Image.Image:
     """Decodes the first frame, upright by EXIF, to 8-bit RGB.
 
     An alpha channel is dropped, as `convert("RGB")` does in the loaders of timm and torchvision: the network was
     trained on the colours under it. 16-bit, 32-bit and float pixels are scaled to 8 bits, not clipped. Raises
-    `UnreadableImage`, and `NeedsMemory` at the header of an image that takes more than `unasked` bytes to decode.
+    `UnreadableImage`, and `NeedsMemory` at the header of an image that takes more than `unreserved` bytes to decode.
     """
-    return decode_pixels(data, Reading(max_pixels=max_pixels, unasked=unasked)).image
+    return decode_pixels(data, Reading(max_pixels=max_pixels, unreserved=unreserved)).image
 
 
 class Reading(NamedTuple):
     """Settings of decoding: the options, the channels of the network, and the `frame` from 1 (0: the first).
 
-    max_pixels: larger images are unreadable. unasked: bytes that decoding may take without a reservation, None for any.
+    max_pixels: larger images are unreadable. unreserved: bytes that decoding may take without a reservation, None for
+    any.
     """
 
     options: PixelOptions = PixelOptions()
     channels: int = 3
     frame: int = 0
     max_pixels: int = MAX_PIXELS
-    unasked: int | None = None
+    unreserved: int | None = None
 
     @property
     def bands(self) -> bool:
@@ -167,7 +168,7 @@ def open_image(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Iterator[Image.I
 def loaded(image: Image.Image, data: bytes, reading: Reading, *, beside: int = 0) -> Pixels:
     """Pixels of an open image of the file `data`. beside: additional bytes that the decoder takes.
 
-    Raises `NeedsMemory` if that takes more than `reading.unasked` bytes.
+    Raises `NeedsMemory` if that takes more than `reading.unreserved` bytes.
     """
     places, frame = frame_places(data, image), max(1, reading.frame)
     if frame > len(places):
@@ -177,7 +178,7 @@ def loaded(image: Image.Image, data: bytes, reading: Reading, *, beside: int = 0
         image.seek(places[frame - 1])
         _check_size(image, reading.max_pixels)
     need = image.width * image.height * _BYTES_PER_PIXEL + beside
-    if reading.unasked is not None and need > reading.unasked:
+    if reading.unreserved is not None and need > reading.unreserved:
         raise NeedsMemory(need)
     image.load()
     return pixels_of(image, reading.options, reading.channels, (len(places), frame))

@@ -139,18 +139,18 @@ def load(
     *,
     pixels: PixelOptions = PixelOptions(),
     copies: int = 1,
-    unasked: int | None = None,
+    unreserved: int | None = None,
     masks: MaskReading | None = None,
 ) -> Decodable | Unreadable | TooLarge:
     """Reads, decodes and prepares one image. Faults of the file become an `Unreadable`.
 
-    Returns `TooLarge` only if decoding takes more than `unasked` bytes, and `Encoded` with `copies` only if `decoding`
-    is `device` and the file is a plain JPEG. masks: reads the mask of the image, if it needs one.
+    Returns `TooLarge` only if decoding takes more than `unreserved` bytes, and `Encoded` with `copies` only if
+    `decoding` is `device` and the file is a plain JPEG. masks: reads the mask of the image, if it needs one.
     """
     source = image.source if isinstance(image, Fetched) else image
     state, digest = state_of(source), ""
     allow_pixels(max_pixels)
-    reading = Reading(pixels, preprocessing.channels, source.frame, max_pixels, unasked)
+    reading = Reading(pixels, preprocessing.channels, source.frame, max_pixels, unreserved)
     try:
         data = image.data if isinstance(image, Fetched) else read(source.path, source.span)
         digest = hashlib.sha256(data).hexdigest()

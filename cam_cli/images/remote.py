@@ -105,7 +105,7 @@ def store_errors(sentence: str, advice: str) -> Iterator[None]:
         raise CamxError(f"{sentence}: {type(error).__name__}: {str(error)[:200]}.", advice) from error
 
 
-def tried(work: Callable[[], T], attempts: int = _ATTEMPTS) -> T:
+def with_retries(work: Callable[[], T], attempts: int = _ATTEMPTS) -> T:
     """Calls `work`, with retries after temporary errors for two minutes in all."""
     began = time.monotonic()
     for attempt in range(attempts - 1):
@@ -128,7 +128,7 @@ def fetch(url: str, span: tuple[int, int] | None = None, *, size: int = -1) -> b
     Raises `UnreadableImage`.
     """
     try:
-        data = tried(lambda: _bytes(url, span, size))
+        data = with_retries(lambda: _bytes(url, span, size))
     except TooMuch as error:
         raise UnreadableImage(f"{error} for a file that is fetched") from error
     except TimeoutError as error:
@@ -173,7 +173,7 @@ def listed(url: str) -> list[RemoteFile]:
         if url.startswith("http") and url.endswith("/"):
             return _web_files(files, url)
         files.invalidate_cache()
-        found = tried(lambda: _found(files, url))
+        found = with_retries(lambda: _found(files, url))
     except CamxError:
         raise
     except PermissionError as error:
@@ -194,7 +194,7 @@ def _web_files(files: Any, url: str) -> list[RemoteFile]:
     """Files that the pages of a web server list, sorted, and folders that cannot be listed."""
 
     def read(folder: str) -> Page:
-        return tried(lambda: read_url(files, folder, PAGE_BYTES))
+        return with_retries(lambda: read_url(files, folder, PAGE_BYTES))
 
     found = [RemoteFile(address, -1, 0, lost) for address, lost in pages_below(read, url)]
     return sorted(found, key=lambda file: file.url.split("/"))
@@ -218,7 +218,7 @@ def _found(files: Any, url: str) -> dict[str, dict[str, Any]]:
     found = {entry["name"]: entry for entry in entries}
     folders = [entry["name"] for entry in entries if entry["type"] == "directory"]
     with ThreadPoolExecutor(_LISTERS, "list") as pool:
-        for below in pool.map(lambda folder: tried(lambda: files.find(folder, detail=True)), folders):
+        for below in pool.map(lambda folder: with_retries(lambda: files.find(folder, detail=True)), folders):
             found |= below
     return found
 

@@ -43,16 +43,16 @@ def normalised(
     return heat
 
 
-def placed(heat: np.ndarray, frame: Frame, width: int, height: int, *, seen_only: bool = False) -> np.ndarray:
+def placed(heat: np.ndarray, frame: Frame, width: int, height: int, *, inside_only: bool = False) -> np.ndarray:
     """Enlarges a heatmap h×w in [0, 1] (or [−1, 1]) onto its place in an image of `width`×`height`: float32.
 
-    frame: the part of the image that the map covers, in its pixels; outside it the result is 0. seen_only: only the
-    pixels of `seen`. Cubic interpolation (Keys 1981, a = −1/2) between the centres of the grid cells.
+    frame: the part of the image that the map covers, in its pixels; outside it the result is 0. inside_only: only the
+    pixels of `pixels_inside`. Cubic interpolation (Keys 1981, a = −1/2) between the centres of the grid cells.
     """
     rows = interpolation(heat.shape[0], frame.top, frame.bottom, height)
     columns = interpolation(heat.shape[1], frame.left, frame.right, width)
-    if seen_only:
-        inside = seen(frame, width, height)
+    if inside_only:
+        inside = pixels_inside(frame, width, height)
         rows, columns = rows[inside[0]], columns[inside[1]]
     # Not `@`: the threads of a BLAS library are slower here, and compete with the network for cores.
     across = np.ascontiguousarray(columns.T)
@@ -61,7 +61,7 @@ def placed(heat: np.ndarray, frame: Frame, width: int, height: int, *, seen_only
     return np.clip(enlarged, -1.0 if heat.min() < 0 else 0.0, 1.0, out=enlarged)
 
 
-def seen(frame: Frame, width: int, height: int) -> tuple[slice, slice]:
+def pixels_inside(frame: Frame, width: int, height: int) -> tuple[slice, slice]:
     """Returns the rows and columns of the pixels with centres inside the frame, which the network sees."""
     rows = slice(max(0, math.ceil(frame.top - 0.5)), min(height, math.ceil(frame.bottom - 0.5)))
     columns = slice(max(0, math.ceil(frame.left - 0.5)), min(width, math.ceil(frame.right - 0.5)))

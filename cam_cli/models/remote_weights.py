@@ -8,7 +8,7 @@ import tempfile
 from typing import Any
 
 from ..errors import CamxError
-from ..images.remote import filesystem, is_remote, tried
+from ..images.remote import filesystem, is_remote, with_retries
 from ..images.web import save_url
 from .hub import offline
 from .wandb_artifacts import artifact_name, local_artifact
@@ -37,7 +37,7 @@ def local_weights(path: str) -> str:
             return kept
         raise CamxError(f"{path!r} is not in the cache, and HF_HUB_OFFLINE forbids fetching it.", "Unset the variable.")
     try:
-        info = tried(lambda: files.info(path))
+        info = with_retries(lambda: files.info(path))
         version = _version(info)
     except CamxError:
         raise
@@ -58,9 +58,9 @@ def local_weights(path: str) -> str:
     os.close(handle)
     try:
         if path.startswith("http"):
-            tried(lambda: save_url(files, path, temporary, WEIGHTS_BYTES))
+            with_retries(lambda: save_url(files, path, temporary, WEIGHTS_BYTES))
         else:
-            tried(lambda: files.get_file(path, temporary))
+            with_retries(lambda: files.get_file(path, temporary))
         os.replace(temporary, kept)
     except CamxError:
         raise

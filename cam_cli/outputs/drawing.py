@@ -13,7 +13,7 @@ from ..errors import CamxError
 from ..images.geometry import Frame
 from ..images.picture import Picture
 from ..maps.colormaps import TWO_SIDED, palette
-from ..maps.heatmap import UNSEEN, normalised, placed, seen
+from ..maps.heatmap import UNSEEN, normalised, pixels_inside, placed
 from ..sentences import counted
 from .marks import mark
 from .options import HEAT, Rendering
@@ -94,10 +94,10 @@ def draw_overlay(drawing: Drawing, rendering: Rendering) -> Image.Image:
     if drawing.overlay is not None:
         return Image.fromarray(drawing.overlay)
     height, width = drawing.canvas.shape[:2]
-    rows, columns = seen(drawing.frame, width, height)
+    rows, columns = pixels_inside(drawing.frame, width, height)
     picture = drawing.image or Image.fromarray(drawing.canvas)
     box = (columns.start, rows.start, columns.stop, rows.stop)
-    levels = eight_bit(drawing, width, height, seen_only=True)
+    levels = eight_bit(drawing, width, height, inside_only=True)
     heat = Image.fromarray(levels, "P")
     heat.putpalette(palette(TWO_SIDED if drawing.two_sided else rendering.colormap).tobytes())
     if drawing.two_sided:
@@ -166,13 +166,13 @@ def encode_thumbnail(picture: Image.Image, side: int) -> bytes:
     return buffer.getvalue()
 
 
-def eight_bit(drawing: Drawing, width: int, height: int, *, seen_only: bool = False) -> np.ndarray:
+def eight_bit(drawing: Drawing, width: int, height: int, *, inside_only: bool = False) -> np.ndarray:
     """Heat at the size of the canvas as levels 0 to 255. For a two-sided map, level 1 means −1 and 128 means 0.
 
-    seen_only: leaves out the part outside the frame.
+    inside_only: leaves out the part outside the frame.
     """
     coloured = drawing.heat if drawing.on_scale is None else drawing.on_scale
-    heat = placed(coloured, drawing.frame, width, height, seen_only=seen_only)
+    heat = placed(coloured, drawing.frame, width, height, inside_only=inside_only)
     levels: np.ndarray = np.rint(heat * 127 + 128 if drawing.two_sided else heat * 255)
     return levels.astype(np.uint8)
 

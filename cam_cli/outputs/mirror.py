@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from ..errors import CamxError
 from ..folders import files_below
-from ..images.remote import filesystem, store_errors, tried
+from ..images.remote import filesystem, store_errors, with_retries
 from ..run_layout import LOCK, PARTS, RECORD, RESULT_FOLDERS, TRACKER_FOLDERS, is_inside
 from . import store
 
@@ -75,7 +75,7 @@ class Mirror:
         with self._explained("read"):
             there.invalidate_cache()
             try:
-                found = tried(lambda: there.find(root, detail=True))
+                found = with_retries(lambda: there.find(root, detail=True))
             except FileNotFoundError:
                 return {}
         names = {str(name).removeprefix(root): info.get("size") for name, info in found.items()}
@@ -84,16 +84,16 @@ class Mirror:
 
     def _get(self, name: str) -> None:
         with self._explained("read"):
-            data: bytes = tried(lambda: filesystem(self.url).cat_file(self._at(name)))
+            data: bytes = with_retries(lambda: filesystem(self.url).cat_file(self._at(name)))
         store.write_file(self._file(name), data, below=self.path)
         self._came[name] = self._state(name)
 
     def _put(self, name: str) -> None:
-        tried(lambda: filesystem(self.url).put_file(self._file(name), self._at(name)))
+        with_retries(lambda: filesystem(self.url).put_file(self._file(name), self._at(name)))
 
     def _remove(self, name: str) -> None:
         with contextlib.suppress(FileNotFoundError):
-            tried(lambda: filesystem(self.url).rm_file(self._at(name)))
+            with_retries(lambda: filesystem(self.url).rm_file(self._at(name)))
 
     def _file(self, name: str) -> str:
         return os.path.join(self.path, name)

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from ..images.geometry import Frame
-from ..maps.heatmap import seen
+from ..maps.heatmap import pixels_inside
 
 #: Colours of the line and of its outer edge: one of them is visible on any background.
 _LINE, _EDGE = (255, 255, 255), (0, 0, 0)
@@ -17,7 +17,7 @@ def placed_mask(mask: np.ndarray, frame: Frame, width: int, height: int) -> np.n
 
     width, height: of the image. frame: in pixels of the image.
     """
-    rows, columns = seen(frame, width, height)
+    rows, columns = pixels_inside(frame, width, height)
     down = (np.arange(rows.start, rows.stop) + 0.5 - frame.top) * mask.shape[0] / (frame.bottom - frame.top)
     across = (np.arange(columns.start, columns.stop) + 0.5 - frame.left) * mask.shape[1] / (frame.right - frame.left)
     inside = np.clip(down.astype(int), 0, mask.shape[0] - 1), np.clip(across.astype(int), 0, mask.shape[1] - 1)

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ..images.geometry import enlarged
 from ..maps.colormaps import TWO_SIDED, palette
-from ..maps.heatmap import seen
+from ..maps.heatmap import pixels_inside
 from .caption_words import Caption, Named
 from .drawing import Drawing, draw_overlay, eight_bit
 from .options import Rendering
@@ -70,8 +70,8 @@ def _image(drawing: Drawing, rendering: Rendering) -> Image.Image:
 def _map(drawing: Drawing, rendering: Rendering) -> Image.Image:
     """Draws the heatmap in its colours, and dark grey outside the frame."""
     height, width = drawing.canvas.shape[:2]
-    rows, columns = seen(drawing.frame, width, height)
-    heat = Image.fromarray(eight_bit(drawing, width, height, seen_only=True), "P")
+    rows, columns = pixels_inside(drawing.frame, width, height)
+    heat = Image.fromarray(eight_bit(drawing, width, height, inside_only=True), "P")
     heat.putpalette(palette(TWO_SIDED if drawing.two_sided else rendering.colormap).tobytes())
     whole = Image.new("RGB", (width, height), _NOT_SEEN)
     whole.paste(heat.convert("RGB"), (columns.start, rows.start))

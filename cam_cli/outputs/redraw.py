@@ -40,13 +40,13 @@ class Redrawer:
         *,
         row: ImageRow,
         arrays: Sequence[bytes | None],
-        unasked: int | None = None,
+        unreserved: int | None = None,
     ) -> Rendered | Unreadable | TooLarge:
         """Row with the names of its coloured files, and the files. arrays: file of the raw map for each map, or None.
 
         Returns `Unreadable` if the image cannot be read or an array does not fit its map, and `TooLarge` as `load`.
         """
-        picture = self.load(image, unasked=unasked)
+        picture = self.load(image, unreserved=unreserved)
         if not isinstance(picture, Picture):
             assert not isinstance(picture, tuple) or isinstance(picture, TooLarge)
             return cast(Unreadable | TooLarge, picture)

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..folders import files_below
-from ..images.remote import filesystem, store_errors, tried
+from ..images.remote import filesystem, store_errors, with_retries
 from ..images.shard import Shard
 from ..run_layout import ACTIVATIONS_TABLE, FAITHFULNESS_TABLE, INPUTS, JOURNAL, RECORD, SPOTS, TABLE, THUMBNAILS
 from . import store
@@ -75,7 +75,7 @@ class RemoteFolder(OutputFolder):
         super().remove(relative)
         self._there.pop(relative, None)
         with self._explained(), contextlib.suppress(FileNotFoundError):
-            tried(lambda: filesystem(self.url).rm_file(self._at(relative)))
+            with_retries(lambda: filesystem(self.url).rm_file(self._at(relative)))
 
     def size(self, relative: str) -> int | None:
         return self._there.get(relative)
@@ -109,7 +109,7 @@ class RemoteFolder(OutputFolder):
         with self._explained():
             there.invalidate_cache()
             try:
-                found = tried(lambda: there.find(root, detail=True))
+                found = with_retries(lambda: there.find(root, detail=True))
             except FileNotFoundError:
                 return {}
             return {str(name).removeprefix(root): info.get("size") for name, info in found.items()}
@@ -117,14 +117,14 @@ class RemoteFolder(OutputFolder):
     def _get(self, relative: str) -> bytes | None:
         with self._explained():
             try:
-                data: bytes = tried(lambda: filesystem(self.url).cat_file(self._at(relative)))
+                data: bytes = with_retries(lambda: filesystem(self.url).cat_file(self._at(relative)))
             except FileNotFoundError:
                 return None
             return data
 
     def _put(self, relative: str, data: bytes) -> None:
         with self._explained():
-            tried(lambda: filesystem(self.url).pipe_file(self._at(relative), data))
+            with_retries(lambda: filesystem(self.url).pipe_file(self._at(relative), data))
 
     def _copy_journal(self) -> None:
         """Uploads the journal, and before it the spots to which its rows refer."""
@@ -134,7 +134,7 @@ class RemoteFolder(OutputFolder):
 
     def _copy(self, name: str) -> None:
         with self._explained():
-            tried(lambda: filesystem(self.url).put_file(self.file(name), self._at(name)))
+            with_retries(lambda: filesystem(self.url).put_file(self.file(name), self._at(name)))
         if name == JOURNAL:
             self._copied, self._copied_at = os.path.getsize(self.file(name)), time.monotonic()
 

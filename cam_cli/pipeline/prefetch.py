@@ -21,7 +21,7 @@ from .memory import InFlightMemory, MemoryReservation
 T = TypeVar("T")
 
 #: Largest image, in bytes of decoding, without a reservation of memory.
-UNASKED = 128 << 20
+UNRESERVED = 128 << 20
 
 
 class Loaded(NamedTuple):
@@ -35,7 +35,7 @@ class Loaded(NamedTuple):
 class Decoder:
     """Decodes one image in a worker process. Thread-safe.
 
-    load: can be pickled; takes a `Source` and `unasked`, the bytes above which it only returns `TooLarge`.
+    load: can be pickled; takes a `Source` and `unreserved`, the bytes above which it only returns `TooLarge`.
     """
 
     workers: Workers
@@ -53,7 +53,7 @@ class Decoder:
     def _load(self, source: Source) -> Decodable | Unreadable:
         # Fetched in this thread, so that no worker waits for the network.
         image = Fetched(source, fetched(source)) if is_remote(source.path) else source
-        item = self.workers.call(partial(self.load, unasked=UNASKED), image)
+        item = self.workers.call(partial(self.load, unreserved=UNRESERVED), image)
         if not isinstance(item, TooLarge):
             return item
         with self.memory.reserve(item.bytes):

@@ -37,7 +37,7 @@ from ..sentences import counted
 from .job import ExplainJob, RunOptions
 from .loop import worker_count, workers_of
 from .memory import MemoryReservation
-from .prefetch import UNASKED, fetched
+from .prefetch import UNRESERVED, fetched
 from .progress import Observer, Progress
 from .resume import is_current
 from .stop import Stop
@@ -192,7 +192,7 @@ class _Drawing:
         arrays = [self._array(row, one.get("array")) for one in row["maps"]]
         work = partial(self.draw, row=row, arrays=arrays)
         image = Fetched(source, fetched(source)) if is_remote(source.path) else source
-        found = self.workers.call(partial(work, unasked=UNASKED), image)
+        found = self.workers.call(partial(work, unreserved=UNRESERVED), image)
         if not isinstance(found, TooLarge):
             return found
         with self.memory.reserve(found.bytes):

@@ -15,8 +15,7 @@ from torch.nn.functional import avg_pool2d, embedding
 from ...images.geometry import Frame, fitted
 from ...images.orientation import Orientation
 from ...maps.explanation import Explanation
-from ...maps.heatmap import UNSEEN, interpolation, normalised
-from ...maps.heatmap import seen as seen_pixels
+from ...maps.heatmap import UNSEEN, interpolation, normalised, pixels_inside
 from .device_decoding import eight_bit, on_host, resized
 
 #: The most pixels of overlays in memory as float32 at once.
@@ -67,7 +66,7 @@ class OverlayRenderer:
         Repeats the arithmetic of `maps.heatmap.placed`, of Pillow's `blend`, and of the dimming outside the frame.
         """
         device, (height, width) = pictures.device, pictures.shape[1:3]
-        rows, columns = seen_pixels(frame, width, height)
+        rows, columns = pixels_inside(frame, width, height)
         bands = partial(_bands, at_once=max(1, _AT_ONCE // (len(pictures) * width)))
         drawn = pictures[:, rows, columns]
         some_unseen = drawn.shape != pictures.shape
