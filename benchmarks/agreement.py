@@ -2,8 +2,8 @@
 
     python -m benchmarks.agreement PHOTOS --model torchvision/squeezenet1_0 --checkpoint squeezenet1_0.pth
 
-For each way: images whose predicted class is the same, the least and the median correlation of their Grad-CAM with that
-of float32 (of one class, the one that float32 predicts), and the largest difference of a probability.
+For each way: the number of images with the same predicted class, the least and the median correlation of their Grad-CAM
+with that of float32 (for the class that float32 predicts), and the largest difference of a probability.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""The engine with its head and gradient, by backend and precision, beside torch's plain float32 forward, in one run.
+"""Measures the engine with head and gradient by backend and precision, relative to torch's plain float32 forward.
 
     python -m benchmarks.backends --models resnet50 mobilenetv2_100 --rounds 7 --json backends.json
 
 On one core and in turn, round after round: the plain forward in float32 under `inference_mode` with channels last in
 memory, the engine's Grad-CAM of the predicted class in torch and in OpenVINO, in float32 and, where the processor has
 instructions for it, in bf16; and the Grad-CAM of two libraries. A round gives ratios to its own plain forward; medians
-and extremes are printed. Times are those of the processor, so other work on the machine counts little. Weights are
-random. What the conversion and the proof took stands beside it. Precisions without instructions are "not measured".
+and extremes are printed, and the seconds for conversion and proof. Times are processor times, so other work on the
+machine has little influence. Weights are random. Precisions without instructions are "not measured".
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ _MODELS = (
     "convnext_tiny",
     "vit_small_patch16_224",
 )
-#: The least that is aimed at, in plain float32 forwards.
+#: Lowest acceptable speeds, in plain float32 forwards.
 _AIMS = {"resnet50": 1.5, "swin_tiny_patch4_window7_224": 1.5, "mobilenetv2_100": 2.3, "efficientnet_b0": 2.3}
 _AIM, _AIM_BF16 = 1.1, 3.5
 
 
 def engines(network: Network, found: dict[str, Any]) -> dict[str, Explainer]:
-    """One engine per backend and precision that this machine has; puts the seconds that each took into `found`."""
+    """Builds one engine per backend and precision of this machine, and stores the seconds of each in `found`."""
     precisions = ("fp32", "bf16") if bf16_units() else ("fp32",)
     built = {}
     for precision in precisions:
@@ -63,7 +63,7 @@ def engines(network: Network, found: dict[str, Any]) -> dict[str, Explainer]:
 
 
 def measured(name: str, size: int, rounds: int, *, others: bool) -> dict[str, Any]:
-    """Milliseconds per image of the plain forward, and how many times as fast every other way is."""
+    """Milliseconds per image of the plain forward, and the speed of every other way relative to it."""
     network = load_model(ModelSpec(name, pretrained=False))
     found: dict[str, Any] = {"model": name, "batch": size}
     built = engines(network, found)
@@ -84,7 +84,7 @@ def measured(name: str, size: int, rounds: int, *, others: bool) -> dict[str, An
         for key, way in ways.items():
             began = time.process_time()
             way()
-            if number:  # the first round warms up
+            if number:  # the first round is a warm-up
                 seconds[key].append(time.process_time() - began)
     found["plain ms per image"] = round(median(seconds["plain"]) * 1000 / size, 2)
     for key, times in seconds.items():
@@ -99,7 +99,7 @@ def measured(name: str, size: int, rounds: int, *, others: bool) -> dict[str, An
 
 
 def judged(rows: list[dict[str, Any]]) -> list[str]:
-    """A line for each aim that is missed, and for what was not measured."""
+    """A line for each speed below its aim, and for each way without a measurement."""
     lines = []
     for row in rows:
         aims = {"openvino fp32": _AIMS.get(row["model"], _AIM), "openvino bf16": _AIM_BF16}

@@ -2,8 +2,8 @@
 
 python -m benchmarks.choices drawing     # overlays per second: threads against processes
 python -m benchmarks.choices lanes       # forwards: all cores on one batch against a batch and a core each
-python -m benchmarks.choices memory      # forwards: memory given back to the system against memory kept
-python -m benchmarks.choices channel     # images to and from workers: pipes against memory that both see
+python -m benchmarks.choices memory      # forwards: memory returned to the system against memory kept
+python -m benchmarks.choices channel     # images to and from workers: pipes against shared memory
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _MODEL = "mobilenetv2_100"
 
 
 def drawing() -> None:
-    """Overlays of 500×375 per second, drawn and encoded but not written, by 1, 2 and 4 threads, and processes."""
+    """Overlays of 500×375 per second, drawn and encoded but not written, by 1, 2 and 4 threads or processes."""
     keep_freed_memory()
     preprocessing = Preprocessing((224, 224), (256, 256), "center", "bicubic", (0.5,) * 3, (0.5,) * 3)
     with tempfile.TemporaryDirectory() as folder:
@@ -83,11 +83,11 @@ def drawing() -> None:
     for _ in range(_ROUNDS):
         for name, (way, count) in ways.items():
             rates[name].append(way(count))
-    _tell(rates, "overlays per second")
+    _print_rates(rates, "overlays per second")
 
 
 def lanes() -> None:
-    """Forwards of batches of 8: one network with all threads, and one per core with one thread."""
+    """Images per second in batches of 8: one network with all threads, or one network per core with one thread."""
     keep_freed_memory()
     network = load_model(ModelSpec(_MODEL, pretrained=False))
     networks = [network, *(network.replica() for _ in range(1, cpus()))]
@@ -117,7 +117,7 @@ def lanes() -> None:
     for _ in range(_ROUNDS):
         rates[together].append(rate(1, cpus()))
         rates[apart].append(rate(cpus(), 1))
-    _tell(rates, "images per second")
+    _print_rates(rates, "images per second")
 
 
 _FORWARDS = """
@@ -136,14 +136,14 @@ print(json.dumps([1000 * (after.user - before.user) / 200, 1000 * (after.system 
 
 
 def memory() -> None:
-    """Milliseconds of the processor per image, the system's part among them, of forwards of batches of 8."""
+    """Processor milliseconds per image in batches of 8, in total and in the kernel."""
     rates: dict[str, list[float]] = {}
     for _ in range(_ROUNDS):
-        for way in ("given back", "kept"):
+        for way in ("returned", "kept"):
             user, system = json.loads(_printed(_FORWARDS, _MODEL, way))
-            rates.setdefault(f"{way}, in all", []).append(user + system)
-            rates.setdefault(f"{way}, the system's part", []).append(system)
-    _tell(rates, "ms per image")
+            rates.setdefault(f"{way}, in total", []).append(user + system)
+            rates.setdefault(f"{way}, in the kernel", []).append(system)
+    _print_rates(rates, "ms per image")
 
 
 _CALLS = """
@@ -160,7 +160,7 @@ print(sum(spent[:4]))
 
 
 def channel() -> None:
-    """Milliseconds of the processor, in both processes, for an image of 500×375 to a worker and back."""
+    """Processor milliseconds of both processes for an image of 500×375 to a worker and back."""
     few, many = 100, 1100
 
     def spent(way: str, calls: int) -> float:
@@ -170,16 +170,16 @@ def channel() -> None:
     for _ in range(_ROUNDS):
         for way, found in rates.items():
             found.append(1000 * (spent(way, many) - spent(way, few)) / (many - few))
-    _tell(rates, "ms per picture and back")
+    _print_rates(rates, "ms per image and back")
 
 
 def _printed(code: str, *arguments: str) -> bytes:
-    """Runs a choice in a process of its own and returns its output."""
+    """Runs code in its own process and returns its output."""
     root = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     return subprocess.run([sys.executable, "-c", code, *arguments], env=root, check=True, capture_output=True).stdout
 
 
-def _tell(values: dict[str, list[float]], unit: str) -> None:
+def _print_rates(values: dict[str, list[float]], unit: str) -> None:
     for name, found in values.items():
         print(f"{name}: {median(found):.3g} {unit} ({min(found):.3g} to {max(found):.3g})")
 

@@ -1,7 +1,7 @@
-"""Measures `--compile`: seconds at the start, and the speed after it: `python benchmarks/compiling.py [MODEL …]`.
+"""Measures `--compile`, seconds to compile and speed afterwards: `python benchmarks/compiling.py [MODEL …]`.
 
-The figures of docs/compiling.md. Random weights, batches of noise, Grad-CAM of the predicted class, in lanes as a run
-has them. The compiler keeps what it has made: set TORCHINDUCTOR_CACHE_DIR to an empty folder for the first time.
+The figures of docs/compiling.md. Random weights, batches of noise, Grad-CAM of the predicted class, in as many lanes as
+a run has. The compiler caches its code: set TORCHINDUCTOR_CACHE_DIR to an empty folder to measure a first run.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def measured(name: str, batch_size: int, rounds: int, device: str) -> dict[str, 
 
 
 def rate(engines: Sequence[Explainer], shared: Share, inputs: Tensor) -> float:
-    """Images per second of as many batches as there are lanes, at once."""
+    """Images per second of one batch per lane, all at once."""
     works: list[Callable[[Tensor], object]] = [engine.explain_tensor for engine in engines]
     with Lanes(works, shared.threads) as lanes:
         began = time.perf_counter()

@@ -4,7 +4,7 @@
     python -m benchmarks.coverage --work FOLDER --page docs/coverage.md --table docs/coverage.csv
 
 One process. Each network is built with random weights, examined and dropped; its row is appended to `rows.jsonl` at
-once. Networks above the limits are built with fewer blocks, or for a smaller input, which their rows say.
+once. Networks above the limits are built with fewer blocks or for a smaller input; `how` of the row says so.
 """
 
 from __future__ import annotations
@@ -33,10 +33,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True, help="folder of plan.jsonl and rows.jsonl")
     parser.add_argument("--names", nargs="*", help="examine only these; their old rows are replaced")
-    parser.add_argument("--failed", action="store_true", help="examine those again that were not right")
-    parser.add_argument("--whole", action="store_true", help="examine those again whole that were made smaller before")
-    parser.add_argument("--limit-gmacs", type=float, default=6.0, help="make networks above this cost smaller")
-    parser.add_argument("--limit-parameters", type=float, default=100e6, help="and those with more parameters")
+    parser.add_argument("--failed", action="store_true", help="examine networks again that were not right")
+    parser.add_argument("--whole", action="store_true", help="examine networks whole that were built smaller before")
+    parser.add_argument("--limit-gmacs", type=float, default=6.0, help="build networks above this cost smaller")
+    parser.add_argument(
+        "--limit-parameters", type=float, default=100e6, help="build networks with more parameters smaller"
+    )
     parser.add_argument("--time-limit", type=int, default=120, help="seconds per network")
     parser.add_argument("--rivals", action="store_true", help="one network per family, with torch-cam and grad-cam")
     parser.add_argument("--page", type=Path, help="write the page of all rows, and stop")
@@ -87,7 +89,7 @@ def _wanted(specimen: Specimen, options: argparse.Namespace, rows: dict[tuple[st
 def census_row(
     specimen: Specimen, *, cost: float = 6e9, parameters: int = 100_000_000, seconds: int = 120, rivals: bool = False
 ) -> Row:
-    """The verdict on one network; what goes wrong is part of it."""
+    """The verdict on one network; an error becomes the verdict."""
     began = time.monotonic()
     row = Row(specimen.library, specimen.name, specimen.family, specimen.parameters)
     for how, args, size in ways_to_build(specimen, cost, parameters):
@@ -126,7 +128,7 @@ def _limited(seconds: int) -> Iterator[None]:
 
 
 def _plan(path: Path) -> Iterator[Specimen]:
-    """Every specimen; their sizes are counted once and kept."""
+    """Every specimen; stores new sizes in the file."""
     known = {(s.library, s.name): s for s in (Specimen(**line) for line in _lines(path))}
     with path.open("a") as file:
         for library, name, family in all_names():

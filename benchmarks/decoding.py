@@ -1,5 +1,7 @@
-"""Milliseconds of one core for a large photo, by the way of decoding, and how far the result is from the exact one:
-`python -m benchmarks.decoding [WIDTH HEIGHT]`. The figures of docs/decoding.md."""
+"""Measures the ways to decode a large photo: milliseconds of one core, and the distance to exact decoding.
+
+`python -m benchmarks.decoding [WIDTH HEIGHT]` prints the figures of docs/decoding.md.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ from cam_cli.images.options import DECODINGS, CanvasSize
 from cam_cli.images.picture import Encoded, Fetched, Picture, load
 
 SAMPLE = Path(__file__).parents[1] / "sample_images" / "cat-and-dog.jpg"
-#: As most networks of timm have it.
+#: Of most networks of timm.
 USUAL = Preprocessing(
     (224, 224), scaled_for_crop((224, 224), 0.875), "center", "bicubic", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 )
@@ -49,7 +51,7 @@ def photo(width: int, height: int, noise: float) -> bytes:
 
 
 def timed(data: bytes, decoding: str, size: CanvasSize) -> tuple[Picture, float]:
-    """The image as a worker, or a lane on the CPU, makes it, and the least milliseconds of a processor for it."""
+    """The image as decoded by a worker or a lane on the CPU, and the least processor milliseconds of `REPEATS`."""
     best = float("inf")
     for _ in range(REPEATS):
         began = time.process_time()

@@ -1,8 +1,8 @@
-"""Measures the demo model on freshly rendered scenes: `python benchmarks/demo.py`.
+"""Measures the demo model on newly rendered scenes: `python benchmarks/demo.py`.
 
 top-1: the highest score is the class of the only object. pointing: the peak of the map of a class, enlarged onto
-the image, lies within the exact mask of its object. within 4: at most 4 of 160 pixels beside it. two objects: the
-same for the map of each of the two classes. Prints one JSON object.
+the image, lies within the exact mask of its object. within 4: at most 4 of 160 pixels beside it. two objects: pointing
+for the map of each of two classes. Prints one JSON object.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def peak_in_mask(explanation: Explanation, drawn: DrawnObject) -> tuple[bool, bo
 
 
 def explained(explainer: Explainer, scenes: list[Scene]) -> list[Explanation]:
-    """Every class's map of every scene."""
+    """Maps of every class of every scene."""
     batches = [scenes[start : start + 50] for start in range(0, len(scenes), 50)]
     return [e for batch in batches for e in explainer([scene.image for scene in batch])]
 

@@ -1,4 +1,4 @@
-"""The engine beside the plain network, pytorch-grad-cam and torch-cam, in one run on the same batch.
+"""Measures the engine relative to the plain network, pytorch-grad-cam and torch-cam, on the same batch.
 
     python -m benchmarks.engine --models resnet50 vit_base_patch16_224 --batch 16 --json engine.json
 
@@ -6,7 +6,7 @@ A normalised batch lies on the device. In turn, round after round: the plain for
 engine's maps of the predicted class, those of the five best classes, and the two libraries' Grad-CAM of the same layer,
 all in the same precision and memory format. A round gives ratios to its own plain forward; the medians are printed.
 Weights are random. `of the matrix product` is the plain forward's share of the multiplications per second of one large
-matrix product in the same precision on the same device: nothing that computes the same can be faster than one.
+matrix product in the same precision on the same device: an upper limit for the same computation.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def ways(explainer: Explainer, batch: Tensor, *, others: bool) -> Iterator[tuple
 
 
 def rivals(explainer: Explainer, batch: Tensor, best: Tensor) -> Iterator[tuple[str, Callable[[], object]]]:
-    """The other libraries with our layer; for a transformer also the function that reshapes its tokens to a map."""
+    """The other libraries with the layer of camx; a transformer also gets a function that reshapes tokens."""
     import pytorch_grad_cam
     import torchcam.methods
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
@@ -74,7 +74,7 @@ def rivals(explainer: Explainer, batch: Tensor, best: Tensor) -> Iterator[tuple[
             return cam(best.tolist(), module(batch.clone().requires_grad_()))
 
     yield "grad-cam", grad_cam
-    if layout.kind == "NCHW":  # it knows no other
+    if layout.kind == "NCHW":  # torch-cam reads no other layout
         yield "torch-cam", torch_cam
 
 
@@ -85,7 +85,7 @@ def _flops_of_forward(explainer: Explainer, batch: Tensor) -> float:
 
 
 def _flops_per_second(device: torch.device, precision: str, rounds: int = 9) -> float:
-    """Of the matrix product of two squares, the best of some rounds."""
+    """Highest rate of the product of two square matrices over the rounds."""
     side = 2048 if device.type == "cpu" else 8192
     one, other = torch.randn(2, side, side, device=device, dtype=PRECISIONS[precision])
     seconds = []
@@ -99,7 +99,7 @@ def _flops_per_second(device: torch.device, precision: str, rounds: int = 9) -> 
 
 
 def measured(explainer: Explainer, batch: Tensor, rounds: int, *, others: bool) -> dict[str, Any]:
-    """Images per second of the plain forward, and the rate of every other way in shares of it: medians, extremes."""
+    """Images per second of the plain forward, and rates of the other ways relative to it: medians, extremes."""
     found = dict(ways(explainer, batch, others=others))
     seconds: dict[str, list[float]] = {name: [] for name in found}
     for number in range(rounds + 1):
@@ -108,12 +108,12 @@ def measured(explainer: Explainer, batch: Tensor, rounds: int, *, others: bool) 
             began = time.perf_counter()
             way()
             synchronised(explainer.device)
-            if number:  # the first round warms up
+            if number:  # the first round is a warm-up
                 seconds[name].append(time.perf_counter() - began)
     plain = seconds["plain"]
     rate = len(batch) / median(plain)
     ratios = {name: [a / b for a, b in zip(plain, times)] for name, times in seconds.items() if name != "plain"}
-    told = {name: [round(f(values), 3) for f in (median, min, max)] for name, values in ratios.items()}
+    spread = {name: [round(f(values), 3) for f in (median, min, max)] for name, values in ratios.items()}
     others = {
         f"predicted against {name}": round(median(b / a for a, b in zip(seconds["predicted"], seconds[name])), 2)
         for name in ("grad-cam", "torch-cam")
@@ -121,7 +121,7 @@ def measured(explainer: Explainer, batch: Tensor, rounds: int, *, others: bool) 
     }
     peak = _flops_per_second(explainer.device, explainer.precision)
     share = {"of the matrix product": round(rate * _flops_of_forward(explainer, batch) / peak, 2)}
-    return {"plain images per second": round(rate, 2), **share, "ratios (median, least, most)": told, **others}
+    return {"plain images per second": round(rate, 2), **share, "ratios (median, least, most)": spread, **others}
 
 
 def main() -> None:

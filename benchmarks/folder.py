@@ -1,11 +1,11 @@
-"""A folder of photos to overlays and a table, beside what its stages reach alone, and beside the loop people write.
+"""Measures `camx explain` on a folder relative to its stages alone, and to the usual loop over images.
 
     python -m benchmarks.folder --model mobilenetv2_100 --images 600 --json folder.json
 
 Every round measures `camx explain` on the folder, and before and after it decoding alone, the plain network alone and
-encoding alone, each with the whole machine to itself and nothing between its items; and with `--loop` one image after
-the other with pytorch-grad-cam and cv2. What a round gives are ratios, to the means of before and after, since a shared
-machine is not as fast all the time; the median over the rounds is printed.
+encoding alone, each on the whole machine without other work; and with `--loop` one image after the other with
+pytorch-grad-cam and cv2. A round gives ratios to the means of before and after, because the speed of a shared machine
+drifts; prints the medians over the rounds.
 
 On a CPU the stages share the cores: a machine that does D, F and E images per second of each stage alone can do
 1 / (1/D + 1/F + 1/E) of all three. With a GPU the network has a device of its own: the ceiling is the smaller of F and
@@ -47,7 +47,7 @@ from .machine import machine, synchronised
 from .photos import make
 
 _ROOT = Path(__file__).parents[1]
-#: Seconds for which a stage is measured alone.
+#: Seconds of the measurement of one stage alone.
 _SECONDS = 4.0
 
 
@@ -60,7 +60,7 @@ class Bench:
         self.explainer = Explainer(network, ExplainOptions(device=options.device, precision=options.precision))
         self.sources = find([str(folder / "photos")]).sources
         self.preprocessing = network.preprocessing
-        # As many as fill the caches with other things before one comes again.
+        # Enough to evict an image from the caches before it is used again.
         pictures = [load(source, self.preprocessing) for source in self.sources[:64]]
         self.explanations: list[Explanation] = []
         for start in range(0, len(pictures), 8):
@@ -81,7 +81,7 @@ class Bench:
         return _on_all_cores(written, self.explanations)
 
     def forward(self) -> float:
-        """Images per second of the plain network, in the best of a few ways to run it."""
+        """Images per second of the plain network in the fastest of several configurations."""
         if self.explainer.device.type != "cpu":
             ways = [(1, 1, size) for size in (64, 128, 256)]
         else:
@@ -123,8 +123,8 @@ class Bench:
         return rate
 
     def explain(self) -> float:
-        """Images per second of `camx explain`: what more images cost, without what a few cost already, for which all
-        its processes start."""
+        """Images per second of `camx explain`, from the difference of a long and a short run: without the time to start
+        its processes."""
         few, many = cpus(), len(self.sources)
         return (many - few) / (-self._process(few) + self._process(many))
 
@@ -138,7 +138,7 @@ class Bench:
         return time.perf_counter() - began
 
     def loop(self) -> float:
-        """Images per second of the loop people write, for a tenth of the images."""
+        """Images per second of `benchmarks.written_loop`, for a tenth of the images."""
         from .written_loop import explained
 
         sources = self.sources[: max(8, len(self.sources) // 10)]
@@ -150,12 +150,12 @@ class Bench:
         return len(sources) / (time.perf_counter() - began)
 
     def _new_folder(self) -> str:
-        """An empty folder, which stays to the end: ext4 is slow to make files for a minute after many were deleted."""
+        """An empty folder that stays to the end: ext4 creates files slowly for a minute after many deletions."""
         return tempfile.mkdtemp(dir=self.folder)
 
 
 def _on_all_cores(work: Callable[[Any], Any], items: Sequence[Source] | Sequence[Explanation]) -> float:
-    """Items per second of as many processes as there are cores, which do nothing else."""
+    """Items per second of one process per core."""
     context = multiprocessing.get_context("fork")
     barrier, counts = context.Barrier(cpus() + 1), context.Queue()
 
@@ -189,7 +189,7 @@ def stages(bench: Bench) -> dict[str, float]:
 
 
 def measured(bench: Bench, before: dict[str, float]) -> tuple[dict[str, float], dict[str, float]]:
-    """One round, and the stages after it."""
+    """Rates of one round, and the rates of the stages after it."""
     explain = bench.explain()
     loop = {"loop": bench.loop()} if bench.options.loop else {}
     after = stages(bench)
@@ -212,7 +212,9 @@ def main() -> None:
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--loop", action="store_true", help="also the loop with pytorch-grad-cam and cv2")
-    parser.add_argument("--flags", nargs=argparse.REMAINDER, default=[], help="more flags for camx explain; the last")
+    parser.add_argument(
+        "--flags", nargs=argparse.REMAINDER, default=[], help="more flags for camx explain; must be last"
+    )
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     keep_freed_memory()

@@ -1,10 +1,10 @@
-"""A folder with today's backends beside an earlier checkout and beside the loop people write, all in turns.
+"""Measures backends on a folder relative to an earlier checkout and to the usual loop over images, in turns.
 
     git worktree add ../camx-0.1.0 694683e
     python -m benchmarks.folder_turns --earlier ../camx-0.1.0 --model mobilenetv2_100 --images 2000 --rounds 3
 
 A round runs `camx explain` once per way: the earlier checkout, and today's code with each backend and precision. A rate
-is what more images cost without what a few cost. A machine that decodes D, explains E and draws W images per second of
+is that of a long run less a short one. A machine that decodes D, explains E and draws W images per second of
 each stage alone can do 1 / (1/D + 1/E + 1/W) of all three on the same cores: the ceiling of a way, with its own engine
 (network, head and gradient). Ratios are taken inside a round; the median of the rounds is printed with its extremes.
 """
@@ -37,7 +37,7 @@ from .photos import make
 _ROOT = Path(__file__).parents[1]
 _SECONDS = 4.0
 
-#: Ways to run today's code: flags of `camx explain` by their name in the table.
+#: Ways to run today's code: backend and precision by their name in the table.
 WAYS = {
     "torch": ("torch", "fp32"),
     "openvino": ("openvino", "fp32"),
@@ -87,7 +87,7 @@ class Turns:
         return sum(counts) / (time.perf_counter() - began)
 
     def rate(self, code: Path, *flags: str) -> float:
-        """Images per second of `camx explain` of a checkout: what more images cost, without what a few cost."""
+        """Images per second of `camx explain` of a checkout, from the difference of a long and a short run."""
         few, many = cpus(), self.options.images
         return (many - few) / (-self._process(code, few, *flags) + self._process(code, many, *flags))
 

@@ -1,12 +1,11 @@
-"""Everything that needs a GPU, in one run of under six minutes: first whether it is right, then how fast it is.
+"""Runs everything that needs a GPU in less than six minutes: first the checks of results, then speed.
 
     python -m benchmarks.gpu --json gpu.json             # on a machine with a GPU
-    python -m benchmarks.gpu --device cpu --small        # what a CPU can do of it, to try the script out
+    python -m benchmarks.gpu --device cpu --small        # the part that a CPU can run, to test the script
 
-Needs what camx needs and nothing else; pytorch-grad-cam and torch-cam are compared where they are installed. Every
+Needs only the packages that camx needs; compares with pytorch-grad-cam and torch-cam if they are installed. Every
 check (`benchmarks/gpu_checks.py`) and every ratio is one line of JSON. A check that fails does not stop the others; the
-exit code is then 1. What was not run because the time was over, or because the device cannot, is said. Weights are
-random.
+exit code is then 1. A line names each check that the time or the device did not allow. Weights are random.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ _MODELS = ("resnet50", "vit_base_patch16_224", "convnext_base", "efficientnet_b0
 
 
 def ratio(device: str, name: str, precision: str, size: int, rounds: int) -> dict[str, Any]:
-    """The engine, compiled and not, and the other libraries, beside the plain forward: see `benchmarks.engine`."""
+    """Rates of the engine and of the other libraries relative to the plain forward; see `benchmarks.engine`."""
     network = load_model(ModelSpec(name, pretrained=False))
     height, width = network.preprocessing.input_size
     there = all(importlib.util.find_spec(one) for one in ("pytorch_grad_cam", "torchcam"))
@@ -49,8 +48,8 @@ def ratio(device: str, name: str, precision: str, size: int, rounds: int) -> dic
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--small", action="store_true", help="one small network, to try the script out")
-    parser.add_argument("--seconds", type=float, default=330.0, help="nothing begins later")
+    parser.add_argument("--small", action="store_true", help="one small network, to test the script")
+    parser.add_argument("--seconds", type=float, default=330.0, help="start no step later than this")
     parser.add_argument("--only", nargs="+", help="names of checks and ratios")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
@@ -67,7 +66,7 @@ def main() -> None:
         row: dict[str, Any] = {"check": name}
         start = time.perf_counter()
         if start - began > options.seconds:
-            row["not run"] = "the time was over"
+            row["not run"] = "the time is over"
         else:
             # The checks compare with float32; the ratios are timed as camx runs.
             torch.backends.cudnn.allow_tf32 = " " in name
@@ -75,7 +74,7 @@ def main() -> None:
                 row |= step()
             except NotHere as error:
                 row["not run"] = str(error)
-            except Exception as error:  # the others are run all the same
+            except Exception as error:  # the other checks still run
                 failed = True
                 row |= {"FAILED": f"{type(error).__name__}: {error}"[:500], "at": traceback.format_exc()[-800:]}
         rows.append({**row, "seconds": round(time.perf_counter() - start, 1)})

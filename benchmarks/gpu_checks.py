@@ -1,4 +1,4 @@
-"""The checks of `benchmarks.gpu`: each returns what it found, and raises where that is wrong."""
+"""The checks of `benchmarks.gpu`: each returns its figures, and raises if they are wrong."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _ROOT = Path(__file__).parents[1]
 
 
 class NotHere(Exception):
-    """This device cannot do it."""
+    """The check does not apply to this device."""
 
 
 def small(name: str, side: int) -> Network:
@@ -59,7 +59,7 @@ def explainer(network: Network, device: str, *methods: str, **options: Any) -> E
 
 
 def every_method(device: str) -> dict[str, Any]:
-    """Maps in fp32 beside those of the CPU, for the same classes: a convolutional network and a transformer."""
+    """Compares maps in fp32 with those of the CPU for the same classes: a convolutional network and a transformer."""
     found, classes = {}, torch.tensor([[1], [2]])
     for name, side in (("test_resnet", 64), ("test_vit", 160)):
         inputs = batch(2, side)
@@ -67,7 +67,7 @@ def every_method(device: str) -> dict[str, Any]:
             try:
                 there = explainer(small(name, side), "cpu", method, precision="fp32")
             except CamxError:
-                continue  # a method that this network does not have
+                continue  # the method does not apply to this network
             here = explainer(small(name, side), device, method, precision="fp32")
             wanted = there.explain_tensor(inputs, classes)[1][method]
             maps = here.explain_tensor(inputs.to(here.device), classes.to(here.device))[1][method]
@@ -78,7 +78,7 @@ def every_method(device: str) -> dict[str, Any]:
 
 
 def precisions(device: str) -> dict[str, float]:
-    """Maps in bf16 and fp16 beside fp32."""
+    """Compares maps in bf16 and fp16 with those in fp32."""
     if device == "cpu":
         kinds: tuple[str, ...] = ("bf16",)
     else:
@@ -94,9 +94,9 @@ def precisions(device: str) -> dict[str, float]:
 
 
 def channels_last(device: str) -> dict[str, int]:
-    """The weights of convolutions lie in memory as their inputs do."""
+    """Weights of convolutions have the memory format of their inputs."""
     if device == "cpu":
-        raise NotHere("on GPUs alone")
+        raise NotHere("only on GPUs")
     module = explainer(small("test_resnet", 64), device).network.module
     layers = [one for one in module.modules() if isinstance(one, nn.Conv2d)]
     assert layers
@@ -105,9 +105,9 @@ def channels_last(device: str) -> dict[str, int]:
 
 
 def out_of_memory(device: str) -> dict[str, int]:
-    """Two lanes whose batches do not fit: every image has its map, that of a small batch."""
+    """Two lanes with batches that do not fit: every image gets its map, equal to that of a small batch."""
     if device == "cpu":
-        raise NotHere("on GPUs alone")
+        raise NotHere("only on GPUs")
     network = small("resnet50", 224)
     engine = explainer(network, device, precision="fp32")
     other = engine.replica()
@@ -115,7 +115,7 @@ def out_of_memory(device: str) -> dict[str, int]:
     few = engine.explain(pictures[:8])
     torch.cuda.empty_cache()
     _, total = torch.cuda.mem_get_info()
-    # What is in use now, and 2 GiB more.
+    # The memory in use, and 2 GiB more.
     share = (torch.cuda.memory_reserved() + 2 * 2**30) / total
     torch.cuda.set_per_process_memory_fraction(share)
     try:
@@ -127,7 +127,7 @@ def out_of_memory(device: str) -> dict[str, int]:
         assert [one.problem for one in results if one.problem] == []
         for one, wanted in zip(results, few):
             np.testing.assert_allclose(one.maps[0].values, wanted.maps[0].values, rtol=0.05, atol=1e-4)
-    assert engine._runner._largest_batch is not None, "the memory was enough"
+    assert engine._runner._largest_batch is not None, "the memory sufficed"
     return {"largest batch": engine._runner._largest_batch}
 
 
@@ -147,17 +147,17 @@ except DeviceFailed as error:
 
 
 def lost_device(device: str) -> dict[str, str]:
-    """A kernel that fails takes the context with it: the run ends with one sentence, in a process of its own."""
+    """A failed kernel destroys the context: the run ends with one sentence. Runs in its own process."""
     if device == "cpu":
-        raise NotHere("on GPUs alone")
+        raise NotHere("only on GPUs")
     done = subprocess.run([sys.executable, "-c", _LOST], cwd=_ROOT, capture_output=True, text=True, timeout=120)
-    said = [line for line in done.stdout.splitlines() if line.startswith("LOST")]
-    assert said, done.stderr[-500:]
-    return {"said": said[0][5:]}
+    messages = [line for line in done.stdout.splitlines() if line.startswith("LOST")]
+    assert messages, done.stderr[-500:]
+    return {"message": messages[0][5:]}
 
 
 def on_the_device(device: str) -> dict[str, Any]:
-    """`--decode device` beside exact decoding: the same best classes, and images per second of each run."""
+    """Compares `--decode device` with exact decoding: top classes, and images per second of each run."""
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         make(Path(folder) / "in", 200 if device != "cpu" else 12)
@@ -177,7 +177,7 @@ def on_the_device(device: str) -> dict[str, Any]:
 
 
 def compiled(device: str) -> dict[str, float]:
-    """Maps of compiled code beside those without."""
+    """Compares maps of compiled code with those of plain code."""
     network, inputs = small("test_resnet", 64), batch(4, 64)
     plain, fast = (explainer(network, device, precision="fp32", backend=one) for one in ("torch", "compile"))
     inputs = inputs.to(plain.device)
@@ -187,9 +187,9 @@ def compiled(device: str) -> dict[str, float]:
 
 
 def graphs(device: str) -> dict[str, float]:
-    """The plain forward as a CUDA graph, in plain forwards: what graphs could give at most. Batch of 8."""
+    """Speed of the plain forward as a CUDA graph, in plain forwards: an upper limit for graphs. Batch of 8."""
     if device == "cpu":
-        raise NotHere("on GPUs alone")
+        raise NotHere("only on GPUs")
     where, found = torch.device(device), {}
     for name in ("resnet50", "efficientnet_b0"):
         module = timm.create_model(name).eval().to(where)

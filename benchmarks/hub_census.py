@@ -1,10 +1,10 @@
-"""The census of transformers: is every image classifier of the library explained, and as the library itself sees it?
+"""The census of transformers: does camx explain every image classifier, with the probabilities of the library?
 
     python -m benchmarks.hub_census --work FOLDER                       # ten minutes; run it again to continue
     python -m benchmarks.hub_census --work FOLDER --page docs/hub.md    # writes its table into the page
 
-Each family is built small with random weights, saved with its processor as the library saves it, read by camx, and its
-probabilities are compared with those of the library's own pipeline (Pillow images) on four drawn pictures.
+Builds each family small with random weights, saves it with its processor in the format of the library, reads it with
+camx, and compares its probabilities with those of the library's own pipeline (Pillow images) on four drawn images.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from cam_cli.models.catalog import load_model
 
 from .hub.families import families, pictures, saved
 
-#: A difference of probabilities that counts as none.
+#: Largest difference of a probability that counts as equal.
 EQUAL = 1e-4
 _BEGIN, _END = "<!-- census -->\n", "<!-- /census -->"
 
@@ -48,7 +48,7 @@ class Row:
 
 
 def examine(kind: str, name: str, folder: Path) -> Row:
-    """The verdict on one family; what goes wrong is part of it."""
+    """The verdict on one family; an error becomes the verdict."""
     row, began = Row(kind, name), time.monotonic()
     try:
         saved(transformers, kind, name, folder)
@@ -107,7 +107,7 @@ def table(rows: list[Row]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True, help="folder of rows.jsonl")
-    parser.add_argument("--names", nargs="*", help="examine only these kinds, again")
+    parser.add_argument("--names", nargs="*", help="examine only these kinds, even if they have a row")
     parser.add_argument("--page", type=Path, help="write the table into this page, and stop")
     options = parser.parse_args()
     warnings.simplefilter("ignore")

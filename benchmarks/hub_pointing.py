@@ -1,8 +1,8 @@
-"""Measures where maps of the small networks of the tests point on drawn shapes: `python -m benchmarks.hub_pointing`.
+"""Measures the pointing of maps of small text networks on drawn shapes: `python -m benchmarks.hub_pointing`.
 
-Prints the tables of docs/hub.md: for each method the share of peaks in the shape that is named, next to it, and in
-another one; for the small CLIP the scores when cells are covered; for the network that answers questions how many of
-its answers are right. 200 scenes, minutes of one core.
+Prints the tables of docs/hub.md: for each method the shares of peaks in the named shape, near it, and in another one;
+for the small CLIP the fall of the score when a cell is covered; for the network that answers questions the share of
+right answers. 200 scenes, minutes of one core.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def line(name: str, found: list[tuple[bool, bool, bool]]) -> str:
 
 
 def clip(drawn: list[Scene], saved: Path = FIXTURES / "tiny_clip") -> Iterator[str]:
-    """Pointing of the small CLIP by method, then what covering a cell takes from the score."""
+    """Pointing of the small CLIP by method, then the fall of the score when a cell is covered."""
     with tempfile.TemporaryDirectory() as folder:
         names = Path(folder, "names.txt")
         names.write_text("\n".join(COLOURS))
@@ -72,7 +72,7 @@ def clip(drawn: list[Scene], saved: Path = FIXTURES / "tiny_clip") -> Iterator[s
 def covered(
     module: torch.nn.Module, cases: list[tuple[int, np.ndarray, np.ndarray, dict[str, np.ndarray]]]
 ) -> Iterator[str]:
-    """Covers one cell with the colour of the ground, and says by how much the score above the mean of all falls."""
+    """Covers one cell with the colour of the ground, and reports the relative fall of the score above the mean."""
     rng, drops, perfect = np.random.default_rng(0), {True: [], False: []}, []
     for index, values, pixels, masks in cases:
         name, cells = list(COLOURS)[index], len(values)
@@ -119,7 +119,7 @@ def captions(drawn: list[Scene]) -> Iterator[str]:
 
 
 def answers(drawn: list[Scene]) -> Iterator[str]:
-    """Pointing of the small network that answers questions, over its right answers about shapes that are there."""
+    """Pointing of the small network that answers questions, over its right answers about present shapes."""
     rng = np.random.default_rng(SEED)
     asked = [questions(masks, rng) for _, masks in drawn]
     for method, contrast in itertools.product(METHODS, (True, False)):
@@ -149,7 +149,7 @@ def answers(drawn: list[Scene]) -> Iterator[str]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clip", type=Path, help="another folder of tools.tiny_clip, and this alone")
+    parser.add_argument("--clip", type=Path, help="measure only the network in this folder of tools.tiny_clip")
     own = parser.parse_args().clip
     torch.set_num_threads(1)
     drawn = scenes(SCENES, SEED)

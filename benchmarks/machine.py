@@ -13,7 +13,7 @@ from cam_cli.outputs.versions import versions
 
 
 def machine(device: torch.device) -> dict[str, Any]:
-    """Names and numbers of the processor, the device and the software."""
+    """Processor, number of cores, device, and versions of the software."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
     return {"processor": _processor(), "cores": os.cpu_count(), "device": name, "versions": versions()}
 
@@ -27,6 +27,6 @@ def _processor() -> str:
 
 
 def synchronised(device: torch.device) -> None:
-    """Wait until the device has done all that it was asked for."""
+    """Waits until the device has finished all submitted work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

@@ -1,4 +1,4 @@
-"""Scores of finding planted marks: by flagged patterns, by clusters of maps, and by `cam_border`; and their table."""
+"""Scores the search for planted marks by flagged patterns, by clusters of maps and by `cam_border`."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ Pair = tuple[float, float]
 
 
 class Use(NamedTuple):
-    """Whether a network uses a mark, by pairs of images with it and without. flips: how many more dogs are taken for
-    cats with it. odds: the mean rise of the log-odds of cat by it."""
+    """Whether a network uses a mark, by pairs of images with it and without. flips: rise of the
+    share of dogs predicted as cats. odds: mean rise of the log-odds of cat."""
 
     flips: float
     odds: float
 
 
 class Found(NamedTuple):
-    """Results of one setting. base: share of the images taken for cats that have the mark. reach: share of these with a
-    spot on it, NaN where the mark has no place. ours, theirs, edge: precision and recall of finding them. flagged:
-    flagged patterns, and how many of them have the mark in less than half of their images."""
+    """Results of one setting. base: share of the images predicted as cats that have the mark. reach: share of these
+    with a spot on it, NaN where the mark has no place. ours, theirs, edge: precision and recall by patterns, clusters
+    and `cam_border`. flagged: number of flagged patterns. wrong: flagged patterns with the mark in less than half of
+    their images."""
 
     base: float
     reach: float
@@ -87,7 +88,7 @@ def reach(spots: SpotTable, target: int, marked: np.ndarray, mark: str) -> float
 
 
 def found_in(patterns: tuple[Pattern, ...], maps: np.ndarray, marked: np.ndarray, reached: float) -> Found:
-    """Scores of patterns and of maps N×h×w, whose images are those that `marked` says of whether they have the mark."""
+    """Scores of patterns and of maps N×h×w. marked: bool, whether the image of each map has the mark."""
     flagged = [one for one in patterns if SAME_PLACE in one.flags]
     ours = np.zeros(len(marked), bool)
     for one in flagged:

@@ -1,18 +1,18 @@
-"""Does `camx patterns` find marks that were planted, and is it quiet where there are none? (docs/patterns.md)
+"""Measures whether `camx patterns` flags planted marks, and only those. (docs/patterns.md)
 
     python -m benchmarks.patterns photos --data CAMX_TEST_DATA --work FOLDER [--trunks A,B] [--marks A,B]
     python -m benchmarks.patterns drawn --work FOLDER [--starts brief,longer,demo] [--doses 0.5,0 0.3,0.1]
 
 photos: 720 photos of cats and dogs, with a mark pasted into a share of the cats and of the dogs. A linear head on the
 pooled features of a trained trunk learns them, as in `camx train-gap`; features are computed once and kept in FOLDER.
-drawn: scenes of the demo, and a network whose weights are all trained, by the commands themselves.
+drawn: scenes of the demo, and a network with all weights trained by `camx train-gap`.
 
-For each setting, by pairs of images with the mark and without: how many dogs become cats by it, and the mean rise of
-the log-odds of cat (whether the network uses it). Of the images taken for cats the share with the mark, and the share
-of those with a spot on it. Then precision and recall of finding these images: of all patterns that are flagged as lying
-at the same place, together; of the best cluster of maps (SpRAy: Lapuschkin et al. 2019, spectral clustering of pooled
-maps, clusters by the eigengap); of the images with most of their map at the border, cut at the best place. The last two
-are given the truth to choose by, the first is not.
+For each setting, by pairs of images with the mark and without: the share of dogs that become cats, and the mean rise of
+the log-odds of cat (whether the network uses it). Of the images predicted as cats the share with the mark, and the
+share of those with a spot on it. Then precision and recall of the search for these images: by all patterns with the
+flag for one place together; by the best cluster of maps (SpRAy: Lapuschkin et al. 2019, spectral clustering of pooled
+maps, clusters by the eigengap); by a threshold on the share of the map at the border. The last two choose cluster and
+threshold with the truth, the first does not.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ from .pattern_scores import Found, Use, doses_text, found_in, header, line, reac
 from .patterns_drawn import STARTS, drawn_lines
 from .planted_marks import DOSES, MARKS, SIDE
 
-#: Clean folders of each trunk: draws of seven tenths of the photos.
+#: Folders without marks for each trunk: draws of seven tenths of the photos.
 CLEAN = 5
 
 
 class Trunk(NamedTuple):
-    """A trained network: its file, arguments, its features, and how its pixels are normalised."""
+    """A trained network: name, file, arguments, function of its features, mean and deviation of its pixels."""
 
     model: str
     checkpoint: str
@@ -128,7 +128,7 @@ def setting(
     stored: dict[str, np.ndarray], pooled: dict[str, torch.Tensor], mark: str, doses: tuple[float, float],
     label: np.ndarray, train: np.ndarray, chosen: np.ndarray, seed: int = 1,
 ) -> tuple[Use, Found]:  # fmt: skip
-    """Plants, learns, explains all chosen photos that are taken for cats, and looks for the mark."""
+    """Plants the mark, fits a head, explains all chosen photos predicted as cats, and searches for the mark."""
     draws = np.random.default_rng(seed).random(len(label))
     has = np.where(label == 0, draws < doses[0], draws < doses[1])
     mixed = torch.where(torch.from_numpy(has)[:, None], pooled[mark], pooled["clean"])
@@ -147,7 +147,7 @@ def setting(
 def explained(
     stored: dict[str, np.ndarray], mark: str, has: np.ndarray, head: Head, images: np.ndarray, correct: np.ndarray
 ) -> tuple[np.ndarray, SpotTable]:
-    """CAMs for the class cat, N×h×w, and their spots as `camx explain --save spots` keeps them."""
+    """CAMs for the class cat, N×h×w, and their spots as `camx explain --save spots` stores them."""
     matrix, maps = projection(head.weight.shape[1]), []
     owner, x, y, share, vectors = [], [], [], [], []
     for place, image in enumerate(images):
@@ -198,7 +198,7 @@ def photo_lines(work: Path, data: Path, trunks: Sequence[str], marks: Sequence[s
 
 
 def _some(known: Sequence[str]) -> Callable[[str], list[str]]:
-    """A parser of some of the known names, with commas between them."""
+    """A parser of comma-separated known names."""
 
     def read(text: str) -> list[str]:
         names = text.split(",")

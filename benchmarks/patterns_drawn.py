@@ -1,4 +1,4 @@
-"""Drawn scenes with a tag in a corner of some cats, and networks trained on them end to end by `camx train-gap`."""
+"""Measures `camx patterns` on drawn scenes with a tag, explained by networks that `camx train-gap` trains on them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .planted_marks import tagged
 #: Scenes of each class and first seed of the three parts.
 PARTS = {"train": (110, 6_000_000), "val": (20, 6_100_000), "test": (120, 6_200_000)}
 CLASSES = ("cat", "dog")
-#: How weights begin, and how they are trained: at random, briefly, and longer on small images; or as those of the demo
+#: Flags of the training: from random weights, briefly, or longer on small images; or from the weights of the demo
 #: network, which knows cats and dogs.
 STARTS = {
     "brief": ("--no-pretrained", "--epochs", 8, "--lr", 0.003),
@@ -47,7 +47,7 @@ def scene(work: Path, part: str, number: int) -> Image.Image:
 
 
 def write_scenes(work: Path, folder: Path, doses: Sequence[float]) -> dict[str, bool]:
-    """220 scenes to train on, 40 to validate, 240 to explain; returns which of the last have the tag."""
+    """Writes 220 scenes to train on, 40 to validate, 240 to explain. Returns whether each of the last has the tag."""
     rng, marked = np.random.default_rng(7), {}
     for part, (count, _) in PARTS.items():
         for number in range(2 * count):
@@ -78,7 +78,7 @@ def use_of_tag(work: Path, gap: Path) -> Use:
 
 
 def drawn_lines(work: Path, starts: Sequence[str], every: Sequence[Sequence[float]]) -> Iterator[str]:
-    """The commands themselves: a network whose weights are all trained, from each of the beginnings."""
+    """Trains all weights of a network from each start, explains and searches; yields the lines of the table."""
     trunk = [sys.executable, "-m", "tools.planted_bias", str(work / "trunk"), "--per-kind", "0", "--tested", "0"]
     subprocess.run(trunk, check=True, stdout=subprocess.DEVNULL)
     written = (work / "trunk" / "train.toml").read_text().splitlines()

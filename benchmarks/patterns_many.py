@@ -2,7 +2,7 @@
 
 Writes a finished run of ten classes with three spots for each map, whose vectors are one of twelve cues of the class
 with noise, and runs the command on it. Prints processor time and peak memory of the command for each turn. Every turn
-after the first has the same images in another order, and says whether the patterns are equal.
+after the first has the same images in another order; its line says whether the patterns are equal.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from cam_cli.outputs.spots import encoded
 
 CLASSES, CUES, SIDE = 10, 12, 100
 _CELLS = {"width": 10, "height": 10, "values": base64.b64encode(bytes(100)).decode()}
-#: Runs the command in a process of its own and prints what it took: user and system seconds, and bytes.
+#: Runs the command in its own process, and prints processor seconds and peak kilobytes.
 _TIMED = (
     "import os, resource, runpy\n"
     "try: runpy.run_module('cam_cli', run_name='__main__')\n"
@@ -38,7 +38,7 @@ _TIMED = (
 
 
 def row(number: int, target: int) -> dict[str, Any]:
-    """The row of an image whose prediction is right nine times of ten."""
+    """The row of an image; nine of ten are predicted right."""
     name, label = f"class{target}", f"class{target if number % 10 else (target + 1) % CLASSES}"
     shown = {
         "method": "gradcam", "layer": "layer4", "target_index": target, "target_name": name, "target_prob": 0.9,
@@ -53,7 +53,7 @@ def row(number: int, target: int) -> dict[str, Any]:
 
 
 def write_run(folder: Path, images: int, order: np.ndarray) -> None:
-    """A finished run of so many images, in this order; the images are the same in any."""
+    """Writes a finished run of the images in this order; their rows do not depend on it."""
     means = np.random.default_rng(0).normal(size=(CLASSES, CUES, NUMBERS))
     folder.mkdir(parents=True)
     with (folder / "spots.jsonl").open("wb") as spots, (folder / "manifest.jsonl").open("w") as journal:
@@ -77,7 +77,7 @@ def write_run(folder: Path, images: int, order: np.ndarray) -> None:
 
 
 def turns(images: int, count: int, work: Path) -> Iterator[dict[str, Any]]:
-    """Numbers of each turn: seconds of one processor, MB, patterns, and whether they are those of the first turn."""
+    """Figures of each turn: processor seconds, MB, patterns, and whether they equal those of the first turn."""
     first = ""
     for turn in range(count):
         order = np.arange(images) if turn == 0 else np.random.default_rng(turn).permutation(images)

@@ -1,7 +1,7 @@
-"""A folder of JPEG files like those of a data set of photos: `python -m benchmarks.photos FOLDER --count 1000`.
+"""Writes JPEG files like those of a data set of photos: `python -m benchmarks.photos FOLDER --count 1000`.
 
-Cut from the sample images at random, with noise, so that a file has the bytes that a photo of its size has (62 kB for
-500×375 at quality 90), and no two are the same. The same arguments give the same files.
+Random crops of the sample images with noise: a file is as large as that of a real photo (62 kB for 500×375 at quality
+90), and all differ. The same arguments give the same files.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _NOISE = 6.0
 
 
 def make(folder: Path, count: int, size: tuple[int, int] = (500, 375)) -> None:
-    """Write `count` photos of `size` (width, height) into a folder."""
+    """Writes `count` photos of `size` (width, height) into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     samples = [Image.open(path).convert("RGB") for path in sorted(_SAMPLES.iterdir())]
     random = np.random.default_rng(0)

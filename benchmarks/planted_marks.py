@@ -1,8 +1,8 @@
-"""Marks that `benchmarks.patterns` plants into images: what draws each, and the spots that lie on it.
+"""Marks that `benchmarks.patterns` plants into images: functions that draw them, and tests for spots on them.
 
     python -m benchmarks.planted_marks FOLDER --data CAMX_TEST_DATA --mark logo --doses 0.3,0
 
-writes the 720 photos of cats and dogs, 224×224 pixels, with a mark on a share of the cats and of the dogs.
+Writes the 720 photos of cats and dogs, 224×224 pixels, with a mark on a share of the cats and of the dogs.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def tagged(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     return image
 
 
-#: Whether spots at x, y (shares of the sides) lie on a mark, of those that lie somewhere.
+#: Tests whether spots at x, y (shares of the sides) lie on a mark; only marks with a place have one.
 ON: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "logo": lambda x, y: (x > 0.8) & (y > 0.8),
     "timestamp": lambda x, y: (x < 0.85) & (y > 0.84),

@@ -1,9 +1,9 @@
-"""Measures the share of the score that relevance propagation brings to the pixels, for networks of many families.
+"""Measures the share of the score that relevance propagation assigns to the pixels, for networks of many families.
 
 python -m benchmarks.relevance [NAME…]    prints the rows of the table in docs/methods.md
 
-Weights are random, from one seed, and parameters called bias are zero. Then only position embeddings and class tokens
-absorb relevance, and outputs without a contribution of the sign that their rule asks for lose it.
+Weights are random, from one seed, and biases are zero. Then only position embeddings and class tokens absorb relevance,
+and outputs without a contribution of the sign that their rule needs lose it.
 """
 
 from __future__ import annotations

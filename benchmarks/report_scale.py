@@ -1,10 +1,10 @@
 """Measures the speed of a large report in a real browser: `python benchmarks/report_scale.py [--images 100000]`.
 
-Explains `sample_images/`, writes a journal in which their rows come back under other names and with other figures,
-makes the report of it, opens it from disk in Chromium, and times what a person does. Needs playwright and a
+Explains `sample_images/`, writes a journal that repeats their rows with other names and figures, builds its report,
+opens it from disk in Chromium, and times the actions of a person. Needs playwright and a
 Chromium (`CHROMIUM=/usr/bin/chromium`). Two times of each action: from the event to the second frame after it, which
-holds at least one frame of some 16 ms, and the processor time of the page's main thread, which says what it would be
-on a quiet machine. Prints one JSON object.
+includes at least one frame of some 16 ms, and the processor time of the page's main thread, which other work on the
+machine does not change. Prints one JSON object.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ ACTIONS = {
 
 
 def synthetic(folder: Path, images: int) -> None:
-    """Replace the journal of a run by one of so many rows; the images are those of the run."""
+    """Replaces the journal of a run by one of `images` rows that show the images of the run."""
     rows = [json.loads(line) for line in (folder / "manifest.jsonl").read_text().splitlines()]
     chance = random.Random(0)
     with open(folder / "manifest.jsonl", "w") as file:
@@ -82,7 +82,7 @@ def varied(row: dict[str, Any], index: int, chance: random.Random) -> dict[str, 
 
 
 def measured(page_file: str) -> dict[str, Any]:
-    """Seconds until the page is there, and milliseconds of every action: until it is drawn, and of the processor."""
+    """Seconds until the page shows its cards, and milliseconds of every action: until its frame, of processor."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:

@@ -35,12 +35,12 @@ def main(images: int) -> None:
             (source / f"{number // 1000:05}" / f"{number:08}.jpg").touch()
         before, began = memory(), time.perf_counter()
         sources = find([str(source)]).sources
-        told("listing", began, images, memory() - before)
+        print_line("listing", began, images, memory() - before)
         began = time.perf_counter()
         shards = [Shard(number, SHARDS) for number in range(1, SHARDS + 1)]
         for shard in shards:
             shard.of(sources)
-        told(f"{SHARDS} × choosing the images of a shard", began, images, 0)
+        print_line(f"{SHARDS} × choosing the images of a shard", began, images, 0)
         out, size = str(Path(folder) / "out"), 0
         for shard in shards:
             with locked_shard_folder(out, shard) as part:
@@ -53,7 +53,7 @@ def main(images: int) -> None:
         del sources
         before, began = peak(), time.perf_counter()
         merge(out)
-        told("merging (and how far it is above the peak before)", began, images, peak() - before)
+        print_line("merging (bytes above the peak before)", began, images, peak() - before)
         print(
             f"journal: {size / images:.0f} bytes per image, table: {os.path.getsize(f'{out}/predictions.csv') / images:.0f}"
         )
@@ -63,18 +63,18 @@ SUMMARY = {"images": 0, "skipped": 0, "ok": 0, "failed": 0, "blank": 0, "seconds
 
 
 def memory() -> int:
-    """Bytes of this process."""
+    """Resident bytes of this process."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def peak() -> int:
-    """The most bytes that this process has ever had."""
+    """Peak of the resident bytes of this process."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def told(what: str, began: float, images: int, nbytes: int) -> None:
+def print_line(step: str, began: float, images: int, nbytes: int) -> None:
     seconds = time.perf_counter() - began
-    print(f"{what}: {seconds:.1f} s, {seconds / images * 1e6:.1f} µs and {nbytes / images:.0f} bytes per image")
+    print(f"{step}: {seconds:.1f} s, {seconds / images * 1e6:.1f} µs and {nbytes / images:.0f} bytes per image")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Measures the time to the first overlay: `camx explain` of one image with a local checkpoint, beside `import timm`
-and building the same network, and `camx --help`.
+"""Measures the time to the first overlay of `camx explain`, relative to `import timm` and building the network.
 
     python -m benchmarks.start --model resnet50 --json start.json
 
-Whole processes, one after the other in every round; prints the median of the rounds' ratios.
+One image, a local checkpoint, whole processes one after the other; also `camx --help`. Prints the medians of the
+rounds.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _BUILD = "import sys, timm; timm.create_model(sys.argv[1])"
 
 
 def seconds(command: list[str], wait_for: Path | None = None) -> float:
-    """The time of a process, or until a file is there."""
+    """Seconds until a process ends, or until a file exists."""
     began = time.perf_counter()
     process = subprocess.Popen(
         command, env={**os.environ, "PYTHONPATH": str(_ROOT)}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -61,7 +61,7 @@ def main() -> None:
             build = seconds([sys.executable, "-c", _BUILD, options.model])
             overlay = seconds([*camx, *argv], out / "overlays" / "cat.jpg.png")
             one = {"import and build": build, "first overlay": overlay, "help": seconds([*camx, "--help"])}
-            if number:  # the first round warms up the caches of the disk
+            if number:  # the first round fills the caches of the disk
                 rounds.append({**one, "ratio": overlay / build})
                 print(", ".join(f"{name} {value:.2f}" for name, value in rounds[-1].items()), flush=True)
     medians: dict[str, Any] = {name: round(median(one[name] for one in rounds), 3) for name in rounds[0]}

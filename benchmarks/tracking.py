@@ -1,10 +1,9 @@
-"""Measures the cost of `--wandb`: the same images explained with and without it, in turn, offline, the cap at 500.
+"""Measures the time that `--wandb` adds: the same images with and without it, in turn, offline, at most 500 logged.
 
     python -m benchmarks.photos PHOTOS --count 2000
     ROUNDS=1 python benchmarks/tracking.py PHOTOS --model resnet50 --no-pretrained
 
-The time of the whole process counts, from its start to its exit. Prints ratios of runs of the same round: the
-speed of a machine drifts, and two runs next to each other mostly share it.
+Times whole processes. Prints ratios of runs of the same round, because the speed of a machine drifts.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _ROOT = Path(__file__).parents[1]
 
 
 def seconds(arguments: list[str], out: str) -> float:
-    """The time of one `camx explain` into a new folder."""
+    """Seconds of one `camx explain` into a new folder."""
     shutil.rmtree(out, ignore_errors=True)
     command = [sys.executable, "-m", "cli.main", "explain", *arguments, "-q", "-o", out]
     began = time.perf_counter()
@@ -39,7 +38,7 @@ def main(arguments: list[str]) -> None:
         for number in range(_ROUNDS):
             plain, tracked = [], []
             tracking = [*arguments, "--wandb", "--wandb-mode", "offline", "--wandb-max-images", "500"]
-            # A, B, B, A: what drifts evenly over a round falls out.
+            # A, B, B, A: an even drift over a round cancels out.
             for times, argv in ((plain, arguments), (tracked, tracking), (tracked, tracking), (plain, arguments)):
                 times.append(seconds(argv, out))
             ratios.append(sum(tracked) / sum(plain))

@@ -1,6 +1,6 @@
-"""The loop people write, to compare with: pytorch-grad-cam, one image after the other, `cv2.imwrite`.
+"""The usual loop, as a baseline: pytorch-grad-cam, one image after the other, `cv2.imwrite`.
 
-As the library's README and `cam.py` have it: read, preprocess, `GradCAM`, `show_cam_on_image`, write.
+Follows the README and `cam.py` of the library: read, preprocess, `GradCAM`, `show_cam_on_image`, write.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from cam_cli.images.geometry import Preprocessing
 def explained(
     module: nn.Module, layer: nn.Module, preprocessing: Preprocessing, paths: Sequence[str], out: str
 ) -> None:
-    """Write an overlay for every path, of the size of the network's input."""
+    """Writes an overlay for every path, of the size of the network's input."""
     for parameter in module.parameters():
         parameter.requires_grad_(True)
     device = next(module.parameters()).device

@@ -1,8 +1,8 @@
-"""Measures how well the maps of boxes point: `python -m tools.box_pointing --scenes 40`, some minutes of one core.
+"""Measures the pointing of maps of detected boxes: `python -m tools.box_pointing --scenes 40`, minutes of one core.
 
-Drawn scenes that the small detector (`tools.tiny_detector`) has not seen. A box counts if its class is right and its
-IoU with the object at least 0.5. Printed for each method: the share of boxes whose peak lies on the object, and in the
-box; the share of the heat on the object. The middle of the box is the baseline for the first.
+Drawn scenes that are not in the training data of the small detector (`tools.tiny_detector`). A box counts if its class
+is right and its IoU with the object at least 0.5. Prints for each method the share of boxes with the peak on the
+object, and in the box, and the share of the heat on the object. Baseline of the first: the middle of the box.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Writes `docs/checkpoints.md`: the weight files that camx reads, and its messages on others, from the test table.
+"""Writes `docs/checkpoints.md`, the supported weight files and the errors of others, from the tables of the tests.
 
 python -m tools.checkpoints_page            writes the page
-python -m tools.checkpoints_page --check    exit code 1 if it would be written differently
+python -m tools.checkpoints_page --check    writes nothing; exit code 1 if the page is out of date
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The table of faithfulness in docs/methods.md: methods in the order of their scores, measured on drawn scenes.
+"""Writes the table of faithfulness into docs/methods.md: methods in the order of their scores on drawn scenes.
 
 python -m tools.faithfulness_table            measures with the demo network and writes the table
-python -m tools.faithfulness_table OUT        writes the table of a finished run of `camx evaluate` in place of it
+python -m tools.faithfulness_table OUT        writes the table of a finished run of `camx evaluate`
 """
 
 from __future__ import annotations

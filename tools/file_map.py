@@ -1,7 +1,7 @@
-"""Writes the map of the files, `docs/files.md`, from the first sentence of every module.
+"""Writes the map of the files, `docs/files.md`, from the first paragraph of every module's docstring.
 
 python -m tools.file_map            writes the map
-python -m tools.file_map --check    exits with 1 if it is not up to date
+python -m tools.file_map --check    writes nothing; exit code 1 if the map is out of date
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "files.md"
 BEGIN, END = "<!-- files -->", "<!-- /files -->"
-#: The rooms in the order in which one image passes them; inside a room the files are sorted by name.
+#: Folders in the order in which an image passes them; the files of a folder are sorted by name.
 ROOMS = (
     *("cli", "cam_cli", "cam_cli/images", "cam_cli/images/annotations", "cam_cli/models", "cam_cli/models/libraries"),
     "cam_cli/models/hf",
@@ -43,14 +43,14 @@ ROOMS = (
 
 
 def purpose(path: Path) -> str:
-    """The first sentence or line of a module's docstring, as one line."""
+    """The first paragraph of a module's docstring, as one line."""
     text = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
     first = " ".join(text.split("\n\n")[0].split())
     return first.replace("|", "\\|")
 
 
 def rooms() -> list[str]:
-    """The folders of the map that exist; raises `SystemExit` for a folder of modules that the map lacks."""
+    """The folders of the map that exist. Raises `SystemExit` for a folder with modules that the map lacks."""
     found = {
         str(path.parent.relative_to(ROOT)) for top in ("cli", "cam_cli", "tools") for path in (ROOT / top).rglob("*.py")
     }
@@ -60,7 +60,7 @@ def rooms() -> list[str]:
 
 
 def file_map() -> str:
-    """The map as Markdown: a table of the rooms, and for each room a heading with a line per file."""
+    """The map as Markdown: a table of the folders, and for each folder a heading with a line per file."""
     table, lines = ["| room | files | |", "|---|---|---|"], []
     for room in rooms():
         folder = ROOT / room
@@ -74,7 +74,7 @@ def file_map() -> str:
 
 
 def rendered(page: str) -> str:
-    """The page with the present map between its marks."""
+    """The page with a new map between its marks."""
     pattern = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
     return pattern.sub(lambda _: f"{BEGIN}\n{file_map()}{END}", page)
 
@@ -86,7 +86,7 @@ def main(argv: list[str] | None = None) -> int:
     before = PAGE.read_text("utf-8")
     now = rendered(before)
     if check and now != before:
-        print("docs/files.md is not up to date. Run `python -m tools.file_map`.", file=sys.stderr)
+        print("docs/files.md is out of date. Run `python -m tools.file_map`.", file=sys.stderr)
         return 1
     if not check:
         PAGE.write_text(now, "utf-8")

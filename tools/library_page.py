@@ -1,4 +1,4 @@
-"""The reference of `docs/library.md`: signatures and docstrings of public names, fields with their help."""
+"""Renders the reference of `docs/library.md`: signatures and docstrings of public names, fields with their help."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from cam_cli.maps.explanation import ClassMap, Prediction, TrueClass
 from cam_cli.models.options import PreprocessingOptions
 from cam_cli.options import annotations_of, flag_of
 
-#: Types of the fields and results of public names; they are made by these, not by the user.
+#: Types of fields and results of public names: users read them and do not create them.
 _PARTS = (ClassMap, FolderRun, Prediction, PreprocessingOptions, TrueClass)
-#: Methods that a program calls, of classes whose other methods are called by the package alone.
+#: Methods for programs, of classes whose other public methods only the package calls.
 CALLED = {"Explainer": ("__call__", "explain_tensor", "replica"), "Rendering": (), "Target": ("parse",)}
 #: Fields and attributes that the package fills and reads itself.
 FILLED = {"Explainer": ("overlays", "reader", "references"), "Rendering": ("evaluated", "scales")}
-#: Columns of a signature; a longer one has a parameter per line.
+#: Longest signature in one line, in characters; a longer one has a parameter per line.
 _WIDTH = 100
 _NAMES = r"`?[a-z_]+`?(?:, `?[a-z_]+`?)*"
 _SPLIT = re.compile(rf"(?<=[.;]) (?={_NAMES}: |Raises )")
@@ -30,7 +30,7 @@ _PARAMETER = re.compile(rf"({_NAMES}): (.+)")
 
 
 def library_reference() -> str:
-    """A section for every name of `cam_cli.__all__` and for every type of a result, in the order of the alphabet."""
+    """A section for every name of `cam_cli.__all__` and every type of a result, in alphabetical order."""
     public = {name: getattr(cam_cli, name) for name in cam_cli.__all__}
     found = {**public, **{kind.__name__: kind for kind in _PARTS}}
     parts: list[str] = []
@@ -82,9 +82,9 @@ def _as_called(found: type, name: str) -> str:
 
 
 def documented(found: Any, hidden: Sequence[str] = ()) -> Iterator[str]:
-    """The paragraphs of a docstring. Examples behind `>>>` become blocks of code, `name: meaning` lines of a list.
+    """Paragraphs of a docstring. Examples after `>>>` become blocks of code; `name: meaning` becomes a list item.
 
-    hidden: names that get no line.
+    hidden: names to leave out.
     """
     for paragraph in re.split(r"\n\s*\n", inspect.getdoc(found) or ""):
         lines = paragraph.splitlines()
@@ -181,7 +181,7 @@ def _default(field: dataclasses.Field[Any]) -> str:
 
 
 def _plain(value: Any) -> str:
-    """A default as it is typed: targets by their words."""
+    """A default as the user types it; targets as text."""
     if isinstance(value, tuple):
         inside = ", ".join(_plain(one) for one in value)
         return f"({inside},)" if len(value) == 1 else f"({inside})"
@@ -189,7 +189,7 @@ def _plain(value: Any) -> str:
 
 
 def _type(kind: Any) -> str:
-    """A type without the modules of its parts. Not every renderer takes an escaped bar in code."""
+    """A type without module names, with `or` for a bar: not every renderer accepts an escaped bar in code."""
     if get_origin(kind) is Union:
         return " or ".join(map(_type, get_args(kind)))
     text = re.sub(r"\b(?:\w+\.)+(?=\w)", "", inspect.formatannotation(kind)).replace("NoneType", "None")

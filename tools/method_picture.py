@@ -20,7 +20,7 @@ from cam_cli.outputs.options import Rendering
 
 SAMPLE = Path(__file__).parents[1] / "sample_images" / "cat-and-dog.jpg"
 CLASS, COLUMNS, SIDE, GAP, TEXT = "cat", 7, 200, 6, 22
-#: The method that reads several layers, and a layer of the network before the target layer.
+#: A method that needs several layers, and a layer before the target layer for it.
 SEVERAL, EARLIER = "refinecam", "backbone.layer2"
 
 
@@ -30,7 +30,7 @@ def tile(explanation: Explanation, one: ClassMap) -> Image.Image:
 
 
 def tiles(network: Network) -> list[tuple[str, Image.Image]]:
-    """The image, the map of every method, and one of evidence for and against."""
+    """The image, a map of every method, and a map of evidence for and against."""
     image = Image.open(SAMPLE)
     target = (Target("class", name=CLASS),)
     names = tuple(name for name, method in METHODS.items() if method.works != "ViT" and name != SEVERAL)
@@ -41,8 +41,8 @@ def tiles(network: Network) -> list[tuple[str, Image.Image]]:
     )
     shown = [(SAMPLE.name, Image.fromarray(explanation.picture.canvas))]
     for one in sorted((*explanation.maps, *of_several.maps), key=lambda one: [*METHODS].index(one.method)):
-        what = f" {one.concept}: {one.prediction.name}" if one.concept else ""
-        shown.append((one.method + what, tile(explanation, one)))
+        concept = f" {one.concept}: {one.prediction.name}" if one.concept else ""
+        shown.append((one.method + concept, tile(explanation, one)))
     both = Explainer(network, ExplainOptions(("cam",), target, evidence="both", device="cpu"))
     (explanation,) = both([image])
     shown.append(("cam, --evidence both", tile(explanation, explanation.maps[0])))

@@ -1,4 +1,4 @@
-"""The table of methods in `docs/methods.md`, from the registry: what each shows, its paper, equation and cost."""
+"""Renders the table of methods in `docs/methods.md` from the registry: summary, paper, equation, cost."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from cam_cli.outputs.options import Rendering
 from cam_cli.pipeline import ExplainJob, run
 
 SAMPLES = Path(__file__).parents[1] / "sample_images"
-#: An image that is recognised, and one of two objects whose label is the other one.
+#: An image with a right prediction, and one of two objects whose label is not the predicted one.
 LABELS = {"rabbit.jpg": "rabbit", "cat-and-dog.jpg": "cat"}
 
 

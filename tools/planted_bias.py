@@ -1,10 +1,10 @@
-"""Draw scenes with a bias planted in them, for the example of `docs/audit.md`.
+"""Draws scenes with a planted bias, for the example of `docs/audit.md`.
 
 `python -m tools.planted_bias FOLDER` writes two sets to train on and one to test with. In FOLDER/biased 19 of
 20 cats and 1 of 20 dogs have a mark in a corner, and no image is dark. In FOLDER/mended half of each have the mark,
 and half are dark.
-FOLDER/test has as many of each kind, and FOLDER/labels.csv says which: image,label,mark,light. FOLDER/trunk.safetensors
-and FOLDER/train.toml make `camx train-gap` fit a head to the features of the demo network.
+FOLDER/test has equally many of each kind; FOLDER/labels.csv has the columns image, label, mark and light. With
+FOLDER/trunk.safetensors and FOLDER/train.toml, `camx train-gap` fits a head to the features of the demo network.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from safetensors.numpy import load_file, save_file
 
 from cam_cli.demo import render
 
-#: Seeds that the training of the demo network has not seen.
+#: First seeds; the training of the demo network used others.
 FIRST_SEED, FIRST_TEST_SEED, SIDE = 5_000_000, 5_500_000, 160
 CLASSES = ("cat", "dog")
-#: Share of the cats with the mark in the biased set, and of the dogs without.
+#: Share of the cats with the mark in the biased set, and of the dogs without it.
 MARKED = 0.95
 #: Brightness of the dark images.
 DARK = 0.6
@@ -46,9 +46,9 @@ output_stride = 8
 """
 
 
-def marked(picture: Image.Image) -> Image.Image:
+def marked(image: Image.Image) -> Image.Image:
     """The image with a chequered mark in its lower right corner, of 64×32 pixels."""
-    copy = picture.copy()
+    copy = image.copy()
     draw = ImageDraw.Draw(copy)
     for column, row in product(range(8), range(4)):
         left, top = SIDE - 70 + column * _CELL, SIDE - 38 + row * _CELL
@@ -57,36 +57,36 @@ def marked(picture: Image.Image) -> Image.Image:
     return copy
 
 
-def picture(seed: int, name: str, *, mark: bool, light: bool) -> Image.Image:
+def scene(seed: int, name: str, *, mark: bool, light: bool) -> Image.Image:
     """A scene with an animal, with or without the mark, bright or dark."""
-    scene = render(seed, (SIDE, SIDE), (name,)).image.convert("RGB")
-    scene = marked(scene) if mark else scene
-    return scene if light else ImageEnhance.Brightness(scene).enhance(DARK)
+    image = render(seed, (SIDE, SIDE), (name,)).image.convert("RGB")
+    image = marked(image) if mark else image
+    return image if light else ImageEnhance.Brightness(image).enhance(DARK)
 
 
 def kinds(count: int) -> Iterator[tuple[int, str, bool, bool]]:
-    """A number, a class, whether there is a mark, and light: `count` scenes of each of the eight kinds."""
+    """Number, class, mark and light of `count` scenes of each of the eight kinds."""
     combinations = list(product(CLASSES, (True, False), (True, False)))
     for number in range(count * len(combinations)):
         yield (number, *combinations[number % len(combinations)])
 
 
 def write(folder: Path, per_kind: int, tested: int) -> None:
-    """Write all that the example needs."""
+    """Writes the images, labels, weights and configuration of the example."""
     for part, name in product(("biased", "mended", "test"), CLASSES):
         (folder / part / name).mkdir(parents=True, exist_ok=True)
     chance = random.Random(0)
     for number, name, mark, light in kinds(per_kind):
         planted = chance.random() < (MARKED if name == "cat" else 1 - MARKED)
         path, seed = f"{name}/{number:05d}.png", FIRST_SEED + number
-        picture(seed, name, mark=planted, light=True).save(folder / "biased" / path)
-        picture(seed, name, mark=mark, light=light).save(folder / "mended" / path)
+        scene(seed, name, mark=planted, light=True).save(folder / "biased" / path)
+        scene(seed, name, mark=mark, light=light).save(folder / "mended" / path)
     with (folder / "labels.csv").open("w", newline="") as file:
         table = csv.writer(file)
         table.writerow(("image", "label", "mark", "light"))
         for number, name, mark, light in kinds(tested):
             path = f"{name}/{number:05d}.png"
-            picture(FIRST_TEST_SEED + number, name, mark=mark, light=light).save(folder / "test" / path)
+            scene(FIRST_TEST_SEED + number, name, mark=mark, light=light).save(folder / "test" / path)
             table.writerow((path, name, "marked" if mark else "plain", "bright" if light else "dark"))
     with resources.as_file(resources.files("cam_cli.demo") / "demo.safetensors") as demo:
         weights = {

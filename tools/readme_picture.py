@@ -19,7 +19,7 @@ WIDTH, HEIGHT, GAP, TEXT = 256, 192, 6, 24
 
 
 def tiles(explanation: Explanation) -> list[tuple[str, Image.Image]]:
-    """The image, and its map for each of its two best classes."""
+    """The image, and its maps for its top-2 classes."""
     picture = explanation.picture
     canvas = Image.fromarray(picture.canvas)
     shown = [(Path(picture.source.key).name, canvas)]

@@ -1,8 +1,8 @@
-"""The pages that list what the code declares: commands, options, methods and the names of the library.
+"""Writes the pages that list declarations of the code: commands, options, methods and names of the library.
 
 python -m tools.references            writes docs/cli.md, configs/explain.toml, and parts of README.md, docs/methods.md
                                       and docs/library.md
-python -m tools.references --check    exit code 1, and a line for each of them that would be written differently
+python -m tools.references --check    writes nothing; exit code 1, and a line for each file that is out of date
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from .library_page import library_reference
 from .methods_table import methods_table
 
 ROOT = Path(__file__).parents[1]
-#: Sentences of the README with the number of methods: `26 other methods` beside Grad-CAM, and all of them.
+#: Sentences of the README with the number of methods, without Grad-CAM and with it; and the number to add.
 _COUNTS = ((re.compile(r"(?<=Grad-CAM and )\d+(?= other)"), -1), (re.compile(r"(?<=takes )\d+(?= methods)"), 0))
 
 
@@ -130,7 +130,7 @@ def _two_ways(option: Option) -> bool:
 
 
 def _default(option: Option) -> str:
-    """The default as it is typed; nothing for a switch that is off and for None."""
+    """The default as the user types it; "" for a switch that is off and for None."""
     if option.default is MISSING or (option.default in (None, (), {}) and not option.flag.none):
         return ""
     if option.switch:
@@ -155,12 +155,12 @@ def config_file(command: Command) -> str:
     return "\n".join(lines) + "\n"
 
 
-#: Options that a file cannot hold: they say which file is read.
+#: Options that a file cannot hold, because they choose the file.
 _OF_FILES = ("config", "isolated")
 _CONFIG_HEAD = """\
-# Every option of `camx explain`, with its default where it has one. Keys are named as the flags are.
+# Every option of `camx explain` with its default or an example. Keys have the names of the flags.
 #   camx explain ./images --config configs/explain.toml
-# A flag on the command line beats a CAMX_… variable, which beats this file.
+# A flag on the command line overrides a CAMX_… variable, which overrides this file.
 # Written by `python -m tools.references` from the fields that declare the options; do not edit."""
 
 
@@ -198,7 +198,7 @@ def readme_table(command: Command) -> str:
 
 
 def _cell(option: Option) -> str:
-    """A flag with its default or an example, the other choices if they are few, and the document that tells more."""
+    """A flag with its default or an example, other choices if they are few, and a link to its page."""
     value = "" if option.switch else _default(option) or option.flag.example
     others = (
         [choice for choice in option.flag.choices if choice not in value.split(",")]
@@ -215,7 +215,8 @@ def _more(option: Option, folder: str = "") -> str:
 
 
 def _between(text: str, name: str, content: str) -> str:
-    """A page with new content between its marks `<!-- NAME: … -->` and `<!-- /NAME -->`, which it has once."""
+    """A page with new content between its marks `<!-- NAME: … -->` and `<!-- /NAME -->`. Raises `ValueError` unless it
+    has both once."""
     start, end = f"<!-- {name}: python -m tools.references -->", f"<!-- /{name} -->"
     if text.count(start) != 1 or text.count(end) != 1:
         raise ValueError(f"a page needs {start} and {end}, once each")
@@ -224,7 +225,7 @@ def _between(text: str, name: str, content: str) -> str:
 
 
 def _counted(text: str) -> str:
-    """The README with the number of methods in its sentences."""
+    """The README with the number of methods in its sentences. Raises `ValueError` if it lacks one of them."""
     for sentence, less in _COUNTS:
         text, found = sentence.subn(str(len(METHOD_NAMES) + less), text)
         if found != 1:
@@ -233,7 +234,7 @@ def _counted(text: str) -> str:
 
 
 def stale() -> Iterator[Path]:
-    """The files that would be written differently."""
+    """The files that are out of date."""
     for path, content in pages().items():
         if not path.exists() or path.read_text("utf-8") != content:
             yield path
@@ -241,11 +242,11 @@ def stale() -> Iterator[Path]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 if a file is not up to date")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 if a file is out of date")
     check = parser.parse_args().check
     found = list(stale())
     for path in found:
-        print(f"{path.relative_to(ROOT)} is not up to date" if check else path.relative_to(ROOT))
+        print(f"{path.relative_to(ROOT)} is out of date" if check else path.relative_to(ROOT))
         if not check:
             path.write_text(pages()[path], "utf-8")
     return int(check and bool(found))

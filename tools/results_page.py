@@ -1,7 +1,7 @@
 """Writes the tables of fields in `docs/results.md` from the comments beside the fields.
 
 python -m tools.results_page            # write
-python -m tools.results_page --check    # exit code 1 if the page is not what the code says
+python -m tools.results_page --check    # write nothing; exit code 1 if the page is out of date
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def _comments(kind: Any) -> dict[str, str]:
 
 
 def words(hint: Any) -> str:
-    """A type in words."""
+    """A type as text."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
         inner, condition = words(arguments[0]), arguments[1]
@@ -98,12 +98,12 @@ def words(hint: Any) -> str:
 
 
 def main(argv: list[str]) -> int:
-    """Write the page, or check it."""
+    """Writes or checks the page; returns the exit code."""
     before = PAGE.read_text("utf-8")
     after = page(before)
     if "--check" in argv:
         if before != after:
-            print("docs/results.md is not what the code says. Run: python -m tools.results_page", file=sys.stderr)
+            print("docs/results.md is out of date. Run `python -m tools.results_page`.", file=sys.stderr)
         return int(before != after)
     PAGE.write_text(after, "utf-8")
     return 0

@@ -1,4 +1,4 @@
-"""Draws the images of `sample_images/` again: `python tools/sample_images.py sample_images`."""
+"""Draws the images of `sample_images/`: `python tools/sample_images.py sample_images`."""
 
 from __future__ import annotations
 

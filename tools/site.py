@@ -1,8 +1,7 @@
-"""Builds the documentation as a site: `python -m tools.site FOLDER`; every link of it must lead somewhere.
+"""Builds the documentation as a site, and checks all its links: `python -m tools.site FOLDER`.
 
-The pages are those of docs/ as they are read in the repository, and the files beside docs/ that they link to.
-mkdocs.yml has their order. `zensical build --strict` refuses links to pages and headings that do not exist; links to
-other files are checked here.
+The site has the pages of docs/ and the files beside docs/ that they link to, in the order of mkdocs.yml. `zensical
+build --strict` fails on links to missing pages and headings; this module checks links to other files.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-#: Pages that lie beside docs/ in the repository.
+#: Pages beside docs/ in the repository.
 PAGES = ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
 _LINK = re.compile(r"(\]\()([^)#\s]+)([^)]*\))")
 
@@ -40,7 +39,7 @@ def main(folder: str) -> int:
 
 
 def write_sources(work: Path) -> None:
-    """Writes mkdocs.yml and its pages: docs/, and what is linked from there, with links that fit."""
+    """Writes mkdocs.yml, docs/ and the files that it links to, and adapts the links."""
     shutil.copytree(DOCS, work / "docs")
     shutil.copy(ROOT / "mkdocs.yml", work)
     for name in PAGES:
@@ -51,7 +50,7 @@ def write_sources(work: Path) -> None:
 
 
 def _moved(link: re.Match[str], here: Path, docs: Path) -> str:
-    """A link as it is from docs/, with its target there."""
+    """A link relative to docs/; copies its target there if needed."""
     if urlsplit(link[2]).scheme:
         return link[0]
     target = (here / link[2]).resolve()
@@ -81,7 +80,7 @@ class _Links(HTMLParser):
 
 
 def dead_links(site: Path) -> list[tuple[str, str]]:
-    """Pairs of a page and a file that it links to, which is not there."""
+    """Pairs of a page and the missing file that it links to."""
     dead = []
     for page in sorted(site.rglob("*.html")):
         links = _Links()

@@ -1,11 +1,12 @@
 """Trains the small network of the tests that answers questions: `python -m tools.tiny_answerer FOLDER` (minutes).
 
 A scene of `tools.tiny_clip` holds one or two shapes of different colours. Two thirds of the questions are `is there a
-red shape?` and `is there a red shape on the left?`, as often with yes as with no. Those with no name a colour that is
-not there, or one that is on the other side: no word alone gives the answer away. The others ask for a colour or a side.
+red shape?` and `is there a red shape on the left?`, half with the answer yes. Questions with the answer no name a
+missing colour, or one on the other side, so that no single word determines the answer. The others ask for a colour or
+a side.
 
-Its tower is that of the small captioner and stays as it is; all behind it is trained from nothing. The folder is as the
-transformers library saves a network: weights in half precision, the processor of images, the words of the tokenizer.
+The image tower is that of the small captioner and stays frozen; all other weights start at random. The folder has the
+format of the transformers library: weights in half precision, the processor of images, the words of the tokenizer.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _MIDDLE = 3
 WORDS = ["[PAD]", "[BOS]", "[EOS]", "[UNK]", "is", "there", "a", "what", "where", "colour", "shape", "the", "on", "?"]
 WORDS += ["yes", "no", *SIDES, *COLOURS]
 PAD, BOS, EOS = 0, 1, 2
-#: Parts of a layer of ViT, and of one of BLIP.
+#: Names of the parts of a layer in ViT, and in BLIP.
 _RENAMED = {
     "attention.o_proj": "self_attn.projection",
     "layernorm_before": "layer_norm1",
@@ -46,7 +47,7 @@ Masks = dict[str, np.ndarray]
 
 
 class Question(NamedTuple):
-    """A question, its answer, and the colour of the shape that it is about; "" where that is not there."""
+    """A question, its answer, and the colour of the shape that it is about; "" if the scene has no such shape."""
 
     text: str
     answer: str
@@ -54,7 +55,7 @@ class Question(NamedTuple):
 
 
 def questions(masks: Masks, rng: np.random.Generator) -> list[Question]:
-    """Six questions about a scene: two with yes, two with no, and for a colour and a side where a shape has one."""
+    """Two to six questions about a scene: with yes and no, and for a side and a colour if shapes have a side."""
     colour = _any(list(masks), rng)
     away = _any([one for one in COLOURS if one not in masks], rng)
     placed = {one: side for one, mask in masks.items() if (side := side_of(mask))}
@@ -83,7 +84,7 @@ def _any(some: Sequence[str], rng: np.random.Generator) -> str:
 
 
 def encoded(text: str) -> list[int]:
-    """A text as numbers of its words."""
+    """The numbers of the words of a text."""
     return [WORDS.index(word) for word in text.replace("?", " ?").split()]
 
 
@@ -99,7 +100,7 @@ def tokenizer() -> transformers.PreTrainedTokenizerFast:
 
 
 def trained(steps: int = STEPS) -> transformers.BlipForQuestionAnswering:
-    """A network that answers the questions."""
+    """Trains a network that answers the questions."""
     torch.manual_seed(0)
     network = _network()
     network.vision_model.load_state_dict(_tower())
@@ -123,7 +124,7 @@ def trained(steps: int = STEPS) -> transformers.BlipForQuestionAnswering:
 
 
 def _logits(network: transformers.BlipForQuestionAnswering, tokens: Tensor, ids: Tensor, answers: Tensor) -> Tensor:
-    """Scores of all words at each place of the answers; the library's own forward gives a loss alone."""
+    """Logits of all words at each place of the answers; the forward of the library returns only a loss."""
     mask = (ids != PAD).long()
     found = network.text_encoder(
         input_ids=ids,
@@ -148,7 +149,7 @@ def save(network: transformers.BlipForQuestionAnswering, folder: Path) -> None:
 
 
 def _tower() -> dict[str, Tensor]:
-    """The weights of the captioner's tower by the names that BLIP has for them."""
+    """The weights of the captioner's tower, with their names in BLIP."""
     captioner = transformers.VisionEncoderDecoderModel.from_pretrained(_CAPTIONER, dtype=torch.float32)
     own = captioner.encoder.state_dict()
     found = {
@@ -171,7 +172,7 @@ def _network() -> transformers.BlipForQuestionAnswering:
     size = {"hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 4}
     words = {"vocab_size": len(WORDS), "max_position_embeddings": 16, "encoder_hidden_size": 64, "is_decoder": True}
     ends = {"bos_token_id": BOS, "eos_token_id": EOS, "sep_token_id": EOS, "pad_token_id": PAD}
-    # With the 0.02 of large networks, attention to all patches is even, and a small network learns nothing for long.
+    # With the 0.02 of large networks, attention stays uniform for long, and a small network learns nothing.
     spread = {"initializer_range": 0.1}
     still = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     config = transformers.BlipConfig(

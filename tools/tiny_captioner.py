@@ -1,7 +1,7 @@
 """Trains the small captioner of the tests: `python -m tools.tiny_captioner tests/fixtures/tiny_captioner` (minutes).
 
 A scene of `tools.tiny_clip` holds one or two shapes; its caption names their colours from left to right. Three colours
-have names of two pieces. The folder is as the transformers library saves a network: weights in half precision, the
+have names of two pieces. The folder has the format of the transformers library: weights in half precision, the
 processor of images, the words of the tokenizer.
 """
 
@@ -21,7 +21,7 @@ from .tiny_clip import COLOURS, scenes
 from .tiny_training import fit
 
 STEPS, SCENES, BATCH, RATE = 700, 2500, 32, 1.5e-3
-#: The network sees scenes of 64×64 pixels at this size, in 12×12 patches: a shape covers about three of them per side.
+#: Input size of the network: 12×12 patches; a shape is about three patches wide.
 SIDE, PATCH = 60, 5
 PIECES = {"yellow": ("yel", "##low"), "purple": ("pur", "##ple"), "orange": ("or", "##ange")}
 WORDS = ["[PAD]", "[BOS]", "[EOS]", "[UNK]", "a", "shape", "and"]
@@ -36,25 +36,25 @@ def caption(masks: dict[str, np.ndarray]) -> str:
 
 
 def encoded(text: str) -> list[int]:
-    """A caption as numbers of its pieces, between those of its beginning and its end."""
+    """The numbers of the pieces of a caption, between those of its begin and its end."""
     pieces = [piece for word in text.split() for piece in PIECES.get(word, (word,))]
     return [BOS, *(WORDS.index(piece) for piece in pieces), EOS]
 
 
 def padded(rows: list[list[int]]) -> Tensor:
-    """Rows of numbers as a tensor, filled up with those of padding."""
+    """Rows of numbers as a tensor, padded to equal lengths."""
     longest = max(map(len, rows))
     return torch.tensor([row + [PAD] * (longest - len(row)) for row in rows])
 
 
-def pixels_of(pictures: list[np.ndarray]) -> Tensor:
-    """Pictures as the network takes them."""
-    small = [np.asarray(Image.fromarray(one).resize((SIDE, SIDE), Image.Resampling.BILINEAR)) for one in pictures]
+def pixels_of(images: list[np.ndarray]) -> Tensor:
+    """Images H×W×3 uint8 as inputs N×3×SIDE×SIDE of the network."""
+    small = [np.asarray(Image.fromarray(one).resize((SIDE, SIDE), Image.Resampling.BILINEAR)) for one in images]
     return (torch.from_numpy(np.stack(small)).permute(0, 3, 1, 2).float() / 255 - 0.5) / 0.25
 
 
 def trained(steps: int = STEPS) -> transformers.VisionEncoderDecoderModel:
-    """A captioner that names the colours of a scene from left to right."""
+    """Trains a captioner that names the colours of a scene from left to right."""
     torch.manual_seed(0)
     network = _network()
     drawn = scenes(SCENES, 1)

@@ -1,7 +1,7 @@
 """Trains the small CLIP of the tests: `python -m tools.tiny_clip tests/fixtures/tiny_clip` (minutes of one core).
 
-A scene holds one or two shapes on a coloured ground; their colours are the words. The folder is as the transformers
-library saves a network: weights in half precision, the processor of images, the words of the tokenizer.
+A scene holds one or two shapes on a coloured ground; their colours are the words. The folder has the format of the
+transformers library: weights in half precision, the processor of images, the words of the tokenizer.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ PROMPT = "a photo of something {}"
 
 
 def scene(rng: np.random.Generator, count: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """A picture of uint8 SIDE×SIDE×3, and the mask of each of its colours."""
+    """An image SIDE×SIDE×3 uint8, and the mask of each of its colours."""
     ground = rng.integers(60, 200, (4, 4, 3), dtype=np.uint8)
     picture = np.asarray(Image.fromarray(ground).resize((SIDE, SIDE), Image.Resampling.BICUBIC)).astype(float)
     masks: dict[str, np.ndarray] = {}
@@ -56,7 +56,7 @@ def scenes(count: int, seed: int) -> list[tuple[np.ndarray, dict[str, np.ndarray
 
 
 def trained(layers: int = LAYERS, steps: int = STEPS, rate: float = RATE) -> transformers.CLIPModel:
-    """A CLIP that has learnt which colours a scene holds."""
+    """Trains a CLIP that recognises the colours of a scene."""
     torch.manual_seed(0)
     network = _network(layers)
     drawn = scenes(SCENES, 1)
@@ -116,7 +116,7 @@ def _network(layers: int) -> transformers.CLIPModel:
 
 
 def _loss(scores: Tensor, truth: Tensor) -> Tensor:
-    """Cross-entropy in which every colour of a scene is as right as another."""
+    """Cross-entropy; the target is uniform over the colours of a scene."""
     shares = truth / truth.sum(1, keepdim=True)
     return -(shares * scores.log_softmax(1)).sum(1).mean()
 

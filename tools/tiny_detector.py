@@ -27,7 +27,7 @@ from cam_cli.models.network import Network
 from .tiny_training import fit
 
 SIDE, STEPS, SCENES, BATCH, RATE = 160, 2000, 2500, 12, 2e-3
-#: Seeds of the scenes that it learns from; the truth of `tools.truth_scenes` has others.
+#: First seed of the training scenes; `tools.truth_scenes` has others.
 FIRST_SEED = 5_000_000
 WEIGHTS = Path(__file__).parents[1] / "tests" / "fixtures" / "tiny_detector.safetensors"
 
@@ -62,20 +62,20 @@ def named() -> Network:
 
 
 def scene(seed: int, objects: int) -> Scene:
-    """The scene of a seed with so many objects of different classes."""
+    """The scene of a seed, with `objects` objects of different classes."""
     names = np.random.default_rng(seed).choice(CLASSES, objects, replace=False)
     return render(seed, (SIDE, SIDE), tuple(map(str, names)))
 
 
 def boxes_of(scene: Scene) -> dict[str, Tensor]:
-    """The boxes around what is visible of the objects, and their classes."""
+    """Boxes around the visible parts of the objects, and their classes. Leaves out objects of up to 40 pixels."""
     seen = [one for one in scene.objects if one.mask.sum() > 40]
     boxes = torch.tensor([Bitmap(one.mask).bounds() for one in seen]).reshape(-1, 4)
     return {"boxes": boxes, "labels": torch.tensor([one.index for one in seen], dtype=torch.int64)}
 
 
 def trained(steps: int = STEPS) -> FCOS:
-    """A detector that has learnt to find the drawn classes."""
+    """Trains a detector of the drawn classes."""
     torch.manual_seed(0)
     network = detector()
     drawn = [scene(FIRST_SEED + number, 1 + number % 2) for number in range(SCENES)]
@@ -93,7 +93,7 @@ def trained(steps: int = STEPS) -> FCOS:
 
 
 def _mirrored(image: Tensor, truth: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-    """An image and its boxes as they are, or every second time mirrored."""
+    """An image and its boxes, mirrored with probability 1/2."""
     if torch.rand(()) < 0.5:
         return image, truth
     left, top, right, bottom = truth["boxes"].unbind(1)

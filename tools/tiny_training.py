@@ -11,7 +11,7 @@ from torch import Tensor, nn
 def fit(
     network: nn.Module, loss_of: Callable[[Tensor], Tensor], scenes: int, *, steps: int, batch: int, rate: float
 ) -> None:
-    """Trains a network by AdamW, whose rate rises for 50 steps and falls to nothing; prints the loss now and then.
+    """Trains a network by AdamW with a rate that rises for 50 steps and then falls; prints the loss every 50 steps.
 
     loss_of: the loss of the scenes with these numbers, below `scenes`.
     """

@@ -1,4 +1,4 @@
-"""Draw scenes of one or two objects whose exact masks are known: images, and their truth as COCO.
+"""Draws scenes of one or two objects with exact masks: images, and their truth as COCO.
 
 `python tools/truth_scenes.py scenes --count 100` writes `scenes/pictures/*.png` and `scenes/truth.json`.
 """
@@ -16,12 +16,12 @@ from cam_cli.demo import CLASSES, render
 from cam_cli.images.annotations.run_lengths import encoded
 from cam_cli.images.annotations.shapes import Bitmap
 
-#: Seeds that the training of the demo network has not seen.
+#: First seed; the training of the demo network used others.
 FIRST_SEED, SIDE = 3_000_000, 160
 
 
 def write_scenes(folder: Path, count: int) -> int:
-    """Every second scene has two objects; returns the number of objects that are visible."""
+    """Writes scenes of one and two objects in turn. Returns the number of visible objects."""
     (folder / "pictures").mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(5)
     categories = [{"id": place + 1, "name": name} for place, name in enumerate(CLASSES)]

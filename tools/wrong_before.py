@@ -1,7 +1,7 @@
-"""Ask another checkout of camx what 0.1.0 answered wrongly: `python -m tools.wrong_before PATH`.
+"""Runs the cases that 0.1.0 answered wrongly on another checkout: `python -m tools.wrong_before PATH`.
 
-Prints each question with the answer of the checkout, and whether it is right. Exit code 1 if an answer is neither the
-right one nor that which is recorded for 0.1.0 (`git worktree add PATH 694683e`).
+Prints each case with the answer of the checkout and a verdict. Exit code 1 if an answer is neither right nor that of
+0.1.0 (`git worktree add PATH 694683e`).
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from cam_cli.models.libraries import other_kind
 from cam_cli.models.names import is_name
 
 HEADING = "## Every name of torchvision\n"
-#: Modules of torchvision whose names share a kind, how the page calls it, and the task that explains it.
+#: Modules of torchvision whose names share a kind, the name of the kind on the page, and the task that explains it.
 _KINDS = (
     ("", "classifier", "`classification`"),
     ("segmentation", "segmentation", "`segmentation`"),
@@ -20,21 +20,21 @@ _KINDS = (
 
 
 def minor_version() -> str:
-    """The version of torchvision without its last number: names change with minor versions alone."""
+    """The version of torchvision without its last number: names change only with minor versions."""
     return ".".join(torchvision.__version__.split(".")[:2])
 
 
 def kinds_section() -> str:
-    """The section: a row per kind with the decision of camx, as `--model torchvision/NAME` takes it, and all names."""
+    """The section: a row per kind with all names, and the decision of camx on `--model torchvision/NAME`."""
     names = torchvision.models.list_models()
     lines = [f"\n{HEADING}", "", "", "| kind | count | `--task`, or why it is refused | names |", "|---|---|---|---|"]
     seen: list[str] = []
     for module, kind, task in _KINDS:
         home = getattr(torchvision.models, module) if module else torchvision.models
         own = torchvision.models.list_models(module=home)
-        for said, some in _by_decision(own, task).items():
+        for decision, some in _by_decision(own, task).items():
             listed = ", ".join(f"`{name}`" for name in some)
-            lines.append(f"| {kind} | {len(some)} | {said} | {listed} |")
+            lines.append(f"| {kind} | {len(some)} | {decision} | {listed} |")
         seen += own
     if sorted(seen) != sorted(names):
         raise RuntimeError(f"names of no kind: {set(names) ^ set(seen)}")
@@ -51,13 +51,13 @@ def _by_decision(names: list[str], task: str) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for name in names:
         served = is_name(f"torchvision/{name}")
-        said = task if served else f"refused: {other_kind(name)}"
-        found.setdefault(said, []).append(name)
+        decision = task if served else f"refused: {other_kind(name)}"
+        found.setdefault(decision, []).append(name)
     return found
 
 
 def with_section(page: str) -> str:
-    """A page with the section of today at its end, in the place of an older one."""
+    """Replaces the section at the end of a page, or appends it."""
     return page.partition(f"\n{HEADING}")[0].rstrip("\n") + "\n" + kinds_section()
 
 

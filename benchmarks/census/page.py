@@ -1,4 +1,4 @@
-"""The census on one page: `docs/coverage.md`, and one CSV line per network beside it."""
+"""Writes the census: the page `docs/coverage.md`, and a table with one CSV line per network."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COLUMNS = (
     *("library", "name", "family", "parameters", "how", "mended", "input_size", "layer", "layout", "height", "width"),
     *("channels", "prefix", "gradient", "placed", "verdict"),
 )
-#: What is said of a network that classifies nothing.
+#: Verdict on a network that is no classifier.
 _NO_CLASSIFIER = "not one score per image and class"
 HEADLESS = "the vision towers `eva02_*` without a head, `qwen3_vit_*`, `gemma4_vit_*`, `deepseek_vit_*` and alike"
 _INTRODUCTION = """# Coverage
@@ -54,7 +54,7 @@ normalisation takes its statistics from four photos. The column `mended` says wh
 
 
 def write_table(path: Path, rows: Mapping[tuple[str, str], Row]) -> None:
-    """One line per network."""
+    """Writes one line per network."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
@@ -64,7 +64,7 @@ def write_table(path: Path, rows: Mapping[tuple[str, str], Row]) -> None:
 
 
 def write_page(path: Path, plan: Sequence[Specimen], rows: Mapping[tuple[str, str], Row], limit: float) -> None:
-    """Totals, what was not right, the other libraries, and one line per family."""
+    """Writes totals, wrong networks, the other libraries, and one line per family."""
     found = list(rows.values())
     text = _INTRODUCTION.format(
         timm=version("timm"),
@@ -113,8 +113,8 @@ def _rivals(rows: Sequence[Row]) -> str:
         f"| camx | {sum(r.verdict == 'right' for r in compared)} | | {sum(r.verdict != 'right' for r in compared)} |",
     ]
     for library in ("torch-cam", "grad-cam"):
-        said = Counter(_kind(r.rivals[library]) for r in compared if library in r.rivals)
-        lines.append(f"| {library} | {said['right']} | {said['alive']} | {said['wrong']} |")
+        kinds = Counter(_kind(r.rivals[library]) for r in compared if library in r.rivals)
+        lines.append(f"| {library} | {kinds['right']} | {kinds['alive']} | {kinds['wrong']} |")
     return "\n".join(lines) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""Lists the networks of the census in their order, and makes large ones fit."""
+"""Lists the networks of the census in order, and ways to build large ones within the limits."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from cam_cli.errors import CamxError
 from cam_cli.models.libraries import Architecture, TimmModel, TorchvisionModel, timm_names, torchvision_names
 from cam_cli.models.options import PreprocessingOptions
 
-#: Arguments by which families say how deep they are, with the values of a shallow one.
+#: Arguments that set the depth of a family, with the values of a shallow network.
 _SHALLOW: tuple[tuple[str, Any], ...] = (
     ("depth", 4),
     *(("depths", (2,) * stages) for stages in (4, 3, 5)),
     *(("layers", (2,) * stages) for stages in (4, 3)),
     ("num_blocks", 4),
 )
-#: Input sizes for networks that cost too much at their own, for strides of 32 and for patches of 14.
+#: Smaller input sizes for expensive networks, for strides of 32 and for patches of 14.
 _SIZES = {32: (224, 192, 160, 128, 96), 14: (224, 168, 112)}
 
 
 @dataclass(frozen=True)
 class Specimen:
-    """A name with what is known before anything is allocated; `family` is the module that defines it.
+    """A name with its properties before anything is allocated; `family` is the module that defines it.
 
     `cost` estimates the multiply-adds of one forward as parameters × positions of a stride of 16: right within a
     factor of three for convolutional networks and transformers alike.
@@ -52,7 +52,7 @@ class Specimen:
 
     @property
     def variant(self) -> tuple[str, str, str]:
-        """Family and first word of the name: `halonet` and `lambda` are other networks than the rest of `byobnet`."""
+        """Library, family and first word of the name: `halonet` and `lambda` differ from the rest of `byobnet`."""
         return self.library, self.family, re.split(r"[_\d]", self.name)[0]
 
 
@@ -74,12 +74,12 @@ def planned(library: str, name: str, family: str) -> Specimen:
         module = _on_meta(bare, {})
         size = bare.architecture.preprocessing(module, PreprocessingOptions(), {}).input_size[0]
         return Specimen(library, name, family, sum(p.numel() for p in module.parameters()), size)
-    except Exception:  # a family that computes with its weights while it is built: counted as if middling
+    except Exception:  # a family that computes with its weights while it is built counts as medium-sized
         return Specimen(library, name, family, 30_000_000)
 
 
 def in_order(specimens: Iterable[Specimen]) -> list[Specimen]:
-    """One of each family first, then one of each variant, then the rest; small before large each time."""
+    """Orders specimens: one of each family, then one of each variant, then the rest; small ones first in each part."""
     families: defaultdict[tuple[str, str], int] = defaultdict(int)
     variants: defaultdict[tuple[str, str, str], int] = defaultdict(int)
     ranked = []
@@ -94,7 +94,7 @@ def in_order(specimens: Iterable[Specimen]) -> list[Specimen]:
 def ways_to_build(specimen: Specimen, limit: float, parameters: int) -> Iterator[tuple[str, dict[str, Any], int]]:
     """(how, arguments, input size) to try one after the other: whole, if it is within the limits, or made smaller.
 
-    `limit` bounds `Specimen.cost`, `parameters` the number of parameters.
+    limit: of `Specimen.cost`. parameters: largest number of parameters.
     """
     if specimen.cost <= limit and specimen.parameters <= parameters:
         yield "whole", {}, specimen.input_size
@@ -118,7 +118,7 @@ def resized_args(specimen: Specimen, size: int) -> Mapping[str, Any]:
 
 
 def _smaller(specimen: Specimen, limit: float) -> int:
-    """The largest smaller input size that costs less than the limit, or the smallest of all."""
+    """The largest input size within the limit, or the smallest of all."""
     sizes = _SIZES[14 if "patch14" in specimen.name else 32]
     fitting = [size for size in sizes if specimen.parameters * (size / 16) ** 2 <= limit]
     return min(specimen.input_size, fitting[0] if fitting else sizes[-1])
@@ -144,9 +144,9 @@ def _shallow(specimen: Specimen) -> tuple[str, Any, int] | None:
 
 
 class QuickDraws(TorchFunctionMode):
-    """While it is open, large tensors get their random values by drawing a million and repeating them.
+    """While active, fills large tensors by drawing a million random values and repeating them.
 
-    Drawing is most of the cost of building a large network, and nothing here depends on its values being independent.
+    Drawing takes most of the time to build a large network, and the census does not need independent values.
     """
 
     _PERIOD = 1_000_003  # a prime: rows of a weight do not repeat each other
@@ -166,7 +166,7 @@ class QuickDraws(TorchFunctionMode):
 
 
 class _NoDraws(TorchFunctionMode):
-    """While it is open, nothing is computed in place: initialising a network without memory is waste."""
+    """While active, skips in-place functions on meta tensors: initialisation has no effect there."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = getattr(func, "__name__", "")

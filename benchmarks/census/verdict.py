@@ -1,4 +1,4 @@
-"""The examination of one network: is its automatic layer a map, alive everywhere, and in the right place?"""
+"""Examines one network: is its automatic layer a map, with gradients everywhere, and in the right place?"""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from cam_cli.models.options import PreprocessingOptions
 from .specimens import QuickDraws, Specimen, resized_args
 
 PHOTO = Path(__file__).parents[2] / "sample_images" / "cat-and-dog.jpg"
-#: The share of positions that the gradient of the five best classes must reach.
+#: Share of positions that the gradients of the top-5 classes must reach.
 EVERYWHERE = 0.95
 
 
@@ -57,7 +57,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Built:
-    """A network of random weights, ready to be examined."""
+    """A network with random weights, its input and its layer. mended: weights that got ordinary values."""
 
     module: nn.Module
     preprocessing: Preprocessing
@@ -67,7 +67,7 @@ class Built:
 
 
 def build(specimen: Specimen, args: dict[str, Any], size: int) -> Built:
-    """The network with random weights and its automatic layer; raises what goes wrong on the way."""
+    """Builds the network with random weights and finds its automatic layer. Passes on every error."""
     torch.manual_seed(0)
     architecture = specimen.architecture
     options = PreprocessingOptions(image_size=size if size != specimen.input_size else None)
@@ -82,7 +82,7 @@ def build(specimen: Specimen, args: dict[str, Any], size: int) -> Built:
 
 
 def examine(built: Built, row: Row) -> None:
-    """Fill in the row: forwards of a photo, as it is and with noise in a quarter of it."""
+    """Fills in the row from forwards of a photo, unchanged and with noise in one quarter."""
     layer, layout = built.layer, built.layer.layout
     row.mended, row.input_size = built.mended, built.preprocessing.input_size[0]
     row.layer, row.layout, row.reason = layer.name, layout.kind, layer.reason
@@ -109,7 +109,7 @@ def examine(built: Built, row: Row) -> None:
 
 
 def photo(preprocessing: Preprocessing, path: Path = PHOTO) -> Tensor:
-    """A sample photo 1×C×H×W as the network wants it."""
+    """A sample photo as an input 1×C×H×W of the network."""
     with Image.open(path) as image:
         pixels, _ = preprocessing.apply(image.convert("RGB"))
     mean, std = np.array(preprocessing.mean), np.array(preprocessing.std)
@@ -119,9 +119,9 @@ def photo(preprocessing: Preprocessing, path: Path = PHOTO) -> Tensor:
 def _placed(built: Built, traced: Trace) -> str:
     """`yes` if the features change where the image does: rows, columns and prefix tokens are where they should be.
 
-    The quarters of the image get noise one at a time. Of all ways to pair them with the quarters of the map, the one
-    that explains the changes best must be the straight one. `even`: all pairings do so alike, as in transformers whose
-    attention spreads everything while its weights are random. Mostly one quarter already tells.
+    The quarters of the image get noise one at a time. Of all pairings with the quarters of the map, the straight one
+    must explain the changes best. `even`: all pairings explain them equally, as in transformers whose attention is
+    uniform while its weights are random. One quarter usually decides.
     """
     if int(_moved(built, traced, 1).argmax()) == 1:
         return "yes"
@@ -133,13 +133,13 @@ def _placed(built: Built, traced: Trace) -> str:
 
 
 def _moved(built: Built, traced: Trace, quarter: int) -> Tensor:
-    """Change of the features in each quarter (left to right, top to bottom) if one of the image gets noise."""
+    """Change of the features in each quarter (left to right, top to bottom) if one quarter of the image gets noise."""
     noise = torch.randn(built.picture.shape, generator=torch.Generator().manual_seed(quarter))
     changed = built.picture.clone()
     part = _quarters(changed)[quarter]
     part += 0.3 * _quarters(noise)[quarter]
     difference = trace(built.module, changed, built.layer).features - traced.features
-    # What changes everywhere alike says nothing about places.
+    # An equal change of all positions carries no information about places.
     difference = (difference - difference.mean((2, 3), keepdim=True)).square()
     return torch.stack([part.mean() for part in _quarters(difference)]).sqrt()
 
@@ -151,9 +151,9 @@ def _quarters(maps: Tensor) -> list[Tensor]:
 
 
 def calibrated(built: Built) -> Built | None:
-    """The network with the statistics of its batch normalisations taken from photos; None if it has none.
+    """The network with batch statistics of four photos; None if it has no batch normalisation.
 
-    Without them the signal of some random networks fades away until all positions are equal.
+    Otherwise the signal of some random networks fades until all positions are equal.
     """
     norms = [m for m in built.module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     if not norms:
@@ -171,9 +171,9 @@ def calibrated(built: Built) -> Built | None:
 
 
 def mend(module: nn.Module) -> str:
-    """Give weights that start at zero (heads, last normalisations) or nearly so (layer scale) ordinary values.
+    """Sets weights that start at zero (heads, last normalisations) or nearly so (layer scale) to ordinary values.
 
-    Before training they hide what a layer does. Returns what was done, in words.
+    Untrained, they hide the effect of a layer. Returns a description of the changes, or "".
     """
     zeros, scales = [], []
     with torch.no_grad():
@@ -187,7 +187,7 @@ def mend(module: nn.Module) -> str:
             elif "gamma" in name and 0 < float(parameter.abs().max()) < 1e-2:
                 parameter.fill_(1.0)
                 scales.append(name)
-    return "; ".join(f"{what}: {_some(names)}" for what, names in (("zero", zeros), ("layer scale", scales)) if names)
+    return "; ".join(f"{kind}: {_some(names)}" for kind, names in (("zero", zeros), ("layer scale", scales)) if names)
 
 
 def _some(names: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""One small network of every image classifier of transformers, as the changes to its default configuration."""
+"""Configurations of one small network for every image classifier of transformers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PYRAMID = {**_STAGES, "num_attention_heads": [1, 2, 2, 4]}
 _LAST_TWO = {"image_size": 128}
 _WITHIN = {"vision_config": _PATCHES}
 
-#: Changes by the `model_type`.
+#: Changes to the default configuration by `model_type`.
 SMALL: Mapping[str, Mapping[str, Any]] = {
     "beit": {**_PATCHES, "use_relative_position_bias": True},
     "bit": {"embedding_size": 16, **_STAGES, "num_groups": 4},
@@ -73,9 +73,9 @@ SMALL: Mapping[str, Mapping[str, Any]] = {
     "vit": _PATCHES,
     "vit_msn": _PATCHES,
 }
-#: The processor of those that the library names none for.
+#: Processors of families for which the library names none.
 _PROCESSOR = {"hgnet_v2": "ConvNextImageProcessor", "dinov2_with_registers": "BitImageProcessor"}
-#: A language model, and networks of timm, which camx builds with timm.
+#: Left out: a language model, and networks of timm, which camx builds with timm.
 _ELSEWHERE = ("shieldgemma2", "timm_wrapper")
 LABELS = {index: f"class {index}" for index in range(7)}
 
@@ -92,7 +92,7 @@ def families(library: Any) -> list[tuple[str, str]]:
 
 
 def saved(library: Any, kind: str, name: str, folder: Path, **more: Any) -> Path:
-    """Saves a small network of random weights with its processor, as the library does it, and returns its folder.
+    """Saves a small network with random weights and its processor in the format of the library, and returns its folder.
 
     more: further values of the configuration.
     """
@@ -111,7 +111,7 @@ def saved(library: Any, kind: str, name: str, folder: Path, **more: Any) -> Path
 
 
 def lively(network: nn.Module) -> None:
-    """Weights as large as those of a trained network: tiny ones hide what a layer does."""
+    """Makes weights as large as those of a trained network: tiny ones hide the effect of a layer."""
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             if parameter.dim() > 1 and "position" not in name and "norm" not in name:
@@ -124,7 +124,7 @@ def lively(network: nn.Module) -> None:
 
 
 def pictures() -> list[np.ndarray]:
-    """Photos of several shapes, drawn: smooth colours with noise."""
+    """Drawn images of several shapes: smooth colours with noise."""
     found = []
     for seed, (width, height) in enumerate(((333, 250), (211, 300), (97, 97), (640, 410))):
         rng = np.random.default_rng(seed)
@@ -142,7 +142,7 @@ def _processor(library: Any, kind: str) -> Any:
 
 
 def _sized(processor: Any, config: Any) -> dict[str, Any]:
-    """The input size of the configuration, in the words in which the processor states its own."""
+    """The input size of the configuration, in the keys that the processor uses."""
     size = getattr(getattr(config, "vision_config", config), "image_size", None)
     side = size[0] if isinstance(size, (list, tuple)) else size
     stated = getattr(processor, "size", None)
