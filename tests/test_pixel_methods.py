@@ -12,7 +12,7 @@ from cam_cli.cams.methods.segmented import reduced
 from cam_cli.cams.methods.xrai import ranked
 from cam_cli.cams.tracing import replay
 
-from .definitions import diffused
+from .definitions.pixels import diffused
 from .methods_support import explainer, few_masks, small  # noqa: F401 - fixtures are found by their names
 from .test_engine import batch
 

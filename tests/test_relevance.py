@@ -17,8 +17,8 @@ from cam_cli.cams.tracing.relevance import Composite, RelevanceMode
 from cam_cli.cams.tracing.replay import Replay
 from cam_cli.errors import CamxError
 
+from .definitions.relevance import convolution
 from .methods_support import assert_close, explainer, vit
-from .relevance_definitions import convolution
 from .test_engine import assert_same_state, batch, state
 
 WANTED = torch.tensor([[1], [2]])

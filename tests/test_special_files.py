@@ -179,7 +179,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("run", "run2"):
         run_folder(place / name, [image_row(f"{n}.jpg") for n in range(4)])
     for name, built in (("encoder", "Encoder(), 'similarity', ()"), ("colours", "Colours('out')")):
-        text = f"from tests.test_tasks import Colours, Encoder, of\n\ndef build():\n    return of({built})\n"
+        text = f"from tests.task_networks import Colours, Encoder, network_of\n\ndef build():\n    return network_of({built})\n"
         (place / f"{name}.py").write_text(text)
     (place / "pairs.csv").write_text("image,reference\ncat/0.png,X.png\ncat/1.png,images/dog/3.png\n")
     (place / "truth.csv").write_text("image,label,x0,y0,x1,y1\n0.jpg,cat,1,1,9,9\n")

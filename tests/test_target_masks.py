@@ -19,10 +19,10 @@ from cam_cli.images.picture import Picture, Unreadable, load
 from cam_cli.images.target_masks import EVERY_CLASS, NO_CLASS, MaskReading, with_masks
 from cli.main import run
 
-from .test_tasks import BLUE, RED, SIDE, scene
+from .task_networks import BLUE, RED, SIDE, scene
 
 PLAIN = Preprocessing((SIDE, SIDE), (SIDE, SIDE), "center", "bicubic", (0.0,) * 3, (1.0,) * 3)
-NETWORK = "from tests.test_tasks import Colours, of\n\ndef build():\n    return of(Colours('out'))\n"
+NETWORK = "from tests.task_networks import Colours, network_of\n\ndef build():\n    return network_of(Colours('out'))\n"
 
 
 def mask(place: tuple[slice, slice] = RED, level: int = 255) -> np.ndarray:
@@ -173,7 +173,7 @@ def test_smoothing_turns_the_mask_with_the_view(folder: Path) -> None:
     assert found["a.png"]["maps"][0]["center_x"] < 0.4 < 0.6 < found["b.png"]["maps"][0]["center_x"]
 
 
-def test_what_takes_no_mask_refuses_one(
+def test_a_mask_without_use_is_an_error(
     folder: Path, capsys: pytest.CaptureFixture[str], camx: Callable[..., int]
 ) -> None:
     cases = {

@@ -12,19 +12,28 @@ from PIL import Image
 
 from tools.tiny_detector import scene as drawn
 
-from .test_tasks import BLUE, RED, red_square, scene
+from .task_networks import BLUE, RED, red_square, scene
 
 Camx = Callable[..., int]
 ROOT = Path(__file__).parents[1]
 #: Seed of scenes that the training of the detector has not seen.
 FIRST = 3_000_000
-OWN = "from tests.test_tasks import {names}, of\n\n\ndef build():\n    return {network}\n"
+OWN = "from tests.task_networks import {names}, network_of\n\n\ndef build():\n    return {network}\n"
 #: Per task: the file of its network, and the words of its run.
 TASKS = {
-    "segmentation": (OWN.format(names="Colours", network="of(Colours())"), ("--target", "red", "--target", "blue")),
-    "regression": (OWN.format(names="Redness", network="of(Redness(), names=('redness',))"), ("--evidence", "against")),
-    "ordinal": (OWN.format(names="Redness", network="of(Redness(2), names=())"), ()),
-    "similarity": (OWN.format(names="Encoder", network="of(Encoder(), names=())"), ("--target", "like:pairs.csv")),
+    "segmentation": (
+        OWN.format(names="Colours", network="network_of(Colours())"),
+        ("--target", "red", "--target", "blue"),
+    ),
+    "regression": (
+        OWN.format(names="Redness", network="network_of(Redness(), names=('redness',))"),
+        ("--evidence", "against"),
+    ),
+    "ordinal": (OWN.format(names="Redness", network="network_of(Redness(2), names=())"), ()),
+    "similarity": (
+        OWN.format(names="Encoder", network="network_of(Encoder(), names=())"),
+        ("--target", "like:pairs.csv"),
+    ),
     "detection": ("from tools.tiny_detector import named as build\n", ("--threshold", "0.3", "--max-boxes", "3")),
 }
 #: Of networks with blocks that can be compiled, with random weights.

@@ -190,7 +190,7 @@ def test_every_figure_of_a_class_says_which_images_it_is_of(opened: Opened, out:
                 found.wait_for_selector(".card")
                 assert len(names(found)) == int(words.split()[-1]), f"{name}: {words}"
                 assert found.input_value("[aria-label=Order]") == "prob"
-    assert lists == {"Right,", "Labelled", "Taken"}, "each kind of list was met"
+    assert lists == {"Right,", "Labelled", "Predicted"}, "each kind of list was met"
 
 
 def test_a_training_and_its_epochs(opened: Opened, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Layer-wise relevance propagation as its papers write it: relevance itself is propagated, in float64, by sums.
+"""Slow definitions of layer-wise relevance propagation: explicit sums of relevance, layer by layer, in float64.
 
 Each function takes the input of one layer and the relevance R of its output, and returns the relevance of its input.
 """
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 
 def convolution(x: np.ndarray, layer: nn.Conv2d, relevance: np.ndarray, rule: str) -> np.ndarray:
-    """One output after the other: C×H×W and O×h×w. `flat`, `plus` or `gamma` with γ = 1/4."""
+    """One output at a time. x: C×H×W. relevance: O×h×w. rule: `flat`, `plus` or `gamma` with γ = 1/4."""
     weight = layer.weight.detach().double().numpy()
     bias = np.zeros(len(weight)) if layer.bias is None else layer.bias.detach().double().numpy()
     (p, q), (s, t), (kh, kw) = layer.padding, layer.stride, layer.kernel_size  # type: ignore[misc]
@@ -31,7 +31,7 @@ def convolution(x: np.ndarray, layer: nn.Conv2d, relevance: np.ndarray, rule: st
 
 
 def _shares(contributions: np.ndarray, bias: float, rule: str, inside: np.ndarray) -> tuple[np.ndarray, float]:
-    """The shares of the inputs of one output, and what they are shares of: with that of the bias, if it has one."""
+    """The terms of the inputs of one output by a rule, and their sum with the term of the bias."""
     if rule == "flat":
         return inside, inside.sum()
     if rule == "plus":
@@ -44,7 +44,7 @@ def _shares(contributions: np.ndarray, bias: float, rule: str, inside: np.ndarra
 
 
 def dense(x: Tensor, layer: nn.Linear, relevance: Tensor, gamma: float) -> Tensor:
-    """N×in and N×out, by the γ-rule."""
+    """γ-rule of a linear layer: N×in from N×out."""
     contributions = x[:, None, :] * layer.weight[None]
     bias = torch.zeros(len(layer.weight)).double() if layer.bias is None else layer.bias
     outputs = contributions.sum(-1) + bias
@@ -56,7 +56,7 @@ def dense(x: Tensor, layer: nn.Linear, relevance: Tensor, gamma: float) -> Tenso
 
 
 def layer_norm(x: Tensor, layer: nn.Module, relevance: Tensor) -> Tensor:
-    """N×C: the linear layer that is left when the deviation is a constant."""
+    """Layer normalisation N×C as a linear layer, with a constant deviation."""
     if isinstance(layer, nn.Identity):
         return relevance
     assert isinstance(layer, nn.LayerNorm)
@@ -68,7 +68,7 @@ def layer_norm(x: Tensor, layer: nn.Module, relevance: Tensor) -> Tensor:
 
 
 def lrp(s: Any) -> np.ndarray:
-    """Of the network `Small` of the tests: flat, z⁺, and ε in the head."""
+    """For the network `Small` of the tests: flat, z⁺, and ε in the head."""
     first, second = s.module.first[0], s.module.first[2]
     mix, fc = s.module.mix, s.module.fc
     with torch.no_grad():
@@ -87,7 +87,7 @@ def lrp(s: Any) -> np.ndarray:
 
 
 def attnlrp(s: Any) -> np.ndarray:
-    """Of a timm ViT: γ in linear layers, the Taylor rule of the softmax, half of a product to each factor."""
+    """For a timm ViT: γ in linear layers, the Taylor rule of the softmax, half of a product to each factor."""
     with torch.no_grad():
         return _Transformer(s.module, s.picture).relevance(s.c)
 
