@@ -1,4 +1,4 @@
-"""Helpers of the tests `test_activations`, `test_feature_logger`."""
+"""Helpers of `test_activations` and `test_feature_logger`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def activations(*words: object) -> int:
 
 
 class TwoBranches(nn.Module):
-    """Its convolutions are declared in another order than they run, and the first one to run gives no map."""
+    """Declares its convolutions in another order than they run; the first one to run gives no map."""
 
     def __init__(self) -> None:
         super().__init__()

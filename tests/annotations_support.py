@@ -1,4 +1,4 @@
-"""Helpers of the tests `test_annotations`, `test_annotation_shapes`, `test_annotation_tables`."""
+"""Helpers of `test_annotations`, `test_annotation_shapes` and `test_annotation_tables`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SIZE = (20, 10)
 
 
 def objects_of(truth: Truth, size: tuple[int, int] = SIZE) -> dict[str, tuple[TruthObject, ...] | None]:
-    """The usable objects of every image, all of one size."""
+    """The usable objects of every image; all images have one size."""
     return {
         image.name: upright(image.read(size, truth.problems), image.name, size, lambda: None, truth.problems)
         for image in truth.images

@@ -1,4 +1,4 @@
-"""Small networks of the transformers library that answer questions, with random weights, saved as users have them."""
+"""Small networks with random weights that answer questions, saved in the format of the transformers library."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LABELS = ("yes", "no", "red", "blue")
 
 
 def language(**more: Any) -> dict[str, Any]:
-    """The size of a language model that knows the token of an image as well."""
+    """The configuration of a language model that also knows the image token."""
     return {**text(), "vocab_size": len(WORDS) + 8, "max_position_embeddings": 128, **TOKENS, **more}
 
 
@@ -78,7 +78,7 @@ def blip2() -> Any:
 
 
 FAMILIES = {"blip": blip, "git": git, "vilt": vilt, "llava": llava, "paligemma": paligemma, "blip2": blip2}
-#: Those whose text attends to image tokens.
+#: Families whose text attends to image tokens.
 FOLLOWED = [name for name in FAMILIES if name != "blip2"]
 TEMPLATE = (
     "{% for one in messages %}{% for part in one.content %}{% if part.type == 'image' %}<image>"

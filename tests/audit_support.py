@@ -1,4 +1,4 @@
-"""Helpers of the tests `test_audit`, `test_audit_groups`, `test_audit_simulation`."""
+"""Helpers of `test_audit`, `test_audit_groups` and `test_audit_simulation`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def lit(total: int, right: int, light: str, **more: Any) -> list[dict[str, Any]]
 
 @pytest.fixture
 def pets(tmp_path: Path) -> Path:
-    """The example of the specification: 80 dark pictures, 78 of them right, and 80 bright ones, 77 right."""
+    """The example of the specification: 80 dark images, 78 of them right, and 80 bright ones, 77 of them right."""
     return run_folder(tmp_path / "run", [*lit(80, 78, "dark"), *lit(80, 77, "bright", border=0.3)])
 
 

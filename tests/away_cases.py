@@ -1,6 +1,6 @@
-"""Every method and the paths of the engine on a device that is none: `python -m tests.away_cases PREFIX…`.
+"""Runs every method and engine path on the stand-in device of `away_device`: `python -m tests.away_cases PREFIX…`.
 
-Prints as JSON what became of each case whose name begins with one of the prefixes: "" where it went well.
+Prints JSON: the error of each case whose name begins with one of the prefixes, "" for a case without one.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from .away_device import NAME, Away, Present, register
 from .training_support import RESNET, make_data
 
 _SIDES = {"test_resnet": 64, "test_vit": 160}
-#: Methods that need the attention of a transformer, or are others there.
+#: Methods that need the attention of a transformer, or differ on one.
 _TOKENS = ("gradcam", "attention-rollout", "attention-gradient", "attnlrp", "legrad", "reciprocam", "tis")
 
 
@@ -70,7 +70,7 @@ def photos(network: Network) -> list[Picture]:
 
 
 def maps_of(name: str, method: str, precision: str = "fp32") -> Callable[[], None]:
-    """Maps of two classes on the device; in float32 those of the CPU, in which all is done."""
+    """Maps of two classes on the device; in float32 equal to those of the CPU, which computes them."""
 
     def case() -> None:
         inputs, classes = batch(name), torch.tensor([[1, 4], [2, 0]])
@@ -91,7 +91,7 @@ def maps_of(name: str, method: str, precision: str = "fp32") -> Callable[[], Non
 
 
 def explained(**options: Any) -> Callable[[], None]:
-    """Explanations of images, with maps and probabilities on the host, as on the CPU."""
+    """Explanations of images, with maps and probabilities on the host and equal to those of the CPU."""
 
     def case() -> None:
         spots = options.pop("spots", False)
@@ -118,7 +118,7 @@ def replica() -> None:
 
 
 def overlays() -> None:
-    """Maps drawn over canvases that are on the device, one of them upright."""
+    """Draws maps over canvases on the device; one canvas is upright."""
     network = model("test_resnet")
     ours = Explainer(network, ExplainOptions(device=NAME, precision="fp32"))
     pictures = photos(network)
@@ -153,7 +153,7 @@ def one_logit() -> None:
 
 
 def trained() -> None:
-    """A head on cached features, its whole training included."""
+    """Trains a head on cached features, from features to the best epoch."""
     with tempfile.TemporaryDirectory() as folder:
         make_data(Path(folder), {"blue": 8, "red": 8}, {"blue": 2, "red": 2})
         made = train(TrainJob(folder, RESNET, f"{folder}/out", epochs=2, batch_size=8, device=NAME, workers=1))
@@ -161,7 +161,7 @@ def trained() -> None:
 
 
 def misplaced() -> None:
-    """The device refuses a tensor on the host beside one that is not, and pixels read from there."""
+    """The device rejects a tensor on the host next to one on the device, and reading its pixels on the host."""
     there, here = torch.ones(3, device=NAME), torch.ones(3)
     for wrong in (lambda: there + here, lambda: here[there > 0], lambda: there.numpy(), lambda: np.asarray(there)):
         try:
@@ -208,7 +208,7 @@ def main(prefixes: tuple[str, ...]) -> None:
                     case()
                 results[name] = ""
             except CamxError as error:
-                # A method that is not for this network; the test knows which.
+                # A method that does not apply to this network; the test knows which.
                 results[name] = f"refused: {error}"
             except Exception as error:
                 steps = [f"{one.filename}:{one.lineno}" for one in traceback.extract_tb(error.__traceback__)]

@@ -1,8 +1,8 @@
-"""A device that is none: tensors elsewhere than on the CPU, by torch's registration of devices written in Python.
+"""A stand-in for a GPU: a device whose tensors hold tensors on the CPU, which do the work.
 
-Its tensors hold others on the CPU, which do the work. Whatever CUDA refuses is refused: operations on tensors of two
-devices, `numpy()` and the like of what is not on the host. Registering holds for the process, so tests run this module
-in one of their own: `python -m tests.away_device` prints what became of each case as JSON, "" for what went well.
+Registers it with torch as a device in Python. It rejects whatever CUDA rejects: operations on tensors of two devices,
+`numpy()` and similar calls on tensors that are not on the host. The registration lasts as long as the process, so tests
+run `python -m tests.away_cases` in their own process.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.backend_registration import _DummyBackendModule, _setup_privateuseone_for_python_backend
 
 NAME = "away"
-#: Operations that take tensors of two devices: copies, and indices on the host.
+#: Operations that accept tensors of two devices: copies, and indices on the host.
 _BETWEEN = ("_to_copy", "copy_", "index", "index_put", "index_put_", "_index_put_impl_", "_local_scalar_dense")
 _HOST = torch.device("cpu")
 _AUTOCAST = "AutocastPrivateUse1"
-#: Operations that autocast lowers the precision of: those of convolutional networks and transformers.
+#: Operations whose precision autocast lowers: those of convolutional networks and transformers.
 _LOWER = ("linear", "conv2d", "matmul", "bmm", "mm", "addmm", "scaled_dot_product_attention")
-#: Registrations last as long as these.
+#: Keeps the registrations alive.
 _KEPT: list[Any] = []
 
 
@@ -51,15 +51,15 @@ class Away(Tensor):
         return _done(func, args, kwargs or {})
 
     def tolist(self) -> Any:
-        # Other devices copy by themselves here, and torch refuses it for classes of tensors.
+        # Real devices copy here by themselves; torch does not do it for classes of tensors.
         return self.held.tolist()
 
 
 class Present(TorchDispatchMode):
-    """A context in which the device exists: also for what is made without a tensor of it."""
+    """While active, the device exists also for functions that create tensors without a tensor of it."""
 
     def __enter__(self) -> Any:
-        # `torch.tensor` fills memory of its own before it asks a mode.
+        # `torch.tensor` fills its own memory before it consults a mode.
         torch._C._set_only_lift_cpu_tensors(True)
         return super().__enter__()
 
@@ -72,14 +72,14 @@ class Present(TorchDispatchMode):
 
 
 class _Module(_DummyBackendModule):  # type: ignore[misc]
-    """The module that torch looks up under the name of the device."""
+    """The module that torch looks up by the name of the device."""
 
     def get_amp_supported_dtype(self) -> list[torch.dtype]:
         return [torch.bfloat16, torch.float16]
 
 
 def register() -> torch.device:
-    """Makes the device known to torch, for good."""
+    """Registers the device with torch, until the process ends."""
     _setup_privateuseone_for_python_backend(NAME, backend_module=_Module())
     fallback, casts = torch.library.Library("_", "IMPL"), torch.library.Library("aten", "IMPL")
     _KEPT.extend((fallback, casts))
@@ -90,7 +90,7 @@ def register() -> torch.device:
 
 
 def _lower(operation: Any) -> Any:
-    """The operation in the precision of autocast, as CUDA has it."""
+    """The operation in the precision of autocast, as on CUDA."""
     without = torch._C.DispatchKeySet(getattr(torch._C.DispatchKey, _AUTOCAST))
 
     def cast(value: Any) -> Any:
@@ -108,7 +108,7 @@ def _done(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     tensors = [one for one in tree_leaves((args, kwargs)) if isinstance(one, Tensor)]
     away = any(isinstance(one, Away) for one in tensors)
     name = func.overloadpacket.__name__
-    # A number on the host goes with any device.
+    # Any device accepts a number on the host.
     others = [one for one in tensors if not isinstance(one, Away) and one.dim()]
     if away and others and (name not in _BETWEEN or not _allowed(name, args)):
         raise RuntimeError(
@@ -120,7 +120,7 @@ def _done(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     held = tree_map(_held, args), tree_map(_held, on_host)
     made = func(*held[0], **held[1])
     if name == "_to_copy" and result_away != away and wanted is not None:
-        # A copy between devices is one, also of what has the type already.
+        # Copies between devices, even without a change of type.
         made = made.clone() if made is held[0][0] else made
     if not result_away:
         return made
@@ -129,12 +129,12 @@ def _done(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
 
 
 def _allowed(name: str, args: Any) -> bool:
-    """Whether an operation of `_BETWEEN` may have these: what is indexed and what is put there lie on one device."""
+    """Whether an operation of `_BETWEEN` may have these arguments: tensor and values must be on one device."""
     if not name.lstrip("_").startswith("index"):
         return True
     values = [args[0], *args[2:3]]
     kinds = {isinstance(one, Away) for one in values if isinstance(one, Tensor) and one.dim()}
-    # Indices on the device do not reach into the host.
+    # Indices on the device cannot index a tensor on the host.
     return kinds <= {True}
 
 

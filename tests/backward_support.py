@@ -1,4 +1,4 @@
-"""Helpers of the tests `test_backward`, `test_sparse_rows`."""
+"""Helpers of `test_backward` and `test_sparse_rows`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ GRID = TargetLayer("norm1", Layout("NLC", 4, 4, 24, prefix=2))
 
 
 class Block(nn.Module):
-    """One block of a transformer on 2 prefix tokens and 4×4 patches, whose output `read` turns into one vector."""
+    """One block of a transformer on 2 prefix tokens and 4×4 patches; `read` turns its output into one vector."""
 
     def __init__(self, read: Callable[[Tensor], Tensor], act: nn.Module, attend: Callable[..., Tensor]) -> None:
         super().__init__()

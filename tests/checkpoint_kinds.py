@@ -1,7 +1,5 @@
-"""Kinds of files of weights that people have and that load: how each is made, and what it holds.
-
-`docs/checkpoints.md` is written from this table and that of `refused_kinds.py` (`python -m tools.checkpoints_page`).
-"""
+"""Kinds of weight files that load: how to make each, and its content. `python -m tools.checkpoints_page` writes
+`docs/checkpoints.md` from this table and that of `refused_kinds.py`."""
 
 from __future__ import annotations
 
@@ -30,11 +28,8 @@ SAID: dict[str, Any] = {"mean": [0.1, 0.2, 0.3], "std": [0.4, 0.5, 0.6], "interp
 
 @dataclass(frozen=True)
 class Loads:
-    """The user's description of a kind after it was written to a folder.
-
-    module: the network that was trained. said: what its file says of the input, as timm's `resolve_data_config` takes
-    it. spec: the fields of `ModelSpec`.
-    """
+    """A kind that loads, after it was written to a folder. module: the trained network. said: the input settings in the
+    file, as arguments of timm's `resolve_data_config`. spec: fields of `ModelSpec`."""
 
     module: nn.Module
     spec: Mapping[str, Any]
@@ -94,7 +89,7 @@ def replaced(head: Callable[[int], nn.Module]) -> nn.Module:
 
 
 class Beside(nn.Module):
-    """A backbone with a head beside it."""
+    """A backbone, and a head that is not part of it."""
 
     def __init__(self, backbone: nn.Module, head: nn.Module, first: str = "backbone", second: str = "head") -> None:
         super().__init__()
@@ -122,7 +117,7 @@ def hidden(width: int = WIDTH, *between: nn.Module) -> nn.Module:
 
 
 def averaged(plain: nn.Module) -> nn.Module:
-    """Another network of the same kind, as an average is."""
+    """Another network of the same kind, like an average of weights."""
     return trained(seed=8)
 
 
@@ -247,7 +242,7 @@ def positions(folder: Path) -> Loads:
 
 
 class ConcatPool(nn.Module):
-    """fastai's pooling: maximum, then mean."""
+    """The pooling of fastai: maximum, then mean."""
 
     def forward(self, maps: Tensor) -> Tensor:
         return torch.cat([nn.functional.adaptive_max_pool2d(maps, 1), nn.functional.adaptive_avg_pool2d(maps, 1)], 1)

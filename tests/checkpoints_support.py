@@ -1,4 +1,4 @@
-"""Helpers of the tests `test_checkpoints`, `test_broken_checkpoints`."""
+"""Helpers of `test_checkpoints` and `test_broken_checkpoints`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Helpers of the tests `test_compare`, `test_compare_gates`, `test_compare_maps`."""
+"""Helpers of `test_compare`, `test_compare_gates` and `test_compare_maps`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FISH = 2
 
 
 def runs(tmp_path: Path, pairs: list[tuple[dict[str, Any], dict[str, Any]]], **record: Any) -> tuple[str, str]:
-    """A run of the first rows, and one of the second ones."""
+    """Writes two runs, with the first and the second rows."""
     record = {"classes": list(NAMES), **record}
     first, second = (
         run_folder(tmp_path / name, [pair[side] for pair in pairs], **record) for side, name in enumerate("ab")
@@ -36,7 +36,7 @@ def runs(tmp_path: Path, pairs: list[tuple[dict[str, Any], dict[str, Any]]], **r
 
 
 def predicted(counts: dict[tuple[int, int], int], **more: Any) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    """Pictures of cats: how many have which class in A and in B."""
+    """Rows of images of cats, for counts by the class in A and in B."""
     kinds = [kind for kind, count in counts.items() for _ in range(count)]
     return [tuple(image_row(f"{i}.jpg", CAT, kind[side], **more) for side in (0, 1)) for i, kind in enumerate(kinds)]  # type: ignore[misc]
 

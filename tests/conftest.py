@@ -17,25 +17,25 @@ from cli.main import run
 
 from .warm_workers import warm_workers
 
-# The networks of the tests are tiny: a second thread only waits for the first.
+# The networks of the tests are tiny: a second thread only waits.
 torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No option of the tests comes from the caller's environment, and no test waits for a network."""
+    """Removes options of the caller's environment, and keeps tests from waiting for a network."""
     for name in list(os.environ):
         if name.startswith("CAMX_") and name != "CAMX_TEST_DATA":
             monkeypatch.delenv(name)
 
 
-#: What waits for the disk in a real run.
+#: Functions that wait for the disk in a real run.
 SYNC = store.System.sync
 
 
 @pytest.fixture(autouse=True, scope="session")
 def no_wait_for_the_disk() -> Iterator[None]:
-    """Runs inside this process do not wait for the disk: the tests make tens of thousands of files."""
+    """Runs inside this process do not wait for the disk, because the tests create tens of thousands of files."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(store.System, "sync", lambda self, descriptor: None)
         yield
@@ -43,20 +43,20 @@ def no_wait_for_the_disk() -> Iterator[None]:
 
 @pytest.fixture(autouse=True, scope="session")
 def workers_start_at_once() -> Iterator[None]:
-    """Workers of runs inside this process are forked: the tests start thousands of them. `real_workers` starts them as users do."""
+    """Forks the workers of runs inside this process, because the tests start thousands; see `real_workers`."""
     with warm_workers():
         yield
 
 
 @pytest.fixture
 def real_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Workers are started as in a run of a user, each as a process of its own that imports its libraries."""
+    """Starts workers as a real run does: each in its own process that imports its libraries."""
     monkeypatch.setattr(worker_process, "subprocess", subprocess)
 
 
 @pytest.fixture(autouse=True, scope="session")
 def hangup_as_in_a_terminal() -> Iterator[None]:
-    """SIGHUP has its usual effect, also where the tests themselves run below `nohup`."""
+    """Gives SIGHUP its default effect, also if the tests run below `nohup`."""
     before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     signal.signal(signal.SIGHUP, before)
@@ -64,7 +64,7 @@ def hangup_as_in_a_terminal() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def data() -> Path:
-    """Real weights and photos, for the tests that need them."""
+    """The folder of real weights and photos; skips tests without it."""
     folder = os.environ.get("CAMX_TEST_DATA")
     if not folder:
         pytest.skip("CAMX_TEST_DATA is not set")
@@ -72,14 +72,14 @@ def data() -> Path:
 
 
 def picture(width: int = 64, height: int = 48, seed: int = 0) -> Image.Image:
-    """A smooth coloured picture, another one for each seed."""
+    """A smooth coloured image, different for each seed."""
     small = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), dtype=np.uint8)
     return Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC)
 
 
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
-    """A folder with seven pictures in two class folders."""
+    """A folder with seven images in two class folders."""
     folder = tmp_path / "images"
     for index in range(7):
         path = folder / ("cat" if index < 4 else "dog") / f"{index}.{'png' if index % 2 else 'jpg'}"
@@ -90,7 +90,7 @@ def images(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def camx(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
-    """`camx` in this process, in an empty working folder; returns the exit code."""
+    """Runs `camx` in this process, in an empty working folder, and returns the exit code."""
     monkeypatch.chdir(tmp_path)
 
     def call(*argv: object) -> int:
@@ -99,5 +99,5 @@ def camx(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     return call
 
 
-#: A tiny network of random weights, for runs whose classes do not matter.
+#: A tiny network with random weights, for runs whose classes do not matter.
 TINY = ("--model", "test_resnet", "--no-pretrained", "--device", "cpu")

@@ -1,4 +1,4 @@
-"""Folders of runs as they come from a damaged disk or from a stranger."""
+"""Folders of runs with damaged or hostile content."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def row(image: str = "a.jpg", **more: Any) -> dict[str, Any]:
-    """A row of `explain` as 0.1.0 writes it."""
+    """A row of `explain` in the format of 0.1.0."""
     sketch = {"width": 2, "height": 2, "values": base64.b64encode(bytes([0, 255, 0, 0])).decode()}
     shown = {"method": "gradcam", "layer": "l", "target_index": 3, "target_name": "cat", "target_prob": 0.5, "peak": 1.0, "area": 0.25,
              "center_x": 0.5, "center_y": 0.5, "border": 0.1, "entropy": 0.5, "box": [0, 0, 1, 1], "sketch": sketch, "overlay": f"overlays/{image}.png"}  # fmt: skip
@@ -19,7 +19,7 @@ def row(image: str = "a.jpg", **more: Any) -> dict[str, Any]:
 
 
 def written(folder: Path, lines: list[Any], record: object = None) -> Path:
-    """A folder with these lines in its journal: rows, or texts as they are."""
+    """Writes a run folder with these lines in its journal: rows, or raw text."""
     folder.mkdir(parents=True, exist_ok=True)
     texts = [line if isinstance(line, str) else json.dumps(line) for line in lines]
     (folder / "manifest.jsonl").write_text("".join(f"{text}\n" for text in texts))
@@ -66,7 +66,7 @@ DAMAGED = {
 
 EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n(x) print\n%%EOF\n"
 
-#: Records of a run of which every field is of another kind than it should be, one after the other.
+#: Values of all types, for every field of a record.
 WRONG = (7, "x", None, [], {}, [7], {"x": 7}, True, -1, 1e300, [[[]]])
 FIELDS = (
     *("schema", "state", "command", "plan", "job", "versions", "finished", "images", "labelled", "accuracy", "classes", "model"),
@@ -77,7 +77,7 @@ FIELDS = (
 
 
 def wrong_records(command: str) -> list[dict[str, Any]]:
-    """Records in which one field is wrong."""
+    """Records of a run, each with one wrong field."""
     records = []
     for field in FIELDS:
         for value in WRONG:

@@ -1,4 +1,4 @@
-"""Helpers of the tests `test_draft`, `test_decoding`."""
+"""Helpers of `test_draft` and `test_decoding`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def jpeg(image: Image.Image, orientation: int = 1, **options: Any) -> bytes:
 
 @cache
 def photo(path: Path, width: int, height: int) -> bytes:
-    """A picture as a camera would give it: enlarged, with noise, 4:2:0."""
+    """A JPEG like that of a camera: enlarged, with noise, 4:2:0."""
     with Image.open(path) as image:
         large = np.asarray(image.convert("RGB").resize((width, height), Image.Resampling.LANCZOS), np.float32)
     noise = np.random.default_rng(0).normal(0, 6, (height, width, 1)).astype(np.float32)
@@ -48,7 +48,7 @@ def loaded(data: bytes, way: str, how: Preprocessing = SMALL, canvas: CanvasSize
 
 
 def levels(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
-    """The mean and the 99th percentile of the difference."""
+    """The mean and the 99th percentile of the difference, in levels."""
     assert one.shape == other.shape
     difference = np.abs(one.astype(int) - other)
     return float(difference.mean()), float(np.percentile(difference, 99))
@@ -59,7 +59,7 @@ def same(one: Picture, other: Picture) -> bool:
 
 
 def close(exact: Picture, other: Picture, explainer: Explainer) -> None:
-    """The tolerance of docs/decoding.md."""
+    """Whether two images agree within the tolerance of docs/decoding.md."""
     assert (exact.width, exact.height, exact.frame) == (other.width, other.height, other.frame)
     for one, two in ((exact.input, other.input), (exact.canvas, other.canvas)):
         mean, most = levels(one, two)

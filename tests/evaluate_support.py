@@ -1,4 +1,4 @@
-"""Helpers of the tests `test_evaluate`, `test_evaluate_command`."""
+"""Helpers of `test_evaluate` and `test_evaluate_command`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .journals import hill, map_of, row_of, run_of
 SIZE = (200, 100)
 
 
-#: A box around the hill at 0.25, 0.5 of a picture of 200×100.
+#: A box around the hill at 0.25, 0.5 of an image of 200×100.
 LEFT = (30, 30, 70, 70)
 
 

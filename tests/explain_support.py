@@ -1,4 +1,4 @@
-"""Helpers of the tests `test_explain`, `test_explain_resume`."""
+"""Helpers of `test_explain` and `test_explain_resume`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Helpers of the tests `test_export`, `test_export_formats`, `test_export_command`."""
+"""Helpers of `test_export`, `test_export_formats` and `test_export_command`."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def out(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def empty(tmp_path: Path) -> Path:
-    """A run in which no image could be explained."""
+    """A run without an explained image."""
     return run_of(tmp_path / "empty", [failed_row("broken.jpg")])
 
 

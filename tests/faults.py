@@ -20,7 +20,7 @@ def double(number: int) -> int:
 
 
 def crash(_: object) -> None:
-    """As a decoder that writes where it must not."""
+    """Crashes as a decoder does that writes beyond its memory."""
     os.kill(os.getpid(), signal.SIGSEGV)
 
 
@@ -29,12 +29,12 @@ def leave(code: int) -> None:
 
 
 def hang(_: object) -> None:
-    """In C and with the interpreter locked, where no Python of that process can end it."""
+    """Hangs in C with the interpreter locked: no Python code of the process can end it."""
     ctypes.PyDLL(None).sleep(1000)
 
 
 def killed_once(note: Path) -> str:
-    """As one that the system kills for the memory of others: the next one goes on."""
+    """Dies once, as if the system killed it for memory; the next worker succeeds."""
     if not note.exists():
         note.write_text("killed")
         os.kill(os.getpid(), signal.SIGKILL)
@@ -42,7 +42,7 @@ def killed_once(note: Path) -> str:
 
 
 def stop(_: object) -> None:
-    """As one that somebody stops and forgets."""
+    """Stops the process, as SIGSTOP from outside does."""
     os.kill(os.getpid(), signal.SIGSTOP)
 
 
@@ -68,7 +68,7 @@ def fail(_: object) -> None:
 
 
 def chatter(_: object) -> str:
-    """As libtiff does, on both streams."""
+    """Writes to both streams, as libtiff does."""
     os.write(1, b"TIFFReadDirectory: Warning, Unknown field")
     os.write(2, b"TIFFReadDirectory: Warning, Unknown field")
     return "said"
@@ -82,12 +82,12 @@ def unpicklable(_: object) -> Any:
     return lambda: None
 
 
-#: By the name of an image, what happens instead of decoding it.
+#: Fault by the start of the name of an image.
 FAULTS = {"crash": crash, "hang": hang, "fail": fail, "huge": partial(swallow, 1 << 45)}
 
 
 def faulty_load(source: Source, *arguments: Any, **options: Any) -> Any:
-    """`load`, with a fault for images whose name begins with one."""
+    """`load`, with a fault for images whose name begins with that of one."""
     for name, fault in FAULTS.items():
         if Path(source.path).name.startswith(name):
             return fault(source) if name != "huge" else fault()  # type: ignore[operator]
@@ -95,7 +95,7 @@ def faulty_load(source: Source, *arguments: Any, **options: Any) -> Any:
 
 
 def slow_load(source: Source, *arguments: Any, **options: Any) -> Any:
-    """`load` that takes a while and leaves a note of when it ended, beside the images."""
+    """`load` after a wait; writes the time of its end beside the images."""
     time.sleep(0.01)
     loaded = load(source, *arguments, **options)
     Path(f"{source.path}.decoded").touch()

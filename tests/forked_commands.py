@@ -1,4 +1,4 @@
-"""Commands of camx as processes of their own, forked from one that has imported everything: a tenth of a second each.
+"""Runs commands of camx as processes, forked from one that has imported everything: a tenth of a second each.
 
 Signals, streams, exit codes and the disk are those of a real process. Run as a script, this is the process that forks.
 """
@@ -23,7 +23,7 @@ PATIENCE = 120.0
 
 @dataclass(frozen=True)
 class Ended:
-    """A command that has ended: exit code, or minus the number of the signal that ended it, and what it said."""
+    """A command that has ended: exit code, or minus the number of its signal, and its output."""
 
     code: int
     out: str
@@ -31,7 +31,7 @@ class Ended:
 
 
 class Commands:
-    """Starts commands in a working folder. A context manager; what it has started does not outlive it."""
+    """Starts commands in a working folder. A context manager that ends all of them."""
 
     def __init__(self, cwd: Path, environment: Mapping[str, str]) -> None:
         self.cwd = cwd
@@ -52,11 +52,9 @@ class Commands:
         self, argv: Sequence[str], *, disk: tuple[int, str] | None = None, ending: tuple[float, int] | None = None,
         full: Sequence[int] = (), closed: Sequence[int] = (),
     ) -> Ended:  # fmt: skip
-        """Runs a command to its end.
-
-        disk: which of its operations on the disk fails, and how (`test_faults.Faulty`). ending: seconds after which a
-        signal comes, and its number. full, closed: streams that cannot be written, or do not exist.
-        """
+        """Runs a command to its end. disk: the operation on the disk that fails, and how (`test_faults.Faulty`).
+        ending: seconds until a signal, and its number. full, closed: streams that cannot be written, or do not
+        exist."""
         began = time.monotonic()
         pid = int(self._asked({"argv": argv, "cwd": str(self.cwd), "disk": disk, "full": full, "closed": closed}))
         while (code := self._asked({"wait": pid})) == "None":
@@ -103,7 +101,7 @@ def _child(argv: list[str], cwd: str, disk: list[object] | None, full: list[int]
 
 
 def main() -> None:
-    """Answers a question per line: starts a command, says whether one has ended, or sends it a signal."""
+    """Answers one request per line: starts a command, reports whether one has ended, or sends it a signal."""
     import torch
 
     import cam_cli.distributed
@@ -115,7 +113,7 @@ def main() -> None:
 
     from . import test_faults
 
-    # Without wandb: it makes a folder when it is imported, which the first copy that ends would remove.
+    # Without wandb: its import creates a folder, which the first copy that ends would remove.
     import_timm()
     assert "wandb" not in sys.modules
     _ = (cam_cli.report, cli.main, test_faults)

@@ -18,13 +18,13 @@ CLASSES = ("cat", "dog", "pot, flowerpot")
 
 
 def hill(x: float, y: float, spread: float = 0.1, cells: int = 24) -> np.ndarray:
-    """A raw map with one hill at x, y (0 to 1 of the picture)."""
+    """A raw map with one hill at x, y (shares of the image)."""
     at = (np.arange(cells) + 0.5) / cells
     return np.exp(-((at[None, :] - x) ** 2 + (at[:, None] - y) ** 2) / (2 * spread**2)).astype(np.float32)
 
 
 def map_of(values: np.ndarray | None, index: int, size: tuple[int, int], method: str = "gradcam") -> dict[str, Any]:
-    """The record of a map over a whole picture; None for a blank one."""
+    """The record of a map over a whole image; None for a blank one."""
     record: dict[str, Any] = {"method": method, "layer": "layer4", "target_index": index, "target_name": CLASSES[index],
                               "target_prob": 0.75, "peak": 1.0, "area": None}  # fmt: skip
     if values is None:
@@ -47,7 +47,7 @@ def row_of(
 def run_of(
     folder: Path, rows: Sequence[dict[str, Any]], base: str = "/pictures", state: str = "finished", **record: Any
 ) -> Path:
-    """A run with these rows, in their order."""
+    """Writes a run with these rows, in their order."""
     fingerprint = {"command": "explain", "inputs": base, "model": "demo"}
     with locked_folder(str(folder)) as out:
         out.begin(fingerprint)

@@ -1,4 +1,4 @@
-"""Helpers of the tests `test_methods`, `test_method_options`, `test_method_runs`."""
+"""Helpers of `test_methods`, `test_method_options` and `test_method_runs`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .networks import PLAIN, network
 
 
 class Small(nn.Module):
-    """Convolutions with ReLUs, and a head that is no straight line, at 24×24 pixels; a 6×6 grid of 6 channels."""
+    """Convolutions with ReLUs and a non-linear head at 24×24 pixels; a 6×6 grid of 6 channels."""
 
     num_classes = 5
 
@@ -55,7 +55,7 @@ def few_masks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def explainer(module: nn.Module, *names: str, side: int = 24, **options: object) -> Explainer:
     if names == ("refinecam",):
-        # It multiplies the maps of several layers: also that of the first ReLU.
+        # RefineCAM multiplies the maps of several layers: also needs the first ReLU.
         early = next(name for name, one in module.named_modules() if isinstance(one, nn.ReLU))
         options.setdefault("layers", ("auto", early))
     preprocessing = dataclasses.replace(PLAIN, input_size=(side, side), resize=(side, side))
@@ -63,7 +63,7 @@ def explainer(module: nn.Module, *names: str, side: int = 24, **options: object)
 
 
 def layers_of(name: str) -> tuple[str, ...]:
-    """Target layers of `Small` for a method: those that its definition is written for."""
+    """Target layers of `Small` for the definition of a method."""
     return ("first", "first.1") if name == "refinecam" else ("first",)
 
 

@@ -1,4 +1,4 @@
-"""A folder with all that commands of camx read and write, and what must hold there whatever happens to a command."""
+"""A folder with all inputs and outputs of the commands, and checks that hold after any command and fault."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .hostile_names import OF_FILES
 from .run_folders import csv_file
 
 CANARY = b"nothing but this"
-#: Places that commands write to; everything else in the folder stays as it is.
+#: Places that commands write to; everything else in the folder must not change.
 WRITTEN = ("out", "parts", "cache", "gates.xml", "stream1", "stream2")
 EXPLAIN = (
     "explain", "in", "in/t.tar", *TINY, "--model-arg", "num_classes=3", "--class-names", "names.txt",
@@ -51,7 +51,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 
 @dataclass
 class World:
-    """The folder `path`. truth: per image its status and, where it is explained, its best class and probability."""
+    """The folder `path`. truth: the status of each image, with class and probability if it is explained."""
 
     path: Path
     remote: str
@@ -60,7 +60,8 @@ class World:
 
     @classmethod
     def made(cls, path: Path, remote: str, draw: random.Random) -> World:
-        """Images of three classes with names of all kinds, broken ones, a tar file with hostile names, and truth."""
+        """Creates images of three classes with names of all kinds, broken images, a tar file with hostile names, and
+        truth."""
         path.mkdir()
         data = io.BytesIO()
         picture(seed=1).save(data, "png")
@@ -88,7 +89,7 @@ class World:
         return [word.format(remote=self.remote) for word in COMMANDS[name]]
 
     def settled(self) -> None:
-        """Notes what is right, after undisturbed runs."""
+        """Stores the right results, after undisturbed runs."""
         self.truth = {key: _told(row) for key, row in rows(self.path / "out").items()}
         assert {status for status, _, _ in self.truth.values()} == {"ok", "failed"}
         assert len(self.truth) == 11
@@ -96,13 +97,14 @@ class World:
         self.outside = self._outside()
 
     def check(self, context: str, *, damaged: bool) -> None:
-        """Nothing outside was touched, every row is true, and, unless a folder was damaged, every file is whole."""
+        """Fails unless all rows are true, nothing outside has changed and, in folders without damage, all files are
+        whole."""
         assert self._outside() == self.outside, context
         for out in ("out", "parts", "parts/parts/1-of-2", "parts/parts/2-of-2"):
             for key, row in rows(self.path / out).items():
                 told = _told(row)
                 if damaged and (key not in self.truth or told != self.truth[key]):
-                    continue  # that is the damage
+                    continue  # the damage itself
                 assert key in self.truth, (context, out, key)
                 assert told[:2] == self.truth[key][:2], (context, out, row)
                 assert abs(told[2] - self.truth[key][2]) < 1e-4, (context, out, row)
@@ -110,7 +112,7 @@ class World:
                     self._check_files(context, self.path / out.partition("/")[0], row)
 
     def check_whole(self, context: str, out: str) -> None:
-        """A row for every image in the folder `out`, or the remote one if it is ""; all of them true, all files whole."""
+        """Fails unless the folder `out` (the remote one for "") has a true row of every image and whole files."""
         folder = self.path / (out or "fetched")
         if not out:
             there = filesystem(self.remote)
@@ -135,7 +137,7 @@ class World:
             assert {"bytes": len(there), "crc32": f"{zlib.crc32(there):08x}"} == file, (context, name)
 
     def _outside(self) -> dict[str, Any]:
-        """All that no command may change: what lies beside its places, and the canary."""
+        """Everything that no command may change: files beside its places, and the canary."""
         kept: dict[str, Any] = {"canary": (self.path.parent / "canary").read_bytes()}
         kept["beside"] = sorted(one.name for one in self.path.parent.iterdir())
         for one in sorted(self.path.rglob("*")):
@@ -145,7 +147,7 @@ class World:
         return kept
 
     def follow(self, words: str) -> bool:
-        """Removes what an error says is to be removed; whether it says so."""
+        """Removes the file that an error asks to remove; returns whether it names one."""
         found = re.search(r"error: '([^']*)' cannot be used: .* Remove it", words)
         if not found:
             return False
@@ -155,7 +157,7 @@ class World:
 
 
 def rows(out: Path) -> dict[str, dict[str, Any]]:
-    """The last whole line of each image in a journal that camx reads; none where there is no such file."""
+    """The last whole line of each image in a journal that camx reads; empty without a journal."""
     from cam_cli.outputs.journal import parse_row
 
     journal = out / "manifest.jsonl"
@@ -213,7 +215,7 @@ DAMAGES: tuple[Callable[[Path, random.Random], None], ...] = (
 
 
 def damage(folder: Path, draw: random.Random) -> str:
-    """Damages one file below a folder; returns its name and how."""
+    """Damages one file below a folder; returns its name and the damage."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
     chosen = [path for path in files if path.name in ("manifest.jsonl", "run.json", "spots.jsonl")]
     if not files:

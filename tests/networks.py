@@ -1,4 +1,4 @@
-"""Small networks whose explanation can be known beforehand."""
+"""Small networks with known explanations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small networks that are wrapped, bent, shared or closed in the ways that people do it."""
+"""Small networks with the unusual structures that users have: wrapped, shared, recurrent, scripted layers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-#: Pictures are 32×32; a stride of 4 leaves 8×8 positions.
+#: Images are 32×32; a stride of 4 leaves 8×8 positions.
 SIDE = 32
 
 
@@ -62,7 +62,7 @@ class Then(nn.Module):
 
 
 class Around(nn.Module):
-    """A function of a network and its pictures as a network."""
+    """A function of a network and its input as a network."""
 
     def __init__(self, function: Callable[[Any, Tensor], Any], inner: nn.Module, head: nn.Module | None = None) -> None:
         super().__init__()
@@ -214,7 +214,7 @@ class SharedRelu(nn.Module):
 
 
 class Headless(nn.Module):
-    """Features alone, of whichever end."""
+    """Features without a head, after any pooling."""
 
     def __init__(self, *end: nn.Module) -> None:
         super().__init__()
@@ -267,7 +267,7 @@ class Answer:
 
 
 def quantised() -> nn.Module:
-    """Integers throughout: what torch.ao makes of a network in evaluation mode."""
+    """An integer network, as torch.ao makes it of a network in evaluation mode."""
     stubs = torch.ao.quantization
     module = nn.Sequential(
         stubs.QuantStub(), nn.Conv2d(3, 8, 4, 4), nn.ReLU(), nn.Conv2d(8, 12, 3, 1, 1), nn.ReLU(),

@@ -1,4 +1,4 @@
-"""Runs with spots as `camx explain --save spots` leaves them, written by hand: cues are directions in a space."""
+"""Runs with spots as `camx explain --save spots` writes them; cues are directions in a space."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class Cue(NamedTuple):
 
 
 def direction(cue: int, seed: int, noise: float = 0.5) -> np.ndarray:
-    """The vector of a cue, with noise of its own for each seed."""
+    """The vector of a cue, with noise that depends on the seed."""
     mean = np.random.default_rng((1, cue)).normal(size=NUMBERS)
     return quantised((mean + noise * np.random.default_rng((2, cue, seed)).normal(size=NUMBERS))[None])[0]
 
 
 def with_spots(folder: Path, rows: Sequence[dict[str, Any]], cues: Sequence[Iterable[Cue]], **record: Any) -> Path:
-    """A finished run of these rows, whose images have these cues, strongest first."""
+    """A finished run of these rows; `cues` of each image, strongest first."""
     folder.mkdir(parents=True, exist_ok=True)
     kept = []
     with (folder / "spots.jsonl").open("wb") as file:

@@ -1,4 +1,4 @@
-"""Actors with faults, importable by the processes of Ray."""
+"""Actors with faults that the processes of Ray can import."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cam_cli.pipeline.progress import Progress
 
 
 class Killed(Actor):
-    """Its process ends over images named `once…` the first time, over `always…` whenever it works on them."""
+    """Its process ends at images named `once…` the first time, and at `always…` every time."""
 
     def explain_images(self, sources: Sequence[Source], progress: Progress) -> list[ImageRow]:
         rows = super().explain_images(sources, progress)

@@ -1,4 +1,4 @@
-"""Files of weights that are refused: how each is made, and what its sentence says."""
+"""Kinds of weight files that do not load: how to make each, and its error."""
 
 from __future__ import annotations
 

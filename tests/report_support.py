@@ -1,4 +1,4 @@
-"""Helpers of the tests `test_report`, `test_report_content`."""
+"""Helpers of `test_report` and `test_report_content`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def content(page: Path = PAGE) -> dict[str, Any]:
 
 
 def written(folder: Path, rows: list[dict[str, Any]], command: str = "explain") -> Path:
-    """A finished run with these rows."""
+    """Writes a finished run with these rows."""
     with locked_folder(str(folder)) as out:
         out.begin({"command": command})
         out.append(rows)

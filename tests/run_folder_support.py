@@ -1,4 +1,4 @@
-"""Helpers of the tests `test_run_folder`, `test_run_folder_files`, `test_results_page`."""
+"""Helpers of `test_run_folder`, `test_run_folder_files` and `test_results_page`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture
 def run(tmp_path: Path) -> RunFolder:
-    """A run with one overlay, beside a picture that is none of its business."""
+    """A run with one overlay, beside an image that does not belong to it."""
     out = written(tmp_path / "out", [row()], EXPLAINED)
     (out / "overlays").mkdir()
     for path in (tmp_path / "private.png", out / "overlays" / "a.jpg.png"):

@@ -1,4 +1,4 @@
-"""Folders as a finished run leaves them, written by hand: tests of what reads them need no network."""
+"""Finished run folders written by hand, for tests of readers without a network."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ NAMES = ("cat", "dog", "fish")
 
 
 def sketch(cells: np.ndarray) -> dict[str, Any]:
-    """Cells h×w of 0…255 as they stand in a journal."""
+    """Cells h×w of 0…255 in the format of a journal."""
     values = base64.b64encode(np.asarray(cells, np.uint8).tobytes()).decode()
     return {"width": cells.shape[1], "height": cells.shape[0], "values": values}
 
 
 def spot(x: int, y: int, side: int = 10) -> np.ndarray:
-    """A map with its peak at a cell, and less the farther from it."""
+    """A map with its peak at a cell that falls with the distance."""
     rows, columns = np.mgrid[:side, :side]
     return np.rint(255 * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / 4)).astype(np.uint8)
 
 
 def image_row(image: str, label: int | None = 0, predicted: int = 0, **more: Any) -> dict[str, Any]:
-    """A row of an explained image; its label and its best class by their places in `NAMES`."""
+    """A row of an explained image; label and top class are indices into `NAMES`."""
     border = more.pop("border", 0.1)
     prob = more.pop("prob", 0.9)
     shown = {
@@ -71,7 +71,7 @@ def run_folder(path: Path, rows: Iterable[dict[str, Any]], **record: Any) -> Pat
 
 
 def rights(total: int, right: int, start: str, **more: Any) -> list[dict[str, Any]]:
-    """`total` rows of cats of which `right` are predicted as such, the others as dogs."""
+    """`total` rows of cats; `right` of them are predicted as cats, the others as dogs."""
     return [image_row(f"{start}/{i}.jpg", 0, 0 if i < right else 1, **more) for i in range(total)]
 
 

@@ -1,4 +1,4 @@
-"""A run without a network and without decoders: the real loop, journal and folder at a thousand images per second."""
+"""Runs without a network and without decoders: the real loop, journal and folder at a thousand images per second."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from cam_cli.pipeline.progress import Silent
 from cam_cli.pipeline.task import Table, Work
 from cam_cli.run_layout import TABLE
 
-#: That of the overlays.
+#: Format of the overlays.
 EXTENSION = "png"
 PIXELS = np.zeros((2, 2, 3), np.uint8)
 
@@ -39,7 +39,7 @@ class Result:
 
 
 class Inline:
-    """Workers that do the work where they are asked."""
+    """Workers that run each call in the calling thread."""
 
     def __enter__(self) -> Inline:
         return self
@@ -88,7 +88,7 @@ def engine() -> Any:
 
 @dataclass(frozen=True)
 class StubTask:
-    """The task of a job without a network. extra: more of its fingerprint."""
+    """The task of a job without a network. extra: more keys of its fingerprint."""
 
     job: ExplainJob
     render: Callable[[Result], Rendered] = rendered
@@ -153,7 +153,7 @@ def run_stub(
     render: Callable[[Result], Rendered] = rendered,
     extra: str = "",
 ) -> Summary:
-    """Run over a folder of images, with one worker so that the order of all operations is always the same."""
+    """Runs over a folder of images with one worker, so that all operations happen in the same order."""
     job = ExplainJob(
         sources=(str(images),),
         model=ModelSpec("stub"),

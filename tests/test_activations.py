@@ -1,4 +1,4 @@
-"""Numbers and sheets of feature maps, and the command that writes them."""
+"""Statistics and sheets of feature maps, and the command that writes them."""
 
 from __future__ import annotations
 

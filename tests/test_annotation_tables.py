@@ -1,4 +1,4 @@
-"""Annotations of tables and masks, and which image each belongs to."""
+"""Annotations of tables and masks, and the image that each belongs to."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ class TestUpright:
         turned = Orientation(transposed=True, mirrored=True)
         found = upright(Annotations((10, 20), (box,)), "a", SIZE, lambda: turned, problems)
         assert found is not None
-        # A stored picture of 10×20 turned to the right: x' = 20 − y, y' = x.
+        # A stored image of 10×20 turned to the right: x' = 20 − y, y' = x.
         assert found[0].box == Box(16, 1, 18, 3)
         assert problems.found == []
 

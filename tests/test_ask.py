@@ -48,7 +48,7 @@ def answers(path: str = "out") -> list[dict[str, str]]:
 
 
 def assert_same(one: str, other: str) -> None:
-    """The answers of two folders, but for the last digits: the batches were others."""
+    """The answers of two folders are equal up to rounding, since their batches differ."""
     for a, b in zip(answers(one), answers(other), strict=True):
         for name, text in a.items():
             number = name in ("prob", "depends") or name.startswith("cam_")
@@ -114,7 +114,7 @@ def test_questions_of_a_table_belong_to_their_images(
         ("2.png", RED, ""),
     ]
     assert [one["correct"] for one in found] == ["false", "", ""]
-    # Another truth changes the row, and nothing is asked again.
+    # Another truth changes the row without another forward.
     journal, overlay = Path("out/manifest.jsonl").read_text(), Path("out", found[0]["overlay"])
     stamp = overlay.stat().st_mtime_ns
     Path("q.csv").write_text(table.replace("perhaps", f"{found[0]['answer'].upper()}."))
@@ -123,7 +123,7 @@ def test_questions_of_a_table_belong_to_their_images(
     (again,) = Path("out/manifest.jsonl").read_text()[len(journal) :].splitlines()
     assert json.loads(again)["answers"][0]["correct"] is True
     assert overlay.stat().st_mtime_ns == stamp
-    # Another question is asked.
+    # A new question is answered.
     Path("q.csv").write_text(table.replace(f"2.png,{RED}", f"2.png,{BLUE}"))
     assert camx(*command) == 0
     assert [answer["question"] for answer in rows()["2.png"]["answers"]] == [BLUE]

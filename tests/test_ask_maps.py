@@ -28,7 +28,7 @@ from tools.tiny_clip import scenes
 
 QUESTION = "is there a red shape?"
 SIZES = ((50, 70), (80, 60), (50, 70))
-#: What the library puts around the question.
+#: Prefix and suffix that the library adds to a question.
 AROUND = {"paligemma": "answer en {}", "blip2": "Question: {} Answer:", "llava": "<image> {} "}
 
 
@@ -172,7 +172,8 @@ RIGHT, INSIDE, NEAR, OTHER = 0.92, 0.95, 0.95, 0.02
 
 
 def test_maps_of_yes_point_to_the_shape_that_is_asked_about() -> None:
-    """Questions about 60 scenes: the peak of a map in the mask, next to it, in the other shape; docs/hub.md has more."""
+    """Questions about 60 scenes: the peak of a map in the mask, next to it, in the other shape; docs/hub.md has
+    more."""
     engine = Answerer.load(f"hf:{FIXTURE}", AskOptions(device="cpu"))
     some, rng = scenes(60, 3), np.random.default_rng(3)
     asked_about = [questions(masks, rng) for _, masks in some]
@@ -187,12 +188,12 @@ def test_maps_of_yes_point_to_the_shape_that_is_asked_about() -> None:
                 hit.append(hits(one.maps[answer.map].values, question.about, masks))
     inside, near, other = np.mean(hit, axis=0)
     assert np.mean(right) >= RIGHT
-    assert inside >= INSIDE  # always the centre: 0.06
+    assert inside >= INSIDE  # baseline, always the centre: 0.06
     assert near >= NEAR
     assert other <= OTHER
 
 
-#: Answers by their words, for networks that write; of ViLT the number of an answer.
+#: Answers as text for networks that write, as index for ViLT.
 GIVEN = (["yes"], ["red", "shape"])
 
 
@@ -210,7 +211,7 @@ def test_the_opposite_of_yes_is_no(family: tuple[str, Path]) -> None:
 
 
 def taught(engine: Answerer, image: Image.Image, some: list[tuple[list[int], int | None]]) -> Any:
-    """One forward on several answers for the same image, and the way from its values to a map."""
+    """One forward on several answers for the same image, and a function from its values to a map."""
     (picture,) = as_pictures([image], engine.network.preprocessing, [""])
     inputs = engine._runner.inputs([picture])
     with torch.no_grad():
@@ -249,7 +250,7 @@ def test_attention_times_gradient_is_its_definition(family: tuple[str, Path], li
 
 
 def test_hirescam_is_its_definition(family: tuple[str, Path], library: Library) -> None:
-    """Where the image tokens come from one module of the library: its output becomes a leaf."""
+    """For families whose image tokens come from one module: its output becomes a leaf."""
     if family[0] == "vilt":
         pytest.skip("its tokens are drawn in another order in each forward of the library")
     engine = engine_of(family[1], method="hirescam")
@@ -320,7 +321,7 @@ def test_vilt_sees_what_its_processor_gives(tmp_path: Path) -> None:
 
 
 def test_a_question_as_long_as_the_image_has_tokens(tmp_path: Path) -> None:
-    """Attention among the words then has the shape of that to the image: it must not be taken for it."""
+    """Attention among the words then has the shape of attention to the image, and must not replace it."""
     folder = saved("blip", tmp_path)
     engine, library = engine_of(folder), Library("blip", folder)
     question = (

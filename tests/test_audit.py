@@ -1,4 +1,4 @@
-"""Groups of an audit and its gates: verdicts, metrics, small groups, what is left out."""
+"""Groups of an audit and its gates: verdicts, metrics, small groups, left-out images."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ FORMS = {
     "ece > 0.01": ("fail", 0.225, ("all images",)),
     "overconfidence > 0.1": ("fail", 0.225, ("all images",)),
     "recall_gap > 0.1": ("fail", 0.45, ("a", "b")),
-    "precision < 1": ("warn", 0.5, ("all images",)),  # of the dogs predicted none is one, of the cats all are
+    "precision < 1": ("warn", 0.5, ("all images",)),  # no predicted dog is one, all predicted cats are
 }
 
 
@@ -134,7 +134,7 @@ def test_forms_and_metrics(tmp_path: Path, text: str) -> None:
 
 
 def test_recall_and_precision_of_one_class_and_by_class(tmp_path: Path) -> None:
-    # 40 cats, 30 found; 60 dogs, 50 found, 10 taken for cats.
+    # 40 cats, 30 found; 60 dogs, 50 found, 10 predicted as cats.
     pairs = [(0, 0)] * 30 + [(0, 1)] * 10 + [(1, 1)] * 50 + [(1, 0)] * 10
     rows = [image_row(f"{i}.jpg", *pair, attributes={"g": "xy"[i % 2]}) for i, pair in enumerate(pairs)]
     run = run_folder(tmp_path / "run", rows)
@@ -256,7 +256,7 @@ def test_an_evaluation_has_the_columns_that_an_audit_reads() -> None:
 
 @pytest.mark.parametrize("count", [5_000, pytest.param(100_000, marks=pytest.mark.slow)])
 def test_many_images_are_audited(tmp_path: Path, count: int) -> None:
-    """About 5 s of one core for 100,000; reading the JSON is most of it."""
+    """About 5 s of one core for 100,000 images, most of it to read the JSON."""
     rng = np.random.default_rng(0)
     text = json.dumps(image_row("x", attributes={"site": "a", "sex": "m"}, label_prob=0.5, brightness=0.5))
     run = run_folder(tmp_path / "run", [])

@@ -1,4 +1,4 @@
-"""Where the groups of an audit come from: columns, files, derived values, crossings, clusters."""
+"""Sources of the groups of an audit: columns, files, derived values, crossings, clusters."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_groups_file_adds_and_replaces(pets: Path, tmp_path: Path) -> None:
 
 
 def test_the_tags_of_an_image_are_one_group(pets: Path, tmp_path: Path) -> None:
-    """The report saves a row for each tag, in the order in which they were given."""
+    """The report saves a row for each tag, in the order of the tags."""
     rows = [
         ("dark/1.jpg", "odd"),
         ("dark/1.jpg", "dim"),

@@ -1,4 +1,4 @@
-"""A gate of an audit keeps its level of false alarms and finds real gaps."""
+"""A gate of an audit keeps its rate of false alarms and finds real gaps."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 
 def simulated(rng: np.random.Generator, shares: list[float], total: int, limit: float, times: int) -> float:
-    """Share of gates that fail, by the steps of an audit without its files."""
+    """Share of gates that fail, from the steps of an audit without its files."""
     from cam_cli.gates import Condition, Groups, Judge
     from cam_cli.statistics import Shares
 
@@ -22,7 +22,7 @@ def simulated(rng: np.random.Generator, shares: list[float], total: int, limit: 
     return failed / times
 
 
-# groups, images in each, limit: how often a gate may fail when all groups are right in 97 % of their images.
+# groups, images in each, limit: the highest rate of failed gates if all groups have an accuracy of 97 %.
 ALARMS = [(2, 100, 0.0, 0.05), (4, 100, 0.0, 0.02), (2, 50, 0.04, 0.005), (6, 50, 0.04, 0.005), (6, 200, 0.04, 0.005)]
 
 
@@ -36,7 +36,7 @@ def test_a_gate_on_the_point_would_cry_wolf() -> None:
     assert 0.58 < np.mean(right.max(1) - right.min(1) > 0.04 + 1e-12) < 0.64
 
 
-# Power for 99 % against 95 % and a limit of 0.02: images in each group, and how often the gate fails, as it should.
+# Power for 99 % against 95 % and a limit of 0.02: images in each group, and the rate of failed gates.
 POWER = [(300, 0.20, 0.36), (1000, 0.68, 0.84), (3000, 0.99, 1.0)]
 
 
@@ -49,6 +49,6 @@ def test_a_gate_finds_a_real_gap(total: int, least: float, most: float) -> None:
 @pytest.mark.parametrize("share", [0.5, 0.8, 0.9, 0.97, 0.99])
 @pytest.mark.parametrize(("count", "total"), [(2, 30), (2, 100), (4, 100), (8, 100), (6, 400)])
 def test_false_alarms_keep_their_level_everywhere(share: float, count: int, total: int) -> None:
-    """At the limit of 0 a gate fails where its interval leaves out the truth: in 5 of 100 audits at most."""
+    """At the limit 0 a gate fails if its interval excludes the truth: in at most 5 of 100 audits."""
     rng = np.random.default_rng([count, total, int(100 * share)])
     assert simulated(rng, [share] * count, total, 0.0, 4000) <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 4000)

@@ -1,4 +1,4 @@
-"""A stand-in device finds tensors that are made in the wrong place, without a GPU: every method and path runs on it."""
+"""Every method and path runs on a stand-in device, which finds tensors on the wrong device without a GPU."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ _REFUSED = {"tis", "refinecam", "attention-rollout", "attention-gradient", "attn
 
 
 def outcomes(*prefixes: str) -> dict[str, str]:
-    """Outcomes of `tests.away_cases`, run in a process of their own: the device is registered for a whole process."""
+    """Outcomes of `tests.away_cases`, from its own process: the registration of the device lasts as long as a
+    process."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.away_cases", *prefixes],
         cwd=_ROOT,

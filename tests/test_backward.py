@@ -1,4 +1,4 @@
-"""The gradients without the work on zeros are those of autograd, with fewer multiplications."""
+"""Gradients without the work on zeros equal those of autograd, with fewer multiplications."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def in_the_open(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 
 
 def plain(traced: Trace) -> Tensor:
-    """The gradients of autograd alone."""
+    """The gradients of autograd."""
     one_hots = functional.one_hot(CLASSES[: len(traced.logits)], traced.logits.shape[1])
     leaf = traced.head.leaves[traced.index]
     found = [
@@ -78,7 +78,7 @@ def assert_same(found: Tensor, expected: Tensor, tolerance: float = 1e-5) -> Non
         (block(first, nn.Tanh()), 0.6),
         (block(first, nn.Sigmoid()), 0.6),
         (block(first, nn.GELU("tanh")), 0.6),
-        # An activation without a rule gets the zeros; everything in front of it is done by rows.
+        # An activation without a rule gets the zeros; everything in front of it runs by rows.
         (block(first, nn.Softplus()), 0.9),
         (block(attend=biased), 0.6),
         (block(attend=in_the_open), 0.6),
@@ -155,7 +155,7 @@ def test_several_layers_share_one_backward() -> None:
 
 
 class Doubled(torch.autograd.Function):
-    """A function of a network's own, whose backward reads memory past everything that torch could watch."""
+    """A custom function whose backward reads memory in a way that torch cannot observe."""
 
     @staticmethod
     def forward(_context: Any, features: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Frames, bands and arrays: files that hold more than one picture of three colours."""
+"""Frames, bands and arrays: files that hold more than one image of three colours."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_every_frame_is_a_row_of_its_own(camx: Camx, tmp_path: Path, capsys: pyt
     stack(tmp_path / name)
     picture(40, 30, 9).save(tmp_path / "b.jpg")
     assert camx("explain", tmp_path, *QUICK) == 0
-    # 0.1.0 has explained the first one without a word.
+    # 0.1.0 explained the first one without a note.
     assert "1 file has several frames, but only the first is explained. --frames all" in said(capsys)
     first = rows_of()
     assert first[name]["pixels"]["frames"] == 3
@@ -153,7 +153,7 @@ def test_all_bands_of_an_array_have_the_same_levels() -> None:
     found = read(npy(values), channels=4)
     assert [band.getpixel((0, 0)) for band in found.bands] == [0, 62, 127, 255]
     assert (found.facts.levels, found.facts.mode, found.facts.bands) == ((0, 4095), "uint16 6×8×4", (1, 2, 3, 4))
-    # A band that nobody looks at has no say.
+    # An unused band has no influence.
     assert read(npy(values), bands=(1, 2, 2), array_layout="hwc").facts.levels == (0, 1023)
 
 

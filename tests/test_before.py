@@ -1,4 +1,4 @@
-"""Every question that 0.1.0 answered wrongly has another answer now, and the right one (`tests/before`)."""
+"""Every case that 0.1.0 answered wrongly has another answer now, and the right one (`tests/before`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every way a file of weights can be wrong has its sentence."""
+"""Every fault of a weight file has its own error."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .checkpoints_support import loaded, trained
 
 
 class Canary:
-    """Its unpickling would run code."""
+    """Runs code when it is unpickled."""
 
     def __reduce__(self) -> Any:
         return (Path.touch, (Path("canary"),))

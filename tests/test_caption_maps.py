@@ -62,7 +62,7 @@ def taught(network: Any, texts: list[list[int]] = TEXTS, images: Tensor | None =
 
 
 def library(network: Any, row: int, texts: list[list[int]] = TEXTS) -> tuple[Tensor, list[Tensor], Tensor]:
-    """Log-probabilities of a text alone by the library, its attentions to the image (eager), and the image tokens."""
+    """Log-probabilities of one text by the library, its attentions to the image (eager), and the image tokens."""
     family = family_of(network)
     network.set_attn_implementation("eager")
     kept: dict[str, Tensor] = {}
@@ -106,12 +106,12 @@ def test_hirescam_is_its_definition(network: Any) -> None:
 
 
 def attention_times_gradient(network: Any, row: int, pieces: tuple[int, ...]) -> Tensor:
-    """The definition, with the attentions that the library gives, one word at a time."""
+    """The definition from the attentions of the library, one word at a time."""
     family = family_of(network)
     if type(network).__name__ == "BlipForConditionalGeneration":
         return blip_definition(network, row, pieces)
     logs, parts, _ = library(network, row)
-    # The library returns the matrices themselves; a slice of one has no gradient.
+    # The library returns whole matrices; a slice of one has no gradient.
     whole = [one._base if family.prefixed else one for one in parts]
     gradients = torch.autograd.grad(logs[list(pieces)].sum(), whole)
     images, total = parts[0].shape[-1], torch.zeros(parts[0].shape[-1])
@@ -122,7 +122,7 @@ def attention_times_gradient(network: Any, row: int, pieces: tuple[int, ...]) ->
 
 
 def blip_definition(network: Any, row: int, pieces: tuple[int, ...]) -> Tensor:
-    """The library's BLIP returns no cross-attention: a hook keeps what its modules compute."""
+    """The library's BLIP returns no cross-attention: hooks store the outputs of its modules."""
     kept: list[Tensor] = []
 
     def keep(_module: Any, _inputs: Any, output: Any) -> None:
@@ -150,7 +150,7 @@ def test_attention_times_gradient_is_its_definition(network: Any) -> None:
 
 
 def test_words_one_after_the_other_give_the_same_maps(network: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where torch cannot batch the backward, and where the memory holds one word at a time."""
+    """If torch cannot batch the backward, and if the memory holds one word at a time."""
     own = taught(network)
     wanted = own.attention_gradient(members(own.log_probabilities.shape[1]))
     monkeypatch.setattr("cam_cli.text.teacher._BUDGET", 1)
@@ -168,7 +168,7 @@ def test_words_one_after_the_other_give_the_same_maps(network: Any, monkeypatch:
 
 
 def test_a_text_as_long_as_the_image_has_tokens() -> None:
-    """Attention among words then has the shape of that to the image: it must not be taken for it."""
+    """Attention among words then has the shape of attention to the image, and must not replace it."""
     torch.manual_seed(1)
     network = lively(FAMILIES["vit_bert"]())
     text = (encoded("a yellow shape and a red shape")[1:-1] * 3)[:17]  # 4×4 patches and the class token
@@ -208,7 +208,7 @@ def test_a_caption_is_what_the_library_generates(name: str, tmp_path: Path) -> N
     found = captions(engine, images, [None, None])
     assert [one.text for one in found] == wanted
     for one in found:
-        # Random networks also write tokens that are no word.
+        # Random networks also write tokens that are not words.
         assert one.logprob <= sum(word.logprob for word in one.words) + 1e-4
         assert {made.values.shape for made in one.maps} <= {(4, 4)}
 
@@ -282,7 +282,8 @@ def test_causal_and_grouped_attention_are_computed_in_the_open() -> None:
 
 
 def test_tokens_that_lie_elsewhere_are_refused(tmp_path: Path) -> None:
-    """The layout of the tokens is proved: a sequence in another order is no map, and one of another length has no grid."""
+    """camx proves the layout of the tokens: a sequence in another order is no map, and one of another length no
+    grid."""
     torch.manual_seed(0)
     tower = lively(transformers.ViTModel(transformers.ViTConfig(**vision(8))))
     picture = probe_picture(3, (SIDE, SIDE))

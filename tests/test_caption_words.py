@@ -1,4 +1,4 @@
-"""Pieces of a tokenizer become words, whatever kind of tokenizer made them."""
+"""Pieces of a tokenizer become words, for every kind of tokenizer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from cam_cli.text.words import chosen, words_of
 
 
 def grouped(pieces: list[str]) -> list[tuple[str, tuple[int, ...]]]:
-    """The words of pieces that are joined as they stand."""
+    """The words of pieces joined without spaces."""
     return [(one.word, one.pieces) for one in words_of(len(pieces), lambda count: "".join(pieces[:count]))]
 
 
@@ -42,7 +42,7 @@ def test_a_letter_of_several_bytes_stays_in_its_word() -> None:
 
 
 def test_every_piece_belongs_to_one_word() -> None:
-    texts = ["x", "x y", "z", "z .", "z . w"]  # a decoder that changes its mind
+    texts = ["x", "x y", "z", "z .", "z . w"]  # a decoder whose text changes with later pieces
     found = words_of(5, lambda count: texts[count - 1])
     assert sorted(piece for one in found for piece in one.pieces) == [0, 1, 2, 3, 4]
 

@@ -1,4 +1,4 @@
-"""Messages between two processes: whole, whatever their size, and at an end the reader hears of it."""
+"""Messages between two processes arrive whole at any size, and the reader notices the end of the writer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WINDOWS = pytest.mark.parametrize("shared", [THROUGH_MEMORY, False])
 
 @pytest.fixture
 def ends(shared: bool) -> Iterator[tuple[Channel, Channel]]:
-    """Both ends of a conversation."""
+    """Both ends of a channel."""
     (read_a, write_b), (read_b, write_a) = os.pipe(), os.pipe()
     with new_window() if shared else contextlib.nullcontext() as window:
         one = Channel(os.fdopen(read_a, "rb"), os.fdopen(write_a, "wb"), window)
@@ -91,7 +91,7 @@ def test_the_end_of_the_pipe_in_the_middle_of_a_message(ends: tuple[Channel, Cha
 
 @pytest.mark.parametrize("shared", [THROUGH_MEMORY])
 def test_pictures_of_the_usual_size_do_not_cross_the_pipe(ends: tuple[Channel, Channel]) -> None:
-    """A copy to draw on and the network's input, or a drawn PNG file."""
+    """Shared memory holds a canvas and the network's input, or a drawn PNG file."""
     for message in (np.zeros((375, 500, 3), np.uint8), np.zeros((224, 224, 3), np.uint8)), b"x" * 600_000:
         ends[0].send(message)
         assert len(os.read(ends[1]._incoming.fileno(), 1 << 20)) < 200

@@ -1,4 +1,4 @@
-"""The loader on damaged and hostile files: a network or a sentence, in bounded time and memory, never a traceback."""
+"""The loader on damaged and hostile files: a network or an error, in bounded time and memory, never a traceback."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from cam_cli.models.catalog import load_model
 from cam_cli.models.options import ModelSpec
 
 ARCH = "test_resnet"
-#: Damaged files per form and kind of damage; `-m slow` tries many, as far as the seconds of one processor reach.
+#: Damaged files per form and kind of damage; `-m slow` tries as many as the processor time allows.
 _FEW, _MANY, _SECONDS = 12, 1500, 30.0
 
 torch.manual_seed(7)
@@ -45,7 +45,7 @@ def cut(data: bytearray, dice: random.Random) -> bytearray:
 
 
 def flipped(data: bytearray, dice: random.Random) -> bytearray:
-    """Bits of the first or the last thousand bytes, or anywhere: where structure lies, and where numbers lie."""
+    """Flips bits of the first or the last thousand bytes, or anywhere: in the structure, or in the numbers."""
     for _ in range(dice.randrange(1, 8)):
         start, end = dice.choice([(0, 1000), (len(data) - 1000, len(data)), (0, len(data))])
         data[dice.randrange(start, end)] ^= 1 << dice.randrange(8)
@@ -53,7 +53,7 @@ def flipped(data: bytearray, dice: random.Random) -> bytearray:
 
 
 def moved(data: bytearray, dice: random.Random) -> bytearray:
-    """A piece copied over another one."""
+    """Copies a piece over another one."""
     size = dice.randrange(1, 400)
     source, target = dice.randrange(len(data) - size), dice.randrange(len(data) - size)
     data[target : target + size] = data[source : source + size]
@@ -66,7 +66,7 @@ def inserted(data: bytearray, dice: random.Random) -> bytearray:
 
 
 def replaced(data: bytearray, dice: random.Random) -> bytearray:
-    """One byte or number becomes another, where damage of more bytes would end the reading before anything is made."""
+    """Changes one byte or number, where more damage would end the reading early."""
     place = dice.randrange(len(data))
     data[place : place + 1] = dice.choice(
         [dice.randbytes(1), bytes([data[place] ^ 1 << dice.randrange(8)]), b"\xff", b"0"]
@@ -75,7 +75,7 @@ def replaced(data: bytearray, dice: random.Random) -> bytearray:
 
 
 def rewritten(data: bytearray, dice: random.Random) -> bytearray:
-    """Damage of the pickle or header alone, in a container that is whole: no checksum and no length gives it away."""
+    """Damages only the pickle or header, in a whole container: checksum and length are right."""
     damage = dice.choice([replaced, moved, inserted])
     if data[:2] != b"PK" and data[8:9] != b"{":
         return bytearray(damage(data[:_PICKLES], dice)) + data[_PICKLES:]
@@ -99,7 +99,7 @@ _PICKLES = 13_000
 
 
 def tried(path: Path, **spec: Any) -> bool:
-    """Whether the file loads. Anything but a network or a `CamxError` fails the test."""
+    """Whether the file loads. Fails on anything but a network or a `CamxError`."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -231,7 +231,7 @@ def test_hostile_files_beside(name: str, tmp_path: Path) -> None:
 
 
 def test_yaml_that_doubles_what_it_merges(tmp_path: Path) -> None:
-    """Forty lines of merge keys would otherwise be 2⁴⁰ pairs."""
+    """Forty lines of merge keys would become 2⁴⁰ pairs."""
     torch.save(STATE, tmp_path / "w.pth")
     lines = ["model: test_resnet", "a0: &a0 {x: 1}"]
     lines += [f"a{i}: &a{i} {{<<: [*a{i - 1}, *a{i - 1}]}}" for i in range(1, 40)]
@@ -242,7 +242,7 @@ def test_yaml_that_doubles_what_it_merges(tmp_path: Path) -> None:
 
 
 def test_thousands_of_networks_in_one_file(tmp_path: Path) -> None:
-    """Each of their prefixes might be the one to take off; all are counted at once."""
+    """Each of their prefixes is a candidate for removal; camx counts all in one pass."""
     one = torch.zeros(1)
     names = list(STATE)[:5]
     torch.save({f"n{i}.{name}": one for i in range(8000) for name in names}, tmp_path / "w.pth")

@@ -1,4 +1,4 @@
-"""Every kind of file of the table loads as its own library runs it, or ends in its sentence."""
+"""Every kind of file of the table loads as in its own library, or ends with its error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checkpoints as training scripts write them."""
+"""Checkpoints in the formats of training scripts."""
 
 from __future__ import annotations
 
@@ -219,7 +219,7 @@ def test_too_few_class_names_in_the_checkpoint(tmp_path: Path) -> None:
 
 @contextmanager
 def package(**classes: type) -> Iterator[types.SimpleNamespace]:
-    """Classes that pickle as those of packages which are not there when the file is read again."""
+    """Classes that pickle as those of packages that are missing when the file is read."""
     before = set(sys.modules)
     try:
         for path, kind in classes.items():
@@ -236,14 +236,14 @@ def package(**classes: type) -> Iterator[types.SimpleNamespace]:
 
 
 class Node:
-    """As OmegaConf pickles its nodes: by their state."""
+    """Pickles as the nodes of OmegaConf do: by their state."""
 
     def __init__(self, value: Any, key: str = "_val") -> None:
         self.__dict__ |= {"_metadata": None, "_parent": None, key: value, "_type": int}
 
 
 class Config(dict[str, Any]):
-    """As yacs, easydict and Lightning pickle theirs: a subclass of dict with attributes."""
+    """Pickles as dictionaries of yacs, easydict and Lightning do: a subclass of dict with attributes."""
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)

@@ -34,7 +34,7 @@ def rows_of(out: str = "camx-out") -> dict[str, dict[str, Any]]:
 
 
 def meanings(out: str = "camx-out") -> dict[str, Any]:
-    """The class that each class folder was taken for."""
+    """The predicted class of the images of each class folder."""
     return {label: row.get("label_index") for label, row in rows_of(out).items()}
 
 
@@ -128,7 +128,7 @@ def test_names_are_compared_exactly_first_then_by_letters_then_without_case() ->
 def test_files_that_name_classes(tmp_path: Path, name: str, content: str) -> None:
     (tmp_path / name).write_text(content)
     found = read_class_names(str(tmp_path / name))
-    # 0.1.0 has taken most of these lines for names: "0 ant", "path: here" …
+    # 0.1.0 read most of these lines as names: "0 ant", "path: here" …
     assert found.names == ("ant", "bee", "cat")
     if name.startswith("synsets"):
         assert found.index("n01443537", 3) == 1

@@ -1,4 +1,4 @@
-"""The engine on a Ray cluster: what its actors do, without Ray; and all of it, with Ray on this machine (slow)."""
+"""The engine on a Ray cluster: its actors without Ray, and whole runs with Ray on this machine (slow)."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_an_image_that_ends_its_process_twice_is_a_failed_row(unsteady: Unsteady
     assert "ended twice" in rows[1]["error"]
     assert [row["index"] for row in rows] == [0, 1, 2]
     assert len(out["note"]) == 3
-    # What has nothing to do with it is not held against it.
+    # Images without a part in the fault do not fail.
     assert json.loads(actor(batch("a", "c"))["row"][0])["status"] == "ok"
 
 
@@ -115,7 +115,7 @@ def test_an_exception_costs_its_image_alone(unsteady: Unsteady) -> None:
 
 
 def test_thumbnails_fit_the_run_and_not_the_batch(tmp_path: Path) -> None:
-    """Of more than 200 images they are small: an actor sees a few of them at a time."""
+    """Thumbnails of more than 200 images are small, although an actor has only a few of the images at a time."""
     job, sides = ExplainJob(sources=(), model=SPEC, output=str(tmp_path), workers=1), list[int]()
     for images in (1, 1000):
         actor = Actor(ExplainTask(job), images, called(Attempts()))
@@ -194,7 +194,7 @@ def test_actors_that_are_killed_lose_no_image_and_one_that_kills_is_a_failed_row
     assert (folder / "always13.jpg.killed").read_text().count("killed") == 2
     journal = (tmp_path / "ray" / "manifest.jsonl").read_text().splitlines()
     assert [json.loads(line)["image"] for line in journal] == list(rows)
-    # The next run, on this machine, does what has failed again, and nothing else.
+    # The next run, on this machine, repeats only failed images.
     again = run(job)
     assert (again.progress.skipped, again.progress.counts["ok"]) == (19, 20)
 

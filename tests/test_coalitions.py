@@ -1,4 +1,4 @@
-"""Kernel SHAP and LIME: the sets of superpixels that they ask for, and what they make of the scores."""
+"""Kernel SHAP and LIME: their sets of superpixels, and the values that they compute from the scores."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_the_weight_of_sizes_that_are_drawn_is_all_that_they_have(players: int) 
 
 
 def shapley(value: dict[frozenset[int], float], players: int) -> list[float]:
-    """In the mean over all orders, what a player adds to those before it."""
+    """Mean over all orders of the gain of a player over those before it."""
     found = [0.0] * players
     for order in itertools.permutations(range(players)):
         for place, player in enumerate(order):
@@ -76,7 +76,7 @@ def test_the_values_of_a_game_are_its_shapley_values() -> None:
 
 @pytest.mark.parametrize("count", [6, 40])
 def test_values_sum_to_the_difference_from_the_covered_picture(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One value per superpixel; with every set of them, and with drawn ones."""
+    """One value per superpixel; with all sets, and with drawn ones."""
     monkeypatch.setattr(segmented, "SUPERPIXELS", count)
     monkeypatch.setattr(coalitions, "SAMPLES", 300)
     module, pictures = small(), batch(2, side=24)

@@ -1,4 +1,4 @@
-"""Two runs compared pair by pair: accuracy, flips, files, and what was left out."""
+"""Two runs compared pair by pair: accuracy, changed predictions, files, left-out images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gates of a comparison, by group too; wrong ones are refused."""
+"""Gates of a comparison, also by group; errors of wrong gates."""
 
 from __future__ import annotations
 

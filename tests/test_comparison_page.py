@@ -1,4 +1,4 @@
-"""The page of a comparison: which pairs it holds, in which order, and what a person sees of them."""
+"""The page of a comparison: its pairs, their order, and the views of a person."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ HOSTILE = '"><img src=x onerror=window.pwned=1>.jpg'
 
 
 def runs(folder: Path, count: int = 12, thumbs: bool = True) -> tuple[Path, Path]:
-    """Of every four pictures one breaks, one is fixed, one changes, and one keeps its class; maps part more and more."""
+    """Of every four images one breaks, one is fixed, one changes, and one keeps its class; maps differ more and
+    more."""
     kinds = [(CAT, DOG), (DOG, CAT), (DOG, FISH), (CAT, CAT)]
     rows: tuple[list[dict[str, Any]], list[dict[str, Any]]] = ([], [])
     for i in range(count):

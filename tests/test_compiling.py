@@ -1,4 +1,4 @@
-"""`--compile`: which modules are compiled, that the values stay, and what is refused."""
+"""`--compile`: the compiled modules, unchanged values, and errors."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from .networks import DeepHeadNet, network, seeded
 
 SMALL = Preprocessing((64, 64), (64, 64), "squash", "bilinear", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 OWN = Preprocessing((160, 160), (160, 160), "squash", "bilinear", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-#: Of what a map is worth at its highest: rounding, also that of a compiler which adds in another order.
+#: Tolerance as a share of the peak of a map: rounding, also of a compiler that sums in another order.
 TOLERANCE = 1e-4
 
 
@@ -62,7 +62,7 @@ class Blocks(nn.Module):
 
 
 class PerImage(Blocks):
-    """Work on one picture after the other: other code for every size of a batch."""
+    """Works on one image after the other: other code for every size of a batch."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -80,7 +80,7 @@ class _OneByOne(nn.Module):
 
 @pytest.fixture
 def wiring(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No code is made, all the rest is as it is: which functions are compiled, when, and for which sizes."""
+    """Replaces the compiler by a recorder: functions that it compiles, when, and for which sizes."""
     torch._dynamo.reset()
     monkeypatch.setattr(backends, "BACKEND", "eager")
 
@@ -246,7 +246,7 @@ def test_a_run_writes_what_it_writes_uncompiled(
     assert "cpu, fp32, compiled" in capsys.readouterr().err
     tables = [(tmp_path / folder / "predictions.csv").read_text().splitlines() for folder in ("plain", "fast")]
     assert [row.split(",")[:9] for row in tables[0]] == [row.split(",")[:9] for row in tables[1]]
-    # Either continues what the other has begun.
+    # Each continues a run of the other.
     records = [json.loads((tmp_path / folder / "run.json").read_text()) for folder in ("plain", "fast")]
     assert records[0]["fingerprint"] == records[1]["fingerprint"]
 

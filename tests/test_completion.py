@@ -1,4 +1,4 @@
-"""Completion in shells: what is offered where, from tables on the disk, without Typer and torch."""
+"""Completion in shells: candidates by position, from tables on the disk, without Typer and torch."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CLASSES = ("golden retriever", "it's a 50% dog: $HOME", "cat")
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache of its own, in which no process is started to fill it."""
+    """A cache of its own that no process fills."""
     monkeypatch.setenv("CAMX_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(tables, "start", lambda code: pytest.fail("a process was started"))
     remember_models([("camx", "demo"), ("timm", "resnet50"), ("torchvision", "resnet50")])

@@ -1,4 +1,4 @@
-"""The census of target layers: its verdict can fail, and it agrees with what `docs/coverage.csv` says."""
+"""The census of target layers: its verdict can fail, and it agrees with `docs/coverage.csv`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_network_that_is_right() -> None:
 
 
 class Turned(nn.Module):
-    """Passes the picture on with rows and columns exchanged: the map does not lie where the picture changed."""
+    """Passes the image on with rows and columns exchanged: the map does not lie where the image changed."""
 
     def forward(self, pictures: Tensor) -> Tensor:
         return pictures.transpose(2, 3).flip(2)

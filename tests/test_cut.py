@@ -1,4 +1,4 @@
-"""A head runs on nothing but what it reads of the modules before its target layer."""
+"""A head runs with only the values that it reads from modules before its target layer."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_the_head_gives_its_scores_and_gradients_from_the_pieces(
         with torch.no_grad():
             values = dict(zip(cut.pieces, cut.pieces_of(partial(module, batch), module), strict=True))
         plain = traces(module, batch, layers)[0]
-        # Whatever else the head read would be empty memory.
+        # Every other value that the head reads would be empty memory.
         with answering(cut.answers(module, values, count)):
             cut_off = traces(module, batch, layers)[0]
         classes = plain.logits.argmax(1, keepdim=True)

@@ -1,4 +1,4 @@
-"""From bytes to upright 8-bit RGB: every mode right, every broken file its own reason."""
+"""From bytes to upright 8-bit RGB: every mode is right, every broken file has its own reason."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def test_float_pixels_are_scaled(low: float, high: float, expected: list[int]) -
 
 
 def stored_modes() -> Iterator[tuple[str, str, Image.Image, dict[str, Any]]]:
-    """Pictures of every 8-bit mode in every format that keeps it, some with transparency: (name, format, picture, how
-    it is saved)."""
+    """Images of every 8-bit mode in every format that keeps it, some transparent: (name, format, image, save
+    arguments)."""
     colours = picture(16, 12)
     alpha = Image.fromarray(np.arange(192, dtype=np.uint8).reshape(12, 16))
     clear = colours.convert("RGBA")
@@ -188,7 +188,7 @@ def test_reading_never_waits_and_names_the_reason(tmp_path: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore")
 def test_the_corpus_of_broken_files(data: Path) -> None:
-    """Where camx reads the format, its verdict and size are Pillow's; what it does not read is refused by name."""
+    """For formats that camx reads, verdict and size are Pillow's; other formats fail by their name."""
     compared = 0
     for line in (data / "badfiles" / "verdicts.jsonl").read_text().splitlines():
         verdict = json.loads(line)

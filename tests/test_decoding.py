@@ -1,4 +1,4 @@
-"""JPEG files decoded on the device, and folders of one way of decoding."""
+"""JPEG files decoded on the device, and folders that keep one way of decoding."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def on_device(data: bytes, how: Preprocessing = SMALL, canvas: CanvasSize = 48) 
 def test_a_device_makes_what_a_worker_makes(
     mode: CropMode, interpolation: str, channels: int, orientation: int
 ) -> None:
-    """Of colours and grey, larger and smaller than the input; no value is more than one level away."""
+    """Colours and grey, larger and smaller than the input; no value differs by more than one level."""
     how = replace(SMALL, crop_mode=mode, input_size=(32, 24), resize=(36, 30), interpolation=interpolation)
     how = replace(how, mean=(0.4, 0.5, 0.6)[:channels], std=(0.5,) * channels)
     for size, colours in (((401, 301), "RGB"), ((21, 33), "RGB"), ((200, 301), "L")):
@@ -105,14 +105,14 @@ def test_a_file_is_checked_before_a_device_has_it() -> None:
 
 
 def hollow(data: bytes) -> bytes:
-    """A file whose header is whole, and whose pixels a decoder refuses: its tables of quanta are gone."""
+    """A file with a whole header whose pixels cannot be decoded: its quantisation tables are missing."""
     return data.replace(b"\xff\xdb", b"\xff\xec")
 
 
 def test_a_file_that_cannot_be_decoded_is_its_own_failure(
     camx: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One batch of files and pictures, a broken file among them: the others are in it together."""
+    """One batch of files and images with a broken file: all others succeed."""
     folder = large_photos(tmp_path / "in", 4)
     (folder / "1.jpg").write_bytes(hollow((folder / "1.jpg").read_bytes()))
     picture(60, 50, 7).save(folder / "9.png")
@@ -178,7 +178,7 @@ def test_files_are_decoded_within_a_bound_and_in_order(monkeypatch: pytest.Monke
 
 
 def test_a_batch_of_files_that_does_not_fit_is_halved(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The memory may be short already while files are decoded; no file is to blame for that."""
+    """The memory may run out while files are decoded; no file fails for it."""
     decode_jpeg = decoding._decode_jpeg
 
     def short(files: list[torch.Tensor], device: torch.device) -> list[torch.Tensor]:

@@ -1,4 +1,4 @@
-"""Networks without a map: an error at the start or in the row, never a pretty overlay of nothing."""
+"""Networks without a map: an error at the start or in the row, never an overlay of nothing."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Flat(nn.Module):
 
 
 class OnePosition(nn.Module):
-    """Convolutions, but the whole picture in one cell."""
+    """Convolutions with the whole image in one cell."""
 
     num_classes = 3
 
@@ -52,7 +52,7 @@ def test_a_network_without_a_spatial_layer_is_refused_at_the_start(kind: type[nn
 
 
 class OddOnRed(RedDetector):
-    """Fails in its own way on pictures that are mostly red."""
+    """Fails in its own way on images that are mostly red."""
 
     def __init__(self, value: float) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The demo model and the pictures it was made of."""
+"""The demo model and its training images."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_the_model_is_small_works_offline_and_knows_its_classes() -> None:
 
 @pytest.mark.long
 def test_the_recipe_is_that_of_the_model(camx: Callable[..., int], tmp_path: Path) -> None:
-    """`configs/demo.toml` runs, and leads to the network that ships: same architecture, layer and preprocessing."""
+    """`configs/demo.toml` runs, and trains the architecture, layer and preprocessing of the shipped network."""
     write_dataset(tmp_path / "pictures", per_class=3, size=(32, 32), val_share=0.34, processes=1)
     recipe = ("--config", ROOT / "configs" / "demo.toml", "--epochs", 1, "--train-size", 32, "--device", "cpu")
     assert camx("train-gap", tmp_path / "pictures", *recipe, "-o", tmp_path / "made") == 0
@@ -87,7 +87,7 @@ def test_cam_is_exact() -> None:
 
 @pytest.mark.long
 def test_it_finds_the_objects() -> None:
-    """A small sample of what `benchmarks/demo.py` measures; the figures are in docs/demo.md."""
+    """A small sample of `benchmarks/demo.py`; the figures are in docs/demo.md."""
     explainer = Explainer(
         load_model("demo"), ExplainOptions(methods=("cam",), targets=(Target("top", 12),), device="cpu")
     )

@@ -1,4 +1,4 @@
-"""Detectors: the boxes are those of the network itself, in pixels of the upright image, and each has a map of its own."""
+"""Detectors: the boxes are those of the network, in pixels of the upright image, and each box has its own map."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from cam_cli.outputs.drawing import heatmap, overlay
 from cli.main import run
 from tools.tiny_detector import build, named, scene
 
-#: Seeds that the training has not seen.
+#: First seed; the training used others.
 FIRST = 3_000_000
 LEAST = 0.3
 
@@ -97,7 +97,7 @@ def test_the_detector_is_left_as_it_was_found() -> None:
 def test_a_map_covers_the_image_and_not_what_pads_it() -> None:
     values = torch.zeros(4, 4)
     values[1, 1] = 1
-    # The image is the upper left quarter of what the layers see: its four cells.
+    # The image is the upper left quarter of the input: four cells.
     found = boxes._of_image(values, (2.0, 2.0))
     assert found.shape == (2, 2)
     assert found.flatten().tolist() == pytest.approx([0, 0, 0, 1], abs=1e-5)
@@ -230,7 +230,7 @@ def test_boxes_are_chosen_by_class_and_number(folder: Path) -> None:
 
 
 def test_a_size_of_its_own_puts_the_boxes_back(folder: Path) -> None:
-    """Padded or squashed to one size, the boxes lie where those of the whole image do, as near as the detector is."""
+    """Padded or squashed to one size, the boxes lie near those of the whole image."""
     assert call("--max-boxes", "1", out="whole") == 0
     whole = np.array(rows_of(folder / "whole")["a.png"]["maps"][0]["found"]["edges"])
     for mode in ("squash", "border"):
@@ -282,7 +282,7 @@ def test_the_levels_of_the_pyramid_are_one_layer_in_what_commands_print(
     assert run(["methods", "net.py:build"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.count(", 32 channels, NCHW") for line in lines if line.startswith("→")] == [4]
-    # That of D-RISE is for all levels.
+    # RISE runs once for all levels.
     assert [line.split()[:2] for line in lines if "random masks on the image" in line] == [["rise", "1001"]]
 
 
@@ -328,7 +328,7 @@ FAST = ("ssdlite320_mobilenet_v3_large", "fasterrcnn_mobilenet_v3_large_320_fpn"
     "name", [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in detection_names()]
 )
 def test_every_detector_of_torchvision_is_explained(name: str) -> None:
-    """With random weights, whose boxes have next to no score: each of them gets a finite map from the pyramid."""
+    """With random weights and boxes of tiny scores: each box gets a finite map from the pyramid."""
     size = {} if name.startswith("ssd") else {"min_size": 96, "max_size": 128}
     network = load_model(ModelSpec(f"torchvision/{name}", pretrained=False, args=size))
     explainer = Explainer(network, ExplainOptions(methods=("hirescam",), threshold=1e-6, max_boxes=2))

@@ -1,4 +1,4 @@
-"""Memory that does not suffice, a network that fails, a device that is lost; and the size of the batches."""
+"""Memory that runs out, failing networks, lost devices; and the size of the batches."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def pictures(count: int) -> list[Picture]:
 
 
 class Recorder:
-    """Work that fails at chosen places, and records the sizes of its batches."""
+    """Work that fails at chosen images, and records the sizes of its batches."""
 
     def __init__(self, fails: Callable[[list[int]], Exception | None]) -> None:
         self.fails, self.sizes = fails, list[int]()
@@ -148,7 +148,7 @@ def test_the_precisions_of_the_options_are_those_that_run() -> None:
 
 
 def sizes_until_settled(cost: Callable[[int], float], device: torch.device = CPU) -> list[int]:
-    """The sizes of the batches until one is chosen, which is the last; batches end three after they began."""
+    """Sizes of the batches until one is chosen, which is the last; a batch ends three batches after its start."""
     size, sizes, flying = BatchSize(None, device), [], []
     while not size.settled:
         sizes.append(size.next())
@@ -162,7 +162,7 @@ def sizes_until_settled(cost: Callable[[int], float], device: torch.device = CPU
 
 @pytest.mark.parametrize(("fixed", "chosen"), [(0.0, 4), (0.0001, 4), (0.0005, 16), (0.002, 32)])
 def test_a_size_is_taken_where_it_is_faster(fixed: float, chosen: int) -> None:
-    """A batch of n takes fixed + n milliseconds: the more is fixed, the more a large one pays."""
+    """A batch of n takes fixed + n milliseconds: larger fixed costs favour larger batches."""
     sizes = sizes_until_settled(lambda size: fixed + 1e-3 * size)
     assert sizes[-1] == chosen
     assert sizes[:7] == [4, 4, 4, 16, 4, 16, 4], "small ones until it is known what they take"

@@ -61,7 +61,7 @@ def test_two_devices_leave_what_one_does(
     assert Path("camx-out/predictions.csv").read_bytes() == Path("one/predictions.csv").read_bytes()
     files = [{str(p.relative_to(name)) for p in Path(name).rglob("*")} for name in ("camx-out", "one")]
     assert files[0] == files[1]
-    # It goes on as any other run.
+    # Any other run can continue it.
     before = Path("camx-out/manifest.jsonl").read_bytes()
     assert camx(*words) == 0
     assert "7 of them earlier" in capfd.readouterr().out
@@ -120,7 +120,7 @@ def test_a_device_that_dies_ends_the_run_and_loses_nothing_that_was_done(
 
 
 class Meddler(Silent):
-    """Stops the second process from outside as soon as it has done an image, and then does something else once."""
+    """Stops the second process from outside after its first image, and then performs one other action once."""
 
     def __init__(self, then: Callable[[], object] = lambda: None) -> None:
         self.begun: list[Processes] = []
@@ -145,7 +145,7 @@ def on_two(many: Path, out: Path) -> ExplainJob:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> list[Processes]:
-    """The contexts of processes that are entered from here on; their patience is short."""
+    """Contexts of processes that start from now on; their timeouts are short."""
     entered: list[Processes] = []
     enter = Processes.__enter__
 
@@ -191,7 +191,7 @@ def test_a_process_that_does_not_end_on_a_signal_is_killed(
 
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="Windows stops no process")
 def test_a_process_that_never_takes_its_job_does_not_hold_up_the_end(many: Path, impatient: list[Processes]) -> None:
-    """It is stopped at once, and its job does not fit into a pipe."""
+    """Its job does not fit into a pipe; the run kills it at once."""
     task = task_of(on_two(many, many / "out"))
     inputs = dataclasses.replace(task.find(), passed_over=0, base="x" * (8 << 20))
     with Processes([task.on_device("cpu")], inputs) as processes:
@@ -234,7 +234,7 @@ def test_a_process_that_cannot_work_says_why(camx: Camx, images: Path, capsys: p
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_no_process_outlives_the_run(many: Path, tmp_path: Path, number: int) -> None:
-    """However it ends; a signal that can be caught leaves everything complete."""
+    """For every kind of end; a signal that can be caught leaves all files complete."""
     argv = ["explain", str(many), "--model", "test_resnet", "--no-pretrained", "--device", "cpu,cpu", "-b", "1"]
     code = "import sys; from cli.main import main; main()"
     parent = subprocess.Popen(

@@ -28,7 +28,7 @@ def explainer() -> Explainer:
 
 
 class Tags(HTMLParser):
-    """The tags of a page, and whether each is closed."""
+    """Counts the tags of a page, and whether each is closed."""
 
     def __init__(self, text: str) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""`camx doctor`: facts for a bug report, and no secret among them."""
+"""`camx doctor`: facts for a bug report, without secrets."""
 
 from __future__ import annotations
 

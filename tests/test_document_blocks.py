@@ -1,4 +1,4 @@
-"""Blocks of the documents that need a run or a package of others: results.md, recipes.md, CONTRIBUTING.md, README.md."""
+"""Blocks of the documents that need a run or another package: results.md, recipes.md, CONTRIBUTING.md, README.md."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DIGITS = re.compile(r"\d[\d.,]*")
 
 
 def blocks(page: str, language: str) -> list[str]:
-    """The blocks of a page in one language; plain ones have none."""
+    """The blocks of a page in one language; "" for plain ones."""
     text = (ROOT / page).read_text("utf-8")
     return [
         block for name, block in re.findall(r"^```(\w*)\n(.*?)^```", text, re.DOTALL | re.MULTILINE) if name == language
@@ -58,7 +58,7 @@ def test_the_reader_of_results_runs(
 
 
 def test_the_lines_for_fiftyone_name_files_that_a_run_leaves(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """FiftyOne itself is not asked: its objects are stand-ins that look for the files."""
+    """Without FiftyOne: stand-ins for its objects look for the files."""
     saved: list[str] = []
 
     class Sample(dict[str, Any]):
@@ -112,7 +112,7 @@ def test_the_command_of_the_guide_for_contributors_runs(folder: Path, tmp_path: 
 def test_the_readme_shows_what_its_first_command_prints(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Figures and labels of paths aside: seconds differ, and only a terminal gets labels."""
+    """Except figures and labels of paths: seconds differ, and only a terminal gets labels."""
     (tmp_path / "sample_images").symlink_to(ROOT / "sample_images")
     monkeypatch.chdir(tmp_path)
     assert run(["explain", "sample_images", "--model", "demo"]) == 0

@@ -22,7 +22,7 @@ from cli.main import COMMANDS, run
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(bash|console|python)\n(.*?)^```", re.DOTALL | re.MULTILINE)
-#: Python blocks and where they run. Blocks of these pages are run by the test named here.
+#: Pages with Python blocks, and the tests that run them.
 RUN = {
     "CONTRIBUTING.md": "tests/test_document_blocks.py",
     "README.md": "test_the_python_of_a_page_runs",
@@ -33,7 +33,7 @@ RUN = {
     "docs/recipes.md": "tests/test_document_blocks.py",
     "docs/results.md": "tests/test_document_blocks.py",
 }
-#: First words of shell commands that are not camx: tools of others, and scripts of this repository that have tests.
+#: First words of shell commands other than camx: tools, and scripts of this repository with tests.
 OTHERS = {
     "cd",
     "do",
@@ -73,7 +73,7 @@ def commands(text: str) -> Iterator[str]:
         lexer = shlex.shlex(line.removeprefix("$ ").strip(), posix=True, punctuation_chars="|&;>")
         lexer.whitespace_split, lexer.commenters = True, "#"
         words: list[str] = []
-        redirected = False  # what stands behind > is a file
+        redirected = False  # a file follows >
         for word in [*lexer, ";"]:
             if not set(word) <= set("|&;>"):
                 words.append(word)
@@ -95,7 +95,7 @@ LINES = [
 
 
 def camx_words(line: str) -> list[str]:
-    """The words behind `camx` in a command, also behind `torchrun … camx` and in `sbatch --wrap 'camx …'`."""
+    """The words after `camx` in a command, also after `torchrun … camx` and in `sbatch --wrap 'camx …'`."""
     words = shlex.split(line)
     if "--wrap" in words:
         words = shlex.split(words[words.index("--wrap") + 1])
@@ -123,7 +123,7 @@ def parser() -> Any:
 
 
 def accepted(words: list[str], folder: Path) -> None:
-    """Parses and checks a command line as `camx` does, and runs nothing. Files of `--config` are taken as empty."""
+    """Parses and checks a command line as `camx` does, without running it. Reads files of `--config` as empty."""
     if "--config" in words:
         config = folder / "empty.toml"
         config.touch()
@@ -137,7 +137,7 @@ def test_a_command_of_the_documents_exists_with_its_flags(
 ) -> None:
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setenv("WORLD_SIZE", "8")
-    # The documents speak of packages of extras, too.
+    # The documents also show packages of extras.
     monkeypatch.setattr("cam_cli.outputs.records.find_spec", lambda name: name)
     accepted(camx_words(line.text), tmp_path)
 

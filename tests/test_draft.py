@@ -52,7 +52,7 @@ def test_twice_the_pixels_that_are_needed_are_decoded(
 @pytest.mark.parametrize("mode", ["center", "squash", "border"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_a_draft_lies_where_the_picture_does(mode: CropMode, orientation: int) -> None:
-    """Sides of eight blocks and a pixel: what is decoded ends with a row and a column that are an eighth there."""
+    """Sides of eight blocks and a pixel: the decoded image ends with a row and a column of an eighth."""
     data = jpeg(picture(801, 641, seed=3), orientation)
     how = replace(SMALL, crop_mode=mode, input_size=(32, 24), resize=(36, 30))
     exact, draft = loaded(data, "exact", how), loaded(data, "draft", how)
@@ -92,7 +92,7 @@ def test_what_a_draft_leaves_alone_is_exact(image_format: str, canvas: CanvasSiz
 
 @pytest.mark.parametrize("way", ["draft", "device"])
 def test_other_formats_are_not_asked_before_they_are_decoded(way: str) -> None:
-    """A PNG decodes itself to tell its EXIF data, and a TIFF has turned itself once it is decoded."""
+    """A PNG decodes to read its EXIF data, and a TIFF is upright once it is decoded."""
     png = jpeg(picture(300, 200), format="PNG")
     assert loaded(png[: len(png) // 2], way).reason == loaded(png[: len(png) // 2], "exact").reason
     turned = jpeg(picture(300, 200), 6, format="TIFF")

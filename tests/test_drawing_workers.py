@@ -1,4 +1,4 @@
-"""The processes that draw load numpy and Pillow, never a network: they begin fast and stay small."""
+"""Processes that draw load numpy and Pillow, never a network: they start fast and stay small."""
 
 from __future__ import annotations
 

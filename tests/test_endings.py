@@ -1,4 +1,4 @@
-"""The end of `camx explain`: gates, JUnit, the browser, and a time after which it stops."""
+"""The end of `camx explain`: gates, JUnit, the browser, and time limits."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LABELLED = (*TINY, "--labels", "folder", "--class-names", "names.txt", "-b", "2"
 
 @pytest.fixture
 def labelled(images: Path, tmp_path: Path) -> Path:
-    """Seven images; a network of random weights never names one of them rightly."""
+    """Seven images with labels that a network of random weights never predicts."""
     names = ["cat", "dog", *(f"other {number}" for number in range(998))]
     (tmp_path / "names.txt").write_text("\n".join(names))
     return images
@@ -95,7 +95,7 @@ def test_the_report_is_opened(
 def test_a_run_stops_at_its_time_and_goes_on(
     camx: Camx, labelled: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The limit strikes between two batches."""
+    """The limit is reached between two batches."""
     from cam_cli.outputs.folder import OutputFolder
 
     started: list[threading.Timer] = []

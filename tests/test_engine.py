@@ -1,4 +1,4 @@
-"""The engine against definitions that are slow and obvious, and the promise to leave the network as it was."""
+"""The engine against slow definitions, and that it restores the network."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def net(name: str) -> nn.Module:
 
 
 class OutOfPlaceNet(InPlaceNet):
-    """The target layer comes after its ReLU, so that CAM is exact."""
+    """Its target layer comes after a ReLU, so that CAM is exact."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ def batch(count: int = 3, side: int = 64, seed: int = 1) -> Tensor:
 
 
 def slow_gradcam(module: nn.Module, pictures: Tensor, layer: TargetLayer, classes: list[int]) -> np.ndarray:
-    """Selvaraju et al. 2017, eq. 1 and 2 before the ReLU, as written: one image, one class, whole graph, float64."""
+    """Selvaraju et al. 2017, eq. 1 and 2 before the ReLU: one image, one class, whole graph, float64."""
     module = module.double()
     maps = []
     for image, wanted in zip(pictures.double(), classes):
@@ -121,7 +121,7 @@ def test_cam_is_gradcam_times_the_number_of_positions(name: str) -> None:
 
 
 def test_cam_of_a_convolutional_classifier() -> None:
-    """SqueezeNet: the map of a class, averaged, is its score."""
+    """SqueezeNet: the mean of the map of a class is its score."""
     torch.manual_seed(0)
     module = nn.Sequential(
         nn.Conv2d(3, 6, 3, 4, 1), nn.ReLU(), nn.Conv2d(6, 4, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
@@ -254,7 +254,7 @@ def test_the_next_operation_may_work_in_place() -> None:
 
 
 def test_features_are_kept_when_their_memory_is_used_again() -> None:
-    """The target returns its input itself, which the network overwrites later on."""
+    """The target layer returns its input, which the network overwrites later."""
 
     class Reuses(InPlaceNet):
         def __init__(self) -> None:
@@ -312,7 +312,7 @@ def test_the_network_is_left_as_it_was_when_it_breaks_in_the_middle() -> None:
 
 
 def test_only_the_head_is_in_the_graph() -> None:
-    """One forward, whatever the number of classes; the backward never enters the convolutions."""
+    """One forward for any number of classes; the backward never enters the convolutions."""
     module = seeded(InPlaceNet)
     runs: list[str] = []
     module.features[0].register_forward_hook(lambda *_: runs.append("forward"))  # type: ignore[index]
@@ -354,7 +354,8 @@ def test_scores_that_are_not_finite_are_a_problem() -> None:
 
 
 def test_a_batch_that_does_not_fit_is_done_in_smaller_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The CPU allocator raises a plain RuntimeError; the size that fits is remembered, no image is lost or doubled."""
+    """The CPU allocator raises a plain RuntimeError; the engine remembers the size that fits, and loses or repeats no
+    image."""
     explainer = Explainer(network(seeded(InPlaceNet)))
     expected = explainer.explain(shown(7))
     sizes: list[int] = []

@@ -1,4 +1,4 @@
-"""Maps scored against the truth: scores, the threshold, what is left out, names."""
+"""Scores of maps against truth, the threshold, left-out images, names."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class TestScores:
         (one,) = localise(str(run_of(tmp_path / "out", rows)), LocaliseOptions(truth=path, threshold="0.3")).sets
         assert (len(one.scores.cases), len(one.other.cases)) == (1, 1)
         assert one.whole_other.figures["pointing"][0].value == 1
-        # A box that fits is no top-1 localisation where the class is wrong.
+        # A box that fits is no top-1 localisation if the class is wrong.
         assert one.whole.figures["box_acc"][0].value == 1
         assert one.whole.figures["top1_loc"][0].value == 0.5
 

@@ -44,7 +44,7 @@ class TestCommand:
         assert [height < max(heights) for height in heights[::2]] == [count == 40 for count in counts]
         assert page.count("<rect ") == 20
         assert page.count("data:image/jpeg;base64") == 12
-        # The maps of the last ten images point elsewhere.
+        # The maps of the last ten images point beside the object.
         assert all(f"{number}.jpg" in page for number in range(30, 40))
         (out / "evaluate" / "index.html").unlink()
         assert camx("evaluate", out, "--truth", truth, "--no-report", "-q") == 0
@@ -193,7 +193,7 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 def test_the_maps_of_the_demo_lie_on_its_objects(scenes: tuple[Path, Path], camx: Camx) -> None:
-    """Three in four objects would be found by chance with a tolerance of half the picture; here nearly all are, by 3 %."""
+    """By chance, three in four objects count at a tolerance of half the image; nearly all do here at 3 %."""
     pictures, truth = scenes
     assert (
         camx(

@@ -1,4 +1,4 @@
-"""`camx evaluate` of images: the run, its files, figures, gates and page; what is refused."""
+"""`camx evaluate` of images: the run, its files, figures, gates, page and errors."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ class TestRefused:
 
 
 def measured(image: str, **scores: tuple[float, float, float, float]) -> dict[str, Any]:
-    """A row of two methods and the baselines; a score of each in that order."""
+    """A row of two methods and the baselines, with a score of each in that order."""
     methods = ("first", "second", "random", "centre")
     maps = [
         {"method": name, "layer": "x" if place < 2 else "", "target_index": 0, "target_name": "cat", "target_prob": 0.9,
@@ -175,7 +175,7 @@ def measured(image: str, **scores: tuple[float, float, float, float]) -> dict[st
 
 class TestFigures:
     def test_methods_are_ranked_by_the_mean_of_their_places(self) -> None:
-        """The second one deletes better, and inserts worse by more images than chance would."""
+        """The second one is better in deletion, and worse in insertion by more images than by chance."""
         rows = [measured(f"{i}", deletion=(0.3, 0.2, 0.5, 0.4), insertion=(0.6, 0.5, 0.3, 0.4)) for i in range(9)]
         rows += [measured("x", deletion=(0.3, 0.2, 0.5, 0.4), insertion=(0.6, 0.7, 0.3, 0.4))]
         figures = FaithfulFigures(faithful_columns(rows, ["deletion", "insertion"]))
@@ -258,7 +258,7 @@ class TestTracking:
 
 
 class Collected:
-    """A tracker that keeps what it gets."""
+    """A tracker that stores its input."""
 
     def __init__(self) -> None:
         self.values: dict[str, Value] = {}

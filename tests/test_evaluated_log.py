@@ -1,4 +1,4 @@
-"""Trackers of a run that was compared with a truth: the truth over its images, and the figures of the page."""
+"""Trackers of a run with an evaluation: the truth over its images, and the figures of the page."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_truth_and_map_are_two_masks_with_levels_of_their_own(camx: Camx, images
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["masks", "boxes"])
 def test_wandb_shows_truth_and_map_on_each_image(camx: Camx, tmp_path: Path, kind: str) -> None:
-    """One image has no truth: the others keep theirs, and the column stays a column of images."""
+    """One image has no truth: the others keep theirs, and the column keeps the type image."""
     write_scenes(tmp_path / "scenes", 5)
     content = json.loads((tmp_path / "scenes" / "truth.json").read_text())
     content["images"] = content["images"][:4]
@@ -131,7 +131,7 @@ def test_wandb_shows_truth_and_map_on_each_image(camx: Camx, tmp_path: Path, kin
 
 
 def _evaluated(tmp_path: Path, run: Path) -> LoggedRun:
-    """The offline run that `camx evaluate --wandb` leaves."""
+    """The offline run of `camx evaluate --wandb`."""
     own = {"WANDB_CONFIG_DIR": str(tmp_path / "settings"), "NETRC": str(tmp_path / "netrc"), "WANDB_MODE": "offline"}
     environment = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")} | own
     argv = ["evaluate", str(run), "--truth", str(tmp_path / "truth.json"), "--wandb", "--wandb-project", "p", "-q"]

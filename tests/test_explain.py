@@ -1,4 +1,4 @@
-"""A folder is explained: rows, overlays, labels, classes, what is printed."""
+"""`camx explain` of a folder: rows, overlays, labels, classes, output."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ class TestThreshold:
         rng = np.random.default_rng(seed)
         grey = np.clip(rng.normal(80, 20, 3000).tolist() + rng.normal(170, 25, 2000).tolist(), 0, 255).astype(np.uint8)
         theirs, _ = cv2.threshold(grey, 0, 255, cv2.THRESH_OTSU)
-        # The level t there is the last one below; a bin of 256 here is a level.
+        # In OpenCV the level t belongs to the lower part; a bin of 256 here is a level.
         assert otsu((grey + 0.5) / 256) * 256 == pytest.approx(theirs + 1, abs=1)
 
     def test_auto_is_what_evaluate_has_found_for_this_run(self, out: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Exports into a folder that holds files already: of an earlier export, changed by hand, of others."""
+"""Exports into a folder with files: of an earlier export, changed by hand, of others."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_files_of_an_earlier_export_go_with_their_empty_folders(tmp_path: Path) 
     found = write(second, folder, "yolo", "masks")
     assert found.removed == ("labels/old/b.txt", "masks/old/b.png")
     assert found.kept == ()
-    # Another format that is not asked for now is no matter of this export.
+    # Files of another format do not matter to this export.
     assert below(folder) == {"coco.json", "data.yaml", "labels/a.txt", "masks/a.png", "masks/classes.txt"}
     assert not (folder / "labels" / "old").exists()
     assert write(second, folder, "yolo", "masks").removed == ()
@@ -119,7 +119,7 @@ def test_after_a_failure_the_next_export_knows_what_was_written(
     with pytest.raises(CamxError, match="No space left"):
         write(first, folder, "yolo")
     assert below(folder) == {"data.yaml", "labels/a.txt", "labels/b.txt"}
-    # The line of the file that could not be put in place is there, too: it was written first.
+    # The line of the file that could not be renamed exists, too: it was written first.
     assert {*Ledger.read(str(folder)).entries} == below(folder) | {"labels/c.txt"}
     assert write(second, folder, "yolo").removed == ("labels/a.txt", "labels/b.txt")
 

@@ -1,4 +1,4 @@
-"""Files and messages of an export, and the command."""
+"""Files and messages of an export, and its command."""
 
 from __future__ import annotations
 

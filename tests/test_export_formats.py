@@ -1,4 +1,4 @@
-"""Exported files come back through the readers of the tools that they are for."""
+"""Readers of the target tools read exported files."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class TestRoundTrips:
 
     @pytest.mark.extras
     def test_detections_scored_by_pycocotools(self, out: Path, tmp_path: Path) -> None:
-        """As results against itself as the truth: everything is found."""
+        """Results with themselves as the truth: recall 1."""
         coco, evaluator = pytest.importorskip("pycocotools.coco"), pytest.importorskip("pycocotools.cocoeval")
         exported(out, "coco", tmp_path)
         truth = coco.COCO(str(tmp_path / "coco.json"))
@@ -149,7 +149,7 @@ class TestRoundTrips:
         read = data.from_coco(str(tmp_path / "images"), str(tmp_path / "coco.json"))
         assert read.classes == sorted(CLASSES)
         self.compared(read, tmp_path / "images", wanted)
-        # It looks for images in one folder, not below it.
+        # `from_yolo` looks for images in one folder, not below it.
         for folder in (".", "b c"):
             here = [str(tmp_path / kind / folder) for kind in ("images", "y/labels")]
             read = data.from_yolo(*here, str(tmp_path / "y" / "data.yaml"))
@@ -158,7 +158,7 @@ class TestRoundTrips:
 
     @staticmethod
     def compared(read: Any, folder: Path, wanted: Mapping[str, Sequence[MapPart]]) -> None:
-        """Every image that was read has the boxes and classes that were found in it."""
+        """Compares the boxes and classes of every image that was read with those of the run."""
         assert len(read) > 0
         for path, _, detections in read:
             found = wanted[Path(path).resolve().relative_to(folder.resolve()).as_posix()]
@@ -169,7 +169,7 @@ class TestRoundTrips:
     @pytest.mark.extras
     @pytest.mark.filterwarnings("ignore")
     def test_fiftyone_reads_the_same_boxes(self, out: Path, tmp_path: Path) -> None:
-        """Its importer alone: a dataset needs a MongoDB server."""
+        """Only its importer: a dataset needs a MongoDB server."""
         reader = pytest.importorskip("fiftyone.utils.coco")
         exported(out, "coco", tmp_path, shape="box")
         content = json.loads((tmp_path / "coco.json").read_text())
@@ -215,7 +215,7 @@ class TestRoundTrips:
     @pytest.mark.filterwarnings("ignore")
     @pytest.mark.parametrize("shape", ["box", "polygon", "point"])
     def test_label_studio_exports_them_again(self, out: Path, tmp_path: Path, shape: str) -> None:
-        """Predictions that a person accepts come back as COCO in the places where they were found."""
+        """Accepted predictions come back as COCO at the same places."""
         converter = pytest.importorskip("label_studio_sdk.converter")
         exported(out, "label-studio", tmp_path, shape=shape)
         tasks = json.loads((tmp_path / "label-studio.json").read_text())

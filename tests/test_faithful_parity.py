@@ -29,7 +29,7 @@ pytestmark = pytest.mark.extras
 
 
 def imported(name: str) -> Any:
-    """The library, whose own deprecated imports are no errors here; skips the test where it is missing."""
+    """Imports the library, whose own deprecated imports are no errors here; skips the test without it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return pytest.importorskip(name, exc_type=ImportError)
@@ -41,7 +41,7 @@ def test_imputation_is_that_of_pytorch_grad_cam() -> None:
     torch.manual_seed(0)
     image, kept = torch.rand(3, 17, 13), torch.rand(17, 13) > 0.5
     kept[3:9, 2:8] = False
-    # Their call around it does not run with NumPy 2.
+    # The public call does not run with NumPy 2.
     system, right = road.NoisyLinearImputer.setup_sparse_system(
         kept.float().numpy(), image.numpy(), road.neighbors_weights
     )
@@ -51,7 +51,7 @@ def test_imputation_is_that_of_pytorch_grad_cam() -> None:
 
 
 def test_average_drop_and_increase_are_those_of_pytorch_grad_cam() -> None:
-    """Theirs is the loss of probability itself; the paper's, and ours, is its share of what there was."""
+    """Theirs is the loss of probability; the paper's and ours is that loss as a share of the probability."""
     module = imported("pytorch_grad_cam.metrics.cam_mult_image")
     net = RedDetector().eval()
     x = torch.cat([normalised(picture(64, 64, seed=seed)) for seed in range(4)])
@@ -91,7 +91,7 @@ def test_sensitivity_is_that_of_captum() -> None:
 
 @pytest.mark.filterwarnings("ignore")
 def test_deletion_with_the_mean_colour_is_pixel_flipping_of_quantus() -> None:
-    """With as many features in a step as our cells have pixels; theirs leaves the untouched picture out."""
+    """With as many features per step as a cell has pixels; Quantus leaves out the unchanged image."""
     quantus = imported("quantus")
     torch.manual_seed(1)
     net = nn.Sequential(nn.Conv2d(1, 4, 8, 8), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)).eval()
@@ -117,9 +117,8 @@ def test_deletion_with_the_mean_colour_is_pixel_flipping_of_quantus() -> None:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_road_on_real_photos_is_that_of_the_equations_of_pytorch_grad_cam(data: Path) -> None:
-    """EfficientNet-Lite0: every image that is scored, imputed by their sparse system and SciPy's solver instead, with the
-    noise of ours: it alone moves the probability of such smooth images by up to 0.06.
-    """
+    """EfficientNet-Lite0: every scored image, imputed by their sparse system and SciPy's solver, with our noise: the
+    noise alone moves the probability of such smooth images by up to 0.06."""
     road, solver = imported("pytorch_grad_cam.metrics.road"), imported("scipy.sparse.linalg")
     weights = data / "weights" / "tf_efficientnet_lite0.safetensors"
     net = load_model(ModelSpec("tf_efficientnet_lite0", checkpoint=str(weights)))

@@ -30,7 +30,7 @@ from .networks import PLAIN, RedDetector, network
 
 
 def red_square(x: int, y: int) -> Image.Image:
-    """A grey picture of 64×64 with a red square of 16×16 at (x, y)."""
+    """A grey image of 64×64 with a red square of 16×16 at (x, y)."""
     image = Image.new("RGB", (64, 64), (90, 90, 90))
     ImageDraw.Draw(image).rectangle((x, y, x + 15, y + 15), fill=(250, 20, 20))
     return image
@@ -130,7 +130,7 @@ class TestOrder:
 
 class TestImputation:
     def test_it_solves_the_equations_of_road(self) -> None:
-        """Against a dense solution of the same system, pixel by pixel."""
+        """Compared with a dense solution of the system, pixel by pixel."""
         torch.manual_seed(0)
         x, gone = torch.randn(1, 2, 9, 7), torch.rand(1, 1, 9, 7) > 0.6
         gone[..., 2:6, 1:5] = True
@@ -165,7 +165,7 @@ class TestImputation:
 
 class TestScores:
     def test_average_drop_and_adcc_by_hand(self) -> None:
-        """Half of 0.8 is lost; the maps are equal; a quarter is shown: 3 / (1 + 1/0.75 + 1/0.5)."""
+        """Half of 0.8 is lost; the maps are equal; a quarter is visible: 3 / (1 + 1/0.75 + 1/0.5)."""
         (found, _) = adcc_scores(*(torch.tensor([[value]]) for value in (0.8, 0.4, 1.0, 0.25)))
         assert {name: round(float(value), 5) for name, value in found.items()} == {
             "drop": 0.5, "increase": 0.0, "coherency": 1.0, "complexity": 0.25, "adcc": round(3 / (1 + 4 / 3 + 2), 5),
@@ -260,11 +260,11 @@ class TestEngine:
         engine.evaluate(pictures)
         for handle in handles:
             handle.remove()
-        # Beside the forwards each explanation takes one.
+        # Each explanation takes one forward more.
         assert sum(counted) == 2 * (engine.cost.forwards + engine.cost.explanations)
 
     def test_the_time_that_is_told_counts_the_changes_of_images(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Of ROAD the imputation takes longer than the forwards: here at least 10 ms for each of 30 images."""
+        """The imputation of ROAD takes longer than the forwards: here at least 10 ms for each of 30 images."""
         slow = dataclasses.replace(MEASURES["road"], change=lambda image: time.sleep(0.01))
         monkeypatch.setitem(MEASURES, "road", slow)  # type: ignore[arg-type]
         assert evaluator(metrics=("road",)).seconds_per_image() >= 30 * 0.01

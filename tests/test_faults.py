@@ -1,4 +1,4 @@
-"""Every single operation on the disk fails once, in every way: then the same command again must set all right."""
+"""Every single operation on the disk fails once, in every way; then the command, repeated, must repair everything."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ IMAGES = [f"{index:02}.jpg" for index in range(16)] + ["17bad.jpg"]
 
 
 class Faulty(store.System):
-    """A disk whose `at`-th operation fails: by `kill`, after which nothing more is done, or with an error, once or
-    from then on. What is being written is torn in the middle."""
+    """A disk whose `at`-th operation fails: by `kill`, which stops everything, or with an error, once or from then on.
+    Tears the file that is being written."""
 
     def __init__(self, at: int = 0, mode: str = "") -> None:
         self.at, self.mode, self.count = at, mode, 0
@@ -108,7 +108,7 @@ def tree(out: Path) -> dict[str, bytes]:
 
 
 def half_written(out: Path) -> list[str]:
-    """Results that whoever looks would take for whole."""
+    """Results that a reader would mistake for whole."""
     page = out / PAGE
     if page.exists() and not page.read_bytes().endswith(b"</html>"):
         return [PAGE]
@@ -117,7 +117,7 @@ def half_written(out: Path) -> list[str]:
 
 
 def rows_without_files(out: Path) -> list[str]:
-    """Whole lines of the journal that name a file which is not there, or not whole."""
+    """Missing files that whole lines of the journal name."""
     journal = out / "manifest.jsonl"
     lines = journal.read_bytes().splitlines(keepends=True) if journal.exists() else []
     rows: list[dict[str, Any]] = [json.loads(line) for line in lines if line.endswith(b"\n")]
@@ -126,8 +126,8 @@ def rows_without_files(out: Path) -> list[str]:
 
 
 def volatile_parts(files_of_run: dict[str, bytes]) -> dict[str, bytes]:
-    """The files of a run without what the time of day changes: `run.json`, the journal, whose order may differ, and the
-    page, which tells the seconds: of it only whether it is whole."""
+    """The files of a run without time-dependent parts: `run.json`, the journal, whose order may differ, and the page,
+    which shows seconds and counts only as whole or not."""
     kept = {name: data for name, data in files_of_run.items() if name not in ("run.json", "manifest.jsonl")}
     if PAGE in kept:
         kept[PAGE] = kept[PAGE][-8:]
@@ -148,8 +148,8 @@ def check_loop(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, st
         assert not half_written(out), case
         assert not rows_without_files(out), case
         if state == "finished":
-            # The note of who holds the folder may be left: the lock itself is the kernel's. And a page that cannot be
-            # written is a warning; what is left of it goes with the next run.
+            # The note of the holder may stay: the lock itself is the kernel's. And a page that cannot be
+            # written is a warning; the next run removes its remains.
             told = {
                 name: data for name, data in tree(out).items() if not name.endswith((".camx.lock", store.TEMPORARY))
             }
@@ -174,13 +174,13 @@ def test_every_operation_may_fail(images: Path, tmp_path: Path, monkeypatch: pyt
 
 @pytest.mark.long
 def test_replacing_a_folder_may_fail_anywhere(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`--overwrite` in a folder of another run, broken off anywhere: the same command again leaves nothing of the old
-    one, and never finds the folder to be somebody else's."""
+    """`--overwrite` in a folder of another run, stopped anywhere: the command, repeated, removes the old run, and never
+    fails as if the folder belonged to somebody else."""
     old, new = tmp_path / "old", {"extra": "another run"}
     for name in IMAGES[3:]:
         (images / name).unlink()
     with monkeypatch.context() as patched:
-        # Killed after all is written and before the last lines of the journal: files that no line names.
+        # Killed after all files and before the last lines of the journal: files that no line names.
         patched.setattr("tests.stub.EXTENSION", "webp")
         assert run_on(Faulty(20, "kill"), images, old, patched) == "error"
     assert [path.name for path in (old / "overlays").iterdir()]

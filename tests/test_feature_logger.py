@@ -21,7 +21,7 @@ DOCS = Path(__file__).parents[1] / "docs" / "activations.md"
 
 
 class Kept:
-    """A sink that remembers."""
+    """A sink that stores its input."""
 
     def __init__(self) -> None:
         self.steps: list[tuple[int, int]] = []

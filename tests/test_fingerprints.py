@@ -55,9 +55,9 @@ ACTIVATIONS = [
 ]
 LINES = [f"explain {words}".strip() for words in EXPLAIN] + [f"activations {words}".strip() for words in ACTIVATIONS]
 WRITTEN = ["explain", "explain --decode draft --size 300", "activations"]
-#: The command and the folder are compared elsewhere; names of classes are written into rows again.
+#: Other tests compare the command and the folder; names of classes are rendering.
 UNCOUNTED = ("command", "inputs", "class_names")
-#: Flags on which no result depends, each with a value that is not its default.
+#: Flags that no result depends on, each with a value other than its default.
 WITHOUT_EFFECT = (
     "--limit 1 --exclude none.jpg --include *.png --labels folder --no-report --batch-size 2 --workers 2 --fail-fast "
     "--max-failures 1 --max-pixels 9999 --image-timeout 20 --no-color --quiet --json --shard 1/2"
@@ -66,7 +66,7 @@ WITHOUT_EFFECT = (
 
 @pytest.fixture
 def here(camx: Camx) -> Path:
-    """The working folder, with one image and the files that the command lines name."""
+    """The working folder, with one image and the files of the command lines."""
     path = Path("images/cat/0.png")
     path.parent.mkdir(parents=True)
     picture().save(path)
@@ -84,7 +84,7 @@ def call(camx: Camx, line: str, *more: str) -> int:
 
 
 def written(camx: Camx, line: str, here: Path) -> dict[str, Any]:
-    """The fingerprint that a run leaves, without `inputs`: that is the folder of the images."""
+    """The fingerprint of a run without `inputs`, the folder of the images."""
     assert call(camx, line, "--workers", "1", "--quiet") == 0
     fingerprint: dict[str, Any] = json.loads(Path("out/run.json").read_text("utf-8"))["fingerprint"]
     assert fingerprint.pop("inputs") == str(here / "images")
@@ -96,7 +96,7 @@ def golden() -> dict[str, dict[str, Any]]:
 
 
 def put_into_folder(fingerprint: dict[str, Any], here: Path) -> None:
-    """Make `out` a folder of results with this fingerprint."""
+    """Makes `out` a folder of results with this fingerprint."""
     (here / "out").mkdir()
     record = {"fingerprint": {**fingerprint, "inputs": str(here / "images")}, "state": "running"}
     (here / "out" / "run.json").write_text(json.dumps(record), "utf-8")

@@ -1,4 +1,4 @@
-"""Walking through folders never raises and never ends up in a circle; entries that cannot be read are reported."""
+"""A walk through folders never raises and always ends, and reports unreadable entries."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Camx = Callable[..., int]
 
 
 def closed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder that may not be listed; root may list any, so the system call says no."""
+    """A folder that cannot be listed; the system call fails, because root may list any folder."""
     list_folder = os.scandir
 
     def scandir(where: str) -> object:
@@ -40,7 +40,7 @@ def closed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Pictures between everything that a folder can hold."""
+    """Images between all kinds of entries of a folder."""
     monkeypatch.chdir(tmp_path)
     tree = tmp_path / "tree"
     (tree / "closed").mkdir(parents=True)
@@ -77,7 +77,7 @@ def test_a_run_over_it_warns_and_explains_the_rest(tree: Path, camx: Camx, capsy
 
 
 def test_two_links_in_a_circle_are_no_endless_tree_for_a_pattern(tree: Path) -> None:
-    """2^40 paths fit this pattern where links are followed."""
+    """2^40 paths match this pattern if links are followed."""
     inputs = find(["tree/**/*.png"])
     assert [source.key for source in inputs.sources] == ["a.png", "z.png", os.fsdecode(b"\xff\xfe.png")]
     assert inputs.linked == ("tree/up", "tree/up2")
@@ -103,7 +103,7 @@ def test_class_folders_beside_a_circle(tree: Path) -> None:
     assert class_folders([str(tree)]) == ("closed", "up", "up2")
 
 
-#: Folders inside each other: more than Python calls.
+#: Nested folders: more than the recursion limit of Python.
 DEPTH = 985
 
 
@@ -112,7 +112,7 @@ def test_folders_nested_deeper_than_the_stack(tmp_path: Path) -> None:
     system.make_folder(str(deep))
     picture().save(deep / "x.png")
     assert list(files_below(str(tmp_path / "in"))) == ["/".join("d" * DEPTH) + "/x.png"]
-    # What cleans up after tests calls itself for each folder.
+    # The cleanup of the tests is recursive.
     subprocess.run(["rm", "-rf", tmp_path / "in"], check=True)
 
 
@@ -147,7 +147,7 @@ PARTS = ["**", "*", "a", "b*", "?", ".*", "[ab]"]
 
 
 def test_patterns_fit_what_glob_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Against the slow definition: the paths that `glob` finds in a tree without links."""
+    """Compared with the slow definition: the paths that `glob` finds in a tree without links."""
     monkeypatch.chdir(tmp_path)
     for path in ("a/b/a", "a/a", "b", "ab/b", "a/.h/b", ".h/a", "a/b/b/bb"):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
@@ -169,5 +169,5 @@ def test_a_pattern_of_many_stars_is_quick() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc")
 def test_the_folder_of_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Vanishing, closed and endless things: nothing raises."""
+    """Vanishing, closed and endless entries raise nothing."""
     assert len(list(itertools.islice(walk("/proc/self"), 2000))) > 100

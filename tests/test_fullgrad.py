@@ -1,4 +1,4 @@
-"""FullGrad: the terms of a score add up to it in networks of straight lines, and others are refused."""
+"""FullGrad: the terms of a score add up to it in piecewise linear networks; others are errors."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CLASSES = torch.tensor([[1, 3], [2, 0]])
 
 
 class Block(nn.Module):
-    """A convolution, something behind it, a head; `last` lets a network end as it likes."""
+    """A convolution, a module behind it, and a head; `last` ends the network."""
 
     def __init__(self, *between: nn.Module, head: Callable[[Tensor], Tensor] = torch.relu) -> None:
         super().__init__()

@@ -1,7 +1,5 @@
-"""Damaged and invented files, seeded and bounded: every reader comes to its end, with a result or a sentence.
-
-The usual suite tries some; `-m slow` tries many more with other seeds.
-"""
+"""Damaged and invented files, seeded and bounded: every reader ends with a result or an error. `-m slow` tries many
+more with other seeds."""
 
 from __future__ import annotations
 
@@ -47,7 +45,7 @@ from .hostile_names import PIECES
 from .run_folders import image_row, run_folder
 
 QUICK, LONG = 150, 4000
-#: Seconds for one file, however it is damaged.
+#: Most seconds for one file, with any damage.
 PATIENCE = 3.0
 
 Reader = Callable[[Path], object]
@@ -71,7 +69,7 @@ HTML = '<html><body><a href="a.png">a</a><A HREF=b/>b</A><a href="../x">x</a></b
 
 
 def truth(kind: str, path: Path) -> None:
-    """Every object of a truth, as an evaluation asks for them."""
+    """Reads every object of a truth, as an evaluation does."""
     found = read_truth(str(path), kind)
     for image in found.images:
         problems = Problems()
@@ -99,7 +97,7 @@ def listed(path: Path) -> None:
 
 
 def run_of(path: Path) -> None:
-    """The reader of runs, and the page that is made of one."""
+    """Reads a run, and builds its page."""
     folder = path.parent
     run = RunFolder.read(str(folder))
     list(run.rows())
@@ -132,7 +130,7 @@ SEEDS: dict[str, tuple[str, str | bytes, Reader]] = {
 
 
 def changed(data: bytes, draw: random.Random) -> bytes:
-    """The bytes with some cut, doubled, exchanged or replaced, also by what hurts readers."""
+    """The bytes with parts cut, doubled, exchanged or replaced, also by dangerous text."""
     found = bytearray(data)
     for _ in range(draw.choice((1, 1, 2, 4, 16))):
         place, length = draw.randrange(len(found) + 1), draw.choice((1, 1, 2, 8, 64))
@@ -160,7 +158,7 @@ def changed(data: bytes, draw: random.Random) -> bytes:
 
 
 def tried(reader: Reader, path: Path, data: bytes) -> None:
-    """A reader gives a result or a sentence, in time."""
+    """Fails unless a reader ends with a result or an error, in time."""
     path.write_bytes(data)
     began = time.monotonic()
     try:
@@ -216,7 +214,7 @@ def test_damaged_folders_of_truth(kind: str, tmp_path: Path) -> None:
 
 
 def invented(draw: random.Random, depth: int = 0) -> Any:
-    """A value as JSON has them."""
+    """A random JSON value."""
     kind = draw.randrange(8 if depth < 3 else 6)
     if kind == 0:
         return draw.choice((None, True, False))
@@ -238,7 +236,7 @@ KEYS = ("architecture", "architectures", "model_type", "pretrained_cfg", "num_cl
     "place", ["config.json", "preprocessor_config.json", "args.yaml", "safetensors", "camx", "torch"]
 )
 def test_invented_metadata_of_weights(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever lies beside weights or in them, a sentence says why they are no network."""
+    """With any metadata beside or in weights, an error says why they are no network."""
     import_timm()
     draw = random.Random(place)
     tensors = {"fc.weight": torch.zeros(2, 4), "fc.bias": torch.zeros(2)}
@@ -272,7 +270,7 @@ def test_invented_metadata_of_weights(place: str, tmp_path: Path, monkeypatch: p
 
 
 def known() -> Iterator[tuple[str, str, str]]:
-    """Cases that once failed: the kind of file, its text, and the message."""
+    """Cases that once failed: kind of file, text and message."""
     yield "config", "x = " + "[" * 5000, "nested too deeply"
     yield "config yaml", "[" * 5000, "nested too deeply"
     yield (
@@ -298,7 +296,7 @@ DIGITS = "9" * 5000
 
 
 def test_numbers_of_more_digits_than_python_reads(tmp_path: Path) -> None:
-    """They are names where a name may stand, and else refused with what to give, not with a limit of Python."""
+    """They are names where a name is allowed; otherwise the error says what to give, without a limit of Python."""
     for text in (f"{DIGITS} cat", f"cat {DIGITS}"):
         (tmp_path / "c.txt").write_text(text)
         assert read_class_names(str(tmp_path / "c.txt")).names == (text,)

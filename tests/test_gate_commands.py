@@ -19,13 +19,13 @@ Camx = Callable[..., int]
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    """Two sites, 99 % and 80 % right."""
+    """A run with two sites, 99 % and 80 % right."""
     rows = [*rights(200, 198, "a", attributes={"site": "a"}), *rights(200, 160, "b", attributes={"site": "b"})]
     return run_folder(tmp_path / "run", rows, classes=["cat", "dog", "fish"])
 
 
 def changed(tmp_path: Path, broke: int) -> tuple[Path, Path]:
-    """Two runs of 200 images, of which so many broke."""
+    """Two runs of 200 images; `broke` of them break."""
     names = ["cat", "dog", "fish"]
     old = run_folder(tmp_path / "old", rights(200, 200, "i"), classes=names)
     return old, run_folder(tmp_path / "new", rights(200, 200 - broke, "i"), classes=names)

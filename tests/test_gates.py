@@ -1,4 +1,4 @@
-"""Conditions of `--fail-if`: what they say, and what becomes of them."""
+"""Conditions of `--fail-if`: their parts and verdicts."""
 
 from __future__ import annotations
 

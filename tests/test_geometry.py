@@ -1,4 +1,4 @@
-"""Preprocessing is the libraries' own, bit by bit, and the map comes back to where the network looked."""
+"""Preprocessing equals the libraries' own, bit by bit, and maps return to the place that the network saw."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_pixels_are_those_of_timm(mode: CropMode, crop_pct: float, interpolation
 
 @pytest.mark.parametrize("size", [(64, 64), (96, 64)])
 def test_the_network_sees_what_timm_would_give_it(size: tuple[int, int]) -> None:
-    """Normalised as well, bit by bit, whatever pictures make the batch."""
+    """Normalisation included, bit by bit, for any images in the batch."""
     own = preprocessing("center", size)
     theirs = create_transform((3, *size), interpolation="bicubic", crop_pct=0.875, mean=own.mean, std=own.std)
     images = [picture(width, height, seed) for seed, (width, height) in enumerate(SIZES)]
@@ -92,7 +92,7 @@ def test_a_very_long_picture_is_resized_only_where_it_is_seen() -> None:
 @pytest.mark.parametrize("upright", [(120, 90), (90, 120), (200, 60), (64, 64)])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_the_peak_lies_on_the_evidence(mode: CropMode, upright: tuple[int, int], orientation: int) -> None:
-    """A red spot at a known place: the peak of the map is within one grid cell of it, in the picture's own pixels."""
+    """A red spot at a known place: the peak of the map is within one grid cell of it, in pixels of the image."""
     width, height = upright
     how = preprocessing(mode, (64, 64), crop_pct=1.0 if mode == "border" else 0.9)
     explainer = Explainer(network(RedDetector(), how))
@@ -113,7 +113,7 @@ def test_the_peak_lies_on_the_evidence(mode: CropMode, upright: tuple[int, int],
 
 
 def stored(upright: tuple[int, int], centre: tuple[float, float], half: tuple[float, float], orientation: int) -> bytes:
-    """A file with a red spot on green, stored turned as a camera does it, with the EXIF tag that says so."""
+    """A file with a red spot on green, stored turned as by a camera, with its EXIF orientation."""
     rows, columns = np.mgrid[: upright[1], : upright[0]]
     inside = (abs(columns + 0.5 - centre[0]) < half[0]) & (abs(rows + 0.5 - centre[1]) < half[1])
     pixels = np.where(inside[..., None], np.uint8([255, 0, 0]), np.uint8([0, 255, 0]))

@@ -1,4 +1,4 @@
-"""The new head and the network's own one, compared over the validation images as docs/train-gap.md says."""
+"""The new head compared with the network's own over the validation images, as in docs/train-gap.md."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_the_documented_command_compares_both_heads(camx: Callable[..., int], ph
         rows = list(csv.DictReader(file))
     assert {row["label"] for row in rows} == {"blue", "red"}
     assert {row["flip"] for row in rows} <= {"same", "broke", "fixed", "changed"}
-    shared = [float(row["map_iou20"]) for row in rows if row["map_iou20"]]  # empty where a map has nothing positive
+    shared = [float(row["map_iou20"]) for row in rows if row["map_iou20"]]  # empty if a map has nothing positive
     assert all(0 <= value <= 1 for value in shared)
 
 

@@ -1,4 +1,4 @@
-"""Heads that the tensors of a checkpoint describe give the scores of the network that was trained."""
+"""Heads that the tensors of a checkpoint describe give the scores of the trained network."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def loaded(folder: Path, content: object, name: str = ARCH, **spec: Any) -> Netw
 
 
 def replaced(head: nn.Module) -> nn.Module:
-    """`model.fc = head`, the commonest fine-tune."""
+    """`model.fc = head`, the most common fine-tune."""
     module = trained()
     module.fc = head
     return module
 
 
 class Wrapped(nn.Module):
-    """A backbone with a head of its own beside it, as in Lightning modules."""
+    """A backbone and its head, as in Lightning modules."""
 
     def __init__(self, backbone: nn.Module, head: nn.Module, names: tuple[str, str] = ("backbone", "head")) -> None:
         super().__init__()
@@ -265,7 +265,7 @@ def test_arguments_that_the_tensors_tell(kind: str, tmp_path: Path) -> None:
 
 
 def test_an_encoder_that_timm_builds_without_a_head_gets_the_one_of_its_tensors(tmp_path: Path) -> None:
-    """DINOv2 has no classes of its own; a fine-tuned one has a `head`, and often another pooling and size."""
+    """DINOv2 has no classes; a fine-tuned one has a `head`, and often another pooling and size."""
     name, args = "vit_small_patch14_dinov2", {"depth": 1, "embed_dim": 24, "num_heads": 2}
     module = trained(2, name, img_size=56, global_pool="avg", **args)
     network = loaded(tmp_path, module.state_dict(), name, args=args)
@@ -275,7 +275,7 @@ def test_an_encoder_that_timm_builds_without_a_head_gets_the_one_of_its_tensors(
 
 
 def test_layouts_that_timm_converts(tmp_path: Path) -> None:
-    """timm < 0.9 named the parts of Swin otherwise; the filter of its module renames them."""
+    """timm < 0.9 used other names in Swin; the filter of its module renames them."""
     module = trained(5, "swin_tiny_patch4_window7_224", embed_dim=12, depths=(1, 1, 1, 1), num_heads=(1, 1, 1, 1))
     old = {}
     for name, tensor in module.state_dict().items():

@@ -44,7 +44,7 @@ def type_name(annotation: Any) -> str:
 
 
 def limits(parameter: Any) -> str:
-    """The smallest and the largest value of a number; Typer keeps them on the parameter or on its type."""
+    """The smallest and the largest value of a number; Typer stores them on the parameter or on its type."""
     holders = (parameter, getattr(parameter, "type", None))
     found = {
         side: next((v for h in holders if (v := getattr(h, side, None)) is not None), None) for side in ("min", "max")
@@ -57,7 +57,7 @@ def one_line(text: str | None) -> str:
 
 
 def flags(parameter: Any) -> str:
-    """The flags of an option, the one that switches it off after a slash."""
+    """The flags of an option; after a slash, the flag that switches it off."""
     return " / ".join(", ".join(sorted(some)) for some in (parameter.opts, parameter.secondary_opts) if some)
 
 
@@ -93,7 +93,7 @@ def snapshot(name: str) -> str:
 
 
 def overview() -> str:
-    """The program itself: its own options, and what each command is for."""
+    """The program: its own options, and the purpose of each command."""
     group = get_command(app)
     own = ["\n".join(described(parameter, bool)) for parameter in group.params if "--version" in parameter.opts]
     commands = [f"{name}: {one_line(command.get_short_help_str(200))}" for name, command in group.commands.items()]
@@ -129,7 +129,7 @@ def settings() -> list[str]:
 
 @pytest.mark.slow
 def test_every_setting_of_the_full_preset_is_accepted(camx: Camx, capsys: pytest.CaptureFixture[str]) -> None:
-    """Each one alone gets as far as the images, which are not there."""
+    """Each setting alone passes up to the images, which do not exist."""
     assert len(settings()) > 50
     for setting in settings():
         key = setting.split(" = ")[0]

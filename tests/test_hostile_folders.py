@@ -1,4 +1,4 @@
-"""Report, tracker, merge and resume on folders that were damaged, or made by a stranger: words, never a traceback."""
+"""Report, tracker, merge and resume on damaged or hostile folders: errors, never a traceback."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Camx = Callable[..., int]
 
 
 class Nobody:
-    """A tracker that looks at every value and keeps the last tables."""
+    """A tracker that reads every value and stores the last tables."""
 
     def __init__(self) -> None:
         self.tables: dict[str, Table] = {}
@@ -86,7 +86,7 @@ def test_the_command_says_what_it_left_out(tmp_path: Path, capsys: pytest.Captur
 
 @pytest.mark.parametrize("kind", ["explain", "activations", "train-gap"])
 def test_a_record_of_wrong_kinds_is_no_traceback(kind: str, tmp_path: Path) -> None:
-    """Every reader comes to its end, or to one sentence, whatever stands in one field of run.json."""
+    """Every reader ends with a result or one sentence, for any value of any field of run.json."""
     written(tmp_path, [row("a.jpg"), row("b.jpg", status="failed", error="broken")])
     (tmp_path / "metrics.csv").write_text(
         "epoch,lr,train_loss,train_accuracy,val_loss,val_accuracy,seconds,best\n1,0.1,2,0.5,nan,0.4,1,1\n"
@@ -128,12 +128,12 @@ def test_an_epoch_without_a_loss_keeps_its_columns(tmp_path: Path) -> None:
     assert first == ["1", "0.1", "2", "", "50.0\u202f%"]
 
 
-# Pictures
+# Images
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A run of one image beside a private picture."""
+    """A run of one image beside a private image."""
     folder = tmp_path / "out"
     (folder / "overlays").mkdir(parents=True)
     (folder / "report" / "thumbs").mkdir(parents=True)
@@ -177,12 +177,12 @@ def test_a_large_report_links_no_picture_from_elsewhere(name: str, folder: Path)
     addresses = re.findall(r'"picture":"([^"]*)"', "".join(texts))
     assert len(addresses) == 202
     elsewhere = {address for address in addresses if address} - {"../overlays/good.png"}
-    # A file of the run that is no picture may be linked: a browser has decoders of its own, and nothing is run.
+    # The page may link a file that is no image: a browser has its own decoders, and runs nothing.
     assert elsewhere <= {"../report/thumbs/eps.jpg", "../run.json"}
 
 
 def test_no_program_is_started_for_a_picture(folder: Path, tmp_path: Path) -> None:
-    """Pillow would hand an EPS file to Ghostscript, whatever the file is called."""
+    """Pillow would start Ghostscript for an EPS file with any name."""
     (tmp_path / "bin").mkdir()
     program = tmp_path / "bin" / "gs"
     program.write_text(f"#!/bin/sh\ntouch {tmp_path}/started\n")

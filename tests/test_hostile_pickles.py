@@ -1,6 +1,6 @@
-"""Pickles written to take all memory, all time or the whole stack end in a sentence, soon and cheaply.
+"""Pickles that try to take all memory, all time or the whole stack end with an error, soon and cheaply.
 
-Each attack runs in a process of its own with limits on both, so that one that succeeds fails its test alone.
+Each attack runs in its own process with limits on both, so that an attack that succeeds fails only its test.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from cam_cli.models.weights import read_weights
 from .test_pickles import contained
 
 ROOT = Path(__file__).parents[1]
-#: Bytes of address space and seconds of processor time that reading may take beyond those of importing torch.
+#: Bytes of address space and processor seconds that reading may use beyond those of importing torch.
 _MEMORY, _SECONDS = 700_000_000, 20
 _READ = """
 import resource, sys, torch
@@ -49,7 +49,7 @@ def long_text(size: int) -> bytes:
 
 
 def doubled_tuples(levels: int) -> bytes:
-    """A tuple of two tuples, which are the same one of two tuples …: it takes 2**levels steps to hash or to print."""
+    """A tuple with twice the same tuple, nested `levels` deep: it takes 2**levels steps to hash or to print."""
     return b")" + b"".join(b"q\x01h\x01\x86" for _ in range(levels))
 
 
@@ -58,7 +58,7 @@ def nested(opcode: bytes, start: bytes, levels: int) -> bytes:
 
 
 def often(first: bytes, each: bytes, times: int) -> bytes:
-    """A list of what `each` makes of the value `first`, which is memo 0."""
+    """A list of the results of `each` on the value `first`, which is memo 0."""
     return b"\x80\x02]q\x02" + first + b"q\x000(" + each * times + b"e."
 
 
@@ -140,14 +140,14 @@ def test_attacks_take_little_time_and_memory(container: str, tmp_path: Path) -> 
 
 
 def test_views_of_one_storage_are_bounded(tmp_path: Path) -> None:
-    """Thousands of tensors that repeat one number a hundred thousand times each are never looked through."""
+    """camx does not read thousands of tensors that each repeat one number a hundred thousand times."""
     torch.save({f"layer{i}.weight": torch.zeros(1).expand(100_000) for i in range(2000)}, tmp_path / "w.pth")
     with pytest.raises(CamxError, match="demands far more than weights of its size"):
         read_weights(str(tmp_path / "w.pth"))
 
 
 def test_parts_of_storages_of_torch_before_0_4(tmp_path: Path) -> None:
-    """Two tensors on parts of one storage, as the oldest files have them."""
+    """Two tensors on parts of one storage, as in the oldest files."""
     root = b"(X\x07\x00\x00\x00storageq\x01ctorch\nFloatStorage\nq\x02X\x01\x00\x00\x00%dX\x03\x00\x00\x00cpuK\x06%stQ"
     tensor = b"ctorch._utils\n_rebuild_tensor\n(%sK\x00K\x02\x85K\x01\x85tR"
     parts = []

@@ -1,4 +1,4 @@
-"""`--model hf:…`: image classifiers of the transformers library, as the library itself sees them, in every command."""
+"""`--model hf:…`: image classifiers of the transformers library, with its own probabilities, in every command."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ def vit(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ],
 )
 def test_probabilities_are_those_of_the_library(kind: str, name: str, layer: str, tmp_path: Path) -> None:
-    """In seven families: tokens and maps, two ways of cropping, red and blue swapped (MobileViT), a map that the outermost
-    module returns beside what it has pooled (Hiera)."""
+    """Seven families: tokens and maps, two crops, swapped red and blue (MobileViT), a map beside the pooled features as
+    output (Hiera)."""
     row = examine(kind, name, tmp_path)
-    # The random weights of MobileViT move all positions of a 4×4 map alike, so that its place is not proven.
+    # With random weights, MobileViT changes all positions of a 4×4 map equally, so that its place is not proven.
     assert row.verdict == "right" + ", its place is not proven" * (kind == "mobilevit")
     assert row.difference <= 1e-4
     assert row.layer.startswith(layer)
@@ -70,7 +70,7 @@ def test_explain_names_classes_and_records_the_network(vit: Path, images: Path, 
 
 
 def test_other_commands_take_it(vit: Path, images: Path, camx: Camx, capsys: pytest.CaptureFixture[str]) -> None:
-    """Layers, feature maps, a head behind its last map, shards; a folder is enough where config.json says the rest."""
+    """Layers, feature maps, a head behind its last map, shards; a folder is enough if config.json has the rest."""
     assert camx("layers", f"hf:{vit}") == 0
     assert "→ vit.layers.2.layernorm_before" in capsys.readouterr().out
     assert camx("activations", images, "--model", vit, "--device", "cpu", "-o", "maps") == 0
@@ -140,7 +140,7 @@ def test_a_replica_and_the_original_have_hooks_of_their_own(vit: Path) -> None:
 
 
 def edited(vit: Path, folder: Path, **changes: object) -> Path:
-    """A copy of the network whose config.json says something else; None takes a value out."""
+    """A copy of the network with another config.json; None removes a value."""
     for file in vit.iterdir():
         (folder / file.name).write_bytes(file.read_bytes())
     config = {**json.loads((folder / "config.json").read_text()), **changes}
@@ -206,7 +206,7 @@ def test_a_processor_that_nothing_equals_is_refused_by_name(vit: Path, tmp_path:
 
 
 def test_a_crop_that_leaves_an_odd_number_of_pixels_out() -> None:
-    """torchvision rounds half of seven to four, the processors of transformers down to three."""
+    """torchvision rounds half of seven to four, the processors of transformers round it down to three."""
     pixels = np.arange(17, dtype=np.uint8)[None, :, None].repeat(10, 0).repeat(3, 2)
     even = Preprocessing((10, 10), (10, 10), "center", "nearest", (0.0,) * 3, (1.0,) * 3)
     down = Preprocessing(*[getattr(even, name) for name in even.as_dict()], centring="down")

@@ -1,4 +1,4 @@
-"""Imports between the files of camx: no circle anywhere."""
+"""Imports between the files of camx have no circle."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever a file is, is called, or does meanwhile: one true row, through the whole program."""
+"""One true row for every file, whatever its content, its name or changes during the run, through the whole program."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def close(one: dict[str, str], two: dict[str, str]) -> bool:
 
 
 def test_a_row_does_not_depend_on_neighbours_order_batches_workers_or_resume(camx: Camx, tmp_path: Path) -> None:
-    """Every variation gives each image the row that it has alone."""
+    """In every variation each image has the row that it has alone."""
     folder = tmp_path / "in"
     folder.mkdir()
     for index in range(9):
@@ -104,7 +104,7 @@ def test_a_limit_shortens_the_table_and_not_the_journal(
 
 
 def png(width: int, height: int, data: bytes = b"") -> bytes:
-    """A PNG that says it is so large, whatever is in it."""
+    """A PNG whose header states this size."""
 
     def chunk(name: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
@@ -114,7 +114,7 @@ def png(width: int, height: int, data: bytes = b"") -> bytes:
 
 
 def test_bombs_are_refused_at_the_header(camx: Camx, tmp_path: Path) -> None:
-    """A hundred bytes that say they are 4 gigapixels; and a real flat picture, larger than is allowed."""
+    """A hundred bytes with a header of 4 gigapixels; and a real flat image above the limit."""
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "bomb.png").write_bytes(png(65_535, 65_535))
     Image.new("1", (3000, 3000)).save(tmp_path / "in" / "flat.png")
@@ -142,7 +142,7 @@ def test_extreme_shapes(camx: Camx, tmp_path: Path) -> None:
 
 
 def test_things_that_are_no_files(camx: Camx, tmp_path: Path) -> None:
-    """Named one by one, where a folder would pass over them: none of them is waited for."""
+    """Named one by one, without a folder that skips them: camx waits for none of them."""
     (tmp_path / "in").mkdir()
     os.mkfifo(tmp_path / "in" / "fifo.jpg")
     with socket.socket(socket.AF_UNIX) as server:
@@ -216,7 +216,7 @@ def test_a_file_that_is_being_written_is_not_taken_for_whole(tmp_path: Path, mon
 
 @pytest.mark.parametrize("operation", ["open", "scandir"])
 def test_what_may_not_be_read(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, operation: str) -> None:
-    """An unreadable file is a failed row, an unreadable folder is a warning, and the others go on."""
+    """An unreadable file is a failed row, an unreadable folder a warning; all others succeed."""
     real = getattr(os, operation)
 
     def forbidden(path: Any, *rest: Any) -> Any:
@@ -348,7 +348,7 @@ def test_what_an_interpreter_would_run_never_reaches_one(name: str, monkeypatch:
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "I;16", "I", "F"])
 def test_every_mode_is_shown(mode: str) -> None:
-    """A white picture of each mode that TIFF or PNG can hold is white."""
+    """A white image of each mode of TIFF or PNG is white."""
     if mode in ("I;16", "I", "F"):
         dtype, white = {"I;16": (np.uint16, 65535), "I": (np.int32, 65535), "F": (np.float32, 1.0)}[mode]
         image = Image.fromarray(np.array([[0, white]], dtype))

@@ -1,4 +1,4 @@
-"""Nothing is written outside the output folder: not by a name, not through a link."""
+"""camx writes nothing outside the output folder, through a name or a link."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys of images stay below a folder, whatever a source calls them."""
+"""Keys of images stay below a folder for any name in a source."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_two_sources_never_share_a_key() -> None:
 
 
 def test_an_address_that_climbs_stays_below_the_output(tmp_path: Path) -> None:
-    """A web page or a list names `…/../../x.jpg`; its key in 0.1.0 held `..`, so its overlay left the output."""
+    """A web page or a list names `…/../../x.jpg`; in 0.1.0 its key held `..`, so its overlay left the output folder."""
     hostile = tmp_path / "list.txt"
     hostile.write_text("http://127.0.0.1:9/a/../../../../esc/evil.jpg\nhttp://127.0.0.1:9/b/ok.jpg\n")
     keys = [source.key for source in find([f"@{hostile}"]).sources]

@@ -1,4 +1,4 @@
-"""Labels and the other columns of their table: what travels into the rows of a run."""
+"""Labels and other columns of their table in the rows of a run."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_probability_and_rank_of_the_true_class(camx: Camx, images: Path, tmp_pa
     assert camx("explain", images, *TINY, "--labels", table) == 0
     row = rows_of()["cat/0.jpg"]
     assert (row["label_rank"], row["label_prob"], row["correct"]) == (1000, last["prob"], False)
-    # Another label on resume: known from the best classes, or not known.
+    # Another label on resume: its probability is known if it is among the top classes.
     table = written(tmp_path / "l.csv", "image,label", f"cat/0.jpg,{second['index']}")
     assert camx("explain", images, *TINY, "--labels", table) == 0
     row = rows_of()["cat/0.jpg"]
@@ -137,7 +137,7 @@ def test_rows_say_where_the_map_lies_and_how_bright_the_picture_is(camx: Camx, t
     rows = rows_of()
     assert [rows[f"{name}.png"]["brightness"] for name in ("black", "grey", "white")] == [0, 0.2, 1]
     row = rows["grey.png"]
-    # The network saw a square around the picture, as wide as it.
+    # The network saw a square around the image, as wide as the image.
     assert row["frame"] == [0, -50, 200, 150]
     assert row["seen"] == pytest.approx([0, 0, 1, 1], abs=0.01)
     assert row["maps"][0]["grid"] == [5, 5]
@@ -204,7 +204,7 @@ def test_files_that_are_no_tables_are_named(images: Path, tmp_path: Path, conten
 def test_columns_by_their_names(camx: Camx, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = written(tmp_path / "l.csv", "id,File Name,class,label", "1,cat/0.jpg,3,x", "2,cat/1.png,4,y")
     argv = ("explain", images, *TINY, "--no-report", "--labels", table)
-    # 0.1.0: no way on but to write the file again.
+    # 0.1.0 asked to change the file.
     assert camx(*argv) == 2
     said = " ".join(capsys.readouterr().err.split())
     assert "has no column 'image' (its first line: id, file name, class, label)" in said
@@ -226,7 +226,7 @@ def test_names_of_images_in_another_form_of_their_letters(tmp_path: Path) -> Non
     folder.mkdir(parents=True)
     for name in (unicodedata.normalize("NFD", "é.png"), "ü.png", "plain.png"):
         Image.new("RGB", (8, 8)).save(folder / name)
-    # 0.1.0: none of the first two is named in the table.
+    # 0.1.0: the table names none of the first two.
     table = written(tmp_path / "l.csv", "image,label", "Café/é.png,1", "Café\\ü.png,2", "Café/plain.png,3")
     found = with_labels(find([str(tmp_path / "images"), str(tmp_path / "images" / folder)]), str(table))
     assert {unicodedata.normalize("NFC", one.key)[-5:]: one.label for one in found.sources} == {

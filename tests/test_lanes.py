@@ -1,4 +1,4 @@
-"""Lanes: several batches at networks that share their weights, and how they are broken off."""
+"""Lanes: several batches at networks that share their weights, and how they stop."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_few_batches_do_not_change_the_threads_that_code_was_compiled_for(monkey
 
 
 def test_lanes_work_at_the_same_time() -> None:
-    """Each waits for the other: one after the other they would wait for ever."""
+    """Each waits for the other: one after the other, they would wait forever."""
     meeting = threading.Barrier(2, timeout=10)
 
     def work(item: int) -> int:
@@ -74,7 +74,7 @@ def test_lanes_work_at_the_same_time() -> None:
 
 
 def test_a_lane_with_a_processor_of_its_own_counts_the_seconds_of_that() -> None:
-    """Time in which other processes had the processor does not change the size of a batch."""
+    """Time of other processes on the processor does not change the size of a batch."""
     with Lanes([time.sleep], 1, CPU) as alone, Lanes([time.sleep], 2, CPU) as shared:
         for lanes, least, most in ((alone, 0.0, 0.05), (shared, 0.1, 9.9)):
             done = lanes.submit(0.1, bool).result()
@@ -90,7 +90,7 @@ def test_the_number_of_threads_is_restored() -> None:
 
 
 def dropped(lanes: Lanes[Any, Any], count: int, wait: Callable[[], object] = lambda: None) -> list[Future[Any]]:
-    """Submit so many items, wait, and leave the lanes by the exception of a signal."""
+    """Submits items, waits, and leaves the lanes by the exception of a signal."""
     futures: list[Future[Any]] = []
     try:
         with lanes:
@@ -123,7 +123,7 @@ def test_what_is_under_way_is_broken_off() -> None:
 
 
 def test_an_interrupt_never_reaches_what_a_thread_does_next() -> None:
-    """Lanes broken off at any moment, hundreds of times: each call is done, dropped or cancelled, no thread complains."""
+    """Stops lanes at any moment, hundreds of times: each call is done, dropped or cancelled, and no thread raises."""
     for number in range(300):
         works = [partial(_count, 20 * number), time.sleep]
         for future in dropped(Lanes(works, 1, CPU), 3):
@@ -140,7 +140,7 @@ def test_a_replica_has_the_same_weights_in_memory_and_modules_of_its_own() -> No
 
 
 def test_replicas_explain_at_the_same_time_as_one_does_alone() -> None:
-    """Hooks and gradient flags of one forward in the middle of another's would give other maps, or none."""
+    """Hooks and gradient flags of one forward within another would give other maps, or none."""
     explainer = Explainer(load_model("demo"))
     photos = [[picture(200, 150, seed).convert("RGB")] for seed in range(40)]
     alone = [explainer(batch)[0].maps[0].values for batch in photos]

@@ -1,4 +1,4 @@
-"""The automatic target layer: one small representative per family, and every refusal with its reason."""
+"""The automatic target layer: one small representative per family, and every error with its reason."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ EXPECTED = {
 }
 
 
-#: The smallest of each other family, with few blocks and on a small picture: name, arguments, input size, and what is
-#: expected. `python -m benchmarks.coverage` examines all names as they are.
+#: The smallest of each other family, with few blocks and on a small image: name, arguments, input size, and the
+#: expected result. `python -m benchmarks.coverage` examines all names.
 FAMILIES: list[tuple[str, dict[str, object], int, str, str, tuple[int, int], int]] = [
     ("timm/test_byobnet", {}, 160, "stages", "NCHW", (5, 5), 0),
     ("timm/test_coatnet", {}, 160, "norm", "NCHW", (5, 5), 0),
@@ -87,7 +87,7 @@ FAMILIES: list[tuple[str, dict[str, object], int, str, str, tuple[int, int], int
     ("timm/hiera_tiny_224", {}, 96, "blocks.11", "NLC", (3, 3), 0),
 ]
 
-#: Those whose building takes longer.
+#: Families that take longer to build.
 LARGE_FAMILIES: list[tuple[str, dict[str, object], int, str, str, tuple[int, int], int]] = [
     ("torchvision/mnasnet0_5", {}, 192, "layers", "NCHW", (6, 6), 0),
     ("timm/efficientvit_m0", {}, 192, "stages", "NCHW", (3, 3), 0),
@@ -160,7 +160,7 @@ def test_a_small_network_of_each_family(
 
 
 def test_patches_cut_out_before_the_first_convolution_are_a_grid() -> None:
-    """TNT without `legacy`: its convolution sees 36 patches of 16×16, never a map of the picture."""
+    """TNT without `legacy`: its convolution sees 36 patches of 16×16, never a map of the image."""
     network = load_model(ModelSpec("tnt_s_patch16_224", pretrained=False, args={"depth": 2, "img_size": 96}))
     layer = choose_layer(network.module, (96, 96))
     assert (layer.name, layer.layout.height, layer.layout.prefix) == ("blocks.1.norm_out", 6, 1)
@@ -267,7 +267,7 @@ def test_a_network_without_a_map_is_refused() -> None:
 
 
 class Quarters(nn.Module):
-    """Scores of a map that is changed by a function."""
+    """Scores of a map after a function."""
 
     def __init__(self, change: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
@@ -295,7 +295,7 @@ def only_a_corner(maps: Tensor) -> Tensor:
     ids=["rounded", "not finite", "a corner", "one position"],
 )
 def test_the_reason_is_that_of_the_network(module: nn.Module, reason: str) -> None:
-    """A larger image helps where the map has shrunk, and nowhere else."""
+    """A larger image helps only if the map has shrunk."""
     with pytest.raises(CamxError, match=reason) as refused:
         choose_layer(module.eval(), (32, 32))
     assert ("image_size" in str(refused.value)) == ("one position" in reason)

@@ -1,4 +1,4 @@
-"""No tensor of a checkpoint is left over in silence: it is used, known to be idle, or named and refused."""
+"""No tensor of a checkpoint is left over without a note: it is used, known to be idle, or the cause of an error."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cam_cli.models.catalog import Network, load_model
 from cam_cli.models.options import ModelSpec
 
 ARCH = "test_resnet"
-#: Values in front of the head of that network.
+#: Features in front of the head of that network.
 FEATURES = timm.create_model(ARCH).num_features
 PICTURES = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(3))
 
@@ -44,7 +44,7 @@ def scores(module: nn.Module) -> Tensor:
 
 Case = tuple[Callable[[], dict[str, Tensor]], str]
 
-#: What 0.1.0 explained as if the rest were not there.
+#: Checkpoints whose other tensors 0.1.0 ignored.
 REFUSED: dict[str, Case] = {
     "a margin head": (
         lambda: under("backbone.", trained(16)) | {"arc_face.weight": torch.rand(5, 16)},

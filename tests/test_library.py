@@ -1,4 +1,4 @@
-"""camx inside another program: the examples of the documentation, tensors, images, and networks of one's own."""
+"""camx inside another program: examples of the documentation, tensors, images, and the user's own networks."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_a_batch_is_not_changed_and_may_come_from_anywhere() -> None:
 
 
 def test_values_beyond_what_pixels_can_be_are_explained_as_given() -> None:
-    """An adversarial batch is no picture any more: the network sees it as it is, only the drawing is clipped."""
+    """An adversarial batch is no longer an image: the network receives it unchanged; only the drawing is clipped."""
     strong = explainer()(torch.full((1, 3, 64, 64), -40.0))[0]
     assert strong.maps[0].values.max() != explainer()(torch.full((1, 3, 64, 64), -1.0))[0].maps[0].values.max()
     assert int(strong.picture.canvas.max()) == 0

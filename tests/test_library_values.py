@@ -1,4 +1,4 @@
-"""As a library camx takes what a program has at hand, and says in its own words what it cannot take."""
+"""The library accepts the usual types of a program, and its own errors name the others."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_the_heat_at_the_size_of_the_picture() -> None:
 
 
 class Two(nn.Module):
-    """A second input that the forward needs."""
+    """Its forward needs a second input."""
 
     def forward(self, images: torch.Tensor, meta: torch.Tensor) -> torch.Tensor:
         return images.mean((2, 3)) + meta

@@ -1,4 +1,4 @@
-"""Files that are larger, longer or deeper than they can honestly be: a row or a sentence, in bounded time and memory."""
+"""Files of excessive size, length or depth: a row or an error, in bounded time and memory."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ GIGABYTES = 3 << 30
 
 @pytest.fixture(autouse=True)
 def quickly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> object:
-    """Everything here ends within some seconds."""
+    """Fails tests that take longer than some seconds."""
     monkeypatch.chdir(tmp_path)
     began = time.monotonic()
     yield
@@ -124,7 +124,7 @@ def test_an_image_that_lies_elsewhere_has_a_limit(monkeypatch: pytest.MonkeyPatc
     assert len(remote.fetch("memory://x/a.png", (0, 5))) == 5
 
 
-# Metadata of pictures
+# Metadata of images
 
 
 def png(*chunks: tuple[bytes, bytes]) -> bytes:
@@ -210,12 +210,12 @@ def test_more_pixels_than_the_system_can_count_are_no_limit(camx: Camx, images: 
     assert camx("explain", images / "cat" / "0.jpg", *TINY, "-q", "--no-report", "--max-pixels", 10**20) == 0
 
 
-# Names that are one file to some systems
+# Names that some file systems do not distinguish
 
 
 def test_names_that_some_file_systems_take_for_one_have_results_of_their_own(camx: Camx) -> None:
-    """Capitals, letters in two parts, letters without width, dots at an end: each overlay has a name of its own also
-    where none of these counts."""
+    """Capitals, letters in two parts, letters without width, dots at the end: each overlay has its own name also on a
+    system that ignores these."""
     from cam_cli.images.keys import folded
 
     names = [
@@ -268,7 +268,7 @@ def test_limits_are_those_of_the_documents() -> None:
 
 
 def _number(text: str) -> float:
-    """`16 MiB`, `1,000 files`, `30 s`, `100 GB`."""
+    """Reads `16 MiB`, `1,000 files`, `30 s`, `100 GB`."""
     digits, _, unit = text.partition(" ")
     factors = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "MB": 10**6, "GB": 10**9}
     return float(digits.replace(",", "")) * factors.get(unit, 1)

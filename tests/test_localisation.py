@@ -1,4 +1,4 @@
-"""Scores of maps against truth: beside definitions that are slow and obvious, and those of the benchmarks they come from."""
+"""Scores of maps against truth, compared with slow definitions and with the original benchmarks."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from cam_cli.maps.heatmap import placed
 
 
 def smooth(seed: int, width: int = 56, height: int = 48) -> np.ndarray:
-    """A map with a few hills, its peak 1."""
+    """A map with a few hills and the peak 1."""
     rng = np.random.default_rng(seed)
     heat = placed(rng.random((6, 7)).astype(np.float32) ** 3, Frame(0, 0, width, height), width, height)
     return heat / heat.max()
 
 
 def truth(mask: np.ndarray, ignored: np.ndarray | None = None) -> TruthRaster:
-    """The truth of a mask on a raster of its own pixels."""
+    """The truth of a mask on a raster of its pixels."""
     nothing = np.zeros(mask.shape, np.float32)
     boxes = np.array([Bitmap(mask).bounds()], float)
     return TruthRaster(mask.astype(np.float32), nothing if ignored is None else ignored.astype(np.float32), boxes, True)
@@ -96,7 +96,7 @@ class TestEnergy:
         mask = np.array([[1, 0], [1, 0]], bool)
         assert METRICS["energy"].score(heat, truth(mask)) == pytest.approx(1.25 / 2)
         assert METRICS["area_truth"].score(heat, truth(mask)) == 0.5
-        # What is ignored counts on neither side, but for what is the class as well.
+        # Ignored pixels count on neither side, unless they also belong to the class.
         void = np.array([[1, 1], [0, 0]], bool)
         assert METRICS["energy"].score(heat, truth(mask, void)) == pytest.approx(1.25 / 1.5)
 
@@ -138,7 +138,7 @@ class TestPixelPrecision:
         steps = np.diff(tp / tp[-1])
         theirs = (precision[1:] * steps)[(tp + fp)[1:] != 0].sum()
         columns = Columns({}, *np.zeros((2, 1, 1)), np.stack([histograms(h, truth(m)) for h, m in zip(maps, masks)]))
-        # There the peak of every map has a bin of its own.
+        # In wsolevaluation the peak of every map has its own bin.
         assert SET_SCORES["pxap_pooled"].of(columns) == pytest.approx(theirs, abs=2e-3)
 
     def test_a_perfect_map_and_a_useless_one(self) -> None:
@@ -157,7 +157,7 @@ class TestBoxes:
     @pytest.mark.extras
     @pytest.mark.parametrize("seed", SEEDS)
     def test_the_best_component_is_that_of_opencv(self, seed: int) -> None:
-        """On 8 bits as wsolevaluation has them, with the outer contours and boxes that end where their pixels do."""
+        """On 8 bits as in wsolevaluation, with outer contours and boxes that end at the last pixel."""
         cv2 = pytest.importorskip("cv2")
         grey, box = (smooth(seed) * 255).astype(np.uint8), np.array([Bitmap(blob(seed)).bounds()])
         levels = [int(tau * grey.max()) for tau in THRESHOLDS]
@@ -184,15 +184,14 @@ class TestBoxes:
 
     @pytest.mark.extras
     def test_how_far_wsolevaluations_own_boxes_are_off(self) -> None:
-        """There contours of holes are boxes too, and boxes reach one pixel too far: x + w is taken for the last pixel.
-
-        On 25 maps of 56×48 pixels the IoU differs by less than 0.04 on average, on rasters of 224 by a quarter of that.
-        """
+        """wsolevaluation also draws boxes around contours of holes, and its boxes are one pixel too wide: x + w counts
+        as the last pixel. On 25 maps of 56×48 pixels the IoU differs by less than 0.04 on average, on rasters of 224 by
+        a quarter of that."""
         cv2 = pytest.importorskip("cv2")
         differences = []
         for seed in SEEDS:
             grey, box = (smooth(seed) * 255).astype(np.uint8), Bitmap(blob(seed)).bounds()
-            # Inclusive, and of the size that it says.
+            # Inclusive edges, and the stated size.
             x0, y0, x1, y1 = box.left, box.top, box.right - 1, box.bottom - 1
             ours = box_curves(components(grey, (THRESHOLDS * grey.max()).astype(int)), np.array([box]), len(THRESHOLDS))
             for place, tau in enumerate(THRESHOLDS):
@@ -215,7 +214,7 @@ class TestBoxes:
         assert SET_SCORES["max_box_acc_v2"].of(columns) == pytest.approx(slow)
 
     def test_an_interval_draws_the_cases_of_an_image_together(self) -> None:
-        """Fifty images of four cases that are alike are fifty observations, not two hundred."""
+        """Fifty images of four equal cases are fifty observations, not two hundred."""
         rng = np.random.default_rng(1)
         hits = (rng.random(50) < 0.5).astype(np.float32)
         best = np.repeat(hits, 4)[:, None]

@@ -1,4 +1,5 @@
-"""Tar files and listings that are made for their readers: headers with right checksums, pages with links of all kinds."""
+"""Tar files and listings with valid structure and hostile content: headers with right checksums, pages with all
+links."""
 
 from __future__ import annotations
 
@@ -30,8 +31,8 @@ KINDS = b"01234567LKxgSVMN\0A\xff"
 
 
 def tar_file(draw: random.Random, image: bytes) -> bytes:
-    """A tar file of all forms with images, links, labels and names of all kinds; then damaged, in most cases, with
-    checksums that fit."""
+    """A tar file of all forms with images, links, labels and names of all kinds; most are then damaged, with new
+    checksums."""
     buffer = io.BytesIO()
     form = draw.choice((tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT))
     with tarfile.open(fileobj=buffer, mode="w", format=form, errors="surrogateescape") as tar:
@@ -60,7 +61,7 @@ def _encodable(name: str) -> str:
 
 
 def check_tar(path: Path, data: bytes) -> int:
-    """Reads a tar file in all ways; the number of its images that could be decoded."""
+    """Reads a tar file in all ways; returns the number of images that could be decoded."""
     path.write_bytes(data)
     began = time.monotonic()
     found, problem = read_members(str(path))
@@ -94,7 +95,7 @@ def tars(tmp_path: Path, seed: int, count: int) -> int:
 
 
 def page(draw: random.Random) -> str:
-    """A listing as servers write them, and as strangers may."""
+    """A listing as servers write it, or as an attacker could."""
     lines = ["<html><body><pre>" * draw.randrange(2)]
     for _ in range(draw.randint(0, 12)):
         target = "".join(draw.choice((*PIECES, "/", "../", "a", "%2e%2e/", "%2F", "?", "#", "..%5c")) for _ in range(3))
@@ -110,7 +111,7 @@ def page(draw: random.Random) -> str:
 
 
 def check_page(text: str) -> int:
-    """The number of links of a page; none leaves its folder."""
+    """Returns the number of links of a page; fails if one leaves its folder."""
     began = time.monotonic()
     links = list(web.links(text, "http://host/d/"))
     for link in links:

@@ -18,7 +18,7 @@ from .faults import slow_load
 
 
 class Held:
-    """A decoded thing of a size."""
+    """A decoded item of a size."""
 
     def __init__(self, value: int, nbytes: int = 0) -> None:
         self.value, self.nbytes = value, nbytes
@@ -42,7 +42,8 @@ def test_results_come_in_order_and_few_are_under_way() -> None:
 
 @pytest.mark.parametrize("batch", [1, 3, 7])
 def test_pictures_under_way_are_bounded_by_bytes(batch: int) -> None:
-    """Room for four: never more than that and one per worker, although twenty may be under way; and nothing stalls."""
+    """Memory for four: never more than that plus one per worker, although twenty could be in flight; and nothing
+    stalls."""
     held = most = 0
     lock = threading.Lock()
 

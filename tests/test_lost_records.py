@@ -1,4 +1,5 @@
-"""Folders that have lost `run.json`, journal, or the record of a part: nothing is lost in silence, and there is a way on."""
+"""Folders without `run.json`, journal, or the record of a part: nothing is lost without a message, and a command
+repairs them."""
 
 from __future__ import annotations
 
@@ -75,7 +76,7 @@ def test_overwrite_adopts_the_folder(kind: str, stubs: Path, tmp_path: Path, mon
 
 
 def test_adopting_may_fail_anywhere(stubs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After each fault the same command leaves nothing of the old run, and without `overwrite` no old row is taken."""
+    """After each fault the command, repeated, removes the old run; without `overwrite` it takes no old row."""
     old, out = tmp_path / "old", tmp_path / "out"
     with monkeypatch.context() as patched:
         patched.setattr("tests.stub.EXTENSION", "webp")
@@ -156,7 +157,7 @@ def test_everything_that_reads_still_works(camx: Camx, images: Path, capsys: pyt
 
 @pytest.fixture
 def parts(camx: Camx, images: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], int]:
-    """Two shards that are both finished and not merged."""
+    """Two finished shards that are not merged."""
 
     def run(number: int) -> int:
         return camx("explain", images, *TINY, "-q", "--no-report", "--shard", f"{number}/2")

@@ -1,4 +1,4 @@
-"""camx takes its share of a machine: processors, and memory for images."""
+"""camx uses its share of a machine: processors, and memory for images."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_pictures_take_an_eighth_of_the_memory_but_a_gigabyte_of_a_small_machine
 
 
 def test_only_the_machine_asks_the_system_for_processors_and_memory() -> None:
-    """One answer for lanes, workers and batches: `os.cpu_count` knows neither containers nor affinity."""
+    """One answer for lanes, workers and batches: `os.cpu_count` ignores containers and affinity."""
     asked = {"cpu_count", "sched_getaffinity", "sysconf"}
     package = Path(cam_cli.__file__).parent
     files = {

@@ -1,4 +1,4 @@
-"""A hundred thousand images: memory does not grow with their number as the work on them does."""
+"""A hundred thousand images: memory grows far less than the number of images."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ print(json.dumps({
 
 
 def peak(images: Path, out: Path, count: int) -> float:
-    """Megabytes that a run over so many images takes at its peak, and what it takes when all is done already."""
+    """Peak megabytes of a run over so many images, and of its repetition without work."""
     root = str(Path(__file__).parents[1])
     figures = []
     for _ in range(2):

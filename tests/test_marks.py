@@ -7,12 +7,12 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-#: What the test extra installs, or what has a mark of its own (browser).
+#: Packages of the test extra, or with their own mark (browser).
 HAVE_OWN = {"axe_playwright_python", "moto", "playwright", "tensorboard", "torchvision", "wandb"}
 
 
 def unmarked(source: str) -> Iterator[str]:
-    """Tests that skip where a package of an extra is missing, and have no mark `extras`."""
+    """Tests that skip without a package of an extra, and lack the mark `extras`."""
     for node in ast.walk(ast.parse(source)):
         if not isinstance(node, ast.FunctionDef) or not node.name.startswith("test_"):
             continue

@@ -48,7 +48,7 @@ def test_a_mask_shows_what_reaches_the_threshold_in_the_place_of_the_image(camx:
 
 
 def evaluated(camx: Camx, images: Path, *words: object) -> None:
-    """A run in `pilot`, scored against boxes of its own, which are those at half the peak."""
+    """A run in `pilot`, scored against its own boxes, those at half the peak."""
     assert camx("explain", images, *TINY, "--no-report", "-q", "-o", "pilot") == 0
     lines = ["image,label,x0,y0,x1,y1"]
     for line in Path("pilot/manifest.jsonl").read_text().splitlines():
@@ -83,7 +83,7 @@ def test_a_threshold_comes_from_the_evaluation_of_another_run(
     assert Path("number/maps.csv").read_bytes() == Path("camx-out/maps.csv").read_bytes()
     masks = [sorted(Path(folder, "masks").rglob("*.png")) for folder in ("camx-out", "number")]
     assert [one.read_bytes() for one in masks[0]] == [one.read_bytes() for one in masks[1]]
-    # It is one and the same run, whichever way the number is given.
+    # Both spellings of the number give the same run.
     assert camx(*words, "--box-threshold", "0.13") == 0
     capsys.readouterr()
     assert (
@@ -109,7 +109,8 @@ def test_a_table_says_that_its_threshold_was_calibrated(camx: Camx, images: Path
 
 
 def test_boxes_of_older_folders_have_the_threshold_that_is_known() -> None:
-    """Version 0.1.0 knew the box around everything above half the peak; between, thresholds had no origin."""
+    """Version 0.1.0 had the box around everything above half the peak; later versions recorded no origin of the
+    threshold."""
     oldest: MapRow = {"method": "gradcam", "box": [0.0, 0.0, 0.5, 1.0]}
     later: MapRow = {**oldest, "component": {"threshold": 0.2, "box": [0.0, 0.0, 0.4, 1.0]}}
     rows: list[ImageRow] = [{"image": "a", "status": "ok", "maps": [oldest, later, {"method": "gradcam"}]}]

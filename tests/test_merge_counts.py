@@ -1,4 +1,4 @@
-"""A merge proves its counts: rows per shard, no image twice, none missing; it says which shard is short."""
+"""A merge proves its counts: rows per shard, no image twice, none missing; its error names the incomplete shard."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Camx = Callable[..., int]
 
 @pytest.fixture
 def shard(camx: Camx, images: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], int]:
-    """`camx explain` of one of two shards; nothing is merged at its end."""
+    """`camx explain` of one of two shards, without a merge at its end."""
     monkeypatch.setattr(import_module("cam_cli.distributed.run"), "may_be_complete", lambda *_: False)
     return lambda number: camx("explain", images, *TINY, "-q", "--no-report", "--shard", f"{number}/2")
 
@@ -44,7 +44,7 @@ def test_rows_of_each_shard_are_counted(shard: Callable[[int], int], camx: Camx,
 def test_a_shard_that_saw_fewer_images_is_named(
     shard: Callable[[int], int], camx: Camx, images: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """On another machine, say, where the copy of the images was not complete."""
+    """As on another machine with an incomplete copy of the images."""
     gone = next(path for path in images.rglob("*.*") if Shard(2, 2).holds(path.relative_to(images).as_posix()))
     assert shard(1) == 0
     away = images.parent / gone.name

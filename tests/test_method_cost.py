@@ -1,4 +1,4 @@
-"""The cost that the table of methods states is what a network runs, and every row can be read by a program."""
+"""The cost in the table of methods equals what a network runs, and a program can read every row."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_every_row_can_be_read(name: str) -> None:
 
 @contextmanager
 def counted(module: torch.nn.Module, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """Counts the images of forwards: [of the whole network, of the head]. Every forward ends in the module's own."""
+    """Counts the images of forwards: [whole network, head]. Every forward ends in the module's own forward."""
     runs, head = [0, 0], HeadRunner._run_head
 
     def run_head(self: HeadRunner, features: torch.Tensor) -> torch.Tensor:
@@ -71,8 +71,8 @@ def counted(module: torch.nn.Module, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 @pytest.mark.parametrize("name", [name for name in METHODS if name not in {*ATTENTION, "rise"}])
 def test_a_method_costs_what_its_row_says(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A head runner proves itself on two copies of the image's own activations, and Ablation-CAM asks for their score once
-    more: these are left out of the table."""
+    """The proof of a head runner on two copies of the image's own activations, and their score in Ablation-CAM, are not
+    in the table."""
     module = small(Pooled if name == "cam" else Small)
     engine = explainer(module, name, layers=layers_of(name))
     with counted(module, monkeypatch) as runs:

@@ -27,7 +27,8 @@ def test_methods_without_a_sign_are_refused_as_evidence_against() -> None:
 
 
 def test_several_layers_are_cut_at_the_earliest_and_fused() -> None:
-    """Each layer's map is that of the layer alone; together the largest value of each, by its peak, at the finest grid."""
+    """Each layer's map equals that of the layer alone; together the maximum of both, relative to their peaks, at the
+    finest grid."""
     module, pictures, classes = small(), batch(2, side=24), torch.tensor([[1], [2]])
     runs: list[int] = []
     module.first[0].register_forward_hook(lambda *_: runs.append(1))  # type: ignore[index]
@@ -50,7 +51,7 @@ def test_several_layers_are_cut_at_the_earliest_and_fused() -> None:
 
 
 def test_maps_of_a_mirrored_picture_are_turned_back_exactly() -> None:
-    """A network that does not tell left from right sees the mirrored picture as the picture: the mean is each of them."""
+    """A network that is symmetric under mirroring: the mean equals each map."""
     module = small(Pooled)
     with torch.no_grad():
         for convolution in (module.first[0], module.first[2]):  # type: ignore[index]
@@ -116,7 +117,7 @@ def test_concepts_are_a_factorisation_with_classes() -> None:
 
 
 def test_a_concept_has_the_class_that_a_picture_full_of_it_has() -> None:
-    """Two colours, two channels, two classes: red is class 0 wherever it is."""
+    """Two colours, two channels, two classes: red is class 0 everywhere."""
     from PIL import Image
 
     from .networks import RedDetector, seeded

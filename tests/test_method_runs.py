@@ -1,4 +1,4 @@
-"""Methods run the network within memory, or its head alone, and leave it as it was."""
+"""Methods run the network within memory, or only its head, and restore it."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_never_more_pictures_at_once_than_memory_allows(name: str, monkeypatch: 
 
 
 class WorksBetweenModules(Small):
-    """Code between the modules works in place, so that the head alone cannot run from stored outputs."""
+    """Code between its modules works in place, so that the head cannot run from stored outputs."""
 
     def forward(self, pictures: Tensor) -> Tensor:
         features = self.first(self.stem(pictures).add_(1.0))
@@ -180,7 +180,7 @@ def test_windows_cover_the_image_at_every_scale() -> None:
 
 
 def test_sess_finds_a_small_object_that_grad_cam_sees_coarsely() -> None:
-    """A map of windows is four times as fine as the layer, and lies where the window lay."""
+    """A map of windows is four times as fine as the layer, and lies at the place of the window."""
     module = nn.Sequential(nn.Conv2d(3, 2, 8, 8, bias=False), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     with torch.no_grad():
         module[0].weight.zero_()
@@ -231,7 +231,7 @@ def test_clusters_are_those_of_their_members() -> None:
 
 
 def test_masks_of_tokens_do_not_depend_on_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fewer masks than activations: clustered, from random numbers that begin anew for every image."""
+    """Fewer masks than activations: clusters from random numbers that restart for every image."""
     monkeypatch.setattr(token_sampling, "MASKS", 12)
     engine, pictures, classes = explainer(vit(), "tis", side=64), batch(3, side=64), torch.tensor([[1], [2], [3]])
     _, together = engine.explain_tensor(pictures, classes)

@@ -1,4 +1,4 @@
-"""Every method is its definition, for mixed classes in one batch; what does not fit a network is refused."""
+"""Every method equals its definition, for mixed classes in one batch; errors of methods that do not apply."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from .test_engine import assert_same_state, batch, shown, state
 ROOT = Path(__file__).parents[1]
 
 
-#: Those whose map is one of a class, and those that know no class.
+#: Methods whose map is of a class, and methods without a class.
 BY_CLASS = [name for name, method in METHODS.items() if method.per == "class"]
 
 
@@ -47,7 +47,7 @@ def test_every_method_has_a_definition() -> None:
 
 
 def test_the_names_are_those_of_the_entries() -> None:
-    """Names stand apart so that the help can list them without torch; nothing is in one place only."""
+    """The names are in their own module, so that the help lists them without torch."""
     assert list(METHODS) == list(METHOD_NAMES)
     assert set(REGISTERED) == set(METHOD_NAMES)
     assert all(name == method.name for name, method in METHODS.items())
@@ -104,7 +104,8 @@ def test_attention_is_followed_as_its_paper_says(kind: str, name: str, *, fused_
 
 
 def test_attention_of_torchvision_is_read_too() -> None:
-    """`nn.MultiheadAttention`, which runs as one kernel unless its weights are asked for: the same network in timm."""
+    """`nn.MultiheadAttention` runs as one kernel unless its weights are requested: compared with the same network in
+    timm."""
     from torchvision.models import VisionTransformer
 
     torch.manual_seed(0)
@@ -223,14 +224,14 @@ class Scaled(nn.Module):
 NOT_HOMOGENEOUS = {"gradcam++", "smooth-gradcam++", "finercam", "shapleycam", "refinecam", "scorecam", "sscam", "iscam"}
 
 
-#: They read probabilities: 1/5 + 1e-9 is 1/5 in float32, and there is nothing to see.
+#: They read probabilities: 1/5 + 1e-9 is 1/5 in float32, so that the map is flat.
 OF_PROBABILITIES = {"reciprocam", "rise", "sess", "occlusion", "lime"}
 
 
 @pytest.mark.parametrize("name", [n for n in BY_CLASS if n not in {*ATTENTION, "cam", *OF_PROBABILITIES}])
 @pytest.mark.usefixtures("few_masks")
 def test_tiny_scores_give_the_map_of_their_definition(name: str) -> None:
-    """Logits × 1e-9: the same map up to its scale, or where the paper's equation is not homogeneous, its equation's."""
+    """Logits × 1e-9: the same map up to its scale, or that of the equation if the equation is not homogeneous."""
     module, pictures, classes = small(), batch(2, side=24), torch.tensor([[1], [2]])
     tiny = Scaled(module, 1e-9).eval()
     engine = explainer(tiny, name, layers=tuple(f"module.{one}" for one in layers_of(name)))

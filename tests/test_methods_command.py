@@ -1,4 +1,4 @@
-"""`camx methods`: the table of the registry, and for a network what a run would say, with the cost there."""
+"""`camx methods`: the table of the registry, and for a network the cost or the error of each method."""
 
 from __future__ import annotations
 

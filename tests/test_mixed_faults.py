@@ -1,7 +1,7 @@
-"""Commands on one folder, one after the other, with faults of all kinds at any moment, chosen by chance from a seed.
+"""Commands on one folder, one after the other, with random faults of all kinds at any moment, from a seed.
 
-After each: words or the usual end, nothing touched outside of its places, no untrue row, no half-written file; and what
-is wrong then is set right by the same command, or by the one that it names. `CAMX_TEST_STEPS=300 pytest -m slow
+After each: an error or the usual end, nothing outside its places is touched, no untrue row, no half-written file; and
+the command, repeated, or the one that the error names, repairs the rest. `CAMX_TEST_STEPS=300 pytest -m slow
 tests/test_mixed_faults.py` tries longer.
 """
 
@@ -52,7 +52,7 @@ def commands(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Commands
 
 @pytest.fixture
 def there(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
-    """An object store, for this process and the commands."""
+    """An object store for this process and the commands."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", request.getfixturevalue("s3_server"))
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
@@ -61,12 +61,12 @@ def there(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> No
 
 
 def is_usual(name: str, ended: Ended) -> bool:
-    """Whether a command has come to its end; a gate that fails and a shard that is missing are such ends."""
+    """Whether a command ended as usual; failed gates and missing shards count as usual."""
     return ended.code == 0 or (ended.code == 1 and name == "merge")
 
 
 def faulty(name: str, world: World, commands: Commands, draw: random.Random) -> tuple[str, str, Ended, set[int]]:
-    """Runs a command with a fault. Returns its kind, what it was, the end, and the codes that are right."""
+    """Runs a command with a fault. Returns its kind, a description, the end, and the expected exit codes."""
     argv = world.command(name)
     match draw.randrange(7):
         case 0 | 1:
@@ -85,7 +85,7 @@ def faulty(name: str, world: World, commands: Commands, draw: random.Random) -> 
 
 
 def step(name: str, world: World, commands: Commands, draw: random.Random) -> str:
-    """One command with one fault, and what sets all right again. Returns the kind of fault and the exit code."""
+    """Runs one command with one fault, and its repair. Returns the kind of fault and the exit code."""
     kind, how, ended, codes = faulty(name, world, commands, draw)
     context = f"{name}, {kind} ({how}): {ended}"
     assert "Traceback" not in ended.err + ended.out, context
@@ -113,7 +113,7 @@ def step(name: str, world: World, commands: Commands, draw: random.Random) -> st
 
 
 def mixed(names: tuple[str, ...], world: World, commands: Commands, seed: int, steps: int) -> Counter[str]:
-    """Steps of these commands; each of them has been run undisturbed before."""
+    """Runs steps of these commands, after an undisturbed run of each."""
     draw, told = random.Random(seed), Counter[str]()
     for name in names:
         done = commands.run(world.command(name))

@@ -1,4 +1,4 @@
-"""Names and places of networks and weights as people type them."""
+"""Names and addresses of networks and weights, as users type them."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ def test_artifacts_of_wandb_are_fetched_once(artifacts: Artifacts, monkeypatch: 
 
 
 def test_the_stand_in_is_asked_as_wandb_is() -> None:
-    """The calls of `wandb_artifacts` fit the functions of the W&B that is installed."""
+    """The calls of `wandb_artifacts` match the functions of the installed W&B."""
     signature(wandb.setup).bind(wandb.Settings(silent=True))
     signature(wandb.login).bind(prompt=False, verify=False)
     signature(wandb.Api).bind(timeout=20)
@@ -202,7 +202,7 @@ def test_the_stand_in_is_asked_as_wandb_is() -> None:
 
 
 def test_the_folder_that_wandb_downloads_into_is_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`artifact.download()` makes `artifacts/NAME:VERSION`: with a colon, and no name to ask a server for."""
+    """`artifact.download()` creates `artifacts/NAME:VERSION`: a folder with a colon, not an address."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(wandb, "Api", lambda timeout: pytest.fail("asked the network"))
     model = wandb.Artifact("model-x", "model")

@@ -225,7 +225,7 @@ def test_combinations_that_contradict_themselves(
 
 
 def test_a_network_of_a_fixed_size_is_shown_that_size() -> None:
-    """torchvision's best weights of vit_h_14 are for 518 pixels; without weights it is built for 224."""
+    """torchvision's best weights of vit_h_14 need 518 pixels; without weights its size is 224."""
     from torchvision.models import VisionTransformer
 
     small = VisionTransformer(image_size=224, patch_size=32, num_layers=1, num_heads=1, hidden_dim=8, mlp_dim=8)
@@ -236,7 +236,7 @@ def test_a_network_of_a_fixed_size_is_shown_that_size() -> None:
 
 
 def test_builds_of_torch_and_torchvision_that_do_not_fit_are_an_error_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As torchvision for CUDA raises it beside torch for CPUs."""
+    """The error of torchvision for CUDA with torch for CPUs."""
 
     def broken(name: str) -> None:
         raise RuntimeError("operator torchvision::nms does not exist")

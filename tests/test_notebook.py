@@ -1,4 +1,4 @@
-"""The notebook runs from its first cell to its last, on the demo data, and tells what it promises."""
+"""The notebook runs from its first cell to its last on the demo data, and shows what its text promises."""
 
 from __future__ import annotations
 

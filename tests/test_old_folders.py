@@ -49,7 +49,7 @@ COMMANDS: dict[str, tuple[object, ...]] = {
 
 @pytest.fixture
 def old(camx: Camx) -> Camx:
-    """`camx` in a folder with everything that 0.1.0 made, as if 0.1.0 had made it there."""
+    """`camx` in a folder with everything that 0.1.0 wrote, as if 0.1.0 had written it there."""
     here = Path.cwd()
     shutil.copytree(FIXTURES, here, dirs_exist_ok=True)
     for record in here.rglob("run.json"):
@@ -76,7 +76,7 @@ def record_of(out: str) -> dict[str, Any]:
 
 
 def pictures_of(out: str) -> dict[str, tuple[int, int]]:
-    """The files that belong to images, and what changes when one is written again."""
+    """The files of images, and those that change when one is written again."""
     kinds = ("overlays", "heatmaps", "arrays", "activations", "report/thumbs")
     files = [path for kind in kinds for path in Path(out, kind).rglob("*") if path.is_file()]
     return {str(path): (path.stat().st_ino, path.stat().st_mtime_ns) for path in files}
@@ -97,12 +97,12 @@ def test_a_finished_explain_explains_nothing_again(old: Camx) -> None:
     journal, table = Path("explain/manifest.jsonl").read_bytes(), Path("explain/predictions.csv").read_bytes()
     pictures, before = pictures_of("explain"), table_of("explain/predictions.csv")
     assert len(pictures) == 4 * 4
-    assert old(*COMMANDS["explain"]) == 1  # the broken image is tried again and fails again
+    assert old(*COMMANDS["explain"]) == 1  # the broken image fails again
     assert pictures_of("explain") == pictures
     assert Path("explain/manifest.jsonl").read_bytes().startswith(journal)
     added = rows_of("explain/manifest.jsonl")[len(journal.splitlines()) :]
     assert {row["image"] for row in added} <= {BROKEN}
-    # The words of an error may change from version to version; nothing else of the table does.
+    # The text of an error may change between versions, nothing else in the table.
     after = table_of("explain/predictions.csv")
     assert after[BROKEN]["error"]
     lines = Path("explain/predictions.csv").read_bytes().splitlines(keepends=True)
@@ -162,7 +162,7 @@ def test_shards_that_were_never_merged_become_one_folder(old: Camx, joined_by: t
 def test_half_a_run_is_finished(old: Camx, name: str) -> None:
     journal = Path(name, "manifest.jsonl").read_bytes()
     done = {row["image"] for row in rows_of(f"{name}/manifest.jsonl") if row["status"] == "ok"}
-    # The run that SIGTERM ended has left arrays without a row as well: these are made again.
+    # The run that SIGTERM ended also left arrays without a row: the next run writes them again.
     kept = {path: pictures_of(name)[path] for path in (f"{name}/arrays/{image}.npy" for image in done)}
     assert 0 < len(done) < 9
     assert old(*COMMANDS[name]) == 1
@@ -253,7 +253,7 @@ def nobody_logged_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def logged_run(out: str) -> LoggedRun:
-    """The run that a push logged."""
+    """The run that a push has logged."""
     (folder,) = Path(out, "wandb").glob("offline-run-*")
     return read_finished_run(folder)
 
@@ -285,7 +285,7 @@ def test_the_folder_can_be_pushed(old: Camx, name: str) -> None:
 def test_a_network_in_a_folder_of_the_hub_was_called_by_the_folder(
     old: Camx, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """0.1.0 wrote `local-dir:FOLDER`, and not the arguments in its `config.json`."""
+    """0.1.0 wrote `local-dir:FOLDER`, without the arguments in its `config.json`."""
     import timm
     from safetensors.torch import save_file
 

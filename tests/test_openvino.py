@@ -1,4 +1,5 @@
-"""`--backend`: OpenVINO gives the maps of torch, what it cannot do runs in torch, and what is installed is asked first."""
+"""`--backend`: OpenVINO gives the maps of torch, networks that it cannot convert run in torch, and a missing package is
+an error."""
 
 from __future__ import annotations
 
@@ -133,7 +134,7 @@ def test_a_converted_network_is_kept_and_a_changed_one_is_not_taken_for_it(
     plain, ours = explainers(module)
     assert len(made) == 2
     assert_same(ours, plain, torch.randn(2, 3, 64, 64))
-    # A damaged one is made again where it cannot be read, and never believed where it can.
+    # A damaged one is converted again, whether it can be read or not.
     for folder in cache.iterdir():
         (folder / "model.xml").write_bytes(b"<net")
     assert_same(*reversed(explainers(module)), torch.randn(2, 3, 64, 64))
@@ -212,7 +213,7 @@ def test_other_values_are_never_taken(monkeypatch: pytest.MonkeyPatch) -> None:
         return convert(openvino, other, cut, picture)
 
     monkeypatch.setattr(openvino_model, "_convert", wrong)
-    # Rounding to bf16 takes values further than that, and hides nothing.
+    # Rounding to bf16 changes values more, and does not hide the fault.
     for precision in ("fp32", "bf16"):
         monkeypatch.setattr(openvino_backend, "can_bf16", lambda _core: True)
         _, ours = explainers(seeded(InPlaceNet), precision=precision)
@@ -221,7 +222,7 @@ def test_other_values_are_never_taken(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Off:
-    """A backend whose features are those of the network, off by a share of their size."""
+    """A backend whose features differ from those of the network by a share of their size."""
 
     def __init__(self, module: nn.Module, share: float) -> None:
         self._norm, self._share = module.bn2, share
@@ -240,7 +241,7 @@ class Off:
 
 
 def test_bf16_may_be_as_far_from_float32_as_that_of_torch_but_not_by_far() -> None:
-    # A deep network with clipped activations: single features are off by a fifth of the largest one in torch, too.
+    # A deep network with clipped activations: in torch, too, single features differ by a fifth of the largest one.
     torch.manual_seed(0)
     module = timm.create_model("mobilenetv2_035", num_classes=5).eval()
     picture = probe_picture(3, (64, 64))
@@ -304,6 +305,6 @@ def test_a_run_writes_what_it_writes_in_torch(
     assert "cpu, fp32, OpenVINO" in capsys.readouterr().err
     tables = [(tmp_path / folder / "predictions.csv").read_text().splitlines() for folder in ("plain", "fast")]
     assert [row.split(",")[:9] for row in tables[0]] == [row.split(",")[:9] for row in tables[1]]
-    # Either continues what the other has begun.
+    # Each continues a run of the other.
     records = [json.loads((tmp_path / folder / "run.json").read_text()) for folder in ("plain", "fast")]
     assert records[0]["fingerprint"] == records[1]["fingerprint"]

@@ -1,4 +1,4 @@
-"""Flags declared on the fields of dataclasses: what can be declared, what is read, refused and remembered."""
+"""Flags declared on the fields of dataclasses: declarations, parsing, errors and records."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ Call = Callable[..., Job]
 
 @pytest.fixture
 def call() -> Call:
-    """The job that a command is given for such words."""
+    """The job of a command line."""
     given: list[Job] = []
 
     def command(job: Job, run: Run) -> int:

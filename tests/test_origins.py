@@ -1,4 +1,4 @@
-"""Input and architecture in a checkpoint are used, shown and recorded with their origin."""
+"""camx uses, shows and records input and architecture of a checkpoint with their origin."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def test_the_example_script_of_imagenet_is_of_torchvision(tmp_path: Path) -> Non
 
 
 def test_a_file_that_shows_no_writer_is_what_the_user_says(tmp_path: Path) -> None:
-    """timm and torchvision share the names of these tensors, and `{"model": …}` is everybody's."""
+    """timm and torchvision share the names of these tensors, and many scripts write `{"model": …}`."""
     torch.save({"model": timm.create_model("resnet18", num_classes=4).state_dict()}, tmp_path / "w.pth")
     network = loaded(tmp_path / "w.pth", "resnet18")
     assert network.name == "timm/resnet18"
@@ -225,7 +225,7 @@ def test_the_report_says_where_each_value_comes_from(tmp_path: Path, camx: Calla
 def test_real_weights_whose_values_stand_only_in_their_arguments(
     tmp_path: Path, camx: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """0.1.0 read the name and nothing else of such a file: 20 of 40 photos right in place of 35."""
+    """0.1.0 read only the name from such a file: 20 of 40 photos right instead of 35."""
     weights, flags = f"{DATA}/weights/mobilenetv2_100.safetensors", ["--interpolation", "bilinear"]
     said = {"mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bilinear", "crop_pct": 0.875, "img_size": 224}
     args = argparse.Namespace(model="mobilenetv2_100", model_kwargs={"pad_type": "same"}, **said)

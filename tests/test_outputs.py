@@ -1,4 +1,4 @@
-"""Files that cannot lie: journal, table, pictures and the folder that holds them."""
+"""Files that cannot be untrue: journal, table, images and their folder."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_journal_that_others_replace_is_no_traceback(content: str, in_place: b
     path = tmp_path / "j"
     path.write_text(json.dumps(row("a", maps=[{"overlay": "x" * 99}])) + "\n")
     journal = Journal.read(str(path))
-    if in_place and content:  # lines are only ever appended, or the end is cut off
+    if in_place and content:  # lines are only appended, or the end is cut off
         os.truncate(path, min(20, len(content)))
     else:
         path.unlink()
@@ -124,7 +124,7 @@ def test_an_overlay_colours_what_was_seen_and_dims_the_rest() -> None:
 
 
 def test_the_opacity_may_grow_with_the_heat() -> None:
-    """The heat is 0 on the left and its peak in the upper right: white over grey 200, at most half of it."""
+    """The heat is 0 on the left and has its peak in the upper right: white over grey 200, at most half of it."""
     looks = {"even": Rendering(colormap="gray"), "heat": Rendering(colormap="gray", opacity="heat")}
     even, heat = (np.asarray(draw_overlay(drawing(), look))[:, :, 0].astype(int) for look in looks.values())
     levels = np.asarray(Image.open(io.BytesIO(SAVERS["heatmap"].encode(drawing(), Rendering())))) / 255
@@ -146,7 +146,7 @@ def test_below_the_least_heat_there_is_no_colour() -> None:
 
 
 def test_lines_are_those_of_the_box_and_of_the_parts() -> None:
-    """A peak in each of two corners, the second one half as strong; without colour all but the lines is 200."""
+    """A peak in each of two corners, the second half as strong; all but the lines keep the value 200."""
     heat = np.zeros((6, 8), np.float32)
     heat[0, 0], heat[5, 7] = 1, 0.5
     shown = Drawing(np.full((60, 80, 3), 200, np.uint8), heat, heat, Frame(0, 0, 80, 60))
@@ -161,7 +161,7 @@ def test_lines_are_those_of_the_box_and_of_the_parts() -> None:
     rows, columns = np.nonzero(box)
     edges = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
     assert edges == pytest.approx([share * side for share, side in zip(part, (80, 60, 80, 60))], abs=2.1)
-    # The box surrounds the largest part alone, contours every part.
+    # The box surrounds only the largest part, contours surround every part.
     assert not box[40:, 50:].any()
     contour = lines("contour")
     assert contour[40:, 50:].any()
@@ -379,7 +379,7 @@ def test_overwriting_continues_what_was_interrupted(tmp_path: Path) -> None:
 
 
 def test_a_tiny_thumbnail_has_no_blocks() -> None:
-    """It is shown enlarged: 32 pixels of colour noise come back nearly as they were."""
+    """The page enlarges it: 32 pixels of colour noise come back nearly unchanged."""
     noise = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
 
     def error(canvas: np.ndarray) -> float:

@@ -1,4 +1,4 @@
-"""`--model my_module.py:build`: the user's own network in every command, and never unasked."""
+"""`--model my_module.py:build`: the user's own network in every command, and never by accident."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Camx = Callable[..., int]
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the module of the example and four pictures in two classes."""
+    """A folder with the module of the example and four images in two classes."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my_module.py").write_text(EXAMPLE)
     for index, colour in enumerate(("red", "orange", "blue", "navy")):
@@ -82,7 +82,7 @@ def test_several_devices_take_it(here: Path, camx: Camx) -> None:
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::FutureWarning")
 @pytest.mark.extras
 def test_a_cluster_takes_it(here: Path, camx: Camx) -> None:
-    """Its processes may work in other folders: every path of the model goes out whole."""
+    """Its processes may work in other folders: every path of the model becomes absolute."""
     pytest.importorskip("ray")
     (here / "sub").mkdir()
     (here / "my_module.py").rename(here / "sub" / "my_module.py")
@@ -152,7 +152,7 @@ def test_results_depend_on_the_code(here: Path) -> None:
 
 @pytest.mark.slow
 def test_warnings_of_torch_stay_off_the_terminal(tmp_path: Path) -> None:
-    """The softmax below makes torch warn of the dimension that it chooses."""
+    """The softmax below makes torch warn about its dimension."""
     (tmp_path / "noisy.py").write_text(
         "from torch import nn\ndef build():\n"
         "    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.Softmax(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))\n"

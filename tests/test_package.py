@@ -1,4 +1,4 @@
-"""The package holds every folder, and the documents say what the code does."""
+"""The package holds every folder, and the documents agree with the code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ways to run camx elsewhere: the GitHub action, step by step in a shell of this machine, and the image of Docker."""
+"""Packaging of camx: the GitHub action, step by step in a shell of this machine, and the Docker image."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def evaluated(text: str, inputs: dict[str, str]) -> str:
 
 
 def explain_step(folder: Path, **given: str) -> subprocess.CompletedProcess[str]:
-    """Runs the shell lines of the step as the runner does, with the camx of this tree."""
+    """Runs the shell lines of the step like the runner, with the camx of this tree."""
     defaults = {name: str(spec.get("default", "")) for name, spec in ACTION["inputs"].items()}
     inputs = {**defaults, **{name.replace("_", "-"): value for name, value in given.items()}}
     program = folder / "bin" / "camx"

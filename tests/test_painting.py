@@ -1,4 +1,4 @@
-"""Overlays that the device of the network draws: the same as those of the workers, and in which runs."""
+"""Overlays drawn on the device: equal to those of the workers, and only in some runs."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ def renderer(rendering: Rendering = Rendering(), thumbnail: int = 0) -> OverlayR
 
 
 def check(drawn: Explanation, painted: Explanation, rendering: Rendering = Rendering()) -> None:
-    """Overlays are the workers', but where a heat lies so near the middle of two levels that the order of a sum decides:
-    there it may be the neighbouring colour."""
+    """Overlays equal those of the workers, except near the middle of two levels, where the order of a sum decides: the
+    neighbouring colour is allowed."""
     step = np.abs(np.diff(palette(rendering.colormap).astype(int), axis=0)).max()
     for number, shown in enumerate(painted.maps):
         assert shown.overlay is not None
@@ -79,7 +79,7 @@ def check(drawn: Explanation, painted: Explanation, rendering: Rendering = Rende
 @pytest.mark.parametrize("mode", ["center", "squash", "border"])
 @pytest.mark.parametrize("size", [(400, 300), (300, 400), (401, 97), (21, 33), (90, 12)])
 def test_overlays_are_those_of_a_worker(mode: CropMode, size: tuple[int, int]) -> None:
-    """Two maps of a picture, on grids of two sizes, in one call."""
+    """Two maps of an image, on grids of two sizes, in one call."""
     how = replace(SMALL, crop_mode=mode, input_size=(32, 24), resize=(40, 30))
     whole, kept = decoded(jpeg(picture(*size, seed=3)), how)
     maps = random_map(1), random_map(2, (3, 4), 1e-30)
@@ -105,8 +105,7 @@ def test_colours_and_their_share_are_those_of_a_worker(colormap: str, alpha: flo
 
 
 def test_each_picture_of_a_batch_has_its_own_maps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pictures of one size and of others, those with a problem, and those that are not on the device; also where little
-    is drawn at once."""
+    """Images of equal and other sizes, with a problem, and in main memory; also if little is drawn at once."""
     sizes = ((300, 200), (200, 300), (300, 200), (600, 400), (300, 201))
     both = [decoded(jpeg(picture(*size, seed))) for seed, size in enumerate(sizes)]
     maps = [[random_map(10 * seed + number) for number in range(2)] for seed in range(len(both))]
@@ -153,7 +152,7 @@ def test_a_map_with_nothing_to_show_gets_no_overlay() -> None:
 @pytest.mark.parametrize("size", [(300, 200), (200, 300), (401, 97), (15, 10), (400, 50)])
 @pytest.mark.parametrize("side", [96, 40, 21, 10])
 def test_a_thumbnail_is_a_smaller_canvas(size: tuple[int, int], side: int) -> None:
-    """As Pillow makes it of the canvas, but for the rounding of a side."""
+    """Equal to Pillow's of the canvas, except the rounding of a side."""
     whole, kept = decoded(jpeg(picture(*size, seed=7)))
     (painted,) = renderer(thumbnail=side)([explained(kept.picture, random_map(1))], [kept.canvas])
     small = Image.fromarray(whole.canvas)
@@ -213,7 +212,7 @@ def pixels(path: str) -> np.ndarray:
 
 
 def in_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """From here on nothing is drawn on the device."""
+    """Switches off drawing on the device."""
     monkeypatch.setattr("cam_cli.pipeline.explain.ExplainTask._device_overlays", lambda *_: None)
     monkeypatch.setattr(OverlayRenderer, "__call__", never)
 
@@ -226,7 +225,7 @@ ARGV = (*TINY, "--decode", "device", "-q", "--max-failures", 1, "--size", 200)
 
 
 def mixed(folder: Path) -> Path:
-    """Photos of several orientations, one of them broken, and a picture that a worker decodes."""
+    """Photos of several orientations, one of them broken, and an image that a worker decodes."""
     large_photos(folder, 5)
     (folder / "3.jpg").write_bytes(hollow((folder / "3.jpg").read_bytes()))
     picture(260, 150, 7).save(folder / "9.png")
@@ -263,13 +262,13 @@ def test_a_run_leaves_what_workers_would_have_left(
     assert camx("explain", folder, *ARGV, *options, "-b", 2, "-o", "workers") == 0
     found, expected = rows_of("device"), rows_of("workers")
     bright, levels = (({name: row.pop("brightness", None) for name, row in rows.items()}) for rows in (found, expected))
-    # Their bytes differ where a pixel does, by as little as is allowed below.
+    # Their bytes differ where a pixel differs, within the tolerance below.
     names, expected_names = (
         [sorted(row.pop("files", {})) for _, row in sorted(rows.items())] for rows in (found, expected)
     )
     assert names == expected_names
     assert found == expected
-    # The device has a thumbnail at most.
+    # The device draws at most a thumbnail.
     known = {name: level for name, level in bright.items() if level is not None}
     assert known == pytest.approx({name: levels[name] for name in known}, abs=0.002)
     assert len(known) == (1 if "--no-report" in options else 5)
@@ -339,7 +338,7 @@ def test_pixels_come_from_the_device_once_per_batch(
 def test_overlays_take_their_place_in_the_room(
     camx: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Three overlays and a thumbnail for each photo; what was taken is given back."""
+    """Three overlays and a thumbnail for each photo: their memory is reserved, and released in the end."""
     folder = large_photos(tmp_path / "in", 3)
     taken: list[int] = []
     take = InFlightMemory.take

@@ -1,4 +1,4 @@
-"""`--panel` and `--size N!`: pictures that a person can read, whatever the size and the names of the images."""
+"""`--panel` and `--size N!`: readable images for any size and name."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_the_words_of_a_panel(image: Any, shown: Any, options: dict[str, bool], 
 
 
 def strip(name: str) -> bytes:
-    """The words of a panel for a class of this name."""
+    """The texts of a panel for a class of this name."""
     shown = caption_of(row(top=[{"index": 7, "name": name, "prob": 0.5}]), map_of(target_index=7, target_name=name))
     panel = draw_panel(drawing(caption=shown), Rendering(panel="image"))
     return panel.crop((0, 276, *panel.size)).tobytes()

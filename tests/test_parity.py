@@ -30,7 +30,7 @@ def ours(name: str, layers: tuple[str, ...] = ("first",)) -> np.ndarray:
 
 
 def parity_net() -> nn.Module:
-    """Scores as large as those of a trained network: both libraries add constants to small numbers."""
+    """Scores as large as those of a trained network, because both libraries add constants to small numbers."""
 
     class TooLarge(Small):
         def forward(self, pictures: Tensor) -> Tensor:
@@ -40,7 +40,7 @@ def parity_net() -> nn.Module:
 
 
 def by_range(maps: np.ndarray) -> np.ndarray:
-    """ReLU, then each map between 0 and 1 as both libraries do it."""
+    """ReLU, then each map scaled to [0, 1], as in both libraries."""
     shown = np.maximum(maps, 0)
     low, high = (ends(axis=(1, 2), keepdims=True) for ends in (shown.min, shown.max))
     found: np.ndarray = (shown - low) / np.maximum(high - low, 1e-12)
@@ -77,14 +77,14 @@ def test_maps_are_those_of_pytorch_grad_cam(name: str) -> None:
     for picture, wanted in zip(inputs, CLASSES):
         raw = captured(method, lambda p=picture, w=wanted: method(p[None], [target(w)]))
         sign = 1.0
-        if name == "ablationcam":  # it divides by the score
+        if name == "ablationcam":  # pytorch-grad-cam divides by the score
             sign = float(torch.sign(module(picture[None])[0, wanted].detach()))
         found.append(sign * raw)
     assert np.abs(by_range(np.stack(found)) - by_range(ours(name))).max() < 1e-4
 
 
 def captured(method: Any, run: Any) -> np.ndarray:
-    """The library's map on the grid, before it enlarges it."""
+    """The map of the library on the grid, before it is enlarged."""
     kept: list[np.ndarray] = []
     original = method.get_cam_image
 
@@ -118,7 +118,7 @@ def test_maps_are_those_of_torch_cam(name: str) -> None:
 
 
 class Fine(nn.Module):
-    """A network whose target layer is as fine as its images, where it does not matter what is enlarged when."""
+    """A network with a target layer as fine as its images: the order of enlarging does not matter."""
 
     num_classes = 5
 
@@ -153,7 +153,8 @@ def test_sscam_is_that_of_torch_cam_under_the_same_noise() -> None:
 @pytest.mark.extras
 @pytest.mark.filterwarnings("ignore")
 def test_iscam_of_torch_cam_goes_on_beyond_the_masked_image() -> None:
-    """Its masks are multiplied by the running sum of n/N, up to 5.5 for ten steps: ours with those factors."""
+    """torch-cam multiplies its masks by the running sum of n/N, up to 5.5 for ten steps: compared with ours with these
+    factors."""
     library = pytest.importorskip("torchcam.methods")
     module, inputs = small(Fine), batch(2, side=SIDE)[:1]
     with library.ISCAM(module, "first", input_shape=(3, SIDE, SIDE)) as method:
@@ -181,7 +182,8 @@ def test_iscam_of_torch_cam_goes_on_beyond_the_masked_image() -> None:
 def test_sess_is_that_of_pytorch_grad_cam_but_for_the_edges_of_windows(
     kept: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """28 pixels have the same scales in both. It mixes a map with zeros at the edges of its window: ours placed."""
+    """28 pixels have equal scales in both. pytorch-grad-cam mixes a map with zeros at the edges of its window; compared
+    with our maps, placed so."""
     library = pytest.importorskip("pytorch_grad_cam")
     targets = pytest.importorskip("pytorch_grad_cam.utils.model_targets")
     monkeypatch.setattr(refined, "KEPT", kept)
@@ -198,7 +200,7 @@ def test_sess_is_that_of_pytorch_grad_cam_but_for_the_edges_of_windows(
             return found
 
     def theirs(kind: type) -> np.ndarray:
-        # Half a window more than are left out: their number is rounded down.
+        # Half a window more than are left out: pytorch-grad-cam rounds the number down.
         method = kind(module, [module.first], smooth=False, pre_filter_ratio=(122.5 - kept) / 122)
         return np.concatenate(
             [method(picture[None], [targets.ClassifierOutputTarget(c)]) for picture, c in zip(inputs, CLASSES)]

@@ -43,7 +43,7 @@ def test_occlusion_is_that_of_captum() -> None:
 @pytest.mark.extras
 @pytest.mark.parametrize(("name", "kind"), [("smoothgrad-squared", "smoothgrad_sq"), ("vargrad", "vargrad")])
 def test_moments_of_noisy_gradients_are_those_of_captum(name: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the mean over many copies, since it draws others. The colours are ours: the strongest."""
+    """In the mean over many copies, because captum draws others. The maximum over the colours is ours."""
     library = pytest.importorskip("captum.attr")
     monkeypatch.setattr(noisy_copies, "SAMPLES", 3000)
     torch.manual_seed(1)
@@ -62,7 +62,7 @@ def test_moments_of_noisy_gradients_are_those_of_captum(name: str, kind: str, mo
 
 @pytest.mark.extras
 def test_gradient_shap_is_that_of_captum(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the same images of one colour and the same places on the way, which it draws itself."""
+    """With equal images of one colour and equal places on the path, which captum draws itself."""
     library = pytest.importorskip("captum.attr._core.gradient_shap")
     draw = torch.Generator().manual_seed(0)
     colours = torch.rand(32, 3, 1, 1, generator=draw) * 2 - 1
@@ -77,7 +77,7 @@ def test_gradient_shap_is_that_of_captum(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def gradients(wanted: int) -> Any:
-    """A model as PAIR's library calls it."""
+    """A model in the form that PAIR's library calls."""
     module = parity_net().double()
 
     def call(values: np.ndarray, *_: object, **__: object) -> dict[str, np.ndarray]:
@@ -97,7 +97,7 @@ def as_theirs(picture: Tensor) -> np.ndarray:
 def test_guided_integrated_gradients_are_those_of_its_authors(monkeypatch: pytest.MonkeyPatch) -> None:
     library = pytest.importorskip("saliency.core.guided_ig")
     quantile = np.quantile
-    # numpy has given this argument another name since.
+    # numpy has renamed this argument.
     monkeypatch.setattr(library.np, "quantile", lambda *args, interpolation: quantile(*args, method=interpolation))
     found = [
         library.GuidedIG().GetMask(
@@ -115,7 +115,7 @@ def test_guided_integrated_gradients_are_those_of_its_authors(monkeypatch: pytes
 
 @pytest.mark.extras
 def test_blur_integrated_gradients_are_those_of_its_authors(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With many steps, since ours are others; with our blur, which has edges that mirror."""
+    """With many steps, because the steps differ; with our blur, which mirrors the edges."""
     library = pytest.importorskip("saliency.core.blur_ig")
 
     def blur(picture: np.ndarray, deviation: float) -> np.ndarray:
@@ -133,7 +133,7 @@ def test_blur_integrated_gradients_are_those_of_its_authors(monkeypatch: pytest.
 
 @pytest.mark.extras
 def test_kernel_shap_is_the_shapley_value_of_captum(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Which goes through all orders of few superpixels."""
+    """captum iterates over all orders of few superpixels."""
     library = pytest.importorskip("captum.attr")
     monkeypatch.setattr(segmented, "SUPERPIXELS", 3)
     module = parity_net()

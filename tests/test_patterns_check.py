@@ -1,4 +1,4 @@
-"""`camx patterns --check`: covers of the spots, beside covers elsewhere, with the network of the run."""
+"""`camx patterns --check`: covers spots and other places with the network of the run, and compares the scores."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_place_elsewhere_keeps_away_where_it_can() -> None:
 
 
 def measured(found: Patterns, pattern: Pattern, gains: np.ndarray) -> list[dict[str, Any]]:
-    """Rows of a check in which the probability falls by 0.1 and a gain, and nothing else does."""
+    """Rows of a check with scores of 0.1, except the fall of probability, which is larger by the gain of the row."""
     rows = []
     for gain in gains.tolist():
         scores = {score_name(m, f, elsewhere=away): 0.1 for m in MEASURES for f in FILLS for away in (False, True)}
@@ -129,7 +129,7 @@ def test_suspects(tmp_path: Path) -> None:
 
 
 def test_drops_are_those_of_the_definition() -> None:
-    """Each variant alone, by the pencil: fill what is covered, and take the difference of probabilities and log-odds."""
+    """Each variant alone: cover, and take the differences of probability and log-odds."""
     explainer = Explainer(load_model("demo"))
     rng = np.random.default_rng(0)
     images = [rng.integers(0, 256, (160, 160, 3), np.uint8) for _ in range(2)]
@@ -198,7 +198,7 @@ def test_the_network_of_the_run_is_asked_again(camx: Camx, tmp_path: Path, capsy
     assert "spots covered" in Path("camx-out/patterns/index.html").read_text()
     assert camx(*check, "--cover", "all") == 0
     assert json.loads(capsys.readouterr().out)["patterns"] == said["patterns"], "seeded"
-    # As a check that was stopped after its last image but one.
+    # As after a check that stopped before its last image.
     journal = Path("camx-out/patterns/check/manifest.jsonl")
     journal.write_text("".join(journal.read_text().splitlines(keepends=True)[:-1]))
     Path("camx-out/patterns/check/run.json").write_text(json.dumps({**record, "state": "interrupted"}))

@@ -1,4 +1,4 @@
-"""The page of patterns: what it holds, what a person does with it, and that nothing in it runs or is loaded."""
+"""The page of patterns: its content, the actions of a person, and that it runs and loads nothing foreign."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["browser", "opened"]
 
 
 def with_pictures(out: Path) -> Path:
-    """The run with an image for each row; one of them has a hostile name."""
+    """The run with an image for each row; one image has a hostile name."""
     text = (out / "manifest.jsonl").read_text()
     rows = [json.loads(line) for line in text.splitlines()]
     (out / "report" / "thumbs").mkdir(parents=True)
@@ -31,7 +31,7 @@ def with_pictures(out: Path) -> Path:
 
 
 def hostile(out: Path) -> Path:
-    """The first image of a run has a name that is markup."""
+    """Replaces the name of the first image of a run by markup."""
     import zlib
 
     lines = (out / "spots.jsonl").read_bytes().splitlines(keepends=True)
@@ -47,7 +47,7 @@ def hostile(out: Path) -> Path:
 def page_of(tmp_path: Path, camx: Camx) -> Path:
     out = hostile(with_pictures(planted(tmp_path / "out")))
     assert camx("patterns", out, "-q", "--fail-if", "pattern_share > 0.2 if same_place") == 1
-    # Where `opened` looks for a page.
+    # The place of the page that `opened` expects.
     folder = tmp_path / "shown" / "report"
     folder.mkdir(parents=True)
     (folder / "index.html").write_bytes((out / "patterns" / "index.html").read_bytes())

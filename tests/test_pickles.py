@@ -1,4 +1,4 @@
-"""Any honest pickle is read as data, and nothing in a dishonest one is imported or run."""
+"""Every honest pickle is read as data; nothing in a hostile one is imported or run."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def trained(classes: int = 4) -> nn.Module:
 
 @dataclass
 class Config:
-    """A class of the script that trained: unknown where the file is read."""
+    """A class of a training script, unknown to the reader."""
 
     lr: float = 0.1
     class_names: tuple[str, ...] = ("ant", "bee", "cow", "dog")
@@ -125,7 +125,7 @@ def test_whole_modules(kind: str, new: bool, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_pickles_without_torchs_container(protocol: int, tmp_path: Path) -> None:
-    """`pickle.dump` of tensors, and of NumPy arrays as Detectron and its heirs write them."""
+    """`pickle.dump` of tensors, and of NumPy arrays as in Detectron."""
     module = trained()
     arrays = OrderedDict((name, tensor.numpy()) for name, tensor in module.state_dict().items())
     for content in (module.state_dict(), {"model": arrays, "__author__": "me"}):
@@ -227,7 +227,7 @@ CANARIES: dict[str, Callable[[], Any]] = {
     "getattr": lambda: functools.partial(getattr, Config, "__init__"),
 }  # fmt: skip
 
-#: Opcodes that call something, written by hand.
+#: Opcodes that call a function, written by hand.
 OPCODES = {
     "GLOBAL REDUCE": b"ctests.test_pickles\nsing\n(S'a'\ntR.",
     "INST": b"(S'a'\nitests.test_pickles\nsing\n.",
@@ -245,7 +245,7 @@ OPCODES = {
 
 
 def contained(container: str, data: bytes, path: Path) -> None:
-    """The pickle in one of the containers that torch has had."""
+    """The pickle in one of the containers of torch."""
     if container == "bare":
         path.write_bytes(data)
     elif container == "zip":

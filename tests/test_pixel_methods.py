@@ -1,4 +1,4 @@
-"""Methods on the pixels: the work that they share, and sums that their papers promise."""
+"""Methods on the pixels: their shared work, and the sums that their papers promise."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CLASSES = torch.tensor([[1, 3], [2, 0]])
 
 
 def images_run(*names: str) -> int:
-    """Runs the methods on two images and returns on how many images the network has run."""
+    """Runs the methods on two images; returns the number of images that the network has run."""
     module = small()
     engine, counts = explainer(module, *names), []
     module.first[0].register_forward_hook(lambda _m, inputs, _o: counts.append(len(inputs[0])))  # type: ignore[index]
@@ -55,7 +55,7 @@ def test_what_is_shared_is_that_of_the_classes_asked_for() -> None:
 
 
 def sums(name: str) -> tuple[Tensor, Tensor, Tensor]:
-    """The sums B×T of the maps of two images, with the scores of the images and of black."""
+    """Sums B×T of the maps of two images, scores of the images, scores of black."""
     module, pictures = small(), batch(2, side=24)
     traced, maps = explainer(module, name).explain_tensor(pictures, CLASSES)
     with torch.no_grad():
@@ -78,7 +78,7 @@ def test_blur_integrated_gradients_sum_to_what_the_blur_takes_away(monkeypatch: 
 
 
 def test_gradient_shap_sums_to_the_mean_difference_from_images_of_one_colour() -> None:
-    """Exactly where the gradient is the same everywhere: in a linear network."""
+    """Exact if the gradient is equal everywhere: in a linear network."""
     torch.manual_seed(2)
     module = nn.Sequential(nn.Conv2d(3, 4, 4, 4), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 5)).eval()
     pictures = batch(2, side=24)
@@ -122,7 +122,7 @@ def test_the_best_region_comes_first_and_a_worse_one_gets_what_is_left() -> None
 
 
 class Turned(nn.Module):
-    """A network whose scores have the other sign."""
+    """A network whose scores have the opposite sign."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()

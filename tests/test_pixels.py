@@ -1,4 +1,4 @@
-"""The network gets the pixels of timm's and torchvision's loaders, but for the differences of docs/pixels.md."""
+"""The network gets the pixels of timm's and torchvision's loaders, except the differences of docs/pixels.md."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from .test_decode import encoded, stored_modes
 Camx = Callable[..., int]
 AS_LIBRARIES = PixelOptions(levels=Levels("clip"), exif="ignore")
 QUICK = (*TINY, "--no-report", "--workers", 1)
-#: Kinds of files in which camx differs on purpose, as the table of docs/pixels.md says.
+#: Kinds of files in which camx differs on purpose; docs/pixels.md lists them.
 DELIBERATE = {"deep", "EXIF"}
 
 
@@ -89,7 +89,7 @@ def files() -> Iterator[tuple[str, str, bytes]]:
 
 
 def of_the_libraries(path: Path) -> list[np.ndarray]:
-    """The picture of torchvision's loader, and of timm's."""
+    """The image of torchvision's loader, and of timm's."""
     from timm.data import ImageDataset
     from torchvision.datasets.folder import pil_loader
 
@@ -116,13 +116,13 @@ def test_every_kind_of_file_is_seen_as_timm_and_torchvision_see_it_but_for_the_l
 @pytest.mark.parametrize(
     ("values", "kind", "image_format", "expected"),
     [
-        # 0.1.0 has made [0, 0, 1, 3] of the first, and [0, 0, 7, 15] of the second: black pictures.
+        # 0.1.0 made [0, 0, 1, 3] of the first, and [0, 0, 7, 15] of the second: black images.
         ([0, 10, 511, 1023], "u2", "PNG", [0, 2, 127, 255]),
         ([0, 100, 2047, 4095], "u2", "PNG", [0, 6, 127, 255]),
         ([0, 100, 4096, 65535], "u2", "PNG", [0, 0, 15, 255]),
         # 0.1.0: [0, 0, 0, 1].
         ([0, 3, 128, 255], "i4", "TIFF", [0, 3, 128, 255]),
-        # 0.1.0: 254 and 255 beside the one that stands for no value.
+        # 0.1.0: 254 and 255, because of the one that marks a missing value.
         ([-9999, 100.5, 150.5, 200.5], "f4", "TIFF", [0, 0, 127, 255]),
         ([float("nan"), 100, 150.5, 201], "f4", "TIFF", [0, 0, 128, 255]),
         ([0, 3, 128, 255], "f4", "TIFF", [0, 3, 128, 255]),
@@ -137,10 +137,10 @@ def test_one_hot_pixel_does_not_make_a_picture_black() -> None:
     values = np.linspace(-1.5, 1.5, 1000, dtype=np.float32)
     values[500] = 1e6
     scaled = eight_bit(values, Levels())
-    # 0.1.0: all 0 but for the one.
+    # 0.1.0: all 0 except one.
     assert scaled.pixels[[0, 250, 750, 999]].tolist() == [0, 62, 193, 255]
     assert scaled.high < 1.6
-    # Two ends that are only a little further apart are no outliers.
+    # Two ends a little further apart are no outliers.
     assert eight_bit(np.linspace(-1.5, 3, 100, dtype=np.float32), Levels())[1:3] == (-1.5, 3.0)
 
 
@@ -246,7 +246,7 @@ def test_a_run_whose_pictures_look_wrong_says_so_once(
     text = said(capsys)
     assert text.count(words) == 1
     assert "--bands" in text
-    # The same pictures are the few among others.
+    # The same images as a minority among others.
     for i in range(4):
         picture(40, 30, i).save(tmp_path / f"other-{i}.png")
     camx("explain", tmp_path, *QUICK, "-o", "more")

@@ -1,4 +1,4 @@
-"""PNG files written by our encoder are the pictures they were made from, for every reader."""
+"""Every reader gets the original image from PNG files of our encoder."""
 
 from __future__ import annotations
 

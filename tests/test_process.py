@@ -1,4 +1,4 @@
-"""Signals and kills: what is done stays, nothing survives, and the same command continues."""
+"""Signals and kills: finished results stay, no process survives, and the command, repeated, continues."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from .conftest import TINY, picture
 from .test_workers import children, gone
 
 ROOT = str(Path(__file__).parents[1])
-#: A run whose decoders hang on images that are called so.
+#: A run whose decoders hang on images named `hang…`.
 FAULTY = "from cam_cli.pipeline import explain; from tests.faults import faulty_load; explain.load = faulty_load"
 
 
 @contextlib.contextmanager
 def start(images: Path, cwd: Path, *argv: str, before: str = "pass") -> Iterator[subprocess.Popen[str]]:
-    """`camx explain` in a process of its own, which does not outlive the block."""
+    """`camx explain` in its own process, which ends with the block."""
     script = f"{before}\nimport sys\nfrom cli.main import main\nsys.exit(main())"
     process = subprocess.Popen(
         [sys.executable, "-c", script, "explain", str(images), *argv],
@@ -63,7 +63,7 @@ def lines(out: Path) -> list[bytes]:
 
 @pytest.fixture
 def hanging(tmp_path: Path) -> Path:
-    """Three pictures, and then two on which a decoder hangs for ever."""
+    """Three images, and then two whose decoder hangs."""
     folder = tmp_path / "in"
     folder.mkdir()
     for name in ("a.png", "b.png", "c.png", "hang1.png", "hang2.png"):
@@ -97,7 +97,7 @@ def test_a_signal_ends_a_run_whose_decoders_hang(
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="there is no SIGHUP here")
 @pytest.mark.long
 def test_a_hangup_ends_a_run_as_a_signal_does_also_when_it_comes_twice(hanging: Path, tmp_path: Path) -> None:
-    """A terminal that is closed sends it, and its shell once more; neither stream can be written any longer."""
+    """A closed terminal sends SIGHUP, and its shell sends it once more; neither stream can be written."""
     argv = (*TINY, "-b", "1", "-j", "2", "--image-timeout", "0")
     with start(hanging, tmp_path, *argv, before=FAULTY) as process:
         wait_for(lambda: len(list(tmp_path.glob("camx-out/overlays/*.png"))) == 3)
@@ -113,7 +113,7 @@ def test_a_hangup_ends_a_run_as_a_signal_does_also_when_it_comes_twice(hanging: 
 
 
 def test_handlers_of_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    """SIGHUP is never a second signal, and where it is ignored (`nohup`) it stays so."""
+    """SIGHUP is never a second signal, and stays ignored below `nohup`."""
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = [signal.getsignal(number) for number in numbers]
     monkeypatch.setattr(os, "_exit", lambda code: ended.append(code))
@@ -135,7 +135,7 @@ def test_handlers_of_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [signal.getsignal(number) for number in numbers] == before
 
 
-#: A run whose files take for ever to encode: the first signal waits for those that are being written.
+#: A run whose files never finish encoding: the first signal waits for files that are being written.
 STUCK = """
 import time
 from cam_cli.pipeline.loop import Loop
@@ -163,7 +163,7 @@ def test_a_second_signal_is_immediate(hanging: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for children in /proc")
 def test_twenty_kills_at_any_time(tmp_path: Path) -> None:
-    """`kill -9` at random times, twenty times, each time continued: in the end everything is as if undisturbed."""
+    """`kill -9` at twenty random times, each time continued: the end equals an undisturbed run."""
     folder, out = tmp_path / "in", tmp_path / "out"
     folder.mkdir()
     for index in range(400):
@@ -174,7 +174,7 @@ def test_twenty_kills_at_any_time(tmp_path: Path) -> None:
     while kills < 20:
         done = len(lines(out))
         with start(folder, tmp_path, *argv, "-o", str(out)) as process:
-            # Half of the kills come at any time, also before the first image; the others in the middle of the work.
+            # Half of the kills come at any time, also before the first image; the others during the work.
             while kills % 2 and process.poll() is None and len(lines(out)) == done:
                 time.sleep(0.02)
             time.sleep(chance.uniform(0, 0.3 if kills % 2 else 4))
@@ -194,13 +194,13 @@ def test_twenty_kills_at_any_time(tmp_path: Path) -> None:
     assert last.returncode == other.returncode == 1, "one image is broken"
     assert (out / "predictions.csv").read_bytes() == (tmp_path / "undisturbed" / "predictions.csv").read_bytes()
     for path in (tmp_path / "undisturbed").rglob("*.png"):
-        # Other batches round differently: a level of the map, which is some levels of a colour.
+        # Other batches round differently: by a level of the map, which is some levels of a colour.
         with Image.open(path) as wanted, Image.open(out / path.relative_to(tmp_path / "undisturbed")) as found:
             assert np.abs(np.asarray(wanted, np.int16) - np.asarray(found, np.int16)).max() <= 8
     assert len(list(out.rglob("*.*"))) == len(list((tmp_path / "undisturbed").rglob("*.*")))
 
 
-#: A run that gives a stopped worker a fifth of a second.
+#: A run with a timeout of a fifth of a second for stopped workers.
 IMPATIENT = """
 from cam_cli.images import worker_process, workers
 worker_process._PAUSE, workers._LOOK = 0.2, 0.05
@@ -210,7 +210,8 @@ worker_process._PAUSE, workers._LOOK = 0.2, 0.05
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for children in /proc")
 def test_a_storm_of_signals_on_workers(tmp_path: Path) -> None:
-    """Workers are killed and stopped at any moment, also while they start: every row is true, and the next run has all."""
+    """Kills and stops workers at any moment, also while they start: every row is true, and the next run completes
+    all."""
     folder, out = tmp_path / "in", tmp_path / "out"
     folder.mkdir()
     for index in range(300):
@@ -250,5 +251,5 @@ def test_a_storm_of_signals_on_workers(tmp_path: Path) -> None:
 
 
 def unfinished(out: Path) -> list[str]:
-    """Pictures whose last bytes are missing."""
+    """Images without their last bytes."""
     return [path.name for path in out.rglob("*.png") if not path.read_bytes().endswith(b"IEND\xaeB`\x82")]

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "process.md").read_text("utf-8")
-#: Statements that reach beyond the objects of camx.
+#: Statements that change the state of the whole process.
 SETTINGS = re.compile(
     r"signal\.signal\(|SetAsyncExc|mallopt|prctl|setrlimit|os\._exit\(|os\.dup2\(|memfd_create|F_SETPIPE_SZ"
     r"|gc\.(freeze|disable)\(|set_num_threads\(|torch\.manual_seed\(|empty_cache\(|MAX_IMAGE_PIXELS ="

@@ -1,4 +1,4 @@
-"""A run that goes on proves the files of the run before: by their sizes, and with `--verify` by all of their bytes."""
+"""A continued run checks the files of the run before: by their sizes, and with `--verify` by all of their bytes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def files(out: str = "camx-out") -> dict[str, bytes]:
 
 
 def without_sizes(out: str = "camx-out") -> None:
-    """Make the journal one of camx 0.1.0."""
+    """Makes the journal one of camx 0.1.0."""
     rows = journal(out)
     for row in rows:
         row.pop("files", None)
@@ -40,7 +40,7 @@ def without_sizes(out: str = "camx-out") -> None:
 
 
 def again(camx: Camx, images: Path, capsys: pytest.CaptureFixture[str], *more: str) -> tuple[int, str]:
-    """Number of images that a repeated command explains again, and its messages."""
+    """Number of images that the repeated command explains again, and its messages."""
     before = len(journal())
     assert camx("explain", images, *RUN, *more) == 0
     return len(journal()) - before, capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Docstrings say the effect first; documents use the words of the field and no riddles."""
+"""Docstrings name the effect first; documents use the words of the field and no riddles."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).parents[1]
-#: Every room of the package, and the scripts around it.
+#: Every folder of the package, and the scripts around it.
 ROOMS = (
     *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "cam_cli").iterdir() if (path / "__init__.py").exists()),
     "benchmarks",
@@ -19,7 +19,7 @@ ROOMS = (
     "tests",
     "tools",
 )
-#: Words that put the effect off, and riddles: a value that is told, a fault that costs, a thing that is seen.
+#: Indirect first words, and riddles: a value that is told, a fault that costs, a thing that is seen.
 INDIRECT = re.compile(
     r"^(What|How|The same)\b|\btold\b|\bcosts? (its|the|an)\b|\b(is|are) seen\b"
     r"|\bthe one place\b|\bheader tells\b|\bWhether or not\b"
@@ -37,7 +37,7 @@ def docstrings(source: str) -> Iterator[tuple[int, str]]:
 
 
 def indirect(source: str) -> list[int]:
-    """The lines of docstrings that begin with a word that puts the effect off, or hold a riddle."""
+    """Lines of docstrings that begin with an indirect word, or contain a riddle."""
     return [line for line, text in docstrings(source) if INDIRECT.search(text)]
 
 
@@ -106,7 +106,7 @@ PHRASES = (
     Phrase(r"\b(is|are|was|were) (said|heard)\b", "Differences are said.", "The output lists differences."),
 )
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
-#: Written from the help of the flags.
+#: Pages that are generated from the help of the flags.
 GENERATED = ("cli.md",)
 WORDED = [ROOT / "CHANGELOG.md", *(page for page in DOCUMENTS if page.name not in GENERATED)]
 
@@ -141,7 +141,7 @@ def test_a_forbidden_phrase_is_found(phrase: Phrase) -> None:
 
 
 def test_every_page_begins_with_a_title_and_a_sentence() -> None:
-    """A reader knows from the first line of text what a page is about."""
+    """The first line of text says what a page is about."""
     for page in DOCUMENTS:
         blocks = re.sub(r"<!--.*?-->", "", page.read_text("utf-8"), flags=re.DOTALL).split("\n\n")
         title, first = [block.strip() for block in blocks if block.strip()][:2]

@@ -1,4 +1,4 @@
-"""A push logs what the run itself would have logged; trainings and feature maps too."""
+"""A push logs what the run itself would have logged, also for trainings and feature maps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The loop of faults for everything that starts from a finished folder, and for parts that are merged."""
+"""The loop of faults for commands that read a finished folder, and for a merge of parts."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from .run_folders import csv_file, image_row, run_folder
 from .test_faults import Faulty, tree
 from .wandb_reader import read_finished_run
 
-#: W&B leaves the folder of an artifact that could not be logged to the garbage collection, in whatever test that runs.
+#: W&B leaves the folder of an artifact that could not be logged to the garbage collection, which may run in any test.
 pytestmark = pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning")
 
 MODES = ["kill", "ENOSPC", "EIO", "EACCES", "ENOSPC for good"]
-#: Commands, and how many operations on the disk each has at least.
+#: Commands, and the least number of operations on the disk of each.
 COMMANDS: dict[str, tuple[str, ...]] = {
     "report": ("report", "run"),
     "audit": ("audit", "run", "--by", "class", "--junit", "gates.xml"),
@@ -84,7 +84,8 @@ def fresh(made: Path, here: Path) -> None:
 
 
 def stable(here: Path) -> dict[str, bytes]:
-    """The files without what time changes: of records and pages only whether they are whole, of trackers nothing."""
+    """The files without their time-dependent parts: of records and pages only whether they are whole, of trackers
+    nothing."""
     kept = {
         name: data
         for name, data in tree(here).items()
@@ -119,7 +120,7 @@ def run_on(disk: Faulty, argv: tuple[str, ...], monkeypatch: pytest.MonkeyPatch)
 
 
 def check_writing(command: str, made: Path, here: Path, monkeypatch: pytest.MonkeyPatch, step: int) -> int:
-    """The number of faults; after each the command says it in words, and the same command again sets all right."""
+    """Returns the number of faults. After each, the command names the fault, and repeated repairs everything."""
     argv, clean = COMMANDS[command], Faulty()
     fresh(made, here)
     code = run_on(clean, argv, monkeypatch)
@@ -134,7 +135,7 @@ def check_writing(command: str, made: Path, here: Path, monkeypatch: pytest.Monk
         assert not half_written(here), (mode, at)
         assert run_on(Faulty(), argv, monkeypatch) == code, (mode, at)
         if command == "merge" and broken == code:
-            # A page that cannot be written is a warning that names this command.
+            # An unwritable page is a warning that names this command.
             assert run(["report", "parts"]) == 0
         left = {name: data for name, data in stable(here).items() if not name.endswith(store.TEMPORARY)}
         assert left == expected, (mode, at)

@@ -59,7 +59,7 @@ def test_top_five_are_those_of_torchvision_on_photos(camx: Callable[..., int], d
 
 @pytest.mark.filterwarnings("ignore")
 def test_every_broken_file_has_its_own_row(camx: Callable[..., int], data: Path) -> None:
-    """318 odd and broken files, taken whatever they are called: a row each, and none touches its neighbours."""
+    """318 odd and broken files with any name: a row each, and none affects its neighbours."""
     files = data / "badfiles"
     argv = ("--model", "test_resnet", "--no-pretrained", "--include", "*", "--exclude", "verdicts.jsonl")
     assert camx("explain", files, *argv, "-q") == 1
@@ -89,8 +89,8 @@ def test_every_broken_file_has_its_own_row(camx: Callable[..., int], data: Path)
 def test_rough_arithmetic_of_the_network_hardly_moves_a_map(
     data: Path, name: str, weights: str, args: dict[str, str], precision: str
 ) -> None:
-    """Correlation above 0.99 with fp32, for the class of fp32, on real photos; finercam is left out, for which rounded
-    scores can choose other similar classes."""
+    """Correlation above 0.99 with fp32, for the class of fp32, on real photos; without finercam, for which rounded
+    scores can select other similar classes."""
     from cam_cli import Explainer, ExplainOptions, ModelSpec, load_model
     from cam_cli.images.listing import Source
     from cam_cli.images.picture import prepare
@@ -152,7 +152,7 @@ def test_methods_on_a_trained_transformer(camx: Callable[..., int], data: Path) 
                 heat = np.load(Path(kind) / one["array"]).clip(0)
                 assert heat.shape == (16, 16)
                 assert heat.max() > 0, (row["image"], one["method"])
-                # Eigen-CAM of a nearly constant first component is flat; evidence of a class must not be.
+                # Eigen-CAM of a nearly constant first component is flat; a map of a class must not be flat.
                 assert one["method"] == "eigencam" or heat.max() > 1.5 * heat.mean()
     record = json.loads((Path("cat") / "run.json").read_text())
     assert "not proven" not in record["plan"]["layer_reason"]

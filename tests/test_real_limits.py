@@ -1,4 +1,4 @@
-"""Limits that the kernel sets on a command: words or rows, never a traceback, and the same command without them."""
+"""Limits of the kernel on a command: errors or rows, never a traceback, and success without the limits."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="other systems count memory and processes in other ways"),
 ]
 
-#: Of open files, of memory in KiB, of the size of a file in KiB, and of processes and threads of a user.
+#: Limits of open files, memory in KiB, file size in KiB, and processes and threads of a user.
 LIMITS = ("-n 8", "-n 20", "-v 300000", "-v 1500000", "-f 0", "-f 1", "-f 8", "-u 1", "-u 6")
 #: The kernel does not count the processes of root, so root becomes nobody, who may still read what root may.
 RIGHTS = "+dac_override,+dac_read_search"
@@ -30,7 +30,7 @@ NOBODY = (
 
 
 def limited(cwd: Path, limit: str, *argv: str) -> tuple[int, str]:
-    """Exit code and words of `camx` under a limit."""
+    """Exit code and output of `camx` under a limit."""
     user: tuple[str, ...] = ()
     if limit.startswith("-u") and os.geteuid() == 0:
         if not shutil.which("setpriv"):
@@ -44,7 +44,7 @@ def limited(cwd: Path, limit: str, *argv: str) -> tuple[int, str]:
 
 
 def results(folder: Path) -> dict[str, bytes]:
-    """The tables of all results, and the names of all files but those that are left for a moment or by a page."""
+    """The tables of all results, and the names of all files except temporary ones and those of a page."""
     files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
     kept = {name: path for name, path in files.items() if ".camx" not in name and "/report/" not in name}
     return {name: path.read_bytes() if name.endswith(".csv") else b"" for name, path in kept.items()}

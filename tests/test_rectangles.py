@@ -90,7 +90,7 @@ def test_a_rectangle_end_to_end(camx: Camx, images: Path, capsys: pytest.Capture
     left, top, right, bottom = row["frame"]
     assert (right - left) / (bottom - top) == pytest.approx(2, abs=0.1)
     assert np.load(f"camx-out/{row['maps'][0]['array']}").shape == tuple(row["maps"][0]["grid"]) == (2, 4)
-    # The same command goes on, another rectangle is refused, and a square is written as one number.
+    # The same command continues, another rectangle is an error, and a square becomes one number.
     assert camx(*argv, "--image-size", "64x128", "--size", "model", "--json") == 0
     assert json.loads(capsys.readouterr().out)["skipped"] == 7
     assert camx(*argv, "--image-size", "128x64", "--size", "model") == 2

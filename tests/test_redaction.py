@@ -1,4 +1,4 @@
-"""No password and no token of an address, a flag or a variable is kept or shown."""
+"""camx neither stores nor shows a password or token of an address, a flag or a variable."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_a_record_of_an_earlier_version_is_read_without_them_and_goes_on(tmp_pat
 
 
 class Guarded(BaseHTTPRequestHandler):
-    """Gives a picture to who knows the password or the token."""
+    """Serves an image to requests with the password or the token."""
 
     data = b""
 
@@ -156,7 +156,7 @@ def guarded(tmp_path: Path) -> Iterator[str]:
 def test_a_run_over_signed_addresses_leaves_no_secret_anywhere(
     camx: Camx, guarded: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In every file that a run writes, and on both streams; two pictures differ in their query alone."""
+    """In every file of a run, and on both streams; two images differ only in their query."""
     monkeypatch.setattr("cam_cli.images.remote._PAUSE", 0.01)
     urls = [
         f"http://{guarded}/a/x.png?token={SECRET}&id=1",
@@ -187,7 +187,7 @@ def test_a_run_over_signed_addresses_leaves_no_secret_anywhere(
 
 @pytest.mark.slow
 def test_what_wandb_notes_of_the_process_holds_none(guarded: str, tmp_path: Path) -> None:
-    """W&B reads the words of the command line by itself."""
+    """W&B records the command line by itself."""
     argv = [f"http://{guarded}/a/x.png?token={SECRET}", f"http://user:{SECRET}@{guarded}/a/y.png", *TINY, *FLAGS]
     secret = {"MY_SERVICE_TOKEN": SECRET, "WANDB_API_KEY": SECRET * 3}
     done = subprocess.run(
@@ -200,7 +200,7 @@ def test_what_wandb_notes_of_the_process_holds_none(guarded: str, tmp_path: Path
     files = [path for path in out.rglob("*") if path.is_file()]
     assert not [path for path in files if SECRET in str(path) or SECRET.encode() in path.read_bytes()]
     (record,) = out.rglob("*.wandb")
-    # Once in the configuration of camx, once among the words that W&B has read.
+    # Once in the configuration of camx, once in the command line that W&B has read.
     for shown in (f"http://{guarded}/a/x.png?token=***", f"http://***@{guarded}/a/y.png"):
         assert record.read_bytes().count(shown.encode()) >= 2
     assert b"t-***" in record.read_bytes()
@@ -222,7 +222,7 @@ def test_a_place_in_wandb_that_holds_a_secret_is_refused(
     assert "holds a secret" in said
     assert value not in said
     assert not Path("camx-out").exists()
-    # W&B reads these by itself; the results are as they were without it.
+    # W&B reads these by itself; the results do not depend on it.
     monkeypatch.setenv(f"WANDB_{field.upper()}", value)
     assert camx("explain", images, *TINY, "--wandb", "--wandb-mode", "offline") == 0
     said = capsys.readouterr().err

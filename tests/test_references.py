@@ -1,4 +1,4 @@
-"""Generated pages agree with the fields, and the tables that options name are those of the engine."""
+"""Generated pages agree with the fields, and tables of options with those of the engine."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def test_labels_number_the_components_in_reading_order() -> None:
 def test_a_ramp_is_cut_between_the_pixels() -> None:
     heat = np.tile(np.array([0.0, 0.25, 0.75, 1.0]), (3, 1))
     (part,) = parts(heat, 0.5)
-    # Halfway between the centres 1.5 and 2.5 on the left; the edges of the picture elsewhere.
+    # Halfway between the centres 1.5 and 2.5 on the left; the edges of the image elsewhere.
     assert part.box == (2.0, 0.0, 4.0, 3.0)
     assert part.area == pytest.approx(6.0)
     assert part.peak == 1.0
@@ -103,7 +103,7 @@ def test_parts_are_the_components_and_their_boxes_lie_within_half_a_pixel(seed: 
 @pytest.mark.extras
 @pytest.mark.parametrize("seed", range(60))
 def test_outlines_have_the_areas_of_contourpy(seed: int) -> None:
-    """But where two parts meet at a corner, which are one part here and may be two there."""
+    """Except where two parts meet at a corner: one part here, possibly two in contourpy."""
     contourpy = pytest.importorskip("contourpy")
     rng = np.random.default_rng(2000 + seed)
     height, width = map(int, rng.integers(2, 40, 2))
@@ -139,7 +139,7 @@ def test_a_simplified_outline_is_nowhere_further_off_than_the_tolerance(toleranc
 
 
 def test_a_thousand_thresholds_are_one_call() -> None:
-    """As many as wsolevaluation takes."""
+    """As many as in wsolevaluation."""
     heat, thresholds = smooth(3, 64, 64), np.arange(0, 1, 0.001)
     found = components(heat, thresholds)
     assert len(np.unique(found.threshold)) == (thresholds < heat.max()).sum()

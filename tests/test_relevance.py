@@ -1,4 +1,5 @@
-"""Layer-wise relevance propagation keeps the score, reaches every kind of layer, and refuses what has no rule."""
+"""Layer-wise relevance propagation conserves the score, reaches every kind of layer, and fails on functions without a
+rule."""
 
 from __future__ import annotations
 
@@ -25,7 +26,7 @@ WANTED = torch.tensor([[1], [2]])
 
 
 def relevance(module: nn.Module, pictures: Tensor, composite: Composite = CONVOLUTIONAL) -> Tensor:
-    """The relevance B×C×H×W of the values of two images, for the classes 1 and 2."""
+    """The relevance B×C×H×W of the logits of two images, for the classes 1 and 2."""
 
     def watching() -> RelevanceMode:
         return RelevanceMode(composite, type(module).__name__)
@@ -39,7 +40,7 @@ def scores(module: nn.Module, pictures: Tensor) -> Tensor:
 
 
 class Body(nn.Module):
-    """A network whose middle is given, without biases: nothing absorbs relevance."""
+    """A network with a given middle, without biases: nothing absorbs relevance."""
 
     def __init__(self, middle: Callable[[Tensor], Tensor], *parts: nn.Module, channels: int = 8) -> None:
         super().__init__()
@@ -82,13 +83,13 @@ def gated() -> Body:
 
 
 def hard_gated() -> Body:
-    """The gate as timm computes it: by pieces, of which none is a sigmoid."""
+    """The gate of timm: piecewise, without a sigmoid."""
     up = conv(8, 8, 1)
     return Body(lambda x: x * (functional.relu6(up(x.mean((2, 3), keepdim=True)) + 3) / 6), up)
 
 
 def expanded_gate() -> Body:
-    """The gate is brought to the size of what it multiplies, by the example of that."""
+    """A gate expanded to the size of its factor."""
     up = conv(8, 8, 1)
     return Body(lambda x: x * up(x.mean((2, 3), keepdim=True)).sigmoid().expand_as(x), up)
 
@@ -158,7 +159,7 @@ def test_the_mode_changes_no_score(name: str) -> None:
 @pytest.mark.parametrize("options", [{}, {"groups": 2}, {"stride": 2}, {"bias": True}])
 @pytest.mark.parametrize(("rule", "composite"), [("plus", CONVOLUTIONAL), ("gamma", ATTENTIVE)])
 def test_a_convolution_shares_as_its_rule_says(rule: str, composite: Composite, options: dict[str, int]) -> None:
-    """Of inputs of both signs: the second of two convolutions without a ReLU between them."""
+    """Inputs of both signs: the second of two convolutions without a ReLU between them."""
     torch.manual_seed(0)
     first, second = nn.Conv2d(3, 4, 3, bias=False), nn.Conv2d(4, 4, 3, padding=1, **{"bias": False, **options})  # type: ignore[arg-type]
     module = nn.Sequential(
@@ -200,7 +201,7 @@ def test_a_batch_normalisation_is_merged_into_the_convolution_before_it() -> Non
     merged.middle = lambda x: fused(x).relu()
     pictures = batch(2, side=16)
     torch.testing.assert_close(relevance(apart, pictures), relevance(merged, pictures))
-    # Behind anything else it is a linear layer that shares by what it adds up.
+    # Behind any other layer it is a linear layer that shares by its terms.
     behind = Body(lambda x: first(norm(x.relu())), first, norm).eval()
     scale = (norm.weight / (norm.running_var + norm.eps).sqrt()).detach()  # type: ignore[operator]
     shift = (norm.bias - norm.running_mean * scale).detach()  # type: ignore[operator]
@@ -261,7 +262,7 @@ def test_what_reads_the_image_before_any_layer_gets_the_relevance_of_its_values(
     found = relevance(module, pictures)
     torch.testing.assert_close(found.sum((1, 2, 3)), scores(module, pictures), rtol=1e-4, atol=1e-6)
     inner = functional.avg_pool2d(pictures, 2)
-    # The convolution is no first layer then, so that each pixel has its share of the mean of four.
+    # Then the convolution is not the first layer: each pixel has its share of the mean of four.
     assert not torch.allclose(functional.avg_pool2d(found, 2) * 4, relevance(module.inner, inner))
 
 

@@ -1,4 +1,4 @@
-"""Relevance reaches the pixels in networks of many families, or the network is refused by the name of a function."""
+"""Relevance reaches the pixels in networks of many families; other networks fail by the name of a function."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images and results elsewhere: an S3-compatible server on loopback, a web server that fails, tar files."""
+"""Remote images and results: an S3-compatible server on loopback, a web server that fails, tar files."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def s3_server() -> Iterator[str]:
 
 @pytest.fixture
 def store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, images: Path) -> Iterator[str]:
-    """The address of a store that holds the pictures below `pictures/`."""
+    """The address of a store with images below `pictures/`."""
     url = request.param
     if url.startswith("s3"):
         monkeypatch.setenv("AWS_ENDPOINT_URL", request.getfixturevalue("s3_server"))
@@ -58,7 +58,7 @@ def store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, image
 
 
 both = pytest.mark.parametrize("store", ["memory://bucket", "s3://bucket"], indirect=True)
-#: The same, where the second one adds time and little else.
+#: Both kinds of store; the second one mainly adds time.
 both_at_leisure = pytest.mark.parametrize(
     "store", ["memory://bucket", pytest.param("s3://bucket", marks=pytest.mark.slow)], indirect=True
 )
@@ -83,7 +83,7 @@ def test_images_and_results_in_a_store(
     assert table == Path("here/predictions.csv").read_bytes()
     assert names(f"{store}/out") == {p.relative_to("here").as_posix() for p in Path("here").rglob("*") if p.is_file()}
     assert json.loads(there.cat_file(f"{store}/out/run.json"))["state"] == "finished"
-    # Another machine goes on, with the one picture that is missing.
+    # Another machine continues with the missing image.
     shutil.rmtree("cache")
     there.rm_file(f"{store}/out/overlays/cat/0.jpg.png")
     capsys.readouterr()
@@ -114,7 +114,7 @@ def test_what_an_address_names(store: str) -> None:
     assert one
     assert found.sources[0].listed_state
     assert one[0] == found.sources[0].listed_state[0] > 0
-    if store.startswith("s3"):  # the other one does not tell the time of change in listings
+    if store.startswith("s3"):  # the other store lists no time of change
         assert one[1] == found.sources[0].listed_state[1] > 1e18
     with pytest.raises(CamxError, match="nothing at"):
         find([f"{store}/nowhere"])
@@ -135,7 +135,7 @@ def test_results_in_a_store_are_no_images(store: str) -> None:
 
 @pytest.mark.parametrize("store", ["memory://bucket"], indirect=True)
 def test_one_colour_scale_of_images_in_a_store_and_in_a_tar_file(camx: Camx, store: str, images: Path) -> None:
-    """They are read a second time, and their raw maps come back from the store."""
+    """The run reads them a second time, and their raw maps from the store."""
     words = (*TINY, "--scale", "run", "--no-report", "-q")
     assert camx("explain", images, *words, "-o", "here") == 0
     assert camx("explain", f"{store}/pictures", *words, "-o", f"{store}/out") == 0
@@ -149,7 +149,7 @@ def test_one_colour_scale_of_images_in_a_store_and_in_a_tar_file(camx: Camx, sto
 
 
 def packed(folder: Path, path: Path) -> None:
-    """A tar file as WebDataset has them: each picture with its label."""
+    """A tar file in the format of WebDataset: each image with its label."""
     with tarfile.open(path, "w") as tar:
         for number, picture in enumerate(sorted(folder.rglob("*.*"))):
             tar.add(picture, f"./{number:04}{picture.suffix}")
@@ -200,7 +200,7 @@ def test_names_in_a_tar_have_no_root_and_no_dot(tmp_path: Path) -> None:
 
 
 class Unsteady(BaseHTTPRequestHandler):
-    """Refuses every file twice."""
+    """Fails twice for every file."""
 
     asked: ClassVar[dict[str, int]] = {}
     data = b""
@@ -278,7 +278,7 @@ def test_shards_fill_a_store_and_a_merge_joins_them(
             assert camx("merge", out) == 1
             assert "3 missing" in capsys.readouterr().err
         assert camx(*words, "-o", out, "--shard", f"{number}/3") == 0
-        # Each of them on a machine of its own.
+        # Each of them on its own machine.
         shutil.rmtree("cache")
     assert f"camx merge {out}" in capsys.readouterr().err
     assert camx("merge", out) == 0
@@ -289,7 +289,7 @@ def test_shards_fill_a_store_and_a_merge_joins_them(
     assert there.cat_file(f"{out}/predictions.csv") == Path("here/predictions.csv").read_bytes()
     assert names(out) == {p.relative_to("here").as_posix() for p in Path("here").rglob("*") if p.is_file()}
     assert json.loads(there.cat_file(f"{out}/run.json"))["state"] == "finished"
-    # The whole run goes on from there, also in shards.
+    # The whole run continues from there, also in shards.
     assert camx(*words, "-o", out, "--json") == 0
     assert json.loads(capsys.readouterr().out)["skipped"] == 7
     assert camx(*words, "-o", out, "--top-k", "2", "--shard", "1/3") == 2

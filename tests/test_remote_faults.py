@@ -23,8 +23,8 @@ OUT = "memory://faults/out"
 
 
 class FaultyStore:
-    """The file system of a store whose `at`-th call fails: `once`, `for good`, or for good with an error that trying
-    again does not mend (`denied`). A call that fails may have done its work (`done, then failed`)."""
+    """The file system of a store whose `at`-th call fails: `once`, `for good`, or for good with an error that retries
+    do not solve (`denied`). A call that fails may have succeeded on the server (`done, then failed`)."""
 
     def __init__(self, at: int = 0, mode: str = "") -> None:
         self.at, self.mode, self.count, self.real = at, mode, 0, fsspec.filesystem("memory")
@@ -46,7 +46,7 @@ class FaultyStore:
 
 
 class CopiesNoLastRow(FaultyStore):
-    """Denies the copy of a journal that has so many rows, and every call from then on."""
+    """Denies the copy of a journal with so many rows, and every call from then on."""
 
     def __init__(self, rows: int) -> None:
         super().__init__(mode="denied")
@@ -129,7 +129,7 @@ def check_loop(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, st
             assert state == "finished", (mode, at, "it is tried again")
         assert not rows_without_files(), (mode, at)
         if number % 2:
-            # Another machine goes on.
+            # Another machine continues.
             shutil.rmtree(tmp_path / "cache", ignore_errors=True)
         assert run_on(FaultyStore(), images, monkeypatch, report=report) == "finished", (mode, at)
         assert stable() == expected, (mode, at)
@@ -154,7 +154,7 @@ def test_every_call_to_a_store_may_fail(
 def test_a_store_that_is_lost_while_rows_are_copied_loses_none(
     stubs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The journal of this machine goes on where the copy in the store ends."""
+    """The local journal continues at the end of the copy in the store."""
     rendered: list[str] = []
     store = CopiesNoLastRow(len(list(stubs.iterdir())))
     assert run_on(store, stubs, monkeypatch, report=False) == "error"

@@ -1,4 +1,4 @@
-"""Names of classes are rendering: other names on a finished folder cost no forward of an image."""
+"""Names of classes are rendering: new names on a finished folder need no forward of an image."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ THREE = (*TINY, "--model-arg", "num_classes=3", "--size", 48, "--workers", 1, "-
 
 @pytest.fixture
 def explained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The images that have gone through the network."""
+    """The images that the network has explained."""
     seen: list[str] = []
     real = Explainer.explain
 
@@ -65,7 +65,7 @@ def test_names_are_added_and_changed_without_a_forward(
         assert {k: v for k, v in row["maps"][0].items() if k != "target_name"} == {
             k: v for k, v in before[key]["maps"][0].items() if k != "target_name"
         }
-    # Labels that mean something now are compared.
+    # Labels that name classes now are compared.
     assert [now[f"{name}/{place}.png"]["label_index"] for place, name in enumerate(("cat", "dog", "owl"))] == [0, 1, 2]
     assert all(
         row["correct"] == (row["top"][0]["index"] == row["label_index"]) for row in now.values() if "correct" in row
@@ -98,7 +98,7 @@ def test_images_whose_map_another_class_would_have_now_are_explained_again(
         out = ("-o", more[-1])
         assert camx(*argv, names("cat", "dog", "owl"), *more, *out) == 0
         explained.clear()
-        # Only a class is called otherwise that no map is for.
+        # Only a class without a map gets a new name.
         assert camx(*argv, names("cat", "dog", "bat"), *more, *out) == 0
         assert explained == []
         assert camx(*argv, names("dog", "cat", "bat"), *more, *out) == 0
@@ -125,7 +125,7 @@ def test_several_predicted_classes_are_compared_with_new_labels(
         assert {name: rows_of()[key].get(name) for name in ("label", "label_index", "correct")} == {
             name: row.get(name) for name in ("label", "label_index", "correct")
         }
-    # Where the row holds too few classes to tell, the image is explained again.
+    # If the row has too few classes to decide, the image is explained again.
     assert camx(*argv, "--top-k", 1, "-o", "few") == 0
     explained.clear()
     assert camx(*argv, "--top-k", 1, *named, "-o", "few") == 0
@@ -139,7 +139,7 @@ def test_several_predicted_classes_are_compared_with_new_labels(
 
 
 def named(word: str | list[str], out: str = "camx-out") -> bool:
-    """Whether every row of a folder calls the classes by the letters of a word."""
+    """Whether every row of a folder names the classes by the letters of a word."""
     rows = rows_of(out).values()
     return len(rows) == 7 and all(one["name"] == word[one["index"]] for row in rows for one in row["top"])
 
@@ -168,7 +168,7 @@ def test_shards_take_other_names_without_a_forward(
     record = json.loads(Path("camx-out/run.json").read_text("utf-8"))
     assert (record["state"], record["classes"], record["labelled"]) == ("finished", ["dog", "b", "cat"], 7)
     assert rows_of()["cat/0.jpg"]["label_index"] == 2
-    # A run as a whole takes over parts under any names.
+    # A run without shards takes over parts with any names.
     assert camx(*argv, names("a", "b", "c"), "--shard", "1/2") == 0
     assert camx(*argv, names("x", "b", "y")) == 0
     assert named("xby")

@@ -1,4 +1,4 @@
-"""The report as files: what it holds, what it leaves out, and when it is written."""
+"""The report as files: its content, left-out parts, and the time of writing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers and pictures of the report: classes, mean maps, failures, curves."""
+"""Figures and images of the report: classes, mean maps, failures, curves."""
 
 from __future__ import annotations
 

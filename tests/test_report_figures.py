@@ -1,4 +1,4 @@
-"""Figures and files of the report: one rounding, originals, colour maps, single files of many images."""
+"""Figures and files of the report: rounding, originals, colour maps, single files of many images."""
 
 from __future__ import annotations
 

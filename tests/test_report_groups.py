@@ -1,4 +1,4 @@
-"""The groups of a run in its report: filters on every attribute, and what an audit has found."""
+"""The groups of a run in its report: filters on every attribute, and the results of an audit."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ HOSTILE = "</script><img src=x onerror=window.pwned=1>"
 
 
 def sites(more: str = "c") -> list[dict[str, Any]]:
-    """Three sites of 40 images, whose maps lie in three corners; the second one is wrong most."""
+    """Three sites of 40 images with maps in three corners; the second site has the lowest accuracy."""
     found = []
     for site, right, corner in (("a", 38, (2, 2)), ("b", 26, (7, 2)), (more, 34, (2, 7))):
         found += rights(40, right, site.replace("/", "_")[:1], attributes={"site": site}, cells=spot(*corner))

@@ -53,7 +53,7 @@ def engine(job: ExplainJob) -> Any:
 
 
 HERE = Path(__file__).parent
-#: Folders of which one holds images that could be masks.
+#: Options that are folders; the one of masks holds images.
 MASKS = (str(HERE / "fixtures" / "0.1.0"), str(HERE / "golden"))
 EXPLAIN = ExplainJob(
     sources=("a",),
@@ -62,11 +62,11 @@ EXPLAIN = ExplainJob(
     mask=MaskOptions(target_mask=MASKS[0]),
 )
 TRAIN = TrainJob("data", Backbone("n"))
-#: What the engine makes of these stands in the fingerprint: the network, the precision and layers that were found.
-#: The address of a cluster goes with another engine only.
+#: The fingerprint has the results of these in the engine: the network, the precision and the layers.
+#: The address of a cluster needs another engine.
 #: The number of boxes counts for detectors only (`tests/test_detection.py`).
 FOUND = {"model", "precision", "layers", "ray_address", "max_boxes"}
-#: Values that are not the default, where another one cannot be guessed from it.
+#: Values other than the default, if the type does not suggest one.
 OTHERS: dict[str, Any] = {
     "scale": "run",
     "sources": ("b",),
@@ -91,7 +91,7 @@ OTHERS: dict[str, Any] = {
 
 
 def other(option: Option, value: Any) -> Any:
-    """A value that is allowed and differs."""
+    """A valid value other than the default."""
     if option.field in OTHERS:
         return OTHERS[option.field]
     if option.flag.choices:

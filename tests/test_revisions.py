@@ -1,4 +1,4 @@
-"""A folder that versions of camx fill that draw or compute differently says so."""
+"""A folder that versions of camx fill with different drawing or arithmetic names the difference."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_the_version_stands_in_the_record_from_the_beginning(
 def test_overwrite_redoes_an_unfinished_run_of_an_earlier_camx(
     camx: Camx, images: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of its own version it is continued."""
+    """A run of the present version continues."""
     for revision, skipped in ((NEWEST, 7), (FIRST, 0)):
         assert camx("explain", images, *TINY, "-q") == 0
         content = {**record(), "state": "interrupted", "revision": revision}
@@ -93,7 +93,7 @@ def test_overwrite_redoes_an_unfinished_run_of_an_earlier_camx(
 def test_parts_of_two_versions_are_told_by_the_merge(
     camx: Camx, images: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Made on machines of their own, and copied together."""
+    """Written on two machines and copied together."""
     argv = ("explain", images, *TINY, "--no-report", "--shard")
     assert camx(*argv, "1/2") == 0
     path = Path("camx-out/parts/1-of-2/run.json")

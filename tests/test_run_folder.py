@@ -1,4 +1,4 @@
-"""The one reader of a run folder: rows and records of every command, or a sentence."""
+"""The reader of run folders: rows and records of every command, or an error."""
 
 from __future__ import annotations
 
@@ -198,7 +198,7 @@ def test_the_rows_of_shards_are_one_run(camx: Camx, images: Path) -> None:
     shutil.copytree("camx-out/parts/1-of-2", "other/parts/1-of-2", dirs_exist_ok=True)
     before = RunFolder.read("whole").images
     assert RunFolder.read("other").images == before
-    # The row of an image is the last one in its part, or else the last one in OUT.
+    # The row of an image is the last one in its part; without one, the last one in OUT.
     part = Path("camx-out/parts/1-of-2/manifest.jsonl")
     lines = [json.loads(line) for line in part.read_text().splitlines()]
     written(Path("camx-out"), [{**lines[0], "label": "of OUT"}, row("z.jpg", index=9)])

@@ -1,4 +1,4 @@
-"""Files of a run folder are opened below it alone; nothing else reads what a run leaves."""
+"""Files of a run folder are opened only below it, and only by its reader."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OUTSIDE = ["../private.png", "overlays/../../private.png", "/etc/passwd", "overl
 def test_a_name_that_leads_elsewhere_is_not_followed(name: str, run: RunFolder) -> None:
     assert not run.has(name)
     assert not run.has_picture(name)
-    with pytest.raises(UnreadableImage, match="no file of the run"):
+    with pytest.raises(UnreadableImage, match="the run has no file"):
         run.read_file(name)
     if name not in ("overlays",):
         with pytest.raises(CamxError, match="lies outside the folder. camx does not read it"):
@@ -94,7 +94,7 @@ def test_reading_changes_nothing(run: RunFolder) -> None:
 
 
 def test_a_run_is_read_while_it_writes(tmp_path: Path) -> None:
-    """Rows come whole, however the reader and the writer are interleaved."""
+    """Rows arrive whole in any interleaving of reader and writer."""
     stop, seen = threading.Event(), 0
     with locked_folder(str(tmp_path)) as folder:
         folder.begin({"command": "explain"})
@@ -127,7 +127,7 @@ _OF_THE_READER = re.compile(r"\b(Journal\.|parse_json|parse_row|read_record|read
 
 
 def second_readers(text: str) -> list[str]:
-    """The functions of a module that parse a file of a run themselves, or use the inside of its reader."""
+    """Functions of a module that parse a file of a run themselves, or use private parts of its reader."""
     if not (_FILES.search(text) or _OF_THE_READER.search(text)):
         return []
     functions = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef)]

@@ -1,4 +1,4 @@
-"""`--scale`: the same colour is the same raw value, in every map of a run, on resume and in shards."""
+"""`--scale`: one colour is one raw value in every map of a run, on resume and in shards."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_colours_of_a_run_are_those_of_its_number(camx: Camx, images: Path) -> N
             for name, data in files("run", *KINDS, "arrays").items()
             if name in row["files"]
         }
-    # Nothing is left to do: nothing is written.
+    # Without work, the run writes nothing.
     before = Path("run/manifest.jsonl").read_bytes()
     assert camx("explain", images, *TINY, *LOOK, "--scale", "run", "-o", "run", "--verify") == 0
     assert Path("run/manifest.jsonl").read_bytes() == before

@@ -1,4 +1,4 @@
-"""The end of a run in words: failed images by name, JSON, and the summary and annotations of a GitHub job."""
+"""The end of a run: failed images by name, JSON, and the summary and annotations of a GitHub job."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Camx = Callable[..., int]
 
 @pytest.fixture
 def broken(tmp_path: Path) -> Path:
-    """A good image, and twelve that are none."""
+    """A good image, and twelve broken ones."""
     folder = tmp_path / "broken"
     folder.mkdir()
     picture(40, 30).save(folder / "good.png")
@@ -92,7 +92,7 @@ def test_a_summary_that_cannot_be_written_is_a_warning(
 def test_the_last_lines_are_the_paths_alone_unless_a_person_reads_them(
     camx: Camx, images: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As in 0.1.0: `$(camx explain … | tail -1)` is the page, also behind the lines of gates."""
+    """As in 0.1.0: `$(camx explain … | tail -1)` is the page, also after lines of gates."""
     table, page = "camx-out/predictions.csv", "camx-out/report/index.html"
     argv = ("explain", images, *TINY, "--fail-if", "prob < 0")
     assert camx(*argv) == 0

@@ -1,4 +1,4 @@
-"""One job at three sizes: the same images on one device, on two, in three shards, and on a cluster that loses an actor."""
+"""One job in three sizes: on one device, on two, in three shards, and on a cluster that loses an actor."""
 
 from __future__ import annotations
 

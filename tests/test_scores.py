@@ -1,4 +1,4 @@
-"""Class scores: which output they are, where they are probabilities already, and in which precision they come."""
+"""Class scores: their place in the output, their kind (logits or probabilities) and their precision."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def softmax_by_hand(_maps: Tensor, scores: Tensor) -> Tensor:
     return scores.exp() / scores.exp().sum(1, keepdim=True)
 
 
-#: Ends of a network whose scores are shares of probability; all are the same network to camx.
+#: Ends of a network whose scores are probabilities; camx explains all alike.
 SHARES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "softmax": lambda maps, s: s.softmax(1),
     "softmax of torch": lambda maps, s: torch.softmax(s, -1),
@@ -88,7 +88,7 @@ def test_a_sigmoid_at_the_end_gives_each_class_its_own_probability(*, multi_labe
     ],
 )
 def test_one_sigmoid_is_two_classes(end: Callable[[Tensor, Tensor], Tensor]) -> None:
-    """In 0.1.0 a sigmoid of 0.046 was soft-maxed again: class 1 with 0.511, whatever the picture."""
+    """0.1.0 applied a softmax to a sigmoid of 0.046: class 1 with 0.511 for any image."""
     module = built(lambda: Output(end, classes=1))
     with torch.no_grad():
         module.fc.bias.fill_(math.log(0.046 / 0.954))  # type: ignore[union-attr, operator]
@@ -100,7 +100,7 @@ def test_one_sigmoid_is_two_classes(end: Callable[[Tensor, Tensor], Tensor]) -> 
 
 
 def test_a_softmax_of_something_else_is_no_end() -> None:
-    """Over the pictures of a batch, in the middle of the network, or turned round: the scores are logits."""
+    """Over the images of a batch, within the network, or over another axis: the scores are logits."""
     for end in (
         lambda maps, s: s.softmax(1) * 3,
         lambda maps, s: s.softmax(1) @ torch.eye(5).roll(1, 0) + 1,

@@ -1,4 +1,4 @@
-"""Networks of TorchScript: the layers and maps of the network that was scripted, and by name what cannot work."""
+"""Networks of TorchScript: layers and maps equal those of the original network; other features are errors by name."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:.*torch.jit", "ignore:torch.ao", "ignore:.*reduce_range", "ignore:.*quant"
 )
 PICTURE = torch.randn(1, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(5))
-#: Methods that read activations, gradients or scores alone.
+#: Methods that read only activations, gradients or scores.
 METHODS = ("gradcam", "layercam", "eigencam", "fem", "scorecam", "ablationcam", "reciprocam", "dff", "saliency")
 HIDDEN = (
     *("cam", "guided-backprop", "deconvnet", "guided-gradcam", "lrp"),
@@ -28,7 +28,7 @@ HIDDEN = (
 
 
 class Reused(Small):
-    """One ReLU runs twice, and a part of the forward is a method of its own."""
+    """One ReLU runs twice, and a part of the forward is its own method."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -12,7 +12,7 @@ SCALES = (50.0, 100.0, 150.0, 250.0, 500.0, 1200.0)
 
 
 def scene(height: int = 60, width: int = 90, noise: float = 0.02) -> tuple[np.ndarray, np.ndarray]:
-    """Three areas of one colour each with a little noise, H×W×3 in [0, 1], and which area a pixel belongs to."""
+    """Three areas of one colour each with a little noise, H×W×3 in [0, 1], and the area of each pixel."""
     area = np.zeros((height, width), int)
     area[height // 3 : 2 * height // 3, width // 4 : width // 2] = 1
     area[:, 3 * width // 4 :] = 2
@@ -22,7 +22,7 @@ def scene(height: int = 60, width: int = 90, noise: float = 0.02) -> tuple[np.nd
 
 
 def flooded(labels: np.ndarray) -> int:
-    """The number of connected parts of equal labels, by filling one after the other."""
+    """The number of connected parts of equal labels, by flood fill."""
     left, count = np.ones(labels.shape, bool), 0
     while left.any():
         count += 1
@@ -39,7 +39,7 @@ def flooded(labels: np.ndarray) -> int:
 
 
 def purity(labels: np.ndarray, area: np.ndarray) -> float:
-    """The share of the pixels that lie in the area which most of their segment lies in."""
+    """The share of the pixels that lie in the main area of their segment."""
     return sum(np.bincount(area[labels == one]).max() for one in np.unique(labels)) / labels.size
 
 
@@ -91,7 +91,7 @@ def test_components_are_those_of_a_flood() -> None:
 @pytest.mark.extras
 @pytest.mark.parametrize("scale", SCALES)
 def test_segments_are_those_of_scikit_image(scale: float) -> None:
-    """Of 224×224 pixels with blotches and noise, as that library brings them to [−1, 1] in XRAI."""
+    """224×224 pixels with blotches and noise, scaled to [−1, 1] as in XRAI."""
     library = pytest.importorskip("skimage.segmentation")
     draw = np.random.default_rng(3)
     blotches = draw.random((14, 14, 3)).repeat(16, 0).repeat(16, 1)

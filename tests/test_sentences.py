@@ -1,4 +1,4 @@
-"""The library speaks of fields, the command line of flags: no flag is spelled below `cli/`, and every field has one."""
+"""The library names fields, the command line flags: no flag is spelled below `cli/`, and every field exists."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from cli.main import COMMANDS
 from cli.names import Names
 
 ROOT = Path(__file__).parents[1]
-#: Files whose sentences are not about fields: a command line of its own, and what spells flags.
+#: Files whose sentences are not about fields: another command line, and the spelling of flags.
 OTHERS = {"cam_cli/demo/__main__.py", "cam_cli/options.py"}
-#: A command in backticks is typed as it stands.
+#: A command in backticks, which the user can type.
 COMMAND = re.compile(r"`(camx|ray|pip|git) [^`]*`")
 FIELD = re.compile(r"`([a-z_]+)(?:=[^`]*)?`")
 #: Words in backticks that are values, commands or columns.
@@ -24,7 +24,7 @@ WORDS = {"activations", "ask", "correct", "evaluate", "caption", "explain", "fol
 
 
 def sentences(path: Path) -> Iterator[tuple[int, str]]:
-    """The text in a file's code, without docstrings, with {} for what an f-string fills in."""
+    """Text in the code of a file, without docstrings, with {} for the values of an f-string."""
     tree = ast.parse(path.read_text("utf-8"))
     left_out: set[int] = set()
     for node in ast.walk(tree):

@@ -1,4 +1,4 @@
-"""Options of a project: which file is found, which commands read which of its keys, and `camx config`."""
+"""Options of a project: the file that camx finds, the keys that each command reads, and `camx config`."""
 
 from __future__ import annotations
 

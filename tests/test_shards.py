@@ -1,4 +1,4 @@
-"""A run in shards: equal rows, parts that are merged, and nothing lost or doubled between the two."""
+"""A run in shards: equal rows, a merge of the parts, and nothing lost or doubled."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_a_shard_that_cannot_be_told_is_an_error(text: str, environment: dict[st
     [
         (("--shard", "auto"), "cuda:1"),
         (("--shard", "auto", "--device", "cpu"), "cpu"),
-        # Nothing is taken from the environment without the word.
+        # Without `auto`, camx reads no shard from the environment.
         (("--shard", "1/3"), "auto"),
         ((), "auto"),
     ],
@@ -98,13 +98,13 @@ def test_every_image_has_one_shard_that_no_other_image_moves() -> None:
     held = Counter(str(shard) for key in keys for shard in shards if shard.holds(key))
     assert held.total() == len(keys)
     assert all(900 < count < 1100 for count in held.values())
-    # Written down once: a later version must not move images either.
+    # Fixed values: a later version must not move images.
     assert [number for number in range(9) if Shard(1, 3).holds(f"a/{number}.jpg")] == [1, 2, 3, 4, 5, 6]
 
 
 @pytest.fixture
 def sharded(camx: Camx, images: Path) -> Callable[..., int]:
-    """`camx explain` of the pictures in three shards."""
+    """`camx explain` of the images in three shards."""
 
     def call(number: int, *argv: object, count: int = 3) -> int:
         return camx("explain", images, *TINY, "--labels", "folder", "--shard", f"{number}/{count}", *argv)
@@ -128,7 +128,7 @@ def test_shards_merged_are_the_run_as_a_whole(sharded: Callable[..., int], camx:
     for key in ("state", "images", "ok", "failed", "blank", "labelled", "accuracy", "fingerprint"):
         assert totals[0][key] == totals[1][key], key
     assert [shard["shard"] for shard in totals[0]["shards"]] == ["1/3", "2/3", "3/3"]
-    # Nothing is left to do, neither for a run as a whole nor for the merge.
+    # No work is left, neither for a run without shards nor for the merge.
     before = Path("camx-out/manifest.jsonl").read_bytes()
     assert camx("explain", images, *TINY, "--labels", "folder", "--max-failures", "1") == 0
     assert camx("merge", "camx-out") == 0
@@ -170,7 +170,7 @@ def test_a_missing_shard_is_named(
 
 
 def merged(sharded: Callable[..., int], count: int = 2) -> bytes:
-    """A run in shards, merged; its table."""
+    """A run in shards, merged; returns its table."""
     assert [sharded(number, count=count) for number in range(1, count + 1)] == [0] * count
     assert not Path("camx-out/parts").exists()
     return Path("camx-out/predictions.csv").read_bytes()
@@ -200,12 +200,12 @@ def test_a_shard_of_a_run_that_was_whole_loses_no_row(sharded: Callable[..., int
 def test_images_that_came_after_a_merge_are_missed(
     sharded: Callable[..., int], camx: Camx, images: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One image more in each shard, and one shard is given again: the rows of the other stay, and it is named."""
+    """One more image in each shard, and one shard runs again: the rows of the other stay, and the error names it."""
     merged(sharded)
     for number in (1, 2):
         name = next(f"new{n}.png" for n in range(99) if Shard(number, 2).holds(f"new{n}.png"))
         picture(seed=9).save(images / name)
-    # As many images as before: a count alone would not see that one of the other shard is new.
+    # As many images as before: a count alone would miss the new image of the other shard.
     (images / next(p for p in ("dog/4.jpg", "dog/5.png", "dog/6.jpg") if Shard(2, 2).holds(p))).unlink()
     assert sharded(1, count=2) == 0
     capsys.readouterr()
@@ -241,7 +241,7 @@ def test_a_part_that_lost_its_journal_is_named_and_kept(
 
 
 def test_a_shard_goes_on_where_it_was(sharded: Callable[..., int], images: Path) -> None:
-    """Also behind a merge, when its rows lie in the journal of the whole."""
+    """Also after a merge, when its rows are in the journal of the whole run."""
     assert sharded(1) == 0
     mine = lines("camx-out/parts/1-of-3/manifest.jsonl")
     assert mine
@@ -254,7 +254,7 @@ def test_a_shard_goes_on_where_it_was(sharded: Callable[..., int], images: Path)
     added = next(f"cat/new{n}.png" for n in range(99) if Shard(1, 3).holds(f"cat/new{n}.png"))
     picture(seed=9).save(images / added)
     assert sharded(1) == 0
-    # Those behind it in the input have moved by one place; nothing else is new.
+    # The indices of later images have grown by one; nothing else is new.
     written = [row["image"] for row in lines("camx-out/parts/1-of-3/manifest.jsonl")]
     assert written[-1] == added
     assert all(name > added for name in written[:-1])

@@ -1,4 +1,4 @@
-"""Classes that share a name, as the two cranes of ImageNet do, stay two in every output."""
+"""Classes that share a name, like the two cranes of ImageNet, stay two in every output."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .run_folders import image_row, run_folder
 
 
 def cranes() -> list[dict[str, Any]]:
-    """Three images of the bird and one of the machine; one bird is taken for the machine."""
+    """Three images of the bird and one of the machine; one bird is predicted as the machine."""
     rows = [image_row(f"{place}.jpg", *pair) for place, pair in enumerate([(0, 0), (0, 0), (0, 1), (1, 1)])]
     for row in rows:
         row["label"] = row["top"][0]["name"] = "crane"
@@ -62,6 +62,6 @@ def test_the_report_goes_by_index() -> None:
         classes.place(row["top"][0]["index"], "crane")
         classes.label({**row, "label": f"crane {row['label_index']}"})
     assert classes.tables() == {"classes": ["crane (0)", "crane (1)"], "labels": [0, 1]}
-    # A label that may be either class is neither.
+    # A label that could be both classes is neither.
     classes.label({"image": "x.jpg", "status": "ok", "label": "Crane"})
     assert classes.tables() == {"classes": ["crane (0)", "crane (1)", "Crane"], "labels": [0, 1, 2]}

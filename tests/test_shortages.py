@@ -1,4 +1,5 @@
-"""Few descriptors, processes, little memory, small files: words or rows, never a traceback, never an untrue row."""
+"""Few descriptors, few processes, little memory, small files: errors or rows, never a traceback, never an untrue
+row."""
 
 from __future__ import annotations
 
@@ -27,7 +28,7 @@ ROOT = str(Path(__file__).parents[1])
 
 
 def limited(cwd: Path, limit: str, *argv: object) -> tuple[int, str]:
-    """Exit code and words of `camx` in a shell with a limit."""
+    """Exit code and output of `camx` in a shell with a limit."""
     line = f'ulimit {limit}; exec "$@"'
     done = subprocess.run(
         ["bash", "-c", line, "-", sys.executable, "-m", "cli.main", *map(str, argv)],
@@ -37,7 +38,7 @@ def limited(cwd: Path, limit: str, *argv: object) -> tuple[int, str]:
 
 
 def check_rows(out: Path, whole: Path) -> None:
-    """Rows that are there are those of an undisturbed run, or say that something was short."""
+    """Rows equal those of an undisturbed run, or their errors name the shortage."""
 
     def rows(path: Path) -> dict[str, dict[str, object]]:
         journal = path / "manifest.jsonl"
@@ -88,7 +89,7 @@ def test_every_limit(limit: str, camx: Camx, images: Path, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.EAGAIN, errno.ENOMEM])
 def test_a_system_that_starts_no_process(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is asked again for a while; then a sentence says what to raise. Those that have started are ended."""
+    """camx tries again for a while; then its error names the limit to raise, and processes that have started end."""
     monkeypatch.setattr(workers, "_REST", 0.001)
     begun: list[int] = []
     started: list[WorkerProcess] = []
@@ -129,7 +130,7 @@ def test_a_process_that_the_system_refuses_for_a_moment(monkeypatch: pytest.Monk
 
 
 def test_without_memory_that_two_processes_see_pictures_go_through_pipes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A limit of file sizes holds for such memory, too."""
+    """A limit of file sizes also applies to shared memory."""
     monkeypatch.setattr(
         channel.os, "truncate", lambda *_: (_ for _ in ()).throw(OSError(errno.EFBIG, "File too large"))
     )

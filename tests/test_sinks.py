@@ -1,4 +1,4 @@
-"""Hostile names in every place where names come out: one property for each kind of reader."""
+"""Hostile names in every output: one property for each kind of reader."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from .hostile_names import OF_FILES, names
 from .run_folders import image_row, run_folder
 
 NAMES = names(120)
-#: What a spreadsheet runs: a sign of a formula behind nothing that it leaves out.
+#: A formula for a spreadsheet: its sign at the start, or after characters that a spreadsheet skips.
 FORMULA = re.compile(r"^[\s\u200b\ufeff\u00a0\x00-\x20]*[=+\-@\uff1d\uff0b\uff0d\uff20]")
 
 
@@ -36,7 +36,7 @@ def is_safe_cell(text: str) -> bool:
 
 
 def each_name(test: Callable[[str], None]) -> Callable[[], None]:
-    """A test that is made for every name, and says for which it fails."""
+    """Runs a test for every name, and reports the name that fails."""
 
     def of_all() -> None:
         wrong = []
@@ -67,7 +67,7 @@ def test_no_cell_of_a_table_is_a_formula_and_every_name_can_be_read_back(name: s
 
 
 def hostile_run(path: Path, count: int = 40) -> list[str]:
-    """A run whose images, classes, labels and attributes have such names; those that are keys."""
+    """A run whose images, classes, labels and attributes have these names, for keys only valid ones."""
     from cam_cli.images.keys import image_key
 
     chosen = list(dict.fromkeys(image_key(name + ".jpg") for name in names(count, pieces=OF_FILES)))
@@ -143,7 +143,7 @@ def test_what_commands_write_and_print(
 
 
 def test_what_is_printed_commands_neither_the_terminal_nor_a_runner(capsys: pytest.CaptureFixture[str]) -> None:
-    """No escape, no mark of direction, no line of GitHub's or Azure's commands that a name has begun."""
+    """No escape, no direction mark, no line that is a command of GitHub or Azure."""
     reporter = Reporter(quiet=False, verbose=True, color=False)
     for name in NAMES:
         for say in (fail, reporter.warned, reporter.inform, out):
@@ -173,7 +173,7 @@ def test_junit_is_xml_whatever_a_group_is_called(name: str) -> None:
 
 
 def check_markdown(text: str) -> None:
-    """Every line of a table has the cells of its header, and nothing in it is a link, a tag or code."""
+    """Every line of a table has as many cells as its header, without links, tags or code."""
     for line in text.splitlines():
         if line.startswith("| "):
             bare = re.sub(r"\\.", "", line)
@@ -201,7 +201,7 @@ def test_a_table_of_tensorboard_keeps_its_cells(name: str) -> None:
 
 
 def test_a_report_of_hostile_names_is_data_and_no_page(folder: Path) -> None:
-    """No tag of a name reaches the page, and the data come back as they are in the journal."""
+    """No tag of a name reaches the page, and the data equal those of the journal."""
     build_report(str(folder / "out"))
     page = (folder / "out" / "report" / "index.html").read_text("utf-8")
     (data,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
@@ -231,7 +231,7 @@ def events(folder: Path) -> Iterator[bytes]:
 def test_trackers_take_every_name(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """TensorBoard, and W&B offline: the push ends, and names stay inside their folder."""
+    """TensorBoard, and W&B offline: the push succeeds, and names stay inside their folder."""
     pytest.importorskip("tensorboard")
     monkeypatch.chdir(folder)
     before = {path for path in folder.rglob("*") if "tensorboard" not in path.parts}

@@ -1,4 +1,4 @@
-"""The site of the documentation: every page in its order, and links that hold where the pages are moved to."""
+"""The site of the documentation: every page in its order, and links that hold after pages have moved."""
 
 from __future__ import annotations
 

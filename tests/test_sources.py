@@ -1,4 +1,4 @@
-"""Which images: every way to name them, and the key each gets."""
+"""Sources of images: every way to name them, and the key of each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Operations on rows that are not zero, and the backward of fused attention."""
+"""Operations on non-zero rows, and the backward of fused attention."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ FUSED = {
 @pytest.mark.parametrize("kernel", FUSED)
 @pytest.mark.parametrize("with_bias", [False, True])
 def test_the_backward_of_every_fused_attention(kernel: str, with_bias: bool) -> None:
-    """The arguments of each kernel are read by name, so those of a GPU can be tried without one."""
+    """camx reads the arguments of each kernel by name, so that this test covers those of a GPU without one."""
     func, biases = FUSED[kernel]
     if with_bias and not biases:
         pytest.skip("this kernel takes no bias")
@@ -156,7 +156,7 @@ def test_the_backward_of_every_fused_attention(kernel: str, with_bias: bool) -> 
 
 
 def test_attention_in_half_precision_is_computed_in_full() -> None:
-    """Rounded to 8 bits before their softmax, the scores would change these gradients by a quarter."""
+    """With scores rounded to 8 bits before the softmax, these gradients would change by a quarter."""
     query, key, value = some(1, 2, 9, 8), some(1, 2, 9, 8).flip(2), some(1, 2, 9, 5)
     query, key, value = (one.bfloat16().requires_grad_() for one in (query, key, value))
     output = functional.scaled_dot_product_attention(query, key, value, scale=1.0)

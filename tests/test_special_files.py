@@ -1,4 +1,4 @@
-"""Pipes, sockets and devices are opened by no command, whatever argument names them: a sentence, or a row."""
+"""No command opens pipes, sockets or devices, for any argument that names them: an error, or a failed row."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from cli.main import COMMANDS, run
 from .conftest import TINY, picture
 from .run_folders import image_row, run_folder
 
-#: Flags whose values are words, not paths, and those that nothing is read from or written to.
+#: Flags whose values are not paths, and paths that camx neither reads nor writes.
 WORDS = {
     "model-arg", "ignore-tensors", "mean", "std", "layer", "include", "exclude", "target", "size", "device", "shard", "ray-address",
     "wandb-project", "wandb-entity", "wandb-name", "wandb-group", "wandb-tags", "max-failures", "pattern", "by", "bins", "reference",
@@ -29,7 +29,7 @@ WORDS = {
     "image-column", "label-column", "image-size", "scores", "levels", "bands", "frames", "prompts", "class", "cover",
     "what", "command", "scale", "question", "prompt",
 }  # fmt: skip
-#: Arguments and flags that are paths, with the words that the command needs beside them; X is the special file.
+#: Arguments and flags that are paths, with the other words of the command; X is the special file.
 TINY_RUN = ("images", *TINY, "-q")
 CAPTIONER = ("--model", f"hf:{Path(__file__).parent / 'fixtures' / 'tiny_captioner'}", "--device", "cpu", "-q")
 ENCODER = ("--model", "encoder.py:build", "--task", "similarity", "--device", "cpu", "-q")
@@ -134,7 +134,7 @@ KINDS = ("pipe", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("sock
 
 
 def test_every_flag_of_every_command_is_a_word_or_is_tried() -> None:
-    """A new flag must be sorted in, so that a path is never forgotten."""
+    """A new flag needs an entry in one of the tables, so that no path is forgotten."""
     tried = {(command, what.partition(" ")[0]) for command, what in CASES}
     texts = {
         (name, option.name)
@@ -145,7 +145,7 @@ def test_every_flag_of_every_command_is_a_word_or_is_tried() -> None:
     assert {one for one in texts if one[1] not in WORDS} == tried
 
 
-#: Files whose names no user and no stranger has chosen, or that `require_regular` has looked at before.
+#: Calls with fixed names, or after a check by `require_regular`.
 OWN_FILES = {
     "cam_cli/report/page.py", "cam_cli/images/web.py", "cam_cli/images/worker_process.py", "cam_cli/machine.py", "cam_cli/pipeline/batchsize.py",
     "cam_cli/gates/markdown.py", "cam_cli/outputs/folder_lock.py", "cam_cli/outputs/remote.py", "cam_cli/models/remote_weights.py",
@@ -154,7 +154,7 @@ OWN_FILES = {
 
 
 def test_no_file_is_opened_but_by_the_helper() -> None:
-    """Neither by `open`, nor as text or a picture by its path."""
+    """Neither by `open`, nor as text or an image by its path."""
     root = Path(__file__).parents[1]
     found = set()
     for path in [*(root / "cli").rglob("*.py"), *(root / "cam_cli").rglob("*.py")]:
@@ -170,7 +170,7 @@ def test_no_file_is_opened_but_by_the_helper() -> None:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Whatever a command needs, and special files under every name."""
+    """Inputs of all commands, and special files under every name."""
     place = tmp_path_factory.mktemp("special")
     for index in range(4):
         path = place / "images" / ("cat" if index < 2 else "dog") / f"{index}.png"
@@ -188,7 +188,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=KINDS)
 def special(request: pytest.FixtureRequest, place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
-    """Makes everything that is called X a special file; the names of all of them."""
+    """Replaces every `X` by a special file; returns the names of all."""
     monkeypatch.chdir(place)
     for folder in ("special", "half"):
         (place / folder).mkdir()
@@ -215,7 +215,7 @@ def special(request: pytest.FixtureRequest, place: Path, monkeypatch: pytest.Mon
 
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The pipes, sockets and devices that were opened in this process."""
+    """Pipes, sockets and devices that this process has opened."""
     found: list[str] = []
 
     def noting(real: Callable[..., Any]) -> Callable[..., Any]:
@@ -264,7 +264,7 @@ def test_no_command_opens_one(special: set[str], opened: list[str], capsys: pyte
         assert not stat.S_ISREG(os.stat(path).st_mode), "none was replaced"
 
 
-#: Exit codes where the special file lies beside others.
+#: Exit codes if other files lie beside the special file.
 PASSED_BY = {
     ("explain", "sources in a folder"): (0,),
     ("explain", "sources in a list"): (1,),
@@ -292,7 +292,7 @@ def test_nothing_special_in_an_output_folder_is_opened_or_followed(
     opened: list[str],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """A stranger's folder, in which a run goes on, and which is read."""
+    """In a foreign folder that a run continues or a command reads."""
     monkeypatch.chdir(tmp_path)
     picture().save("a.png")
     outside = tmp_path / "outside"

@@ -126,7 +126,7 @@ def test_the_same_command_makes_again_what_is_missing_or_damaged(camx: Camx, ima
     damaged = SPOTS.read_bytes().splitlines(keepends=True)
     damaged[0] = damaged[0].replace(b'"x":[0', b'"x":[7')
     damaged[2] = damaged[2].replace(b'"strength"', b'"strenght"')
-    SPOTS.write_bytes(b"".join(damaged[:-1]) + damaged[-1][:40])  # the last one torn by a kill
+    SPOTS.write_bytes(b"".join(damaged[:-1]) + damaged[-1][:40])  # a kill has torn the last one
     before = len(Path("camx-out/manifest.jsonl").read_text().splitlines())
     assert camx("explain", images, *SAVE) == 0
     assert len(Path("camx-out/manifest.jsonl").read_text().splitlines()) == before + 3
@@ -174,7 +174,7 @@ def test_shards_are_merged(camx: Camx, images: Path) -> None:
     assert camx("merge", "camx-out", "-q") == 0
     assert not Path("camx-out/parts").exists()
     assert lines() == lines(Path("whole/spots.jsonl"))
-    # As after a kill in the middle of a merge: the lines are moved already, the part is still there.
+    # As after a kill during a merge: the lines have moved, the part still exists.
     size = SPOTS.stat().st_size
     os.makedirs("camx-out/parts")
     shutil.move("copy", "camx-out/parts/1-of-2")

@@ -1,4 +1,4 @@
-"""Spots of several devices, of shards, of a cluster and in a store are those of one run, and so are their patterns."""
+"""Spots and patterns of several devices, shards, a cluster and a store equal those of one run."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_spots_in_a_store_go_on_there(camx: Camx, store: str, images: Path, one:
     assert camx(*words, "--limit", 4) == 0
     there = remote.filesystem(store)
     assert lines(there.cat_file(f"{store}/out/spots.jsonl")).keys() == set(list(spots_of("one"))[:4])
-    # Another machine goes on.
+    # Another machine continues.
     import shutil
 
     shutil.rmtree("cache")
@@ -88,7 +88,7 @@ def test_spots_of_a_cluster(camx: Camx, images: Path, one: dict[str, bytes]) -> 
     assert camx(*words) == 0
     assert spots_of("ray") == spots_of("one")
     assert patterns_of(camx, "ray") == one
-    # A line that is lost is made again there.
+    # A lost line is written again there.
     spots = Path("ray/spots.jsonl")
     spots.write_bytes(spots.read_bytes().split(b"\n", 1)[1])
     assert camx(*words) == 0

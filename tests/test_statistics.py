@@ -71,7 +71,7 @@ def test_exchanging_the_two_networks_turns_the_interval_round(counts: tuple[int,
     turned = paired_difference(both, only_b, only_a, neither, Z)
     assert turned == pytest.approx((-high, -low))
     assert low <= (only_b - only_a) / sum(counts) <= high
-    assert low < high  # images that are all right leave doubt as well
+    assert low < high  # images that are all right also have an interval
 
 
 def test_no_image_at_all_leaves_everything_possible() -> None:
@@ -172,7 +172,7 @@ def test_the_same_seed_draws_the_same_and_another_does_not() -> None:
 
 
 def clustered(rng: np.random.Generator, subjects: int, each: int) -> tuple[np.ndarray, np.ndarray]:
-    """Shares of right images that differ from subject to subject."""
+    """Shares of right images that differ between subjects."""
     share = np.clip(rng.normal(0.8, 0.25, subjects), 0, 1)
     return np.repeat(np.arange(subjects), each), (rng.random(subjects * each) < np.repeat(share, each)).astype(float)
 
@@ -200,7 +200,7 @@ def test_a_group_that_is_all_right_is_no_surer_than_its_number_of_subjects() -> 
 
 
 def test_the_size_of_errors_that_are_only_noise_has_an_interval_that_reaches_0() -> None:
-    """A calibration error needs this: its plain bootstrap interval would always lie above 0."""
+    """As a calibration error needs: its plain bootstrap interval would always lie above 0."""
     rng, missed, beyond = np.random.default_rng(5), 0, 0
     for _ in range(120):
         probability = rng.beta(6, 2, 200)
@@ -274,7 +274,7 @@ def test_scipy_agrees() -> None:
         assert wilson(k, n, Z) == pytest.approx((theirs.low, theirs.high), abs=1e-9)
     for b, c in ((0, 3), (12, 3), (400, 350), (5000, 5210)):
         assert mcnemar(b, c, mid=False) == pytest.approx(stats.binomtest(b, b + c).pvalue, rel=1e-9)
-    # Katz without the half image: the counts are handed over with half an image less.
+    # Katz without the half image: these counts have half an image less.
     theirs = stats.contingency.relative_risk(40, 50, 30, 60).confidence_interval(0.95)
     assert share_ratio(39.5, 49.5, 29.5, 59.5, Z) == pytest.approx((theirs.low, theirs.high))
     assert float(p_of(2.5)) == pytest.approx(2 * stats.norm.sf(2.5))

@@ -1,4 +1,4 @@
-"""Standard streams that are closed, full or broken: the work is done as ever, and no file gets one of their numbers."""
+"""Closed, full or broken standard streams: the work is complete, and no file gets the number of a stream."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ Camx = Callable[..., int]
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is Linux's")
 
-#: What a shell writes behind a command to put a stream into each state.
+#: Redirections that put a stream into each state.
 STATES = {"well": ">stream{0}", "closed": ">&-", "full": ">/dev/full", "broken": ">&9"}
 INPUTS = {"well": "</dev/null", "closed": "<&-", "write only": "0>stdin"}
 FULL = "error: Standard output cannot be written: No space left on device."
 
 
 def shell(cwd: Path, *argv: object, stdin: str = "well", stdout: str = "well", stderr: str = "well") -> int:
-    """The exit code of `camx` with streams in these states; descriptor 9 is a pipe whose reader has gone away."""
+    """The exit code of `camx` with streams in these states; descriptor 9 is a pipe without a reader."""
     words = INPUTS[stdin] + " " + "".join(f" {n}{STATES[s].format(n)}" for n, s in ((1, stdout), (2, stderr)))
     reader, writer = os.pipe()
     os.close(reader)
@@ -95,7 +95,7 @@ def test_letters_that_an_encoding_lacks_are_escaped(tmp_path: Path, monkeypatch:
 
 @pytest.fixture
 def finished(camx: Camx, images: Path, tmp_path: Path) -> Path:
-    """A finished run, and what the commands below read beside it."""
+    """A finished run, and further inputs of the commands below."""
     (tmp_path / "names.txt").write_text("cat\ndog\n" + "".join(f"{n}\n" for n in range(998)))
     words = (*TINY, "--labels", "folder", "--class-names", "names.txt", "-q")
     assert camx("explain", images, *words, "--save", "overlay,spots", "-o", "run") == 0
@@ -106,7 +106,7 @@ def finished(camx: Camx, images: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-#: Every command, with its exit code where all streams are well.
+#: Every command, with its exit code if all streams work.
 COMMANDS: dict[str, tuple[object, ...]] = {
     "explain": ("explain", "images", *TINY, "-o", "made"),
     "activations": ("activations", "images", *TINY, "-o", "made"),
@@ -147,7 +147,7 @@ def test_every_command_is_in_the_table() -> None:
     assert COMMANDS.keys() == main.COMMANDS.keys()
 
 
-#: Starts commands in copies of one process, with streams as the interpreter would find them: 99 is a traceback.
+#: Starts commands in copies of one process, with streams as at the start of the interpreter: 99 is a traceback.
 MANY = """
 import os, sys, traceback
 import torch, timm, cam_cli.distributed, cam_cli.report, cam_cli.pipeline.commands, cam_cli.training.run, cli.main
@@ -237,7 +237,7 @@ def check_every_combination(command: str, finished: Path) -> None:
                 assert "Traceback" not in said(finished, 2), states
         many.stdin.close()
     wanted = 1 if command == "merge" else 0
-    # What has nothing to print loses nothing.
+    # A command without output loses nothing.
     lost = 2 if printed else 0
     assert codes == {states: wanted or lost if states[1] == "full" else wanted for states in ways}
     print(f"\n{command}: {len(ways)} combinations")

@@ -1,4 +1,4 @@
-"""The rows that a results table takes when a run has too many."""
+"""The rows of a results table of a run with too many rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Masks that say which pixels of an image a segmentation is explained for."""
+"""Masks that choose the pixels of an image for a segmentation."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def mask(place: tuple[slice, slice] = RED, level: int = 255) -> np.ndarray:
 
 
 def read(levels: np.ndarray, folder: Path, how: str = "object", preprocessing: Preprocessing = PLAIN) -> Picture | str:
-    """The image of a scene with a mask, or why it cannot be read."""
+    """The image of a scene with a mask, or the reason why it cannot be read."""
     scene().save(folder / "a.png")
     (folder / "masks").mkdir(exist_ok=True)
     Image.fromarray(levels).save(folder / "masks" / "a.png")
@@ -66,7 +66,7 @@ def test_levels_are_classes_and_255_is_none(tmp_path: Path) -> None:
     assert (found[RED] == 1).all()
     assert (found[:4] == NO_CLASS).all()
     wide = Preprocessing((96, 96), (64, 64), "border", "bicubic", (0.5,) * 3, (1.0,) * 3)
-    # What pads the image is no class, not class 0.
+    # Padding is no class, not class 0.
     assert (values(read(levels, tmp_path, "classes", wide))[:10] == NO_CLASS).all()
 
 
@@ -103,7 +103,7 @@ def test_a_mask_of_stored_pixels_is_turned_with_its_image(tmp_path: Path) -> Non
         found = load(source, PLAIN, masks=MaskReading(name, "object", 3))
         assert isinstance(found, Picture)
         seen.append(found.mask)
-        # Red lies where the mask does.
+        # Red lies below the mask.
         assert found.mask is not None
         assert found.input[found.mask == EVERY_CLASS][:, 0].mean() > 150
     assert np.array_equal(seen[0], seen[1])
@@ -123,7 +123,7 @@ def test_the_score_is_the_sum_of_the_logits_over_the_mask() -> None:
     expected = torch.stack([logits[:, 0, 1].sum(1), torch.zeros(2), logits[:, 2, 0].sum(1)], 1)
     assert torch.allclose(classes.sums(logits), expected, atol=1e-5)
     assert classes.has(1).tolist() == [False, False]
-    # A pixel that is smaller than a cell of the scores counts for its area.
+    # A pixel smaller than a cell of the scores counts with its area.
     one = torch.full((1, 16, 16), NO_CLASS, dtype=torch.int16)
     one[:, 0, 0] = EVERY_CLASS
     assert torch.allclose(Regions.predicted(logits[:1], one).sums(logits[:1]), logits[:1, :, 0, 0] / 4, atol=1e-6)
@@ -161,7 +161,7 @@ def test_a_folder_with_masks(folder: Path, capsys: pytest.CaptureFixture[str]) -
     assert found["b.png"]["top"][0]["name"] == "blue"
     assert found["a.png"]["maps"][0]["center_x"] < 0.4 < 0.6 < found["b.png"]["maps"][0]["center_x"]
     assert with_masks(find(["photos"]), "masks").notes == ("Masks of 'masks' that are not used: 1 not in the run.",)
-    # Another content is another run; the masks themselves say so, not their times.
+    # Other masks are another run: their content decides, not their times.
     Image.fromarray(mask(BLUE)).save(folder / "masks" / "a.png")
     assert explained("--method", "hirescam") == 2
     assert "target_masks" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Targets of explanations: classes, labels, evidence, several maps of one picture, and how they stand in rows and files."""
+"""Targets of explanations: classes, labels, evidence, several maps of one image, and their rows and files."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_two_names_or_one_fit_a_head_with_one_logit() -> None:
 
 
 def test_a_map_of_both_kinds_of_evidence_has_two_colours() -> None:
-    """Red where the values are positive, blue where they are negative, the picture itself where they are zero."""
+    """Red for positive values, blue for negative ones, the image itself for zeros."""
     values = np.zeros((4, 4), dtype=np.float32)
     values[0, 0], values[3, 3] = 4.0, -8.0
     heat = normalised(values, two_sided=True)
@@ -151,7 +151,7 @@ def test_evidence_of_both_kinds_is_measured_by_its_strength(camx: Camx, images: 
 
 
 def test_a_map_that_is_zero_is_blank_and_not_stretched() -> None:
-    """Filters that sum to zero see nothing in an even picture: every feature is exactly zero behind its ReLU."""
+    """Filters that sum to zero do not respond to an even image: every feature is exactly zero behind its ReLU."""
 
     class Edges(nn.Module):
         num_classes = 2

@@ -1,4 +1,4 @@
-"""Tar files of strangers: their pictures as far as they are whole, and words within bounded time and memory."""
+"""Foreign tar files: all whole images, or errors, within bounded time and memory."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def test_one_bad_tar_fails_as_a_row_and_the_others_go_on(
 def test_no_image_of_a_tar_file_is_left_out_in_silence(
     camx: Camx, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Names that leave the file have keys that do not; of two files with one name the second has its place."""
+    """Names that leave the file have keys that do not; of two files with one name, the second has its own key."""
     names = ["../../up.png", "/abs.png", "a/../b.png", "ok.png", "./ok.png", "..", "../.."]
     picture().save(tmp_path / "p.png")
     data = packed(names, (tmp_path / "p.png").read_bytes())
@@ -194,7 +194,7 @@ def test_damaged_headers_never_raise(tmp_path: Path) -> None:
         data = bytearray(whole)
         for _ in range(draw.randint(1, 20)):
             data[draw.randrange(len(data))] = draw.randrange(256)
-        if draw.random() < 0.5:  # a checksum that fits, so that what is behind it is looked at
+        if draw.random() < 0.5:  # a right checksum, so that the rest is read
             block = draw.randrange(len(data) // 512) * 512
             data[block + 148 : block + 156] = b" " * 8
             data[block + 148 : block + 156] = b"%06o\0 " % sum(data[block : block + 512])

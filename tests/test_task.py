@@ -1,4 +1,4 @@
-"""Tasks: one class per command over images, whole when it reaches another process."""
+"""Tasks: one class per command over images, which can be sent to another process whole."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_job_of_no_command_has_no_task(images: Path) -> None:
 
 @pytest.mark.slow
 def test_a_page_of_an_earlier_run_goes_wherever_the_next_one_runs(camx: Camx, images: Path) -> None:
-    """Without a report the old page would say what is no longer so."""
+    """Without a new report, the old page would be out of date."""
     for device in ("cpu", "cpu,cpu"):
         assert camx("explain", images, *TINY, "-q") == 0
         assert Path("camx-out/report/index.html").exists()

@@ -1,4 +1,5 @@
-"""Segmentations, values, encoders and detectors in shards, on devices, on a cluster, in bf16, compiled: equal rows."""
+"""Segmentations, regressions, encoders and detectors in shards, on devices, on a cluster, in bf16, compiled: equal
+rows."""
 
 from __future__ import annotations
 
@@ -16,10 +17,10 @@ from .task_networks import BLUE, RED, red_square, scene
 
 Camx = Callable[..., int]
 ROOT = Path(__file__).parents[1]
-#: Seed of scenes that the training of the detector has not seen.
+#: First seed of the scenes; the training of the detector used others.
 FIRST = 3_000_000
 OWN = "from tests.task_networks import {names}, network_of\n\n\ndef build():\n    return {network}\n"
-#: Per task: the file of its network, and the words of its run.
+#: By task: the module of its network, and the flags of its run.
 TASKS = {
     "segmentation": (
         OWN.format(names="Colours", network="network_of(Colours())"),
@@ -36,7 +37,7 @@ TASKS = {
     ),
     "detection": ("from tools.tiny_detector import named as build\n", ("--threshold", "0.3", "--max-boxes", "3")),
 }
-#: Of networks with blocks that can be compiled, with random weights.
+#: Networks with blocks that can be compiled, with random weights.
 COMPILED = {
     "segmentation": ("torchvision/lraspp_mobilenet_v3_large", "--image-size", "96", "--target", "0", "--target", "3"),
     "regression": ("test_resnet", "--model-arg", "num_classes=2", "--target", "0", "--target", "1"),
@@ -50,7 +51,7 @@ LABELLED = ("segmentation", "detection")
 
 @pytest.fixture(params=TASKS)
 def task(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A task, with its network, six images of which one cannot be read, labels and references in the working folder."""
+    """A task with its network, six images of which one is unreadable, labels and references in the working folder."""
     name = str(request.param)
     # Processes find the modules of the tests as this one does.
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
@@ -87,7 +88,7 @@ def files_of(out: str) -> set[str]:
 
 
 def assert_equal(out: str, whole: str) -> None:
-    """Rows equal byte for byte, the same files, and the same overlays."""
+    """Rows equal byte for byte, equal names of files, equal overlays."""
     for name in ("predictions.csv", "maps.csv"):
         assert Path(out, name).read_bytes() == Path(whole, name).read_bytes(), name
     assert files_of(out) == files_of(whole)
@@ -104,7 +105,7 @@ def maps_of(out: str) -> list[dict[str, str]]:
 def test_shards_merged_are_the_run_as_a_whole(task: str, camx: Camx) -> None:
     words = words_of(task)
     assert camx(*words, "-o", "whole") == 0
-    # Of which a map each, or more.
+    # Each has at least one map.
     assert len({row["image"] for row in maps_of("whole")}) >= 4
     for shard in ("2/2", "1/2"):
         assert camx(*words, "-o", "out", "--shard", shard) == 0

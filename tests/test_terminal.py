@@ -1,4 +1,5 @@
-"""The terminal: a word at once, lines where nothing can be drawn, help without types, and errors that name their source."""
+"""The terminal: one line at once, plain lines without a terminal, help without types, and errors that name their
+source."""
 
 from __future__ import annotations
 
@@ -26,7 +27,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def on_terminal(cwd: Path, *argv: object, **variables: str) -> str:
-    """All that appears on a terminal, standard output and error as they come."""
+    """All output on a terminal, standard output and error in order."""
     controller, terminal = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "cli.main", *map(str, argv)],
@@ -38,7 +39,7 @@ def on_terminal(cwd: Path, *argv: object, **variables: str) -> str:
         while True:
             try:
                 data = screen.read(4096)
-            except OSError:  # Linux says so when the other side is closed
+            except OSError:  # Linux raises this when the other side is closed
                 break
             if not data:
                 break

@@ -77,7 +77,7 @@ def test_whoever_insists_hears_of_it_at_once() -> None:
 
 @pytest.fixture
 def silent_server() -> Iterator[str]:
-    """The address of a server that takes connections and says nothing."""
+    """The address of a server that accepts connections and sends nothing."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
 
@@ -96,7 +96,7 @@ def test_a_server_that_refuses_or_is_silent_does_not_answer(silent_server: str, 
 
 @pytest.fixture
 def mute_server() -> Iterator[str]:
-    """The address of a server that answers a look at its page, and nothing that is sent to it."""
+    """The address of a server that answers requests for its page, and nothing else."""
     release = threading.Event()
 
     class Mute(http.server.BaseHTTPRequestHandler):
@@ -142,7 +142,7 @@ tracker.finish({"images": 1}, 0)
 
 
 def script(tmp_path: Path, *argv: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """A run with numbers and a picture in a process of its own."""
+    """A run with figures and an image in its own process."""
     picture(80, 60).save(tmp_path / "picture.png")
     command = [sys.executable, "-c", SCRIPT, *argv[:2], str(tmp_path / "picture.png"), *argv[2:]]
     settings = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), **environment}
@@ -166,7 +166,7 @@ def test_without_a_server_a_run_is_offline_with_one_warning(
     (shown,) = logged.table("table").column("picture")
     with Image.open(shown["file"]) as image:
         assert image.size == (64, 48)
-    # Nothing of the key is anywhere.
+    # The key appears nowhere.
     for path in (tmp_path / "out").rglob("*"):
         assert not path.is_file() or b"0" * 40 not in path.read_bytes(), path
 
@@ -175,7 +175,7 @@ def test_without_a_server_a_run_is_offline_with_one_warning(
 def test_a_service_that_holds_the_failed_run_does_not_keep_it_from_being_offline(
     mute_server: str, tmp_path: Path
 ) -> None:
-    """A program that has set W&B up, such as a notebook, hands its service on to the processes that it starts."""
+    """A program that has started W&B, such as a notebook, hands its service on to its child processes."""
     import wandb
 
     wandb.setup().ensure_service()
@@ -213,7 +213,7 @@ def test_wandb_is_imported_only_when_asked_for(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_more_pictures_than_wandb_takes_at_once_survive(camx: Camx, tmp_path: Path) -> None:
-    """W&B drops what is over 108 pictures of one name and step; tables do not."""
+    """W&B drops all beyond 108 images of one name and step; tables do not."""
     for index in range(130):
         picture(40, 30, seed=index).save(tmp_path / f"{index:03}.png")
     assert camx("explain", *sorted(tmp_path.glob("*.png")), *TINY, *FLAGS, "-o", "out") == 0

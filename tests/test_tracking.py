@@ -56,7 +56,7 @@ class Tracked:
 
 @pytest.fixture(scope="module")
 def tracked(tmp_path_factory: pytest.TempPathFactory) -> Tracked:
-    """Seven pictures in class folders, two of them in the wrong one, and a broken file; the table has room for four."""
+    """Seven images in class folders, two of them in the wrong one, and a broken file; the table holds four rows."""
     folder = tmp_path_factory.mktemp("tracked")
     images = folder / "images"
     for path in sorted(SAMPLES.glob("*.jpg"))[:7]:
@@ -119,7 +119,7 @@ def test_pictures_masks_and_boxes_are_those_of_the_row(tracked: Tracked) -> None
             levels = np.asarray(grid)
         assert max(levels.shape) == 112
         assert levels.min() == 0 < levels.max() <= 3
-        # A pencil's definition: the cell of the sketch under each place, in quarters of the peak.
+        # Slow definition: the cell of the sketch under each place, in quarters of the peak.
         sketch = shown["sketch"]
         cells = np.frombuffer(base64.b64decode(sketch["values"]), np.uint8).reshape(sketch["height"], sketch["width"])
         rows = (np.arange(levels.shape[0]) + 0.5) * cells.shape[0] // levels.shape[0]

@@ -1,4 +1,4 @@
-"""Training a GAP head: exact CAM, learning, resume, command line and errors."""
+"""Training of a GAP head: exact CAM, learning, resume, command line and errors."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from .training_support import RESNET, Stacked, StopsAfter, data, job, make_data,
 
 
 def assert_exact(folder: str, image: str) -> None:
-    """Grad-CAM·H·W == ReLU(CAM) on the network as it was saved (equality before the ReLU implies it after)."""
+    """Grad-CAM·H·W == ReLU(CAM) on the saved network (equality before the ReLU implies it after)."""
     explainer = Explainer(load_model(folder), ExplainOptions(methods=("gradcam", "cam"), device="cpu"))
     assert explainer.layer.name == "maps"
     gradcam, cam = explainer([Image.open(image)])[0].maps
@@ -130,13 +130,13 @@ def test_metrics_have_a_row_per_epoch(job: TrainJob) -> None:
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]
     assert [float(row["val_loss"]) for row in rows] == pytest.approx([m.val_loss for m in summary.history], rel=1e-4)
     assert rows[0]["best"] == "1"
-    # The best network is what model.safetensors holds, measured again from the file.
+    # model.safetensors holds the best network: measured again from the file.
     best = max(summary.history, key=lambda m: m.rank)
     assert measured(job.output, job.data) == pytest.approx(best.val_accuracy)
 
 
 def measured(folder: str, data: str) -> float:
-    """Validation accuracy of a saved network, the obvious way."""
+    """Validation accuracy of a saved network, by a plain loop."""
     explainer = Explainer(load_model(folder), ExplainOptions(device="cpu"))
     right = []
     for index, name in enumerate(("blue", "red")):
@@ -163,7 +163,7 @@ def test_a_continued_training_ends_as_an_undisturbed_one(
     torch.manual_seed(1)
     interrupted = train(broken, stop, stop)
     assert (interrupted.signal, len(interrupted.history)) == (2, 1)
-    # After one whole epoch the last network is the best one; steps of the epoch that was broken off are not in it.
+    # After one whole epoch the last network is the best one, without the steps of the interrupted epoch.
     best, last = (load_file(tmp_path / "broken" / name) for name in ("model.safetensors", "last.safetensors"))
     assert all(torch.equal(best[key], last[key]) for key in best)
     torch.manual_seed(2)

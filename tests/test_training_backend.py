@@ -1,4 +1,4 @@
-"""`camx train-gap --backend`: features by OpenVINO or cast weights are those of torch, and kinds are not mixed."""
+"""`camx train-gap --backend`: features by OpenVINO or cast weights equal those of torch, and kinds do not mix."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Warned(Silent):
 
 
 def extractors(job: TrainJob, *backends: str, pooled: bool, precision: str = "fp32") -> list[Extractor]:
-    """Ways to the features of one network."""
+    """Feature extractors of one network by backend."""
     network = load_backbone(job)
     gap = build_gap_network(network, describe_head(network, job, ("blue", "red")), 0).requires_grad_(False)
     settings = replace(settings_of(job, 24), precision=precision)
@@ -103,7 +103,7 @@ def test_a_head_on_features_in_float32_does_not_go_on_with_those_in_bf16(job: Tr
     with pytest.raises(CamxError, match=f"holds a training with another {FEATURES}, so") as caught:
         train(replace(job, epochs=1, resume=True, precision="bf16"))
     assert "so it cannot be continued" in str(caught.value)
-    # Any backend in float32 gives the same, and a training of 0.1.0 does not tell.
+    # All backends in float32 give equal features, and a training of 0.1.0 records none.
     network, kinds = load_backbone(job), []
     for backend, precision in (("torch", "fp32"), ("openvino", "fp32"), ("auto", "bf16"), ("openvino", "bf16")):
         found = fingerprint(replace(job, backend=backend), network, _Empty, precision)

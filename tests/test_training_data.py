@@ -1,4 +1,4 @@
-"""The data of a training: features, cache, batches, splits, and what is wrong with a folder."""
+"""The data of a training: features, cache, batches, splits, and errors of a folder."""
 
 from __future__ import annotations
 

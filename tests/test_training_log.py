@@ -1,4 +1,4 @@
-"""Values that a training gives to a tracker: previews with captions, both heads in one chart, the mistakes."""
+"""Values that a training gives to a tracker: previews with captions, both heads in one chart, mistakes."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from .training_support import RESNET, data, job, make_data, one_thread  # noqa: 
 
 @pytest.fixture
 def trained(job: TrainJob, tmp_path: Path) -> RunFolder:
-    """Two epochs on few images, which leave mistakes; the original network knows both classes."""
+    """Two epochs on few images that leave mistakes; the original network knows both classes."""
     folder = str(make_data(tmp_path / "data", {"blue": 3, "red": 3}, {"blue": 5, "red": 4}))
-    shutil.copy(f"{folder}/val/red/00.png", f"{folder}/val/blue/99.png")  # one of the two is wrong, whatever is learned
+    shutil.copy(f"{folder}/val/red/00.png", f"{folder}/val/blue/99.png")  # one of the two is wrong after any training
     names = tmp_path / "names.txt"
     names.write_text("red\ngreen\nblue\n")
     spec = replace(RESNET, args={"num_classes": 3}, class_names=str(names))

@@ -1,4 +1,4 @@
-"""Heatmaps and feature maps of the same images after every epoch."""
+"""Heatmaps and feature maps of fixed images after every epoch."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .training_support import StopsAfter, data, job, one_thread  # noqa: F401 - 
 
 @dataclass
 class Warned(Silent):
-    """An observer that keeps what it is warned of."""
+    """An observer that stores warnings."""
 
     warnings: list[str] = field(default_factory=list)
 

@@ -1,4 +1,4 @@
-"""A training that is resumed proves its files: what is damaged is made again from the state, or named."""
+"""A resumed training checks its files: it writes damaged ones again from the state, or names them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .training_support import data, job, one_thread  # noqa: F401 - fixtures are
 
 
 class Heard(Silent):
-    """An observer that keeps the warnings."""
+    """An observer that stores warnings."""
 
     def __init__(self) -> None:
         self.said: list[str] = []

@@ -1,4 +1,4 @@
-"""Damaged spots, and damaged tables with types: those that are read, and those that a run has written."""
+"""Damaged spots, and damaged tables with types, as input and as results of a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Layers of networks that people wrap, bend and share (`tests/variants.py`), as a library and as one's own module."""
+"""Layers of wrapped, modified and shared networks (`tests/variants.py`), as a library and as the user's own module."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def explainer(network: Network, *methods: str) -> Explainer:
 
 
 def moved_quarters(maps: Callable[[Tensor], Tensor]) -> list[int]:
-    """Of the map, the quarter that changes most for each quarter of the picture, at a common scale."""
+    """For each quarter of the image, the quarter of the map that changes most, at a common scale."""
     picture = torch.randn(1, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(3))
     before, found = maps(picture), []
     for rows in (slice(0, SIDE // 2), slice(SIDE // 2, SIDE)):
@@ -108,8 +108,8 @@ def test_checkpointing_changes_no_map_and_is_on_again_afterwards() -> None:
 
 
 class Corner(nn.Module):
-    """A map of 2×2 positions at 32×32 pixels. turn: what is done to it behind the convolution. size: the only one it
-    takes, in pixels; 0 for any."""
+    """A map of 2×2 positions at 32×32 pixels. turn: a function of the map. size: the only input size in pixels; 0 for
+    any."""
 
     def __init__(self, turn: Callable[[Tensor], Tensor], size: int = 0) -> None:
         super().__init__()
@@ -123,7 +123,7 @@ class Corner(nn.Module):
 
 @pytest.mark.parametrize("size", [0, SIDE])
 def test_a_map_of_four_positions_must_lie_in_its_place_too(size: int) -> None:
-    """On a larger picture, and by several contents of each quarter where the network takes no other size."""
+    """On a larger image, and with several contents of each quarter if the network has only one size."""
     found = explainer(own(built(lambda: Corner(lambda maps: maps * 1.0, size)))).layer
     assert (found.name, found.layout[1:3]) == ("turn", (2, 2))
     assert "not proven" not in found.reason
@@ -135,7 +135,7 @@ def test_a_map_of_four_positions_must_lie_in_its_place_too(size: int) -> None:
 
 
 def test_a_place_that_cannot_be_proven_is_said(camx: Camx, capsys: pytest.CaptureFixture[str]) -> None:
-    """Positions that all see the whole picture follow no quarter of it."""
+    """If all positions see the whole image, they follow no quarter of it."""
     Path("my_module.py").write_text(
         "from tests.test_variants import SIDE, Corner\n"
         "def build(): return Corner(lambda maps: maps.mean((2, 3), keepdim=True) * maps.new_tensor([[1, 2], [3, 4]]), SIDE)\n"

@@ -1,4 +1,4 @@
-"""Web servers that are endless, slow, lying or hostile: a row or a sentence within bounded bytes and time."""
+"""Endless, slow, lying or hostile web servers: a row or an error within bounded bytes and time."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ SERVERS: tuple[Callable[[Send, str], None], ...] = (
 
 @pytest.fixture
 def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[Send, str], None]], str]]:
-    """Starts servers, which do with each connection what a function says; small limits, so that tests are quick."""
+    """Starts servers that run a function for each connection; small limits keep tests short."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(remote, "_PAUSE", 0.01)
     monkeypatch.setattr(remote, "REQUEST_SECONDS", 0.6)
@@ -250,7 +250,7 @@ def test_weights_of_a_hostile_server(
 
 
 def test_weights_that_come_too_slowly(serve: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each piece comes in time, and all of them would take for ever."""
+    """Each piece arrives in time, and all pieces would take forever."""
     filesystem("http://").clear_instance_cache()
     monkeypatch.setenv("CAMX_CACHE", "cache")
     monkeypatch.setattr(web, "PIECE_SECONDS", 5.0)

@@ -20,7 +20,7 @@ NOUNS = (
 PLURAL = re.compile(rf"\{{\}} ({NOUNS})\b")
 #: Rates, and the progress `3/16 images`, need no singular.
 USUAL = re.compile(r"images per second|\{\}/\{\} images")
-#: Sentences that are only said of several, or where {} is no number.
+#: Files with sentences that are only about several, or where {} is no number.
 SEVERAL = (
     "cam_cli/cams/tracing/pixel_scores.py",
     "cam_cli/cams/tracing/scores.py",
@@ -46,7 +46,7 @@ def test_a_number_with_its_noun(number: int, words: tuple[str, ...], text: str) 
 
 
 def _placeholder(part: ast.expr) -> str:
-    """The text itself, {} for a value that may be any number, and '' for one in quotes and for a constant."""
+    """Constant text; {} for a value that may be any number; '' for a value in quotes or a constant."""
     if isinstance(part, ast.FormattedValue):
         constant = isinstance(part.value, ast.Name) and part.value.id.isupper()
         return "''" if constant or part.conversion == ord("r") else "{}"
@@ -73,7 +73,7 @@ def test_a_plural_of_any_number_is_found() -> None:
     assert list(plurals('f"{n} images failed"\nf"{n:,} rows"\nf"{counted(n, 0)} failed"\nf"all images"')) == [1, 2]
 
 
-#: Words of messages that a user has to decode: riddles, and *picture* for the file of the user.
+#: Words of messages that a user has to decode: riddles, and *picture* for the image of the user.
 DECODED = re.compile(r"\b[Pp]ictures?\b|\bnothing says\b|\banew\b|\bas ever\b|\b(is|are) told\b|\bhas no meaning\b")
 
 

@@ -1,4 +1,4 @@
-"""Worker processes: the end of one fails its present image only, and none survives the run."""
+"""Worker processes: the end of one fails only its present image, and none survives the run."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.usefixtures("real_workers")
 
 
 def alive(process: int) -> bool:
-    """Whether a process exists and is more than an entry that nobody has waited for."""
+    """Whether a process exists and still runs, without zombies."""
     try:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
@@ -99,7 +99,7 @@ def test_what_libraries_print_is_neither_an_answer_nor_seen(capfd: pytest.Captur
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel ends a worker with the thread that started it on Linux")
 def test_a_worker_outlives_the_thread_that_replaced_it() -> None:
-    """Pools of threads come and go with batches: the next image finds the worker that the last thread has started."""
+    """Pools of threads last as long as a batch: the next image uses the worker that the last thread has started."""
     with Workers(1) as workers:
         with ThreadPoolExecutor(1) as pool, pytest.raises(WorkerFailed):
             pool.submit(workers.call, faults.leave, 3).result()
@@ -125,7 +125,8 @@ def test_workers_outlive_the_thread_that_made_them() -> None:
 
 
 def test_an_image_whose_worker_is_killed_is_tried_again(tmp_path: Path) -> None:
-    """Killed from outside, idle or at work: the image is innocent. One that ends its second worker too is not."""
+    """Killed from outside, idle or at work: camx tries the image again. One that kills its second worker, too,
+    fails."""
     with Workers(1) as workers:
         os.kill(workers._workers[0].pid, signal.SIGKILL)
         assert workers.call(faults.double, 4) == 8
@@ -148,7 +149,7 @@ def test_an_image_that_hangs_is_not_tried_again(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
 def test_a_worker_that_is_stopped_from_outside_fails_no_image(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Idle, at work, or while it starts: it is killed after a while, and another one does the work."""
+    """Idle, at work, or while it starts: camx kills it after a timeout, and another worker takes over."""
     monkeypatch.setattr(worker_process, "_PAUSE", 0.1)
     monkeypatch.setattr(workers_module, "_LOOK", 0.05)
     with Workers(1) as workers:
@@ -184,7 +185,7 @@ def test_a_worker_that_is_stopped_for_a_moment_goes_on() -> None:
 
 
 def test_time_in_which_the_run_itself_was_stopped_is_not_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As after `kill -STOP` of run and workers: the wait is over at once, and the worker has not worked."""
+    """As after `kill -STOP` of run and workers: the timeout is over, but the worker has not worked."""
     waits: list[float] = []
 
     def wait(self: Channel, seconds: float) -> bool:
@@ -198,7 +199,7 @@ def test_time_in_which_the_run_itself_was_stopped_is_not_decoding(monkeypatch: p
 
 
 def test_workers_that_are_killed_while_they_start_are_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three of them, one after the other."""
+    """Three workers, one after the other."""
     begun: list[int] = []
 
     def killed(self: WorkerProcess) -> None:
@@ -215,7 +216,7 @@ def test_workers_that_are_killed_while_they_start_are_started_again(monkeypatch:
 
 
 def test_workers_that_cannot_start_end_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that ends by itself is not tried again; those that are always killed are a few times."""
+    """A worker that ends by itself is not started again; one that is killed is, a few times."""
     begun: list[int] = []
     await_start = WorkerProcess.await_start
 
@@ -250,7 +251,7 @@ def test_workers_are_ended_with_their_context_even_if_they_hang() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's signal at the parent's death is Linux's")
 @pytest.mark.parametrize("fault", ["double", "hang"])
 def test_workers_do_not_survive_a_parent_that_is_killed(fault: str) -> None:
-    """Idle ones see the end of their pipe; those that never look at it are ended by the kernel."""
+    """Idle workers see the end of their pipe; the kernel ends those that never read it."""
     script = f"""
 import threading, time
 from cam_cli.images.workers import Workers

@@ -1,4 +1,4 @@
-"""Small networks of the transformers library that write text, with random weights, saved as users have them."""
+"""Small networks with random weights that write text, saved in the format of the transformers library."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ TOKENS = {"bos_token_id": BOS, "eos_token_id": EOS, "pad_token_id": PAD}
 
 
 def vision(patch: int = 16, **more: Any) -> dict[str, Any]:
-    """The size of a tower whose grid has SIDE / patch positions per side."""
+    """The configuration of a tower whose grid has SIDE / patch positions per side."""
     sizes = {"hidden_size": 32, "intermediate_size": 52, "num_hidden_layers": 2, "num_attention_heads": 4}
     return {**sizes, "image_size": SIDE, "patch_size": patch, **more}
 
 
 def text(**more: Any) -> dict[str, Any]:
-    """The size of the part that reads and writes words."""
+    """The configuration of the part that reads and writes text."""
     sizes = {"hidden_size": 32, "intermediate_size": 52, "num_hidden_layers": 2, "num_attention_heads": 4}
     return {**sizes, "vocab_size": len(WORDS), "max_position_embeddings": 48, **more}
 
@@ -60,7 +60,7 @@ FAMILIES = {"vit_bert": vit_bert, "vit_gpt2": vit_gpt2, "blip": blip, "git": git
 
 
 def lively(network: nn.Module) -> nn.Module:
-    """The network with larger random weights: those of a fresh one hide what a layer does."""
+    """The network with larger random weights: fresh ones hide the effect of a layer."""
     for parameter in network.parameters():
         if parameter.dim() > 1:
             nn.init.normal_(parameter, std=0.15)

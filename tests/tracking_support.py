@@ -1,4 +1,4 @@
-"""Helpers of the tests `test_tracking`, `test_table_sample`, `test_trackers_that_fail`, `test_push`."""
+"""Helpers of `test_tracking`, `test_table_sample`, `test_trackers_that_fail` and `test_push`."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def row(
 
 
 class Recorder:
-    """A tracker that remembers."""
+    """A tracker that stores its input."""
 
     def __init__(self) -> None:
         self.about: RunInfo | None = None
@@ -59,7 +59,7 @@ class Recorder:
 
 @pytest.fixture
 def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
-    """Takes what the trackers asked for would get."""
+    """Records the input of the requested trackers."""
     made = Recorder()
     monkeypatch.setattr(cli_tracking, "trackers", lambda *_, **__: [made])
     return made

@@ -1,4 +1,4 @@
-"""Helpers of the tests `test_train_gap`, `test_training_data`, `test_training_pictures`."""
+"""Helpers of `test_train_gap`, `test_training_data` and `test_training_pictures`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RESNET = ModelSpec("timm/test_resnet", pretrained=False, preprocessing=Preproces
 
 
 def draw(path: Path, kind: str, seed: int) -> None:
-    """A noisy picture with a red square or a blue disc, somewhere."""
+    """A noisy image with a red square or a blue disc at a random place."""
     chance = np.random.default_rng(seed)
     pixels = chance.integers(60, 120, (72, 96, 3))
     y, x = np.mgrid[:72, :96]
@@ -45,7 +45,7 @@ def make_data(folder: Path, train_counts: dict[str, int], val_counts: dict[str, 
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread() -> Iterator[None]:
-    """Such small tensors are quickest so, and threads that wait for each other would slow a busy machine down."""
+    """Runs torch on one thread: fastest for such small tensors, and idle threads would slow a busy machine."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -64,7 +64,7 @@ def job(data: str, tmp_path: Path) -> TrainJob:
 
 @dataclass
 class StopsAfter(Silent):
-    """An observer that is its own signal: it comes while an image of that epoch (from 1) is trained on."""
+    """An observer that reports signal 2 from an epoch (from 1) on, as if it had come between its batches."""
 
     epoch: int
     signal: int | None = None
@@ -77,7 +77,7 @@ class StopsAfter(Silent):
 
 
 class Stacked(nn.Module):
-    """VGG in small: convolutions, adaptive pooling, fully connected layers; one branch that is never called."""
+    """A small VGG: convolutions, adaptive pooling, fully connected layers; one branch that is never called."""
 
     def __init__(self) -> None:
         super().__init__()

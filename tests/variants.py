@@ -1,4 +1,4 @@
-"""Networks that people wrap, bend and share: small ones, each with the layer that is right for it, or its refusal."""
+"""Small wrapped, modified and shared networks, each with its right layer or its error."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ from .odd_networks import (
 
 @dataclass(frozen=True)
 class Variant:
-    """build: the network. layer, grid: those that are right. prefix, suffix: tokens round the grid. refusal: a pattern
-    of the refusal instead. methods: what is asked for. kind: of the layout."""
+    """build: the network. layer, grid: the right ones. prefix, suffix: tokens around the grid. refusal: a pattern of
+    the error instead. methods: methods to run. kind: of the layout."""
 
     build: Callable[[], nn.Module]
     layer: str = ""
@@ -60,7 +60,7 @@ class Variant:
 
 
 def checkpointed(*, reentrant: bool) -> nn.Module:
-    """Both parts of the network are computed again in the backward pass of a training."""
+    """Recomputes both parts of the network in the backward pass of a training."""
 
     def forward(net: Around, x: torch.Tensor) -> torch.Tensor:
         features = torch.utils.checkpoint.checkpoint(net.b.features, x, use_reentrant=reentrant)

@@ -1,4 +1,4 @@
-"""Reads an offline W&B run back from its `.wandb` file: blocks of records as in LevelDB's log, each a protobuf message."""
+"""Reads an offline W&B run from its `.wandb` file: blocks of records as in LevelDB's log, each a protobuf message."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FULL, _FIRST, _LAST = 1, 2, 4
 
 @dataclass
 class LoggedTable:
-    """Columns and rows of a table. Pictures are dicts whose `file` is the staged file; their masks have one, too."""
+    """Columns and rows of a table. Images are dicts whose `file` is the staged file; their masks also have a file."""
 
     columns: list[str]
     rows: list[list[Any]]
@@ -29,7 +29,7 @@ class LoggedTable:
 
 @dataclass
 class LoggedRun:
-    """All that one file of a run tells. `exit_code` is None where it was killed."""
+    """The content of one run file. `exit_code` is None if the run was killed."""
 
     run: Any = None
     config: dict[str, Any] = field(default_factory=dict)
@@ -45,7 +45,7 @@ class LoggedRun:
         return {entry.path: Path(entry.local_path) for entry in artifact.manifest.contents}
 
     def tables(self, name: str) -> list[LoggedTable]:
-        """Every table that was logged under a name, in order, from the artifacts that hold their pictures."""
+        """Every table logged under a name, in order, from the artifacts that hold its images."""
         return [
             _table(files, name)
             for artifact in self.artifacts.values()
@@ -58,7 +58,8 @@ class LoggedRun:
 
 
 def read_finished_run(folder: Path) -> LoggedRun:
-    """The run in a folder; W&B's own process may write the end of the file a moment after camx has returned."""
+    """The run in a folder. Waits, because W&B's own process may write the end of the file a moment after camx has
+    ended."""
     for _ in range(100):
         read = read_run(folder)
         if read.exit_code is not None:
@@ -105,7 +106,7 @@ def _items(items: Any) -> dict[str, Any]:
 
 
 def _records(data: bytes) -> Iterator[Any]:
-    """The records of the file; one that a kill has torn ends it."""
+    """The records of the file, without one that a kill has torn."""
     from wandb.proto import wandb_internal_pb2
 
     assert data[:4] == b":W&B"

@@ -1,6 +1,7 @@
-"""Workers for runs inside the tests: forked from one process that has imported their libraries, in a hundredth of the time.
+"""Workers for runs inside the tests, forked from one process that has imported their libraries, in a hundredth of the
+time.
 
-They serve, end and are killed as those of a real run. Run as a script, this is the process that forks them.
+They serve, end and die like those of a real run. Run as a script, this is the process that forks them.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ from cam_cli.images import worker_process
 ROOT = Path(__file__).parents[1]
 #: Bytes of a request, most of it the environment.
 _REQUEST = 1 << 20
-#: Limits that a process inherits from the one that asks for it, not from the one that forks it.
+#: Limits that a worker takes from the requesting process, not from the forking one.
 _LIMITS = (resource.RLIMIT_NOFILE, resource.RLIMIT_AS, resource.RLIMIT_DATA, resource.RLIMIT_FSIZE)
 _POPEN = subprocess.Popen
-#: Held by the one that waits for its process.
+#: Held by the thread that waits for its process.
 _TURN = threading.Lock()
 
 
@@ -69,7 +70,7 @@ class ForkedProcess:
         return self.returncode
 
     def kill(self) -> None:
-        """Kills it if it runs."""
+        """Kills the process if it runs."""
         if self.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
@@ -83,7 +84,7 @@ class ForkedProcess:
 
 @contextlib.contextmanager
 def warm_workers() -> Iterator[None]:
-    """While active, workers are forked; whoever replaces `subprocess.Popen` meanwhile gets what they put there."""
+    """While active, workers are forked; a replacement of `subprocess.Popen` by a test still takes effect."""
     started: list[tuple[socket.socket, subprocess.Popen[bytes]]] = []
 
     def popen(argv: Sequence[str], **options: Any) -> object:
@@ -122,13 +123,13 @@ def _forking_process() -> tuple[socket.socket, subprocess.Popen[bytes]]:
 
 
 def _pipe(*, write: bool) -> tuple[int, Any]:
-    """The descriptor for the worker, and the file for the one that asks it."""
+    """A descriptor for the worker, and a file for the requesting process."""
     reads, writes = os.pipe()
     return (reads, os.fdopen(writes, "wb")) if write else (writes, os.fdopen(reads, "rb"))
 
 
 def _fork_for(asked: socket.socket) -> None:
-    """Forks a process for every request until nobody asks any more, and tells how each one ends."""
+    """Forks a process for every request until no requester is left, and reports the end of each."""
     import cam_cli.images.picture
     import cam_cli.outputs.renderer  # noqa: F401 - for the processes forked below
 
@@ -159,7 +160,7 @@ def _fork_for(asked: socket.socket) -> None:
 
 
 def _serve(request: dict[str, Any], given: list[int], others: list[int]) -> None:
-    """The life of a worker. Never returns."""
+    """Runs a worker. Never returns."""
     code = 1
     try:
         signal.set_wakeup_fd(-1)
