@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
-from cam_cli.models.options import MODEL_ARGUMENT, ModelSpec, PreprocessingOptions
+from cam_cli.models.options import MODEL_ARGUMENT, PRETRAINED, ModelSpec, PreprocessingOptions
 from cam_cli.options import MODEL, Flag
 from cam_cli.parsers import sides
 
@@ -19,6 +19,10 @@ class NetworkFlags:
         str | None,
         Flag("Weights for that architecture; default: random weights.", panel=MODEL, example="weights.pth"),
     ] = None
+    pretrained: Annotated[
+        bool,
+        replace(PRETRAINED, help="Random weights for a network of `hf:`, too; other names have them.", results=False),
+    ] = True
     args: Annotated[Mapping[str, Any], replace(MODEL_ARGUMENT, results=False)] = field(default_factory=dict)
     image_size: Annotated[
         int | tuple[int, int] | None,
@@ -42,7 +46,7 @@ class NetworkFlags:
         return ModelSpec(
             model,
             checkpoint=self.checkpoint,
-            pretrained=model == DEMO or not is_name(model),
+            pretrained=self.pretrained and (model == DEMO or not is_name(model)),
             args=self.args,
             scores=self.scores,
             class_names=INDEX if is_hub_name(model) else None,

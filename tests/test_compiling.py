@@ -277,7 +277,7 @@ def test_what_cannot_be_compiled(
 ) -> None:
     monkeypatch.setattr(backends, "BACKEND", backend)
     layers = ("features.3",) if module is DeepHeadNet else ("last",)
-    with pytest.raises(CamxError, match=f"{sentence}.*Leave `compile` out"):
+    with pytest.raises(CamxError, match=f"{sentence}.*Leave `backend=compile` out"):
         compiled(seeded(module), layers=layers)
 
 
@@ -287,7 +287,7 @@ def test_no_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     torch._dynamo.reset()
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
-    sentence = "No working C\\+\\+ compiler found.*Leave `compile` out"
+    sentence = "No working C\\+\\+ compiler found.*Leave `backend=compile` out"
     with config.patch({"cpp.cxx": ("no-such-compiler",)}), pytest.raises(CamxError, match=sentence):
         compiled(seeded(Blocks), layers=("last",))
 

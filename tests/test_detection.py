@@ -22,6 +22,7 @@ from cam_cli.images.annotations.shapes import Bitmap
 from cam_cli.maps.explanation import Explanation
 from cam_cli.models.catalog import load_model
 from cam_cli.models.libraries import detection_names
+from cam_cli.models.network import Network
 from cam_cli.models.options import ModelSpec
 from cam_cli.outputs.drawing import heatmap, overlay
 from cli.main import run
@@ -102,6 +103,43 @@ def test_a_map_covers_the_image_and_not_what_pads_it() -> None:
     assert found.shape == (2, 2)
     assert found.flatten().tolist() == pytest.approx([0, 0, 0, 1], abs=1e-5)
     assert boxes._of_image(values, (1.0, 1.0)) is values
+
+
+class Returns(torch.nn.Module):
+    """A detector that returns two boxes of each image, with these scores: of dark images, 0.6 and 0.55."""
+
+    def __init__(self, scores: list[float], edge: float = 40.0) -> None:
+        super().__init__()
+        self.wanted, self.edge = scores, edge
+        self.maps = torch.nn.Conv2d(3, 4, 3, 8, 1)
+
+    def forward(self, images: list[torch.Tensor]) -> list[dict[str, torch.Tensor]]:
+        found = []
+        for image in images:
+            own = self.maps(image[None]).mean() * 1e-6
+            bright = bool(image.mean() > 0.3)
+            scores = torch.tensor(self.wanted if bright else [0.6, 0.55]) + own
+            boxes = torch.tensor([[4.0, 4.0, self.edge if bright else 40.0, 40.0], [8.0, 8.0, 30.0, 30.0]])
+            found.append({"boxes": boxes, "labels": torch.tensor([1, 2]), "scores": scores})
+        return found
+
+
+@pytest.mark.parametrize(
+    ("scores", "edge", "problem"),
+    [
+        ([float("nan"), 0.9], 40.0, "the network returned NaN or infinite boxes or scores"),
+        ([0.9, 0.8], float("inf"), "the network returned NaN or infinite boxes or scores"),
+        ([0.9, 3.75], 40.0, "the network returned a box with a score of 3.75, and scores lie in [0, 1]"),
+        ([0.9, -0.5], 40.0, "the network returned a box with a score of -0.5, and scores lie in [0, 1]"),
+    ],
+)
+def test_boxes_that_are_no_numbers_fail_their_image_alone(scores: list[float], edge: float, problem: str) -> None:
+    network = Network.of(Returns(scores, edge).eval(), image_size=64, mean=(0.0,) * 3, std=(1.0,) * 3)
+    images = [Image.new("RGB", (64, 64), colour) for colour in ("black", "white")]
+    dark, bright = Explainer(network, ExplainOptions(methods=("hirescam",), layers=("maps",)))(images)
+    assert (bright.problem, bright.maps) == (problem, ())
+    assert dark.problem == ""
+    assert [one.prediction.probability for one in dark.maps] == pytest.approx([0.6, 0.55], abs=1e-4)
 
 
 def matching(found: Explanation, drawn: Any) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
@@ -227,6 +265,18 @@ def test_boxes_are_chosen_by_class_and_number(folder: Path) -> None:
     assert {each["target_name"] for each in dogs["maps"]} == {"dog"}
     assert call("--target", "boat", out="boats") == 0
     assert rows_of(folder / "boats")["a.png"]["error"] == "no box of 'boat' has a score of 0.3 or more"
+
+
+def test_the_target_label_takes_boxes_of_the_label_and_says_why_there_are_none(folder: Path) -> None:
+    (folder / "labels.csv").write_text("image,label\na.png,boat\nb.png,unicorn\n")
+    words = ("--labels", "labels.csv", "--target", "label", "--max-failures", "2")
+    assert call(*words) == 0
+    found = {name: (row["status"], row["error"]) for name, row in rows_of(folder / "out").items()}
+    assert found == {
+        "a.png": ("blank", "no box of 'boat' has a score of 0.3 or more"),
+        "b.png": ("failed", "its label 'unicorn' is no class of the model"),
+        "c.png": ("failed", "it has no label to explain"),
+    }
 
 
 def test_a_size_of_its_own_puts_the_boxes_back(folder: Path) -> None:

@@ -80,6 +80,30 @@ def test_other_commands_take_it(vit: Path, images: Path, camx: Camx, capsys: pyt
     assert len(Path("parts/predictions.csv").read_text().splitlines()) == 8
 
 
+def test_weights_of_half_precision_are_read_as_float32_and_no_value_changes(vit: Path, tmp_path: Path) -> None:
+    halves = tmp_path / "halves"
+    halves.mkdir()
+    for file in vit.iterdir():
+        (halves / file.name).write_bytes(file.read_bytes())
+    stored = {name: tensor.half() for name, tensor in load_file(vit / "model.safetensors").items()}
+    save_file(stored, halves / "model.safetensors", metadata={"format": "pt"})
+    config = json.loads((vit / "config.json").read_text())
+    (halves / "config.json").write_text(json.dumps({**config, "dtype": "float16"}))
+    found, whole = (load_model(ModelSpec(f"hf:{folder}")).module.state_dict() for folder in (halves, vit))
+    assert found.keys() == whole.keys()
+    for name, tensor in found.items():
+        assert tensor.dtype == torch.float32
+        assert torch.equal(tensor, whole[name].half().float()), name
+
+
+def test_layers_of_random_weights_need_no_weights_file(
+    vit: Path, camx: Camx, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """--no-pretrained is for a folder of the library, too."""
+    assert camx("layers", f"hf:{vit}", "--no-pretrained") == 0
+    assert "→ vit.layers.2.layernorm_before" in capsys.readouterr().out
+
+
 def test_a_head_of_its_own_needs_nothing_but_its_file(vit: Path, images: Path, camx: Camx, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     copy.mkdir()

@@ -116,6 +116,65 @@ def test_the_network_is_left_as_it_was() -> None:
     assert all(not module._forward_hooks for module in network.module.modules())
 
 
+def untrained_vit() -> nn.Module:
+    """torchvision's ViT, whose head is zero before training."""
+    from torchvision.models import VisionTransformer
+
+    torch.manual_seed(0)
+    return VisionTransformer(64, 16, 2, 2, 16, 32, num_classes=5).eval()
+
+
+def test_weights_of_zero_count_as_trained_ones_and_stay_zero() -> None:
+    """The question is for the network, not for the random weights that stand in for its own."""
+    module = untrained_vit()
+    assert not module.heads.head.weight.any()  # type: ignore[union-attr]
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    network = Network.of(module, mean=(0.5,) * 3, std=(0.5,) * 3, image_size=64)
+    found = {report.name: report for report in survey_methods(network).methods}
+    for name in ("tis", "legrad", "attention-rollout", "attention-gradient"):
+        assert found[name].reason == ""
+    assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
+    with pytest.raises(CamxError) as refused:
+        Explainer(network, ExplainOptions(methods=("tis",), device="cpu"))
+    assert str(refused.value) == (
+        "The scores of VisionTransformer do not depend on its last attention: its weights 'heads.head.weight' are zero, "
+        "as before training. Give trained weights: `checkpoint=FILE`."
+    )
+
+
+class InDictionary(nn.Module):
+    """A network without ReLU and attention, whose scores are one of two outputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 8, 3, 4, 1), nn.GELU(), nn.Conv2d(8, 8, 3, 1, 1), nn.GELU())
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, pictures: Tensor) -> dict[str, Tensor]:
+        features = self.body(pictures)
+        return {"logits": self.head(features.mean((2, 3))), "features": features}
+
+
+@pytest.mark.parametrize("name", ["tis", "legrad", "attention-rollout", "guided-backprop", "deconvnet"])
+def test_a_network_is_called_by_the_name_of_its_class_whatever_it_returns(name: str) -> None:
+    """One whose scores are part of its output is wrapped on the way."""
+    with pytest.raises(CamxError, match="InDictionary"):
+        Explainer(of(InDictionary(), 64), ExplainOptions(methods=(name,), device="cpu"))
+
+
+@pytest.mark.parametrize("command", ["layers", "methods"])
+def test_random_weights_may_be_asked_for_as_in_a_run(
+    command: str, camx: Camx, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = []
+    for words in ((), ("--no-pretrained",)):
+        assert camx(command, "test_resnet", "--json", *words) == 0
+        found.append(capsys.readouterr().out)
+    assert found[0] == found[1]
+    assert camx(command, "demo", "--no-pretrained") == 2
+    assert "--no-pretrained asks for random weights, but MODEL 'demo'" in " ".join(capsys.readouterr().err.split())
+
+
 def test_all_methods_are_listed_without_a_network(camx: Camx, capsys: pytest.CaptureFixture[str]) -> None:
     assert camx("methods") == 0
     header, *lines = capsys.readouterr().out.splitlines()

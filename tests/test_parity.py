@@ -210,6 +210,45 @@ def test_sess_is_that_of_pytorch_grad_cam_but_for_the_edges_of_windows(
     assert np.abs(theirs(library.SESS) - own).max() > 0.05
 
 
+class Levels(nn.Module):
+    """An early map as fine as the image, and a late one of half its size; both are zero where the image is.
+
+    The scores are large, because the library adds 1e-6 to powers of their gradients at single positions.
+    """
+
+    num_classes = 5
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.early = nn.Sequential(nn.Conv2d(3, 8, 3, 1, 1, bias=False), nn.ReLU())
+        self.late = nn.Sequential(nn.Conv2d(8, 6, 3, 2, 1, bias=False), nn.ReLU())
+        self.fc = nn.Linear(6, 5)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        return self.fc(self.late(self.early(pictures)).tanh().mean((2, 3))) * 5e4
+
+
+@pytest.mark.extras
+@pytest.mark.filterwarnings("ignore")
+def test_refinecam_is_that_of_pytorch_grad_cam_where_each_map_has_a_zero() -> None:
+    """It subtracts the minimum of each map, and enlarges to the size of the image: here that of the finest layer."""
+    library = pytest.importorskip("pytorch_grad_cam")
+    targets = pytest.importorskip("pytorch_grad_cam.utils.model_targets")
+    module, inputs = small(Levels), batch(3, side=SIDE)
+    inputs[:, :, :8, :8] = 0
+    engine = explainer(module, "refinecam", layers=("late", "early"))
+    own = engine.explain_tensor(inputs, torch.tensor(CLASSES)[:, None])[1]["refinecam"][:, 0].numpy()
+    assert own.shape == (3, SIDE, SIDE)
+    assert all(float(one.min()) == 0 for one in own)
+
+    def theirs(*layers: nn.Module) -> np.ndarray:
+        method = library.RefineCAM(module, [*layers])
+        return np.concatenate([method(x[None], [targets.ClassifierOutputTarget(c)]) for x, c in zip(inputs, CLASSES)])
+
+    assert np.abs(theirs(module.late, module.early) - by_range(own)).max() < 1e-4
+    assert np.abs(theirs(module.late) - by_range(own)).max() > 0.1, "the early layer matters"
+
+
 @pytest.mark.extras
 def test_where_torch_cam_is_wrong_we_do_not_follow() -> None:
     """Its Grad-CAM++ never divides by the denominator: α is g², and the map that of Σ ReLU(g)³."""

@@ -37,7 +37,10 @@ NAME = Flag(
     example="demo",
 )
 
-#: Shared by the commands that look at a network without images.
+#: Shared by the commands that look at a network without images, as is the next one.
+PRETRAINED = Flag(
+    "Use random weights instead of pretrained ones, for trials.", panel=MODEL, only_off=True, results=True
+)
 MODEL_ARGUMENT = Flag(
     "Argument for building the model, KEY=VALUE. Repeatable.",
     name="model-arg",
@@ -148,10 +151,7 @@ class ModelSpec:
         str | None,
         Flag("File of weights for the architecture in `model`.", panel=MODEL, results=True, example="weights.pth"),
     ] = None
-    pretrained: Annotated[
-        bool,
-        Flag("Use random weights instead of pretrained ones, for trials.", panel=MODEL, only_off=True, results=True),
-    ] = True
+    pretrained: Annotated[bool, PRETRAINED] = True
     args: Annotated[Mapping[str, Any], MODEL_ARGUMENT] = field(default_factory=dict)
     class_names: Annotated[
         str | None,

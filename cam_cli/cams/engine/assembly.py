@@ -78,7 +78,7 @@ class Assembler:
         if not question.finite[image]:
             return Explanation(picture, problem="the network returned NaN or infinite scores")
         if truth is None and any(target.kind == "label" for target in question.targets[image]):
-            return Explanation(picture, problem=_no_label(picture.source))
+            return Explanation(picture, problem=no_label(picture.source))
         ranking = self.reader.ranking(question.scores, image)
         predictions = self.reader.predictions(question.scores, image, question.classes[image])
         of_image = [one for name in maps for one in self._class_maps(name, maps[name], image, predictions)]
@@ -130,7 +130,8 @@ def _blank(question: Question, image: int, predictions: Sequence[Prediction]) ->
     return f"no pixel is predicted as {predictions[0].name!r}"
 
 
-def _no_label(source: Source) -> str:
+def no_label(source: Source) -> str:
+    """Why an image without a class as its label has no map of it."""
     if len(source.labels) > 1:
         return f"its labels {', '.join(map(repr, source.labels))} are no classes of the model"
     return f"its label {source.label!r} is no class of the model" if source.label else "it has no label to explain"

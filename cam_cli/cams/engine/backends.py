@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from ...errors import CamxError
 from ...models.hooks import TargetLayer, answering, hooked
+from ..tracing.scores import network_name
 from ..tracing.trace import traces
 from ..tracing.upstream import UpstreamModules
 
@@ -107,11 +108,11 @@ def compile_upstream(
     with autocast(), hooked(dict(module.named_modules()), upstream.hook):
         expected = traces(module, picture.repeat(_LAST_SIZE, 1, 1, 1), layers)[0].features
     backend = CompiledBackend(module, compiled_modules(module, upstream))
-    name = type(module).__name__
+    name = network_name(module)
     if not backend.names:
         raise CamxError(
             f"{name} has no blocks before {layers[0].name!r}, only single operations, which compiling does not make "
-            "faster. Leave `compile` out."
+            "faster. Leave `backend=compile` out."
         )
 
     def run(size: int) -> Tensor:
@@ -130,10 +131,12 @@ def compile_upstream(
         raise
     # Dynamo, the compiler of the platform and the network itself: each raises errors of its own.
     except Exception as error:
-        raise CamxError(f"{name} cannot be compiled on this machine: {_reason(error)}. Leave `compile` out.") from error
+        raise CamxError(
+            f"{name} cannot be compiled on this machine: {_reason(error)}. Leave `backend=compile` out."
+        ) from error
     tolerance = 1e-3 if features.dtype == torch.float32 else 3e-2
     if not torch.allclose(features, expected, rtol=tolerance, atol=tolerance * float(expected.abs().max())):
-        raise CamxError(f"{name} gives other values when it is compiled. Leave `compile` out.")
+        raise CamxError(f"{name} gives other values when it is compiled. Leave `backend=compile` out.")
     return backend
 
 

@@ -15,6 +15,7 @@ from ..methods.fusion import Maps, maps_of
 from ..methods.registry import METHODS
 from ..tracing.detections import Detections
 from ..tracing.trace import Trace
+from .assembly import no_label
 from .options import ExplainOptions
 from .predictions import ClassReader
 from .targets import Target, as_columns
@@ -36,13 +37,16 @@ class BoxExplainer:
         """
         boxes = traced[0].replay.boxes
         assert boxes is not None
-        found = [self._above(one) for one in boxes.found]
+        problems = [_problem(one) or self._unlabelled(*rest) for one, *rest in zip(boxes.found, pictures, targets)]
+        found = [self._above(one, problem) for one, problem in zip(boxes.found, problems)]
         truths = [self._truth(picture, one) for picture, one in zip(pictures, found)]
         chosen = [self._chosen(one, own, truth) for one, own, truth in zip(found, targets, truths)]
         maps = self._maps(traced, as_columns([one or [0] for one in chosen], traced[0].logits)) if any(chosen) else {}
         layer = traced[0].layer.name
         return [
-            Explanation(
+            Explanation(picture, problem=problems[image])
+            if problems[image]
+            else Explanation(
                 picture,
                 self._ranking(one),
                 tuple(
@@ -52,14 +56,15 @@ class BoxExplainer:
                 ),
                 truth,
                 None if truth is None else bool((one.labels == truth.index).any()),
-                blank="" if chosen[image] else self._nothing(targets[image]),
+                blank="" if chosen[image] else self._nothing(targets[image], truth),
                 boxes=len(one.scores),
             )
             for image, (picture, one, truth) in enumerate(zip(pictures, found, truths))
         ]
 
-    def _above(self, one: Detections) -> Detections:
-        kept = int((one.scores >= self.options.threshold).sum())
+    def _above(self, one: Detections, problem: str) -> Detections:
+        """The boxes from the threshold on; none of an image with a problem."""
+        kept = 0 if problem else int((one.scores >= self.options.threshold).sum())
         return Detections(one.boxes[:kept].detach().cpu(), one.labels[:kept].cpu(), one.scores[:kept].detach().cpu())
 
     def _chosen(self, one: Detections, targets: Sequence[Target], truth: TrueClass | None) -> list[int]:
@@ -128,10 +133,29 @@ class BoxExplainer:
         rank = labels.index(index) if index in labels else len(labels)
         return TrueClass(index, texts[index], float(scores[0]) if len(scores) else 0.0, rank + 1)
 
-    def _nothing(self, targets: Sequence[Target]) -> str:
+    def _unlabelled(self, picture: Picture, targets: Sequence[Target]) -> str:
+        """Why the boxes of its label cannot be explained, or "": as of a classifier, no other ones take their place."""
+        wanted = any(target.kind == "label" for target in targets)
+        return no_label(picture.source) if wanted and not self.reader.classes_of(picture.source) else ""
+
+    def _nothing(self, targets: Sequence[Target], truth: TrueClass | None) -> str:
         names = [self.reader.classes[int(target.name)] for target in targets if target.kind == "class"]
+        names += [truth.text for target in targets if target.kind == "label" and truth is not None]
         of = f" of {' or '.join(map(repr, names))}" if names and len(names) == len(targets) else ""
         return f"no box{of} has a score of {self.options.threshold:g} or more"
+
+
+def _problem(one: Detections) -> str:
+    """Why what a detector has found cannot be read, or ""."""
+    scores = one.scores.detach()
+    if not bool(torch.isfinite(scores).all() and torch.isfinite(one.boxes).all()):
+        return "the network returned NaN or infinite boxes or scores"
+    # Rounding may lead a product of shares beyond 1.
+    odd = scores[(scores < 0) | (scores > 1 + 1e-6)]
+    if len(odd):
+        wrong = float(odd[0])
+        return f"the network returned a box with a score of {wrong:.4g}, and scores lie in [0, 1]"
+    return ""
 
 
 def _of_image(values: Tensor, shares: tuple[float, float]) -> Tensor:

@@ -18,6 +18,7 @@ from ..target_layer.choose import AUTO
 from ..target_layer.probe import NoGradient, probe_picture
 from ..tracing.attention import read_attention
 from ..tracing.head import HeadRunner
+from ..tracing.network_state import as_if_trained
 from ..tracing.replay import Replay
 from ..tracing.scored_network import task_of
 from ..tracing.trace import Trace, traces
@@ -58,9 +59,15 @@ class Survey:
 def survey_methods(network: Network, layers: Sequence[str] = (AUTO,)) -> Survey:
     """Tries every method on a probe image, on the CPU, where the network stays.
 
-    layers: `auto`, or names of target layers. An encoder is tried without a reference image. Raises `CamxError` for a
-    layer that cannot be the target, and for a network that does not run.
+    layers: `auto`, or names of target layers. An encoder is tried without a reference image. Weights of zero, with which
+    some networks begin their training, count as trained ones. Raises `CamxError` for a layer that cannot be the target,
+    and for a network that does not run.
     """
+    with as_if_trained(network.module):
+        return _surveyed(network, layers)
+
+
+def _surveyed(network: Network, layers: Sequence[str]) -> Survey:
     runner = Runner(network, "cpu", "fp32")
     preprocessing = network.preprocessing
     picture = probe_picture(preprocessing.channels, preprocessing.input_size)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ...errors import CamxError
 from ..tracing.attention import Attention, read_attention, scores_after
+from ..tracing.scores import network_name
 from ..tracing.trace import Trace
 from .method import method
 
@@ -20,7 +21,7 @@ def needs_blocks(trace: Trace) -> None:
     """Raises `CamxError` for a network without attention, or without one sequence of blocks with one each."""
     if not _attention(trace).blocks:
         raise CamxError(
-            f"{type(trace.replay.module).__name__} has no sequence of blocks with one attention each, from which "
+            f"{network_name(trace.replay.module)} has no sequence of blocks with one attention each, from which "
             "LeGrad reads its scores. Use `methods=attention-gradient`."
         )
 

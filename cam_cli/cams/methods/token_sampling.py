@@ -8,6 +8,7 @@ from torch import Tensor
 from ...errors import CamxError
 from ..tracing.attention import Attention, read_attention
 from ..tracing.replay import Replay
+from ..tracing.scores import network_name
 from ..tracing.token_choice import scores_of_tokens
 from ..tracing.trace import Trace
 from .method import method
@@ -19,7 +20,7 @@ MASKS, KEPT, ROUNDS = 1024, 0.5, 20
 
 def needs_free_tokens(trace: Trace) -> None:
     """Raises `CamxError` for a network that does not run on some of its tokens."""
-    name = type(trace.replay.module).__name__
+    name = network_name(trace.replay.module)
     attention = _attention(trace, 0)
     if not attention.blocks:
         raise CamxError(

@@ -19,8 +19,8 @@ from torch.overrides import TorchFunctionMode
 from ...errors import CamxError
 from ...models.hooks import answering, hooked
 from ...models.layouts import Layout, tensors_in
-from .network_state import undisturbed
-from .scores import scores_of, two_sided
+from .network_state import undisturbed, zero_weights
+from .scores import network_name, scores_of, two_sided
 
 _SOFTMAX = {torch.softmax, Tensor.softmax, functional.softmax}
 
@@ -136,7 +136,7 @@ def read_attention(module: nn.Module, inputs: Tensor, layout: Layout) -> Attenti
     Raises `CamxError` for networks that have none: convolutional ones, and those that attend within windows or over
     fewer tokens (Swin, PVT, MaxViT, CaiT's class attention …), and if the scores do not depend on the last attention.
     """
-    name = type(module).__name__
+    name = network_name(module)
     tokens = layout.prefix + layout.height * layout.width + layout.suffix
     if layout.kind not in ("NLC", "LNC"):
         raise CamxError(
@@ -167,11 +167,11 @@ def read_attention(module: nn.Module, inputs: Tensor, layout: Layout) -> Attenti
     names = _block_names(containers, ends, len(matrices))
     outputs = tuple(dict(tensors_in(ends[one][1]))[()] for one in names)
     blocks = tuple(module.get_submodule(one) for one in names)
-    read_rows = _read_rows(scores, recorder.nodes[-1], recorder.shapes[-1])
+    read_rows = _read_rows(scores, recorder.nodes[-1], recorder.shapes[-1], module)
     return Attention(scores, matrices, tuple(recorder.nodes), layout, blocks, outputs, read_rows)
 
 
-def _read_rows(scores: Tensor, last: Tensor, shape: tuple[int, ...]) -> Tensor:
+def _read_rows(scores: Tensor, last: Tensor, shape: tuple[int, ...], module: nn.Module) -> Tensor:
     """Returns the weights N of the tokens that the head reads: equal ones, for all whose row has a gradient.
 
     The row is that of the last attention. Without a graph, all tokens have a weight. Raises `CamxError` if the scores
@@ -179,11 +179,17 @@ def _read_rows(scores: Tensor, last: Tensor, shape: tuple[int, ...]) -> Tensor:
     """
     if not scores.requires_grad:
         return torch.full((shape[2],), 1 / shape[2])
+    name = network_name(module)
     direction = torch.randn(scores.shape[1], generator=torch.Generator().manual_seed(0)).to(scores)
     (found,) = torch.autograd.grad((scores * direction).sum(), last, retain_graph=True, materialize_grads=True)
     live = found.reshape(shape).float().abs().sum((0, 1, 3)) > 0
     if not bool(live.any()):
-        raise CamxError("The scores do not depend on the last attention. Use `methods=gradcam`.")
+        if zero := next(iter(zero_weights(module)), ""):
+            raise CamxError(
+                f"The scores of {name} do not depend on its last attention: its weights {zero!r} are zero, as before "
+                "training. Give trained weights: `checkpoint=FILE`."
+            )
+        raise CamxError(f"The scores of {name} do not depend on its last attention. Use `methods=gradcam`.")
     return live.float() / live.sum()
 
 

@@ -41,6 +41,35 @@ def undisturbed(module: nn.Module) -> Iterator[None]:
             one.training = True
 
 
+def zero_weights(module: nn.Module) -> dict[str, nn.Parameter]:
+    """Weights of layers and normalisations that are zero throughout, by name: some networks begin their training so.
+
+    No score then depends on what lies before a head, and none on a residual branch.
+    """
+    return {
+        name: parameter
+        for name, parameter in module.named_parameters()
+        if name.endswith(("weight", "gamma")) and parameter.numel() and not bool(parameter.any())
+    }
+
+
+@contextlib.contextmanager
+def as_if_trained(module: nn.Module) -> Iterator[None]:
+    """Replaces weights of zero, by noise in layers and by ones in normalisations; restores the zeros on leaving."""
+    found = [one for one in zero_weights(module).values() if not one.is_inference()]
+    generator = torch.Generator().manual_seed(0)
+    try:
+        with torch.no_grad():
+            for one in found:
+                drawn = torch.randn(one.shape, generator=generator) / one[0].numel() ** 0.5
+                one.copy_(drawn if one.dim() > 1 else torch.ones(one.shape))
+        yield
+    finally:
+        with torch.no_grad():
+            for one in found:
+                one.zero_()
+
+
 class _PlainCheckpoint:
     """Replaces reentrant checkpointing: runs the function once, with its graph."""
 

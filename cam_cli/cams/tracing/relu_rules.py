@@ -12,6 +12,7 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from ...errors import CamxError
+from .scores import network_name
 
 _RELUS = {functional.relu, functional.relu_, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_}
 _CLIPPED = {functional.relu6, functional.hardtanh, functional.hardtanh_}
@@ -83,7 +84,7 @@ def require_relu(module: nn.Module, run: Callable[[], object]) -> None:
     others = sorted({name for m in module.modules() if _ACTIVATION.search(name := type(m).__name__)})
     instead = f" (it has {', '.join(others)})" if others else ""
     raise CamxError(
-        f"Guided backpropagation and deconvnet change the derivative of ReLU, and {type(module).__name__} has no ReLU "
+        f"Guided backpropagation and deconvnet change the derivative of ReLU, and {network_name(module)} has no ReLU "
         f"on its feature maps{instead}: they would show the plain gradient. Use `methods=saliency`, smoothgrad or "
         "integrated-gradients."
     )
