@@ -37,7 +37,9 @@ class BoxExplainer:
         """
         boxes = traced[0].replay.boxes
         assert boxes is not None
-        problems = [_problem(one) or self._unlabelled(*rest) for one, *rest in zip(boxes.found, pictures, targets)]
+        problems = [
+            _problem(one) or self._unlabelled(picture, own) for one, picture, own in zip(boxes.found, pictures, targets)
+        ]
         found = [self._above(one, problem) for one, problem in zip(boxes.found, problems)]
         truths = [self._truth(picture, one) for picture, one in zip(pictures, found)]
         chosen = [self._chosen(one, own, truth) for one, own, truth in zip(found, targets, truths)]
