@@ -59,9 +59,9 @@ class Survey:
 def survey_methods(network: Network, layers: Sequence[str] = (AUTO,)) -> Survey:
     """Tries every method on a probe image, on the CPU, where the network stays.
 
-    layers: `auto`, or names of target layers. An encoder is tried without a reference image. Weights of zero, with which
-    some networks begin their training, count as trained ones. Raises `CamxError` for a layer that cannot be the target,
-    and for a network that does not run.
+    layers: `auto`, or names of target layers. An encoder is tried without a reference image. Weights of zero, with
+    which some networks begin their training, count as trained ones. Raises `CamxError` for a layer that cannot be the
+    target, and for a network that does not run.
     """
     with as_if_trained(network.module):
         return _surveyed(network, layers)

@@ -187,7 +187,9 @@ class ExplainOptions(MapOptions):
                 f"`top_k` {self.top_k} is more than a table can hold.", f"Give at most {MOST_CLASSES}.", field="top_k"
             )
         if not 0 < self.threshold < 1:
-            raise CamxError(f"`threshold` {self.threshold} is outside 0 … 1: it is a probability.", field="threshold")
+            raise CamxError(
+                f"`threshold` {self.threshold:g} must be above 0 and below 1.", "Give one such as 0.5.", field="threshold"
+            )
 
     def _check_together(self) -> None:
         """Raises `CamxError` for a method without evidence against a class, or without maps to average."""
