@@ -188,7 +188,9 @@ class ExplainOptions(MapOptions):
             )
         if not 0 < self.threshold < 1:
             raise CamxError(
-                f"`threshold` {self.threshold:g} must be above 0 and below 1.", "Give one such as 0.5.", field="threshold"
+                f"`threshold` {self.threshold:g} must be above 0 and below 1.",
+                "Give one such as 0.5.",
+                field="threshold",
             )
 
     def _check_together(self) -> None:
