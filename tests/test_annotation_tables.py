@@ -176,7 +176,7 @@ class TestFormats:
     def test_every_name_has_a_reader(self) -> None:
         assert tuple(READERS) == TRUTH_FORMATS
 
-    def test_the_format_is_told_by_what_is_there(self, tmp_path: Path) -> None:
+    def test_the_format_follows_from_the_content(self, tmp_path: Path) -> None:
         voc(tmp_path / "xml", "a", voc_object(1, 1, 2, 2))
         (tmp_path / "txt").mkdir()
         (tmp_path / "txt" / "a.txt").write_text("0 0.5 0.5 0.1 0.1\n")
@@ -189,7 +189,7 @@ class TestFormats:
             assert read_truth(str(tmp_path / name)).format == expected
         assert read_truth(coco(tmp_path / "c.json", [])).format == "coco"
 
-    def test_what_cannot_be_told_is_asked_for(self, tmp_path: Path) -> None:
+    def test_the_error_asks_for_what_cannot_be_determined(self, tmp_path: Path) -> None:
         voc(tmp_path / "both", "a", voc_object(1, 1, 2, 2))
         Image.new("L", (3, 2)).save(tmp_path / "both" / "a.png")
         (tmp_path / "empty").mkdir()

@@ -129,7 +129,7 @@ class TestVoc:
         assert truth.notes == ("VOC boxes count pixels from 1, as in PASCAL VOC",)
 
     @pytest.mark.parametrize("edges", [(0, 2, 3, 4), (1.5, 2, 3, 4)])
-    def test_a_zero_or_a_fraction_says_that_the_set_counts_from_zero(
+    def test_a_zero_or_a_fraction_means_that_the_set_counts_from_zero(
         self, tmp_path: Path, edges: tuple[float, ...]
     ) -> None:
         voc(tmp_path / "xml", "a", voc_object(*edges))

@@ -32,7 +32,7 @@ def test_groups_come_from_the_columns_of_the_labels_file(pets: Path) -> None:
     assert result.overall["accuracy"].value == pytest.approx(155 / 160)
 
 
-def test_a_gap_within_chance_passes_and_says_between_what_it_lies(pets: Path) -> None:
+def test_a_gap_within_chance_passes_with_its_interval(pets: Path) -> None:
     gate = one_gate(pets, "accuracy_gap > 0.04")
     assert gate.verdict == "pass"
     assert gate.text == "accuracy_gap > 0.04 by light"
@@ -276,7 +276,7 @@ def test_neither_torch_nor_scipy_is_needed() -> None:
     assert found.stdout.strip() == "[]"
 
 
-def test_images_with_several_true_classes_are_said(tmp_path: Path) -> None:
+def test_images_with_several_true_classes_are_a_note(tmp_path: Path) -> None:
     rows = [image_row(f"{i}.jpg", labels=["cat", "dog"] if i < 5 else ["cat"]) for i in range(40)]
     notes = audit(str(run_folder(tmp_path / "run", rows))).notes
     assert "5 images have several true classes. Only the one with the highest rank counts." in notes

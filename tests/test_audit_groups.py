@@ -110,7 +110,7 @@ WRONG_OPTIONS = {
 
 
 @pytest.mark.parametrize("case", WRONG_OPTIONS)
-def test_wrong_options_are_refused_with_what_to_do(pets: Path, case: str) -> None:
+def test_wrong_options_are_errors_that_say_what_to_do(pets: Path, case: str) -> None:
     options, message = WRONG_OPTIONS[case]
     with pytest.raises(CamxError, match=message):
         audit(str(pets), AuditOptions(**options))  # type: ignore[arg-type]

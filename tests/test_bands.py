@@ -173,7 +173,7 @@ def test_tiff_files_of_five_bands() -> None:
             read(buffer.getvalue())
 
 
-def test_without_tifffile_the_row_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_tifffile_the_row_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
     monkeypatch.setitem(sys.modules, "tifffile", None)

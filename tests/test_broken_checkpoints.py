@@ -125,7 +125,7 @@ def test_broken_checkpoints_each_have_their_sentence(
     assert not (tmp_path / "canary").exists(), "nothing in a checkpoint is ever run"
 
 
-def test_the_canary_would_sing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pickle_itself_runs_the_canary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The test above can fail: with pickle the code does run."""
     monkeypatch.chdir(tmp_path)
     torch.save({"x": Shell()}, "w.pth")

@@ -95,7 +95,7 @@ def test_a_run_leaves_captions_words_and_overlays(drawn: Path, camx: Camx) -> No
     assert '"caption": {"text": "' in page or '"caption":{"text":"' in page
 
 
-def test_a_weak_word_is_not_painted_as_strong_as_a_strong_one(drawn: Path, camx: Camx) -> None:
+def test_all_words_of_a_caption_share_one_scale(drawn: Path, camx: Camx) -> None:
     """All words of a caption share one scale: the article depends on nothing and stays pale."""
     assert camx("caption", drawn / "0.png", *GIVEN, "--words", "all", "--save", "heatmap", "-o", "out") == 0
     row = next(RunFolder.read("out").rows())

@@ -265,7 +265,7 @@ def test_a_name_without_hf_is_no_captioner() -> None:
         Captioner.load("resnet50")
 
 
-def test_causal_and_grouped_attention_are_computed_in_the_open() -> None:
+def test_causal_and_grouped_attention_equal_those_of_torch() -> None:
     """Values and gradients equal those of torch's own function."""
     torch.manual_seed(0)
     query, key, value = (torch.randn(2, heads, 5, 8, requires_grad=True) for heads in (4, 2, 2))
@@ -281,7 +281,7 @@ def test_causal_and_grouped_attention_are_computed_in_the_open() -> None:
         assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(*grads))
 
 
-def test_tokens_that_lie_elsewhere_are_refused(tmp_path: Path) -> None:
+def test_tokens_in_another_layout_are_an_error(tmp_path: Path) -> None:
     """camx proves the layout of the tokens: a sequence in another order is no map, and one of another length no
     grid."""
     torch.manual_seed(0)

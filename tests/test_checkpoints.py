@@ -293,7 +293,7 @@ def test_programs_as_torch_writes_them(tmp_path: Path) -> None:
             loaded(tmp_path / name)
 
 
-def test_the_key_and_the_prefix_are_told(tmp_path: Path) -> None:
+def test_a_note_names_the_key_and_the_prefix(tmp_path: Path) -> None:
     torch.save({"state_dict": prefixed("module.", trained())}, tmp_path / "w.pth")
     assert loaded(tmp_path / "w.pth").weights == f"{tmp_path / 'w.pth'} [state_dict, without module.]"
 

@@ -126,7 +126,7 @@ def test_flag_beats_environment_beats_config_beats_default(
     assert given.rendering.colormap == "turbo"
 
 
-def test_the_record_says_where_each_value_comes_from(
+def test_the_record_has_the_origin_of_each_value(
     camx: Camx, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = tmp_path / "c.toml"
@@ -168,7 +168,7 @@ def test_a_config_may_be_yaml_and_arguments_of_the_model_a_table(
         ('[model]\nname = "a"', "'model' is a table"),
     ],
 )
-def test_a_wrong_config_is_told(
+def test_a_wrong_config_is_an_error(
     camx: Camx, tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, message: str
 ) -> None:
     (tmp_path / "c.toml").write_text(text)

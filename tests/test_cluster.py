@@ -89,7 +89,7 @@ def test_an_image_that_ends_its_process_twice_is_a_failed_row(unsteady: Unsteady
     assert json.loads(actor(batch("a", "c"))["row"][0])["status"] == "ok"
 
 
-def test_who_is_there_when_another_ends_the_process_is_not_blamed(unsteady: Unsteady) -> None:
+def test_images_beside_the_one_that_ends_a_process_do_not_fail(unsteady: Unsteady) -> None:
     unsteady.deadly = ("a",)
     for _ in range(2):
         with pytest.raises(SystemExit):

@@ -127,7 +127,7 @@ def test_what_is_left_out_is_counted_and_why(tmp_path: Path) -> None:
     assert np.isnan(found.likeness.iou[1])
 
 
-def test_a_digest_tells_more_than_a_size(tmp_path: Path) -> None:
+def test_a_digest_finds_more_than_a_size(tmp_path: Path) -> None:
     same, other = "a" * 64, "b" * 64
     pairs = [
         (image_row("0.jpg", sha256=same), image_row("0.jpg", sha256=other)),

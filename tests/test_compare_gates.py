@@ -88,7 +88,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_wrong_gates_are_refused_with_what_to_do(example: tuple[str, str], case: str) -> None:
+def test_wrong_gates_are_errors_that_say_what_to_do(example: tuple[str, str], case: str) -> None:
     text, message = WRONG[case]
     with pytest.raises(CamxError, match=message):
         one_gate(example, text)

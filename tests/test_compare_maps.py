@@ -96,7 +96,7 @@ def test_the_map_that_is_asked_for(tmp_path: Path) -> None:
             compare(*pair, CompareOptions(on=on))
 
 
-def test_other_layers_methods_and_frames_are_said(tmp_path: Path) -> None:
+def test_other_layers_methods_and_frames_are_notes(tmp_path: Path) -> None:
     a = run_folder(
         tmp_path / "a", [image_row("0.jpg")], classes=list(NAMES), fingerprint={"preprocessing": {"size": [224, 224]}}
     )

@@ -92,7 +92,9 @@ def test_a_second_comparison_leaves_no_files_of_the_first(camx: Camx, tmp_path: 
     assert not first & {path.name for path in (b / "compare" / "data").iterdir()}
 
 
-def test_the_page_holds_so_many_pairs_and_says_so(camx: Camx, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_page_holds_a_limited_number_of_pairs_with_a_note(
+    camx: Camx, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert MOST_PAIRS == 5000
     monkeypatch.setattr(comparison, "MOST_PAIRS", 10)
     a, b = runs(tmp_path, thumbs=False)

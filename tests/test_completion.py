@@ -158,7 +158,7 @@ def code_quoted(code: str) -> str:
     return "'" + code.replace("'", "'\\''") + "'"
 
 
-def test_fish_is_told_whether_there_is_anything() -> None:
+def test_fish_learns_whether_there_are_candidates() -> None:
     make_commands()
     for line, code in (("camx explain x --col", 0), ("camx explain x", 1)):
         variables = {"_TYPER_COMPLETE_ARGS": line, "_TYPER_COMPLETE_FISH_ACTION": "is-args"}

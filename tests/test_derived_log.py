@@ -63,7 +63,7 @@ def test_a_folder_without_them_logs_nothing_of_them(pair: tuple[Path, Path]) -> 
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", "{}", '{"overall": 3, "gates": []}', '{"overall": {}, "gates": {}, "verdict": 1}']
 )
-def test_a_damaged_summary_is_left_out_and_said(pair: tuple[Path, Path], text: str) -> None:
+def test_a_damaged_summary_is_left_out_with_a_warning(pair: tuple[Path, Path], text: str) -> None:
     (pair[1] / "audit" / "summary.json").write_text(text)
     values, summary, words = derived_log(RunFolder.read(str(pair[1])))
     if '"verdict": 1' not in text:

@@ -249,7 +249,7 @@ def test_a_folder_of_a_detector(folder: Path, capsys: pytest.CaptureFixture[str]
     assert "max_boxes" in capsys.readouterr().err
 
 
-def test_an_image_without_a_box_is_blank_in_words(folder: Path) -> None:
+def test_an_image_without_a_box_is_blank_with_a_reason(folder: Path) -> None:
     assert run(["explain", "photos", "-m", "net.py:build", "-o", "out", "-q", "-j", "1", "--threshold", "0.97"]) == 0
     for row in rows_of(folder / "out").values():
         assert (row["status"], row["error"]) == ("blank", "no box has a score of 0.97 or more")

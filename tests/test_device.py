@@ -71,7 +71,7 @@ def test_a_batch_that_does_not_fit_is_halved_and_done_again(error: Exception) ->
     assert work.sizes == [13, 6, 3, 3, 3, 3, 1, 3, 2], "the size is remembered"
 
 
-def test_one_picture_that_does_not_fit_is_told_in_its_row() -> None:
+def test_one_image_that_does_not_fit_has_an_error_in_its_row() -> None:
     work = Recorder(lambda keys: NO_MEMORY if 2 in keys else None)
     (results,) = in_batches(work, 4)
     assert results == ["0 done", "1 done", "2 not enough memory on cpu for one image", "3 done"]
@@ -213,7 +213,9 @@ def test_a_size_that_was_asked_for_stays() -> None:
     assert size.current == 3
 
 
-def test_the_size_found_is_told(camx: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_chosen_size_is_reported(
+    camx: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "in").mkdir()
     for index in range(30):
         picture(seed=index).save(tmp_path / "in" / f"{index:02}.png")

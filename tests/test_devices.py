@@ -221,7 +221,9 @@ def test_a_device_whose_rows_are_lost_is_not_called_finished(
 
 
 @pytest.mark.slow
-def test_a_process_that_cannot_work_says_why(camx: Camx, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_process_that_cannot_work_reports_the_reason(
+    camx: Camx, images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     argv = ["explain", images, "--model", "test_resnet", "--no-pretrained", "--device", "cpu,cpu"]
     assert camx(*argv, "--layer", "nowhere") == 2
     assert "nowhere" in capsys.readouterr().err

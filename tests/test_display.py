@@ -75,7 +75,7 @@ def test_a_list_shows_a_grid_of_the_first(explainer: Explainer) -> None:
     assert Explanations()._repr_html_()
 
 
-def test_what_has_no_map_says_why(explainer: Explainer) -> None:
+def test_networks_without_a_map_have_a_reason(explainer: Explainer) -> None:
     (one,) = explainer([picture()])
     broken = Explanation(one.picture, problem="it is <odd>")
     assert "it is &lt;odd&gt;" in broken._repr_html_()

@@ -87,7 +87,7 @@ def test_gradcam_is_its_definition_for_mixed_classes_in_one_batch(name: str) -> 
     assert np.abs(maps - slow).max() <= 1e-5 * np.abs(slow).max()
 
 
-def test_gradcam_with_a_pencil() -> None:
+def test_gradcam_by_hand() -> None:
     """Two channels, two positions: A = [[1, 2], [3, 4]], score = 10·mean(A₀) + mean(A₁)² → α = (5, 3.5)."""
 
     class Pencil(nn.Module):

@@ -119,7 +119,7 @@ class TestThreshold:
             == 0.123
         )
 
-    def test_where_no_box_fits_there_is_none_and_it_is_said(self, out: Path, tmp_path: Path) -> None:
+    def test_without_a_box_that_fits_there_is_none_and_a_note(self, out: Path, tmp_path: Path) -> None:
         tiny = boxes_file(tmp_path / "tiny.csv", *(box(f"{i:02d}.jpg", edges=(0, 0, 6, 6)) for i in range(40)))
         found = localise(str(out), LocaliseOptions(truth=tiny))
         assert found.sets[0].chosen.ours is None

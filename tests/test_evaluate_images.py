@@ -98,7 +98,7 @@ class TestRun:
         files = [{str(path.relative_to(name)) for path in Path(name).rglob("*")} for name in ("one", "ray")]
         assert files[0] == files[1]
 
-    def test_a_dry_run_tells_the_cost_and_writes_nothing(
+    def test_a_dry_run_prints_the_cost_and_writes_nothing(
         self, camx: Camx, images: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         assert camx("evaluate", images, *QUICK, "-n") == 0
@@ -141,7 +141,7 @@ class TestRefused:
             ((*TINY, "--target", "top:3"), "one map per method"),
         ],
     )
-    def test_what_makes_no_sense_is_refused_in_words(
+    def test_impossible_combinations_are_errors(
         self, camx: Camx, images: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], message: str
     ) -> None:
         assert camx("evaluate", images, *words) == 2

@@ -74,7 +74,7 @@ class TestFindings:
         assert not mask[50, 100]
         assert mask.sum() == pytest.approx(one.area, rel=0.02)
 
-    def test_several_methods_must_be_told_apart(self, tmp_path: Path) -> None:
+    def test_several_methods_need_a_choice(self, tmp_path: Path) -> None:
         folder = run_of(
             tmp_path / "two",
             [row_of("a.jpg", [map_of(hill(0.2, 0.5), 0, SIZE, "one"), map_of(hill(0.8, 0.5), 0, SIZE, "two")])],

@@ -54,7 +54,7 @@ class TestFiles:
         assert np.array_equal(decoded(annotation["segmentation"]["counts"], *SIZE), one.mask(*SIZE))
         assert annotation["area"] == one.mask(*SIZE).sum()
 
-    def test_label_studio_tells_places_in_percent(self, out: Path, tmp_path: Path) -> None:
+    def test_label_studio_has_places_in_percent(self, out: Path, tmp_path: Path) -> None:
         exported(out, "label-studio", tmp_path, image_root="https://x/")
         tasks = json.loads((tmp_path / "label-studio.json").read_text())
         assert [task["data"]["image"] for task in tasks] == [
@@ -72,7 +72,7 @@ class TestFiles:
         labels = ElementTree.parse(tmp_path / "label-studio.xml").getroot().iter("Label")
         assert [one.get("value") for one in labels] == sorted(CLASSES)
 
-    def test_a_mask_file_has_the_picture_s_size_and_says_where_it_is_from(self, out: Path, tmp_path: Path) -> None:
+    def test_a_mask_file_has_the_size_of_the_image_and_its_origin(self, out: Path, tmp_path: Path) -> None:
         exported(out, "masks", tmp_path)
         with Image.open(tmp_path / "masks" / "b c" / "ü.png") as image:
             assert (image.mode, image.size) == ("P", SIZE)
@@ -80,7 +80,7 @@ class TestFiles:
             assert json.loads(image.text["camx"])["threshold"] == 0.5  # type: ignore[attr-defined]
         assert (tmp_path / "masks" / "classes.txt").read_text().split("\n") == ["background", *sorted(CLASSES), ""]
 
-    def test_yolo_tells_where_it_is_from_in_its_description(self, out: Path, tmp_path: Path) -> None:
+    def test_yolo_has_its_origin_in_its_description(self, out: Path, tmp_path: Path) -> None:
         exported(out, "yolo", tmp_path)
         content = yaml.safe_load((tmp_path / "data.yaml").read_text())
         assert content["names"] == dict(enumerate(sorted(CLASSES)))

@@ -155,7 +155,7 @@ class TestImputation:
     def test_a_picture_of_which_nothing_is_left_is_the_mean_colour(self) -> None:
         assert not imputed(torch.ones(1, 3, 8, 8), torch.ones(1, 1, 8, 8, dtype=torch.bool)).any()
 
-    def test_road_tells_an_honest_map_from_chance(self) -> None:
+    def test_road_distinguishes_an_honest_map_from_chance(self) -> None:
         module = RedDetector().eval()
         module.fc.weight.data *= 40
         found = evaluated(evaluator(module, metrics=("road",)), red_square(40, 40))[0]
@@ -250,7 +250,7 @@ class TestEngine:
         assert scored(replica[1]).scores == pytest.approx(scored(together[1]).scores, abs=1e-6)
 
     @pytest.mark.parametrize("metric", METRICS)
-    def test_the_cost_that_is_told_is_what_the_network_does(self, metric: str) -> None:
+    def test_the_printed_cost_is_the_cost_of_the_network(self, metric: str) -> None:
         module = small()
         engine = evaluator(module, side=24, methods=("gradcam", "layercam"), metrics=(metric,), steps=4, draws=3)
         networks = [module, *(one.network.module for one in engine._permuted)]
@@ -263,7 +263,7 @@ class TestEngine:
         # Each explanation takes one forward more.
         assert sum(counted) == 2 * (engine.cost.forwards + engine.cost.explanations)
 
-    def test_the_time_that_is_told_counts_the_changes_of_images(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_reported_time_includes_the_changes_of_images(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The imputation of ROAD takes longer than the forwards: here at least 10 ms for each of 30 images."""
         slow = dataclasses.replace(MEASURES["road"], change=lambda image: time.sleep(0.01))
         monkeypatch.setitem(MEASURES, "road", slow)  # type: ignore[arg-type]

@@ -106,7 +106,7 @@ def test_as_a_callback_it_leaves_the_network_as_it_was() -> None:
     assert hooks_on(model) == 0
 
 
-def test_a_layer_without_a_map_is_told_at_the_first_step() -> None:
+def test_a_layer_without_a_map_is_an_error_at_the_first_step() -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(12, 2))
     with pytest.raises(CamxError, match="no convolution"), FeatureLogger(model, to=Kept()):
         model(torch.randn(2, 3, 2, 2))

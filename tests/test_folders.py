@@ -59,7 +59,7 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tree
 
 
-def test_a_folder_of_traps_gives_its_pictures_and_says_what_is_left_out(tree: Path) -> None:
+def test_a_folder_of_traps_gives_its_images_and_lists_the_rest(tree: Path) -> None:
     inputs = find(["tree"])
     assert [source.key for source in inputs.sources] == ["a.png", "z.png", os.fsdecode(b"\xff\xfe.png")]
     assert inputs.linked == ("tree/up", "tree/up2")
@@ -83,7 +83,7 @@ def test_two_links_in_a_circle_are_no_endless_tree_for_a_pattern(tree: Path) -> 
     assert inputs.linked == ("tree/up", "tree/up2")
 
 
-def test_nothing_but_traps_says_why(tree: Path) -> None:
+def test_the_error_of_a_folder_of_traps_has_the_reasons(tree: Path) -> None:
     with pytest.raises(CamxError, match="cannot be listed"):
         find(["tree/closed"])
 

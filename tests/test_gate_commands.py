@@ -46,7 +46,7 @@ def test_a_gate_that_passes_or_warns_is_exit_code_0(camx: Camx, run: Path, capsy
     assert "PASS accuracy_gap > 0.5" in out
 
 
-def test_what_cannot_be_is_exit_code_2_in_words_with_flags(
+def test_impossible_options_are_exit_code_2_with_flags(
     camx: Camx, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     unfinished = run_folder(tmp_path / "half", [image_row("a.jpg")], state="running")
@@ -125,7 +125,7 @@ def test_groups_bins_and_clusters_by_flags(camx: Camx, tmp_path: Path, capsys: p
     assert "PASS accuracy_gap > 0.5 by age" in out
 
 
-def test_compare_writes_into_the_new_run_or_where_it_is_told(
+def test_compare_writes_into_the_new_run_or_into_output(
     camx: Camx, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     old, new = changed(tmp_path, broke=20)

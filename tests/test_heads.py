@@ -178,7 +178,7 @@ def test_the_head_of_fastai_on_torchvision(tmp_path: Path) -> None:
     torch.testing.assert_close(scores(network.module), scores(module), atol=1e-5, rtol=1e-5)
 
 
-def test_two_poolings_in_an_order_that_nothing_tells(tmp_path: Path) -> None:
+def test_two_poolings_in_an_unknown_order(tmp_path: Path) -> None:
     module = trained()
     module.global_pool.pool = MeanFirst()
     module.fc = nn.Linear(2 * FEATURES, 3)
@@ -252,7 +252,7 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any], Tensor]] = {
 
 
 @pytest.mark.parametrize("kind", ARGUMENTS)
-def test_arguments_that_the_tensors_tell(kind: str, tmp_path: Path) -> None:
+def test_arguments_that_follow_from_the_tensors(kind: str, tmp_path: Path) -> None:
     name, args, images = ARGUMENTS[kind]
     module = trained(
         **{"classes": 1000, **{("classes" if k == "num_classes" else k): v for k, v in args.items()}}, name=name

@@ -74,7 +74,7 @@ def test_report_and_tracker_leave_a_damaged_line_out(what: str, tmp_path: Path) 
     assert said[-1] == warnings[0]
 
 
-def test_the_command_says_what_it_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_lists_what_it_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     written(tmp_path, [row("b.jpg"), "{", "["], {**EXPLAINED, "plan": 7})
     assert command(["report", str(tmp_path)]) == 0
     heard = capsys.readouterr()

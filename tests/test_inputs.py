@@ -164,7 +164,7 @@ def test_things_that_are_no_files(camx: Camx, tmp_path: Path) -> None:
     assert len(reasons) == 7
 
 
-def test_links_to_folders_are_told(camx: Camx, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_links_to_folders_are_a_warning(camx: Camx, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (images / "loop").symlink_to(images)
     (images / "other").symlink_to(images / "dog")
     assert camx("explain", images, *TINY) == 0
@@ -197,7 +197,7 @@ def test_files_that_vanish_or_change_meanwhile(
     assert [row["error"] for row in found.values() if row["status"] != "ok"] == ["No such file or directory"] * 4
 
 
-def test_a_file_that_is_being_written_is_not_taken_for_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_is_being_written_does_not_count_as_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.png"
     picture().save(path)
     real, calls = os.fstat, 0
@@ -215,7 +215,9 @@ def test_a_file_that_is_being_written_is_not_taken_for_whole(tmp_path: Path, mon
 
 
 @pytest.mark.parametrize("operation", ["open", "scandir"])
-def test_what_may_not_be_read(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, operation: str) -> None:
+def test_unreadable_files_and_folders(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, operation: str
+) -> None:
     """An unreadable file is a failed row, an unreadable folder a warning; all others succeed."""
     real = getattr(os, operation)
 

@@ -46,7 +46,7 @@ def test_the_output_folder_itself_may_be_a_link(tmp_path: Path) -> None:
     assert (tmp_path / "real" / "overlays" / "a" / "x.png").read_bytes() == b"ours"
 
 
-def test_a_record_through_a_link_is_refused_in_words(tmp_path: Path) -> None:
+def test_a_record_through_a_link_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     with locked_folder(str(tmp_path / "out")) as folder:
         folder.open_journal()

@@ -143,7 +143,7 @@ def test_rows_say_where_the_map_lies_and_how_bright_the_picture_is(camx: Camx, t
     assert row["maps"][0]["grid"] == [5, 5]
 
 
-def test_a_labels_file_that_says_more_than_there_are_images(images: Path, tmp_path: Path) -> None:
+def test_a_labels_file_with_more_rows_than_images(images: Path, tmp_path: Path) -> None:
     table = written(
         tmp_path / "l.csv",
         *("image,label,sex", "cat/0.jpg,3,f", "cat/0.jpg,4,f", "cat/1.png,3,f", "cat/1.png,3,m"),
@@ -266,7 +266,7 @@ def test_tables_that_can_be_read_in_two_ways_are_refused(
         with_labels(find([str(images)]), str(tmp_path / "l.csv"))
 
 
-def test_a_label_that_several_classes_share_is_said_so(
+def test_a_label_that_several_classes_share_is_a_warning(
     camx: Camx, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """ImageNet has two classes `crane`."""

@@ -166,7 +166,7 @@ def test_patches_cut_out_before_the_first_convolution_are_a_grid() -> None:
     assert (layer.name, layer.layout.height, layer.layout.prefix) == ("blocks.1.norm_out", 6, 1)
 
 
-def test_where_later_maps_have_one_position_the_reason_says_so() -> None:
+def test_the_reason_names_later_maps_of_one_position() -> None:
     module = load_model(ModelSpec("test_resnet", pretrained=False)).module
     layer = choose_layer(module, (32, 32))
     assert layer.layout.height == 2
@@ -219,7 +219,7 @@ def test_where_only_the_stem_is_common_to_all_branches_the_last_branch_is_taken(
     assert "several branches" in layer.reason
 
 
-def test_reports_mark_the_choice_and_tell_why_others_cannot() -> None:
+def test_reports_mark_the_choice_and_give_reasons_against_others() -> None:
     reports = {r.name: r for r in list_layers(seeded(InPlaceNet), (64, 64))}
     assert [name for name, r in reports.items() if r.chosen] == ["act"]
     assert reports["act"].reason.startswith("the last feature map")

@@ -92,7 +92,7 @@ def test_values_beyond_what_pixels_can_be_are_explained_as_given() -> None:
         ([torch.zeros(3, 64, 64)], "torch.stack"),
     ],
 )
-def test_what_cannot_be_explained_is_told(inputs: object, message: str) -> None:
+def test_unexplainable_images_have_errors(inputs: object, message: str) -> None:
     with pytest.raises(CamxError, match=message):
         explainer()(inputs)  # type: ignore[arg-type]
 
@@ -147,7 +147,7 @@ def test_class_names_must_be_as_many_as_the_scores() -> None:
         Explainer(own, ExplainOptions(device="cpu"))
 
 
-def test_nothing_to_show_is_told() -> None:
+def test_an_empty_page_has_a_note() -> None:
     (blank,) = Explainer(network(seeded(RedDetector)), ExplainOptions(device="cpu"))(
         Image.new("RGB", (64, 64), "white")
     )

@@ -81,7 +81,7 @@ class TestPointing:
         heat[1, [1, 3]] = 1
         assert peak_of(heat) == (2.5, 1.5)
 
-    def test_a_peak_in_what_is_ignored_says_nothing(self) -> None:
+    def test_a_peak_in_an_ignored_area_does_not_count(self) -> None:
         mask, void = np.zeros((4, 4), bool), np.zeros((4, 4), bool)
         mask[0, 0] = void[3, 3] = True
         heat = np.zeros((4, 4), np.float32)

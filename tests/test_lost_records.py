@@ -46,7 +46,7 @@ def stubs(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("kind", RECORDS)
-def test_the_next_run_says_what_is_there_and_what_to_do(kind: str, stubs: Path, tmp_path: Path) -> None:
+def test_the_error_of_the_next_run_names_the_folder_and_what_to_do(kind: str, stubs: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     run_stub(stubs, out)
     damage(out, RECORDS[kind])
@@ -117,7 +117,7 @@ def test_files_of_others_are_refused_also_with_overwrite(name: str, stubs: Path,
         run_stub(stubs, out, overwrite=True)
 
 
-def test_a_dry_run_says_what_overwrite_removes(camx: Camx, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_dry_run_lists_what_overwrite_removes(camx: Camx, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
     argv = ("explain", images, *TINY, "--overwrite", "-n")
     assert camx(*argv) == 0
     assert "would remove" not in capsys.readouterr().out

@@ -93,7 +93,7 @@ def test_a_threshold_comes_from_the_evaluation_of_another_run(
     assert "another network or layer (layer4)" in " ".join(capsys.readouterr().err.split())
 
 
-def test_a_table_says_that_its_threshold_was_calibrated(camx: Camx, images: Path) -> None:
+def test_a_table_marks_a_calibrated_threshold(camx: Camx, images: Path) -> None:
     evaluated(camx, images, "--calibrate", "0.9")
     (chosen,) = json.loads(Path("pilot/evaluate/summary.json").read_text())["maps"]
     assert chosen["threshold"]["how"] == "calibrated"

@@ -70,7 +70,7 @@ def counted(module: torch.nn.Module, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 
 @pytest.mark.parametrize("name", [name for name in METHODS if name not in {*ATTENTION, "rise"}])
-def test_a_method_costs_what_its_row_says(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_row_of_a_method_has_its_cost(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The proof of a head runner on two copies of the image's own activations, and their score in Ablation-CAM, are not
     in the table."""
     module = small(Pooled if name == "cam" else Small)

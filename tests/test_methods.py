@@ -89,7 +89,7 @@ VITS = {
 @pytest.mark.parametrize("kind", VITS)
 @pytest.mark.parametrize("fused_attention", [True, False])
 @pytest.mark.parametrize("name", ATTENTION)
-def test_attention_is_followed_as_its_paper_says(kind: str, name: str, *, fused_attention: bool) -> None:
+def test_attention_follows_its_paper(kind: str, name: str, *, fused_attention: bool) -> None:
     module = vit(**VITS[kind])  # type: ignore[arg-type]
     for block in module.blocks:  # type: ignore[union-attr]
         block.attn.fused_attn = fused_attention  # type: ignore[union-attr]

@@ -224,7 +224,7 @@ def test_combinations_that_contradict_themselves(
         load_model(spec)
 
 
-def test_a_network_of_a_fixed_size_is_shown_that_size() -> None:
+def test_a_network_of_a_fixed_size_gets_that_size() -> None:
     """torchvision's best weights of vit_h_14 need 518 pixels; without weights its size is 224."""
     from torchvision.models import VisionTransformer
 
@@ -235,7 +235,7 @@ def test_a_network_of_a_fixed_size_is_shown_that_size() -> None:
     assert (found.input_size, found.resize) == ((224, 224), (232, 232))
 
 
-def test_builds_of_torch_and_torchvision_that_do_not_fit_are_an_error_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_builds_of_torch_and_torchvision_that_do_not_fit_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """The error of torchvision for CUDA with torch for CPUs."""
 
     def broken(name: str) -> None:

@@ -118,7 +118,7 @@ def test_replicas_work_at_the_same_time_and_keep_their_images_apart() -> None:
             torch.testing.assert_close(future.result().result, wanted, rtol=1e-4, atol=1e-6)
 
 
-def test_a_converted_network_is_kept_and_a_changed_one_is_not_taken_for_it(
+def test_a_converted_network_is_cached_and_a_changed_one_is_converted_again(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = []
@@ -193,7 +193,7 @@ class Half(nn.Module):
         (InPlaceNet, {"precision": "fp16"}, "OpenVINO has no fp16"),
     ],
 )
-def test_what_openvino_cannot_do_runs_in_torch_and_one_line_says_so(
+def test_networks_that_openvino_cannot_convert_run_in_torch_with_a_warning(
     module: type[nn.Module], options: dict[str, Any], reason: str
 ) -> None:
     _, ours = explainers(seeded(module), **options)

@@ -154,7 +154,7 @@ def test_what_a_flag_does_not_allow_is_refused_by_its_name(call: Call, words: st
     assert str(error.value) == message
 
 
-def test_a_refused_value_says_where_it_comes_from(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_of_a_value_names_its_origin(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "c.toml").write_text("sort-by = 'size'\n")
     with pytest.raises(CamxError, match=r"Give one of name, time. \(--sort-by is set by .*c\.toml, line 1\.\)"):
         call("x", "--config", tmp_path / "c.toml")

@@ -67,7 +67,7 @@ FORMS: dict[str, tuple[Callable[[Path], Path], str]] = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_what_a_checkpoint_says_of_its_input_is_used(form: str, tmp_path: Path) -> None:
+def test_input_settings_of_a_checkpoint_are_used(form: str, tmp_path: Path) -> None:
     make, origin = FORMS[form]
     path = make(tmp_path)
     network = loaded(path)
@@ -109,7 +109,7 @@ def test_args_yaml_beside_a_checkpoint_of_timm(tmp_path: Path) -> None:
     assert load_model(str(tmp_path / "model_best.pth.tar")).name == f"timm/{ARCH}"
 
 
-def test_arguments_that_a_checkpoint_says(tmp_path: Path) -> None:
+def test_arguments_stored_in_a_checkpoint(tmp_path: Path) -> None:
     module = trained("test_vit", global_pool="avg", img_size=96)
     args = argparse.Namespace(model="test_vit", gp="avg", img_size=96, model_kwargs={"drop_path_rate": 0.1})
     torch.save({"state_dict": module.state_dict(), "arch": "test_vit", "args": args}, tmp_path / "w.pth")
@@ -134,14 +134,14 @@ def test_flags_over_the_checkpoint_and_a_warning(tmp_path: Path) -> None:
     assert network.warnings == ("camx uses `mean` 0.5, not 0.1,0.2,0.3 from the checkpoint's args.",)
 
 
-def test_another_model_than_the_checkpoint_says(tmp_path: Path) -> None:
+def test_a_model_that_is_not_that_of_the_checkpoint(tmp_path: Path) -> None:
     network = loaded(saved(tmp_path, arch="resnet18"))
     assert network.warnings == (
         f"The checkpoint names the architecture resnet18; camx uses `model` timm/{ARCH} as given.",
     )
 
 
-def test_a_checkpoint_that_says_nothing(tmp_path: Path) -> None:
+def test_a_checkpoint_without_settings(tmp_path: Path) -> None:
     line = loaded(saved(tmp_path)).input_line
     assert line.endswith("(from timm's default; the checkpoint has no input settings)")
     assert load_model(ModelSpec(ARCH, pretrained=False)).input_line.endswith("(from timm's default)")
@@ -162,7 +162,7 @@ def test_the_example_script_of_imagenet_is_of_torchvision(tmp_path: Path) -> Non
         assert network.origins["interpolation"] == "the ImageNet example script"
 
 
-def test_a_file_that_shows_no_writer_is_what_the_user_says(tmp_path: Path) -> None:
+def test_the_user_names_the_architecture_of_a_file_without_a_known_writer(tmp_path: Path) -> None:
     """timm and torchvision share the names of these tensors, and many scripts write `{"model": …}`."""
     torch.save({"model": timm.create_model("resnet18", num_classes=4).state_dict()}, tmp_path / "w.pth")
     network = loaded(tmp_path / "w.pth", "resnet18")
@@ -209,7 +209,7 @@ def test_a_network_that_normalised_its_pictures_itself(tmp_path: Path) -> None:
     assert network.origins["mean"] == "the checkpoint's tensors"
 
 
-def test_the_report_says_where_each_value_comes_from(tmp_path: Path, camx: Callable[..., int]) -> None:
+def test_the_report_has_the_origin_of_each_value(tmp_path: Path, camx: Callable[..., int]) -> None:
     Image.new("RGB", (40, 40), "red").save(tmp_path / "a.png")
     saved(tmp_path, arch=ARCH, args=argparse.Namespace(model=ARCH, mean=(0.1, 0.2, 0.3)))
     words = ("a.png", "-m", "w.pth", "--std", "0.5", "--device", "cpu", "--workers", "1")

@@ -279,7 +279,7 @@ def test_what_stands_in_the_place_of_the_journal_is_named(kind: str, tmp_path: P
         (None, 5, "x (null → 5)"),
     ],
 )
-def test_differences_can_be_told_apart(before: object, now: object, shown: str) -> None:
+def test_differences_are_distinguishable(before: object, now: object, shown: str) -> None:
     assert differences({"x": before}, {"x": now}) == [shown]
 
 
@@ -314,7 +314,7 @@ def test_a_folder_of_others_is_not_touched(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["predictions.csv"]
 
 
-def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with (
         pytest.raises(CamxError, match="cannot be written: Not a directory|cannot be written: File exists"),

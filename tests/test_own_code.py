@@ -131,7 +131,7 @@ def test_a_checkpoint_and_its_names(here: Path) -> None:
         load_model(ModelSpec("my_module.py:build", checkpoint=str(here / "w.ckpt"), preprocessing=INPUT))
 
 
-def test_a_network_that_says_all_of_itself(here: Path) -> None:
+def test_a_file_with_all_settings_of_its_network(here: Path) -> None:
     (here / "pkg").mkdir()
     (here / "pkg" / "nets.py").write_text(
         "from cam_cli import Network\nfrom my_module import build\n"

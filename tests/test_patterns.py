@@ -63,7 +63,7 @@ def test_the_number_of_clusters(points: int, wanted: int | None, count: int) -> 
     assert cluster_count(points, wanted) == count
 
 
-def test_a_mark_that_nobody_told_of_is_a_pattern(tmp_path: Path) -> None:
+def test_an_unlabelled_mark_is_a_pattern(tmp_path: Path) -> None:
     found = find_patterns(str(planted(tmp_path / "out")))
     mark = the_mark(found)
     marked = {f"{number:04}.jpg" for number in range(0, 48, 2)}
@@ -150,13 +150,13 @@ def test_rows_of_every_kind(tmp_path: Path) -> None:
         ({"truth": "nowhere.json"}, "nowhere"),
     ],
 )
-def test_what_does_not_fit_is_said(tmp_path: Path, options: dict[str, Any], message: str) -> None:
+def test_wrong_options_are_errors(tmp_path: Path, options: dict[str, Any], message: str) -> None:
     out = planted(tmp_path / "out")
     with pytest.raises(CamxError, match=message):
         find_patterns(str(out), PatternsOptions(**options))
 
 
-def test_a_run_without_spots_is_said(tmp_path: Path, camx: Camx, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_without_spots_is_an_error(tmp_path: Path, camx: Camx, capsys: pytest.CaptureFixture[str]) -> None:
     from .run_folders import run_folder
 
     assert camx("patterns", run_folder(tmp_path / "out", [image_row("a.jpg")])) == 2

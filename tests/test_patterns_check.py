@@ -107,7 +107,7 @@ def test_gates_on_drops(tmp_path: Path, gate: str, verdict: str) -> None:
         ({"cover": ("all",)}, "Give `check`"),
     ],
 )
-def test_what_cannot_be_covered_is_said(tmp_path: Path, options: dict[str, Any], message: str) -> None:
+def test_spots_that_cannot_be_covered_are_a_note(tmp_path: Path, options: dict[str, Any], message: str) -> None:
     out = planted(tmp_path / "out")
     with pytest.raises(CamxError, match=message):
         find_patterns(str(out), PatternsOptions(**options))

@@ -299,7 +299,7 @@ def _no_import(real: Callable[..., types.ModuleType]) -> Callable[..., types.Mod
     return guarded
 
 
-def test_the_canaries_would_sing() -> None:
+def test_pickle_itself_runs_each_canary() -> None:
     """The test above can fail: pickle itself runs each of them."""
     silent = {"getattr", "as a key"}
     for name, make in CANARIES.items():

@@ -198,7 +198,7 @@ def said(capsys: pytest.CaptureFixture[str]) -> str:
     return " ".join(capsys.readouterr().err.split())
 
 
-def test_the_row_says_what_was_decided(camx: Camx, tmp_path: Path) -> None:
+def test_the_row_has_the_decision(camx: Camx, tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     picture(40, 30).save(tmp_path / "turned.jpg", exif=exif)
@@ -237,7 +237,7 @@ def test_the_row_says_what_was_decided(camx: Camx, tmp_path: Path) -> None:
     ],
     ids=["dark", "white", "flat", "alpha"],
 )
-def test_a_run_whose_pictures_look_wrong_says_so_once(
+def test_a_run_warns_once_of_images_that_look_wrong(
     camx: Camx, tmp_path: Path, capsys: pytest.CaptureFixture[str], make: Callable[[int], Image.Image], words: str
 ) -> None:
     for i in range(3):
@@ -254,7 +254,7 @@ def test_a_run_whose_pictures_look_wrong_says_so_once(
     assert "alpha" not in text
 
 
-def test_levels_that_differ_in_one_folder_are_told(
+def test_levels_that_differ_in_one_folder_are_a_warning(
     camx: Camx, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name, top in (("a", 4000), ("b", 4095), ("c", 60000)):

@@ -29,7 +29,7 @@ def test_pixels_are_exact(with_isal: bool, monkeypatch: pytest.MonkeyPatch) -> N
             assert np.array_equal(np.asarray(read), np.asarray(picture))
 
 
-def test_the_file_is_as_the_specification_says() -> None:
+def test_the_file_follows_the_specification() -> None:
     data = png.encode_png(pictures()[3])
     kinds, at = [], 8
     while at < len(data):

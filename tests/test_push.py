@@ -101,7 +101,7 @@ def test_thumbnails_stand_in_for_pictures_that_are_gone(camx: Camx, images: Path
     assert table.rows[0][0].path == f"camx-out/{written['thumb']}"
 
 
-def test_a_run_that_was_stopped_tells_its_exit_code_and_no_tables(camx: Camx, images: Path, recorder: Recorder) -> None:
+def test_a_run_that_was_stopped_has_its_exit_code_and_no_tables(camx: Camx, images: Path, recorder: Recorder) -> None:
     (images / "cat" / "0.jpg").write_bytes(b"")
     assert camx("explain", images, *TINY, "--wandb", "-o", images / "cat" / "1.png") == 2
     assert (recorder.about, recorder.finished) == (None, ({}, 2))

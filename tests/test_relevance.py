@@ -158,7 +158,7 @@ def test_the_mode_changes_no_score(name: str) -> None:
 
 @pytest.mark.parametrize("options", [{}, {"groups": 2}, {"stride": 2}, {"bias": True}])
 @pytest.mark.parametrize(("rule", "composite"), [("plus", CONVOLUTIONAL), ("gamma", ATTENTIVE)])
-def test_a_convolution_shares_as_its_rule_says(rule: str, composite: Composite, options: dict[str, int]) -> None:
+def test_a_convolution_shares_by_its_rule(rule: str, composite: Composite, options: dict[str, int]) -> None:
     """Inputs of both signs: the second of two convolutions without a ReLU between them."""
     torch.manual_seed(0)
     first, second = nn.Conv2d(3, 4, 3, bias=False), nn.Conv2d(4, 4, 3, padding=1, **{"bias": False, **options})  # type: ignore[arg-type]

@@ -99,7 +99,7 @@ def test_a_report_made_again_has_the_audit_again_and_no_report_leaves_it(camx: C
 @pytest.mark.parametrize(
     "text", ["", "[]", '{"options": 3}', '{"options": {"confidence": 7}}', '{"options": {"fail_if": ["nothing > 1"]}}']
 )
-def test_an_audit_that_cannot_be_done_again_is_left_out_and_said(out: Path, text: str) -> None:
+def test_an_audit_that_cannot_be_repeated_is_left_out_with_a_warning(out: Path, text: str) -> None:
     (out / "audit" / "summary.json").write_text(text)
     warnings: list[str] = []
     build_report(str(out), warned=warnings.append)

@@ -42,7 +42,7 @@ def test_changes_are_those_of_the_command() -> None:
     assert changes_since(NEWEST, both) == []
 
 
-def test_a_run_says_that_it_adds_to_results_of_an_earlier_camx(
+def test_a_run_warns_that_it_adds_to_results_of_an_earlier_camx(
     old: Camx,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -58,7 +58,7 @@ def test_a_run_says_that_it_adds_to_results_of_an_earlier_camx(
     assert (record("killed")["revision"], record("killed")["skipped"]) == (NEWEST, 0)
 
 
-def test_a_run_of_one_version_says_nothing(camx: Camx, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_of_one_version_has_no_note(camx: Camx, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for _ in range(2):
         assert camx("explain", images, *TINY) == 0
         assert OLDER not in capsys.readouterr().err
@@ -90,7 +90,7 @@ def test_overwrite_redoes_an_unfinished_run_of_an_earlier_camx(
         assert (record()["skipped"], record()["revision"]) == (skipped, NEWEST)
 
 
-def test_parts_of_two_versions_are_told_by_the_merge(
+def test_a_merge_warns_of_parts_of_two_versions(
     camx: Camx, images: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Written on two machines and copied together."""
@@ -106,7 +106,7 @@ def test_parts_of_two_versions_are_told_by_the_merge(
     assert record()["revision"] == FIRST
 
 
-def test_a_shard_says_it_too(camx: Camx, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_shard_prints_it_too(camx: Camx, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
     argv = ("explain", images, *TINY, "--no-report", "--shard", "1/2")
     assert camx(*argv) == 0
     for path in (Path("camx-out/parts/1-of-2/run.json"), Path("camx-out/run.json")):

@@ -36,7 +36,7 @@ def test_the_first_ten_failed_images_are_named(camx: Camx, broken: Path, capsys:
     assert "1 of 13 images explained, 12 failed" in out
 
 
-def test_quiet_names_them_and_says_nothing_else(camx: Camx, broken: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_quiet_prints_only_their_names(camx: Camx, broken: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert camx("explain", broken, *TINY, "-q") == 1
     out, err = capsys.readouterr()
     assert out == ""

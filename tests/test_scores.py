@@ -168,7 +168,7 @@ def test_networks_of_other_precisions_run_as_they_are(kind: torch.dtype) -> None
         )
 
 
-def test_what_was_found_is_said_and_the_network_is_left_alone() -> None:
+def test_the_hook_reports_its_layer_and_leaves_the_network_alone() -> None:
     module = built(lambda: Output(lambda maps, s: {"p": s.softmax(1), "q": s}))
     explainer = Explainer(own(module, scores="p"), ExplainOptions(device="cpu"))
     assert explainer.network.notes == (

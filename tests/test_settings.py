@@ -94,7 +94,7 @@ def test_one_file_serves_all_commands(
     assert "unknown key 'alpha'" in capsys.readouterr().err
 
 
-def test_a_run_says_which_file_it_reads(
+def test_a_run_names_the_config_file_that_it_reads(
     camx: Camx, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "camx.toml").write_text('model = "test_resnet"\nno-pretrained = true\nlimit = 1\n')

@@ -59,7 +59,7 @@ def test_the_shard_is_given_or_taken_from_the_scheduler(
         ("auto", {"RANK": "0", "WORLD_SIZE": "2", "CI_NODE_INDEX": "1", "CI_NODE_TOTAL": "3"}, "1/2 by torchrun, 1/3"),
     ],
 )
-def test_a_shard_that_cannot_be_told_is_an_error(text: str, environment: dict[str, str], message: str) -> None:
+def test_a_shard_that_cannot_be_determined_is_an_error(text: str, environment: dict[str, str], message: str) -> None:
     with pytest.raises(CamxError, match=message):
         chosen_shard(text, environment)
 

@@ -140,7 +140,7 @@ def test_without_memory_that_two_processes_see_pictures_go_through_pipes(monkeyp
         assert pool.call(len, bytes(3 << 20)) == 3 << 20
 
 
-def test_threads_that_cannot_be_started_end_the_run_in_words(
+def test_threads_that_cannot_start_end_the_run_with_an_error(
     camx: Camx, images: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def refused(*_: object, **more: object) -> None:

@@ -34,7 +34,7 @@ def test_a_folder_is_recursive_sorted_and_its_keys_start_inside_it(tree: Path) -
     assert find(["a"]).passed_over == 1
 
 
-def test_several_sources_keep_the_folder_that_tells_them_apart(tree: Path) -> None:
+def test_several_sources_keep_the_folder_that_distinguishes_them(tree: Path) -> None:
     assert keys("a", "b") == ["a/sub/z.webp", "a/x.jpg", "a/y.PNG", "b/x.jpg"]
     assert keys("a/x.jpg", "b/x.jpg") == ["a/x.jpg", "b/x.jpg"]
     assert keys("a/x.jpg", "a") == ["x.jpg", "sub/z.webp", "y.PNG"], "each file once, in the order given"
@@ -117,7 +117,7 @@ def test_every_argument_must_name_an_image(tree: Path) -> None:
     assert keys("b/*.jpg") == ["x.jpg"], "a link to nothing is no image"
 
 
-def test_a_folder_without_images_says_how_to_take_its_files(tree: Path) -> None:
+def test_the_error_of_a_folder_without_images_names_its_files(tree: Path) -> None:
     (tree / "c").mkdir()
     (tree / "c" / "notes.txt").write_text("")
     with pytest.raises(CamxError, match="`include=.*`"):

@@ -193,7 +193,7 @@ def test_images_of_one_subject_count_less_than_independent_ones() -> None:
     assert lonely.effective[0] == pytest.approx(1000, rel=0.01)
 
 
-def test_a_group_that_is_all_right_is_no_surer_than_its_number_of_subjects() -> None:
+def test_a_group_without_errors_is_no_more_certain_than_its_number_of_subjects() -> None:
     sample = Sample.of(np.ones(200), np.zeros(200, int), 1)
     found = Resampler(clusters=np.repeat(np.arange(10), 20)).shares(sample)
     assert found.limits(Z, np.array([0]))[0][0] == pytest.approx(wilson(10, 10, Z)[0])
@@ -218,7 +218,7 @@ def test_the_size_of_errors_that_are_only_noise_has_an_interval_that_reaches_0()
     assert beyond >= 120 * 0.8
 
 
-def test_the_number_of_images_that_would_tell() -> None:
+def test_the_number_of_images_that_would_decide() -> None:
     spreads = [math.sqrt(p * (1 - p)) for p in (0.99, 0.95)]
     assert images_to_exceed(0.04, 0.0, spreads, Z) == 282
     assert images_to_exceed(0.04, 0.02, spreads, Z) == 1127
@@ -227,7 +227,7 @@ def test_the_number_of_images_that_would_tell() -> None:
     assert images_to_stay_within(0.03, 0.03, spreads, Z) is None
 
 
-def test_that_many_images_do_tell_in_four_of_five_times() -> None:
+def test_that_many_images_decide_in_four_of_five_cases() -> None:
     count = images_to_exceed(0.1, 0.05, [math.sqrt(p * (1 - p)) for p in (0.9, 0.8)], Z)
     assert count is not None
     rng = np.random.default_rng(0)

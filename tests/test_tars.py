@@ -156,7 +156,7 @@ def test_one_bad_tar_fails_as_a_row_and_the_others_go_on(
     assert "no whole tar file" in capsys.readouterr().err
 
 
-def test_no_image_of_a_tar_file_is_left_out_in_silence(
+def test_no_image_of_a_tar_file_is_left_out_without_a_note(
     camx: Camx, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Names that leave the file have keys that do not; of two files with one name, the second has its own key."""

@@ -22,7 +22,7 @@ from .task_networks import record_of, scene
     [("audit", "OUT", "--by", "label"), ("compare", "OUT", "OUT"), ("export", "OUT", "--format", "csv"), ("patterns", "OUT")],
     ids=lambda argv: argv[0],
 )  # fmt: skip
-def test_readers_of_probabilities_refuse_rows_without_any(
+def test_readers_of_probabilities_reject_rows_without_them(
     argv: tuple[str, ...], task: str, has: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     written(tmp_path / "out", [row(label="cat", correct=True)], record_of(task))

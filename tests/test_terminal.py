@@ -178,7 +178,7 @@ def test_json_has_the_error_of_a_command_that_cannot_run(camx: Camx, capsys: pyt
         assert told["error"]
 
 
-def test_a_mistyped_variable_is_told_unless_quiet(
+def test_a_mistyped_variable_is_a_warning_unless_quiet(
     camx: Camx, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CAMX_TOPK", "3")

@@ -69,7 +69,7 @@ def tracked(tmp_path_factory: pytest.TempPathFactory) -> Tracked:
     return Tracked(images, folder / "out", run([str(word) for word in argv]))
 
 
-def test_a_run_says_who_it_is(tracked: Tracked) -> None:
+def test_a_run_logs_its_identity(tracked: Tracked) -> None:
     logged = tracked.logged
     assert tracked.code == logged.exit_code == 1  # one image failed
     who = logged.run

@@ -109,7 +109,7 @@ def test_alexnet_loses_its_fully_connected_layers(job: TrainJob, data: str) -> N
     assert_exact(job.output, f"{data}/val/blue/01.png")
 
 
-def test_the_head_learns_and_tells_it(job: TrainJob, tmp_path: Path) -> None:
+def test_the_head_learns_and_reports_it(job: TrainJob, tmp_path: Path) -> None:
     summary = train(replace(job, freeze="none", epochs=8, lr=0.01, ema=0.9))
     assert summary.best is not None
     assert summary.best.accuracy >= 0.9

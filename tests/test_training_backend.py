@@ -86,7 +86,7 @@ def test_bf16_features_are_those_of_autocast_bit_by_bit(job: TrainJob, monkeypat
 @pytest.mark.slow
 @pytest.mark.extras
 @pytest.mark.usefixtures("converts")
-def test_a_training_tells_what_computed_its_features(job: TrainJob, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_training_records_the_backend_of_its_features(job: TrainJob, monkeypatch: pytest.MonkeyPatch) -> None:
     made = train(replace(job, epochs=1, backend="openvino"))
     assert made.plan.backend == "openvino"
     assert json.loads((Path(job.output) / "run.json").read_text())["plan"]["backend"] == "openvino"

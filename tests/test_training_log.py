@@ -88,7 +88,7 @@ def test_the_mistakes_are_those_of_the_best_network(trained: RunFolder) -> None:
     assert all(isinstance(row[0], ImageCell) for row in table.rows[1:])
 
 
-def test_the_page_says_what_the_network_took_each_preview_for(trained: RunFolder) -> None:
+def test_the_page_shows_the_prediction_of_each_preview(trained: RunFolder) -> None:
     shown = content(Path(build_report(trained.path)))
     assert {*shown["samples"]} == {"cams", "gradcams"}
     for image, by_epoch in shown["captions"].items():

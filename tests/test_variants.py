@@ -134,7 +134,7 @@ def test_a_map_of_four_positions_must_lie_in_its_place_too(size: int) -> None:
         assert explainer(own(built(lambda turn=turn: Corner(turn, size)))).layer.name == "conv"
 
 
-def test_a_place_that_cannot_be_proven_is_said(camx: Camx, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_place_that_cannot_be_proven_is_a_warning(camx: Camx, capsys: pytest.CaptureFixture[str]) -> None:
     """If all positions see the whole image, they follow no quarter of it."""
     Path("my_module.py").write_text(
         "from tests.test_variants import SIDE, Corner\n"

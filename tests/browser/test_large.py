@@ -37,7 +37,7 @@ def test_all_of_a_small_report_is_printed(opened: Opened, out: Path, rows: dict[
     assert page.locator(".card").count() < len(rows)
 
 
-def test_paper_says_what_is_not_printed(opened: Opened, out: Path, tmp_path: Path) -> None:
+def test_a_printed_page_names_the_images_that_it_leaves_out(opened: Opened, out: Path, tmp_path: Path) -> None:
     page = opened(many(out, tmp_path / "many", 1_250), "#q=jpg&prob=0.1~&sort=prob&desc=1")
     page.wait_for_selector(".card canvas")
     found = len(names(page))
@@ -95,7 +95,7 @@ def test_a_large_report_shows_the_overlay_of_the_run_itself(opened: Opened, out:
     assert small.locator(".exact").count() == 0, "a single file loads nothing"
 
 
-def test_a_missing_data_file_is_told(opened: Opened, out: Path, tmp_path: Path) -> None:
+def test_a_missing_data_file_is_shown_on_the_page(opened: Opened, out: Path, tmp_path: Path) -> None:
     folder = many(out, tmp_path / "many", 250)
     for path in (folder / "report" / "data").glob("*rows-0.js"):
         path.unlink()

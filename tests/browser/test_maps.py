@@ -119,7 +119,7 @@ def opacity(page: Page, element: str) -> float:
     return float(page.evaluate("(e) => getComputedStyle(document.querySelector(e)).opacity", element))
 
 
-def test_what_speaks_against_a_class_has_a_colour_of_its_own(opened: Opened, two_sided: Path) -> None:
+def test_evidence_against_a_class_has_its_own_colour(opened: Opened, two_sided: Path) -> None:
     page = opened(two_sided, "#image=cat.jpg")
     page.wait_for_selector("#large .tint")
     for canvas in ("#large .tint", "#large .heat", ".card .tint", "#large .switches canvas"):
@@ -145,7 +145,7 @@ def test_what_speaks_against_a_class_has_a_colour_of_its_own(opened: Opened, two
     assert line[-3][2] > line[-3][0] + 100
 
 
-def test_a_map_without_signs_is_drawn_as_strength_and_said_to_be(opened: Opened, two_sided: Path) -> None:
+def test_a_map_without_signs_is_drawn_as_strength_with_a_note(opened: Opened, two_sided: Path) -> None:
     page = opened(two_sided, "#image=car.jpg")
     page.wait_for_selector("#large .heat")
     assert page.locator("#large .tint").count() == 0

@@ -173,7 +173,7 @@ def figures_of(name: str, rows: dict[str, Any]) -> list[str]:
     ]  # fmt: skip
 
 
-def test_every_figure_of_a_class_says_which_images_it_is_of(opened: Opened, out: Path, rows: dict[str, Any]) -> None:
+def test_every_figure_of_a_class_names_its_images(opened: Opened, out: Path, rows: dict[str, Any]) -> None:
     page = opened(out, "#view=classes")
     heads = page.locator(".figures .set").all_inner_texts()
     assert heads[1:] == ["images with this label", "images predicted as it", "both", "images whose first map is of it"]
