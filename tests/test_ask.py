@@ -160,8 +160,8 @@ def test_two_devices_give_the_answers_of_one(images: Path, vilt: Path, camx: Cam
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ((), "What is the question?"),
-        (("--question", RED, "--questions", "q.csv"), "What is the question?"),
+        ((), "camx ask` needs"),
+        (("--question", RED, "--questions", "q.csv"), "camx ask` needs"),
         (("--question", " "), "--question is empty"),
         (("--questions", "gone.csv"), "gone.csv"),
         (("--questions", "unnamed.csv"), "has no column 'question'"),

@@ -74,11 +74,17 @@ def test_a_plural_of_any_number_is_found() -> None:
 
 
 #: Words of messages that a user has to decode: riddles, and *picture* for the image of the user.
-DECODED = re.compile(r"\b[Pp]ictures?\b|\bnothing says\b|\banew\b|\bas ever\b|\b(is|are) told\b|\bhas no meaning\b")
+DECODED = re.compile(
+    r"\b[Pp]ictures?\b|\bnothing says\b|\banew\b|\bas ever\b|\b(is|are) told\b|\bhas no meaning\b"
+    r"|\btaken for\b|\bsure(r|st)\b|\brecursion\b|\bspeaks? (for|against)\b|\bdifferent are\b|\bgo(es)? on\b"
+    r"|\bcosts? (its|an|the)\b|\b(made|rendered) again\b|\bput back\b|\btells? "
+)
+#: Texts in the scripts of the pages: comments, and strings in quotes.
+PAGE_TEXT = re.compile(r"//[^\n]*|/\*.*?\*/|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`", re.DOTALL)
 
 
 def riddles(source: str) -> Iterator[int]:
-    """Lines of texts of several words, other than docstrings, in which a word of `DECODED` stands."""
+    """Lines of texts of several words, other than docstrings, with a word of `DECODED`."""
     tree = ast.parse(source)
     alone = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
@@ -88,13 +94,34 @@ def riddles(source: str) -> Iterator[int]:
             yield node.lineno
 
 
+def page_riddles(source: str) -> list[str]:
+    """Texts of several words in a script of a page with a word of `DECODED`."""
+    texts = (match[0] for match in PAGE_TEXT.finditer(source))
+    return [text for text in texts if " " in text.strip() and DECODED.search(re.sub(r"\$\{[^}]*\}", "", text))]
+
+
 def test_messages_need_no_decoding() -> None:
     files = [*(ROOT / "cam_cli").rglob("*.py"), *(ROOT / "cli").rglob("*.py")]
     assert [f"{path.relative_to(ROOT)}:{line}" for path in files for line in riddles(path.read_text("utf-8"))] == []
 
 
+def test_scripts_of_pages_need_no_decoding() -> None:
+    files = sorted((ROOT / "cam_cli" / "report" / "page" / "scripts").rglob("*.js"))
+    assert len(files) > 30
+    assert [(path.name, text) for path in files for text in page_riddles(path.read_text("utf-8"))] == []
+
+
 def test_a_riddle_in_a_message_is_found() -> None:
     source = (
         '"""Of pictures told anew."""\nf"the picture of {x}"\nsay("all are told")\nsay("picture")\nsay("an image of x")'
+        '\nsay("cats taken for dogs")\nsay("the surest ones")\nsay("what speaks for it")\nsay("it tells why")'
     )
-    assert list(riddles(source)) == [2, 3]
+    assert list(riddles(source)) == [2, 3, 6, 7, 8, 9]
+
+
+def test_a_riddle_in_a_script_is_found() -> None:
+    source = (
+        "const a = 'picture'; // the picture below\nh('p', `${classes[a]} taken for ${picture}`);\n/* An image. */\n"
+        "const b = details.picture ? 'an image' : `${details.picture} of it`;"
+    )
+    assert page_riddles(source) == ["// the picture below", "`${classes[a]} taken for ${picture}`"]

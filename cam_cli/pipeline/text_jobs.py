@@ -1,4 +1,4 @@
-"""The jobs of `camx caption` and `camx ask`: every option, its default and its words, and what must not go together."""
+"""The jobs of `camx caption` and `camx ask`: every option with its default and help, and checks of combinations."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ASK_NAME = Flag(
 
 @dataclass(frozen=True)
 class TextModel(ModelSpec):
-    """A network of the transformers library that writes text: it brings its weights, and has no classes."""
+    """A network of the transformers library that writes text. It has its own weights and no classes."""
 
     name: Annotated[str, TEXT_NAME] = ""
     checkpoint: str | None = None
@@ -48,18 +48,18 @@ class TextModel(ModelSpec):
     def __post_init__(self) -> None:
         check(self)
         if not self.name:
-            raise CamxError("Which network? Give `model`, such as hf:Salesforce/blip-image-captioning-base.")
+            raise CamxError("`model` is missing. Give it, such as hf:Salesforce/blip-image-captioning-base.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class CaptionJob(RunOptions):
-    """Everything that `camx caption` does. `text`: a table of image and text, or one text for all images."""
+    """Options of `camx caption`. text: a table of image and text, or one text for all images."""
 
     model: TextModel
     text: Annotated[
         str | None,
         Flag(
-            "Explain this text in place of what the network would write: a CSV with image,text, or one text for all.",
+            "Explain this text instead of a caption by the network: a CSV with image,text, or one text for all images.",
             panel=EXPLANATION,
             results=True,
             example="captions.csv",
@@ -87,8 +87,8 @@ class AskModel(TextModel):
 
 @dataclass(frozen=True, kw_only=True)
 class AskJob(RunOptions):
-    """Everything that `camx ask` does. `question`: on all images. `questions`: a table of image, question and, where it
-    is known, the answer; an image may have several rows."""
+    """Options of `camx ask`. question: about all images. questions: a table of image, question and, if known, the true
+    answer; an image may have several rows."""
 
     model: AskModel
     question: Annotated[
@@ -123,7 +123,7 @@ class AskJob(RunOptions):
         RunOptions.__post_init__(self)
         if bool(self.question) == (self.questions is not None):
             raise CamxError(
-                "What is the question? Give `question` for all images, or `questions` with a CSV; not both.",
+                "`camx ask` needs `question` for all images, or `questions` with a CSV, and not both.",
                 field="question",
             )
         if not all(one.strip() for one in self.question) or (self.questions is not None and not self.questions.strip()):
@@ -131,12 +131,12 @@ class AskJob(RunOptions):
         _check_rendering(self.rendering, "answers")
 
 
-def _check_rendering(rendering: Rendering, what: str) -> None:
-    """Raises `CamxError` for options of maps of classes. what: that which has maps here, in the plural."""
+def _check_rendering(rendering: Rendering, parts: str) -> None:
+    """Raises `CamxError` for options of maps of classes. parts: the results with maps here, as a plural noun."""
     if SPOTS in rendering.save:
-        raise CamxError(f"`save=spots` works only for maps of classes, not of {what}.", "Leave it out.", field="save")
+        raise CamxError(f"`save=spots` works only for maps of classes, not of {parts}.", "Leave it out.", field="save")
     if rendering.scale != EACH:
-        own = "words of a caption share one already" if what == "words" else "each answer has its own"
+        own = "words of a caption share one already" if parts == "words" else "each answer has its own"
         raise CamxError(f"`scale` works only for maps of classes: {own}.", "Leave it out.", field="scale")
     if isinstance(rendering.box_threshold, str):
         raise CamxError(
