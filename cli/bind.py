@@ -74,7 +74,7 @@ def bind(command: Function) -> Function:
         default = inspect.Parameter.empty if option.required else _default(option)
         annotation = _parameter(option, names, tables)
         parameters.append(inspect.Parameter(option.parameter, keyword, default=default, annotation=annotation))
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined] # Typer reads it
     run.__doc__ = escape(inspect.getdoc(command) or "")
     return run
 
@@ -128,7 +128,7 @@ def _parameter(option: Option, names: Names, tables: Collection[str]) -> Any:
             **more,
         )
     if option.several or option.listed:
-        return Annotated[list[shown] if option.required else list[shown] | None, info]  # type: ignore[valid-type]
+        return Annotated[list[shown] if option.required else list[shown] | None, info]  # type: ignore[valid-type] # of run time
     return Annotated[shown | None if _default(option) is None else shown, info]
 
 

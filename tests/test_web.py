@@ -104,12 +104,6 @@ def endless_line(send: Send, path: str) -> None:
         send(b" " * 65536)
 
 
-SERVERS: tuple[Callable[[Send, str], None], ...] = (
-    endless, lying, gzip_bomb, drip, drip_of_headers, endless_headers, endless_header, silent, circle, nonsense, good,
-    nested, endless_page, endless_line,
-)  # fmt: skip
-
-
 @pytest.fixture
 def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[Send, str], None]], str]]:
     """Starts servers that run a function for each connection; small limits keep tests short."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -66,8 +66,8 @@ def localise(path: str, options: LocaliseOptions) -> Localisation:
     )
 
 
-def _example(names: object) -> str:
-    return repr(next(iter(names), ""))  # type: ignore[call-overload]
+def _example(names: Iterable[str]) -> str:
+    return repr(next(iter(names), ""))
 
 
 def _methods(scores: Scores) -> list[str]:

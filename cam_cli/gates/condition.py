@@ -56,7 +56,7 @@ class Condition:
             )
         by = (found["by"] or "").strip().strip("'\"").strip()
         share = number / 100 if found["percent"] else number
-        operator: Operator = found["operator"]  # type: ignore[assignment]
+        operator: Operator = found["operator"]  # type: ignore[assignment] # by the pattern
         return cls(text.strip(), found["metric"], operator, share, bool(found["percent"]), by, found["flag"] or "")
 
     @property

@@ -20,7 +20,7 @@ from typing import Any
 from ..folders import files_below
 from ..images.remote import filesystem, store_errors, with_retries
 from ..images.shard import Shard
-from ..run_layout import ACTIVATIONS_TABLE, FAITHFULNESS_TABLE, INPUTS, JOURNAL, RECORD, SPOTS, TABLE, THUMBNAILS
+from ..run_layout import INPUTS, JOURNAL, RECORD, SPOTS, THUMBNAILS
 from . import store
 from .folder import OutputFolder, locked
 from .rows import ImageRow
@@ -29,7 +29,6 @@ from .shards import Part, locked_part, part_name
 #: Growth of the journal, and seconds since the last upload, after which it is uploaded.
 _GROWTH = 1.25
 _INTERVAL = 30.0
-_HERE = (JOURNAL, RECORD, TABLE, ACTIVATIONS_TABLE, FAITHFULNESS_TABLE)
 
 
 @dataclass

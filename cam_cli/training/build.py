@@ -55,7 +55,7 @@ def build_gap_network(network: Network, description: GapDescription, seed: int) 
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
         module = GapNetwork(network.module, description.head, len(description.classes))
-    return module.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload, no-any-return]
+    return module.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload, no-any-return] # torch's stubs
 
 
 def _offline_architecture(network: Network) -> tuple[str, dict[str, object]]:

@@ -133,7 +133,7 @@ class Trainer:
         weights, smoothing = self.config.class_weights, self.config.label_smoothing
         loss = nn.functional.cross_entropy(scores.float(), labels, weights, label_smoothing=smoothing)
         self._optimizer.zero_grad(set_to_none=True)
-        self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call] # of torch
         self._scaler.unscale_(self._optimizer)
         nn.utils.clip_grad_norm_(self.module.parameters(), _CLIP)
         self._scaler.step(self._optimizer)
