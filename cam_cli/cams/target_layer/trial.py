@@ -112,7 +112,7 @@ def _trace_layer(module: nn.Module, pictures: Tensor, layer: TargetLayer, *, gra
     (found,) = traces(module, pictures, [layer], gradients=gradients)
     if len(found.logits) != len(pictures):
         raise CamxError(
-            f"The network gives {counted(len(found.logits), 'row')} of scores for {counted(len(pictures), 'image')}"
+            f"The network returns {counted(len(found.logits), 'row')} of scores for {counted(len(pictures), 'image')}"
         )
     gradient = found.gradients(found.logits.argmax(1, keepdim=True)) if gradients else torch.zeros(())
     return found.head.leaves[found.index].detach().float(), gradient

@@ -99,7 +99,7 @@ class Attention:
     """One forward with its attention.
 
     scores: B×K, with their graph. matrices: one per layer, B×heads×N×N float32; rows are queries, and each sums to 1.
-    nodes: the matrices as tensors of the graph, in the shape that the network gives them.
+    nodes: the matrices as tensors of the graph, in the shape that the network computes.
     blocks: the modules that compute one attention each, in sequence; outputs: their outputs in the graph. Both are
     empty for other arrangements. read_rows: N, the weight of each token in what the head reads behind the last
     attention; their sum is 1.
