@@ -14,6 +14,7 @@ from cam_cli.cams.engine.explainer import Explainer
 from cam_cli.cams.engine.method_survey import survey_methods
 from cam_cli.cams.engine.options import ExplainOptions
 from cam_cli.cams.methods.registry import METHODS
+from cam_cli.cams.tracing.network_state import as_if_trained
 from cam_cli.errors import CamxError
 from cam_cli.models.network import Network
 from cli.methods import fitted
@@ -140,6 +141,34 @@ def test_weights_of_zero_count_as_trained_ones_and_stay_zero() -> None:
         "The scores of VisionTransformer do not depend on its last attention: its weights 'heads.head.weight' are zero, "
         "as before training. Give trained weights: `checkpoint=FILE`."
     )
+
+
+class Gated(nn.Module):
+    """A scalar gate that is zero before training."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 3, stride=4)
+        self.branch = nn.Conv2d(4, 4, 3, padding=1)
+        self.gamma = nn.Parameter(torch.zeros(()))
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        maps = self.stem(x).relu()
+        found: torch.Tensor = self.head((maps + self.gamma * self.branch(maps)).mean((2, 3)))
+        return found
+
+
+def test_a_scalar_of_zero_counts_as_a_trained_one_and_stays_zero() -> None:
+    module = Gated().eval()
+    network = Network.of(module, mean=(0.5,) * 3, std=(0.5,) * 3, image_size=64)
+    assert {report.name: report.reason for report in survey_methods(network).methods}["gradcam"] == ""
+    assert not module.gamma.any()
+
+
+def test_parameters_without_values_are_no_weights_of_zero() -> None:
+    with as_if_trained(nn.Sequential(nn.LazyLinear(2), nn.Linear(2, 2, device="meta"))) as nothing:
+        assert nothing is None
 
 
 class InDictionary(nn.Module):

@@ -131,7 +131,7 @@ def _blank(question: Question, image: int, predictions: Sequence[Prediction]) ->
 
 
 def no_label(source: Source) -> str:
-    """Why an image without a class as its label has no map of it."""
+    """Returns why an image has no map of its label: it has none, or one that is no class."""
     if len(source.labels) > 1:
         return f"its labels {', '.join(map(repr, source.labels))} are no classes of the model"
     return f"its label {source.label!r} is no class of the model" if source.label else "it has no label to explain"

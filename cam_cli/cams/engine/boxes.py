@@ -65,7 +65,7 @@ class BoxExplainer:
         ]
 
     def _above(self, one: Detections, problem: str) -> Detections:
-        """The boxes from the threshold on; none of an image with a problem."""
+        """Returns the boxes with a score of at least `threshold`; none for an image with a problem."""
         kept = 0 if problem else int((one.scores >= self.options.threshold).sum())
         return Detections(one.boxes[:kept].detach().cpu(), one.labels[:kept].cpu(), one.scores[:kept].detach().cpu())
 
@@ -136,7 +136,7 @@ class BoxExplainer:
         return TrueClass(index, texts[index], float(scores[0]) if len(scores) else 0.0, rank + 1)
 
     def _unlabelled(self, picture: Picture, targets: Sequence[Target]) -> str:
-        """Why the boxes of its label cannot be explained, or "": as of a classifier, no other ones take their place."""
+        """Returns why boxes of the label cannot be explained, or "". No others replace them, as with a classifier."""
         wanted = any(target.kind == "label" for target in targets)
         return no_label(picture.source) if wanted and not self.reader.classes_of(picture.source) else ""
 
@@ -148,11 +148,11 @@ class BoxExplainer:
 
 
 def _problem(one: Detections) -> str:
-    """Why what a detector has found cannot be read, or ""."""
+    """Returns the problem of boxes and scores that are not finite or not in [0, 1], or ""."""
     scores = one.scores.detach()
     if not bool(torch.isfinite(scores).all() and torch.isfinite(one.boxes).all()):
         return "the network returned NaN or infinite boxes or scores"
-    # Rounding may lead a product of shares beyond 1.
+    # Rounding may lift a product of probabilities above 1.
     odd = scores[(scores < 0) | (scores > 1 + 1e-6)]
     if len(odd):
         wrong = float(odd[0])

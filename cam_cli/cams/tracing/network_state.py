@@ -42,27 +42,34 @@ def undisturbed(module: nn.Module) -> Iterator[None]:
 
 
 def zero_weights(module: nn.Module) -> dict[str, nn.Parameter]:
-    """Weights of layers and normalisations that are zero throughout, by name: some networks begin their training so.
+    """Returns the weights of layers and normalisations with zeros alone, by name; some networks begin training so.
 
-    No score then depends on what lies before a head, and none on a residual branch.
+    With such a head, no score depends on the layers before it; with such a branch, none on the branch. Parameters
+    without values (of lazy modules, on the device meta) are left out.
     """
     return {
-        name: parameter
-        for name, parameter in module.named_parameters()
-        if name.endswith(("weight", "gamma")) and parameter.numel() and not bool(parameter.any())
+        name: one for name, one in module.named_parameters() if name.endswith(("weight", "gamma")) and _is_zero(one)
     }
+
+
+def _is_zero(parameter: nn.Parameter) -> bool:
+    if isinstance(parameter, nn.parameter.UninitializedParameter) or parameter.is_meta:
+        return False
+    return bool(parameter.numel()) and not bool(parameter.any())
 
 
 @contextlib.contextmanager
 def as_if_trained(module: nn.Module) -> Iterator[None]:
-    """Replaces weights of zero, by noise in layers and by ones in normalisations; restores the zeros on leaving."""
+    """Replaces weights of zero by noise in layers and by ones in normalisations and gates; restores them on leaving."""
     found = [one for one in zero_weights(module).values() if not one.is_inference()]
     generator = torch.Generator().manual_seed(0)
     try:
         with torch.no_grad():
             for one in found:
-                drawn = torch.randn(one.shape, generator=generator) / one[0].numel() ** 0.5
-                one.copy_(drawn if one.dim() > 1 else torch.ones(one.shape))
+                if one.dim() > 1:
+                    one.copy_(torch.randn(one.shape, generator=generator) / one[0].numel() ** 0.5)
+                else:
+                    one.fill_(1.0)
         yield
     finally:
         with torch.no_grad():
