@@ -159,7 +159,7 @@ class Reporter:
 def stderr_console(*, color: bool = True) -> Console:
     """Console on stderr. Wraps lines between words on a terminal only."""
     console = Console(stderr=True, no_color=not color or None, highlight=False)
-    console.soft_wrap = not console.is_terminal
+    console.soft_wrap = not on_terminal(console)
     if console.is_dumb_terminal:
         # Rich assumes 80 columns there.
         console.width, console.height = shutil.get_terminal_size()
@@ -169,7 +169,7 @@ def stderr_console(*, color: bool = True) -> Console:
 def announces_start(console: Console) -> bool:
     """Whether a run prints its first step: on a terminal, and in a log before the import of torch, which takes
     seconds."""
-    return console.is_terminal or "torch" not in sys.modules
+    return on_terminal(console) or "torch" not in sys.modules
 
 
 @contextmanager
@@ -180,14 +180,19 @@ def status(what: str) -> Iterator[None]:
         with console.status(escape(printable(what))):
             yield
     else:
-        if console.is_terminal:
+        if on_terminal(console):
             console.print(escape(printable(what)))
         yield
 
 
+def on_terminal(console: Console) -> bool:
+    """Whether the stream is a terminal. `FORCE_COLOR`, as in notebooks and CI, colours a log, and leaves it a log."""
+    return console.is_terminal and console.file.isatty()
+
+
 def is_live(console: Console) -> bool:
     """Whether lines can be redrawn in place."""
-    return console.is_terminal and not console.is_dumb_terminal
+    return on_terminal(console) and not console.is_dumb_terminal
 
 
 def _figures(progress: Progress) -> dict[str, Any]:

@@ -17,7 +17,7 @@ import pytest
 from cli.bind import flags_of
 from cli.config import line_of
 from cli.main import COMMANDS, run
-from cli.terminal import duration
+from cli.terminal import duration, is_live, stderr_console
 from cli.variables import mistyped
 
 from .conftest import TINY
@@ -46,6 +46,18 @@ def on_terminal(cwd: Path, *argv: object, **variables: str) -> str:
             seen += data
     assert process.wait() == 0, seen
     return seen.decode()
+
+
+def test_a_log_with_forced_colours_has_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jupyter sets these for commands in a cell, and CI for whole jobs: each frame of a bar would be a line there."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    console = stderr_console()
+    assert console.is_terminal  # to Rich, which then colours
+    assert not is_live(console)
+    assert console.soft_wrap
+    monkeypatch.setattr(type(console.file), "isatty", lambda self: True)
+    assert is_live(stderr_console())
 
 
 @pytest.mark.slow
