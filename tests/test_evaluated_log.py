@@ -100,7 +100,7 @@ def test_wandb_shows_truth_and_map_on_each_image(camx: Camx, tmp_path: Path, kin
     (tmp_path / "truth.json").write_text(json.dumps(content))
     run = tmp_path / "out"
     words = ("--model", "demo", "--target", "top:12", "-q", "--no-report", "-o", run)
-    assert camx("explain", tmp_path / "scenes" / "pictures", *words) == 0
+    assert camx("explain", tmp_path / "scenes" / "images", *words) == 0
     logged = _evaluated(tmp_path, run)
     table = logged.table("explanations")
     kinds = {one["wb_type"] for one in table.types["image"]["params"]["allowed_types"]}

@@ -29,7 +29,7 @@ def measure(folder: Path) -> Path:
     write_scenes(folder, SCENES)
     run_evaluate(
         EvaluateJob(
-            sources=(str(folder / "pictures"),),
+            sources=(str(folder / "images"),),
             model=OptionalModel("demo"),
             faithful=FaithfulOptions(methods=METHODS, metrics=METRICS, device="cpu"),
             output=str(folder / "out"),

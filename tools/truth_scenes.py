@@ -1,6 +1,6 @@
 """Draws scenes of one or two objects with exact masks: images, and their truth as COCO.
 
-`python tools/truth_scenes.py scenes --count 100` writes `scenes/pictures/*.png` and `scenes/truth.json`.
+`python tools/truth_scenes.py scenes --count 100` writes `scenes/images/*.png` and `scenes/truth.json`.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ FIRST_SEED, SIDE = 3_000_000, 160
 
 def write_scenes(folder: Path, count: int) -> int:
     """Writes scenes of one and two objects in turn. Returns the number of visible objects."""
-    (folder / "pictures").mkdir(parents=True, exist_ok=True)
+    (folder / "images").mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(5)
     categories = [{"id": place + 1, "name": name} for place, name in enumerate(CLASSES)]
     content: dict[str, list[Any]] = {"images": [], "annotations": [], "categories": categories}
     for number in range(count):
         names = tuple(rng.choice(CLASSES, 1 + number % 2, replace=False))
         scene = render(FIRST_SEED + number, (SIDE, SIDE), names)
-        scene.image.save(folder / "pictures" / f"{number:04d}.png")
+        scene.image.save(folder / "images" / f"{number:04d}.png")
         content["images"].append({"id": number, "file_name": f"{number:04d}.png", "width": SIDE, "height": SIDE})
         for drawn in scene.objects:
             if drawn.mask.any():
