@@ -107,8 +107,9 @@ def main() -> None:
         classes = ""
         if np.isfinite(between).any():
             classes = f"{np.nanmedian(between):.2f} ({np.nanmin(between):.2f} to {np.nanmax(between):.2f})"
-        cells = [np.median(flatness), np.median(border), ringed.mean(), np.nanmedian(alike)]
-        print(f"| `{method}` | {shapes.blank[method]} | {' | '.join(f'{cell:.2f}' for cell in cells)} | {classes} |")
+        cells = [f"{figure:.2f}" for figure in (np.median(flatness), np.median(border), ringed.mean())]
+        cells.append(f"{np.nanmedian(alike):.2f}" if np.isfinite(alike).any() else "")
+        print(f"| `{method}` | {shapes.blank[method]} | {' | '.join(cells)} | {classes} |")
     print(f"\nshare of the cells in the ring: {shapes.ring:.2f}")
 
 
