@@ -12,7 +12,7 @@ _LONGEST = 2000
 
 
 class CamxError(Exception):
-    """The run cannot start or cannot go on.
+    """The run cannot start or continue.
 
     message: what happened, with the offending value. hint: what to do next. field: the option with the wrong value.
 

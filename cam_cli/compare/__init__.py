@@ -1,3 +1,3 @@
 """`camx compare`: compares two explained runs of the same images in pairs, from their folders alone.
 
-May import `audit`, `export`, `evaluation`, `outputs`, `gates`, `statistics` and rooms below."""
+May import `audit`, `export`, `evaluation`, `outputs`, `gates`, `statistics` and layers below."""

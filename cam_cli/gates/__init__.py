@@ -1,6 +1,6 @@
 """Parses and judges conditions under which a command fails, with the uncertainty of the measured values.
 
-May import `statistics`, `options`, `errors` and files below."""
+May import `statistics`, `options`, `errors` and layers below."""
 
 from .condition import Condition
 from .forms import FORMS, comparisons_of, pairs_of

@@ -1,3 +1,3 @@
 """Writes the files of a run atomically (images, journal, tables, record), and reads run folders with checks.
 
-May import `maps`, `images`, `options`, `errors` and files below. Imports no torch."""
+May import `maps`, `images`, `options`, `errors` and layers below. Imports no torch."""

@@ -89,10 +89,10 @@ class RemoteFolder(OutputFolder):
             there = self._get(name)
             if there is None:
                 store.remove_if_there(self.file(name))
-            elif name == RECORD or not self._goes_on(name, there):
+            elif name == RECORD or not self._continues(name, there):
                 store.write_file(self.file(name), there)
 
-    def _goes_on(self, name: str, there: bytes) -> bool:
+    def _continues(self, name: str, there: bytes) -> bool:
         try:
             with open(self.file(name), "rb") as file:
                 return file.read(len(there)) == there

@@ -194,10 +194,9 @@ class RunFolder:
 
     @contextmanager
     def picture(self, name: str) -> Iterator[Image.Image]:
-        """Opens an image that camx wrote: reads the header, decodes nothing. Raises `UnreadableImage` for any other
-        file.
+        """Opens an image that camx wrote: reads the header, decodes nothing.
 
-        Raises `UnreadableImage` for every fault, also for one of decoding inside the context.
+        Raises `UnreadableImage` for any other file, and for every fault, also for one of decoding inside the context.
         """
         with opened_result(self.read_file(name)) as image:
             yield image

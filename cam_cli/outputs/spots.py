@@ -1,4 +1,4 @@
-"""Reads and writes `spots.jsonl`: contribution vectors under the peaks of every map.
+"""Reads and writes `spots.jsonl`: contribution vectors at the peaks of every map.
 
 The line of an image is on disk before its row, which holds the line's checksum. An image whose line is missing or
 damaged is explained again.

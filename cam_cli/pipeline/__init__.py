@@ -1,6 +1,6 @@
 """Runs a task over images: decode → network → draw → journal, in parallel stages, and resumes earlier runs.
 
-May import `features`, `faithfulness`, `text`, `report` and every room below them."""
+May import `features`, `faithfulness`, `text`, `report` and all layers below them."""
 
 from __future__ import annotations
 

@@ -1,3 +1,3 @@
 """Trains a network whose class activation maps are exact: data, cached features, the loop, the output files.
 
-May import `pipeline` and every room below it."""
+May import `pipeline` and all layers below it."""
