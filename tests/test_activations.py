@@ -99,7 +99,7 @@ def test_maps_that_are_too_large_are_reduced_by_area() -> None:
     assert found.peaks.tolist() == [8.0]
 
 
-def test_zero_and_nan_maps_are_blank_and_concern_their_own_picture() -> None:
+def test_zero_and_nan_maps_are_blank_and_concern_their_own_image() -> None:
     maps = torch.ones(3, 2, 2, 2)
     maps[1] = 0
     maps[2, 0, 0, 0] = torch.nan
@@ -154,7 +154,7 @@ def test_a_layer_that_cannot_be_shown_is_refused(resnet: Network, wanted: str, w
         FeatureReader(resnet, ReadOptions(layer=wanted))
 
 
-def test_the_sheet_holds_the_picture_and_every_map_in_order() -> None:
+def test_the_sheet_holds_the_image_and_every_map_in_order() -> None:
     maps = torch.full((1, 5, 8, 8), -1.0)
     maps[0, 3] = 2.0
     (found,) = feature_maps(maps, "stem", ChannelChoice("energy", 64))
@@ -170,7 +170,7 @@ def test_the_sheet_holds_the_picture_and_every_map_in_order() -> None:
     assert tiles[3:] == [blue] * 3
 
 
-def test_a_grey_picture_and_a_tall_map_fit() -> None:
+def test_a_grey_image_and_a_tall_map_fit() -> None:
     (found,) = feature_maps(torch.rand(1, 3, 40, 10), "stem", ChannelChoice())
     with_picture = draw_sheet(found, np.zeros((80, 20, 1), np.uint8))
     assert with_picture.size[0] > draw_sheet(found).size[0] or with_picture.size[1] > draw_sheet(found).size[1]

@@ -178,7 +178,7 @@ class TestYolo:
         (tmp_path / "data.yaml").write_text("names: {0: dog, 1: cat}\n")
         return tmp_path / "labels"
 
-    def test_boxes_and_polygons_are_shares_of_the_upright_picture(self, labels: Path) -> None:
+    def test_boxes_and_polygons_are_shares_of_the_upright_image(self, labels: Path) -> None:
         (labels / "a.txt").write_text("0 0.5 0.5 0.5 0.2\n1 0 0 0.5 0 0.5 1 0 1\n\n")
         for path in (labels, labels.parent, labels.parent / "data.yaml"):
             truth = read_truth(str(path))

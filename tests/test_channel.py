@@ -90,7 +90,7 @@ def test_the_end_of_the_pipe_in_the_middle_of_a_message(ends: tuple[Channel, Cha
 
 
 @pytest.mark.parametrize("shared", [THROUGH_MEMORY])
-def test_pictures_of_the_usual_size_do_not_cross_the_pipe(ends: tuple[Channel, Channel]) -> None:
+def test_images_of_the_usual_size_do_not_cross_the_pipe(ends: tuple[Channel, Channel]) -> None:
     """Shared memory holds a canvas and the network's input, or a drawn PNG file."""
     for message in (np.zeros((375, 500, 3), np.uint8), np.zeros((224, 224, 3), np.uint8)), b"x" * 600_000:
         ends[0].send(message)

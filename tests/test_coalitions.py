@@ -75,7 +75,7 @@ def test_the_values_of_a_game_are_its_shapley_values() -> None:
 
 
 @pytest.mark.parametrize("count", [6, 40])
-def test_values_sum_to_the_difference_from_the_covered_picture(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_values_sum_to_the_difference_from_the_covered_image(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """One value per superpixel; with all sets, and with drawn ones."""
     monkeypatch.setattr(segmented, "SUPERPIXELS", count)
     monkeypatch.setattr(coalitions, "SAMPLES", 300)
@@ -100,7 +100,7 @@ def test_drawn_sets_come_near_the_exact_values(monkeypatch: pytest.MonkeyPatch) 
     assert 0 < float((maps[0] - maps[1]).abs().max()) < 0.1 * float(maps[0].abs().max())
 
 
-def test_a_picture_of_one_superpixel_has_all_of_the_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_of_one_superpixel_has_all_of_the_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(segmented, "SUPERPIXELS", 1)
     module = small()
     pictures = torch.full((1, 3, 24, 24), 0.5)

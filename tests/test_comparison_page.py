@@ -73,7 +73,7 @@ def test_no_report_writes_no_page(camx: Camx, tmp_path: Path) -> None:
     assert not (b / "compare" / "index.html").exists()
 
 
-def test_of_many_pairs_pictures_are_linked_where_they_lie(camx: Camx, tmp_path: Path) -> None:
+def test_of_many_pairs_images_are_linked_where_they_lie(camx: Camx, tmp_path: Path) -> None:
     a, b = runs(tmp_path, 240)
     assert camx("compare", a, b, "-q", "-o", tmp_path / "deep" / "er") == 0
     page = tmp_path / "deep" / "er" / "index.html"
@@ -184,7 +184,7 @@ def test_the_difference_has_the_colours_of_more_and_less(shown: Shown, camx: Cam
 
 
 @pytest.mark.browser
-def test_a_large_page_loads_pairs_and_pictures_that_come_into_sight(shown: Shown, camx: Camx, tmp_path: Path) -> None:
+def test_a_large_page_loads_pairs_and_images_that_come_into_sight(shown: Shown, camx: Camx, tmp_path: Path) -> None:
     a, b = runs(tmp_path, 240)
     assert camx("compare", a, b, "-q") == 0
     page = shown(b / "compare")

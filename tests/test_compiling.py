@@ -292,7 +292,7 @@ def test_no_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         compiled(seeded(Blocks), layers=("last",))
 
 
-def test_pictures_one_by_one_have_nothing_to_compile() -> None:
+def test_images_one_by_one_have_nothing_to_compile() -> None:
     with pytest.raises(CamxError, match="Leave `compile` or `batch_size=1` out"):
         ExplainJob(sources=(), model=None, batch_size=1, explain=ExplainOptions(compile=True))  # type: ignore[arg-type]
 

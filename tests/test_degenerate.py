@@ -84,5 +84,5 @@ def test_scores_that_are_not_finite_fail_their_own_image(
 
 
 @pytest.mark.parametrize("values", [[[0.0, 0.0]], [[-1.0, -2.0]], [[torch.nan, 1.0]], [[torch.inf, 1.0]]])
-def test_a_map_with_nothing_to_show_has_no_picture(values: list[list[float]]) -> None:
+def test_a_map_with_nothing_to_show_has_no_image(values: list[list[float]]) -> None:
     assert normalised(torch.tensor(values).numpy()) is None

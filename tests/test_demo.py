@@ -25,7 +25,7 @@ from cam_cli.models.gap import GapNetwork
 ROOT = Path(__file__).parents[1]
 
 
-def test_a_seed_is_a_picture() -> None:
+def test_a_seed_is_an_image() -> None:
     one, again, other = (render(seed, (96, 72), ("cat", "dog")) for seed in (5, 5, 6))
     assert one.image.size == (96, 72)
     assert [drawn.name for drawn in one.objects] == ["cat", "dog"]

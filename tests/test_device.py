@@ -77,7 +77,7 @@ def test_one_image_that_does_not_fit_has_an_error_in_its_row() -> None:
     assert results == ["0 done", "1 done", "2 not enough memory on cpu for one image", "3 done"]
 
 
-def test_a_failure_of_the_network_is_that_of_the_picture_that_causes_it() -> None:
+def test_a_failure_of_the_network_is_that_of_the_image_that_causes_it() -> None:
     work = Recorder(lambda keys: ValueError("odd\nmore") if 2 in keys else None)
     first, second = in_batches(work, 5, 1)
     assert first == ["0 done", "1 done", "2 the network failed on it: ValueError: odd", "3 done", "4 done"]
@@ -87,7 +87,7 @@ def test_a_failure_of_the_network_is_that_of_the_picture_that_causes_it() -> Non
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_on_a_gpu_pictures_are_copied_from_pinned_memory_and_all_is_channels_last(
+def test_on_a_gpu_images_are_copied_from_pinned_memory_and_all_is_channels_last(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     runner = Runner(network(nn.Conv2d(3, 8, 3)), "cuda")
@@ -106,7 +106,7 @@ def test_on_a_gpu_pictures_are_copied_from_pinned_memory_and_all_is_channels_las
     torch.testing.assert_close(inputs.cpu(), Runner(network(nn.Identity()), "cpu").inputs(pictures(4)))
 
 
-def test_what_the_user_must_mend_is_no_failure_of_a_picture() -> None:
+def test_what_the_user_must_mend_is_no_failure_of_an_image() -> None:
     with pytest.raises(CamxError, match="no such layer"):
         in_batches(Recorder(lambda keys: CamxError("no such layer")), 3)
 

@@ -51,7 +51,7 @@ def test_twice_the_pixels_that_are_needed_are_decoded(
 
 @pytest.mark.parametrize("mode", ["center", "squash", "border"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_draft_lies_where_the_picture_does(mode: CropMode, orientation: int) -> None:
+def test_a_draft_lies_where_the_image_does(mode: CropMode, orientation: int) -> None:
     """Sides of eight blocks and a pixel: the decoded image ends with a row and a column of an eighth."""
     data = jpeg(picture(801, 641, seed=3), orientation)
     how = replace(SMALL, crop_mode=mode, input_size=(32, 24), resize=(36, 30))

@@ -235,7 +235,7 @@ def test_an_explainer_can_be_made_and_used_by_any_caller(caller: Callable[[], An
         assert np.array_equal(one.maps[0].values, two.maps[0].values)
 
 
-def test_pictures_in_memory_are_seen_as_files_are() -> None:
+def test_images_in_memory_are_seen_as_files_are() -> None:
     explainer = Explainer(network(RedDetector()))
     clear = picture().convert("RGBA")
     clear.putalpha(0)
@@ -373,7 +373,7 @@ def test_a_batch_that_does_not_fit_is_done_in_smaller_ones(monkeypatch: pytest.M
     assert all(np.allclose(a.maps[0].values, b.maps[0].values, atol=1e-6) for a, b in zip(found, expected))
 
 
-def test_one_picture_that_does_not_fit_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_image_that_does_not_fit_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     explainer = Explainer(network(seeded(InPlaceNet)))
 
     def no_memory(*_: Any, **_more: Any) -> list[Trace]:

@@ -177,7 +177,7 @@ class TestLeftOut:
         found = localise(str(folder), LocaliseOptions(truth=path))
         assert found.problems.counts() == {"unknown class": 1, "no map of this class": 1}
 
-    def test_a_picture_that_was_stored_lying_is_turned_by_its_file(self, tmp_path: Path) -> None:
+    def test_an_image_that_was_stored_lying_is_turned_by_its_file(self, tmp_path: Path) -> None:
         pictures = tmp_path / "pictures"
         pictures.mkdir()
         exif = Image.Exif()

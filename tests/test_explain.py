@@ -256,7 +256,7 @@ def test_two_folders_with_equal_names_inside(camx: Camx, tmp_path: Path) -> None
     assert len(table()) == 3, "the output inside the input is not an input"
 
 
-def test_a_picture_that_breaks_the_encoder_is_its_own_failure(camx: Camx, tmp_path: Path) -> None:
+def test_an_image_that_breaks_the_encoder_is_its_own_failure(camx: Camx, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     picture(16_500, 20).save(tmp_path / "in" / "wide.png")
     picture().save(tmp_path / "in" / "fine.png")
@@ -265,7 +265,7 @@ def test_a_picture_that_breaks_the_encoder_is_its_own_failure(camx: Camx, tmp_pa
     assert "cannot be written" in table()[1]["error"]
 
 
-def test_a_picture_that_broke_loses_its_old_overlay(camx: Camx, images: Path) -> None:
+def test_an_image_that_broke_loses_its_old_overlay(camx: Camx, images: Path) -> None:
     assert camx("explain", images, *TINY) == 0
     (images / "cat" / "0.jpg").write_bytes(b"garbage")
     assert camx("explain", images, *TINY) == 1

@@ -50,7 +50,7 @@ class TestFindings:
         assert [one.name for one in found["b c/ü.png"]] == ["dog", "pot, flowerpot"]
         assert self.found(out, min_prob=0.8)["a.jpg"] == []
 
-    def test_a_map_at_the_edge_ends_with_the_picture(self, tmp_path: Path) -> None:
+    def test_a_map_at_the_edge_ends_with_the_image(self, tmp_path: Path) -> None:
         folder = run_of(tmp_path / "edge", [row_of("a.jpg", [map_of(hill(0.0, 1.0, 0.2), 0, SIZE)])])
         (one,) = self.found(folder)["a.jpg"]
         left, top, right, bottom = one.box
@@ -58,7 +58,7 @@ class TestFindings:
         assert 0 < right < 60
         assert 60 < top < 100
 
-    def test_pictures_larger_and_smaller_than_the_raster(self, tmp_path: Path) -> None:
+    def test_images_larger_and_smaller_than_the_raster(self, tmp_path: Path) -> None:
         for size in ((4000, 2000), (40, 20)):
             folder = run_of(tmp_path / str(size), [row_of("a.jpg", [map_of(hill(0.3, 0.5), 0, size)], size)])
             (one,) = self.found(folder)["a.jpg"]

@@ -107,7 +107,7 @@ class TestCurves:
 
 
 class TestOrder:
-    def test_equal_cells_come_in_no_order_of_the_picture(self) -> None:
+    def test_equal_cells_come_in_no_order_of_the_image(self) -> None:
         flat, ties = torch.zeros(1, 12, 12), random_maps(["a.png"], (12, 12), 0, -1)
         found = ranks(flat, ties)[0]
         assert sorted(found.flatten().tolist()) == list(range(144))
@@ -152,7 +152,7 @@ class TestImputation:
         for (row, column), n in places.items():
             assert found[0, :, row, column].numpy() == pytest.approx(slow[n], abs=1e-3)
 
-    def test_a_picture_of_which_nothing_is_left_is_the_mean_colour(self) -> None:
+    def test_an_image_of_which_nothing_is_left_is_the_mean_colour(self) -> None:
         assert not imputed(torch.ones(1, 3, 8, 8), torch.ones(1, 1, 8, 8, dtype=torch.bool)).any()
 
     def test_road_distinguishes_an_honest_map_from_chance(self) -> None:

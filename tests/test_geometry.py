@@ -78,7 +78,7 @@ def test_pixels_are_those_of_torchvision(name: str) -> None:
         assert np.abs(ours - preset(image).numpy().transpose(1, 2, 0)).max() < 1e-6
 
 
-def test_a_very_long_picture_is_resized_only_where_it_is_seen() -> None:
+def test_a_very_long_image_is_resized_only_where_it_is_seen() -> None:
     image = picture(7, 900)
     pixels, frame = preprocessing("center").apply(image)
     whole = create_transform((3, 64, 64), interpolation="bicubic", crop_pct=0.875, normalize=False)(image)
@@ -128,7 +128,7 @@ def stored(upright: tuple[int, int], centre: tuple[float, float], half: tuple[fl
     return buffer.getvalue()
 
 
-def test_frames_in_picture_pixels() -> None:
+def test_frames_in_image_pixels() -> None:
     _, cut = preprocessing("center", crop_pct=1.0).apply(Image.new("RGB", (200, 100)))
     assert cut == pytest.approx((50, 0, 150, 100))
     _, padded = preprocessing("border", crop_pct=1.0).apply(Image.new("RGB", (200, 100)))

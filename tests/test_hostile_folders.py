@@ -153,7 +153,7 @@ HOSTILE = ["../private.png", "overlays/../../private.png", "/dev/zero", "overlay
 
 @pytest.mark.parametrize("name", HOSTILE)
 @pytest.mark.parametrize("field", ["thumb", "overlay"])
-def test_no_picture_but_those_of_the_run_reaches_page_or_tracker(name: str, field: str, folder: Path) -> None:
+def test_no_image_but_those_of_the_run_reaches_page_or_tracker(name: str, field: str, folder: Path) -> None:
     named = row(thumb=name) if field == "thumb" else mapped(overlay=name)
     written(folder, [named], EXPLAINED)
     build_report(str(folder))
@@ -169,7 +169,7 @@ def test_no_picture_but_those_of_the_run_reaches_page_or_tracker(name: str, fiel
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_large_report_links_no_picture_from_elsewhere(name: str, folder: Path) -> None:
+def test_a_large_report_links_no_image_from_elsewhere(name: str, folder: Path) -> None:
     rows = [mapped(overlay=name) | {"image": f"{number}.jpg", "thumb": name} for number in range(201)]
     written(folder, [*rows, row("good.jpg", thumb="overlays/good.png")], EXPLAINED)
     build_report(str(folder))
@@ -181,7 +181,7 @@ def test_a_large_report_links_no_picture_from_elsewhere(name: str, folder: Path)
     assert elsewhere <= {"../report/thumbs/eps.jpg", "../run.json"}
 
 
-def test_no_program_is_started_for_a_picture(folder: Path, tmp_path: Path) -> None:
+def test_no_program_is_started_for_an_image(folder: Path, tmp_path: Path) -> None:
     """Pillow would start Ghostscript for an EPS file with any name."""
     (tmp_path / "bin").mkdir()
     program = tmp_path / "bin" / "gs"
@@ -225,7 +225,7 @@ def test_how_an_image_is_held_is_asked_of_images_alone(folder: Path, tmp_path: P
         assert run.orientation(name) is None
 
 
-def test_the_pictures_of_epochs_are_those_of_the_folder(folder: Path, tmp_path: Path) -> None:
+def test_the_images_of_epochs_are_those_of_the_folder(folder: Path, tmp_path: Path) -> None:
     shutil.rmtree(folder)
     inside = folder / "cams" / "epoch-001"
     inside.mkdir(parents=True)

@@ -129,7 +129,7 @@ def test_probability_and_rank_of_the_true_class(camx: Camx, images: Path, tmp_pa
     assert third["index"] != second["index"]
 
 
-def test_rows_say_where_the_map_lies_and_how_bright_the_picture_is(camx: Camx, tmp_path: Path) -> None:
+def test_rows_say_where_the_map_lies_and_how_bright_the_image_is(camx: Camx, tmp_path: Path) -> None:
     for name, level in (("black", 0), ("grey", 51), ("white", 255)):
         Image.new("RGB", (200, 100), (level,) * 3).save(tmp_path / f"{name}.png")
     argv = ("explain", *(tmp_path / f"{name}.png" for name in ("black", "grey", "white")), *TINY)

@@ -93,7 +93,7 @@ def test_labels_and_targets_of_each_image() -> None:
     assert [one.label for one in engine(batch, labels=["red", "blue"])] == [0, 1]
 
 
-def test_the_heat_at_the_size_of_the_picture() -> None:
+def test_the_heat_at_the_size_of_the_image() -> None:
     image = Image.new("RGB", (120, 60), "black")
     image.paste((255, 0, 0), (70, 10, 90, 30))
     (explanation,) = named(targets="red")(image)

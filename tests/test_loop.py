@@ -41,7 +41,7 @@ def test_results_come_in_order_and_few_are_under_way() -> None:
 
 
 @pytest.mark.parametrize("batch", [1, 3, 7])
-def test_pictures_under_way_are_bounded_by_bytes(batch: int) -> None:
+def test_images_under_way_are_bounded_by_bytes(batch: int) -> None:
     """Memory for four: never more than that plus one per worker, although twenty could be in flight; and nothing
     stalls."""
     held = most = 0
@@ -87,7 +87,7 @@ def test_an_allowance_is_never_overdrawn_and_lets_the_largest_through() -> None:
     assert 60 <= most <= 100
 
 
-def test_large_pictures_ask_before_they_are_decoded(
+def test_large_images_ask_before_they_are_decoded(
     camx: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []

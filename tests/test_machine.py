@@ -17,7 +17,7 @@ GIB = 1 << 30
     ("total", "processes", "granted"),
     [(64 * GIB, 1, 8 * GIB), (64 * GIB, 4, 2 * GIB), (2 * GIB, 1, GIB), (0, 1, GIB), (0, 2, GIB // 2)],
 )
-def test_pictures_take_an_eighth_of_the_memory_but_a_gigabyte_of_a_small_machine(
+def test_images_take_an_eighth_of_the_memory_but_a_gigabyte_of_a_small_machine(
     total: int, processes: int, granted: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(machine, "total_memory", lambda: total)

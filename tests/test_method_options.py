@@ -50,7 +50,7 @@ def test_several_layers_are_cut_at_the_earliest_and_fused() -> None:
     assert all(energy > 0 for _, energy in one.energies)
 
 
-def test_maps_of_a_mirrored_picture_are_turned_back_exactly() -> None:
+def test_maps_of_a_mirrored_image_are_turned_back_exactly() -> None:
     """A network that is symmetric under mirroring: the mean equals each map."""
     module = small(Pooled)
     with torch.no_grad():
@@ -71,7 +71,7 @@ def test_maps_of_a_mirrored_picture_are_turned_back_exactly() -> None:
 
 
 @pytest.mark.parametrize("smooth", [name for name in SMOOTHINGS if name != "none"])
-def test_smoothing_keeps_the_class_of_the_clean_picture(smooth: str) -> None:
+def test_smoothing_keeps_the_class_of_the_clean_image(smooth: str) -> None:
     class Sided(nn.Module):
         """Class 0 is light on the left, class 1 light on the right: the mirror image has the other class."""
 
@@ -116,7 +116,7 @@ def test_concepts_are_a_factorisation_with_classes() -> None:
     assert len(set(strength)) == 4
 
 
-def test_a_concept_has_the_class_that_a_picture_full_of_it_has() -> None:
+def test_a_concept_has_the_class_that_an_image_full_of_it_has() -> None:
     """Two colours, two channels, two classes: red is class 0 everywhere."""
     from PIL import Image
 

@@ -103,7 +103,7 @@ def test_a_fixed_input_size_is_built_anew(name: str) -> None:
     assert network.module(torch.zeros(1, 3, 64, 64)).shape == (1, 1000)
 
 
-def test_grey_pictures() -> None:
+def test_grey_images() -> None:
     network = load_model(ModelSpec(ARCH, pretrained=False, args={"in_chans": 1}))
     assert len(network.preprocessing.mean) == network.preprocessing.channels == 1
 

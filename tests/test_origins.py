@@ -200,7 +200,7 @@ def test_values_of_a_checkpoint_that_cannot_be(tmp_path: Path) -> None:
     assert loaded(path, preprocessing=PreprocessingOptions(std=(0.5,))).preprocessing.std == (0.5, 0.5, 0.5)
 
 
-def test_a_network_that_normalised_its_pictures_itself(tmp_path: Path) -> None:
+def test_a_network_that_normalised_its_images_itself(tmp_path: Path) -> None:
     content = {f"1.{name}": tensor for name, tensor in trained().state_dict().items()}
     content |= {"0.mean": torch.tensor([127.5, 51.0, 255.0]).view(1, 3, 1, 1), "0.std": torch.full((1, 3, 1, 1), 51.0)}
     torch.save(content, tmp_path / "w.pth")

@@ -89,7 +89,7 @@ def test_overlays_are_those_of_a_worker(mode: CropMode, size: tuple[int, int]) -
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_overlays_lie_where_the_picture_does(orientation: int) -> None:
+def test_overlays_lie_where_the_image_does(orientation: int) -> None:
     whole, kept = decoded(jpeg(picture(301, 200, seed=4), orientation))
     (painted,) = renderer()([explained(kept.picture, random_map(orientation))], [kept.canvas])
     check(explained(whole, random_map(orientation)), painted)
@@ -104,7 +104,7 @@ def test_colours_and_their_share_are_those_of_a_worker(colormap: str, alpha: flo
     check(explained(whole, random_map(6)), painted, rendering)
 
 
-def test_each_picture_of_a_batch_has_its_own_maps(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_image_of_a_batch_has_its_own_maps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Images of equal and other sizes, with a problem, and in main memory; also if little is drawn at once."""
     sizes = ((300, 200), (200, 300), (300, 200), (600, 400), (300, 201))
     both = [decoded(jpeg(picture(*size, seed))) for seed, size in enumerate(sizes)]

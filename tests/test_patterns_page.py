@@ -68,7 +68,7 @@ def test_flagged_patterns_come_first_with_their_figures(page_of: Path) -> None:
     assert not re.search(r'(?:src|href)="(?!data:)', html), "nothing outside of the page"
 
 
-def test_a_run_without_pictures_has_a_page(tmp_path: Path, camx: Camx) -> None:
+def test_a_run_without_images_has_a_page(tmp_path: Path, camx: Camx) -> None:
     out = planted(tmp_path / "out")
     assert camx("patterns", out, "-q") == 0
     html = (out / "patterns" / "index.html").read_text()

@@ -133,7 +133,7 @@ def test_auto_decides_by_type_and_content(values: Any, kind: str, image_format: 
     assert grey_of(values, kind, image_format) == expected
 
 
-def test_one_hot_pixel_does_not_make_a_picture_black() -> None:
+def test_one_hot_pixel_does_not_make_an_image_black() -> None:
     values = np.linspace(-1.5, 1.5, 1000, dtype=np.float32)
     values[500] = 1e6
     scaled = eight_bit(values, Levels())
@@ -173,14 +173,14 @@ def test_levels_as_they_are_asked_for() -> None:
             Levels.parse(wrong)
 
 
-def test_pictures_of_8_bits_are_not_stretched() -> None:
+def test_images_of_8_bits_are_not_stretched() -> None:
     data = encoded(Image.fromarray(np.array([[10, 20]], np.uint8)))
     assert np.asarray(read(data, levels=Levels.parse("10,20")).image)[0, :, 0].tolist() == [10, 20]
     assert read(data).facts.levels is None
 
 
 @pytest.mark.parametrize("way", ["exact", "draft", "device"])
-def test_pictures_as_they_are_stored(way: str) -> None:
+def test_images_as_they_are_stored(way: str) -> None:
     image = picture(801, 641, seed=3)
     kept, turned = (loaded(jpeg(image, 6), way, pixels=PixelOptions(exif=exif)) for exif in ("ignore", "apply"))
     assert (kept.width, kept.height) == (turned.height, turned.width) == (801, 641)

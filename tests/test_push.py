@@ -92,7 +92,7 @@ def test_a_folder_from_elsewhere_shows_its_overlays(
     assert "1 image moved or changed since" in capsys.readouterr().err
 
 
-def test_thumbnails_stand_in_for_pictures_that_are_gone(camx: Camx, images: Path, recorder: Recorder) -> None:
+def test_thumbnails_stand_in_for_images_that_are_gone(camx: Camx, images: Path, recorder: Recorder) -> None:
     camx("explain", images / "cat" / "1.png", *TINY)
     (images / "cat" / "1.png").unlink()
     assert camx("push", "camx-out", "--wandb") == 0

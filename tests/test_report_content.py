@@ -95,7 +95,7 @@ def test_failures_are_counted_by_reason() -> None:
     ]
 
 
-def test_pictures_are_made_to_fit_one_file(tmp_path: Path) -> None:
+def test_images_are_made_to_fit_one_file(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (512, 512, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "noise.jpg", quality=95)
     names = []

@@ -62,7 +62,7 @@ def test_pipes_and_devices_are_not_waited_for(run: RunFolder) -> None:
 
 
 @pytest.mark.parametrize("data", [EPS, b"", b"no picture", b"GIF89a", b"\x89PNG\r\n\x1a\n"])
-def test_only_pictures_that_camx_writes_are_opened(data: bytes, run: RunFolder) -> None:
+def test_only_images_that_camx_writes_are_opened(data: bytes, run: RunFolder) -> None:
     (Path(run.path) / "overlays" / "x.png").write_bytes(data)
     assert run.has("overlays/x.png")
     assert not run.has_picture("overlays/x.png")

@@ -37,7 +37,7 @@ def test_the_tables_of_a_tracker_go_by_index(tmp_path: Path) -> None:
     assert summary["accuracy@1"] == 0.75
 
 
-def test_the_picture_under_the_masks_is_the_one_that_they_lie_on(tmp_path: Path) -> None:
+def test_the_image_under_the_masks_is_the_one_that_they_lie_on(tmp_path: Path) -> None:
     Image.new("RGB", (40, 30), "red").save(tmp_path / "0.jpg")
     state = os.stat(tmp_path / "0.jpg")
     known = {"bytes": state.st_size, "mtime_ns": state.st_mtime_ns}

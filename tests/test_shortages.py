@@ -129,7 +129,7 @@ def test_a_process_that_the_system_refuses_for_a_moment(monkeypatch: pytest.Monk
     assert len(begun) == 6
 
 
-def test_without_memory_that_two_processes_see_pictures_go_through_pipes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_memory_that_two_processes_see_images_go_through_pipes(monkeypatch: pytest.MonkeyPatch) -> None:
     """A limit of file sizes also applies to shared memory."""
     monkeypatch.setattr(
         channel.os, "truncate", lambda *_: (_ for _ in ()).throw(OSError(errno.EFBIG, "File too large"))

@@ -178,7 +178,7 @@ def test_a_mask_without_use_is_an_error(
 ) -> None:
     cases = {
         ("--mask-levels", "classes", "--target-mask", "nowhere"): "holds no masks",
-        ("--decode", "device"): "do not go together",
+        ("--decode", "device"): "does not work with",
     }
     for words, sentence in cases.items():
         assert explained(*words) == 2

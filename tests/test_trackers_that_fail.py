@@ -212,7 +212,7 @@ def test_wandb_is_imported_only_when_asked_for(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_more_pictures_than_wandb_takes_at_once_survive(camx: Camx, tmp_path: Path) -> None:
+def test_more_images_than_wandb_takes_at_once_survive(camx: Camx, tmp_path: Path) -> None:
     """W&B drops all beyond 108 images of one name and step; tables do not."""
     for index in range(130):
         picture(40, 30, seed=index).save(tmp_path / f"{index:03}.png")
@@ -254,7 +254,7 @@ def test_modes_and_missing_packages_are_explained(
     assert "There is no folder 'nowhere'" in capsys.readouterr().err
 
 
-def test_pictures_open_also_where_pillow_lacks_a_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_open_also_where_pillow_lacks_a_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from cam_cli.images import decode
     from cam_cli.tracking.pictures import open_small
 

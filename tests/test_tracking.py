@@ -102,7 +102,7 @@ def test_the_table_shows_the_rows_worth_looking_at(tracked: Tracked) -> None:
         assert (row["method"], row["layer"], row["target"]) == ("gradcam", "maps", shown["target_name"])
 
 
-def test_pictures_masks_and_boxes_are_those_of_the_row(tracked: Tracked) -> None:
+def test_images_masks_and_boxes_are_those_of_the_row(tracked: Tracked) -> None:
     table, journal = tracked.logged.table("explanations"), tracked.journal
     for shown_picture, overlay, name in zip(*(table.column(c) for c in ("image", "overlay", "path")), strict=True):
         written = journal[name]

@@ -48,7 +48,7 @@ def test_augmentation_caches_both_flips(job: TrainJob, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("limit", [10**6, 3 * 2 * 3 * 4, 0])
-def test_store_gives_the_features_of_the_picture_and_of_its_mirror_image(data: str, tmp_path: Path, limit: int) -> None:
+def test_store_gives_the_features_of_the_image_and_of_its_mirror_image(data: str, tmp_path: Path, limit: int) -> None:
     network = load_model(RESNET)
     samples = find_dataset(data, 0.2, 0).train[10:16]
     with Pictures(network.preprocessing, 2, torch.device("cpu")) as pictures:

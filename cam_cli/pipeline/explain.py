@@ -113,9 +113,7 @@ class ExplainTask:
             )
         inputs = named_as_before(with_frames(find(job.sources, job.filters, limit=job.limit), job), job)
         if job.mask.target_mask and job.decode == "device":
-            raise CamxError(
-                "`target_mask` and `decode=device` do not go together.", "Leave `decode` out.", field="decode"
-            )
+            raise CamxError("`target_mask` does not work with `decode=device`.", "Leave `decode` out.", field="decode")
         for target in job.explain.targets:
             if target.paired:
                 # The engine reads the table again. These notes name its unmatched rows before the engine is built.
