@@ -1,6 +1,6 @@
-"""Prints the answers of another checkout to all questions, as JSON: `python tests/before/__main__.py PATH`.
+"""Prints the answers of another checkout to all cases as JSON: `python tests/before/__main__.py PATH`.
 
-`python -m tools.wrong_before PATH` starts this in a process of its own and compares.
+`python -m tools.wrong_before PATH` runs this in its own process and compares.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def main(checkout: str) -> None:
-    """Imports camx from the checkout, and the tests from here."""
+    """Imports camx from the checkout, and the cases from this tree."""
     sys.path[0] = str(Path(checkout).resolve())
     spec = importlib.util.spec_from_file_location("tests", ROOT / "tests" / "__init__.py")
     assert spec is not None

@@ -1,4 +1,4 @@
-"""All questions, in one list."""
+"""All cases, in one list."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A question with two answers, and what most questions need."""
+"""A case with two answers, and helpers of many cases."""
 
 from __future__ import annotations
 
@@ -10,16 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-#: A small network of random weights for commands.
+#: A small network with random weights, for commands.
 TINY = ("--model", "test_resnet", "--no-pretrained", "--device", "cpu", "--no-report", "--workers", "1")
 
 
 @dataclass(frozen=True)
 class Case:
-    """ask: returns the answer of the camx that is imported, as JSON can hold it, in an empty working folder.
-
-    before: the answer of 0.1.0, which is wrong. now: the right one.
-    """
+    """ask: returns the answer of the imported camx as JSON data, in an empty working folder. before: the wrong answer
+    of 0.1.0. now: the right answer."""
 
     name: str
     ask: Callable[[], Any]
@@ -28,7 +26,7 @@ class Case:
 
 
 def answered(case: Case) -> Any:
-    """The answer as JSON gives it back; of an exception its class, with the first words of a `CamxError`."""
+    """The answer after a round trip through JSON; for an exception its class, with the first words of a `CamxError`."""
     try:
         found = case.ask()
     except Exception as error:
@@ -42,7 +40,7 @@ def refusal(error: Exception) -> str:
 
 
 def command(*argv: object) -> tuple[int, str]:
-    """Exit code of a command and all that it says, in one line."""
+    """Exit code of a command, and its whole output in one line."""
     from cli.main import run
 
     out, err = io.StringIO(), io.StringIO()
@@ -52,7 +50,7 @@ def command(*argv: object) -> tuple[int, str]:
 
 
 def rows(out: str = "camx-out") -> dict[str, dict[str, Any]]:
-    """The last row of each image of a folder; none if there is no journal."""
+    """The last row of each image of a folder; empty without a journal."""
     path = Path(out, "manifest.jsonl")
     lines = path.read_text("utf-8").splitlines() if path.exists() else []
     return {row["image"]: row for row in map(json.loads, lines)}
@@ -65,7 +63,7 @@ def written(name: str, *lines: str, encoding: str = "utf-8") -> str:
 
 
 def pictures(*names: str, size: tuple[int, int] = (32, 32)) -> str:
-    """Images of these names in the folder `images`, each in a grey of its own."""
+    """Writes images of these names into the folder `images`, each in its own grey."""
     from PIL import Image
 
     for place, name in enumerate(names):

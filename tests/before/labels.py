@@ -1,4 +1,4 @@
-"""Questions about labels, and about the names of classes."""
+"""Cases about labels and names of classes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def numbered_folders() -> Any:
 
 
 def indices(*argv: str) -> list[Any]:
-    """The classes that the labels of the rows mean, in the order of the images."""
+    """The classes of the labels in the rows, in the order of the images."""
     explained(*argv)
     return [row.get("label_index", row.get("label")) for _, row in sorted(rows().items())]
 
@@ -42,7 +42,7 @@ def composed_letters() -> Any:
 
 
 def table(*lines: str, encoding: str = "utf-8", **more: Any) -> list[Any]:
-    """The labels of two images by a table."""
+    """The labels of two images from a table."""
     pictures("0.png", "1.png")
     written("labels.csv", *lines, encoding=encoding)
     code, _ = command("explain", "images", *TINY, "--labels", "labels.csv", *more.get("argv", ()))
@@ -71,7 +71,7 @@ def flat_folder() -> Any:
 
 
 def class_file(name: str, *lines: str) -> Any:
-    """The names of three classes in a file."""
+    """Writes the names of three classes into a file."""
     pictures("0.png")
     written(name, *lines)
     explained("--model-arg", "num_classes=3", "--class-names", name)

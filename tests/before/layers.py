@@ -1,4 +1,4 @@
-"""The target layer of networks that people wrap, bend, share and close (`tests/variants.py`)."""
+"""Cases about the target layer of wrapped, modified and shared networks (`tests/variants.py`)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .case import Case, refusal
 from .library import built, explainer
 
 TABLE = {**WRAPPED, **BENT, **SHARED, **HEADLESS, **CLOSED}
-#: Those of the networks for which 0.1.0 took a wrong layer: its answer, and the right one.
+#: Networks for which 0.1.0 chose a wrong layer: its answer, and the right one.
 ANSWERS: dict[str, tuple[str, str]] = {
     "transposed": ("bend 8×8 +0 +0", "act2 8×8 +0 +0"),
     "mirrored": ("bend 8×8 +0 +0", "act2 8×8 +0 +0"),

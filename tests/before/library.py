@@ -1,4 +1,4 @@
-"""Scores, layers and mistakes through the Python library."""
+"""Cases about scores, layers and errors through the Python library."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def explainer(module: nn.Module, **options: Any) -> Any:
 
 
 def probabilities(end: Callable[[Tensor, Tensor], Any], classes: int = 5) -> Any:
-    """Says whether the probabilities are within 0.001 of those that the network itself gives."""
+    """Whether the probabilities are within 0.001 of those of the network."""
     module = built(lambda: Output(end, classes))
     with torch.no_grad():
         own = module(PICTURE)
@@ -48,14 +48,14 @@ def probabilities(end: Callable[[Tensor, Tensor], Any], classes: int = 5) -> Any
 
 
 def one_sigmoid() -> Any:
-    """Class and probability for a network that says 0.05 for its only class."""
+    """Class and probability for a network whose only output is 0.05."""
     module = built(lambda: Output(lambda maps, s: (0 * s + torch.logit(torch.tensor(0.05))).sigmoid(), 1))
     best = explainer(module)(PICTURE)[0].ranking[0]
     return [best.index, round(best.probability, 3)]
 
 
 def ran(module: nn.Module, **options: Any) -> str:
-    """The size of the map, or what was raised instead."""
+    """The size of the map, or the exception."""
     try:
         found = explainer(module, **options)(PICTURE)
     except Exception as error:
@@ -92,7 +92,7 @@ def path() -> Any:
 
 
 class Scripted(nn.Module):
-    """A network that TorchScript takes."""
+    """A network that TorchScript accepts."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Questions about the pixels that the network gets of a file."""
+"""Cases about the pixels that the network gets from a file."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from .case import TINY, Case, command, explained, pictures, rows
 
 
 def first_row(data: bytes) -> Any:
-    """The first row of pixels that the network gets of a file: grey levels, or colours where they are no grey."""
+    """The first row of pixels that the network gets from a file: grey levels, or colours."""
     decode = importlib.import_module("cam_cli.images.decode")
-    # Its name in 0.1.0 was another one.
+    # It had another name in 0.1.0.
     image = (
         decode.decode_pixels(data, decode.Reading()).image if hasattr(decode, "decode_pixels") else decode.decode(data)
     )

@@ -18,7 +18,8 @@ HOSTILE_CLASS = "</script><script>window.pwned=1</script>"
 
 
 class Opened:
-    """A page opened from disk; leaving the test, nothing may have been complained of or loaded from elsewhere."""
+    """A page opened from disk. At the end of a test the console must have no errors, and nothing may be loaded from
+    elsewhere."""
 
     def __init__(self, browser: Browser) -> None:
         self.browser, self.pages = browser, []
@@ -53,12 +54,12 @@ def until(page: Page, condition: str, seconds: float = 30) -> None:
 
 
 def names(page: Page) -> list[str]:
-    """The images in sight, in order."""
+    """The names of the images in sight, in order."""
     return page.evaluate("[...chosen].map((i) => columns.image[i])")  # type: ignore[no-any-return]
 
 
 def many(out: Path, folder: Path, count: int) -> Path:
-    """A run of so many images, whose rows are those of another run under other names."""
+    """A run of many images with the rows of another run under other names."""
     (folder / "report").mkdir(parents=True)
     shutil.copytree(out / "report" / "thumbs", folder / "report" / "thumbs")
     shutil.copy(out / "run.json", folder / "run.json")

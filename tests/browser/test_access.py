@@ -1,4 +1,4 @@
-"""A report can be used on a phone, by the keyboard and by people who see little."""
+"""A report works on a phone, by the keyboard, and for people with low vision."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_phone_shows_what_a_wrong_image_is(opened: Opened, out: Path, rows: di
 
 @pytest.mark.parametrize("look", [{"color_scheme": "light"}, {"color_scheme": "dark"}, {"width": 390, "height": 844}])
 def test_axe_finds_no_barrier(opened: Opened, out: Path, look: Any) -> None:
-    """Contrast, roles, landmarks, headings, names, and what else axe-core can see by itself."""
+    """Contrast, roles, landmarks, headings, names, and all other rules of axe-core."""
     pytest.importorskip("axe_playwright_python", reason="axe-playwright-python is not installed")
     axe = (resources.files("axe_playwright_python") / "axe.min.js").read_text()
     page, found = opened(out, bypass_csp=True, **look), []

@@ -68,7 +68,7 @@ def test_precision_recall_and_f1_of_every_class(opened: Opened, out: Path, rows:
 
 
 def calibrated(folder: Path, count: int) -> tuple[Path, np.ndarray, np.ndarray]:
-    """A run whose probabilities and verdicts are known."""
+    """A run with known probabilities and verdicts."""
     draw = np.random.default_rng(1)
     prob = np.round(draw.beta(4, 2, count), 4)
     prob[:3] = (1 / 3, 1.0, 0.0)
@@ -105,7 +105,7 @@ def test_the_calibration_error_is_that_of_its_definition(opened: Opened, tmp_pat
     assert len(names(page)) == (bins == 10).sum()
     drawn = np.random.default_rng(2)
     errors = []
-    for _ in range(300):  # what is seen by chance, drawn instead of computed
+    for _ in range(300):  # the calibration error by chance, from draws
         truth = drawn.random(180) < prob
         errors.append(
             sum(

@@ -1,4 +1,4 @@
-"""Reports of many images, and on paper."""
+"""Reports of many images, and in print."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.browser
 
 
 def printed(page: Page) -> str:
-    """The line above the images on paper."""
+    """The line above the images in print."""
     page.emulate_media(media="print")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert page.locator(".on-paper").is_visible()

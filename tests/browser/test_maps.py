@@ -1,4 +1,4 @@
-"""Maps as a report draws them: from sketches, with signs, over the picture."""
+"""Maps as a report draws them: from sketches, with signs, over the image."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_one_image_large_with_slider_and_switches(opened: Opened, out: Path, row
 
 
 def test_the_map_drawn_from_the_sketch_is_the_map(opened: Opened, out: Path, rows: dict[str, Any]) -> None:
-    """Against the heatmap that the run wrote: the sketch has averaged it over at most 24 cells."""
+    """Compared with the heatmap of the run, which the sketch has averaged over at most 24 cells."""
     page = opened(out, "#image=car.jpg&map=gray&alpha=1")
     page.wait_for_selector("#large .heat")
     drawn = page.evaluate("""(() => { const c = document.querySelector('#large .heat');
@@ -86,7 +86,8 @@ def test_a_run_with_one_scale_has_its_colours_on_the_page(
 
 @pytest.fixture(scope="module")
 def two_sided(out: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Maps that speak for the class on the left and against it on the right; `car.jpg` is of a version without signs."""
+    """Maps with evidence for the class on the left and against it on the right; `car.jpg` is of a version without
+    signs."""
     folder = tmp_path_factory.mktemp("signs") / "out"
     shutil.copytree(out, folder)
     values = base64.b64encode(bytes([255, 255, 128, 128, 1, 1] * 4)).decode()
@@ -128,7 +129,7 @@ def test_evidence_against_a_class_has_its_own_colour(opened: Opened, two_sided: 
         assert line[-3][2] > line[-3][0] + 100, f"{canvas}: blue, against it"
     line = painted(page, "#large .tint")[2]
     assert line[2][3] == line[-3][3] == int(127 * 3 * 0.5), "as strong as in the overlay of the run"
-    assert line[len(line) // 2][3] < 5, "nothing speaks there: the picture is seen"
+    assert line[len(line) // 2][3] < 5, "no evidence there: the image is visible"
     assert (opacity(page, "#large .tint"), opacity(page, "#large .heat")) == (1, 0)
     page.keyboard.press("1")
     assert (opacity(page, "#large .tint"), opacity(page, "#large .heat")) == (0, 0)

@@ -1,4 +1,4 @@
-"""Nothing in a report runs but its own script."""
+"""Nothing in a report runs except its own script."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.browser
 
 
 def saved(page: Page, button: str) -> str:
-    """The file that a button of the menu makes."""
+    """The file that a button of the menu saves."""
     if not page.locator(".menu .panel").is_visible():
         page.click(".menu summary")
     with page.expect_download() as download:
@@ -147,7 +147,7 @@ def test_the_table_has_thumbnails(opened: Opened, out: Path, rows: dict[str, Any
 def test_all_that_is_asked_for_is_printed(opened: Opened, out: Path, tmp_path: Path) -> None:
     page = opened(many(out, tmp_path / "many", 450))
     page.wait_for_selector(".card canvas")
-    # A function, so that what is replaced is not called by the browser's driver at once.
+    # A function, because the driver would call the replacement at once.
     page.evaluate(
         """() => { window.print = () => {
             const cards = [...document.querySelectorAll('.card')].filter((card) => card.querySelector('canvas'));
@@ -157,7 +157,7 @@ def test_all_that_is_asked_for_is_printed(opened: Opened, out: Path, tmp_path: P
     )
     page.click(".menu summary")
     page.click(".panel >> text=Print all 450 images")
-    # The page forbids the code that waiting for an expression needs.
+    # The policy of the page forbids the code with which the driver waits for an expression.
     while not (printed := page.evaluate("window.printed || 0")):
         page.wait_for_timeout(50)
     assert printed == 450
