@@ -92,8 +92,8 @@ class Explanation:
     """Explanation of one image: its top classes, best first, and its maps, in the order of the options.
 
     truth: the true class, if it is a class of the network. correct: whether it was predicted. problem: why there are no
-    maps, or "". blank: why the maps are zero, if it is known. boxes: the number of boxes of a detector; None for other
-    networks.
+    maps, or "". blank: why the maps are zero, if it is known. boxes: the number of boxes of a detector from the
+    `threshold` on; None for other networks.
     """
 
     picture: Picture
