@@ -23,6 +23,7 @@ ROOMS = (
 INDIRECT = re.compile(
     r"^(What|How|The same)\b|\btold\b|\bcosts? (its|the|an)\b|\b(is|are) seen\b"
     r"|\bthe one place\b|\bheader tells\b|\bWhether or not\b"
+    r"|\btaken for\b|\bspeaks? (for|against)\b|\bgo(es)? on\b|\bas ever\b|\banew\b|\bmade again\b|\bput back\b|\bin silence\b"
     r"|\bhand(s|ed)? down\b|\bwhat lies under\b|\bin the open\b|\bcan be had\b"
 )
 
@@ -67,6 +68,10 @@ def test_docstrings_of_the_top_modules_say_the_effect_first() -> None:
         ("Here is the one place of maps.", True),
         ("The size that a header tells.", True),
         ("Whether or not a map is blank.", True),
+        ("A cat that is taken for a map.", True),
+        ("The evidence that speaks for a map.", True),
+        ("A run goes on with a map.", True),
+        ("A lost map is made again.", True),
         ("Relevance is handed down to a map.", True),
         ("The channels of what lies under a map.", True),
         ("A map where a gradient can be had.", True),
