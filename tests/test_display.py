@@ -110,7 +110,7 @@ def run_targets(word: str) -> tuple[Any, ...]:
 def test_wrong_options_are_refused_by_name(images: Path) -> None:
     with pytest.raises(CamxError, match="no option `top_kk`. Did you mean top_k"):
         explain_folder(images, "demo", top_kk=3)
-    with pytest.raises(CamxError, match="`alpha` 3 is outside"):
+    with pytest.raises(CamxError, match="`alpha` 3 is out of range"):
         explain_folder(images, "demo", alpha=3)
     with pytest.raises(CamxError, match="no file or folder"):
         explain_folder("nowhere", "demo", device="cpu")

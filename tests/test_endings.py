@@ -144,7 +144,7 @@ def test_ctrl_c_while_the_commands_are_made(monkeypatch: pytest.MonkeyPatch) -> 
     def interrupted(**_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("cli.main.app", interrupted)
+    monkeypatch.setattr("cli.main._program", lambda: interrupted)
     assert run(["doctor"]) == 130
 
 
