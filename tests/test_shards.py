@@ -92,6 +92,20 @@ def test_under_torchrun_each_process_takes_its_device(
     assert taken == [device]
 
 
+def test_a_shard_that_cannot_start_leaves_no_folder(camx: Camx, images: Path) -> None:
+    words = ("explain", images, "--model", "test_resnet", "--no-pretrained", "--layer", "gone", "--shard", "1/2")
+    assert camx(*words, "-o", "out") == 2
+    assert not Path("out").exists()
+    # A folder of the user and another part stay.
+    Path("own").mkdir()
+    assert camx(*words, "-o", "own") == 2
+    assert list(Path("own").iterdir()) == []
+    assert camx("explain", images, *TINY, "--shard", "2/2", "-o", "out") == 0
+    rows = Path("out/parts/2-of-2/manifest.jsonl").read_bytes()
+    assert camx(*words, "-o", "out") == 2
+    assert Path("out/parts/2-of-2/manifest.jsonl").read_bytes() == rows
+
+
 def test_every_image_has_one_shard_that_no_other_image_moves() -> None:
     keys = [f"a/{n}.jpg" for n in range(3000)] + ["\udcff.jpg"]
     shards = [Shard(number, 3) for number in (1, 2, 3)]

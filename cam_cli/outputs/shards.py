@@ -128,10 +128,12 @@ def locked_shard_folder(path: str, shard: Shard) -> Iterator[Part]:
 def locked_part(path: str, shard: Shard, parent_lock: FolderLock) -> Iterator[None]:
     """Locks a part. parent_lock: locks OUT while the part begins.
 
-    Raises `CamxError` if the part is in use, if a run has locked all of OUT, or if OUT has parts of another number of
-    shards.
+    A part that wrote nothing leaves no folder. Raises `CamxError` if the part is in use, if a run has locked all of
+    OUT, or if OUT has parts of another number of shards.
     """
+    part, created = os.path.join(path, part_name(shard)), not os.path.lexists(path)
     with ExitStack() as held:
+        held.callback(_remove_empty, path, part, parent_lock, created=created)
         with parent_lock(path):
             others = {part.count for part in parts_in(path)} - {shard.count}
             if others:
@@ -139,8 +141,20 @@ def locked_part(path: str, shard: Shard, parent_lock: FolderLock) -> Iterator[No
                     f"{path!r} has parts of a run in {min(others)} shards, not {shard.count}. "
                     f"Give `shard=i/{min(others)}`, or merge them with `camx merge {path}` and remove {path}/{PARTS}."
                 )
-            held.enter_context(locked_folder(os.path.join(path, part_name(shard))))
+            held.enter_context(locked_folder(part))
         yield
+
+
+def _remove_empty(path: str, part: str, parent_lock: FolderLock, *, created: bool) -> None:
+    """Removes the folder of all parts if it is empty, and then OUT if it was `created` for this part."""
+    if os.path.lexists(part) or not os.path.isdir(os.path.dirname(part)):
+        return
+    # A part that begins meanwhile holds the lock, or has made its folder.
+    with contextlib.suppress(CamxError, OSError):
+        with parent_lock(path):
+            os.rmdir(os.path.dirname(part))
+        if created:
+            os.rmdir(path)
 
 
 def lock_when_free(path: str) -> AbstractContextManager[OutputFolder]:
