@@ -68,6 +68,14 @@ def test_values_become_text(tmp_path: Path) -> None:
     ]
 
 
+def test_rows_know_their_lines(tmp_path: Path) -> None:
+    """The line where a row begins: cells may hold several, and empty lines count."""
+    (tmp_path / "l.csv").write_text('image,text\n\na.jpg,"one\ntwo"\nb.jpg,x\n')
+    (tmp_path / "l.jsonl").write_text('{"image": "a.jpg"}\n\n{"image": "b.jpg", "text": "x"}\n')
+    for name, lines in (("l.csv", [3, 5]), ("l.jsonl", [1, 3])):
+        assert [row.line for row in table_rows(str(tmp_path / name), Columns())] == lines
+
+
 def test_maps_have_a_table_of_their_own(camx: Camx, two: Path) -> None:
     assert camx("explain", two, *TWO, "--table", "csv,jsonl") == 1
     with open("camx-out/maps.csv", newline="") as file:

@@ -212,7 +212,8 @@ def describe(task: AnyTask, inputs: Inputs) -> tuple[dict[str, Any], Plan, Namin
     as text."""
     try:
         engine = task.build_engine(len(inputs.sources))
+        warnings = [*engine.network.warnings, *task.warnings(engine, inputs)]
     except CamxError as error:
         return str(error)
     plan = Plan.of(engine, inputs, task.job.output, cost=task.cost(engine, len(inputs.sources)))
-    return task.fingerprint(engine, inputs.base), plan, task.naming(engine), list(task.warnings(engine, inputs))
+    return task.fingerprint(engine, inputs.base), plan, task.naming(engine), warnings

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePath
 
@@ -13,11 +13,12 @@ from ..errors import CamxError
 from ..sentences import counted
 from .label_table import NO_TRUTH, Columns, Truth, truth_of
 from .listing import Inputs, Source
+from .tables import Row
 from .typed_tables import table_rows
 
 FOLDER = "folder"
 #: Joins rows of a table, whose column names are in lower case.
-Fold = Callable[[list[dict[str, str]]], list[dict[str, str]]]
+Fold = Callable[[Sequence[Row]], Sequence[Mapping[str, str]]]
 #: Number of images that a note names.
 _NAMED = 3
 
@@ -173,7 +174,7 @@ def _unique(forms: Mapping[str, str]) -> dict[str, str]:
     return {form: name for name, form in forms.items() if counts[form] == 1}
 
 
-def _read(path: str, columns: Columns, needed: str) -> list[dict[str, str]]:
+def _read(path: str, columns: Columns, needed: str) -> list[Row]:
     labels = needed == columns.label_key
     try:
         rows = table_rows(path, columns)

@@ -19,6 +19,7 @@ from .deep_patterns import fits
 from .filters import Filters, has_image_name, matches
 from .label_table import NO_TRUTH, Truth, truth_of
 from .remote import is_remote, listed
+from .tables import Row
 from .tars import is_tar, read_members
 from .typed_tables import is_typed, table_rows
 
@@ -167,7 +168,7 @@ def _list_file(argument: str, filters: Filters) -> Iterator[Entry]:
         else:
             with open_text(path) as file:
                 lines = iter(lambda: file.readline(_LONGEST_LINE), "")
-                rows = [{columns.image_key: line.rstrip("\r\n")} for line in lines]
+                rows = [Row({columns.image_key: line.rstrip("\r\n")}, number) for number, line in enumerate(lines, 1)]
     except OSError as error:
         raise CamxError(
             f"The list {path!r} cannot be read: {error.strerror}. Give @FILE with one path per line."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 
 from ..errors import CamxError
@@ -17,9 +17,19 @@ _OTHERS = (
 )
 
 
+class Row(dict[str, str]):
+    """A row of a table: text by column. line: number of its first line in the file, from 1."""
+
+    __slots__ = ("line",)
+
+    def __init__(self, cells: Mapping[str, str], line: int) -> None:
+        super().__init__(cells)
+        self.line = line
+
+
 def read_table(
     lines: Iterable[str], name: str, *, required: str, advice: str = "Add a header line `image,label`."
-) -> Iterator[dict[str, str]]:
+) -> Iterator[Row]:
     """Rows of a table with column names in lower case.
 
     The separator is a tab in `.tsv` files, else the one with which the header has the `required` column. Raises
@@ -39,6 +49,7 @@ def read_table(
             raise CamxError(f"{name!r} has no column {required!r} (its first line: {shown}). {advice}")
         if twice := next((column for column in header if column and header.count(column) > 1), ""):
             raise CamxError(f"{name!r} has several columns {twice!r}. Give each a name of its own.")
+        line = reader.line_num + 1
         for row in reader:
             if any(cell.strip() for cell in row):
                 cells = [*row, *[""] * (len(header) - len(row))]
@@ -46,7 +57,8 @@ def read_table(
                     raise CamxError(
                         f"{name!r} is no text in UTF-8 (line {reader.line_num}).", "Save it as CSV in UTF-8."
                     )
-                yield {c: cell if c == required else cell.strip() for c, cell in zip(header, cells)}
+                yield Row({c: cell if c == required else cell.strip() for c, cell in zip(header, cells)}, line)
+            line = reader.line_num + 1
     except csv.Error as error:
         raise CamxError(f"{name!r} is no valid CSV (line {reader.line_num}: {error}). Check its quotes.") from error
 

@@ -9,13 +9,13 @@ from typing import Any
 from ..errors import CamxError
 from ..regular_files import TABLE_BYTES, open_regular, open_text
 from .label_table import BETWEEN_LABELS, Columns
-from .tables import read_table
+from .tables import Row, read_table
 
 #: Rows of Parquet to unpack at once.
 _ROWS = 1000
 
 
-def table_rows(path: str, columns: Columns) -> list[dict[str, str]]:
+def table_rows(path: str, columns: Columns) -> list[Row]:
     """Rows of a `.csv`, `.tsv`, `.jsonl` or `.parquet` file, with lower-case column names and text values.
 
     Empty cells and null are "", a list is joined by `|`. Raises `OSError` for an unreadable file, and `CamxError` for
@@ -33,7 +33,7 @@ def table_rows(path: str, columns: Columns) -> list[dict[str, str]]:
         shown = ", ".join(dict.fromkeys(key for row in rows[:100] for key in row))[:200] or "none"
         raise CamxError(f"{path!r} has no column {columns.image_key!r} (its columns: {shown}).", columns.advice)
     header = dict.fromkeys((key for row in rows for key in row), "")
-    return [{**header, **row} for row in rows]
+    return [Row({**header, **row}, row.line) for row in rows]
 
 
 def is_typed(path: str) -> bool:
@@ -41,7 +41,7 @@ def is_typed(path: str) -> bool:
     return path.lower().endswith((".jsonl", ".ndjson", ".parquet"))
 
 
-def _json_lines(path: str) -> Iterator[dict[str, str]]:
+def _json_lines(path: str) -> Iterator[Row]:
     with open_text(path) as file:
         for number, line in enumerate(file, 1):
             if not line.strip():
@@ -53,17 +53,17 @@ def _json_lines(path: str) -> Iterator[dict[str, str]]:
                 raise CamxError(f"{path!r} has no valid JSON in line {number}: {reason}. Correct that line.") from error
             if not isinstance(content, dict):
                 raise CamxError(f'{path!r}, line {number}: it is no object. Write one such as {{"image": "a.jpg"}}.')
-            yield _as_text(content)
+            yield Row(_as_text(content), number)
 
 
-def _parquet(path: str) -> Iterator[dict[str, str]]:
+def _parquet(path: str) -> Iterator[Row]:
     try:
         import pyarrow.parquet as parquet
     except ImportError as error:
         raise CamxError(f"{path!r} needs pyarrow.", "Install it with `pip install 'camx[parquet]'`.") from error
     with open_regular(path, TABLE_BYTES) as file:
         try:
-            letters = 0
+            letters = number = 0
             # A repeated value takes no space in the file.
             for batch in parquet.ParquetFile(file).iter_batches(_ROWS):
                 for content in batch.to_pylist():
@@ -71,7 +71,8 @@ def _parquet(path: str) -> Iterator[dict[str, str]]:
                     letters += 1 + sum(map(len, row.values()))
                     if letters > TABLE_BYTES:
                         raise CamxError(f"{path!r} has more than {TABLE_BYTES:,} bytes of text.", "Split the table.")
-                    yield row
+                    number += 1
+                    yield Row(row, number)
         except (OSError, CamxError):
             raise
         # pyarrow raises many kinds of errors while it reads.

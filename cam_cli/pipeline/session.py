@@ -35,6 +35,8 @@ def plan_task(task: Task[J, E, R]) -> Plan:
     if not remote:
         check_writable(job.output)
     engine = task.build_engine(len(inputs.sources))
+    # Raises where the images do not suit the engine.
+    _ = [*task.warnings(engine, inputs)]
     folder, fingerprint = (
         OutputFolder(staging(job.output) if remote else job.output),
         task.fingerprint(engine, inputs.base),
@@ -76,6 +78,8 @@ def run_task(
         progress = Progress(total=len(own.sources))
         with stop.droppable():
             engine = task.build_engine(images, progress.step)
+        # Before the first file: the images may not suit the engine.
+        warnings = [*engine.network.warnings, *task.warnings(engine, found)]
         fingerprint = task.fingerprint(engine, found.base)
         folder.begin(fingerprint, (source.key for source in found.sources), overwrite=job.overwrite)
         relabel = partial(task.relabel, task.naming(engine))
@@ -87,8 +91,7 @@ def run_task(
             *folder.problems(),
             *pending.problems(),
             *_links(found),
-            *engine.network.warnings,
-            *task.warnings(engine, found),
+            *warnings,
         )
         for warning in warnings:
             observer.warned(warning)

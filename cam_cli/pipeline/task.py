@@ -104,7 +104,10 @@ class Task(Protocol[J, E, R]):
         ...
 
     def warnings(self, engine: E, inputs: Inputs) -> Iterable[str]:
-        """Warnings before the first image."""
+        """Warnings before the first image, and before the output folder is begun.
+
+        Raises `CamxError` for inputs that the engine cannot take.
+        """
         ...
 
     def cost(self, engine: E, images: int) -> str:
