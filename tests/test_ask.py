@@ -6,6 +6,7 @@ import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -14,9 +15,13 @@ from PIL import Image
 transformers = pytest.importorskip("transformers")
 pytestmark = [pytest.mark.extras, pytest.mark.filterwarnings("ignore")]
 
+from cam_cli.audit.answer_gates import judged_answers
 from cam_cli.outputs.run_folder import RunFolder
+from cam_cli.statistics import wilson, z_of
 from cam_cli.text.asked import is_true
 from tests.answer_networks import saved
+
+from .report_support import written
 
 Camx = Callable[..., int]
 RED, BLUE = "is there a red shape?", "where is the blue shape?"
@@ -155,6 +160,129 @@ def test_two_devices_give_the_answers_of_one(images: Path, vilt: Path, camx: Cam
     assert camx("ask", images, *more, "--device", "cpu,cpu", "-o", "two") == 0
     assert camx("ask", images, *more, "--device", "cpu", "-o", "one") == 0
     assert_same("two", "one")
+
+
+@pytest.fixture
+def judged(images: Path, given: tuple[object, ...], camx: Camx) -> tuple[object, ...]:
+    """A command whose questions have true answers: five of six are right."""
+    assert camx("ask", images, *given, "--question", RED, "--question", BLUE, "--no-report", "-o", "found") == 0
+    rows = [f"{one['image']},{one['question']},{one['answer']}" for one in answers("found")]
+    rows[-1] = rows[-1].rpartition(",")[0] + ",something else"
+    Path("q.csv").write_text("\n".join(["image,question,answer", *rows]))
+    return ("ask", images, *given, "--questions", "q.csv", "--no-report", "-o", "out")
+
+
+def test_a_condition_on_the_answers_decides_the_exit_code(
+    judged: tuple[object, ...], camx: Camx, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", "step.md")
+    gates = ("--fail-if", "accuracy < 0.9", "--fail-if", "accuracy > 0.1", "--fail-if", "accuracy < 0.4")
+    assert camx(*judged, *gates, "--junit", "camx.xml", "--summary", "summary.md", "--json") == 1
+    found = json.loads(capsys.readouterr().out)
+    assert (found["answers_judged"], found["answers_right"]) == (6, 5)
+    warned, failed, passed = found["gates"]
+    assert [one["verdict"] for one in (warned, failed, passed)] == ["warn", "fail", "pass"]
+    # Six answers about three images, of which 2, 2 and 1 are right, say as much as five independent ones: the variance
+    # of the share is (1/9 + 1/9 + 4/9) / 6² · 3/2 = 1/36, and that of five is 5/6 · 1/6 / 5 = 1/36.
+    assert (warned["seen"], warned["groups"]) == (pytest.approx(5 / 6, abs=1e-5), ["all answers"])
+    limits = [float(one[0]) for one in wilson(np.array([25 / 6]), np.array([5.0]), z_of(0.05))]
+    assert [warned["low"], warned["high"]] == pytest.approx(limits, abs=1e-5)
+    assert "accuracy: all answers 83.3 % (n = 6), between" in warned["sentence"]
+    suite = ElementTree.parse("camx.xml").getroot()[0]
+    assert suite.attrib["name"] == "camx ask"
+    assert (suite.attrib["tests"], suite.attrib["failures"]) == ("4", "1")
+    for path in ("summary.md", "step.md"):
+        text = Path(path).read_text("utf-8")
+        assert "❌ fail" in text
+        assert "⚠️ warn" in text
+    # Again, with other gates: nothing is asked anew.
+    assert camx(*judged, "--fail-if", "accuracy < 0.4") == 0
+    assert "PASS accuracy < 0.4" in capsys.readouterr().out
+    assert camx(*judged, "-q", "--fail-if", "prob < 0.99999") == 1
+    assert "FAIL prob < 0.99999" in " ".join(capsys.readouterr().err.split())
+
+
+def test_one_answer_per_image_has_the_interval_of_a_share(
+    judged: tuple[object, ...], camx: Camx, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [row for row in Path("q.csv").read_text().splitlines() if BLUE in row]
+    Path("q.csv").write_text("\n".join(["image,question,answer", *rows]))
+    assert camx(*judged, "--fail-if", "accuracy < 0.7", "--json") == 0
+    (gate,) = json.loads(capsys.readouterr().out)["gates"]
+    low, high = wilson(np.array([2.0]), np.array([3.0]), z_of(0.05))
+    assert (gate["low"], gate["high"]) == (
+        pytest.approx(float(low[0]), abs=1e-5),
+        pytest.approx(float(high[0]), abs=1e-5),
+    )
+    assert gate["verdict"] == "warn"
+
+
+def test_questions_that_are_asked_often_are_judged_one_by_one(tmp_path: Path) -> None:
+    """40 images with an easy and a hard question, and five with a rare one, which is too few to be judged."""
+    folder = tmp_path / "out"
+    rows = [
+        {"image": f"{number}.png", "status": "ok", "answers": [
+            {"question": "easy?", "answer": "yes", "logprob": -0.1, "depends": 0.0, "correct": True},
+            {"question": "hard?", "answer": "yes", "logprob": -0.1, "depends": 0.0, "correct": number % 4 == 0},
+            *[{"question": "rare?", "answer": "yes", "logprob": -0.1, "depends": 0.0, "correct": False}] * (number < 5),
+        ]}
+        for number in range(40)
+    ]  # fmt: skip
+    written(folder, rows, "ask")
+    worst, gap = judged_answers(str(folder), ("accuracy_min < 0.5 by question", "accuracy_gap > 0.9 by question"), 0.95)
+    assert (worst.verdict, worst.seen, worst.groups) == ("fail", 0.25, ("hard?",))
+    assert (gap.verdict, gap.seen) == ("pass", 0.75)
+    (every,) = judged_answers(str(folder), ("accuracy < 0.5",), 0.95)
+    assert every.seen == pytest.approx(50 / 85)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--fail-if", "acuracy < 0.9"), "there is no metric 'acuracy'. Did you mean accuracy"),
+        (("--fail-if", "accuracy_min < 0.9"), "answers are compared by question alone"),
+        (("--fail-if", "accuracy < 0.9 by site"), "answers are compared by question alone"),
+        (("--fail-if", "accuracy < 0.9 if same"), "there is no `if same` here"),
+        (("--fail-if", "accuracy < 0.9", "--shard", "1/2"), "needs all images in one local folder"),
+    ],
+)
+def test_conditions_that_no_run_satisfies_are_refused_before_it(
+    judged: tuple[object, ...], camx: Camx, capsys: pytest.CaptureFixture[str], more: tuple[str, ...], message: str
+) -> None:
+    assert camx(*judged, *more) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+    assert not Path("out").exists()
+
+
+def test_accuracy_needs_true_answers(
+    images: Path, given: tuple[object, ...], camx: Camx, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("q.csv").write_text(f"image,question,answer\n0.png,{RED},\n")
+    gate = ("--fail-if", "accuracy < 0.9", "-o", "out")
+    assert camx("ask", images, *given, "--question", RED, *gate) == 2
+    assert "--fail-if 'accuracy < 0.9' needs true answers." in " ".join(capsys.readouterr().err.split())
+    assert camx("ask", images, *given, "--questions", "q.csv", *gate) == 2
+    assert "the column `answer` of 'q.csv' has none" in " ".join(capsys.readouterr().err.split())
+    assert camx("ask", images, *given, "--questions", "gone.csv", *gate) == 2
+    assert "gone.csv" in capsys.readouterr().err
+    assert not Path("out").exists()
+    # A mean probability needs none.
+    assert camx("ask", images, *given, "--question", RED, "--no-report", "--fail-if", "prob < 0", "-o", "out") == 0
+
+
+def test_a_question_of_a_table_that_is_too_long_is_refused_with_its_line(
+    images: Path, given: tuple[object, ...], camx: Camx, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before the output folder is made, in a dry run too; the line is that where the row begins."""
+    Path("q.csv").write_text(
+        f'image,question\n\n0.png,"is there\na red shape?"\n1.png,{"red " * 60}\n2.png,{"red " * 60}\n'
+    )
+    for more in ((), ("--dry-run",), ("--shard", "1/2")):
+        assert camx("ask", images, *given, "--questions", "q.csv", "-o", "out", *more) == 2
+        said = " ".join(capsys.readouterr().err.split())
+        assert "'q.csv', line 5: The text 'red red" in said
+        assert "has 62 pieces, and the network reads 40" in said
+        assert not Path("out").exists()
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import Tensor
 
 transformers = pytest.importorskip("transformers")
 pytestmark = [pytest.mark.extras, pytest.mark.filterwarnings("ignore")]
@@ -20,16 +20,16 @@ from cam_cli.cams.engine.inputs import as_pictures
 from cam_cli.errors import CamxError
 from cam_cli.text.answerer import Answerer
 from cam_cli.text.options import AskOptions
-from cam_cli.text.questions import opposite_piece, teach
+from cam_cli.text.questions import opposite_piece
 from cam_cli.text.records import Answered
-from tests.answer_networks import FAMILIES, FOLLOWED, LABELS, SIDE, saved
+from cam_cli.text.teacher import teach
+from tests.answer_networks import FAMILIES, FOLLOWED, QUERIES, SIDE, saved
+from tests.library_text import Library
 from tools.tiny_answerer import BOS, WORDS, encoded, questions, tokenizer
 from tools.tiny_clip import scenes
 
 QUESTION = "is there a red shape?"
 SIZES = ((50, 70), (80, 60), (50, 70))
-#: Prefix and suffix that the library adds to a question.
-AROUND = {"paligemma": "answer en {}", "blip2": "Question: {} Answer:", "llava": "<image> {} "}
 
 
 @pytest.fixture(scope="module", params=list(FAMILIES))
@@ -51,106 +51,9 @@ def asked(engine: Answerer, some: list[Image.Image], *questions: str) -> list[An
     return engine.ask(pictures, {one.source.key: questions for one in pictures})
 
 
-class Library:
-    """The network as a user of the library runs it."""
-
-    def __init__(self, name: str, folder: Path) -> None:
-        self.name = name
-        config = json.loads((folder / "config.json").read_text())
-        kind = getattr(transformers, config["architectures"][0])
-        self.network = kind.from_pretrained(folder).eval()
-        self.pixels = transformers.AutoImageProcessor.from_pretrained(folder, backend="pil")
-        whole = name in ("llava", "paligemma", "blip2")
-        self.processor = transformers.AutoProcessor.from_pretrained(folder) if whole else None
-        self.tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-
-    def inputs(self, image: Image.Image, question: str = QUESTION) -> dict[str, Tensor]:
-        found = dict(self.pixels(images=image, return_tensors="pt"))
-        text = AROUND.get(self.name, "{}").format(question)
-        if self.processor is not None:
-            words = self.processor(text=[text], images=[image], return_tensors="pt")
-            return found | {
-                key: words[key] for key in ("input_ids", "attention_mask", "token_type_ids") if key in words
-            }
-        ids = self.tokenizer(text).input_ids
-        if self.name == "git":
-            ids = [BOS, *self.tokenizer(text, add_special_tokens=False).input_ids]
-        return found | {"input_ids": torch.tensor([ids]), "attention_mask": torch.ones(1, len(ids), dtype=torch.long)}
-
-    def written(self, image: Image.Image) -> str:
-        given = self.inputs(image)
-        if self.name == "vilt":
-            return LABELS[int(self.network(**given).logits.argmax())]
-        (found,) = self.network.generate(**given, do_sample=False, max_new_tokens=4)
-        before = given["input_ids"][0].tolist()
-        ids = found.tolist()
-        ids = ids[len(before) :] if ids[: len(before)] == before else ids
-        return str(self.tokenizer.decode(ids, skip_special_tokens=True)).strip()
-
-    def scores(self, image: Image.Image, answer: list[int], **more: Any) -> tuple[Tensor, Any]:
-        """Scores A×K at the places of an answer, and the output of the library."""
-        given = self.inputs(image)
-        if self.name == "vilt":
-            found = self.network(**given, **more)
-            return found.logits, found
-        if self.name == "blip":
-            kept: list[Any] = []
-            hook = self.network.text_decoder.register_forward_hook(lambda *parts: kept.append(parts[2]))
-            before = torch.tensor([[BOS, *answer[:-1]]])
-            found = self.network(**given, decoder_input_ids=before, **more)
-            hook.remove()
-            return kept[0].logits[0], found
-        ids = torch.cat([given["input_ids"], torch.tensor([answer[:-1]], dtype=torch.long)], 1)
-        given |= {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
-        if "token_type_ids" in given:
-            types = torch.ones(1, len(answer) - 1, dtype=torch.long)
-            given["token_type_ids"] = torch.cat([given["token_type_ids"], types], 1)
-        found = self.network(**given, **more)
-        return found.logits[0, -len(answer) :], found
-
-    def score(self, image: Image.Image, answer: list[int], opposite: int | None, **more: Any) -> tuple[Tensor, Any]:
-        """The score of an answer that its map explains."""
-        scores, found = self.scores(image, answer, **more)
-        if opposite is not None:
-            return scores[0, answer[0]] - scores[0, opposite], found
-        logs = scores.sigmoid().log() if self.name == "vilt" else scores.log_softmax(-1)
-        return logs[range(len(answer)), answer].sum(), found
-
-    def attention_gradient(self, image: Image.Image, answer: list[int], opposite: int | None) -> Tensor:
-        """Attention × positive gradient from all places of the text behind the image, or from the question."""
-        self.network.set_attn_implementation("eager")
-        if self.name == "blip":
-            kept: list[Tensor] = []
-            parts = [one.crossattention.self for one in self.network.text_encoder.encoder.layer]
-            hooks = [one.register_forward_hook(lambda _m, _i, output: kept.append(output[1])) for one in parts]
-            score, _ = self.score(image, answer, opposite)
-            for hook in hooks:
-                hook.remove()
-            nodes, rows, columns = kept, slice(None), slice(None)
-        else:
-            with pytest.MonkeyPatch.context() as patched:
-                # ViLT draws its patches in a random order.
-                patched.setattr(torch, "multinomial", lambda weights, count: torch.arange(count))
-                score, found = self.score(image, answer, opposite, output_attentions=True)
-            nodes = list(found.attentions)
-            whole, given = nodes[0].shape[-1], self.inputs(image)
-            text = given["input_ids"].shape[1]
-            if self.name == "git":
-                rows, columns = slice(whole - text - len(answer) + 1, None), slice(whole - text - len(answer) + 1)
-            elif self.name == "vilt":
-                rows, columns = slice(text), slice(text, None)
-            else:
-                places = (given["input_ids"][0] == self.network.config.image_token_id).nonzero().flatten()
-                columns = slice(int(places[0]), int(places[-1]) + 1)
-                rows = slice(columns.stop, None)
-        gradients = torch.autograd.grad(score, nodes)
-        found = [(one * more.relu())[0, :, rows, columns].sum(1).mean(0) for one, more in zip(nodes, gradients)]
-        return torch.stack(found).sum(0).detach()
-
-
 @pytest.fixture
 def library(family: tuple[str, Path]) -> Library:
-    return Library(*family)
+    return Library(*family, QUESTION)
 
 
 def test_answers_and_probabilities_are_those_of_the_library(family: tuple[str, Path], library: Library) -> None:
@@ -228,10 +131,10 @@ def test_log_probabilities_and_contrasts_are_those_of_the_library(family: tuple[
         found = taught(engine, image, some).log_probabilities
         for row, (answer, opposite) in enumerate(some):
             with torch.no_grad():
-                assert float(found[row, : len(answer)].sum()) == pytest.approx(
-                    float(library.score(image, answer, None)[0]), abs=1e-4
-                )
-                wanted = 0.0 if opposite is None else float(library.score(image, answer, opposite)[0])
+                scores, _ = library.scores(image, answer)
+            wanted = float(library.logs_of(scores, answer).sum())
+            assert float(found[row, : len(answer)].sum()) == pytest.approx(wanted, abs=1e-4)
+            wanted = 0.0 if opposite is None else float(library.score_of(scores, answer, opposite))
             assert float(found[row, -1]) == pytest.approx(wanted, abs=1e-4)
 
 
@@ -257,23 +160,9 @@ def test_hirescam_is_its_definition(family: tuple[str, Path], library: Library) 
     some = given(engine, family[0])
     image = images(1)[0]
     values = engine._values(taught(engine, image, some), [one for one, _ in some], [other for _, other in some])
-    tower = library.network.get_submodule(engine._reader.tower)
     for row, (answer, opposite) in enumerate(some):
-        kept: list[Tensor] = []
-
-        def keep(_module: Any, _inputs: Any, output: Any, kept: list[Tensor] = kept) -> Any:
-            tokens = output if isinstance(output, Tensor) else output.last_hidden_state
-            kept.append(tokens.detach().requires_grad_())
-            if isinstance(output, Tensor):
-                return kept[0]
-            output.last_hidden_state = kept[0]
-            return output
-
-        hook = tower.register_forward_hook(keep)
-        score, _ = library.score(image, answer, opposite)
-        hook.remove()
-        (gradient,) = torch.autograd.grad(score, kept[0])
-        wanted = (gradient * kept[0]).sum(-1)[0].detach()
+        score = partial(library.score_of, answer=answer, opposite=opposite)
+        wanted = library.hirescam(image, engine._reader.tower, score, answer)
         assert wanted.abs().max() > 1e-4
         assert torch.allclose(values[row], wanted, atol=2e-5 * float(wanted.abs().max()))
 
@@ -323,10 +212,9 @@ def test_vilt_sees_what_its_processor_gives(tmp_path: Path) -> None:
 def test_a_question_as_long_as_the_image_has_tokens(tmp_path: Path) -> None:
     """Attention among the words then has the shape of attention to the image, and must not replace it."""
     folder = saved("blip", tmp_path)
-    engine, library = engine_of(folder), Library("blip", folder)
-    question = (
-        "is there a red shape " * 3
-    ).strip()  # 15 words, beginning and end: 17, as 4×4 patches and a class token
+    # 15 words, beginning and end: 17, as 4×4 patches and a class token
+    question = ("is there a red shape " * 3).strip()
+    engine, library = engine_of(folder), Library("blip", folder, question)
     assert len(engine.prompt(question).pieces) == 17
     (picture,) = as_pictures(images(1), engine.network.preprocessing, [""])
     with torch.no_grad():
@@ -334,7 +222,6 @@ def test_a_question_as_long_as_the_image_has_tokens(tmp_path: Path) -> None:
     answer = [WORDS.index("red")]
     own = teach(engine._module, engine._reader, tokens, engine.prompt(question), [answer], [None])
     assert len(own.attentions) == 2
-    library.inputs = lambda image, _q=question, make=library.inputs: make(image, _q)  # type: ignore[method-assign,misc]
     wanted = library.attention_gradient(images(1)[0], answer, None)
     assert torch.allclose(engine._values(own, [answer], [None])[0], wanted, atol=1e-6)
 
@@ -351,8 +238,60 @@ def test_the_text_around_a_question_can_be_given(tmp_path: Path) -> None:
         AskOptions(prompt="what is it?")
 
 
-def test_queries_are_explained_by_hirescam_alone(tmp_path: Path) -> None:
-    folder = saved("blip2", tmp_path)
+def test_the_prompt_of_each_family(tmp_path: Path) -> None:
+    """Nothing stands around the image but what the family was trained on."""
+    wanted = {
+        "llava": "<image> what? ",
+        "internvl": "<image> what? ",
+        "paligemma": "<image>answer en what?",
+    }
+    for name, text in wanted.items():
+        assert engine_of(saved(name, tmp_path / name))._reader._around("what?") == text  # type: ignore[attr-defined]
+    given = {"paligemma": "<image>caption: what?", "llava": "<image>\ncaption: what?"}
+    for name, text in given.items():
+        engine = engine_of(tmp_path / name, prompt="caption: {}")
+        assert engine._reader._around("what?") == text  # type: ignore[attr-defined]
+    whole = engine_of(tmp_path / "llava", prompt="look at <image> and say {}")
+    assert whole._reader._around("what?") == "look at <image> and say what?"  # type: ignore[attr-defined]
+
+
+def test_a_question_with_the_token_of_the_image_is_refused(tmp_path: Path) -> None:
+    engine = engine_of(saved("llava", tmp_path))
+    with pytest.raises(CamxError, match="The text 'what is <image>\\?' holds '<image>', which stands for the image"):
+        engine.prompt("what is <image>?")
+
+
+def test_internvl_sees_an_image_as_one_tile(tmp_path: Path) -> None:
+    """The processor of the library cuts a wide image into several, and its prompt then has more places."""
+    folder = saved("internvl", tmp_path)
+    engine = engine_of(folder)
+    assert any("as one tile" in one for one in engine.network.warnings)
+    processor = transformers.AutoProcessor.from_pretrained(folder)
+    text, wide = f"<image> {QUESTION} ", Image.new("RGB", (3 * SIDE, SIDE))
+    cut = processor(text=[text], images=[wide], return_tensors="pt")
+    assert len(cut["pixel_values"]) > 1
+    assert len(engine.prompt(QUESTION).pieces) < cut["input_ids"].shape[1]
+    (one,) = asked(engine, [wide], QUESTION)
+    assert not one.problem
+
+
+def test_an_answer_is_no_longer_than_the_network_reads(tmp_path: Path) -> None:
+    """A question that leaves place for two pieces gets an answer of two."""
+    folder = saved("git", tmp_path)
+    engine = Answerer.load(f"hf:{folder}", AskOptions(device="cpu", max_new_tokens=30))
+    longest = transformers.AutoConfig.from_pretrained(folder).max_position_embeddings
+    question = " ".join(["red"] * (longest - 2))
+    assert engine._reader.room(engine.prompt(question)) == 2
+    (one,) = asked(engine, images(1), question)
+    assert not one.problem
+    assert len(one.answers[0].answer.split()) <= 2
+    with pytest.raises(CamxError, match=f"has {longest + 1} pieces, and the network reads {longest}"):
+        engine.prompt(f"{question} red red")
+
+
+@pytest.mark.parametrize("name", list(QUERIES))
+def test_queries_are_explained_by_hirescam_alone(name: str, tmp_path: Path) -> None:
+    folder = saved(name, tmp_path)
     assert engine_of(folder).method == "hirescam"
     with pytest.raises(CamxError, match="No text of .* attends to the image tokens"):
         engine_of(folder, method="attention-gradient")

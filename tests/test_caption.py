@@ -125,6 +125,21 @@ def test_a_given_text_is_explained_in_place_of_the_own(drawn: Path, camx: Camx) 
     assert {row["text"] for row in rows_of("other/captions.csv")} == {"a blue shape"}
 
 
+def test_a_prompt_belongs_to_the_fingerprint_and_without_one_it_is_that_of_earlier_versions(
+    drawn: Path, camx: Camx, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert camx("caption", drawn, *GIVEN, "--no-report", "-o", "out") == 0
+    fingerprint = json.loads(Path("out/run.json").read_text())["fingerprint"]
+    assert "prompt" not in fingerprint
+    assert fingerprint["method"] == "attention-gradient"
+    assert camx("caption", drawn, *GIVEN, "--no-report", "-o", "out", "--prompt", "a red") == 2
+    assert "prompt" in " ".join(capsys.readouterr().err.split())
+    assert camx("caption", drawn, *GIVEN, "--no-report", "-o", "other", "--prompt", "a red") == 0
+    assert json.loads(Path("other/run.json").read_text())["fingerprint"]["prompt"] == "a red"
+    for row in rows_of("other/captions.csv"):
+        assert row["text"].split()[0] == "shape"
+
+
 def test_parts_of_a_run_are_joined(drawn: Path, camx: Camx) -> None:
     for shard in ("1/2", "2/2"):
         assert camx("caption", drawn, *GIVEN, "-o", "parts", "--shard", shard) == 0
@@ -142,6 +157,9 @@ def test_parts_of_a_run_are_joined(drawn: Path, camx: Camx) -> None:
         (("--text", "other.csv"), "No image is named in"),
         (("--save", "spots"), "works only for maps of classes, not of words"),
         (("--text", " "), "is empty"),
+        (("--text", "empty.csv"), "No image of this run has a text in 'empty.csv'"),
+        (("--text", "long.csv"), "'long.csv', 2.png: The text 'a red a red"),
+        (("--text", "a red " * 20), "has 40 pieces, and the network reads 32"),
         (("--checkpoint", "x.pth"), "--checkpoint"),
     ],
 )
@@ -150,6 +168,8 @@ def test_what_cannot_be_is_refused(
 ) -> None:
     Path("unnamed.csv").write_text("image,words\n1.png,a\n")
     Path("other.csv").write_text("image,text\n9.png,a\n")
+    Path("empty.csv").write_text("image,text\n1.png,\n")
+    Path("long.csv").write_text(f"image,text\n1.png,a\n2.png,{'a red ' * 20}\n")
     assert camx("caption", drawn, *GIVEN, *more, "-o", "out") == 2
     assert message in " ".join(capsys.readouterr().err.split())
     assert not Path("out").exists()

@@ -19,31 +19,39 @@ from cam_cli.cams.target_layer.probe import probe_picture
 from cam_cli.cams.tracing.attention import AttentionRecorder
 from cam_cli.errors import CamxError
 from cam_cli.text.captioner import Captioner
-from cam_cli.text.families import CAPTIONERS, image_tokens, start_token
 from cam_cli.text.grid import probed, token_grid
 from cam_cli.text.options import CaptionOptions
 from cam_cli.text.records import Captioned
-from cam_cli.text.teacher import Taught, Teacher
+from cam_cli.text.teacher import Taught, teach
+from tests import answer_networks
+from tests.library_text import CaptionLibrary, Library
 from tests.text_networks import FAMILIES, SIDE, lively, saved, vision
-from tools.tiny_captioner import encoded
 
-TEXTS = [encoded("a yellow shape and a red shape")[1:-1], encoded("a blue shape")[1:-1]]
+#: Texts that all tokenizers have: of five or six words, and of three.
+TEXTS = ("a yellow shape a red shape", "a blue shape")
 #: Words by their pieces: one of two pieces, one of one.
 MEMBERS = [[(1, 2), (5,)], [(1,), (2,)]]
+#: Networks whose captions are answers to a prompt, and the prompt.
+ASKED = {**dict.fromkeys(("llava", "internvl"), "Provide a one-sentence caption for the provided image.")}
+ASKED |= {"paligemma": "caption en", "blip2": "", "blip2_t5": "", "instructblip": "A short image description."}
+AROUND = {"paligemma": "<image>{}", "blip2": "{}", "blip2_t5": "{}"}
+ATTENDING = [*FAMILIES, *answer_networks.PLACEHOLDERS]
 
 
-def family_of(network: Any) -> Any:
-    return CAPTIONERS[type(network).__name__]
+@pytest.fixture(scope="module", params=[*FAMILIES, *ASKED])
+def family(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    name, folder = request.param, tmp_path_factory.mktemp(request.param)
+    return name, saved(name, folder) if name in FAMILIES else answer_networks.saved(name, folder)
 
 
-@pytest.fixture(params=list(FAMILIES))
-def network(request: pytest.FixtureRequest) -> Any:
-    torch.manual_seed(1)
-    return lively(FAMILIES[request.param]())
+@pytest.fixture
+def library(family: tuple[str, Path]) -> Library:
+    name, folder = family
+    return CaptionLibrary(name, folder) if name in FAMILIES else Library(name, folder, ASKED[name], AROUND.get(name))
 
 
-def pixels(count: int = 2) -> Tensor:
-    return torch.randn(count, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(3))
+def encoded(engine: Captioner) -> list[list[int]]:
+    return [engine._encoded(text) for text in TEXTS]
 
 
 def members(length: int) -> Tensor:
@@ -54,108 +62,67 @@ def members(length: int) -> Tensor:
     return found
 
 
-def taught(network: Any, texts: list[list[int]] = TEXTS, images: Tensor | None = None) -> Taught:
-    family = family_of(network)
+def taught(engine: Captioner, texts: list[list[int]], images: list[Image.Image] | None = None) -> Taught:
+    some = drawn(len(texts)) if images is None else images
+    pictures = as_pictures(some, engine.network.preprocessing, [""] * len(some))
     with torch.no_grad():
-        tokens = image_tokens(network, family, pixels() if images is None else images)
-    return Teacher(network, family, start_token(network), 0).teach(tokens, texts)
+        tokens = engine._tokens(engine._runner.inputs(pictures))
+    return teach(engine._module, engine._reader, tokens, engine._prompt, texts)
 
 
-def library(network: Any, row: int, texts: list[list[int]] = TEXTS) -> tuple[Tensor, list[Tensor], Tensor]:
-    """Log-probabilities of one text by the library, its attentions to the image (eager), and the image tokens."""
-    family = family_of(network)
-    network.set_attn_implementation("eager")
-    kept: dict[str, Tensor] = {}
-
-    def keep(_module: Any, _inputs: Any, output: Any) -> Any:
-        tokens = output if isinstance(output, Tensor) else output.last_hidden_state
-        kept["tokens"] = tokens.detach().requires_grad_()
-        if isinstance(output, Tensor):
-            return kept["tokens"]
-        output.last_hidden_state = kept["tokens"]
-        return output
-
-    hook = network.get_submodule(family.layer).register_forward_hook(keep)
-    ids = torch.tensor([[start_token(network), *texts[row]]])
-    found = network(pixel_values=pixels()[row : row + 1], **{family.ids: ids}, output_attentions=True)
-    hook.remove()
-    logs = found.logits[:, -ids.shape[1] : -1].log_softmax(-1).gather(2, ids[:, 1:, None])[0, :, 0]
-    images = kept["tokens"].shape[1]
-    if family.prefixed:
-        return logs, [one[:, :, images:, :images] for one in found.attentions], kept["tokens"]
-    attentions = getattr(found, "cross_attentions", None)
-    return logs, list(attentions or ()), kept["tokens"]
+def test_log_probabilities_are_those_of_the_library(family: tuple[str, Path], library: Library) -> None:
+    engine = captioner(family[1])
+    texts = encoded(engine)
+    found = taught(engine, texts).log_probabilities
+    for row, (text, image) in enumerate(zip(texts, drawn(2))):
+        with torch.no_grad():
+            wanted = library.logs_of(library.scores(image, text)[0], text)
+        assert torch.allclose(found[row, : len(text)], wanted, atol=1e-4)
 
 
-def test_log_probabilities_are_those_of_the_library(network: Any) -> None:
-    found = taught(network).log_probabilities
-    for row, text in enumerate(TEXTS):
-        wanted, _, _ = library(network, row)
-        assert torch.allclose(found[row, : len(text)], wanted, atol=1e-5)
-
-
-def test_hirescam_is_its_definition(network: Any) -> None:
-    own = taught(network)
+def test_hirescam_is_its_definition(family: tuple[str, Path], library: Library) -> None:
+    engine = captioner(family[1], method="hirescam")
+    texts = encoded(engine)
+    own = taught(engine, texts)
     found = own.hirescam(members(own.log_probabilities.shape[1]))
-    for row, words in enumerate(MEMBERS):
-        for column, pieces in enumerate(words):
-            logs, _, tokens = library(network, row)
-            (gradient,) = torch.autograd.grad(logs[list(pieces)].sum(), tokens)
-            wanted = (gradient * tokens)[0].sum(-1)
-            assert torch.allclose(found[row, column], wanted, atol=1e-5 * float(wanted.abs().max()) + 1e-7)
+    for row, (text, image) in enumerate(zip(texts, drawn(2))):
+        for column, pieces in enumerate(MEMBERS[row]):
+
+            def score(scores: Tensor, text: list[int] = text, pieces: tuple[int, ...] = pieces) -> Tensor:
+                return library.logs_of(scores, text)[[*pieces]].sum()
+
+            wanted = library.hirescam(image, engine.layer.name, score, text)
+            assert wanted.abs().max() > 1e-6
+            assert torch.allclose(found[row, column], wanted, atol=2e-5 * float(wanted.abs().max()) + 1e-7)
 
 
-def attention_times_gradient(network: Any, row: int, pieces: tuple[int, ...]) -> Tensor:
-    """The definition from the attentions of the library, one word at a time."""
-    family = family_of(network)
-    if type(network).__name__ == "BlipForConditionalGeneration":
-        return blip_definition(network, row, pieces)
-    logs, parts, _ = library(network, row)
-    # The library returns whole matrices; a slice of one has no gradient.
-    whole = [one._base if family.prefixed else one for one in parts]
-    gradients = torch.autograd.grad(logs[list(pieces)].sum(), whole)
-    images, total = parts[0].shape[-1], torch.zeros(parts[0].shape[-1])
-    for part, gradient in zip(parts, gradients):
-        cut = gradient[:, :, images:, :images] if family.prefixed else gradient
-        total += (part * cut.relu())[0][:, list(pieces)].mean((0, 1))
-    return total
-
-
-def blip_definition(network: Any, row: int, pieces: tuple[int, ...]) -> Tensor:
-    """The library's BLIP returns no cross-attention: hooks store the outputs of its modules."""
-    kept: list[Tensor] = []
-
-    def keep(_module: Any, _inputs: Any, output: Any) -> None:
-        kept.append(output[1])
-
-    modules = [one.crossattention.self for one in network.text_decoder.bert.encoder.layer]
-    hooks = [one.register_forward_hook(keep) for one in modules]
-    logs, _, _ = library(network, row)
-    for hook in hooks:
-        hook.remove()
-    gradients = torch.autograd.grad(logs[list(pieces)].sum(), kept)
-    found = [(one * gradient.relu())[0][:, list(pieces)].mean((0, 1)) for one, gradient in zip(kept, gradients)]
-    return torch.stack(found).sum(0)
-
-
-def test_attention_times_gradient_is_its_definition(network: Any) -> None:
+def test_attention_times_gradient_is_its_definition(family: tuple[str, Path], library: Library) -> None:
     """Two words at once, one of two pieces, in a batch of texts of two lengths."""
-    own = taught(network)
-    found = own.attention_gradient(members(own.log_probabilities.shape[1]))
-    for row, words in enumerate(MEMBERS):
-        for column, pieces in enumerate(words):
-            wanted = attention_times_gradient(network, row, pieces)
+    if family[0] not in ATTENDING:
+        pytest.skip("no text attends to the image tokens")
+    engine = captioner(family[1])
+    assert engine.method == "attention-gradient"
+    texts = encoded(engine)
+    own = taught(engine, texts)
+    found = own.word_maps(members(own.log_probabilities.shape[1]))
+    for row, (text, image) in enumerate(zip(texts, drawn(2))):
+        for column, pieces in enumerate(MEMBERS[row]):
+            wanted = library.word_map(image, text, pieces)
             assert wanted.max() > 0
-            assert torch.allclose(found[row, column], wanted, atol=1e-5 * float(wanted.max()) + 1e-8)
+            assert torch.allclose(found[row, column], wanted, atol=2e-5 * float(wanted.max()) + 1e-8)
 
 
-def test_words_one_after_the_other_give_the_same_maps(network: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If torch cannot batch the backward, and if the memory holds one word at a time."""
-    own = taught(network)
-    wanted = own.attention_gradient(members(own.log_probabilities.shape[1]))
+def test_words_one_after_the_other_give_the_same_maps(
+    family: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where torch cannot batch the backward, and where the memory holds one word at a time."""
+    engine = captioner(family[1])
+    own = taught(engine, encoded(engine))
+    find = own.word_maps if family[0] in ATTENDING else own.hirescam
+    some = members(own.log_probabilities.shape[1])
+    wanted = find(some)
     monkeypatch.setattr("cam_cli.text.teacher._BUDGET", 1)
-    alone = own.attention_gradient(members(own.log_probabilities.shape[1]))
-    assert torch.allclose(alone, wanted, atol=1e-7)
+    assert torch.allclose(find(some), wanted, atol=1e-6)
     grad = torch.autograd.grad
 
     def without_batches(*args: Any, is_grads_batched: bool = False, **more: Any) -> Any:
@@ -164,21 +131,18 @@ def test_words_one_after_the_other_give_the_same_maps(network: Any, monkeypatch:
         return grad(*args, **more)
 
     monkeypatch.setattr(torch.autograd, "grad", without_batches)
-    assert torch.allclose(own.attention_gradient(members(own.log_probabilities.shape[1])), wanted, atol=1e-7)
+    assert torch.allclose(find(some), wanted, atol=1e-6)
 
 
-def test_a_text_as_long_as_the_image_has_tokens() -> None:
-    """Attention among words then has the shape of attention to the image, and must not replace it."""
-    torch.manual_seed(1)
-    network = lively(FAMILIES["vit_bert"]())
-    text = (encoded("a yellow shape and a red shape")[1:-1] * 3)[:17]  # 4×4 patches and the class token
-    own = taught(network, [text], pixels(1))
+def test_a_text_as_long_as_the_image_has_tokens(tmp_path: Path) -> None:
+    """Attention among words then has the shape of that to the image: it must not be taken for it."""
+    folder = saved("vit_bert", tmp_path)
+    engine, library = captioner(folder), CaptionLibrary("vit_bert", folder)
+    text = (encoded(engine)[0] * 3)[:17]  # 4×4 patches and the class token
+    own = taught(engine, [text])
     assert len(own.attentions) == 2
-    found = own.attention_gradient(torch.eye(own.log_probabilities.shape[1])[None, 3:4])
-    logs, parts, _ = library(network, 0, [text])
-    gradients = torch.autograd.grad(logs[3], parts)
-    wanted = sum((one * gradient.relu())[0, :, 3].mean(0) for one, gradient in zip(parts, gradients))
-    assert torch.allclose(found[0, 0], wanted, atol=1e-6)
+    found = own.word_maps(torch.eye(own.log_probabilities.shape[1])[None, 3:4])
+    assert torch.allclose(found[0, 0], library.word_map(drawn(1)[0], text, [3]), atol=1e-6)
 
 
 def captioner(folder: Path, **options: Any) -> Captioner:
@@ -196,21 +160,38 @@ def captions(engine: Captioner, images: list[Image.Image], texts: list[str | Non
     return engine.caption(pictures, given)
 
 
-@pytest.mark.parametrize("name", list(FAMILIES))
-def test_a_caption_is_what_the_library_generates(name: str, tmp_path: Path) -> None:
-    folder = saved(name, tmp_path)
-    engine = captioner(folder, words="all", max_new_tokens=6)
+def test_a_caption_is_what_the_library_generates(family: tuple[str, Path], library: Library) -> None:
+    engine = captioner(family[1], words="all", max_new_tokens=6)
     images = drawn(2)
-    processor = transformers.AutoImageProcessor.from_pretrained(folder, backend="pil")
-    own = getattr(transformers, type(engine.network.module).__name__).from_pretrained(folder)
-    ids = own.generate(**processor(images, return_tensors="pt"), do_sample=False, max_new_tokens=6)
-    wanted = [one.strip() for one in engine.tokenizer.batch_decode(ids, skip_special_tokens=True)]
     found = captions(engine, images, [None, None])
-    assert [one.text for one in found] == wanted
+    assert [one.problem for one in found] == ["", ""]
+    assert [one.text for one in found] == [library.written(image, 6) for image in images]
     for one in found:
         # Random networks also write tokens that are not words.
         assert one.logprob <= sum(word.logprob for word in one.words) + 1e-4
         assert {made.values.shape for made in one.maps} <= {(4, 4)}
+
+
+def test_a_prompt_is_the_beginning_of_the_caption(family: tuple[str, Path]) -> None:
+    """The words of the prompt are read, and have no maps; the text behind it is explained."""
+    name, folder = family
+    engine = captioner(folder, prompt="a red")
+    (one,) = captions(engine, drawn(1), ["shape"])
+    assert [word.word for word in one.words] == ["shape"]
+    (usual,) = captions(captioner(folder), drawn(1), ["shape"])
+    assert abs(one.logprob - usual.logprob) > 1e-4
+    if name in FAMILIES:
+        (whole,) = captions(captioner(folder, words="all"), drawn(1), ["a red shape"])
+        assert one.logprob == pytest.approx(whole.words[-1].logprob, abs=1e-4)
+        assert np.allclose(one.maps[0].values, whole.maps[-1].values, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["llava", "blip2"])
+def test_a_given_text_with_the_token_of_the_image_is_refused(name: str, tmp_path: Path) -> None:
+    engine = captioner(answer_networks.saved(name, tmp_path))
+    engine.check_text("a red shape")
+    with pytest.raises(CamxError, match="The text 'a <image> shape' holds '<image>', which stands for the image"):
+        engine.check_text("a <image> shape")
 
 
 def test_a_map_does_not_depend_on_its_batch(tmp_path: Path) -> None:
@@ -248,7 +229,7 @@ def test_an_image_without_colours_is_what_words_depend_on(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"architectures": ["Blip2ForConditionalGeneration"]}, "words read 32 queries, which lie nowhere"),
+        ({"architectures": ["Idefics3ForConditionalGeneration"]}, "cuts an image into several tiles"),
         ({"architectures": ["Qwen2VLForConditionalGeneration"]}, "packs the patches"),
         ({"architectures": ["ViTForImageClassification"]}, "a ViTForImageClassification, no captioner that camx knows"),
         ({"architectures": ["Mine"], "auto_map": {"AutoModel": "code.Mine"}}, "a Mine, no captioner"),

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..cams.tracing.replay import StepCallback
 from ..errors import CamxError
 from ..images.labels import with_table_attributes
-from ..images.listing import Inputs, Source, find
-from ..images.picture import Decodable, load
-from ..options import results
+from ..images.listing import Inputs, Source
+from ..images.picture import Decodable
 from ..outputs.renderer import with_truth
 from ..outputs.rows import ImageRow
-from ..report import thumbnail_side
 from ..run_layout import CAPTIONS_TABLE, WORDS_TABLE
 from ..text.results import CaptionRenderer, captions_table, words_table
-from .earlier import named_as_before
-from .fingerprint import common_fingerprint, rendering_fingerprint
-from .frames import with_frames
 from .job import decoding_as
 from .progress import Observer, Plan, Silent, Summary
 from .relabel import Naming
@@ -29,6 +21,7 @@ from .session import plan_task, run_task
 from .stop import Stop
 from .task import Table, Work
 from .text_jobs import CaptionJob
+from .text_task import TextTask
 
 if TYPE_CHECKING:
     from ..text.captioner import Captioner
@@ -53,30 +46,17 @@ def caption_table() -> Table:
     return Table(CAPTIONS_TABLE, captions_table, ((WORDS_TABLE, words_table),))
 
 
-@dataclass(frozen=True)
-class CaptionTask:
+class CaptionTask(TextTask[CaptionJob]):
     """Captions each image of a job, with maps."""
 
-    job: CaptionJob
-
-    @property
-    def device(self) -> str:
-        return self.job.caption.device
+    command = "caption"
 
     def table_of(self, fingerprint: Mapping[str, Any]) -> Table:
         return caption_table()
 
-    def with_job(self, job: CaptionJob) -> CaptionTask:
-        return CaptionTask(job)
-
-    def on_device(self, device: str) -> CaptionTask:
-        options = dataclasses.replace(self.job.caption, device=device)
-        return CaptionTask(dataclasses.replace(self.job, caption=options))
-
     def find(self) -> Inputs:
         """Finds the images, with their texts from a table of `text` as attributes."""
-        job = self.job
-        inputs = named_as_before(with_frames(find(job.sources, job.filters, limit=job.limit), job), job)
+        inputs = self._images()
         return with_table_attributes(inputs, self._texts, _TEXT) if self._texts else inputs
 
     @property
@@ -89,21 +69,15 @@ class CaptionTask:
         """Builds the captioner. An image takes a few forwards, so `on_step` is not used."""
         from ..text.captioner import Captioner
 
-        return decoding_as(self.job, Captioner.load(self.job.model, self.job.caption, self.job.origins))
+        engine = decoding_as(self.job, Captioner.load(self.job.model, self.job.caption, self.job.origins))
+        self._checked(engine)
+        return engine
 
     def fingerprint(self, engine: Captioner, base: str) -> dict[str, Any]:
-        options = results(self.job.caption)
-        options.pop("precision")
         # Texts of a table are in the rows of their images.
-        text = None if self._texts else self.job.text
-        return {
-            "command": "caption",
-            **common_fingerprint(self.job, engine, base),
-            **options,
-            "layers": [layer.name for layer in engine.layers],
-            "text": text,
-            "rendering": rendering_fingerprint(self.job.rendering),
-        }
+        found = self._fingerprint(engine, base, text=None if self._texts else self.job.text)
+        # Runs of earlier versions have no prompt.
+        return {name: value for name, value in found.items() if name != "prompt" or value}
 
     def run_batch(self, engine: Captioner, images: Sequence[Decodable]) -> Sequence[Captioned]:
         given = {image.source.key: self._text_of(image.source) for image in images}
@@ -114,21 +88,7 @@ class CaptionTask:
         return dict(source.attributes).get(_TEXT, "") if self._texts else (self.job.text or "").strip()
 
     def work(self, engine: Captioner, images: int) -> Work[Captioned]:
-        job = self.job
-        return Work(
-            load=partial(
-                load,
-                preprocessing=engine.network.preprocessing,
-                canvas=job.rendering.size,
-                max_pixels=job.max_pixels,
-                pixels=job.pixels,
-                decoding=job.decode,
-            ),
-            render=CaptionRenderer(job.rendering, thumbnail_side(images) if job.report else 0).render,
-        )
-
-    def naming(self, engine: Captioner) -> None:
-        """None: rows of captions have no class names."""
+        return self._work(engine, images, lambda side: CaptionRenderer(self.job.rendering, side).render)
 
     def relabel(self, naming: Naming | None, row: ImageRow, source: Source) -> ImageRow | None:
         """None if the given text of the image has changed."""
@@ -137,12 +97,17 @@ class CaptionTask:
         return with_truth(row, source) if before == self._text_of(source) else None
 
     def warnings(self, engine: Captioner, inputs: Inputs) -> Iterable[str]:
-        if self._texts and not any(map(self._text_of, inputs.sources)):
+        """Raises `CamxError` for a table without a text of these images, and for a text that is too long."""
+        texts = {text: source.key for source in reversed(inputs.sources) if (text := self._text_of(source))}
+        if self._texts and not texts:
             raise CamxError(
                 f"No image of this run has a text in {self._texts!r}.", "Check its column `image`.", field="text"
             )
+        for text, image in texts.items():
+            try:
+                engine.check_text(text)
+            except CamxError as error:
+                raise CamxError(
+                    f"{self._texts!r}, {image}: {error}" if self._texts else str(error), field="text"
+                ) from error
         return inputs.notes
-
-    def cost(self, engine: Captioner, images: int) -> str:
-        """Returns "": an image takes one forward of the vision tower and a few of the decoder."""
-        return ""

@@ -79,7 +79,7 @@ def run_task(
         with stop.droppable():
             engine = task.build_engine(images, progress.step)
         # Before the first file: the images may not suit the engine.
-        warnings = [*engine.network.warnings, *task.warnings(engine, found)]
+        doubts = [*engine.network.warnings, *task.warnings(engine, found)]
         fingerprint = task.fingerprint(engine, found.base)
         folder.begin(fingerprint, (source.key for source in found.sources), overwrite=job.overwrite)
         relabel = partial(task.relabel, task.naming(engine))
@@ -91,7 +91,7 @@ def run_task(
             *folder.problems(),
             *pending.problems(),
             *_links(found),
-            *warnings,
+            *doubts,
         )
         for warning in warnings:
             observer.warned(warning)

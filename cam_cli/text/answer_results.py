@@ -81,7 +81,7 @@ def _without_questions(row: ImageRow) -> ImageRow:
 
 
 def _with_truths(row: ImageRow, source: Source, common: tuple[str, ...]) -> ImageRow:
-    truths = dict(questions_of(source, common))
+    truths = {question.text: question.truth for question in questions_of(source, common)}
     return {**row, "answers": [_judged(answer, truths[answer["question"]]) for answer in row["answers"]]}
 
 

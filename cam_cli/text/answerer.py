@@ -2,71 +2,34 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..cams.engine.batches import Runner
-from ..cams.target_layer.probe import probe_picture
-from ..errors import CamxError
 from ..images.picture import Decodable, Picture
 from ..maps.explanation import ClassMap, Prediction
-from ..models.hf.library import quiet, transformers
 from ..models.hf.text_network import TextNetwork, text_network
-from ..models.hooks import TargetLayer
 from ..models.options import ModelSpec
-from .grid import patches, probed, token_grid
-from .options import ATTENTION, HIRESCAM, AskOptions
-from .questions import Prompt, Reader, teach
-from .readers import ANSWERERS, REFUSED_ANSWERERS, VARYING, reader_of
+from .engine import Place, TextEngine
+from .grid import patches
+from .options import HIRESCAM, AskOptions
+from .readers import ANSWERERS, REFUSED_ANSWERERS, VARYING, answerer_of
 from .records import Answer, Answered
-from .teacher import Taught
+from .teacher import Taught, teach
 
 _EXAMPLE = "hf:dandelin/vilt-b32-finetuned-vqa"
 
 
-class _Place(NamedTuple):
-    """The image tokens of inputs of one size: their grid, and those of an image of the mean colour, 1×N×D."""
-
-    layer: TargetLayer
-    empty: Tensor
-
-
-class Answerer:
-    """A network that answers questions, ready for batches.
-
-    layer: the image tokens of a square image, with their grid. method: that of the maps. device, precision: what `auto`
-    stands for.
-    """
-
-    #: Everything before the image tokens runs without a graph as it is.
-    backend = "torch"
+class Answerer(TextEngine):
+    """Answers questions about batches of images, and explains the answers."""
 
     def __init__(self, found: TextNetwork, options: AskOptions = AskOptions()) -> None:
-        """Moves the network to the device and proves where its image tokens lie. Raises `CamxError` if that fails."""
-        self.network = found.network
+        """See `TextEngine`."""
         self.options = options
-        self._reader: Reader = reader_of(found, options.prompt)
-        self._flipped, self._library = found.flipped, transformers(found.network.name)
-        self._runner = Runner(found.network, options.device, options.precision)
-        self.device, self.precision = self._runner.device, self._runner.precision
-        self._places: dict[tuple[int, int], _Place] = {}
-        self._prompts: dict[str, Prompt] = {}
-        self.layer = self._place(found.network.preprocessing.input_size).layer
-        self.layers = (self.layer,)
-        followed = self._reader.reading(self.prompt("?"), 1, self._tokens_of(self.layer)) is not None
-        if options.method == ATTENTION and not followed:
-            raise CamxError(
-                f"No text of `model` {found.network.name!r} attends to the image tokens: a few queries stand between.",
-                "Leave `method` out, or give `method=hirescam`.",
-                field="method",
-            )
-        self.method = options.method if options.method != "auto" else ATTENTION if followed else HIRESCAM
+        super().__init__(found, answerer_of(found, options.prompt), options, "?")
 
     @classmethod
     def load(
@@ -77,20 +40,6 @@ class Answerer:
         given = {name.replace("-", "_"): origin for name, origin in (origins or {}).items()}
         what = "network that answers questions"
         return cls(text_network(asked, given, ANSWERERS, REFUSED_ANSWERERS, what, _EXAMPLE, VARYING), options)
-
-    def replica(self) -> Answerer:
-        """Copies the engine for another thread: modules of its own that share the weights in memory."""
-        other = copy.copy(self)
-        other._runner = self._runner.replica()
-        other.network = other._runner.network
-        return other
-
-    def prompt(self, question: str) -> Prompt:
-        """A question in numbers, made once. Raises `CamxError` for one that the network cannot read."""
-        if question not in self._prompts:
-            with quiet(self._library):
-                self._prompts[question] = self._reader.prompt(question)
-        return self._prompts[question]
 
     def ask(self, images: Sequence[Decodable], questions: Mapping[str, Sequence[str]]) -> list[Answered]:
         """The answers for prepared images. questions: those on each image, by its key.
@@ -106,27 +55,6 @@ class Answerer:
             some = [images[place] for place in places]
             found |= zip(places, self._runner.in_batches(some, run, lambda one, why: Answered(one, problem=why)))
         return [found[place] for place in range(len(images))]
-
-    @property
-    def _module(self) -> nn.Module:
-        return self._runner.module
-
-    def _tokens(self, inputs: Tensor) -> Tensor:
-        return self._reader.image_tokens(self._module, inputs.flip(1) if self._flipped else inputs)
-
-    @staticmethod
-    def _tokens_of(layer: TargetLayer) -> int:
-        layout = layer.layout
-        return layout.prefix + layout.height * layout.width + layout.suffix
-
-    def _place(self, size: tuple[int, int]) -> _Place:
-        """The place of the image tokens for inputs of a size (h, w), found once."""
-        if size not in self._places:
-            picture = probe_picture(self.network.preprocessing.channels, size).to(self.device)
-            with torch.no_grad(), self._runner.autocast():
-                layer = token_grid(self._reader.tower, picture, self._tokens(probed(picture)))
-                self._places[size] = _Place(layer, self._tokens(torch.zeros_like(picture)))
-        return self._places[size]
 
     @torch.inference_mode(False)
     def _batch(
@@ -149,12 +77,11 @@ class Answerer:
         ]
 
     def _answers(
-        self, question: str, inputs: Tensor, tokens: Tensor, place: _Place
+        self, question: str, inputs: Tensor, tokens: Tensor, place: Place
     ) -> list[tuple[Answer, ClassMap | None]]:
         """The answer to one question on each image, and its map."""
         reader, prompt = self._reader, self.prompt(question)
-        pixels = inputs.flip(1) if self._flipped else inputs
-        pieces = reader.write(self._module, pixels, tokens, prompt, self.options.max_new_tokens)
+        pieces = self._written(inputs, tokens, prompt)
         opposites = [reader.opposite(one) if self.options.contrast else None for one in pieces]
         own = teach(self._module, reader, tokens, prompt, pieces, opposites)
         alone = place.empty.expand(len(tokens), -1, -1)
@@ -179,9 +106,7 @@ class Answerer:
                 members[row, 0, -1] = 1
         if self.method == HIRESCAM:
             return own.hirescam(members)[:, 0]
-        node, rows, _ = own.attentions[0]
-        count = node[..., rows, :].shape[-2]
-        return own.attention_gradient(members, members.new_ones(len(pieces), 1, count))[:, 0]
+        return own.text_maps(members)[:, 0]
 
 
 def _numbered(picture: Picture, found: Sequence[tuple[Answer, ClassMap | None]]) -> Answered:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import NamedTuple
 
 from ..images.label_table import BETWEEN_LABELS
 from ..images.listing import Source
+from ..images.tables import Row
 
 #: Columns of a table of questions; the attribute of a source.
 QUESTION, TRUTH = "question", "answer"
@@ -16,28 +17,31 @@ QUESTIONS = "questions"
 
 
 class Question(NamedTuple):
-    """A question, and its true answers with `|` between them; "" where none is known."""
+    """A question, and its true answers with `|` between them; "" where none is known. line: of its table, 0 without
+    one."""
 
     text: str
     truth: str = ""
+    line: int = 0
 
 
-def one_row_per_image(rows: list[dict[str, str]]) -> list[dict[str, str]]:
+def one_row_per_image(rows: Sequence[Row]) -> list[Mapping[str, str]]:
     """Rows of a table of questions as one row per image, in which all its questions are one cell.
 
     A question that stands in several rows is asked once, and all their answers are true.
     """
-    found: dict[str, dict[str, dict[str, None]]] = {}
+    found: dict[str, dict[str, tuple[int, dict[str, None]]]] = {}
     for row in rows:
         asked = found.setdefault(PurePath(row["image"]).as_posix(), {})
         if text := " ".join(row[QUESTION].split()):
-            truths = asked.setdefault(text, {})
+            _, truths = asked.setdefault(text, (row.line, {}))
             truths.update(dict.fromkeys(one.strip() for one in row.get(TRUTH, "").split(BETWEEN_LABELS) if one.strip()))
-    return [
-        {"image": image, QUESTION: "", QUESTIONS: json.dumps([[q, BETWEEN_LABELS.join(t)] for q, t in asked.items()])}
+    joined = {
+        image: [Question(text, BETWEEN_LABELS.join(truths), line) for text, (line, truths) in asked.items()]
         for image, asked in found.items()
         if asked
-    ]
+    }
+    return [{"image": image, QUESTION: "", QUESTIONS: json.dumps(asked)} for image, asked in joined.items()]
 
 
 def questions_of(source: Source, common: Sequence[str] = ()) -> tuple[Question, ...]:
@@ -45,7 +49,7 @@ def questions_of(source: Source, common: Sequence[str] = ()) -> tuple[Question, 
     own = dict(source.attributes).get(QUESTIONS)
     if own is None:
         return tuple(Question(text) for text in dict.fromkeys(common))
-    return tuple(Question(text, truth) for text, truth in json.loads(own))
+    return tuple(Question(*one) for one in json.loads(own))
 
 
 def is_true(answer: str, truth: str) -> bool:

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import copy
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..cams.engine.batches import Runner
-from ..cams.target_layer.probe import probe_picture
 from ..images.picture import Decodable, Picture
 from ..maps.explanation import ClassMap, Prediction
-from ..models.hf.library import quiet, transformers
 from ..models.hf.text_network import TextNetwork, text_network
 from ..models.options import ModelSpec
-from .families import CAPTIONERS, REFUSED, end_tokens, image_tokens, start_token
-from .grid import patches, probed, token_grid
-from .options import CaptionOptions
+from .engine import TextEngine
+from .grid import patches
+from .options import ATTENTION, CaptionOptions
+from .readers import CAPTIONERS, REFUSED_CAPTIONERS, captioner_of
 from .records import Captioned, Word
-from .teacher import Taught, Teacher
+from .teacher import Taught, teach
 from .words import PieceGroup, chosen, words_of
 
 
@@ -35,34 +32,17 @@ class _Text(NamedTuple):
     some: list[int]
 
 
-class Captioner:
-    """Writes and explains captions of batches of images.
-
-    layer: the image tokens, with their grid. device, precision: what `auto` stands for.
-    """
-
-    #: Everything before the image tokens runs without a graph as it is.
-    backend = "torch"
+class Captioner(TextEngine):
+    """Writes and explains captions of batches of images."""
 
     def __init__(self, found: TextNetwork, options: CaptionOptions = CaptionOptions()) -> None:
-        """Moves the network to the device and verifies the grid of its image tokens. Raises `CamxError` if that
-        fails."""
-        self.network = found.network
+        """See `TextEngine`."""
         self.options = options
         self.tokenizer = found.tokenizer
-        self._family, self._flipped = CAPTIONERS[found.kind], found.flipped
-        self._library = transformers(found.network.name)
-        self._runner = Runner(found.network, options.device, options.precision)
-        self.device, self.precision = self._runner.device, self._runner.precision
-        preprocessing = found.network.preprocessing
-        picture = probe_picture(preprocessing.channels, preprocessing.input_size).to(self.device)
-        with torch.no_grad(), self._runner.autocast():
-            self.layer = token_grid(self._family.layer, picture, self._tokens(probed(picture)))
-            #: Of an image of the mean colour.
-            self._empty = self._tokens(torch.zeros_like(picture))
-        self.layers = (self.layer,)
+        self._writer, asked = captioner_of(found, options.prompt)
+        super().__init__(found, self._writer, options, asked)
+        self._prompt = self.prompt(asked)
         self._special = {int(one) for one in found.tokenizer.all_special_ids}
-        self._ends = end_tokens(found.network.module, found.tokenizer)
 
     @classmethod
     def load(
@@ -71,14 +51,11 @@ class Captioner:
         """Captioner of `hf:PATH_OR_ID`. Raises `CamxError` for any other network."""
         asked = ModelSpec(spec) if isinstance(spec, str) else spec
         given = {name.replace("-", "_"): origin for name, origin in (origins or {}).items()}
-        return cls(text_network(asked, given, tuple(CAPTIONERS), REFUSED, "captioner"), options)
+        return cls(text_network(asked, given, CAPTIONERS, REFUSED_CAPTIONERS, "captioner"), options)
 
-    def replica(self) -> Captioner:
-        """Copy for another thread: own modules that share the weights in memory."""
-        other = copy.copy(self)
-        other._runner = self._runner.replica()
-        other.network = other._runner.network
-        return other
+    def check_text(self, text: str) -> None:
+        """Raises `CamxError` for a given caption that the network cannot read."""
+        self._writer.check_text(text, self._encoded(text), self._prompt)
 
     def caption(self, images: Sequence[Decodable], texts: Mapping[str, str] | None = None) -> list[Captioned]:
         """Captions prepared images, in smaller batches if memory is short.
@@ -88,49 +65,25 @@ class Captioner:
         run = partial(self._batch, texts=texts or {})
         return self._runner.in_batches(images, run, lambda one, why: Captioned(one, problem=why))
 
-    @property
-    def _module(self) -> nn.Module:
-        return self._runner.module
-
-    def _tokens(self, inputs: Tensor) -> Tensor:
-        return image_tokens(self._module, self._family, inputs.flip(1) if self._flipped else inputs)
-
     @torch.inference_mode(False)
     def _batch(self, pictures: Sequence[Picture], inputs: Tensor, texts: Mapping[str, str]) -> list[Captioned]:
         given = [texts.get(picture.source.key) for picture in pictures]
+        own = [row for row, one in enumerate(given) if one is None]
+        place = self._place((inputs.shape[2], inputs.shape[3]))
         with self._runner.autocast():
             with torch.no_grad():
                 tokens = self._tokens(inputs)
-            written = iter(self._written(inputs[[i for i, one in enumerate(given) if one is None]]))
+            written = iter(self._written(inputs[own], tokens[own], self._prompt) if own else ())
             pieces = [next(written) if one is None else self._encoded(one) for one in given]
             read = [self._read(one) for one in pieces]
-            teacher = Teacher(self._module, self._family, start_token(self._module), 0)
-            own = teacher.teach(tokens, pieces)
-            empty = teacher.teach(self._empty.expand(len(tokens), -1, -1), pieces, gradients=False)
-        maps = self._maps(own, read)
+            taught = teach(self._module, self._reader, tokens, self._prompt, pieces)
+            alone = place.empty.expand(len(tokens), -1, -1)
+            empty = teach(self._module, self._reader, alone, self._prompt, pieces, gradients=False)
+        maps = self._maps(taught, read)
         return [
-            self._captioned(picture, text, one, place, own, empty, maps)
-            for place, (picture, text, one) in enumerate(zip(pictures, given, read))
+            self._captioned(picture, text, one, row, taught, empty, maps)
+            for row, (picture, text, one) in enumerate(zip(pictures, given, read))
         ]
-
-    def _written(self, inputs: Tensor) -> list[list[int]]:
-        """Greedy captions as pieces, without those of beginning and end."""
-        if not len(inputs):
-            return []
-        most: dict[str, Any] = {"max_new_tokens": self.options.max_new_tokens}
-        with torch.no_grad(), quiet(self._library):
-            pixels = inputs.flip(1) if self._flipped else inputs
-            found = self._module.generate(pixel_values=pixels, do_sample=False, num_beams=1, **most)  # type: ignore[operator]
-        return [self._until_end(row.tolist()) for row in found]
-
-    def _until_end(self, ids: Sequence[int]) -> list[int]:
-        """Pieces after the first token, up to the first end token."""
-        kept: list[int] = []
-        for one in ids[1:]:
-            if one in self._ends:
-                break
-            kept.append(one)
-        return kept
 
     def _encoded(self, text: str) -> list[int]:
         return [int(one) for one in self.tokenizer(text, add_special_tokens=False).input_ids]
@@ -156,26 +109,24 @@ class Captioner:
                 members[row, column, list(one.words[place].pieces)] = 1
         if not most:
             return members.new_zeros(len(read), 0, self.layer.layout.height, self.layer.layout.width)
-        find: Callable[[Tensor], Tensor] = (
-            own.attention_gradient if self.options.method == "attention-gradient" else own.hirescam
-        )
-        return patches(self.layer.layout, find(members)).cpu()
+        found = own.word_maps(members) if self.method == ATTENTION else own.hirescam(members)
+        return patches(self.layer.layout, found).cpu()
 
     def _captioned(
-        self, picture: Picture, given: str | None, text: _Text, place: int, own: Taught, empty: Taught, maps: Tensor
+        self, picture: Picture, given: str | None, text: _Text, row: int, own: Taught, empty: Taught, maps: Tensor
     ) -> Captioned:
-        logs, without = (one.log_probabilities[place].detach().cpu().double() for one in (own, empty))
+        logs, without = (one.log_probabilities[row].detach().cpu().double() for one in (own, empty))
         words = []
         for number, one in enumerate(text.words):
             pieces = list(one.pieces)
             log, alone = float(logs[pieces].sum()), float(without[pieces].sum())
             shown = text.some.index(number) if number in text.some else None
             words.append(Word(one.word, len(pieces), log, log - alone, shown))
-        values = [maps[place, column].numpy() for column in range(len(text.some))]
+        values = [maps[row, column].numpy() for column in range(len(text.some))]
         largest = max((float(one.max()) for one in values), default=0.0)
         drawn = tuple(
             ClassMap(
-                self.options.method,
+                self.method,
                 self.layer.name,
                 Prediction(number + 1, words[number].word, min(1.0, math.exp(words[number].logprob))),
                 one,

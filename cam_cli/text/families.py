@@ -1,5 +1,4 @@
-"""Table of supported networks that write text, with the names of their parts, and reasons why others are
-unsupported."""
+"""Parts of networks that write text: the modules that make image tokens, and the tokens that begin and end a text."""
 
 from __future__ import annotations
 
@@ -15,54 +14,19 @@ from ..models.hooks import answering
 
 @dataclass(frozen=True)
 class Family:
-    """Parts of a network of the transformers library.
+    """Modules of a network of the transformers library.
 
-    tower: name of the module whose output are the image tokens. ids: the argument with the words. prefixed: image
-    tokens stand before the words in one sequence; otherwise the words read them by cross-attention. projection: name of
-    the module behind the tower that makes the image tokens of its output; "" if none does.
+    tower: name of the module whose output are the image tokens. projection: name of the module behind the tower that
+    makes the image tokens of its output; "" if none does.
     """
 
     tower: str
-    ids: str
-    prefixed: bool
     projection: str = ""
 
     @property
     def layer(self) -> str:
         """Name of the module that makes the image tokens."""
         return self.projection or self.tower
-
-
-#: Families by the class name in `config.json`.
-CAPTIONERS = {
-    "VisionEncoderDecoderModel": Family("encoder", "decoder_input_ids", prefixed=False),
-    "BlipForConditionalGeneration": Family("vision_model", "input_ids", prefixed=False),
-    # A normalisation ends the projection. In front of it the product of tokens and gradients would be nearly 0.
-    "GitForCausalLM": Family("git.image_encoder", "input_ids", prefixed=True, projection="git.visual_projection"),
-}
-
-_TILES = "it cuts an image into several tiles, and camx has one map per image"
-_PACKED = "it packs the patches of an image of any size into one sequence without a grid"
-_PLACEHOLDERS = "its prompt holds a placeholder for each image token, which camx does not build yet"
-_QUERIES = "its words read 32 queries, which lie nowhere in the image"
-#: Unsupported classes with the reason.
-REFUSED = {
-    "Blip2ForConditionalGeneration": _QUERIES,
-    "InstructBlipForConditionalGeneration": _QUERIES,
-    "LlavaForConditionalGeneration": _PLACEHOLDERS,
-    "PaliGemmaForConditionalGeneration": _PLACEHOLDERS,
-    "InternVLForConditionalGeneration": _PLACEHOLDERS,
-    "LlavaNextForConditionalGeneration": _TILES,
-    "SmolVLMForConditionalGeneration": _TILES,
-    "Idefics3ForConditionalGeneration": _TILES,
-    "Qwen2VLForConditionalGeneration": _PACKED,
-    "Qwen2_5_VLForConditionalGeneration": _PACKED,
-    "Qwen3VLForConditionalGeneration": _PACKED,
-    "Pix2StructForConditionalGeneration": _PACKED,
-    "Kosmos2ForConditionalGeneration": _QUERIES.replace("32", "64"),
-    "BlipForQuestionAnswering": "it answers questions, for `camx ask`",
-    "ViltForQuestionAnswering": "it answers questions, for `camx ask`",
-}
 
 
 def start_token(network: Any) -> int:
@@ -75,7 +39,7 @@ def start_token(network: Any) -> int:
     return 0
 
 
-def end_tokens(network: Any, tokenizer: Any) -> set[int]:
+def end_tokens(network: Any, tokenizer: Any) -> frozenset[int]:
     """The tokens that end a text."""
     text = getattr(network.config, "text_config", None)
     # BLIP ends its texts with the separator, not with the end token of its configuration.
@@ -84,8 +48,8 @@ def end_tokens(network: Any, tokenizer: Any) -> set[int]:
     for holder, name in [*places, (tokenizer, "sep_token_id")]:
         found = getattr(holder, name, None)
         if found is not None:
-            return {int(one) for one in (found if isinstance(found, (list, tuple)) else [found])}
-    return set()
+            return frozenset(int(one) for one in (found if isinstance(found, (list, tuple)) else [found]))
+    return frozenset()
 
 
 def image_tokens(network: nn.Module, family: Family, pixels: Tensor) -> Tensor:

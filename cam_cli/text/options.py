@@ -16,10 +16,10 @@ GAP = "{}"
 WHICH = ("content", "all")
 
 METHOD = Flag(
-    "attention-gradient (attention of the words to the image, weighted by its gradient) or hirescam (at the image "
-    "tokens).",
+    "attention-gradient (attention of the text to the image, weighted by its gradient), hirescam (at the image "
+    "tokens), or auto: the first where the text attends to image tokens.",
     panel=EXPLANATION,
-    choices=METHODS,
+    choices=(AUTO, *METHODS),
     results=True,
     page="hub.md",
 )
@@ -28,15 +28,17 @@ MOST_TOKENS = Flag("Pieces of words that are written at most.", panel=EXPLANATIO
 
 @dataclass(frozen=True)
 class TextOptions(ComputeOptions):
-    """Options of everything that explains text. method: of the maps. max_new_tokens: pieces that the network writes."""
+    """Options of everything that explains text. method: of the maps; `auto` stands for attention-gradient where text
+    attends to image tokens, and for hirescam elsewhere. max_new_tokens: pieces that the network writes."""
 
-    method: Annotated[str, METHOD] = "attention-gradient"
+    method: Annotated[str, METHOD] = AUTO
     max_new_tokens: Annotated[int, MOST_TOKENS] = 30
 
 
 @dataclass(frozen=True)
 class CaptionOptions(TextOptions):
-    """Options of a `Captioner`. words: `content`, or `all` with articles, prepositions and marks."""
+    """Options of a `Captioner`. words: `content`, or `all` with articles, prepositions and marks. prompt: the request
+    for a caption, or its beginning; "" for the network's own."""
 
     words: Annotated[
         str,
@@ -47,6 +49,16 @@ class CaptionOptions(TextOptions):
             results=True,
         ),
     ] = "content"
+    prompt: Annotated[
+        str,
+        Flag(
+            "Request for a caption, or its beginning, which the network continues; without it that of the network.",
+            panel=EXPLANATION,
+            results=True,
+            example="Describe the weather.",
+            page="hub.md",
+        ),
+    ] = ""
 
     def __post_init__(self) -> None:
         check(self)
@@ -54,21 +66,9 @@ class CaptionOptions(TextOptions):
 
 @dataclass(frozen=True)
 class AskOptions(TextOptions):
-    """Options of an `Answerer`. method: `auto` stands for attention-gradient where text attends to image tokens, and
-    for hirescam elsewhere. contrast: maps of yes and no explain the difference of their scores. prompt: the text around
-    each question, with {} in its place; "" for the network's own."""
+    """Options of an `Answerer`. contrast: maps of yes and no explain the difference of their scores. prompt: the text
+    around each question, with {} in its place; "" for the network's own."""
 
-    method: Annotated[
-        str,
-        Flag(
-            "attention-gradient (attention of the question to the image, weighted by its gradient), hirescam (at the "
-            "image tokens), or auto: the first where the text attends to image tokens.",
-            panel=EXPLANATION,
-            choices=(AUTO, *METHODS),
-            results=True,
-            page="hub.md",
-        ),
-    ] = AUTO
     contrast: Annotated[
         bool,
         Flag(

@@ -12,9 +12,9 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from .answer_families import Writer
 from .families import towerless
-from .questions import Prompt, Reading
+from .reader import Prompt, Reading
+from .writer import Writer
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,15 @@ class Queries(Writer):
     processor: Any
     start: int | None
 
-    def prompt(self, question: str) -> Prompt:
-        """The prompt of the library's processor. InstructBLIP's queries read the question as well."""
-        found = self.processor(text=[self.filled(question)], images=[Image.new("RGB", (64, 64))], return_tensors="pt")
+    def prompt(self, text: str) -> Prompt:
+        """The prompt of the library's processor. InstructBLIP's queries read it as well."""
+        found = self.processor(text=[self.filled(text)], images=[Image.new("RGB", (64, 64))], return_tensors="pt")
         more = {name: value for name, value in found.items() if name.startswith("qformer_")}
-        return Prompt(self.checked(question, found["input_ids"][0].tolist()), more)
+        return Prompt(self.checked(text, found["input_ids"][0].tolist()), more)
+
+    def room(self, prompt: Prompt) -> int:
+        """Most pieces of a text: behind its prompt, or in a decoder of its own."""
+        return super().room(prompt) if self.start is None else self.longest
 
     def write(self, module: nn.Module, pixels: Tensor, tokens: Tensor, prompt: Prompt, most: int) -> list[list[int]]:
         """See `Reader.write`. The tower does not run again."""
@@ -38,17 +42,17 @@ class Queries(Writer):
         with towerless(module, self.family, tokens):
             return self.written(module, inputs, before, most)
 
-    def read(self, module: nn.Module, tokens: Tensor, prompt: Prompt, answers: Tensor) -> Tensor:
+    def read(self, module: nn.Module, tokens: Tensor, prompt: Prompt, texts: Tensor) -> Tensor:
         """See `Reader.read`."""
         ids = prompt.tensor(len(tokens), tokens.device)
         if self.start is None:
-            inputs = self._inputs(prompt, torch.cat([ids, answers[:, :-1]], 1))
+            inputs = self._inputs(prompt, torch.cat([ids, texts[:, :-1]], 1))
         else:
-            before = torch.cat([torch.full_like(answers[:, :1], self.start), answers[:, :-1]], 1)
+            before = torch.cat([torch.full_like(texts[:, :1], self.start), texts[:, :-1]], 1)
             inputs = self._inputs(prompt, ids) | {"decoder_input_ids": before}
         with towerless(module, self.family, tokens):
             found = module(pixel_values=tokens.new_zeros(len(tokens), 3, 1, 1), **inputs)
-        scores: Tensor = found.logits[:, -answers.shape[1] :]
+        scores: Tensor = found.logits[:, -texts.shape[1] :]
         return scores
 
     def reading(self, prompt: Prompt, length: int, images: int) -> Reading | None:

@@ -1,4 +1,4 @@
-"""The class of a network → its `Reader`, and why other classes answer no question here."""
+"""Table of networks: the class of a network → its `Reader` for captions or questions, or the reason why it has none."""
 
 from __future__ import annotations
 
@@ -8,30 +8,52 @@ from typing import Any
 from ..errors import CamxError, first_line
 from ..models.hf.library import quiet, transformers
 from ..models.hf.text_network import TextNetwork
-from .answer_families import Blip, Git, Placeholders, ends_of, start_of
-from .families import CAPTIONERS, REFUSED, Family
+from .cross_attention import Blip, Decoder
+from .families import Family, end_tokens, start_token
 from .options import GAP
 from .queries import Queries
-from .questions import Reader
+from .reader import Reader
+from .sequences import Git, Placeholders
 from .vilt import Vilt, check_vilt
+from .writer import Writer
 
+#: (a network, the text around each prompt; "" for the network's own) → its reader.
+Build = Callable[[TextNetwork, str], Reader]
+BuildWriter = Callable[[TextNetwork, str], Writer]
 #: Pieces that a network reads whose configuration names no limit.
 _LONGEST = 2048
 
-_VISION = Family("vision_model", "input_ids", prefixed=False)
-_PROJECTOR = Family("model.multi_modal_projector", "input_ids", prefixed=True)
-#: Prompts of checkpoints that answer questions, where the processor has no template.
-_LLAVA, _PALIGEMMA, _BLIP2 = f"USER: <image>\n{GAP} ASSISTANT:", f"answer en {GAP}", f"Question: {GAP} Answer:"
+_VISION = Family("vision_model")
+_PROJECTOR = Family("model.multi_modal_projector")
+# A normalisation ends the projection. In front of it the product of tokens and gradients would be nearly 0.
+_GIT = Family("git.image_encoder", projection="git.visual_projection")
 
 
-def _blip(found: TextNetwork, template: str) -> Reader:
+def _decoder(found: TextNetwork, template: str) -> Writer:
+    start = start_token(found.network.module)
+    return Decoder(**_common(found, Family("encoder"), template), start=start, ids="decoder_input_ids")
+
+
+def _blip_decoder(found: TextNetwork, template: str) -> Writer:
+    text = _config(found).text_config
+    ends = (int(text.eos_token_id),)
+    common = _common(found, _VISION, template)
+    return Decoder(**common, start=int(text.bos_token_id), ids="input_ids", end=ends)
+
+
+def _blip(found: TextNetwork, template: str) -> Writer:
     text = _config(found).text_config
     return Blip(**_common(found, _VISION, template), pad=int(text.pad_token_id or 0), start=int(text.bos_token_id))
 
 
-def _git(found: TextNetwork, template: str) -> Reader:
-    start = start_of(found.network.module, found.tokenizer)
-    return Git(**_common(found, CAPTIONERS["GitForCausalLM"], template), start=start)
+def _git_captions(found: TextNetwork, template: str) -> Writer:
+    return Git(**_common(found, _GIT, template), start=start_token(found.network.module))
+
+
+def _git(found: TextNetwork, template: str) -> Writer:
+    own = found.tokenizer.cls_token_id
+    start = start_token(found.network.module) if own is None else int(own)
+    return Git(**_common(found, _GIT, template), start=start)
 
 
 def _vilt(found: TextNetwork, template: str) -> Reader:
@@ -41,45 +63,82 @@ def _vilt(found: TextNetwork, template: str) -> Reader:
     return Vilt(found.tokenizer, answers, config.max_position_embeddings, template or GAP)
 
 
-def _llava(found: TextNetwork, template: str) -> Reader:
-    return _placeholders(found, template, _LLAVA)
+def _llava(found: TextNetwork, template: str) -> Writer:
+    return _placeholders(found, template, f"USER: <image>\n{GAP} ASSISTANT:")
 
 
-def _paligemma(found: TextNetwork, template: str) -> Reader:
-    return _placeholders(found, template, _PALIGEMMA)
+def _paligemma(found: TextNetwork, template: str) -> Writer:
+    return _placeholders(found, template, GAP, between="")
 
 
-def _blip2(found: TextNetwork, template: str) -> Reader:
-    return _queries(found, template or _BLIP2)
+def _queries(found: TextNetwork, template: str) -> Writer:
+    config = _config(found)
+    start = None if config.use_decoder_only_language_model else int(config.text_config.decoder_start_token_id)
+    return Queries(**_common(found, _VISION, template), processor=_processor(found), start=start)
 
 
-def _instructblip(found: TextNetwork, template: str) -> Reader:
-    return _queries(found, template or GAP)
-
-
-_READERS: dict[str, Callable[[TextNetwork, str], Reader]] = {
-    "ViltForQuestionAnswering": _vilt,
-    "BlipForQuestionAnswering": _blip,
-    "GitForCausalLM": _git,
-    "LlavaForConditionalGeneration": _llava,
-    "PaliGemmaForConditionalGeneration": _paligemma,
-    "InternVLForConditionalGeneration": _llava,
-    "Blip2ForConditionalGeneration": _blip2,
-    "InstructBlipForConditionalGeneration": _instructblip,
+_BRIEFLY = "Provide a one-sentence caption for the provided image."
+#: Classes that write captions, with the usual prompt of each.
+_CAPTIONERS: dict[str, tuple[BuildWriter, str]] = {
+    "VisionEncoderDecoderModel": (_decoder, ""),
+    "BlipForConditionalGeneration": (_blip_decoder, ""),
+    "GitForCausalLM": (_git_captions, ""),
+    "LlavaForConditionalGeneration": (_llava, _BRIEFLY),
+    "InternVLForConditionalGeneration": (_llava, _BRIEFLY),
+    "PaliGemmaForConditionalGeneration": (_paligemma, "caption en"),
+    "Blip2ForConditionalGeneration": (_queries, ""),
+    "InstructBlipForConditionalGeneration": (_queries, "A short image description."),
 }
-#: Names of the classes that answer questions, and those of them that take images of several sizes.
-ANSWERERS, VARYING = tuple(_READERS), ("ViltForQuestionAnswering",)
+#: Classes that answer questions, with the text around each question where the processor has no template.
+_ANSWERERS: dict[str, tuple[Build, str]] = {
+    "ViltForQuestionAnswering": (_vilt, ""),
+    "BlipForQuestionAnswering": (_blip, ""),
+    "GitForCausalLM": (_git, ""),
+    "LlavaForConditionalGeneration": (_llava, ""),
+    "InternVLForConditionalGeneration": (_llava, ""),
+    "PaliGemmaForConditionalGeneration": (_paligemma, f"answer en {GAP}"),
+    "Blip2ForConditionalGeneration": (_queries, f"Question: {GAP} Answer:"),
+    "InstructBlipForConditionalGeneration": (_queries, ""),
+}
+#: Names of the classes, and those of them that take images of several sizes.
+CAPTIONERS, ANSWERERS, VARYING = tuple(_CAPTIONERS), tuple(_ANSWERERS), ("ViltForQuestionAnswering",)
+
+_TILES = "it cuts an image into several tiles, and camx has one map per image"
+_PACKED = "it packs the patches of an image of any size into one sequence without a grid"
+_QUERIES = "its text reads 64 queries, which lie nowhere in the image"
+_NEITHER = {
+    "LlavaNextForConditionalGeneration": _TILES,
+    "LlavaOnevisionForConditionalGeneration": _TILES,
+    "Idefics3ForConditionalGeneration": _TILES,
+    "SmolVLMForConditionalGeneration": _TILES,
+    "Qwen2VLForConditionalGeneration": _PACKED,
+    "Qwen2_5_VLForConditionalGeneration": _PACKED,
+    "Qwen3VLForConditionalGeneration": _PACKED,
+    "Pix2StructForConditionalGeneration": _PACKED,
+    "Kosmos2ForConditionalGeneration": _QUERIES,
+    "Idefics2ForConditionalGeneration": _QUERIES,
+}
+_ANSWERS = "it answers questions, for `camx ask`"
 _CAPTIONS = "it takes no question; `camx caption` explains its captions"
-REFUSED_ANSWERERS = {
-    **{name: reason for name, reason in REFUSED.items() if name not in _READERS},
-    "BlipForConditionalGeneration": _CAPTIONS,
-    "VisionEncoderDecoderModel": _CAPTIONS,
-}
+#: Reasons for unsupported classes.
+REFUSED_CAPTIONERS = {**_NEITHER, "BlipForQuestionAnswering": _ANSWERS, "ViltForQuestionAnswering": _ANSWERS}
+REFUSED_ANSWERERS = {**_NEITHER, "BlipForConditionalGeneration": _CAPTIONS, "VisionEncoderDecoderModel": _CAPTIONS}
 
 
-def reader_of(found: TextNetwork, template: str) -> Reader:
-    """The reader of a network. template: the text around each question; "" for the network's own."""
-    return _READERS[found.kind](found, template)
+def captioner_of(found: TextNetwork, prompt: str) -> tuple[Writer, str]:
+    """The reader of a network that writes captions, and the prompt. prompt: "" for the network's usual one.
+
+    A prompt with the token of the image is the whole text before the caption.
+    """
+    build, usual = _CAPTIONERS[found.kind]
+    token = str(getattr(found.tokenizer, "image_token", "<image>"))
+    return build(found, prompt if token in prompt else ""), prompt or usual
+
+
+def answerer_of(found: TextNetwork, template: str) -> Reader:
+    """The reader of a network that answers questions. template: the text around each question; "" for its own."""
+    build, usual = _ANSWERERS[found.kind]
+    return build(found, template or usual)
 
 
 def _config(found: TextNetwork) -> Any:
@@ -89,36 +148,33 @@ def _config(found: TextNetwork) -> Any:
 def _common(found: TextNetwork, family: Family, template: str) -> dict[str, Any]:
     """The fields of every `Writer`."""
     config = _config(found)
-    text = getattr(config, "text_config", None) or config
+    text = getattr(config, "text_config", None) or getattr(config, "decoder", None) or config
     longest = getattr(text, "max_position_embeddings", None) or _LONGEST
+    image = getattr(config, "image_token_id", None)
+    image = getattr(config, "image_token_index", None) if image is None else image
     return {
         "library": transformers(found.network.name),
         "tokenizer": found.tokenizer,
         "family": family,
-        "ends": ends_of(found.network.module, found.tokenizer),
+        "ends": end_tokens(found.network.module, found.tokenizer),
         "longest": int(longest),
         "template": template or GAP,
+        "image": None if image is None else int(image),
     }
 
 
-def _placeholders(found: TextNetwork, template: str, usual: str) -> Reader:
+def _placeholders(found: TextNetwork, template: str, usual: str, between: str = "\n") -> Writer:
     processor = _processor(found)
     own = "" if getattr(processor, "chat_template", None) else usual
-    height, width = found.network.preprocessing.input_size
-    config = _config(found)
-    place = getattr(config, "image_token_id", None)
-    return Placeholders(
+    reader = Placeholders(
         **_common(found, _PROJECTOR, template or own),
         processor=processor,
-        place=int(config.image_token_index if place is None else place),
-        sizes=((height, width), (height, 3 * width)),
+        size=found.network.preprocessing.input_size,
+        between=between,
     )
-
-
-def _queries(found: TextNetwork, template: str) -> Reader:
-    config = _config(found)
-    start = None if config.use_decoder_only_language_model else int(config.text_config.decoder_start_token_id)
-    return Queries(**_common(found, _VISION, template), processor=_processor(found), start=start)
+    with quiet(reader.library):
+        reader.check_tiles()
+    return reader
 
 
 def _processor(found: TextNetwork) -> Any:

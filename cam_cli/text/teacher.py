@@ -1,7 +1,7 @@
-"""Runs a forward over a given text: log-probability of each piece, and gradients of words to the image tokens.
+"""Maps of words from one forward over a given text (teacher forcing).
 
-The image tokens are a leaf of the graph, so nothing before them is recorded. One batched backward differentiates all
-words.
+The part of a network in front of the image tokens runs without a graph; the rest runs with one. One batched backward
+differentiates all words.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 from ..cams.tracing.attention import AttentionRecorder
 from ..cams.tracing.network_state import undisturbed
 from ..errors import CamxError
-from .families import Family, towerless
+from .reader import Prompt, Reader, Reading
 
 #: Largest size in bytes of the gradients of one batched backward; further words use another one.
 _BUDGET = 512 * 2**20
@@ -27,36 +26,51 @@ _BUDGET = 512 * 2**20
 class Taught:
     """One forward over texts.
 
-    log_probabilities: B×T, of each piece given those before it. attentions: of each layer the attention of the places
-    that predict the pieces to the image tokens, B×heads×T×N, as part of the graph. tokens: the image tokens B×N×D, its
-    leaf.
+    log_probabilities: B×(T+1), of each piece given those before it, and in the last column the score of the first piece
+    minus that of its opposite, 0 without one. attentions: of each layer, B×heads×queries×keys, as part of the graph.
+    place: where they have the text and the image tokens. tokens: the image tokens B×N×D, its leaf.
     """
 
     log_probabilities: Tensor
-    attentions: tuple[tuple[Tensor, slice, slice], ...]
+    attentions: tuple[Tensor, ...]
+    place: Reading | None
     tokens: Tensor
 
     def scores(self, members: Tensor) -> Tensor:
-        """The log-probabilities B×W of words, whose pieces have ones in `members` B×W×T: the sums over their pieces."""
+        """The scores B×W of words, whose pieces have ones in `members` B×W×(T+1): the sums over their pieces."""
         return torch.einsum("bwt,bt->bw", members, self.log_probabilities)
 
-    def attention_gradient(self, members: Tensor, rows: Tensor | None = None) -> Tensor:
+    def word_maps(self, members: Tensor) -> Tensor:
         """Maps B×W×N of words: attention × positive gradient of the score, summed over layers.
 
-        Mean over the heads, and over the places that predict the pieces of the word. rows: other weights B×W×T for the
-        places that attend.
+        Mean over the heads, and over the places that predict the pieces of the word.
         """
-        if rows is None:
-            rows = members / members.sum(2, keepdim=True).clamp_min(1)
-        nodes = [node for node, _, _ in self.attentions]
+        pieces = members[..., :-1]
+        weights = pieces / pieces.sum(2, keepdim=True).clamp_min(1)
+        return self._attention_gradient(members, self._place.writing, weights)
+
+    def text_maps(self, members: Tensor) -> Tensor:
+        """Maps B×W×N of words as above, from all text that reads the image: mean over the heads, sum over the text."""
+        rows = range(self._place.queries)[self._place.text]
+        return self._attention_gradient(members, self._place.text, members.new_ones(*members.shape[:2], len(rows)))
+
+    @property
+    def _place(self) -> Reading:
+        if self.place is None or not self.attentions:
+            raise CamxError("The text attends to no image tokens that camx sees.", "Use `method=hirescam`.")
+        return self.place
+
+    def _attention_gradient(self, members: Tensor, rows: slice, weights: Tensor) -> Tensor:
+        """Sums over rows with weights B×W×rows."""
+        columns = self._place.columns
         found = members.new_zeros(*members.shape[:2], self.tokens.shape[1])
-        for start, gradients in self._backward(members, nodes):
-            for gradient, (node, queries, keys) in zip(gradients, self.attentions):
-                weights = node.detach()[..., queries, keys].float()
-                gained = gradient[..., queries, keys].float().relu_()
-                some = rows[:, start : start + len(gradient)]
+        for start, gradients in self._backward(members, self.attentions):
+            for gradient, node in zip(gradients, self.attentions):
+                attention = node.detach()[..., rows, columns].float()
+                gained = gradient[..., rows, columns].float().relu_()
+                some = weights[:, start : start + len(gradient)]
                 found[:, start : start + len(gradient)] += (
-                    torch.einsum("bhtn,wbhtn,bwt->bwn", weights, gained, some) / weights.shape[1]
+                    torch.einsum("bhtn,wbhtn,bwt->bwn", attention, gained, some) / attention.shape[1]
                 )
         return found
 
@@ -95,50 +109,38 @@ def _gradients(scores: Tensor, nodes: Sequence[Tensor], ones: Tensor) -> list[Te
     return [torch.stack(some) for some in zip(*each)]
 
 
-class Teacher:
-    """Runs the part of a network behind its tower on given texts.
+def teach(
+    module: nn.Module,
+    reader: Reader,
+    tokens: Tensor,
+    prompt: Prompt,
+    texts: Sequence[Sequence[int]],
+    opposites: Sequence[int | None] = (),
+    *,
+    gradients: bool = True,
+) -> Taught:
+    """Runs one forward on given texts of pieces behind one prompt. The image tokens B×N×D are the leaf of its graph.
 
-    start: the token before the first word. filler: a token for the places behind a text, which no word reads.
+    opposites: pieces whose score the contrast subtracts from that of the first one. gradients: whether maps will be
+    asked for.
     """
-
-    def __init__(self, network: nn.Module, family: Family, start: int, filler: int) -> None:
-        self._network, self._family = network, family
-        self._start, self._filler = start, filler
-
-    def teach(self, tokens: Tensor, texts: Sequence[Sequence[int]], *, gradients: bool = True) -> Taught:
-        """Runs texts of pieces for image tokens B×N×D. gradients: whether maps will be asked for."""
-        leaf = tokens.detach().clone().requires_grad_(gradients)
-        longest = max(map(len, texts))
-        length, images = max(1, longest), tokens.shape[1]
-        if not self._family.prefixed and length == images:
-            # Attention among words would have the shape of that to the image.
-            length += 1
-        ids = torch.full((len(texts), length), self._filler, device=tokens.device)
-        wanted = torch.zeros(len(texts), length, dtype=torch.long, device=tokens.device)
-        for row, text in enumerate(texts):
-            given = torch.tensor([self._start, *text[:-1]][: max(1, len(text))], device=tokens.device)
-            ids[row, : len(given)] = given
-            wanted[row, : len(text)] = torch.tensor(list(text), dtype=torch.long, device=tokens.device)
-        sides = (images + length,) * 2 if self._family.prefixed else (length, images)
-        recorder = AttentionRecorder(len(texts), *sides)
-        with watched(self._network, recorder, gradients=gradients):
-            logits = self._logits(leaf, ids)
-        log_probabilities = logits[:, -length:].float().log_softmax(-1).gather(2, wanted[..., None])[..., 0]
-        places = (slice(images, None), slice(images)) if self._family.prefixed else (slice(None), slice(None))
-        attentions = tuple((node, *places) for node in recorder.nodes)
-        if gradients and not attentions:
-            raise CamxError(
-                f"The words of a {type(self._network).__name__} attend to no image tokens that camx sees.",
-                "Use `method=hirescam`.",
-            )
-        return Taught(log_probabilities, attentions, leaf)
-
-    def _logits(self, tokens: Tensor, ids: Tensor) -> Tensor:
-        with towerless(self._network, self._family, tokens):
-            given: dict[str, Any] = {self._family.ids: ids, "use_cache": False}
-            found = self._network(pixel_values=tokens.new_zeros(len(tokens), 3, 1, 1), **given, return_dict=True)
-        logits: Tensor = found.logits
-        return logits
+    leaf = tokens.detach().clone().requires_grad_(gradients)
+    length = max(1, *map(len, texts))
+    wanted = torch.zeros(len(texts), length, dtype=torch.long, device=tokens.device)
+    for row, text in enumerate(texts):
+        wanted[row, : len(text)] = torch.tensor(list(text), dtype=torch.long, device=tokens.device)
+    place = reader.reading(prompt, length, tokens.shape[1]) if gradients else None
+    recorder = AttentionRecorder(len(texts), *((place.queries, place.keys) if place else (0, 0)))
+    with watched(module, recorder, gradients=gradients):
+        scores = reader.read(module, leaf, prompt, wanted).float()
+    logs = nn.functional.logsigmoid(scores) if reader.independent else scores.log_softmax(-1)
+    found = logs.gather(2, wanted[..., None])[..., 0]
+    first = scores[:, 0]
+    contrasts = [
+        first.new_zeros(()) if one is None else first[row, wanted[row, 0]] - first[row, one]
+        for row, one in enumerate(opposites or [None] * len(texts))
+    ]
+    return Taught(torch.cat([found, torch.stack(contrasts)[:, None]], 1), tuple(recorder.nodes), place, leaf)
 
 
 @contextlib.contextmanager

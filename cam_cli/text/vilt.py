@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 from ..errors import CamxError
 from .options import GAP
-from .questions import NO, YES, Prompt, Reading
+from .questions import NO, YES
+from .reader import Prompt, Reading
+from .writer import check_length
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Vilt:
     tower = "vilt.embeddings"
     #: It was trained by one binary cross-entropy per answer.
     independent = True
+    notes = ()
 
     def image_tokens(self, module: nn.Module, pixels: Tensor) -> Tensor:
         """The embedded class token and patches B×(1+N)×D, row by row.
@@ -39,15 +42,15 @@ class Vilt:
         patches = found[:, 1:].gather(1, order[..., None].expand(-1, -1, found.shape[2]))
         return torch.cat([found[:, :1], patches], 1)
 
-    def prompt(self, question: str) -> Prompt:
+    def prompt(self, text: str) -> Prompt:
         """The question between the tokens of its beginning and its end. Raises `CamxError` for one that is too long."""
-        pieces = tuple(map(int, self.tokenizer(self.template.replace(GAP, question)).input_ids))
-        if len(pieces) > self.longest:
-            raise CamxError(
-                f"The question {question[:60]!r} has {len(pieces)} pieces, and the network reads {self.longest}.",
-                "Shorten it.",
-            )
+        pieces = tuple(map(int, self.tokenizer(self.template.replace(GAP, text)).input_ids))
+        check_length(text, len(pieces), self.longest)
         return Prompt(pieces)
+
+    def room(self, prompt: Prompt) -> int:
+        """1: an answer is one number."""
+        return 1
 
     def write(self, module: nn.Module, pixels: Tensor, tokens: Tensor, prompt: Prompt, most: int) -> list[list[int]]:
         """The number of the best answer on each image."""
@@ -55,7 +58,7 @@ class Vilt:
             scores = self.read(module, tokens, prompt, torch.zeros(len(tokens), 1))
         return [[int(one)] for one in scores[:, 0].argmax(1)]
 
-    def read(self, module: nn.Module, tokens: Tensor, prompt: Prompt, answers: Tensor) -> Tensor:
+    def read(self, module: nn.Module, tokens: Tensor, prompt: Prompt, texts: Tensor) -> Tensor:
         """The scores B×1×K of all answers."""
         ids = prompt.tensor(len(tokens), tokens.device)
         whole = torch.ones(tokens.shape[:2], dtype=torch.long, device=tokens.device)
@@ -66,7 +69,7 @@ class Vilt:
     def reading(self, prompt: Prompt, length: int, images: int) -> Reading:
         """The rows of the question, and the columns of the image behind it."""
         pieces = len(prompt.pieces)
-        return Reading(pieces + images, pieces + images, slice(pieces), slice(pieces, None))
+        return Reading(pieces + images, pieces + images, slice(pieces, None), slice(pieces))
 
     def text(self, pieces: Sequence[int]) -> str:
         """The name of an answer."""
