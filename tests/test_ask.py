@@ -262,7 +262,7 @@ def test_accuracy_needs_true_answers(
     assert camx("ask", images, *given, "--question", RED, *gate) == 2
     assert "--fail-if 'accuracy < 0.9' needs true answers." in " ".join(capsys.readouterr().err.split())
     assert camx("ask", images, *given, "--questions", "q.csv", *gate) == 2
-    assert "the column `answer` of 'q.csv' has none" in " ".join(capsys.readouterr().err.split())
+    assert "the column 'answer' of 'q.csv' has none" in " ".join(capsys.readouterr().err.split())
     assert camx("ask", images, *given, "--questions", "gone.csv", *gate) == 2
     assert "gone.csv" in capsys.readouterr().err
     assert not Path("out").exists()

@@ -87,6 +87,7 @@ def test_two_devices_leave_what_one_does(command: str, camx: Camx) -> None:
     assert_equal(command, "two", "one")
 
 
+@pytest.mark.extras
 @pytest.mark.slow
 def test_a_cluster_leaves_what_one_machine_does(command: str, camx: Camx) -> None:
     pytest.importorskip("ray")
@@ -96,6 +97,7 @@ def test_a_cluster_leaves_what_one_machine_does(command: str, camx: Camx) -> Non
     assert_equal(command, "ray", "one")
 
 
+@pytest.mark.extras
 @pytest.mark.slow
 @pytest.mark.parametrize("command", ["ask"], indirect=True)
 def test_a_question_that_is_too_long_ends_the_run_on_a_cluster_too(

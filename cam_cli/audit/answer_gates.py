@@ -27,7 +27,7 @@ def check_answer_conditions(texts: Sequence[str], table: str | None) -> None:
         if metric == ACCURACY and not (table and _has_answers(table)):
             raise CamxError(
                 f"`fail_if` {text!r} needs true answers"
-                + (f", and the column `answer` of {table!r} has none." if table else "."),
+                + (f", and the column 'answer' of {table!r} has none." if table else "."),
                 "Give questions as a CSV with image,question,answer.",
                 field="fail_if",
             )

@@ -100,7 +100,7 @@ class Placeholders(Writer):
         return Prompt(self.checked(text, found["input_ids"][0].tolist()), types)
 
     def _inputs(self, text: str, size: tuple[int, int]) -> Any:
-        """What the processor makes of a text and an image of this height and width."""
+        """Inputs of the network from its processor, for a text and an image of this height and width."""
         from PIL import Image
 
         whole = self._around(text)
