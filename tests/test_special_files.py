@@ -121,6 +121,7 @@ CASES: dict[tuple[str, str], tuple[str, ...]] = {
     ("ask", "box-threshold"): ("images", *ANSWERER, "--question", "where?", "--box-threshold", "X"),
     ("ask", "output"): ("images", *ANSWERER, "--question", "where?", "-o", "X"),
     ("ask", "summary"): ("images", *ANSWERER, "--question", "where?", "--summary", "X"),
+    ("ask", "junit"): ("images", *ANSWERER, "--question", "where?", "--junit", "X"),
     ("ask", "config"): ("images", *ANSWERER, "--question", "where?", "--config", "X"),
     ("config", "config"): ("show", "explain", "--config", "X"),
     ("patterns", "truth"): ("run", "--truth", "X"),
