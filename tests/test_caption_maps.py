@@ -115,7 +115,7 @@ def test_attention_times_gradient_is_its_definition(family: tuple[str, Path], li
 def test_words_one_after_the_other_give_the_same_maps(
     family: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where torch cannot batch the backward, and where the memory holds one word at a time."""
+    """If torch cannot batch the backward, and if the memory holds one word at a time."""
     engine = captioner(family[1])
     own = taught(engine, encoded(engine))
     find = own.word_maps if family[0] in ATTENDING else own.hirescam
@@ -135,7 +135,7 @@ def test_words_one_after_the_other_give_the_same_maps(
 
 
 def test_a_text_as_long_as_the_image_has_tokens(tmp_path: Path) -> None:
-    """Attention among words then has the shape of that to the image: it must not be taken for it."""
+    """Attention among words then has the shape of attention to the image, and must not replace it."""
     folder = saved("vit_bert", tmp_path)
     engine, library = captioner(folder), CaptionLibrary("vit_bert", folder)
     text = (encoded(engine)[0] * 3)[:17]  # 4×4 patches and the class token
