@@ -242,7 +242,7 @@ def test_questions_that_are_asked_often_are_judged_one_by_one(tmp_path: Path) ->
         (("--fail-if", "acuracy < 0.9"), "there is no metric 'acuracy'. Did you mean accuracy"),
         (("--fail-if", "accuracy_min < 0.9"), "answers are compared by question alone"),
         (("--fail-if", "accuracy < 0.9 by site"), "answers are compared by question alone"),
-        (("--fail-if", "accuracy < 0.9 if same"), "there is no `if same` here"),
+        (("--fail-if", "accuracy < 0.9 if same"), "the flag 'same' does not exist here"),
         (("--fail-if", "accuracy < 0.9", "--shard", "1/2"), "needs all images in one local folder"),
     ],
 )
