@@ -227,7 +227,8 @@ def test_results_of_other_options_are_not_mixed(
         ("--evidence both --method fem", "do not separate evidence for a class"),
         ("--smooth flop", "Did you mean flip?"),
         ("--smooth flip --method dff", "the concepts of dff differ between views"),
-        ("--multi-label --threshold 1.5", "must be above 0 and below 1"),
+        ("--multi-label --threshold 1.5", "--threshold 1.5 must be above 0 and below 1"),
+        ("--threshold 0", "--threshold 0 must be above 0 and below 1"),
         ("--method cam --layer layer3 --layer layer4", "reads one layer"),
     ],
 )
