@@ -56,6 +56,41 @@ def test_an_encoder_without_a_reference_and_a_classifier_with_one_are_refused(tm
         Target.parse("like:")
 
 
+@pytest.mark.parametrize(
+    ("method", "shown"), [("gradcam", False), ("saliency", False), ("occlusion", True), ("integrated-gradients", True)]
+)
+def test_the_reference_itself_gets_no_map_of_rounding_errors(method: str, shown: bool, tmp_path: Path) -> None:
+    """The cosine of equal embeddings is largest, so that its gradient is zero but for rounding."""
+    scene().save(tmp_path / "a.png")
+    options = ExplainOptions(methods=(method,), targets=(f"like:{tmp_path}/a.png",))
+    (found,) = Explainer(network_of(Encoder(), "similarity", ()), options)([str(tmp_path / "a.png")])
+    (one,) = found.maps
+    assert one.prediction.value == pytest.approx(1, abs=1e-6)
+    assert bool(one.values.any()) == shown
+    assert found.blank == "it is the reference itself: a cosine of 1 has no gradient"
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("empty", "like:empty`: No images in 'empty'. Give image files, folders, patterns"),
+        ("gone.png", "like:gone.png`: There is no file or folder 'gone.png'. Check the path"),
+        ("broken.png", "like:broken.png`: 'broken.png' cannot be read: not an image of a known format"),
+    ],
+)
+def test_a_reference_that_cannot_be_read_says_why_once(
+    place: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("empty").mkdir()
+    Path("broken.png").write_bytes(b"nothing")
+    with pytest.raises(CamxError) as refused:
+        Explainer(network_of(Encoder(), "similarity", ()), ExplainOptions(targets=(f"like:{place}",)))
+    assert words in str(refused.value)
+    assert ".." not in str(refused.value)
+    assert str(refused.value).endswith("Give another image.") == (place == "broken.png")
+
+
 @pytest.fixture
 def paired(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Three scenes, one reference of each colour, and a table of pairs without the third scene."""

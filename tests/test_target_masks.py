@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from cam_cli.cams.tracing.regions import Regions
+from cam_cli.errors import CamxError
 from cam_cli.images.geometry import Preprocessing
 from cam_cli.images.listing import find
 from cam_cli.images.picture import Picture, Unreadable, load
@@ -86,6 +87,18 @@ def test_a_mask_that_does_not_fit_is_the_error_of_its_image(
     found = read(levels, tmp_path, how)
     assert isinstance(found, str)
     assert reason in found
+
+
+def test_what_is_no_mask_is_named_without_objects_of_python(tmp_path: Path) -> None:
+    scene().save(tmp_path / "a.png")
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "masks" / "a.png").write_bytes(b"nothing")
+    (source,) = with_masks(find([str(tmp_path / "a.png")]), str(tmp_path / "masks")).sources
+    found = load(source, PLAIN, masks=MaskReading("masks", "object", 3))
+    assert isinstance(found, Unreadable)
+    assert found.reason == "its mask 'a.png' is no image of a known format"
+    with pytest.raises(CamxError, match=r"a.png' is no folder. Give the folder that holds them"):
+        with_masks(find([str(tmp_path / "a.png")]), str(tmp_path / "masks" / "a.png"))
 
 
 def test_a_mask_of_stored_pixels_is_turned_with_its_image(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from ..errors import CamxError, UnreadableImage, first_line
 from ..regular_files import read_regular
@@ -85,7 +85,7 @@ def with_masks(inputs: Inputs, folder: str) -> Inputs:
     files = list(beneath(folder, ".png")) if os.path.isdir(folder) else []
     if not files:
         raise CamxError(
-            f"`target_mask`: {folder!r} holds no masks (*.png).",
+            f"`target_mask`: {folder!r} {'holds no masks (*.png)' if os.path.isdir(folder) else 'is no folder'}.",
             "Give the folder that holds them.",
             field="target_mask",
         )
@@ -126,6 +126,9 @@ def _levels(path: str, name: str) -> np.ndarray:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with opened_mask(path) as image:
                 levels = single_channel(image)
+    except UnidentifiedImageError as error:
+        # Its text names an object of Python.
+        raise UnreadableImage(f"its mask {name!r} is no image of a known format") from error
     # Decoders may raise anything.
     except Exception as error:
         raise UnreadableImage(f"its mask {name!r} cannot be read: {first_line(error)}") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,6 +13,7 @@ from ...images.listing import Source
 from ...images.picture import Picture
 from ...maps.explanation import ClassMap, Explanation, Prediction, TrueClass
 from ...models.hooks import TargetLayer
+from ...models.tasks import SIMILARITY
 from ..methods.fusion import Maps
 from ..methods.registry import METHODS
 from ..tracing.regions import Regions
@@ -23,6 +25,10 @@ _PLACES = {"pixels": "input", "patches": "attention"}
 
 #: The most cells per side of the mask of a class: an outline needs no more.
 _OUTLINE = 512
+#: A cosine from here on is 1 but for the rounding of float32, and why its map is blank.
+_SAME, _IS_REFERENCE = 1 - 1e-6, "it is the reference itself: a cosine of 1 has no gradient"
+#: Methods that take one more forward at most, but show more than the gradient at the image.
+_NOT_LOCAL = ("lrp", "fullgrad")
 
 
 @dataclass(frozen=True)
@@ -84,10 +90,12 @@ class Assembler:
         of_image = [one for name in maps for one in self._class_maps(name, maps[name], image, predictions)]
         if question.regions is not None:
             of_image = [_outlined(one, question.regions.of(image)) for one in of_image]
+        blank = _blank(question, image, predictions)
+        if self.reader.task == SIMILARITY:
+            of_image = [_without_rounding(one) for one in of_image]
+            blank = _IS_REFERENCE if _is_reference(predictions[0]) else ""
         correct = None if truth is None else truth.index in question.scores.predicted(image)
-        return Explanation(
-            picture, ranking, tuple(of_image), truth, correct, blank=_blank(question, image, predictions)
-        )
+        return Explanation(picture, ranking, tuple(of_image), truth, correct, blank=blank)
 
     def _class_maps(self, name: str, maps: Maps, image: int, predictions: Sequence[Prediction]) -> Iterator[ClassMap]:
         """Yields the maps of one method for one image: of its classes, of the first one only, or of its concepts."""
@@ -119,6 +127,18 @@ def _outlined(one: ClassMap, regions: Regions) -> ClassMap:
     pixels = regions.pixels_of(one.prediction.index)[0]
     step = max(1, max(pixels.shape) // _OUTLINE)
     return replace(one, outline=pixels[::step, ::step].byte().cpu().numpy())
+
+
+def _is_reference(prediction: Prediction) -> bool:
+    """Returns whether an image has the embedding of its reference."""
+    return prediction.value is not None and prediction.value >= _SAME
+
+
+def _without_rounding(one: ClassMap) -> ClassMap:
+    """Returns the map of an image beside its reference; zero if it is that, where gradients are rounding errors."""
+    method = METHODS[one.method]
+    local = method.gradients and method.forwards in ("0", "1") and one.method not in _NOT_LOCAL
+    return replace(one, values=np.zeros_like(one.values)) if local and _is_reference(one.prediction) else one
 
 
 def _blank(question: Question, image: int, predictions: Sequence[Prediction]) -> str:

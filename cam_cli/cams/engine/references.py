@@ -163,7 +163,13 @@ def _single(place: str, runner: Runner, scored: nn.Module) -> tuple[Tensor, str]
     try:
         return embedded(place, runner, scored)
     except UnreadableImage as error:
-        raise CamxError(f"`targets=like:{place}`: {error}.", "Give another image.", field="targets") from error
+        # Words about a place that holds no image say what to give.
+        told = str(error).endswith(".")
+        raise CamxError(
+            f"`targets=like:{place}`: {error}" + "." * (not told),
+            "" if told else "Give another image.",
+            field="targets",
+        ) from error
 
 
 def _first(references: References, runner: Runner, scored: nn.Module) -> Tensor:
