@@ -73,6 +73,10 @@ def test_the_reference_itself_gets_no_map_of_rounding_errors(method: str, shown:
 @pytest.mark.parametrize(
     ("place", "words"),
     [
+        (
+            "pairs.csv",
+            "The table 'pairs.csv' cannot be read: No such file or directory. Give a CSV with image,reference",
+        ),
         ("empty", "like:empty`: No images in 'empty'. Give image files, folders, patterns"),
         ("gone.png", "like:gone.png`: There is no file or folder 'gone.png'. Check the path"),
         ("broken.png", "like:broken.png`: 'broken.png' cannot be read: not an image of a known format"),

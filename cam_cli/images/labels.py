@@ -180,9 +180,8 @@ def _read(path: str, columns: Columns, needed: str) -> list[Row]:
         rows = table_rows(path, columns)
     except OSError as error:
         ways = "Give `folder` or a CSV with image,label." if labels else f"Give a CSV with image,{needed}."
-        raise CamxError(
-            f"`{'labels' if labels else needed}` {path!r} cannot be read: {error.strerror}. {ways}"
-        ) from error
+        what = "`labels`" if labels else "The table"
+        raise CamxError(f"{what} {path!r} cannot be read: {error.strerror}. {ways}") from error
     if not rows or needed not in rows[0]:
         header = ", ".join(rows[0]) if rows else "no rows"
         advice = columns.advice if labels else f"Add a header line `image,{needed}`."
