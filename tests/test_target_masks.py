@@ -190,7 +190,7 @@ def test_a_mask_without_use_is_an_error(
     folder: Path, capsys: pytest.CaptureFixture[str], camx: Callable[..., int]
 ) -> None:
     cases = {
-        ("--mask-levels", "classes", "--target-mask", "nowhere"): "holds no masks",
+        ("--mask-levels", "classes", "--target-mask", "nowhere"): "is no folder",
         ("--decode", "device"): "does not work with",
     }
     for words, sentence in cases.items():
