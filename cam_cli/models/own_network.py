@@ -65,7 +65,7 @@ def own_network(code: OwnCode, spec: ModelSpec, checkpoint: Checkpoint | None, g
         names = built.classes if isinstance(built, Network) and not stored else ClassNames(stored)
         if count:
             names = checked(names, count, f"The checkpoint {checkpoint.path!r}" if stored and checkpoint else str(code))
-    weights = checkpoint.path if checkpoint else f"those of {code}"
+    weights = checkpoint.path if checkpoint else "weights of its code"
     sha = hashlib.sha256(f"{digest(module)} {code.source_digest()}".encode()).hexdigest()
     arguments = {f"model_arg {key}": given.get("model_arg", "an option") for key in spec.args}
     return Network(
@@ -118,7 +118,8 @@ def _own_preprocessing(
     size: Any = options.image_size or file_settings.values["image_size"]
     channels = _channels(module, options.mean or file_settings.values.get("mean", ()))
     sides = size if isinstance(size, tuple) else (size, size)
-    return Preprocessing(sides, sides, "center", "bicubic", (0.0,) * channels, (1.0,) * channels), "the middle, whole"
+    preprocessing = Preprocessing(sides, sides, "center", "bicubic", (0.0,) * channels, (1.0,) * channels)
+    return preprocessing, "the default for own code"
 
 
 def _channels(module: nn.Module, mean: tuple[float, ...]) -> int:
