@@ -125,6 +125,19 @@ def test_a_given_text_is_explained_in_place_of_the_own(drawn: Path, camx: Camx) 
     assert {row["text"] for row in rows_of("other/captions.csv")} == {"a blue shape"}
 
 
+def test_words_that_the_network_does_not_know_are_a_warning(
+    drawn: Path, camx: Camx, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("t.csv").write_text('image,text\n0.png,"a red shape, and\na hat"\n1.png,a red shape\n2.png,שלום red shape\n')
+    assert camx("caption", drawn, *GIVEN, "--text", "t.csv", "--no-report", "-o", "out") == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert "2 texts have words that are not in the vocabulary (2.png, 0.png). Such words have no map" in said
+    words = [(row["image"], row["word"]) for row in rows_of("out/words.csv")]
+    assert [word for image, word in words if image == "2.png"] == ["red", "shape"]
+    assert camx("caption", drawn, *GIVEN, "--text", "a red shape", "--no-report", "-o", "known") == 0
+    assert "vocabulary" not in capsys.readouterr().err
+
+
 def test_a_prompt_belongs_to_the_fingerprint_and_without_one_it_is_that_of_earlier_versions(
     drawn: Path, camx: Camx, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,6 +13,7 @@ from ..images.picture import Decodable
 from ..outputs.renderer import with_truth
 from ..outputs.rows import ImageRow
 from ..run_layout import CAPTIONS_TABLE, WORDS_TABLE
+from ..sentences import counted
 from ..text.results import CaptionRenderer, captions_table, words_table
 from .job import decoding_as
 from .progress import Observer, Plan, Silent, Summary
@@ -110,4 +111,9 @@ class CaptionTask(TextTask[CaptionJob]):
                 raise CamxError(
                     f"{self._texts!r}, {image}: {error}" if self._texts else str(error), field="text"
                 ) from error
-        return inputs.notes
+        unknown = [image for text, image in texts.items() if engine.has_unknown(text)]
+        if not unknown:
+            return inputs.notes
+        named = ", ".join(unknown[:3]) + " …" * (len(unknown) > 3)
+        note = f"{counted(len(unknown), 'text has', 'texts have')} words that are not in the vocabulary ({named})."
+        return (*inputs.notes, f"{note} Such words have no map and no line in {WORDS_TABLE}.")

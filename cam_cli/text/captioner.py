@@ -57,6 +57,11 @@ class Captioner(TextEngine):
         """Raises `CamxError` for a given caption that the network cannot read."""
         self._writer.check_text(text, self._encoded(text), self._prompt)
 
+    def has_unknown(self, text: str) -> bool:
+        """Whether the vocabulary lacks words of a text. The network reads them as one token, and they get no map."""
+        unknown = self.tokenizer.unk_token_id
+        return unknown is not None and unknown in self._encoded(text)
+
     def caption(self, images: Sequence[Decodable], texts: Mapping[str, str] | None = None) -> list[Captioned]:
         """Captions prepared images, in smaller batches if memory is short.
 
