@@ -54,7 +54,7 @@ def export(job: ExportJob) -> int:
     elif not job.quiet:
         value = exported.threshold.value
         shown = "" if value is None else f"{value:g} of the peak, "
-        out(f"threshold {shown}{exported.threshold.origin}")
+        out(f"threshold: {shown}{exported.threshold.origin}")
         if left_out:
             having = counted(len(left_out), "image has no file of its own", "images have no file of their own")
             out(f"{having}, because another image has the same name: {named(left_out)}")

@@ -122,7 +122,7 @@ class TestCommand:
         shown = capsys.readouterr().out
         folder = out / "export"
         assert shown.splitlines() == [
-            "threshold Otsu's of each map",
+            "threshold: Otsu's for each map",
             *(
                 f"{folder}/{name}"
                 for name in (

@@ -182,5 +182,5 @@ def _threshold(run: ExplainedRun, method: str, options: ExportOptions) -> Thresh
         found = calibrated(run.path, run.record.get("fingerprint"))
         if method in found:
             return found[method]
-        return Threshold(None, "Otsu's of each map, because `camx evaluate` has chosen none for this run")
-    return Threshold(None, "Otsu's of each map")
+        return Threshold(None, "Otsu's for each map, because `camx evaluate` has chosen none for this run")
+    return Threshold(None, "Otsu's for each map")

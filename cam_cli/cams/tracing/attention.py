@@ -140,8 +140,8 @@ def read_attention(module: nn.Module, inputs: Tensor, layout: Layout) -> Attenti
     tokens = layout.prefix + layout.height * layout.width + layout.suffix
     if layout.kind not in ("NLC", "LNC"):
         raise CamxError(
-            f"{name} has no sequence of tokens at its target layer ({layout}), so there is no attention over the whole "
-            "image to follow. Use `methods=gradcam`."
+            f"The target layer of {name} ({layout}) has no sequence of tokens, so there is no attention over the whole "
+            "image. Use `methods=gradcam`."
         )
     leaf = inputs.detach().clone().requires_grad_()
     recorder = AttentionRecorder(len(inputs), tokens, tokens)
