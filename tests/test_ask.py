@@ -111,7 +111,7 @@ def test_questions_of_a_table_belong_to_their_images(
     assert camx(*command) == 0
     said = capsys.readouterr()
     assert "0.0% of 1 answer right" in said.out
-    assert "Nothing is asked about 1 image: left out" in " ".join(said.err.split())
+    assert "Images without a question, left out: 1." in " ".join(said.err.split())
     found = answers()
     assert [(one["image"], one["question"], one["truth"]) for one in found] == [
         ("0.png", RED, "maybe|perhaps"),

@@ -273,7 +273,7 @@ def test_tokens_in_another_layout_are_an_error(tmp_path: Path) -> None:
     found = token_grid("encoder", picture, tokens).layout
     assert (found.height, found.width, found.prefix) == (8, 8, 1)
     turned = torch.cat([tokens[:, :1], tokens[:, 1:].flip(1)], 1)
-    with pytest.raises(CamxError, match="do not lie where the image is: its .* quarter changes with"):
+    with pytest.raises(CamxError, match="do not match the places of the image: its .* quarter changes with"):
         token_grid("encoder", picture, turned)
     with pytest.raises(CamxError, match="fit no grid"):
         token_grid("encoder", picture, tokens[:, :23])

@@ -77,7 +77,7 @@ def test_a_plural_of_any_number_is_found() -> None:
 DECODED = re.compile(
     r"\b[Pp]ictures?\b|\bnothing says\b|\banew\b|\bas ever\b|\b(is|are) told\b|\bhas no meaning\b"
     r"|\btaken for\b|\bsure(r|st)\b|\brecursion\b|\bspeaks? (for|against)\b|\bdifferent are\b|\bgo(es)? on\b"
-    r"|\bcosts? (its|an|the)\b|\b(made|rendered) again\b|\bput back\b|\btells? "
+    r"|\bcosts? (its|an|the)\b|\b(made|rendered) again\b|\bput back\b|\btells? |\bis asked\b"
 )
 #: Texts in the scripts of the pages: comments, and strings in quotes.
 PAGE_TEXT = re.compile(r"//[^\n]*|/\*.*?\*/|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`", re.DOTALL)

@@ -13,7 +13,6 @@ from ..images.listing import Inputs, Source
 from ..images.picture import Decodable
 from ..outputs.rows import ImageRow
 from ..run_layout import ANSWERS_TABLE
-from ..sentences import counted
 from ..text.answer_results import AnswerRenderer, answers_table, with_answers_of
 from ..text.asked import QUESTION, one_row_per_image, questions_of
 from .job import decoding_as
@@ -54,16 +53,14 @@ class AskTask(TextTask[AskJob]):
         return ask_table()
 
     def find(self) -> Inputs:
-        """The images about which something is asked; the questions of a table are among their attributes.
-
-        Raises `CamxError` if the table names none of them.
-        """
+        """Finds the images with a question, with the questions of a table as attributes. Raises `CamxError` if the
+        table names none of them."""
         if self.job.questions is None:
             return self._images()
         found = with_table_attributes(self._images(), self.job.questions, QUESTION, one_row_per_image)
         asked = tuple(source for source in found.sources if questions_of(source))
         left = len(found.sources) - len(asked)
-        note = f"Nothing is asked about {counted(left, 'image')}: left out."
+        note = f"Images without a question, left out: {left:,}."
         return dataclasses.replace(found, sources=asked, notes=(*found.notes, *[note] * bool(left)))
 
     def build_engine(self, images: int, on_step: StepCallback | None = None) -> Answerer:
@@ -94,7 +91,7 @@ class AskTask(TextTask[AskJob]):
         return self._work(engine, images, lambda side: AnswerRenderer(self.job.rendering, self._common, side).render)
 
     def relabel(self, naming: Naming | None, row: ImageRow, source: Source) -> ImageRow | None:
-        """None where other questions are asked about the image."""
+        """None if the questions about the image have changed."""
         return with_answers_of(row, source, self._common)
 
     def warnings(self, engine: Answerer, inputs: Inputs) -> Iterable[str]:

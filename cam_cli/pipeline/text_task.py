@@ -57,15 +57,15 @@ class TextTask(Generic[J]):
         return self.with_job(dataclasses.replace(self.job, **options))
 
     def _images(self) -> Inputs:
-        """The images of the job, without texts."""
+        """Images of the job, without texts."""
         job = self.job
         return named_as_before(with_frames(find(job.sources, job.filters, limit=job.limit), job), job)
 
     def _checked(self, engine: TextEngine) -> None:
-        """Raises `CamxError` for a job with a decoder that the engine does not have."""
+        """Raises `CamxError` for a job with a decoding that the engine does not support."""
         if self.job.decode == "device" and engine.network.preprocessing.divisor:
             raise CamxError(
-                "The device decodes for one input size, and this network sees each image at a size of its own.",
+                "`decode=device` decodes all images to one input size, and this network takes each at its own size.",
                 "Leave `decode=device` out.",
                 field="decode",
             )
@@ -101,5 +101,5 @@ class TextTask(Generic[J]):
         return None
 
     def cost(self, engine: TextEngine, images: int) -> str:
-        """Returns "": a text takes a few forwards of what lies behind the image encoder."""
+        """Returns "": a text takes a few forwards of the parts after the image encoder."""
         return ""

@@ -1,3 +1,4 @@
-"""Explains networks that write text about an image: captions with a map for each word.
+"""Explains networks that write text about an image: captions with a map for each word, answers with a map for each.
 
-May import `cams`, `models`, `outputs`, `maps`, `images` and files below."""
+May import `cams`, `models`, `outputs`, `maps`, `images` and layers below.
+"""

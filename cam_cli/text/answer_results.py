@@ -1,4 +1,4 @@
-"""Turns answers into files and rows of the journal, and rows into `answers.csv`. No torch."""
+"""Converts answers to files and journal rows, and rows to `answers.csv`. Imports no torch."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ANSWERS = (
 
 @dataclass(frozen=True)
 class AnswerRenderer:
-    """Renders answers; can be pickled. common: the questions about all images. thumbnail: as of an
+    """Renders answers; can be pickled. common: the questions about all images. thumbnail: as in
     `ExplanationRenderer`."""
 
     rendering: Rendering
@@ -33,7 +33,7 @@ class AnswerRenderer:
     thumbnail: int = 0
 
     def render(self, one: Answered) -> Rendered:
-        """The overlay of each answer with a map, and the row of the image."""
+        """Overlays of all answers with maps, and the row of the image."""
         explanation = Explanation(one.picture, maps=one.maps, problem=one.problem)
         row, files = ExplanationRenderer(self.rendering, self.thumbnail).render(explanation)
         row.pop("top", None)
@@ -50,7 +50,7 @@ class AnswerRenderer:
 
 
 def with_answers_of(row: ImageRow, source: Source, common: tuple[str, ...]) -> ImageRow | None:
-    """A finished row with the true answers of its source as they are now; None where other questions are asked."""
+    """Finished row with the current true answers of its source; None if the questions differ."""
     asked = [question.text for question in questions_of(source, common)]
     if [answer["question"] for answer in row.get("answers", ())] != asked:
         return None
@@ -72,7 +72,7 @@ def _answer(one: Answer) -> AnswerRow:
 
 
 def _without_questions(row: ImageRow) -> ImageRow:
-    """The row without the attribute that says in one text what its answers say one by one."""
+    """Row without the attribute that holds all questions as one text; its answers hold them one by one."""
     left = {name: value for name, value in row.get("attributes", {}).items() if name != QUESTIONS}
     now: ImageRow = {**row, "attributes": left}
     if not left:
@@ -95,7 +95,7 @@ def _judged(answer: AnswerRow, truth: str) -> AnswerRow:
 
 
 def answers_table(rows: Iterable[ImageRow]) -> Iterator[bytes]:
-    """`answers.csv` in pieces of UTF-8 (RFC 4180): one line per question; one for an image that failed."""
+    """`answers.csv` in pieces of UTF-8 (RFC 4180): one line per question; one line for a failed image."""
     yield line([*ANSWERS])
     for row in rows:
         start = [text(row["image"]), row["status"], text(row.get("error", ""))]

@@ -1,4 +1,4 @@
-"""The engine of questions: batches of images and their questions become answers with a map for each."""
+"""Engine of `camx ask`: computes answers to questions about batches of images, with a map for each."""
 
 from __future__ import annotations
 
@@ -35,17 +35,15 @@ class Answerer(TextEngine):
     def load(
         cls, spec: ModelSpec | str, options: AskOptions = AskOptions(), origins: Mapping[str, str] | None = None
     ) -> Answerer:
-        """The network that `hf:PATH_OR_ID` names. Raises `CamxError` for one that answers no questions."""
+        """Answerer of `hf:PATH_OR_ID`. Raises `CamxError` for a network that answers no questions."""
         asked = ModelSpec(spec) if isinstance(spec, str) else spec
         given = {name.replace("-", "_"): origin for name, origin in (origins or {}).items()}
         what = "network that answers questions"
         return cls(text_network(asked, given, ANSWERERS, REFUSED_ANSWERERS, what, _EXAMPLE, VARYING), options)
 
     def ask(self, images: Sequence[Decodable], questions: Mapping[str, Sequence[str]]) -> list[Answered]:
-        """The answers for prepared images. questions: those on each image, by its key.
-
-        Images are asked in batches of one size, and in smaller ones where the memory does not hold them.
-        """
+        """Answers questions about prepared images. questions: by image key. Runs images of one size together, in
+        smaller batches if memory is short."""
         groups: dict[tuple[int, ...] | None, list[int]] = {}
         for place, image in enumerate(images):
             groups.setdefault(image.input.shape if isinstance(image, Picture) else None, []).append(place)
@@ -79,7 +77,7 @@ class Answerer(TextEngine):
     def _answers(
         self, question: str, inputs: Tensor, tokens: Tensor, place: Place
     ) -> list[tuple[Answer, ClassMap | None]]:
-        """The answer to one question on each image, and its map."""
+        """Answer to one question for each image, and its map."""
         reader, prompt = self._reader, self.prompt(question)
         pieces = self._written(inputs, tokens, prompt)
         opposites = [reader.opposite(one) if self.options.contrast else None for one in pieces]
@@ -110,7 +108,7 @@ class Answerer(TextEngine):
 
 
 def _numbered(picture: Picture, found: Sequence[tuple[Answer, ClassMap | None]]) -> Answered:
-    """The answers of an image in the order of its questions, with the number of the question in each map."""
+    """Answers of an image in the order of its questions, with the number of the question in each map."""
     answers: list[Answer] = []
     maps: list[ClassMap] = []
     for number, (answer, one) in enumerate(found, 1):

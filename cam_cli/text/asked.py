@@ -1,4 +1,5 @@
-"""The questions about an image as one of its attributes: several rows of a table become one text. No torch."""
+"""Stores the questions about an image in one of its attributes: several rows of a table become one text. Imports no
+torch."""
 
 from __future__ import annotations
 
@@ -17,8 +18,7 @@ QUESTIONS = "questions"
 
 
 class Question(NamedTuple):
-    """A question, and its true answers with `|` between them; "" where none is known. line: of its table, 0 without
-    one."""
+    """A question and its true answers, separated by `|`; "" if none is known. line: of its table, 0 without one."""
 
     text: str
     truth: str = ""
@@ -26,9 +26,9 @@ class Question(NamedTuple):
 
 
 def one_row_per_image(rows: Sequence[Row]) -> list[Mapping[str, str]]:
-    """Rows of a table of questions as one row per image, in which all its questions are one cell.
+    """Combines the rows of a table of questions to one row per image, with all its questions in one cell.
 
-    A question that stands in several rows is asked once, and all their answers are true.
+    A question in several rows is asked once, and all their answers are true.
     """
     found: dict[str, dict[str, tuple[int, dict[str, None]]]] = {}
     for row in rows:
@@ -45,7 +45,7 @@ def one_row_per_image(rows: Sequence[Row]) -> list[Mapping[str, str]]:
 
 
 def questions_of(source: Source, common: Sequence[str] = ()) -> tuple[Question, ...]:
-    """The questions about an image: those of its row, or else the common ones of all images."""
+    """Questions about an image: those of its row, else the common ones."""
     own = dict(source.attributes).get(QUESTIONS)
     if own is None:
         return tuple(Question(text) for text in dict.fromkeys(common))
@@ -53,7 +53,7 @@ def questions_of(source: Source, common: Sequence[str] = ()) -> tuple[Question, 
 
 
 def is_true(answer: str, truth: str) -> bool:
-    """Whether an answer is one of the true ones, but for case, white space and a mark at its end."""
+    """Whether an answer equals a true one, ignoring case, white space and a punctuation mark at its end."""
     return _plain(answer) in map(_plain, truth.split(BETWEEN_LABELS))
 
 

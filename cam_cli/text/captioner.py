@@ -97,7 +97,7 @@ class Captioner(TextEngine):
         def decode(count: int) -> str:
             return self._decoded(pieces[:count])
 
-        # The token for unknown text is read, but is no part of a word.
+        # The network reads the token for unknown text, but it is no part of a word.
         found = words_of(len(pieces), decode)
         words = [PieceGroup(one.word, tuple(p for p in one.pieces if pieces[p] not in self._special)) for one in found]
         return _Text(pieces, words, chosen(words, self.options.words))
@@ -106,7 +106,7 @@ class Captioner(TextEngine):
         return str(self.tokenizer.decode(pieces, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
     def _maps(self, own: Taught, read: Sequence[_Text]) -> Tensor:
-        """Maps B×W×h×w of the chosen words of each image; behind its last word zeros."""
+        """Maps B×W×h×w of the chosen words of each image; zeros after its last word."""
         most = max(len(one.some) for one in read)
         members = own.log_probabilities.new_zeros(len(read), most, own.log_probabilities.shape[1])
         for row, one in enumerate(read):

@@ -1,4 +1,4 @@
-"""Networks whose text reads the image by cross-attention: BLIP, and the vision encoders with a text decoder."""
+"""Networks whose text attends to the image by cross-attention: BLIP, and vision encoders with a text decoder."""
 
 from __future__ import annotations
 
@@ -14,18 +14,15 @@ from .writer import Writer
 
 @dataclass(frozen=True)
 class Decoder(Writer):
-    """A decoder that writes behind the beginning of a text.
-
-    start: the token before a text. ids: the argument with the text. end: tokens that the library expects behind a given
-    beginning, and cuts off.
-    """
+    """A decoder that continues the beginning of a text. start: token before a text. ids: name of the argument with the
+    text. end: tokens that the library expects after a given beginning, and removes."""
 
     start: int
     ids: str
     end: tuple[int, ...] = ()
 
     def prompt(self, text: str) -> Prompt:
-        """The beginning of a text, behind the token of all beginnings."""
+        """The beginning of a text, after the start token."""
         given = self.filled(text)
         pieces = self.tokenizer(given, add_special_tokens=False).input_ids if given else []
         return Prompt(self.checked(text, [self.start, *pieces]))
@@ -34,7 +31,7 @@ class Decoder(Writer):
         """See `Reader.write`. The tower does not run again."""
         ids = replace(prompt, pieces=(*prompt.pieces, *self.end)).tensor(len(tokens), tokens.device)
         with towerless(module, self.family, tokens):
-            # A copy: the library writes into it.
+            # A copy, because the library changes it.
             return self.written(module, {self.ids: ids.clone(), "pixel_values": pixels}, prompt.pieces, most)
 
     def read(self, module: nn.Module, tokens: Tensor, prompt: Prompt, texts: Tensor) -> Tensor:
@@ -42,7 +39,7 @@ class Decoder(Writer):
         ids = torch.cat([prompt.tensor(len(tokens), tokens.device), texts[:, :-1]], 1)
         first, last = len(prompt.pieces) - 1, ids.shape[1]
         if last == tokens.shape[1]:
-            # Attention among the pieces would have the shape of that to the image. No piece reads one behind it.
+            # Attention among the pieces would have the shape of that to the image. No piece reads a later one.
             ids = torch.cat([ids, torch.zeros_like(ids[:, :1])], 1)
         with towerless(module, self.family, tokens):
             found = module(pixel_values=tokens.new_zeros(len(tokens), 3, 1, 1), **{self.ids: ids}, use_cache=False)
@@ -50,7 +47,7 @@ class Decoder(Writer):
         return scores
 
     def reading(self, prompt: Prompt, length: int, images: int) -> Reading:
-        """The cross-attention of all pieces that are read."""
+        """The cross-attention of all pieces that the network reads."""
         first = len(prompt.pieces) - 1
         read = first + length
         return Reading(read + (read == images), images, slice(None), slice(read), slice(first, read))
@@ -58,14 +55,14 @@ class Decoder(Writer):
 
 @dataclass(frozen=True)
 class Blip(Writer):
-    """BLIP that answers questions: an encoder reads the question and the image by cross-attention, and a decoder reads
-    what it has found."""
+    """BLIP that answers questions: an encoder reads question and image by cross-attention, and a decoder reads its
+    output."""
 
     pad: int
     start: int
 
     def prompt(self, text: str) -> Prompt:
-        """The question between the tokens of its beginning and its end."""
+        """The question between its start and end tokens."""
         return Prompt(self.checked(text, self.tokenizer(self.filled(text)).input_ids))
 
     def room(self, prompt: Prompt) -> int:
@@ -105,5 +102,5 @@ class Blip(Writer):
         return Reading(pieces, images, slice(None), slice(None))
 
     def _padded(self, prompt: Prompt, images: int) -> Prompt:
-        """A masked piece more where attention among the pieces would have the shape of that to the image."""
+        """Adds a masked piece if attention among the pieces would have the shape of that to the image."""
         return replace(prompt, pieces=(*prompt.pieces, self.pad)) if len(prompt.pieces) == images else prompt

@@ -1,4 +1,4 @@
-"""Base of the engines of captions and questions: a network on a device, whose image tokens have a proven place."""
+"""Base of the engines of captions and questions: a network on a device with a verified grid of image tokens."""
 
 from __future__ import annotations
 
@@ -24,28 +24,22 @@ if TYPE_CHECKING:
 
 
 class Place(NamedTuple):
-    """The image tokens of inputs of one size: their grid, and those of an image of the mean colour, 1×N×D."""
+    """Image tokens of inputs of one size: their grid, and the tokens of an image of the mean colour, 1×N×D."""
 
     layer: TargetLayer
     empty: Tensor
 
 
 class TextEngine:
-    """A network that writes text, ready for batches.
+    """A network that writes text, ready for batches. layer: the image tokens for an input of the network's size, with
+    their grid. method: of the maps. device, precision: the resolved `auto`."""
 
-    layer: the image tokens of an input of the network's size, with their grid. method: that of the maps. device,
-    precision: what `auto` stands for.
-    """
-
-    #: Everything before the image tokens runs without a graph as it is.
+    #: Everything before the image tokens already runs without a graph.
     backend = "torch"
 
     def __init__(self, found: TextNetwork, reader: Reader, options: TextOptions, prompt: str) -> None:
-        """Moves the network to the device and proves where its image tokens lie.
-
-        prompt: any that the network is given. Raises `CamxError` if there is no grid, and for a method that the network
-        does not have.
-        """
+        """Moves the network to the device and verifies the grid of its image tokens. prompt: any prompt. Raises
+        `CamxError` if there is no grid, and for a method that the network does not support."""
         self.network = replace(found.network, warnings=(*found.network.warnings, *reader.notes))
         self._reader, self._flipped, self._library = reader, found.flipped, transformers(found.network.name)
         self._most = options.max_new_tokens
@@ -58,21 +52,21 @@ class TextEngine:
         followed = reader.reading(self.prompt(prompt), 1, place.empty.shape[1]) is not None
         if options.method == ATTENTION and not followed:
             raise CamxError(
-                f"No text of `model` {found.network.name!r} attends to the image tokens: a few queries stand between.",
+                f"No text of `model` {found.network.name!r} attends to the image tokens: it reads queries instead.",
                 "Leave `method` out, or give `method=hirescam`.",
                 field="method",
             )
         self.method = options.method if options.method != AUTO else ATTENTION if followed else HIRESCAM
 
     def replica(self) -> Self:
-        """Copies the engine for another thread: modules of its own that share the weights in memory."""
+        """Copy for another thread: own modules that share the weights in memory."""
         other = copy.copy(self)
         other._runner = self._runner.replica()
         other.network = other._runner.network
         return other
 
     def prompt(self, text: str) -> Prompt:
-        """A prompt in numbers, made once. Raises `CamxError` for one that the network cannot read."""
+        """A tokenized prompt, cached. Raises `CamxError` for one that the network cannot read."""
         if text not in self._prompts:
             with quiet(self._library):
                 self._prompts[text] = self._reader.prompt(text)
@@ -83,19 +77,19 @@ class TextEngine:
         return self._runner.module
 
     def _pixels(self, inputs: Tensor) -> Tensor:
-        """The inputs with the channels in the order of the network."""
+        """Inputs with the channels in the order of the network."""
         return inputs.flip(1) if self._flipped else inputs
 
     def _tokens(self, inputs: Tensor) -> Tensor:
         return self._reader.image_tokens(self._module, self._pixels(inputs))
 
     def _written(self, inputs: Tensor, tokens: Tensor, prompt: Prompt) -> list[list[int]]:
-        """The text of the network behind the prompt on each image, as pieces; no more than it can read."""
+        """Text of the network after the prompt for each image, as pieces; at most as many as it can read."""
         most = min(self._most, self._reader.room(prompt))
         return self._reader.write(self._module, self._pixels(inputs), tokens, prompt, most)
 
     def _place(self, size: tuple[int, int]) -> Place:
-        """The place of the image tokens for inputs of a size (h, w), found once."""
+        """Place of the image tokens for inputs of a size (h, w), cached."""
         if size not in self._places:
             picture = probe_picture(self.network.preprocessing.channels, size).to(self.device)
             with torch.no_grad(), self._runner.autocast():

@@ -1,4 +1,5 @@
-"""Parts of networks that write text: the modules that make image tokens, and the tokens that begin and end a text."""
+"""Parts of networks that write text: the modules that compute image tokens, and the tokens at the begin and end of a
+text."""
 
 from __future__ import annotations
 
@@ -14,18 +15,15 @@ from ..models.hooks import answering
 
 @dataclass(frozen=True)
 class Family:
-    """Modules of a network of the transformers library.
-
-    tower: name of the module whose output are the image tokens. projection: name of the module behind the tower that
-    makes the image tokens of its output; "" if none does.
-    """
+    """Modules of a network of the transformers library. tower: name of the module whose outputs are the image tokens.
+    projection: name of the module after the tower that computes the image tokens from its output, or ""."""
 
     tower: str
     projection: str = ""
 
     @property
     def layer(self) -> str:
-        """Name of the module that makes the image tokens."""
+        """Name of the module that computes the image tokens."""
         return self.projection or self.tower
 
 
@@ -40,7 +38,7 @@ def start_token(network: Any) -> int:
 
 
 def end_tokens(network: Any, tokenizer: Any) -> frozenset[int]:
-    """The tokens that end a text."""
+    """Tokens that end a text."""
     text = getattr(network.config, "text_config", None)
     # BLIP ends its texts with the separator, not with the end token of its configuration.
     places = [(text, "sep_token_id")] if network.config.model_type == "blip" else []
@@ -53,13 +51,13 @@ def end_tokens(network: Any, tokenizer: Any) -> frozenset[int]:
 
 
 def image_tokens(network: nn.Module, family: Family, pixels: Tensor) -> Tensor:
-    """The image tokens B×N×D of images B×C×H×W."""
+    """Image tokens B×N×D of images B×C×H×W."""
     tokens: Tensor = network.get_submodule(family.tower)(pixel_values=pixels).last_hidden_state
     return network.get_submodule(family.projection)(tokens) if family.projection else tokens
 
 
 def towerless(network: nn.Module, family: Family, tokens: Tensor) -> AbstractContextManager[None]:
-    """Returns the context in which a network reads these image tokens B×N×D, and its tower does not run."""
+    """While active, the network reads these image tokens B×N×D, and its tower does not run."""
     answer = tower_output(tokens)
     answers = {network.get_submodule(family.tower): lambda *_args, **_kwargs: answer}
     if family.projection:
@@ -68,6 +66,6 @@ def towerless(network: nn.Module, family: Family, tokens: Tensor) -> AbstractCon
 
 
 def tower_output(tokens: Tensor) -> Any:
-    """Image tokens B×N×D as a tower of the library gives them."""
+    """Image tokens B×N×D in the format of the tower's output."""
     outputs = importlib.import_module("transformers.modeling_outputs")
     return outputs.BaseModelOutputWithPooling(last_hidden_state=tokens)

@@ -1,4 +1,4 @@
-"""Options of captions and of questions: whose text, which words, and the method of their maps. No torch."""
+"""Options of captions and of questions: texts, words, and the method of their maps. Imports no torch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..options import EXPLANATION, Flag, check
 
 METHODS = ATTENTION, HIRESCAM = ("attention-gradient", "hirescam")
 AUTO = "auto"
-#: Stands for the question in the text around it.
+#: Placeholder of the question in the text around it.
 GAP = "{}"
 WHICH = ("content", "all")
 
@@ -28,8 +28,8 @@ MOST_TOKENS = Flag("Pieces of words that are written at most.", panel=EXPLANATIO
 
 @dataclass(frozen=True)
 class TextOptions(ComputeOptions):
-    """Options of everything that explains text. method: of the maps; `auto` stands for attention-gradient where text
-    attends to image tokens, and for hirescam elsewhere. max_new_tokens: pieces that the network writes."""
+    """Options of all commands that explain text. method: of the maps; `auto` is attention-gradient if text attends to
+    image tokens, else hirescam. max_new_tokens: most pieces that the network writes."""
 
     method: Annotated[str, METHOD] = AUTO
     max_new_tokens: Annotated[int, MOST_TOKENS] = 30
@@ -38,7 +38,7 @@ class TextOptions(ComputeOptions):
 @dataclass(frozen=True)
 class CaptionOptions(TextOptions):
     """Options of a `Captioner`. words: `content`, or `all` with articles, prepositions and marks. prompt: the request
-    for a caption, or its beginning; "" for the network's own."""
+    for a caption, or its beginning; "" for the default of the network."""
 
     words: Annotated[
         str,
@@ -67,7 +67,7 @@ class CaptionOptions(TextOptions):
 @dataclass(frozen=True)
 class AskOptions(TextOptions):
     """Options of an `Answerer`. contrast: maps of yes and no explain the difference of their scores. prompt: the text
-    around each question, with {} in its place; "" for the network's own."""
+    around each question, with {} in its place; "" for the default of the network."""
 
     contrast: Annotated[
         bool,

@@ -1,6 +1,6 @@
-"""BLIP-2 and InstructBLIP: a few queries read the image, and a language model reads the queries.
+"""BLIP-2 and InstructBLIP: queries read the image, and a language model reads the queries.
 
-The queries lie nowhere in the image, so no attention of the text to it is followed. Maps are cut behind the tower.
+Queries have no place in the image, so attention of the text is not used. Maps are cut behind the tower.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Queries(Writer):
     start: int | None
 
     def prompt(self, text: str) -> Prompt:
-        """The prompt of the library's processor. InstructBLIP's queries read it as well."""
+        """The prompt by the processor of the library. The queries of InstructBLIP read it, too."""
         found = self.processor(text=[self.filled(text)], images=[Image.new("RGB", (64, 64))], return_tensors="pt")
         more = {name: value for name, value in found.items() if name.startswith("qformer_")}
         return Prompt(self.checked(text, found["input_ids"][0].tolist()), more)

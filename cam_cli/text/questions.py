@@ -1,4 +1,4 @@
-"""The answers yes and no, and the first piece of the one for the other."""
+"""The answers yes and no, and the first piece of the opposite answer."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 YES, NO = "yes", "no"
-#: What tokenizers put before a piece that begins a word.
+#: Prefixes of a piece at the start of a word, by tokenizer.
 _MARKS = "▁Ġ "
 
 
 def opposite_piece(tokenizer: Any, pieces: Sequence[int], text: str) -> int | None:
-    """That of `Reader.opposite` for an answer of pieces of a tokenizer, which is `text`.
+    """See `Reader.opposite`, for an answer in pieces of a tokenizer with the text `text`.
 
-    An answer counts as yes or no if nothing follows the word, or a mark does. Its case stays.
+    An answer counts as yes or no if only a punctuation mark follows the word. Keeps its case.
     """
     whole = text.strip().rstrip(".!")
     word = whole.partition(",")[0]

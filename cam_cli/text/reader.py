@@ -1,4 +1,4 @@
-"""`Reader`: how a family of networks reads an image and a prompt, and writes text. No family is named here."""
+"""`Reader`: interface of a family of networks that reads an image and a prompt, and writes text. Names no family."""
 
 from __future__ import annotations
 
@@ -12,29 +12,25 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Prompt:
-    """The text before that which a network writes: a question, or the request for a caption.
-
-    pieces: the numbers of its tokens. more: other inputs of the network, 1×….
-    """
+    """The text before the text of the network: a question, or the request for a caption. pieces: its token ids. more:
+    other inputs of the network, 1×…."""
 
     pieces: tuple[int, ...]
     more: Mapping[str, Tensor] = field(default_factory=dict)
 
     def tensor(self, images: int, device: torch.device) -> Tensor:
-        """The numbers for so many images, B×P."""
+        """The token ids for a number of images, B×P."""
         return torch.tensor([self.pieces], device=device).expand(images, -1)
 
     def others(self, images: int, device: torch.device) -> dict[str, Tensor]:
-        """The other inputs for so many images."""
+        """The other inputs for several images."""
         return {name: one.to(device).expand(images, *one.shape[1:]) for name, one in self.more.items()}
 
 
 class Reading(NamedTuple):
-    """The attention in which the text reads the image: its queries and keys, and the columns of the image tokens.
-
-    text: the rows of all text that reads the image. writing: the rows of the places that predict the written pieces;
-    none where those read no image token themselves.
-    """
+    """The attention of the text to the image: its queries and keys, and the columns of the image tokens. text: rows of
+    all text that reads the image. writing: rows of the places that predict the written pieces; empty if those read no
+    image token themselves."""
 
     queries: int
     keys: int
@@ -44,11 +40,9 @@ class Reading(NamedTuple):
 
 
 class Reader(Protocol):
-    """A family of networks: how it reads an image and a prompt, and writes its text.
-
-    tower: the module that makes the image tokens, by name. independent: each text has a probability of its own, by the
-    sigmoid of its score. notes: how the network is run in another way than by the library.
-    """
+    """A family of networks: how it reads an image and a prompt, and writes text. tower: name of the module that
+    computes the image tokens. independent: each text has its own probability, by the sigmoid of its score. notes:
+    differences to the forward of the library."""
 
     @property
     def tower(self) -> str: ...
@@ -60,33 +54,33 @@ class Reader(Protocol):
     def notes(self) -> Sequence[str]: ...
 
     def image_tokens(self, module: nn.Module, pixels: Tensor) -> Tensor:
-        """The image tokens B×N×D of images B×C×H×W, in an order that does not change."""
+        """Image tokens B×N×D of images B×C×H×W, in a fixed order."""
         ...
 
     def prompt(self, text: str) -> Prompt:
-        """A prompt in numbers. Raises `CamxError` for one that the network cannot read."""
+        """A tokenized prompt. Raises `CamxError` for one that the network cannot read."""
         ...
 
     def room(self, prompt: Prompt) -> int:
-        """Most pieces of a text behind the prompt."""
+        """Most pieces of a text after the prompt."""
         ...
 
     def write(self, module: nn.Module, pixels: Tensor, tokens: Tensor, prompt: Prompt, most: int) -> list[list[int]]:
-        """The text of the network behind one prompt on each image: at most so many pieces, greedily chosen."""
+        """Text of the network after one prompt for each image: at most `most` pieces, chosen greedily."""
         ...
 
     def read(self, module: nn.Module, tokens: Tensor, prompt: Prompt, texts: Tensor) -> Tensor:
-        """Scores B×T×K of all pieces at the places of given texts B×T, each place given those before it."""
+        """Scores B×T×K of all pieces at the places of given texts B×T, each place given all before it."""
         ...
 
     def reading(self, prompt: Prompt, length: int, images: int) -> Reading | None:
-        """Where text reads the image tokens, for texts of so many pieces; None where no text reads them itself."""
+        """The attention of texts of `length` pieces to the `images` image tokens; None if no text reads them itself."""
         ...
 
     def text(self, pieces: Sequence[int]) -> str:
-        """A text in words."""
+        """Pieces as text."""
         ...
 
     def opposite(self, pieces: Sequence[int]) -> int | None:
-        """The first piece of `no` for the text `yes`, that of `yes` for `no`, and None for any other text."""
+        """First piece of `no` for the text `yes`, that of `yes` for `no`, and None for any other text."""
         ...

@@ -1,4 +1,5 @@
-"""Table of networks: the class of a network → its `Reader` for captions or questions, or the reason why it has none."""
+"""Table of networks: maps the class of a network to its `Reader` for captions or questions, or to the reason why it has
+none."""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ from .writer import Writer
 #: (a network, the text around each prompt; "" for the network's own) → its reader.
 Build = Callable[[TextNetwork, str], Reader]
 BuildWriter = Callable[[TextNetwork, str], Writer]
-#: Pieces that a network reads whose configuration names no limit.
+#: Most pieces for a network without a limit in its configuration.
 _LONGEST = 2048
 
 _VISION = Family("vision_model")
@@ -78,7 +79,7 @@ def _queries(found: TextNetwork, template: str) -> Writer:
 
 
 _BRIEFLY = "Provide a one-sentence caption for the provided image."
-#: Classes that write captions, with the usual prompt of each.
+#: Classes that write captions, with their default prompts.
 _CAPTIONERS: dict[str, tuple[BuildWriter, str]] = {
     "VisionEncoderDecoderModel": (_decoder, ""),
     "BlipForConditionalGeneration": (_blip_decoder, ""),
@@ -89,7 +90,7 @@ _CAPTIONERS: dict[str, tuple[BuildWriter, str]] = {
     "Blip2ForConditionalGeneration": (_queries, ""),
     "InstructBlipForConditionalGeneration": (_queries, "A short image description."),
 }
-#: Classes that answer questions, with the text around each question where the processor has no template.
+#: Classes that answer questions, with the text around a question if the processor has no template.
 _ANSWERERS: dict[str, tuple[Build, str]] = {
     "ViltForQuestionAnswering": (_vilt, ""),
     "BlipForQuestionAnswering": (_blip, ""),
@@ -100,7 +101,7 @@ _ANSWERERS: dict[str, tuple[Build, str]] = {
     "Blip2ForConditionalGeneration": (_queries, f"Question: {GAP} Answer:"),
     "InstructBlipForConditionalGeneration": (_queries, ""),
 }
-#: Names of the classes, and those of them that take images of several sizes.
+#: Names of the classes, and of those that accept images of several sizes.
 CAPTIONERS, ANSWERERS, VARYING = tuple(_CAPTIONERS), tuple(_ANSWERERS), ("ViltForQuestionAnswering",)
 
 _TILES = "it cuts an image into several tiles, and camx has one map per image"
@@ -126,17 +127,15 @@ REFUSED_ANSWERERS = {**_NEITHER, "BlipForConditionalGeneration": _CAPTIONS, "Vis
 
 
 def captioner_of(found: TextNetwork, prompt: str) -> tuple[Writer, str]:
-    """The reader of a network that writes captions, and the prompt. prompt: "" for the network's usual one.
-
-    A prompt with the token of the image is the whole text before the caption.
-    """
+    """Reader of a network that writes captions, and the prompt. prompt: "" for the default of the network. A prompt
+    with the image token is the whole text before the caption."""
     build, usual = _CAPTIONERS[found.kind]
     token = str(getattr(found.tokenizer, "image_token", "<image>"))
     return build(found, prompt if token in prompt else ""), prompt or usual
 
 
 def answerer_of(found: TextNetwork, template: str) -> Reader:
-    """The reader of a network that answers questions. template: the text around each question; "" for its own."""
+    """Reader of a network that answers questions. template: text around each question; "" for the default."""
     build, usual = _ANSWERERS[found.kind]
     return build(found, template or usual)
 
@@ -146,7 +145,7 @@ def _config(found: TextNetwork) -> Any:
 
 
 def _common(found: TextNetwork, family: Family, template: str) -> dict[str, Any]:
-    """The fields of every `Writer`."""
+    """Fields of every `Writer`."""
     config = _config(found)
     text = getattr(config, "text_config", None) or getattr(config, "decoder", None) or config
     longest = getattr(text, "max_position_embeddings", None) or _LONGEST
@@ -182,7 +181,7 @@ def _processor(found: TextNetwork) -> Any:
     try:
         with quiet(library):
             return library.AutoProcessor.from_pretrained(found.folder, trust_remote_code=False, local_files_only=True)
-    # A processor raises whatever its author likes on files that do not suit it.
+    # A processor may raise anything on unsuitable files.
     except Exception as error:
         raise CamxError(
             f"The processor of {found.network.name!r} cannot be read: {first_line(error)}.",

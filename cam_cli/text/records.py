@@ -1,4 +1,4 @@
-"""The caption of one image, or its answers, as a record from which every output is written. No torch."""
+"""Caption or answers of one image, as records from which all outputs are written. Imports no torch."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ class Captioned:
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer to a question. logprob: its log-probability, summed over its pieces. depends: how much larger that is
-    than for an image of the mean colour. contrast: the map explains yes minus no, or no minus yes. map: its place among
-    the maps, or None."""
+    """The answer to a question. logprob: its log-probability, the sum over its pieces. depends: logprob minus that for
+    an image of the mean colour. contrast: the map explains yes minus no, or no minus yes. map: index of its map, or
+    None."""
 
     question: str
     answer: str
@@ -56,8 +56,8 @@ class Answer:
 
 @dataclass(frozen=True)
 class Answered:
-    """The answers for one image, in the order of its questions, and their maps. problem: the reason why there are none,
-    or ""."""
+    """Answers for one image in the order of its questions, and their maps. problem: the reason why there are none, or
+    ""."""
 
     picture: Picture
     answers: tuple[Answer, ...] = ()

@@ -15,18 +15,18 @@ from .options import GAP
 from .reader import Prompt, Reading
 from .writer import Writer
 
-#: Settings with which an image processor leaves an image whole.
+#: Settings of an image processor that keep an image whole.
 _WHOLE = {"crop_to_patches": False}
 
 
 @dataclass(frozen=True)
 class Git(Writer):
-    """GIT: image tokens stand before prompt and text in one sequence."""
+    """GIT: image tokens, prompt and text in one sequence."""
 
     start: int
 
     def prompt(self, text: str) -> Prompt:
-        """The prompt behind the token of the beginning; no token ends it."""
+        """The prompt after the start token, without an end token."""
         given = self.filled(text)
         pieces = self.tokenizer(given, add_special_tokens=False).input_ids if given else []
         return Prompt(self.checked(text, [self.start, *pieces]))
@@ -47,17 +47,17 @@ class Git(Writer):
         return scores
 
     def reading(self, prompt: Prompt, length: int, images: int) -> Reading:
-        """The rows of prompt and text, and the columns of the image before them."""
+        """Rows of prompt and text, and columns of the image before them."""
         whole = images + len(prompt.pieces) + length - 1
         return Reading(whole, whole, slice(images), slice(images, whole), slice(whole - length, whole))
 
 
 @dataclass(frozen=True)
 class Placeholders(Writer):
-    """LLaVA and its kin: the prompt has a token for each image token, in whose place the language model reads it.
+    """LLaVA and similar networks: the language model reads image tokens at placeholder tokens of the prompt.
 
-    processor: of the library; without a `template` its own puts the text into the prompt. size: height and width of an
-    input. between: what stands between the token of the image and a template without it.
+    processor: of the library; without a `template`, its own template builds the prompt. size: height and width of an
+    input. between: text between the image token and a template without it.
     """
 
     processor: Any
@@ -94,7 +94,7 @@ class Placeholders(Writer):
             )
 
     def prompt(self, text: str) -> Prompt:
-        """The prompt of the library's processor."""
+        """The prompt by the processor of the library."""
         found = self._inputs(text, self.size)
         types = {"token_type_ids": found["token_type_ids"]} if "token_type_ids" in found else {}
         return Prompt(self.checked(text, found["input_ids"][0].tolist()), types)
@@ -121,13 +121,13 @@ class Placeholders(Writer):
             ) from error
 
     def _around(self, text: str) -> str:
-        """The text between those of the prompt, with the token of the image."""
+        """The text within the template, with the image token."""
         if self.template != GAP or not getattr(self.processor, "chat_template", None):
             found, token = self.filled(text), str(self.processor.image_token)
             return found if token in self.template else f"{token}{self.between}{found}"
         content = [{"type": "image"}, {"type": "text", "text": text}]
-        said = [{"role": "user", "content": content}]
-        return str(self.processor.apply_chat_template(said, tokenize=False, add_generation_prompt=True))
+        messages = [{"role": "user", "content": content}]
+        return str(self.processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
 
     def write(self, module: nn.Module, pixels: Tensor, tokens: Tensor, prompt: Prompt, most: int) -> list[list[int]]:
         """See `Reader.write`."""

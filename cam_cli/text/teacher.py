@@ -28,7 +28,7 @@ class Taught:
 
     log_probabilities: B×(T+1), of each piece given those before it, and in the last column the score of the first piece
     minus that of its opposite, 0 without one. attentions: of each layer, B×heads×queries×keys, as part of the graph.
-    place: where they have the text and the image tokens. tokens: the image tokens B×N×D, its leaf.
+    place: their rows of the text and columns of the image tokens. tokens: the image tokens B×N×D, leaf of the graph.
     """
 
     log_probabilities: Tensor
@@ -57,7 +57,7 @@ class Taught:
     @property
     def _place(self) -> Reading:
         if self.place is None or not self.attentions:
-            raise CamxError("The text attends to no image tokens that camx sees.", "Use `method=hirescam`.")
+            raise CamxError("No attention of the text to image tokens was found.", "Use `method=hirescam`.")
         return self.place
 
     def _attention_gradient(self, members: Tensor, rows: slice, weights: Tensor) -> Tensor:
@@ -98,7 +98,7 @@ class Taught:
 
 
 def _gradients(scores: Tensor, nodes: Sequence[Tensor], ones: Tensor) -> list[Tensor]:
-    """The gradients W×… for W rows of `ones`: in one backward, or one after the other where torch has no batching rule
+    """The gradients W×… for W rows of `ones`: in one backward, or one after the other if torch has no batching rule
     for an operation."""
     try:
         return [*torch.autograd.grad(scores, nodes, ones, retain_graph=True, is_grads_batched=True)]
@@ -119,10 +119,10 @@ def teach(
     *,
     gradients: bool = True,
 ) -> Taught:
-    """Runs one forward on given texts of pieces behind one prompt. The image tokens B×N×D are the leaf of its graph.
+    """Runs one forward on given texts of pieces after one prompt. The image tokens B×N×D are the leaf of its graph.
 
-    opposites: pieces whose score the contrast subtracts from that of the first one. gradients: whether maps will be
-    asked for.
+    opposites: pieces whose score the contrast subtracts from that of the first one.
+    gradients: whether maps will follow.
     """
     leaf = tokens.detach().clone().requires_grad_(gradients)
     length = max(1, *map(len, texts))
@@ -145,7 +145,7 @@ def teach(
 
 @contextlib.contextmanager
 def watched(network: nn.Module, recorder: AttentionRecorder, *, gradients: bool) -> Iterator[None]:
-    """The context of one forward on a text: with a graph and its attentions, or with neither."""
+    """While active, a forward on a text has a graph and records its attentions, or has neither."""
     with undisturbed(network), contextlib.ExitStack() as stack:
         if gradients:
             stack.enter_context(recorder)

@@ -1,4 +1,4 @@
-"""ViLT: question and patches in one sequence, and a head that gives each known answer a score."""
+"""ViLT: question and patches in one sequence, and a head with a score for each known answer."""
 
 from __future__ import annotations
 
@@ -18,23 +18,21 @@ from .writer import check_length
 
 @dataclass(frozen=True)
 class Vilt:
-    """answers: names of the outputs. longest: pieces of a question that the network can read. template: the text around
-    a question, with {} in its place."""
+    """answers: names of the outputs. longest: most pieces of a question. template: text around a question, with {} in
+    its place."""
 
     tokenizer: Any
     answers: Mapping[int, str]
     longest: int
     template: str
     tower = "vilt.embeddings"
-    #: It was trained by one binary cross-entropy per answer.
+    #: Trained with one binary cross-entropy per answer.
     independent = True
     notes = ()
 
     def image_tokens(self, module: nn.Module, pixels: Tensor) -> Tensor:
-        """The embedded class token and patches B×(1+N)×D, row by row.
-
-        The library draws all patches in a random order, and says which; attention does not see the order.
-        """
+        """Embedded class token and patches B×(1+N)×D, row by row. The library draws patches in a random order and
+        returns it; attention does not depend on the order."""
         mask = torch.ones(len(pixels), *pixels.shape[2:], dtype=torch.long, device=pixels.device)
         embeddings = module.get_submodule(self.tower)
         found, _, (places, (_, columns)) = embeddings.visual_embed(pixels, mask, max_image_length=-1)  # type: ignore[operator]
@@ -53,13 +51,13 @@ class Vilt:
         return 1
 
     def write(self, module: nn.Module, pixels: Tensor, tokens: Tensor, prompt: Prompt, most: int) -> list[list[int]]:
-        """The number of the best answer on each image."""
+        """Number of the best answer for each image."""
         with torch.no_grad():
             scores = self.read(module, tokens, prompt, torch.zeros(len(tokens), 1))
         return [[int(one)] for one in scores[:, 0].argmax(1)]
 
     def read(self, module: nn.Module, tokens: Tensor, prompt: Prompt, texts: Tensor) -> Tensor:
-        """The scores B×1×K of all answers."""
+        """Scores B×1×K of all answers."""
         ids = prompt.tensor(len(tokens), tokens.device)
         whole = torch.ones(tokens.shape[:2], dtype=torch.long, device=tokens.device)
         found = module(input_ids=ids, attention_mask=torch.ones_like(ids), image_embeds=tokens, pixel_mask=whole)
@@ -67,7 +65,7 @@ class Vilt:
         return scores
 
     def reading(self, prompt: Prompt, length: int, images: int) -> Reading:
-        """The rows of the question, and the columns of the image behind it."""
+        """Rows of the question, and columns of the image after it."""
         pieces = len(prompt.pieces)
         return Reading(pieces + images, pieces + images, slice(pieces, None), slice(pieces))
 
@@ -76,18 +74,18 @@ class Vilt:
         return self.answers.get(pieces[0], str(pieces[0])) if pieces else ""
 
     def opposite(self, pieces: Sequence[int]) -> int | None:
-        """The number of `no` for `yes`, and the other way round."""
+        """Number of `no` for `yes`, and the reverse."""
         other = {YES: NO, NO: YES}.get(self.text(pieces).strip().lower())
         return next((number for number, name in self.answers.items() if name.strip().lower() == other), None)
 
 
 def check_vilt(config: Any, name: str) -> None:
-    """Raises `CamxError` for a network that would see other patches in each forward."""
+    """Raises `CamxError` for a network that would draw other patches in each forward."""
     short, long = (side // config.patch_size for side in (config.image_size, int(1333 / 800 * config.image_size)))
     most = config.max_image_length
     if isinstance(most, int) and 0 < most < short * long:
         raise CamxError(
-            f"`model` {name!r} sees at most {most} patches of an image, drawn at random in each forward: no map says "
+            f"`model` {name!r} sees at most {most} patches of an image, drawn at random in each forward: no map shows "
             "where it looks.",
-            "Set max_image_length to -1 in its config.json: then it sees all.",
+            "Set max_image_length to -1 in its config.json: then it sees all patches.",
         )

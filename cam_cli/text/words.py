@@ -36,11 +36,11 @@ class PieceGroup:
 
 
 def words_of(pieces: int, decode: Callable[[int], str]) -> list[PieceGroup]:
-    """The words of a text of so many pieces.
+    """Words of a text of so many `pieces`. decode: text of the first pieces, for any number of them.
 
-    decode: the text of the first pieces, as many as it is given. A word begins where the text grows by white space,
-    and marks such as a full stop are words of their own. Pieces that add nothing to be seen, such as white space or
-    the first half of a letter of several bytes, belong to the word that they are in or lead to.
+    A word begins where the text grows by white space; marks such as a full stop are their own words. Pieces without
+    visible text, such as white space or the first half of a character of several bytes, belong to the word that they
+    are in or lead to.
     """
     words: list[str] = []
     members: list[list[int]] = []
@@ -72,5 +72,5 @@ def words_of(pieces: int, decode: Callable[[int], str]) -> list[PieceGroup]:
 
 
 def chosen(words: Sequence[PieceGroup], which: str) -> list[int]:
-    """Positions of the words that get a map: those with content, or all."""
+    """Positions of the words with a map: content words, or all."""
     return [place for place, one in enumerate(words) if which == "all" or one.has_content]

@@ -19,8 +19,8 @@ from .reader import Prompt, Reader
 
 @dataclass(frozen=True)
 class Writer(Reader):
-    """ends: tokens that end a text. longest: pieces that the network can read. template: the text around a prompt, with
-    {} in its place. image: the token that stands for image tokens in a prompt; None without one."""
+    """ends: tokens that end a text. longest: most pieces that the network can read. template: text around a prompt,
+    with {} in its place. image: the placeholder token of the image in a prompt, or None."""
 
     library: Any
     tokenizer: Any
@@ -37,51 +37,50 @@ class Writer(Reader):
 
     @property
     def tower(self) -> str:
-        """Name of the module that makes the image tokens."""
+        """Name of the module that computes the image tokens."""
         return self.family.layer
 
     def text(self, pieces: Sequence[int]) -> str:
-        """A text in words."""
+        """Pieces as text."""
         decoded = self.tokenizer.decode(pieces, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         return str(decoded).strip()
 
     def opposite(self, pieces: Sequence[int]) -> int | None:
-        """The first piece of `no` for `yes`, and the other way round."""
+        """First piece of `no` for `yes`, and the reverse."""
         return opposite_piece(self.tokenizer, pieces, self.text(pieces))
 
     def image_tokens(self, module: nn.Module, pixels: Tensor) -> Tensor:
-        """The image tokens B×N×D."""
+        """Image tokens B×N×D."""
         return image_tokens(module, self.family, pixels)
 
     def room(self, prompt: Prompt) -> int:
-        """Most pieces of a text in one sequence with its prompt. Its last one is written, but not read."""
+        """Most pieces of a text in one sequence with its prompt. The network writes the last one, but does not read
+        it."""
         return self.longest - len(prompt.pieces) + 1
 
     def filled(self, text: str) -> str:
-        """The text around a prompt, with it."""
+        """The template with the prompt in its place."""
         return self.template.replace(GAP, text)
 
     def checked(self, text: str, pieces: Sequence[int]) -> tuple[int, ...]:
-        """The pieces of a prompt. Raises `CamxError` for more than the network reads."""
+        """Pieces of a prompt. Raises `CamxError` for more than the network reads."""
         check_length(text, len(pieces), self.longest)
         return tuple(map(int, pieces))
 
     def check_text(self, text: str, pieces: Sequence[int], prompt: Prompt) -> None:
-        """Raises `CamxError` for a given text that the network cannot read behind the prompt."""
+        """Raises `CamxError` for a given text that the network cannot read after the prompt."""
         check_length(text, len(pieces), self.room(prompt))
         if self.image in pieces:
             raise self.holds_image(text)
 
     def holds_image(self, text: str) -> CamxError:
-        """The error for a text with the token of the image."""
+        """Error for a text that holds the image token."""
         token = self.tokenizer.convert_ids_to_tokens(self.image)
         return CamxError(f"The text {_shown(text)!r} holds {token!r}, which stands for the image.", "Leave it out.")
 
     def written(self, module: nn.Module, inputs: dict[str, Any], prompt: Sequence[int], most: int) -> list[list[int]]:
-        """Greedy texts of the library: the pieces of each, without the prompt and those of beginning and end.
-
-        The token of the image ends a text, too: no network can read it there.
-        """
+        """Greedy texts by the library: pieces without the prompt, start and end tokens. The image token also ends a
+        text, because no network can read it there."""
         with torch.no_grad(), quiet(self.library):
             found = module.generate(**inputs, do_sample=False, num_beams=1, max_new_tokens=most)  # type: ignore[operator]
         return [self._text(row.tolist(), list(prompt)) for row in found]
@@ -96,7 +95,7 @@ class Writer(Reader):
 
 
 def check_length(text: str, pieces: int, longest: int) -> None:
-    """Raises `CamxError` for a text of more pieces than a network reads."""
+    """Raises `CamxError` for a text with more pieces than a network reads."""
     if pieces > longest:
         raise CamxError(
             f"The text {_shown(text)!r} has {pieces} pieces, and the network reads {longest}.", "Shorten it."
