@@ -294,6 +294,8 @@ def test_a_question_of_a_table_that_is_too_long_is_refused_with_its_line(
         (("--questions", "gone.csv"), "gone.csv"),
         (("--questions", "unnamed.csv"), "has no column 'question'"),
         (("--questions", "other.csv"), "No image is named in"),
+        (("--questions", "empty.csv"), "No row of --questions has a question. Fill its column 'question'"),
+        (("--questions", "header.csv"), "'header.csv' has no rows below its header"),
         (("--question", RED, "--save", "spots"), "works only for maps of classes, not of answers"),
         (("--question", RED, "--prompt", "what?"), "has no {} for the question"),
         (("--question", "red " * 60), "has 62 pieces, and the network reads 40"),
@@ -312,6 +314,8 @@ def test_what_cannot_be_is_refused(
     Path("q.csv").write_text(f"image,question\n1.png,{RED}\n")
     Path("unnamed.csv").write_text("image,words\n1.png,a\n")
     Path("other.csv").write_text(f"image,question\n9.png,{RED}\n")
+    Path("empty.csv").write_text("image,question\n1.png,\n2.png, \n")
+    Path("header.csv").write_text("image,question\n")
     assert camx("ask", images, *given, *more, "-o", "out") == 2
     assert message in " ".join(capsys.readouterr().err.split())
     assert not Path("out").exists()

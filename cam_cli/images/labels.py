@@ -182,8 +182,10 @@ def _read(path: str, columns: Columns, needed: str) -> list[Row]:
         ways = "Give `folder` or a CSV with image,label." if labels else f"Give a CSV with image,{needed}."
         what = "`labels`" if labels else "The table"
         raise CamxError(f"{what} {path!r} cannot be read: {error.strerror}. {ways}") from error
-    if not rows or needed not in rows[0]:
-        header = ", ".join(rows[0]) if rows else "no rows"
+    if not rows:
+        raise CamxError(f"{path!r} has no rows below its header.", "Add one for each image.")
+    if needed not in rows[0]:
+        header = ", ".join(rows[0])
         advice = columns.advice if labels else f"Add a header line `image,{needed}`."
         raise CamxError(
             f"{path!r} has no column {(columns.label if labels else needed)!r} (its columns: {header}).", advice

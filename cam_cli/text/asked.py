@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import NamedTuple
 
+from ..errors import CamxError
 from ..images.label_table import BETWEEN_LABELS
 from ..images.listing import Source
 from ..images.tables import Row
@@ -28,7 +29,8 @@ class Question(NamedTuple):
 def one_row_per_image(rows: Sequence[Row]) -> list[Mapping[str, str]]:
     """Combines the rows of a table of questions to one row per image, with all its questions in one cell.
 
-    A question in several rows is asked once, and all their answers are true.
+    A question in several rows is asked once, and all their answers are true. Raises `CamxError` if no row has a
+    question.
     """
     found: dict[str, dict[str, tuple[int, dict[str, None]]]] = {}
     for row in rows:
@@ -41,6 +43,8 @@ def one_row_per_image(rows: Sequence[Row]) -> list[Mapping[str, str]]:
         for image, asked in found.items()
         if asked
     }
+    if not joined:
+        raise CamxError("No row of `questions` has a question.", f"Fill its column {QUESTION!r}.", field="questions")
     return [{"image": image, QUESTION: "", QUESTIONS: json.dumps(asked)} for image, asked in joined.items()]
 
 
