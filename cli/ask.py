@@ -22,7 +22,7 @@ WORDS = Words(done="asked about", layer="image tokens", table="answers.csv", bac
 
 
 def ask(job: AskJob, run: RunFlags, afterwards: Afterwards) -> int:
-    """Ask a network about images, and show which region made it give its answer. Needs camx[text]."""
+    """Ask a network about images, and show for each answer the image regions that caused it. Needs camx[text]."""
     if afterwards.fail_if:
         from cam_cli.audit.answer_gates import check_answer_conditions
 
