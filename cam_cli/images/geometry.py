@@ -80,12 +80,13 @@ class Preprocessing:
 
     `input_size` and `resize` are (height, width) in pixels. `center`: resizes the short side to `resize` and cuts out
     the middle. `squash`: resizes both sides to `resize` and ignores the aspect ratio. `border`: resizes the long side
-    to `resize` and pads with the mean colour. `mean` and `std` apply to values in [0, 1]. `centring`: rounding of the
-    crop position if an odd number of pixels is cut: to the nearest even number as in torchvision, or down as in the
-    processors of transformers. `divisor`: above 0, the network sees all of an image, with its aspect ratio nearly kept:
-    the short side is resized to `resize`, the long one to at most 1.67 times of it, and both are rounded down to
-    multiples of `divisor`. Images then have inputs of different sizes; `input_size` is that of a square one. `whole`:
-    the network gets each image at its own size and resizes it itself; `input_size` is that of a usual one.
+    to `resize` and pads with the level `fill` in all channels, or with the mean colour if it is None. `mean` and `std`
+    apply to values in [0, 1]. `centring`: rounding of the crop position if an odd number of pixels is cut: to the
+    nearest even number as in torchvision, or down as in the processors of transformers. `divisor`: above 0, the network
+    sees all of an image, with its aspect ratio nearly kept: the short side is resized to `resize`, the long one to at
+    most 1.67 times of it, and both are rounded down to multiples of `divisor`. Images then have inputs of different
+    sizes; `input_size` is that of a square one. `whole`: the network gets each image at its own size and resizes it
+    itself; `input_size` is that of a usual one.
     """
 
     input_size: tuple[int, int]
@@ -97,9 +98,10 @@ class Preprocessing:
     centring: Literal["even", "down"] = "even"
     divisor: int = 0
     whole: bool = False
+    fill: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """All values by name, for files and fingerprints. The default centring, divisor and whole are absent."""
+        """All values by name, for files and fingerprints. The default centring, divisor, whole and fill are absent."""
         values = asdict(self)
         if self.centring == "even":
             del values["centring"]
@@ -107,6 +109,8 @@ class Preprocessing:
             del values["divisor"]
         if not self.whole:
             del values["whole"]
+        if self.fill is None:
+            del values["fill"]
         return values
 
     @property
@@ -156,8 +160,10 @@ class Preprocessing:
 
     @property
     def background(self) -> tuple[int, ...]:
-        """Colour of the padding, one level per channel: the mean for `border`, else black."""
-        return tuple(round(255 * v) if self.crop_mode == "border" else 0 for v in self.mean)
+        """Colour of the padding, one level per channel: `fill` or the mean for `border`, else black."""
+        if self.crop_mode != "border":
+            return (0,) * self.channels
+        return tuple(round(255 * v) if self.fill is None else self.fill for v in self.mean)
 
     def resized(self, width: int, height: int) -> tuple[int, int]:
         """Width and height of the resized image."""

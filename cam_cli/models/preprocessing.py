@@ -92,5 +92,6 @@ def overridden(own: Preprocessing, options: PreprocessingOptions) -> Preprocessi
         std=own.std,
     )
     sized = options.image_size or options.crop_pct or options.crop_mode
-    changed = replace(changed, centring=own.centring, divisor=own.divisor, whole=own.whole and not sized)
+    changed = replace(changed, centring=own.centring, divisor=own.divisor, fill=own.fill)
+    changed = replace(changed, whole=own.whole and not sized)
     return changed if options.crop_pct or options.image_size else replace(changed, resize=own.resize)
