@@ -17,6 +17,7 @@ from .sentences import counted
 PACKAGES = ("torch", "torchvision", "timm", "pillow", "numpy", "safetensors", "typer", "rich", "wandb")
 #: Extras of the package, with their distributions.
 EXTRAS: Mapping[str, tuple[str, ...]] = {
+    "open-clip": ("open_clip_torch",),
     "parquet": ("pyarrow",),
     "openvino": ("openvino",),
     "ray": ("ray",),

@@ -37,8 +37,7 @@ class NetworkFlags:
         """
 
         from cam_cli.models.class_files import INDEX
-        from cam_cli.models.hf.place import is_hub_name
-        from cam_cli.models.names import DEMO, is_name
+        from cam_cli.models.names import DEMO, is_hub_network, is_name
         from cam_cli.models.own_code import OwnCode
 
         # Models in the user's code need these two values, on which layers do not depend.
@@ -49,7 +48,7 @@ class NetworkFlags:
             pretrained=self.pretrained and (model == DEMO or not is_name(model)),
             args=self.args,
             scores=self.scores,
-            class_names=INDEX if is_hub_name(model) else None,
+            class_names=INDEX if is_hub_network(model) else None,
             preprocessing=PreprocessingOptions(image_size=self.image_size, **unknown),
             **more,
         )

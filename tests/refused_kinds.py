@@ -17,6 +17,12 @@ from .checkpoint_kinds import CLASSES, given, replaced, trained, under
 Refused = tuple[Callable[[Path], Mapping[str, Any]], str]
 
 
+def open_clip_weights(folder: Path) -> Mapping[str, Any]:
+    """As its training leaves them."""
+    torch.save({"state_dict": {"logit_scale": torch.ones(()), "visual.proj": torch.ones(4, 2)}}, folder / "w.pth")
+    return {"name": str(folder / "w.pth")}
+
+
 def written(data: bytes, name: str = "w.pth") -> Callable[[Path], Mapping[str, Any]]:
     def make(folder: Path) -> Mapping[str, Any]:
         (folder / name).write_bytes(data)
@@ -126,6 +132,7 @@ REFUSED: dict[str, Refused] = {
     "a folder with several files of weights": (entries("a.pth", "b.pth"), "holds 2 files of weights (a.pth, b.pth)"),
     "a folder without weights": (entries("notes.txt"), "holds no weights"),
     "a folder of transformers": (transformers, "is a vit model of the transformers library"),
+    "weights of open_clip alone": (open_clip_weights, "holds a network of open_clip, and no configuration"),
     "a broken index of shards": (
         lambda folder: given(folder) if (folder / "model.safetensors.index.json").write_text("{") else {},
         "cannot be read",

@@ -31,7 +31,9 @@ time.
   `--model-arg head_pool=maxavg` or `avgmax` behind two poolings side by side. For everything else use [your own
   code](own-network.md).
 * camx takes size, mean and standard deviation of the input from the file, or from `config.json`,
-  `preprocessor_config.json` and `args.yaml` beside it. Flags override them."""
+  `preprocessor_config.json` and `args.yaml` beside it. Flags override them.
+
+Folders of transformers and of open_clip are [networks of the hub](hub.md): `--model hf:FOLDER`."""
 
 
 def page() -> str:

@@ -18,7 +18,7 @@ BEGIN, END = "<!-- files -->", "<!-- /files -->"
 #: Folders in the order in which an image passes them; the files of a folder are sorted by name.
 ROOMS = (
     *("cli", "cam_cli", "cam_cli/images", "cam_cli/images/annotations", "cam_cli/models", "cam_cli/models/libraries"),
-    "cam_cli/models/hf",
+    *("cam_cli/models/hf", "cam_cli/models/open_clip"),
     *("cam_cli/cams/target_layer", "cam_cli/cams/tracing", "cam_cli/cams/methods", "cam_cli/cams/engine"),
     *(
         "cam_cli/maps",

@@ -7,6 +7,7 @@ transformers library: weights in half precision, the processor of images, the wo
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -81,13 +82,18 @@ def save(network: transformers.CLIPModel, folder: Path) -> None:
         image_mean=[0.5] * 3,
         image_std=[0.25] * 3,
     ).save_pretrained(folder)
-    words = Tokenizer(models.WordLevel({word: index for index, word in enumerate(WORDS)}, unk_token="[UNK]"))
+    tokenizer().save_pretrained(folder)
+
+
+def tokenizer(known: Sequence[str] = WORDS) -> transformers.PreTrainedTokenizerFast:
+    """A tokenizer of these words."""
+    words = Tokenizer(models.WordLevel({word: index for index, word in enumerate(known)}, unk_token="[UNK]"))
     words.pre_tokenizer = pre_tokenizers.Whitespace()
     words.post_processor = processors.TemplateProcessing(
         single="[BOS] $A [EOS]", special_tokens=[("[BOS]", 1), ("[EOS]", 2)]
     )
     special = {"pad_token": "[PAD]", "bos_token": "[BOS]", "eos_token": "[EOS]", "unk_token": "[UNK]"}
-    transformers.PreTrainedTokenizerFast(tokenizer_object=words, model_max_length=16, **special).save_pretrained(folder)
+    return transformers.PreTrainedTokenizerFast(tokenizer_object=words, model_max_length=16, **special)
 
 
 def _shape(kind: int, radius: float, y: float, x: float) -> np.ndarray:

@@ -30,6 +30,7 @@ from .matching import matched, mismatch
 from .names import DEMO, DEMO_FILE, find_architecture, is_name, renamed
 from .network import Network, digest
 from .network_size import check_size
+from .open_clip.network import open_clip_network
 from .options import ModelSpec, PreprocessingOptions
 from .own_code import OwnCode
 from .own_network import own_network
@@ -53,7 +54,8 @@ def load_model(spec: ModelSpec | str | os.PathLike[str], origins: Mapping[str, s
         raise CamxError(f"A {type(spec).__name__} is no name of a network.", hint)
     origins = origins or {}
     if not is_name(spec.name) and (place := hub_place(spec.name)):
-        return hub_network(place, spec, _by_field(origins))
+        load = open_clip_network if place.of_open_clip else hub_network
+        return load(place, spec, _by_field(origins))
     if spec.prompts:
         raise CamxError(
             f"`prompts`: `model` {spec.name!r} has its own classes.", "Leave `prompts` out.", field="prompts"

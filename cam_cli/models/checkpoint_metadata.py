@@ -31,6 +31,15 @@ def architecture_of(checkpoint: Checkpoint, path: str) -> Architecture:
             f"{path!r} is a {kind} model of the transformers library, but no …ForImageClassification.",
             "Give such a model, or your own code that builds a classifier: `model=my_module.py:build`.",
         )
+    if (
+        known is None
+        and "logit_scale" in checkpoint.tensors
+        and any(n.startswith("visual.") for n in checkpoint.tensors)
+    ):
+        raise CamxError(
+            f"The checkpoint {checkpoint.path!r} holds a network of open_clip, and no configuration lies beside it.",
+            "Give `model=hf:FOLDER`: a folder with open_clip_config.json and open_clip_model.safetensors.",
+        )
     if known is None:
         what = f"names {names[0]!r}, which camx does not know" if names else "does not name its architecture"
         raise CamxError(

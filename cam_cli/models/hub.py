@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from ..errors import CamxError
 
 TIMEOUT = 5.0
+_ABSENT = "does not have them (404)"
 _WAYS_OUT = (
     "Give `checkpoint=FILE`, fetch the weights on a connected machine and copy its cache "
     "(HF_HOME or TORCH_HOME), or try random weights: `pretrained=False`."
@@ -54,20 +55,22 @@ def no_network() -> Iterator[None]:
         constants.HF_HUB_OFFLINE = before
 
 
-def require_reachable(url: str, what: str, ways_out: str = _WAYS_OUT) -> None:
-    """Raises `CamxError` unless `url` answers within `TIMEOUT` seconds in all."""
+def require_reachable(url: str, what: str, ways_out: str = _WAYS_OUT, instead: str = "", *, subject: str = "") -> None:
+    """Raises `CamxError` unless `url`, or `instead` if there is nothing at it, answers within `TIMEOUT` seconds in all.
+
+    subject: what is fetched and its verb, if other than the weights of `what`.
+    """
+    subject = subject or f"The weights of {what} are"
     if offline():
-        raise CamxError(
-            f"The weights of {what} are not on this machine, and HF_HUB_OFFLINE forbids fetching them.", ways_out
-        )
+        raise CamxError(f"{subject} not on this machine, and HF_HUB_OFFLINE forbids fetching them.", ways_out)
     answer: list[str | None] = []
-    thread = threading.Thread(target=lambda: answer.append(_probe(url)), daemon=True)
+    thread = threading.Thread(target=lambda: answer.append(_first_probe(url, instead)), daemon=True)
     thread.start()
     thread.join(TIMEOUT)
     problem = answer[0] if answer else f"does not answer within {TIMEOUT:.0f} s"
     if problem:
         host = urllib.parse.urlsplit(url).netloc
-        raise CamxError(f"The weights of {what} are not on this machine, and {host} {problem}.", ways_out)
+        raise CamxError(f"{subject} not on this machine, and {host} {problem}.", ways_out)
 
 
 def require_file(url: str, what: str) -> None:
@@ -76,6 +79,11 @@ def require_file(url: str, what: str) -> None:
 
     if not os.path.exists(os.path.join(torch.hub.get_dir(), "checkpoints", os.path.basename(url))):
         require_reachable(url, what)
+
+
+def _first_probe(url: str, instead: str) -> str | None:
+    problem = _probe(url)
+    return _probe(instead) if instead and problem == _ABSENT else problem
 
 
 def _probe(url: str) -> str | None:
@@ -87,7 +95,7 @@ def _probe(url: str) -> str | None:
         if error.code in (401, 403):
             return f"refuses access to them ({error.code}; log in with `hf auth login` if they are yours)"
         if error.code == 404:
-            return "does not have them (404)"
+            return _ABSENT
         return f"answers {error.code}" if error.code >= 400 else None
     except (OSError, ValueError) as error:
         return f"cannot be reached ({getattr(error, 'reason', error)})"

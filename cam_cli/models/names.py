@@ -7,6 +7,7 @@ import re
 from fnmatch import fnmatch
 
 from ..errors import CamxError, nearest
+from .hf.place import hub_place, is_hub_name
 from .libraries import (
     Architecture,
     TimmModel,
@@ -98,6 +99,11 @@ def is_name(name: str) -> bool:
     return len(name) < _LONGEST and _known(canonical(name)) is not None
 
 
+def is_hub_network(name: str) -> bool:
+    """Whether a network of transformers or open_clip has this name: `hf:PATH_OR_ID`, or a folder of one."""
+    return is_hub_name(name) or (not is_name(name) and hub_place(name) is not None)
+
+
 def _unknown(name: str) -> str:
     if os.path.splitext(name)[1].lower() in (".pt", ".pth", ".ckpt", ".safetensors", ".bin"):
         return f"There is no checkpoint file {name!r}. Check the path."
@@ -106,7 +112,7 @@ def _unknown(name: str) -> str:
     if re.fullmatch(r"[\w-]+/[\w.-]+", name) and name.partition("/")[0] not in ("timm", "torchvision"):
         return (
             f"Unknown model {name!r}. For a repository of the Hugging Face hub give hf-hub:{name} (timm) or "
-            f"hf:{name} (transformers); for a file give its path."
+            f"hf:{name} (transformers, open_clip); for a file give its path."
         )
     bare = name.split("/")[-1].partition(".")[0]
     known = [n for _, n in model_names()]

@@ -27,8 +27,9 @@ TASK = Flag(
 )
 
 NAME = Flag(
-    "demo, resnet50, timm/NAME[.TAG], torchvision/NAME, hf-hub:REPO (timm), hf:FOLDER or hf:REPO (transformers), a "
-    "checkpoint that names its architecture, or my_module.py:build for your own network. `camx models` lists them.",
+    "demo, resnet50, timm/NAME[.TAG], torchvision/NAME, hf-hub:REPO (timm), hf:FOLDER or hf:REPO (transformers, "
+    "open_clip), a checkpoint that names its architecture, or my_module.py:build for your own network. `camx models` "
+    "lists them.",
     name="model",
     known="models",
     short="-m",

@@ -15,6 +15,8 @@ from ..features.results import rendered, table
 from ..images.listing import Inputs, Source, find
 from ..images.picture import Decodable, load
 from ..models.catalog import load_model
+from ..models.class_files import INDEX
+from ..models.names import is_hub_network
 from ..options import results
 from ..outputs.renderer import with_truth
 from ..outputs.rows import ImageRow
@@ -71,7 +73,10 @@ class ActivationsTask:
 
     def build_engine(self, images: int, on_step: StepCallback | None = None) -> FeatureReader:
         """Builds the reader. An image takes one forward, so `on_step` is not used."""
-        return decoding_as(self.job, FeatureReader(load_model(self.job.model, self.job.origins), self.job.read))
+        model = self.job.model
+        if is_hub_network(model.name):  # one that compares images with texts would need class names
+            model = dataclasses.replace(model, class_names=INDEX)
+        return decoding_as(self.job, FeatureReader(load_model(model, self.job.origins), self.job.read))
 
     def fingerprint(self, engine: FeatureReader, base: str) -> dict[str, Any]:
         return {

@@ -16,6 +16,7 @@ from ..models.catalog import Network, load_model
 from ..models.gap import GapDescription, GapHead, GapNetwork, idle_behind
 from ..models.hf.classifier import HubClassifier
 from ..models.hf.zero_shot import ZeroShotClassifier
+from ..models.names import is_hub_network
 from .cache import Tick
 from .data import Sample
 from .job import TrainJob
@@ -24,15 +25,25 @@ from .pictures import Pictures
 
 def load_backbone(job: TrainJob) -> Network:
     """Loads the network whose head will be replaced. Raises `CamxError` for a network that `camx train-gap` built."""
-    network = load_model(job.model, job.origins)
+    try:
+        network = load_model(job.model, job.origins)
+    except CamxError as error:
+        # Only a network that compares images with texts needs names that this command has no option for.
+        if error.field == "class_names" and is_hub_network(job.model.name):
+            raise _compares(job.model.name) from error
+        raise
     if isinstance(network.module, ZeroShotClassifier):
-        raise CamxError(
-            f"`model` {job.model.name!r} compares images with texts. `train-gap` cannot replace its head.",
-            "Give an image classifier of the same family (a class named …ForImageClassification).",
-        )
+        raise _compares(job.model.name)
     if isinstance(network.module, GapNetwork):
         raise CamxError(f"{job.model.name!r} already ends in global average pooling. Use `camx explain --method cam`.")
     return network
+
+
+def _compares(name: str) -> CamxError:
+    return CamxError(
+        f"`model` {name!r} compares images with texts. `train-gap` cannot replace its head.",
+        "Give an image classifier: a network of timm, or a class of transformers named …ForImageClassification.",
+    )
 
 
 def describe_head(network: Network, job: TrainJob, classes: tuple[str, ...]) -> GapDescription:

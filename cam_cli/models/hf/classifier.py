@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ...errors import CamxError, first_line
 from .library import quiet, transformers
+from .place import architectures
 
 #: Largest numbers in a configuration: of layers, and of anything else.
 _MOST_LAYERS, _LARGEST = 1000, 10_000_000
@@ -93,12 +94,6 @@ def described(library: Any, config: Mapping[str, Any], name: str) -> tuple[Any, 
             "Fine-tune it as a …ForImageClassification, or give your own code, `model=my_module.py:build`.",
         )
     return configured(library, config, name, found)
-
-
-def architectures(config: Mapping[str, Any]) -> list[str]:
-    """Class names of networks in a config.json."""
-    stated = config.get("architectures")
-    return [str(one) for one in stated] if isinstance(stated, (list, tuple)) else []
 
 
 def kind_words(config: Mapping[str, Any]) -> str:

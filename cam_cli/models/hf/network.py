@@ -23,7 +23,7 @@ from ..preprocessing import pair
 from ..tasks import REGRESSION
 from .classifier import HubClassifier, attention, built, check_size, compares_texts, described
 from .library import quiet, transformers
-from .place import HubPlace
+from .place import OPEN_CLIP_CONFIG, HubPlace
 from .processor import Prepared, read_processor
 from .texts import DEFAULT_PROMPTS
 from .zero_shot import METHODS, class_names, zero_shot
@@ -83,6 +83,7 @@ def hub_network(place: HubPlace, spec: ModelSpec, given: Mapping[str, str]) -> N
         weights=place.weights if spec.pretrained else f"random, seed {spec.seed}",
         digest=digest(module),
         args={"prompts": list(spec.prompts or DEFAULT_PROMPTS)} if texts else {},
+        notes=_notes(place),
         idle_tensors=idle,
         origins=settings.origins,
         warnings=(*settings.warnings, *inexact(found)),
@@ -170,6 +171,11 @@ def by_options(place: HubPlace, options: PreprocessingOptions, channels: int) ->
     assert options.image_size is not None
     size = pair(options.image_size)
     return Prepared(Preprocessing(size, size, "center", "bicubic", (0.0,) * channels, (1.0,) * channels, "down"))
+
+
+def _notes(place: HubPlace) -> tuple[str, ...]:
+    both = "The files also hold a network of open_clip; camx uses that of transformers, which config.json names."
+    return (both,) if place.has(OPEN_CLIP_CONFIG) else ()
 
 
 def _names(config: Mapping[str, Any], count: int, place: HubPlace) -> ClassNames:

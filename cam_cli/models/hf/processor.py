@@ -22,7 +22,7 @@ from .place import HubPlace
 
 FILES = ("preprocessor_config.json", "processor_config.json")
 #: Largest difference, in levels of 1/255, that counts as equal.
-_EXACT = 0.05
+EXACT = 0.05
 #: Mean and largest difference, in levels, for processors that resize tensors instead of Pillow images.
 _CLOSE, _FARTHEST = 1.5, 40.0
 
@@ -68,7 +68,7 @@ def _loaded(library: Any, folder: str) -> Any:
 
 def _proved(processor: Any, name: str, channels: int, *, varying: bool) -> Prepared:
     run = _Runner(processor, channels)
-    shapes = {run(probe).shape for probe in _probes((224, 224), channels)}
+    shapes = {run(probe).shape for probe in probes((224, 224), channels)}
     if any(len(shape) != 3 for shape in shapes):
         raise _refused(processor, name, "gives patches or tiles, no image of one frame")
     divided = varying and bool(getattr(processor, "size_divisor", None))
@@ -80,13 +80,13 @@ def _proved(processor: Any, name: str, channels: int, *, varying: bool) -> Prepa
         raise _refused(processor, name, f"gives {counted(shape[0], 'channel')}, and the network takes {channels}")
     height, width = shape[1:]
     mean, std, flipped = _normalisation(run, processor)
-    probes = _probes((height, width), channels)
-    wanted = [run(probe) for probe in probes]
+    images = probes((height, width), channels)
+    wanted = [run(image) for image in images]
     best = None
     for candidate in _candidates(processor, (height, width), mean, std):
-        pairs = [_difference(candidate, flipped, probe, own) for probe, own in zip(probes, wanted)]
+        pairs = [difference(candidate, flipped, image, own) for image, own in zip(images, wanted)]
         mean_off, most = max(pair[0] for pair in pairs), max(pair[1] for pair in pairs)
-        if most <= _EXACT:
+        if most <= EXACT:
             return Prepared(candidate, flipped)
         if best is None or mean_off < best[0]:
             best = (mean_off, most, candidate)
@@ -169,7 +169,7 @@ def _sides(size: Any) -> Mapping[str, Any]:
     return {key: getattr(size, key, None) for key in ("shortest_edge", "height", "width")} if size is not None else {}
 
 
-def _probes(size: tuple[int, int], channels: int) -> list[Image.Image]:
+def probes(size: tuple[int, int], channels: int) -> list[Image.Image]:
     """Two images of smooth colours and noise, one wider and larger than the input, one taller and smaller."""
     height, width = size
     images = []
@@ -184,7 +184,7 @@ def _probes(size: tuple[int, int], channels: int) -> list[Image.Image]:
     return images
 
 
-def _difference(candidate: Preprocessing, flipped: bool, probe: Image.Image, own: np.ndarray) -> tuple[float, float]:
+def difference(candidate: Preprocessing, flipped: bool, probe: Image.Image, own: np.ndarray) -> tuple[float, float]:
     """Mean and largest difference, in levels."""
     pixels = candidate.apply(probe)[0].astype(np.float64)
     std, mean = np.array(candidate.std), np.array(candidate.mean)

@@ -14,10 +14,10 @@ from ..checkpoint_settings import CheckpointSettings
 from ..input_settings import input_settings
 from ..network import Network, digest
 from ..options import ModelSpec
-from .classifier import architectures, built, configured, kind_words
+from .classifier import built, configured, kind_words
 from .library import transformers
 from .network import by_options, check_options, inexact, loaded
-from .place import HubPlace, hub_place, is_hub_name
+from .place import HubPlace, architectures, hub_place, is_hub_name
 from .processor import read_processor
 from .texts import read_tokenizer
 
@@ -52,6 +52,11 @@ def text_network(
     """
     place = _place(spec.name, what, example)
     check_options(spec, place)
+    if place.of_open_clip:
+        raise CamxError(
+            f"`model` {place.name!r} is a network of open_clip, which compares images with texts and writes none.",
+            f"Give one of these classes of transformers: {', '.join(kinds)}.",
+        )
     library = transformers(f"`model` {place.name!r}")
     config = place.read_config()
     kind = next((one for one in architectures(config) if one in kinds), None)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ...errors import CamxError, first_line
+from ...sentences import counted
 from .library import quiet
 from .place import HubPlace
 
@@ -33,26 +34,46 @@ class TextEncoder:
 
     @torch.no_grad()
     def run(self, texts: Sequence[str]) -> Any:
-        """Runs the whole network on texts and the input. Raises `CamxError`."""
+        """Runs the whole network on texts and the input. Raises `CamxError`, also for a text that is too long."""
         try:
             with quiet(self._library):
+                for text, own in zip(texts, self._tokenizer(list(texts))["input_ids"]):
+                    check_length(text, len(own), self._longest)
                 tokens = self._tokenizer(
                     list(texts), padding=self._padding, truncation=True, max_length=self._longest, return_tensors="pt"
                 )
                 known = {key: tokens[key] for key in ("input_ids", "attention_mask") if key in tokens}
                 return self._network(pixel_values=self._picture, **known)
+        except CamxError:
+            raise
         # Tokenizers and networks may raise anything.
         except Exception as error:
             raise CamxError(f"`model` {self._place.name!r} cannot encode texts: {first_line(error)}.") from error
 
     def vectors(self, names: Sequence[str], prompts: Sequence[str]) -> Tensor:
         """One unit vector per name, K×D: the mean over its prompts."""
-        found = [self._encoded([prompt.replace(GAP, name) for name in names]) for prompt in prompts]
-        return nn.functional.normalize(torch.stack(found).mean(0), dim=-1)
+        return class_vectors(lambda texts: self.run(texts).text_embeds, names, prompts)
 
-    def _encoded(self, texts: Sequence[str]) -> Tensor:
-        parts = [self.run(texts[start : start + _BATCH]).text_embeds for start in range(0, len(texts), _BATCH)]
-        return nn.functional.normalize(torch.cat(parts).float(), dim=-1)
+
+def class_vectors(encode: Callable[[Sequence[str]], Tensor], names: Sequence[str], prompts: Sequence[str]) -> Tensor:
+    """One unit vector per name, K×D: the mean over its prompts. encode: vectors of at most 32 texts."""
+    found = [_encoded(encode, [prompt.replace(GAP, name) for name in names]) for prompt in prompts]
+    return nn.functional.normalize(torch.stack(found).mean(0), dim=-1)
+
+
+def _encoded(encode: Callable[[Sequence[str]], Tensor], texts: Sequence[str]) -> Tensor:
+    parts = [encode(texts[start : start + _BATCH]) for start in range(0, len(texts), _BATCH)]
+    return nn.functional.normalize(torch.cat(parts).float(), dim=-1)
+
+
+def check_length(text: str, tokens: int, most: int) -> None:
+    """Raises `CamxError` for a text with more tokens than its encoder reads: the rest would not count."""
+    if tokens > most:
+        raise CamxError(
+            f"The prompt {text!r:.200} has {tokens} tokens, and the network reads {counted(most, 'token')}.",
+            "Shorten `prompts`, or the name of the class.",
+            field="prompts",
+        )
 
 
 def check_prompts(prompts: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -21,17 +22,32 @@ METHODS = ("hirescam",)
 _EQUAL = 1e-3
 
 
+def image_features(network: Any, pictures: Tensor) -> Tensor:
+    """Vectors B×D of images, by a network of transformers."""
+    found = network.get_image_features(pixel_values=pictures)
+    vectors: Tensor = getattr(found, "pooler_output", found)
+    return vectors
+
+
 class ZeroShotClassifier(nn.Module):
     """Compares images with texts: scores B×K equal those of the network, but texts are encoded only once.
 
-    texts: unit vectors K×D. sigmoid: scores end in a sigmoid, one probability per class (SigLIP).
+    texts: unit vectors K×D. sigmoid: scores end in a sigmoid, one probability per class (SigLIP). encode: gives
+    vectors B×D of the network and of images B×C×H×W.
 
     The gradient of a score is that of its difference to the mean over all classes: similarity to every prompt says
     nothing about a class. Values are unchanged.
     """
 
-    def __init__(self, network: nn.Module, texts: Tensor, *, sigmoid: bool) -> None:
-        self.__dict__["_network"] = network
+    def __init__(
+        self,
+        network: nn.Module,
+        texts: Tensor,
+        *,
+        sigmoid: bool,
+        encode: Callable[[Any, Tensor], Tensor] = image_features,
+    ) -> None:
+        self.__dict__.update(_network=network, _encode=encode)
         super().__init__()
         network.register_buffer("class_texts", texts)
         self.sigmoid, self.num_classes = sigmoid, len(texts)
@@ -55,8 +71,7 @@ class ZeroShotClassifier(nn.Module):
     def plain(self, pictures: Tensor) -> Tensor:
         """Logits B×K with their own gradient."""
         network: Any = self.__dict__["_network"]
-        found = network.get_image_features(pixel_values=pictures)
-        images = getattr(found, "pooler_output", found)
+        images = self.__dict__["_encode"](network, pictures)
         images = images / images.norm(dim=-1, keepdim=True)
         bias = getattr(network, "logit_bias", None)
         scores: Tensor = images @ network.class_texts.T * network.logit_scale.exp()

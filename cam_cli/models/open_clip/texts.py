@@ -1,0 +1,125 @@
+"""Encodes texts with the tokenizer and the text encoder of a network of open_clip; refuses texts that are too long."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...errors import CamxError, first_line
+from ..hf.library import quiet as quiet_transformers
+from ..hf.library import transformers
+from ..hf.place import TOKENIZER_FILES, HubPlace, tokenizer_folder
+from ..hf.texts import check_length
+from .configuration import Configuration
+from .library import HINT, quiet
+
+
+@dataclass(frozen=True)
+class Tokenizer:
+    """Tokenizer of open_clip. inner: that of transformers in it; None for the vocabulary inside open_clip. origin:
+    repository that it comes from, "" if it lies beside the network. most: tokens of a text."""
+
+    own: Any
+    inner: Any
+    most: int
+    origin: str = ""
+
+    def tokens(self, texts: Sequence[str]) -> Tensor:
+        """Tokens B×L. Raises `CamxError` for a text that is too long."""
+        for text in texts:
+            check_length(text, self._length(text), self.most)
+        found: Tensor = self.own(list(texts))
+        return found
+
+    def _length(self, text: str) -> int:
+        """Number of tokens, with those that mark the beginning and the end."""
+        if self.inner is None:
+            return len(self.own.encode(text)) + 2
+        cleaned = self.own.clean_fn(text)
+        if self.own.tokenizer_mode == "clips":
+            return len(self.inner(cleaned, add_special_tokens=False)["input_ids"]) + 3
+        return len(self.inner(cleaned)["input_ids"])
+
+
+class TextEncoder:
+    """Text encoder of a network of open_clip with its tokenizer."""
+
+    def __init__(self, library: Any, place: HubPlace, network: Any, config: Configuration) -> None:
+        self._place, self._network, self._vocabulary = place, network, int(network.vocab_size)
+        self.tokenizer = read_tokenizer(library, place, config)
+
+    @torch.no_grad()
+    def run(self, texts: Sequence[str]) -> Tensor:
+        """Unit vectors B×D of texts. Raises `CamxError`."""
+        found: Tensor = self._network.encode_text(self.tokens(texts), normalize=True)
+        return found
+
+    def tokens(self, texts: Sequence[str]) -> Tensor:
+        """Tokens B×L of texts. Raises `CamxError` for tokens that the network does not know."""
+        try:
+            with quiet():
+                tokens = self.tokenizer.tokens(texts)
+        except CamxError:
+            raise
+        except Exception as error:  # tokenizers may raise anything
+            raise CamxError(f"`model` {self._place.name!r} cannot encode texts: {first_line(error)}.") from error
+        most, known = int(tokens.max()), self._vocabulary
+        if most >= known or int(tokens.min()) < 0:
+            raise CamxError(
+                f"The tokenizer of {self._place.name!r} gives the token {most:,}, and its text encoder knows "
+                f"{known:,}.",
+                "Put the tokenizer that it was trained with beside the network.",
+            )
+        return tokens
+
+
+def read_tokenizer(library: Any, place: HubPlace, config: Configuration) -> Tokenizer:
+    """Tokenizer that the configuration names: files beside the network, or in the repository of that name.
+
+    Raises `CamxError`.
+    """
+    most = config.context_length
+    kinds: Any = library.tokenizer
+    if not config.tokenizer:
+        arguments = {key: value for key, value in config.tokenizer_arguments.items() if key == "clean"}
+        return Tokenizer(_built(kinds.SimpleTokenizer, place, context_length=most, **arguments), None, most)
+    try:
+        outer = transformers("")
+    except CamxError as error:
+        raise CamxError(
+            f"The tokenizer of {place.name!r}, {config.tokenizer!r:.100}, is one of the transformers library 5 or "
+            "newer, which is not installed.",
+            HINT,
+        ) from error
+    folder, origin = place.folder, ""
+    if not any(map(place.has, TOKENIZER_FILES)):
+        folder = tokenizer_folder(config.tokenizer, place.name)
+        origin = f"{config.tokenizer} at revision {os.path.basename(folder)}"
+    with quiet_transformers(outer):
+        own = _built(
+            kinds.HFTokenizer,
+            place,
+            folder,
+            context_length=most,
+            tokenizer_mode=config.text.get("tokenizer_mode"),
+            trust_remote_code=False,
+            local_files_only=True,
+            **config.tokenizer_arguments,
+        )
+    return Tokenizer(own, own.tokenizer, most, origin)
+
+
+def _built(kind: Any, place: HubPlace, *given: Any, **named: Any) -> Any:
+    try:
+        with quiet():
+            return kind(*given, **named)
+    except Exception as error:  # as above
+        raise CamxError(
+            f"The tokenizer of {place.name!r} cannot be read: {first_line(error)}.",
+            "Put its files (tokenizer.json, tokenizer_config.json) beside the network.",
+        ) from error
