@@ -127,7 +127,7 @@ def _levels(path: str, name: str) -> np.ndarray:
             with opened_mask(path) as image:
                 levels = single_channel(image)
     except UnidentifiedImageError as error:
-        # Its text names an object of Python.
+        # Its message names an object of Python.
         raise UnreadableImage(f"its mask {name!r} is no image of a known format") from error
     # Decoders may raise anything.
     except Exception as error:

@@ -25,9 +25,9 @@ _PLACES = {"pixels": "input", "patches": "attention"}
 
 #: The most cells per side of the mask of a class: an outline needs no more.
 _OUTLINE = 512
-#: A cosine from here on is 1 but for the rounding of float32, and why its map is blank.
+#: The smallest cosine that counts as 1, since float32 is rounded, and the reason of its blank map.
 _SAME, _IS_REFERENCE = 1 - 1e-6, "it is the reference itself: a cosine of 1 has no gradient"
-#: Methods that take one more forward at most, but show more than the gradient at the image.
+#: Methods of at most one more forward that read more than the gradient at the image.
 _NOT_LOCAL = ("lrp", "fullgrad")
 
 
@@ -135,7 +135,7 @@ def _is_reference(prediction: Prediction) -> bool:
 
 
 def _without_rounding(one: ClassMap) -> ClassMap:
-    """Returns the map of an image beside its reference; zero if it is that, where gradients are rounding errors."""
+    """Returns a map, with zeros for the reference itself: its gradients are rounding errors."""
     method = METHODS[one.method]
     local = method.gradients and method.forwards in ("0", "1") and one.method not in _NOT_LOCAL
     return replace(one, values=np.zeros_like(one.values)) if local and _is_reference(one.prediction) else one

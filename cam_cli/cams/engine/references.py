@@ -163,11 +163,11 @@ def _single(place: str, runner: Runner, scored: nn.Module) -> tuple[Tensor, str]
     try:
         return embedded(place, runner, scored)
     except UnreadableImage as error:
-        # Words about a place that holds no image say what to give.
-        told = str(error).endswith(".")
+        # The error of a place without an image is a sentence that ends with what to give.
+        complete = str(error).endswith(".")
         raise CamxError(
-            f"`targets=like:{place}`: {error}" + "." * (not told),
-            "" if told else "Give another image.",
+            f"`targets=like:{place}`: {error}" + "." * (not complete),
+            "" if complete else "Give another image.",
             field="targets",
         ) from error
 
