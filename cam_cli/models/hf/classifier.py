@@ -14,7 +14,7 @@ from .place import architectures
 
 #: Largest numbers in a configuration: of layers, and of anything else.
 _MOST_LAYERS, _LARGEST = 1000, 10_000_000
-#: Keys of labels, which do not change the network and are read from config.json elsewhere.
+#: Keys of labels: they do not change the network, and `network` reads them from config.json.
 _LABELS = ("id2label", "label2id")
 #: Keys of the configurations of parts.
 _PARTS = ("encoder", "decoder", "vision_config", "text_config")
@@ -23,7 +23,8 @@ _PARTS = ("encoder", "decoder", "vision_config", "text_config")
 class HubClassifier(nn.Module):
     """A network of transformers as a module with the same names of modules, parameters and buffers.
 
-    flipped: it takes channels as blue, green, red. several_labels: scores end in a sigmoid, one probability per class.
+    flipped: the network takes channels as blue, green, red. several_labels: scores end in a sigmoid, one probability
+    per class.
     """
 
     def __init__(self, network: nn.Module, *, flipped: bool = False, several_labels: bool = False) -> None:
@@ -43,7 +44,7 @@ class HubClassifier(nn.Module):
         return self
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Scores B×K of images B×C×H×W: logits, or probabilities with several labels."""
+        """Returns scores B×K of images B×C×H×W: logits, or probabilities with several labels."""
         network = self.__dict__["_network"]
         pictures = pictures.flip(1) if self.flipped else pictures
         scores: Tensor = network(**{network.main_input_name: pictures}, return_dict=True).logits
@@ -51,7 +52,7 @@ class HubClassifier(nn.Module):
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """Arguments of `rebuilt`, as JSON."""
+        """The arguments of `rebuilt`, as JSON."""
         network = self.__dict__["_network"]
         config = {key: value for key, value in network.config.to_dict().items() if key not in _LABELS}
         config |= {"architectures": [type(network).__name__], "num_labels": self.num_classes}
@@ -59,7 +60,10 @@ class HubClassifier(nn.Module):
 
 
 def rebuilt(name: str, arguments: Mapping[str, Any]) -> HubClassifier:
-    """Network from the `arguments` of a `HubClassifier`, with random weights. Raises `CamxError`."""
+    """Returns a network of random weights from the `arguments` of a `HubClassifier`.
+
+    Raises `CamxError` for arguments that the library cannot use.
+    """
     config = arguments.get("config")
     if not isinstance(config, Mapping):
         raise CamxError(f"The description of {name!r} holds no configuration.", "Train it again.")
@@ -77,7 +81,7 @@ def compares_texts(library: Any, config: Mapping[str, Any]) -> bool:
 
 
 def described(library: Any, config: Mapping[str, Any], name: str) -> tuple[Any, Any]:
-    """Class of the classifier in a config.json, and its configuration; see `configured`.
+    """Returns the class of the classifier in a config.json, and its configuration; see `configured`.
 
     Raises `CamxError` also for networks that are neither image classifiers nor like CLIP.
     """
@@ -97,13 +101,13 @@ def described(library: Any, config: Mapping[str, Any], name: str) -> tuple[Any, 
 
 
 def kind_words(config: Mapping[str, Any]) -> str:
-    """The kind of network in a config.json, for an error: `a ViTModel`."""
+    """Returns the kind of network in a config.json, for an error: `a ViTModel`."""
     named, kind = architectures(config), config.get("model_type")
     return f"a {named[0]}" if named else f"of the kind {str(kind)!r}" if kind else "of no kind that it names"
 
 
 def configured(library: Any, config: Mapping[str, Any], name: str, found: str) -> tuple[Any, Any]:
-    """Class `found` of the library, and the configuration of the network. Never runs code beside it.
+    """Returns the class `found` of the library, and the configuration of the network. Runs no code of a folder.
 
     Raises `CamxError` for impossible numbers and for quantised weights.
     """
@@ -124,18 +128,18 @@ def configured(library: Any, config: Mapping[str, Any], name: str, found: str) -
 
 
 def built(kind: Any, config: Any, name: str) -> nn.Module:
-    """A network with random weights. Raises `CamxError`."""
+    """Builds a network with random weights, in float32. Raises `CamxError` if that fails."""
     library = transformers(name)
     try:
         with quiet(library):
             network: nn.Module = kind._from_config(config, attn_implementation=attention(kind))
             return network.float()
-    except Exception as error:  # as above
+    except Exception as error:  # a network class may raise anything on invalid values
         raise CamxError(f"`model` {name!r} cannot be built: {first_line(error)}.") from error
 
 
 def attention(kind: Any) -> str:
-    """Attention implementation that camx can observe: torch's own if the network has it."""
+    """Returns the attention implementation that camx can observe: torch's own if the network has it."""
     return "sdpa" if getattr(kind, "_supports_sdpa", False) else "eager"
 
 
@@ -144,7 +148,7 @@ def check_size(kind: Any, config: Any, name: str, stored: int) -> None:
     try:
         with torch.device("meta"):
             network = kind._from_config(config)
-    except Exception:  # some compute with values while they are built, which the meta device cannot
+    except Exception:  # some networks compute with values in their constructor, which the meta device lacks
         return
     wanted = sum(parameter.numel() for parameter in network.parameters())
     if wanted > stored + 20_000_000:

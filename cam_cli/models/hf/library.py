@@ -33,7 +33,7 @@ def transformers(what: str) -> Any:
 
 @contextlib.contextmanager
 def quiet(library: Any) -> Iterator[None]:
-    """While active, suppresses warnings, reports and progress bars of the library."""
+    """Suppresses warnings, reports and progress bars of the library while active."""
     logging = library.utils.logging
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity(logging.CRITICAL)

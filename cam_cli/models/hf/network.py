@@ -104,7 +104,7 @@ def check_options(spec: ModelSpec, place: HubPlace) -> None:
 
 
 def loaded(library: Any, kind: Any, config: Any, place: HubPlace, spec: ModelSpec) -> tuple[nn.Module, tuple[str, ...]]:
-    """Network with all tensors of its files, and the names of those that `ignore_tensors` skips.
+    """Returns the network with all tensors of its files, and the names of those that `ignore_tensors` skips.
 
     Raises `CamxError` for unreadable files and for weights that do not fit.
     """
@@ -127,7 +127,7 @@ def loaded(library: Any, kind: Any, config: Any, place: HubPlace, spec: ModelSpe
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,
             )
-    except Exception as error:  # the library may raise anything on files of strangers
+    except Exception as error:  # the library may raise anything on foreign files
         raise CamxError(
             f"The weights of {place.name!r} cannot be read: {first_line(error)}.", "Fetch it again."
         ) from error
@@ -158,7 +158,7 @@ def loaded(library: Any, kind: Any, config: Any, place: HubPlace, spec: ModelSpe
 
 
 def by_options(place: HubPlace, options: PreprocessingOptions, channels: int) -> Prepared:
-    """Preprocessing from options alone, for a network without a preprocessor_config.json.
+    """Returns the preprocessing of options alone, for a network without a preprocessor_config.json.
 
     Raises `CamxError` if an option is missing.
     """
@@ -179,7 +179,7 @@ def _notes(place: HubPlace) -> tuple[str, ...]:
 
 
 def _names(config: Mapping[str, Any], count: int, place: HubPlace) -> ClassNames:
-    """Labels of config.json, with WordNet ids if they are those of ImageNet."""
+    """Returns the labels of config.json, with WordNet ids if they are those of ImageNet."""
     stated = config.get("id2label")
     if not isinstance(stated, Mapping):
         return ClassNames()
@@ -199,7 +199,7 @@ def _names(config: Mapping[str, Any], count: int, place: HubPlace) -> ClassNames
 
 
 def inexact(found: Prepared) -> tuple[str, ...]:
-    """Yields a warning if camx reproduces the processor only approximately."""
+    """Returns a warning if camx reproduces the processor only approximately."""
     if not found.levels:
         return ()
     return (

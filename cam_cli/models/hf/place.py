@@ -18,10 +18,10 @@ from .. import hub
 PREFIX = "hf:"
 #: Files of a repository to fetch beside its weights: configurations, vocabularies, tags.
 FILES = ("*.json", "*.txt", "*.model", "*.jinja", "README.md")
-#: `OWNER/NAME`, and `@REVISION`.
+#: `OWNER/NAME`, optionally with `@REVISION`.
 _REPOSITORY = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
 _CONFIG = "config.json"
-#: Any of these makes a folder one with a tokenizer.
+#: A folder with any of these has a tokenizer.
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "vocab.txt", "spiece.model")
 OPEN_CLIP_CONFIG = "open_clip_config.json"
 #: Weights of open_clip, in the order of its own preference.
@@ -31,7 +31,7 @@ _WAYS_OUT = "Fetch them on a connected machine, and copy its cache (HF_HOME) or 
 
 @dataclass(frozen=True)
 class HubPlace:
-    """Folder with the files of a network. revision: commit of a repository, "" for a folder of the user."""
+    """The folder of a network's files. revision: commit of a repository, "" for a folder of the user."""
 
     name: str
     folder: str
@@ -39,7 +39,7 @@ class HubPlace:
 
     @property
     def weights(self) -> str:
-        """Origin of the weights, for the record."""
+        """The origin of the weights, for the record."""
         return f"{self.name} at revision {self.revision}" if self.revision else self.folder
 
     @property
@@ -59,21 +59,21 @@ class HubPlace:
 
     @property
     def has_transformers(self) -> bool:
-        """Whether the weights of a network of transformers are there, as safetensors."""
+        """Whether the folder has weights for transformers, as safetensors."""
         return self.has("model.safetensors") or self.has("model.safetensors.index.json")
 
     def read_config(self) -> Mapping[str, Any]:
         """Reads config.json. Raises `CamxError`, also without one."""
         if self.has(_CONFIG):
             return _config(self.folder)
-        if _tagged(self.folder):
+        if _has_open_clip_tag(self.folder):
             raise CamxError(
                 f"`model` {self.name!r} names open_clip in the tags of its README.md, but has no {OPEN_CLIP_CONFIG} "
-                f"({_listed(self.folder)}).",
+                f"({_file_list(self.folder)}).",
                 "Build the network with open_clip, and save it with its push_to_hf_hub.save_for_hf.",
             )
         raise CamxError(
-            f"`model` {self.name!r} has no {_CONFIG} ({_listed(self.folder)}).",
+            f"`model` {self.name!r} has no {_CONFIG} ({_file_list(self.folder)}).",
             "Give a folder or repository of transformers (save_pretrained) or of open_clip.",
         )
 
@@ -82,13 +82,13 @@ class HubPlace:
         return os.path.isfile(os.path.join(self.folder, filename))
 
     def safetensors(self) -> list[str]:
-        """Paths of all weight files. Raises `CamxError` for other formats and missing parts."""
+        """Returns the paths of all weight files. Raises `CamxError` for other formats and missing parts."""
         index = os.path.join(self.folder, "model.safetensors.index.json")
         if self.has("model.safetensors"):
             return [os.path.join(self.folder, "model.safetensors")]
         if not os.path.isfile(index):
             raise CamxError(
-                f"`model` {self.name!r} has no weights as safetensors ({_listed(self.folder)}); camx reads no "
+                f"`model` {self.name!r} has no weights as safetensors ({_file_list(self.folder)}); camx reads no "
                 "other format for networks of transformers.",
                 "Save it again: model.save_pretrained(FOLDER).",
             )
@@ -107,13 +107,13 @@ def is_hub_name(name: str) -> bool:
 
 
 def hub_place(name: str) -> HubPlace | None:
-    """Place of `hf:PATH_OR_ID[@REVISION]`, of a path whose config.json names a classifier of transformers, or of a
-    path with an open_clip_config.json and no config.json.
+    """Finds the folder of `hf:PATH_OR_ID[@REVISION]` or of a path with a network; None for any other name.
 
-    None for any other name. Fetches a repository that is not in the cache. Raises `CamxError`.
+    A path has a network if its config.json names a classifier of transformers, or if it has an open_clip_config.json
+    and no config.json. Fetches a repository that is not in the cache. Raises `CamxError` if there is none.
     """
     if is_hub_name(name):
-        return _named(name)
+        return _folder_of_name(name)
     path = os.path.expanduser(name)
     folder = path if os.path.isdir(path) else os.path.dirname(path) if path.endswith(".safetensors") else ""
     if not folder or not (path == folder or os.path.isfile(path)):
@@ -132,7 +132,7 @@ def names_classifier(config: Mapping[str, Any]) -> bool:
     return named and config.get("model_type") != "timm_wrapper"
 
 
-def _named(name: str) -> HubPlace:
+def _folder_of_name(name: str) -> HubPlace:
     rest = name.removeprefix(PREFIX)
     path = os.path.expandvars(os.path.expanduser(rest))
     if os.path.isdir(path):
@@ -143,12 +143,12 @@ def _named(name: str) -> HubPlace:
             f"`model` {name!r}: there is no folder {path!r}, and the name is no repository of the hub.",
             "Give hf:FOLDER, hf:OWNER/NAME or hf:OWNER/NAME@REVISION.",
         )
-    folder = _cached(found["repo"], found["revision"], name)
+    folder = _repository_folder(found["repo"], found["revision"], name)
     return HubPlace(f"{PREFIX}{found['repo']}", folder, os.path.basename(folder))
 
 
-def _cached(repo: str, revision: str | None, name: str) -> str:
-    """Folder of a repository in the cache of the hub. Fetches it if the cache has no weights of it."""
+def _repository_folder(repo: str, revision: str | None, name: str) -> str:
+    """Returns the folder of a repository in the cache of the hub. Fetches it if the cache has no weights of it."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
@@ -159,7 +159,7 @@ def _cached(repo: str, revision: str | None, name: str) -> str:
     whole = f"{repo}@{revision}" if revision else repo
     hub.require_reachable(hub.hub_url(whole, _CONFIG), name, _WAYS_OUT, hub.hub_url(whole, OPEN_CLIP_CONFIG))
     try:
-        return _fetched(repo, revision, name)
+        return _fetch(repo, revision, name)
     except CamxError:
         raise
     except Exception as error:  # the hub, the network and the disk may raise anything
@@ -169,7 +169,7 @@ def _cached(repo: str, revision: str | None, name: str) -> str:
 
 
 def tokenizer_folder(repo: str, name: str) -> str:
-    """Folder of the tokenizer in a repository of the hub. Fetches it if the cache has none.
+    """Returns the folder of the tokenizer in a repository of the hub. Fetches it if the cache has none.
 
     name: of the network, for errors. Raises `CamxError`.
     """
@@ -199,7 +199,7 @@ def tokenizer_folder(repo: str, name: str) -> str:
 
 
 def _complete(place: HubPlace) -> bool:
-    """Whether the weights are there of the library that camx builds the network with."""
+    """Whether the folder has the weights for the library that builds the network."""
     if place.of_open_clip:
         return any(map(place.has, OPEN_CLIP_WEIGHTS))
     try:
@@ -208,8 +208,8 @@ def _complete(place: HubPlace) -> bool:
         return False
 
 
-def _fetched(repo: str, revision: str | None, name: str) -> str:
-    """Fetches the files of a repository, and the weights of the one library that camx builds it with."""
+def _fetch(repo: str, revision: str | None, name: str) -> str:
+    """Fetches the files of a repository, with the weights for the library that builds the network."""
     from huggingface_hub import snapshot_download
 
     folder = snapshot_download(repo, revision=revision, allow_patterns=list(FILES))
@@ -231,12 +231,12 @@ def _config(folder: str) -> Mapping[str, Any]:
 
 
 def architectures(config: Mapping[str, Any]) -> list[str]:
-    """Class names of networks in a config.json."""
+    """Returns the class names of networks in a config.json."""
     stated = config.get("architectures")
     return [str(one) for one in stated] if isinstance(stated, (list, tuple)) else []
 
 
-def _tagged(folder: str) -> bool:
+def _has_open_clip_tag(folder: str) -> bool:
     """Whether the first lines of README.md name open_clip as the library or among the tags."""
     try:
         text = read_regular(os.path.join(folder, "README.md"), CONFIG_BYTES)
@@ -251,6 +251,6 @@ def _list(value: object) -> list[Any]:
     return list(value) if isinstance(value, list) else [value]
 
 
-def _listed(folder: str) -> str:
+def _file_list(folder: str) -> str:
     names = sorted(os.listdir(folder))
     return ", ".join(names[:4]) + ", …" * (len(names) > 4) if names else "the folder is empty"

@@ -1,7 +1,7 @@
 """Converts an image processor of transformers to camx's preprocessing, verified on test images.
 
-There is no table of processors: size, crop and normalisation are tried in their few meanings, and one must reproduce
-the numbers of the processor.
+There is no table of processors: the normalisation is measured, and resizing and cropping are tried in their few
+meanings. One of these must reproduce the numbers of the processor.
 """
 
 from __future__ import annotations
@@ -21,16 +21,18 @@ from .library import quiet
 from .place import HubPlace
 
 FILES = ("preprocessor_config.json", "processor_config.json")
-#: Largest difference, in levels of 1/255, that counts as equal.
+#: The largest difference that counts as equal, in levels of 1/255.
 EXACT = 0.05
-#: Mean and largest difference, in levels, for processors that resize tensors instead of Pillow images.
+#: Limits of the mean and of the largest difference, in levels, for processors that resize tensors, not Pillow images.
 _CLOSE, _FARTHEST = 1.5, 40.0
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """Preprocessing of a network. flipped: channels are blue, green, red. levels: largest difference to the processor's
-    numbers, 0 if equal."""
+    """Preprocessing of a network. flipped: channels are blue, green, red.
+
+    levels: largest difference to the processor's numbers, in levels of 1/255; 0 if equal.
+    """
 
     preprocessing: Preprocessing
     flipped: bool = False
@@ -47,7 +49,7 @@ def read_processor(library: Any, place: HubPlace, channels: int, *, varying: boo
     try:
         with quiet(library):
             processor = _loaded(library, place.folder)
-            return _proved(processor, place.name, channels, varying=varying)
+            return _reproduced(processor, place.name, channels, varying=varying)
     except CamxError:
         raise
     # A processor may raise anything on invalid values.
@@ -66,18 +68,18 @@ def _loaded(library: Any, folder: str) -> Any:
         return read(folder, trust_remote_code=False, local_files_only=True)
 
 
-def _proved(processor: Any, name: str, channels: int, *, varying: bool) -> Prepared:
+def _reproduced(processor: Any, name: str, channels: int, *, varying: bool) -> Prepared:
     run = _Runner(processor, channels)
     shapes = {run(probe).shape for probe in probes((224, 224), channels)}
     if any(len(shape) != 3 for shape in shapes):
-        raise _refused(processor, name, "gives patches or tiles, no image of one frame")
+        raise _inexact(processor, name, "gives patches or tiles, no image of one frame")
     divided = varying and bool(getattr(processor, "size_divisor", None))
     if len(shapes) != 1 and not divided:
         listed = " and ".join("×".join(map(str, shape)) for shape in sorted(shapes))
-        raise _refused(processor, name, f"gives images of other sizes the shapes {listed}")
+        raise _inexact(processor, name, f"gives images of other sizes the shapes {listed}")
     shape = run(Image.new("RGB", (640, 640))).shape if divided else next(iter(shapes))
     if shape[0] != channels:
-        raise _refused(processor, name, f"gives {counted(shape[0], 'channel')}, and the network takes {channels}")
+        raise _inexact(processor, name, f"gives {counted(shape[0], 'channel')}, and the network takes {channels}")
     height, width = shape[1:]
     mean, std, flipped = _normalisation(run, processor)
     images = probes((height, width), channels)
@@ -92,11 +94,11 @@ def _proved(processor: Any, name: str, channels: int, *, varying: bool) -> Prepa
             best = (mean_off, most, candidate)
     if best and best[0] <= _CLOSE and best[1] <= _FARTHEST and getattr(processor, "backend", "") != "pil":
         return Prepared(best[2], flipped, best[1])
-    raise _refused(processor, name, f"differs by {best[0]:.3g} levels on average" if best else "does not resize images")
+    raise _inexact(processor, name, f"differs by {best[0]:.3g} levels on average" if best else "does not resize images")
 
 
 class _Runner:
-    """Runs a processor on an image: float64 C×H×W."""
+    """Runs a processor on an image, and returns float64 C×H×W."""
 
     def __init__(self, processor: Any, channels: int) -> None:
         self.processor, self.channels = processor, channels
@@ -105,8 +107,8 @@ class _Runner:
         found = self.processor(images=image, return_tensors="np")
         return np.asarray(found["pixel_values"][0], np.float64)
 
-    def plain(self, *colour: int) -> np.ndarray:
-        """Prepares a picture of one colour; returns one value per channel."""
+    def one_colour(self, *colour: int) -> np.ndarray:
+        """Prepares an image of one colour; returns one value per channel."""
         mode = "L" if self.channels == 1 else "RGB"
         image = Image.new(mode, (640, 640), colour[0] if self.channels == 1 else colour)
         middle = np.moveaxis(self(image), 0, -1)
@@ -115,14 +117,17 @@ class _Runner:
 
 
 def _normalisation(run: _Runner, processor: Any) -> tuple[tuple[float, ...], tuple[float, ...], bool]:
-    """Mean and standard deviation for values in [0, 1], by channel of the image; whether red and blue are swapped."""
-    black, white, red = run.plain(0, 0, 0), run.plain(255, 255, 255), run.plain(255, 0, 0)
+    """Measures the normalisation: mean and standard deviation for values in [0, 1], by channel of the image.
+
+    Returns also whether the processor swaps red and blue.
+    """
+    black, white, red = run.one_colour(0, 0, 0), run.one_colour(255, 255, 255), run.one_colour(255, 0, 0)
     std = 1 / (white - black)
     mean = 0.0 - black * std
     flipped = len(black) == 3 and bool(abs(red[0] - black[0]) < 1e-6 < abs(red[2] - black[2]))
     stated = [_per_channel(getattr(processor, key, None), len(black)) for key in ("image_mean", "image_std")]
     measured = [tuple(float(f"{v:.7g}") for v in (values[::-1] if flipped else values)) for values in (mean, std)]
-    # The stated numbers are those that people know; what was measured has been rounded on its way.
+    # The numbers that the processor states are exact, the measured ones rounded.
     same = all(own is not None and np.allclose(own, found, atol=1e-5) for own, found in zip(stated, measured))
     return (*(stated if same else measured), flipped)
 
@@ -138,7 +143,7 @@ def _per_channel(value: Any, channels: int) -> tuple[float, ...] | None:
 def _candidates(
     processor: Any, size: tuple[int, int], mean: tuple[float, ...], std: tuple[float, ...]
 ) -> Iterator[Preprocessing]:
-    """Ways in which a processor's `size`, `crop_size` and `crop_pct` are meant."""
+    """Yields the possible meanings of a processor's `size`, `resize_short`, `crop_pct` and `size_divisor`."""
     names = {int(resampling): word for word, resampling in INTERPOLATIONS.items()}
     how = getattr(processor, "resample", None)
     resampling = names.get(int(getattr(how, "value", how)) if how is not None else 2, "bilinear")
@@ -170,7 +175,7 @@ def _sides(size: Any) -> Mapping[str, Any]:
 
 
 def probes(size: tuple[int, int], channels: int) -> list[Image.Image]:
-    """Two images of smooth colours and noise, one wider and larger than the input, one taller and smaller."""
+    """Returns two images of smooth colours and noise: one wider and larger than the input, one taller and smaller."""
     height, width = size
     images = []
     for seed, (w, h) in enumerate(((2 * width + 11, int(1.4 * height) + 4), (int(0.8 * width) + 1, height + 5))):
@@ -185,7 +190,7 @@ def probes(size: tuple[int, int], channels: int) -> list[Image.Image]:
 
 
 def difference(candidate: Preprocessing, flipped: bool, probe: Image.Image, own: np.ndarray) -> tuple[float, float]:
-    """Mean and largest difference, in levels."""
+    """Returns the mean and the largest difference, in levels of 1/255; infinite for another shape."""
     pixels = candidate.apply(probe)[0].astype(np.float64)
     std, mean = np.array(candidate.std), np.array(candidate.mean)
     values = np.moveaxis(own, 0, -1)
@@ -196,7 +201,7 @@ def difference(candidate: Preprocessing, flipped: bool, probe: Image.Image, own:
     return float(off.mean()), float(off.max())
 
 
-def _refused(processor: Any, name: str, why: str) -> CamxError:
+def _inexact(processor: Any, name: str, why: str) -> CamxError:
     kind = type(processor).__name__
     return CamxError(
         f"The image processor of {name!r}, a {kind}, {why}: camx has no preprocessing that equals it.",

@@ -24,8 +24,11 @@ from .texts import read_tokenizer
 
 @dataclass(frozen=True)
 class TextNetwork:
-    """A text network. network: holds the unchanged module of the library. kind: name of its class. tokenizer: of the
-    library. flipped: the module takes channels as blue, green, red. folder: of its files."""
+    """A network that writes text, with its tokenizer.
+
+    network: holds the unchanged module of the library. kind: name of its class. flipped: the module takes channels as
+    blue, green, red. folder: of its files.
+    """
 
     network: Network
     kind: str
@@ -61,7 +64,7 @@ def text_network(
     config = place.read_config()
     kind = next((one for one in architectures(config) if one in kinds), None)
     if kind is None:
-        raise _refused(place, config, kinds, refused, what)
+        raise _unsupported(place, config, kinds, refused, what)
     built_as, own = configured(library, config, place.name, kind)
     torch.manual_seed(spec.seed)
     idle: tuple[str, ...] = ()
@@ -112,7 +115,7 @@ def _place(name: str, what: str, example: str) -> HubPlace:
     )
 
 
-def _refused(
+def _unsupported(
     place: HubPlace, config: Mapping[str, Any], kinds: Sequence[str], refused: Mapping[str, str], what: str
 ) -> CamxError:
     reason = next((refused[one] for one in architectures(config) if one in refused), "")
@@ -124,7 +127,7 @@ def _refused(
 
 
 def _channels(config: Any) -> int:
-    """Number of image channels, from the configuration of the vision part."""
+    """Returns the number of image channels, from the configuration of the vision part."""
     for part in ("vision_config", "encoder"):
         config = getattr(config, part, None) or config
     return int(getattr(config, "num_channels", 3))

@@ -21,7 +21,7 @@ _BATCH = 32
 
 
 class TextEncoder:
-    """Text encoder of a network with its tokenizer. picture: any input of the network, 1×C×H×W."""
+    """The text encoder of a network, with its tokenizer. picture: any input of the network, 1×C×H×W."""
 
     def __init__(self, library: Any, place: HubPlace, network: Any, picture: Tensor) -> None:
         self._library, self._place, self._network, self._picture = library, place, network, picture
@@ -34,7 +34,10 @@ class TextEncoder:
 
     @torch.no_grad()
     def run(self, texts: Sequence[str]) -> Any:
-        """Runs the whole network on texts and the input. Raises `CamxError`, also for a text that is too long."""
+        """Runs the whole network on the texts and one image, and returns its output.
+
+        Raises `CamxError` for a text that is too long, and for any error of the tokenizer or the network.
+        """
         try:
             with quiet(self._library):
                 for text, own in zip(texts, self._tokenizer(list(texts))["input_ids"]):
@@ -51,12 +54,15 @@ class TextEncoder:
             raise CamxError(f"`model` {self._place.name!r} cannot encode texts: {first_line(error)}.") from error
 
     def vectors(self, names: Sequence[str], prompts: Sequence[str]) -> Tensor:
-        """One unit vector per name, K×D: the mean over its prompts."""
+        """Returns one unit vector per name, K×D: the mean over its prompts."""
         return class_vectors(lambda texts: self.run(texts).text_embeds, names, prompts)
 
 
 def class_vectors(encode: Callable[[Sequence[str]], Tensor], names: Sequence[str], prompts: Sequence[str]) -> Tensor:
-    """One unit vector per name, K×D: the mean over its prompts. encode: vectors of at most 32 texts."""
+    """Returns one unit vector per name, K×D: the mean over its prompts.
+
+    encode: returns the vectors of at most 32 texts, N×D.
+    """
     found = [_encoded(encode, [prompt.replace(GAP, name) for name in names]) for prompt in prompts]
     return nn.functional.normalize(torch.stack(found).mean(0), dim=-1)
 
@@ -88,10 +94,10 @@ def check_prompts(prompts: Sequence[str]) -> None:
 
 
 def read_tokenizer(library: Any, place: HubPlace) -> Any:
-    """Reads the tokenizer beside a network. Raises `CamxError`."""
+    """Reads the tokenizer beside a network. Raises `CamxError` if it cannot be read."""
     try:
         return library.AutoTokenizer.from_pretrained(place.folder, trust_remote_code=False, local_files_only=True)
-    except Exception as error:  # as above
+    except Exception as error:  # the library may raise anything on foreign files
         raise CamxError(
             f"The tokenizer of {place.name!r} cannot be read: {first_line(error)}.",
             "Put its files (tokenizer.json, tokenizer_config.json) beside the network.",

@@ -23,7 +23,7 @@ _EQUAL = 1e-3
 
 
 def image_features(network: Any, pictures: Tensor) -> Tensor:
-    """Vectors B×D of images, by a network of transformers."""
+    """Returns vectors B×D of images B×C×H×W, by a network of transformers."""
     found = network.get_image_features(pixel_values=pictures)
     vectors: Tensor = getattr(found, "pooler_output", found)
     return vectors
@@ -32,11 +32,11 @@ def image_features(network: Any, pictures: Tensor) -> Tensor:
 class ZeroShotClassifier(nn.Module):
     """Compares images with texts: scores B×K equal those of the network, but texts are encoded only once.
 
-    texts: unit vectors K×D. sigmoid: scores end in a sigmoid, one probability per class (SigLIP). encode: gives
-    vectors B×D of the network and of images B×C×H×W.
+    texts: unit vectors K×D. sigmoid: scores end in a sigmoid, one probability per class (SigLIP). encode: returns
+    vectors B×D for the network and images B×C×H×W.
 
-    The gradient of a score is that of its difference to the mean over all classes: similarity to every prompt says
-    nothing about a class. Values are unchanged.
+    The gradient of a score is that of its difference to the mean over all classes, since similarity to every prompt is
+    no evidence for a class. Values are unchanged.
     """
 
     def __init__(
@@ -62,14 +62,14 @@ class ZeroShotClassifier(nn.Module):
         return self
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Scores B×K of images B×C×H×W: logits, or probabilities after a sigmoid."""
+        """Returns scores B×K of images B×C×H×W: logits, or probabilities after a sigmoid."""
         scores = self.plain(pictures)
         mean = scores.mean(1, keepdim=True)
         scores = scores - mean + mean.detach()
         return scores.sigmoid() if self.sigmoid else scores
 
     def plain(self, pictures: Tensor) -> Tensor:
-        """Logits B×K with their own gradient."""
+        """Returns logits B×K of images B×C×H×W, with their own gradient."""
         network: Any = self.__dict__["_network"]
         images = self.__dict__["_encode"](network, pictures)
         images = images / images.norm(dim=-1, keepdim=True)
@@ -89,7 +89,7 @@ def zero_shot(library: Any, place: HubPlace, network: Any, picture: Tensor, spec
     check_prompts(prompts)
     encoder = TextEncoder(library, place, network, picture)
     sigmoid = "siglip" in network.config.model_type
-    _prove(encoder, network, picture, names[:8], prompts[0], place)
+    _check_scores(encoder, network, picture, names[:8], prompts[0], place)
     classifier = ZeroShotClassifier(network, encoder.vectors(names, prompts), sigmoid=sigmoid)
     if isinstance(getattr(network, "text_model", None), nn.Module):
         network.text_model = None  # not needed any more
@@ -97,7 +97,7 @@ def zero_shot(library: Any, place: HubPlace, network: Any, picture: Tensor, spec
 
 
 def class_names(place: HubPlace, spec: ModelSpec) -> ClassNames:
-    """Names of the classes. Raises `CamxError` for fewer than two."""
+    """Returns the names of the classes. Raises `CamxError` for fewer than two."""
     if spec.class_names == INDEX:
         return ClassNames(("0", "1"))
     if not spec.class_names or spec.class_names == FOLDER:
@@ -117,19 +117,21 @@ def class_names(place: HubPlace, spec: ModelSpec) -> ClassNames:
 
 
 @torch.no_grad()
-def _prove(encoder: TextEncoder, network: Any, picture: Tensor, names: list[str], prompt: str, place: HubPlace) -> None:
+def _check_scores(
+    encoder: TextEncoder, network: Any, picture: Tensor, names: list[str], prompt: str, place: HubPlace
+) -> None:
     """Raises `CamxError` if the scores differ from those of the network itself."""
     own = encoder.run([prompt.replace("{}", name) for name in names]).logits_per_image
     texts = encoder.vectors(names, (prompt,))
     try:
         found = ZeroShotClassifier(network, texts, sigmoid=False).plain(picture)
     except (AttributeError, TypeError, RuntimeError) as error:
-        raise _refused(network, place) from error
+        raise _unsupported(network, place) from error
     if found.shape != own.shape or float((found - own).abs().max()) > _EQUAL * float(own.abs().max() + 1):
-        raise _refused(network, place)
+        raise _unsupported(network, place)
 
 
-def _refused(network: Any, place: HubPlace) -> CamxError:
+def _unsupported(network: Any, place: HubPlace) -> CamxError:
     return CamxError(
         f"`model` {place.name!r} is a {type(network).__name__}, whose scores are not the product of one image "
         "vector and one text vector.",

@@ -1,4 +1,4 @@
-"""Reads open_clip_config.json, and refuses networks that camx cannot build from it."""
+"""Reads open_clip_config.json. Networks that camx cannot build from it are errors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..timm_import import import_timm
 
 #: Largest numbers: of layers, of tokens in a text, and of anything else.
 _MOST_LAYERS, _LONGEST_TEXT, _LARGEST = 1000, 4096, 10_000_000
-#: Arguments of tokenizers. Others would reach the loader of the tokenizer, which can run code of a repository.
+#: Allowed arguments of tokenizers: others reach the loader of the tokenizer, which can run code of a repository.
 _TOKENIZER = ("clean", "strip_sep_token", "language", "reduction_mask")
 RESIZE_MODES = ("shortest", "longest", "squash")
 _INTERPOLATIONS = ("bicubic", "bilinear", "random")
@@ -42,7 +42,7 @@ class Configuration:
 
     @property
     def tokenizer_arguments(self) -> dict[str, Any]:
-        """Arguments of the tokenizer, without the ways to shorten a text: camx shortens none."""
+        """Arguments of the tokenizer, without the one that shortens texts: camx shortens none."""
         stated = self.text.get("tokenizer_kwargs") or {}
         return {key: value for key, value in stated.items() if key != "reduction_mask"}
 

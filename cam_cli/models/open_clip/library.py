@@ -47,7 +47,7 @@ def open_clip(what: str) -> Any:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """While active, suppresses warnings, and what the library writes to the root logger."""
+    """Suppresses warnings, and messages of the library to the root logger, while active."""
     root, handler = logging.getLogger(), logging.NullHandler()
     root.addHandler(handler)  # without any, `logging.warning` would add one for good
     root.addFilter(_nothing)

@@ -26,7 +26,7 @@ from .library import open_clip, quiet
 from .texts import TextEncoder
 from .transform import preprocessing_of
 
-#: Parts that compute scores from images; all others encode texts.
+#: The parts that compute scores from images; all others encode texts.
 _IMAGE_PARTS = ("visual", "logit_scale", "logit_bias", "class_texts")
 #: Largest allowed difference to the scores of the network itself, relative to them.
 _EQUAL = 1e-3
@@ -60,7 +60,7 @@ def open_clip_network(place: HubPlace, spec: ModelSpec, given: Mapping[str, str]
     )
     encoder = TextEncoder(library, place, network, config)
     first = [prompts[0].replace(GAP, name) for name in names.names[:8]]
-    _prove(network, encoder, first, place, settings.preprocessing.input_size, spec)
+    _check_scores(network, encoder, first, place, settings.preprocessing.input_size, spec)
     texts = class_vectors(encoder.run, names.names, prompts)
     module = ZeroShotClassifier(network, texts, sigmoid=network.logit_bias is not None, encode=_image_vectors)
     _drop_texts(network)
@@ -83,7 +83,7 @@ def open_clip_network(place: HubPlace, spec: ModelSpec, given: Mapping[str, str]
 
 
 def _built(library: Any, place: HubPlace, device: str = "cpu") -> Any:
-    """Network with random weights. Raises `CamxError`."""
+    """Builds the network with random weights. Raises `CamxError` also for a class that camx does not explain."""
     try:
         with quiet():
             network = library.create_model(
@@ -112,7 +112,7 @@ def _check_size(library: Any, place: HubPlace, stored: int) -> None:
     try:
         with torch.device("meta"):
             network = _built(library, place, "meta")
-    except CamxError:  # some compute with values while they are built, which the meta device cannot
+    except CamxError:  # some networks compute with values in their constructor, which the meta device lacks
         return
     wanted = sum(parameter.numel() for parameter in network.parameters())
     if wanted > stored + 20_000_000:
@@ -124,7 +124,7 @@ def _check_size(library: Any, place: HubPlace, stored: int) -> None:
 
 
 def _weights(place: HubPlace) -> str:
-    """Path of the file of weights. Raises `CamxError` if there is none as safetensors."""
+    """Returns the path of the file of weights. Raises `CamxError` if there is none as safetensors."""
     found = next(filter(place.has, OPEN_CLIP_WEIGHTS), "")
     if found:
         return os.path.join(place.folder, found)
@@ -183,14 +183,14 @@ def _load(network: Any, path: str, place: HubPlace, spec: ModelSpec) -> tuple[st
 
 
 @torch.no_grad()
-def _prove(
+def _check_scores(
     network: Any, encoder: TextEncoder, texts: Sequence[str], place: HubPlace, size: tuple[int, int], spec: ModelSpec
 ) -> None:
-    """Raises `CamxError` if the network does not run on images of `size`, or scores texts in another way than camx."""
+    """Raises `CamxError` if the network does not run on images of `size`, or scores texts differently from camx."""
     picture = torch.zeros(1, 3, *size)
     try:
         network.encode_image(picture, normalize=True)
-    except Exception as error:  # as above
+    except Exception as error:  # a network may raise anything on images of another size
         raise CamxError(
             f"The network of {place.name!r} cannot run on images of {size[0]}×{size[1]} pixels: {first_line(error)}.",
             "Leave `image_size` out." if spec.preprocessing.image_size else "Fetch it again.",
@@ -207,13 +207,13 @@ def _prove(
 
 
 def _image_vectors(network: Any, pictures: Tensor) -> Tensor:
-    """Vectors B×D of images."""
+    """Returns the vectors B×D of images B×C×H×W."""
     vectors: Tensor = network.encode_image(pictures)
     return vectors
 
 
 def _drop_texts(network: nn.Module) -> None:
-    """Removes the text encoder, which is not needed any more."""
+    """Removes the text encoder: the vectors of the classes replace it."""
     for parts in (network._modules, network._parameters, network._buffers):
         for name in [name for name in parts if name not in _IMAGE_PARTS]:
             delattr(network, name)

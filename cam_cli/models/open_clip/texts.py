@@ -1,4 +1,4 @@
-"""Encodes texts with the tokenizer and the text encoder of a network of open_clip; refuses texts that are too long."""
+"""Encodes texts with the tokenizer and the text encoder of a network of open_clip. Too long texts are errors."""
 
 from __future__ import annotations
 
@@ -21,8 +21,11 @@ from .library import HINT, quiet
 
 @dataclass(frozen=True)
 class Tokenizer:
-    """Tokenizer of open_clip. inner: that of transformers in it; None for the vocabulary inside open_clip. origin:
-    repository that it comes from, "" if it lies beside the network. most: tokens of a text."""
+    """A tokenizer of open_clip. most: tokens of a text.
+
+    inner: the tokenizer of transformers in it; None for the vocabulary inside open_clip. origin: repository of its
+    files; "" if they are beside the network.
+    """
 
     own: Any
     inner: Any
@@ -30,14 +33,14 @@ class Tokenizer:
     origin: str = ""
 
     def tokens(self, texts: Sequence[str]) -> Tensor:
-        """Tokens B×L. Raises `CamxError` for a text that is too long."""
+        """Returns tokens B×L. Raises `CamxError` for a text that is too long."""
         for text in texts:
             check_length(text, self._length(text), self.most)
         found: Tensor = self.own(list(texts))
         return found
 
     def _length(self, text: str) -> int:
-        """Number of tokens, with those that mark the beginning and the end."""
+        """Returns the number of tokens, with those that mark the beginning and the end."""
         if self.inner is None:
             return len(self.own.encode(text)) + 2
         cleaned = self.own.clean_fn(text)
@@ -47,7 +50,7 @@ class Tokenizer:
 
 
 class TextEncoder:
-    """Text encoder of a network of open_clip with its tokenizer."""
+    """The text encoder of a network of open_clip, with its tokenizer."""
 
     def __init__(self, library: Any, place: HubPlace, network: Any, config: Configuration) -> None:
         self._place, self._network, self._vocabulary = place, network, int(network.vocab_size)
@@ -55,12 +58,12 @@ class TextEncoder:
 
     @torch.no_grad()
     def run(self, texts: Sequence[str]) -> Tensor:
-        """Unit vectors B×D of texts. Raises `CamxError`."""
+        """Returns unit vectors B×D of texts. Raises `CamxError` as `tokens` does."""
         found: Tensor = self._network.encode_text(self.tokens(texts), normalize=True)
         return found
 
     def tokens(self, texts: Sequence[str]) -> Tensor:
-        """Tokens B×L of texts. Raises `CamxError` for tokens that the network does not know."""
+        """Returns tokens B×L of texts. Raises `CamxError` for tokens that the network does not know."""
         try:
             with quiet():
                 tokens = self.tokenizer.tokens(texts)
@@ -79,9 +82,9 @@ class TextEncoder:
 
 
 def read_tokenizer(library: Any, place: HubPlace, config: Configuration) -> Tokenizer:
-    """Tokenizer that the configuration names: files beside the network, or in the repository of that name.
+    """Reads the tokenizer that the configuration names: beside the network, or in the repository of that name.
 
-    Raises `CamxError`.
+    Raises `CamxError` if it cannot be read, or needs transformers and that is missing.
     """
     most = config.context_length
     kinds: Any = library.tokenizer
@@ -118,7 +121,7 @@ def _built(kind: Any, place: HubPlace, *given: Any, **named: Any) -> Any:
     try:
         with quiet():
             return kind(*given, **named)
-    except Exception as error:  # as above
+    except Exception as error:  # a tokenizer may raise anything on foreign files
         raise CamxError(
             f"The tokenizer of {place.name!r} cannot be read: {first_line(error)}.",
             "Put its files (tokenizer.json, tokenizer_config.json) beside the network.",

@@ -19,7 +19,10 @@ _CROPS = {"shortest": "center", "longest": "border", "squash": "squash"}
 
 
 def preprocessing_of(library: Any, network: Any, place: HubPlace) -> Preprocessing:
-    """Preprocessing of a network that open_clip built. Raises `CamxError` if camx cannot reproduce it."""
+    """Returns the preprocessing of a network that open_clip has built.
+
+    Raises `CamxError` if camx cannot reproduce it.
+    """
     stated: Mapping[str, Any] = network.visual.preprocess_cfg
     own = library.image_transform(
         stated["size"],
@@ -44,7 +47,7 @@ def preprocessing_of(library: Any, network: Any, place: HubPlace) -> Preprocessi
 
 
 def _candidates(stated: Mapping[str, Any], size: tuple[int, int]) -> Iterator[Preprocessing]:
-    """Meanings of the settings. For rectangles open_clip 3.3 resizes by bicubic interpolation whatever is stated."""
+    """Yields the meanings of the settings: for rectangles, open_clip 3.3 always interpolates bicubically."""
     how = "bilinear" if stated["interpolation"] == "bilinear" else "bicubic"
     mean, std = (tuple(per_channel(_values(stated[key]), 3)) for key in ("mean", "std"))
     crop = cast(CropMode, _CROPS[stated["resize_mode"]])
