@@ -101,7 +101,7 @@ def load_model(spec: ModelSpec | str | os.PathLike[str], origins: Mapping[str, s
         file_settings,
         spec.preprocessing,
         model=architecture.origin,
-        given=_by_field(origins),
+        option_origins=_by_field(origins),
         path=checkpoint.path if checkpoint else "",
         built_in=found.normalisation,
     )
@@ -232,7 +232,7 @@ def _gap_network(
     )
     trained_origin = "its camx train-gap" if spec.name != DEMO else "the demo"
     settings = input_settings(
-        trained, CheckpointSettings(), spec.preprocessing, model=trained_origin, given=_by_field(origins)
+        trained, CheckpointSettings(), spec.preprocessing, model=trained_origin, option_origins=_by_field(origins)
     )
     origin = settings.origins
     return Network(module.eval(), name, own, names, weights, digest(module), args, origins=origin, task=spec.task)

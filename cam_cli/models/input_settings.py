@@ -31,15 +31,15 @@ def input_settings(
     options: PreprocessingOptions,
     *,
     model: str,
-    given: Mapping[str, str],
+    option_origins: Mapping[str, str],
     path: str = "",
     built_in: tuple[tuple[float, ...], tuple[float, ...]] | None = None,
 ) -> InputSettings:
     """Resolves the preprocessing.
 
-    own: preprocessing of the model, whose origin text is `model`. file_settings: those of the checkpoint. given: origin
-    of each option by its field. path: of the checkpoint. built_in: mean and std inside the checkpoint's network. Raises
-    `CamxError` for impossible values in the checkpoint, unless an option replaces them.
+    own: preprocessing of the model, whose origin text is `model`. file_settings: those of the checkpoint.
+    option_origins: origin of each option by its field. path: of the checkpoint. built_in: mean and std inside the
+    checkpoint's network. Raises `CamxError` for impossible values in the checkpoint, unless an option replaces them.
     """
     wanted = {one.name: getattr(options, one.name) for one in fields(options)}
     wanted = {name: value for name, value in wanted.items() if value is not None}
@@ -70,7 +70,7 @@ def input_settings(
     origins |= {name: file_settings.origins[name] for name in taken}
     if resize is not None:
         origins["crop_pct"] = file_settings.origins["resize"]
-    origins |= {name: given.get(name, "an option") for name in wanted}
+    origins |= {name: option_origins.get(name, "an option") for name in wanted}
     return InputSettings(preprocessing, origins, tuple(_contradictions(file_settings, wanted)))
 
 

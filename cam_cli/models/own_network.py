@@ -30,11 +30,13 @@ from .tasks import AUTO
 _MOST_CHANNELS = 16
 
 
-def own_network(code: OwnCode, spec: ModelSpec, checkpoint: Checkpoint | None, given: Mapping[str, str]) -> Network:
-    """Network that a function of the user returns, with the weights of a checkpoint if given.
+def own_network(
+    code: OwnCode, spec: ModelSpec, checkpoint: Checkpoint | None, option_origins: Mapping[str, str]
+) -> Network:
+    """Returns the network of a function of the user, with the weights of a checkpoint if there is one.
 
-    given: origin of each option by its field. Raises `CamxError` if the result is no network, if weights do not fit,
-    and if the preprocessing is unknown.
+    option_origins: origin of each option by its field. Raises `CamxError` if the result is no network, if weights do
+    not fit, and if the preprocessing is unknown.
     """
     torch.manual_seed(spec.seed)
     built = code.call(spec.args)
@@ -55,7 +57,12 @@ def own_network(code: OwnCode, spec: ModelSpec, checkpoint: Checkpoint | None, g
     known = description.preprocessing if description else built.preprocessing if isinstance(built, Network) else None
     own, origin = (known, f"{code}") if known else _own_preprocessing(module, spec, file_settings, code)
     settings = input_settings(
-        own, file_settings, spec.preprocessing, model=origin, given=given, path=checkpoint.path if checkpoint else ""
+        own,
+        file_settings,
+        spec.preprocessing,
+        model=origin,
+        option_origins=option_origins,
+        path=checkpoint.path if checkpoint else "",
     )
     count = _scores(module, settings.preprocessing, code)
     if spec.class_names:
@@ -67,7 +74,7 @@ def own_network(code: OwnCode, spec: ModelSpec, checkpoint: Checkpoint | None, g
             names = checked(names, count, f"The checkpoint {checkpoint.path!r}" if stored and checkpoint else str(code))
     weights = checkpoint.path if checkpoint else "weights of its code"
     sha = hashlib.sha256(f"{digest(module)} {code.source_digest()}".encode()).hexdigest()
-    arguments = {f"model_arg {key}": given.get("model_arg", "an option") for key in spec.args}
+    arguments = {f"model_arg {key}": option_origins.get("model_arg", "an option") for key in spec.args}
     return Network(
         module,
         str(code),

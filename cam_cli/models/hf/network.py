@@ -29,11 +29,11 @@ from .texts import DEFAULT_PROMPTS
 from .zero_shot import METHODS, class_names, zero_shot
 
 
-def hub_network(place: HubPlace, spec: ModelSpec, given: Mapping[str, str]) -> Network:
+def hub_network(place: HubPlace, spec: ModelSpec, option_origins: Mapping[str, str]) -> Network:
     """Loads the classifier in a folder onto the CPU, in float32.
 
-    given: origin of each option by its field. Raises `CamxError` for other networks than image classifiers, for weights
-    that do not fit, and for a processor that camx cannot reproduce.
+    option_origins: origin of each option by its field. Raises `CamxError` for other networks than image classifiers,
+    for weights that do not fit, and for a processor that camx cannot reproduce.
     """
     check_options(spec, place)
     library = transformers(f"`model` {place.name!r}")
@@ -64,7 +64,7 @@ def hub_network(place: HubPlace, spec: ModelSpec, given: Mapping[str, str]) -> N
         CheckpointSettings(),
         spec.preprocessing,
         model="its image processor",
-        given=given,
+        option_origins=option_origins,
         path=place.folder,
     )
     module: nn.Module

@@ -39,7 +39,7 @@ class TextNetwork:
 
 def text_network(
     spec: ModelSpec,
-    given: Mapping[str, str],
+    option_origins: Mapping[str, str],
     kinds: Sequence[str],
     refused: Mapping[str, str],
     what: str,
@@ -48,10 +48,10 @@ def text_network(
 ) -> TextNetwork:
     """Loads the network of `hf:PATH_OR_ID` or a folder onto the CPU, in float32.
 
-    given: origin of each option by its field. kinds: names of supported classes. refused: reasons for unsupported
-    classes, by name. what: kind of network for errors, with an example. varying: supported classes that take inputs of
-    several sizes. Raises `CamxError` for other networks, for weights that do not fit, and for a processor that camx
-    cannot reproduce.
+    option_origins: origin of each option by its field. kinds: names of supported classes. refused: reasons for
+    unsupported classes, by name. what: kind of network for errors, with an example. varying: supported classes that
+    take inputs of several sizes. Raises `CamxError` for other networks, for weights that do not fit, and for a
+    processor that camx cannot reproduce.
     """
     place = _place(spec.name, what, example)
     check_options(spec, place)
@@ -84,7 +84,7 @@ def text_network(
         CheckpointSettings(),
         spec.preprocessing,
         model="its image processor",
-        given=given,
+        option_origins=option_origins,
         path=place.folder,
     )
     network = Network(

@@ -32,11 +32,11 @@ _IMAGE_PARTS = ("visual", "logit_scale", "logit_bias", "class_texts")
 _EQUAL = 1e-3
 
 
-def open_clip_network(place: HubPlace, spec: ModelSpec, given: Mapping[str, str]) -> Network:
+def open_clip_network(place: HubPlace, spec: ModelSpec, option_origins: Mapping[str, str]) -> Network:
     """Loads the classifier of the names in `class_names` onto the CPU, in float32.
 
-    given: origin of each option by its field. Raises `CamxError` for networks that camx cannot build, for weights that
-    do not fit, for missing names, and for prompts without a placeholder or too long ones.
+    option_origins: origin of each option by its field. Raises `CamxError` for networks that camx cannot build, for
+    weights that do not fit, for missing names, and for prompts without a placeholder or too long ones.
     """
     check_options(spec, place)
     library = open_clip(f"`model` {place.name!r}")
@@ -55,7 +55,7 @@ def open_clip_network(place: HubPlace, spec: ModelSpec, given: Mapping[str, str]
         CheckpointSettings(),
         spec.preprocessing,
         model=f"its {OPEN_CLIP_CONFIG}",
-        given=given,
+        option_origins=option_origins,
         path=place.folder,
     )
     encoder = TextEncoder(library, place, network, config)
