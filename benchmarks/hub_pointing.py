@@ -27,6 +27,7 @@ from cam_cli.text.answerer import Answerer
 from cam_cli.text.captioner import Captioner
 from cam_cli.text.options import METHODS, AskOptions, CaptionOptions
 from cam_cli.text.questions import NO, YES
+from cam_cli.text.records import Captioned
 from tools.tiny_answerer import questions
 from tools.tiny_captioner import caption
 from tools.tiny_clip import COLOURS, PROMPT, SIDE, scenes
@@ -100,22 +101,58 @@ def covered(
 
 
 def captions(drawn: list[Scene]) -> Iterator[str]:
-    """Pointing of the small captioner by method, over its words for colours of the scene."""
+    """Pointing of the small captioner by method, over its words for colours of the scene, and over the second ones."""
     for method in METHODS:
         engine = Captioner.load(f"hf:{FIXTURES / 'tiny_captioner'}", CaptionOptions(method=method, device="cpu"))
-        images = [Image.fromarray(pixels) for pixels, _ in drawn]
-        pictures = as_pictures(images, engine.network.preprocessing, [""] * len(images))
-        found = [one for start in range(0, len(pictures), 20) for one in engine.caption(pictures[start : start + 20])]
-        words = [
-            (made, masks)
-            for one, (_, masks) in zip(found, drawn)
-            for made in one.maps
-            if made.prediction.name in COLOURS
-        ]
-        true = [(made, masks) for made, masks in words if made.prediction.name in masks]
+        found = written(engine, [pixels for pixels, _ in drawn])
+        points: list[tuple[bool, bool, bool]] = []
+        seconds: list[tuple[bool, bool, bool]] = []
+        named = 0
+        for one, (_, masks) in zip(found, drawn):
+            colours = [made for made in one.maps if made.prediction.name in COLOURS]
+            named += len(colours)
+            for place, made in enumerate(colours):
+                if made.prediction.name in masks:
+                    points.append(hits(made.values, made.prediction.name, masks))
+                    seconds += points[-1:] * (place == 1)
         exact = np.mean([one.text == caption(masks) for one, (_, masks) in zip(found, drawn)])
-        yield line(method, [hits(made.values, made.prediction.name, masks) for made, masks in true])
-        yield f"  captions exact {exact:.3f}, colours in the scene {len(true) / len(words):.3f}"
+        yield line(method, points)
+        yield "  " + line("second colours", seconds)
+        yield f"  captions exact {exact:.3f}, colours in the scene {len(points) / named:.3f}"
+    two = [scene for one, scene in zip(found, drawn) if len(scene[1]) == 2 and one.text == caption(scene[1])]
+    for name, lost in zip(("first", "second"), lost_colours(engine, two)):
+        first, second = np.median(lost, axis=0)
+        yield f"  {name} shape covered, n={len(two)}: the first colour loses {first:.2f} nats, the second {second:.2f}"
+
+
+def lost_colours(engine: Captioner, two: list[Scene]) -> np.ndarray:
+    """2×N×2: the log-probability that both colours lose when the first shape of a scene is covered, or the second.
+
+    The shape is filled with the mean colour of the ground, and the caption stays that of the whole scene.
+    """
+    texts = [caption(masks) for _, masks in two]
+    orders = [[word for word in text.split() if word in masks] for text, (_, masks) in zip(texts, two)]
+    before = colour_scores(engine, [pixels for pixels, _ in two], texts)
+    lost = []
+    for place in range(2):
+        pictures = [pixels.copy() for pixels, _ in two]
+        for picture, (pixels, masks), order in zip(pictures, two, orders):
+            picture[masks[order[place]]] = pixels[~np.any([*masks.values()], axis=0)].mean(0)
+        lost.append(before - colour_scores(engine, pictures, texts))
+    return np.array(lost)
+
+
+def colour_scores(engine: Captioner, pictures: list[np.ndarray], texts: list[str]) -> np.ndarray:
+    """N×2 log-probabilities of both colours of given captions."""
+    found = written(engine, pictures, texts)
+    return np.array([[word.logprob for word in one.words if word.word in COLOURS] for one in found])
+
+
+def written(engine: Captioner, pictures: list[np.ndarray], texts: list[str] | None = None) -> list[Captioned]:
+    """Captions of pictures, the network's own or the given ones."""
+    images = as_pictures([Image.fromarray(one) for one in pictures], engine.network.preprocessing, [""] * len(pictures))
+    given = {one.source.key: text for one, text in zip(images, texts or [])}
+    return [one for start in range(0, len(images), 20) for one in engine.caption(images[start : start + 20], given)]
 
 
 def answers(drawn: list[Scene]) -> Iterator[str]:
@@ -149,9 +186,16 @@ def answers(drawn: list[Scene]) -> Iterator[str]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clip", type=Path, help="measure only the network in this folder of tools.tiny_clip")
-    own = parser.parse_args().clip
+    part = parser.add_mutually_exclusive_group()
+    part.add_argument("--clip", type=Path, help="measure only the network in this folder of tools.tiny_clip")
+    part.add_argument("--only", choices=("clip", "captions", "answers"), help="measure one of the networks")
+    parser.add_argument("--scenes", type=int, default=SCENES)
+    parser.add_argument("--seed", type=int, default=SEED, help="of the scenes; seed 1 drew those of the training")
+    options = parser.parse_args()
     torch.set_num_threads(1)
-    drawn = scenes(SCENES, SEED)
-    for text in clip(drawn, own) if own else (*clip(drawn), *captions(drawn), *answers(drawn)):
+    drawn = scenes(options.scenes, options.seed)
+    parts = {"clip": clip(drawn, options.clip or FIXTURES / "tiny_clip")}
+    if not options.clip:
+        parts |= {"captions": captions(drawn), "answers": answers(drawn)}
+    for text in itertools.chain(*(lines for name, lines in parts.items() if options.only in (None, name))):
         print(text, flush=True)

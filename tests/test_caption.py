@@ -14,6 +14,7 @@ from PIL import Image
 transformers = pytest.importorskip("transformers")
 pytestmark = [pytest.mark.extras, pytest.mark.filterwarnings("ignore")]
 
+from benchmarks.hub_pointing import lost_colours
 from cam_cli.cams.engine.inputs import as_pictures
 from cam_cli.images.geometry import Frame
 from cam_cli.maps.heatmap import placed
@@ -67,6 +68,17 @@ def test_words_point_to_the_shape_that_they_name() -> None:
 
 
 RIGHT, INSIDE, NEAR, OTHER = 0.85, 0.80, 0.82, 0.15
+
+
+def test_a_colour_depends_on_its_own_shape() -> None:
+    """Also the second colour, whose maps point to the first shape now and then: covering that takes nothing from it."""
+    engine = Captioner.load(f"hf:{FIXTURE}", CaptionOptions(device="cpu"))
+    two = [scene for scene in scenes(40, 3) if len(scene[1]) == 2]
+    by_first, by_second = np.median(lost_colours(engine, two), axis=1)
+    assert by_first[0] >= 2
+    assert by_second[1] >= 2
+    assert abs(by_first[1]) <= 0.3
+    assert abs(by_second[0]) <= 0.5
 
 
 def test_a_run_leaves_captions_words_and_overlays(drawn: Path, camx: Camx) -> None:
