@@ -108,12 +108,15 @@ def test_the_vocabulary_inside_open_clip_needs_no_tokenizer(names: Path, tmp_pat
         load_model(ModelSpec(f"hf:{folder}", class_names=str(names), prompts=(long + " indeed",)))
 
 
-def test_a_prompt_that_is_too_long_is_named(vit: Path, names: Path) -> None:
-    """open_clip itself would cut off the rest, and with it the class."""
+def test_a_prompt_that_is_too_long_is_named(vit: Path, names: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """open_clip itself would cut off the rest, and with it the class. transformers warns of it in words of its own."""
+    logging.getLogger("transformers").addHandler(caplog.handler)
     fits = " ".join(["a"] * 13) + " {}"
     load_model(ModelSpec(f"hf:{vit}", class_names=str(names), prompts=(fits,)))
     with pytest.raises(CamxError, match=r"The prompt 'a a .* a red' has 17 tokens, and the network reads 16 tokens\."):
         load_model(ModelSpec(f"hf:{vit}", class_names=str(names), prompts=(PROMPT, f"a {fits}")))
+    logging.getLogger("transformers").removeHandler(caplog.handler)
+    assert [record.getMessage() for record in caplog.records if record.name.startswith("transformers")] == []
 
 
 def test_texts_are_dropped_and_replicas_share_the_rest(vit: Path, names: Path) -> None:

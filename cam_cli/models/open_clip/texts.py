@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,20 +25,22 @@ class Tokenizer:
     """A tokenizer of open_clip. most: tokens of a text.
 
     inner: the tokenizer of transformers in it; None for the vocabulary inside open_clip. origin: repository of its
-    files; "" if they are beside the network.
+    files; "" if they are beside the network. outer: the library transformers.
     """
 
     own: Any
     inner: Any
     most: int
     origin: str = ""
+    outer: Any = None
 
     def tokens(self, texts: Sequence[str]) -> Tensor:
         """Returns tokens B×L. Raises `CamxError` for a text that is too long."""
-        for text in texts:
-            check_length(text, self._length(text), self.most)
-        found: Tensor = self.own(list(texts))
-        return found
+        with quiet_transformers(self.outer) if self.outer else contextlib.nullcontext():
+            for text in texts:
+                check_length(text, self._length(text), self.most)
+            found: Tensor = self.own(list(texts))
+            return found
 
     def _length(self, text: str) -> int:
         """Returns the number of tokens, with those that mark the beginning and the end."""
@@ -114,7 +117,7 @@ def read_tokenizer(library: Any, place: HubPlace, config: Configuration) -> Toke
             local_files_only=True,
             **config.tokenizer_arguments,
         )
-    return Tokenizer(own, own.tokenizer, most, origin)
+    return Tokenizer(own, own.tokenizer, most, origin, outer)
 
 
 def _built(kind: Any, place: HubPlace, *given: Any, **named: Any) -> Any:
