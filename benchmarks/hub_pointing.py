@@ -29,7 +29,7 @@ from cam_cli.text.options import METHODS, AskOptions, CaptionOptions
 from cam_cli.text.questions import NO, YES
 from cam_cli.text.records import Captioned
 from tools.tiny_answerer import questions
-from tools.tiny_captioner import caption
+from tools.tiny_captioner import captions as texts_of
 from tools.tiny_clip import COLOURS, PROMPT, SIDE, scenes
 
 FIXTURES = Path(__file__).parents[1] / "tests" / "fixtures"
@@ -115,28 +115,32 @@ def captions(drawn: list[Scene]) -> Iterator[str]:
                 if made.prediction.name in masks:
                     points.append(hits(made.values, made.prediction.name, masks))
                     seconds += points[-1:] * (place == 1)
-        exact = np.mean([one.text == caption(masks) for one, (_, masks) in zip(found, drawn)])
+        exact = np.mean([one.text in texts_of(masks) for one, (_, masks) in zip(found, drawn)])
         yield line(method, points)
         yield "  " + line("second colours", seconds)
         yield f"  captions exact {exact:.3f}, colours in the scene {len(points) / named:.3f}"
-    two = [scene for one, scene in zip(found, drawn) if len(scene[1]) == 2 and one.text == caption(scene[1])]
+    two = [
+        (*scene, one.text) for one, scene in zip(found, drawn) if len(scene[1]) == 2 and one.text in texts_of(scene[1])
+    ]
     for name, lost in zip(("first", "second"), lost_colours(engine, two)):
         first, second = np.median(lost, axis=0)
         yield f"  {name} shape covered, n={len(two)}: the first colour loses {first:.2f} nats, the second {second:.2f}"
 
 
-def lost_colours(engine: Captioner, two: list[Scene]) -> np.ndarray:
-    """2×N×2: the log-probability that both colours lose when the first shape of a scene is covered, or the second.
+def lost_colours(engine: Captioner, two: list[tuple[np.ndarray, dict[str, np.ndarray], str]]) -> np.ndarray:
+    """2×N×2: the log-probability that both colours of a caption lose when the shape of the first is covered, or of the
+    second.
 
-    The shape is filled with the mean colour of the ground, and the caption stays that of the whole scene.
+    two: images with two shapes, their masks and captions. The shape is filled with the mean colour of the ground, and
+    the caption stays that of the whole scene.
     """
-    texts = [caption(masks) for _, masks in two]
-    orders = [[word for word in text.split() if word in masks] for text, (_, masks) in zip(texts, two)]
-    before = colour_scores(engine, [pixels for pixels, _ in two], texts)
+    texts = [text for *_, text in two]
+    orders = [[word for word in text.split() if word in masks] for _, masks, text in two]
+    before = colour_scores(engine, [pixels for pixels, *_ in two], texts)
     lost = []
     for place in range(2):
-        pictures = [pixels.copy() for pixels, _ in two]
-        for picture, (pixels, masks), order in zip(pictures, two, orders):
+        pictures = [pixels.copy() for pixels, *_ in two]
+        for picture, (pixels, masks, _), order in zip(pictures, two, orders):
             picture[masks[order[place]]] = pixels[~np.any([*masks.values()], axis=0)].mean(0)
         lost.append(before - colour_scores(engine, pictures, texts))
     return np.array(lost)

@@ -21,7 +21,7 @@ from cam_cli.maps.heatmap import placed
 from cam_cli.outputs.run_folder import RunFolder
 from cam_cli.text.captioner import Captioner
 from cam_cli.text.options import CaptionOptions
-from tools.tiny_captioner import caption
+from tools.tiny_captioner import captions as texts_of
 from tools.tiny_clip import COLOURS, scenes
 
 FIXTURE = Path(__file__).parent / "fixtures" / "tiny_captioner"
@@ -67,18 +67,18 @@ def test_words_point_to_the_shape_that_they_name() -> None:
     assert np.mean(other) <= OTHER
 
 
-RIGHT, INSIDE, NEAR, OTHER = 0.85, 0.80, 0.82, 0.15
+RIGHT, INSIDE, NEAR, OTHER = 0.85, 0.92, 0.92, 0.04
 
 
 def test_a_colour_depends_on_its_own_shape() -> None:
-    """Also the second colour, whose maps point to the first shape now and then: covering that takes nothing from it."""
+    """Covering the other shape takes nothing from a colour, whether it is named first or second."""
     engine = Captioner.load(f"hf:{FIXTURE}", CaptionOptions(device="cpu"))
-    two = [scene for scene in scenes(40, 3) if len(scene[1]) == 2]
+    two = [(pixels, masks, texts_of(masks)[0]) for pixels, masks in scenes(40, 3) if len(masks) == 2]
     by_first, by_second = np.median(lost_colours(engine, two), axis=1)
     assert by_first[0] >= 2
     assert by_second[1] >= 2
-    assert abs(by_first[1]) <= 0.3
-    assert abs(by_second[0]) <= 0.5
+    assert by_first[1] <= 0.3
+    assert by_second[0] <= 0.3
 
 
 def test_a_run_leaves_captions_words_and_overlays(drawn: Path, camx: Camx) -> None:
@@ -86,7 +86,7 @@ def test_a_run_leaves_captions_words_and_overlays(drawn: Path, camx: Camx) -> No
     captions, words = rows_of("out/captions.csv"), rows_of("out/words.csv")
     assert [row["status"] for row in captions] == ["ok"] * 3
     for row, (_, masks) in zip(captions, scenes(3, 7)):
-        assert len(row["text"].split()) == len(caption(masks).split())
+        assert len(row["text"].split()) == len(texts_of(masks)[0].split())
     first = [row for row in words if row["image"] == "0.png"]
     assert " ".join(row["word"] for row in first) == captions[0]["text"]
     assert [row["position"] for row in first] == [str(place) for place in range(1, len(first) + 1)]
@@ -166,10 +166,11 @@ def test_a_prompt_belongs_to_the_fingerprint_and_without_one_it_is_that_of_earli
 
 
 def test_parts_of_a_run_are_joined(drawn: Path, camx: Camx) -> None:
+    alone = (*GIVEN, "-b", "1")  # sums over a batch of another size are rounded differently
     for shard in ("1/2", "2/2"):
-        assert camx("caption", drawn, *GIVEN, "-o", "parts", "--shard", shard) == 0
+        assert camx("caption", drawn, *alone, "-o", "parts", "--shard", shard) == 0
     assert camx("merge", "parts") == 0
-    assert camx("caption", drawn, *GIVEN, "-o", "whole") == 0
+    assert camx("caption", drawn, *alone, "-o", "whole") == 0
     for name in ("captions.csv", "words.csv"):
         assert rows_of(f"parts/{name}") == rows_of(f"whole/{name}")
 
