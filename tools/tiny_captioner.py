@@ -62,7 +62,7 @@ def pixels_of(images: list[np.ndarray]) -> Tensor:
 
 
 def trained(steps: int = STEPS, decoder_steps: int = DECODER_STEPS) -> transformers.VisionEncoderDecoderModel:
-    """Trains a captioner that names colours in either order, on the encoder of one that names them from left to right."""
+    """Trains a captioner of colours in either order, on the encoder of one that names them from left to right."""
     torch.manual_seed(0)
     drawn = scenes(SCENES, 1)
     pixels = pixels_of([picture for picture, _ in drawn])
