@@ -95,6 +95,8 @@ def covered(
         drops[bool(share[peak] > 0)].append((1 - more[1:] / more[0]).tolist())
     yield f"  a map with the share of the shape in each cell: in the shape {np.mean(perfect):.3f}"
     for touches, found in drops.items():
+        if not found:
+            continue
         own, fullest, other = np.mean(found, axis=0)
         place = "in a cell that the shape touches" if touches else "elsewhere"
         yield f"  peak {place} n={len(found)}: its cell takes {own:.3f}, the fullest {fullest:.3f}, another {other:.3f}"

@@ -1,7 +1,8 @@
 """Trains the small CLIP of the tests: `python -m tools.tiny_clip tests/fixtures/tiny_clip` (minutes of one core).
 
-A scene holds one or two shapes on a coloured ground; their colours are the words. The folder has the format of the
-transformers library: weights in half precision, the processor of images, the words of the tokenizer.
+A scene holds one or two shapes on a coloured ground; their colours are the words. The first layer of the image encoder
+mixes no tokens: the second one, whose input is the target layer, reads features of single cells. The folder has the
+format of the transformers library: weights in half precision, the processor of images, the words of the tokenizer.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from torch import Tensor
 
 from .tiny_training import fit
 
-SIDE, LAYERS, STEPS, SCENES, BATCH, RATE = 64, 1, 500, 2500, 48, 3e-3
+SIDE, LAYERS, LOCAL, STEPS, SCENES, BATCH, RATE = 64, 2, 1, 500, 2500, 48, 3e-3
 COLOURS = {
     "red": (220, 40, 40),
     "green": (40, 180, 60),
@@ -56,10 +57,14 @@ def scenes(count: int, seed: int) -> list[tuple[np.ndarray, dict[str, np.ndarray
     return [scene(rng, 1 + int(rng.random() < 0.6)) for _ in range(count)]
 
 
-def trained(layers: int = LAYERS, steps: int = STEPS, rate: float = RATE) -> transformers.CLIPModel:
-    """Trains a CLIP that recognises the colours of a scene."""
+def trained(layers: int = LAYERS, local: int = LOCAL, steps: int = STEPS, rate: float = RATE) -> transformers.CLIPModel:
+    """Trains a CLIP that recognises the colours of a scene. local: how many of its first layers mix no tokens."""
     torch.manual_seed(0)
     network = _network(layers)
+    for layer in network.vision_model.encoder.layers[:local]:
+        for weights in layer.self_attn.parameters():
+            weights.data.zero_()
+        layer.self_attn.requires_grad_(False)
     drawn = scenes(SCENES, 1)
     pixels = torch.from_numpy(np.stack([picture for picture, _ in drawn])).permute(0, 3, 1, 2).float()
     truth = torch.tensor([[float(colour in masks) for colour in COLOURS] for _, masks in drawn])
@@ -131,8 +136,9 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--layers", type=int, default=LAYERS, help="layers of the image encoder")
+    parser.add_argument("--local", type=int, default=LOCAL, help="how many of the first ones mix no tokens")
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--rate", type=float, default=RATE)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    save(trained(options.layers, options.steps, options.rate), options.folder)
+    save(trained(options.layers, options.local, options.steps, options.rate), options.folder)
