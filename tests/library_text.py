@@ -69,6 +69,9 @@ class Library:
         before = given["input_ids"][0].tolist() if "input_ids" in given else []
         ids = found.tolist()
         ids = ids[len(before) :] if ids[: len(before)] == before else ids
+        image = getattr(self.processor, "image_token_id", None)
+        if image in ids:
+            ids = ids[: ids.index(image)]  # the library itself cannot read a text with that token again
         return str(self.tokenizer.decode(ids, skip_special_tokens=True)).strip()
 
     def scores(self, image: Image.Image, answer: list[int], **more: Any) -> tuple[Tensor, Any]:

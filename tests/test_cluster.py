@@ -220,3 +220,24 @@ def test_feature_maps_on_a_cluster_are_those_of_one_machine(
     assert camx(*[word for word in words if word != "-q"], "-o", "ray", "--engine", "ray") == 0
     assert "1 damaged line of the journal is ignored" in capsys.readouterr().err
     assert Path("ray/activations.csv").read_bytes() == Path("one/activations.csv").read_bytes()
+
+
+@pytest.mark.extras
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::FutureWarning")
+def test_maps_of_a_cluster_are_drawn_on_one_scale(camx: Camx, images: Path) -> None:
+    pytest.importorskip("ray")
+    look = ("--save", "overlay,heatmap", "--panel", "overlay,map", "--scale", "run")
+    words = ("explain", images, *TINY, *look, "-b", "1", "-q", "--no-report")
+    assert camx(*words, "-o", "one") == 0
+    assert camx(*words, "-o", "ray", "--engine", "ray") == 0
+    names = sorted(str(path.relative_to("one")) for path in Path("one").rglob("*.png"))
+    assert len(names) == 3 * 7
+    assert [name for name in names if Path("ray", name).read_bytes() != Path("one", name).read_bytes()] == []
+    records = [json.loads(Path(out, "run.json").read_text()) for out in ("one", "ray")]
+    assert records[0]["colour_scales"] == records[1]["colour_scales"]
+    for table in ("predictions.csv", "maps.csv"):
+        assert Path("ray", table).read_bytes() == Path("one", table).read_bytes()
+    before = Path("ray/manifest.jsonl").read_bytes()
+    assert camx(*words, "-o", "ray", "--engine", "ray") == 0
+    assert Path("ray/manifest.jsonl").read_bytes() == before, "everything is drawn"
