@@ -89,6 +89,16 @@ def images(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def names(tmp_path: Path) -> Path:
+    """A file with the classes of the drawn scenes: their colours, one per line."""
+    from tools.tiny_clip import COLOURS
+
+    path = tmp_path / "names.txt"
+    path.write_text("\n".join(COLOURS))
+    return path
+
+
+@pytest.fixture
 def camx(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     """Runs `camx` in this process, in an empty working folder, and returns the exit code."""
     monkeypatch.chdir(tmp_path)

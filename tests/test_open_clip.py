@@ -35,13 +35,6 @@ ON_CPU = ("--device", "cpu", "--no-report")
 TEMPLATES = (PROMPT, "a {}")
 
 
-@pytest.fixture
-def names(tmp_path: Path) -> Path:
-    path = tmp_path / "names.txt"
-    path.write_text("\n".join(COLOURS))
-    return path
-
-
 @pytest.fixture(scope="module")
 def vit(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A ViT of open_clip with a class token."""

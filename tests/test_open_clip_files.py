@@ -24,20 +24,13 @@ open_clip = pytest.importorskip("open_clip")
 transformers = pytest.importorskip("transformers")
 pytestmark = [pytest.mark.extras, pytest.mark.filterwarnings("ignore")]
 
-from tools.tiny_clip import COLOURS, PROMPT
+from tools.tiny_clip import PROMPT
 
 from .open_clip_networks import FAMILIES, edited, saved
 
 CLIP = Path(__file__).parent / "fixtures" / "tiny_clip"
 COMMIT, WORDS_COMMIT = "c" * 40, "d" * 40
 WEIGHTS, CONFIG = "open_clip_model.safetensors", "open_clip_config.json"
-
-
-@pytest.fixture
-def names(tmp_path: Path) -> Path:
-    path = tmp_path / "names.txt"
-    path.write_text("\n".join(COLOURS))
-    return path
 
 
 @pytest.fixture(scope="module")

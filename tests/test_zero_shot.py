@@ -26,13 +26,6 @@ CLIP = Path(__file__).parent / "fixtures" / "tiny_clip"
 Camx = Callable[..., int]
 
 
-@pytest.fixture
-def names(tmp_path: Path) -> Path:
-    path = tmp_path / "names.txt"
-    path.write_text("\n".join(COLOURS))
-    return path
-
-
 def spec(names: Path, **more: object) -> ModelSpec:
     return ModelSpec(f"hf:{CLIP}", class_names=str(names), prompts=(PROMPT,), **more)  # type: ignore[arg-type]
 

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field, replace
 from ..errors import CamxError
 from ..redaction import public_address
 from ..sentences import counted
+from .entry import Entry
 from .filters import Filters, matches
 from .keys import distinct_key, folded, image_key
-from .places import Entry, expand
+from .places import expand
 from .remote import is_remote
 
 #: Number of names that a sentence lists.

@@ -8,7 +8,6 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import PurePath
-from typing import NamedTuple
 
 from ..errors import CamxError
 from ..folders import walk
@@ -16,6 +15,7 @@ from ..regular_files import TABLE_BYTES, open_text
 from ..run_layout import JOURNAL, RESULT_FOLDERS, TRACKER_FOLDERS
 from ..sentences import counted
 from .deep_patterns import fits
+from .entry import UNKNOWN_STATE, Entry
 from .filters import Filters, has_image_name, matches
 from .label_table import NO_TRUTH, Truth, truth_of
 from .remote import is_remote, listed
@@ -23,28 +23,8 @@ from .tables import Row
 from .tars import is_tar, read_members
 from .typed_tables import is_typed, table_rows
 
-#: State of an address from a list: a later run treats it as unchanged.
-UNKNOWN_STATE = (-1, 0)
 #: Longest path in a list in bytes.
 _LONGEST_LINE = 1 << 16
-
-
-class Entry(NamedTuple):
-    """A found file, the absolute folder to which its key may be relative, and its class folder.
-
-    linked: a link to a folder. lost: reason why a place cannot be read; with `passed_over` the entry is no image.
-    """
-
-    path: str
-    absolute: str
-    root: str
-    folder_label: str
-    truth: Truth = NO_TRUTH
-    passed_over: bool = False
-    linked: bool = False
-    lost: str = ""
-    span: tuple[int, int] | None = None
-    listed_state: tuple[int, int] | None = None
 
 
 def expand(argument: str, filters: Filters) -> Iterator[Entry]:

@@ -137,7 +137,7 @@ class Explainer:
         of each image by name or index, None if it is unknown. targets: those of each image, in place of the options'.
         Raises `CamxError` for other inputs, or a batch of another size than the network was prepared for.
         """
-        pictures = as_pictures(inputs, self.network.preprocessing, self._label_texts(labels))
+        pictures = as_pictures(inputs, self.network.preprocessing, self.reader.label_texts(labels))
         for name, values in (("labels", labels), ("targets", targets)):
             if len(values) and len(values) != len(pictures):
                 raise CamxError(f"`{name}` has length {len(values)}, not {len(pictures)}.", "Give one for each image.")
@@ -147,12 +147,6 @@ class Explainer:
     def _resolved(self, targets: Sequence[Target]) -> list[Target]:
         own = [target_of_task(target, self.task, self.class_count) for target in targets]
         return [target.resolved(self.classes, self.class_count) for target in own]
-
-    def _label_texts(self, labels: Sequence[str | int | None]) -> list[str]:
-        """Returns the labels as text. Raises `CamxError` for one that is no class of the network."""
-        texts = ["" if label is None else str(label) for label in labels]
-        self.reader.check(texts)
-        return texts
 
     @torch.inference_mode(False)
     @torch.enable_grad()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -152,6 +152,12 @@ class ClassReader:
             if index is not None:
                 found.setdefault(index, text)
         return found
+
+    def label_texts(self, labels: Sequence[str | int | None]) -> list[str]:
+        """Returns labels as text, "" for None. Raises `CamxError` for one that is no class of the network."""
+        texts = ["" if label is None else str(label) for label in labels]
+        self.check(texts)
+        return texts
 
     def check(self, texts: Iterable[str]) -> None:
         """Raises `CamxError` for a label that is no class; an empty label is left out."""
